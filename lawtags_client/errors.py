@@ -1,0 +1,258 @@
+"""Everything that lawtags raises on purpose.
+
+* LawtagsError
+  x ConfigurationError        a setting, recipe or argument is wrong (exit code 2)
+    + MissingExtraError       an optional package is not installed
+  x DataError                 a row or file cannot be used; names file, line and field
+  x TransportError            no usable answer arrived
+    + ConnectionFailedError   the service could not be reached; nothing was sent
+    + DeadlineExceededError   the answer did not come in time
+    + ProtocolError           an answer came, but not the one the API promises
+    + DoubtfulOutcomeError    a create was sent and its answer lost: it may or may not have happened
+  x APIError                  the service answered with an error status
+    + BadRequestError         400
+    + AuthenticationError     401
+    + PermissionDeniedError   403
+    + NotFoundError           404
+    + ConflictError           409
+    + PayloadTooLargeError    413
+    + UnprocessableError      422
+    + RateLimitedError        429, carries ``retry_after`` in seconds
+    + ServerError             5xx
+  x JobError                  a job came to an end that is not success
+    + JobFailedError
+    + JobCancelledError
+    + JobStalledError         no progress for longer than allowed; the job goes on
+  x WaitTimeoutError          what was waited for did not come; it may still come
+  x GateNotPassedError        a run's quality gate said no (exit code 3)
+  x BusyError                 someone else holds this run or this stack (exit code 75)
+
+Catch ``LawtagsError`` for all of them. ``exit_code`` is what the command line ends with.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+class LawtagsError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: what happened, in one sentence.
+        hint: what to do next.
+        service: the microservice concerned, e.g. ``"customizer"``.
+        status: HTTP status, if an answer came.
+        request_id: the server's id for the request, if it gave one.
+        url: the address asked, without credentials and query.
+        detail: the server's own words, as decoded JSON or text.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        service: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        url: str | None = None,
+        detail: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.service = service
+        self.status = status
+        self.request_id = request_id
+        self.url = url
+        self.detail = detail
+
+    def __str__(self) -> str:
+        where = ", ".join(
+            part
+            for part in (
+                self.service,
+                f"HTTP {self.status}" if self.status else None,
+                f"request {self.request_id}" if self.request_id else None,
+            )
+            if part
+        )
+        text = f"{self.message} ({where})" if where else self.message
+        return f"{text}\n{self.hint}" if self.hint else text
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as one JSON object, for ``--json`` and run records."""
+        fields = ("message", "hint", "service", "status", "request_id", "url", "detail")
+        found = {name: getattr(self, name) for name in fields}
+        return {"error": type(self).__name__} | {k: v for k, v in found.items() if v is not None}
+
+
+class ConfigurationError(LawtagsError):
+    """A setting, a recipe or an argument is wrong."""
+
+    exit_code = 2
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional package is not installed.
+
+    Args:
+        package: the module that could not be imported.
+        extra: the extra of lawtags that carries it.
+        purpose: what it is needed for, e.g. ``"curation"``.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed",
+            hint=f"Install it with: pip install 'lawtags[{extra}]'",
+        )
+        self.package = package
+        self.extra = extra
+
+
+class DataError(LawtagsError):
+    """A file or row cannot be used.
+
+    Args:
+        message: what is wrong.
+        path: the file.
+        line: the line, counted from one.
+        field: the field of the row.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | Path | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        place = str(path) if path is not None else ""
+        if line is not None:
+            place += f":{line}"
+        if field is not None:
+            place += f": field {field!r}"
+        super().__init__(f"{place}: {message}" if place else message, hint=hint)
+        self.path = str(path) if path is not None else None
+        self.line = line
+        self.field = field
+
+    def as_dict(self) -> dict[str, Any]:
+        found = {"path": self.path, "line": self.line, "field": self.field}
+        return super().as_dict() | {k: v for k, v in found.items() if v is not None}
+
+
+class TransportError(LawtagsError):
+    """No usable answer arrived."""
+
+
+class ConnectionFailedError(TransportError):
+    """The service could not be reached; nothing was sent."""
+
+
+class DeadlineExceededError(TransportError):
+    """The answer did not come in time."""
+
+
+class ProtocolError(TransportError):
+    """An answer came, but not the one that the API promises."""
+
+
+class DoubtfulOutcomeError(TransportError):
+    """A create was sent and its answer lost: it may or may not have happened."""
+
+
+class APIError(LawtagsError):
+    """The service answered with an error status."""
+
+
+class BadRequestError(APIError):
+    """400: the request makes no sense to the service."""
+
+
+class AuthenticationError(APIError):
+    """401: the token is missing, wrong or expired."""
+
+
+class PermissionDeniedError(APIError):
+    """403: the token does not allow this."""
+
+
+class NotFoundError(APIError):
+    """404: there is no such thing."""
+
+
+class ConflictError(APIError):
+    """409: the name is taken, or the state does not allow it."""
+
+
+class PayloadTooLargeError(APIError):
+    """413: a proxy or the service refuses a body of this size."""
+
+
+class UnprocessableError(APIError):
+    """422: the request has the wrong shape."""
+
+
+class RateLimitedError(APIError):
+    """429: too many requests; ``retry_after`` says how many seconds to wait, where known."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.retry_after = retry_after
+
+
+class ServerError(APIError):
+    """5xx: the service failed."""
+
+
+class JobError(LawtagsError):
+    """A job came to an end that is not success.
+
+    Args:
+        message: what happened.
+        job_id: the job.
+        reason: the service's own words for it.
+    """
+
+    def __init__(
+        self, message: str, *, job_id: str, reason: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, detail=reason)
+        self.job_id = job_id
+        self.reason = reason
+
+
+class JobFailedError(JobError):
+    """The job failed."""
+
+
+class JobCancelledError(JobError):
+    """The job was cancelled."""
+
+
+class JobStalledError(JobError):
+    """The job made no progress for longer than allowed; it goes on."""
+
+
+class WaitTimeoutError(LawtagsError):
+    """What was waited for did not come in time; it may still come."""
+
+
+class GateNotPassedError(LawtagsError):
+    """A run's quality gate said no."""
+
+    exit_code = 3
+
+
+class BusyError(LawtagsError):
+    """Someone else holds this run or this stack."""
+
+    exit_code = 75
