@@ -1,0 +1,91 @@
+"""A question: what every room reads, tags and scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import DataError
+from lawtags_client.tagging.vocabulary import normalize_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of a forum.
+
+    Args:
+        id: stable identity, unique within its file.
+        title: plain text.
+        body: plain text, or None where the source holds titles only.
+        tags: the true tags in normal form; empty where they are not known.
+    """
+
+    id: str
+    title: str
+    body: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def from_row(
+        cls, row: Mapping[str, Any], *, path: str | Path | None = None, line: int | None = None
+    ) -> Question:
+        """Read one decoded row of a questions file.
+
+        Args:
+            row: an object with ``id`` and ``title``, and optionally ``body`` and ``tags``.
+            path: the file, for the error message.
+            line: its line, counted from one, for the error message.
+
+        Raises:
+            DataError: a field is missing or of the wrong type.
+        """
+
+        def wrong(field: str, message: str) -> DataError:
+            return DataError(message, path=path, line=line, field=field, hint="Curate the file again.")
+
+        title, body, tags = row.get("title"), row.get("body"), row.get("tags")
+        if row.get("id") is None:
+            raise wrong("id", "is missing")
+        if not isinstance(title, str) or not title.strip():
+            raise wrong("title", "must be a text that is not empty")
+        if body is not None and not isinstance(body, str):
+            raise wrong("body", "must be a text or null")
+        if tags is not None and (
+            not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags)
+        ):
+            raise wrong("tags", "must be a list of texts")
+        normal = dict.fromkeys(normalize_tag(tag) for tag in tags or ())
+        normal.pop("", None)
+        return cls(str(row["id"]), title, body, tuple(normal))
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Read a questions file, one JSON object a line.
+
+    Args:
+        path: a JSON Lines file as curation writes it below ``questions/``.
+
+    Raises:
+        DataError: a line is no JSON object or lacks a field; names file, line and field.
+    """
+    return list(_rows(path))
+
+
+def _rows(path: Path) -> Iterator[Question]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+    for number, raw in enumerate(lines, start=1):
+        if not raw.strip():
+            continue
+        try:
+            row = json.loads(raw)
+        except ValueError as error:  # also bytes that are not UTF-8
+            raise DataError(f"is no JSON: {error}", path=path, line=number) from error
+        if not isinstance(row, dict):
+            raise DataError("is no JSON object", path=path, line=number)
+        yield Question.from_row(row, path=path, line=number)
