@@ -1,0 +1,180 @@
+"""A run's view of a platform: a handful of intents, no endpoints.
+
+The v1 microservices are the first implementation (:mod:`lawtags_client.platform.v1`). Whatever speaks
+this protocol can carry a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+PromptInput = str | tuple[Mapping[str, str], ...]
+"""What a model is asked: a text to complete, or the messages of a chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """What can be trained, as the platform offers it.
+
+    Attributes:
+        name: ``namespace/name@version``.
+        base_model: the model that is tuned and, untouched, served.
+        max_seq_length: longest row in tokens.
+        methods: ``(training_type, finetuning_type)`` pairs on offer.
+        prompt_template: how a row becomes text.
+        chat: whether rows of messages are wanted.
+        num_parameters: size of the base model, where known.
+    """
+
+    name: str
+    base_model: str
+    max_seq_length: int
+    methods: tuple[tuple[str, str], ...]
+    prompt_template: str | None = None
+    chat: bool = False
+    num_parameters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedDataset:
+    """Curated rows on the platform.
+
+    Attributes:
+        name: ``namespace/name`` of the dataset entity.
+        files_url: where its files are.
+        files: file path to SHA-256.
+    """
+
+    name: str
+    files_url: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuneIntent:
+    """One wish for one tuned model.
+
+    Attributes:
+        key: stable across restarts of the same wish; a deliberate repeat has a new one.
+        config: the training configuration.
+        dataset: the dataset entity.
+        hyperparameters: as the recipe gives them, None left out.
+        output_model: ``namespace/name``.
+        description: for people who look at the platform.
+    """
+
+    key: str
+    config: str
+    dataset: str
+    hyperparameters: Mapping[str, Any]
+    output_model: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReference:
+    """A job on the platform, and the model it makes."""
+
+    id: str
+    output_model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """One sign of life of a job.
+
+    Attributes:
+        status: the job's state.
+        steps: optimizer steps done.
+        percentage: epoch-wise progress as the platform reports it, 0 to 100.
+        points: new metric points ``(metric, step, value)``.
+        messages: new log lines.
+    """
+
+    status: str
+    steps: int | None = None
+    percentage: float | None = None
+    points: tuple[tuple[str, int, float], ...] = ()
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationIntent:
+    """One wish for one evaluation of a served model.
+
+    Attributes:
+        key: stable across restarts of the same wish.
+        model: the served model's id.
+        files_url: the test rows, one file of ``prompt`` and ``completion``.
+        namespace: where config and target go.
+        limit: most rows to score.
+        max_tokens: longest answer.
+    """
+
+    key: str
+    model: str
+    files_url: str
+    namespace: str
+    limit: int
+    max_tokens: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the platform's evaluator said: ``metric/score`` to value."""
+
+    job_id: str
+    scores: Mapping[str, float]
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Platform(Protocol):
+    """What a run asks of a platform; every call may be repeated after a crash."""
+
+    async def config(self, name: str) -> TrainingConfig:
+        """The training configuration of that name, once its base model is ready to train."""
+        ...
+
+    async def upload(
+        self, name: str, folder: Path, *, on_bytes: Callable[[int, int], None] | None = None
+    ) -> UploadedDataset:
+        """Put a folder of curated rows on the platform, or find it there unchanged."""
+        ...
+
+    async def submit(self, intent: FineTuneIntent) -> JobReference:
+        """Start training, or find the job that this intent started before."""
+        ...
+
+    def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[Follow]:
+        """Signs of life of a training until it is complete; other ends raise."""
+        ...
+
+    async def served(self, model: str, *, timeout: float) -> None:
+        """Wait until the model answers at the inference endpoint."""
+        ...
+
+    def first_tokens(
+        self, model: str, prompts: Sequence[PromptInput], *, top: int
+    ) -> AsyncIterator[tuple[int, Mapping[str, float] | Exception]]:
+        """Log-probabilities of the likeliest next tokens of each prompt, as they come."""
+        ...
+
+    def answers(
+        self, model: str, prompts: Sequence[PromptInput], *, regex: str, max_tokens: int
+    ) -> AsyncIterator[tuple[int, str | Exception]]:
+        """Greedy answers held to a regular expression where the server can, as they come."""
+        ...
+
+    async def evaluate(
+        self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
+    ) -> Evaluation:
+        """Have the platform score a served model on a file of rows."""
+        ...
+
+    async def publish(self, model: str, files: Mapping[str, bytes]) -> None:
+        """Add files, such as the model card, to the tuned model's repository."""
+        ...

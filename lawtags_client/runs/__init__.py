@@ -1,0 +1,1 @@
+"""Runs: a recipe carried from raw questions to a verdict, resumable at every point."""

@@ -1,0 +1,148 @@
+"""The ledger of a run: which stage is done, for which inputs, with which result.
+
+One SQLite file (WAL, full sync) in the run's folder. A finished stage is recognised by the hash of its
+inputs, options and code version; a marker file alone would call a changed stage done.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS stages (
+    name TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('running', 'done', 'failed')),
+    started_at TEXT NOT NULL,
+    finished_at TEXT,
+    output TEXT,
+    error TEXT
+);
+CREATE TABLE IF NOT EXISTS events (
+    at TEXT NOT NULL, stage TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """What the ledger knows of a stage."""
+
+    name: str
+    digest: str
+    status: str
+    started_at: str
+    finished_at: str | None
+    output: dict[str, Any]
+    error: dict[str, Any] | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the stage's last attempt took, in seconds."""
+        if self.finished_at is None:
+            return None
+        span = datetime.fromisoformat(self.finished_at) - datetime.fromisoformat(self.started_at)
+        return max(span.total_seconds(), 0.0)
+
+
+class Ledger:
+    """Durable record of a run's stages.
+
+    Args:
+        path: the SQLite file; made when absent.
+        now: the clock, for tests.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._now = now
+        with self._connection() as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_SCHEMA)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        # One short connection each: the ledger is written a few times a minute, from whichever thread.
+        connection = sqlite3.connect(self.path, timeout=30)
+        try:
+            connection.execute("PRAGMA synchronous=FULL")
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+    def fact(self, name: str) -> Any:
+        """A fact of the run as a whole, or None."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Record a fact of the run as a whole."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, json.dumps(value)),
+            )
+
+    def begin(self, name: str, digest: str) -> None:
+        """Record that a stage has started on these inputs."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO stages VALUES (?, ?, 'running', ?, NULL, NULL, NULL)",
+                (name, digest, self._stamp()),
+            )
+            self._log(connection, name, "started", {"digest": digest})
+
+    def finish(self, name: str, output: dict[str, Any]) -> None:
+        """Record that a stage is done, with what later stages need of it."""
+        with self._connection() as connection:
+            connection.execute(
+                "UPDATE stages SET status = 'done', finished_at = ?, output = ? WHERE name = ?",
+                (self._stamp(), json.dumps(output), name),
+            )
+            self._log(connection, name, "done", {})
+
+    def fail(self, name: str, error: dict[str, Any]) -> None:
+        """Record that a stage failed, and why."""
+        with self._connection() as connection:
+            connection.execute(
+                "UPDATE stages SET status = 'failed', finished_at = ?, error = ? WHERE name = ?",
+                (self._stamp(), json.dumps(error, default=str), name),
+            )
+            self._log(connection, name, "failed", error)
+
+    def stage(self, name: str) -> StageRecord | None:
+        """What is known of one stage."""
+        return next((record for record in self.stages() if record.name == name), None)
+
+    def stages(self) -> list[StageRecord]:
+        """All stages that were ever begun, oldest first."""
+        with self._connection() as connection:
+            rows = connection.execute("SELECT * FROM stages ORDER BY started_at").fetchall()
+        return [
+            StageRecord(name, digest, status, started, finished, json.loads(output or "{}"), _load(error))
+            for name, digest, status, started, finished, output, error in rows
+        ]
+
+    def _log(self, connection: sqlite3.Connection, stage: str, event: str, detail: dict[str, Any]) -> None:
+        connection.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?)",
+            (self._stamp(), stage, event, json.dumps(detail, default=str)),
+        )
+
+    def _stamp(self) -> str:
+        return self._now().isoformat(timespec="milliseconds")
+
+
+def _load(text: str | None) -> dict[str, Any] | None:
+    return json.loads(text) if text else None

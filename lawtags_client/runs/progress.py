@@ -1,0 +1,47 @@
+"""How a run tells what it does; the command line draws it, a script may ignore it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+
+class Progress(Protocol):
+    """Receives what happens in a run, from whichever thread it happens in."""
+
+    def stage(self, name: str, number: int, total: int) -> None:
+        """A stage starts."""
+
+    def skipped(self, name: str, number: int, total: int) -> None:
+        """A stage is done already, for these very inputs."""
+
+    def update(self, done: float, total: float | None, text: str) -> None:
+        """The running stage has come this far."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
+        """The running stage is done."""
+
+
+class LoggedProgress:
+    """Progress as log records, for scripts and tests."""
+
+    def __init__(self, logger: logging.Logger | None = None) -> None:
+        self._logger = logger or logging.getLogger("lawtags.run")
+
+    def stage(self, name: str, number: int, total: int) -> None:
+        self._logger.info("%d/%d %s", number, total, name)
+
+    def skipped(self, name: str, number: int, total: int) -> None:
+        self._logger.info("%d/%d %s: done already", number, total, name)
+
+    def update(self, done: float, total: float | None, text: str) -> None:
+        self._logger.debug("%s: %s of %s", text, done, total)
+
+    def note(self, text: str) -> None:
+        self._logger.info("%s", text)
+
+    def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
+        self._logger.info("%s done in %.1f s: %s", name, seconds, summary)

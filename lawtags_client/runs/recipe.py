@@ -1,0 +1,240 @@
+"""A recipe: everything that decides what a run does, in one YAML file.
+
+Unknown keys are refused with the place they stand in, since a misspelt hyperparameter that is silently
+ignored costs a GPU job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lawtags_client.errors import ConfigurationError
+
+SCHEMA_VERSION = 1
+
+
+class Section(BaseModel):
+    """Base of every part of a recipe: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelSection(Section):
+    """What is tuned, and under which name the result is known.
+
+    Attributes:
+        config: the Customizer's configuration, ``namespace/name@version``.
+        output: the tuned model, ``namespace/name``; its version is made for each intent.
+        tokenizer: folder or ``tokenizer.json`` of the base model, or the name of a base model in lawtags'
+            cache; absent: token counts are estimates, and the plan says so.
+        license: licence of the base model, for the model card.
+    """
+
+    config: str = Field(pattern=r"^[^/\s]+/[^/\s]+@[^/\s]+$")
+    output: str = Field(default="lawtags/tagger", pattern=r"^[^/\s@]+/[^/\s@]+$")
+    tokenizer: str | None = None
+    license: str | None = None
+
+
+class DatasetSection(Section):
+    """Where the curated rows go.
+
+    Attributes:
+        name: ``namespace/name``; the digest of the rows is appended, so that each version of the data
+            has a repository of its own.
+        license: licence of the questions, for the model card.
+        attribution: whom to name, for the model card.
+    """
+
+    name: str = Field(default="lawtags/questions", pattern=r"^[^/\s@]+/[^/\s@]+$")
+    license: str | None = None
+    attribution: str | None = None
+
+
+class TrainingSection(Section):
+    """Hyperparameters, named as the Customizer names them (``hyperparameters`` of a job).
+
+    Attributes:
+        token_budget: most training tokens to see, counted over all epochs; it lowers ``max_steps``.
+    """
+
+    method: Literal["lora", "lora_merged", "all_weights"] = "lora"
+    epochs: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    min_learning_rate: float | None = Field(default=None, ge=0)
+    warmup_steps: int | None = Field(default=None, ge=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    token_budget: int | None = Field(default=None, ge=1000)
+    weight_decay: float | None = Field(default=None, ge=0)
+    adam_beta1: float | None = Field(default=None, ge=0, lt=1)
+    adam_beta2: float | None = Field(default=None, ge=0, lt=1)
+    optimizer: str | None = None
+    val_check_interval: float | int | None = None
+    log_every_n_steps: int | None = Field(default=None, ge=1)
+    seed: int = 42
+    adapter_dim: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    adapter_dropout: float | None = Field(default=None, ge=0, lt=1)
+    target_modules: tuple[str, ...] | None = None
+
+
+class RetrieverSection(Section):
+    """The classifier that the tuned model is mixed with.
+
+    Attributes:
+        folds: how many folds give the out-of-fold scores of the training rows.
+        max_rows: training rows beyond this many are sampled, so that memory stays bounded.
+        processes: worker processes for the fit.
+    """
+
+    folds: int = Field(default=5, ge=2)
+    max_rows: int = Field(default=50_000, ge=10)
+    processes: int = Field(default=2, ge=1)
+
+
+class EvaluationSection(Section):
+    """How the systems are judged.
+
+    Attributes:
+        bootstrap: resamples of the test rows for the intervals.
+        seed: seed of the resampling.
+        platform_rows: test rows that the platform's Evaluator scores; 0: no evaluation job.
+        max_tags: most tags in an answer.
+    """
+
+    bootstrap: int = Field(default=2000, ge=100)
+    seed: int = 0
+    platform_rows: int = Field(default=50, ge=0)
+    max_tags: int = Field(default=5, ge=1)
+
+
+class Gate(Section):
+    """A bound that the verdict must keep; the run ends with exit code 3 where it does not.
+
+    Attributes:
+        system: a system of the verdict, e.g. ``tagger``.
+        metric: a metric of it, e.g. ``micro_f1``.
+        at_least: the least value.
+        better_than: another system that must be beaten, with the interval of the difference clear of zero.
+    """
+
+    system: str = "tagger"
+    metric: str = "micro_f1"
+    at_least: float | None = None
+    better_than: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Gate:
+        if self.at_least is None and self.better_than is None:
+            raise ValueError("a gate needs at_least or better_than")
+        return self
+
+
+class WaitSection(Section):
+    """How long a run waits, in seconds.
+
+    Attributes:
+        training: for the customization job to end.
+        stall: for any sign of progress of a running job.
+        served: for the tuned model to appear at the inference endpoint.
+        evaluation: for the evaluation job to end.
+    """
+
+    training: float = Field(default=24 * 3600.0, gt=0)
+    stall: float = Field(default=3600.0, gt=0)
+    served: float = Field(default=900.0, gt=0)
+    evaluation: float = Field(default=3600.0, gt=0)
+
+
+class Recipe(Section):
+    """A whole recipe. ``curation`` is read by the curation room, which refuses unknown keys as well."""
+
+    schema_version: Literal[1]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    description: str = ""
+    model: ModelSection
+    dataset: DatasetSection = DatasetSection()
+    curation: dict[str, Any] = Field(default_factory=dict)
+    training: TrainingSection = TrainingSection()
+    retriever: RetrieverSection = RetrieverSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    wait: WaitSection = WaitSection()
+    gates: tuple[Gate, ...] = ()
+
+    def digest(self) -> str:
+        """SHA-256 over the recipe's content, independent of the order and comments of the file."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def bundled() -> dict[str, Path]:
+    """Recipes that come with lawtags, by name."""
+    package = Path(__file__).parent
+    # A wheel carries them inside the package; a checkout has them where users look for them.
+    folders = (package / "recipes", package.parents[1] / "jobs" / "recipes")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe from a file, or one of the bundled ones by its name.
+
+    Args:
+        source: path of a YAML file, or a bundled name such as ``smollm2-demo``.
+        overrides: values that replace the file's, as a nested mapping.
+
+    Raises:
+        ConfigurationError: the file is missing, is not YAML, or has unknown or wrong keys.
+    """
+    path = Path(source)
+    if not path.is_file():
+        if str(source) not in bundled():
+            raise ConfigurationError(
+                f"there is no recipe {str(source)!r}",
+                hint=f"Name a YAML file, or one of: {', '.join(bundled()) or 'none bundled'}",
+            )
+        path = bundled()[str(source)]
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise ConfigurationError(f"{path}: not a YAML file: {problem}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: a recipe is a mapping, this is {type(content).__name__}")
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"{path}: schema_version is {content.get('schema_version')!r}, this lawtags reads {SCHEMA_VERSION}"
+        )
+    return parse_recipe(_merged(content, overrides or {}), where=str(path))
+
+
+def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
+    """Check a recipe's content.
+
+    Raises:
+        ConfigurationError: names each wrong key with its place.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as problem:
+        lines = [f"{where}: {_place(error['loc'])}: {error['msg']}" for error in problem.errors()]
+        raise ConfigurationError("\n".join(lines), hint="See jobs/recipes/ for the keys there are.") from None
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merged(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "top level"

@@ -1,0 +1,83 @@
+"""Files of JSON lines that grow row by row and survive a kill in the middle of a line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lawtags_client.errors import DataError
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file of JSON lines; a torn last line is passed over, as its row was never finished.
+
+    Raises:
+        DataError: a line before the last is not a JSON object.
+    """
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except ValueError as problem:
+                raise DataError(f"not JSON: {problem}", path=path, line=number) from None
+            if not isinstance(row, dict):
+                raise DataError("not a JSON object", path=path, line=number)
+            yield row
+
+
+class RowLog:
+    """Appends rows to a file and knows which are there already.
+
+    Args:
+        path: the file; a torn last line is cut off.
+        key: the field that tells rows apart.
+        every: rows between two fsyncs.
+    """
+
+    def __init__(self, path: Path, *, key: str = "row", every: int = 64) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._every = every
+        self._unsynced = 0
+        self._key = key
+        self.rows: dict[Any, dict[str, Any]] = {}
+        if path.exists():
+            _cut_torn_line(path)
+            self.rows = {row[key]: row for row in read_rows(path)}
+        self._stream = path.open("a", encoding="utf-8")
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one row."""
+        self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.rows[row[self._key]] = row
+        self._unsynced += 1
+        if self._unsynced >= self._every:
+            self.sync()
+
+    def sync(self) -> None:
+        """Put what was added on disk."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._unsynced = 0
+
+    def __enter__(self) -> RowLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sync()
+        self._stream.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    with path.open("rb+") as stream:
+        content = stream.read()
+        if content and not content.endswith(b"\n"):
+            stream.truncate(content.rfind(b"\n") + 1)

@@ -1,0 +1,77 @@
+"""Metric series of a training: collected, told, written for TensorBoard."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import MissingExtraError
+
+
+class Series:
+    """Points by metric and step; a point told twice counts once."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, dict[int, float]] = {}
+
+    def add(self, points: Iterable[tuple[str, int, float]]) -> None:
+        """Take in ``(metric, step, value)`` points; steps count from zero."""
+        for metric, step, value in points:
+            self._points.setdefault(metric, {})[step] = value
+
+    def last(self) -> dict[str, float]:
+        """The newest value of each metric."""
+        return {metric: round(points[max(points)], 4) for metric, points in self._points.items() if points}
+
+    def headline(self) -> str:
+        """The newest values as words, for a progress line."""
+        words = (
+            f"{metric.replace('_', ' ')} {'diverged' if math.isnan(value) else f'{value:.3f}'}"
+            for metric, value in self.last().items()
+        )
+        return "".join(f", {word}" for word in words)
+
+    def as_dict(self) -> dict[str, list[dict[str, Any]]]:
+        """All points; NaN, which JSON lacks, becomes null."""
+        return {
+            metric: [
+                {"step": step, "value": None if math.isnan(value) else value}
+                for step, value in sorted(points.items())
+            ]
+            for metric, points in sorted(self._points.items())
+        }
+
+    def write_tensorboard(self, folder: Path, hyperparameters: dict[str, Any]) -> list[Path]:
+        """Write the series as TensorBoard events.
+
+        Args:
+            folder: emptied first, so that a repeated stage leaves one event file.
+            hyperparameters: written as a text summary beside the scalars.
+
+        Returns:
+            The files written.
+
+        Raises:
+            MissingExtraError: the ``tensorboard`` package is absent.
+        """
+        try:
+            from tensorboard.compat.proto.event_pb2 import Event
+            from tensorboard.compat.proto.summary_pb2 import Summary
+            from tensorboard.plugins.text.summary_v2 import text_pb  # type: ignore[attr-defined]
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        except ImportError:
+            raise MissingExtraError("tensorboard", "report", "TensorBoard events") from None
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        writer = EventFileWriter(str(folder))
+        for metric, points in sorted(self._points.items()):
+            for step, value in sorted(points.items()):
+                summary = Summary(value=[Summary.Value(tag=metric, simple_value=value)])
+                writer.add_event(Event(step=step, summary=summary))
+        table = "\n".join(["| name | value |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in hyperparameters.items())])
+        writer.add_event(Event(step=0, summary=text_pb("hyperparameters", table)))
+        writer.close()
+        return sorted(folder.iterdir())

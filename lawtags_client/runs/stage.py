@@ -1,0 +1,91 @@
+"""What a stage is, and what stages share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from lawtags_client import __version__
+from lawtags_client.files import sha256_file
+from lawtags_client.platform import Platform
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.progress import Progress
+from lawtags_client.runs.recipe import Recipe
+
+
+@dataclass(slots=True)
+class RunContext:
+    """All that a stage may know.
+
+    Attributes:
+        folder: the run's folder.
+        recipe: what to do.
+        data: files or ``hf://`` names of labelled questions.
+        test: a file that is only scored, or None.
+        platform: where training and inference happen.
+        ledger: the run's memory.
+        progress: whom to tell.
+        scheduler: address of a Dask scheduler, or None for this machine.
+        outputs: what the stages before this one left for it, by stage name.
+    """
+
+    folder: Path
+    recipe: Recipe
+    data: tuple[str, ...]
+    test: Path | None
+    platform: Platform
+    ledger: Ledger
+    progress: Progress
+    scheduler: str | None = None
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def curated(self) -> Path:
+        """The folder of curated rows."""
+        return self.folder / "curated"
+
+    def run_id(self) -> str:
+        """The run's own identity, made once; a new folder is a new run."""
+        return str(self.ledger.fact("run_id"))
+
+
+class Stage(Protocol):
+    """One step of a run.
+
+    Attributes:
+        name: as in the ledger and on the command line.
+        version: raised whenever the code changes what the stage makes of the same inputs.
+    """
+
+    name: str
+    version: int
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        """Everything that decides the result, as JSON."""
+        ...
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        """Do it; the answer is kept in the ledger. ``files`` maps what was written to its SHA-256."""
+        ...
+
+
+def stage_digest(stage: Stage, context: RunContext) -> str:
+    """The hash by which a finished stage is recognised: inputs, options and code version."""
+    release = ".".join(__version__.split(".")[:2])
+    content = {"stage": stage.name, "version": stage.version, "lawtags": release, "inputs": stage.inputs(context)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_digests(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of files, by their path below the run's folder."""
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in paths}
+
+
+def intact(folder: Path, output: Mapping[str, Any]) -> bool:
+    """Whether every file that a stage left is still there as it left it."""
+    files: Mapping[str, str] = output.get("files", {})
+    return all((folder / name).is_file() and sha256_file(folder / name) == digest for name, digest in files.items())

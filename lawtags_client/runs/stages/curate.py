@@ -1,0 +1,57 @@
+"""Curate: raw questions in, training rows out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.files import sha256_file
+from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.tokens import token_counter
+
+
+class Curate:
+    """Cleans, filters, splits and writes the rows; see :mod:`lawtags_client.curation`."""
+
+    name = "curate"
+    version = 1
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        return {
+            "data": {source: _digest(source) for source in context.data},
+            "test": sha256_file(context.test) if context.test else None,
+            "options": context.recipe.curation,
+            "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
+        }
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        from lawtags_client.curation import CurationOptions, curate
+
+        counter = token_counter(context.recipe.model.tokenizer)
+        report = await asyncio.to_thread(
+            curate,
+            list(context.data),
+            context.curated,
+            CurationOptions.from_dict(context.recipe.curation),
+            test=context.test,
+            scheduler=context.scheduler,
+            count_tokens=counter.count,
+            on_progress=lambda step: context.progress.update(step.done, step.total, step.step),
+        )
+        parts = ("training", "validation", "testing")
+        written = [context.curated / "curation.json", context.curated / "rejected.jsonl"]
+        for part in parts:
+            written += [context.curated / part / f"{part}.jsonl", context.curated / "questions" / f"{part}.jsonl"]
+        return {
+            "files": file_digests(context.folder, [path for path in written if path.exists()]),
+            "rows": {part: report.splits.get(part, 0) for part in parts},
+            "digest": report.digest,
+            "summary": {part: report.splits.get(part, 0) for part in parts},
+        }
+
+
+def _digest(source: str) -> str:
+    # A hub data set has no file to hash; its revision is recorded by the curation itself.
+    return source if source.startswith("hf://") else sha256_file(Path(source))

@@ -1,0 +1,68 @@
+"""Customize: the training job, submitted once and followed to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from lawtags_client.files import atomic_write_json, atomic_write_text
+from lawtags_client.platform import FineTuneIntent
+from lawtags_client.runs.series import Series
+from lawtags_client.runs.stage import RunContext, file_digests
+
+
+class Customize:
+    """The intent's key is the run's identity and the hash of what is asked: the same wish, the same job."""
+
+    name = "customize"
+    version = 1
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        plan = context.outputs["plan"]["plan"]
+        return {
+            "dataset": context.outputs["upload"]["dataset"],
+            "config": plan["config"],
+            "hyperparameters": plan["hyperparameters"],
+            "output_model": plan["output_model"],
+        }
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        plan = context.outputs["plan"]["plan"]
+        record = context.ledger.stage(self.name)
+        assert record is not None
+        intent = FineTuneIntent(
+            key=f"{context.run_id()}-{record.digest[:16]}",
+            config=plan["config"],
+            dataset=context.outputs["upload"]["dataset"],
+            hyperparameters=plan["hyperparameters"],
+            output_model=plan["output_model"],
+            description=f"lawtags run {context.folder.name}",
+        )
+        job = await context.platform.submit(intent)
+        context.progress.note(f"job {job.id} makes {job.output_model}")
+        series = Series()
+        wait = context.recipe.wait
+        async for sign in context.platform.follow(job.id, timeout=wait.training, stall=wait.stall):
+            series.add(sign.points)
+            text = f"{sign.status}{series.headline()}"
+            context.progress.update(sign.steps or 0, plan["steps"], text)
+            for message in sign.messages:
+                context.progress.note(message)
+        return self._record(context, plan, job.id, job.output_model, series)
+
+    def _record(
+        self, context: RunContext, plan: Mapping[str, Any], job_id: str, model: str, series: Series
+    ) -> dict[str, Any]:
+        result = {"job": job_id, "output_model": model, "metrics": series.as_dict()}
+        written = [context.folder / "customization.json", context.folder / "hparams.yaml"]
+        atomic_write_json(written[0], result)
+        atomic_write_text(written[1], yaml.safe_dump(dict(plan["hyperparameters"]), sort_keys=False))
+        written += series.write_tensorboard(context.folder / "tensorboard", dict(plan["hyperparameters"]))
+        return {
+            "files": file_digests(context.folder, written),
+            "job": job_id,
+            "output_model": model,
+            "summary": {"job": job_id, **series.last()},
+        }

@@ -1,0 +1,149 @@
+"""Plan: what the job will be, before anything is paid for."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.files import atomic_write_json
+from lawtags_client.platform import TrainingConfig
+from lawtags_client.runs.recipe import TrainingSection
+from lawtags_client.runs.rows import read_rows
+from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.tokens import token_counter
+
+
+class Plan:
+    """Counts tokens and steps, checks the recipe against the platform's configuration, writes ``plan.json``."""
+
+    name = "plan"
+    version = 1
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        return {
+            "curation": context.outputs["curate"]["digest"],
+            "model": context.recipe.model.model_dump(),
+            "training": context.recipe.training.model_dump(),
+        }
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        recipe = context.recipe
+        context.progress.update(0, None, f"asking for {recipe.model.config}")
+        config = await context.platform.config(recipe.model.config)
+        counter = token_counter(recipe.model.tokenizer)
+        lengths = [
+            counter.count(_text(row))
+            for row in read_rows(context.curated / "training" / "training.jsonl")
+        ]
+        rows = context.outputs["curate"]["rows"]
+        _check(recipe.training, config, rows)
+        steps = plan_steps(recipe.training, len(lengths), sum(lengths))
+        hyperparameters = job_hyperparameters(recipe.training, steps)
+        plan = {
+            "config": config.name,
+            "base_model": config.base_model,
+            "num_parameters": config.num_parameters,
+            "max_seq_length": config.max_seq_length,
+            "rows": rows,
+            "tokens": {
+                "counter": "tokenizer" if counter.exact else "estimate",
+                "training_total": sum(lengths),
+                "mean": round(sum(lengths) / len(lengths), 1),
+                "longest": max(lengths),
+                "over_max_seq_length": sum(length > config.max_seq_length for length in lengths),
+            },
+            "steps": steps,
+            "rows_seen": min(steps * recipe.training.batch_size, recipe.training.epochs * len(lengths)),
+            "hyperparameters": hyperparameters,
+            "output_model": recipe.model.output,
+        }
+        path = context.folder / "plan.json"
+        atomic_write_json(path, plan)
+        return {
+            "files": file_digests(context.folder, [path]),
+            "plan": plan,
+            "summary": {"steps": steps, "training tokens": sum(lengths), "longest row": max(lengths)},
+        }
+
+
+def plan_steps(training: TrainingSection, rows: int, tokens: int) -> int:
+    """Optimizer steps of a job.
+
+    Args:
+        training: the recipe's hyperparameters.
+        rows: training rows.
+        tokens: their tokens, prompts and answers together.
+    """
+    steps = training.epochs * math.ceil(rows / training.batch_size)
+    if training.max_steps is not None:
+        steps = min(steps, training.max_steps)
+    if training.token_budget is not None:
+        per_step = tokens / rows * training.batch_size
+        steps = min(steps, max(1, math.floor(training.token_budget / per_step)))
+    return steps
+
+
+def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, Any]:
+    """The ``hyperparameters`` of the job; what the recipe leaves open is left to the service.
+
+    Args:
+        training: the recipe's hyperparameters.
+        steps: planned optimizer steps; a warm-up longer than a tenth of them is shortened to that, since
+            the service's default of 200 is longer than many LoRA jobs.
+    """
+    warmup = training.warmup_steps if training.warmup_steps is not None else max(1, steps // 10)
+    wanted: dict[str, Any] = {
+        "training_type": "sft",
+        "finetuning_type": training.method,
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "learning_rate": training.learning_rate,
+        "min_learning_rate": training.min_learning_rate,
+        "warmup_steps": min(warmup, max(1, steps - 1)),
+        "max_steps": steps,
+        "weight_decay": training.weight_decay,
+        "adam_beta1": training.adam_beta1,
+        "adam_beta2": training.adam_beta2,
+        "optimizer": training.optimizer,
+        "val_check_interval": training.val_check_interval,
+        "log_every_n_steps": training.log_every_n_steps,
+        "seed": training.seed,
+    }
+    if training.method != "all_weights":
+        lora = {
+            "adapter_dim": training.adapter_dim,
+            "alpha": training.alpha,
+            "adapter_dropout": training.adapter_dropout,
+            "target_modules": list(training.target_modules) if training.target_modules else None,
+        }
+        wanted["lora"] = {key: value for key, value in lora.items() if value is not None}
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def _check(training: TrainingSection, config: TrainingConfig, rows: Mapping[str, int]) -> None:
+    if ("sft", training.method) not in config.methods:
+        offered = ", ".join(f"{kind}/{method}" for kind, method in config.methods)
+        raise ConfigurationError(
+            f"{config.name} does not offer sft/{training.method}", hint=f"It offers: {offered or 'nothing'}"
+        )
+    for part in ("training", "validation", "testing"):
+        if rows.get(part, 0) < 1:
+            raise ConfigurationError(
+                f"no {part} rows are left after curation",
+                hint="See curated/rejected.jsonl for the reasons; give more labelled questions.",
+            )
+    if training.batch_size > rows["validation"]:
+        raise ConfigurationError(
+            f"batch_size {training.batch_size} is larger than the {rows['validation']} validation rows, "
+            "which the Customizer refuses",
+            hint="Lower training.batch_size or give more questions.",
+        )
+
+
+def _text(row: Mapping[str, Any]) -> str:
+    if "messages" in row:
+        return json.dumps(row["messages"], ensure_ascii=False)
+    return f"{row['prompt']} {row['completion']}"

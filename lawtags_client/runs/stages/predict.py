@@ -1,0 +1,218 @@
+"""Predict: every system answers the same test rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import JobFailedError
+from lawtags_client.files import atomic_write_text
+from lawtags_client.platform import PromptInput
+from lawtags_client.runs.predictions import prediction, write_predictions
+from lawtags_client.runs.rows import RowLog, read_rows
+from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.tokens import token_counter
+
+if TYPE_CHECKING:
+    from lawtags_client.tagging.mix import Tagger
+    from lawtags_client.tagging.question import Question
+    from lawtags_client.tagging.vocabulary import Vocabulary
+
+TOP_TOKENS = 20
+ANSWER_TOKENS = 32
+
+
+class Predict:
+    """Asks the base and the tuned model, fits the tagger on the validation rows, runs the baselines.
+
+    What a model has answered is on disk before the next question goes out, so that an interrupted stage
+    asks only for what is missing.
+    """
+
+    name = "predict"
+    version = 1
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        return {
+            "model": context.outputs["serve"]["model"],
+            "base_model": context.outputs["serve"]["base_model"],
+            "curation": context.outputs["curate"]["digest"],
+            "retriever": context.outputs["retriever"]["files"],
+            "most": context.recipe.evaluation.max_tags,
+        }
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        from lawtags_client.tagging.question import read_questions
+        from lawtags_client.tagging.storage import save_tagger
+
+        questions = {
+            part: read_questions(context.curated / "questions" / f"{part}.jsonl")
+            for part in ("training", "validation", "testing")
+        }
+        tuned = context.outputs["serve"]["model"]
+        # A server that was started again since the last stage has yet to find the adapter.
+        await context.platform.served(tuned, timeout=context.recipe.wait.served)
+        evidence = {
+            part: await _first_tokens(context, tuned, part, questions[part]) for part in ("validation", "testing")
+        }
+        tagger = await asyncio.to_thread(_fit, context, questions["validation"], evidence["validation"])
+        await asyncio.to_thread(save_tagger, tagger, context.folder / "tagger")
+        written = [await _answers(context, name, model, questions, tagger.vocabulary) for name, model in _models(context)]
+        written += await asyncio.to_thread(_classify, context, tagger, questions, evidence["testing"])
+        written += sorted((context.folder / "tagger").iterdir())
+        return {
+            "files": file_digests(context.folder, written),
+            "summary": {"test rows": len(questions["testing"]), "systems": 6},
+        }
+
+
+def _models(context: RunContext) -> list[tuple[str, str]]:
+    served = context.outputs["serve"]
+    return [("base", served["base_model"]), ("tuned", served["model"])]
+
+
+def prompts_of(path: Path) -> list[PromptInput]:
+    """The prompts of a file of Customizer rows: texts, or the messages before the assistant's turn."""
+    return [
+        tuple(m for m in row["messages"] if m["role"] != "assistant") if "messages" in row else row["prompt"]
+        for row in read_rows(path)
+    ]
+
+
+async def _first_tokens(
+    context: RunContext, model: str, part: str, questions: Sequence[Question]
+) -> list[Mapping[str, float] | None]:
+    path = _working_file(context, f"first-tokens-{part}", model)
+    prompts = prompts_of(context.curated / part / f"{part}.jsonl")
+    with RowLog(path) as log:
+        missing = _missing(log, len(prompts))
+        context.progress.update(len(log.rows), len(prompts), f"tuned model, {part} rows")
+        found = context.platform.first_tokens(model, [prompts[row] for row in missing], top=TOP_TOKENS)
+        await _collect(context, log, missing, questions, found, "tokens", f"tuned model, {part} rows")
+        return [log.rows[row].get("tokens") for row in range(len(prompts))]
+
+
+async def _answers(
+    context: RunContext,
+    system: str,
+    model: str,
+    questions: Mapping[str, Sequence[Question]],
+    vocabulary: Vocabulary,
+) -> Path:
+    from lawtags_client.tagging.parse import answer_regex, parse_tags
+
+    most = context.recipe.evaluation.max_tags
+    prompts = prompts_of(context.curated / "testing" / "testing.jsonl")
+    with RowLog(_working_file(context, f"answers-{system}", model)) as log:
+        missing = _missing(log, len(prompts))
+        context.progress.update(len(log.rows), len(prompts), f"{system} model, answers")
+        found = context.platform.answers(
+            model,
+            [prompts[row] for row in missing],
+            regex=answer_regex(vocabulary, most=most),
+            max_tokens=ANSWER_TOKENS,
+        )
+        await _collect(context, log, missing, questions["testing"], found, "text", f"{system} model, answers")
+        answers = [log.rows[row] for row in range(len(prompts))]
+    rows = [
+        prediction(
+            number,
+            question.id,
+            parse_tags(answer.get("text") or "", vocabulary, limit=most).tags,
+            error=answer.get("error"),
+            text=answer.get("text"),
+        )
+        for number, (question, answer) in enumerate(zip(questions["testing"], answers, strict=True))
+    ]
+    return write_predictions(context.folder, system, rows)
+
+
+async def _collect(
+    context: RunContext,
+    log: RowLog,
+    missing: Sequence[int],
+    questions: Sequence[Question],
+    found: AsyncIterator[tuple[int, Any]],
+    field: str,
+    text: str,
+) -> None:
+    failures = 0
+    last: Exception | None = None
+    async for place, value in found:
+        row = missing[place]
+        if isinstance(value, Exception):
+            # Not kept in the log: a later attempt asks again.
+            failures, last = failures + 1, value
+            log.rows[row] = {"row": row, "error": str(value)}
+        else:
+            log.append({"row": row, "id": questions[row].id, field: value})
+        context.progress.update(len(log.rows), len(questions), text)
+    if failures and failures == len(missing):
+        raise last if last is not None else AssertionError
+    if failures:
+        context.progress.note(f"{failures} of {len(questions)} rows failed ({text}); they are marked in the files")
+
+
+def _fit(
+    context: RunContext, validation: Sequence[Question], evidence: Sequence[Mapping[str, float] | None]
+) -> Tagger:
+    from lawtags_client.curation import CurationOptions
+    from lawtags_client.tagging.mix import fit_tagger
+    from lawtags_client.tagging.storage import load_retriever
+
+    answered = [number for number, tokens in enumerate(evidence) if tokens is not None]
+    if not answered:
+        raise JobFailedError("the tuned model answered no validation row", job_id=context.outputs["serve"]["model"])
+    return fit_tagger(
+        [validation[number] for number in answered],
+        [tokens for tokens in evidence if tokens is not None],
+        load_retriever(context.folder / "retriever"),
+        style=CurationOptions.from_dict(context.recipe.curation).style,
+        most=context.recipe.evaluation.max_tags,
+        model=context.outputs["serve"]["model"],
+    )
+
+
+def _classify(
+    context: RunContext,
+    tagger: Tagger,
+    questions: Mapping[str, Sequence[Question]],
+    evidence: Sequence[Mapping[str, float] | None],
+) -> list[Path]:
+    from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
+
+    testing = questions["testing"]
+    written = []
+    for system, tokens in (("tagger", evidence), ("retriever", None)):
+        scores = tagger.scores(testing, tokens)
+        rows = [
+            prediction(number, question.id, tagger.decide(row, mixed=tokens is not None), scores=tagger.named(row))
+            for number, (question, row) in enumerate(zip(testing, scores, strict=True))
+        ]
+        written.append(write_predictions(context.folder, system, rows))
+    for system, baseline in (("tfidf", TfidfLogistic()), ("most_frequent", MostFrequent())):
+        context.progress.update(0, None, f"baseline {system}")
+        baseline.fit(questions["training"], questions["validation"])
+        rows = [
+            prediction(number, question.id, tags)
+            for number, (question, tags) in enumerate(zip(testing, baseline.predict(testing), strict=True))
+        ]
+        written.append(write_predictions(context.folder, system, rows))
+    return written
+
+
+def _missing(log: RowLog, rows: int) -> list[int]:
+    return [row for row in range(rows) if row not in log.rows]
+
+
+def _working_file(context: RunContext, name: str, model: str) -> Path:
+    """A file of partial answers, emptied when it belongs to another model or other rows."""
+    path = context.folder / "answers" / f"{name}.jsonl"
+    owner = path.with_suffix(".model")
+    identity = f"{model} {context.outputs['curate']['digest']}\n"
+    if not owner.exists() or owner.read_text() != identity:
+        path.unlink(missing_ok=True)
+        atomic_write_text(owner, identity)
+    return path

@@ -1,0 +1,28 @@
+"""Serve: the tuned model answers at the inference endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lawtags_client.files import atomic_write_json
+from lawtags_client.runs.stage import RunContext, file_digests
+
+
+class Serve:
+    """A finished job is not yet a served model: the endpoint looks for new adapters now and then."""
+
+    name = "serve"
+    version = 1
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        return {"model": context.outputs["customize"]["output_model"]}
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        model = context.outputs["customize"]["output_model"]
+        context.progress.update(0, None, f"waiting for {model}")
+        await context.platform.served(model, timeout=context.recipe.wait.served)
+        result = {"model": model, "base_model": context.outputs["plan"]["plan"]["base_model"]}
+        path = context.folder / "endpoint.json"
+        atomic_write_json(path, result)
+        return {"files": file_digests(context.folder, [path]), **result, "summary": {"model": model}}

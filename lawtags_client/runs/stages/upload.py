@@ -1,0 +1,36 @@
+"""Upload: curated rows onto the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lawtags_client.files import atomic_write_json
+from lawtags_client.runs.stage import RunContext, file_digests
+
+
+class Upload:
+    """Gives each version of the data a repository of its own, named by its digest."""
+
+    name = "upload"
+    version = 1
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        return {"curation": context.outputs["curate"]["digest"], "dataset": context.recipe.dataset.name}
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        digest = context.outputs["curate"]["digest"]
+        name = f"{context.recipe.dataset.name}-{digest[:8]}"
+        uploaded = await context.platform.upload(
+            name,
+            context.curated,
+            on_bytes=lambda done, total: context.progress.update(done, total, f"bytes of {name}"),
+        )
+        result = {"dataset": uploaded.name, "files_url": uploaded.files_url, "uploaded": dict(uploaded.files)}
+        path = context.folder / "upload.json"
+        atomic_write_json(path, result)
+        return {
+            "files": file_digests(context.folder, [path]),
+            **result,
+            "summary": {"dataset": uploaded.name, "files": len(uploaded.files)},
+        }

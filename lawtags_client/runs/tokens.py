@@ -1,0 +1,67 @@
+"""Counting tokens the way the base model does, where its tokenizer is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_client.files import sha256_file
+from lawtags_client.settings import cache_dir
+from lawtags_client.tagging.prompt import estimate_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
+    """Counts tokens of a text.
+
+    Attributes:
+        identity: what the counts depend on, for the digest of a stage.
+        exact: whether a tokenizer counts; else it is an estimate.
+        count: the counting itself.
+    """
+
+    identity: str
+    exact: bool
+    count: Callable[[str], int]
+
+
+def token_counter(source: str | None) -> TokenCounter:
+    """The counter for a base model.
+
+    Args:
+        source: a ``tokenizer.json`` or a folder with one, or the name of a base model in lawtags' cache;
+            None gives the estimate.
+
+    Raises:
+        ConfigurationError: nothing is there.
+        MissingExtraError: the ``tokenizers`` package is absent.
+    """
+    if source is None:
+        return TokenCounter("estimate", False, estimate_tokens)
+    return _load(str(_locate(source)))
+
+
+def _locate(source: str) -> Path:
+    cached = cache_dir() / "base-models" / source
+    for candidate in (Path(source), Path(source) / "tokenizer.json", cached / "tokenizer.json"):
+        if candidate.is_file():
+            return candidate
+    raise ConfigurationError(
+        f"no tokenizer at {source!r}",
+        hint="Name a tokenizer.json, or leave model.tokenizer out to plan with estimates.",
+    )
+
+
+@lru_cache(maxsize=4)
+def _load(path: str) -> TokenCounter:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise MissingExtraError("tokenizers", "local", "counting tokens exactly") from None
+    tokenizer = Tokenizer.from_file(path)
+    return TokenCounter(
+        sha256_file(Path(path)), True, lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    )
