@@ -27,21 +27,10 @@ from lawtags_client.types.hyperparameters import LoraParameters as LoraParameter
 from lawtags_client.types.hyperparameters import Optimizer as Optimizer
 from lawtags_client.types.hyperparameters import SftParameters as SftParameters
 
-TargetStatus: TypeAlias = (
-    Literal[
-        "created",
-        "pending",
-        "downloading",
-        "ready",
-        "failed",
-        "cancelled",
-        "unknown",
-        "deleting",
-        "deleted",
-        "delete_failed",
-    ]
-    | str
-)
+TargetState: TypeAlias = Literal[
+    "created", "pending", "downloading", "ready", "failed", "cancelled", "unknown"
+]
+TargetStatus: TypeAlias = TargetState | Literal["deleting", "deleted", "delete_failed"] | str
 
 
 class CustomizationTarget(WireModel):

@@ -1,0 +1,210 @@
+"""What was asked for, and what became of it: the memory that keeps a job from being submitted twice.
+
+An intent is written down, durably, before anything is sent. After a lost reply or a restart the same intent is
+found again by its key, and the job it led to by the token that went into the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from lawtags_client.errors import BusyError, ConflictError
+
+FIELD = "lawtags_intent"
+"""The custom field of a job that carries the token."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS intents (
+    key TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    token TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    request TEXT NOT NULL,
+    remote_id TEXT,
+    created_at TEXT NOT NULL,
+    settled_at TEXT
+) STRICT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Something that shall happen once.
+
+    Args:
+        key: what makes two intents the same one.
+        kind: what is to be made, e.g. ``"customization"``.
+        token: goes into the job, so that it can be found again.
+        digest: of the request, to see that the key is not used for something else.
+        request: the request, without secrets.
+        remote_id: the job that came of it, once known.
+        created_at: when it was written down.
+    """
+
+    key: str
+    kind: str
+    token: str
+    digest: str
+    request: Mapping[str, Any]
+    remote_id: str | None = None
+    created_at: datetime | None = None
+
+
+class IntentStore(Protocol):
+    """Where intents are kept; a run hands in its own ledger."""
+
+    def begin(self, intent: Intent) -> Intent:
+        """Write an intent down, durably; if its key is known already, give back what stands there."""
+        ...
+
+    def find(self, key: str) -> Intent | None:
+        """The intent of this key."""
+        ...
+
+    def settle(self, key: str, remote_id: str) -> None:
+        """Write down which job came of it."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Drop an intent whose job is known to be no more."""
+        ...
+
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Hold an intent against other processes; raises BusyError at once if one of them has it."""
+        ...
+
+
+def new_intent(
+    kind: str, request: Mapping[str, Any], *, key: str | None = None, scope: Mapping[str, Any] | None = None
+) -> Intent:
+    """An intent for a request.
+
+    Args:
+        kind: what is to be made.
+        request: the request, without secrets and without the token.
+        key: the caller's own key; without it the digest is the key.
+        scope: what else makes it the same: the service's address, the digest of the data.
+    """
+    text = json.dumps([kind, request, scope or {}], sort_keys=True, ensure_ascii=False, default=str)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return Intent(
+        key=key or f"{kind}-{digest}", kind=kind, token=uuid.uuid4().hex, digest=digest, request=dict(request)
+    )
+
+
+def check_same(found: Intent, wanted: Intent) -> None:
+    """See that a key found in the store stands for the same request.
+
+    Raises:
+        ConflictError: it does not; the message names the fields that differ.
+    """
+    if found.digest == wanted.digest:
+        return
+    names = sorted(set(found.request) | set(wanted.request))
+    differing = [name for name in names if found.request.get(name) != wanted.request.get(name)]
+    raise ConflictError(
+        f"the intent {wanted.key!r} was used before for another request; "
+        f"what differs: {', '.join(differing) or 'the data or the service'}",
+        hint="Give this request a key of its own.",
+    )
+
+
+class SqliteIntents:
+    """Intents in one SQLite file; several processes may use it at once.
+
+    Args:
+        path: the file; made when first written.
+        now: the wall clock, for the record only.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime] | None = None) -> None:
+        self._path = path
+        self._now = now or (lambda: datetime.now(UTC))
+
+    def begin(self, intent: Intent) -> Intent:
+        stamp = self._now().isoformat()
+        row = (intent.key, intent.kind, intent.token, intent.digest, _text(intent.request), stamp)
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT INTO intents (key, kind, token, digest, request, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+                row,
+            )
+            found = _select(connection, intent.key)
+        return found or replace(intent, created_at=datetime.fromisoformat(stamp))
+
+    def find(self, key: str) -> Intent | None:
+        with self._connection() as connection:
+            return _select(connection, key)
+
+    def settle(self, key: str, remote_id: str) -> None:
+        with self._connection() as connection:
+            connection.execute(
+                "UPDATE intents SET remote_id = ?, settled_at = ? WHERE key = ?",
+                (remote_id, self._now().isoformat(), key),
+            )
+
+    def forget(self, key: str) -> None:
+        with self._connection() as connection:
+            connection.execute("DELETE FROM intents WHERE key = ?", (key,))
+
+    def all(self) -> list[Intent]:
+        """Every intent, oldest first."""
+        with self._connection() as connection:
+            rows = connection.execute(f"{_COLUMNS} ORDER BY created_at").fetchall()
+        return [_intent(row) for row in rows]
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        # The kernel drops such a lock with the process that holds it: nothing stale is left by a kill.
+        import fcntl
+
+        folder = self._path.parent / f"{self._path.name}.locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        with (folder / name).open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(
+                    f"another process is submitting the intent {key!r}", hint="Wait for it to end."
+                ) from None
+            yield
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self._path, timeout=30)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(_TABLE)
+            with connection:
+                yield connection
+
+
+_COLUMNS = "SELECT key, kind, token, digest, request, remote_id, created_at FROM intents"
+
+
+def _select(connection: sqlite3.Connection, key: str) -> Intent | None:
+    row = connection.execute(f"{_COLUMNS} WHERE key = ?", (key,)).fetchone()
+    return _intent(row) if row else None
+
+
+def _intent(row: tuple[Any, ...]) -> Intent:
+    key, kind, token, digest, request, remote_id, created_at = row
+    return Intent(
+        key, kind, token, digest, json.loads(request), remote_id, datetime.fromisoformat(created_at)
+    )
+
+
+def _text(request: Mapping[str, Any]) -> str:
+    return json.dumps(request, sort_keys=True, ensure_ascii=False, default=str)

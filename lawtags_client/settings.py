@@ -1,0 +1,365 @@
+"""Where the services are, with which credentials and how patiently they are asked.
+
+A value is taken from the first place that has it: argument, environment (``LAWTAGS_*``, then the names of the
+vendor's documentation), profile in ``lawtags.toml``, default. The file is looked for in the working directory
+and its parents, then in the user's configuration folder::
+
+    schema_version = 1
+    default_profile = "cluster"
+
+    [profiles.cluster]
+    platform_url = "https://nemo.example.com"
+    data_store_url = "https://data-store.example.com"
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lawtags_client.errors import ConfigurationError
+
+SCHEMA_VERSION = 1
+FILE_NAME = "lawtags.toml"
+
+ServiceName = Literal["entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"]
+LfsRewrite = Literal["auto", "always", "never"]
+
+_SECRETS = frozenset({"token", "data_store_token", "inference_token", "wandb_api_key"})
+_URLS = (
+    "platform_url",
+    "entity_store_url",
+    "customizer_url",
+    "evaluator_url",
+    "deployment_url",
+    "data_store_url",
+    "inference_url",
+)
+_VENDOR_NAMES: Mapping[str, tuple[str, ...]] = {
+    "platform_url": ("NEMO_MICROSERVICES_BASE_URL",),
+    "entity_store_url": ("ENTITY_STORE_BASE_URL",),
+    "customizer_url": ("CUSTOMIZER_BASE_URL",),
+    "evaluator_url": ("EVALUATOR_BASE_URL",),
+    "deployment_url": ("DEPLOYMENT_BASE_URL",),
+    "data_store_url": ("DATA_STORE_BASE_URL",),
+    "inference_url": ("NIM_PROXY_BASE_URL",),
+    "inference_token": ("NVIDIA_API_KEY",),
+    "wandb_api_key": ("WANDB_API_KEY",),
+    "ca_file": ("SSL_CERT_FILE",),
+}
+# People paste the base of an OpenAI or Hugging Face client, which already holds a part of our paths.
+_KNOWN_SUFFIXES: Mapping[str, str] = {"inference_url": "/v1", "data_store_url": "/v1/hf"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAddress:
+    """Where one service is asked, and why there.
+
+    Args:
+        service: its name.
+        url: its base, without a trailing slash.
+        token: the bearer token to send, if any.
+        origin: which setting the URL stands in and where that came from, for error messages.
+    """
+
+    service: str
+    url: str
+    token: str | None = field(default=None, repr=False)
+    origin: str = "argument"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """All that a client needs to know before the first request.
+
+    ``token`` goes to the platform's services and the Data Store; inference gets it only where it is on the
+    platform's own host, since a hosted model is someone else's. ``connect_timeout`` and ``read_timeout`` bound
+    one step of a request, ``total_timeout`` a whole call with its retries, all in seconds.
+    """
+
+    platform_url: str | None = None
+    entity_store_url: str | None = None
+    customizer_url: str | None = None
+    evaluator_url: str | None = None
+    deployment_url: str | None = None
+    data_store_url: str | None = None
+    inference_url: str | None = None
+    inference_models_path: str = "/v1/models"
+    token: str | None = None
+    data_store_token: str | None = None
+    inference_token: str | None = None
+    wandb_api_key: str | None = None
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    total_timeout: float = 300.0
+    max_retries: int = 4
+    max_connections: int = 100
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    trust_env: bool = True
+    lfs_rewrite: LfsRewrite = "auto"
+    intents_path: Path | None = None
+    profile: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in _URLS:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _checked_url(name, value))
+        for name in _SECRETS:
+            _check_secret(name, getattr(self, name))
+        for name in ("connect_timeout", "read_timeout", "total_timeout"):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{name} must be greater than zero", hint="Give it in seconds.")
+        if self.max_retries < 0 or self.max_connections < 1:
+            raise ConfigurationError("max_retries must be 0 or more, max_connections 1 or more")
+        if self.lfs_rewrite not in get_args(LfsRewrite):
+            raise ConfigurationError(
+                f"lfs_rewrite is {self.lfs_rewrite!r}", hint="Use one of: auto, always, never."
+            )
+
+    def __repr__(self) -> str:
+        shown = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name == "sources" or value == item.default:
+                continue
+            shown.append(f"{item.name}={'***' if item.name in _SECRETS else value!r}")
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secret values, to be kept out of messages."""
+        values = (getattr(self, name) for name in sorted(_SECRETS))
+        return tuple(value for value in values if value)
+
+    def address(self, service: ServiceName) -> ServiceAddress:
+        """Where a service is asked.
+
+        Raises:
+            ConfigurationError: neither the service's URL nor the platform's is set.
+        """
+        own = "deployment_url" if service == "deployments" else f"{service}_url"
+        name = own if getattr(self, own) else "platform_url"
+        url: str | None = getattr(self, name)
+        if url is None:
+            raise ConfigurationError(
+                f"no address for the service {service!r}",
+                service=service,
+                hint=f"Set LAWTAGS_PLATFORM_URL or LAWTAGS_{own.upper()}, name a profile of {FILE_NAME}, or "
+                "start a platform on this machine with: lawtags local up",
+            )
+        origin = f"{name} ({self.sources.get(name, 'argument')})"
+        return ServiceAddress(service, url, self._token_for(service, url), origin)
+
+    def _token_for(self, service: ServiceName, url: str) -> str | None:
+        if service == "data_store":
+            return self.data_store_token or self.token
+        if service == "inference":
+            shared = self.platform_url is not None and _host(url) == _host(self.platform_url)
+            return self.inference_token or (self.token if shared else None)
+        return self.token
+
+    @classmethod
+    def load(
+        cls,
+        profile: str | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        **overrides: Any,
+    ) -> Settings:
+        """Gather the settings from arguments, environment, profile file and defaults.
+
+        Example:
+            ``Settings.load("cluster", max_retries=2)``
+
+        Args:
+            profile: the profile's name; without it ``LAWTAGS_PROFILE``, then the file's default.
+            environ: the environment; the process's own without it.
+            folder: where the search for the file begins; the working directory without it.
+            overrides: single settings, which win over everything else; None means not given.
+
+        Raises:
+            ConfigurationError: a key is unknown, a value has the wrong form, or the profile does not exist.
+        """
+        environ = os.environ if environ is None else environ
+        known = {item.name for item in fields(cls)} - {"sources", "profile"}
+        _refuse_unknown(overrides, known, "argument")
+        chosen = profile or environ.get("LAWTAGS_PROFILE") or None
+        chosen, table, file = _read_profile(chosen, environ, folder or Path.cwd(), known)
+        values: dict[str, Any] = {}
+        sources: dict[str, str] = {}
+        for name in known:
+            value, source = _find(name, overrides, environ, table, f"profile {chosen} in {file}")
+            if value is None:
+                continue
+            base = file.parent if file and source.startswith("profile") else None
+            values[name] = _convert(name, value, source, base)
+            sources[name] = source
+        return cls(**values, profile=chosen, sources=sources)
+
+
+def find_file(folder: Path, environ: Mapping[str, str]) -> Path | None:
+    """The profile file: ``LAWTAGS_CONFIG``, else the nearest above ``folder``, else the user's own."""
+    named = environ.get("LAWTAGS_CONFIG")
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise ConfigurationError(f"LAWTAGS_CONFIG names {path}, which is not a file")
+        return path
+    for parent in (folder, *folder.parents):
+        if (parent / FILE_NAME).is_file():
+            return parent / FILE_NAME
+    import platformdirs
+
+    own = platformdirs.user_config_path("lawtags") / FILE_NAME
+    return own if own.is_file() else None
+
+
+def default_intents_path() -> Path:
+    """Where intents are kept unless told otherwise."""
+    import platformdirs
+
+    return platformdirs.user_state_path("lawtags") / "intents.sqlite"
+
+
+def _find(
+    name: str,
+    overrides: Mapping[str, Any],
+    environ: Mapping[str, str],
+    table: Mapping[str, Any],
+    profile: str,
+) -> tuple[Any, str]:
+    if overrides.get(name) is not None:
+        return overrides[name], "argument"
+    for variable in (f"LAWTAGS_{name.upper()}", *_VENDOR_NAMES.get(name, ())):
+        if environ.get(variable):
+            return environ[variable], f"environment {variable}"
+    return table.get(name), profile
+
+
+def _read_profile(
+    chosen: str | None, environ: Mapping[str, str], folder: Path, known: set[str]
+) -> tuple[str | None, Mapping[str, Any], Path | None]:
+    file = find_file(folder, environ)
+    if file is None:
+        if chosen is not None:
+            raise ConfigurationError(
+                f"profile {chosen!r} is asked for, but there is no {FILE_NAME}",
+                hint=f"Write {FILE_NAME} here or in a folder above, or set LAWTAGS_PLATFORM_URL instead.",
+            )
+        return None, {}, None
+    document = _parse(file)
+    profiles = document.get("profiles", {})
+    chosen = chosen or document.get("default_profile") or ("default" if "default" in profiles else None)
+    if chosen is None:
+        return None, {}, file
+    if chosen not in profiles:
+        raise ConfigurationError(
+            f"{file} has no profile {chosen!r}", hint=f"It has: {', '.join(sorted(profiles)) or 'none'}"
+        )
+    _refuse_unknown(profiles[chosen], known, f"{file}, profile {chosen}")
+    return chosen, profiles[chosen], file
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}") from error
+    _refuse_unknown(document, {"schema_version", "default_profile", "profiles"}, str(file))
+    if document.get("schema_version") != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"{file} has schema_version {document.get('schema_version')!r}",
+            hint=f"This version reads schema_version = {SCHEMA_VERSION}.",
+        )
+    profiles = document.get("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
+        raise ConfigurationError(f"{file}: profiles are tables, written as [profiles.NAME]")
+    return document
+
+
+def _refuse_unknown(found: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(set(found) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"{where}: unknown setting {', '.join(unknown)}", hint=f"Known are: {', '.join(sorted(known))}"
+        )
+
+
+def _as_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
+    return {**words, "off": False}[str(value).strip().lower()]
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value.strip()
+
+
+_CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
+    "connect_timeout": float,
+    "read_timeout": float,
+    "total_timeout": float,
+    "max_retries": int,
+    "max_connections": int,
+    "trust_env": _as_bool,
+}
+_PATHS = frozenset({"ca_file", "client_cert", "client_key", "intents_path"})
+
+
+def _convert(name: str, value: Any, source: str, base: Path | None) -> Any:
+    try:
+        if name in _PATHS:
+            path = Path(value).expanduser()
+            return base / path if base is not None else path
+        return _CONVERTERS.get(name, _as_text)(value)
+    except (TypeError, ValueError, KeyError):
+        # The value itself may be a secret in the wrong place, so it is not repeated.
+        raise ConfigurationError(f"{name} ({source}) has the wrong form") from None
+
+
+def _host(url: str) -> str | None:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).hostname
+
+
+def _checked_url(name: str, value: str) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(value.strip())
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{name} is not a URL: {error}") from None
+    if parts.username or parts.password:
+        raise ConfigurationError(
+            f"{name} holds credentials", hint="Give them as token; a URL is shown in messages and logs."
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{name} is not a base URL: {value!r}", hint="It looks like http://host:port, without a query."
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".removesuffix(
+        _KNOWN_SUFFIXES.get(name, "\0")
+    )
+
+
+def _check_secret(name: str, value: str | None) -> None:
+    if value is not None and (not value.isascii() or not value.isprintable() or " " in value or not value):
+        raise ConfigurationError(
+            f"{name} cannot be sent as a header: it is empty, or has spaces, line ends or other characters",
+            hint="Look for a stray line end in the file or variable that it came from.",
+        )
