@@ -1,0 +1,1 @@
+"""The embedded stack: NeMo microservices on this machine, one folder per service."""

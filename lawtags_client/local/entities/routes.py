@@ -1,0 +1,68 @@
+"""The five routes that every kind of entity has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.routing import Route
+
+from lawtags_client.local.entities.store import Document, Entities
+from lawtags_client.local.wire.bodies import sent_fields
+from lawtags_client.local.wire.routing import Call, route
+
+
+def entity_routes(
+    prefix: str,
+    entities: Entities,
+    create: type[BaseModel],
+    update: type[BaseModel],
+    *,
+    on_create: Callable[[Document], Document] | None = None,
+    on_update: Callable[[str, str, Document], Document] | None = None,
+    on_delete: Callable[[str, str], Any] | None = None,
+    keep_extra: bool = False,
+) -> list[Route]:
+    """List, create, read, change and delete under one path.
+
+    Args:
+        prefix: e.g. ``"/v1/datasets"``.
+        entities: the state behind it.
+        create: the type of a create's body.
+        update: the type of a PATCH's body.
+        on_create: takes the sent fields and answers instead of ``entities.create``.
+        on_update: takes namespace, name and the sent fields and answers instead of ``entities.patch``.
+        on_delete: takes namespace and name and answers instead of ``entities.delete``.
+        keep_extra: whether fields that the type does not know are kept.
+    """
+    make = on_create or entities.create
+    change = on_update or entities.patch
+    remove = on_delete or entities.delete
+    one = f"{prefix}/{{name}}" if entities.kind.keyed_by_id else f"{prefix}/{{namespace}}/{{name}}"
+
+    def names(call: Call) -> tuple[str, str]:
+        return call.path.get("namespace", ""), call.path["name"]
+
+    def list_all(call: Call) -> Any:
+        return entities.select(call.list_query(entities.kind.sorts)).envelope()
+
+    def create_one(call: Call) -> Any:
+        return make(sent_fields(call.body, extra=keep_extra))
+
+    def read_one(call: Call) -> Any:
+        return entities.get(*names(call))
+
+    def change_one(call: Call) -> Any:
+        return change(*names(call), sent_fields(call.body, extra=keep_extra))
+
+    def delete_one(call: Call) -> Any:
+        return remove(*names(call))
+
+    return [
+        route("GET", prefix, list_all),
+        route("POST", prefix, create_one, body=create),
+        route("GET", one, read_one),
+        route("PATCH", one, change_one, body=update),
+        route("DELETE", one, delete_one),
+    ]

@@ -1,0 +1,132 @@
+"""One SQLite file for all services: what was acknowledged survives a kill and a power cut."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import ConfigurationError
+
+_BUSY_SECONDS = 30.0
+
+
+class Database:
+    """A SQLite file in WAL mode with full synchronisation, shared by threads.
+
+    One connection is guarded by one lock: transactions here last microseconds apart from the fsync of
+    their commit, and a single writer is what SQLite offers in any case. Other processes may open the same
+    file with a ``Database`` of their own.
+
+    Example:
+        >>> database = Database(Path("stack.sqlite"))
+        >>> database.migrate("notes", ["CREATE TABLE notes (text TEXT NOT NULL)"])
+        >>> with database.transaction() as connection:
+        ...     _ = connection.execute("INSERT INTO notes VALUES (?)", ("hello",))
+
+    Args:
+        path: the file; its folder is made where missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._lock = threading.RLock()
+        self._within = False
+        # Autocommit at the driver's level: BEGIN and COMMIT are written out below, so that every
+        # transaction takes the write lock at its beginning and cannot fail half way for want of it.
+        self._connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        self._connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            self._connection.execute(f"PRAGMA {pragma}").fetchall()
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (service TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of the block or nothing of it; on disk once the block is left.
+
+        Blocks may be nested within a thread: the outermost one commits.
+        """
+        with self._lock:
+            if self._within:
+                yield self._connection
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._within = True
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk makes SQLite roll back by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._within = False
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """The rows that a query finds."""
+        with self._lock:
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
+        """The first row that a query finds."""
+        found = self.rows(sql, parameters)
+        return found[0] if found else None
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement in a transaction of its own; the number of rows changed."""
+        with self.transaction() as connection:
+            return connection.execute(sql, parameters).rowcount
+
+    def migrate(self, service: str, steps: Sequence[str]) -> None:
+        """Bring a service's tables up to date.
+
+        Args:
+            service: whose tables these are.
+            steps: every migration there ever was, oldest first; a step may hold several statements. Steps
+                are only ever appended.
+
+        Raises:
+            ConfigurationError: the file was written by a later version, whose tables are not known here.
+        """
+        with self.transaction() as connection:
+            known = self.row("SELECT version FROM migrations WHERE service = ?", (service,))
+            version = int(known["version"]) if known else 0
+            if version > len(steps):
+                raise ConfigurationError(
+                    f"{self.path} holds tables of {service!r} in version {version}; "
+                    f"this lawtags knows {len(steps)}",
+                    hint="Use the lawtags that wrote it, or another folder (--dir).",
+                )
+            for step in steps[version:]:
+                for statement in _statements(step):
+                    connection.execute(statement)
+            connection.execute(
+                "INSERT INTO migrations VALUES (?, ?) "
+                "ON CONFLICT (service) DO UPDATE SET version = excluded.version",
+                (service, len(steps)),
+            )
+
+    def close(self) -> None:
+        """Close the file; the write-ahead log is folded into it."""
+        with self._lock:
+            self._connection.close()
+
+
+def _statements(script: str) -> Iterator[str]:
+    # sqlite3's own executescript commits first, which would tear a migration in two.
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            if statement.strip(" \n\t;"):
+                yield statement
+            statement = ""

@@ -1,0 +1,64 @@
+"""Identifiers as the API gives them: a prefix and a random UUID in base 58."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from lawtags_client.errors import UnprocessableError
+
+# Base 58: digits and letters without the look-alikes 0, O, I and l.
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+:@\-]{0,254}\Z")
+
+
+def base58(number: int) -> str:
+    """A non-negative number in base 58."""
+    digits = ""
+    while number:
+        number, digit = divmod(number, 58)
+        digits = _ALPHABET[digit] + digits
+    return digits or _ALPHABET[0]
+
+
+def new_id(prefix: str, value: uuid.UUID | None = None) -> str:
+    """A fresh identifier such as ``cust-FarcM8gwhL1XFDXQ57qGLL``.
+
+    Args:
+        prefix: what it identifies: ``cust``, ``eval``, ``dataset``, ``model``, ...; a trailing ``-`` is
+            added.
+        value: the UUID to write; a random one by default.
+    """
+    return f"{prefix}-{base58((value or uuid.uuid4()).int)}"
+
+
+def check_name(name: str, *, what: str = "name", versioned: bool = True) -> str:
+    """Refuse names that could not be addressed in a path, or would mean something else there.
+
+    Args:
+        name: the name.
+        what: what to call it in the message.
+        versioned: whether ``@`` and ``+`` may occur, as in ``model@v1.0.0+cpu``.
+
+    Raises:
+        UnprocessableError: the name cannot be used.
+    """
+    if not _NAME.match(name) or ".." in name or (not versioned and ("@" in name or "+" in name)):
+        raise UnprocessableError(
+            f"{what} {name[:80]!r} cannot be used: letters, digits, '.', '_', '-'"
+            f"{', and @, +, : for versions' if versioned else ''}; at most 255 characters, "
+            "beginning with a letter, digit or underscore, without '..'"
+        )
+    return name
+
+
+def split_reference(reference: str, *, what: str = "reference") -> tuple[str, str]:
+    """Take ``namespace/name`` apart.
+
+    Raises:
+        UnprocessableError: it has no such form.
+    """
+    namespace, slash, name = reference.partition("/")
+    if not slash or not namespace or not name or "/" in name:
+        raise UnprocessableError(f"{what} {reference[:200]!r} is not of the form namespace/name")
+    return namespace, name

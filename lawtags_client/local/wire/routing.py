@@ -1,0 +1,98 @@
+"""From a path to a handler and back to a response."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lawtags_client.local.wire.answers import answer, answer_for
+from lawtags_client.local.wire.bodies import LARGEST_JSON, parse_json, read_limited, validate
+from lawtags_client.local.wire.query import ListQuery, parse_list_query
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, taken apart.
+
+    Args:
+        request: the request itself, for headers and streams.
+        path: the path's parameters, decoded; ``+`` and ``@`` stay what they are.
+        body: the validated body where the route names a type; the decoded JSON where it asks for any.
+    """
+
+    request: Request
+    path: Mapping[str, str]
+    body: Any = None
+
+    def list_query(self, sorts: Collection[str] = ("created_at",)) -> ListQuery:
+        """The list request in the query string.
+
+        Raises:
+            UnprocessableError: see ``parse_list_query``.
+        """
+        return parse_list_query(self.request.query_params.multi_items(), sorts=sorts)
+
+    @property
+    def base_url(self) -> str:
+        """How the caller reaches this server, without a trailing slash."""
+        return str(self.request.base_url).rstrip("/")
+
+
+def route(
+    method: str,
+    path: str,
+    handler: Callable[[Call], Any],
+    *,
+    body: type[BaseModel] | type[Any] | None = None,
+    status: int = 200,
+    limit: int = LARGEST_JSON,
+    on_error: Callable[[Exception], Response] = answer_for,
+) -> Route:
+    """A route whose handler takes a ``Call`` and returns what is to be sent.
+
+    A plain function runs in a thread, so that it may touch the disk; a coroutine function runs on the loop
+    and must not. Expected errors become the API's error answers.
+
+    Args:
+        method: ``"GET"``, ``"POST"``, ...
+        path: Starlette's path pattern.
+        handler: returns JSON-ready data, a wire type, a ``Response``, or ``None`` for an empty body.
+        body: the type to check the body against; ``dict`` for any JSON object; ``None`` leaves it unread.
+        status: the status of success.
+        limit: the largest body in bytes.
+        on_error: makes the answer for an exception.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            content = None
+            if body is not None:
+                value = parse_json(await read_limited(request, limit))
+                content = _checked(body, value)
+            call = Call(request, request.path_params, content)
+            if inspect.iscoroutinefunction(handler):
+                return answer(await handler(call), status)
+            return answer(await run_in_threadpool(handler, call), status)
+        except Exception as error:
+            return on_error(error)
+
+    endpoint.__name__ = getattr(handler, "__name__", "endpoint")
+    return Route(path, endpoint, methods=[method])
+
+
+def _checked(kind: type[Any], value: Any) -> Any:
+    if issubclass(kind, BaseModel):
+        return validate(kind, value)
+    return validate(_AnyObject, {"value": value}).value
+
+
+class _AnyObject(BaseModel):
+    value: dict[str, Any]
