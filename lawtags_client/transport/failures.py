@@ -1,0 +1,234 @@
+"""What went wrong, in the words of this package: exceptions and error statuses become failures."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionFailedError,
+    DeadlineExceededError,
+    DoubtfulOutcomeError,
+    LawtagsError,
+    NotFoundError,
+    PayloadTooLargeError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+    UnprocessableError,
+)
+from lawtags_client.settings import ServiceAddress
+from lawtags_client.transport.redact import Redactor
+from lawtags_client.transport.retry import Failure, parse_retry_after, status_may_pass
+
+if TYPE_CHECKING:
+    import httpx
+
+_SHOWN = 200
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: PayloadTooLargeError,
+    422: UnprocessableError,
+}
+_HINTS: dict[int, str] = {
+    401: "Set LAWTAGS_TOKEN (or the service's own token) to a valid one.",
+    403: "The token does not allow this; ask for the right, or use another token.",
+    413: "Send less at once, or have the limit of the proxy in front raised.",
+    507: "The server's disk is full.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an error message says about the request it concerns."""
+
+    address: ServiceAddress
+    method: str
+    url: str
+    redactor: Redactor
+    repeatable: bool
+
+    def fields(self, response: httpx.Response | None = None) -> dict[str, Any]:
+        """Keyword arguments for an error."""
+        found: dict[str, Any] = {"service": self.address.service, "url": self.url}
+        if response is not None:
+            found["status"] = response.status_code
+            found["request_id"] = request_id(response)
+        return found
+
+
+def request_id(response: httpx.Response) -> str | None:
+    """The server's id for a request, under whatever name it gives one."""
+    for name in ("x-request-id", "x-correlation-id", "request-id", "nvcf-reqid"):
+        if value := response.headers.get(name):
+            return str(value)[:200]
+    return None
+
+
+def from_exception(error: Exception, context: Context) -> Failure:
+    """The failure behind an exception of the HTTP library."""
+    import httpx
+
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        return _not_connected(error, context)
+    if isinstance(error, httpx.PoolTimeout):
+        message = "no connection became free in time"
+        hint = "Ask for less at once, or raise max_connections."
+        waiting = DeadlineExceededError(message, hint=hint, **context.fields())
+        return Failure(waiting, passing=True, processed=False)
+    if isinstance(error, httpx.DecodingError):
+        return _no_sense(f"the body cannot be decoded: {error}", context)
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.InvalidURL):
+        wrong = ConfigurationError(context.redactor.text(f"the request cannot be sent: {error}"))
+        return Failure(wrong, passing=False, processed=False)
+    if not context.repeatable:
+        return lost(context, what=type(error).__name__)
+    slow = isinstance(error, httpx.TimeoutException)
+    kind: type[TransportError] = DeadlineExceededError if slow else TransportError
+    text = "no answer in time" if slow else f"the connection broke: {error or type(error).__name__}"
+    hint = "Raise read_timeout, or look at the service's health." if slow else "Look at the service's health."
+    message = context.redactor.text(f"{context.method} {context.url}: {text}")
+    return Failure(kind(message, hint=hint, **context.fields()), passing=True)
+
+
+def lost(context: Context, *, what: str, response: httpx.Response | None = None) -> Failure:
+    """A create whose answer did not arrive."""
+    error = DoubtfulOutcomeError(
+        f"{context.method} {context.url} was sent and its answer lost ({what}): "
+        "it may or may not have happened",
+        hint="Look for what it would have made before doing it again.",
+        **context.fields(response),
+    )
+    return Failure(error, passing=False)
+
+
+def out_of_time(context: Context) -> Failure:
+    """The time for the whole call ran out while an answer was awaited."""
+    if not context.repeatable:
+        return lost(context, what="no answer in time")
+    message = f"{context.method} {context.url}: no complete answer in the time for the whole call"
+    error = DeadlineExceededError(message, hint="Raise total_timeout.", **context.fields())
+    return Failure(error, passing=False)
+
+
+def from_response(response: httpx.Response, body: bytes, context: Context, now: datetime) -> Failure:
+    """The failure that an error status stands for."""
+    status = response.status_code
+    told = {"true": True, "false": False}.get(response.headers.get("x-should-retry", "").lower())
+    after = parse_retry_after(response.headers, now)
+    if not context.repeatable and status in (408, 502, 504):
+        # A gateway gave up waiting; the service behind it may well have gone on.
+        return lost(context, what=f"HTTP {status}", response=response)
+    error = _api_error(response, body, context, after)
+    # Only a "too many requests" is known to have changed nothing; any other status may be a late failure.
+    return Failure(error, status_may_pass(status), processed=status != 429, retry_after=after, told=told)
+
+
+def not_json(response: httpx.Response, body: bytes, context: Context) -> Failure:
+    """A success status with a body that is not the promised JSON."""
+    kind = response.headers.get("content-type", "no content type").partition(";")[0]
+    start = context.redactor.text(body[:_SHOWN].decode("utf-8", "replace"))
+    if "html" in kind or start.lstrip()[:1] == "<":
+        error = ProtocolError(
+            f"expected JSON, got {kind}, beginning with {start!r}",
+            hint=f"Is the address right? It comes from {context.address.origin}. A login page or a proxy may "
+            "be answering instead of the service.",
+            **context.fields(response),
+        )
+        return Failure(error, passing=False)
+    if not context.repeatable:
+        return lost(context, what="its body is cut off or not JSON", response=response)
+    return _no_sense(
+        f"expected JSON, got {kind} with {len(body)} bytes, beginning with {start!r}", context, response
+    )
+
+
+def _no_sense(what: str, context: Context, response: httpx.Response | None = None) -> Failure:
+    if not context.repeatable:
+        return lost(context, what=what, response=response)
+    message = context.redactor.text(what)
+    return Failure(
+        ProtocolError(message, hint="Something on the way spoils the answers.", **context.fields(response)),
+        passing=True,
+    )
+
+
+def _not_connected(error: Exception, context: Context) -> Failure:
+    origin = f"The address comes from {context.address.origin}."
+    if _tls_problem(error):
+        message = f"{context.url}: the TLS certificate is not accepted: {error}"
+        hint = f"{origin} For an authority of your own, set ca_file (or SSL_CERT_FILE) to its certificate."
+        return Failure(
+            ConnectionFailedError(message, hint=hint, **context.fields()), passing=False, processed=False
+        )
+    reason = context.redactor.text(str(error) or type(error).__name__)
+    message = f"{context.address.service} cannot be reached at {context.url}: {reason}"
+    hint = f"{origin} Is the service up? `lawtags local up` starts one on this machine."
+    return Failure(
+        ConnectionFailedError(message, hint=hint, **context.fields()), passing=True, processed=False
+    )
+
+
+def _tls_problem(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _api_error(
+    response: httpx.Response, body: bytes, context: Context, retry_after: float | None
+) -> LawtagsError:
+    status = response.status_code
+    detail = context.redactor.value(_detail(body))
+    message = _message(detail) or response.reason_phrase or "the service refused"
+    fields = context.fields(response) | {"detail": detail, "hint": _HINTS.get(status)}
+    if status == 404:
+        fields["hint"] = f"Asked at {context.url}."
+    if status == 429:
+        return RateLimitedError(message, retry_after=retry_after, **fields)
+    if status in _BY_STATUS:
+        return _BY_STATUS[status](message, **fields)
+    return (ServerError if status >= 500 else APIError)(message, **fields)
+
+
+def _detail(body: bytes) -> Any:
+    text = body.decode("utf-8", "replace")
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError):
+        return text[:_SHOWN] or None
+    if isinstance(decoded, dict):
+        # {"detail": …} is the platform's form, {"error": {"message": …}} that of OpenAI-like servers.
+        return decoded.get("detail") or decoded.get("error") or decoded.get("message") or decoded
+    return decoded
+
+
+def _message(detail: Any) -> str:
+    if isinstance(detail, dict):
+        detail = detail.get("message") or json.dumps(detail, ensure_ascii=False)
+    if isinstance(detail, list):
+        detail = "; ".join(_issue(entry) for entry in detail)
+    return str(detail)[:1000] if detail else ""
+
+
+def _issue(entry: Any) -> str:
+    if isinstance(entry, dict) and "msg" in entry:
+        place = ".".join(str(part) for part in entry.get("loc", ()))
+        return f"{place}: {entry['msg']}" if place else str(entry["msg"])
+    return str(entry)

@@ -1,0 +1,394 @@
+"""Requests and replies: one HTTP client for all services, with deadlines, retries and typed failures."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from lawtags_client.errors import ConfigurationError, ProtocolError
+from lawtags_client.settings import ServiceAddress, ServiceName, Settings
+from lawtags_client.transport import failures, retry
+from lawtags_client.transport.clock import Clock
+from lawtags_client.transport.redact import Redactor
+from lawtags_client.transport.sse import ServerSentEvent, events
+
+if TYPE_CHECKING:
+    import httpx
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Stream: TypeAlias = Callable[[], AsyncIterator[bytes]]
+
+_REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as a service means it.
+
+    Args:
+        method: GET, POST and so on.
+        path: below the service's base; or a whole URL, which then gets no token.
+        query: pairs of the query string.
+        json: the body, as JSON.
+        content: the body as bytes, or a function that gives its chunks anew for every attempt.
+        headers: beyond the usual ones; never shown anywhere.
+        repeatable: doing it twice is the same as doing it once; by default all but POST.
+        token: whether the service's token is sent.
+        read_timeout: seconds between two pieces of the answer.
+        total_timeout: seconds for everything, retries included.
+    """
+
+    method: str
+    path: str
+    query: Iterable[tuple[str, str]] = ()
+    json: Any = None
+    content: bytes | Stream | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    repeatable: bool | None = None
+    token: bool = True
+    read_timeout: float | None = None
+    total_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with a success status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+
+class Transport:
+    """The connections of one client.
+
+    Args:
+        settings: addresses, credentials, patience.
+        clock: time, sleep and chance.
+        handler: answers instead of the network, for tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        handler: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.budget = retry.RetryBudget()
+        self._handler = handler
+        self._clients: dict[bool, httpx.AsyncClient] = {}
+
+    def service(self, name: ServiceName) -> ServiceTransport:
+        """The way to one service.
+
+        Raises:
+            ConfigurationError: its address is not set.
+        """
+        return ServiceTransport(self, self.settings.address(name))
+
+    def client_for(self, url: str) -> httpx.AsyncClient:
+        """The HTTP client for an address; what is on this machine never goes through a proxy."""
+        import httpx
+
+        local = httpx.URL(url).host in _LOOPBACK
+        if local not in self._clients:
+            self._clients[local] = self._make_client(trust_env=self.settings.trust_env and not local)
+        return self._clients[local]
+
+    def _make_client(self, *, trust_env: bool) -> httpx.AsyncClient:
+        import httpx
+
+        settings = self.settings
+        timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
+        limits = httpx.Limits(
+            max_connections=settings.max_connections,
+            max_keepalive_connections=settings.max_connections,
+            # Shorter than the five seconds after which common servers hang up, or requests meet closed doors.
+            keepalive_expiry=3.0,
+        )
+        verify = _tls_context(settings) if settings.ca_file or settings.client_cert else True
+        return httpx.AsyncClient(
+            transport=self._handler, timeout=timeout, limits=limits, trust_env=trust_env, verify=verify
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.aclose()
+
+
+class ServiceTransport:
+    """The way to one service.
+
+    Args:
+        transport: the connections.
+        address: where the service is.
+    """
+
+    def __init__(self, transport: Transport, address: ServiceAddress) -> None:
+        self.address = address
+        self.clock = transport.clock
+        self._transport = transport
+        self._redactor = Redactor(transport.settings.secrets)
+
+    async def json(self, call: Call) -> Any:
+        """Send a request and decode the JSON it is answered with; None for an empty success.
+
+        Raises:
+            TransportError: no usable answer; DoubtfulOutcomeError where a create may have happened.
+            APIError: the service refused.
+        """
+        return (await self._run(call, decode=True))[1]
+
+    async def send(self, call: Call) -> Reply:
+        """Send a request and take the body as it comes.
+
+        Raises:
+            TransportError: no usable answer.
+            APIError: the service refused.
+        """
+        return (await self._run(call, decode=False))[0]
+
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[tuple[Reply, AsyncIterator[bytes]]]:
+        """Send a request and read the body in pieces; what comes before the body is retried, the body is not.
+
+        Raises:
+            TransportError: no usable answer.
+            APIError: the service refused.
+        """
+        context = self._context(call)
+
+        async def open_stream(left: float) -> httpx.Response:
+            return await self._attempt(call, context, left, self._open)
+
+        response = await self._retried(open_stream, call, context)
+        try:
+            yield _reply(response, b""), self._chunks(response, context)
+        finally:
+            await response.aclose()
+
+    async def events(self, call: Call) -> AsyncIterator[ServerSentEvent]:
+        """Send a request and read the events it is answered with."""
+        async with self.stream(call) as (reply, chunks):
+            kind = reply.headers.get("content-type", "")
+            if "event-stream" not in kind:
+                raise ProtocolError(
+                    f"expected a stream of events, got {kind or 'no content type'}",
+                    hint="The server may not stream; ask without streaming.",
+                    service=self.address.service,
+                    url=reply.url,
+                )
+            async for event in events(chunks):
+                yield event
+
+    async def _run(self, call: Call, *, decode: bool) -> tuple[Reply, Any]:
+        context = self._context(call)
+        lost_before = False
+
+        async def read(call: Call, context: failures.Context) -> tuple[Reply, Any]:
+            response = await self._open(call, context)
+            try:
+                body = await response.aread()
+            finally:
+                await response.aclose()
+            return _reply(response, body), _decoded(response, body, context) if decode else None
+
+        async def attempt(left: float) -> tuple[Reply, Any]:
+            nonlocal lost_before
+            try:
+                return await self._attempt(call, context, left, read)
+            except retry.AttemptFailed as failed:
+                error = failed.failure.error
+                if call.method == "DELETE" and lost_before and error.status == 404:
+                    # The delete whose answer was lost did happen.
+                    return Reply(204, {}, b"", context.url), None
+                lost_before = lost_before or (failed.failure.processed and error.status is None)
+                raise
+
+        return await self._retried(attempt, call, context)
+
+    async def _retried(
+        self, attempt: Callable[[float], Awaitable[T]], call: Call, context: failures.Context
+    ) -> T:
+        settings = self._transport.settings
+        policy = retry.RetryPolicy(settings.max_retries, total=call.total_timeout or settings.total_timeout)
+        return await retry.run(
+            attempt,
+            policy=policy,
+            budget=self._transport.budget,
+            clock=self.clock,
+            repeatable=context.repeatable,
+        )
+
+    async def _attempt(
+        self,
+        call: Call,
+        context: failures.Context,
+        left: float,
+        act: Callable[[Call, failures.Context], Awaitable[T]],
+    ) -> T:
+        import httpx
+
+        try:
+            async with asyncio.timeout(left):
+                return await act(call, context)
+        except TimeoutError as error:
+            raise retry.AttemptFailed(failures.out_of_time(context)) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise retry.AttemptFailed(failures.from_exception(error, context)) from error
+
+    async def _open(self, call: Call, context: failures.Context) -> httpx.Response:
+        """Send, follow redirects, and turn error statuses into failures; the body of a success is unread."""
+        begin = self.clock.monotonic()
+        request = self._request(call)
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = await self._transport.client_for(str(request.url)).send(request, stream=True)
+            took = self.clock.monotonic() - begin
+            logger.debug("%s %s: %d in %.3f s", call.method, _shown(request.url), response.status_code, took)
+            if response.status_code not in _REDIRECTS or "location" not in response.headers:
+                break
+            await response.aclose()
+            request = self._redirected(request, response, call, context)
+        else:
+            raise retry.AttemptFailed(_refused_redirect("goes round in circles", context, response))
+        if response.is_success:
+            return response
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
+        raise retry.AttemptFailed(failures.from_response(response, body, context, self.clock.now()))
+
+    def _request(self, call: Call) -> httpx.Request:
+        url = call.path if "://" in call.path else self.address.url + call.path
+        headers = {"accept": "application/json", "user-agent": "lawtags", **call.headers}
+        content: bytes | AsyncIterator[bytes] | None = None
+        if call.json is not None:
+            headers["content-type"] = "application/json"
+            content = _encoded(call.json)
+        elif call.content is not None:
+            content = call.content if isinstance(call.content, bytes) else call.content()
+        if call.token and self.address.token and url.startswith(self.address.url + "/"):
+            headers["authorization"] = f"Bearer {self.address.token}"
+        client = self._transport.client_for(url)
+        request = client.build_request(
+            call.method, url, params=list(call.query) or None, headers=headers, content=content
+        )
+        if call.read_timeout is not None:
+            request.extensions["timeout"]["read"] = call.read_timeout
+        return request
+
+    def _redirected(
+        self, request: httpx.Request, response: httpx.Response, call: Call, context: failures.Context
+    ) -> httpx.Request:
+        import httpx
+
+        target = request.url.join(response.headers["location"])
+        same = _same_place(request.url, target)
+        reading = call.method in ("GET", "HEAD")
+        if target.scheme not in ("http", "https") or (request.url.scheme == "https" != target.scheme):
+            raise retry.AttemptFailed(_refused_redirect(f"leads to {target.scheme}", context, response))
+        if not reading and (not same or response.status_code not in (307, 308)):
+            raise retry.AttemptFailed(_refused_redirect(f"leads to {target.host}", context, response))
+        moved = self._request(call)
+        # Whoever is elsewhere gets neither the token nor any other header of ours.
+        headers = moved.headers if same else httpx.Headers({"accept": request.headers["accept"]})
+        headers.pop("host", None)
+        built = self._transport.client_for(str(target)).build_request(
+            call.method, target, headers=headers, content=None if reading else moved.stream
+        )
+        built.extensions.update(moved.extensions)
+        return built
+
+    def _context(self, call: Call) -> failures.Context:
+        import httpx
+
+        url = call.path if "://" in call.path else self.address.url + call.path
+        redactor = self._redactor.with_body(call.json)
+        repeatable = call.method in _REPEATABLE if call.repeatable is None else call.repeatable
+        return failures.Context(self.address, call.method, _shown(httpx.URL(url)), redactor, repeatable)
+
+    async def _chunks(self, response: httpx.Response, context: failures.Context) -> AsyncIterator[bytes]:
+        import httpx
+
+        try:
+            async for chunk in response.aiter_bytes():
+                yield chunk
+        except httpx.HTTPError as error:
+            raise failures.from_exception(error, context).error from error
+
+
+def _reply(response: httpx.Response, body: bytes) -> Reply:
+    return Reply(response.status_code, response.headers, body, _shown(response.url))
+
+
+def _shown(url: httpx.URL) -> str:
+    # Signed links carry their secret in the query.
+    return str(url.copy_with(query=None, fragment=None, username=None, password=None))
+
+
+def _decoded(response: httpx.Response, body: bytes, context: failures.Context) -> Any:
+    if not body.strip() and (response.status_code == 204 or context.method in ("DELETE", "PUT")):
+        return None
+    try:
+        return jsonlib.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise retry.AttemptFailed(failures.not_json(response, body, context)) from error
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return jsonlib.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the request cannot be written as JSON: {type(error).__name__}",
+            hint="It holds NaN, an infinity, or text that is not valid Unicode.",
+        ) from error
+
+
+def _same_place(here: httpx.URL, there: httpx.URL) -> bool:
+    if here.host != there.host:
+        return False
+    upgraded = here.scheme == "http" and there.scheme == "https" and not here.port and not there.port
+    return upgraded or (here.scheme, here.port) == (there.scheme, there.port)
+
+
+def _refused_redirect(what: str, context: failures.Context, response: httpx.Response) -> retry.Failure:
+    error = ProtocolError(
+        f"a redirect that {what} is not followed",
+        hint=f"Is the address right? It comes from {context.address.origin}.",
+        **context.fields(response),
+    )
+    return retry.Failure(error, passing=False, processed=False)
+
+
+def _tls_context(settings: Settings) -> Any:
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+        if settings.client_cert:
+            key = str(settings.client_key) if settings.client_key else None
+            context.load_cert_chain(str(settings.client_cert), key)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the TLS certificates cannot be loaded: {error}",
+            hint="Look at ca_file, client_cert, client_key.",
+        ) from error
+    return context
