@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import sha256_file
-from lawtags_client.settings import cache_dir
+from lawtags_client.cache import cache_folder
 from lawtags_client.tagging.prompt import estimate_tokens
 
 
@@ -45,7 +45,7 @@ def token_counter(source: str | None) -> TokenCounter:
 
 
 def _locate(source: str) -> Path:
-    cached = cache_dir() / "base-models" / source
+    cached = cache_folder() / "base-models" / source
     for candidate in (Path(source), Path(source) / "tokenizer.json", cached / "tokenizer.json"):
         if candidate.is_file():
             return candidate

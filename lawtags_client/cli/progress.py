@@ -1,0 +1,109 @@
+"""Draws what a run does: bars in a terminal, quiet lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from lawtags_client.runs.progress import Progress as Receiver
+
+
+@contextlib.contextmanager
+def shown(console: Console) -> Iterator[Receiver]:
+    """The receiver that fits the console; bars are taken down at the end."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[text]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield Bars(bars)
+
+
+def _words(summary: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in summary.items())
+
+
+class Bars:
+    """One moving bar for the running stage, one line for each that is done."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task: TaskID | None = None
+
+    def stage(self, name: str, number: int, total: int) -> None:
+        self._drop()
+        self._task = self._bars.add_task(f"[bold]{number}/{total} {name}", total=None, text="")
+
+    def skipped(self, name: str, number: int, total: int) -> None:
+        self._bars.console.print(f"[dim]✓ {number}/{total} {name}: done before")
+
+    def update(self, done: float, total: float | None, text: str) -> None:
+        if self._task is None:
+            self._task = self._bars.add_task("", total=None, text="")
+        self._bars.update(self._task, completed=int(done), total=total and int(total), text=escape(text))
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(f"  [dim]{escape(text)}")
+
+    def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
+        self._drop()
+        self._bars.console.print(f"[green]✓[/] {name} [dim]{seconds:.1f} s[/]  {escape(_words(summary))}")
+
+    def _drop(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+
+
+class Lines:
+    """A line when something begins or ends, and now and then in between.
+
+    Args:
+        console: where they go.
+        every: least seconds between two lines of progress.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, console: Console, *, every: float = 15.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._every = every
+        self._clock = clock
+        self._last = clock()
+
+    def stage(self, name: str, number: int, total: int) -> None:
+        self._last = self._clock()
+        self._print(f"[{number}/{total}] {name}")
+
+    def skipped(self, name: str, number: int, total: int) -> None:
+        self._print(f"[{number}/{total}] {name}: done before")
+
+    def update(self, done: float, total: float | None, text: str) -> None:
+        if self._clock() - self._last < self._every:
+            return
+        self._last = self._clock()
+        reached = f"{done:.0f}/{total:.0f}" if total else f"{done:.0f}" if done else ""
+        self._print(f"    {reached} {text}".rstrip())
+
+    def note(self, text: str) -> None:
+        self._print(f"    {text}")
+
+    def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
+        self._print(f"    {name} done in {seconds:.1f} s: {_words(summary)}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)

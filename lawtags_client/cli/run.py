@@ -1,0 +1,202 @@
+"""``lawtags run``, ``plan`` and ``demo``: a recipe carried to its end, or to its plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+from lawtags_client.errors import ConfigurationError
+
+Data = Annotated[
+    list[str] | None,
+    typer.Option("--data", "-d", help="Labelled questions: JSONL, JSON array, CSV, Parquet, or hf://datasets/NS/NAME."),
+]
+Test = Annotated[Path | None, typer.Option("--test", help="Labelled questions that are only scored.")]
+Name = Annotated[str | None, typer.Option("--name", "-n", help="Name of the run; the recipe's name by default.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
+Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Dask scheduler for curation, tcp://HOST:PORT.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Replace a value of the recipe, e.g. training.epochs=3; repeatable.")
+]
+
+
+@command
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled one.")],
+    data: Data = None,
+    test: Test = None,
+    name: Name = None,
+    runs: Runs = Path("runs"),
+    scheduler: Scheduler = None,
+    settings: Set = None,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Carry a recipe from raw questions to a verdict; the same command again goes on where it stopped.
+
+    Example: lawtags run gemma-2-2b --data questions.jsonl --profile cluster
+    """
+    from lawtags_client.runs.verdict import require
+
+    session = Session(as_json, profile, verbose, no_input)
+    result = _execute(session, recipe, data, test, name, runs, scheduler, settings, until=None)
+    _tell(session, result)
+    require(result.outputs["evaluate"]["gates"])
+
+
+@command
+def plan(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled one.")],
+    data: Data = None,
+    test: Test = None,
+    name: Name = None,
+    runs: Runs = Path("runs"),
+    scheduler: Scheduler = None,
+    settings: Set = None,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Curate, count tokens and steps, and show the job that a run would submit. Nothing is uploaded.
+
+    Example: lawtags plan smollm2-demo --data questions.jsonl --set training.epochs=2
+    """
+    session = Session(as_json, profile, verbose, no_input)
+    result = _execute(session, recipe, data, test, name, runs, scheduler, settings, until="plan")
+    planned = result.outputs["plan"]["plan"]
+    if as_json:
+        session.emit(planned)
+        return
+    import yaml
+
+    session.console.print(yaml.safe_dump(planned, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
+
+
+@command
+def demo(
+    data: Annotated[
+        list[str] | None, typer.Option("--data", "-d", help="Your own labelled questions instead of the bundled ones.")
+    ] = None,
+    name: Name = None,
+    runs: Runs = Path("runs"),
+    stack: Annotated[Path, typer.Option("--stack", help="Folder of the embedded stack.")] = Path(".lawtags/stack"),
+    settings: Set = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """The whole way on this machine: curate, train a small model, evaluate, serve and report.
+
+    Example: lawtags demo --data questions.jsonl
+    """
+    from lawtags_client import sample
+    from lawtags_client.local.process import running_stack
+
+    session = Session(as_json, None, verbose, no_input)
+    chosen = name or ("demo" if not data else f"demo-{_stem(data[0])}")
+    with running_stack(stack, idle_timeout=900) as urls:
+        result = _execute(
+            session,
+            "smollm2-demo",
+            data or [str(sample.path())],
+            None,
+            chosen,
+            runs,
+            None,
+            settings,
+            until=None,
+            urls=urls,
+        )
+        from lawtags_client.cli.verdict import tell_examples
+
+        _tell(session, result)
+        if not as_json:
+            tell_examples(session.console, result.folder)
+            session.console.print(f"Report: {result.folder / 'report.html'}", markup=False)
+
+
+def _execute(
+    session: Session,
+    recipe: str,
+    data: list[str] | None,
+    test: Path | None,
+    name: str | None,
+    runs: Path,
+    scheduler: str | None,
+    settings: list[str] | None,
+    *,
+    until: str | None,
+    urls: dict[str, str] | None = None,
+) -> Any:
+    from lawtags_client.platform.v1 import V1Platform
+    from lawtags_client.runs.recipe import load_recipe
+    from lawtags_client.runs.run import execute
+
+    loaded = load_recipe(recipe, _overrides(settings or []))
+    folder = runs / (name or loaded.name)
+    sources = data or _recorded_data(folder)
+
+    async def work() -> Any:
+        # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
+        async with session.client(intents=folder / "ledger.sqlite", **(urls or {})) as nemo:
+            with session.progress() as progress:
+                return await execute(
+                    folder=folder,
+                    recipe=loaded,
+                    data=sources,
+                    test=test,
+                    platform=V1Platform(nemo),
+                    progress=progress,
+                    scheduler=scheduler,
+                    until=until,
+                )
+
+    return session.run(work())
+
+
+def _recorded_data(folder: Path) -> list[str]:
+    from lawtags_client.runs.ledger import Ledger
+
+    path = folder / "ledger.sqlite"
+    recorded = Ledger(path).fact("data") if path.exists() else None
+    if not recorded:
+        raise ConfigurationError("no questions were named", hint="Give them with --data FILE.")
+    return list(recorded)
+
+
+def _overrides(settings: list[str]) -> dict[str, Any]:
+    import yaml
+
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--set {setting}: no value", hint="Write it as --set training.epochs=3")
+        place = overrides
+        *parents, last = key.split(".")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = yaml.safe_load(value)
+    return overrides
+
+
+def _stem(source: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in Path(source).name.split(".")[0].lower()).strip("-") or "data"
+
+
+def _tell(session: Session, result: Any) -> None:
+    import json
+
+    from lawtags_client.cli.verdict import tell_verdict
+
+    metrics = json.loads((result.folder / "metrics.json").read_text())
+    if session.json:
+        session.emit({"run": str(result.folder), "redone": result.redone, **metrics})
+    else:
+        tell_verdict(session.console, metrics)

@@ -1,0 +1,194 @@
+"""``lawtags runs`` and ``lawtags report``: what runs there are, and what came of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+from lawtags_client.errors import ConfigurationError
+
+app = typer.Typer(help="Runs of this folder: list, show, compare.", no_args_is_help=True)
+
+Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
+
+
+def find_run(runs: Path, name: str) -> Path:
+    """The folder of a run, by name or path.
+
+    Raises:
+        ConfigurationError: there is none; the message lists those there are.
+    """
+    for folder in (runs / name, Path(name)):
+        if (folder / "ledger.sqlite").is_file():
+            return folder
+    known = [folder.name for folder in all_runs(runs)]
+    raise ConfigurationError(f"there is no run {name!r} in {runs}", hint=f"Runs: {', '.join(known) or 'none yet'}")
+
+
+def all_runs(runs: Path) -> list[Path]:
+    """Folders of all runs, the newest first."""
+    ledgers = runs.glob("*/ledger.sqlite") if runs.is_dir() else []
+    return [path.parent for path in sorted(ledgers, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+@app.command("ls")
+@command
+def ls(
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """List the runs, the newest first. Example: lawtags runs ls --json"""
+    session = Session(as_json, profile, verbose, no_input)
+    rows = [_overview(folder) for folder in all_runs(runs)]
+    if as_json:
+        session.emit(rows)
+        return
+    from rich.table import Table
+
+    table = Table("run", "recipe", "stages done", "state", "tagger micro F1", "test rows")
+    for row in rows:
+        table.add_row(*(str(row[key]) if row[key] is not None else "" for key in row))
+    session.console.print(table)
+
+
+@app.command("show")
+@command
+def show(
+    run: Annotated[str, typer.Argument(help="Name or folder of a run.")],
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Show a run's stages, and its verdict where there is one. Example: lawtags runs show demo"""
+    from lawtags_client.cli.verdict import tell_verdict
+    from lawtags_client.runs.ledger import Ledger
+
+    session = Session(as_json, profile, verbose, no_input)
+    folder = find_run(runs, run)
+    ledger = Ledger(folder / "ledger.sqlite")
+    stages = [
+        {
+            "stage": record.name,
+            "status": record.status,
+            "seconds": record.seconds,
+            "summary": record.output.get("summary"),
+            "error": record.error,
+        }
+        for record in ledger.stages()
+    ]
+    metrics = _metrics(folder)
+    if as_json:
+        session.emit({"run": folder.name, "data": ledger.fact("data"), "stages": stages, "metrics": metrics})
+        return
+    from rich.table import Table
+
+    table = Table("stage", "status", "seconds", "result")
+    for stage in stages:
+        told = stage["error"]["message"] if stage["error"] else ", ".join(f"{k} {v}" for k, v in (stage["summary"] or {}).items())
+        seconds = f"{stage['seconds']:.1f}" if stage["seconds"] is not None else ""
+        table.add_row(stage["stage"], stage["status"], seconds, told)
+    session.console.print(table)
+    if metrics:
+        tell_verdict(session.console, metrics)
+
+
+@app.command("compare")
+@command
+def compare(
+    first: Annotated[str, typer.Argument(help="A run.")],
+    second: Annotated[str, typer.Argument(help="Another run.")],
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Put two runs' figures side by side. Example: lawtags runs compare demo demo-long"""
+    session = Session(as_json, profile, verbose, no_input)
+    found = {name: _metrics(find_run(runs, name)) for name in (first, second)}
+    for name, metrics in found.items():
+        if metrics is None:
+            raise ConfigurationError(f"run {name!r} has no verdict yet", hint="Carry it to its end first.")
+    rows = [
+        {"system": system, "metric": metric, first: _figure(found[first], system, metric), second: _figure(found[second], system, metric)}
+        for system in found[first]["systems"]  # type: ignore[index]
+        for metric in ("micro_f1", "macro_f1", "samples_f1", "exact_match")
+    ]
+    if as_json:
+        session.emit(rows)
+        return
+    from rich.table import Table
+
+    table = Table("system", "metric", first, second, "difference")
+    for row in rows:
+        a, b = row[first], row[second]
+        difference = f"{b - a:+.3f}" if a is not None and b is not None else ""
+        table.add_row(row["system"], row["metric"], *(f"{v:.3f}" if v is not None else "" for v in (a, b)), difference)
+    session.console.print(table)
+    if found[first]["test_rows"] != found[second]["test_rows"]:  # type: ignore[index]
+        session.console.print("The runs have different test rows: their figures cannot be compared closely.")
+
+
+@command
+def report(
+    run: Annotated[str, typer.Argument(help="Name or folder of a run.")],
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Make a run's report anew and print where it is. Example: lawtags report demo"""
+    from lawtags_client.files import atomic_write_text
+    from lawtags_client.runs.ledger import Ledger
+    from lawtags_client.runs.model_card import attribution, data_licenses
+    from lawtags_client.runs.recipe import parse_recipe
+    from lawtags_client.runs.report import render_report
+    from lawtags_client.runs.rows import read_rows
+
+    session = Session(as_json, profile, verbose, no_input)
+    folder = find_run(runs, run)
+    recipe = parse_recipe(Ledger(folder / "ledger.sqlite").fact("recipe"))
+    questions = folder / "curated" / "questions" / "training.jsonl"
+    licenses = data_licenses(recipe, read_rows(questions) if questions.exists() else [])
+    path = folder / "report.html"
+    atomic_write_text(path, render_report(folder, licenses=licenses, attribution=attribution(recipe, licenses)))
+    if as_json:
+        session.emit({"report": str(path)})
+    else:
+        session.console.print(str(path), markup=False)
+
+
+def _overview(folder: Path) -> dict[str, Any]:
+    from lawtags_client.runs.ledger import Ledger
+
+    ledger = Ledger(folder / "ledger.sqlite")
+    records = ledger.stages()
+    metrics = _metrics(folder)
+    return {
+        "run": folder.name,
+        "recipe": (ledger.fact("recipe") or {}).get("name"),
+        "done": sum(record.status == "done" for record in records),
+        "state": next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), "done"),
+        "tagger_micro_f1": round(metrics["systems"]["tagger"]["micro_f1"], 3) if metrics else None,
+        "test_rows": metrics["test_rows"] if metrics else None,
+    }
+
+
+def _metrics(folder: Path) -> dict[str, Any] | None:
+    path = folder / "metrics.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _figure(metrics: Any, system: str, metric: str) -> float | None:
+    found = metrics["systems"].get(system)
+    return None if found is None else float(found[metric])

@@ -1,0 +1,62 @@
+"""Prints a verdict and a few tagged questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lawtags_client.runs.predictions import read_predictions
+from lawtags_client.runs.verdict import SYSTEMS
+from lawtags_client.tagging.question import read_questions
+
+
+def tell_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
+    """Print the systems side by side, best first, and what is proven between them."""
+    table = Table(title=f"{metrics['test_rows']} test rows, 95 % intervals", title_justify="left")
+    for heading in ("system", "micro F1", "macro F1", "samples F1", "precision", "recall", "exact"):
+        table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
+    ranked = sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"])
+    for name, found in ranked:
+        low, high = found["intervals"]["micro_f1"]
+        table.add_row(
+            f"[bold]{name}[/]  [dim]{SYSTEMS.get(name, '')}[/]",
+            f"{found['micro_f1']:.3f} [dim]\\[{low:.3f}, {high:.3f}][/]",
+            *(f"{found[metric]:.3f}" for metric in ("macro_f1", "samples_f1", "micro_precision", "micro_recall")),
+            f"{found['exact_match']:.3f}",
+        )
+    console.print(table)
+    for row in metrics["differences"]:
+        if row["metric"] == "micro_f1":
+            console.print(f"  {escape(in_words(row))}")
+    for gate in metrics.get("gates") or []:
+        mark = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
+        console.print(f"  gate {escape(gate['gate'])}: {escape(gate['found'])}, {mark}")
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """A difference between two systems as a sentence."""
+    proven = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not proven different"
+    return (
+        f"{row['a']} against {row['b']}: {row['difference']:+.3f} "
+        f"[{row['low']:+.3f}, {row['high']:+.3f}] micro F1, {proven}"
+    )
+
+
+def tell_examples(console: Console, folder: Path, count: int = 3) -> None:
+    """Print a few test questions with the tagger's tags; what is right stands in green."""
+    questions = read_questions(folder / "curated" / "questions" / "testing.jsonl")
+    given = read_predictions(folder, "tagger")
+    console.print()
+    for question, tags in list(zip(questions, given, strict=True))[:count]:
+        shown = " ".join(
+            f"[green]{escape(tag)}[/]" if tag in question.tags else escape(tag) for tag in sorted(tags)
+        )
+        missed = sorted(set(question.tags) - tags)
+        console.print(f"  {escape(question.title)}")
+        console.print(f"    {shown}" + (f"  [dim](missed: {escape(' '.join(missed))})" if missed else ""))
+    console.print()

@@ -1,0 +1,91 @@
+"""The charts of a report, as SVG that stands inside the page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, GRID, FIRST, SECOND, QUIET = "#1f2933", "#e4e7eb", "#2563eb", "#ea580c", "#9aa5b1"
+
+
+def loss_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Training and validation loss over the steps."""
+    figure, axes = _figure(7.2, 3.2)
+    for name, colour, mark in (("train_loss", FIRST, None), ("val_loss", SECOND, "o")):
+        points = [(p["step"] + 1, p["value"]) for p in metrics.get(name, []) if p["value"] is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, marker=mark, markersize=4, label=name.replace("_", " "))
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("loss on the answer")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def systems(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Micro F1 of every system with its interval, best on top."""
+    ranked = sorted(found.items(), key=lambda item: item[1]["micro_f1"])
+    figure, axes = _figure(7.2, 0.45 * len(ranked) + 0.9)
+    for place, (name, values) in enumerate(ranked):
+        low, high = values["intervals"]["micro_f1"]
+        colour = FIRST if name in ("tagger", "tuned") else QUIET
+        axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round", alpha=0.45)
+        axes.plot([values["micro_f1"]], [place], marker="o", color=colour, markersize=7)
+        axes.annotate(f"{values['micro_f1']:.3f}", (values["micro_f1"], place), xytext=(0, 7),
+                      textcoords="offset points", ha="center", fontsize=8, color=INK)  # fmt: skip
+    axes.set_yticks(range(len(ranked)), [name for name, _ in ranked])
+    axes.set_ylim(-0.6, len(ranked) - 0.3)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("micro F1, 95 % interval")
+    return _svg(figure)
+
+
+def curation_steps(steps: Sequence[Mapping[str, Any]]) -> str:
+    """Rows left after each curation step."""
+    names = [step["name"] for step in steps]
+    left = [step["rows_out"] for step in steps]
+    lost = [step["rows_in"] - step["rows_out"] for step in steps]
+    figure, axes = _figure(7.2, 0.32 * len(names) + 0.9)
+    places = range(len(names))
+    axes.barh(places, left, color=FIRST, alpha=0.85)
+    axes.barh(places, lost, left=left, color=SECOND, alpha=0.7)
+    for place, (kept, dropped) in enumerate(zip(left, lost, strict=True)):
+        axes.annotate(f"{kept}" + (f"  (−{dropped})" if dropped else ""), (kept + dropped, place),
+                      xytext=(4, 0), textcoords="offset points", va="center", fontsize=8, color=INK)  # fmt: skip
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("rows")
+    return _svg(figure)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "report", "the report's charts") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, labelsize=8, length=0)
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    # A fixed salt and no date make the same report the same bytes; text stays text.
+    with mpl.rc_context({"svg.hashsalt": "lawtags", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,105 @@
+"""The model card: what the tuned model is, on which data, how good, and what it is not for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from lawtags_client.runs.recipe import Recipe
+
+
+def data_licenses(recipe: Recipe, rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Licences of the training rows and on how many rows each stands; the recipe's word goes first."""
+    if recipe.dataset.license:
+        return {recipe.dataset.license: sum(1 for _ in rows)}
+    return dict(Counter(str(row.get("license") or "not stated") for row in rows).most_common())
+
+
+def attribution(recipe: Recipe, licenses: Mapping[str, int]) -> str:
+    """Whom the card names for the data; CC BY-SA obliges to it."""
+    if recipe.dataset.attribution:
+        return recipe.dataset.attribution
+    if any("BY-SA" in license_name.upper() for license_name in licenses):
+        return (
+            "Questions by the users of Stack Exchange, under the CC BY-SA licence named beside each row; "
+            "the rows carry links to the originals where the source gives them. "
+            "What is derived from these texts is shared under the same licence."
+        )
+    return "See the licence of each row."
+
+
+def model_card(
+    recipe: Recipe,
+    *,
+    plan: Mapping[str, Any],
+    model: str,
+    metrics: Mapping[str, Any],
+    licenses: Mapping[str, int],
+) -> str:
+    """Write the card as Markdown with the metadata block that model hubs read.
+
+    Args:
+        recipe: the run's recipe.
+        plan: the run's plan.
+        model: the served model's id.
+        metrics: content of ``metrics.json``.
+        licenses: from :func:`data_licenses`.
+    """
+    header = {
+        "base_model": plan["base_model"],
+        "library_name": "peft" if recipe.training.method == "lora" else "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["lawtags", "legal", "multi-label-classification", recipe.training.method],
+        "license": recipe.model.license or "other",
+        "datasets": [recipe.dataset.name],
+    }
+    rows, tokens = plan["rows"], plan["tokens"]
+    body = f"""# {model}
+
+A tagger for questions of law: title and question in, tags out. Tuned from `{plan["base_model"]}`
+({recipe.model.license or "licence not stated"}) with {recipe.training.method}, made by the recipe `{recipe.name}`.
+
+## Data
+
+{rows["training"]} training, {rows["validation"]} validation and {rows["testing"]} test rows after curation;
+the longest training row has {tokens["longest"]} tokens ({tokens["counter"]}).
+
+{_table(("licence of the rows", "rows"), licenses.items())}
+
+{attribution(recipe, licenses)}
+
+## Training
+
+{_table(("hyperparameter", "value"), plan["hyperparameters"].items())}
+
+## Results on {metrics["test_rows"]} test rows
+
+{_results(metrics)}
+
+`tagger` mixes this model's tag probabilities with a classifier fitted on the same training rows; the file
+of that mix stands beside the model. `tuned` is this model alone.
+
+## Limits
+
+- The tags are those of the training rows; others are never given. Rare tags are seldom given.
+- Tags sort questions. They are no legal advice, and nobody should decide a person's case by them.
+- Personal data in the training rows was replaced by a detector that misses some of it.
+- Questions in other languages than English, or far from a forum's style, were not measured.
+"""
+    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n{body}"
+
+
+def _results(metrics: Mapping[str, Any]) -> str:
+    lines = []
+    for name, found in metrics["systems"].items():
+        low, high = found["intervals"]["micro_f1"]
+        figures = " | ".join(f"{found[key]:.3f}" for key in ("macro_f1", "samples_f1", "exact_match"))
+        lines.append(f"| {name} | {found['micro_f1']:.3f} [{low:.3f}, {high:.3f}] | {figures} |")
+    return "\n".join(["| system | micro F1 [95 %] | macro F1 | samples F1 | exact |", "| --- | --- | --- | --- | --- |", *lines])
+
+
+def _table(headings: tuple[str, str], rows: Iterable[tuple[Any, Any]]) -> str:
+    return "\n".join([f"| {headings[0]} | {headings[1]} |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)])

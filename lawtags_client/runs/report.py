@@ -1,0 +1,101 @@
+"""The report of a run: one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lawtags_client import __version__
+from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_client.runs.rows import read_rows
+from lawtags_client.runs.verdict import SYSTEMS
+from lawtags_client.tagging.question import read_questions
+
+EXAMPLES = 12
+SHOWN_TAGS = 40
+
+
+def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str) -> str:
+    """Make the page from what the run's stages left in its folder.
+
+    Args:
+        folder: the run's folder.
+        licenses: licences of the training rows.
+        attribution: whom to name for the data.
+
+    Raises:
+        ConfigurationError: the run has not come far enough for a report.
+        MissingExtraError: jinja2 or matplotlib is absent.
+    """
+    from lawtags_client.runs import charts
+
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError:
+        raise MissingExtraError("jinja2", "report", "the report") from None
+    metrics = _read(folder, "metrics.json")
+    curation = _read(folder, "curated/curation.json")
+    training = _read(folder, "customization.json")
+    # Everything that comes from data is escaped; only our own charts are markup.
+    environment = Environment(
+        loader=PackageLoader("lawtags_client.runs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html").render(
+        name=folder.name,
+        version=__version__,
+        plan=_read(folder, "plan.json"),
+        training=training,
+        metrics=metrics,
+        systems=sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"]),
+        titles=SYSTEMS,
+        curation=curation,
+        rejected=rejected_by_reason(folder / "curated" / "rejected.jsonl"),
+        tags=metrics["per_tag"]["tagger"][:SHOWN_TAGS],
+        more_tags=max(0, len(metrics["per_tag"]["tagger"]) - SHOWN_TAGS),
+        examples=_examples(folder),
+        licenses=licenses,
+        attribution=attribution,
+        charts={
+            "loss": charts.loss_curves(training["metrics"]),
+            "systems": charts.systems(metrics["systems"]),
+            "curation": charts.curation_steps(curation["steps"]),
+        },
+    )
+
+
+def rejected_by_reason(path: Path) -> list[tuple[str, str, int]]:
+    """How many rows each curation step refused, for which reason, the most first."""
+    if not path.exists():
+        return []
+    counted = Counter((str(row["step"]), str(row["reason"]).split(":")[0]) for row in read_rows(path))
+    return [(step, reason, count) for (step, reason), count in counted.most_common(30)]
+
+
+def _examples(folder: Path) -> list[dict[str, Any]]:
+    questions = read_questions(folder / "curated" / "questions" / "testing.jsonl")[:EXAMPLES]
+    given = {
+        system: list(read_rows(folder / f"predictions-{system}.jsonl"))[:EXAMPLES]
+        for system in ("tagger", "tuned", "base")
+    }
+    return [
+        {
+            "title": question.title,
+            "body": (question.body or "")[:280],
+            "truth": question.tags,
+            "scores": list(given["tagger"][number]["scores"].items())[:5],
+            **{system: rows[number]["tags"] for system, rows in given.items()},
+        }
+        for number, question in enumerate(questions)
+    ]
+
+
+def _read(folder: Path, name: str) -> Any:
+    try:
+        return json.loads((folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"run {folder.name!r} has no {name} yet", hint="Carry the run to its end first: lawtags run RECIPE"
+        ) from None
