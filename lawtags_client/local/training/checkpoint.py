@@ -1,0 +1,155 @@
+"""Where a training stands, on disk: enough to go on after a kill as if nothing had happened.
+
+Weights, optimizer and random state are safetensors, the rest is JSON; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import LawtagsError
+
+if TYPE_CHECKING:
+    import torch
+
+_CURSOR = "cursor.json"
+_WEIGHTS = "weights.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
+_RANDOM = "random.safetensors"
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far a training is, and what it has seen.
+
+    Args:
+        step: optimizer steps done.
+        epoch: epochs done.
+        batch: batches of the current epoch done.
+        window_loss: sum of the training losses since the last point of the series.
+        window_steps: how many they are.
+        train_loss: the last point of the training series.
+        best_step: steps done when the best validation loss was found; None before the first validation.
+        best_epoch: the epoch of that, counted from one.
+        best_train_loss: the last training point at that time.
+        best_loss: that validation loss.
+        stopping_loss: the validation loss that early stopping compares with.
+        stale_epochs: epochs since it last got better.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    window_loss: float = 0.0
+    window_steps: int = 0
+    train_loss: float | None = None
+    best_step: int | None = None
+    best_epoch: int | None = None
+    best_train_loss: float | None = None
+    best_loss: float | None = None
+    stopping_loss: float | None = None
+    stale_epochs: int = 0
+
+
+class CheckpointFolder:
+    """The newest checkpoint of one training; an older one goes when a newer one is safely there.
+
+    Args:
+        folder: belongs to this training alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(
+        self, cursor: Cursor, weights: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Write a checkpoint; after a power cut either it or the one before is whole."""
+        import torch
+        from safetensors.torch import save_file
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = f"step-{cursor.step:08d}"
+        temporary = self._folder / f".{name}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        save_file({key: value.detach() for key, value in weights.items()}, temporary / _WEIGHTS)
+        save_file(_optimizer_tensors(optimizer, list(weights)), temporary / _OPTIMIZER)
+        save_file({"torch": torch.get_rng_state()}, temporary / _RANDOM)
+        (temporary / _CURSOR).write_text(json.dumps(asdict(cursor), allow_nan=False), "utf-8")
+        for path in (*temporary.iterdir(), temporary):
+            _sync(path)
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+        temporary.rename(self._folder / name)
+        _sync(self._folder)
+        for older in self._names():
+            if older != name:
+                shutil.rmtree(self._folder / older)
+
+    def load(self, weights: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> Cursor | None:
+        """Put the newest checkpoint back into weights, optimizer and random state.
+
+        Returns:
+            Where to go on; None where there is no checkpoint.
+
+        Raises:
+            LawtagsError: the checkpoint does not fit this model.
+        """
+        import torch
+        from safetensors.torch import load_file
+
+        names = self._names()
+        if not names:
+            return None
+        folder = self._folder / names[-1]
+        saved = load_file(folder / _WEIGHTS)
+        if set(saved) != set(weights):
+            raise LawtagsError(f"the checkpoint {folder} belongs to another model")
+        with torch.no_grad():
+            for name, parameter in weights.items():
+                parameter.copy_(saved[name])
+        _restore_optimizer(optimizer, list(weights), load_file(folder / _OPTIMIZER))
+        torch.set_rng_state(load_file(folder / _RANDOM)["torch"])
+        return Cursor(**json.loads((folder / _CURSOR).read_text("utf-8")))
+
+    def clear(self) -> None:
+        """Remove all checkpoints."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _names(self) -> list[str]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(path.name for path in self._folder.iterdir() if path.name.startswith("step-"))
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, torch.Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{key}/{names[index]}": value.detach().contiguous()
+        for index, values in state.items()
+        for key, value in values.items()
+    }
+
+
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, torch.Tensor]
+) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    position = {name: index for index, name in enumerate(names)}
+    for label, value in tensors.items():
+        key, name = label.split("/", 1)
+        state.setdefault(position[name], {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,166 @@
+"""From rows to token ids with a mask that says which of them are learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.local.training.rows import PromptTemplate, Row
+
+_CHUNK = 1024  # rows tokenised in one call: the tokenizer spreads them over the cores
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The token ids of one row, and for each whether the model is to learn to write it."""
+
+    tokens: list[int]
+    learnt: list[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """All examples of a data set, and how many of them had to be cut to the sequence length."""
+
+    examples: list[Example]
+    cut: int
+
+
+class RowEncoder:
+    """Encodes completion rows by the prompt template and chat rows by the chat template.
+
+    Args:
+        tokenizer: a fast Hugging Face tokenizer.
+        prompt_template: for rows without ``messages``; None allows chat rows only.
+        tools: tool schemas offered in all chat rows that bring none.
+        max_seq_length: longer examples lose the beginning of their prompt, never their completion.
+
+    Raises:
+        ConfigurationError: the tokenizer has no end-of-text token.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        prompt_template: str | None,
+        max_seq_length: int,
+        tools: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ConfigurationError("the tokenizer of the base model has no end-of-text token")
+        self._tokenizer = tokenizer
+        self._template = PromptTemplate(prompt_template) if prompt_template else None
+        self._tools = list(tools) or None
+        self._limit = max_seq_length
+
+    def encode(self, rows: Iterable[Row]) -> Encoded:
+        """Encode all rows, in their order.
+
+        Raises:
+            DataError: a row lacks what its template needs.
+        """
+        examples: list[Example] = []
+        cut = 0
+        chunk: list[Row] = []
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == _CHUNK:
+                cut += self._encode_chunk(chunk, examples)
+                chunk = []
+        if chunk:
+            cut += self._encode_chunk(chunk, examples)
+        return Encoded(examples, cut)
+
+    def _encode_chunk(self, rows: list[Row], into: list[Example]) -> int:
+        found: dict[int, Example] = {}
+        chats = [index for index, row in enumerate(rows) if "messages" in row.content]
+        for index in chats:
+            found[index] = self._chat(rows[index])
+        others = [index for index in range(len(rows)) if index not in found]
+        found.update(zip(others, self._completions([rows[index] for index in others]), strict=True))
+        cut = 0
+        for index in range(len(rows)):
+            example = found[index]
+            if len(example.tokens) > self._limit:
+                cut += 1
+                example = self._shortened(example)
+            into.append(example)
+        return cut
+
+    def _completions(self, rows: list[Row]) -> list[Example]:
+        if not rows:
+            return []
+        if self._template is None:
+            raise rows[0].error("the row has no messages, and the config has no prompt template", "messages")
+        pairs = [self._template.render(row) for row in rows]
+        prompts = self._tokenizer([prompt for prompt, _ in pairs])["input_ids"]
+        wholes = self._tokenizer([prompt + answer for prompt, answer in pairs])["input_ids"]
+        examples = []
+        for (_, answer), prompt, whole in zip(pairs, map(self._open, prompts), wholes, strict=True):
+            rest = self._after(prompt, self._open(whole), answer)
+            rest.append(self._tokenizer.eos_token_id)
+            examples.append(Example(prompt + rest, [False] * len(prompt) + [True] * len(rest)))
+        return examples
+
+    def _open(self, tokens: list[int]) -> list[int]:
+        # Some tokenizers end every text of their own accord; here the text goes on.
+        return tokens[:-1] if tokens and tokens[-1] == self._tokenizer.eos_token_id else tokens
+
+    def _after(self, prompt: list[int], whole: list[int], answer: str) -> list[int]:
+        # The model will be asked with the prompt's own tokens. Where the last of them would melt into the
+        # answer's first one, the answer is tokenised by itself.
+        if whole[: len(prompt)] == prompt:
+            return whole[len(prompt) :]
+        alone: list[int] = self._tokenizer(answer, add_special_tokens=False)["input_ids"]
+        return alone
+
+    def _chat(self, row: Row) -> Example:
+        spans, text = self._spans(row)
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        tokens: list[int] = encoded["input_ids"]
+        learnt = [False] * len(tokens)
+        for index, (start, end) in enumerate(encoded["offset_mapping"]):
+            learnt[index] = any(low <= start and end <= high for low, high in spans)
+        if not any(learnt):
+            raise row.error("the conversation has no assistant message to learn from", "messages")
+        return Example(tokens, learnt)
+
+    def _spans(self, row: Row) -> tuple[list[tuple[int, int]], str]:
+        messages = row.content["messages"]
+        if not isinstance(messages, list) or not all(isinstance(item, dict) for item in messages):
+            raise row.error("the field must be a list of objects with role and content", "messages")
+        tools = row.content.get("tools") or self._tools
+        text = self._rendered(row, messages, tools, generation=False)
+        spans = []
+        for index, message in enumerate(messages):
+            if message.get("role") == "assistant":
+                before = self._rendered(row, messages[:index], tools, generation=True)
+                until = self._rendered(row, messages[: index + 1], tools, generation=False)
+                # Some templates rewrite earlier turns once later ones follow; those turns are not learnt.
+                if until.startswith(before) and text.startswith(until):
+                    spans.append((len(before), len(until.rstrip("\n"))))
+        return spans, text
+
+    def _rendered(self, row: Row, messages: list[Any], tools: Any, *, generation: bool) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            text = self._tokenizer.apply_chat_template(
+                messages, tools=tools, tokenize=False, add_generation_prompt=generation
+            )
+        except (TemplateError, ValueError, TypeError, KeyError) as error:
+            raise row.error(f"the chat template refuses the row: {error}", "messages") from error
+        return str(text)
+
+    def _shortened(self, example: Example) -> Example:
+        over = len(example.tokens) - self._limit
+        first = example.learnt.index(True)
+        # The beginning-of-text token stays, for models that never saw a text without it.
+        keep = 1 if example.tokens[0] == self._tokenizer.bos_token_id and first > 1 else 0
+        start = keep + min(over, max(first - keep - 1, 0))
+        tokens = example.tokens[:keep] + example.tokens[start:]
+        learnt = example.learnt[:keep] + example.learnt[start:]
+        return Example(tokens[: self._limit], learnt[: self._limit])

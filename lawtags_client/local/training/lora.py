@@ -1,0 +1,75 @@
+"""Which modules carry the adapter: NeMo's names and wildcards, put into those of Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Any
+
+from lawtags_client.errors import ConfigurationError
+
+# NeMo fuses what Hugging Face keeps apart.
+NEMO_MODULES = {
+    "linear_qkv": ("q_proj", "k_proj", "v_proj"),
+    "linear_proj": ("o_proj",),
+    "linear_fc1": ("gate_proj", "up_proj"),
+    "linear_fc2": ("down_proj",),
+}
+
+
+def adapter_modules(model: Any, wanted: Iterable[str] | None) -> list[str]:
+    """Names of the linear layers that get an adapter.
+
+    Args:
+        model: a Hugging Face causal language model.
+        wanted: names or wildcards, e.g. ``linear_qkv``, ``*_proj`` or ``*.layers.0.*.linear_qkv``; None
+            takes all linear layers but the head.
+
+    Raises:
+        ConfigurationError: nothing in the model has such a name.
+    """
+    names = linear_layers(model)
+    if wanted is None:
+        return _leaves(names, names)
+    chosen: set[str] = set()
+    for pattern in wanted:
+        found = {name for name in names for way in _spellings(pattern) if _fits(name, way)}
+        if not found:
+            raise ConfigurationError(
+                f"target_modules: nothing in the base model is called {pattern!r}",
+                hint=f"There are: {', '.join(sorted({name.rsplit('.', 1)[-1] for name in names}))}",
+            )
+        chosen |= found
+    return _leaves(names, sorted(chosen, key=names.index))
+
+
+def linear_layers(model: Any) -> list[str]:
+    """All linear layers of a model but its head, by their full names."""
+    import torch
+
+    head = model.get_output_embeddings()
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    ]
+
+
+def _spellings(pattern: str) -> list[str]:
+    before, dot, last = pattern.rpartition(".")
+    fused = [parts for name, parts in NEMO_MODULES.items() if fnmatchcase(name, last)]
+    return [pattern, *(f"{before}{dot}{name}" for parts in fused for name in parts)]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    last = name.rsplit(".", 1)[-1]
+    return fnmatchcase(name, pattern) or fnmatchcase(last, pattern)
+
+
+def _leaves(names: list[str], chosen: list[str]) -> list[str]:
+    # Where a name is chosen in every layer, the short name says it all and keeps the adapter's config small.
+    leaves = {name.rsplit(".", 1)[-1] for name in chosen}
+    taken = set(chosen)
+    if all(name in taken for name in names if name.rsplit(".", 1)[-1] in leaves):
+        return sorted(leaves)
+    return chosen

@@ -1,0 +1,131 @@
+"""Rows of a training data set, read from JSON lines; every error names file, line and field."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import ConfigurationError, DataError
+
+ROW_SUFFIXES = (".jsonl", ".ndjson", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row and where it stands."""
+
+    file: str
+    line: int
+    content: dict[str, Any]
+
+    def error(self, message: str, field: str | None = None) -> DataError:
+        """A DataError that names this row."""
+        return DataError(message, path=self.file, line=self.line, field=field)
+
+
+def read_rows(folder: Path, names: Iterable[str]) -> Iterator[Row]:
+    """All rows of the named files, one file after the other; blank lines are passed over.
+
+    Args:
+        folder: what the names are relative to.
+        names: the files, e.g. ``training/training.jsonl``.
+
+    Raises:
+        DataError: a line is not UTF-8, not JSON or not an object.
+    """
+    for name in names:
+        yield from _file_rows(folder / name, name)
+
+
+def _file_rows(path: Path, name: str) -> Iterator[Row]:
+    with path.open("rb") as stream:
+        start = stream.read(64).lstrip()
+        stream.seek(0)
+        if path.suffix == ".json" and start.startswith(b"["):
+            yield from _array_rows(stream.read(), name)
+            return
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                yield Row(name, number, _object(_decoded(line, name, number), name, number))
+
+
+def _array_rows(content: bytes, name: str) -> Iterator[Row]:
+    for number, item in enumerate(_decoded(content, name, None), start=1):
+        yield Row(name, number, _object(item, name, number))
+
+
+def _decoded(content: bytes, name: str, number: int | None) -> Any:
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError("the text is not UTF-8", path=name, line=number) from error
+    except ValueError as error:
+        raise DataError(f"the row is not valid JSON: {error}", path=name, line=number) from error
+
+
+def _object(value: Any, name: str, number: int) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"the row is a JSON {type(value).__name__}, not an object", path=name, line=number)
+    return value
+
+
+class PromptTemplate:
+    """A template such as ``{prompt} {completion}``: the last field is what the model learns to write.
+
+    The space before the last field belongs to the completion, as most tokenizers want it, so that the prompt
+    ends as it will end when the model is asked.
+
+    Raises:
+        ConfigurationError: the template names no field, or is not a template.
+    """
+
+    def __init__(self, template: str) -> None:
+        try:
+            parts = list(string.Formatter().parse(template))
+        except ValueError as error:
+            raise ConfigurationError(f"the prompt template {template!r} cannot be read: {error}") from error
+        names = [name for _, name, _, _ in parts if name is not None]
+        if len(names) < 2 or not all(names):
+            raise ConfigurationError(
+                f"the prompt template {template!r} must name at least two fields of a row",
+                hint="Write it like {prompt} {completion}: the last field is the answer.",
+            )
+        self.template = template
+        self.fields = tuple(dict.fromkeys(names))
+        self._parts = parts
+
+    def render(self, row: Row) -> tuple[str, str]:
+        """Prompt and completion of a row.
+
+        Raises:
+            DataError: a field is absent, not a string, or the completion is empty.
+        """
+        last = max(index for index, (_, name, _, _) in enumerate(self._parts) if name is not None)
+        before, after = "", ""
+        for index, (literal, name, _, _) in enumerate(self._parts):
+            if index > last:
+                after += literal
+                continue
+            before += literal
+            if name is not None and index < last:
+                before += self._value(row, name)
+        answer = self._value(row, self._parts[last][1] or "")
+        if not answer:
+            raise row.error("the answer is empty", self._parts[last][1])
+        prompt = before.rstrip(" ")
+        return prompt, before[len(prompt) :] + answer + after
+
+    @staticmethod
+    def _value(row: Row, name: str) -> str:
+        value = row.content.get(name)
+        if value is None:
+            keys = ", ".join(sorted(row.content)) or "none"
+            raise row.error(f"the field is missing; the row has: {keys}", name)
+        if not isinstance(value, str):
+            raise row.error(f"the field is a JSON {type(value).__name__}, not a string", name)
+        # Spaces at the edges are the template's business alone.
+        return value.strip(" ")

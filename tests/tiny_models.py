@@ -1,0 +1,106 @@
+"""Tiny randomly initialised models with a tiny tokenizer: real architectures, no download."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+TEXTS = (
+    "Title: Can pricing be trademarked? Tags: trademark, united-states",
+    "Title: Is a verbal lease binding? Tags: landlord, contract-law",
+    "Title: Who owns a photo taken at work? Tags: copyright, employment",
+    "user assistant system question answer law legal court",
+)
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<eos>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+ARCHITECTURES = ("llama", "gemma2", "qwen2")
+
+
+def make_model(folder: Path, architecture: str = "llama", *, layers: int = 2, seed: int = 0) -> Path:
+    """Write a model of a known architecture with random weights, and its tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    vocabulary = make_tokenizer(folder)
+    settings = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.2,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    if architecture == "gemma2":
+        # Caps low enough to bend the logits even of a random model.
+        settings |= {"final_logit_softcapping": 3.0, "attn_logit_softcapping": 1.0, "sliding_window": 16}
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(architecture, **settings)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def make_adapter(folder: Path, base: Path, *, seed: int = 0, **settings: object) -> Path:
+    """Write a LoRA adapter of a model with random factors, as PEFT saves one."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    config = LoraConfig(task_type="CAUSAL_LM", **({"target_modules": "all-linear", "r": 4} | settings))
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:  # zero at the beginning of a training: an adapter without effect
+                weight.normal_(0, 0.5)
+    model.save_pretrained(folder)
+    return folder
+
+
+def make_tokenizer(folder: Path) -> int:
+    """Write a byte-level BPE tokenizer trained on a few lines; returns the size of its vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<pad>", "<bos>", "<eos>", "<|user|>", "<|assistant|>", "<|system|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<bos>",
+        "eos_token": "<eos>",
+        "pad_token": "<pad>",
+        "model_max_length": 512,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, "utf-8")
+    size: int = tokenizer.get_vocab_size()
+    return size
+
+
+def write_rows(path: Path, count: int, *, start: int = 0) -> None:
+    """Write completion rows that a tiny model can learn: the tag follows from the title's last word."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subjects = {"lease": "landlord, contract-law", "photo": "copyright", "price": "trademark"}
+    lines = []
+    for number in range(start, start + count):
+        subject = list(subjects)[number % len(subjects)]
+        padding = "law " * (number % 4)
+        row = {"prompt": f"Title: {padding}{number} {subject}\nTags:", "completion": subjects[subject]}
+        lines.append(json.dumps(row))
+    path.write_text("\n".join(lines) + "\n", "utf-8")

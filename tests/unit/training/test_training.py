@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import ARCHITECTURES
+
+from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
+from lawtags_client.local.training.batches import collate
+from lawtags_client.local.training.examples import RowEncoder
+from lawtags_client.local.training.job import DATA_FOLDER, LoraSettings, TrainingJob
+from lawtags_client.local.training.model import TrainableModel
+from lawtags_client.local.training.objective import completion_loss
+from lawtags_client.local.training.rows import read_rows
+from lawtags_client.local.training.worker import EXIT_FAILED, EXIT_ORPHANED, run_job
+
+MakeJob = Callable[..., Path]
+
+
+def train(folder: Path) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    run_job(folder, events.append)
+    return events
+
+
+def values(events: list[dict[str, Any]], kind: str) -> list[float]:
+    return [event["value"] for event in events if event["event"] == kind]
+
+
+def digest(folder: Path) -> str:
+    files = sorted((folder / "result").glob("*.safetensors"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_completion_loss_equals_the_plain_loss_of_the_model(make_job: MakeJob, architecture: str) -> None:
+    import torch
+
+    folder = make_job(architecture=architecture)
+    job = TrainingJob.read(folder)
+    model = TrainableModel(job)
+    encoder = RowEncoder(model.tokenizer, prompt_template=job.prompt_template, max_seq_length=64)
+    examples = encoder.encode(read_rows(folder / DATA_FOLDER, job.training)).examples[:5]
+    assert len({len(example.tokens) for example in examples}) > 1
+    model.module.eval()
+    width = max(len(example.tokens) for example in examples)
+    ids = torch.zeros((5, width), dtype=torch.long)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for row, example in enumerate(examples):
+        size = len(example.tokens)
+        ids[row, :size] = torch.tensor(example.tokens)
+        mask[row, :size] = 1
+        labels[row, :size] = torch.tensor(example.tokens).where(torch.tensor(example.learnt), -100)
+    plain = model.module(input_ids=ids, attention_mask=mask, labels=labels).loss
+    batch = collate(examples, padding=model.padding)
+    ours = completion_loss(model.module, batch) / len(batch.targets)
+    assert ours.item() == pytest.approx(plain.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("method", ["lora", "all_weights"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_learns_by_adapter_and_by_all_weights(
+    make_job: MakeJob, architecture: str, method: str
+) -> None:
+    events = train(make_job(architecture=architecture, method=method))
+    series = values(events, "train")
+    assert series[-1] < series[0] * 0.9
+    validation = values(events, "validation")
+    assert len(validation) == 4
+    assert validation[-1] < validation[0]
+    assert [e["step"] for e in events if e["event"] == "train"] == [1, 3, 5, 7, 9, 11, 13, 15]
+    assert [e["step"] for e in events if e["event"] == "validation"] == [3, 7, 11, 15]
+
+
+def test_adapter_loads_with_peft_and_repeats_the_best_validation_loss(
+    make_job: MakeJob, tiny_model: Callable[[str], Path]
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    folder = make_job(lora=LoraSettings(rank=8, alpha=16))
+    events = train(folder)
+    config = json.loads((folder / "result" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "test/llama"
+    assert config["r"] == 8
+    assert config["peft_type"] == "LORA"
+    base = AutoModelForCausalLM.from_pretrained(tiny_model("llama"), dtype=torch.float32)
+    tuned = PeftModel.from_pretrained(base, folder / "result").eval()
+    job = TrainingJob.read(folder)
+    tokenizer = TrainableModel(job).tokenizer
+    encoder = RowEncoder(tokenizer, prompt_template=job.prompt_template, max_seq_length=64)
+    examples = encoder.encode(read_rows(folder / DATA_FOLDER, job.validation)).examples
+    batch = collate(examples, padding=0)
+    loss = completion_loss(tuned, batch).item() / len(batch.targets)
+    assert loss == pytest.approx(min(values(events, "validation")), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["lora_merged", "all_weights"])
+def test_whole_models_load_as_they_are(make_job: MakeJob, method: str) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = make_job(method=method, epochs=1)
+    train(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder / "result")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "result")
+    assert model.config.model_type == "llama"
+    assert tokenizer.eos_token == "<eos>"
+    assert not list((folder / "result").glob("adapter*"))
+
+
+@pytest.mark.parametrize("method", ["lora", "all_weights"])
+def test_resumed_training_gives_the_weights_of_an_undisturbed_one(make_job: MakeJob, method: str) -> None:
+    settings = {
+        "method": method,
+        "lora": LoraSettings(rank=4, dropout=0.2),
+        "attention_dropout": 0.1,
+        "checkpoint_every_n_steps": 3,
+        "val_check_interval": 3,
+    }
+    undisturbed, resumed = make_job("undisturbed", **settings), make_job("resumed", **settings)
+    expected = train(undisturbed)
+
+    class Killed(BaseException): ...
+
+    seen: list[dict[str, Any]] = []
+
+    def until_step_eight(event: dict[str, Any]) -> None:
+        seen.append(event)
+        if event["event"] == "progress" and event["steps"] == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_job(resumed, until_step_eight)
+    events = train(resumed)
+    assert digest(resumed) == digest(undisturbed)
+    first = next(event for event in events if event["event"] == "progress")
+    assert first["steps"] == 7
+    series = {e["step"]: e["value"] for e in (*seen, *events) if e["event"] == "train"}
+    assert series == {e["step"]: e["value"] for e in expected if e["event"] == "train"}
+
+
+def test_same_seed_gives_same_weights_and_another_seed_others(make_job: MakeJob) -> None:
+    folders = [make_job(name, epochs=1, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
+    for folder in folders:
+        train(folder)
+    first, second, third = map(digest, folders)
+    assert first == second != third
+
+
+def test_micro_batches_change_nothing_but_memory(make_job: MakeJob) -> None:
+    whole = train(make_job("whole", epochs=1))
+    parts = train(make_job("parts", epochs=1, tokens_per_micro_batch=40))
+    assert values(parts, "train") == pytest.approx(values(whole, "train"), rel=1e-4)
+
+
+def test_loss_that_is_no_number_fails_with_its_step(make_job: MakeJob) -> None:
+    folder = make_job(method="all_weights", learning_rate=1e30, optimizer="adam_with_flat_lr")
+    with pytest.raises(LawtagsError, match=r"loss became (nan|inf) at step \d+"):
+        train(folder)
+
+
+def test_max_steps_ends_early_and_validates_one_step_before(make_job: MakeJob) -> None:
+    events = train(make_job(max_steps=3))
+    assert [e["step"] for e in events if e["event"] == "validation"] == [1, 2]
+    assert events[-1]["steps"] == 3
+
+
+def test_training_stops_after_ten_epochs_without_improvement(make_job: MakeJob) -> None:
+    events = train(make_job(epochs=15, learning_rate=1e-12, optimizer="adamw_with_flat_lr"))
+    assert [e for e in events if e["event"] == "early_stop"] == [
+        {"event": "early_stop", "step": 43, "epochs": 11}
+    ]
+
+
+def test_without_validation_a_tenth_is_held_out(make_job: MakeJob) -> None:
+    events = train(make_job(validation=(), batch_size=2, epochs=1))
+    data = next(event for event in events if event["event"] == "data")
+    assert (data["training_rows"], data["validation_rows"], data["steps"]) == (22, 2, 11)
+
+
+def test_fewer_validation_rows_than_a_batch_is_an_error(make_job: MakeJob) -> None:
+    with pytest.raises(DataError, match="only 6 validation rows"):
+        train(make_job(batch_size=7))
+
+
+def test_warm_up_longer_than_the_run_is_warned_of(make_job: MakeJob) -> None:
+    events = train(make_job(epochs=1, warmup_steps=200))
+    assert [e["message"] for e in events if e["event"] == "warning"] == [
+        "warmup_steps is 200, but the run has only 4 steps"
+    ]
+
+
+def test_target_modules_take_the_names_of_nemo_and_wildcards(make_job: MakeJob) -> None:
+    folder = make_job(
+        epochs=1, lora=LoraSettings(rank=4, target_modules=("linear_qkv", "*.layers.0.*.o_proj"))
+    )
+    train(folder)
+    config = json.loads((folder / "result" / "adapter_config.json").read_text())
+    assert len(config["target_modules"]) == 7
+    assert "model.layers.0.self_attn.o_proj" in config["target_modules"]
+    with pytest.raises(ConfigurationError, match="linear_nothing"):
+        train(make_job("none", lora=LoraSettings(target_modules=("linear_nothing",))))
+
+
+def start_worker(folder: Path, events: str) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "lawtags_client.local.training.worker",
+        str(folder),
+        str(folder / events),
+    ]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+
+
+def wait_for(path: Path, kind: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not any(event["event"] == kind for event in read_events(path)):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_worker_killed_and_started_again_ends_as_if_undisturbed(make_job: MakeJob) -> None:
+    settings = {"epochs": 12, "checkpoint_every_n_steps": 5}
+    undisturbed, killed = make_job("undisturbed", **settings), make_job("killed", **settings)
+    train(undisturbed)
+    first = start_worker(killed, "events-1.jsonl")
+    wait_for(killed / "events-1.jsonl", "validation", first)
+    first.kill()
+    first.communicate()
+    second = start_worker(killed, "events-2.jsonl")
+    assert second.wait(timeout=60) == 0, second.communicate()
+    second.communicate()
+    assert read_events(killed / "events-2.jsonl")[-1]["event"] == "done"
+    assert digest(killed) == digest(undisturbed)
+
+
+def test_worker_ends_when_its_parent_is_gone(make_job: MakeJob) -> None:
+    folder = make_job(epochs=5000)
+    process = start_worker(folder, "events.jsonl")
+    wait_for(folder / "events.jsonl", "progress", process)
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=10) == EXIT_ORPHANED
+    assert process.stderr is not None
+    process.stderr.close()
+
+
+def test_worker_says_that_memory_ran_out(make_job: MakeJob) -> None:
+    folder = make_job(memory_limit_mb=600, lora=LoraSettings(rank=65536 * 16))
+    process = start_worker(folder, "events.jsonl")
+    process.wait(timeout=60)
+    process.communicate()
+    last = read_events(folder / "events.jsonl")[-1]
+    assert (process.returncode, last["event"], last["reason"]) == (EXIT_FAILED, "failed", "out of memory")
