@@ -188,6 +188,7 @@ class Engine:
             self._fast_forward(row)
         return row
 
+    @torch.inference_mode()
     def cancel(self, request: Hashable) -> None:
         """Drop all rows of a request."""
         self._waiting.drop(request)
