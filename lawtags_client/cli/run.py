@@ -12,14 +12,21 @@ from lawtags_client.errors import ConfigurationError
 
 Data = Annotated[
     list[str] | None,
-    typer.Option("--data", "-d", help="Labelled questions: JSONL, JSON array, CSV, Parquet, or hf://datasets/NS/NAME."),
+    typer.Option(
+        "--data", "-d", help="Labelled questions: JSONL, JSON array, CSV, Parquet, or hf://datasets/NS/NAME."
+    ),
 ]
 Test = Annotated[Path | None, typer.Option("--test", help="Labelled questions that are only scored.")]
-Name = Annotated[str | None, typer.Option("--name", "-n", help="Name of the run; the recipe's name by default.")]
+Name = Annotated[
+    str | None, typer.Option("--name", "-n", help="Name of the run; the recipe's name by default.")
+]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
-Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Dask scheduler for curation, tcp://HOST:PORT.")]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", help="Dask scheduler for curation, tcp://HOST:PORT.")
+]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Replace a value of the recipe, e.g. training.epochs=3; repeatable.")
+    list[str] | None,
+    typer.Option("--set", help="Replace a value of the recipe, e.g. training.epochs=3; repeatable."),
 ]
 
 
@@ -81,11 +88,14 @@ def plan(
 @command
 def demo(
     data: Annotated[
-        list[str] | None, typer.Option("--data", "-d", help="Your own labelled questions instead of the bundled ones.")
+        list[str] | None,
+        typer.Option("--data", "-d", help="Your own labelled questions instead of the bundled ones."),
     ] = None,
     name: Name = None,
     runs: Runs = Path("runs"),
-    stack: Annotated[Path, typer.Option("--stack", help="Folder of the embedded stack.")] = Path(".lawtags/stack"),
+    stack: Annotated[Path, typer.Option("--stack", help="Folder of the embedded stack.")] = Path(
+        ".lawtags/stack"
+    ),
     settings: Set = None,
     as_json: Json = False,
     verbose: Verbose = 0,
@@ -187,7 +197,10 @@ def _overrides(settings: list[str]) -> dict[str, Any]:
 
 
 def _stem(source: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in Path(source).name.split(".")[0].lower()).strip("-") or "data"
+    return (
+        "".join(c if c.isalnum() else "-" for c in Path(source).name.split(".")[0].lower()).strip("-")
+        or "data"
+    )
 
 
 def _tell(session: Session, result: Any) -> None:

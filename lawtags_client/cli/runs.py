@@ -26,7 +26,9 @@ def find_run(runs: Path, name: str) -> Path:
         if (folder / "ledger.sqlite").is_file():
             return folder
     known = [folder.name for folder in all_runs(runs)]
-    raise ConfigurationError(f"there is no run {name!r} in {runs}", hint=f"Runs: {', '.join(known) or 'none yet'}")
+    raise ConfigurationError(
+        f"there is no run {name!r} in {runs}", hint=f"Runs: {', '.join(known) or 'none yet'}"
+    )
 
 
 def all_runs(runs: Path) -> list[Path]:
@@ -75,7 +77,7 @@ def show(
     session = Session(as_json, profile, verbose, no_input)
     folder = find_run(runs, run)
     ledger = Ledger(folder / "ledger.sqlite")
-    stages = [
+    stages: list[dict[str, Any]] = [
         {
             "stage": record.name,
             "status": record.status,
@@ -93,7 +95,11 @@ def show(
 
     table = Table("stage", "status", "seconds", "result")
     for stage in stages:
-        told = stage["error"]["message"] if stage["error"] else ", ".join(f"{k} {v}" for k, v in (stage["summary"] or {}).items())
+        told = (
+            stage["error"]["message"]
+            if stage["error"]
+            else ", ".join(f"{k} {v}" for k, v in (stage["summary"] or {}).items())
+        )
         seconds = f"{stage['seconds']:.1f}" if stage["seconds"] is not None else ""
         table.add_row(stage["stage"], stage["status"], seconds, told)
     session.console.print(table)
@@ -119,7 +125,12 @@ def compare(
         if metrics is None:
             raise ConfigurationError(f"run {name!r} has no verdict yet", hint="Carry it to its end first.")
     rows = [
-        {"system": system, "metric": metric, first: _figure(found[first], system, metric), second: _figure(found[second], system, metric)}
+        {
+            "system": system,
+            "metric": metric,
+            first: _figure(found[first], system, metric),
+            second: _figure(found[second], system, metric),
+        }
         for system in found[first]["systems"]  # type: ignore[index]
         for metric in ("micro_f1", "macro_f1", "samples_f1", "exact_match")
     ]
@@ -132,7 +143,9 @@ def compare(
     for row in rows:
         a, b = row[first], row[second]
         difference = f"{b - a:+.3f}" if a is not None and b is not None else ""
-        table.add_row(row["system"], row["metric"], *(f"{v:.3f}" if v is not None else "" for v in (a, b)), difference)
+        table.add_row(
+            row["system"], row["metric"], *(f"{v:.3f}" if v is not None else "" for v in (a, b)), difference
+        )
     session.console.print(table)
     if found[first]["test_rows"] != found[second]["test_rows"]:  # type: ignore[index]
         session.console.print("The runs have different test rows: their figures cannot be compared closely.")
@@ -161,7 +174,9 @@ def report(
     questions = folder / "curated" / "questions" / "training.jsonl"
     licenses = data_licenses(recipe, read_rows(questions) if questions.exists() else [])
     path = folder / "report.html"
-    atomic_write_text(path, render_report(folder, licenses=licenses, attribution=attribution(recipe, licenses)))
+    atomic_write_text(
+        path, render_report(folder, licenses=licenses, attribution=attribution(recipe, licenses))
+    )
     if as_json:
         session.emit({"report": str(path)})
     else:

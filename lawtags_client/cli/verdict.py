@@ -19,14 +19,19 @@ def tell_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
     """Print the systems side by side, best first, and what is proven between them."""
     table = Table(title=f"{metrics['test_rows']} test rows, 95 % intervals", title_justify="left")
     for heading in ("system", "micro F1", "macro F1", "samples F1", "precision", "recall", "exact"):
-        table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system")
+        table.add_column(
+            heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system"
+        )
     ranked = sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"])
     for name, found in ranked:
         low, high = found["intervals"]["micro_f1"]
         table.add_row(
             f"[bold]{name}[/]  [dim]{SYSTEMS.get(name, '')}[/]",
             f"{found['micro_f1']:.3f} [dim]\\[{low:.3f}, {high:.3f}][/]",
-            *(f"{found[metric]:.3f}" for metric in ("macro_f1", "samples_f1", "micro_precision", "micro_recall")),
+            *(
+                f"{found[metric]:.3f}"
+                for metric in ("macro_f1", "samples_f1", "micro_precision", "micro_recall")
+            ),
             f"{found['exact_match']:.3f}",
         )
     console.print(table)

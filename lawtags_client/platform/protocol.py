@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-
 PromptInput = str | tuple[Mapping[str, str], ...]
 """What a model is asked: a text to complete, or the messages of a chat."""
 

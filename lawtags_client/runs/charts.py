@@ -21,7 +21,13 @@ def loss_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     for name, colour, mark in (("train_loss", FIRST, None), ("val_loss", SECOND, "o")):
         points = [(p["step"] + 1, p["value"]) for p in metrics.get(name, []) if p["value"] is not None]
         if points:
-            axes.plot(*zip(*points, strict=True), color=colour, marker=mark, markersize=4, label=name.replace("_", " "))
+            axes.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                marker=mark,
+                markersize=4,
+                label=name.replace("_", " "),
+            )
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("loss on the answer")
     axes.legend(frameon=False)
@@ -37,8 +43,7 @@ def systems(found: Mapping[str, Mapping[str, Any]]) -> str:
         colour = FIRST if name in ("tagger", "tuned") else QUIET
         axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round", alpha=0.45)
         axes.plot([values["micro_f1"]], [place], marker="o", color=colour, markersize=7)
-        axes.annotate(f"{values['micro_f1']:.3f}", (values["micro_f1"], place), xytext=(0, 7),
-                      textcoords="offset points", ha="center", fontsize=8, color=INK)  # fmt: skip
+        _label(axes, f"{values['micro_f1']:.3f}", (values["micro_f1"], place), offset=(0, 7), ha="center")
     axes.set_yticks(range(len(ranked)), [name for name, _ in ranked])
     axes.set_ylim(-0.6, len(ranked) - 0.3)
     axes.set_xlim(left=0)
@@ -56,8 +61,8 @@ def curation_steps(steps: Sequence[Mapping[str, Any]]) -> str:
     axes.barh(places, left, color=FIRST, alpha=0.85)
     axes.barh(places, lost, left=left, color=SECOND, alpha=0.7)
     for place, (kept, dropped) in enumerate(zip(left, lost, strict=True)):
-        axes.annotate(f"{kept}" + (f"  (−{dropped})" if dropped else ""), (kept + dropped, place),
-                      xytext=(4, 0), textcoords="offset points", va="center", fontsize=8, color=INK)  # fmt: skip
+        text = f"{kept}  (−{dropped})" if dropped else f"{kept}"
+        _label(axes, text, (kept + dropped, place), offset=(4, 0), va="center")
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.margins(x=0.12)
@@ -78,6 +83,12 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
     return figure, axes
+
+
+def _label(
+    axes: Axes, text: str, at: tuple[float, float], *, offset: tuple[float, float], **alignment: str
+) -> None:
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", fontsize=8, color=INK, **alignment)
 
 
 def _svg(figure: Figure) -> str:

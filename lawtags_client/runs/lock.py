@@ -34,7 +34,11 @@ def run_lock(folder: Path) -> Iterator[None]:
         stream.seek(0)
         stream.truncate()
         json.dump(
-            {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat("T", "seconds")},
+            {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": datetime.now(UTC).isoformat("T", "seconds"),
+            },
             stream,
         )
         stream.flush()

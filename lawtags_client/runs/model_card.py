@@ -60,7 +60,7 @@ def model_card(
     body = f"""# {model}
 
 A tagger for questions of law: title and question in, tags out. Tuned from `{plan["base_model"]}`
-({recipe.model.license or "licence not stated"}) with {recipe.training.method}, made by the recipe `{recipe.name}`.
+({recipe.model.license or "licence not stated"}) by the recipe `{recipe.name}`, method {recipe.training.method}.
 
 ## Data
 
@@ -98,8 +98,16 @@ def _results(metrics: Mapping[str, Any]) -> str:
         low, high = found["intervals"]["micro_f1"]
         figures = " | ".join(f"{found[key]:.3f}" for key in ("macro_f1", "samples_f1", "exact_match"))
         lines.append(f"| {name} | {found['micro_f1']:.3f} [{low:.3f}, {high:.3f}] | {figures} |")
-    return "\n".join(["| system | micro F1 [95 %] | macro F1 | samples F1 | exact |", "| --- | --- | --- | --- | --- |", *lines])
+    return "\n".join(
+        [
+            "| system | micro F1 [95 %] | macro F1 | samples F1 | exact |",
+            "| --- | --- | --- | --- | --- |",
+            *lines,
+        ]
+    )
 
 
 def _table(headings: tuple[str, str], rows: Iterable[tuple[Any, Any]]) -> str:
-    return "\n".join([f"| {headings[0]} | {headings[1]} |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)])
+    return "\n".join(
+        [f"| {headings[0]} | {headings[1]} |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)]
+    )

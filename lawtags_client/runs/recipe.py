@@ -208,7 +208,7 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> 
         raise ConfigurationError(f"{path}: a recipe is a mapping, this is {type(content).__name__}")
     if content.get("schema_version") != SCHEMA_VERSION:
         raise ConfigurationError(
-            f"{path}: schema_version is {content.get('schema_version')!r}, this lawtags reads {SCHEMA_VERSION}"
+            f"{path}: schema_version {content.get('schema_version')!r}; this lawtags reads {SCHEMA_VERSION}"
         )
     return parse_recipe(_merged(content, overrides or {}), where=str(path))
 

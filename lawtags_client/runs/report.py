@@ -41,7 +41,10 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
     training = _read(folder, "customization.json")
     # Everything that comes from data is escaped; only our own charts are markup.
     environment = Environment(
-        loader=PackageLoader("lawtags_client.runs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("lawtags_client.runs"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     return environment.get_template("report.html").render(
         name=folder.name,
@@ -97,5 +100,6 @@ def _read(folder: Path, name: str) -> Any:
         return json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(
-            f"run {folder.name!r} has no {name} yet", hint="Carry the run to its end first: lawtags run RECIPE"
+            f"run {folder.name!r} has no {name} yet",
+            hint="Carry the run to its end first: lawtags run RECIPE",
         ) from None

@@ -60,7 +60,7 @@ class Series:
         try:
             from tensorboard.compat.proto.event_pb2 import Event
             from tensorboard.compat.proto.summary_pb2 import Summary
-            from tensorboard.plugins.text.summary_v2 import text_pb  # type: ignore[attr-defined]
+            from tensorboard.plugins.text.summary_v2 import text_pb
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError:
             raise MissingExtraError("tensorboard", "report", "TensorBoard events") from None
@@ -71,7 +71,9 @@ class Series:
             for step, value in sorted(points.items()):
                 summary = Summary(value=[Summary.Value(tag=metric, simple_value=value)])
                 writer.add_event(Event(step=step, summary=summary))
-        table = "\n".join(["| name | value |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in hyperparameters.items())])
+        table = "\n".join(
+            ["| name | value |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in hyperparameters.items())]
+        )
         writer.add_event(Event(step=0, summary=text_pb("hyperparameters", table)))
         writer.close()
         return sorted(folder.iterdir())

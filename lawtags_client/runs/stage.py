@@ -76,7 +76,12 @@ class Stage(Protocol):
 def stage_digest(stage: Stage, context: RunContext) -> str:
     """The hash by which a finished stage is recognised: inputs, options and code version."""
     release = ".".join(__version__.split(".")[:2])
-    content = {"stage": stage.name, "version": stage.version, "lawtags": release, "inputs": stage.inputs(context)}
+    content = {
+        "stage": stage.name,
+        "version": stage.version,
+        "lawtags": release,
+        "inputs": stage.inputs(context),
+    }
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -88,4 +93,6 @@ def file_digests(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
 def intact(folder: Path, output: Mapping[str, Any]) -> bool:
     """Whether every file that a stage left is still there as it left it."""
     files: Mapping[str, str] = output.get("files", {})
-    return all((folder / name).is_file() and sha256_file(folder / name) == digest for name, digest in files.items())
+    return all(
+        (folder / name).is_file() and sha256_file(folder / name) == digest for name, digest in files.items()
+    )

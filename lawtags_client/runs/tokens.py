@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from lawtags_client.cache import cache_folder
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import sha256_file
-from lawtags_client.cache import cache_folder
 from lawtags_client.tagging.prompt import estimate_tokens
 
 

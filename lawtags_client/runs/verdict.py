@@ -97,7 +97,9 @@ def _judge(gate: Gate, metrics: Mapping[str, Any]) -> dict[str, Any]:
     try:
         value = float(metrics["systems"][gate.system][gate.metric])
     except (KeyError, TypeError, ValueError):
-        raise ConfigurationError(f"gate on {gate.system}.{gate.metric}: the verdict has no such figure") from None
+        raise ConfigurationError(
+            f"gate on {gate.system}.{gate.metric}: the verdict has no such figure"
+        ) from None
     words = [f"{gate.system} {gate.metric}"]
     found = f"{value:.3f}"
     passed = True

@@ -21,7 +21,9 @@ def rendered(folder: str) -> str:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("kubectl is not installed, so kustomizations cannot be built")
-    built = subprocess.run([kubectl, "kustomize", folder], cwd=ROOT, capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        [kubectl, "kustomize", folder], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert built.returncode == 0, built.stderr
     return built.stdout
 
@@ -30,9 +32,7 @@ def validate(text: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     path = tmp_path / "built.yaml"
     path.write_text(text)
     tool = Path(sys.executable).with_name("kubernetes-validate")
-    return subprocess.run(
-        [tool, "-k", "1.32", "--strict", path], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([tool, "-k", "1.32", "--strict", path], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS)

@@ -43,7 +43,10 @@ class Curate:
         parts = ("training", "validation", "testing")
         written = [context.curated / "curation.json", context.curated / "rejected.jsonl"]
         for part in parts:
-            written += [context.curated / part / f"{part}.jsonl", context.curated / "questions" / f"{part}.jsonl"]
+            written += [
+                context.curated / part / f"{part}.jsonl",
+                context.curated / "questions" / f"{part}.jsonl",
+            ]
         return {
             "files": file_digests(context.folder, [path for path in written if path.exists()]),
             "rows": {part: report.splits.get(part, 0) for part in parts},

@@ -17,7 +17,7 @@ from lawtags_client.runs.tokens import token_counter
 
 
 class Plan:
-    """Counts tokens and steps, checks the recipe against the platform's configuration, writes ``plan.json``."""
+    """Counts tokens and steps and checks the recipe against the platform; writes ``plan.json``."""
 
     name = "plan"
     version = 1
@@ -35,8 +35,7 @@ class Plan:
         config = await context.platform.config(recipe.model.config)
         counter = token_counter(recipe.model.tokenizer)
         lengths = [
-            counter.count(_text(row))
-            for row in read_rows(context.curated / "training" / "training.jsonl")
+            counter.count(_text(row)) for row in read_rows(context.curated / "training" / "training.jsonl")
         ]
         rows = context.outputs["curate"]["rows"]
         _check(recipe.training, config, rows)

@@ -13,7 +13,6 @@ from lawtags_client.platform import PromptInput
 from lawtags_client.runs.predictions import prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
-from lawtags_client.runs.tokens import token_counter
 
 if TYPE_CHECKING:
     from lawtags_client.tagging.mix import Tagger
@@ -55,11 +54,15 @@ class Predict:
         # A server that was started again since the last stage has yet to find the adapter.
         await context.platform.served(tuned, timeout=context.recipe.wait.served)
         evidence = {
-            part: await _first_tokens(context, tuned, part, questions[part]) for part in ("validation", "testing")
+            part: await _first_tokens(context, tuned, part, questions[part])
+            for part in ("validation", "testing")
         }
         tagger = await asyncio.to_thread(_fit, context, questions["validation"], evidence["validation"])
         await asyncio.to_thread(save_tagger, tagger, context.folder / "tagger")
-        written = [await _answers(context, name, model, questions, tagger.vocabulary) for name, model in _models(context)]
+        written = [
+            await _answers(context, name, model, questions, tagger.vocabulary)
+            for name, model in _models(context)
+        ]
         written += await asyncio.to_thread(_classify, context, tagger, questions, evidence["testing"])
         written += sorted((context.folder / "tagger").iterdir())
         return {
@@ -152,7 +155,9 @@ async def _collect(
     if failures and failures == len(missing):
         raise last if last is not None else AssertionError
     if failures:
-        context.progress.note(f"{failures} of {len(questions)} rows failed ({text}); they are marked in the files")
+        context.progress.note(
+            f"{failures} of {len(questions)} rows failed ({text}); they are marked in the files"
+        )
 
 
 def _fit(
@@ -164,7 +169,9 @@ def _fit(
 
     answered = [number for number, tokens in enumerate(evidence) if tokens is not None]
     if not answered:
-        raise JobFailedError("the tuned model answered no validation row", job_id=context.outputs["serve"]["model"])
+        raise JobFailedError(
+            "the tuned model answered no validation row", job_id=context.outputs["serve"]["model"]
+        )
     return fit_tagger(
         [validation[number] for number in answered],
         [tokens for tokens in evidence if tokens is not None],
@@ -188,7 +195,9 @@ def _classify(
     for system, tokens in (("tagger", evidence), ("retriever", None)):
         scores = tagger.scores(testing, tokens)
         rows = [
-            prediction(number, question.id, tagger.decide(row, mixed=tokens is not None), scores=tagger.named(row))
+            prediction(
+                number, question.id, tagger.decide(row, mixed=tokens is not None), scores=tagger.named(row)
+            )
             for number, (question, row) in enumerate(zip(testing, scores, strict=True))
         ]
         written.append(write_predictions(context.folder, system, rows))

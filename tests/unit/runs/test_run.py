@@ -1,0 +1,134 @@
+"""The order of stages, and what is done again: with stages that only count."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lawtags_client.errors import BusyError, ConfigurationError, DataError
+from lawtags_client.files import atomic_write_text
+from lawtags_client.platform import Platform
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.lock import run_lock
+from lawtags_client.runs.progress import LoggedProgress
+from lawtags_client.runs.recipe import parse_recipe
+from lawtags_client.runs.run import RunResult, execute
+from lawtags_client.runs.stage import RunContext, Stage, file_digests
+
+RECIPE = parse_recipe({"schema_version": 1, "name": "small", "model": {"config": "ns/model@v1"}})
+
+
+class Counting:
+    version = 1
+
+    def __init__(self, name: str, after: str | None = None) -> None:
+        self.name = name
+        self.after = after
+        self.runs = 0
+        self.option = 0
+        self.fails = False
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        before = context.outputs[self.after]["value"] if self.after else None
+        return {"before": before, "option": self.option}
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        self.runs += 1
+        if self.fails:
+            raise DataError("no", path="x", line=3)
+        path = context.folder / f"{self.name}.txt"
+        atomic_write_text(path, f"{self.name} {self.option}")
+        return {"value": self.option, "files": file_digests(context.folder, [path])}
+
+
+@pytest.fixture
+def steps() -> list[Counting]:
+    return [Counting("first"), Counting("second", "first"), Counting("third", "second")]
+
+
+async def go(folder: Path, steps: list[Counting], until: str | None = None) -> RunResult:
+    return await execute(
+        folder=folder,
+        recipe=RECIPE,
+        data=["x.jsonl"],
+        platform=cast(Platform, None),
+        progress=LoggedProgress(),
+        until=until,
+        steps=cast(list[Stage], steps),
+    )
+
+
+async def test_a_second_run_redoes_nothing(tmp_path: Path, steps: list[Counting]) -> None:
+    assert (await go(tmp_path, steps)).redone == ("first", "second", "third")
+    again = await go(tmp_path, steps)
+    assert again.redone == ()
+    assert again.outputs["third"]["value"] == 0
+
+
+async def test_a_changed_option_redoes_only_what_depends_on_it(tmp_path: Path, steps: list[Counting]) -> None:
+    await go(tmp_path, steps)
+    steps[1].option = 5
+    assert (await go(tmp_path, steps)).redone == ("second", "third")
+
+
+async def test_a_missing_or_altered_file_is_made_again(tmp_path: Path, steps: list[Counting]) -> None:
+    await go(tmp_path, steps)
+    (tmp_path / "first.txt").unlink()
+    (tmp_path / "third.txt").write_text("tampered")
+    assert (await go(tmp_path, steps)).redone == ("first", "third")
+
+
+async def test_a_raised_version_of_a_stage_redoes_it(tmp_path: Path, steps: list[Counting]) -> None:
+    await go(tmp_path, steps)
+    steps[2].version = 2
+    assert (await go(tmp_path, steps)).redone == ("third",)
+
+
+async def test_a_failed_stage_keeps_what_was_done_before(tmp_path: Path, steps: list[Counting]) -> None:
+    steps[1].fails = True
+    with pytest.raises(DataError):
+        await go(tmp_path, steps)
+    record = Ledger(tmp_path / "ledger.sqlite").stage("second")
+    assert record is not None
+    assert record.status == "failed"
+    assert record.error is not None
+    assert record.error["line"] == 3
+    steps[1].fails = False
+    assert (await go(tmp_path, steps)).redone == ("second", "third")
+    assert steps[0].runs == 1
+
+
+async def test_a_run_can_stop_after_a_stage(tmp_path: Path, steps: list[Counting]) -> None:
+    assert (await go(tmp_path, steps, until="second")).redone == ("first", "second")
+    with pytest.raises(ConfigurationError, match="fourth"):
+        await go(tmp_path, steps, until="fourth")
+
+
+async def test_the_run_keeps_its_identity(tmp_path: Path, steps: list[Counting]) -> None:
+    await go(tmp_path, steps)
+    first = Ledger(tmp_path / "ledger.sqlite").fact("run_id")
+    await go(tmp_path, steps)
+    assert Ledger(tmp_path / "ledger.sqlite").fact("run_id") == first
+
+
+async def test_a_run_in_use_is_refused_naming_the_owner(tmp_path: Path, steps: list[Counting]) -> None:
+    code = (
+        "import sys; from pathlib import Path; from lawtags_client.runs.lock import run_lock\n"
+        "with run_lock(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(BusyError, match=f"process {holder.pid} on ") as caught:
+            await go(tmp_path, steps)
+        assert caught.value.exit_code == 75
+        holder.kill()
+    with run_lock(tmp_path):  # the kernel let go of the dead process's lock
+        pass
