@@ -86,7 +86,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _label(
-    axes: Axes, text: str, at: tuple[float, float], *, offset: tuple[float, float], **alignment: str
+    axes: Axes, text: str, at: tuple[float, float], *, offset: tuple[float, float], **alignment: Any
 ) -> None:
     axes.annotate(text, at, xytext=offset, textcoords="offset points", fontsize=8, color=INK, **alignment)
 

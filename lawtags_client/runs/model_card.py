@@ -60,7 +60,7 @@ def model_card(
     body = f"""# {model}
 
 A tagger for questions of law: title and question in, tags out. Tuned from `{plan["base_model"]}`
-({recipe.model.license or "licence not stated"}) by the recipe `{recipe.name}`, method {recipe.training.method}.
+({recipe.model.license or "licence not stated"}) by {recipe.training.method}, recipe `{recipe.name}`.
 
 ## Data
 

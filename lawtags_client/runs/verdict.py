@@ -50,10 +50,17 @@ def verdict(truth: Tags, predicted: Mapping[str, Tags], options: EvaluationSecti
         intervals = bootstrap(truth, tags, samples=options.bootstrap, seed=options.seed)
         systems[name] = {
             **asdict(score(truth, tags)),
-            "intervals": {metric: list(interval) for metric, interval in intervals.items()},
+            "intervals": {metric: [found.low, found.high] for metric, found in intervals.items()},
         }
     differences = [
-        {"a": a, "b": b, "metric": metric, **asdict(difference)}
+        {
+            "a": a,
+            "b": b,
+            "metric": metric,
+            "difference": difference.value,
+            "low": difference.low,
+            "high": difference.high,
+        }
         for a, b in COMPARISONS
         if a in predicted and b in predicted
         for metric, difference in paired_bootstrap(
