@@ -29,12 +29,14 @@ class StackOptions:
         base_models: Hugging Face folders of further base models, by ``namespace/name``.
         token: the bearer token every request must carry; ``None`` lets everyone in.
         largest_upload: the largest single file in bytes that the Data Store takes.
+        empty_commit_url: answer commits with an empty ``commitUrl``, as deployed Data Stores do.
     """
 
     refresh_interval: float = 5.0
     base_models: Mapping[str, Path] = field(default_factory=dict)
     token: str | None = field(default=None, repr=False)
     largest_upload: int = 20 << 30
+    empty_commit_url: bool = False
 
 
 @dataclass(frozen=True, slots=True)

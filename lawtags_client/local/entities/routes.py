@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from lawtags_client.local.entities.store import Document, Entities
+from lawtags_client.local.entities.store import Document, EntityKind
 from lawtags_client.local.wire.bodies import sent_fields
+from lawtags_client.local.wire.query import ListQuery
 from lawtags_client.local.wire.routing import Call, route
+from lawtags_client.local.wire.select import Page
+
+
+class Collection(Protocol):
+    """What the routes need of a state; ``Entities`` is one."""
+
+    @property
+    def kind(self) -> EntityKind:
+        """What is kept here."""
+        ...
+
+    def create(self, fields: Mapping[str, Any]) -> Document:
+        """Add one."""
+        ...
+
+    def get(self, namespace: str, name: str) -> Document:
+        """Read one."""
+        ...
+
+    def patch(self, namespace: str, name: str, changes: Mapping[str, Any]) -> Document:
+        """Change one."""
+        ...
+
+    def delete(self, namespace: str, name: str) -> Any:
+        """Remove one; the receipt."""
+        ...
+
+    def select(self, query: ListQuery) -> Page:
+        """A page of them."""
+        ...
 
 
 def entity_routes(
     prefix: str,
-    entities: Entities,
+    entities: Collection,
     create: type[BaseModel],
     update: type[BaseModel],
     *,

@@ -171,8 +171,12 @@ class Entities:
             )
             page = Page(documents, self._documents.count(), query)
         else:
-            page = select(self._documents, query)
+            page = select(map(self._findable, self._documents), query)
         return Page([self.shown(document) for document in page.data], page.total, query)
+
+    def count(self) -> int:
+        """How many entities there are."""
+        return self._documents.count()
 
     def all(self) -> list[Document]:
         """Every entity as it is kept, oldest first."""
@@ -183,9 +187,14 @@ class Entities:
         presented = self.kind.present(document)
         if not self.kind.shows_id:
             presented = {key: value for key, value in presented.items() if key != "id"}
-        names = dict.fromkeys((*self.kind.fields, *presented))
+        hidden = {"namespace"} if self.kind.keyed_by_id else set()
+        names = [name for name in dict.fromkeys((*self.kind.fields, *presented)) if name not in hidden]
         shown = {name: presented.get(name) for name in names}
         return shown if self.kind.nulls else {k: v for k, v in shown.items() if v is not None}
+
+    def _findable(self, document: Document) -> Document:
+        # filter[namespace] on namespaces themselves means their id.
+        return {**document, "namespace": document["id"]} if self.kind.keyed_by_id else document
 
     def _completed(self, fields: Mapping[str, Any]) -> Document:
         label = self.kind.label

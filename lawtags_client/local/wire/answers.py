@@ -64,13 +64,12 @@ def answer_for(error: Exception) -> Response:
     headers: dict[str, str] = {}
     if out_of_space(error):
         return error_answer(507, "No space left on the disk of this stack; free some and try again")
-    for kind, status in _STATUSES:
-        if isinstance(error, kind):
-            assert isinstance(error, errors.LawtagsError)
-            if isinstance(error, errors.RateLimitedError) and error.retry_after is not None:
-                headers["Retry-After"] = f"{error.retry_after:g}"
-            detail = error.detail if error.detail is not None else error.message
-            return error_answer(error.status or status, detail, headers=headers)
+    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), None)
+    if isinstance(error, errors.LawtagsError) and (error.status or status):
+        if isinstance(error, errors.RateLimitedError) and error.retry_after is not None:
+            headers["Retry-After"] = f"{error.retry_after:g}"
+        detail = error.detail if error.detail is not None else error.message
+        return error_answer(error.status or status or 500, detail, headers=headers)
     _log.error("unexpected error", exc_info=error)
     return error_answer(500, f"Internal error: {type(error).__name__}: {error}")
 

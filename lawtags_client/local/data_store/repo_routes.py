@@ -1,0 +1,190 @@
+"""Namespaces and repositories: create, list, look at, delete; branches and tags."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from lawtags_client.errors import BadRequestError, UnprocessableError
+from lawtags_client.local.data_store.faults import hub_answer
+from lawtags_client.local.data_store.shown import commit_shown, repository_shown
+from lawtags_client.local.data_store.state import DataStoreState
+from lawtags_client.local.wire.bodies import parse_json, read_limited
+from lawtags_client.local.wire.routing import Call, route
+from lawtags_client.types.data_store import RepoCreateRequest, RepoDeleteRequest, RepoType
+
+REPO_TYPES: tuple[RepoType, ...] = ("dataset", "model")
+
+
+def namespace_routes(state: DataStoreState) -> list[Route]:
+    """Namespaces of the Data Store, which are not those of the Entity Store."""
+    repositories = state.repositories
+    prefix = "/v1/datastore/namespaces"
+
+    async def create(call: Call) -> Any:
+        body = await form_or_json(call.request)
+        name = body.get("namespace")
+        if not isinstance(name, str):
+            place = ["body", "namespace"]
+            raise UnprocessableError(
+                "namespace: Field required",
+                detail=[{"loc": place, "msg": "Field required", "type": "missing"}],
+            )
+        return repositories.namespace_create(name)
+
+    def read(call: Call) -> Any:
+        return repositories.namespace(call.path["name"])
+
+    def list_all(call: Call) -> Any:
+        return {"object": "list", "data": repositories.namespaces()}
+
+    def delete(call: Call) -> Any:
+        repositories.namespace_delete(call.path["name"])
+        return {"message": "Resource deleted successfully.", "id": call.path["name"]}
+
+    return [
+        *(route("POST", path, create, status=201) for path in (prefix, prefix + "/")),
+        *(route("GET", path, list_all) for path in (prefix, prefix + "/")),
+        # The real service answers 201 to this GET, and clients check for it.
+        route("GET", prefix + "/{name}", read, status=201),
+        route("DELETE", prefix + "/{name}", delete),
+    ]
+
+
+def repo_routes(state: DataStoreState) -> list[Route]:
+    """Repositories of either type."""
+    hub = partial(route, on_error=hub_answer)
+
+    def create(call: Call) -> Any:
+        request: RepoCreateRequest = call.body
+        repo_type, namespace, name = _target(request)
+        state.repo_create(repo_type, namespace, name, private=bool(request.private))
+        prefix = "datasets/" if repo_type == "dataset" else ""
+        return {"url": f"{prefix}{namespace}/{name}", "name": f"{namespace}/{name}"}
+
+    def delete(call: Call) -> Any:
+        state.repo_delete(*_target(call.body))
+        return {"message": "Resource deleted successfully."}
+
+    routes = [
+        hub("POST", "/v1/hf/api/repos/create", create, body=RepoCreateRequest),
+        hub("DELETE", "/v1/hf/api/repos/delete", delete, body=RepoDeleteRequest),
+        hub("POST", "/v1/hf/api/validate-yaml", _card_checked, body=dict),
+        hub("GET", "/v1/hf/api/whoami-v2", _who),
+    ]
+    for repo_type in REPO_TYPES:
+        routes += _typed_routes(state, repo_type)
+    return routes
+
+
+def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[Route]:
+    hub = partial(route, on_error=hub_answer)
+    every = f"/v1/hf/api/{repo_type}s"
+    one = every + "/{namespace}/{repo}"
+    repositories = state.repositories
+
+    def named(call: Call) -> Any:
+        return repositories.get(repo_type, call.path["namespace"], call.path["repo"])
+
+    def list_all(call: Call) -> Any:
+        query = call.request.query_params
+        found = repositories.all(repo_type, query.get("author"))
+        wanted = query.get("search", "").lower()
+        found = [each for each in found if wanted in f"{each.namespace}/{each.name}".lower()]
+        limit = query.get("limit", "")
+        found = found[: int(limit)] if limit.isascii() and limit.isdigit() else found
+        return [repository_shown(each, repositories.resolve(each, "main"), None) for each in found]
+
+    def read(call: Call) -> Any:
+        repository = named(call)
+        commit = repositories.resolve(repository, call.path.get("revision", "main"))
+        files = [*repositories.trees.files(commit.tree).values()]
+        blobs = call.request.query_params.get("blobs", "").lower() in ("true", "1")
+        return repository_shown(repository, commit, files, blobs=blobs)
+
+    def history(call: Call) -> Any:
+        return [commit_shown(each) for each in repositories.history(named(call), call.path["revision"])]
+
+    def refs(call: Call) -> Any:
+        repository = named(call)
+        shown = {
+            key: [
+                {"name": name, "ref": f"refs/{folder}/{name}", "targetCommit": oid}
+                for name, oid in repositories.refs(repository, kind).items()
+            ]
+            for key, kind, folder in (("branches", "branch", "heads"), ("tags", "tag", "tags"))
+        }
+        return shown | {"converts": [], "pullRequests": []}
+
+    def tag_create(call: Call) -> Any:
+        name = call.body.get("tag")
+        if not isinstance(name, str):
+            raise BadRequestError("A tag needs a name: {'tag': ...}")
+        repositories.ref_create(named(call), "tag", name, call.path["revision"])
+
+    async def branch_create(call: Call) -> Any:
+        body = await read_limited(call.request)
+        start = parse_json(body).get("startingPoint") if body.strip() else None
+        repositories.ref_create(named(call), "branch", call.path["branch"], start or "main")
+
+    def ref_delete(kind: str, call: Call) -> None:
+        repositories.ref_delete(named(call), kind, call.path["name"])
+
+    return [
+        hub("GET", every, list_all),
+        hub("GET", one, read),
+        hub("GET", one + "/revision/{revision}", read),
+        hub("GET", one + "/commits/{revision}", history),
+        hub("GET", one + "/refs", refs),
+        hub("POST", one + "/tag/{revision}", tag_create, body=dict),
+        hub("DELETE", one + "/tag/{name}", partial(ref_delete, "tag")),
+        hub("POST", one + "/branch/{branch}", branch_create),
+        hub("DELETE", one + "/branch/{name}", partial(ref_delete, "branch")),
+    ]
+
+
+async def form_or_json(request: Request) -> dict[str, Any]:
+    """A body that some clients send as a form and others as JSON; repeated form fields become lists.
+
+    Raises:
+        UnprocessableError: it is neither.
+    """
+    body = await read_limited(request)
+    if "form" in request.headers.get("content-type", ""):
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+        return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise UnprocessableError("The body is not an object")
+    return value
+
+
+def _target(request: RepoCreateRequest | RepoDeleteRequest) -> tuple[RepoType, str, str]:
+    repo_type = request.type or "model"
+    if repo_type not in REPO_TYPES:
+        raise BadRequestError(f"Repositories are datasets or models, not {repo_type[:80]!r}")
+    namespace, name = request.organization, request.name
+    if namespace is None:
+        namespace, _, name = name.rpartition("/")
+    if not namespace:
+        raise BadRequestError("A repository needs a namespace (organization)")
+    return repo_type, namespace, name
+
+
+def _card_checked(call: Call) -> dict[str, Any]:
+    # The Hub checks the metadata of a card; here any text may be stored.
+    return {"errors": [], "warnings": []}
+
+
+def _who(call: Call) -> dict[str, Any]:
+    return {
+        "type": "user",
+        "name": "default",
+        "fullname": "default",
+        "orgs": [],
+        "auth": {"type": "access_token"},
+    }

@@ -1,0 +1,37 @@
+"""Deployment Management as a service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lawtags_client.local.deployments.state import DeploymentsState
+from lawtags_client.local.entities import entity_routes
+from lawtags_client.local.service import Service, StackContext
+from lawtags_client.types.deployments import (
+    DeploymentConfigRequest,
+    DeploymentConfigUpdate,
+    ModelDeploymentRequest,
+    ModelDeploymentUpdate,
+)
+
+
+class Deployments(Service):
+    """Deployment Management; it answers on the platform's port."""
+
+    def summary(self) -> dict[str, Any]:
+        active = self.state.active()
+        return {"deployments": {f"{each.namespace}/{each.name}": list(each.models) for each in active}}
+
+
+def create(context: StackContext) -> Service:
+    """Make Deployment Management."""
+    state = DeploymentsState(
+        context.database, lambda: context.nim, context.urls.inference, clock=context.clock
+    )
+    routes = entity_routes(
+        "/v1/deployment/configs", state.configs, DeploymentConfigRequest, DeploymentConfigUpdate
+    )
+    routes += entity_routes(
+        "/v1/deployment/model-deployments", state, ModelDeploymentRequest, ModelDeploymentUpdate
+    )
+    return Deployments("deployments", "platform", routes, state)
