@@ -1,7 +1,7 @@
 """What was asked for, and what became of it: the memory that keeps a job from being submitted twice.
 
-An intent is written down, durably, before anything is sent. After a lost reply or a restart the same intent is
-found again by its key, and the job it led to by the token that went into the job.
+An intent is written down, durably, before anything is sent. After a lost reply or a restart the same intent
+is found again by its key, and the job it led to by the token that went into the job.
 """
 
 from __future__ import annotations

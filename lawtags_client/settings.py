@@ -76,8 +76,8 @@ class Settings:
     """All that a client needs to know before the first request.
 
     ``token`` goes to the platform's services and the Data Store; inference gets it only where it is on the
-    platform's own host, since a hosted model is someone else's. ``connect_timeout`` and ``read_timeout`` bound
-    one step of a request, ``total_timeout`` a whole call with its retries, all in seconds.
+    platform's own host, since a hosted model is someone else's. ``connect_timeout`` and ``read_timeout``
+    bound one step of a request, ``total_timeout`` a whole call with its retries, all in seconds.
     """
 
     platform_url: str | None = None
@@ -324,7 +324,8 @@ def _convert(name: str, value: Any, source: str, base: Path | None) -> Any:
         if name in _PATHS:
             path = Path(value).expanduser()
             return base / path if base is not None else path
-        return _CONVERTERS.get(name, _as_text)(value)
+        converter: Callable[[Any], Any] = _CONVERTERS.get(name, _as_text)
+        return converter(value)
     except (TypeError, ValueError, KeyError):
         # The value itself may be a secret in the wrong place, so it is not repeated.
         raise ConfigurationError(f"{name} ({source}) has the wrong form") from None

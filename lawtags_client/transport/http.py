@@ -46,6 +46,7 @@ class Call:
         token: whether the service's token is sent.
         read_timeout: seconds between two pieces of the answer.
         total_timeout: seconds for everything, retries included.
+        max_retries: attempts beyond the first.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Call:
     token: bool = True
     read_timeout: float | None = None
     total_timeout: float | None = None
+    max_retries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,8 @@ class ServiceTransport:
         self, attempt: Callable[[float], Awaitable[T]], call: Call, context: failures.Context
     ) -> T:
         settings = self._transport.settings
-        policy = retry.RetryPolicy(settings.max_retries, total=call.total_timeout or settings.total_timeout)
+        retries = settings.max_retries if call.max_retries is None else call.max_retries
+        policy = retry.RetryPolicy(retries, total=call.total_timeout or settings.total_timeout)
         return await retry.run(
             attempt,
             policy=policy,
@@ -277,10 +280,11 @@ class ServiceTransport:
 
     def _request(self, call: Call) -> httpx.Request:
         url = call.path if "://" in call.path else self.address.url + call.path
-        headers = {"accept": "application/json", "user-agent": "lawtags", **call.headers}
+        headers = {"accept": "application/json", "user-agent": "lawtags"}
+        headers.update({name.lower(): value for name, value in call.headers.items()})
         content: bytes | AsyncIterator[bytes] | None = None
         if call.json is not None:
-            headers["content-type"] = "application/json"
+            headers.setdefault("content-type", "application/json")
             content = _encoded(call.json)
         elif call.content is not None:
             content = call.content if isinstance(call.content, bytes) else call.content()

@@ -1,0 +1,329 @@
+"""What all services share: typed calls, lists, and entities that are made, read, changed and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from lawtags_client.errors import (
+    APIError,
+    ConflictError,
+    DoubtfulOutcomeError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+    UnprocessableError,
+)
+from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.paging import walk
+from lawtags_client.transport.paths import join, split_reference
+from lawtags_client.transport.query import list_query
+from lawtags_client.types.common import DeleteResponse, Page, WireModel, WireRequest
+
+if TYPE_CHECKING:
+    from lawtags_client.intents import IntentStore
+    from lawtags_client.services.customizer import Customizer
+    from lawtags_client.services.data_store import DataStore
+    from lawtags_client.services.deployments import Deployments
+    from lawtags_client.services.entity_store import EntityStore
+    from lawtags_client.services.evaluator import Evaluator
+    from lawtags_client.services.inference import Inference
+    from lawtags_client.settings import Settings
+    from lawtags_client.transport.clock import Clock
+
+M = TypeVar("M", bound=BaseModel)
+Req = TypeVar("Req", bound=WireRequest)
+Upd = TypeVar("Upd", bound=WireRequest)
+Flt = TypeVar("Flt", bound=WireRequest)
+
+PAGE_SIZE = 100
+
+
+class Services(Protocol):
+    """The client that owns the services; through it they reach one another."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def intents(self) -> IntentStore: ...
+    @property
+    def data_store(self) -> DataStore: ...
+    @property
+    def entity_store(self) -> EntityStore: ...
+    @property
+    def customizer(self) -> Customizer: ...
+    @property
+    def evaluator(self) -> Evaluator: ...
+    @property
+    def deployments(self) -> Deployments: ...
+    @property
+    def inference(self) -> Inference: ...
+
+
+def parse(model: type[M], data: Any, http: ServiceTransport) -> M:
+    """Read a wire model.
+
+    Raises:
+        ProtocolError: the answer is JSON, but not what the API promises.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _wrong_shape(model.__name__, error, http) from error
+
+
+def parse_list(model: type[M], data: Any, http: ServiceTransport) -> list[M]:
+    """Read a bare JSON array of wire models; raises ProtocolError as ``parse`` does."""
+    try:
+        return TypeAdapter(list[model]).validate_python(data)  # type: ignore[valid-type]
+    except ValidationError as error:
+        raise _wrong_shape(f"list of {model.__name__}", error, http) from error
+
+
+def _wrong_shape(what: str, error: ValidationError, http: ServiceTransport) -> ProtocolError:
+    # Pydantic's own text repeats the input, which may hold what nobody should read in a log.
+    issues = error.errors(include_input=False, include_url=False)
+    places = "; ".join(
+        f"{'.'.join(map(str, issue['loc'])) or 'body'}: {issue['msg']}" for issue in issues[:3]
+    )
+    return ProtocolError(
+        f"the answer is not a {what}: {places}",
+        hint=f"Is the address right? It comes from {http.address.origin}.",
+        service=http.address.service,
+        url=http.address.url,
+    )
+
+
+class PageOf(Generic[M]):
+    """A page of a list, as the walk through pages wants it."""
+
+    def __init__(self, page: Page[M]) -> None:
+        self.entries = page.data
+        self.total_pages = page.pagination.total_pages if page.pagination else None
+
+
+def says_exists(error: APIError) -> bool:
+    """Whether an error means that the name is taken; services use 409, 422 and even 500 for it."""
+    if isinstance(error, ConflictError):
+        return True
+    told = f"{error.message} {error.detail}".lower()
+    return isinstance(error, UnprocessableError | ServerError) and "exist" in told
+
+
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """The fields that were asked for and are otherwise in what was found."""
+    return sorted(name for name, value in wanted.items() if found.get(name) != value)
+
+
+class Listing(Generic[M, Flt]):
+    """Things that can be listed.
+
+    Args:
+        http: the way to the service.
+        path: of the list.
+        model: what an entry is.
+    """
+
+    def __init__(self, http: ServiceTransport, path: str, model: type[M]) -> None:
+        self._http = http
+        self._path = path
+        self._model = model
+
+    async def page(
+        self,
+        number: int = 1,
+        *,
+        page_size: int = PAGE_SIZE,
+        sort: str | None = None,
+        filter: Flt | None = None,
+        search: Mapping[str, Any] | None = None,
+    ) -> Page[M]:
+        """One page of the list.
+
+        Args:
+            number: counted from one.
+            page_size: entries a page.
+            sort: a field; ``-created_at`` gives the newest first.
+            filter: exact matches.
+            search: parts of names; a list of values means any of them.
+
+        Raises:
+            APIError: the service refused.
+        """
+        query = list_query(
+            page=number,
+            page_size=page_size,
+            sort=sort,
+            filter=filter.to_wire() if filter is not None else None,
+            search=search,
+        )
+        data = await self._http.json(Call("GET", self._path, query=query))
+        return parse(Page[self._model], data, self._http)  # type: ignore[name-defined]
+
+    async def list(
+        self,
+        *,
+        page_size: int = PAGE_SIZE,
+        sort: str | None = None,
+        filter: Flt | None = None,
+        search: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[M]:
+        """All entries, page after page, each once.
+
+        Example:
+            ``async for job in nemo.customizer.jobs.list(sort="-created_at"): ...``
+
+        Raises:
+            APIError: the service refused.
+        """
+
+        async def fetch(number: int) -> PageOf[M]:
+            return PageOf(
+                await self.page(number, page_size=page_size, sort=sort, filter=filter, search=search)
+            )
+
+        async for entry in walk(fetch, _identity):
+            yield entry
+
+
+def _identity(entry: BaseModel) -> tuple[Any, ...]:
+    # Not every entity carries an id on the wire; namespace and name are as good.
+    found = tuple(getattr(entry, name, None) for name in ("id", "namespace", "name"))
+    return found if any(found) else (entry.model_dump_json(),)
+
+
+class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
+    """Things that are known by name.
+
+    Args:
+        http: the way to the service.
+        path: of the collection.
+        model: what an entity is.
+        key: the path below the collection, from a reference; ``namespace/name`` by default.
+        creates_once: whether a second create of the same name is refused, so that one may be repeated
+            after a look.
+    """
+
+    def __init__(
+        self,
+        http: ServiceTransport,
+        path: str,
+        model: type[M],
+        key: Callable[[str], str] | None = None,
+    ) -> None:
+        super().__init__(http, path, model)
+        self._key = key or _namespace_and_name
+
+    async def create(self, request: Req) -> M:
+        """Make one.
+
+        Raises:
+            ConflictError: the name is taken.
+            DoubtfulOutcomeError: the answer was lost; look whether it is there.
+        """
+        data = await self._http.json(Call("POST", self._path, json=request.to_wire()))
+        return parse(self._model, data, self._http)
+
+    async def get(self, reference: str) -> M:
+        """Read one.
+
+        Args:
+            reference: its ``namespace/name``.
+
+        Raises:
+            NotFoundError: there is no such thing.
+        """
+        data = await self._http.json(Call("GET", self._path + self._key(reference)))
+        return parse(self._model, data, self._http)
+
+    async def find(self, reference: str) -> M | None:
+        """Read one, or None where there is no such thing."""
+        try:
+            return await self.get(reference)
+        except NotFoundError:
+            return None
+
+    async def update(self, reference: str, changes: Upd) -> M:
+        """Change the fields that are set in ``changes``.
+
+        Raises:
+            NotFoundError: there is no such thing.
+        """
+        call = Call("PATCH", self._path + self._key(reference), json=changes.to_wire())
+        return parse(self._model, await self._http.json(call), self._http)
+
+    async def delete(self, reference: str, *, missing_ok: bool = False) -> None:
+        """Drop one.
+
+        Args:
+            reference: its ``namespace/name``.
+            missing_ok: whether it is fine that there is no such thing.
+
+        Raises:
+            NotFoundError: there is no such thing.
+        """
+        try:
+            await self._http.send(Call("DELETE", self._path + self._key(reference)))
+        except NotFoundError:
+            if not missing_ok:
+                raise
+
+    async def create_or_get(self, request: Req, *, compare: tuple[str, ...] | None = None) -> M:
+        """Make one, or take the one of that name if it is the same.
+
+        Args:
+            request: the one wanted; it must hold its name.
+            compare: the fields in which an existing one must agree; all that are set by default.
+
+        Raises:
+            ConflictError: one of that name exists and differs; the message says in what.
+        """
+        reference = reference_of(request)
+        try:
+            return await self.create(request)
+        except DoubtfulOutcomeError:
+            found = await self.find(reference)
+            if found is None:
+                # A name can be taken only once: had the lost create come through, it would be there.
+                return await self.create(request)
+        except APIError as error:
+            if not says_exists(error):
+                raise
+            found = await self.find(reference)
+            if found is None:
+                raise
+        wanted = request.to_wire()
+        if compare is not None:
+            wanted = {name: value for name, value in wanted.items() if name in compare}
+        differing = differences(wanted, found.model_dump(mode="json", by_alias=True))
+        if differing:
+            raise ConflictError(
+                f"{reference} exists and differs in {', '.join(differing)}",
+                hint="Choose another name, change the existing one, or delete it.",
+                service=self._http.address.service,
+            )
+        return found
+
+
+def reference_of(request: WireModel) -> str:
+    """The key under which what a request makes will be found."""
+    values = request.model_dump()
+    if values.get("id") is not None:
+        return str(values["id"])
+    return f"{values.get('namespace') or 'default'}/{values.get('name') or ''}"
+
+
+def _namespace_and_name(reference: str) -> str:
+    return join(*split_reference(reference))
+
+
+def by_id(reference: str) -> str:
+    """The path of a thing known by one id."""
+    return join(reference)
+
+
+__all__ = ["DeleteResponse", "Entities", "Listing", "Services", "by_id", "parse", "parse_list", "says_exists"]

@@ -1,0 +1,230 @@
+"""The Data Store: namespaces, repositories, and data sets that go up and come down verified."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lawtags_client.errors import DataError
+from lawtags_client.services.base import Services
+from lawtags_client.services.data_store.download import Downloaded, download
+from lawtags_client.services.data_store.layout import SPLITS, check
+from lawtags_client.services.data_store.links import Links
+from lawtags_client.services.data_store.repositories import Namespaces, Repositories, Repository
+from lawtags_client.services.data_store.upload import OnBytes, Source, Uploaded, Uploader
+from lawtags_client.transport.http import ServiceTransport
+from lawtags_client.types.data_store import RepoType, TreeEntry
+from lawtags_client.types.entity_store import Dataset, DatasetRequest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedDataset:
+    """A data set on the platform.
+
+    Args:
+        name: ``namespace/name``, as jobs refer to it.
+        files_url: where its files are.
+        files: path in the repository to SHA-256.
+        rows: how many rows each split has.
+        digest: of all files, by which an intent tells data from data.
+        commit: the repository's commit, where the server names it.
+        sent: the paths that had to be sent.
+        entity: its entry in the Entity Store.
+    """
+
+    name: str
+    files_url: str
+    files: Mapping[str, str]
+    rows: Mapping[str, int]
+    digest: str
+    commit: str | None
+    sent: tuple[str, ...]
+    entity: Dataset
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DataStore:
+    """Files on the platform.
+
+    Args:
+        http: the way to the service.
+        owner: the client.
+    """
+
+    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+        self._http = http
+        self._owner = owner
+        self._links = Links(http, owner.settings.lfs_rewrite)
+        self.namespaces = Namespaces(http)
+        self.repositories = Repositories(http)
+
+    async def upload_dataset(
+        self,
+        name: str,
+        folder: str | Path,
+        *,
+        description: str | None = None,
+        project: str | None = None,
+        required: tuple[str, ...] = ("training", "validation"),
+        on_bytes: OnBytes | None = None,
+    ) -> UploadedDataset:
+        """Put a folder of curated rows on the platform, ready to train on.
+
+        Every row is checked first; both namespaces, the repository and the entry in the Entity Store are made
+        where they are missing; what is there already is not sent again; the result is verified by hash. Files
+        of an earlier upload that the folder no longer has are dropped, since they would be trained on.
+
+        Example:
+            ``await nemo.data_store.upload_dataset("law/tags", "curated/")``
+
+        Args:
+            name: ``namespace/name``.
+            folder: holds ``training/*.jsonl``, ``validation/*.jsonl`` and perhaps ``testing/``.
+            description: for people.
+            project: for people.
+            required: the splits that must have rows.
+            on_bytes: told how many bytes of how many are done.
+
+        Raises:
+            DataError: the folder or a row is wrong; names file, line and field.
+            ConflictError: another data set has that name.
+        """
+        repository = Repository.of(name)
+        layout = await asyncio.to_thread(check, Path(folder), required)
+        entities = self._owner.entity_store
+        await entities.ensure_namespace(repository.namespace)
+        await self.prepare(repository)
+        uploaded = await self._uploader(repository, on_bytes).upload(
+            layout.files, message=f"Upload {sum(layout.rows.values())} rows", prune=SPLITS
+        )
+        request = DatasetRequest(
+            name=repository.name, namespace=repository.namespace, files_url=repository.url
+        )
+        if description is not None:
+            request.description = description
+        if project is not None:
+            request.project = project
+        entity = await entities.datasets.create_or_get(request, compare=("files_url",))
+        return UploadedDataset(
+            name=name,
+            files_url=repository.url,
+            files=uploaded.files,
+            rows=layout.rows,
+            digest=digest_of(uploaded.files),
+            commit=uploaded.commit,
+            sent=uploaded.sent,
+            entity=entity,
+        )
+
+    async def prepare(self, repository: Repository) -> None:
+        """See that namespace and repository are there and ready to be written to."""
+        await self.namespaces.create_or_get(repository.namespace)
+        await self.repositories.create_or_get(repository)
+        await self.repositories.ready(repository)
+
+    async def upload_folder(
+        self,
+        name: str,
+        folder: str | Path,
+        *,
+        repo_type: RepoType = "dataset",
+        message: str = "Upload folder",
+        on_bytes: OnBytes | None = None,
+    ) -> Uploaded:
+        """Send a folder as it is to an existing repository; hidden files and links stay behind.
+
+        Raises:
+            DataError: the folder holds no file.
+            NotFoundError: there is no such repository.
+        """
+        root = Path(folder)
+        sources: dict[str, Source] = dict(await asyncio.to_thread(_files_below, root))
+        return await self._uploader(Repository.of(name, repo_type), on_bytes).upload(sources, message=message)
+
+    async def upload_files(
+        self,
+        name: str,
+        files: Mapping[str, Source],
+        *,
+        repo_type: RepoType = "dataset",
+        message: str = "Upload files",
+    ) -> Uploaded:
+        """Send some files, given as bytes or paths, to an existing repository.
+
+        Args:
+            name: ``namespace/name`` of the repository.
+            files: path in the repository to content.
+            repo_type: ``"dataset"`` or ``"model"``.
+            message: of the commit.
+
+        Raises:
+            NotFoundError: there is no such repository.
+        """
+        return await self._uploader(Repository.of(name, repo_type), None).upload(files, message=message)
+
+    async def upload_file(
+        self, name: str, path: str, source: Source, *, repo_type: RepoType = "dataset"
+    ) -> Uploaded:
+        """Send one file to an existing repository; as ``upload_files`` with one entry."""
+        return await self.upload_files(name, {path: source}, repo_type=repo_type, message=f"Upload {path}")
+
+    async def files(
+        self, name: str, *, repo_type: RepoType = "dataset", revision: str = "main"
+    ) -> list[TreeEntry]:
+        """The files of a repository.
+
+        Raises:
+            NotFoundError: there is no such repository or revision.
+        """
+        return await self.repositories.tree(Repository.of(name, repo_type), revision)
+
+    async def download(
+        self,
+        name: str,
+        folder: str | Path,
+        *,
+        repo_type: RepoType = "dataset",
+        revision: str = "main",
+        prefix: str = "",
+    ) -> Downloaded:
+        """Get the files of a repository, verified by hash.
+
+        Raises:
+            NotFoundError: there is no such repository or revision.
+            ProtocolError: a file is not what its hash says, or its path leads out of the folder.
+        """
+        repository = Repository.of(name, repo_type)
+        return await download(self._http, repository, Path(folder), revision=revision, prefix=prefix)
+
+    def _uploader(self, repository: Repository, on_bytes: OnBytes | None) -> Uploader:
+        return Uploader(self._http, self._links, repository, on_bytes=on_bytes)
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """One digest of files by path and SHA-256."""
+    text = json.dumps(sorted(files.items()), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _files_below(root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        if any(part.startswith(".") for part in relative.parts) or not path.is_file():
+            continue
+        if path.is_symlink():
+            logger.warning("%s is a link and stays behind", path)
+            continue
+        found[relative.as_posix()] = path
+    if not found:
+        raise DataError("there is no file to send", path=root)
+    return found

@@ -1,0 +1,128 @@
+"""Getting a repository's files: verified by hash, and never outside the folder they are meant for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from lawtags_client.errors import ConfigurationError, ProtocolError
+from lawtags_client.services.data_store.repositories import Repositories, Repository
+from lawtags_client.services.data_store.upload import describe
+from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.paths import file_path, segment
+from lawtags_client.types.data_store import TreeEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """What a download got.
+
+    Args:
+        folder: where it is.
+        commit: the revision it is of.
+        files: path below the folder to its SHA-256.
+    """
+
+    folder: Path
+    commit: str | None
+    files: dict[str, str]
+
+
+async def download(
+    http: ServiceTransport,
+    repository: Repository,
+    folder: Path,
+    *,
+    revision: str = "main",
+    prefix: str = "",
+) -> Downloaded:
+    """Get the files of a repository; those already there with the right content are left alone.
+
+    Args:
+        http: the way to the Data Store.
+        repository: from where.
+        folder: where to; made where it is missing.
+        revision: branch or commit.
+        prefix: only files whose path begins with it.
+
+    Raises:
+        NotFoundError: there is no such repository or revision.
+        ProtocolError: a file's content is not what its hash says, or its path leads out of the folder.
+    """
+    repositories = Repositories(http)
+    info = await repositories.info(repository, revision)
+    entries = await repositories.tree(repository, info.sha or revision)
+    files: dict[str, str] = {}
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    for entry in entries:
+        if not entry.path.startswith(prefix):
+            continue
+        target = await asyncio.to_thread(_target, folder, entry.path)
+        files[entry.path] = await _fetch(http, repository, entry, target, info.sha or revision)
+    return Downloaded(folder, info.sha, files)
+
+
+def _target(folder: Path, path: str) -> Path:
+    try:
+        file_path(path)
+    except ConfigurationError as error:
+        raise _outside(path) from error
+    root = folder.resolve()
+    target = root / PurePosixPath(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A link inside the folder could still lead out of it.
+    if not target.parent.resolve().is_relative_to(root) or target.is_symlink():
+        raise _outside(path)
+    return target
+
+
+def _outside(path: str) -> ProtocolError:
+    return ProtocolError(f"the path {path!r} leads out of the folder", service="data_store")
+
+
+async def _fetch(
+    http: ServiceTransport, repository: Repository, entry: TreeEntry, target: Path, revision: str
+) -> str:
+    if await asyncio.to_thread(target.is_file):
+        there = await asyncio.to_thread(describe, entry.path, target)
+        if there.is_at(entry):
+            return there.sha256
+    handle, name = await asyncio.to_thread(tempfile.mkstemp, prefix=f".{target.name}.", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            digest = await _receive(http, repository, entry, revision, stream)
+            await asyncio.to_thread(_flush, stream)
+        got = await asyncio.to_thread(describe, entry.path, temporary)
+        if not got.is_at(entry):
+            raise ProtocolError(
+                f"{repository}: {entry.path} came with another content than its hash says",
+                hint="Get it again; something on the way or on the server spoils it.",
+                service="data_store",
+            )
+        await asyncio.to_thread(temporary.replace, target)
+    finally:
+        await asyncio.to_thread(temporary.unlink, missing_ok=True)
+    return digest
+
+
+async def _receive(
+    http: ServiceTransport, repository: Repository, entry: TreeEntry, revision: str, stream: BinaryIO
+) -> str:
+    path = f"{repository.files}/resolve/{segment(revision)}/{file_path(entry.path)}"
+    digest = hashlib.sha256()
+    async with http.stream(Call("GET", path, headers={"accept": "*/*"})) as (_, chunks):
+        async for chunk in chunks:
+            digest.update(chunk)
+            await asyncio.to_thread(stream.write, chunk)
+    return digest.hexdigest()
+
+
+def _flush(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())

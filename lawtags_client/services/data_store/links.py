@@ -1,0 +1,54 @@
+"""LFS links, which may name a host that only the cluster itself can reach."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from urllib.parse import urlsplit, urlunsplit
+
+from lawtags_client.errors import ConnectionFailedError
+from lawtags_client.settings import LfsRewrite
+from lawtags_client.transport.http import Call, Reply, ServiceTransport
+
+logger = logging.getLogger(__name__)
+
+
+class Links:
+    """Follows links that the Data Store hands out.
+
+    Args:
+        http: the way to the Data Store.
+        rewrite: ``"never"`` takes a link as it is, ``"always"`` puts the Data Store's own address in place of
+            the link's, ``"auto"`` does so once a link's host proves unreachable.
+    """
+
+    def __init__(self, http: ServiceTransport, rewrite: LfsRewrite) -> None:
+        self._http = http
+        self._rewrite = rewrite
+        self._unreachable: set[str] = set()
+
+    async def send(self, call: Call) -> Reply:
+        """Send a request to a link.
+
+        Raises:
+            ConnectionFailedError: neither the link's host nor the Data Store's answers.
+        """
+        own, host = urlsplit(self._http.address.url), urlsplit(call.path).netloc
+        moved = replace(call, path=self._at_own_address(call.path))
+        if host == own.netloc or self._rewrite == "never":
+            return await self._http.send(call)
+        if self._rewrite == "always" or host in self._unreachable:
+            return await self._http.send(moved)
+        try:
+            return await self._http.send(replace(call, max_retries=0))
+        except ConnectionFailedError:
+            logger.info(
+                "the Data Store's links name %s, which cannot be reached; using its own address", host
+            )
+            self._unreachable.add(host)
+        return await self._http.send(moved)
+
+    def _at_own_address(self, link: str) -> str:
+        own, parts = urlsplit(self._http.address.url), urlsplit(link)
+        path = parts.path if parts.path.startswith(own.path) else own.path + parts.path
+        return urlunsplit((own.scheme, own.netloc, path, parts.query, ""))

@@ -1,0 +1,260 @@
+"""Namespaces and repositories of the Data Store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+from lawtags_client.errors import (
+    APIError,
+    DoubtfulOutcomeError,
+    LawtagsError,
+    NotFoundError,
+    ServerError,
+    WaitTimeoutError,
+)
+from lawtags_client.services.base import parse, parse_list, says_exists
+from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.paths import join, segment, split_reference
+from lawtags_client.transport.retry import is_passing
+from lawtags_client.types.data_store import (
+    DataStoreNamespace,
+    RepoCreateRequest,
+    RepoDeleteRequest,
+    RepoInfo,
+    RepoType,
+    TreeEntry,
+)
+
+_NAMESPACES = "/v1/datastore/namespaces"
+_POLL_FROM, _POLL_TO = 0.1, 2.0
+_NEXT_LINK = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next"?')
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository by its name.
+
+    Args:
+        namespace: its namespace.
+        name: its name in there.
+        type: ``"dataset"`` or ``"model"``.
+    """
+
+    namespace: str
+    name: str
+    type: RepoType = "dataset"
+
+    @classmethod
+    def of(cls, reference: str, type: RepoType = "dataset") -> Repository:
+        """The repository of a ``namespace/name``."""
+        namespace, name = split_reference(reference, "repository")
+        return cls(namespace, name, type)
+
+    @property
+    def api(self) -> str:
+        """The path of its API."""
+        return f"/v1/hf/api/{self.type}s{join(self.namespace, self.name)}"
+
+    @property
+    def files(self) -> str:
+        """The path below which its files are."""
+        kind = "/datasets" if self.type == "dataset" else ""
+        return f"/v1/hf{kind}{join(self.namespace, self.name)}"
+
+    @property
+    def url(self) -> str:
+        """The URL by which other services refer to it."""
+        kind = "datasets/" if self.type == "dataset" else ""
+        return f"hf://{kind}{self.namespace}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Namespaces:
+    """Namespaces of the Data Store, which are not those of the Entity Store.
+
+    Args:
+        http: the way to the service.
+    """
+
+    def __init__(self, http: ServiceTransport) -> None:
+        self._http = http
+
+    async def create(self, name: str) -> DataStoreNamespace:
+        """Make a namespace.
+
+        Raises:
+            ConflictError: it exists.
+        """
+        segment(name, "namespace")
+        # Real servers take a form here, and not all of them take JSON.
+        form = urlencode({"namespace": name}).encode()
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        data = await self._http.json(Call("POST", _NAMESPACES, content=form, headers=headers))
+        return parse(DataStoreNamespace, data, self._http)
+
+    async def get(self, name: str) -> DataStoreNamespace:
+        """Read a namespace.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        data = await self._http.json(Call("GET", _NAMESPACES + join(name)))
+        return parse(DataStoreNamespace, data, self._http)
+
+    async def delete(self, name: str) -> None:
+        """Drop a namespace."""
+        await self._http.send(Call("DELETE", _NAMESPACES + join(name)))
+
+    async def create_or_get(self, name: str) -> DataStoreNamespace:
+        """The namespace of that name, made where it is missing."""
+        try:
+            return await self.create(name)
+        except DoubtfulOutcomeError:
+            try:
+                return await self.get(name)
+            except NotFoundError:
+                return await self.create(name)
+        except APIError as error:
+            if error.status not in (409, 422) and not says_exists(error):
+                raise
+            return await self.get(name)
+
+
+class Repositories:
+    """Repositories of the Data Store.
+
+    Args:
+        http: the way to the service.
+    """
+
+    def __init__(self, http: ServiceTransport) -> None:
+        self._http = http
+
+    async def create(self, repository: Repository) -> None:
+        """Make a repository; it is usable once ``ready`` returns.
+
+        Raises:
+            ConflictError: it exists.
+        """
+        request = RepoCreateRequest(
+            name=repository.name, organization=repository.namespace, type=repository.type
+        )
+        await self._http.json(Call("POST", "/v1/hf/api/repos/create", json=request.to_wire()))
+
+    async def create_or_get(self, repository: Repository) -> None:
+        """See that a repository is there, making it where it is missing."""
+        try:
+            await self.create(repository)
+        except DoubtfulOutcomeError:
+            try:
+                await self.info(repository)
+            except NotFoundError:
+                await self.create(repository)
+        except APIError as error:
+            if error.status != 409 and not says_exists(error):
+                raise
+
+    async def delete(self, repository: Repository, *, missing_ok: bool = False, timeout: float = 60) -> None:
+        """Drop a repository and wait until it is gone.
+
+        Raises:
+            NotFoundError: there is no such repository.
+            WaitTimeoutError: it was still there after the time.
+        """
+        request = RepoDeleteRequest(
+            name=repository.name, organization=repository.namespace, type=repository.type
+        )
+        try:
+            await self._http.send(Call("DELETE", "/v1/hf/api/repos/delete", json=request.to_wire()))
+        except NotFoundError:
+            if missing_ok:
+                return
+            raise
+        clock = self._http.clock
+        begin, pause = clock.monotonic(), _POLL_FROM
+        while True:
+            try:
+                await self.info(repository)
+            except NotFoundError:
+                return
+            if clock.monotonic() - begin > timeout:
+                raise WaitTimeoutError(f"the repository {repository} is still there after {timeout:g} s")
+            await clock.sleep(pause)
+            pause = min(pause * 2, _POLL_TO)
+
+    async def info(self, repository: Repository, revision: str | None = None) -> RepoInfo:
+        """Read a repository, at a revision where one is given.
+
+        Raises:
+            NotFoundError: there is no such repository or revision.
+        """
+        path = repository.api if revision is None else f"{repository.api}/revision/{segment(revision)}"
+        return parse(RepoInfo, await self._http.json(Call("GET", path)), self._http)
+
+    async def ready(self, repository: Repository, *, timeout: float = 120) -> RepoInfo:
+        """Wait until a new repository can be written to.
+
+        Raises:
+            WaitTimeoutError: it was not ready in time.
+        """
+        clock = self._http.clock
+        begin, pause = clock.monotonic(), _POLL_FROM
+        path = f"{repository.api}/revision/main"
+        while True:
+            # A fresh repository answers 500 for some seconds; that is no outage to back off from.
+            try:
+                data = await self._http.json(Call("GET", path, max_retries=0))
+                return parse(RepoInfo, data, self._http)
+            except LawtagsError as error:
+                if not (isinstance(error, NotFoundError | ServerError) or is_passing(error)):
+                    raise
+                if clock.monotonic() - begin + pause > timeout:
+                    raise WaitTimeoutError(
+                        f"the repository {repository} was not ready after {timeout:g} s: {error.message}",
+                        hint="Delete and make it again: some never come out of this state.",
+                        service="data_store",
+                    ) from error
+            await clock.sleep(pause)
+            pause = min(pause * 2, _POLL_TO)
+
+    async def tree(self, repository: Repository, revision: str = "main") -> list[TreeEntry]:
+        """All files of a repository.
+
+        Raises:
+            NotFoundError: there is no such repository or revision.
+        """
+        path = f"{repository.api}/tree/{segment(revision)}"
+        query: Sequence[tuple[str, str]] = (("recursive", "true"), ("expand", "false"))
+        found: list[TreeEntry] = []
+        asked: set[tuple[str, str]] = set()
+        while (path, str(query)) not in asked:
+            asked.add((path, str(query)))
+            reply = await self._http.send(Call("GET", path, query=query))
+            found += parse_list(TreeEntry, _json(reply.body), self._http)
+            link = _NEXT_LINK.search(reply.headers.get("link", ""))
+            if not link:
+                break
+            # Only its query is taken: its host may be one that is reachable from inside the cluster alone.
+            parts = urlsplit(link[1])
+            query = _pairs(parts.query)
+        return [entry for entry in found if entry.type == "file"]
+
+
+def _json(body: bytes) -> object:
+    import json
+
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    from urllib.parse import parse_qsl
+
+    return parse_qsl(query, keep_blank_values=True)

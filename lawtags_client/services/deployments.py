@@ -1,0 +1,127 @@
+"""Deployment Management: configs and deployments of NIMs."""
+
+from __future__ import annotations
+
+from lawtags_client.errors import JobFailedError, NotFoundError, WaitTimeoutError
+from lawtags_client.services.base import Entities, Services
+from lawtags_client.transport.http import ServiceTransport
+from lawtags_client.types.common import WireRequest
+from lawtags_client.types.deployments import (
+    DeploymentConfig,
+    DeploymentConfigRequest,
+    DeploymentConfigUpdate,
+    ModelDeployment,
+    ModelDeploymentRequest,
+    ModelDeploymentUpdate,
+    NIMDeploymentConfig,
+)
+
+_POLL_FROM, _POLL_TO = 1.0, 20.0
+
+
+class Deployments:
+    """Models that are to be served.
+
+    Args:
+        http: the way to the service.
+        owner: the client.
+    """
+
+    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+        self._owner = owner
+        self.configs = Entities[
+            DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate, WireRequest
+        ](http, "/v1/deployment/configs", DeploymentConfig)
+        self.deployments = Entities[
+            ModelDeployment, ModelDeploymentRequest, ModelDeploymentUpdate, WireRequest
+        ](http, "/v1/deployment/model-deployments", ModelDeployment)
+
+    async def deploy(
+        self,
+        name: str,
+        *,
+        model: str,
+        nim: NIMDeploymentConfig | None = None,
+        hf_token: str | None = None,
+        wait: bool = True,
+        timeout: float = 3600,
+    ) -> ModelDeployment:
+        """Serve a model, and wait until it is ready.
+
+        Example:
+            ``await nemo.deployments.deploy("law/tagger", model="law/tagger@cust-…", nim=nim)``
+
+        Args:
+            name: ``namespace/name`` of the deployment and of its config.
+            model: the model to serve.
+            nim: the container; left out where the platform decides.
+            hf_token: for models of the public hub.
+            wait: whether to wait until it is ready.
+            timeout: seconds to wait.
+
+        Raises:
+            ConflictError: a deployment or config of that name differs from this one.
+            JobFailedError: it failed.
+            WaitTimeoutError: it was not ready in time.
+        """
+        namespace, _, short = name.partition("/")
+        config = DeploymentConfigRequest(name=short, namespace=namespace, model=model)
+        if nim is not None:
+            config.nim_deployment = nim
+        # Servers do not echo every field of the container (the volume's size, for one).
+        await self.configs.create_or_get(config, compare=("model",))
+        request = ModelDeploymentRequest(name=short, namespace=namespace, config=name)
+        if hf_token is not None:
+            request.hf_token = hf_token
+        deployment = await self.deployments.create_or_get(request, compare=("name", "namespace"))
+        return await self.ready(name, timeout=timeout) if wait else deployment
+
+    async def ready(self, name: str, *, timeout: float = 3600) -> ModelDeployment:
+        """Wait until a deployment is ready.
+
+        Raises:
+            JobFailedError: it failed.
+            NotFoundError: there is no such deployment.
+            WaitTimeoutError: it was not ready in time.
+        """
+        clock = self._owner.clock
+        begin, pause = clock.monotonic(), _POLL_FROM
+        while True:
+            deployment = await self.deployments.get(name)
+            details = deployment.status_details
+            status = details.status if details else None
+            if deployment.deployed or status == "ready":
+                return deployment
+            said = details.description if details else None
+            if status in ("failed", "cancelled"):
+                raise JobFailedError(
+                    f"the deployment {name} is {status}: {said or 'no reason given'}",
+                    job_id=name,
+                    reason=said,
+                    hint="Look at the pods of the deployment in the cluster.",
+                )
+            if clock.monotonic() - begin + pause > timeout:
+                raise WaitTimeoutError(
+                    f"the deployment {name} was not ready after {timeout:g} s; it is {status}: {said}",
+                    hint="Wait longer: pulling an image and loading weights can take half an hour.",
+                )
+            await clock.sleep(pause)
+            pause = min(pause * 1.5, _POLL_TO)
+
+    async def remove(self, name: str, *, timeout: float = 600) -> None:
+        """Take a deployment down, wait until it is gone, and drop its config.
+
+        Raises:
+            WaitTimeoutError: it was still there after the time.
+        """
+        clock = self._owner.clock
+        begin = clock.monotonic()
+        await self.deployments.delete(name, missing_ok=True)
+        while await self.deployments.find(name) is not None:
+            if clock.monotonic() - begin > timeout:
+                raise WaitTimeoutError(f"the deployment {name} is still there after {timeout:g} s")
+            await clock.sleep(_POLL_FROM)
+        try:
+            await self.configs.delete(name)
+        except NotFoundError:
+            return
