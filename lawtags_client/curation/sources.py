@@ -1,0 +1,194 @@
+"""Reading questions from files and data sets, row by row, with the line that each came from.
+
+Nothing is held but the row at hand. A row that cannot be read becomes a :class:`BadRow`; its neighbours
+are not touched.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.curation.columns import ColumnMap, RowError, SourceRow
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.files import sha256_file
+
+HUB_PREFIX = "hf://datasets/"
+
+# So many rows without a title or tags, and the columns are not what they were taken for.
+_ROWS_TO_JUDGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row as the file holds it.
+
+    Args:
+        line: the line where it begins, counted from one; the row's number where a format has no lines.
+        values: column to value.
+    """
+
+    line: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Args:
+        line: where it begins.
+        reason: what is wrong, without quoting the row.
+        field: the column concerned, where it is known.
+    """
+
+    line: int
+    reason: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input.
+
+    Args:
+        location: a path, or ``hf://datasets/namespace/name``.
+        name: how rows and reports call it.
+        test: whether its rows are only to be scored.
+    """
+
+    location: str
+    name: str
+    test: bool = False
+
+    @property
+    def hub(self) -> bool:
+        """Whether it is a data set of the Hugging Face Hub."""
+        return self.location.startswith(HUB_PREFIX)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells one content from another: the SHA-256 of a file, the revision of a data set.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if self.hub:
+            from lawtags_client.curation.tables import hub_revision
+
+            return {"source": self.location, "revision": hub_revision(self.location)}
+        path = Path(self.location)
+        try:
+            return {"source": self.name, "sha256": sha256_file(path), "bytes": path.stat().st_size}
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+
+
+def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -> list[Source]:
+    """Resolve inputs, of which some may be patterns such as ``data/*.jsonl``.
+
+    Args:
+        inputs: paths, patterns or ``hf://datasets/…``.
+        test: a file whose rows are only to be scored.
+
+    Raises:
+        ConfigurationError: there are no inputs.
+        DataError: a file does not exist, or is a folder.
+    """
+    locations: list[str] = []
+    for given in inputs:
+        text = str(given)
+        if text.startswith(HUB_PREFIX) or Path(text).exists():
+            locations.append(text)
+        elif any(sign in text for sign in "*?["):
+            locations += _matches(text)
+        else:
+            raise DataError("there is no such file", path=text, hint="Check the path.")
+    if not locations:
+        raise ConfigurationError("there is nothing to curate", hint="Name at least one file of questions.")
+    names = [_name(location) for location in locations]
+    sources = [
+        # Two files of one name are told apart by their whole path.
+        Source(location, name if names.count(name) == 1 else location)
+        for location, name in zip(locations, names, strict=True)
+    ]
+    if test is not None:
+        sources.append(Source(str(test), _name(str(test)), test=True))
+    for source in sources:
+        if not source.hub and not Path(source.location).is_file():
+            raise DataError(
+                "is not a file", path=source.location, hint="Name files, or a pattern such as 'data/*.jsonl'."
+            )
+    return sources
+
+
+def read_source(source: Source, columns: Mapping[str, str]) -> Iterator[tuple[int, SourceRow | BadRow]]:
+    """The rows of a source, checked, each with its line.
+
+    Args:
+        source: what to read.
+        columns: field to column, for what is not recognised by its name.
+
+    Raises:
+        DataError: the source is empty, broken as a whole, or has no column for the title or the tags.
+    """
+    found = ColumnMap(columns)
+    rows = 0
+    for raw in _raw_rows(source):
+        rows += 1
+        if isinstance(raw, BadRow):
+            yield raw.line, raw
+            continue
+        try:
+            row: SourceRow | BadRow = found.read(raw.values)
+        except RowError as error:
+            row = BadRow(raw.line, error.reason, error.field)
+        if rows == _ROWS_TO_JUDGE:
+            _check_columns(source, found)
+        yield raw.line, row
+    if not rows:
+        raise DataError("holds no rows", path=source.location, hint="Is it the right file?")
+    _check_columns(source, found)
+
+
+def _check_columns(source: Source, found: ColumnMap) -> None:
+    missing = found.missing()
+    if not found.seen or not missing:
+        return
+    raise DataError(
+        f"has no column for the {' and the '.join(missing)}; it has: {', '.join(found.seen)}",
+        path=source.location,
+        field=missing[0],
+        hint="Say which column to take, e.g. columns: {" + f"{missing[0]}: {next(iter(found.seen))}" + "}",
+    )
+
+
+def _raw_rows(source: Source) -> Iterator[RawRow | BadRow]:
+    from lawtags_client.curation import json_rows, tables
+
+    if source.hub:
+        return tables.read_hub(source.location)
+    path = Path(source.location)
+    suffix = (path.suffix if path.suffix.lower() != ".gz" else path.with_suffix("").suffix).lower()
+    if suffix == ".parquet":
+        return tables.read_parquet(path)
+    if suffix in (".csv", ".tsv"):
+        return tables.read_csv(path, "\t" if suffix == ".tsv" else ",")
+    if suffix in (".jsonl", ".ndjson", ".json", ""):
+        return json_rows.read_json(path)
+    raise DataError(
+        f"files ending in {suffix!r} cannot be read",
+        path=path,
+        hint="Known: .jsonl, .json, .csv, .tsv, each also .gz, and .parquet.",
+    )
+
+
+def _matches(pattern: str) -> list[str]:
+    # Path.glob takes no absolute patterns.
+    return sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
+
+
+def _name(location: str) -> str:
+    return location if location.startswith(HUB_PREFIX) else Path(location).name

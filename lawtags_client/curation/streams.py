@@ -1,0 +1,92 @@
+"""Opening files of rows: byte order marks, compression, text that is not UTF-8."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from lawtags_client.errors import DataError
+
+# One row of more bytes than this is a mistake or an attack.
+MAX_ROW_BYTES = 32 * 2**20
+
+# Text shrinks ten or twenty times; a bomb shrinks a thousand times.
+_MAX_RATIO = 200
+_RATIO_FREE_BYTES = 256 * 2**20
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_UTF8_MARK = b"\xef\xbb\xbf"
+
+
+@contextmanager
+def open_rows(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file of text rows, unpacked, behind its byte order mark.
+
+    Args:
+        path: the file; gzip is recognised by its content.
+
+    Raises:
+        DataError: the file cannot be read, is empty, is UTF-16, or unpacks to suspiciously much.
+    """
+    try:
+        with path.open("rb") as file:
+            packed = file.peek(2)[:2] == _GZIP_MAGIC
+            raw: IO[bytes] = io.BufferedReader(_Unpacked(file, path)) if packed else file
+            start = raw.peek(4)[:4] if isinstance(raw, io.BufferedReader) else b""
+            if not start:
+                raise DataError("the file is empty", path=path, hint="Is it the right file?")
+            if start[:2] in _MARKS:
+                raise DataError(
+                    f"is {_MARKS[start[:2]]}, not UTF-8", path=path, line=1, hint="Convert it: iconv -t UTF-8"
+                )
+            if start.startswith(_UTF8_MARK):
+                raw.read(len(_UTF8_MARK))
+            yield raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"is damaged: {error}", path=path, hint="Fetch it again.") from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", path=path) from error
+
+
+def decode_line(raw: bytes) -> str:
+    """Decode one line.
+
+    Raises:
+        ValueError: it is not UTF-8; says at which byte, and what it might be.
+    """
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        guess = "UTF-16" if b"\x00" in raw[:64] else "Windows-1252 or Latin-1"
+        raise ValueError(f"is not UTF-8 (byte {error.start + 1} of the line); maybe {guess}") from None
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip stream that stops when it unpacks to far more than text ever does."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._stream = gzip.GzipFile(fileobj=file)
+        self._path = path
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._read += len(data)
+        if self._read > max(_RATIO_FREE_BYTES, _MAX_RATIO * self._file.tell()):
+            raise DataError(
+                f"unpacks to more than {_MAX_RATIO} times its size",
+                path=self._path,
+                hint="Unpack it by hand.",
+            )
+        return len(data)
