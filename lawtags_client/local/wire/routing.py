@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -81,6 +81,8 @@ def route(
             if inspect.iscoroutinefunction(handler):
                 return answer(await handler(call), status)
             return answer(await run_in_threadpool(handler, call), status)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         except Exception as error:
             return on_error(error)
 
