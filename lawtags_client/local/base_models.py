@@ -86,12 +86,18 @@ def ensure_default_base_model() -> Path:
     if default_base_model_ready():
         return default_base_model_folder()
     find_default_source()
-    command = [sys.executable, "-m", "lawtags_client.local.base_models"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0 or not default_base_model_ready():
-        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+    with start_conversion() as conversion:
+        _, errors = conversion.communicate()
+    if not default_base_model_ready():
+        reason = errors.strip().splitlines()[-1:] or [f"exit code {conversion.returncode}"]
         raise LawtagsError(f"the default base model could not be converted: {reason[0]}")
     return default_base_model_folder()
+
+
+def start_conversion() -> subprocess.Popen[str]:
+    """Start a process that converts the default base model, unless it is there already."""
+    command = [sys.executable, "-m", "lawtags_client.local.base_models"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def convert_default_base_model() -> Path:

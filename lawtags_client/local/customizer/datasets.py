@@ -1,0 +1,109 @@
+"""The rows of a job: which files a dataset reference means, and where the trainer finds them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import BadRequestError, NotFoundError
+from lawtags_client.local.data_store.hub_urls import check_path, parse_files_url
+from lawtags_client.local.wire.ids import split_reference
+
+if TYPE_CHECKING:
+    from lawtags_client.local.data_store.trees import FileEntry
+    from lawtags_client.local.service import StackContext
+
+_SUFFIXES = (".jsonl", ".ndjson", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """A data set as a job refers to it.
+
+    Args:
+        reference: what responses show: ``namespace/name``, or the URL where there is no entity.
+        files_url: where its files are.
+        training: row files for training, by their path below the data set.
+        validation: row files for validation.
+    """
+
+    reference: str
+    files_url: str
+    training: tuple[FileEntry, ...]
+    validation: tuple[FileEntry, ...]
+
+
+def find_data(context: StackContext, reference: str | Mapping[str, Any]) -> TrainingData:
+    """The data set that a job names, in any of the forms the API takes.
+
+    Args:
+        context: knows Entity Store and Data Store.
+        reference: ``namespace/name``, ``hf://datasets/namespace/repository``, or an object with ``name`` and
+            ``namespace`` or with ``files_url``.
+
+    Raises:
+        NotFoundError: there is no such data set or repository.
+        BadRequestError: it holds no rows for training.
+        UnprocessableError: the reference has another form.
+    """
+    shown, files_url = _named(context, reference)
+    url, files = context.data_store.resolve_url(files_url)
+    inside = f"{url.path}/" if url.path else ""
+    training = tuple(_rows(files, f"{inside}training/"))
+    if not training:
+        raise BadRequestError(
+            f"Dataset {shown} has no training rows: there is no .jsonl file in its folder training/",
+        )
+    return TrainingData(shown, files_url, training, tuple(_rows(files, f"{inside}validation/")))
+
+
+def place_rows(context: StackContext, data: TrainingData, folder: Path) -> tuple[list[str], list[str]]:
+    """Put the row files of a data set below a folder; their names there, for training and validation."""
+    names: tuple[list[str], list[str]] = ([], [])
+    for kind, files, into in zip(
+        ("training", "validation"), (data.training, data.validation), names, strict=True
+    ):
+        for file in files:
+            name = check_path(f"{kind}/{file.path.rsplit(f'{kind}/', 1)[1]}")
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link(context.blobs.path(file.sha256), target)
+            into.append(name)
+    return names
+
+
+def _named(context: StackContext, reference: str | Mapping[str, Any]) -> tuple[str, str]:
+    if isinstance(reference, Mapping):
+        if reference.get("files_url"):
+            return str(reference["files_url"]), str(reference["files_url"])
+        reference = f"{reference.get('namespace') or 'default'}/{reference.get('name') or ''}"
+    if "://" in reference:
+        # A repository that is registered under its own name is shown by that name.
+        url = parse_files_url(reference)
+        shown = f"{url.namespace}/{url.repo}"
+        return (shown if context.entity_store.datasets.find(shown) else reference), reference
+    namespace, name = split_reference(reference, what="dataset")
+    entity = context.entity_store.datasets.find(f"{namespace}/{name}")
+    if entity is None:
+        raise NotFoundError(f"Dataset {reference} not found")
+    return reference, str(entity["files_url"])
+
+
+def _rows(files: Iterable[FileEntry], folder: str) -> Iterable[FileEntry]:
+    return sorted(
+        (file for file in files if file.path.startswith(folder) and file.path.endswith(_SUFFIXES)),
+        key=lambda file: file.path,
+    )
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        # Another file system, or one without hard links.
+        shutil.copyfile(source, target)
