@@ -124,11 +124,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of an answer that is still being generated."""
+    """A part of an answer, sent while the rest is still being generated; the last one says how it ended."""
 
     index: int
     text: str
     scores: tuple[TokenScore, ...] = ()
+    finish_reason: FinishReason | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The piece as one JSON object."""
@@ -136,4 +137,11 @@ class Piece:
             "index": self.index,
             "text": self.text,
             "scores": [score.as_json() for score in self.scores],
+            "finish_reason": self.finish_reason,
         }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Piece:
+        """Read back what ``as_json`` wrote."""
+        scores = tuple(TokenScore.from_json(score) for score in value["scores"])
+        return cls(value["index"], value["text"], scores, value["finish_reason"])

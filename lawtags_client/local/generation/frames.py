@@ -1,0 +1,74 @@
+"""Messages between a worker and the process that started it: JSON behind four bytes of length."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from typing import Any
+
+from lawtags_client.errors import ProtocolError
+
+LARGEST = 256 << 20
+_HEAD = struct.Struct(">I")
+
+
+def pack(message: dict[str, Any]) -> bytes:
+    """A message as it goes over the wire; NaN and infinities are allowed between our own two ends."""
+    body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return _HEAD.pack(len(body)) + body
+
+
+def unpack(body: bytes) -> dict[str, Any]:
+    """Read back what ``pack`` wrote, without its head.
+
+    Raises:
+        ProtocolError: it is no JSON object.
+    """
+    try:
+        message = json.loads(body.decode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        raise ProtocolError(f"a message of the worker cannot be read: {error}") from error
+    if not isinstance(message, dict):
+        raise ProtocolError("a message of the worker is no object")
+    return message
+
+
+def receive(connection: socket.socket) -> dict[str, Any] | None:
+    """The next message, waiting for it; None when the other side is gone.
+
+    Raises:
+        ProtocolError: what arrives is no message.
+    """
+    head = _exactly(connection, _HEAD.size)
+    if head is None:
+        return None
+    body = _exactly(connection, _length(head))
+    return None if body is None else unpack(body)
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < size:
+        chunk = connection.recv(min(size - len(data), 1 << 20))
+        if not chunk:
+            return None
+        data += chunk
+    return bytes(data)
+
+
+def _length(head: bytes) -> int:
+    size: int = _HEAD.unpack(head)[0]
+    if size > LARGEST:
+        raise ProtocolError(f"a message of {size} bytes is announced; the most is {LARGEST}")
+    return size
+
+
+async def receive_async(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    """``receive`` for asyncio."""
+    try:
+        head = await reader.readexactly(_HEAD.size)
+        return unpack(await reader.readexactly(_length(head)))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None

@@ -1,0 +1,226 @@
+"""A process that holds one model and answers requests over a socket.
+
+Started as ``python -m lawtags_client.local.generation.worker --fd N --model FOLDER``. Messages in:
+``generate``, ``cancel``, ``add_adapter``, ``remove_adapter``. Messages out: ``ready`` or ``failed`` once,
+then for each request ``piece`` (streamed ones), ``done``, ``ok``, ``error``, or ``gone`` where its adapter
+was taken away. The process ends when the socket is closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.local.generation.frames import pack, receive
+from lawtags_client.local.generation.request import Piece, Sampling
+
+if TYPE_CHECKING:
+    from lawtags_client.local.generation.engine import Engine
+    from lawtags_client.local.generation.request import Answer
+    from lawtags_client.local.generation.rows import Row
+
+_GATHER_SECONDS = 0.002
+"""How long an idle worker waits for companions of a request, so that they run as one batch."""
+
+DEFAULT_ANSWER = 1024
+"""Tokens of an answer where the request sets no limit, or what the model has room for."""
+
+
+@dataclass(slots=True)
+class _Request:
+    rows: int
+    adapter: str | None
+    stream: bool
+    prompt_tokens: int
+    answers: list[Answer] = field(default_factory=list)
+
+
+class Worker:
+    """Runs an engine for requests that arrive as messages.
+
+    Args:
+        engine: does the work.
+        connection: messages come and go here.
+    """
+
+    def __init__(self, engine: Engine, connection: socket.socket) -> None:
+        self._engine = engine
+        self._connection = connection
+        self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._requests: dict[int, _Request] = {}
+
+    def run(self) -> None:
+        """Answer until the other side is gone."""
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+        self._send(
+            {
+                "event": "ready",
+                "max_length": self._engine.max_length,
+                "chats": self._engine.encoder.chats,
+            }
+        )
+        while self._take_messages():
+            for row in self._engine.step():
+                self._report(row)
+
+    def _read(self) -> None:
+        try:
+            while (message := receive(self._connection)) is not None:
+                self._inbox.put(message)
+        finally:
+            self._inbox.put(None)
+
+    def _take_messages(self) -> bool:
+        """Handle what has arrived, waiting where there is nothing else to do; False at the end."""
+        was_idle = not self._engine.busy
+        while True:
+            try:
+                message = self._next(was_idle)
+            except queue.Empty:
+                return True
+            if message is None:
+                return False
+            self._handle(message)
+
+    def _next(self, was_idle: bool) -> dict[str, Any] | None:
+        if not self._engine.busy:
+            return self._inbox.get()
+        if was_idle:
+            return self._inbox.get(timeout=_GATHER_SECONDS)
+        return self._inbox.get_nowait()
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        number = int(message["id"])
+        try:
+            if message["op"] == "generate":
+                self._begin(number, message)
+            elif message["op"] == "cancel":
+                self._engine.cancel(number)
+                self._requests.pop(number, None)
+            elif message["op"] == "add_adapter":
+                self._drop_requests(message["name"])
+                self._engine.add_adapter(message["name"], Path(message["config"]), Path(message["weights"]))
+                self._send({"id": number, "event": "ok"})
+            elif message["op"] == "remove_adapter":
+                self._drop_requests(message["name"])
+                self._engine.remove_adapter(message["name"])
+                self._send({"id": number, "event": "ok"})
+        except LawtagsError as error:
+            self._requests.pop(number, None)
+            self._send({"id": number, "event": "error", "message": error.message, "hint": error.hint})
+
+    def _begin(self, number: int, message: Mapping[str, Any]) -> None:
+        prompts = self._prompts(message)
+        asked = self._sampling(message["sampling"], prompts)
+        self._requests[number] = _Request(
+            rows=len(prompts) * asked.n,
+            adapter=message.get("adapter"),
+            stream=bool(message.get("stream")),
+            prompt_tokens=sum(len(prompt) for prompt in prompts),
+        )
+        self._engine.submit(number, prompts, asked, adapter=message.get("adapter"))
+
+    def _prompts(self, message: Mapping[str, Any]) -> list[list[int]]:
+        if "messages" in message:
+            return [self._engine.encoder.chat(message["messages"], message.get("tools"))]
+        prompts = message["prompts"]
+        texts = self._engine.encoder.texts([prompt for prompt in prompts if isinstance(prompt, str)])
+        encoded = iter(texts)
+        return [next(encoded) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
+
+    def _sampling(self, value: Mapping[str, Any], prompts: list[list[int]]) -> Sampling:
+        if value.get("max_tokens") is not None:
+            return Sampling.from_json(value)
+        room = self._engine.max_length - max((len(prompt) for prompt in prompts), default=0)
+        if room < 1:
+            raise ConfigurationError(
+                f"the prompt leaves no room for an answer in the model's {self._engine.max_length} tokens",
+                hint="Shorten it.",
+            )
+        return Sampling.from_json({**value, "max_tokens": min(DEFAULT_ANSWER, room)})
+
+    def _drop_requests(self, adapter: str) -> None:
+        for number in [n for n, request in self._requests.items() if request.adapter == adapter]:
+            self._engine.cancel(number)
+            del self._requests[number]
+            self._send({"id": number, "event": "gone", "message": "the model was removed or replaced"})
+
+    def _report(self, row: Row) -> None:
+        from lawtags_client.local.generation.engine import answer
+
+        number = row.request
+        assert isinstance(number, int)
+        request = self._requests.get(number)
+        if request is None:
+            return
+        new, row.new_scores = row.new_scores, []
+        row.scores += new
+        if request.stream:
+            text = row.stream.take(final=row.finish is not None)
+            if text or new or row.finish is not None:
+                piece = Piece(row.index, text, tuple(new), row.finish)
+                self._send({"id": number, "event": "piece", "piece": piece.as_json()})
+        if row.finish is None:
+            return
+        request.answers.append(answer(row))
+        if len(request.answers) == request.rows:
+            self._finish(number, request)
+
+    def _finish(self, number: int, request: _Request) -> None:
+        del self._requests[number]
+        answers = sorted(request.answers, key=lambda each: each.index)
+        self._send(
+            {
+                "id": number,
+                "event": "done",
+                "answers": [each.as_json() for each in answers],
+                "prompt_tokens": request.prompt_tokens,
+                "completion_tokens": sum(each.tokens for each in answers),
+            }
+        )
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._connection.sendall(pack(message))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Load the model, say so, and answer until the other side is gone."""
+    parser = argparse.ArgumentParser(prog="lawtags-inference-worker")
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    options = parser.parse_args(arguments)
+    connection = socket.socket(fileno=options.fd)
+    try:
+        engine = _load(options)
+    except LawtagsError as error:
+        connection.sendall(pack({"event": "failed", "message": error.message, "hint": error.hint}))
+        return 1
+    try:
+        Worker(engine, connection).run()
+    except (BrokenPipeError, ConnectionResetError):
+        return 0  # the process that asked is gone; nobody is left to answer
+    return 0
+
+
+def _load(options: argparse.Namespace) -> Engine:
+    import torch
+
+    from lawtags_client.local.generation.engine import Engine
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return Engine.load(options.model, dtype=options.dtype)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

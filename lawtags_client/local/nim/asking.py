@@ -1,0 +1,182 @@
+"""From OpenAI's requests to what the worker is asked; what cannot be honoured is refused with a reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lawtags_client.errors import BadRequestError
+from lawtags_client.local.generation.request import Constraint, Sampling
+from lawtags_client.types.inference import ChatCompletionRequest, CompletionRequest, SamplingRequest
+
+MOST_LOGPROBS = 20
+MOST_ANSWERS = 128
+DEFAULT_COMPLETION_TOKENS = 16
+_GUIDED = ("guided_json", "guided_choice", "guided_regex", "guided_grammar")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, understood.
+
+    Args:
+        message: the fields of the worker's ``generate`` message.
+        answers: how many answers there will be.
+        stream: whether they are to be sent piece by piece.
+        include_usage: whether a stream ends with the token counts.
+    """
+
+    message: dict[str, Any]
+    answers: int
+    stream: bool
+    include_usage: bool
+
+
+def understand_completion(request: CompletionRequest) -> Asked:
+    """Read a completion request.
+
+    Raises:
+        BadRequestError: something in it cannot be honoured.
+    """
+    if request.echo:
+        raise BadRequestError("echo is not supported")
+    if request.suffix:
+        raise BadRequestError("suffix is not supported")
+    if request.best_of is not None and request.best_of != (request.n or 1):
+        raise BadRequestError("best_of is not supported")
+    prompts = _prompts(request.prompt)
+    logprobs = request.logprobs
+    extra = request.model_extra or {}
+    if logprobs is not None and isinstance(extra.get("top_logprobs"), int):
+        logprobs = extra["top_logprobs"]
+    limit = DEFAULT_COMPLETION_TOKENS if request.max_tokens is None else request.max_tokens
+    sampling = _sampling(request, limit, logprobs)
+    return _asked(request, {"prompts": prompts, "sampling": sampling}, len(prompts))
+
+
+def understand_chat(request: ChatCompletionRequest) -> Asked:
+    """Read a chat request.
+
+    Raises:
+        BadRequestError: something in it cannot be honoured.
+    """
+    if not request.messages:
+        raise BadRequestError("messages must not be empty")
+    if request.tool_choice == "required" or isinstance(request.tool_choice, dict):
+        raise BadRequestError("tool_choice can only be 'auto' or 'none'")
+    if request.top_logprobs is not None and not request.logprobs:
+        raise BadRequestError("top_logprobs needs logprobs to be true")
+    logprobs = (request.top_logprobs or 0) if request.logprobs else None
+    limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
+    message: dict[str, Any] = {
+        "messages": [_spoken(each.model_dump(exclude_none=True)) for each in request.messages],
+        "sampling": _sampling(request, limit, logprobs),
+    }
+    if request.tools and request.tool_choice != "none":
+        message["tools"] = request.tools
+    return _asked(request, message, 1)
+
+
+def _asked(request: SamplingRequest, message: dict[str, Any], prompts: int) -> Asked:
+    stream = bool(request.stream)
+    usage = bool(request.stream_options and request.stream_options.include_usage)
+    return Asked({**message, "stream": stream}, prompts * (request.n or 1), stream, usage)
+
+
+def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> list[str | list[int]]:
+    if isinstance(prompt, str):
+        return [prompt]
+    if not prompt:
+        raise BadRequestError("prompt must not be empty")
+    if isinstance(prompt[0], int):
+        return [[int(token) for token in prompt]]
+    return list(prompt)
+
+
+def _spoken(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if part.get("type") == "text"]
+        if len(parts) != len(content):
+            raise BadRequestError("only text can be read; leave image and other parts out")
+        message["content"] = "".join(str(part) for part in parts)
+    return message
+
+
+def _sampling(request: SamplingRequest, max_tokens: int | None, logprobs: int | None) -> dict[str, Any]:
+    """The worker's sampling fields; ``max_tokens`` may stay open there."""
+    _check_range("temperature", request.temperature, 0, 2)
+    _check_range("n", request.n, 1, MOST_ANSWERS)
+    _check_range("logprobs", logprobs, 0, MOST_LOGPROBS)
+    _check_range("max_tokens", max_tokens, 1, 2**20)
+    _check_range("frequency_penalty", request.frequency_penalty, -2, 2)
+    _check_range("presence_penalty", request.presence_penalty, -2, 2)
+    if request.top_p is not None and not 0 < request.top_p <= 1:
+        raise BadRequestError("top_p must be above 0 and at most 1")
+    if request.logit_bias:
+        raise BadRequestError("logit_bias is not supported")
+    sampling = Sampling(
+        max_tokens=max_tokens or 1,
+        temperature=1.0 if request.temperature is None else request.temperature,
+        top_p=1.0 if request.top_p is None else request.top_p,
+        seed=request.seed,
+        n=request.n or 1,
+        stop=_stop(request.stop),
+        logprobs=logprobs,
+        ignore_eos=bool(request.ignore_eos),
+        frequency_penalty=request.frequency_penalty or 0.0,
+        presence_penalty=request.presence_penalty or 0.0,
+        constraint=_constraint(request),
+    )
+    return {**sampling.as_json(), "max_tokens": max_tokens}
+
+
+def _check_range(name: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not least <= value <= most:
+        raise BadRequestError(f"{name} must be between {least} and {most}; it is {value}")
+
+
+def _stop(value: str | list[str] | None) -> tuple[str, ...]:
+    words = [value] if isinstance(value, str) else value or []
+    if len(words) > 4:
+        raise BadRequestError("at most 4 stop strings are allowed")
+    return tuple(word for word in words if word)
+
+
+def _constraint(request: SamplingRequest) -> Constraint | None:
+    """The one form that the answer must have, from ``nvext``, the top level or ``response_format``."""
+    wanted = [
+        (name, value)
+        for holder in (request.nvext, request)
+        for name in _GUIDED
+        if (value := getattr(holder, name, None)) is not None
+    ]
+    form = request.response_format
+    if form is not None and form.type == "json_object":
+        wanted.append(("guided_json", {"type": "object"}))
+    elif form is not None and form.type == "json_schema":
+        schema = (form.json_schema or {}).get("schema")
+        if not isinstance(schema, dict):
+            raise BadRequestError("response_format.json_schema.schema must be an object")
+        wanted.append(("guided_json", schema))
+    elif form is not None and form.type != "text":
+        raise BadRequestError(f"response_format of type {form.type!r} is not supported")
+    if not wanted:
+        return None
+    if len(wanted) > 1:
+        raise BadRequestError("only one of guided_json, guided_choice, guided_regex, guided_grammar and "
+                              "response_format can be used at a time")  # fmt: skip
+    return _compiled(*wanted[0])
+
+
+def _compiled(name: str, value: Any) -> Constraint:
+    if name == "guided_regex":
+        return Constraint("regex", value)
+    if name == "guided_grammar":
+        return Constraint("grammar", value)
+    if name == "guided_choice":
+        if not value or not all(value):
+            raise BadRequestError("guided_choice needs at least one text, and none may be empty")
+        return Constraint("choice", json.dumps(value, ensure_ascii=False))
+    return Constraint("json", value if isinstance(value, str) else json.dumps(value))

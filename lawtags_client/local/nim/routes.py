@@ -1,0 +1,136 @@
+"""The routes of the inference server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute
+
+from lawtags_client.local.nim.answering import Envelope, Kind, Message, events, failed, whole
+from lawtags_client.local.nim.asking import Asked, understand_chat, understand_completion
+from lawtags_client.local.nim.state import NimState, Served
+from lawtags_client.local.nim.work import ModelProcesses
+from lawtags_client.local.wire import Call, Clock, error_answer, route
+from lawtags_client.types.inference import ChatCompletionRequest, CompletionRequest, SamplingRequest
+
+_HEALTHY = {"object": "health.response", "message": "Service is ready.", "status": "ready"}
+_LIVE = {"object": "health.response", "message": "Service is live.", "status": "live"}
+
+
+class Inference:
+    """The handlers.
+
+    Args:
+        state: what is served.
+        processes: what serves it.
+        clock: tells the time.
+    """
+
+    def __init__(self, state: NimState, processes: ModelProcesses, clock: Clock) -> None:
+        self._state = state
+        self._processes = processes
+        self._clock = clock
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes of the inference port."""
+        return [
+            route("GET", "/v1/health/ready", lambda call: _HEALTHY),
+            route("GET", "/v1/health/live", lambda call: _LIVE),
+            route("GET", "/v1/models", self.models, on_error=failed),
+            route("GET", "/v1/models/{model:path}", self.model, on_error=failed),
+            route("POST", "/v1/completions", self.complete, body=CompletionRequest, on_error=failed),
+            route("POST", "/v1/chat/completions", self.chat, body=ChatCompletionRequest, on_error=failed),
+            route("POST", "/v1/embeddings", self.embed),
+        ]
+
+    def models(self, call: Call) -> Message:
+        """``GET /v1/models``."""
+        return {"object": "list", "data": [self._listed(served) for served in self._state.models()]}
+
+    def model(self, call: Call) -> Message:
+        """``GET /v1/models/{model}``."""
+        return self._listed(self._state.find(call.path["model"]))
+
+    def _listed(self, served: Served) -> Message:
+        return {
+            "id": served.id,
+            "object": "model",
+            "created": served.created,
+            "owned_by": served.id.partition("/")[0],
+            "root": served.root,
+            "parent": served.parent,
+            "max_model_len": self._state.max_length(served),
+            "permission": [],
+        }
+
+    async def complete(self, call: Call) -> Response | Message:
+        """``POST /v1/completions``."""
+        request: CompletionRequest = call.body
+        served = self._state.find(request.model)
+        return await self._answer(call, "completion", request, served, understand_completion(request))
+
+    async def chat(self, call: Call) -> Response | Message:
+        """``POST /v1/chat/completions``."""
+        request: ChatCompletionRequest = call.body
+        served = self._state.find(request.model)
+        return await self._answer(call, "chat", request, served, understand_chat(request))
+
+    def embed(self, call: Call) -> Response:
+        """``POST /v1/embeddings``: there is no embedding model here."""
+        return error_answer(501, "No embedding model is served by this stack")
+
+    async def _answer(
+        self, call: Call, kind: Kind, request: SamplingRequest, served: Served, asked: Asked
+    ) -> Response | Message:
+        scored = asked.message["sampling"]["logprobs"] is not None
+        envelope = Envelope(kind, request.model, int(self._clock().timestamp()), scored)
+        messages = self._processes.of(served).ask(served, asked.message, asked.answers)
+        if not asked.stream:
+            done = await _unless_gone(call.request, _last(messages))
+            # Nobody reads the answer to a caller who is gone; 499 shows in logs what happened.
+            return Response(status_code=499) if done is None else whole(envelope, done)
+        # The first message is awaited here, so that a refusal is an error answer and not a broken stream.
+        first = await anext(messages)
+        stream = events(envelope, _chained(first, messages), asked.answers, asked.include_usage)
+        headers = {"Cache-Control": "no-store"}
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+async def _last(messages: AsyncIterator[Message]) -> Message:
+    last: Message = {}
+    async for message in messages:
+        last = message
+    return last
+
+
+async def _chained(first: Message, rest: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    async with contextlib.aclosing(rest) as closing:  # type: ignore[type-var]
+        yield first
+        async for message in closing:
+            yield message
+
+
+async def _unless_gone(request: Request, work: Awaitable[Message]) -> Message | None:
+    """Wait for work, and end it when the caller hangs up."""
+    task: asyncio.Future[Any] = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            found: Message = task.result()
+            return found
+        return None
+    finally:
+        for each in (task, gone):
+            each.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,84 @@
+"""The inference server as a service of the stack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from lawtags_client.local.nim.routes import Inference
+from lawtags_client.local.nim.state import NimState
+from lawtags_client.local.nim.work import ModelProcesses, WorkerOptions
+from lawtags_client.local.service import Service, StackContext
+
+_log = logging.getLogger(__name__)
+_NOTICE_SECONDS = 0.05
+
+
+class NimService(Service):
+    """Looks for new models at intervals and serves them.
+
+    Args:
+        state: what is served.
+        processes: what serves it.
+        routes: the HTTP side.
+        refresh_interval: seconds between two looks.
+    """
+
+    def __init__(
+        self, state: NimState, processes: ModelProcesses, routes: Sequence[BaseRoute], refresh_interval: float
+    ) -> None:
+        super().__init__("nim", "inference", routes, state)
+        self._nim = state
+        self._processes = processes
+        self._interval = refresh_interval
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look at what is there, and go on looking."""
+        await asyncio.to_thread(self._nim.look)
+        self._refreshing = asyncio.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        while True:
+            await self._pause()
+            try:
+                await asyncio.to_thread(self._nim.look)
+                await self._processes.retire({served.process for served in self._nim.models()})
+            except Exception:  # one bad look must not end all later ones
+                _log.exception("looking for models failed")
+
+    async def _pause(self) -> None:
+        """Wait for the next look: the interval, or until deployments have changed."""
+        waited = 0.0
+        while waited < self._interval and not self._nim.changed.is_set():
+            step = min(_NOTICE_SECONDS, self._interval - waited)
+            await asyncio.sleep(step)
+            waited += step
+        self._nim.changed.clear()
+
+    async def stop(self) -> None:
+        """End the worker processes; requests under way fail."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refreshing
+        await self._processes.stop()
+
+    def summary(self) -> dict[str, Any]:
+        """Models that are served, and the worker processes with their ids."""
+        workers = {p.name: p.process.pid for p in self._processes if p.process is not None}
+        return {"models": len(self._nim.models()), "workers": workers}
+
+
+def create(context: StackContext) -> Service:
+    """Make the inference server of a stack."""
+    state = NimState(context)
+    options = WorkerOptions(threads=context.options.inference_threads, dtype=context.options.inference_dtype)
+    processes = ModelProcesses(context.dir / "nim", options)
+    inference = Inference(state, processes, context.clock)
+    return NimService(state, processes, inference.routes(), context.options.refresh_interval)
