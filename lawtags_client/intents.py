@@ -84,21 +84,31 @@ class IntentStore(Protocol):
 
 
 def new_intent(
-    kind: str, request: Mapping[str, Any], *, key: str | None = None, scope: Mapping[str, Any] | None = None
+    kind: str,
+    request: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    data: str | None = None,
+    service: str | None = None,
 ) -> Intent:
     """An intent for a request.
 
     Args:
         kind: what is to be made.
         request: the request, without secrets and without the token.
-        key: the caller's own key; without it the digest is the key.
-        scope: what else makes it the same: the service's address, the digest of the data.
+        key: the caller's own key; without it request, data and service are the key.
+        data: a digest of the data that the request refers to.
+        service: the service's address. A caller's own key outlives a change of address, such as that of a
+            server that comes up on another port.
     """
-    text = json.dumps([kind, request, scope or {}], sort_keys=True, ensure_ascii=False, default=str)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Intent(
-        key=key or f"{kind}-{digest}", kind=kind, token=uuid.uuid4().hex, digest=digest, request=dict(request)
-    )
+    digest = _digest([kind, request, data])
+    name = key if key is not None else _digest([digest, service])
+    return Intent(f"{kind}:{name}", kind, uuid.uuid4().hex, digest, dict(request))
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_same(found: Intent, wanted: Intent) -> None:
@@ -113,7 +123,7 @@ def check_same(found: Intent, wanted: Intent) -> None:
     differing = [name for name in names if found.request.get(name) != wanted.request.get(name)]
     raise ConflictError(
         f"the intent {wanted.key!r} was used before for another request; "
-        f"what differs: {', '.join(differing) or 'the data or the service'}",
+        f"what differs: {', '.join(differing) or 'the data'}",
         hint="Give this request a key of its own.",
     )
 

@@ -1,0 +1,327 @@
+"""The Customizer: targets, configs, and training jobs that are submitted once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lawtags_client.errors import ConfigurationError, ConflictError
+from lawtags_client.intents import FIELD, Intent, new_intent
+from lawtags_client.services.base import Entities, Listing, Services, parse
+from lawtags_client.services.customizer.configs import choose, full_name
+from lawtags_client.services.customizer.job import Job
+from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
+from lawtags_client.services.data_store import UploadedDataset
+from lawtags_client.services.submission import Submission, explain_difference, submit
+from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.paths import join, split_reference
+from lawtags_client.types.common import reference
+from lawtags_client.types.customizer import (
+    ContainerLogs,
+    CustomizationConfig,
+    CustomizationConfigFilter,
+    CustomizationConfigRequest,
+    CustomizationConfigUpdate,
+    CustomizationJob,
+    CustomizationJobFilter,
+    CustomizationJobRequest,
+    CustomizationStatusDetails,
+    CustomizationTarget,
+    CustomizationTargetFilter,
+    CustomizationTargetRequest,
+    CustomizationTargetUpdate,
+    Hyperparameters,
+    SftParameters,
+    WandBData,
+    WandBIntegration,
+)
+from lawtags_client.types.entity_store import Dataset
+
+_JOBS = "/v1/customization/jobs"
+_VERSION = "lt-"
+# How many of the newest jobs are looked through for one that carries a token.
+_LOOK_BACK = 200
+
+
+class Jobs(Listing[CustomizationJob, CustomizationJobFilter]):
+    """Training jobs."""
+
+    async def get(self, job_id: str) -> CustomizationJob:
+        """Read a job.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        return parse(CustomizationJob, await self._http.json(Call("GET", _JOBS + join(job_id))), self._http)
+
+    async def create(
+        self, request: CustomizationJobRequest, *, wandb_api_key: str | None = None
+    ) -> CustomizationJob:
+        """Submit a job, bare; ``fine_tune`` is the call that does it once only.
+
+        Raises:
+            ConflictError: the output model exists.
+            DoubtfulOutcomeError: the answer was lost; look for the job before submitting again.
+        """
+        headers = {"wandb-api-key": wandb_api_key} if wandb_api_key and request.integrations else {}
+        call = Call("POST", _JOBS, json=request.to_wire(), headers=headers)
+        return parse(CustomizationJob, await self._http.json(call), self._http)
+
+
+class Customizer:
+    """Training on the platform.
+
+    Args:
+        http: the way to the service.
+        owner: the client.
+    """
+
+    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+        self._http = http
+        self._owner = owner
+        self.targets = Entities[
+            CustomizationTarget,
+            CustomizationTargetRequest,
+            CustomizationTargetUpdate,
+            CustomizationTargetFilter,
+        ](http, "/v1/customization/targets", CustomizationTarget)
+        self.configs = Entities[
+            CustomizationConfig,
+            CustomizationConfigRequest,
+            CustomizationConfigUpdate,
+            CustomizationConfigFilter,
+        ](http, "/v1/customization/configs", CustomizationConfig)
+        self.jobs = Jobs(http, _JOBS, CustomizationJob)
+
+    async def status(self, job_id: str) -> CustomizationStatusDetails:
+        """A job's progress with the full series."""
+        data = await self._http.json(Call("GET", f"{_JOBS}{join(job_id)}/status"))
+        return parse(CustomizationStatusDetails, data, self._http)
+
+    async def cancel(self, job_id: str) -> CustomizationJob:
+        """Ask for a job's end."""
+        # Cancelling twice is the same as once.
+        call = Call("POST", f"{_JOBS}{join(job_id)}/cancel", repeatable=True)
+        return parse(CustomizationJob, await self._http.json(call), self._http)
+
+    async def logs(self, job_id: str) -> ContainerLogs:
+        """What the job's containers wrote."""
+        data = await self._http.json(Call("GET", f"{_JOBS}{join(job_id)}/container-logs"))
+        return parse(ContainerLogs, data, self._http)
+
+    async def job(self, job_id: str) -> Job:
+        """Take up a job that exists.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        return Job(await self.jobs.get(job_id), self._owner)
+
+    async def config(self, wanted: str | None, method: Method | None = None) -> CustomizationConfig:
+        """The config that a name means.
+
+        Args:
+            wanted: ``namespace/name@version``, or without the version, or None for the only one.
+            method: what it must offer; LoRA where left out.
+
+        Raises:
+            ConfigurationError: none or several fit; the hint lists what there is.
+        """
+        offered = [config async for config in self.configs.list()]
+        return choose(offered, wanted, (method or LoRA()).finetuning_type)
+
+    async def fine_tune(
+        self,
+        *,
+        dataset: str | Dataset | UploadedDataset,
+        config: str | None = None,
+        method: Method | None = None,
+        epochs: int = 1,
+        batch_size: int = 16,
+        learning_rate: float = 1e-4,
+        max_steps: int | None = None,
+        output_model: str | None = None,
+        intent: str | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        namespace: str | None = None,
+        project: str | None = None,
+        description: str | None = None,
+        wandb: WandBData | None = None,
+    ) -> Job:
+        """Train once: the same call again, even after a crash or a lost answer, finds the job it made before.
+
+        Example:
+            ``job = await nemo.customizer.fine_tune(config="google/gemma-2-2b", dataset="law/tags",
+            method=LoRA(adapter_dim=32), epochs=2, output_model="law/tagger")``
+
+        Args:
+            dataset: what to train on, by ``namespace/name`` or as it came from an upload.
+            config: what to train; see ``config``.
+            method: how; LoRA where left out.
+            epochs: passes over the data.
+            batch_size: rows an optimizer step; must not exceed the rows of the validation part.
+            learning_rate: of the optimizer.
+            max_steps: an earlier end.
+            output_model: ``namespace/name``, with a version where it shall be a certain one.
+            intent: a key of your own. Without it the request and the data are the key, so that a deliberate
+                repeat needs one.
+            hyperparameters: further ones, by their name on the wire.
+            namespace: of the job.
+            project: for people.
+            description: for people.
+            wandb: reports to Weights & Biases, with the key from the settings.
+
+        Raises:
+            ConfigurationError: no config fits, or a hyperparameter cannot work.
+            ConflictError: the intent was used for another request, or the output model is something else's.
+            DoubtfulOutcomeError: asked for, and neither an answer nor the job was seen; call again.
+        """
+        method = method or LoRA()
+        chosen = await self.config(config, method)
+        training = _training(method, epochs, batch_size, learning_rate, max_steps, hyperparameters or {})
+        _check_batch(training, dataset)
+        name = str(dataset) if isinstance(dataset, str | UploadedDataset) else reference(dataset)
+        request = CustomizationJobRequest(config=full_name(chosen), dataset=name, hyperparameters=training)
+        options = {
+            "output_model": output_model,
+            "namespace": namespace,
+            "project": project,
+            "description": description,
+        }
+        for key, value in options.items():
+            if value is not None:
+                setattr(request, key, value)
+        if wandb is not None:
+            request.integrations = [WandBIntegration(wandb=wandb, type="wandb")]
+        if output_model is not None:
+            split_reference(output_model, "output model")
+        return await self.submit(request, key=intent, data=await self._data_digest(dataset, name))
+
+    async def submit(
+        self, request: CustomizationJobRequest, *, key: str | None = None, data: str | None = None
+    ) -> Job:
+        """Submit a job once for its intent; ``fine_tune`` makes the request for you.
+
+        Args:
+            request: the job, without a token.
+            key: the intent; the request and ``data`` are the key where left out.
+            data: a digest of what it trains on.
+
+        Raises:
+            ConflictError: the intent was used for another request, or the output model is something else's.
+            DoubtfulOutcomeError: asked for, and neither an answer nor the job was seen; call again.
+        """
+        wanted = new_intent(
+            "customization", request.to_wire(), key=key, data=data, service=self._http.address.url
+        )
+
+        async def post(intent: Intent) -> CustomizationJob:
+            secret = self._owner.settings.wandb_api_key
+            return await self.jobs.create(_with_token(request, intent), wandb_api_key=secret)
+
+        async def find(intent: Intent) -> CustomizationJob | None:
+            return await self._find(request, intent)
+
+        async def clash(intent: Intent, error: ConflictError) -> CustomizationJob:
+            return await self._adopt(request, intent, error)
+
+        submission = Submission(post, self.jobs.get, find, lambda job: job.id, clash)
+        record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
+        return Job(record, self._owner)
+
+    async def _find(self, request: CustomizationJobRequest, intent: Intent) -> CustomizationJob | None:
+        """The job that carries the token, among the newest; the list cannot be filtered by it."""
+        filter = CustomizationJobFilter()
+        if request.project is not None:
+            filter.project = request.project
+        seen = 0
+        async for job in self.jobs.list(sort="-created_at", filter=filter):
+            if job.custom_fields.get(FIELD) == intent.token:
+                return job
+            seen += 1
+            if seen >= _LOOK_BACK:
+                break
+        return None
+
+    async def _adopt(
+        self, request: CustomizationJobRequest, intent: Intent, error: ConflictError
+    ) -> CustomizationJob:
+        """The job that already makes this output model, if it is the same one."""
+        wanted = _with_token(request, intent).to_wire()
+        async for job in self.jobs.list(sort="-created_at"):
+            if job.output_model != wanted.get("output_model"):
+                continue
+            compared = {name: wanted[name] for name in ("config", "dataset", "hyperparameters")}
+            differing = explain_difference(compared, job.model_dump(mode="json"))
+            if not differing:
+                return job
+            raise ConflictError(
+                f"{job.output_model} is made by {job.id}, which differs in {', '.join(differing)}",
+                hint="Choose another output_model.",
+                service="customizer",
+                status=409,
+            ) from error
+        error.hint = "Choose another output_model, or delete that model and its repository."
+        raise error
+
+    async def _data_digest(self, dataset: str | Dataset | UploadedDataset, name: str) -> str | None:
+        if isinstance(dataset, UploadedDataset):
+            return dataset.digest
+        entity = await self._owner.entity_store.datasets.find(name) if "://" not in name else None
+        return entity.files_url if entity is not None else None
+
+
+def _training(
+    method: Method,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    max_steps: int | None,
+    more: Mapping[str, Any],
+) -> Hyperparameters:
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
+        if not value > 0:
+            raise ConfigurationError(f"{name} must be greater than zero, it is {value}")
+    unknown = sorted(set(more) - set(Hyperparameters.model_fields))
+    if unknown:
+        known = ", ".join(sorted(Hyperparameters.model_fields))
+        raise ConfigurationError(f"unknown hyperparameter {', '.join(unknown)}", hint=f"Known are: {known}")
+    values: dict[str, Any] = {
+        "training_type": "sft",
+        "finetuning_type": method.finetuning_type,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
+    if max_steps is not None:
+        values["max_steps"] = max_steps
+    lora = method.parameters()
+    if lora is not None:
+        values["lora"] = lora
+    # Explicit nulls would switch off the platform's own choice.
+    values |= {name: value for name, value in more.items() if value is not None}
+    return Hyperparameters.model_validate(values)
+
+
+def _check_batch(training: Hyperparameters, dataset: str | Dataset | UploadedDataset) -> None:
+    if not isinstance(dataset, UploadedDataset):
+        return
+    rows = dataset.rows.get("validation")
+    if rows is not None and training.batch_size is not None and training.batch_size > rows:
+        raise ConfigurationError(
+            f"batch_size is {training.batch_size}, but there are only {rows} rows for validation",
+            hint="Use a smaller batch, or more rows for validation.",
+        )
+
+
+def _with_token(request: CustomizationJobRequest, intent: Intent) -> CustomizationJobRequest:
+    """The request with the token where the service shows it again."""
+    marked = request.model_copy(deep=True)
+    marked.custom_fields = {**(request.custom_fields or {}), FIELD: intent.token}
+    if request.output_model is not None and "@" not in request.output_model:
+        # With a version of ours the service itself refuses a second job of the same intent.
+        marked.output_model = f"{request.output_model}@{_VERSION}{intent.token[:12]}"
+    return marked
+
+
+__all__ = ["AllWeights", "Customizer", "Job", "LoRA", "LoRAMerged", "SftParameters"]

@@ -1,0 +1,117 @@
+"""What a job tells while it runs, as typed events without repeats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from lawtags_client.types.common import is_final
+from lawtags_client.types.customizer import CustomizationStatusDetails
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The job is in another state; ``final`` says whether it stays there."""
+
+    state: str
+    before: str | None
+    final: bool
+
+    def __str__(self) -> str:
+        return f"state {self.state}" + (f" (was {self.before})" if self.before else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressMade:
+    """Steps and epochs done; ``percentage`` moves by whole epochs."""
+
+    steps: int | None
+    steps_per_epoch: int | None
+    epochs: int | None
+    percentage: float | None
+
+    def __str__(self) -> str:
+        return f"step {self.steps}, epoch {self.epochs}, {self.percentage or 0:g} %"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRecorded:
+    """A new point of a series such as ``train_loss``; the value may be NaN where training diverged."""
+
+    series: str
+    step: int | None
+    value: float
+    at: datetime | None = None
+
+    def __str__(self) -> str:
+        shown = "diverged" if self.value != self.value else f"{self.value:.4f}"
+        return f"{self.series} {shown} at step {self.step}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogWritten:
+    """A new line of the job's history."""
+
+    message: str
+    detail: str | None = None
+    at: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.detail}" if self.detail else self.message
+
+
+JobEvent: TypeAlias = StateChanged | ProgressMade | MetricRecorded | LogWritten
+
+_SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+
+
+@dataclass(slots=True)
+class EventLog:
+    """Turns one status after another into what is new in it."""
+
+    state: str | None = None
+    _progress: ProgressMade | None = None
+    _points: set[tuple[str, int | None]] = field(default_factory=set)
+    _lines: Counter[tuple[datetime | None, str | None, str | None]] = field(default_factory=Counter)
+
+    def update(self, details: CustomizationStatusDetails, state: str | None) -> list[JobEvent]:
+        """What a status says that was not said before: log lines, points and progress, then the state."""
+        events: list[JobEvent] = [*self._new_lines(details), *self._new_points(details)]
+        progress = ProgressMade(
+            details.steps_completed,
+            details.steps_per_epoch,
+            details.epochs_completed,
+            details.percentage_done,
+        )
+        if progress != self._progress and any((progress.steps, progress.epochs, progress.percentage)):
+            events.append(progress)
+        self._progress = progress
+        if state is not None and state != self.state:
+            events.append(StateChanged(state, self.state, is_final(state)))
+            self.state = state
+        return events
+
+    def _new_lines(self, details: CustomizationStatusDetails) -> Iterator[LogWritten]:
+        counts: Counter[tuple[datetime | None, str | None, str | None]] = Counter()
+        for line in details.status_logs:
+            key = (line.updated_at, line.message, line.detail)
+            counts[key] += 1
+            # The same line may honestly stand there twice.
+            if counts[key] > self._lines[key]:
+                yield LogWritten(line.message or "", line.detail, line.updated_at)
+        self._lines |= counts
+
+    def _new_points(self, details: CustomizationStatusDetails) -> Iterator[MetricRecorded]:
+        series = details.metrics.metrics if details.metrics else None
+        if series is None:
+            return
+        for name in _SERIES:
+            for point in getattr(series, name):
+                key = (name, point.step)
+                if point.value is None or key in self._points:
+                    continue
+                self._points.add(key)
+                yield MetricRecorded(name, point.step, point.value, point.timestamp)

@@ -1,0 +1,232 @@
+"""A customization job in hand: follow it, wait for it, cancel it, read its series."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from lawtags_client.errors import (
+    ConfigurationError,
+    JobCancelledError,
+    JobFailedError,
+    JobStalledError,
+    MissingExtraError,
+    WaitTimeoutError,
+)
+from lawtags_client.services.base import Services
+from lawtags_client.services.customizer.events import EventLog, JobEvent, MetricRecorded
+from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.types.common import is_final
+from lawtags_client.types.customizer import CustomizationJob, CustomizationStatusDetails
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One point of a job's series, in tidy form."""
+
+    job_id: str
+    metric: str
+    step: int | None
+    value: float
+    at: datetime | None
+
+
+class Job:
+    """A customization job.
+
+    Args:
+        record: what the service said of it last.
+        owner: the client.
+    """
+
+    def __init__(self, record: CustomizationJob, owner: Services) -> None:
+        self.record = record
+        self._owner = owner
+
+    def __repr__(self) -> str:
+        return f"Job(id={self.id!r}, status={self.status!r}, output_model={self.output_model!r})"
+
+    @property
+    def id(self) -> str:
+        """The service's id for it."""
+        return self.record.id
+
+    @property
+    def status(self) -> str | None:
+        """The state it was in when last looked at."""
+        return self.record.status
+
+    @property
+    def output_model(self) -> str | None:
+        """The model it makes, ``namespace/name@version``."""
+        return self.record.output_model
+
+    async def refresh(self) -> CustomizationJob:
+        """Read it again.
+
+        Raises:
+            NotFoundError: the service does not know it (any more).
+        """
+        self.record = await self._owner.customizer.jobs.get(self.id)
+        return self.record
+
+    async def details(self) -> CustomizationStatusDetails:
+        """Its progress, series and history, as they are now."""
+        details = await self._owner.customizer.status(self.id)
+        self.record.status_details = details
+        if details.status is not None:
+            self.record.status = details.status
+        return details
+
+    async def watch(self, *, patience: Patience | None = None) -> AsyncIterator[JobEvent]:
+        """What happens, from the job's beginning on, each thing once, until it comes to an end.
+
+        A lost connection is outlived; a state that is not known counts as one that goes on.
+
+        Example:
+            ``async for event in job.watch(): print(event)``
+
+        Args:
+            patience: how often to look, and how long a silent service is borne.
+
+        Raises:
+            TransportError: no answer for longer than the patience.
+            NotFoundError: the service does not know the job (any more).
+        """
+        poller, log = Poller(self._owner.clock, patience or Patience()), EventLog()
+        while True:
+            events = log.update(await poller.look(self.details), self.status)
+            for event in events:
+                yield event
+            if is_final(log.state):
+                return
+            await poller.rest(moved=bool(events))
+
+    async def wait(
+        self,
+        *,
+        timeout: float | None = None,
+        stall: float | None = None,
+        patience: Patience | None = None,
+    ) -> CustomizationJob:
+        """Wait until it is complete.
+
+        Args:
+            timeout: seconds to wait in all.
+            stall: seconds without any sign of progress after which to give up.
+            patience: how often to look, and how long a silent service is borne.
+
+        Raises:
+            JobFailedError: it failed; ``reason`` holds the service's words.
+            JobCancelledError: it was cancelled.
+            JobStalledError: nothing moved for ``stall`` seconds; the job goes on.
+            WaitTimeoutError: the time is over; the job goes on.
+        """
+        clock = self._owner.clock
+        begin = moved = clock.monotonic()
+        poller, log = Poller(clock, patience or Patience()), EventLog()
+        while True:
+            events = log.update(await poller.look(self.details), self.status)
+            now = clock.monotonic()
+            if is_final(log.state):
+                break
+            moved = now if events else moved
+            if stall is not None and now - moved > stall:
+                raise JobStalledError(
+                    f"{self.id} shows no progress for {now - moved:.0f} s; it is {log.state}",
+                    job_id=self.id,
+                    reason=self._last_words(),
+                    hint="It goes on. Look at its history; a job may wait for a free GPU.",
+                )
+            if timeout is not None and now - begin > timeout:
+                raise WaitTimeoutError(
+                    f"{self.id} is {log.state} after {now - begin:.0f} s",
+                    hint="It goes on. Wait again, or cancel it.",
+                    service="customizer",
+                )
+            await poller.rest(moved=bool(events))
+        self._check_end()
+        return await self.refresh()
+
+    def _check_end(self) -> None:
+        reason = self._last_words()
+        if self.status == "failed":
+            raise JobFailedError(
+                f"{self.id} failed: {reason or 'no reason given'}",
+                job_id=self.id,
+                reason=reason,
+                hint="Put right what it says, and submit it with an intent of its own to run it again.",
+            )
+        if self.status == "cancelled":
+            raise JobCancelledError(
+                f"{self.id} was cancelled",
+                job_id=self.id,
+                reason=reason,
+                hint="Submit it with an intent of its own to run it again.",
+            )
+
+    def _last_words(self) -> str | None:
+        details = self.record.status_details
+        lines = details.status_logs if details else []
+        told = [line.detail for line in lines if line.detail]
+        return told[-1] if told else (lines[-1].message if lines else None)
+
+    async def cancel(self) -> CustomizationJob:
+        """Ask for its end; ``wait`` tells when it has come.
+
+        Raises:
+            ConflictError: it has ended already.
+        """
+        self.record = await self._owner.customizer.cancel(self.id)
+        return self.record
+
+    async def metrics(self) -> list[MetricRow]:
+        """Its series so far, one row a point."""
+        log = EventLog()
+        events = log.update(await self.details(), None)
+        return [
+            MetricRow(self.id, event.series, event.step, event.value, event.at)
+            for event in events
+            if isinstance(event, MetricRecorded)
+        ]
+
+    async def metrics_frame(self) -> pandas.DataFrame:
+        """Its series so far as a pandas frame.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtraError("pandas", "curate", "a frame of metrics") from error
+        rows = await self.metrics()
+        names = ("job_id", "metric", "step", "value", "at")
+        return pandas.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=list(names))
+
+    async def served(self, *, timeout: float = 600) -> str:
+        """Wait until it is complete and its model answers at the inference service.
+
+        Args:
+            timeout: seconds to wait for the model after the job's end.
+
+        Returns:
+            The model's id, to be used in requests.
+
+        Raises:
+            JobError: the job did not succeed.
+            WaitTimeoutError: the model was not listed in time.
+        """
+        if self.output_model is None:
+            raise ConfigurationError(
+                f"{self.id} makes no model", hint="Give output_model when submitting the job."
+            )
+        if not is_final(self.status):
+            await self.wait()
+        self._check_end()
+        return await self._owner.inference.served(self.output_model, timeout=timeout)

@@ -1,0 +1,344 @@
+"""Inference: models, chat, completions, streaming, and tags."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from lawtags_client.errors import ProtocolError, WaitTimeoutError
+from lawtags_client.services.base import Services, parse
+from lawtags_client.services.inference.completions import PromptLists, complete_each, first_token
+from lawtags_client.services.inference.guidance import Guidance
+from lawtags_client.services.inference.pool import Limiter, Outcome, each
+from lawtags_client.services.inference.tags import Tagged, Tagger, tag_by_mixing, tag_by_writing
+from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.tagging.prompt import PromptStyle
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.vocabulary import Vocabulary
+from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.sse import DONE
+from lawtags_client.types.inference import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionRequest,
+    Completion,
+    CompletionChoice,
+    CompletionChunk,
+    CompletionRequest,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    SamplingRequest,
+    ServedModel,
+    ServedModels,
+)
+
+C = TypeVar("C", bound=BaseModel)
+
+_CHAT, _COMPLETIONS, _EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+
+
+class Inference:
+    """Models that answer.
+
+    Args:
+        http: the way to the service.
+        owner: the client.
+    """
+
+    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+        self._http = http
+        self._owner = owner
+        self._guidance = Guidance()
+        self._lists = PromptLists()
+
+    async def models(self) -> list[ServedModel]:
+        """What is served now, adapters included."""
+        data = await self._http.json(Call("GET", self._owner.settings.inference_models_path))
+        return parse(ServedModels, data, self._http).data
+
+    async def served(self, model: str, *, timeout: float = 600) -> str:
+        """Wait until a model is listed; an adapter needs a refresh of the server after its training.
+
+        Args:
+            model: its id, ``namespace/name@version``.
+            timeout: seconds to wait.
+
+        Raises:
+            WaitTimeoutError: it was not listed in time.
+        """
+        clock = self._owner.clock
+        begin, poller = clock.monotonic(), Poller(clock, Patience(longest=10.0, silence=timeout))
+        while True:
+            listed = [served.id for served in await poller.look(self.models)]
+            if model in listed:
+                return model
+            if clock.monotonic() - begin > timeout:
+                others = ", ".join(listed[:10]) or "none"
+                raise WaitTimeoutError(
+                    f"{model} is not served after {timeout:g} s; served are: {others}",
+                    hint="An adapter needs a running server of its base model that loads adapters; "
+                    "merged and full models need a deployment.",
+                    service="inference",
+                )
+            await poller.rest()
+
+    async def chat(
+        self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
+    ) -> ChatCompletion:
+        """Ask a model for the next message.
+
+        Args:
+            request: model, messages and sampling.
+            extra: further fields of the body.
+
+        Raises:
+            NotFoundError: the model is not served.
+        """
+        return parse(ChatCompletion, await self._post(_CHAT, request, extra), self._http)
+
+    async def complete(
+        self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
+    ) -> Completion:
+        """Have a text completed; arguments and errors as for ``chat``."""
+        return parse(Completion, await self._post(_COMPLETIONS, request, extra), self._http)
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """Turn texts into vectors."""
+        data = await self._http.json(Call("POST", _EMBEDDINGS, json=request.to_wire(), repeatable=True))
+        return parse(EmbeddingResponse, data, self._http)
+
+    async def stream_chat(
+        self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[ChatCompletionChunk]:
+        """The next message in pieces, as they are made.
+
+        Raises:
+            ProtocolError: the stream ended early, or carried an error.
+        """
+        async for chunk in self._stream(_CHAT, request, extra, ChatCompletionChunk):
+            yield chunk
+
+    async def stream_completion(
+        self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[CompletionChunk]:
+        """A completion in pieces; errors as for ``stream_chat``."""
+        async for chunk in self._stream(_COMPLETIONS, request, extra, CompletionChunk):
+            yield chunk
+
+    async def complete_each(
+        self,
+        prompts: Iterable[str],
+        *,
+        model: str,
+        max_tokens: int = 1,
+        logprobs: int | None = None,
+        temperature: float = 0.0,
+        guided: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        concurrency: int | None = None,
+        batch_size: int = 8,
+        ordered: bool = False,
+    ) -> AsyncIterator[Outcome[CompletionChoice]]:
+        """Complete many prompts, each with an outcome of its own, as they come.
+
+        Args:
+            prompts: read as they are needed.
+            model: the model's id.
+            max_tokens: longest answer.
+            logprobs: how many of the likeliest tokens come with their log-probabilities.
+            temperature: 0 for the likeliest answer.
+            guided: ``guided_regex`` or the like, in whichever form the server takes it.
+            extra: further fields of the body.
+            concurrency: most requests at once; found out where left out.
+            batch_size: prompts a request, where the server takes several.
+            ordered: outcomes in the order of the prompts.
+        """
+        clock = self._owner.clock
+
+        async def ask(prompt: str | list[str]) -> Completion:
+            request = CompletionRequest(
+                model=model, prompt=prompt, max_tokens=max_tokens, temperature=temperature
+            )
+            if logprobs is not None:
+                request.logprobs = logprobs
+
+            async def send(fields: dict[str, Any]) -> Completion:
+                data = await self._post(_COMPLETIONS, request, {**(extra or {}), **fields}, max_retries=0)
+                return parse(Completion, data, self._http)
+
+            return await self._guidance.ask(model, guided or {}, send)
+
+        outcomes = complete_each(
+            prompts,
+            ask,
+            model=model,
+            lists=self._lists,
+            batch_size=batch_size,
+            limiter=self._limiter(concurrency),
+            clock=clock,
+            ordered=ordered,
+        )
+        async for outcome in outcomes:
+            yield outcome
+
+    async def complete_many(
+        self,
+        prompts: Iterable[str],
+        *,
+        model: str,
+        max_tokens: int = 1,
+        logprobs: int | None = None,
+        temperature: float = 0.0,
+        guided: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        concurrency: int | None = None,
+        batch_size: int = 8,
+    ) -> list[Outcome[CompletionChoice]]:
+        """All outcomes of ``complete_each``, in the order of the prompts."""
+        outcomes = self.complete_each(
+            prompts,
+            model=model,
+            max_tokens=max_tokens,
+            logprobs=logprobs,
+            temperature=temperature,
+            guided=guided,
+            extra=extra,
+            concurrency=concurrency,
+            batch_size=batch_size,
+        )
+        return sorted([outcome async for outcome in outcomes], key=lambda outcome: outcome.row)
+
+    async def chat_each(
+        self,
+        requests: Iterable[ChatCompletionRequest],
+        *,
+        guided: Mapping[str, Any] | None = None,
+        concurrency: int | None = None,
+        ordered: bool = False,
+    ) -> AsyncIterator[Outcome[ChatCompletion]]:
+        """Many chats, each with an outcome of its own, as they come; arguments as for ``complete_each``."""
+
+        async def act(request: ChatCompletionRequest) -> ChatCompletion:
+            async def send(fields: dict[str, Any]) -> ChatCompletion:
+                return parse(
+                    ChatCompletion, await self._post(_CHAT, request, fields, max_retries=0), self._http
+                )
+
+            return await self._guidance.ask(request.model, guided or {}, send)
+
+        limiter = self._limiter(concurrency)
+        async for outcome in each(requests, act, limiter=limiter, clock=self._owner.clock, ordered=ordered):
+            yield outcome
+
+    async def tag(
+        self,
+        *,
+        title: str,
+        body: str | None = None,
+        model: str,
+        tagger: Tagger | None = None,
+        vocabulary: Vocabulary | None = None,
+        style: PromptStyle | None = None,
+        limit: int = 5,
+    ) -> Tagged:
+        """Tag one question.
+
+        Example:
+            ``(await nemo.inference.tag(title="Can pricing be trademarked?", model=model)).tags``
+
+        Args:
+            title: the question's title.
+            body: its text, without markup.
+            model: the tuned model's id.
+            tagger: a fitted one, which gives scores; without it the model's own words are parsed.
+            vocabulary: the known tags, to which the answer is held where the server can.
+            style: of the prompt, as in training; ignored with a tagger, which knows its own.
+            limit: most tags.
+
+        Raises:
+            LawtagsError: the question could not be tagged.
+        """
+        questions = [Question(id="", title=title, body=body, tags=())]
+        tagged = self.tag_many(
+            questions, model=model, tagger=tagger, vocabulary=vocabulary, style=style, limit=limit
+        )
+        (result,) = [one async for one in tagged]
+        if result.error is not None:
+            raise result.error
+        return result
+
+    async def tag_many(
+        self,
+        questions: Iterable[Question],
+        *,
+        model: str,
+        tagger: Tagger | None = None,
+        vocabulary: Vocabulary | None = None,
+        style: PromptStyle | None = None,
+        limit: int = 5,
+        concurrency: int | None = None,
+        batch_size: int = 8,
+    ) -> AsyncIterator[Tagged]:
+        """Tag many questions, in their order; one that cannot be tagged carries its error.
+
+        Arguments are as for ``tag``; questions are read only as they are needed.
+        """
+        if tagger is not None:
+            found = tag_by_mixing(
+                self, questions, tagger, model=model, concurrency=concurrency, batch_size=batch_size
+            )
+        else:
+            found = tag_by_writing(
+                self,
+                questions,
+                model=model,
+                style=style,
+                vocabulary=vocabulary,
+                limit=limit,
+                concurrency=concurrency,
+            )
+        async for tagged in found:
+            yield tagged
+
+    def _limiter(self, concurrency: int | None) -> Limiter:
+        clock = self._owner.clock
+        return Limiter(clock) if concurrency is None else Limiter(clock, start=concurrency, most=concurrency)
+
+    async def _post(
+        self,
+        path: str,
+        request: SamplingRequest,
+        extra: Mapping[str, Any] | None,
+        *,
+        max_retries: int | None = None,
+    ) -> Any:
+        body = {**request.to_wire(), **(extra or {})}
+        # An answer made twice costs time and nothing else.
+        return await self._http.json(Call("POST", path, json=body, repeatable=True, max_retries=max_retries))
+
+    async def _stream(
+        self, path: str, request: SamplingRequest, extra: Mapping[str, Any] | None, kind: type[C]
+    ) -> AsyncIterator[C]:
+        body = {**request.to_wire(), **(extra or {}), "stream": True}
+        call = Call("POST", path, json=body, headers={"accept": "text/event-stream"}, repeatable=True)
+        async for event in self._http.events(call):
+            if event.data.startswith(DONE):
+                return
+            try:
+                data = json.loads(event.data)
+            except ValueError as error:
+                raise self._broken(f"an event that is not JSON: {event.data[:200]!r}") from error
+            if event.name == "error" or (isinstance(data, dict) and "error" in data):
+                raise self._broken(f"an error in the stream: {event.data[:200]}")
+            if event.name == "message":
+                yield parse(kind, data, self._http)
+        raise self._broken("the stream ended before it was done")
+
+    def _broken(self, what: str) -> ProtocolError:
+        return ProtocolError(what, hint="Ask again.", service="inference", url=f"{self._http.address.url}")
+
+
+__all__ = ["Inference", "Outcome", "Tagged", "Tagger", "first_token"]

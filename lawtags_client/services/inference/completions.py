@@ -1,0 +1,150 @@
+"""One-token completions by the thousand: several prompts a request, many requests at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import islice
+
+from lawtags_client.errors import (
+    BadRequestError,
+    LawtagsError,
+    PayloadTooLargeError,
+    ProtocolError,
+    UnprocessableError,
+)
+from lawtags_client.services.inference.pool import Limiter, Outcome, each
+from lawtags_client.transport.clock import Clock
+from lawtags_client.types.inference import Completion, CompletionChoice
+
+logger = logging.getLogger(__name__)
+
+Ask = Callable[[str | list[str]], Awaitable[Completion]]
+_NOT_THIS = (BadRequestError, PayloadTooLargeError, ProtocolError, UnprocessableError)
+
+
+class PromptLists:
+    """Remembers which models refuse a list of prompts."""
+
+    def __init__(self) -> None:
+        self.refused: set[str] = set()
+
+
+async def complete_each(
+    prompts: Iterable[str],
+    ask: Ask,
+    *,
+    model: str,
+    lists: PromptLists,
+    batch_size: int,
+    limiter: Limiter,
+    clock: Clock,
+    ordered: bool,
+) -> AsyncIterator[Outcome[CompletionChoice]]:
+    """Complete prompts; each has an outcome of its own.
+
+    A request that is refused as a whole is taken apart, so that the others of its prompts are not lost with
+    the one that is at fault.
+
+    Args:
+        prompts: read as they are needed.
+        ask: one request.
+        model: asked.
+        lists: what is known about lists of prompts.
+        batch_size: prompts a request, where the server takes lists.
+        limiter: how many requests at once.
+        clock: time, sleep and chance.
+        ordered: outcomes in the order of the prompts.
+    """
+
+    async def act(batch: list[str]) -> list[CompletionChoice | LawtagsError]:
+        if len(batch) == 1:
+            return [_only(await ask(batch[0]))]
+        if model in lists.refused:
+            return await _singly(batch, ask)
+        try:
+            return list(_in_order(await ask(batch), len(batch)))
+        except _NOT_THIS as error:
+            apart = await _singly(batch, ask)
+            if not any(isinstance(choice, LawtagsError) for choice in apart):
+                # All of them are fine by themselves: it is the list that the server does not take.
+                logger.info("%s takes one prompt a request: %s", model, error.message)
+                lists.refused.add(model)
+            return apart
+
+    batches = _batches(prompts, lambda: 1 if model in lists.refused else batch_size)
+    starts = _Starts(batches)
+    async for outcome in each(starts, act, limiter=limiter, clock=clock, ordered=ordered):
+        first, size = starts.taken.pop(outcome.row)
+        for place in range(size):
+            if outcome.value is None:
+                yield Outcome(first + place, error=outcome.error)
+                continue
+            choice = outcome.value[place]
+            if isinstance(choice, LawtagsError):
+                yield Outcome(first + place, error=choice)
+            else:
+                yield Outcome(first + place, value=choice)
+
+
+class _Starts:
+    """Batches as they are taken, with the row that each begins at."""
+
+    def __init__(self, batches: Iterator[list[str]]) -> None:
+        self._batches = batches
+        self.taken: dict[int, tuple[int, int]] = {}
+
+    def __iter__(self) -> Iterator[list[str]]:
+        row = 0
+        for number, batch in enumerate(self._batches):
+            self.taken[number] = (row, len(batch))
+            row += len(batch)
+            yield batch
+
+
+def _batches(prompts: Iterable[str], size: Callable[[], int]) -> Iterator[list[str]]:
+    source = iter(prompts)
+    while batch := list(islice(source, size())):
+        yield batch
+
+
+async def _singly(batch: Sequence[str], ask: Ask) -> list[CompletionChoice | LawtagsError]:
+    found: list[CompletionChoice | LawtagsError] = []
+    for prompt in batch:
+        try:
+            found.append(_only(await ask(prompt)))
+        except _NOT_THIS as error:
+            found.append(error)
+    return found
+
+
+def _only(completion: Completion) -> CompletionChoice:
+    return next(iter(_in_order(completion, 1)))
+
+
+def _in_order(completion: Completion, wanted: int) -> Iterable[CompletionChoice]:
+    choices = {choice.index: choice for choice in completion.choices}
+    if sorted(choices) != list(range(wanted)):
+        raise ProtocolError(
+            f"{wanted} prompts were sent and {len(completion.choices)} answers came",
+            hint="The server may not take lists of prompts.",
+            service="inference",
+        )
+    return (choices[index] for index in range(wanted))
+
+
+def first_token(choice: CompletionChoice) -> dict[str, float]:
+    """The likeliest first tokens of a completion with their log-probabilities.
+
+    Raises:
+        ProtocolError: the answer carries none.
+    """
+    logprobs = choice.logprobs
+    likeliest = logprobs.top_logprobs[0] if logprobs and logprobs.top_logprobs else None
+    if not likeliest:
+        raise ProtocolError(
+            "the answer carries no log-probabilities",
+            hint="The server may not give them for this model; ask it with logprobs=20 to see.",
+            service="inference",
+        )
+    return likeliest

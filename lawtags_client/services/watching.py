@@ -1,0 +1,78 @@
+"""Following something that takes long: adaptive polling that outlives lost connections."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lawtags_client.errors import LawtagsError, ProtocolError, RateLimitedError
+from lawtags_client.transport.clock import Clock
+from lawtags_client.transport.retry import is_passing
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often to look, and how long a silent service is borne.
+
+    Args:
+        shortest: seconds between looks while something moves.
+        longest: seconds between looks while nothing does.
+        silence: seconds without any answer after which the last error is raised.
+    """
+
+    shortest: float = 0.5
+    longest: float = 15.0
+    silence: float = 600.0
+
+
+class Poller:
+    """Looks at something again and again.
+
+    Args:
+        clock: time, sleep and chance.
+        patience: how often, and how long.
+    """
+
+    def __init__(self, clock: Clock, patience: Patience) -> None:
+        self._clock = clock
+        self._patience = patience
+        self._pause = patience.shortest
+        self._answered: float | None = None
+        self._begin = clock.monotonic()
+
+    async def look(self, read: Callable[[], Awaitable[T]]) -> T:
+        """One answer, waiting through outages.
+
+        Raises:
+            LawtagsError: an error that will not pass, or one that lasted longer than the patience.
+        """
+        while True:
+            try:
+                result = await read()
+            except LawtagsError as error:
+                # A wrong address shows at the first look; later it is a proxy that answers instead.
+                first = self._answered is None and isinstance(error, ProtocolError)
+                if first or not is_passing(error):
+                    raise
+                since = self._answered if self._answered is not None else self._begin
+                if self._clock.monotonic() - since > self._patience.silence:
+                    raise
+                logger.warning("no answer, looking again: %s", error.message)
+                asked = error.retry_after if isinstance(error, RateLimitedError) else None
+                await self.rest(at_least=asked or 0.0)
+            else:
+                self._answered = self._clock.monotonic()
+                return result
+
+    async def rest(self, *, moved: bool = False, at_least: float = 0.0) -> None:
+        """Wait before the next look: shortly where something moved, longer each time where nothing did."""
+        patience = self._patience
+        self._pause = patience.shortest if moved else min(self._pause * 1.5, patience.longest)
+        # Jitter keeps many followers from asking in the same moment.
+        await self._clock.sleep(max(self._pause * (0.75 + 0.5 * self._clock.random()), at_least))
