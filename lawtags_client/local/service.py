@@ -29,6 +29,8 @@ class StackOptions:
         base_models: Hugging Face folders of further base models, by ``namespace/name``.
         token: the bearer token every request must carry; ``None`` lets everyone in.
         largest_upload: the largest single file in bytes that the Data Store takes.
+        training_threads: threads a training uses; ``None`` takes all cores.
+        training_memory_mb: memory a training may take before it fails; ``None`` sets no limit.
         inference_threads: threads that a model is served with; 0 leaves it to torch.
         inference_dtype: ``float32``, or ``bfloat16`` on a CPU that computes in it.
         empty_commit_url: answer commits with an empty ``commitUrl``, as deployed Data Stores do.
@@ -38,6 +40,8 @@ class StackOptions:
     base_models: Mapping[str, Path] = field(default_factory=dict)
     token: str | None = field(default=None, repr=False)
     largest_upload: int = 20 << 30
+    training_threads: int | None = None
+    training_memory_mb: int | None = None
     inference_threads: int = 0
     inference_dtype: Literal["float32", "bfloat16"] = "float32"
     empty_commit_url: bool = False

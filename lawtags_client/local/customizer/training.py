@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -57,7 +57,11 @@ class JobFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         data = find_data(self._context, {"files_url": document["work"]["files_url"]})
         training, validation = place_rows(self._context, data, self.path / DATA_FOLDER)
-        trainer_job(document, model, training, validation).write(self.path)
+        options = self._context.options
+        job = trainer_job(document, model, training, validation)
+        replace(job, threads=options.training_threads, memory_limit_mb=options.training_memory_mb).write(
+            self.path
+        )
 
     def result_files(self) -> dict[str, Path]:
         """The files of the result, by their name in the repository."""

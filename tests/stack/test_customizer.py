@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from nemo_microservices import NeMoMicroservices
+from tiny_models import make_model, write_rows
+
+from lawtags_client.local.service import StackOptions
+from lawtags_client.local.stack import StackThread
+
+BASE = "test/llama"
+CONFIG = "test/llama@v1.0.0+cpu"
+FAST = {"finetuning_type": "lora", "batch_size": 6, "epochs": 2, "learning_rate": 0.02, "warmup_steps": 1}
+
+
+@pytest.fixture(scope="module")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("base") / "llama")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Iterator[StackThread]:
+    with start_stack(tmp_path_factory.mktemp("stack"), base_model) as running:
+        upload_rows(running, "rows", tmp_path_factory.mktemp("rows"))
+        upload_rows(running, "many", tmp_path_factory.mktemp("many"), rows=600)
+        yield running
+
+
+@pytest.fixture
+def http(stack: StackThread) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.platform_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def sdk(stack: StackThread) -> Iterator[NeMoMicroservices]:
+    with NeMoMicroservices(base_url=stack.platform_url) as client:
+        yield client
+
+
+def start_stack(folder: Path, base_model: Path) -> StackThread:
+    options = StackOptions(base_models={BASE: base_model}, training_threads=1)
+    return StackThread(folder, options=options)
+
+
+def upload_rows(stack: StackThread, name: str, folder: Path, rows: int = 24) -> None:
+    """Puts a data set of the namespace ``law`` into the running stack."""
+    write_rows(folder / "training.jsonl", rows)
+    write_rows(folder / "validation.jsonl", 6, start=rows)
+    store = next(each.state for each in stack.stack.services if each.name == "data_store")
+    store.repo_create("dataset", "law", name, make_namespace=True)
+    files = {f"{kind}/{kind}.jsonl": folder / f"{kind}.jsonl" for kind in ("training", "validation")}
+    store.commit("dataset", "law", name, files, "add rows")
+    with httpx.Client(base_url=stack.platform_url) as client:
+        client.post("/v1/namespaces", json={"id": "law"})
+        entity = {"name": name, "namespace": "law", "files_url": f"hf://datasets/law/{name}"}
+        client.post("/v1/datasets", json=entity).raise_for_status()
+
+
+def long(epochs: int = 10_000, **fields: Any) -> dict[str, Any]:
+    """A job of 100 steps an epoch: no early stop ends it within the first thousand."""
+    return body(dataset="law/many", hyperparameters=FAST | {"epochs": epochs}, **fields)
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    return {"config": CONFIG, "dataset": "law/rows", "hyperparameters": FAST} | fields
+
+
+def wait(
+    client: httpx.Client, job: str, until: Callable[[dict[str, Any]], bool], seconds: float = 60
+) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
+    while True:
+        status: dict[str, Any] = client.get(f"/v1/customization/jobs/{job}/status").json()
+        if until(status):
+            return status
+        assert time.monotonic() < deadline, status
+        time.sleep(0.05)
+
+
+def ended(status: dict[str, Any]) -> bool:
+    return status["status"] in ("completed", "failed", "cancelled")
+
+
+def at_work(status: dict[str, Any]) -> bool:
+    return status["steps_completed"] >= 3
+
+
+def worker_pid(stack: StackThread, job: str) -> int:
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if any(word.endswith(f"/jobs/{job}".encode()) for word in words):
+                return int(process.name)
+    raise AssertionError(f"no worker of {job}")
+
+
+def test_official_sdk_creates_and_follows_a_job(
+    stack: StackThread, sdk: NeMoMicroservices, tmp_path: Path
+) -> None:
+    job = sdk.customization.jobs.create(
+        config=CONFIG,
+        dataset={"name": "rows", "namespace": "law"},
+        hyperparameters={
+            "finetuning_type": "lora",
+            "epochs": 2,
+            "batch_size": 6,
+            "learning_rate": 0.02,
+            "warmup_steps": 1,
+            "log_every_n_steps": 3,
+            "lora": {"adapter_dim": 8, "adapter_dropout": 0.1},
+        },
+        output_model="law/tagger",
+        custom_fields={"intent": "abc"},
+    )
+    assert job.id is not None and job.id.startswith("cust-")
+    assert job.output_model == f"law/tagger@{job.id}"
+    assert job.dataset == "law/rows"
+    assert job.hyperparameters.lora is not None and job.hyperparameters.lora.alpha == 16
+    name = f"tagger@{job.id}"
+    assert sdk.models.retrieve(name, namespace="law").artifact.status == "created"  # type: ignore[union-attr]
+    deadline = time.monotonic() + 60
+    while (status := sdk.customization.jobs.status(job.id)).status != "completed":
+        assert status.status in ("created", "pending", "running"), status
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (status.steps_completed, status.steps_per_epoch, status.epochs_completed) == (8, 4, 2)
+    assert status.percentage_done == 100.0
+    metrics = status.metrics
+    assert metrics is not None and metrics.metrics is not None
+    assert metrics.keys == ["train_loss", "val_loss"]
+    assert [point.step for point in metrics.metrics.train_loss or []] == [2, 5, 7]
+    assert [point.step for point in metrics.metrics.val_loss or []] == [3, 7]
+    assert status.val_loss == min(point.value or 0 for point in metrics.metrics.val_loss or [])
+    assert status.status_logs is not None and status.status_logs[0].message == "created"
+    found = sdk.customization.jobs.retrieve(job.id)
+    assert found.custom_fields == {"intent": "abc"}
+    assert found.config_snapshot is not None and found.config_snapshot.base_model == BASE
+    assert job.id in {each.id for each in sdk.customization.jobs.list(filter={"status": "completed"})}
+    logs = sdk.customization.jobs.container_logs(job.id)
+    assert logs.entries is not None and f"{job.id}-training" in logs.entries
+    model = sdk.models.retrieve(name, namespace="law")
+    assert model.artifact is not None and model.peft is not None
+    assert model.artifact.status == "upload_completed"
+    assert model.artifact.files_url == f"hf://law/tagger@{job.id}"
+    assert model.base_model == BASE
+    store = next(each.state for each in stack.stack.services if each.name == "data_store")
+    folder = store.download("model", "law", "tagger", tmp_path / "adapter", job.id)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["r"], config["lora_alpha"]) == (BASE, 8, 16)
+    assert (folder / "adapter_model.safetensors").stat().st_size > 1000
+
+
+def test_official_sdk_reads_and_changes_targets_and_configs(sdk: NeMoMicroservices) -> None:
+    target = sdk.customization.targets.retrieve("llama@v1", namespace="test")
+    assert (target.status, target.enabled, target.base_model, target.model_type) == (
+        "ready",
+        True,
+        BASE,
+        "hf",
+    )
+    assert target.num_parameters > 10_000
+    config = sdk.customization.configs.create(
+        name="mine@v1",
+        namespace="law",
+        target="test/llama@v1",
+        max_seq_length=64,
+        training_options=[
+            {"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 4}
+        ],
+    )
+    assert config.training_options[0].data_parallel_size == 1
+    assert config.prompt_template == "{prompt} {completion}"
+    changed = sdk.customization.configs.update(
+        "mine@v1",
+        namespace="law",
+        max_seq_length=128,
+        training_options=[
+            {"training_type": "sft", "finetuning_type": "lora", "num_gpus": 2, "micro_batch_size": 4}
+        ],
+        add_training_options=[
+            {"training_type": "sft", "finetuning_type": "all_weights", "num_gpus": 1, "micro_batch_size": 1}
+        ],
+    )
+    assert changed.max_seq_length == 128
+    kinds = [(option.finetuning_type, option.num_gpus) for option in changed.training_options]
+    assert kinds == [("lora", 2), ("all_weights", 1)]
+    less = sdk.customization.configs.update(
+        "mine@v1",
+        namespace="law",
+        remove_training_options=[{"training_type": "sft", "finetuning_type": "lora"}],
+    )
+    assert [option.finetuning_type for option in less.training_options] == ["all_weights"]
+    listed = sdk.customization.configs.list(filter={"target_base_model": BASE, "finetuning_type": "lora"})
+    assert CONFIG in {f"{each.namespace}/{each.name}" for each in listed}
+    assert "mine@v1" not in {each.name for each in listed}
+    sdk.customization.configs.delete("mine@v1", namespace="law")
+
+
+@pytest.mark.parametrize("kind", ["lora_merged", "all_weights"])
+def test_whole_models_are_stored_as_folders(http: httpx.Client, stack: StackThread, kind: str) -> None:
+    sent = body(hyperparameters=FAST | {"finetuning_type": kind, "epochs": 1}, output_model=f"law/{kind}@v1")
+    job = http.post("/v1/customization/jobs", json=sent).json()
+    assert wait(http, job["id"], ended)["status"] == "completed"
+    model = http.get(f"/v1/models/law/{kind}@v1").json()
+    assert model["peft"] is None
+    store = next(each.state for each in stack.stack.services if each.name == "data_store")
+    names = {file.path for file in store.files("model", "law", kind, "v1")}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= names
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        "law/rows",
+        "hf://datasets/law/rows",
+        {"name": "rows", "namespace": "law"},
+        {"files_url": "hf://datasets/law/rows"},
+    ],
+)
+def test_all_forms_of_a_dataset_are_taken(http: httpx.Client, dataset: Any) -> None:
+    answer = http.post("/v1/customization/jobs", json=body(dataset=dataset))
+    assert answer.status_code == 200
+    http.post(f"/v1/customization/jobs/{answer.json()['id']}/cancel").raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "said"),
+    [
+        ({"config": "test/llama"}, 400, "Version is not specified in the config URN: test/llama"),
+        ({"config": "test/none@v1"}, 404, "not found"),
+        ({"dataset": "law/none"}, 404, "law/none"),
+        ({"dataset": "hf://datasets/law/none"}, 404, "none"),
+        ({"dataset": "nonsense"}, 422, "namespace/name"),
+        ({"hyperparameters": {"epochs": 1}}, 422, "finetuning_type"),
+        ({"hyperparameters": FAST | {"epochs": 0}}, 422, "epochs"),
+        ({"hyperparameters": FAST | {"batch_size": -1}}, 422, "batch_size"),
+        ({"hyperparameters": FAST | {"min_learning_rate": 1.0}}, 422, "min_learning_rate"),
+        ({"hyperparameters": FAST | {"lora": {"adapter_dim": 12}}}, 422, "power of two"),
+        ({"hyperparameters": FAST | {"training_type": "dpo"}}, 400, "dpo/lora"),
+        ({"output_model": "tagger"}, 422, "namespace/name"),
+        ({"output_model": "law/../x"}, 422, "output_model"),
+    ],
+)
+def test_bad_jobs_are_refused(http: httpx.Client, fields: dict[str, Any], status: int, said: str) -> None:
+    answer = http.post("/v1/customization/jobs", json=body(**fields))
+    assert answer.status_code == status, answer.text
+    assert said in json.dumps(answer.json()["detail"])
+
+
+def test_existing_output_model_is_a_conflict_that_is_not_to_be_retried(http: httpx.Client) -> None:
+    first = http.post("/v1/customization/jobs", json=body(output_model="law/twice@v1"))
+    second = http.post("/v1/customization/jobs", json=body(output_model="law/twice@v1"))
+    assert (first.status_code, second.status_code) == (200, 409)
+    assert "already exists in namespace law" in second.json()["detail"]
+    assert second.headers["x-should-retry"] == "false"
+    http.post(f"/v1/customization/jobs/{first.json()['id']}/cancel")
+
+
+def test_jobs_wait_for_each_other_and_cancelling_ends_them(http: httpx.Client) -> None:
+    sent = long(output_model="law/long@v1")
+    first = http.post("/v1/customization/jobs", json=sent).json()["id"]
+    wait(http, first, at_work)
+    second = http.post("/v1/customization/jobs", json=body(output_model="law/waits@v1")).json()["id"]
+    pending = wait(http, second, lambda status: status["status"] == "pending")
+    assert pending["status_logs"][-1]["message"] == "NotEnoughResources"
+    started = time.monotonic()
+    assert http.post(f"/v1/customization/jobs/{first}/cancel").json()["status"] == "cancelling"
+    assert wait(http, first, ended)["status"] == "cancelled"
+    assert time.monotonic() - started < 3
+    assert http.get("/v1/models/law/long@v1").json()["artifact"]["status"] == "upload_failed"
+    http.post(f"/v1/customization/jobs/{second}/cancel").raise_for_status()
+    assert wait(http, second, ended)["status"] == "cancelled"
+
+
+def test_killed_worker_is_resumed_once_and_the_job_completes(http: httpx.Client, stack: StackThread) -> None:
+    sent = long(epochs=2, output_model="law/killed@v1")
+    job = http.post("/v1/customization/jobs", json=sent).json()["id"]
+    wait(http, job, lambda status: status["steps_completed"] >= 21)
+    os.kill(worker_pid(stack, job), signal.SIGKILL)
+    status = wait(http, job, ended)
+    assert status["status"] == "completed", status
+    restarts = [log for log in status["status_logs"] if log["message"] == "TrainingRestarted"]
+    assert len(restarts) == 1 and "SIGKILL" in restarts[0]["detail"]
+    steps = [point["step"] for point in status["metrics"]["metrics"]["train_loss"]]
+    assert steps == sorted(set(steps)) and steps[-1] == 199
+
+
+def test_worker_killed_twice_is_a_failed_job(http: httpx.Client, stack: StackThread) -> None:
+    sent = long(output_model="law/twice-killed@v1")
+    job = http.post("/v1/customization/jobs", json=sent).json()["id"]
+    wait(http, job, at_work)
+    os.kill(worker_pid(stack, job), signal.SIGKILL)
+    logs = wait(
+        http, job, lambda status: sum(log["message"] == "Training" for log in status["status_logs"]) == 2
+    )
+    assert logs["status"] == "running"
+    os.kill(worker_pid(stack, job), signal.SIGKILL)
+    status = wait(http, job, ended)
+    assert status["status"] == "failed"
+    assert "SIGKILL" in status["status_logs"][-1]["detail"]
+    found = http.get(f"/v1/customization/jobs/{job}/container-logs").json()
+    assert "SIGKILL" in found["error"]["message"]
+
+
+def test_bad_row_fails_the_job_and_names_file_and_line(
+    http: httpx.Client, stack: StackThread, tmp_path: Path
+) -> None:
+    upload_rows(stack, "bad", tmp_path)
+    path = tmp_path / "training.jsonl"
+    path.write_text(path.read_text() + '{"prompt": "no answer"}\n')
+    store = next(each.state for each in stack.stack.services if each.name == "data_store")
+    store.commit("dataset", "law", "bad", {"training/training.jsonl": path}, "spoil it")
+    job = http.post("/v1/customization/jobs", json=body(dataset="law/bad", output_model="law/bad@v1")).json()
+    status = wait(http, job["id"], ended)
+    assert status["status"] == "failed"
+    assert "training/training.jsonl:25: field 'completion'" in status["status_logs"][-1]["detail"]
+    assert http.get("/v1/models/law/bad@v1").json()["artifact"]["status"] == "upload_failed"
+
+
+def test_stack_restarted_during_training_completes_the_job(tmp_path: Path, base_model: Path) -> None:
+    folder = tmp_path / "stack"
+    with start_stack(folder, base_model) as first:
+        upload_rows(first, "many", tmp_path / "many", rows=600)
+        with httpx.Client(base_url=first.platform_url) as client:
+            sent = long(epochs=2, output_model="law/tagger@v1")
+            job = client.post("/v1/customization/jobs", json=sent).json()["id"]
+            wait(client, job, lambda status: status["steps_completed"] >= 21)
+    with start_stack(folder, base_model) as second, httpx.Client(base_url=second.platform_url) as client:
+        status = wait(client, job, ended)
+        assert status["status"] == "completed", status
+        assert status["steps_completed"] == 200
+        assert client.get("/v1/models/law/tagger@v1").json()["artifact"]["status"] == "upload_completed"
+
+
+def test_target_is_made_from_a_repository_of_the_data_store(
+    http: httpx.Client, stack: StackThread, base_model: Path
+) -> None:
+    store = next(each.state for each in stack.stack.services if each.name == "data_store")
+    store.repo_create("model", "law", "base", make_namespace=True)
+    files = {path.name: path for path in base_model.iterdir() if path.is_file()}
+    store.commit("model", "law", "base", files, "add a model")
+    target = {"num_parameters": 1, "precision": "fp32", "enabled": True, "namespace": "law"}
+    for name, uri in (("own@v1", "hf://law/base"), ("none@v1", "hf://law/none")):
+        http.post(
+            "/v1/customization/targets", json=target | {"name": name, "model_uri": uri}
+        ).raise_for_status()
+    deadline = time.monotonic() + 20
+    states = {}
+    while not states or set(states.values()) & {"created", "downloading"}:
+        assert time.monotonic() < deadline
+        names = ("own@v1", "none@v1")
+        states = {name: http.get(f"/v1/customization/targets/law/{name}").json()["status"] for name in names}
+        time.sleep(0.02)
+    assert states == {"own@v1": "ready", "none@v1": "failed"}
+    config = {
+        "target": "law/own@v1",
+        "max_seq_length": 64,
+        "training_options": [
+            {"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1}
+        ],
+        "prompt_template": "{prompt} {completion}",
+    }
+    job = http.post("/v1/customization/jobs", json=body(config=config)).json()
+    assert job["config_snapshot"]["base_model"] == "law/own"
+    assert http.delete("/v1/customization/targets/law/own@v1").status_code == 409
+    assert wait(http, job["id"], ended)["status"] == "completed"
+    assert http.delete("/v1/customization/targets/law/own@v1").status_code == 200
