@@ -56,6 +56,12 @@ class RowEncoder:
         self._tools = list(tools) or None
         self._limit = max_seq_length
 
+    @property
+    def padding(self) -> int:
+        """The token that fills short rows."""
+        token = self._tokenizer.pad_token_id
+        return int(token if token is not None else self._tokenizer.eos_token_id)
+
     def encode(self, rows: Iterable[Row]) -> Encoded:
         """Encode all rows, in their order.
 

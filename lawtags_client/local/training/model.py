@@ -33,27 +33,22 @@ class TrainableModel:
 
     Args:
         job: names the model folder and the method.
+        padding: the token that fills short rows.
 
     Raises:
         MissingExtraError: transformers or peft is not installed.
         ConfigurationError: the folder holds no usable model, or no module fits ``target_modules``.
     """
 
-    def __init__(self, job: TrainingJob) -> None:
+    def __init__(self, job: TrainingJob, *, padding: int) -> None:
         import torch
 
         self.job = job
+        self.padding = padding
         self.warnings: list[str] = []
-        self.tokenizer = load_tokenizer(Path(job.model), job.chat_template)
         base = self._load(Path(job.model))
         torch.manual_seed(job.seed)
         self.module = base if job.method == "all_weights" else self._with_adapter(base)
-
-    @property
-    def padding(self) -> int:
-        """The token that fills short rows."""
-        token = self.tokenizer.pad_token_id
-        return int(token if token is not None else self.tokenizer.eos_token_id)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that are trained, by name, in a fixed order."""

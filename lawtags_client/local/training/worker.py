@@ -31,7 +31,7 @@ from lawtags_client.local.training.job import (
 )
 
 if TYPE_CHECKING:
-    from lawtags_client.local.training.examples import Encoded
+    from lawtags_client.local.training.examples import Encoded, RowEncoder
     from lawtags_client.local.training.model import TrainableModel
 
 EXIT_DONE = 0
@@ -90,12 +90,14 @@ def run_job(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
     """
     job = TrainingJob.read(folder)
     _limit_memory(job.memory_limit_mb)
+    # Rows first: a bad one is found before the model has been loaded.
+    report({"event": "phase", "name": "EncodingRows"})
+    encoder = _encoder(job)
+    training, validation = _encode(encoder, folder / DATA_FOLDER, job, report)
     report({"event": "phase", "name": "LoadingModel"})
-    model = _load_model(job)
+    model = _load_model(job, encoder.padding)
     for message in model.warnings:
         report({"event": "warning", "message": message})
-    report({"event": "phase", "name": "EncodingRows"})
-    training, validation = _encode(folder / DATA_FOLDER, job, model, report)
 
     from lawtags_client.local.training.checkpoint import CheckpointFolder
     from lawtags_client.local.training.loop import TrainingLoop
@@ -123,8 +125,20 @@ def run_job(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
     report({"event": "done", "steps": cursor.step, "epochs": cursor.epoch, "seconds": round(seconds, 3)})
 
 
-def _load_model(job: TrainingJob) -> TrainableModel:
+def _encoder(job: TrainingJob) -> RowEncoder:
     os.environ["HF_HUB_OFFLINE"] = "1"
+    from lawtags_client.local.training.examples import RowEncoder
+    from lawtags_client.local.training.model import load_tokenizer
+
+    return RowEncoder(
+        load_tokenizer(Path(job.model), job.chat_template),
+        prompt_template=job.prompt_template,
+        max_seq_length=job.max_seq_length,
+        tools=job.tools,
+    )
+
+
+def _load_model(job: TrainingJob, padding: int) -> TrainableModel:
     import torch
     from transformers.utils import logging
 
@@ -133,22 +147,16 @@ def _load_model(job: TrainingJob) -> TrainableModel:
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     logging.disable_progress_bar()
-    return TrainableModel(job)
+    return TrainableModel(job, padding=padding)
 
 
 def _encode(
-    data: Path, job: TrainingJob, model: TrainableModel, report: Callable[[dict[str, Any]], None]
+    encoder: RowEncoder, data: Path, job: TrainingJob, report: Callable[[dict[str, Any]], None]
 ) -> tuple[Encoded, Encoded]:
     from lawtags_client.local.training.batches import hold_out
-    from lawtags_client.local.training.examples import Encoded, RowEncoder
+    from lawtags_client.local.training.examples import Encoded
     from lawtags_client.local.training.rows import read_rows
 
-    encoder = RowEncoder(
-        model.tokenizer,
-        prompt_template=job.prompt_template,
-        max_seq_length=job.max_seq_length,
-        tools=job.tools,
-    )
     training = encoder.encode(read_rows(data, job.training))
     if job.validation:
         return training, encoder.encode(read_rows(data, job.validation))

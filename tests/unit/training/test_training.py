@@ -16,7 +16,7 @@ from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 from lawtags_client.local.training.batches import collate
 from lawtags_client.local.training.examples import RowEncoder
 from lawtags_client.local.training.job import DATA_FOLDER, LoraSettings, TrainingJob
-from lawtags_client.local.training.model import TrainableModel
+from lawtags_client.local.training.model import TrainableModel, load_tokenizer
 from lawtags_client.local.training.objective import completion_loss
 from lawtags_client.local.training.rows import read_rows
 from lawtags_client.local.training.worker import EXIT_FAILED, EXIT_ORPHANED, run_job
@@ -45,8 +45,9 @@ def test_completion_loss_equals_the_plain_loss_of_the_model(make_job: MakeJob, a
 
     folder = make_job(architecture=architecture)
     job = TrainingJob.read(folder)
-    model = TrainableModel(job)
-    encoder = RowEncoder(model.tokenizer, prompt_template=job.prompt_template, max_seq_length=64)
+    model = TrainableModel(job, padding=0)
+    tokenizer = load_tokenizer(Path(job.model))
+    encoder = RowEncoder(tokenizer, prompt_template=job.prompt_template, max_seq_length=64)
     examples = encoder.encode(read_rows(folder / DATA_FOLDER, job.training)).examples[:5]
     assert len({len(example.tokens) for example in examples}) > 1
     model.module.eval()
@@ -95,7 +96,7 @@ def test_adapter_loads_with_peft_and_repeats_the_best_validation_loss(
     base = AutoModelForCausalLM.from_pretrained(tiny_model("llama"), dtype=torch.float32)
     tuned = PeftModel.from_pretrained(base, folder / "result").eval()
     job = TrainingJob.read(folder)
-    tokenizer = TrainableModel(job).tokenizer
+    tokenizer = load_tokenizer(Path(job.model))
     encoder = RowEncoder(tokenizer, prompt_template=job.prompt_template, max_seq_length=64)
     examples = encoder.encode(read_rows(folder / DATA_FOLDER, job.validation)).examples
     batch = collate(examples, padding=0)
