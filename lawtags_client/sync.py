@@ -137,18 +137,9 @@ def _wrapped(value: Any) -> Any:
     return value
 
 
-@functools.cache
-def _has_coroutines(kind: type) -> bool:
+def _has_coroutines(kind: type[Any]) -> bool:
     calls = (inspect.getattr_static(kind, name, None) for name in dir(kind) if not name.startswith("_"))
-    return any(
-        inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call) for call in calls
-    ) or any(
-        not name.startswith("_") and _carries(kind, name) for name in getattr(kind, "__annotations__", {})
-    )
-
-
-def _carries(kind: type, name: str) -> bool:
-    return type(getattr(kind, name, None)).__module__.startswith(_PACKAGE)
+    return any(inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 
 
 class NeMo(Blocking):

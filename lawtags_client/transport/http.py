@@ -310,15 +310,14 @@ class ServiceTransport:
             raise retry.AttemptFailed(_refused_redirect(f"leads to {target.scheme}", context, response))
         if not reading and (not same or response.status_code not in (307, 308)):
             raise retry.AttemptFailed(_refused_redirect(f"leads to {target.host}", context, response))
+        # Made anew, since a streamed body can be read only once.
         moved = self._request(call)
-        # Whoever is elsewhere gets neither the token nor any other header of ours.
-        headers = moved.headers if same else httpx.Headers({"accept": request.headers["accept"]})
-        headers.pop("host", None)
-        built = self._transport.client_for(str(target)).build_request(
-            call.method, target, headers=headers, content=None if reading else moved.stream
-        )
-        built.extensions.update(moved.extensions)
-        return built
+        moved.url = target
+        if not same:
+            # Whoever is elsewhere gets neither the token nor any other header of ours.
+            moved.headers = httpx.Headers({"accept": moved.headers["accept"]})
+        moved.headers["host"] = target.netloc.decode("ascii")
+        return moved
 
     def _context(self, call: Call) -> failures.Context:
         import httpx

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -24,6 +25,17 @@ def _null_as_list(value: Any) -> Any:
 
 def _null_as_map(value: Any) -> Any:
     return {} if value is None else value
+
+
+def _not_finite(value: Any, place: str) -> Iterator[str]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield place
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _not_finite(inner, f"{place}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _not_finite(inner, f"{place}[{index}]")
 
 
 UtcDateTime: TypeAlias = Annotated[datetime, AfterValidator(_assume_utc)]
@@ -70,7 +82,7 @@ class WireRequest(WireModel):
         """The JSON object to send.
 
         Raises:
-            ConfigurationError: a field was set that the API does not have.
+            ConfigurationError: a field was set that the API does not have, or a number is not finite.
         """
         if self.model_extra:
             known = ", ".join(sorted(type(self).model_fields))
@@ -78,6 +90,10 @@ class WireRequest(WireModel):
                 f"{type(self).__name__} has no field {', '.join(sorted(self.model_extra))}",
                 hint=f"It knows: {known}",
             )
+        # Dumping as JSON would turn these into null without a word.
+        endless = next(_not_finite(self.model_dump(exclude_unset=True), type(self).__name__), None)
+        if endless:
+            raise ConfigurationError(f"{endless} is not a finite number", hint="JSON has no such value.")
         return super().to_wire()
 
 

@@ -1,0 +1,369 @@
+"""What the client does when answers are late, lost, wrong or missing."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from client_kit import Script, StillTime, client
+
+from lawtags_client.errors import (
+    ConfigurationError,
+    ConflictError,
+    ConnectionFailedError,
+    DeadlineExceededError,
+    DoubtfulOutcomeError,
+    LawtagsError,
+    NotFoundError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+)
+from lawtags_client.types.common import APIEndpoint
+from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
+from lawtags_client.types.evaluator import EvaluationTargetRequest, ModelTarget
+
+JOB = {"id": "cust-1", "status": "created"}
+OK = httpx.Response(200, json=JOB)
+REQUEST = CustomizationJobRequest(
+    config="a/b@v1", dataset="law/tags", hyperparameters=Hyperparameters(finetuning_type="lora")
+)
+LOST: list[Exception] = [
+    httpx.RemoteProtocolError("Server disconnected without sending a response."),
+    httpx.ReadTimeout("slow"),
+    httpx.ReadError("reset"),
+    httpx.WriteError("pipe"),
+]
+
+
+@pytest.mark.parametrize("loss", LOST, ids=lambda error: type(error).__name__)
+async def test_lost_reply_to_a_create_is_sent_once_and_doubtful(loss: Exception, tmp_path: Path) -> None:
+    script = Script([loss])
+    with pytest.raises(DoubtfulOutcomeError) as caught:
+        await client(script, tmp_path).customizer.jobs.create(REQUEST)
+    assert len(script.requests) == 1
+    assert caught.value.service == "customizer"
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("status", [408, 502, 504])
+async def test_gateway_that_gave_up_leaves_a_create_doubtful(status: int, tmp_path: Path) -> None:
+    script = Script([httpx.Response(status, text="gateway")])
+    with pytest.raises(DoubtfulOutcomeError):
+        await client(script, tmp_path).customizer.jobs.create(REQUEST)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(409, ConflictError), (500, ServerError), (503, ServerError)], ids=str
+)
+async def test_refused_create_is_not_repeated(status: int, kind: type[LawtagsError], tmp_path: Path) -> None:
+    script = Script([httpx.Response(status, json={"detail": "no"})])
+    with pytest.raises(kind):
+        await client(script, tmp_path).customizer.jobs.create(REQUEST)
+    assert len(script.requests) == 1
+
+
+async def test_create_goes_out_again_where_nothing_was_sent(tmp_path: Path) -> None:
+    script = Script([httpx.ConnectError("refused"), OK])
+    job = await client(script, tmp_path).customizer.jobs.create(REQUEST)
+    assert (job.id, len(script.requests)) == ("cust-1", 2)
+
+
+async def test_create_goes_out_again_after_too_many_requests(tmp_path: Path) -> None:
+    script = Script([httpx.Response(429, headers={"retry-after": "3"}), OK])
+    time = StillTime()
+    await client(script, tmp_path, time).customizer.jobs.create(REQUEST)
+    assert len(script.requests) == 2
+    assert time.slept[0] >= 3
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_passing_status_of_a_read_is_retried(status: int, tmp_path: Path) -> None:
+    script = Script([httpx.Response(status), OK])
+    assert (await client(script, tmp_path).customizer.jobs.get("cust-1")).id == "cust-1"
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 501])
+async def test_decided_status_of_a_read_is_not_retried(status: int, tmp_path: Path) -> None:
+    script = Script([httpx.Response(status, json={"detail": "no"})])
+    with pytest.raises(LawtagsError):
+        await client(script, tmp_path).customizer.jobs.get("cust-1")
+    assert len(script.requests) == 1
+
+
+async def test_server_overrules_the_decision(tmp_path: Path) -> None:
+    script = Script([httpx.Response(503, headers={"x-should-retry": "false"})])
+    with pytest.raises(ServerError):
+        await client(script, tmp_path).customizer.jobs.get("cust-1")
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ({"retry-after": "7"}, 7, 8),
+        ({"retry-after": "1.5"}, 1.5, 2),
+        ({"retry-after-ms": "2500"}, 2.5, 3),
+        ({"retry-after": "Fri, 20 Jun 2025 12:00:20 GMT"}, 20, 21),
+        ({"retry-after": "Fri, 20 Jun 2025 11:00:00 GMT"}, 0.25, 0.5),
+        ({"retry-after": "-5"}, 0.25, 0.5),
+        ({"retry-after": "nan"}, 0.25, 0.5),
+        ({"retry-after": "soon"}, 0.25, 0.5),
+        ({}, 0.25, 0.5),
+    ],
+    ids=str,
+)
+async def test_retry_after_is_honoured_and_never_undercut(
+    header: dict[str, str], least: float, most: float, tmp_path: Path
+) -> None:
+    time = StillTime()
+    await client(Script([httpx.Response(429, headers=header), OK]), tmp_path, time).customizer.jobs.get("c")
+    assert least <= time.slept[0] <= most
+
+
+async def test_wait_beyond_the_deadline_is_told_at_once(tmp_path: Path) -> None:
+    script, time = Script([httpx.Response(429, headers={"retry-after": "3600"})]), StillTime()
+    with pytest.raises(RateLimitedError) as caught:
+        await client(script, tmp_path, time).customizer.jobs.get("cust-1")
+    assert caught.value.retry_after == 3600
+    assert (len(script.requests), time.slept) == (1, [])
+
+
+async def test_outage_ends_with_the_retries_and_their_delays_grow(tmp_path: Path) -> None:
+    script, time = Script([httpx.Response(500, json={"detail": "broken"})]), StillTime()
+    with pytest.raises(ServerError, match="broken"):
+        await client(script, tmp_path, time, max_retries=4).customizer.jobs.get("cust-1")
+    assert time.slept == [0.25, 0.5, 1.0, 2.0]
+
+
+async def test_budget_keeps_an_outage_from_becoming_a_storm(tmp_path: Path) -> None:
+    script = Script([httpx.Response(503)])
+    nemo = client(script, tmp_path)
+    for _ in range(200):
+        with pytest.raises(ServerError):
+            await nemo.customizer.jobs.get("cust-1")
+    before = len(script.requests)
+    for _ in range(100):
+        with pytest.raises(ServerError):
+            await nemo.customizer.jobs.get("cust-1")
+    assert len(script.requests) - before == 100
+
+
+async def test_delete_whose_answer_was_lost_and_then_finds_nothing_has_happened(tmp_path: Path) -> None:
+    script = Script([httpx.ReadError("reset"), httpx.Response(404, json={"detail": "gone"})])
+    await client(script, tmp_path).entity_store.models.delete("law/tagger")
+    assert len(script.requests) == 2
+
+
+async def test_delete_of_nothing_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        await client(Script([httpx.Response(404)]), tmp_path).entity_store.models.delete("law/tagger")
+
+
+HTML = httpx.Response(200, html="<html><body>Please sign in</body></html>")
+
+
+@pytest.mark.parametrize("call", ["get", "create"])
+async def test_html_in_place_of_json_names_the_address(call: str, tmp_path: Path) -> None:
+    script = Script([HTML])
+    jobs = client(script, tmp_path).customizer.jobs
+    with pytest.raises(ProtocolError, match="Please sign in") as caught:
+        await (jobs.get("cust-1") if call == "get" else jobs.create(REQUEST))
+    assert "platform_url" in (caught.value.hint or "")
+    assert len(script.requests) == 1
+
+
+async def test_truncated_json_is_read_again_then_told(tmp_path: Path) -> None:
+    cut = httpx.Response(200, content=b'{"id": "cust-', headers={"x-request-id": "r-1"})
+    script = Script([cut, OK])
+    assert (await client(script, tmp_path).customizer.jobs.get("cust-1")).id == "cust-1"
+    script = Script([cut])
+    with pytest.raises(ProtocolError) as caught:
+        await client(script, tmp_path, max_retries=1).customizer.jobs.get("cust-1")
+    assert (len(script.requests), caught.value.request_id) == (2, "r-1")
+
+
+async def test_truncated_answer_to_a_create_is_doubtful(tmp_path: Path) -> None:
+    script = Script([httpx.Response(200, content=b'{"id": "cust-')])
+    with pytest.raises(DoubtfulOutcomeError):
+        await client(script, tmp_path).customizer.jobs.create(REQUEST)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("body", ["[1, 2]", '"text"', "7", '{"status": "created"}', '{"id": ["x"]}'])
+async def test_json_of_another_shape_is_not_taken_for_a_job(body: str, tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError):
+        await client(Script([httpx.Response(200, text=body)]), tmp_path).customizer.jobs.get("cust-1")
+
+
+def _badly_compressed(request: httpx.Request) -> httpx.Response:
+    async def body():  # type: ignore[no-untyped-def]
+        yield b"not gzip"
+
+    return httpx.Response(200, headers={"content-encoding": "gzip"}, content=body())
+
+
+async def test_spoilt_compression_is_a_protocol_error(tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError):
+        await client(_badly_compressed, tmp_path, max_retries=1).customizer.jobs.get("cust-1")
+
+
+async def test_unreachable_service_names_host_and_setting(tmp_path: Path) -> None:
+    nemo = client(Script([httpx.ConnectError("Connection refused")]), tmp_path, max_retries=0)
+    with pytest.raises(ConnectionFailedError) as caught:
+        await nemo.customizer.jobs.get("cust-1")
+    assert "nemo.test" in str(caught.value) and "platform_url" in str(caught.value)
+
+
+async def test_bad_certificate_is_not_retried_and_names_the_setting(tmp_path: Path) -> None:
+    error = httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate")
+    error.__cause__ = ssl.SSLCertVerificationError("self-signed certificate")
+    script = Script([error])
+    with pytest.raises(ConnectionFailedError, match="ca_file"):
+        await client(script, tmp_path).customizer.jobs.get("cust-1")
+    assert len(script.requests) == 1
+
+
+async def test_slow_read_is_a_deadline(tmp_path: Path) -> None:
+    with pytest.raises(DeadlineExceededError):
+        await client(Script([httpx.ReadTimeout("slow")]), tmp_path, max_retries=1).customizer.jobs.get("c")
+
+
+async def test_nan_is_never_sent(tmp_path: Path) -> None:
+    script = Script([OK])
+    nemo = client(script, tmp_path)
+    training = Hyperparameters(finetuning_type="lora", learning_rate=float("inf"))
+    request = CustomizationJobRequest(config="a/b@v1", dataset="law/tags", hyperparameters=training)
+    with pytest.raises(ConfigurationError, match="learning_rate"):
+        await nemo.customizer.jobs.create(request)
+    (outcome,) = await nemo.inference.complete_many(["x"], model="m", extra={"top_k": float("nan")})
+    assert isinstance(outcome.error, ConfigurationError)
+    assert script.requests == []
+
+
+NAMES = ["../x", "a/b", "..", ".", "", "a\\b", "%2e%2e", "a\0b", "x" * 300, "a?b", "a#b", "a\nb", " a"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=repr)
+async def test_name_that_leads_elsewhere_is_refused_before_the_request(name: str, tmp_path: Path) -> None:
+    script = Script([OK])
+    nemo = client(script, tmp_path)
+    calls: list[Callable[[], object]] = [
+        lambda: nemo.customizer.jobs.get(name),
+        lambda: nemo.customizer.status(name),
+        lambda: nemo.customizer.cancel(name),
+        lambda: nemo.entity_store.models.get(f"law/{name}"),
+        lambda: nemo.entity_store.namespaces.get(name),
+        lambda: nemo.data_store.files(f"law/{name}"),
+        lambda: nemo.evaluator.jobs.results(name),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError):
+            await call()  # type: ignore[misc]
+    assert script.requests == []
+
+
+async def test_versions_stay_raw_in_paths(tmp_path: Path) -> None:
+    script = Script([httpx.Response(200, json={"name": "x"})])
+    await client(script, tmp_path).customizer.configs.get("meta/llama-3.2-1b@v1.0.0+A100")
+    assert script.paths == ["GET /v1/customization/configs/meta/llama-3.2-1b@v1.0.0+A100"]
+
+
+async def test_redirect_to_another_host_never_carries_the_token(tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "nemo.test":
+            return httpx.Response(307, headers={"location": "http://elsewhere.test/v1/x"})
+        return OK
+
+    seen: list[httpx.Request] = []
+
+    def record(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return answer(request)
+
+    nemo = client(record, tmp_path, token="canary-secret-1")
+    await nemo.customizer.jobs.get("cust-1")
+    assert seen[0].headers["authorization"] == "Bearer canary-secret-1"
+    assert "authorization" not in seen[1].headers
+    assert "canary" not in str(seen[1].headers)
+    with pytest.raises(ProtocolError, match=r"elsewhere\.test"):
+        await nemo.customizer.jobs.create(REQUEST)
+
+
+async def test_redirect_on_the_same_host_is_followed_with_body_and_token(tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/customization/jobs":
+            return httpx.Response(307, headers={"location": "/v1/customization/jobs/"})
+        assert request.headers["authorization"] == "Bearer canary-secret-1"
+        assert b"law/tags" in request.read()
+        return OK
+
+    nemo = client(answer, tmp_path, token="canary-secret-1")
+    assert (await nemo.customizer.jobs.create(REQUEST)).id == "cust-1"
+
+
+async def test_endless_redirects_end(tmp_path: Path) -> None:
+    script = Script([httpx.Response(302, headers={"location": "/again"})])
+    with pytest.raises(ProtocolError, match="round"):
+        await client(script, tmp_path).customizer.jobs.get("cust-1")
+
+
+async def test_no_secret_in_any_log_message_or_repr(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    secrets = {
+        "token": "canary-platform-token",
+        "data_store_token": "canary-store-token",
+        "inference_token": "canary-inference-token",
+        "wandb_api_key": "canary-wandb-key",
+    }
+
+    def echo(request: httpx.Request) -> httpx.Response:
+        told = {"detail": f"bad header {request.headers.get('authorization')} {request.read().decode()}"}
+        return httpx.Response(400, json=told, headers={"x-request-id": "r-7"})
+
+    nemo = client(echo, tmp_path, **secrets)
+    caplog.set_level(logging.DEBUG)
+    endpoint = APIEndpoint(url="http://m.test/v1/completions", model_id="m", api_key="canary-endpoint-key")
+    target = EvaluationTargetRequest(type="model", model=ModelTarget(api_endpoint=endpoint))
+    errors: list[LawtagsError] = []
+    for call in (
+        nemo.customizer.jobs.create(REQUEST, wandb_api_key="canary-wandb-key"),
+        nemo.evaluator.targets.create(target),
+        nemo.data_store.namespaces.create("law"),
+        nemo.inference.models(),
+        nemo.evaluator.evaluate("law/config", target),
+    ):
+        with pytest.raises(LawtagsError) as caught:
+            await call
+        errors.append(caught.value)
+    told = "".join(f"{error} {error!r} {error.as_dict()}" for error in errors)
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    everything = (
+        told + caplog.text + repr(nemo) + repr(nemo.settings) + repr(target) + written.decode("latin1")
+    )
+    assert "r-7" in told
+    assert "canary" not in everything
+
+
+async def test_errors_say_where_and_what(tmp_path: Path) -> None:
+    detail = [{"loc": ["body", "hyperparameters", "epochs"], "msg": "Field required", "type": "missing"}]
+    answer = httpx.Response(422, json={"detail": detail}, headers={"x-request-id": "r-9"})
+    with pytest.raises(LawtagsError) as caught:
+        await client(Script([answer]), tmp_path).customizer.jobs.create(REQUEST)
+    error = caught.value
+    assert error.message == "body.hyperparameters.epochs: Field required"
+    assert (error.status, error.request_id, error.service) == (422, "r-9", "customizer")
+    assert error.url == "http://nemo.test/v1/customization/jobs"
+
+
+async def test_broken_connection_is_a_transport_error_after_retries(tmp_path: Path) -> None:
+    script = Script([httpx.RemoteProtocolError("peer closed connection")])
+    with pytest.raises(TransportError, match="peer closed"):
+        await client(script, tmp_path, max_retries=2).customizer.jobs.get("cust-1")
+    assert len(script.requests) == 3
