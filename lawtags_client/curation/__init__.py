@@ -1,0 +1,23 @@
+"""Raw questions in, training rows out."""
+
+from lawtags_client.curation.options import (
+    CurationOptions,
+    DuplicateOptions,
+    FilterOptions,
+    PiiOptions,
+    SplitOptions,
+)
+from lawtags_client.curation.pipeline import curate
+from lawtags_client.curation.report import CurationProgress, CurationReport, StepCount
+
+__all__ = [
+    "CurationOptions",
+    "CurationProgress",
+    "CurationReport",
+    "DuplicateOptions",
+    "FilterOptions",
+    "PiiOptions",
+    "SplitOptions",
+    "StepCount",
+    "curate",
+]

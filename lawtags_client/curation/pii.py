@@ -39,6 +39,9 @@ _LABELS = {"PERSON": "PERSON", "LOC": "LOCATION"}
 # spaCy refuses texts of more than a million characters, and its memory grows with the longest.
 _LONGEST = 50_000
 
+# What parts the fields of a document; no name goes over it.
+_GAP = "\n\n"
+
 _HONORIFIC = re.compile(
     r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof)\b\.? (?:[A-Z]\. )?([A-ZÀ-Þ][a-zà-ÿ'’-]+(?: [A-ZÀ-Þ][a-zà-ÿ'’-]+){0,2})"
 )
@@ -108,12 +111,33 @@ class PiiMasker:
         Returns:
             The texts without it, and how often each kind was found.
         """
+        masked, counts = self.mask_documents([(text,) for text in texts])
+        return [fields[0] for fields in masked], counts
+
+    def mask_documents(
+        self, documents: Sequence[tuple[str, ...]]
+    ) -> tuple[list[tuple[str, ...]], Counter[str]]:
+        """Replace the personal data in documents of several fields, read as one text.
+
+        A name that only the body gives away is then also found in the title.
+
+        Args:
+            documents: the fields of each document, e.g. title and body.
+
+        Returns:
+            The fields without it, and how often each kind was found.
+        """
         counts: Counter[str] = Counter()
         masked = []
-        for text, names in zip(texts, self._names(texts), strict=True):
+        texts = [_GAP.join(fields) for fields in documents]
+        for fields, text, names in zip(documents, texts, self._names(texts), strict=True):
             findings = self.resolve(text, names)
             counts.update(finding.entity for finding in findings)
-            masked.append(self._replace(text, findings))
+            parts, start = [], 0
+            for field in fields:
+                parts.append(self._replace(field, _within(findings, start, start + len(field))))
+                start += len(field) + len(_GAP)
+            masked.append(tuple(parts))
         return masked, counts
 
     def resolve(self, text: str, names: Iterable[Finding] = ()) -> list[Finding]:
@@ -264,6 +288,14 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package.replace("_", "-"))
     except importlib.metadata.PackageNotFoundError:
         return "of unknown version"
+
+
+def _within(findings: Iterable[Finding], start: int, end: int) -> list[Finding]:
+    return [
+        Finding(max(f.start, start) - start, min(f.end, end) - start, f.entity)
+        for f in findings
+        if f.start < end and f.end > start
+    ]
 
 
 def _starts(text: str) -> range:

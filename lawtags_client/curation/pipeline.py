@@ -1,0 +1,302 @@
+"""From questions to training rows: reading, the steps on Dask, duplicates, split, prompts, files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.curation import pii
+from lawtags_client.curation.execution import choose_workers, run_steps
+from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.outputs import REJECTED, Writer
+from lawtags_client.curation.report import PARTS, CurationProgress, CurationReport, StepCount
+from lawtags_client.curation.selection import Selection, select
+from lawtags_client.curation.sources import Source, find_sources
+from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.steps import plan_steps
+from lawtags_client.errors import DataError, MissingExtraError
+from lawtags_client.files import atomic_write_json
+
+# Raised whenever a step's result changes for the same input.
+_CODE_VERSION = 1
+
+PARTITION_ROWS = 500
+_PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")
+
+# Steps that say nothing where the source lacks what they look at.
+_NEEDED = {"word_count": "bodies", "votes": "votes", "repeated_ngrams": "bodies", "has_answer": "answers"}
+
+
+def curate(
+    inputs: Sequence[str | Path],
+    out: Path,
+    options: CurationOptions,
+    *,
+    test: Path | None = None,
+    scheduler: str | None = None,
+    count_tokens: Callable[[str], int] | None = None,
+    on_progress: Callable[[CurationProgress], None] | None = None,
+    workers: int | None = None,
+    partition_rows: int = PARTITION_ROWS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> CurationReport:
+    """Turn questions into training, validation and testing rows.
+
+    The files in ``out`` depend on inputs and options alone, not on the number of partitions or workers. A
+    curation that was killed goes on where it stopped.
+
+    Args:
+        inputs: files, patterns, or ``hf://datasets/namespace/name``.
+        out: folder for the rows; files in it are replaced.
+        options: what is asked for.
+        test: labelled questions that become the testing part. No filter drops them, and their duplicates
+            leave the other parts.
+        scheduler: address of a Dask cluster whose workers see ``out``; None stays on this machine.
+        count_tokens: the length of a text in tokens of the model; an estimate if None.
+        on_progress: told how far it is.
+        workers: processes on this machine; None starts several only where that pays. A script that lets
+            it must guard its main part with ``if __name__ == "__main__"``.
+        partition_rows: rows that are worked on together.
+        clock: measures time.
+
+    Raises:
+        DataError: an input cannot be used, too many rows are bad, or no training rows are left.
+        ConfigurationError: an option or the environment is wrong.
+        MissingExtraError: a package is not installed.
+
+    Example::
+
+        report = curate(["questions.jsonl"], Path("curated"), CurationOptions())
+        print(report.splits)
+    """
+    _check_installed()
+    return _Curation(
+        find_sources(inputs, test),
+        Path(out),
+        options,
+        count_tokens=count_tokens,
+        on_progress=on_progress or (lambda _: None),
+        clock=clock,
+    ).run(scheduler, workers, partition_rows)
+
+
+class _Curation:
+    """One curation on its way through the stages."""
+
+    def __init__(
+        self,
+        sources: list[Source],
+        out: Path,
+        options: CurationOptions,
+        *,
+        count_tokens: Callable[[str], int] | None,
+        on_progress: Callable[[CurationProgress], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._sources = sources
+        self._out = out
+        self._options = options
+        self._count_tokens = count_tokens
+        self._progress = on_progress
+        self._clock = clock
+        self._versions = _versions(options)
+        self._identities = [source.identity() for source in sources]
+        self._own_test = any(source.test for source in sources)
+
+    def run(self, scheduler: str | None, workers: int | None, partition_rows: int) -> CurationReport:
+        started = self._clock()
+        work = self._work_folder(partition_rows)
+        staged = work.stage(
+            self._sources,
+            self._options.columns,
+            partition_rows=partition_rows,
+            stop_at_bad_row=self._options.on_bad_row == "fail",
+            on_rows=lambda rows: self._progress(CurationProgress("reading", rows, None)),
+        )
+        self._check_bad_rows(work, staged)
+        read = StepCount("read", sum(staged.sources), staged.rows, self._clock() - started)
+
+        def cleaned(partitions: int) -> None:
+            rows = min(partitions * partition_rows, staged.rows)
+            self._progress(CurationProgress("cleaning", rows, staged.rows))
+
+        cleaned(0)
+        run_steps(
+            plan_steps(self._options, staged.tags),
+            work,
+            staged.partitions,
+            scheduler=scheduler,
+            workers=workers or choose_workers(staged.characters, staged.partitions),
+            on_done=cleaned,
+        )
+        self._progress(CurationProgress("duplicates and split", 0, None))
+        selection = select(
+            work, staged.partitions, self._options, own_test=self._own_test, clock=self._clock
+        )
+        report = self._write(work, staged, selection, read)
+        shutil.rmtree(work.folder.parent, ignore_errors=True)
+        return report
+
+    def _write(
+        self, work: WorkFolder, staged: Staged, selection: Selection, read: StepCount
+    ) -> CurationReport:
+        started = self._clock()
+        rows = len(selection.parts)
+        writer = Writer(self._out, work, staged, selection, self._options, self._count_tokens)
+        written = writer.write(lambda done: self._progress(CurationProgress("writing", done, rows)))
+        self._progress(CurationProgress("writing", rows, rows))
+        records = [work.record(number) for number in range(staged.partitions)]
+        steps, findings = _sum_up(records)
+        made = StepCount("prompts", rows, rows, self._clock() - started)
+        report = CurationReport(
+            inputs=[
+                identity | {"rows": count, "test": source.test}
+                for identity, count, source in zip(
+                    self._identities, staged.sources, self._sources, strict=True
+                )
+            ],
+            options=self._options.as_dict(),
+            versions=self._versions,
+            steps=[read, *_with_fingerprints(steps, selection.steps), made],
+            bad_rows=staged.bad_by_reason(),
+            rejected=written.rejected,
+            pii={
+                "model": self._versions.get("pii-model"),
+                "action": self._options.pii.action,
+                "counts": dict(sorted(sum(findings, Counter()).items())),
+                "partitions": [dict(sorted(found.items())) for found in findings],
+            },
+            splits=written.splits,
+            duplicates=selection.counts,
+            prompts=written.prompts,
+            tags=written.tags,
+            outputs=written.outputs,
+            digest=_digest(written.outputs),
+            notes=[*self._notes(steps), *_empty_parts(written.splits, self._options)],
+        )
+        atomic_write_json(self._out / "curation.json", report.as_dict())
+        return report
+
+    def _work_folder(self, partition_rows: int) -> WorkFolder:
+        decides = {
+            "inputs": self._identities,
+            "names": [(source.name, source.test) for source in self._sources],
+            "options": self._options.as_dict(),
+            "versions": self._versions,
+            "code": _CODE_VERSION,
+            "partition_rows": partition_rows,
+        }
+        name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+        parent = self._out / ".curation"
+        # Left by a curation of other inputs or options that did not come to its end.
+        for other in parent.glob("*"):
+            if other.name != name:
+                shutil.rmtree(other, ignore_errors=True)
+        return WorkFolder(parent / name)
+
+    def _check_bad_rows(self, work: WorkFolder, staged: Staged) -> None:
+        bad, total = len(staged.bad), sum(staged.sources)
+        if not bad or bad <= self._options.max_bad * total:
+            return
+        Writer(self._out, work, staged, Selection(), self._options, None).write_bad_rows()
+        reasons = staged.bad_by_reason()
+        most = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
+        listed = "; ".join(f"{count} × {reason}" for reason, count in most)
+        first = staged.bad[0]
+        raise DataError(
+            f"{bad} of {total} rows cannot be used, more than {self._options.max_bad:.1%} ({listed})",
+            path=first["file"],
+            line=first["line"],
+            field=first["field"],
+            hint=f"All are listed in {self._out / REJECTED}. Mend them, or raise max_bad.",
+        )
+
+    def _notes(self, steps: Sequence[StepCount]) -> list[str]:
+        notes = [f"{step.name}: {step.note}" for step in steps if step.note]
+        if self._own_test:
+            notes.append(
+                "testing comes from a file of its own: no filter dropped its rows, and the share of "
+                "testing went to training"
+            )
+        if self._count_tokens is None:
+            notes.append("token counts are estimates: no tokenizer was given")
+        return notes
+
+
+def _sum_up(records: Sequence[dict[str, Any]]) -> tuple[list[StepCount], list[Counter[str]]]:
+    """Add up what the steps did to each partition; the second part is the personal data in each."""
+    findings = []
+    sums: dict[str, dict[str, float]] = {}
+    summed = ("rows_in", "rows_out", "seconds", "looked_at")
+    for record in records:
+        found: Counter[str] = Counter()
+        for step in record["steps"]:
+            total = sums.setdefault(step["name"], dict.fromkeys(summed, 0.0))
+            for key in summed:
+                total[key] += step[key]
+            found.update(step["counts"])
+        findings.append(found)
+    steps = []
+    for name, total in sums.items():
+        skipped = name in _NEEDED and total["rows_in"] and not total["looked_at"]
+        steps.append(
+            StepCount(
+                name,
+                int(total["rows_in"]),
+                int(total["rows_out"]),
+                total["seconds"],
+                f"skipped: the source has no {_NEEDED[name]}" if skipped else None,
+            )
+        )
+    return steps, findings
+
+
+def _with_fingerprints(steps: Sequence[StepCount], selected: Sequence[StepCount]) -> list[StepCount]:
+    # Fingerprints are made beside the other steps, for the sake of the search for duplicates.
+    *kept, fingerprints = steps
+    first, *rest = selected
+    return [
+        *kept,
+        StepCount(first.name, first.rows_in, first.rows_out, first.seconds + fingerprints.seconds),
+        *rest,
+    ]
+
+
+def _empty_parts(splits: dict[str, int], options: CurationOptions) -> list[str]:
+    return [
+        f"the {part} part has no rows: too few questions for its share"
+        for part in PARTS
+        if not splits[part] and getattr(options.split, part) > 0
+    ]
+
+
+def _digest(outputs: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+
+
+def _versions(options: CurationOptions) -> dict[str, str]:
+    versions = {"python": platform.python_version(), "curation": str(_CODE_VERSION)}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    if {"PERSON", "LOCATION"} & set(options.pii.entities):
+        versions["pii-model"] = pii.find_model(options.pii.model)[1]
+    return versions
+
+
+def _check_installed() -> None:
+    # Before anything is read: the import itself comes late, since it takes seconds.
+    for package in ("nemo_curator", "dask", "pandas", "pyarrow"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "curate", "curation")

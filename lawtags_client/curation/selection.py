@@ -1,0 +1,205 @@
+"""What can be decided only with all questions in view: duplicates and the split.
+
+Of each question it holds a digest, a signature and a few numbers; texts are read again only for pairs that
+have to be compared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lawtags_client.curation import dedup
+from lawtags_client.curation.dedup import Candidate
+from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.report import PARTS, StepCount
+from lawtags_client.curation.split import part_of
+from lawtags_client.curation.staging import WorkFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a question is in no part.
+
+    Args:
+        step: the step.
+        reason: its reason.
+        instead: the row that stands in its place.
+    """
+
+    step: str
+    reason: str
+    instead: int
+
+
+@dataclass
+class Selection:
+    """Which question goes where.
+
+    Args:
+        parts: row to part, for the rows that stay.
+        refused: row to reason, for those that do not.
+        steps: what each step did.
+        counts: of duplicates, by kind.
+    """
+
+    parts: dict[int, str] = field(default_factory=dict)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    steps: list[StepCount] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def select(
+    work: WorkFolder,
+    partitions: int,
+    options: CurationOptions,
+    *,
+    own_test: bool,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Selection:
+    """Decide where each question goes.
+
+    Args:
+        work: the partitions behind all steps.
+        partitions: how many there are.
+        options: what is asked for.
+        own_test: whether the testing rows come from a file of their own.
+        clock: measures time.
+    """
+    return _Selecting(work, partitions, options, own_test, clock).run()
+
+
+class _Selecting:
+    """The state of one selection: the questions that are still in, and what became of the others."""
+
+    def __init__(
+        self,
+        work: WorkFolder,
+        partitions: int,
+        options: CurationOptions,
+        own_test: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._work = work
+        self._partitions = partitions
+        self._options = options
+        self._own_test = own_test
+        self._clock = clock
+        self._result = Selection()
+        self._shingles: dict[int, frozenset[int]] = {}
+        self._live: dict[int, Candidate] = {}
+        for frame in work.frames(partitions):
+            self._live.update((c.row, c) for c in _candidates(frame, options, own_test))
+        self._before = dict(self._live)
+
+    def run(self) -> Selection:
+        wanted = self._options.duplicates
+        if wanted.exact:
+            self._step("exact_duplicates", "same words as another question", self._exact)
+        if wanted.near:
+            self._step("near_duplicates", "nearly the same words as another question", self._near)
+        self._shared()
+        if self._own_test:
+            self._step("test_overlap", "stands in the test file", self._in_test)
+        self._step("split", "", dict)
+        self._step("leakage", "stands in a later part as well", self._leaks)
+        self._result.parts = {row: candidate.part for row, candidate in sorted(self._live.items())}
+        return self._result
+
+    def _step(self, name: str, reason: str, find: Callable[[], dict[int, int]]) -> None:
+        started, before = self._clock(), len(self._live)
+        for row, instead in find().items():
+            del self._live[row]
+            self._result.refused[row] = Refusal(name, reason, instead)
+        after = len(self._live)
+        if reason:
+            self._result.counts[name] = before - after
+        self._result.steps.append(StepCount(name, before, after, self._clock() - started))
+
+    def _pool(self) -> list[Candidate]:
+        # Rows of a test file are scored as they are, duplicates and all.
+        return [c for c in self._live.values() if not (self._own_test and c.part == "testing")]
+
+    def _exact(self) -> dict[int, int]:
+        return dedup.exact_duplicates(self._pool())
+
+    def _near(self) -> dict[int, int]:
+        pairs = dedup.near_pairs(self._pool())
+        self._load({row for pair in pairs for row in pair})
+        return dedup.near_duplicates(pairs, self._similarity, self._options.duplicates.threshold)
+
+    def _in_test(self) -> dict[int, int]:
+        return {row: other for row, other in self._across() if self._live[other].part == "testing"}
+
+    def _leaks(self) -> dict[int, int]:
+        return dict(self._across())
+
+    def _across(self) -> list[tuple[int, int]]:
+        """Rows that have a duplicate in a part behind their own, with that duplicate."""
+        place = {part: number for number, part in enumerate(PARTS)}
+        # As if all rows were candidates for one place, the last part's first.
+        ranked = [replace(c, score=float(place[c.part]), created=None) for c in self._live.values()]
+        found = list(dedup.exact_duplicates(ranked).items())
+        pairs = [(kept, other) for kept, other in dedup.near_pairs(ranked) if self._differ(kept, other)]
+        self._load({row for pair in pairs for row in pair})
+        threshold = self._options.duplicates.threshold
+        found += [(other, kept) for kept, other in pairs if self._similarity(kept, other) >= threshold]
+        leaving: dict[int, int] = {}
+        for row, other in found:
+            if place[self._live[row].part] < place[self._live[other].part]:
+                leaving.setdefault(row, other)
+        return sorted(leaving.items())
+
+    def _differ(self, first: int, second: int) -> bool:
+        return self._live[first].part != self._live[second].part
+
+    def _similarity(self, first: int, second: int) -> float:
+        return dedup.jaccard(self._shingles[first], self._shingles[second])
+
+    def _load(self, rows: set[int]) -> None:
+        missing = rows - self._shingles.keys()
+        if not missing:
+            return
+        for frame in self._work.frames(self._partitions):
+            chosen = frame[frame["row"].isin(missing)]
+            for row, title, body in zip(chosen["row"], chosen["title"], chosen["body"], strict=True):
+                self._shingles[int(row)] = dedup.shingles(title, body if isinstance(body, str) else None)
+
+    def _shared(self) -> None:
+        # How many duplicates the split would have put apart, had they stayed.
+        apart = sum(
+            self._before[row].part != self._before[refusal.instead].part
+            for row, refusal in self._result.refused.items()
+        )
+        self._result.counts["would_have_leaked"] = apart
+
+
+def _candidates(frame: pd.DataFrame, options: CurationOptions, own_test: bool) -> Iterable[Candidate]:
+    live = frame[frame["rejected_by"] == ""]
+    columns = ("row", "digest", "bands", "score", "created", "split_key", "test")
+    for row, digest, bands, score, created, key, test in zip(*(live[c] for c in columns), strict=True):
+        yield Candidate(
+            int(row),
+            digest,
+            tuple(map(int, bands.split())),
+            None if score != score else float(score),
+            _sortable(created),
+            "testing" if test else part_of(key, options.split, own_test),
+        )
+
+
+def _sortable(created: str | None) -> str | None:
+    if created is None or created != created:
+        return None
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        # Seconds since 1970, as some dumps have it, or a form that sorts by itself.
+        return created.zfill(20) if created.isdigit() else created
+    return moment.astimezone(UTC).isoformat() if moment.tzinfo else moment.replace(tzinfo=UTC).isoformat()

@@ -1,0 +1,307 @@
+"""The steps of a curation, each a function of one partition.
+
+A partition is a data frame. A step never removes a row: it writes into ``rejected_by`` which step refused
+it and why, so that refused rows can be listed and no row can be lost. Later steps pass over such rows.
+None of this needs NeMo Curator; :mod:`lawtags_client.curation.curator` strings the steps together as its
+modules.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lawtags_client.curation import dedup, filters, modifiers
+from lawtags_client.curation.html import Links, texts_to_plain, unescape_title
+from lawtags_client.curation.options import CurationOptions, PiiOptions
+from lawtags_client.curation.pii import masker
+from lawtags_client.curation.series import map_texts
+from lawtags_client.curation.split import split_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REJECTION = ("rejected_by", "reason", "field", "detail")
+
+
+@dataclass
+class Outcome:
+    """What a step made of the rows that it was given.
+
+    Args:
+        frame: the rows, changed or not.
+        dropped: for each row the reason to refuse it, or an empty text; None refuses none.
+        detail: for each row what belongs to the reason, e.g. the number of words.
+        field: the field that the reason is about.
+        looked_at: how many rows had what the step looks at.
+        counts: what was found, by kind.
+    """
+
+    frame: pd.DataFrame
+    dropped: list[str] | None = None
+    detail: list[str] | None = None
+    field: str = ""
+    looked_at: int | None = None
+    counts: Mapping[str, int] | None = None
+
+
+class Step(Protocol):
+    """A step: a name, and a function of the rows that are still in."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome: ...
+
+
+def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.perf_counter) -> pd.DataFrame:
+    """Apply a step to the rows of a partition that no earlier step refused.
+
+    Args:
+        frame: a partition; ``attrs["steps"]`` holds what earlier steps did.
+        step: the step.
+        clock: measures its time.
+
+    Returns:
+        A new partition of the same rows.
+    """
+    started = clock()
+    live = frame["rejected_by"] == ""
+    outcome = step(frame[live])
+    result = frame.copy()
+    dropped = 0
+    if len(outcome.frame):
+        for column in outcome.frame.columns:
+            if outcome.frame[column] is not frame[column]:
+                result.loc[live, column] = outcome.frame[column]
+    if outcome.dropped is not None:
+        details = outcome.detail or [""] * len(outcome.dropped)
+        hit = [bool(reason) for reason in outcome.dropped]
+        dropped = sum(hit)
+        rows = outcome.frame.index[hit]
+        result.loc[rows, "rejected_by"] = step.name
+        result.loc[rows, "field"] = outcome.field
+        result.loc[rows, "reason"] = [reason for reason in outcome.dropped if reason]
+        result.loc[rows, "detail"] = [text for text, out in zip(details, hit, strict=True) if out]
+    came = int(live.sum())
+    record = {
+        "name": step.name,
+        "rows_in": came,
+        "rows_out": came - dropped,
+        "seconds": clock() - started,
+        "looked_at": came if outcome.looked_at is None else outcome.looked_at,
+        "counts": dict(sorted((outcome.counts or {}).items())),
+    }
+    result.attrs = {**frame.attrs, "steps": [*frame.attrs.get("steps", ()), record]}
+    return result
+
+
+@dataclass(frozen=True)
+class CompleteLabels:
+    """Refuses questions whose tags are missing or not all of them: they can neither teach nor judge."""
+
+    name: str = "complete_labels"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        dropped = [
+            "labels incomplete" if not complete else "no tags" if not len(tags) else ""
+            for complete, tags in zip(rows["complete"], rows["tags"], strict=True)
+        ]
+        return Outcome(rows, dropped, field="tags")
+
+
+@dataclass(frozen=True)
+class HtmlToText:
+    """Turns bodies into plain text and decodes the entities of titles."""
+
+    links: Links = "text"
+    name: str = "html"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        body = texts_to_plain(rows["body"], self.links, rows["html"])
+        return Outcome(rows.assign(title=map_texts(rows["title"], unescape_title), body=body))
+
+
+@dataclass(frozen=True)
+class RepairUnicode:
+    """Repairs titles and bodies that were decoded wrongly."""
+
+    name: str = "unicode"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        repaired = {column: modifiers.repair_texts(rows[column]) for column in ("title", "body")}
+        return Outcome(rows.assign(**repaired))
+
+
+@dataclass(frozen=True)
+class Clean:
+    """Tidies white space, and gives each question its place in the split before names are replaced."""
+
+    seed: int = 42
+    name: str = "cleaning"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        titles = modifiers.clean_titles(rows["title"])
+        keys = [split_key(title, self.seed) for title in titles]
+        cleaned = rows.assign(title=titles, body=modifiers.clean_texts(rows["body"]), split_key=keys)
+        dropped = ["" if title else "title empty after cleaning" for title in titles]
+        return Outcome(cleaned, dropped, field="title")
+
+
+@dataclass(frozen=True)
+class MaskPii:
+    """Replaces personal data in title and body, read as one text."""
+
+    options: PiiOptions
+    name: str = "pii"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        from lawtags_client.curation.series import like
+
+        texts = list(zip(rows["title"], rows["body"], strict=True))
+        with_body = [isinstance(body, str) for _, body in texts]
+        documents = [
+            (title, body) if both else (title,) for (title, body), both in zip(texts, with_body, strict=True)
+        ]
+        masked, counts = masker(self.options).mask_documents(documents)
+        bodies = [
+            fields[1] if both else body
+            for fields, both, (_, body) in zip(masked, with_body, texts, strict=True)
+        ]
+        titles = like(rows["title"], [fields[0] for fields in masked])
+        changed = rows.assign(title=titles, body=like(rows["body"], bodies), masked=True)
+        return Outcome(changed, counts=counts)
+
+
+@dataclass(frozen=True)
+class FormatSections:
+    """Brings citations of sections into one form, in titles and bodies."""
+
+    name: str = "section_numbers"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        formatted = {column: modifiers.format_sections(rows[column]) for column in ("title", "body")}
+        return Outcome(rows.assign(**formatted))
+
+
+@dataclass(frozen=True)
+class WordCount:
+    """Refuses bodies of few words; titles alone are not judged, nor are rows of a file for testing."""
+
+    min_words: int
+    name: str = "word_count"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        has_body = rows["body"].notna() & ~rows["test"]
+        counts = filters.word_counts(rows["body"])
+        short = has_body & (counts < self.min_words)
+        reason = f"fewer than {self.min_words} words"
+        return Outcome(
+            rows,
+            [reason if out else "" for out in short],
+            [f"{int(count)} words" for count in counts],
+            "body",
+            int(has_body.sum()),
+        )
+
+
+@dataclass(frozen=True)
+class NetVotes:
+    """Refuses questions of too few net votes; unknown votes pass."""
+
+    min_score: float
+    name: str = "votes"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        known = rows["score"].notna() & ~rows["test"]
+        low = known & (rows["score"] < self.min_score)
+        reason = f"net votes below {self.min_score:g}"
+        detail = [f"{score:g}" if out else "" for score, out in zip(rows["score"], low, strict=True)]
+        return Outcome(rows, [reason if out else "" for out in low], detail, "score", int(known.sum()))
+
+
+@dataclass(frozen=True)
+class RepeatedNgrams:
+    """Refuses bodies that repeat one phrase over and over."""
+
+    n: int
+    most: float
+    name: str = "repeated_ngrams"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        has_body = rows["body"].notna() & ~rows["test"]
+        shares = filters.repeated_shares(rows["body"].where(has_body), self.n)
+        reason = f"repeats a phrase of {self.n} words over more than {self.most:.0%}"
+        return Outcome(
+            rows,
+            [reason if share > self.most else "" for share in shares],
+            [f"{share:.1%}" for share in shares],
+            "body",
+            int(has_body.sum()),
+        )
+
+
+@dataclass(frozen=True)
+class HasAnswer:
+    """Refuses questions that are known to have no answer."""
+
+    name: str = "has_answer"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        known = [
+            value is not None and value == value and not test
+            for value, test in zip(rows["answered"], rows["test"], strict=True)
+        ]
+        dropped = [
+            "no answer" if look and not value else ""
+            for look, value in zip(known, rows["answered"], strict=True)
+        ]
+        return Outcome(rows, dropped, field="answers", looked_at=sum(known))
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Gives each question what duplicates are found by."""
+
+    name: str = "fingerprints"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        pairs = [
+            (title, body if isinstance(body, str) else None)
+            for title, body in zip(rows["title"], rows["body"], strict=True)
+        ]
+        digests = [dedup.text_digest(title, body) for title, body in pairs]
+        bands: list[Any] = [
+            " ".join(map(str, dedup.signature_bands(dedup.shingles(title, body)))) for title, body in pairs
+        ]
+        return Outcome(rows.assign(digest=digests, bands=bands))
+
+
+def plan_steps(options: CurationOptions, tags: tuple[str, ...] = ()) -> list[Step]:
+    """The steps of a curation, in their order.
+
+    Args:
+        options: what is asked for.
+        tags: all tags of the data, which are no personal data.
+    """
+    wanted: list[Step] = [CompleteLabels(), HtmlToText(options.links)]
+    if options.unicode:
+        wanted.append(RepairUnicode())
+    wanted.append(Clean(options.split.seed))
+    if options.pii.entities:
+        words = tuple(sorted({*options.pii.allow, *(tag.replace("-", " ") for tag in tags)}))
+        wanted.append(MaskPii(replace(options.pii, allow=words)))
+    if options.sections:
+        wanted.append(FormatSections())
+    chosen = options.filters
+    if chosen.min_words:
+        wanted.append(WordCount(chosen.min_words))
+    if chosen.min_score is not None:
+        wanted.append(NetVotes(chosen.min_score))
+    if chosen.max_repeated is not None:
+        wanted.append(RepeatedNgrams(chosen.ngram, chosen.max_repeated))
+    if chosen.require_answer:
+        wanted.append(HasAnswer())
+    return [*wanted, Fingerprint()]
