@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import socket
+import subprocess
 import sys
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 _START_SECONDS = 180.0
-_STOP_SECONDS = 1.5
+_STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ModelProcess:
 
     def __init__(self, name: str, log: Path, options: WorkerOptions) -> None:
         self.name = name
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._log = log
         self._options = options
         self._writer: asyncio.StreamWriter | None = None
@@ -116,19 +116,13 @@ class ModelProcess:
 
     async def _start(self, served: Served) -> None:
         async with self._starting:
-            if self.process is not None and self.process.returncode is None and self._writer is not None:
+            if self.process is not None and self.process.poll() is None and self._writer is not None:
                 return
             await self._end()
             folder = await asyncio.to_thread(served.folder)
             ours, theirs = socket.socketpair()
-            with theirs, self._open_log() as log:
-                self.process = await asyncio.create_subprocess_exec(
-                    *self._command(folder, theirs.fileno()),
-                    pass_fds=[theirs.fileno()],
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
+            with theirs:
+                self.process = self._spawn(folder, theirs.fileno())
             reader, self._writer = await asyncio.open_connection(sock=ours)
             try:
                 first = await asyncio.wait_for(receive_async(reader), _START_SECONDS)
@@ -140,19 +134,15 @@ class ModelProcess:
                 raise ServerError(f"The model {self.name} could not be loaded: {reason}", status=503)
             self._reading = asyncio.create_task(self._read(reader))
 
-    def _command(self, folder: Path, descriptor: int) -> list[str]:
+    def _spawn(self, folder: Path, descriptor: int) -> subprocess.Popen[bytes]:
         module = "lawtags_client.local.generation.worker"
         options = ["--threads", str(self._options.threads), "--dtype", self._options.dtype]
-        return [sys.executable, "-m", module, "--fd", str(descriptor), "--model", str(folder), *options]
-
-    @contextlib.contextmanager
-    def _open_log(self) -> Any:
+        command = [sys.executable, "-m", module, "--fd", str(descriptor), "--model", str(folder), *options]
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                command, pass_fds=[descriptor], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -180,14 +170,9 @@ class ModelProcess:
                 await self._reading
             self._reading = None
         self._lose()
-        if process is None or process.returncode is not None:
-            return
-        # The closed socket tells it to end; a long step may keep it from noticing in time.
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process is not None:
+            # In a thread, which goes on to the end even if this task is cancelled meanwhile.
+            await asyncio.to_thread(_reap, process)
 
     # Messages
 
@@ -256,6 +241,15 @@ class ModelProcess:
         paths = {"config": str(files.config), "weights": str(files.weights)}
         await self._command_worker({"op": "add_adapter", "name": name, **paths})
         self._adapters[name] = files
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    # The closed socket tells it to end; a long step may keep it from noticing in time.
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class ModelProcesses:
