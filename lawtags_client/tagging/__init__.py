@@ -1,20 +1,70 @@
-"""Tagging questions: prompts, answers, retrieval, mixing and scores. It knows nothing of HTTP."""
+"""Tagging questions: prompts, answers, retrieval, mixing and scores. It knows nothing of HTTP.
+
+Prompts and answers need no package beside the standard library. What computes is imported on first use and
+needs the extra ``tag``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from lawtags_client.tagging.parse import ParsedTags, answer_regex, parse_tags
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, estimate_tokens
 from lawtags_client.tagging.question import Question, read_questions
 from lawtags_client.tagging.vocabulary import Vocabulary, normalize_tag
 
+if TYPE_CHECKING:
+    from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
+    from lawtags_client.tagging.decision import Decision, tune_threshold
+    from lawtags_client.tagging.first_token import FirstTokenMap
+    from lawtags_client.tagging.mix import Tagger, Tagging, fit_tagger
+    from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
+    from lawtags_client.tagging.storage import load_tagger, save_tagger
+
+_LATER = {
+    "Decision": "decision",
+    "FirstTokenMap": "first_token",
+    "MostFrequent": "baselines",
+    "Retriever": "retriever",
+    "RetrieverOptions": "retriever",
+    "Tagger": "mix",
+    "Tagging": "mix",
+    "TfidfLogistic": "baselines",
+    "fit_tagger": "mix",
+    "load_tagger": "storage",
+    "save_tagger": "storage",
+    "tune_threshold": "decision",
+}
+
 __all__ = [
+    "Decision",
+    "FirstTokenMap",
+    "MostFrequent",
     "ParsedTags",
     "Prompt",
     "PromptBuilder",
     "PromptStyle",
     "Question",
+    "Retriever",
+    "RetrieverOptions",
+    "Tagger",
+    "Tagging",
+    "TfidfLogistic",
     "Vocabulary",
     "answer_regex",
     "estimate_tokens",
+    "fit_tagger",
+    "load_tagger",
     "normalize_tag",
     "parse_tags",
     "read_questions",
+    "save_tagger",
+    "tune_threshold",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,84 @@
+"""What any tagger has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.decision import Decision, tune_threshold
+from lawtags_client.tagging.logistic import fit_one_vs_rest, sigmoid
+from lawtags_client.tagging.metrics import score
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.text_features import TextFeatures
+from lawtags_client.tagging.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class MostFrequent:
+    """Gives every question the same most frequent tags."""
+
+    tags: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, train: Sequence[Question], validation: Sequence[Question], *, most: int = 5) -> MostFrequent:
+        """Count tags on the training rows; how many to give is chosen by micro F1 on the validation rows."""
+        vocabulary = Vocabulary.from_questions(train)
+        true = [question.tags for question in validation]
+
+        def quality(size: int) -> float:
+            return score(true, [vocabulary.tags[:size]] * len(true)).micro_f1
+
+        sizes = range(1, max(2, min(most, len(vocabulary)) + 1))
+        return cls(vocabulary.tags[: max(sizes, key=quality)])
+
+    def predict(self, questions: Sequence[Question]) -> list[tuple[str, ...]]:
+        """The same tags for each question."""
+        return [self.tags for _ in questions]
+
+
+@dataclass(frozen=True)
+class TfidfLogistic:
+    """TF-IDF n-grams and one-vs-rest logistic regression, in its strong form.
+
+    It uses the n-grams of the retriever, a threshold tuned on the validation rows, and gives at least one
+    tag.
+    """
+
+    vocabulary: Vocabulary
+    text: TextFeatures
+    terms: Any
+    offsets: Any
+    decision: Decision
+
+    @classmethod
+    def fit(
+        cls,
+        train: Sequence[Question],
+        validation: Sequence[Question],
+        *,
+        strength: float = 20.0,
+        min_count: int = 2,
+        n_jobs: int = 1,
+    ) -> TfidfLogistic:
+        """Fit on the training rows and tune the threshold on the validation rows."""
+        vocabulary = Vocabulary.from_questions(train, min_count=min_count)
+        text, counts = TextFeatures.fit(train)
+        rows = text.weigh(*counts)
+        labels = np.zeros((len(train), len(vocabulary)), dtype=np.float32)
+        for row, question in enumerate(train):
+            labels[row, [vocabulary.index(tag) for tag in question.tags if tag in vocabulary]] = 1
+        duals, offsets = fit_one_vs_rest(rows, labels, strength=strength, n_jobs=n_jobs)
+        fitted = cls(vocabulary, text, rows.T.tocsr() @ duals, offsets + duals.sum(axis=0), Decision(0.5))
+        true = [question.tags for question in validation]
+        threshold = tune_threshold(fitted.scores(validation), true, vocabulary)
+        return cls(vocabulary, text, fitted.terms, fitted.offsets, Decision(threshold))
+
+    def scores(self, questions: Sequence[Question]) -> Any:
+        """Probabilities, questions by tags of ``vocabulary``."""
+        return sigmoid(self.text.rows(questions) @ self.terms + self.offsets)
+
+    def predict(self, questions: Sequence[Question]) -> list[tuple[str, ...]]:
+        """One to five tags for each question."""
+        return self.decision.all_tags(self.scores(questions), self.vocabulary)

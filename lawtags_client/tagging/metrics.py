@@ -1,0 +1,253 @@
+"""Multi-label scores: F1 in three averages, precision, recall, exact match, and how sure they are.
+
+Averages are taken as scikit-learn takes them with ``zero_division=0``: over all pairs of row and tag
+(micro), over tags (macro; all tags that stand in the truth or in the predictions), over rows (samples).
+Every empty case is 0, save that a row without true and without predicted tags is an exact match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.tagging._numpy import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+Labels = Sequence[Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of one system on one set of rows."""
+
+    rows: int
+    micro_f1: float
+    macro_f1: float
+    samples_f1: float
+    micro_precision: float
+    micro_recall: float
+    macro_precision: float
+    macro_recall: float
+    samples_precision: float
+    samples_recall: float
+    exact_match: float
+    tags_per_row: float
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and the range in which 95 % (or ``level``) of the resampled values lie."""
+
+    value: float
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class TagScore:
+    """How well one tag is found."""
+
+    tag: str
+    precision: float
+    recall: float
+    f1: float
+    true: int
+    predicted: int
+    correct: int
+
+
+# The figures that resampling of rows makes sense for; macro averages of a resample leave out rare tags.
+RESAMPLED = ("micro_f1", "macro_f1", "samples_f1", "micro_precision", "micro_recall", "exact_match")
+
+
+def score(true: Labels, predicted: Labels) -> Scores:
+    """Score predicted tags against the true ones.
+
+    Args:
+        true: the true tags of each row.
+        predicted: the predicted tags of each row.
+
+    Raises:
+        ConfigurationError: the two differ in length.
+
+    Example:
+        >>> score([{"a", "b"}], [{"a"}]).micro_recall
+        0.5
+    """
+    counts = _Counts(true, predicted)
+    ones = np.ones((1, counts.rows))
+    values = {name: float(part[0]) for name, part in counts.averages(ones).items()}
+    return Scores(rows=counts.rows, **values)
+
+
+def bootstrap(
+    true: Labels, predicted: Labels, *, samples: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[str, Interval]:
+    """Percentile intervals from resampling the rows.
+
+    They cover the choice of rows, not the luck of a training run.
+
+    Args:
+        true: the true tags of each row.
+        predicted: the predicted tags of each row.
+        samples: how many resamples.
+        seed: makes them repeatable.
+        level: the share of resampled values inside the interval.
+
+    Raises:
+        ConfigurationError: the lengths differ, or samples or level are out of range.
+    """
+    counts = _Counts(true, predicted)
+    point = counts.averages(np.ones((1, counts.rows)))
+    drawn = _resampled(counts.averages, counts.rows, samples, seed, level)
+    return {name: _interval(float(point[name][0]), drawn[name], level) for name in RESAMPLED}
+
+
+def paired_bootstrap(
+    true: Labels, a: Labels, b: Labels, *, samples: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[str, Interval]:
+    """Intervals of the difference ``a`` minus ``b``, both scored on the same resamples.
+
+    Args:
+        true: the true tags of each row.
+        a: predictions of one system.
+        b: predictions of the other.
+        samples: how many resamples.
+        seed: makes them repeatable.
+        level: the share of resampled values inside the interval.
+
+    Raises:
+        ConfigurationError: the lengths differ, or samples or level are out of range.
+    """
+    first, second = _Counts(true, a), _Counts(true, b)
+
+    def difference(weights: Array) -> dict[str, Array]:
+        left, right = first.averages(weights), second.averages(weights)
+        return {name: left[name] - right[name] for name in RESAMPLED}
+
+    point = difference(np.ones((1, first.rows)))
+    drawn = _resampled(difference, first.rows, samples, seed, level)
+    return {name: _interval(float(point[name][0]), drawn[name], level) for name in RESAMPLED}
+
+
+def per_tag(true: Labels, predicted: Labels) -> list[TagScore]:
+    """Score every tag alone, most frequent in the truth first.
+
+    Raises:
+        ConfigurationError: the two differ in length.
+    """
+    counts = _Counts(true, predicted)
+    correct, said, there = (np.bincount(part[1], minlength=len(counts.tags)) for part in counts.pairs)
+    scores = [
+        TagScore(
+            tag,
+            precision=float(_ratio(correct[place], said[place])),
+            recall=float(_ratio(correct[place], there[place])),
+            f1=float(_ratio(2 * correct[place], said[place] + there[place])),
+            true=int(there[place]),
+            predicted=int(said[place]),
+            correct=int(correct[place]),
+        )
+        for place, tag in enumerate(counts.tags)
+    ]
+    return sorted(scores, key=lambda item: (-item.true, item.tag))
+
+
+class _Counts:
+    """Pairs of row and tag that are correct, predicted and true."""
+
+    def __init__(self, true: Labels, predicted: Labels) -> None:
+        if len(true) != len(predicted):
+            raise ConfigurationError(
+                f"{len(predicted)} predictions cannot be scored against {len(true)} rows",
+                hint="Give one set of tags for each row; an empty one where nothing was predicted.",
+            )
+        truth, said = [set(tags) for tags in true], [set(tags) for tags in predicted]
+        self.rows = len(truth)
+        self.tags = sorted(set().union(*truth, *said))
+        places = {tag: place for place, tag in enumerate(self.tags)}
+        correct = [mine & theirs for mine, theirs in zip(truth, said, strict=True)]
+        self.pairs = tuple(_as_pairs(labels, places) for labels in (correct, said, truth))
+        self._per_row = [np.bincount(rows, minlength=self.rows).astype(np.float64) for rows, _ in self.pairs]
+
+    def averages(self, weights: Array) -> dict[str, Array]:
+        """All figures for each row of ``weights``, which says how often every row counts."""
+        total = weights.sum(axis=1)
+        correct, said, there = (weights @ counts for counts in self._per_row)
+        row_correct, row_said, row_there = self._per_row
+        row_exact = (row_correct == row_said) & (row_correct == row_there)
+        tag_correct, tag_said, tag_there = (self._per_tag(weights, part) for part in self.pairs)
+        # Tags that a resample does not contain are not averaged over.
+        present = np.maximum(1, ((tag_said + tag_there) > 0).sum(axis=1))
+
+        def over_tags(values: Array) -> Array:
+            return np.asarray(values.sum(axis=1) / present)
+
+        def over_rows(values: Array) -> Array:
+            return _ratio(weights @ values, total)
+
+        return {
+            "micro_f1": _ratio(2 * correct, said + there),
+            "macro_f1": over_tags(_ratio(2 * tag_correct, tag_said + tag_there)),
+            "samples_f1": over_rows(_ratio(2 * row_correct, row_said + row_there)),
+            "micro_precision": _ratio(correct, said),
+            "micro_recall": _ratio(correct, there),
+            "macro_precision": over_tags(_ratio(tag_correct, tag_said)),
+            "macro_recall": over_tags(_ratio(tag_correct, tag_there)),
+            "samples_precision": over_rows(_ratio(row_correct, row_said)),
+            "samples_recall": over_rows(_ratio(row_correct, row_there)),
+            "exact_match": over_rows(row_exact.astype(np.float64)),
+            "tags_per_row": _ratio(said, total),
+        }
+
+    def _per_tag(self, weights: Array, pairs: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Array:
+        rows, tags = pairs
+        return np.stack([np.bincount(tags, each[rows], minlength=len(self.tags)) for each in weights])
+
+
+def _as_pairs(
+    labels: Sequence[Collection[str]], places: dict[str, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows = [row for row, tags in enumerate(labels) for _ in tags]
+    tags = [places[tag] for row in labels for tag in row]
+    return np.asarray(rows, dtype=np.int64), np.asarray(tags, dtype=np.int64)
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    return np.divide(above, below, out=np.zeros_like(below), where=below > 0)
+
+
+def _resampled(
+    figures: Callable[[Array], dict[str, Array]], rows: int, samples: int, seed: int, level: float
+) -> dict[str, Array]:
+    if samples < 1 or not 0 < level < 1:
+        raise ConfigurationError(
+            "an interval needs at least one resample and a level between 0 and 1", hint="Try 1000 and 0.95."
+        )
+    generator = np.random.default_rng(seed)
+    parts: list[dict[str, Array]] = []
+    for start in range(0, samples, 100):  # in blocks, to bound the memory
+        size = min(100, samples - start)
+        if rows:
+            drawn = generator.integers(0, rows, size=(size, rows))
+            weights = np.stack([np.bincount(each, minlength=rows) for each in drawn]).astype(np.float64)
+        else:
+            weights = np.zeros((size, 0))
+        parts.append(figures(weights))
+    return {name: np.concatenate([part[name] for part in parts]) for name in RESAMPLED}
+
+
+def _interval(value: float, drawn: Array, level: float) -> Interval:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high), level)

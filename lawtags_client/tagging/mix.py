@@ -1,0 +1,319 @@
+"""The tagger: the tuned model's tag probabilities mixed with the retriever's.
+
+The mix is a logistic regression over pairs of question and tag, fitted on validation rows only, since the
+model has seen the training rows. Its weights are drawn towards the retriever alone, so that few validation
+rows or a useless model do little harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.decision import Decision, tune_threshold
+from lawtags_client.tagging.first_token import FirstTokenMap
+from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
+from lawtags_client.tagging.metrics import score
+from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, estimate_tokens
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.retriever import Retriever, log_prior
+from lawtags_client.tagging.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+FirstTokens = Sequence[Mapping[str, float] | None]
+
+# The columns of the mix, and the weights that mean "the retriever alone".
+MIX = ("one", "stack", "model", "prior")
+_RETRIEVER_ALONE = np.asarray([0.0, 1.0, 0.0, 0.0])
+
+# With fewer rows of model evidence than this no weights are fitted.
+FEWEST_ROWS = 10
+_FOLDS = 5
+# So many validation rows count as much as what the training rows say about the threshold.
+_EVEN_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How the model's evidence enters.
+
+    Args:
+        tokens: from first tokens to tags.
+        weights: in the order of ``MIX``.
+        decision: from mixed scores to tags.
+    """
+
+    tokens: FirstTokenMap
+    weights: NDArray[np.float64]
+    decision: Decision
+
+    def scores(self, stack: Array, lm: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+        """Mixed probabilities, rows by tags."""
+        return sigmoid(_columns(stack, lm, self.tokens) @ self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """What the tagger says about one question.
+
+    Args:
+        tags: the tags to give, best first.
+        scores: probabilities of the best tags, best first.
+        with_model: whether the model's evidence was used; else the retriever spoke alone.
+    """
+
+    tags: tuple[str, ...]
+    scores: dict[str, float]
+    with_model: bool
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What the fit saw: row counts, and micro F1 on validation rows held out from weights and threshold's
+    weights alike (the retriever's threshold has seen them)."""
+
+    validation_rows: int
+    model_rows: int
+    retriever_micro_f1: float | None
+    tagger_micro_f1: float | None
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """Scores and chooses tags; make one with ``fit_tagger``.
+
+    Args:
+        retriever: scores without a model.
+        style: how the model is asked.
+        retriever_decision: from the retriever's scores to tags.
+        mix: how the model's evidence enters; None for a tagger without a model.
+        report: what the fit saw.
+    """
+
+    retriever: Retriever
+    style: PromptStyle
+    retriever_decision: Decision
+    mix: Mix | None
+    report: FitReport
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tags that it may give."""
+        return self.retriever.vocabulary
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of the mix, or of the retriever where there is no mix."""
+        return self._decision(with_model=True).threshold
+
+    @property
+    def least(self) -> int:
+        """The fewest tags that it gives."""
+        return self.retriever_decision.least
+
+    @property
+    def most(self) -> int:
+        """The most tags that it gives."""
+        return self.retriever_decision.most
+
+    def prompt(self, question: Question, count_tokens: Callable[[str], int] = estimate_tokens) -> Prompt:
+        """The prompt for a question, as the model was trained with.
+
+        Args:
+            question: the question.
+            count_tokens: the length of a text in the model's tokens.
+        """
+        return self.prompts([question], count_tokens)[0]
+
+    def prompts(
+        self, questions: Sequence[Question], count_tokens: Callable[[str], int] = estimate_tokens
+    ) -> list[Prompt]:
+        """The prompts for many questions."""
+        builder = PromptBuilder(self.style, count_tokens)
+        size = self.style.shortlist
+        lists = self.retriever.shortlists(questions, size) if size else [()] * len(questions)
+        return [
+            builder.build(question.title, question.body, candidates)
+            for question, candidates in zip(questions, lists, strict=True)
+        ]
+
+    def scores(self, questions: Sequence[Question], lm: FirstTokens | None = None) -> NDArray[np.float64]:
+        """Probabilities, questions by tags of the vocabulary.
+
+        Args:
+            questions: the questions.
+            lm: for each the log-probabilities of the answer's first token, or None where there are none;
+                such rows get the retriever's scores.
+
+        Raises:
+            DataError: ``lm`` has another length.
+        """
+        scores = self.retriever.scores(questions)
+        rows = _with_evidence(questions, lm)
+        if self.mix is not None and lm is not None and rows:
+            scores[rows] = self.mix.scores(scores[rows], [lm[row] or {} for row in rows])
+        return scores
+
+    def decide(self, row_scores: Array, *, with_model: bool = True) -> tuple[str, ...]:
+        """The tags to give for one row of scores, best first.
+
+        Args:
+            row_scores: one row of ``scores``.
+            with_model: whether the row was scored with the model's evidence: the retriever alone has its
+                own threshold.
+        """
+        return self._decision(with_model=with_model).tags(row_scores, self.retriever.vocabulary)
+
+    def tag(
+        self, questions: Sequence[Question], lm: FirstTokens | None = None, *, best: int = 10
+    ) -> list[Tagging]:
+        """Tag questions.
+
+        Args:
+            questions: the questions.
+            lm: as for ``scores``.
+            best: how many tags to give scores for.
+
+        Raises:
+            DataError: ``lm`` has another length.
+        """
+        scores = self.scores(questions, lm)
+        evident = set(_with_evidence(questions, lm)) if self.mix is not None else set()
+        tags = self.retriever.vocabulary.tags
+        taggings = []
+        for place, row in enumerate(scores):
+            ranked = np.argsort(-row, kind="stable")[:best]
+            named = {tags[tag]: round(float(row[tag]), 6) for tag in ranked}
+            with_model = place in evident
+            taggings.append(Tagging(self.decide(row, with_model=with_model), named, with_model))
+        return taggings
+
+    def _decision(self, *, with_model: bool) -> Decision:
+        return self.mix.decision if self.mix is not None and with_model else self.retriever_decision
+
+
+def fit_tagger(
+    retriever: Retriever,
+    train: Sequence[Question],
+    validation: Sequence[Question],
+    lm: FirstTokens | None = None,
+    *,
+    style: PromptStyle | None = None,
+    least: int = 1,
+    most: int = 5,
+    seed: int = 0,
+) -> Tagger:
+    """Fit weights and thresholds.
+
+    The retriever's threshold is tuned on its out-of-fold scores of the training rows together with the
+    validation rows. The mix is fitted on validation rows; its threshold is tuned on cross-fitted scores of
+    them, and held the closer to the retriever's the fewer they are.
+
+    Args:
+        retriever: fitted on ``train``.
+        train: the rows that the retriever was fitted on.
+        validation: rows that neither retriever nor model was fitted on.
+        lm: for each validation row the log-probabilities of the answer's first token, or None.
+        style: how the model is asked.
+        least: the fewest tags to give.
+        most: the most tags to give.
+        seed: decides the folds and resamples.
+
+    Raises:
+        ConfigurationError: the retriever was loaded and has no out-of-fold scores, or was fitted on others.
+        DataError: there are no validation rows, or ``lm`` has another length.
+    """
+    if not validation:
+        raise DataError("a tagger cannot be fitted without validation rows", hint="Give some labelled rows.")
+    stack = retriever.scores(validation)
+    true = [question.tags for question in validation]
+    known, known_true = _out_of_fold(retriever, train)
+    alone = Decision(
+        tune_threshold(
+            np.concatenate([known, stack]),
+            known_true + true,
+            retriever.vocabulary,
+            least=least,
+            most=most,
+            seed=seed,
+        ),
+        least,
+        most,
+    )
+    rows = _with_evidence(validation, lm)
+    mix, mixed_f1 = None, None
+    if lm is not None and len(rows) >= FEWEST_ROWS:
+        evidence = [lm[row] or {} for row in rows]
+        mix, mixed_f1 = _fit_mix(retriever, stack[rows], [true[row] for row in rows], evidence, alone, seed)
+    said = alone.all_tags(stack, retriever.vocabulary)
+    report = FitReport(len(validation), len(rows), score(true, said).micro_f1, mixed_f1)
+    return Tagger(retriever, style or PromptStyle(), alone, mix, report)
+
+
+def _fit_mix(
+    retriever: Retriever,
+    stack: Array,
+    true: Sequence[tuple[str, ...]],
+    lm: Sequence[Mapping[str, float]],
+    alone: Decision,
+    seed: int,
+) -> tuple[Mix, float]:
+    vocabulary = retriever.vocabulary
+    tokens = FirstTokenMap.fit(lm, vocabulary)
+    columns = _columns(stack, lm, tokens)
+    labels = np.zeros(stack.shape)
+    for row, tags in enumerate(true):
+        labels[row, [vocabulary.index(tag) for tag in tags if tag in vocabulary]] = 1
+
+    def fit(rows: Array) -> NDArray[np.float64]:
+        pairs = columns[rows].reshape(-1, len(MIX))
+        return fit_towards(pairs, labels[rows].ravel(), _RETRIEVER_ALONE, penalty=1.0)
+
+    part = np.random.default_rng(seed).permutation(len(stack)) % _FOLDS
+    crossed = np.zeros(stack.shape)
+    for fold in range(_FOLDS):
+        held = part == fold
+        crossed[held] = sigmoid(columns[held] @ fit(np.flatnonzero(~held)))
+    tuned = tune_threshold(crossed, true, vocabulary, least=alone.least, most=alone.most, seed=seed)
+    trust = len(stack) / (len(stack) + _EVEN_ROWS)
+    both = logit(np.asarray([tuned, alone.threshold]))
+    threshold = float(sigmoid(trust * both[0] + (1 - trust) * both[1]))
+    decision = Decision(threshold, alone.least, alone.most)
+    reached = score(true, decision.all_tags(crossed, vocabulary)).micro_f1
+    return Mix(tokens, fit(np.arange(len(stack))), decision), reached
+
+
+def _columns(stack: Array, lm: Sequence[Mapping[str, float]], tokens: FirstTokenMap) -> Array:
+    evidence = np.stack([tokens.evidence(row) for row in lm])
+    prior = np.broadcast_to(log_prior(tokens.vocabulary), stack.shape)
+    return np.stack([np.ones(stack.shape), logit(stack), evidence, prior], axis=2)
+
+
+def _with_evidence(questions: Sequence[Question], lm: FirstTokens | None) -> list[int]:
+    if lm is None:
+        return []
+    if len(lm) != len(questions):
+        raise DataError(
+            f"{len(lm)} rows of log-probabilities do not belong to {len(questions)} questions",
+            hint="Give one for each question, None where the model did not answer.",
+        )
+    return [row for row, tokens in enumerate(lm) if tokens]
+
+
+def _out_of_fold(
+    retriever: Retriever, train: Sequence[Question]
+) -> tuple[NDArray[np.float64], list[tuple[str, ...]]]:
+    scores, rows = retriever.out_of_fold, retriever.out_of_fold_rows
+    if scores is None or rows is None or (len(rows) and int(rows[-1]) >= len(train)):
+        raise ConfigurationError(
+            "the retriever does not carry out-of-fold scores of these training rows",
+            hint="Fit the retriever on them in this process before fitting the tagger.",
+        )
+    return scores, [train[row].tags for row in rows]

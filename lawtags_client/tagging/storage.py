@@ -1,0 +1,308 @@
+"""Saving and loading a tagger: one JSON file and one npz file, never pickle.
+
+``tagger.json`` names every array with type and shape and holds a digest of ``tagger.npz`` and of itself.
+All of it is checked before memory is taken for an array, since a file may come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.files import atomic_write_bytes, atomic_write_json
+from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.decision import Decision
+from lawtags_client.tagging.first_token import FirstTokenMap
+from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
+from lawtags_client.tagging.prompt import PromptStyle
+from lawtags_client.tagging.retriever import STACK, Retriever, RetrieverOptions
+from lawtags_client.tagging.text_features import TermBlock, TextFeatures, scipy_sparse
+from lawtags_client.tagging.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+SCHEMA_VERSION = 1
+KIND = "lawtags-tagger"
+JSON_NAME = "tagger.json"
+ARRAYS_NAME = "tagger.npz"
+
+_MOST_JSON_BYTES = 64 << 20
+_MOST_ARRAY_BYTES = 2 << 30
+_BLOCKS = ("words", "characters")
+_KEYS = frozenset(
+    ("schema_version", "kind", "digest", "style", "vocabulary", "retriever", "decision", "mix", "report")
+) | {"arrays"}
+
+
+def save_tagger(tagger: Tagger, folder: Path) -> None:
+    """Save a tagger as ``tagger.json`` and ``tagger.npz``.
+
+    The out-of-fold scores are left out: they serve the fit alone.
+
+    Args:
+        tagger: the tagger.
+        folder: where the two files go; made if it is missing.
+    """
+    arrays = _arrays_of(tagger.retriever)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    data = buffer.getvalue()
+    retriever, mix = tagger.retriever, tagger.mix
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": KIND,
+        "style": asdict(tagger.style),
+        "vocabulary": {
+            "tags": list(retriever.vocabulary.tags),
+            "counts": list(retriever.vocabulary.counts),
+            "rows": retriever.vocabulary.rows,
+        },
+        "retriever": {
+            "options": asdict(retriever.options),
+            "word_weight": retriever.text.word_weight,
+            "weights": dict(zip(STACK, retriever.weights.tolist(), strict=True)),
+        },
+        "decision": asdict(tagger.retriever_decision),
+        "mix": None
+        if mix is None
+        else {
+            "tokens": list(mix.tokens.owners),
+            "weights": dict(zip(MIX, mix.weights.tolist(), strict=True)),
+            "decision": asdict(mix.decision),
+        },
+        "report": asdict(tagger.report),
+        "arrays": {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "members": {
+                name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()
+            },
+        },
+    }
+    document["digest"] = _digest(document)
+    # The JSON last: it is what makes the pair valid.
+    atomic_write_bytes(folder / ARRAYS_NAME, data)
+    atomic_write_json(folder / JSON_NAME, document)
+
+
+def load_tagger(folder: Path) -> Tagger:
+    """Load a tagger that ``save_tagger`` wrote.
+
+    Args:
+        folder: the folder with the two files.
+
+    Raises:
+        DataError: a file is missing, foreign, too large, damaged, or of another schema version.
+    """
+    document = _read_document(folder / JSON_NAME)
+    try:
+        arrays = _read_arrays(folder / ARRAYS_NAME, document["arrays"])
+        return _build(document, arrays)
+    except DataError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, ConfigurationError) as error:
+        raise _refuse(folder / JSON_NAME, f"does not describe a tagger: {error!r}") from error
+
+
+def _refuse(path: Path, message: str) -> DataError:
+    return DataError(message, path=path, hint="Fit the tagger again, or copy its two files again.")
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    content = {name: value for name, value in document.items() if name != "digest"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _arrays_of(retriever: Retriever) -> dict[str, Array]:
+    starts = np.cumsum([0, *(len(tags) for tags in retriever.row_tags)])
+    arrays: dict[str, Array] = {
+        "row_tags": np.asarray([tag for tags in retriever.row_tags for tag in tags], dtype=np.int32),
+        "row_starts": starts.astype(np.int32),
+        "duals": retriever.duals.astype(np.float16),
+        "offsets": retriever.offsets.astype(np.float32),
+    }
+    blocks = (retriever.text.words, retriever.text.characters)
+    for name, block, counts in zip(_BLOCKS, blocks, retriever.counts, strict=True):
+        text = "\n".join(block.terms).encode("utf-8", "surrogatepass")
+        arrays[f"{name}_terms"] = np.frombuffer(text, dtype=np.uint8)
+        arrays[f"{name}_idf"] = block.idf
+        arrays[f"{name}_counts"] = counts.data
+        arrays[f"{name}_starts"] = counts.indptr.astype(np.int32)
+        # Distances between neighbours are small numbers, which compress well.
+        gaps = np.diff(counts.indices, prepend=0).astype(np.int32)
+        first = counts.indptr[:-1][np.diff(counts.indptr) > 0]
+        gaps[first] = counts.indices[first]
+        arrays[f"{name}_gaps"] = gaps
+    return arrays
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MOST_JSON_BYTES:
+            raise _refuse(path, "is too large for a tagger's description")
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _refuse(path, f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise _refuse(path, "is no JSON") from error
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        raise _refuse(path, "does not describe a tagger")
+    if document.get("schema_version") != SCHEMA_VERSION:
+        raise _refuse(
+            path,
+            f"has schema version {document.get('schema_version')!r}; this release reads {SCHEMA_VERSION}",
+        )
+    if set(document) != _KEYS:
+        raise _refuse(path, f"has unknown or missing keys: {sorted(set(document) ^ _KEYS)}")
+    try:
+        intact = document["digest"] == _digest(document)
+    except ValueError:  # NaN and Infinity, which Python's reader accepts
+        intact = False
+    if not intact:
+        raise _refuse(path, "was changed after it was written: its digest is wrong")
+    return document
+
+
+def _read_arrays(path: Path, described: Mapping[str, Any]) -> dict[str, Array]:
+    try:
+        if path.stat().st_size > _MOST_ARRAY_BYTES:
+            raise _refuse(path, "is too large for a tagger")
+        data = path.read_bytes()
+    except OSError as error:
+        raise _refuse(path, f"cannot be read: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != described["sha256"]:
+        raise _refuse(path, f"does not belong to {JSON_NAME}: its digest is wrong")
+    members = described["members"]
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if sorted(entry.filename for entry in entries) != sorted(f"{name}.npy" for name in members):
+                raise _refuse(path, f"holds other arrays than {JSON_NAME} names")
+            if sum(entry.file_size for entry in entries) > _MOST_ARRAY_BYTES:
+                raise _refuse(path, "unpacks to more than a tagger can be")
+            return {
+                name: _read_array(archive, name, members[name]["dtype"], tuple(members[name]["shape"]))
+                for name in members
+            }
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        raise _refuse(path, f"is damaged: {error}") from error
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...]) -> Array:
+    """Read one array whose header says what was promised, and no byte more than that takes."""
+    with archive.open(f"{name}.npy") as stream:
+        if np.lib.format.read_magic(stream) != (1, 0):  # type: ignore[no-untyped-call]
+            raise ValueError(f"array {name!r} has an unknown format")
+        header = np.lib.format.read_array_header_1_0(stream)  # type: ignore[no-untyped-call]
+        if header != (shape, False, np.dtype(dtype)) or np.dtype(dtype).hasobject:
+            raise ValueError(f"array {name!r} is not of the type and shape that were promised")
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        content = stream.read(size + 1)
+    if len(content) != size:
+        raise ValueError(f"array {name!r} has {len(content)} bytes instead of {size}")
+    return np.frombuffer(content, dtype=dtype).reshape(shape)
+
+
+def _build(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Tagger:
+    words = document["vocabulary"]
+    vocabulary = Vocabulary(tuple(words["tags"]), tuple(words["counts"]), words["rows"])
+    described = document["retriever"]
+    blocks = [TermBlock(_terms(arrays, name), _finite(arrays[f"{name}_idf"])) for name in _BLOCKS]
+    counts = (_counts(arrays, "words", blocks[0]), _counts(arrays, "characters", blocks[1]))
+    row_tags = _row_tags(arrays, len(vocabulary))
+    duals, offsets = _finite(arrays["duals"]), _finite(arrays["offsets"])
+    rows = len(row_tags)
+    if duals.shape != (rows, len(vocabulary)) or offsets.shape != (len(vocabulary),):
+        raise ValueError("weights do not fit rows and tags")
+    if any(part.shape[0] != rows for part in counts):
+        raise ValueError("n-gram counts do not fit the rows")
+    retriever = Retriever(
+        vocabulary,
+        TextFeatures(blocks[0], blocks[1], float(described["word_weight"])),
+        counts,
+        row_tags,
+        duals,
+        offsets,
+        _weights(described["weights"], STACK),
+        RetrieverOptions(**described["options"]),
+    )
+    return Tagger(
+        retriever,
+        PromptStyle(**document["style"]),
+        Decision(**document["decision"]),
+        _mix(document["mix"], vocabulary),
+        FitReport(**document["report"]),
+    )
+
+
+def _mix(described: Mapping[str, Any] | None, vocabulary: Vocabulary) -> Mix | None:
+    if described is None:
+        return None
+    owners = tuple(described["tokens"])
+    if len(owners) != len(vocabulary) or not all(owner is None or isinstance(owner, str) for owner in owners):
+        raise ValueError("first tokens do not fit the tags")
+    tokens = FirstTokenMap(vocabulary, owners)
+    return Mix(tokens, _weights(described["weights"], MIX), Decision(**described["decision"]))
+
+
+def _weights(described: Mapping[str, float], names: Sequence[str]) -> NDArray[np.float64]:
+    if set(described) != set(names):
+        raise ValueError(f"weights {sorted(described)} instead of {sorted(names)}")
+    return np.asarray([float(described[name]) for name in names])
+
+
+def _finite(array: Array) -> Array:
+    wide = array.astype(np.float32)
+    if not np.isfinite(wide).all():
+        raise ValueError("a number is not finite")
+    return wide
+
+
+def _terms(arrays: Mapping[str, Array], name: str) -> tuple[str, ...]:
+    text = arrays[f"{name}_terms"].tobytes().decode("utf-8", "surrogatepass")
+    terms = tuple(text.split("\n")) if text else ()
+    if arrays[f"{name}_idf"].shape != (len(terms),) or len(set(terms)) != len(terms):
+        raise ValueError("terms and frequencies do not fit")
+    return terms
+
+
+def _starts(starts: Array, total: int) -> NDArray[np.int64]:
+    wide = starts.astype(np.int64)
+    if wide.ndim != 1 or not len(wide) or wide[0] != 0 or wide[-1] != total or (np.diff(wide) < 0).any():
+        raise ValueError("row starts are out of order")
+    return wide
+
+
+def _counts(arrays: Mapping[str, Array], name: str, block: TermBlock) -> Any:
+    values, gaps = arrays[f"{name}_counts"], arrays[f"{name}_gaps"].astype(np.int64)
+    starts = _starts(arrays[f"{name}_starts"], len(gaps))
+    if values.shape != gaps.shape or values.dtype != np.uint8 or (len(values) and not values.all()):
+        raise ValueError("n-gram counts are out of range")
+    summed = np.concatenate([[0], np.cumsum(gaps)])
+    places = summed[1:] - np.repeat(summed[starts[:-1]], np.diff(starts))
+    if len(places) and (places.min() < 0 or places.max() >= len(block.terms)):
+        raise ValueError("a term does not exist")
+    return scipy_sparse().csr_matrix(
+        (values, places.astype(np.int32), starts.astype(np.int32)), shape=(len(starts) - 1, len(block.terms))
+    )
+
+
+def _row_tags(arrays: Mapping[str, Array], tags: int) -> tuple[tuple[int, ...], ...]:
+    flat = arrays["row_tags"]
+    starts = _starts(arrays["row_starts"], len(flat))
+    if len(flat) and (flat.min() < 0 or flat.max() >= tags):
+        raise ValueError("a row has a tag that does not exist")
+    listed = flat.tolist()
+    return tuple(tuple(listed[start:stop]) for start, stop in pairwise(starts.tolist()))
