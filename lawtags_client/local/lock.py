@@ -44,7 +44,7 @@ class FolderLock:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._handle)
-            raise _busy(folder) from None
+            raise busy_error(folder) from None
         note = Holder(os.getpid(), socket.gethostname(), zulu_seconds(clock()))
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, json.dumps(asdict(note)).encode(), 0)
@@ -80,17 +80,18 @@ def holder(folder: Path) -> Holder | None:
     return None
 
 
+def busy_error(folder: Path) -> BusyError:
+    """What to tell someone who wants a folder that is held."""
+    found = _note(folder)
+    return BusyError(
+        f"a stack uses the folder {folder}: process {found.pid} on {found.host}, since {found.started}",
+        hint=f"Use that one, stop it with: lawtags local down --dir {folder}  or name another --dir.",
+    )
+
+
 def _note(folder: Path) -> Holder:
     try:
         return Holder(**json.loads((folder / _FILE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         # Read between the lock being taken and the note being written.
         return Holder(0, "this host", "just now")
-
-
-def _busy(folder: Path) -> BusyError:
-    found = _note(folder)
-    return BusyError(
-        f"a stack uses the folder {folder}: process {found.pid} on {found.host}, since {found.started}",
-        hint=f"Use that one, stop it with: lawtags local down --dir {folder}  or name another --dir.",
-    )

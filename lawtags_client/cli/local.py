@@ -1,0 +1,203 @@
+"""``lawtags local``: the embedded stack, up and down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lawtags_client.cli.session import Json, NoInput, Session, Verbose, command
+from lawtags_client.errors import ConfigurationError
+
+app = typer.Typer(help="The embedded stack: NeMo microservices on this machine.", no_args_is_help=True)
+
+_DEFAULT_PORT = 8600
+_TOKEN_VARIABLE = "LAWTAGS_LOCAL_TOKEN"
+
+Dir = Annotated[Path, typer.Option("--dir", help="Where the stack keeps everything.")]
+Token = Annotated[
+    str | None,
+    typer.Option("--token", envvar=_TOKEN_VARIABLE, show_envvar=True, help="Bearer token it requires."),
+]
+_DIR = Path(".lawtags/stack")
+
+
+@app.command()
+@command
+def up(
+    dir: Dir = _DIR,
+    port: Annotated[
+        int, typer.Option(help="Port of the platform; Data Store and inference take the next two. 0: any.")
+    ] = _DEFAULT_PORT,
+    host: Annotated[
+        str, typer.Option(help="Address to bind to; others than loopback need a token.")
+    ] = "127.0.0.1",
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it answers; it goes on.")] = False,
+    base_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NS/NAME=FOLDER", help="A Hugging Face folder to offer as base model; repeatable."
+        ),
+    ] = None,
+    refresh_interval: Annotated[
+        float, typer.Option(min=0.05, help="Seconds between looks of the inference server for new adapters.")
+    ] = 5.0,
+    idle_timeout: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Stop by itself after so many seconds without request and job."),
+    ] = None,
+    token: Token = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Start the stack and keep it until Ctrl-C or SIGTERM; says where it answers once it does."""
+    session = Session(json=as_json, verbose=verbose)
+    models = _base_models(base_model or [])
+    if detach:
+        from lawtags_client.local.control import detach as start
+
+        if token:
+            os.environ[_TOKEN_VARIABLE] = token  # not on a command line that every user can list
+        command_line = foreground(
+            dir, port=port, host=host, models=models, refresh=refresh_interval, idle=idle_timeout
+        )
+        _tell(session, start(command_line, dir).as_dict())
+        return
+    from lawtags_client.local.serve import serve
+    from lawtags_client.local.service import StackOptions
+    from lawtags_client.local.stack import Stack
+
+    options = StackOptions(refresh_interval=refresh_interval, base_models=models, token=token or None)
+    stack = Stack(dir, port, host=host, options=options)
+    import asyncio
+
+    asyncio.run(
+        serve(stack, on_ready=lambda address: _tell(session, address.as_dict()), idle_timeout=idle_timeout)
+    )
+
+
+@app.command()
+@command
+def down(dir: Dir = _DIR, as_json: Json = False, verbose: Verbose = 0) -> None:
+    """Stop the stack; nothing is lost, and interrupted jobs go on at the next start."""
+    from lawtags_client.local.control import stop
+
+    session = Session(json=as_json, verbose=verbose)
+    stopped = stop(dir)
+    if as_json:
+        session.emit({"stopped": stopped, "dir": str(dir)})
+    else:
+        session.console.print("Stopped." if stopped else f"No stack is running on {dir}.")
+
+
+@app.command()
+@command
+def status(dir: Dir = _DIR, token: Token = None, as_json: Json = False, verbose: Verbose = 0) -> None:
+    """Show whether the stack runs, and its jobs, models and disk use."""
+    from lawtags_client.local.control import report
+
+    session = Session(json=as_json, verbose=verbose)
+    found = report(dir, token=token)
+    if as_json:
+        session.emit(found)
+        return
+    if not found["running"]:
+        session.console.print(f"No stack is running on {dir} ({found['disk_bytes'] / 1e6:,.1f} MB on disk).")
+        return
+    for name in ("platform_url", "data_store_url", "inference_url", "pid", "started"):
+        if name in found:
+            session.console.print(f"{name.removesuffix('_url'):12} {found[name]}")
+    session.console.print(f"{'disk':12} {found['disk_bytes'] / 1e6:,.1f} MB in {found['dir']}")
+    for service, summary in found.get("services", {}).items():
+        for key, value in summary.items():
+            session.console.print(f"{service:12} {key.replace('_', ' ')}: {_plain(value)}", markup=False)
+    if found.get("busy"):
+        session.console.print(f"{'busy':12} {', '.join(found['busy'])}")
+
+
+@app.command()
+@command
+def reset(
+    dir: Dir = _DIR,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    no_input: NoInput = False,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Remove everything a stopped stack keeps; asks first."""
+    from lawtags_client.local.control import reset as clear
+
+    session = Session(json=as_json, verbose=verbose, no_input=no_input)
+    done = clear(dir, lambda question: yes or session.confirm(question))
+    if as_json:
+        session.emit({"reset": done, "dir": str(dir)})
+    else:
+        session.console.print(f"{dir} is empty now." if done else "Nothing was removed.")
+
+
+def _tell(session: Session, address: dict[str, Any]) -> None:
+    if session.json:
+        session.emit(address)
+        return
+    for name in ("platform_url", "data_store_url", "inference_url"):
+        session.console.print(f"{name.removesuffix('_url').replace('_', ' '):11} {address[name]}")
+
+
+def _base_models(texts: list[str]) -> dict[str, Path]:
+    models = {}
+    for text in texts:
+        name, equals, folder = text.partition("=")
+        if not equals or name.count("/") != 1 or not folder:
+            raise ConfigurationError(f"--base-model {text!r} is not of the form namespace/name=FOLDER")
+        path = Path(folder).expanduser().absolute()
+        if not (path / "config.json").is_file():
+            raise ConfigurationError(
+                f"--base-model {name}: {path} is no Hugging Face model folder",
+                hint="It must hold config.json, the tokenizer and *.safetensors.",
+            )
+        models[name] = path
+    return models
+
+
+def foreground(
+    dir: Path,
+    *,
+    port: int = _DEFAULT_PORT,
+    host: str = "127.0.0.1",
+    models: Mapping[str, Path] | None = None,
+    refresh: float = 5.0,
+    idle: float | None = None,
+) -> list[str]:
+    """Arguments of the Python interpreter that run a stack in the foreground."""
+    line = [
+        "-m",
+        "lawtags_client.cli.local",
+        "up",
+        "--json",
+        "--dir",
+        str(dir),
+        "--port",
+        str(port),
+        "--host",
+        host,
+    ]
+    line += ["--refresh-interval", str(refresh)]
+    line += ["--idle-timeout", str(idle)] if idle is not None else []
+    for name, folder in (models or {}).items():
+        line += ["--base-model", f"{name}={folder}"]
+    return line
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value) or "none"
+    return str(value)
+
+
+if __name__ == "__main__":
+    app()

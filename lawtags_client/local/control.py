@@ -1,0 +1,181 @@
+"""Looking after a stack from outside its process: is it up, stop it, clear it away."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import BusyError, ConfigurationError, LawtagsError, WaitTimeoutError
+from lawtags_client.local.lock import FolderLock, Holder, busy_error, holder
+from lawtags_client.local.stack import STACK_FILE, StackAddress, read_address
+
+LOG_FILE = "stack.log"
+_STEP = 0.05
+# A stack's folder holds nothing but these; whatever else is found there is left alone.
+_OWN = (
+    "stack.sqlite", "stack.sqlite-wal", "stack.sqlite-shm", STACK_FILE, LOG_FILE,
+    "blobs", "customizer", "nim", "evaluator", "deployments", "data_store", "entity_store",
+)  # fmt: skip
+
+
+def running(dir: Path) -> tuple[Holder, StackAddress | None] | None:
+    """Who runs a stack on a folder and where it answers; ``None`` where nobody does.
+
+    The address is ``None`` while the stack is starting.
+    """
+    found = holder(dir)
+    return (found, read_address(dir)) if found else None
+
+
+def detach(command: Sequence[str], dir: Path, *, timeout: float = 60.0) -> StackAddress:
+    """Start a stack in a process that outlives this one.
+
+    Args:
+        command: arguments of the Python interpreter that run the stack in the foreground.
+        dir: the stack's folder; the process writes its messages to ``stack.log`` there.
+        timeout: seconds to wait for it.
+
+    Raises:
+        BusyError: a stack runs there already.
+        LawtagsError: it ended instead of answering; carries its last words.
+        WaitTimeoutError: it is still not answering; it was ended.
+    """
+    if holder(dir) is not None:
+        raise busy_error(dir)
+    dir.mkdir(parents=True, exist_ok=True)
+    log = dir / LOG_FILE
+    with log.open("wb") as messages:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=messages,
+            stderr=messages,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        address = read_address(dir)
+        if address is not None and address.pid == process.pid:
+            return address
+        if process.poll() is not None:
+            raise _ended(process.returncode, log)
+        time.sleep(_STEP)
+    process.kill()
+    process.wait()
+    raise WaitTimeoutError(f"the stack did not answer within {timeout:.0f} s", hint=f"See {log}.")
+
+
+def stop(dir: Path, *, timeout: float = 15.0) -> bool:
+    """Stop the stack of a folder; whether one was running.
+
+    Raises:
+        BusyError: it runs on another host, or does not stop.
+    """
+    found = holder(dir)
+    if found is None:
+        return False
+    if found.host != socket.gethostname() or found.pid <= 0:
+        raise BusyError(
+            f"the stack of {dir} runs as process {found.pid} on {found.host}", hint="Stop it over there."
+        )
+    os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while holder(dir) is not None:
+        if time.monotonic() > deadline:
+            raise BusyError(
+                f"the stack of {dir} (process {found.pid}) has not stopped within {timeout:.0f} s",
+                hint="It loses nothing that was acknowledged if it is killed.",
+            )
+        time.sleep(_STEP)
+    return True
+
+
+def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> dict[str, Any]:
+    """What a stack holds: jobs, models, disk; ``running`` says whether it answers.
+
+    Args:
+        dir: its folder.
+        token: the token it requires, if any.
+        timeout: seconds to wait for its answer.
+    """
+    found = running(dir)
+    shown: dict[str, Any] = {
+        "running": found is not None,
+        "dir": str(dir.absolute()),
+        "disk_bytes": _disk_bytes(dir),
+    }
+    if found is None or found[1] is None:
+        return shown
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"{found[1].platform_url}/v1/stack/status", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return {**json.load(answer), "started": found[0].started, **shown}
+    except urllib.error.HTTPError as error:
+        hint = "Give its token: --token, or LAWTAGS_TOKEN." if error.code == 401 else None
+        raise LawtagsError(f"the stack answers with {error.code}", status=error.code, hint=hint) from None
+    except OSError as error:
+        raise LawtagsError(f"the stack of {dir} does not answer: {error}") from None
+
+
+def reset(dir: Path, confirm: Callable[[str], bool]) -> bool:
+    """Remove everything that the stack of a folder keeps; whether that was done.
+
+    Args:
+        dir: the folder. Files in it that are not a stack's stay.
+        confirm: asked with a sentence that says what goes.
+
+    Raises:
+        BusyError: the stack is running.
+        ConfigurationError: the folder is no stack's.
+    """
+    if not dir.exists():
+        return False
+    if not (dir / "stack.sqlite").exists() and any(dir.iterdir()) and not (dir / "stack.lock").exists():
+        raise ConfigurationError(f"{dir} is not the folder of a stack; nothing was removed")
+    with FolderLock(dir):
+        size = _disk_bytes(dir) / 1e6
+        if not confirm(f"Remove all data sets, models and jobs in {dir} ({size:,.1f} MB)?"):
+            return False
+        for name in _OWN:
+            path = dir / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    return True
+
+
+def _ended(code: int, log: Path) -> LawtagsError:
+    words = log.read_text("utf-8", "replace").strip().splitlines()
+    last = words[-1] if words else "it said nothing"
+    kinds = {ConfigurationError.exit_code: ConfigurationError, BusyError.exit_code: BusyError}
+    try:
+        told = json.loads(last)
+        return kinds.get(code, LawtagsError)(told["message"], hint=told.get("hint"))
+    except (ValueError, KeyError, TypeError):
+        return kinds.get(code, LawtagsError)(
+            f"the stack ended with exit code {code}: {last}", hint=f"See {log}."
+        )
+
+
+def _disk_bytes(dir: Path) -> int:
+    total = 0
+    for path in dir.rglob("*"):
+        try:
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
+        except OSError:
+            continue  # went away while we looked
+    return total
