@@ -1,0 +1,232 @@
+"""Training speed: lawtags' trainer beside a plain loop of transformers and peft.
+
+Both train the same LoRA of the same model on the same batches in the same order; the plain loop calls
+``model(labels=...)`` on padded batches with an attention mask, as most scripts do. Reported are tokens a
+second (padding not counted), the largest difference between the losses of the two, and the peak memory of a
+process that runs only one of them.
+
+    python benchmarks/training.py [--model FOLDER] [--rows FILE.jsonl] [--steps N] [--threads N] [--json]
+
+``FILE.jsonl`` holds rows with ``title`` and ``tags``; without it, made-up rows of like length are used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.local.training.batches import collate, epoch_batches, split_by_tokens
+from lawtags_client.local.training.examples import Example, RowEncoder
+from lawtags_client.local.training.job import LoraSettings, TrainingJob
+from lawtags_client.local.training.rows import read_rows
+
+SHAPES = {"titles, 16 rows": (16, None), "4 rows of 256 tokens": (4, 256)}
+WARM_UP = 2
+
+
+def made_up_rows(count: int) -> list[dict[str, Any]]:
+    """Titles and tags of the length of real ones."""
+    words = "can a court force my landlord to pay the deposit before trial when contract was never signed".split()
+    tags = ["contract-law", "landlord", "united-states", "copyright", "criminal-law", "privacy", "employment"]
+    source = random.Random(0)
+    return [
+        {"title": " ".join(source.choices(words, k=source.randint(7, 18))), "tags": source.sample(tags, 3)}
+        for _ in range(count)
+    ]
+
+
+def write_rows(path: Path, source: Path | None, count: int, length: int | None) -> None:
+    """Completion rows; repeated in the prompt until ``length`` tokens are surely reached."""
+    rows = made_up_rows(count)
+    if source is not None:
+        rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()[: count * 2]]
+        rows = [row for row in rows if row["title"] and row["tags"]][:count]
+    with path.open("w", encoding="utf-8") as stream:
+        for row in rows:
+            title = row["title"] if length is None else " ".join([row["title"]] * length)
+            completion = ", ".join(row["tags"] * (1 if length is None else 4))
+            content = {"prompt": f"Title: {title}\nTags:", "completion": completion}
+            stream.write(json.dumps(content) + "\n")
+
+
+def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[tuple[float, float]]:
+    """Loss and seconds of each step as the trainer takes it."""
+    import torch
+
+    from lawtags_client.local.training.loop import GRADIENT_NORM
+    from lawtags_client.local.training.model import TrainableModel
+    from lawtags_client.local.training.objective import completion_loss
+    from lawtags_client.local.training.optimizer import make_optimizer
+
+    model = TrainableModel(job, padding=padding)
+    weights = model.trainable()
+    optimizer = make_optimizer(weights.values(), job)
+
+    def step(examples: list[Example]) -> float:
+        targets = sum(sum(example.learnt[1:]) for example in examples)
+        total = 0.0
+        for part in split_by_tokens(range(len(examples)), examples, job.tokens_per_micro_batch):
+            batch = collate([examples[index] for index in part], padding=padding)
+            loss = completion_loss(model.module, batch) / targets
+            torch.autograd.backward(loss)
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(weights.values(), GRADIENT_NORM)
+        optimizer.step()
+        optimizer.zero_grad()
+        return total
+
+    model.module.train()
+    return timed(step, batches)
+
+
+def plain(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[tuple[float, float]]:
+    """Loss and seconds of each step of the plain loop."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32)
+    torch.manual_seed(job.seed)
+    lora = LoraConfig(
+        r=job.lora.rank, lora_alpha=job.lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    model = get_peft_model(base, lora)
+    weights = [each for each in model.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=job.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+
+    def step(examples: list[Example]) -> float:
+        width = max(len(example.tokens) for example in examples)
+        ids = torch.full((len(examples), width), padding)
+        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+        for row, example in enumerate(examples):
+            size = len(example.tokens)
+            ids[row, :size] = torch.tensor(example.tokens)
+            mask[row, :size] = 1
+            labels[row, :size] = torch.tensor(example.tokens).where(torch.tensor(example.learnt), -100)
+        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        return float(loss.item())
+
+    model.train()
+    return timed(step, batches)
+
+
+def timed(step: Callable[[list[Example]], float], batches: Sequence[list[Example]]) -> list[tuple[float, float]]:
+    """Loss and seconds of each step."""
+    found = []
+    for batch in batches:
+        started = time.perf_counter()
+        loss = step(batch)
+        found.append((loss, time.perf_counter() - started))
+    return found
+
+
+def measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All shapes in this process, by one of the two loops."""
+    import torch
+
+    from lawtags_client.local.training.model import load_tokenizer
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    folder = Path(arguments.model)
+    figures: dict[str, Any] = {}
+    for shape, (batch_size, length) in SHAPES.items():
+        if arguments.shape and arguments.shape != shape:
+            continue
+        job = TrainingJob(
+            model=str(folder), model_name="base", training=("rows.jsonl",), batch_size=batch_size,
+            learning_rate=1e-3, warmup_steps=0, lora=LoraSettings(rank=16, alpha=32),
+            tokens_per_micro_batch=arguments.micro_batch,
+        )  # fmt: skip
+        encoder = RowEncoder(
+            load_tokenizer(folder), prompt_template=job.prompt_template, max_seq_length=length or 2048
+        )
+        with tempfile.TemporaryDirectory() as made:
+            # Enough rows that batches of like length are what a real run would see.
+            count = batch_size * max(arguments.steps + WARM_UP, 32)
+            write_rows(Path(made) / "rows.jsonl", arguments.rows, count, length)
+            examples = encoder.encode(read_rows(Path(made), job.training)).examples
+        order = epoch_batches(examples, batch_size=batch_size, seed=0, epoch=0)[: arguments.steps + WARM_UP]
+        batches = [[examples[index] for index in batch] for batch in order]
+        loop = ours if kind == "ours" else plain
+        steps = loop(job, batches, encoder.padding)
+        tokens = [sum(len(example.tokens) for example in batch) for batch in batches]
+        rates = [count / seconds for count, (_, seconds) in zip(tokens, steps, strict=True)][WARM_UP:]
+        figures[shape] = {
+            "tokens_per_second": round(statistics.median(rates), 1),
+            "tokens_per_step": statistics.mean(tokens[WARM_UP:]),
+            "losses": [loss for loss, _ in steps],
+        }
+    figures["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return figures
+
+
+def main() -> None:
+    """Run both loops, each in a process of its own, and print them side by side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", type=Path, help="Hugging Face folder; default: the stack's base model")
+    parser.add_argument("--rows", type=Path)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=0, help="default: all cores")
+    parser.add_argument("--micro-batch", type=int, default=1024, help="padded tokens at once")
+    parser.add_argument("--shape", choices=SHAPES)
+    parser.add_argument("--only", choices=("ours", "plain"), help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.model is None:
+        from lawtags_client.local.base_models import ensure_default_base_model
+
+        arguments.model = ensure_default_base_model()
+    if arguments.only:
+        print(json.dumps(measure(arguments.only, arguments)))
+        return
+    command = [sys.executable, __file__, *sys.argv[1:], "--model", str(arguments.model)]
+    found = {
+        kind: json.loads(subprocess.check_output([*command, "--only", kind], stderr=subprocess.DEVNULL))
+        for kind in ("plain", "ours")
+    }
+    shapes = [shape for shape in SHAPES if shape in found["ours"]]
+    table = {
+        shape: {
+            **{kind: found[kind][shape]["tokens_per_second"] for kind in found},
+            "ratio": round(
+                found["ours"][shape]["tokens_per_second"] / found["plain"][shape]["tokens_per_second"], 2
+            ),
+            "largest_loss_difference": max(
+                abs(one - other)
+                for one, other in zip(
+                    found["ours"][shape]["losses"], found["plain"][shape]["losses"], strict=True
+                )
+            ),
+            "tokens_per_step": found["ours"][shape]["tokens_per_step"],
+        }
+        for shape in shapes
+    }
+    memory = {kind: found[kind]["peak_memory_mb"] for kind in found}
+    if arguments.json:
+        print(json.dumps({"tokens_per_second": table, "peak_memory_mb": memory}, indent=2))
+        return
+    for shape, row in table.items():
+        print(
+            f"{shape}: plain {row['plain']} tokens/s, lawtags {row['ours']} tokens/s ({row['ratio']} x), "
+            f"losses differ by at most {row['largest_loss_difference']:.1e}"
+        )
+    print(f"peak memory: plain {memory['plain']} MB, lawtags {memory['ours']} MB")
+
+
+if __name__ == "__main__":
+    main()
