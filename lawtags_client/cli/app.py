@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lawtags_client import __version__
-from lawtags_client.cli import curate, doctor, jobs, local, models, run, runs, steps, tag
+from lawtags_client.cli import curate, demo, doctor, jobs, local, models, run, runs, steps, tag
 
 app = typer.Typer(
     name="lawtags",
@@ -35,7 +35,7 @@ def root(
 
 
 _WHOLE, _STEPS, _LOOK = "The whole way", "Single steps", "Look and manage"
-app.command(rich_help_panel=_WHOLE)(run.demo)
+app.command(rich_help_panel=_WHOLE)(demo.demo)
 app.command(rich_help_panel=_WHOLE)(run.run)
 app.command(rich_help_panel=_WHOLE)(run.plan)
 app.command("curate", rich_help_panel=_STEPS)(curate.curate)

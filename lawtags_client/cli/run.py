@@ -1,4 +1,4 @@
-"""``lawtags run``, ``plan`` and ``demo``: a recipe carried to its end, or to its plan."""
+"""``lawtags run`` and ``plan``: a recipe carried to its end, or to its plan."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def run(
     from lawtags_client.runs.verdict import require
 
     session = Session(as_json, profile, verbose, no_input)
-    result = _execute(session, recipe, data, test, name, runs, scheduler, settings, until=None)
-    _tell(session, result)
+    result = execute_recipe(session, recipe, data, test, name, runs, scheduler, settings, until=None)
+    tell_result(session, result)
     require(result.outputs["evaluate"]["gates"])
 
 
@@ -75,7 +75,7 @@ def plan(
     Example: lawtags plan smollm2-demo --data questions.jsonl --set training.epochs=2
     """
     session = Session(as_json, profile, verbose, no_input)
-    result = _execute(session, recipe, data, test, name, runs, scheduler, settings, until="plan")
+    result = execute_recipe(session, recipe, data, test, name, runs, scheduler, settings, until="plan")
     planned = result.outputs["plan"]["plan"]
     if as_json:
         session.emit(planned)
@@ -85,53 +85,7 @@ def plan(
     session.console.print(yaml.safe_dump(planned, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
 
 
-@command
-def demo(
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", "-d", help="Your own labelled questions instead of the bundled ones."),
-    ] = None,
-    name: Name = None,
-    runs: Runs = Path("runs"),
-    stack: Annotated[Path, typer.Option("--stack", help="Folder of the embedded stack.")] = Path(
-        ".lawtags/stack"
-    ),
-    settings: Set = None,
-    as_json: Json = False,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
-) -> None:
-    """The whole way on this machine: curate, train a small model, evaluate, serve and report.
-
-    Example: lawtags demo --data questions.jsonl
-    """
-    from lawtags_client import sample
-    from lawtags_client.local.process import running_stack
-
-    session = Session(as_json, None, verbose, no_input)
-    chosen = name or ("demo" if not data else f"demo-{_stem(data[0])}")
-    with running_stack(stack, idle_timeout=900) as urls:
-        result = _execute(
-            session,
-            "smollm2-demo",
-            data or [str(sample.path())],
-            None,
-            chosen,
-            runs,
-            None,
-            settings,
-            until=None,
-            urls=urls,
-        )
-        from lawtags_client.cli.verdict import tell_examples
-
-        _tell(session, result)
-        if not as_json:
-            tell_examples(session.console, result.folder)
-            session.console.print(f"Report: {result.folder / 'report.html'}", markup=False)
-
-
-def _execute(
+def execute_recipe(
     session: Session,
     recipe: str,
     data: list[str] | None,
@@ -142,22 +96,25 @@ def _execute(
     settings: list[str] | None,
     *,
     until: str | None,
-    urls: dict[str, str] | None = None,
 ) -> Any:
+    """Carry a recipe as far as asked, with the progress that fits the place."""
+    from lawtags_client.cli.overrides import parse_settings
+    from lawtags_client.intents import SqliteIntents
     from lawtags_client.platform.v1 import V1Platform
     from lawtags_client.runs.recipe import load_recipe
     from lawtags_client.runs.run import execute
 
-    loaded = load_recipe(recipe, _overrides(settings or []))
+    loaded = load_recipe(recipe, parse_settings(settings or []))
     folder = runs / (name or loaded.name)
-    sources = data or _recorded_data(folder)
+    sources = [_absolute(source) for source in data] if data else _recorded_data(folder)
 
     async def work() -> Any:
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
-        async with session.client(intents=folder / "ledger.sqlite", **(urls or {})) as nemo:
+        async with session.client(intents=SqliteIntents(folder / "ledger.sqlite")) as nemo:
             with session.progress() as progress:
                 return await execute(
                     folder=folder,
+                    profile=session.profile,
                     recipe=loaded,
                     data=sources,
                     test=test,
@@ -170,6 +127,10 @@ def _execute(
     return session.run(work())
 
 
+def _absolute(source: str) -> str:
+    return source if source.startswith("hf://") else str(Path(source).absolute())
+
+
 def _recorded_data(folder: Path) -> list[str]:
     from lawtags_client.runs.ledger import Ledger
 
@@ -180,30 +141,8 @@ def _recorded_data(folder: Path) -> list[str]:
     return list(recorded)
 
 
-def _overrides(settings: list[str]) -> dict[str, Any]:
-    import yaml
-
-    overrides: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigurationError(f"--set {setting}: no value", hint="Write it as --set training.epochs=3")
-        place = overrides
-        *parents, last = key.split(".")
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = yaml.safe_load(value)
-    return overrides
-
-
-def _stem(source: str) -> str:
-    return (
-        "".join(c if c.isalnum() else "-" for c in Path(source).name.split(".")[0].lower()).strip("-")
-        or "data"
-    )
-
-
-def _tell(session: Session, result: Any) -> None:
+def tell_result(session: Session, result: Any) -> None:
+    """Print a run's verdict, or emit it as JSON."""
     import json
 
     from lawtags_client.cli.verdict import tell_verdict

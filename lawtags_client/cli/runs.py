@@ -37,6 +37,24 @@ def all_runs(runs: Path) -> list[Path]:
     return [path.parent for path in sorted(ledgers, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
+def latest_served(runs: Path, name: str | None) -> Path:
+    """The folder of a run by name, or of the latest one that has a tagger.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    from lawtags_client.runs.tagger import has_tagger
+
+    if name is not None:
+        return find_run(runs, name)
+    for folder in all_runs(runs):
+        if has_tagger(folder):
+            return folder
+    raise ConfigurationError(
+        f"no run in {runs} has a tagger yet", hint="Make one with: lawtags demo, or name a --model."
+    )
+
+
 @app.command("ls")
 @command
 def ls(

@@ -12,11 +12,12 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import ConfigurationError, LawtagsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,16 +30,26 @@ T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, everything else on stderr.")]
 Profile = Annotated[
-    str | None, typer.Option("--profile", "-p", help="Profile of lawtags.toml: which services to talk to.")
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        help="Profile of lawtags.toml: which services to talk to; local: the embedded stack.",
+    ),
 ]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice: everything.")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; take the safe answer.")]
+
+LOCAL_PROFILE = "local"
+"""The profile that every installation has: the embedded stack of the working directory."""
+
+STACK_FOLDER = Path(".lawtags/stack")
 
 INTERRUPTED = 130
 TERMINATED = 143
 
 
-@dataclass(slots=True)
+@dataclass
 class Session:
     """One call of the command line.
 
@@ -82,6 +93,9 @@ class Session:
         """The client that the settings describe."""
         from lawtags_client.client import NeMo
 
+        if self.profile == LOCAL_PROFILE:
+            overrides = {**local_services(), **overrides}
+            return NeMo.from_env(**overrides)
         return NeMo.from_env(profile=self.profile, **overrides)
 
     def progress(self) -> contextlib.AbstractContextManager[Progress]:
@@ -125,6 +139,27 @@ class Session:
                 os._exit(code)
 
         return asyncio.run(guarded())
+
+
+def local_services() -> dict[str, str]:
+    """Where the embedded stack of the working directory answers.
+
+    Raises:
+        ConfigurationError: it is not running.
+    """
+    from lawtags_client.local.control import running
+
+    found = running(STACK_FOLDER)
+    if found is None or found[1] is None:
+        raise ConfigurationError(
+            f"no embedded stack is running on {STACK_FOLDER}", hint="Start it with: lawtags local up --detach"
+        )
+    address = found[1]
+    return {
+        "platform_url": address.platform_url,
+        "data_store_url": address.data_store_url,
+        "inference_url": address.inference_url,
+    }
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:

@@ -22,7 +22,7 @@ class TrainingConfig:
     Attributes:
         name: ``namespace/name@version``.
         base_model: the model that is tuned and, untouched, served.
-        max_seq_length: longest row in tokens.
+        max_seq_length: longest row in tokens, where known.
         methods: ``(training_type, finetuning_type)`` pairs on offer.
         prompt_template: how a row becomes text.
         chat: whether rows of messages are wanted.
@@ -31,7 +31,7 @@ class TrainingConfig:
 
     name: str
     base_model: str
-    max_seq_length: int
+    max_seq_length: int | None
     methods: tuple[tuple[str, str], ...]
     prompt_template: str | None = None
     chat: bool = False

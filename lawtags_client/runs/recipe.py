@@ -91,12 +91,12 @@ class RetrieverSection(Section):
     Attributes:
         folds: how many folds give the out-of-fold scores of the training rows.
         max_rows: training rows beyond this many are sampled, so that memory stays bounded.
-        processes: worker processes for the fit.
+        threads: threads of the fit.
     """
 
     folds: int = Field(default=5, ge=2)
-    max_rows: int = Field(default=50_000, ge=10)
-    processes: int = Field(default=2, ge=1)
+    max_rows: int = Field(default=20_000, ge=10)
+    threads: int = Field(default=2, ge=1)
 
 
 class EvaluationSection(Section):
@@ -167,6 +167,13 @@ class Recipe(Section):
     evaluation: EvaluationSection = EvaluationSection()
     wait: WaitSection = WaitSection()
     gates: tuple[Gate, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """The recipe as a run keeps it: the key of the PII hash is a secret and stays out."""
+        content = self.model_dump(mode="json")
+        if "key" in (content["curation"].get("pii") or {}):
+            content["curation"]["pii"] = {**content["curation"]["pii"], "key": None}
+        return content
 
     def digest(self) -> str:
         """SHA-256 over the recipe's content, independent of the order and comments of the file."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from lawtags_client.errors import DataError
+from lawtags_client.files import atomic_write_text
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -59,6 +60,15 @@ class RowLog:
         self._unsynced += 1
         if self._unsynced >= self._every:
             self.sync()
+
+    def keep(self, rows: dict[Any, dict[str, Any]]) -> None:
+        """Write the file anew with these rows alone, so that the others can be made again."""
+        self.sync()
+        self._stream.close()
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values())
+        atomic_write_text(self.path, "".join(lines))
+        self.rows = dict(rows)
+        self._stream = self.path.open("a", encoding="utf-8")
 
     def sync(self) -> None:
         """Put what was added on disk."""

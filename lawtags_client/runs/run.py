@@ -42,11 +42,10 @@ def stages() -> list[Stage]:
     from lawtags_client.runs.stages.plan import Plan
     from lawtags_client.runs.stages.predict import Predict
     from lawtags_client.runs.stages.report import Report
-    from lawtags_client.runs.stages.retriever import FitRetriever
     from lawtags_client.runs.stages.serve import Serve
     from lawtags_client.runs.stages.upload import Upload
 
-    return [Curate(), Plan(), Upload(), FitRetriever(), Customize(), Serve(), Predict(), Evaluate(), Report()]
+    return [Curate(), Plan(), Upload(), Customize(), Serve(), Predict(), Evaluate(), Report()]
 
 
 async def execute(
@@ -59,6 +58,7 @@ async def execute(
     test: Path | None = None,
     scheduler: str | None = None,
     until: str | None = None,
+    profile: str | None = None,
     steps: Sequence[Stage] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RunResult:
@@ -73,6 +73,7 @@ async def execute(
         test: labelled questions that are only scored.
         scheduler: address of a Dask scheduler for the curation.
         until: stop after the stage of this name.
+        profile: the profile that the platform came from, for those who use the run later.
         steps: other stages than the usual ones.
         clock: seconds, for the durations told.
 
@@ -88,8 +89,9 @@ async def execute(
         ledger = Ledger(folder / "ledger.sqlite")
         if ledger.fact("run_id") is None:
             ledger.set_fact("run_id", secrets.token_hex(6))
-        ledger.set_fact("recipe", recipe.model_dump(mode="json"))
+        ledger.set_fact("recipe", recipe.record())
         ledger.set_fact("data", list(data))
+        ledger.set_fact("profile", profile)
         atomic_write_text(folder / ".gitignore", "*\n")
         context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)
         redone = []

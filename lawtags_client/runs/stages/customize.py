@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_client.platform import FineTuneIntent
 from lawtags_client.runs.series import Series
@@ -32,8 +33,11 @@ class Customize:
         plan = context.outputs["plan"]["plan"]
         record = context.ledger.stage(self.name)
         assert record is not None
+        # A job that ended badly is not taken up again: running again after it is a new wish.
+        attempts = f"customize attempts {record.digest}"
+        attempt = context.ledger.fact(attempts) or 0
         intent = FineTuneIntent(
-            key=f"{context.run_id()}-{record.digest[:16]}",
+            key=f"{context.run_id()}-{record.digest[:16]}-{attempt}",
             config=plan["config"],
             dataset=context.outputs["upload"]["dataset"],
             hyperparameters=plan["hyperparameters"],
@@ -42,15 +46,22 @@ class Customize:
         )
         job = await context.platform.submit(intent)
         context.progress.note(f"job {job.id} makes {job.output_model}")
+        try:
+            series = await self._follow(context, job.id, plan["steps"])
+        except (JobFailedError, JobCancelledError):
+            context.ledger.set_fact(attempts, attempt + 1)
+            raise
+        return self._record(context, plan, job.id, job.output_model, series)
+
+    async def _follow(self, context: RunContext, job_id: str, steps: int) -> Series:
         series = Series()
         wait = context.recipe.wait
-        async for sign in context.platform.follow(job.id, timeout=wait.training, stall=wait.stall):
+        async for sign in context.platform.follow(job_id, timeout=wait.training, stall=wait.stall):
             series.add(sign.points)
-            text = f"{sign.status}{series.headline()}"
-            context.progress.update(sign.steps or 0, plan["steps"], text)
+            context.progress.update(sign.steps or 0, steps, f"{sign.status}{series.headline()}")
             for message in sign.messages:
                 context.progress.note(message)
-        return self._record(context, plan, job.id, job.output_model, series)
+        return series
 
     def _record(
         self, context: RunContext, plan: Mapping[str, Any], job_id: str, model: str, series: Series

@@ -49,6 +49,9 @@ class Evaluate:
         options = context.recipe.evaluation
         if not options.platform_rows:
             return None
+        if context.recipe.curation.get("format") == "messages":
+            context.progress.note("no evaluation job: rows of messages hold the answer among the prompt")
+            return None
         record = context.ledger.stage(self.name)
         assert record is not None
         upload = context.outputs["upload"]

@@ -52,7 +52,7 @@ class Plan:
                 "training_total": sum(lengths),
                 "mean": round(sum(lengths) / len(lengths), 1),
                 "longest": max(lengths),
-                "over_max_seq_length": sum(length > config.max_seq_length for length in lengths),
+                "over_max_seq_length": sum(length > (config.max_seq_length or length) for length in lengths),
             },
             "steps": steps,
             "rows_seen": min(steps * recipe.training.batch_size, recipe.training.epochs * len(lengths)),

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.errors import JobFailedError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import PromptInput
 from lawtags_client.runs.predictions import prediction, write_predictions
@@ -38,7 +37,8 @@ class Predict:
             "model": context.outputs["serve"]["model"],
             "base_model": context.outputs["serve"]["base_model"],
             "curation": context.outputs["curate"]["digest"],
-            "retriever": context.outputs["retriever"]["files"],
+            # How many threads share the fit does not change it.
+            "retriever": context.recipe.retriever.model_dump(exclude={"threads"}),
             "most": context.recipe.evaluation.max_tags,
         }
 
@@ -57,11 +57,11 @@ class Predict:
             part: await _first_tokens(context, tuned, part, questions[part])
             for part in ("validation", "testing")
         }
-        tagger = await asyncio.to_thread(_fit, context, questions["validation"], evidence["validation"])
+        tagger = await asyncio.to_thread(_fit, context, questions, evidence["validation"])
         await asyncio.to_thread(save_tagger, tagger, context.folder / "tagger")
+        vocabulary = tagger.retriever.vocabulary
         written = [
-            await _answers(context, name, model, questions, tagger.vocabulary)
-            for name, model in _models(context)
+            await _answers(context, name, model, questions, vocabulary) for name, model in _models(context)
         ]
         written += await asyncio.to_thread(_classify, context, tagger, questions, evidence["testing"])
         written += sorted((context.folder / "tagger").iterdir())
@@ -161,24 +161,32 @@ async def _collect(
 
 
 def _fit(
-    context: RunContext, validation: Sequence[Question], evidence: Sequence[Mapping[str, float] | None]
+    context: RunContext,
+    questions: Mapping[str, Sequence[Question]],
+    evidence: Sequence[Mapping[str, float] | None],
 ) -> Tagger:
     from lawtags_client.curation import CurationOptions
     from lawtags_client.tagging.mix import fit_tagger
-    from lawtags_client.tagging.storage import load_retriever
+    from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
+    from lawtags_client.tagging.vocabulary import Vocabulary
 
-    answered = [number for number, tokens in enumerate(evidence) if tokens is not None]
-    if not answered:
-        raise JobFailedError(
-            "the tuned model answered no validation row", job_id=context.outputs["serve"]["model"]
-        )
+    recipe = context.recipe
+    retriever = Retriever.fit(
+        questions["training"],
+        Vocabulary.from_questions(questions["training"]),
+        options=RetrieverOptions(folds=recipe.retriever.folds, most_rows=recipe.retriever.max_rows),
+        n_jobs=recipe.retriever.threads,
+        seed=recipe.training.seed,
+        on_progress=lambda step, done, total: context.progress.update(done, total, f"retriever, {step}"),
+    )
     return fit_tagger(
-        [validation[number] for number in answered],
-        [tokens for tokens in evidence if tokens is not None],
-        load_retriever(context.folder / "retriever"),
-        style=CurationOptions.from_dict(context.recipe.curation).style,
-        most=context.recipe.evaluation.max_tags,
-        model=context.outputs["serve"]["model"],
+        retriever,
+        questions["training"],
+        questions["validation"],
+        evidence,
+        style=CurationOptions.from_dict(recipe.curation).style,
+        most=recipe.evaluation.max_tags,
+        seed=recipe.training.seed,
     )
 
 
@@ -190,23 +198,26 @@ def _classify(
 ) -> list[Path]:
     from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
 
-    testing = questions["testing"]
+    training, validation, testing = (questions[part] for part in ("training", "validation", "testing"))
     written = []
     for system, tokens in (("tagger", evidence), ("retriever", None)):
-        scores = tagger.scores(testing, tokens)
         rows = [
-            prediction(
-                number, question.id, tagger.decide(row, mixed=tokens is not None), scores=tagger.named(row)
+            prediction(number, question.id, tagged.tags, scores=tagged.scores)
+            for number, (question, tagged) in enumerate(
+                zip(testing, tagger.tag(testing, tokens), strict=True)
             )
-            for number, (question, row) in enumerate(zip(testing, scores, strict=True))
         ]
         written.append(write_predictions(context.folder, system, rows))
-    for system, baseline in (("tfidf", TfidfLogistic()), ("most_frequent", MostFrequent())):
-        context.progress.update(0, None, f"baseline {system}")
-        baseline.fit(questions["training"], questions["validation"])
+    context.progress.update(0, None, "baselines")
+    threads = context.recipe.retriever.threads
+    baselines = {
+        "tfidf": TfidfLogistic.fit(training, validation, n_jobs=threads).predict(testing),
+        "most_frequent": MostFrequent.fit(training, validation).predict(testing),
+    }
+    for system, given in baselines.items():
         rows = [
             prediction(number, question.id, tags)
-            for number, (question, tags) in enumerate(zip(testing, baseline.predict(testing), strict=True))
+            for number, (question, tags) in enumerate(zip(testing, given, strict=True))
         ]
         written.append(write_predictions(context.folder, system, rows))
     return written

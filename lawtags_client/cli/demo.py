@@ -1,0 +1,95 @@
+"""``lawtags demo``: the whole way on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lawtags_client.cli.run import Name, Runs, Set, execute_recipe, tell_result
+from lawtags_client.cli.session import LOCAL_PROFILE, STACK_FOLDER, Json, NoInput, Session, Verbose, command
+
+IDLE_TIMEOUT = 900
+_MARK = "demo.pid"
+
+
+@command
+def demo(
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", help="Your own labelled questions instead of the bundled ones."),
+    ] = None,
+    name: Name = None,
+    runs: Runs = Path("runs"),
+    settings: Set = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """The whole way on this machine: curate, train a small model, evaluate, serve and report.
+
+    Example: lawtags demo --data questions.jsonl
+    """
+    from lawtags_client import sample
+    from lawtags_client.cli.verdict import tell_examples
+
+    session = Session(as_json, LOCAL_PROFILE, verbose, no_input)
+    chosen = name or (f"demo-{_stem(data[0])}" if data else "demo")
+    with _stack(STACK_FOLDER, session):
+        result = execute_recipe(
+            session,
+            "smollm2-demo",
+            data or [str(sample.path())],
+            None,
+            chosen,
+            runs,
+            None,
+            settings,
+            until=None,
+        )
+    tell_result(session, result)
+    if as_json:
+        return
+    tell_examples(session.console, result.folder)
+    session.console.print(f"Report: {result.folder / 'report.html'}", markup=False, soft_wrap=True)
+    session.console.print(
+        "Ask it: lawtags local up --detach && "
+        'lawtags tag --title "Can my landlord keep the deposit?" --body "I moved out of a flat in London."',
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def _stack(folder: Path, session: Session) -> Iterator[None]:
+    """An embedded stack for as long as the demo takes.
+
+    One that somebody else runs on the folder is used and left running. One that an interrupted demo left
+    behind is taken over with the job it is working on, and stopped at the end.
+    """
+    from lawtags_client.cli.local import foreground
+    from lawtags_client.local.control import detach, running, stop
+
+    mark = folder.parent / _MARK
+    found = running(folder)
+    if found is None:
+        session.messages.print("Starting the embedded stack", style="dim")
+        # It prepares its base model itself, in a process of its own, the first time.
+        detach(foreground(folder, port=0, idle=IDLE_TIMEOUT), folder)
+        found = running(folder)
+        mark.write_text(str(found[0].pid if found else os.getpid()))
+    ours = found is not None and mark.is_file() and mark.read_text().strip() == str(found[0].pid)
+    try:
+        yield
+    finally:
+        if ours:
+            stop(folder)
+
+
+def _stem(source: str) -> str:
+    words = "".join(c if c.isalnum() else "-" for c in Path(source).name.split(".")[0].lower())
+    return words.strip("-") or "data"

@@ -1,0 +1,202 @@
+"""``lawtags jobs``: customization jobs on the platform."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+
+if TYPE_CHECKING:
+    from lawtags_client.types.customizer import CustomizationJob
+
+app = typer.Typer(help="Customization jobs: list, show, watch, cancel, logs, metrics.", no_args_is_help=True)
+
+JobId = Annotated[str, typer.Argument(help="The job, cust-….")]
+
+
+def _row(job: CustomizationJob) -> dict[str, Any]:
+    details = job.status_details
+    return {
+        "id": job.id,
+        "status": job.status,
+        "config": job.config if isinstance(job.config, str) else None,
+        "dataset": job.dataset if isinstance(job.dataset, str) else None,
+        "output_model": job.output_model,
+        "steps": details.steps_completed if details else None,
+        "created_at": job.created_at.isoformat() if job.created_at else None,
+    }
+
+
+@app.command("ls")
+@command
+def ls(
+    status: Annotated[str | None, typer.Option("--status", help="Only jobs in this state.")] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", help="Only jobs of this namespace.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")] = 50,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """List jobs, the newest first. Example: lawtags jobs ls --status running"""
+    from lawtags_client.types.customizer import CustomizationJobFilter
+
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> list[dict[str, Any]]:
+        wanted = CustomizationJobFilter()
+        if status:
+            wanted.status = status
+        if namespace:
+            wanted.namespace = namespace
+        rows = []
+        async with session.client() as nemo:
+            async for job in nemo.customizer.jobs.list(sort="-created_at", filter=wanted):
+                rows.append(_row(job))
+                if len(rows) >= limit:
+                    break
+        return rows
+
+    rows = session.run(work())
+    if as_json:
+        session.emit(rows)
+        return
+    from rich.table import Table
+
+    table = Table("id", "status", "config", "dataset", "output model", "steps", "created")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    session.console.print(table)
+
+
+@app.command("show")
+@command
+def show(
+    job_id: JobId,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Show a job as the platform has it. Example: lawtags jobs show cust-… --json"""
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> dict[str, Any]:
+        async with session.client() as nemo:
+            return (await nemo.customizer.jobs.get(job_id)).model_dump(mode="json")
+
+    found = session.run(work())
+    if as_json:
+        session.emit(found)
+        return
+    import yaml
+
+    session.console.print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
+
+
+@app.command("watch")
+@command
+def watch(
+    job_id: JobId,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Follow a job to its end: states, losses, log lines. Example: lawtags jobs watch cust-…"""
+    import dataclasses
+
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> None:
+        async with session.client() as nemo:
+            job = await nemo.customizer.job(job_id)
+            async for event in job.watch():
+                if as_json:
+                    session.emit({"event": type(event).__name__, **dataclasses.asdict(event)})
+                else:
+                    session.console.print(str(event), markup=False)
+            await job.wait()
+
+    session.run(work())
+
+
+@app.command("cancel")
+@command
+def cancel(
+    job_id: JobId,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Ask for a job's end. Example: lawtags jobs cancel cust-…"""
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> dict[str, Any]:
+        async with session.client() as nemo:
+            return _row(await nemo.customizer.cancel(job_id))
+
+    found = session.run(work())
+    if as_json:
+        session.emit(found)
+    else:
+        session.console.print(f"{found['id']} is {found['status']}", markup=False)
+
+
+@app.command("logs")
+@command
+def logs(
+    job_id: JobId,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Print what the job's containers wrote. Example: lawtags jobs logs cust-…"""
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> dict[str, Any]:
+        async with session.client() as nemo:
+            return (await nemo.customizer.logs(job_id)).model_dump(mode="json")
+
+    found = session.run(work())
+    if as_json:
+        session.emit(found)
+        return
+    for name, entry in (found.get("entries") or {}).items():
+        session.console.rule(name)
+        for text in (entry.get("logs") or {}).values():
+            session.console.print(str(text), markup=False, soft_wrap=True)
+
+
+@app.command("metrics")
+@command
+def metrics(
+    job_id: JobId,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Print a job's series, one point a row. Example: lawtags jobs metrics cust-… --json"""
+    import dataclasses
+
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> list[dict[str, Any]]:
+        async with session.client() as nemo:
+            return [dataclasses.asdict(row) for row in await (await nemo.customizer.job(job_id)).metrics()]
+
+    rows = session.run(work())
+    if as_json:
+        session.emit(rows)
+        return
+    from rich.table import Table
+
+    table = Table("metric", "step", "value", "at")
+    for row in rows:
+        table.add_row(row["metric"], str(row["step"]), f"{row['value']:.4f}", str(row["at"] or ""))
+    session.console.print(table)

@@ -1,0 +1,224 @@
+"""``lawtags upload``, ``customize``, ``deploy`` and ``evaluate``: one step alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end, or return at once.")]
+Intent = Annotated[
+    str | None,
+    typer.Option(
+        "--intent", help="A key of your own: the same key finds the same job, a new one repeats it."
+    ),
+]
+
+
+@command
+def upload(
+    folder: Annotated[
+        Path, typer.Argument(help="Curated rows: training/, validation/ and perhaps testing/.")
+    ],
+    dataset: Annotated[str, typer.Argument(help="Name of the data set, namespace/name.")],
+    description: Annotated[str | None, typer.Option("--description", help="For people.")] = None,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Check curated rows and put them on the platform; what is there already is not sent again.
+
+    Example: lawtags upload curated law/questions
+    """
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> dict[str, Any]:
+        async with session.client() as nemo:
+            with session.progress() as progress:
+                done = await nemo.data_store.upload_dataset(
+                    dataset,
+                    folder,
+                    description=description,
+                    on_bytes=lambda sent, total: progress.update(sent, total, "bytes"),
+                )
+        return {"dataset": done.name, "files_url": done.files_url, "rows": dict(done.rows), "sent": done.sent}
+
+    done = session.run(work())
+    if as_json:
+        session.emit(done)
+    else:
+        rows = ", ".join(f"{count} {part}" for part, count in done["rows"].items())
+        session.console.print(f"{done['dataset']} at {done['files_url']}: {rows} rows", markup=False)
+
+
+@command
+def customize(
+    dataset: Annotated[str, typer.Argument(help="Data set to train on, namespace/name.")],
+    config: Annotated[
+        str | None, typer.Option("--config", "-c", help="What to train, namespace/name@version.")
+    ] = None,
+    output_model: Annotated[
+        str | None, typer.Option("--output-model", "-m", help="Name of the tuned model, namespace/name.")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", help="lora, lora_merged or all_weights.")] = "lora",
+    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 1,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 16,
+    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
+    adapter_dim: Annotated[int, typer.Option("--adapter-dim", min=1)] = 16,
+    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1)] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Further hyperparameters, e.g. warmup_steps=10; repeatable."),
+    ] = None,
+    intent: Intent = None,
+    wait: Wait = True,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Train once on a data set; the same command again finds the job it made before.
+
+    Example: lawtags customize law/questions --config google/gemma-2-2b@v1.0.0+80GB -m law/tagger
+    """
+    from lawtags_client.cli.overrides import parse_settings
+
+    session = Session(as_json, profile, verbose, no_input)
+    chosen = _method(method, adapter_dim)
+
+    async def work() -> dict[str, Any]:
+        async with session.client() as nemo:
+            job = await nemo.customizer.fine_tune(
+                dataset=dataset,
+                config=config,
+                method=chosen,
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                max_steps=max_steps,
+                output_model=output_model,
+                intent=intent,
+                hyperparameters=parse_settings(settings or []),
+            )
+            session.messages.print(f"{job.id} makes {job.output_model}", markup=False)
+            if wait:
+                async for event in job.watch():
+                    session.messages.print(str(event), markup=False)
+                await job.wait()
+            return {"job": job.id, "status": job.status, "output_model": job.output_model}
+
+    done = session.run(work())
+    if as_json:
+        session.emit(done)
+    else:
+        session.console.print(
+            f"{done['job']} is {done['status']}; model {done['output_model']}", markup=False
+        )
+
+
+@command
+def deploy(
+    model: Annotated[str, typer.Argument(help="A merged or fully tuned model, namespace/name@version.")],
+    image: Annotated[
+        str | None,
+        typer.Option("--image", help="Container image of the NIM, NAME:TAG; not for the embedded stack."),
+    ] = None,
+    gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs for it.")] = 1,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait until it answers.")] = 1800,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Deploy a model and wait until it answers. LoRA adapters need none: a NIM of their base finds them.
+
+    Example: lawtags deploy law/tagger@v2 --image nvcr.io/nim/nvidia/llm-nim:1.13
+    """
+    from lawtags_client.types.deployments import NIMDeploymentConfig
+
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> dict[str, Any]:
+        async with session.client() as nemo:
+            nim = None
+            if image is not None:
+                name, _, version = image.rpartition(":")
+                nim = NIMDeploymentConfig(image_name=name or version, image_tag=version, gpu=gpus)
+            # Kubernetes allows neither slashes nor dots nor @ in the name of what it runs.
+            place = re.sub(r"[^a-z0-9-]+", "-", model.split("/")[-1].lower()).strip("-")
+            deployed = await nemo.deployments.deploy(
+                f"{model.split('/')[0]}/{place}", model=model, nim=nim, timeout=timeout
+            )
+            await nemo.inference.served(model, timeout=timeout)
+            return {"model": model, "deployment": f"{deployed.namespace}/{deployed.name}"}
+
+    done = session.run(work())
+    if as_json:
+        session.emit(done)
+    else:
+        session.console.print(f"{done['model']} answers, deployed as {done['deployment']}", markup=False)
+
+
+@command
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A served model.")],
+    files_url: Annotated[
+        str, typer.Argument(help="Test rows on the platform, hf://datasets/NS/NAME/testing/testing.jsonl.")
+    ],
+    namespace: Annotated[str, typer.Option("--namespace", help="Where the evaluation goes.")] = "default",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many rows.")] = 200,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the result.")] = 3600,
+    intent: Intent = None,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Have the platform's Evaluator score a served model's answers with string metrics.
+
+    Example: lawtags evaluate law/tagger@v2 hf://datasets/law/questions/testing/testing.jsonl
+    """
+    import hashlib
+
+    from lawtags_client.platform import EvaluationIntent
+    from lawtags_client.platform.v1 import V1Platform
+
+    session = Session(as_json, profile, verbose, no_input)
+    key = intent or hashlib.sha256(f"{model} {files_url} {limit}".encode()).hexdigest()
+    wish = EvaluationIntent(key=key, model=model, files_url=files_url, namespace=namespace, limit=limit)
+
+    async def work() -> dict[str, Any]:
+        async with session.client() as nemo:
+            with session.progress() as progress:
+                done = await V1Platform(nemo).evaluate(
+                    wish, timeout=timeout, on_progress=lambda share: progress.update(share, 100, "evaluation")
+                )
+        return {"job": done.job_id, "scores": dict(done.scores)}
+
+    found = session.run(work())
+    if as_json:
+        session.emit(found)
+        return
+    from rich.table import Table
+
+    table = Table("score", "value", title=found["job"], title_justify="left")
+    for name, value in found["scores"].items():
+        table.add_row(name, f"{value:.4f}")
+    session.console.print(table)
+
+
+def _method(name: str, adapter_dim: int) -> Any:
+    from lawtags_client import AllWeights, LoRA, LoRAMerged
+    from lawtags_client.errors import ConfigurationError
+
+    if name == "all_weights":
+        return AllWeights()
+    kinds = {"lora": LoRA, "lora_merged": LoRAMerged}
+    if name not in kinds:
+        raise ConfigurationError(f"unknown method {name!r}", hint="lora, lora_merged or all_weights.")
+    return kinds[name](adapter_dim=adapter_dim)

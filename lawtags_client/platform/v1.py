@@ -1,0 +1,324 @@
+"""A run's intents carried out by the v1 microservices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.client import NeMo
+from lawtags_client.errors import ConfigurationError, JobStalledError, LawtagsError, WaitTimeoutError
+from lawtags_client.platform.protocol import (
+    Evaluation,
+    EvaluationIntent,
+    FineTuneIntent,
+    Follow,
+    JobReference,
+    PromptInput,
+    TrainingConfig,
+    UploadedDataset,
+)
+from lawtags_client.services.customizer.configs import full_name
+from lawtags_client.services.customizer.events import LogWritten, MetricRecorded, ProgressMade
+from lawtags_client.services.customizer.job import Job
+from lawtags_client.services.evaluator import scores
+from lawtags_client.services.inference.completions import first_token
+from lawtags_client.types.customizer import (
+    CustomizationConfig,
+    CustomizationJobRequest,
+    CustomizationTarget,
+    Hyperparameters,
+)
+from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTargetRequest
+from lawtags_client.types.inference import ChatCompletion, ChatCompletionRequest, ChatMessage
+
+_TASK = "tags"
+_PROGRESS_PAUSE = 1.0
+
+
+class V1Platform:
+    """The v1 microservices as a platform for runs.
+
+    Args:
+        nemo: an open client; the caller closes it.
+        target_timeout: seconds to wait for a base model that is still being fetched.
+    """
+
+    def __init__(self, nemo: NeMo, *, target_timeout: float = 1800) -> None:
+        self._nemo = nemo
+        self._target_timeout = target_timeout
+
+    async def config(self, name: str) -> TrainingConfig:
+        """The training configuration of that name, once its base model is ready to train.
+
+        Raises:
+            ConfigurationError: there is none of that name, or its target cannot be trained.
+            WaitTimeoutError: the base model was not fetched in time.
+        """
+        found = await self._nemo.customizer.config(name)
+        target = await self._target(found)
+        base = (target.base_model if target else None) or full_name(found).split("@")[0]
+        return TrainingConfig(
+            name=full_name(found),
+            base_model=base,
+            max_seq_length=found.max_seq_length,
+            methods=tuple(
+                (option.training_type, option.finetuning_type) for option in found.training_options
+            ),
+            prompt_template=found.prompt_template,
+            chat=found.chat_prompt_template is not None,
+            num_parameters=target.num_parameters if target else None,
+        )
+
+    async def _target(self, config: CustomizationConfig) -> CustomizationTarget | None:
+        if not isinstance(config.target, str):
+            return config.target
+        clock = self._nemo.clock
+        begin = clock.monotonic()
+        while True:
+            target = await self._nemo.customizer.targets.get(config.target)
+            if target.enabled is False:
+                raise ConfigurationError(
+                    f"the target {config.target} is not enabled for training",
+                    hint="An administrator enables it: PATCH its `enabled`, or the Helm values.",
+                )
+            # Releases that do not fill the status in have the model at hand.
+            if target.status in ("ready", None):
+                return target
+            if target.status in ("failed", "cancelled", "deleted", "delete_failed"):
+                raise ConfigurationError(f"the target {config.target} cannot be trained: {target.status}")
+            if clock.monotonic() - begin > self._target_timeout:
+                raise WaitTimeoutError(
+                    f"the base model of {config.target} is still {target.status}", hint="Try again later."
+                )
+            await clock.sleep(0.5)
+
+    async def upload(
+        self, name: str, folder: Path, *, on_bytes: Callable[[int, int], None] | None = None
+    ) -> UploadedDataset:
+        """Put the three parts of a curated folder on the platform, or find them there unchanged."""
+        done = await self._nemo.data_store.upload_dataset(
+            name, folder, description="Curated questions of law with their tags", on_bytes=on_bytes
+        )
+        return UploadedDataset(name=done.name, files_url=done.files_url, files=done.files)
+
+    async def submit(self, intent: FineTuneIntent) -> JobReference:
+        """Start training, or find the job that this intent started before."""
+        request = CustomizationJobRequest(
+            config=intent.config,
+            dataset=intent.dataset,
+            hyperparameters=Hyperparameters.model_validate(dict(intent.hyperparameters)),
+            output_model=intent.output_model,
+            namespace=intent.output_model.split("/")[0],
+            description=intent.description,
+        )
+        job = await self._nemo.customizer.submit(request, key=intent.key)
+        if job.output_model is None:
+            raise ConfigurationError(f"job {job.id} makes no model", hint="Give output_model in the recipe.")
+        return JobReference(job.id, job.output_model)
+
+    async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[Follow]:
+        """Signs of life of a training until it is complete.
+
+        Raises:
+            JobFailedError: it failed.
+            JobCancelledError: it was cancelled.
+            JobStalledError: nothing happened for ``stall`` seconds; it goes on.
+            WaitTimeoutError: it took longer than ``timeout`` seconds; it goes on.
+        """
+        job = await self._nemo.customizer.job(job_id)
+        events = job.watch()
+        steps: int | None = None
+        percentage: float | None = None
+        clock = self._nemo.clock
+        begin = clock.monotonic()
+        while True:
+            left = timeout - (clock.monotonic() - begin)
+            try:
+                event = await asyncio.wait_for(anext(events), max(0.0, min(stall, left)))
+            except StopAsyncIteration:
+                break
+            except TimeoutError:
+                raise _silent(job, stall, left) from None
+            if isinstance(event, ProgressMade):
+                steps, percentage = event.steps, event.percentage
+            yield Follow(
+                status=job.status or "unknown",
+                steps=steps,
+                percentage=percentage,
+                points=_points(event),
+                messages=(str(event),) if isinstance(event, LogWritten) and event.detail else (),
+            )
+        # The job has come to an end: this raises unless it is a good one.
+        await job.wait(timeout=0)
+
+    async def served(self, model: str, *, timeout: float) -> None:
+        """Wait until the model answers at the inference endpoint."""
+        await self._nemo.inference.served(model, timeout=timeout)
+
+    async def first_tokens(
+        self, model: str, prompts: Sequence[PromptInput], *, top: int
+    ) -> AsyncIterator[tuple[int, Mapping[str, float] | Exception]]:
+        """Log-probabilities of the likeliest next tokens of each prompt, as they come."""
+        if _are_texts(prompts):
+            texts = self._nemo.inference.complete_each(
+                [str(prompt) for prompt in prompts], model=model, max_tokens=1, logprobs=top
+            )
+            async for outcome in texts:
+                yield outcome.row, _caught(first_token, outcome.value, outcome.error)
+            return
+        requests = [
+            ChatCompletionRequest(
+                model=model,
+                messages=_messages(prompt),
+                max_tokens=1,
+                temperature=0.0,
+                logprobs=True,
+                top_logprobs=top,
+            )
+            for prompt in prompts
+        ]
+        async for answered in self._nemo.inference.chat_each(requests):
+            yield answered.row, _caught(_first_of_chat, answered.value, answered.error)
+
+    async def answers(
+        self, model: str, prompts: Sequence[PromptInput], *, regex: str, max_tokens: int
+    ) -> AsyncIterator[tuple[int, str | Exception]]:
+        """Greedy answers held to a regular expression where the server can, as they come."""
+        guided = {"guided_regex": regex}
+        if _are_texts(prompts):
+            texts = self._nemo.inference.complete_each(
+                [str(prompt) for prompt in prompts],
+                model=model,
+                max_tokens=max_tokens,
+                guided=guided,
+                extra={"stop": ["\n"]},
+            )
+            async for outcome in texts:
+                yield outcome.row, _caught(lambda choice: str(choice.text), outcome.value, outcome.error)
+            return
+        requests = [
+            ChatCompletionRequest(
+                model=model, messages=_messages(prompt), max_tokens=max_tokens, temperature=0.0
+            )
+            for prompt in prompts
+        ]
+        async for answered in self._nemo.inference.chat_each(requests, guided=guided):
+            yield answered.row, _caught(lambda chat: str(chat.text), answered.value, answered.error)
+
+    async def evaluate(
+        self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
+    ) -> Evaluation:
+        """Have the platform score a served model's free answers with string metrics."""
+        config = EvaluationConfigRequest.model_validate(evaluation_config(intent))
+        target = EvaluationTargetRequest.model_validate(
+            {"type": "model", "namespace": intent.namespace, "model": self._endpoint(intent)}
+        )
+        started = await self._nemo.evaluator.evaluate(
+            config, target, intent=intent.key, namespace=intent.namespace
+        )
+
+        async def tell() -> None:
+            while True:
+                if on_progress is not None:
+                    on_progress(started.progress or 0.0)
+                await self._nemo.clock.sleep(_PROGRESS_PAUSE)
+
+        teller = asyncio.create_task(tell())
+        try:
+            result = await started.wait(timeout=timeout)
+        finally:
+            teller.cancel()
+        return Evaluation(started.id, scores(result), result.model_dump(mode="json"))
+
+    def _endpoint(self, intent: EvaluationIntent) -> dict[str, Any]:
+        base = self._nemo.settings.address("inference").url
+        return {"api_endpoint": {"url": f"{base}/v1/completions", "model_id": intent.model, "format": "nim"}}
+
+    async def publish(self, model: str, files: Mapping[str, bytes]) -> None:
+        """Add files to the tuned model's repository; its version is a revision, the files go to ``main``."""
+        await self._nemo.data_store.upload_files(
+            model.split("@")[0], dict(files), repo_type="model", message="Add the model card and the tagger"
+        )
+
+
+def evaluation_config(intent: EvaluationIntent) -> dict[str, Any]:
+    """The evaluation that a run asks for: completions of the test prompts, compared as strings.
+
+    The metrics are those of ``custom`` evaluations (wire API, Evaluator, section on metrics).
+    """
+    truth = "{{item.completion}}"
+    return {
+        "type": "custom",
+        "namespace": intent.namespace,
+        "params": {"parallelism": 8, "limit_samples": intent.limit},
+        "tasks": {
+            _TASK: {
+                "type": "completion",
+                "dataset": {"files_url": intent.files_url},
+                "params": {
+                    "template": {
+                        "prompt": "{{item.prompt}}",
+                        "max_tokens": intent.max_tokens,
+                        "temperature": 0.0,
+                        "stop": ["\n"],
+                    }
+                },
+                "metrics": {
+                    "contains": {
+                        "type": "string-check",
+                        "params": {"check": ["{{sample.output_text}}", "contains", truth]},
+                    },
+                    "em": {"type": "em", "params": {"ground_truth": truth}},
+                    "f1": {"type": "f1", "params": {"ground_truth": truth}},
+                    "bleu": {"type": "bleu", "params": {"references": [truth]}},
+                    "rouge": {"type": "rouge", "params": {"ground_truth": truth}},
+                },
+            }
+        },
+    }
+
+
+def _points(event: object) -> tuple[tuple[str, int, float], ...]:
+    if isinstance(event, MetricRecorded) and event.step is not None:
+        return ((event.series, event.step, event.value),)
+    return ()
+
+
+def _silent(job: Job, stall: float, left: float) -> LawtagsError:
+    if left <= stall:
+        return WaitTimeoutError(
+            f"{job.id} is {job.status} after the time allowed", hint="It goes on; run again."
+        )
+    return JobStalledError(
+        f"{job.id} is {job.status} and has shown nothing new for {stall:.0f} s",
+        job_id=job.id,
+        hint="It goes on, and the same run takes it up again. A job may wait for a free GPU.",
+    )
+
+
+def _are_texts(prompts: Sequence[PromptInput]) -> bool:
+    return all(isinstance(prompt, str) for prompt in prompts)
+
+
+def _messages(prompt: PromptInput) -> list[ChatMessage]:
+    if isinstance(prompt, str):
+        return [ChatMessage(role="user", content=prompt)]
+    return [ChatMessage.model_validate(dict(message)) for message in prompt]
+
+
+def _first_of_chat(chat: ChatCompletion) -> Mapping[str, float]:
+    logprobs = chat.choices[0].logprobs if chat.choices else None
+    if logprobs is None or not logprobs.content:
+        raise LawtagsError("the chat answer has no log-probabilities", service="inference")
+    return {top.token: top.logprob for top in logprobs.content[0].top_logprobs}
+
+
+def _caught(read: Callable[[Any], Any], value: Any, error: LawtagsError | None) -> Any:
+    if value is None:
+        return error or LawtagsError("there is neither an answer nor an error", service="inference")
+    try:
+        return read(value)
+    except LawtagsError as problem:
+        return problem
