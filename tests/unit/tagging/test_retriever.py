@@ -228,7 +228,6 @@ def test_the_tuned_threshold_is_the_best_one(rows: int, least: int, most: int, s
         return score(true, Decision(threshold, least, most).all_tags(scores, vocabulary)).micro_f1
 
     tuned = tune_threshold(scores, true, vocabulary, least=least, most=most, resamples=0)
-    assert quality(tuned) == pytest.approx(max(quality(step / 50) for step in range(51)), abs=0.02)
     assert quality(tuned) >= max(quality(step / 50) for step in range(51)) - 1e-9
 
 
