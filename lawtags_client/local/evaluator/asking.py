@@ -1,0 +1,135 @@
+"""Asking the model of a target, with retries, by the OpenAI API."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from lawtags_client.errors import BadRequestError, NotFoundError, ServerError
+
+if TYPE_CHECKING:
+    from lawtags_client.local.service import StackContext
+
+_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
+_LONGEST_PAUSE = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model answers.
+
+    Args:
+        url: the complete address, e.g. ``.../v1/chat/completions``.
+        model_id: what the model is called there.
+        api_key: sent as bearer token, never shown.
+    """
+
+    url: str
+    model_id: str
+    api_key: str | None = None
+
+    @property
+    def chats(self) -> bool:
+        """Whether it takes messages rather than a prompt."""
+        return self.url.rstrip("/").endswith("/chat/completions")
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url!r}, {self.model_id!r})"
+
+
+def find_endpoint(context: StackContext, model: str | Mapping[str, Any], *, chat: bool) -> Endpoint:
+    """The endpoint of a target's model.
+
+    Args:
+        context: the stack; its inference server answers for models named by reference.
+        model: ``namespace/name[@version]``, or an object with ``api_endpoint``.
+        chat: whether a model of the stack is asked by chat or by plain completion.
+
+    Raises:
+        BadRequestError: the object says neither.
+    """
+    if isinstance(model, str):
+        entity = context.entity_store.model_get(model) or {}
+        if not entity.get("api_endpoint"):
+            path = "chat/completions" if chat else "completions"
+            return Endpoint(f"{context.urls.inference}/v1/{path}", model, context.options.token)
+        model = entity
+    endpoint = model.get("api_endpoint")
+    if endpoint:
+        own = str(endpoint["url"]).startswith((context.urls.inference, context.urls.platform))
+        key = endpoint.get("api_key") or (context.options.token if own else None)
+        return Endpoint(str(endpoint["url"]), str(endpoint["model_id"]), key)
+    if model.get("name"):
+        return find_endpoint(context, f"{model.get('namespace') or 'default'}/{model['name']}", chat=chat)
+    raise BadRequestError("The model of a target must be a reference or have an api_endpoint")
+
+
+class Asker:
+    """Asks endpoints, again where that can help.
+
+    Args:
+        timeout: seconds for one answer.
+        retries: how often to ask again.
+        pause: waits for seconds; returns True to give up because the evaluation was cancelled.
+    """
+
+    def __init__(self, *, timeout: float, retries: int, pause: Callable[[float], bool]) -> None:
+        self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=10.0), follow_redirects=False)
+        self._retries = retries
+        self._pause = pause
+        self._closing = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._closing:
+            self._client.close()
+
+    def ask(self, endpoint: Endpoint, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The endpoint's answer.
+
+        Raises:
+            BadRequestError: it refuses the request.
+            NotFoundError: it does not know the model.
+            ServerError: it cannot be reached, or fails again and again.
+        """
+        headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        problem = ""
+        for attempt in range(self._retries + 1):
+            if attempt and self._pause(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1))):
+                break
+            try:
+                sent = {**body, "model": endpoint.model_id}
+                answer = self._client.post(endpoint.url, json=sent, headers=headers)
+            except httpx.HTTPError as error:
+                problem = f"{type(error).__name__}: {error}"
+                continue
+            if answer.status_code < 300:
+                return _object(answer)
+            problem = f"HTTP {answer.status_code}: {answer.text[:300]}"
+            if answer.status_code == 404:
+                raise NotFoundError(f"The inference server does not know {endpoint.model_id}: {problem}")
+            if answer.status_code not in _AGAIN:
+                raise BadRequestError(f"The inference server refuses the request: {problem}")
+        raise ServerError(f"Error connecting to inference server at {endpoint.url}: {problem}")
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError as error:
+        raise ServerError(f"The inference server's answer is no JSON: {answer.text[:200]!r}") from error
+    if not isinstance(found, dict) or not found.get("choices"):
+        raise ServerError(f"The inference server's answer has no choices: {answer.text[:200]!r}")
+    return found
+
+
+def output_text(response: Mapping[str, Any]) -> str:
+    """The text of an answer's first choice."""
+    choice = response["choices"][0]
+    message = choice.get("message")
+    found = message.get("content") if isinstance(message, dict) else choice.get("text")
+    return str(found or "")

@@ -1,0 +1,246 @@
+"""One evaluation: rows, the model's answers to them where it is asked, and the metrics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import BadRequestError
+from lawtags_client.local.evaluator import metrics
+from lawtags_client.local.evaluator.asking import Asker, Endpoint, find_endpoint, output_text
+from lawtags_client.local.evaluator.rows import Row, clean_rows, read_rows
+from lawtags_client.local.evaluator.scoring import Sample, Scorer
+
+if TYPE_CHECKING:
+    from lawtags_client.local.service import StackContext
+
+SUPPORTED = {
+    "custom": ("chat-completion", "completion", "data"),
+    "similarity_metrics": ("default",),
+}
+_PARALLEL = 8
+_TIMEOUT = 300.0
+_RETRIES = 3
+_SAMPLING = ("max_tokens", "temperature", "top_p", "stop")
+Document = Mapping[str, Any]
+
+
+class CancelledError(Exception):
+    """The evaluation was told to end."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an evaluation is."""
+
+    total: int
+    processed: int = 0
+    tasks: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an evaluation found: results by task and group, and each row with its answer and figures."""
+
+    tasks: dict[str, Any]
+    groups: dict[str, Any]
+    raw: list[dict[str, Any]]
+
+
+def check_supported(config: Document, target: Document) -> None:
+    """Refuse what this Evaluator cannot do, before a job is made of it.
+
+    Raises:
+        BadRequestError: it cannot, and why.
+    """
+    kinds = SUPPORTED.get(str(config.get("type")))
+    if kinds is None:
+        raise BadRequestError(f"Evaluations of type {config.get('type')!r} are not offered; {_offered()}")
+    if target.get("type") not in ("model", "cached_outputs", "rows", "dataset"):
+        raise BadRequestError(f"Targets of type {target.get('type')!r} are not offered by this Evaluator")
+    if not target.get(target["type"]):
+        raise BadRequestError(f"A target of type {target['type']!r} needs the field {target['type']!r}")
+    tasks = config.get("tasks") or {}
+    if not tasks:
+        raise BadRequestError("The config has no tasks")
+    for name, task in tasks.items():
+        if task.get("type") not in kinds:
+            raise BadRequestError(f"Task {name!r} has type {task.get('type')!r}; {_offered()}")
+        for key, metric in (task.get("metrics") or {}).items():
+            if metric.get("type") not in Scorer.KINDS:
+                known = ", ".join(sorted(Scorer.KINDS))
+                raise BadRequestError(f"Metric {key!r} has type {metric.get('type')!r}; known are {known}")
+
+
+def _offered() -> str:
+    return "offered are " + "; ".join(f"{kind} with {', '.join(t)}" for kind, t in SUPPORTED.items())
+
+
+class Evaluation:
+    """Runs a config on a target.
+
+    Args:
+        context: the stack.
+        config: what to do, written out.
+        target: what to measure, written out, secrets in it.
+        cancelled: set to end it.
+        on_progress: told after each row.
+        log: told what happens, a line at a time.
+    """
+
+    def __init__(
+        self,
+        context: StackContext,
+        config: Document,
+        target: Document,
+        *,
+        cancelled: threading.Event,
+        on_progress: Callable[[Progress], None],
+        log: Callable[[str], None],
+    ) -> None:
+        self._context = context
+        self._config = config
+        self._target = target
+        self._params = config.get("params") or {}
+        self._cancelled = cancelled
+        self._on_progress = on_progress
+        self._log = log
+        self._lock = threading.Lock()
+        self._asker = Asker(
+            timeout=float(self._params.get("request_timeout") or _TIMEOUT),
+            retries=int(self._params.get("max_retries", _RETRIES) or 0),
+            pause=cancelled.wait,
+        )
+
+    def run(self) -> Outcome:
+        """Do it.
+
+        Raises:
+            CancelledError: it was told to end.
+            LawtagsError: it cannot be done.
+        """
+        try:
+            check_supported(self._config, self._target)
+            rows = {name: self._rows(task) for name, task in self._config["tasks"].items()}
+            progress = Progress(sum(map(len, rows.values())), tasks=dict.fromkeys(rows, "pending"))
+            outcome = Outcome({}, {}, [])
+            for name, task in self._config["tasks"].items():
+                progress.tasks[name] = "running"
+                self._on_progress(progress)
+                outcome.tasks[name] = self._task(name, task, rows[name], progress, outcome.raw)
+                progress.tasks[name] = "completed"
+                self._on_progress(progress)
+            outcome.groups = _groups(self._config.get("groups") or {}, outcome.tasks)
+            return outcome
+        finally:
+            self._asker.close()
+
+    def _rows(self, task: Document) -> list[Row]:
+        limit = self._params.get("limit_samples")
+        source = task.get("dataset") or self._target.get("dataset") or self._target.get("cached_outputs")
+        if self._target["type"] in ("cached_outputs", "dataset"):
+            source = self._target[self._target["type"]]
+        if self._target["type"] == "rows":
+            rows = clean_rows(self._target["rows"])
+            return rows[: limit or len(rows)]
+        if not source:
+            raise BadRequestError("A task that asks a model needs a dataset")
+        return read_rows(self._context, source, limit)
+
+    def _task(
+        self, name: str, task: Document, rows: Sequence[Row], progress: Progress, raw: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        self._log(f"task {name}: {len(rows)} rows")
+        endpoint = self._endpoint(task)
+        scorer = Scorer(task.get("metrics") or {}, lambda model, body: self._judge(model, body))
+        answered: list[tuple[Sample, dict[str, metrics.RowScores]] | None] = [None] * len(rows)
+
+        def one(place: int) -> None:
+            if self._cancelled.is_set() or failed.is_set():
+                return
+            try:
+                sample = self._sample(task, rows[place], endpoint)
+                answered[place] = sample, scorer.row(sample)
+            except BaseException:
+                failed.set()
+                raise
+            with self._lock:
+                progress.processed += 1
+                self._on_progress(progress)
+
+        failed = threading.Event()
+        workers = max(1, min(int(self._params.get("parallelism") or _PARALLEL), 64))
+        with ThreadPoolExecutor(workers, thread_name_prefix="evaluation") as pool:
+            futures = [pool.submit(one, place) for place in range(len(rows))]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        if self._cancelled.is_set():
+            raise CancelledError
+        found = [each for each in answered if each is not None]
+        raw += [
+            {"task": name, "item": sample.item, "sample": sample.shown(), "metrics": metrics.finite(scores)}
+            for sample, scores in found
+        ]
+        return {"metrics": scorer.results([sample for sample, _ in found], [scores for _, scores in found])}
+
+    def _endpoint(self, task: Document) -> Endpoint | None:
+        if self._target["type"] != "model" or task["type"] == "data":
+            return None
+        return find_endpoint(self._context, self._target["model"], chat=task["type"] == "chat-completion")
+
+    def _sample(self, task: Document, row: Row, endpoint: Endpoint | None) -> Sample:
+        if endpoint is None:
+            return Sample.recorded(row)
+        template = dict((task.get("params") or {}).get("template") or _default_template(row, endpoint.chats))
+        body = Sample(row, "", {}).render(template)
+        for name in _SAMPLING:
+            if self._params.get(name) is not None:
+                body.setdefault(name, self._params[name])
+        response = self._asker.ask(endpoint, body)
+        return Sample(row, output_text(response), response)
+
+    def _judge(self, model: Any, body: dict[str, Any]) -> str:
+        endpoint = find_endpoint(self._context, model, chat=True)
+        return output_text(self._asker.ask(endpoint, body))
+
+
+def _default_template(row: Row, chats: bool) -> dict[str, Any]:
+    if chats and "messages" in row:
+        return {"messages": "{{ item.messages | tojson }}"}
+    column = next((name for name in ("prompt", "input") if name in row), None)
+    if column is None:
+        raise BadRequestError("The task has no template, and the rows have neither prompt nor input")
+    text = f"{{{{item.{column}}}}}"
+    return {"messages": [{"role": "user", "content": text}]} if chats else {"prompt": text}
+
+
+def _groups(groups: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores of several tasks as one: means, weighted by rows."""
+    found: dict[str, Any] = {}
+    for name, group in groups.items():
+        wanted = group.get("metrics") or {}
+        members = [tasks[task] for task in group.get("tasks") or [] if task in tasks]
+        keys = list(wanted) or list(dict.fromkeys(key for task in members for key in task["metrics"]))
+        found[name] = {"metrics": {key: {"scores": _together(members, key)} for key in keys}}
+        if group.get("groups"):
+            found[name]["groups"] = _groups(group["groups"], tasks)
+    return found
+
+
+def _together(members: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    parts: dict[str, list[tuple[float, int]]] = {}
+    for task in members:
+        for name, score in task["metrics"].get(key, {}).get("scores", {}).items():
+            if score["value"] is not None:
+                parts.setdefault(name, []).append((score["value"], score["stats"]["count"]))
+    scores = {}
+    for name, values in parts.items():
+        count = sum(each for _, each in values)
+        total = sum(value * each for value, each in values)
+        mean = total / count
+        scores[name] = {"value": mean, "stats": {"count": count, "sum": total, "mean": mean}}
+    return scores

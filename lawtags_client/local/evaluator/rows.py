@@ -1,0 +1,92 @@
+"""The rows of an evaluation: from a data set, a file of outputs, or the target itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import BadRequestError, NotFoundError
+
+if TYPE_CHECKING:
+    from lawtags_client.local.service import StackContext
+
+Row = dict[str, Any]
+
+
+def read_rows(context: StackContext, source: str | Mapping[str, Any], limit: int | None = None) -> list[Row]:
+    """The rows that a data set reference or a ``files_url`` means.
+
+    Args:
+        context: the stack whose Data Store holds the file.
+        source: ``namespace/name`` of a data set, or an object with ``files_url``.
+        limit: the most rows to take; a limit of the data set itself applies too.
+
+    Raises:
+        NotFoundError: there is no such data set or file.
+        BadRequestError: it is not one file of rows.
+    """
+    if isinstance(source, str):
+        source = context.entity_store.dataset_get(source)
+    url = str(source.get("files_url") or "")
+    _, files = context.data_store.resolve_url(url)
+    rows_files = [file for file in files if file.path.endswith((".json", ".jsonl", ".ndjson", ".csv"))]
+    if not rows_files:
+        raise NotFoundError(f"Dataset {url} is not present on datastore as JSON, JSON lines or CSV")
+    if len(rows_files) > 1:
+        raise BadRequestError(f"Dataset {url} holds several files; files_url must name the one to evaluate")
+    file = rows_files[0]
+    text = context.data_store.blobs.path(file.sha256).read_bytes()
+    rows = parse_rows(file.path, text)
+    limits = [each for each in (limit, source.get("limit")) if each]
+    return clean_rows(rows)[: min(limits, default=len(rows))]
+
+
+def parse_rows(path: str, content: bytes) -> list[Row]:
+    """The rows of a file: a JSON array or object, JSON lines, or CSV.
+
+    Raises:
+        BadRequestError: the file is not in the expected format.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+        if path.endswith(".csv"):
+            return [dict(row) for row in csv.DictReader(io.StringIO(text))]
+        if path.endswith(".json"):
+            try:
+                found = json.loads(text)
+            except ValueError:
+                found = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = found if isinstance(found, list) else [found]
+        else:
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise BadRequestError(f"Dataset {path} is not in the expected format: {error}") from error
+    if not all(isinstance(row, dict) for row in rows):
+        raise BadRequestError(f"Dataset {path} is not in the expected format: every row must be an object")
+    return rows
+
+
+def clean_rows(rows: Iterable[Row]) -> list[Row]:
+    """Rows with column names as templates name them: lower case, ``_`` for anything but letters and digits.
+
+    Example:
+        >>> clean_rows([{"Question Title": 1, "question-title": 2}])
+        [{'question_title': 1, 'question_title_1': 2}]
+    """
+    return [_clean(row) for row in rows]
+
+
+def _clean(row: Row) -> Row:
+    cleaned: Row = {}
+    for name, value in row.items():
+        plain = re.sub(r"[^0-9a-z]", "_", str(name).lower())
+        unique, number = plain, 0
+        while unique in cleaned:
+            number += 1
+            unique = f"{plain}_{number}"
+        cleaned[unique] = value
+    return cleaned

@@ -1,0 +1,241 @@
+"""Evaluation targets, configs, jobs and results, without HTTP and without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from lawtags_client.errors import NotFoundError
+from lawtags_client.local.entities import Entities, EntityKind
+from lawtags_client.local.entities.secrets import masked
+from lawtags_client.local.evaluator.evaluation import check_supported
+from lawtags_client.local.storage import Database, Documents
+from lawtags_client.local.wire import Clock, ListQuery, Page, naive, new_id, select, split_reference, utc_now
+from lawtags_client.types.common import FINAL_JOB_STATES
+
+Document = dict[str, Any]
+_SIDES = ("config", "target")
+
+
+def _kind(label: str, prefix: str) -> EntityKind:
+    return EntityKind(
+        label=f"evaluation {label}",
+        table=f"evaluator_{label}s",
+        id_prefix=prefix,
+        nulls=False,
+        defaults={"custom_fields": {}, "schema_version": "1.0", "type_prefix": prefix},
+        present=masked,
+    )
+
+
+class EvaluatorState:
+    """What the Evaluator knows.
+
+    Args:
+        database: where it is kept.
+        clock: tells the time.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self.targets = Entities(database, _kind("target", "eval-target"), clock=clock)
+        self.configs = Entities(database, _kind("config", "eval-config"), clock=clock)
+        self._jobs = Documents(database, "evaluator_jobs")
+        self._results = Documents(database, "evaluator_results")
+        self._clock = clock
+
+    # Jobs
+
+    def job_create(self, fields: Mapping[str, Any]) -> Document:
+        """Add a job; what it refers to is written out, and what it brings along becomes an entity.
+
+        Raises:
+            NotFoundError: the config or target it names does not exist.
+            BadRequestError: it cannot be done here.
+        """
+        config = self._found(self.configs, fields["config"])
+        target = self._found(self.targets, fields["target"])
+        check_supported(config, target)
+        if not isinstance(fields["config"], str):
+            config = self._kept(self.configs, config)
+        if not isinstance(fields["target"], str):
+            target = self._kept(self.targets, target)
+        now = naive(self._clock())
+        job: Document = {
+            "created_at": now,
+            "updated_at": now,
+            "id": new_id("eval"),
+            "namespace": fields.get("namespace") or "default",
+            "description": fields.get("description"),
+            "target": _dated(target),
+            "config": _dated(config),
+            "result": None,
+            "output_files_url": fields.get("output_files_url"),
+            "status_details": {"message": None, "task_status": {}, "progress": None},
+            "status": "created",
+            "project": fields.get("project"),
+            "custom_fields": fields.get("custom_fields") or {},
+            "ownership": fields.get("ownership"),
+        }
+        self._jobs.insert(job["id"], job)
+        return self.shown(job)
+
+    def described(self, fields: Mapping[str, Any]) -> tuple[Document, Document]:
+        """The config and target of a live evaluation; nothing is stored.
+
+        Raises:
+            NotFoundError: one of them is a name of nothing.
+            BadRequestError: they cannot be done here.
+        """
+        config = self._found(self.configs, fields["config"])
+        target = self._found(self.targets, fields["target"])
+        check_supported(config, target)
+        return config, target
+
+    def job(self, job_id: str) -> Document:
+        """A job as it is kept, secrets and all.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise NotFoundError(f"Evaluation job {job_id} not found")
+        return job
+
+    def exists(self, job_id: str) -> bool:
+        """Whether there is a job of this id, or it was deleted meanwhile."""
+        return self._jobs.get(job_id) is not None
+
+    def job_change(self, job_id: str, **changes: Any) -> Document | None:
+        """Lay new values over a job that is not final yet; None if there is none of this id."""
+
+        def changed(job: Document) -> Document | None:
+            if job["status"] in FINAL_JOB_STATES:
+                return None
+            return {**job, **changes, "updated_at": naive(self._clock())}
+
+        return self._jobs.update(job_id, changed)
+
+    def job_delete(self, job_id: str) -> None:
+        """Forget a job and its result.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        job = self.job(job_id)
+        self._jobs.delete(job_id)
+        if job["result"]:
+            self._results.delete(job["result"])
+
+    def jobs(self, query: ListQuery) -> Page:
+        """The page of jobs that a list request asks for."""
+        page = select(map(_findable, self._jobs), _by_name(query))
+        return Page([self.shown(self.job(each["id"])) for each in page.data], page.total, query)
+
+    def unfinished(self) -> list[str]:
+        """Ids of the jobs that have not come to their end, oldest first."""
+        return [job["id"] for job in self._jobs if job["status"] not in FINAL_JOB_STATES]
+
+    def shown(self, job: Document) -> Document:
+        """A job as responses show it."""
+        shown: Document = masked(job)
+        return shown
+
+    # Results
+
+    def result_create(self, fields: Mapping[str, Any]) -> Document:
+        """Add a result."""
+        now = naive(self._clock())
+        empty: Document = {"namespace": "default", "files_url": None, "groups": {}, "custom_fields": {}}
+        result = {
+            "created_at": now,
+            "updated_at": now,
+            "id": new_id("evaluation_result"),
+            **empty,
+            "tasks": {},
+            **{key: value for key, value in fields.items() if value is not None},
+        }
+        self._results.insert(result["id"], result)
+        return result
+
+    def result(self, result_id: str) -> Document:
+        """A result.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        result = self._results.get(result_id)
+        if result is None:
+            raise NotFoundError(f"Evaluation result {result_id} not found")
+        return result
+
+    def result_change(self, result_id: str, changes: Mapping[str, Any]) -> Document:
+        """Lay new values over a result.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        self.result(result_id)
+        news = {key: value for key, value in changes.items() if value is not None}
+        stamp = {"updated_at": naive(self._clock())}
+        changed = self._results.update(result_id, lambda result: {**result, **news, **stamp})
+        assert changed is not None
+        return changed
+
+    def result_delete(self, result_id: str) -> Document:
+        """Remove a result; the receipt.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        self.result(result_id)
+        self._results.delete(result_id)
+        stamp = naive(self._clock())
+        return {"message": "Resource deleted successfully.", "id": result_id, "deleted_at": stamp}
+
+    def results(self, query: ListQuery) -> Page:
+        """The page of results that a list request asks for."""
+        page = select(({**each, "job_id": each.get("job")} for each in self._results), query)
+        data = [{k: v for k, v in each.items() if k != "job_id"} for each in page.data]
+        return Page(data, page.total, query)
+
+    def _found(self, entities: Entities, given: str | Mapping[str, Any]) -> Document:
+        if isinstance(given, str):
+            return entities.stored(*split_reference(given, what=entities.kind.label))
+        return dict(given)
+
+    def _kept(self, entities: Entities, given: Document) -> Document:
+        created = entities.create({k: v for k, v in given.items() if k not in ("name", "namespace")})
+        return entities.stored(created["namespace"], created["name"])
+
+
+def _dated(entity: Document) -> Document:
+    """An entity within a job; data sets written into it become identifiable."""
+
+    def inner(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            found = {name: inner(each) for name, each in value.items()}
+            dataset = found.get("dataset")
+            if isinstance(dataset, dict) and "id" not in dataset:
+                version = {"version_id": "main", "version_tags": []}
+                found["dataset"] = {"id": new_id("dataset"), **version, **dataset}
+            return found
+        return [inner(each) for each in value] if isinstance(value, list) else value
+
+    found: Document = inner(entity)
+    return found
+
+
+def _findable(job: Document) -> Document:
+    names = {f"{side}_name": f"{job[side].get('namespace')}/{job[side].get('name')}" for side in _SIDES}
+    return {**job, **names}
+
+
+def _by_name(query: ListQuery) -> ListQuery:
+    """``filter[config]=ns/name`` asks for the name, ``filter[config][type]=custom`` for a field."""
+    named = {
+        f"{name}_name" if name in _SIDES and isinstance(wanted, list) else name: wanted
+        for name, wanted in query.filter.items()
+    }
+    return replace(query, filter=named)

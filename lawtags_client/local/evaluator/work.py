@@ -1,0 +1,238 @@
+"""Running evaluation jobs in threads, one after the other; what a stop interrupts is begun anew."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import queue
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import LawtagsError
+from lawtags_client.files import atomic_write_json, atomic_write_text
+from lawtags_client.local.entities.secrets import masked
+from lawtags_client.local.evaluator.evaluation import CancelledError, Evaluation, Outcome, Progress
+from lawtags_client.local.wire import naive
+from lawtags_client.types.common import FINAL_JOB_STATES
+
+if TYPE_CHECKING:
+    from lawtags_client.local.evaluator.state import Document, EvaluatorState
+    from lawtags_client.local.service import StackContext
+
+_log = logging.getLogger(__name__)
+_STOP_SECONDS = 1.5
+
+
+class Runner:
+    """Takes jobs from a queue and runs them.
+
+    Args:
+        context: the stack.
+        state: where jobs and results are kept.
+        folder: where logs and answers are kept, a folder per job.
+    """
+
+    def __init__(self, context: StackContext, state: EvaluatorState, folder: Path) -> None:
+        self._context = context
+        self._state = state
+        self._folder = folder
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._cancelled: dict[str, threading.Event] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="evaluator", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work, first on what was left unfinished."""
+        for job_id in self._state.unfinished():
+            self.submit(job_id)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End work; the job at hand stays unfinished and is begun anew at the next start."""
+        self._stopping.set()
+        for event in list(self._cancelled.values()):
+            event.set()
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
+
+    def submit(self, job_id: str) -> None:
+        """Queue a job."""
+        self._cancelled[job_id] = threading.Event()
+        self._queue.put(job_id)
+
+    def cancel(self, job_id: str) -> None:
+        """End a job, or take it from the queue."""
+        self._state.job_change(job_id, status="cancelled")
+        event = self._cancelled.get(job_id)
+        if event is not None:
+            event.set()
+
+    def busy(self) -> bool:
+        """Whether a job is at work or waiting."""
+        return bool(self._cancelled)
+
+    def live(self, config: Document, target: Document) -> dict[str, Any]:
+        """Evaluate while the caller waits; nothing is kept."""
+        lines: list[str] = []
+        details: dict[str, Any] = {"message": None, "task_status": {}, "progress": None}
+        try:
+            outcome = Evaluation(
+                self._context,
+                config,
+                target,
+                cancelled=self._stopping,
+                on_progress=lambda progress: details.update(_details(progress)),
+                log=lines.append,
+            ).run()
+        except CancelledError:
+            return self._live_failure(details, lines, "The stack is being stopped")
+        except LawtagsError as error:
+            return self._live_failure(details, lines, error.message)
+        details |= {"message": "Job completed successfully", "progress": 100.0}
+        result = {"tasks": outcome.tasks, "groups": outcome.groups}
+        return {
+            "status": "completed",
+            "status_details": details,
+            "result": result,
+            "logs": {"lines": lines},
+        }
+
+    @staticmethod
+    def _live_failure(details: dict[str, Any], lines: list[str], message: str) -> dict[str, Any]:
+        details["message"] = message
+        return {"status": "failed", "status_details": details, "result": None, "logs": {"lines": lines}}
+
+    # Files of a job
+
+    def logs(self, job_id: str) -> dict[str, Any]:
+        """What happened in a job, line by line."""
+        path = self._folder / job_id / "log.txt"
+        text = path.read_text("utf-8") if path.exists() else ""
+        return {"job_id": job_id, "lines": text.splitlines()}
+
+    def archive(self, job_id: str) -> bytes:
+        """Job, result, log and all rows with their answers, as a ZIP file."""
+        job = self._state.job(job_id)
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("job.json", json.dumps(self._state.shown(job), indent=2))
+            if job["result"]:
+                archive.writestr("results.json", json.dumps(self._state.result(job["result"]), indent=2))
+            for path in sorted((self._folder / job_id).glob("*")):
+                archive.write(path, path.name)
+        return content.getvalue()
+
+    def forget(self, job_id: str) -> None:
+        """Remove a job's files."""
+        folder = self._folder / job_id
+        for path in folder.glob("*"):
+            path.unlink()
+        if folder.exists():
+            folder.rmdir()
+
+    # The thread
+
+    def _run(self) -> None:
+        while (job_id := self._queue.get()) is not None and not self._stopping.is_set():
+            try:
+                self._work(job_id)
+            except Exception as error:  # a fault of ours is the job's failure, not the Evaluator's end
+                _log.exception("evaluation %s failed unexpectedly", job_id)
+                self._fail(job_id, f"Internal error: {type(error).__name__}: {error}")
+            finally:
+                self._cancelled.pop(job_id, None)
+
+    def _work(self, job_id: str) -> None:
+        job = self._state.job_change(job_id, status="running")
+        cancelled = self._cancelled[job_id]
+        if job is None or job["status"] in FINAL_JOB_STATES or cancelled.is_set():
+            return
+        lines: list[str] = []
+
+        def log(line: str) -> None:
+            lines.append(f"{naive(self._context.clock())} {line}")
+
+        def on_progress(progress: Progress) -> None:
+            self._state.job_change(job_id, status_details=_details(progress))
+
+        evaluation = Evaluation(
+            self._context,
+            job["config"],
+            job["target"],
+            cancelled=cancelled,
+            on_progress=_Seldom(on_progress),
+            log=log,
+        )
+        try:
+            self._finish(job_id, evaluation.run(), log)
+        except CancelledError:
+            log("cancelled")
+        except LawtagsError as error:
+            log(f"failed: {error.message}")
+            self._fail(job_id, error.message)
+        if self._state.exists(job_id):
+            atomic_write_text(self._folder / job_id / "log.txt", "\n".join(lines) + "\n")
+
+    def _finish(self, job_id: str, outcome: Outcome, log: Callable[[str], None]) -> None:
+        if not self._state.exists(job_id):
+            return  # deleted meanwhile
+        log(f"completed: {len(outcome.raw)} rows")
+        folder = self._folder / job_id
+        rows = "".join(json.dumps(masked(row), ensure_ascii=False) + "\n" for row in outcome.raw)
+        atomic_write_text(folder / "rows.jsonl", rows)
+        atomic_write_json(folder / "scores.json", {"tasks": outcome.tasks, "groups": outcome.groups})
+        job = self._state.job(job_id)
+        result = self._state.result_create(
+            {
+                "job": job_id,
+                "namespace": job["namespace"],
+                "project": job["project"],
+                "tasks": outcome.tasks,
+                "groups": outcome.groups,
+            }
+        )
+        details = {
+            "message": "Job completed successfully",
+            "task_status": dict.fromkeys(outcome.tasks, "completed"),
+            "progress": 100.0,
+            "samples_processed": len(outcome.raw),
+        }
+        self._state.job_change(job_id, result=result["id"], status_details=details, status="completed")
+
+    def _fail(self, job_id: str, message: str) -> None:
+        if not self._state.exists(job_id):
+            return
+        details = dict(self._state.job(job_id)["status_details"])
+        states = details.get("task_status") or {}
+        ended = {name: "completed" if state == "completed" else "failed" for name, state in states.items()}
+        details |= {"message": message, "task_status": ended}
+        self._state.job_change(job_id, status="failed", status_details=details)
+
+
+class _Seldom:
+    """Passes progress on when it changed by a percent, since each change is a write to the disk."""
+
+    def __init__(self, tell: Any) -> None:
+        self._tell = tell
+        self._told: tuple[int, tuple[str, ...]] | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        percent = 100 * progress.processed // max(1, progress.total)
+        now = percent, tuple(progress.tasks.values())
+        if now != self._told:
+            self._told = now
+            self._tell(progress)
+
+
+def _details(progress: Progress) -> dict[str, Any]:
+    return {
+        "message": None,
+        "task_status": dict(progress.tasks),
+        "progress": round(100.0 * progress.processed / max(1, progress.total), 2),
+        "samples_processed": progress.processed,
+    }
