@@ -155,8 +155,6 @@ class Stack:
     def _create_services(self, context: StackContext) -> None:
         self.services = []
         for name in SERVICES:
-            if not (Path(__file__).parent / name / "__init__.py").exists():
-                continue
             module = importlib.import_module(f"lawtags_client.local.{name}")
             service: Service = module.create(context)
             context.states[name] = service.state

@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.routing import Route
 
-from lawtags_client.errors import BadRequestError, UnprocessableError
+from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
 from lawtags_client.local.data_store.faults import hub_answer
 from lawtags_client.local.data_store.shown import commit_shown, repository_shown
 from lawtags_client.local.data_store.state import DataStoreState
+from lawtags_client.local.wire.answers import error_answer
 from lawtags_client.local.wire.bodies import parse_json, read_limited
 from lawtags_client.local.wire.routing import Call, route
 from lawtags_client.types.data_store import RepoCreateRequest, RepoDeleteRequest, RepoType
@@ -62,9 +63,14 @@ def repo_routes(state: DataStoreState) -> list[Route]:
     def create(call: Call) -> Any:
         request: RepoCreateRequest = call.body
         repo_type, namespace, name = _target(request)
-        state.repo_create(repo_type, namespace, name, private=bool(request.private))
         prefix = "datasets/" if repo_type == "dataset" else ""
-        return {"url": f"{prefix}{namespace}/{name}", "name": f"{namespace}/{name}"}
+        made = {"url": f"{prefix}{namespace}/{name}", "name": f"{namespace}/{name}"}
+        try:
+            state.repo_create(repo_type, namespace, name, private=bool(request.private))
+        except ConflictError as error:
+            # Clients that do not mind read the address from the refusal.
+            return error_answer(409, error.message, headers={"X-Error-Message": error.message}, **made)
+        return made
 
     def delete(call: Call) -> Any:
         state.repo_delete(*_target(call.body))

@@ -151,10 +151,11 @@ class BlobWriter:
         if place.is_file():
             self._path.unlink()
         else:
-            place.parent.mkdir(exist_ok=True)
+            if not place.parent.is_dir():
+                place.parent.mkdir(exist_ok=True)
+                _sync_folder(place.parent.parent)
             self._path.replace(place)
             _sync_folder(place.parent)
-            _sync_folder(place.parent.parent)
         return Blob(found, self.size)
 
     def __enter__(self) -> Self:
