@@ -53,7 +53,7 @@ class RetrieverOptions:
     """
 
     folds: int | None = None
-    strength: float = 20.0
+    strength: float = 10.0
     neighbours: int = 20
     min_count: int = 2
     most_rows: int = 20_000
