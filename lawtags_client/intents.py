@@ -102,13 +102,12 @@ def new_intent(
             server that comes up on another port.
     """
     digest = _digest([kind, request, data])
-    name = key if key is not None else _digest([digest, service])
+    name = _digest([digest, service]) if key is None else key.encode(errors="backslashreplace").decode()
     return Intent(f"{kind}:{name}", kind, uuid.uuid4().hex, digest, dict(request))
 
 
 def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def check_same(found: Intent, wanted: Intent) -> None:
@@ -217,4 +216,5 @@ def _intent(row: tuple[Any, ...]) -> Intent:
 
 
 def _text(request: Mapping[str, Any]) -> str:
-    return json.dumps(request, sort_keys=True, ensure_ascii=False, default=str)
+    # Escapes, since SQLite takes no lone surrogates, which JSON can carry.
+    return json.dumps(request, sort_keys=True, default=str)

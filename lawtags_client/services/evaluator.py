@@ -147,7 +147,7 @@ class Evaluation:
         """
         clock = self._owner.clock
         begin = moved = clock.monotonic()
-        poller = Poller(clock, patience or Patience())
+        poller = Poller(clock, (patience or Patience()).within(timeout))
         last: str | None = None
         while True:
             record = await poller.look(self.refresh)

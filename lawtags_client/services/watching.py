@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lawtags_client.errors import LawtagsError, ProtocolError, RateLimitedError
@@ -29,6 +29,10 @@ class Patience:
     shortest: float = 0.5
     longest: float = 15.0
     silence: float = 600.0
+
+    def within(self, timeout: float | None) -> Patience:
+        """This patience for a wait that is itself bounded."""
+        return self if timeout is None else replace(self, silence=min(self.silence, timeout))
 
 
 class Poller:

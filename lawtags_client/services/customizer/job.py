@@ -129,7 +129,7 @@ class Job:
         """
         clock = self._owner.clock
         begin = moved = clock.monotonic()
-        poller, log = Poller(clock, patience or Patience()), EventLog()
+        poller, log = Poller(clock, (patience or Patience()).within(timeout)), EventLog()
         while True:
             events = log.update(await poller.look(self.details), self.status)
             now = clock.monotonic()

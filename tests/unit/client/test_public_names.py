@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import lawtags_client
+
+
+def test_public_names_are_these() -> None:
+    assert lawtags_client.__all__ == [
+        "AllWeights",
+        "Evaluation",
+        "Job",
+        "LawtagsError",
+        "LoRA",
+        "LoRAMerged",
+        "NeMo",
+        "Settings",
+        "Tagged",
+        "UploadedDataset",
+        "errors",
+        "scores",
+        "sync",
+    ]
+    assert all(hasattr(lawtags_client, name) for name in lawtags_client.__all__)
+    assert set(lawtags_client.__all__) <= set(dir(lawtags_client))
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = "import lawtags_client, sys; from lawtags_client.settings import Settings; print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    heavy = {"httpx", "pydantic", "tenacity", "numpy", "torch", "rich", "typer", "tomllib", "asyncio"}
+    assert not heavy & set(out.split())
+
+
+def test_client_is_ready_without_the_extras() -> None:
+    code = "import sys; from lawtags_client import NeMo; NeMo; print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"numpy", "torch", "starlette", "sklearn", "pandas"} & set(out.split())
