@@ -41,7 +41,7 @@ _USC = re.compile(
 _CFR = re.compile(
     rf"\b(\d+){_SPACE}C\.?{_SPACE}F\.?{_SPACE}R(?:\.|(?![A-Za-z])){_SPACE}(?=§*{_SPACE}\d|§|[Pp]arts?\b)"
 )
-_USC_TITLE = re.compile(r"\b(\d+) (?:USC|CFR)\b(?!\.)(?! *[§\d])")
+_USC_TITLE = re.compile(r"\b([Tt]itle \d+) (?:USC|CFR)\b(?!\.)(?! *[§\d])")
 _ABBREVIATED = re.compile(
     rf"(?<![\w.\-/])(?:(Sec|sec|Art|art|Sch|sch|Reg|reg)(s?)\.{_SPACE}|(Sec|Art|Sch|Reg)(s?) +)"
     rf"(?=\d+(?![\d:/]*[:/])|[IVXL]+\b)"

@@ -268,7 +268,7 @@ class _TextWriter:
                 self._bullet = None
         elif tag in ("ul", "ol") and self._lists:
             self._lists.pop()
-            self._tight = False
+            self._tight = bool(self._lists)
 
     def _end_link(self, href: str | None, begin: int) -> None:
         label = "".join(self._line[begin:]).strip()

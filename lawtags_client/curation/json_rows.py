@@ -24,12 +24,12 @@ def read_json(path: Path) -> Iterator[RawRow | BadRow]:
         DataError: the file as a whole cannot be read.
     """
     with open_rows(path) as stream:
-        start = stream.peek(1)[:1] if hasattr(stream, "peek") else b""
-        leading = b""
-        while start and start.isspace():
-            leading += stream.read(1)
-            start = stream.peek(1)[:1]  # type: ignore[attr-defined]
-        lines = 1 + leading.count(b"\n")
+        lines, start = 1, b""
+        while block := stream.peek(1):
+            if start := block.lstrip()[:1]:
+                lines += stream.read(block.index(start)).count(b"\n")
+                break
+            lines += stream.read(len(block)).count(b"\n")
         if start == b"[":
             yield from _ArrayReader(stream, path, lines).rows()
         else:

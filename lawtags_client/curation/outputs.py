@@ -224,13 +224,14 @@ def _bad_entry(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _question_row(place: int, values: dict[str, Any], question: Question) -> dict[str, Any]:
+    score = values["score"]
     return {
         "id": question.id,
         "row": place,
         "title": question.title,
         "body": question.body,
         "tags": list(question.tags),
-        "score": values["score"],
+        "score": int(score) if score is not None and score == int(score) else score,
         "link": values["link"],
         "license": values["license"],
         "source": {"file": values["file"], "line": values["line"]},

@@ -199,6 +199,8 @@ class PiiMasker:
                 end = start + len(inner)
             if len(inner) < 2 or inner in self._allow or (" " not in inner and inner.isupper()):
                 continue
+            if " " not in inner and _is_noun(inner, text):
+                continue
             kept.append(Finding(start, end, name.entity))
         return kept
 
@@ -316,6 +318,12 @@ def _leading_name(text: str) -> str:
         elif word.lower() not in _PARTICLES or not length:
             break
     return " ".join(words[:length])
+
+
+def _is_noun(word: str, text: str) -> bool:
+    # "Controller" in a title is no person where the body says "the controller".
+    pattern = rf"\b(?:an?|the|my|your|our|this|that|each|its|no) (?:[a-z]+ )?{re.escape(word.lower())}s?\b"
+    return re.search(pattern, text) is not None
 
 
 def _without_known(text: str, people: Iterable[Finding], protected: Iterable[Finding]) -> list[Finding]:

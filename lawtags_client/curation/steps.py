@@ -69,22 +69,22 @@ def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.
     """
     started = clock()
     live = frame["rejected_by"] == ""
-    outcome = step(frame[live])
+    rows = frame[live]
+    outcome = step(rows)
     result = frame.copy()
     dropped = 0
-    if len(outcome.frame):
+    if len(rows) and outcome.frame is not rows:
         for column in outcome.frame.columns:
-            if outcome.frame[column] is not frame[column]:
-                result.loc[live, column] = outcome.frame[column]
+            result.loc[live, column] = outcome.frame[column]
     if outcome.dropped is not None:
         details = outcome.detail or [""] * len(outcome.dropped)
         hit = [bool(reason) for reason in outcome.dropped]
         dropped = sum(hit)
-        rows = outcome.frame.index[hit]
-        result.loc[rows, "rejected_by"] = step.name
-        result.loc[rows, "field"] = outcome.field
-        result.loc[rows, "reason"] = [reason for reason in outcome.dropped if reason]
-        result.loc[rows, "detail"] = [text for text, out in zip(details, hit, strict=True) if out]
+        refused = rows.index[hit]
+        result.loc[refused, "rejected_by"] = step.name
+        result.loc[refused, "field"] = outcome.field
+        result.loc[refused, "reason"] = [reason for reason in outcome.dropped if reason]
+        result.loc[refused, "detail"] = [text for text, out in zip(details, hit, strict=True) if out]
     came = int(live.sum())
     record = {
         "name": step.name,

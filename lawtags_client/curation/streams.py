@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lawtags_client.errors import DataError
 
@@ -25,7 +25,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 
 
 @contextmanager
-def open_rows(path: Path) -> Iterator[IO[bytes]]:
+def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
     """Open a file of text rows, unpacked, behind its byte order mark.
 
     Args:
@@ -37,8 +37,8 @@ def open_rows(path: Path) -> Iterator[IO[bytes]]:
     try:
         with path.open("rb") as file:
             packed = file.peek(2)[:2] == _GZIP_MAGIC
-            raw: IO[bytes] = io.BufferedReader(_Unpacked(file, path)) if packed else file
-            start = raw.peek(4)[:4] if isinstance(raw, io.BufferedReader) else b""
+            raw: io.BufferedReader[Any] = io.BufferedReader(_Unpacked(file, path)) if packed else file
+            start = raw.peek(4)[:4]
             if not start:
                 raise DataError("the file is empty", path=path, hint="Is it the right file?")
             if start[:2] in _MARKS:

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lawtags_client.curation import CurationOptions, PiiOptions
+from lawtags_client.curation.steps import plan_steps
+from lawtags_client.errors import ConfigurationError
+
+
+def test_a_recipe_is_read_with_its_groups() -> None:
+    options = CurationOptions.from_dict(
+        {
+            "columns": {"title": "headline"},
+            "split": {"training": 0.95, "validation": 0.05, "testing": 0, "seed": 7},
+            "pii": {"entities": ["PERSON"], "action": "mask"},
+            "filters": {"min_words": 50, "min_score": None},
+            "style": {"task": "Tag it.", "shortlist": 8},
+            "format": "messages",
+        }
+    )
+    assert options.split.seed == 7
+    assert options.pii.entities == ("PERSON",)
+    assert options.filters.min_score is None
+    assert options.style.shortlist == 8
+    assert options.duplicates.near
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"colums": {}},
+        {"pii": {"entitys": []}},
+        {"pii": {"entities": ["NAME"]}},
+        {"pii": {"entities": "PERSON"}},
+        {"pii": {"action": "hash"}},
+        {"pii": []},
+        {"links": "all"},
+        {"format": "alpaca"},
+        {"on_bad_row": "ignore"},
+        {"max_bad": 2},
+        {"max_bad": "1%"},
+        {"unicode": "yes"},
+        {"columns": {"headline": "title"}},
+        {"columns": {"title": 5}},
+        {"filters": {"min_words": 1.5}},
+        {"filters": {"min_words": None}},
+        {"filters": {"max_repeated": 2}},
+        {"split": {"training": 0}},
+        {"split": {"training": -1}},
+        {"split": {"seed": True}},
+        {"style": {"order": "best"}},
+        {"duplicates": {"threshold": 0.1}},
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        CurationOptions.from_dict(values)
+    assert caught.value.hint
+
+
+def test_the_secret_key_is_written_nowhere() -> None:
+    options = CurationOptions(pii=PiiOptions(action="hash", key="canary-key"))
+    assert "canary-key" not in repr(options)
+    assert "canary-key" not in json.dumps(options.as_dict())
+    other = CurationOptions(pii=PiiOptions(action="hash", key="another"))
+    assert options.as_dict() != other.as_dict()
+
+
+def test_switched_off_steps_are_not_planned() -> None:
+    options = CurationOptions.from_dict(
+        {
+            "unicode": False,
+            "sections": False,
+            "pii": {"entities": []},
+            "filters": {"min_words": 0, "min_score": None, "max_repeated": None},
+        }
+    )
+    assert [step.name for step in plan_steps(options)] == [
+        "complete_labels",
+        "html",
+        "cleaning",
+        "fingerprints",
+    ]
+
+
+def test_personal_data_goes_before_section_numbers() -> None:
+    names = [step.name for step in plan_steps(CurationOptions())]
+    assert names.index("pii") < names.index("section_numbers") < names.index("word_count")

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lawtags_client.curation.columns import SourceRow
+from lawtags_client.curation.sources import BadRow, find_sources, read_source
+from lawtags_client.errors import ConfigurationError, DataError
+
+GOOD = {"title": "Is it legal?", "tags": ["a"], "body": "Text"}
+
+
+def _read(path: Path, **columns: str) -> list[tuple[int, SourceRow | BadRow]]:
+    (source,) = find_sources([path])
+    return list(read_source(source, columns))
+
+
+def _write(folder: Path, content: bytes | str, name: str = "rows.jsonl") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def _bad(path: Path) -> list[BadRow]:
+    return [row for _, row in _read(path) if isinstance(row, BadRow)]
+
+
+def _good(path: Path) -> list[SourceRow]:
+    return [row for _, row in _read(path) if isinstance(row, SourceRow)]
+
+
+LINE = json.dumps(GOOD)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", [True, False])
+def test_every_line_end_is_read_with_its_line(tmp_path: Path, end: str, last: bool) -> None:
+    path = _write(tmp_path, end.join([LINE, "", LINE, LINE]) + (end if last else ""))
+    assert [line for line, _ in _read(path)] == [1, 3, 4]
+    assert not _bad(path)
+
+
+def test_a_byte_order_mark_and_a_line_separator_inside_a_text_are_harmless(tmp_path: Path) -> None:
+    row = json.dumps(GOOD | {"title": "one\u2028two"}, ensure_ascii=False)
+    path = _write(tmp_path, b"\xef\xbb\xbf" + f"{row}\n{LINE}\n".encode())
+    assert [row.title for row in _good(path)] == ["one\u2028two", "Is it legal?"]
+    assert [line for line, _ in _read(path)] == [1, 2]
+
+
+@pytest.mark.parametrize("content", ["", "\n\n \n", "[]", "\ufeff"])
+def test_an_empty_file_is_an_error_that_names_it(tmp_path: Path, content: str) -> None:
+    with pytest.raises(DataError) as caught:
+        _read(_write(tmp_path, content))
+    assert caught.value.path is not None
+    assert caught.value.path.endswith("rows.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "field"),
+    [
+        (b'{"title": "caf\xe9", "tags": ["a"]}', "is not UTF-8 (byte 15 of the line)", None),
+        (b'{"title": "x", "tags": ["a"', "is no JSON", None),
+        (b'{"tags": ["a"]}', "is missing", "question_title"),
+        (b'{"title": null, "tags": ["a"]}', "is null", "title"),
+        (b'{"title": "  ", "tags": ["a"]}', "is empty", "title"),
+        (b'{"title": 5, "tags": ["a"]}', "must be a text, not int", "title"),
+        (b'{"title": "x", "tags": "two words"}', "could be one tag or several", "tags"),
+        (b'{"title": "x", "tags": 5}', "must be a list", "tags"),
+        (b'{"title": "x", "tags": [1]}', "must hold texts only", "tags"),
+        (b'{"title": "x", "tags": ["a"], "body": ["y"]}', "must be a text, not list", "body"),
+        (b'{"title": "x", "tags": ["a"], "score": NaN}', "holds NaN", None),
+        (b'{"title": "x", "tags": ["a"], "score": 1e999}', "finite", "score"),
+        (b'{"title": "x", "tags": ["a"], "score": "many"}', "must be a number", "score"),
+        (b'{"title": "x", "tags": ["a"], "score": true}', "must be a number", "score"),
+        (b'{"title": "x", "tags": ["a"], "tags_complete": "maybe"}', "true or false", "tags_complete"),
+        (b'{"title": "x\\ud800", "tags": ["a"]}', "lone surrogate", "title"),
+        (b'{"title": "x", "title": "y", "tags": ["a"]}', "names a field twice", None),
+        (b'{"title": "x"}{"title": "y"}', "Extra data", None),
+        (b'["x"]', "no JSON object", None),
+        (b"[" * 100_000, "nested too deeply", None),
+        (b'{"a":' * 100_000, "nested too deeply", None),
+        (b'{"title": "' + b"x" * 10_001 + b'", "tags": ["a"]}', "10,000 are the most", "title"),
+    ],
+)
+def test_a_bad_row_is_named_and_costs_no_other(
+    tmp_path: Path, wrong: bytes, reason: str, field: str | None
+) -> None:
+    path = _write(tmp_path, LINE.encode() + b"\n" + wrong + b"\n" + LINE.encode() + b"\n")
+    (bad,) = _bad(path)
+    assert reason in bad.reason
+    assert (bad.line, bad.field) == (2, field)
+    assert len(_good(path)) == 2
+
+
+def test_a_bad_row_is_not_quoted(tmp_path: Path) -> None:
+    path = _write(tmp_path, f'{LINE}\n{{"title": "x", "tags": "canary word"}}\n')
+    assert "canary" not in _bad(path)[0].reason
+
+
+def test_a_last_line_that_was_cut_off_is_said_to_be(tmp_path: Path) -> None:
+    (bad,) = _bad(_write(tmp_path, f"{LINE}\n{LINE[:20]}"))
+    assert bad.line == 2
+    assert "cut off" in bad.reason
+
+
+def test_utf_16_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="UTF-16"):
+        _read(_write(tmp_path, LINE.encode("utf-16")))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
+def test_an_array_is_read_row_by_row_with_lines(tmp_path: Path, indent: int | None, name: str) -> None:
+    rows = [GOOD | {"title": f"Question {number}"} for number in range(5)]
+    path = _write(tmp_path, json.dumps(rows, indent=indent), name)
+    found = _read(path)
+    assert [row.title for row in _good(path)] == [row["title"] for row in rows]
+    assert [line for line, _ in found] == ([1] * 5 if indent is None else [2, 9, 16, 23, 30])
+
+
+def test_an_array_larger_than_the_buffer_is_read_whole(tmp_path: Path) -> None:
+    rows = [GOOD | {"title": f"Question {number}", "body": "é" * 9000} for number in range(300)]
+    assert len(_good(_write(tmp_path, json.dumps(rows, ensure_ascii=False), "rows.json"))) == 300
+
+
+def test_an_array_that_was_cut_off_keeps_its_whole_rows(tmp_path: Path) -> None:
+    text = json.dumps([GOOD, GOOD, GOOD])
+    path = _write(tmp_path, text[: len(text) - 10], "rows.json")
+    assert len(_good(path)) == 2
+    assert len(_bad(path)) == 1
+    closed = _write(tmp_path, text[:-1], "open.json")
+    assert len(_good(closed)) == 3
+    assert "cut off" in _bad(closed)[0].reason
+
+
+def test_a_bad_element_of_an_array_costs_no_other(tmp_path: Path) -> None:
+    path = _write(tmp_path, f'[{LINE}, {{"title": "x", "score": NaN}}, 5, {LINE}]', "rows.json")
+    assert len(_good(path)) == 2
+    assert len(_bad(path)) == 2
+
+
+def test_csv_keeps_line_ends_inside_fields_and_counts_lines(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="", encoding="utf-8-sig") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["title", "body", "tags", "score"])
+        writer.writerow(["A", "one\ntwo", "<a><b>", "3"])
+        writer.writerow(["B", "", "a,b", ""])
+        writer.writerow(["C", "x"])
+    rows = _read(path)
+    assert [line for line, _ in rows] == [2, 4, 5]
+    first, second, third = (row for _, row in rows)
+    assert isinstance(first, SourceRow)
+    assert (first.body, first.tags, first.score) == ("one\ntwo", ("a", "b"), 3.0)
+    assert isinstance(second, SourceRow)
+    assert (second.body, second.score) == (None, None)
+    assert isinstance(third, BadRow)
+
+
+def test_csv_that_is_not_utf_8_loses_the_row_alone(tmp_path: Path) -> None:
+    path = _write(tmp_path, b"title,tags\ncaf\xe9,a\nB,b\n", "rows.csv")
+    assert [bad.field for bad in _bad(path)] == ["title"]
+    assert len(_good(path)) == 1
+
+
+def test_parquet_is_read_and_nan_means_no_value(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "rows.parquet"
+    frame = pandas.DataFrame(
+        {"question_title": ["A", "B"], "tags": [["a"], ["b", "c"]], "score": [1.0, float("nan")]}
+    )
+    frame.to_parquet(path)
+    assert [(row.title, row.tags, row.score) for row in _good(path)] == [
+        ("A", ("a",), 1.0),
+        ("B", ("b", "c"), None),
+    ]
+    with pytest.raises(DataError, match="Parquet"):
+        _read(_write(tmp_path, b"PAR1 but not really", "broken.parquet"))
+
+
+def test_gzip_is_unpacked_whatever_its_name(tmp_path: Path) -> None:
+    packed = gzip.compress(f"{LINE}\n".encode() * 3)
+    assert len(_good(_write(tmp_path, packed, "rows.jsonl.gz"))) == 3
+    assert len(_good(_write(tmp_path, packed, "rows.jsonl"))) == 3
+    with pytest.raises(DataError, match="damaged"):
+        _read(_write(tmp_path, packed[:-10], "cut.jsonl.gz"))
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lawtags_client.curation.streams._RATIO_FREE_BYTES", 1 << 20)
+    bomb = gzip.compress((LINE.encode() + b"\n") * 500_000)
+    with pytest.raises(DataError, match="times its size"):
+        _read(_write(tmp_path, bomb, "bomb.jsonl.gz"))
+
+
+def test_a_row_of_absurd_length_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lawtags_client.curation.json_rows.MAX_ROW_BYTES", 1000)
+    path = _write(tmp_path, f'{LINE}\n{{"title": "{"x" * 5000}"}}\n{LINE}\n')
+    assert [line for line, row in _read(path) if isinstance(row, BadRow)] == [2]
+    assert [line for line, row in _read(path) if isinstance(row, SourceRow)] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question_id": 7, "question_title": "T", "question_body": "B", "tags": ["a"], "answers": [{}]},
+        {"row_id": "7", "title": "T", "body_html": None, "body_markdown": "B", "tags": "<a>", "answers": 1},
+        {"Id": 7.0, "Title": "T", "Body": "B", "Tags": "|a|", "AnswerCount": "2"},
+        {"id": "7", "title": "T", "text": "B", "labels": ["a"], "answers": "[1]"},
+    ],
+)
+def test_columns_are_recognised(tmp_path: Path, row: dict[str, Any]) -> None:
+    (found,) = _good(_write(tmp_path, json.dumps(row)))
+    assert (found.id, found.title, found.body, found.tags, found.answered) == ("7", "T", "B", ("a",), True)
+
+
+def test_a_chosen_column_overrules(tmp_path: Path) -> None:
+    path = _write(tmp_path, json.dumps({"headline": "H", "title": "T", "topics": "x"}))
+    ((_, row),) = _read(path, title="headline", tags="topics")
+    assert isinstance(row, SourceRow)
+    assert (row.title, row.tags) == ("H", ("x",))
+
+
+def test_when_no_column_fits_the_error_lists_them_and_says_how(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        _read(_write(tmp_path, json.dumps({"headline": "H", "topics": "x"})))
+    assert "headline, topics" in str(caught.value)
+    assert "columns: {title: headline}" in str(caught.value.hint)
+    with pytest.raises(DataError, match="no column for the tags"):
+        _read(_write(tmp_path, json.dumps({"title": "H"})))
+
+
+def test_ids_are_stable_where_the_source_has_none(tmp_path: Path) -> None:
+    (first,) = _good(_write(tmp_path, LINE))
+    (second,) = _good(_write(tmp_path, json.dumps(GOOD | {"title": " is it LEGAL"})))
+    assert first.id == second.id
+    assert first.id.startswith("q-")
+
+
+def test_labels_are_complete_unless_the_row_says_otherwise(tmp_path: Path) -> None:
+    values: list[object] = [True, False, "false", 0, None]
+    path = _write(tmp_path, "\n".join(json.dumps(GOOD | {"tags_complete": value}) for value in values))
+    assert [row.complete for row in _good(path)] == [True, False, False, False, True]
+
+
+def test_inputs_are_found_by_pattern_and_told_apart(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        _write(tmp_path / folder, LINE)
+    sources = find_sources([str(tmp_path / "*" / "rows.jsonl")])
+    assert [source.name for source in sources] == [source.location for source in sources]
+    assert len({source.name for source in sources}) == 2
+    with pytest.raises(DataError, match="no such file"):
+        find_sources([tmp_path / "none.jsonl"])
+    with pytest.raises(DataError, match="not a file"):
+        find_sources([tmp_path])
+    with pytest.raises(ConfigurationError):
+        find_sources([])
+    with pytest.raises(DataError, match="cannot be read"):
+        _read(_write(tmp_path, "x", "rows.xlsx"))
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_but_a_data_error(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.jsonl"
+    path.write_bytes(raw)
+    try:
+        rows = _read(path)
+    except DataError:
+        return
+    assert rows
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(str.strip),
+        min_size=1,
+        max_size=8,
+    ),
+    st.booleans(),
+)
+def test_any_titles_survive_both_forms_of_json(
+    tmp_path_factory: pytest.TempPathFactory, titles: list[str], ascii_only: bool
+) -> None:
+    rows = [{"title": title, "tags": ["a"]} for title in titles]
+    path = tmp_path_factory.getbasetemp() / "round.jsonl"
+    path.write_text(
+        "\n".join(json.dumps(row, ensure_ascii=ascii_only) for row in rows), encoding="utf-8", newline=""
+    )
+    assert [row.title for row in _good(path)] == titles
+    path.write_text(json.dumps(rows, ensure_ascii=ascii_only), encoding="utf-8", newline="")
+    assert [row.title for row in _good(path)] == titles
