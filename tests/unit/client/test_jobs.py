@@ -1,0 +1,264 @@
+"""Following and submitting jobs, with a clock that stands still."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from client_kit import Script, StillTime, client
+
+from lawtags_client.client import NeMo
+from lawtags_client.errors import (
+    ConflictError,
+    DoubtfulOutcomeError,
+    JobFailedError,
+    JobStalledError,
+    NotFoundError,
+    ProtocolError,
+    TransportError,
+    UnprocessableError,
+    WaitTimeoutError,
+)
+from lawtags_client.intents import FIELD
+from lawtags_client.services.customizer.events import LogWritten, MetricRecorded, ProgressMade, StateChanged
+from lawtags_client.services.evaluator import scores
+from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
+from lawtags_client.types.evaluator import EvaluationResult
+
+REQUEST = CustomizationJobRequest(
+    config="a/b@v1",
+    dataset="law/tags",
+    hyperparameters=Hyperparameters(finetuning_type="lora", epochs=2),
+    output_model="law/tagger",
+)
+
+
+def status(
+    state: str, steps: int = 0, losses: tuple[float, ...] = (), logs: tuple[str, ...] = ()
+) -> httpx.Response:
+    points = [{"step": step, "value": value, "timestamp": None} for step, value in enumerate(losses)]
+    body: dict[str, Any] = {
+        "status": state,
+        "steps_completed": steps,
+        "metrics": {"keys": ["train_loss"], "metrics": {"train_loss": points}},
+        "status_logs": [{"updated_at": "2025-06-20T04:20:22", "message": line} for line in logs],
+    }
+    # The wire's NaN is no JSON in the strict sense, and yet it comes.
+    return httpx.Response(200, content=json.dumps(body))
+
+
+async def job_of(answers: list[Any], folder: Path, time: StillTime | None = None) -> Any:
+    script = Script([httpx.Response(200, json={"id": "cust-1", "status": "created"}), *answers])
+    nemo = client(script, folder, time, max_retries=0)
+    return await nemo.customizer.job("cust-1")
+
+
+async def test_each_thing_is_told_once(tmp_path: Path) -> None:
+    job = await job_of(
+        [
+            status("pending", logs=("created",)),
+            status("running", 1, (1.5,), ("created", "created")),
+            status("running", 1, (1.5,), ("created", "created")),
+            status("completed", 2, (1.5, float("nan")), ("created", "created")),
+        ],
+        tmp_path,
+    )
+    events = [event async for event in job.watch()]
+    states = [event.state for event in events if isinstance(event, StateChanged)]
+    assert states == ["pending", "running", "completed"]
+    assert [event.step for event in events if isinstance(event, MetricRecorded)] == [0, 1]
+    assert len([event for event in events if isinstance(event, LogWritten)]) == 2
+    assert [event.steps for event in events if isinstance(event, ProgressMade)] == [1, 2]
+    assert "diverged" in " ".join(map(str, events))
+
+
+async def test_watching_outlives_lost_connections(tmp_path: Path) -> None:
+    lost = [httpx.ConnectError("down"), httpx.Response(503), httpx.ReadTimeout("slow"), httpx.Response(200)]
+    job = await job_of([status("running", 1), *lost, status("completed", 2)], tmp_path)
+    assert [e.state async for e in job.watch() if isinstance(e, StateChanged)] == ["running", "completed"]
+
+
+async def test_watching_ends_when_the_service_stays_silent(tmp_path: Path) -> None:
+    time = StillTime()
+    job = await job_of([status("running"), httpx.ConnectError("down")], tmp_path, time)
+    with pytest.raises(TransportError):
+        [event async for event in job.watch()]
+    assert 600 < time.seconds < 660
+
+
+async def test_wrong_address_shows_at_the_first_look(tmp_path: Path) -> None:
+    job = await job_of([httpx.Response(200, html="<html>login</html>")], tmp_path)
+    with pytest.raises(ProtocolError):
+        [event async for event in job.watch()]
+
+
+async def test_unknown_state_goes_on(tmp_path: Path) -> None:
+    job = await job_of(
+        [status("warming_up"), status("unknown"), status("cancelling"), status("completed")], tmp_path
+    )
+    states = [event.state async for event in job.watch() if isinstance(event, StateChanged)]
+    assert states == ["warming_up", "unknown", "cancelling", "completed"]
+
+
+async def test_looks_become_rarer_while_nothing_moves(tmp_path: Path) -> None:
+    time = StillTime()
+    job = await job_of([*[status("pending")] * 12, status("completed")], tmp_path, time)
+    [event async for event in job.watch()]
+    assert time.slept == sorted(time.slept)
+    assert time.slept[0] < 1 and 10 < time.slept[-1] <= 15
+
+
+async def test_failure_carries_the_services_words(tmp_path: Path) -> None:
+    failed = {
+        "status": "failed",
+        "percentage_done": 100.0,
+        "status_logs": [{"message": "x", "detail": "no GPU"}],
+    }
+    job = await job_of([httpx.Response(200, json=failed)], tmp_path)
+    with pytest.raises(JobFailedError, match="no GPU") as caught:
+        await job.wait()
+    assert (caught.value.job_id, caught.value.reason) == ("cust-1", "no GPU")
+
+
+async def test_stall_and_timeout_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(JobStalledError):
+        await (await job_of([status("running", 3)], tmp_path, StillTime())).wait(stall=60, timeout=3600)
+    with pytest.raises(WaitTimeoutError):
+        await (await job_of([status("running", 3)], tmp_path, StillTime())).wait(stall=3600, timeout=60)
+
+
+async def test_job_that_vanished_ends_the_waiting(tmp_path: Path) -> None:
+    job = await job_of([status("running"), httpx.Response(404, json={"detail": "gone"})], tmp_path)
+    with pytest.raises(NotFoundError):
+        await job.wait()
+
+
+class Server:
+    """A Customizer in miniature, which can lose what it is told to lose."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.posts = 0
+        self.fault: str | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if request.method == "POST":
+            return self._create(json.loads(request.read()))
+        if path.endswith("/jobs"):
+            newest = list(reversed(self.jobs.values()))
+            return httpx.Response(200, json={"data": newest, "pagination": _one_page(len(newest))})
+        job = self.jobs.get(path.rpartition("/")[2])
+        return httpx.Response(200, json=job) if job else httpx.Response(404, json={"detail": "no such job"})
+
+    def _create(self, body: dict[str, Any]) -> httpx.Response:
+        self.posts += 1
+        fault, self.fault = self.fault, None
+        if fault == "refuse":
+            return httpx.Response(422, json={"detail": "epochs"})
+        if fault == "lose request":
+            raise httpx.ReadTimeout("lost")
+        if any(job["output_model"] == body.get("output_model") for job in self.jobs.values()):
+            return httpx.Response(409, json={"detail": "exists"})
+        job = {"id": f"cust-{len(self.jobs)}", "status": "created", **body}
+        self.jobs[job["id"]] = job
+        if fault == "lose reply":
+            raise httpx.ReadTimeout("lost")
+        return httpx.Response(200, json=job)
+
+
+def _one_page(size: int) -> dict[str, int]:
+    return {"page": 1, "page_size": 100, "current_page_size": size, "total_pages": 1, "total_results": size}
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def nemo_for(server: Server, folder: Path) -> NeMo:
+    return client(server, folder, StillTime())
+
+
+async def test_token_goes_into_the_job_and_its_models_version(server: Server, tmp_path: Path) -> None:
+    job = await nemo_for(server, tmp_path).customizer.submit(REQUEST)
+    token = job.record.custom_fields[FIELD]
+    assert job.output_model == f"law/tagger@lt-{token[:12]}"
+    assert REQUEST.output_model == "law/tagger" and REQUEST.custom_fields is None
+
+
+async def test_lost_reply_is_looked_up_not_repeated(server: Server, tmp_path: Path) -> None:
+    server.fault = "lose reply"
+    job = await nemo_for(server, tmp_path).customizer.submit(REQUEST)
+    assert (server.posts, list(server.jobs)) == (1, [job.id])
+
+
+async def test_same_intent_after_a_restart_is_the_same_job(server: Server, tmp_path: Path) -> None:
+    first = await nemo_for(server, tmp_path).customizer.submit(REQUEST)
+    second = await nemo_for(server, tmp_path).customizer.submit(REQUEST)
+    assert first.id == second.id and server.posts == 1
+    assert (await nemo_for(server, tmp_path).customizer.submit(REQUEST, key="again")).id != first.id
+
+
+async def test_crash_after_the_post_finds_the_job_by_its_token(server: Server, tmp_path: Path) -> None:
+    nemo = nemo_for(server, tmp_path)
+    first = await nemo.customizer.submit(REQUEST)
+    # As if killed before the id was written down.
+    store = nemo.intents
+    (intent,) = store.all()  # type: ignore[attr-defined]
+    store.forget(intent.key)
+    store.begin(replace(intent, remote_id=None))
+    assert (await nemo_for(server, tmp_path).customizer.submit(REQUEST)).id == first.id
+    assert server.posts == 1
+
+
+async def test_crash_before_the_post_submits_once(server: Server, tmp_path: Path) -> None:
+    server.fault = "lose request"
+    nemo = nemo_for(server, tmp_path)
+    with pytest.raises(DoubtfulOutcomeError):
+        await nemo.customizer.submit(REQUEST)
+    await nemo_for(server, tmp_path).customizer.submit(REQUEST)
+    assert len(server.jobs) == 1
+
+
+async def test_refused_request_leaves_its_key_free(server: Server, tmp_path: Path) -> None:
+    nemo = nemo_for(server, tmp_path)
+    server.fault = "refuse"
+    with pytest.raises(UnprocessableError):
+        await nemo.customizer.submit(REQUEST, key="mine")
+    corrected = REQUEST.model_copy(
+        update={"hyperparameters": Hyperparameters(finetuning_type="lora", epochs=3)}
+    )
+    assert (await nemo.customizer.submit(corrected, key="mine")).id == "cust-0"
+
+
+async def test_reset_server_gets_the_job_again(server: Server, tmp_path: Path) -> None:
+    await nemo_for(server, tmp_path).customizer.submit(REQUEST)
+    server.jobs.clear()
+    await nemo_for(server, tmp_path).customizer.submit(REQUEST)
+    assert len(server.jobs) == 1
+
+
+async def test_taken_model_is_adopted_if_the_job_is_the_same(server: Server, tmp_path: Path) -> None:
+    versioned = REQUEST.model_copy(update={"output_model": "law/tagger@v1"})
+    first = await nemo_for(server, tmp_path / "one").customizer.submit(versioned)
+    assert (await nemo_for(server, tmp_path / "two").customizer.submit(versioned)).id == first.id
+    other = versioned.model_copy(
+        update={"hyperparameters": Hyperparameters(finetuning_type="lora", epochs=9)}
+    )
+    with pytest.raises(ConflictError, match=r"hyperparameters\.epochs"):
+        await nemo_for(server, tmp_path / "three").customizer.submit(other)
+
+
+def test_scores_take_the_only_score_of_a_metric_by_the_metrics_name() -> None:
+    metrics = {
+        "f1": {"scores": {"f1_score": {"value": 0.5}}},
+        "rouge": {"scores": {"rouge_1": {"value": 0.1}, "rouge_2": {"value": 0.2}}},
+        "judge": {"scores": {"x": {"value": None}}},
+    }
+    result = EvaluationResult.model_validate({"tasks": {"tags": {"metrics": metrics}}, "groups": None})
+    assert scores(result) == {"tags.f1": 0.5, "tags.rouge.rouge_1": 0.1, "tags.rouge.rouge_2": 0.2}

@@ -1,0 +1,140 @@
+"""Looking at rows before they are sent, and at files before they are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from client_kit import client
+
+from lawtags_client.errors import DataError, ProtocolError
+from lawtags_client.services.data_store.layout import check
+from lawtags_client.services.data_store.upload import describe
+
+GOOD = '{"prompt": "a", "completion": " b"}'
+CHAT = json.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
+
+
+def folder_of(root: Path, training: bytes, validation: bytes = GOOD.encode()) -> Path:
+    for split, content in (("training", training), ("validation", validation)):
+        (root / split).mkdir(parents=True)
+        (root / split / "rows.jsonl").write_bytes(content)
+    return root
+
+
+def test_good_folder_is_counted(tmp_path: Path) -> None:
+    layout = check(folder_of(tmp_path, f"{GOOD}\r\n{GOOD}".encode()))
+    assert (layout.rows, layout.kind) == ({"training": 2, "validation": 1}, "completion")
+    assert sorted(layout.files) == ["training/rows.jsonl", "validation/rows.jsonl"]
+
+
+def test_line_separator_inside_a_string_is_no_line_end(tmp_path: Path) -> None:
+    row = '{"prompt": "a\u2028b", "completion": "c"}'
+    assert check(folder_of(tmp_path, row.encode())).rows["training"] == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (b"{", None),
+        (b"[1]", None),
+        (b"\xff\xfe", None),
+        (b"", None),
+        (b'{"prompt": "a", "completion": NaN}', None),
+        (b'{"prompt": "a"}', "completion"),
+        (b'{"prompt": "a", "completion": ["x"]}', "completion"),
+        (b'{"prompt": " ", "completion": "x"}', "prompt"),
+        (b'{"messages": []}', "messages"),
+        (b'{"messages": [{"role": "king", "content": "x"}]}', "messages[0].role"),
+        (b'{"messages": [{"role": "user", "content": 3}]}', "messages[0].content"),
+        (b'{"messages": [{"role": "user", "content": "x"}]}', "messages[0].role"),
+        (CHAT.encode(), None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_bad_row_is_named_by_file_line_and_field(line: bytes, field: str | None, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        check(folder_of(tmp_path, GOOD.encode() + b"\n" + line + b"\n"))
+    assert (caught.value.line, caught.value.field) == (2, field)
+    assert caught.value.path == str(tmp_path / "training" / "rows.jsonl")
+
+
+def test_rows_of_two_kinds_in_two_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="chat row among completion"):
+        check(folder_of(tmp_path, GOOD.encode(), CHAT.encode()))
+
+
+@pytest.mark.parametrize("missing", ["training", "validation"])
+def test_missing_split_is_named(missing: str, tmp_path: Path) -> None:
+    folder_of(tmp_path, GOOD.encode())
+    (tmp_path / missing / "rows.jsonl").write_bytes(b"")
+    with pytest.raises(DataError, match=missing):
+        check(tmp_path)
+    (tmp_path / missing / "rows.jsonl").unlink()
+    with pytest.raises(DataError, match=missing):
+        check(tmp_path)
+
+
+def test_linked_file_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.jsonl"
+    secret.write_text(GOOD)
+    folder_of(tmp_path / "in", GOOD.encode())
+    (tmp_path / "in" / "training" / "link.jsonl").symlink_to(secret)
+    with pytest.raises(DataError, match="link"):
+        check(tmp_path / "in")
+
+
+def test_git_and_lfs_names_are_those_of_git_and_lfs() -> None:
+    file = describe("a.txt", b"hello\n")
+    assert file.git_oid == "ce013625030ba8dba906f756967f9e9ca394464a"
+    assert file.sha256 == hashlib.sha256(b"hello\n").hexdigest()
+
+
+def repository(paths: dict[str, bytes], spoil: bool = False):  # type: ignore[no-untyped-def]
+    entries = [
+        {"type": "file", "path": path, "size": len(body), "oid": describe("x", body).git_oid}
+        for path, body in paths.items()
+    ]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if "/tree/" in path:
+            return httpx.Response(200, json=entries)
+        if "/resolve/" in path:
+            body = paths[path.partition("/resolve/abc/")[2]]
+            return httpx.Response(200, content=b"spoilt" if spoil else body)
+        return httpx.Response(200, json={"sha": "abc"})
+
+    return answer
+
+
+async def test_download_is_verified_and_leaves_nothing_spoilt(tmp_path: Path) -> None:
+    good = client(repository({"a/b.txt": b"one"}), tmp_path / "state")
+    got = await good.data_store.download("law/tags", tmp_path / "down")
+    assert (tmp_path / "down" / "a" / "b.txt").read_bytes() == b"one"
+    assert got.files == {"a/b.txt": hashlib.sha256(b"one").hexdigest()}
+    bad = client(repository({"a/c.txt": b"two"}, spoil=True), tmp_path / "state")
+    with pytest.raises(ProtocolError, match="another content"):
+        await bad.data_store.download("law/tags", tmp_path / "down")
+    assert [path.name for path in (tmp_path / "down" / "a").iterdir()] == ["b.txt"]
+
+
+@pytest.mark.parametrize("path", ["../out.txt", "a/../../out.txt", "/etc/out.txt", "a//b", "..\\out.txt"])
+async def test_download_never_leaves_its_folder(path: str, tmp_path: Path) -> None:
+    nemo = client(repository({path: b"x"}), tmp_path / "state")
+    with pytest.raises(ProtocolError, match="leads out"):
+        await nemo.data_store.download("law/tags", tmp_path / "in" / "down")
+    assert not list(tmp_path.rglob("out.txt"))
+
+
+async def test_download_does_not_write_through_links(tmp_path: Path) -> None:
+    (tmp_path / "down").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "down" / "a").symlink_to(tmp_path / "elsewhere")
+    nemo = client(repository({"a/b.txt": b"x"}), tmp_path / "state")
+    with pytest.raises(ProtocolError, match="leads out"):
+        await nemo.data_store.download("law/tags", tmp_path / "down")
+    assert not list((tmp_path / "elsewhere").iterdir())
