@@ -76,8 +76,11 @@ class Tagging:
 
 @dataclass(frozen=True)
 class FitReport:
-    """What the fit saw: row counts, and micro F1 on validation rows held out from weights and threshold's
-    weights alike (the retriever's threshold has seen them)."""
+    """What the fit saw: row counts, and micro F1 on the validation rows.
+
+    The scores behind both figures come from weights that have not seen the row; the thresholds have seen it,
+    so that the figures flatter a little. The test rows are what counts.
+    """
 
     validation_rows: int
     model_rows: int
