@@ -12,7 +12,7 @@ import pytest
 from fault_proxy import FaultProxy, Verdict
 from tiny_models import make_model, write_rows
 
-from lawtags_client import LoRA, NeMo, sync
+from lawtags_client import LoRA, NeMo, scores, sync
 from lawtags_client.errors import (
     ConfigurationError,
     ConflictError,
@@ -31,7 +31,16 @@ from lawtags_client.services.watching import Patience
 from lawtags_client.settings import Settings
 from lawtags_client.tagging.question import Question
 from lawtags_client.transport.http import Call
-from lawtags_client.types.entity_store import DatasetRequest, NamespaceRequest, ProjectRequest
+from lawtags_client.types.common import APIEndpoint
+from lawtags_client.types.deployments import NIMDeploymentConfig
+from lawtags_client.types.entity_store import Dataset, DatasetRequest, NamespaceRequest, ProjectRequest
+from lawtags_client.types.evaluator import (
+    EvaluationConfigRequest,
+    EvaluationTargetRequest,
+    MetricConfig,
+    ModelTarget,
+    TaskConfig,
+)
 from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage, CompletionRequest
 
 pytestmark = pytest.mark.slow
@@ -318,3 +327,44 @@ def test_blocking_front_does_the_same_inside_a_running_loop(
             return states
 
     assert asyncio.run(inside())[-1] == "cancelled"
+
+
+async def test_scores_come_from_an_evaluation_submitted_once(
+    nemo: NeMo, stack: StackThread, curated: Path
+) -> None:
+    dataset = await nemo.data_store.upload_dataset("scored/tags", curated)
+    task = TaskConfig(
+        type="completion",
+        dataset=Dataset(files_url=f"{dataset.files_url}/testing/testing.jsonl"),
+        params={"template": {"prompt": "{{item.prompt}}", "max_tokens": 4, "temperature": 0.0}},
+        metrics={"f1": MetricConfig(type="f1", params={"ground_truth": "{{item.completion}}"})},
+    )
+    config = EvaluationConfigRequest(type="custom", tasks={"tags": task})
+    endpoint = APIEndpoint(url=f"{stack.inference_url}/v1/completions", model_id=BASE)
+    target = EvaluationTargetRequest(type="model", model=ModelTarget(api_endpoint=endpoint))
+    evaluation = await nemo.evaluator.evaluate(config, target)
+    again = await nemo.evaluator.evaluate(config, target)
+    assert again.id == evaluation.id
+    found = scores(await evaluation.wait(patience=QUICK, timeout=60))
+    assert 0 <= found["tags.f1"] <= 1
+
+
+async def test_live_scores_come_at_once(nemo: NeMo) -> None:
+    check = {"check": ["{{output}}", "equals", "{{reference}}"]}
+    task = TaskConfig(type="data", metrics={"same": MetricConfig(type="string-check", params=check)})
+    rows = [{"output": "4", "reference": "4"}, {"output": "5", "reference": "4"}]
+    live = await nemo.evaluator.live(
+        EvaluationConfigRequest(type="custom", tasks={"qa": task}),
+        EvaluationTargetRequest(type="rows", rows=rows),
+    )
+    assert live.result is not None and scores(live.result) == {"qa.same": 0.5}
+
+
+async def test_deployment_becomes_ready_and_goes_away(nemo: NeMo) -> None:
+    nim = NIMDeploymentConfig(image_name="nvcr.io/nim/tiny", image_tag="1", gpu=0)
+    await nemo.entity_store.ensure_namespace("deployed")
+    ready = await nemo.deployments.deploy("deployed/tiny", model=BASE, nim=nim, timeout=30)
+    assert ready.deployed or (ready.status_details and ready.status_details.status == "ready")
+    await nemo.deployments.deploy("deployed/tiny", model=BASE, nim=nim, timeout=30)
+    await nemo.deployments.remove("deployed/tiny", timeout=30)
+    assert await nemo.deployments.configs.find("deployed/tiny") is None
