@@ -8,6 +8,7 @@ from lawtags_client.curation.options import (
     SplitOptions,
 )
 from lawtags_client.curation.pipeline import curate
+from lawtags_client.curation.questions import plain_question, questions_to_tag
 from lawtags_client.curation.report import CurationProgress, CurationReport, StepCount
 
 __all__ = [
@@ -20,4 +21,6 @@ __all__ = [
     "SplitOptions",
     "StepCount",
     "curate",
+    "plain_question",
+    "questions_to_tag",
 ]

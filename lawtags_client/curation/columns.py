@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,9 +127,9 @@ class ColumnMap:
             answered=_has_answer(self._first(row, "answers", required=False)[1]),
         )
 
-    def missing(self) -> tuple[str, ...]:
+    def missing(self, needed: Sequence[str] = ("title", "tags")) -> tuple[str, ...]:
         """Needed fields for which no row so far had a column."""
-        return tuple(field for field in ("title", "tags") if field not in self.found)
+        return tuple(field for field in needed if field not in self.found)
 
     def _note(self, row: Mapping[str, Any]) -> None:
         keys = frozenset(row)

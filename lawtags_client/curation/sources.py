@@ -124,12 +124,15 @@ def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -
     return sources
 
 
-def read_source(source: Source, columns: Mapping[str, str]) -> Iterator[tuple[int, SourceRow | BadRow]]:
+def read_source(
+    source: Source, columns: Mapping[str, str], *, needed: Sequence[str] = ("title", "tags")
+) -> Iterator[tuple[int, SourceRow | BadRow]]:
     """The rows of a source, checked, each with its line.
 
     Args:
         source: what to read.
         columns: field to column, for what is not recognised by its name.
+        needed: fields that the source must have a column for.
 
     Raises:
         DataError: the source is empty, broken as a whole, or has no column for the title or the tags.
@@ -146,15 +149,15 @@ def read_source(source: Source, columns: Mapping[str, str]) -> Iterator[tuple[in
         except RowError as error:
             row = BadRow(raw.line, error.reason, error.field)
         if rows == _ROWS_TO_JUDGE:
-            _check_columns(source, found)
+            _check_columns(source, found, needed)
         yield raw.line, row
     if not rows:
         raise DataError("holds no rows", path=source.location, hint="Is it the right file?")
-    _check_columns(source, found)
+    _check_columns(source, found, needed)
 
 
-def _check_columns(source: Source, found: ColumnMap) -> None:
-    missing = found.missing()
+def _check_columns(source: Source, found: ColumnMap, needed: Sequence[str]) -> None:
+    missing = found.missing(needed)
     if not found.seen or not missing:
         return
     raise DataError(
