@@ -20,7 +20,7 @@ from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.transport.paging import walk
 from lawtags_client.transport.paths import join, split_reference
 from lawtags_client.transport.query import list_query
-from lawtags_client.types.common import DeleteResponse, Page, WireModel, WireRequest
+from lawtags_client.types.common import Page, WireModel, WireRequest
 
 if TYPE_CHECKING:
     from lawtags_client.intents import IntentStore
@@ -204,8 +204,6 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         path: of the collection.
         model: what an entity is.
         key: the path below the collection, from a reference; ``namespace/name`` by default.
-        creates_once: whether a second create of the same name is refused, so that one may be repeated
-            after a look.
     """
 
     def __init__(
@@ -256,18 +254,20 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         call = Call("PATCH", self._path + self._key(reference), json=changes.to_wire())
         return parse(self._model, await self._http.json(call), self._http)
 
-    async def delete(self, reference: str, *, missing_ok: bool = False) -> None:
+    async def delete(self, reference: str, *, missing_ok: bool = False, timeout: float | None = None) -> None:
         """Drop one.
 
         Args:
             reference: its ``namespace/name``.
             missing_ok: whether it is fine that there is no such thing.
+            timeout: seconds to wait for the answer; a target's comes only once its files are gone.
 
         Raises:
             NotFoundError: there is no such thing.
         """
         try:
-            await self._http.send(Call("DELETE", self._path + self._key(reference)))
+            path = self._path + self._key(reference)
+            await self._http.send(Call("DELETE", path, read_timeout=timeout, total_timeout=timeout))
         except NotFoundError:
             if not missing_ok:
                 raise
@@ -324,6 +324,3 @@ def _namespace_and_name(reference: str) -> str:
 def by_id(reference: str) -> str:
     """The path of a thing known by one id."""
     return join(reference)
-
-
-__all__ = ["DeleteResponse", "Entities", "Listing", "Services", "by_id", "parse", "parse_list", "says_exists"]

@@ -14,7 +14,7 @@ from lawtags_client.errors import ConfigurationError, ProtocolError
 from lawtags_client.settings import ServiceAddress, ServiceName, Settings
 from lawtags_client.transport import failures, retry
 from lawtags_client.transport.clock import Clock
-from lawtags_client.transport.redact import Redactor
+from lawtags_client.transport.redact import Redactor, mask_signed_links
 from lawtags_client.transport.sse import ServerSentEvent, events
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ class Transport:
             # Shorter than the five seconds after which common servers hang up, or requests meet closed doors.
             keepalive_expiry=3.0,
         )
+        # It writes every URL at level INFO, those of signed links included.
+        mask_signed_links("httpx")
         verify = _tls_context(settings) if settings.ca_file or settings.client_cert else True
         return httpx.AsyncClient(
             transport=self._handler, timeout=timeout, limits=limits, trust_env=trust_env, verify=verify

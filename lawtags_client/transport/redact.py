@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 _SECRET_FIELDS = frozenset({"api_key", "hf_token", "token", "password", "secret", "wandb_api_key"})
 MASK = "***"
+
+_SIGNED = re.compile(r"([?&][^=&]*(?:sig|token|key|secret|credential|password|auth)[^=&]*=)[^&\s\"]+", re.I)
+
+
+class SignedLinkFilter(logging.Filter):
+    """Masks what looks like a credential in the query of a URL, as in the links that storage hands out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_masked(argument) for argument in record.args)
+        return True
+
+
+def mask_signed_links(logger_name: str) -> None:
+    """Have a logger of another library mask credentials in URLs; doing it again changes nothing."""
+    logger = logging.getLogger(logger_name)
+    if not any(isinstance(known, SignedLinkFilter) for known in logger.filters):
+        logger.addFilter(SignedLinkFilter())
+
+
+def _masked(argument: object) -> object:
+    text = str(argument) if not isinstance(argument, int | float) else ""
+    return _SIGNED.sub(rf"\g<1>{MASK}", text) if "://" in text else argument
 
 
 class Redactor:

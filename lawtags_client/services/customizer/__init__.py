@@ -31,7 +31,6 @@ from lawtags_client.types.customizer import (
     CustomizationTargetRequest,
     CustomizationTargetUpdate,
     Hyperparameters,
-    SftParameters,
     WandBData,
     WandBIntegration,
 )
@@ -324,4 +323,4 @@ def _with_token(request: CustomizationJobRequest, intent: Intent) -> Customizati
     return marked
 
 
-__all__ = ["AllWeights", "Customizer", "Job", "LoRA", "LoRAMerged", "SftParameters"]
+__all__ = ["AllWeights", "Customizer", "Job", "LoRA", "LoRAMerged"]

@@ -48,6 +48,9 @@ _SAMPLE = 512
 _AT_ONCE = 4
 _FILES_A_REQUEST = 200
 _BYTES_A_COMMIT = 16 << 20
+# A slow line is no failure: seconds for a file grow with its size, at this many bytes a second.
+_SLOWEST = 250_000
+_ANSWER = 600.0
 _LFS_JSON = {"accept": "application/vnd.git-lfs+json", "content-type": "application/vnd.git-lfs+json"}
 
 
@@ -267,14 +270,29 @@ class Uploader:
             self._advance(file.size)
             return
         headers = {**(actions.upload.header or {}), "content-length": str(file.size)}
-        upload = Call("PUT", actions.upload.href, content=lambda: _stream(file), headers=headers, token=False)
+        upload = Call(
+            "PUT",
+            actions.upload.href,
+            content=lambda: _stream(file),
+            headers=headers,
+            token=False,
+            read_timeout=_ANSWER,
+            total_timeout=_ANSWER + file.size / _SLOWEST,
+        )
         await self._links.send(upload)
         if actions.verify is not None:
             check = LfsObject(oid=file.sha256, size=file.size).to_wire()
             sent = {**_LFS_JSON, **(actions.verify.header or {})}
-            await self._links.send(
-                Call("POST", actions.verify.href, json=check, headers=sent, repeatable=True)
+            verify = Call(
+                "POST",
+                actions.verify.href,
+                json=check,
+                headers=sent,
+                repeatable=True,
+                read_timeout=_ANSWER,
+                total_timeout=_ANSWER,
             )
+            await self._links.send(verify)
         self._advance(file.size)
 
     async def _commit(self, lines: list[CommitLine], message: str) -> None:

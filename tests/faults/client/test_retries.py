@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import ssl
 from collections.abc import Callable
@@ -367,3 +368,31 @@ async def test_broken_connection_is_a_transport_error_after_retries(tmp_path: Pa
     with pytest.raises(TransportError, match="peer closed"):
         await client(script, tmp_path, max_retries=2).customizer.jobs.get("cust-1")
     assert len(script.requests) == 3
+
+
+async def test_signed_links_are_not_logged_with_their_signature(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = "http://storage.test/blob?X-Amz-Signature=canary-sig&part=1&access_token=canary-token"
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/batch"):
+            body = first_object(request)
+            actions = {"upload": {"href": link, "header": {"x-key": "canary-header"}}}
+            return httpx.Response(200, json={"objects": [{"oid": body["oid"], "actions": actions}]})
+        if request.url.path.endswith("/preupload/main"):
+            return httpx.Response(200, json={"files": [{"path": "a.bin", "uploadMode": "lfs"}]})
+        if "/tree/" in request.url.path:
+            return httpx.Response(200, json=[])
+        return httpx.Response(403, json={"detail": "expired"})
+
+    def first_object(request: httpx.Request) -> dict[str, str]:
+        found: dict[str, str] = json.loads(request.read())["objects"][0]
+        return found
+
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(LawtagsError) as caught:
+        await client(answer, tmp_path).data_store.upload_files("law/tags", {"a.bin": b"x"})
+    assert "storage.test/blob" in caplog.text
+    assert "part=1" in caplog.text
+    assert "canary" not in caplog.text + str(caught.value) + repr(caught.value.as_dict())
