@@ -68,6 +68,9 @@ class Session:
     def __post_init__(self) -> None:
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        if self.verbose < 2:
+            # Two lines a request would drown what a run says.
+            logging.getLogger("httpx").setLevel(logging.WARNING)
 
     @functools.cached_property
     def console(self) -> Console:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,15 @@ from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose,
 from lawtags_client.errors import ConfigurationError, LawtagsError
 
 if TYPE_CHECKING:
-    from lawtags_client.tagging.question import Question
+    from lawtags_client.curation.options import CurationOptions
+
+
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """Who answers: the arguments of ``inference.tag``, and how questions are made plain for it."""
+
+    arguments: dict[str, Any]
+    options: CurationOptions
 
 
 @command
@@ -57,26 +65,29 @@ def tag(
         _file(session, chosen, questions, out)
 
 
-def _chosen(session: Session, runs: Path, run: str | None, model: str | None) -> dict[str, Any]:
-    """The arguments of ``inference.tag`` that say who answers."""
+def _chosen(session: Session, runs: Path, run: str | None, model: str | None) -> _Answering:
     from lawtags_client.cli.runs import latest_served
+    from lawtags_client.curation.options import CurationOptions
     from lawtags_client.runs.tagger import load_run_tagger
 
     if model is not None:
         if run is not None:
             raise ConfigurationError("--run and --model exclude each other", hint="A run knows its model.")
-        return {"model": model}
-    folder = latest_served(runs, run)
-    loaded = load_run_tagger(folder)
+        return _Answering({"model": model}, CurationOptions())
+    loaded = load_run_tagger(latest_served(runs, run))
     # A run of the embedded stack is asked there again, unless another place is named.
     session.profile = session.profile or loaded.profile
-    return {"model": loaded.model, "tagger": loaded.tagger}
+    return _Answering({"model": loaded.model, "tagger": loaded.tagger}, loaded.options)
 
 
-def _one(session: Session, chosen: dict[str, Any], title: str, body: str | None) -> None:
+def _one(session: Session, chosen: _Answering, title: str, body: str | None) -> None:
+    from lawtags_client.curation import plain_question
+
+    question = plain_question(title, body, chosen.options)
+
     async def work() -> Any:
         async with session.client() as nemo:
-            return await nemo.inference.tag(title=title, body=body, **chosen)
+            return await nemo.inference.tag(title=question.title, body=question.body, **chosen.arguments)
 
     tagged = session.run(work())
     if session.json:
@@ -85,49 +96,28 @@ def _one(session: Session, chosen: dict[str, Any], title: str, body: str | None)
         session.console.print(", ".join(tagged.tags), markup=False, soft_wrap=True)
 
 
-def _file(session: Session, chosen: dict[str, Any], questions: Path, out: Path) -> None:
-    from lawtags_client.curation import read_plain_questions
-    from lawtags_client.runs.predictions import prediction
-    from lawtags_client.runs.rows import RowLog
+def _file(session: Session, chosen: _Answering, questions: Path, out: Path) -> None:
+    from lawtags_client.runs.tag_file import tag_file
 
-    failed = 0
-    with RowLog(out) as log, session.progress() as progress:
-        kept = {row: entry for row, entry in log.rows.items() if entry.get("error") is None}
-        if len(kept) < len(log.rows):
-            log.keep(kept)
+    async def work() -> Any:
+        async with session.client() as nemo:
+            with session.progress() as progress:
+                return await tag_file(
+                    questions,
+                    out,
+                    lambda asked: nemo.inference.tag_many(asked, **chosen.arguments),
+                    options=chosen.options,
+                    on_row=lambda rows: progress.update(rows, None, "questions"),
+                )
 
-        def missing() -> Iterator[tuple[int, Question]]:
-            for row, question in enumerate(read_plain_questions(questions)):
-                if row not in kept:
-                    yield row, question
-
-        async def work() -> int:
-            nonlocal failed
-            places: list[int] = []
-
-            def asked() -> Iterator[Question]:
-                for row, question in missing():
-                    places.append(row)
-                    yield question
-
-            async with session.client() as nemo:
-                async for tagged in nemo.inference.tag_many(asked(), **chosen):
-                    row = places[tagged.row]
-                    error = str(tagged.error) if tagged.error else None
-                    failed += error is not None
-                    log.append(prediction(row, tagged.id, tagged.tags, scores=tagged.scores, error=error))
-                    progress.update(len(log.rows), None, "questions")
-            return len(log.rows)
-
-        done = session.run(work())
+    done = session.run(work())
     if session.json:
-        session.emit({"rows": done, "failed": failed, "out": str(out)})
+        session.emit({"rows": done.rows, "failed": done.failed, "out": str(out)})
     else:
-        session.console.print(
-            f"{done} rows in {out}" + (f", {failed} failed" if failed else ""), markup=False
-        )
-    if failed:
+        failed = f", {done.failed} failed" if done.failed else ""
+        session.console.print(f"{done.rows} rows in {out}{failed}", markup=False)
+    if done.failed:
         raise LawtagsError(
-            f"{failed} of {done} rows could not be tagged; their rows carry the reason",
+            f"{done.failed} of {done.rows} rows could not be tagged; their rows carry the reason",
             hint="The same command again asks for those rows only.",
         )

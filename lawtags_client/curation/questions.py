@@ -14,9 +14,7 @@ from lawtags_client.curation.sources import BadRow, Source, read_source
 from lawtags_client.tagging.question import Question
 
 
-def questions_to_tag(
-    path: str | Path, options: CurationOptions | None = None
-) -> Iterator[Question | BadRow]:
+def questions_to_tag(path: str | Path, options: CurationOptions | None = None) -> Iterator[Question | BadRow]:
     """The questions of a file, one for each row, in its order; a row that cannot be read tells why.
 
     They go through the steps that make text plain. Personal data stays: whoever asks the model has it, and

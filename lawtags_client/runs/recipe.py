@@ -89,12 +89,13 @@ class RetrieverSection(Section):
     """The classifier that the tuned model is mixed with.
 
     Attributes:
-        folds: how many folds give the out-of-fold scores of the training rows.
+        folds: how many folds give the out-of-fold scores of the training rows; fewer by default where
+            there are many rows.
         max_rows: training rows beyond this many are sampled, so that memory stays bounded.
         threads: threads of the fit.
     """
 
-    folds: int = Field(default=5, ge=2)
+    folds: int | None = Field(default=None, ge=2)
     max_rows: int = Field(default=20_000, ge=10)
     threads: int = Field(default=2, ge=1)
 

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lawtags_client.curation.options import CurationOptions
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.tagging.storage import load_tagger
+
+# What of a curation concerns the text of a question that is only asked.
+_PLAIN = ("columns", "links", "unicode", "sections")
 
 if TYPE_CHECKING:
     from lawtags_client.tagging.mix import Tagger
@@ -23,11 +27,13 @@ class RunTagger:
         tagger: the mix.
         model: the served model that it asks.
         profile: the profile that the run was made with, if any.
+        options: how the run made its questions plain.
     """
 
     tagger: Tagger
     model: str
     profile: str | None
+    options: CurationOptions
 
 
 def has_tagger(folder: Path) -> bool:
@@ -47,4 +53,8 @@ def load_run_tagger(folder: Path) -> RunTagger:
             f"run {folder.name!r} has no tagger yet", hint="Carry it to its end first: lawtags run RECIPE"
         )
     model = json.loads((folder / "endpoint.json").read_text())["model"]
-    return RunTagger(load_tagger(folder / "tagger"), model, Ledger(folder / "ledger.sqlite").fact("profile"))
+    ledger = Ledger(folder / "ledger.sqlite")
+    curation = (ledger.fact("recipe") or {}).get("curation", {})
+    plain = {name: curation[name] for name in _PLAIN if name in curation}
+    tagger = load_tagger(folder / "tagger")
+    return RunTagger(tagger, model, ledger.fact("profile"), CurationOptions.from_dict(plain))

@@ -11,7 +11,9 @@ pytest.importorskip("numpy")
 TRUTH = [frozenset({"a"}), frozenset({"a", "b"}), frozenset({"c"}), frozenset({"b"})] * 20
 RIGHT = TRUTH
 WRONG = [frozenset({"z"})] * len(TRUTH)
-METRICS = verdict(TRUTH, {"tagger": RIGHT, "tfidf": WRONG, "retriever": RIGHT}, EvaluationSection(bootstrap=200))
+METRICS = verdict(
+    TRUTH, {"tagger": RIGHT, "tfidf": WRONG, "retriever": RIGHT}, EvaluationSection(bootstrap=200)
+)
 
 
 def test_a_verdict_holds_what_scripts_read() -> None:
@@ -26,7 +28,9 @@ def test_a_verdict_holds_what_scripts_read() -> None:
 def test_differences_are_paired_and_only_between_systems_that_ran() -> None:
     pairs = {(row["a"], row["b"]) for row in METRICS["differences"]}
     assert pairs == {("tagger", "tfidf"), ("tagger", "retriever"), ("retriever", "tfidf")}
-    same = next(row for row in METRICS["differences"] if row["b"] == "retriever" and row["metric"] == "micro_f1")
+    same = next(
+        row for row in METRICS["differences"] if row["b"] == "retriever" and row["metric"] == "micro_f1"
+    )
     assert (same["difference"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
 
 

@@ -1,0 +1,89 @@
+"""Tagging a whole file, row by row, resumably."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from lawtags_client.curation import questions_to_tag
+from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.sources import BadRow
+from lawtags_client.runs.predictions import prediction
+from lawtags_client.runs.rows import RowLog
+from lawtags_client.tagging.question import Question
+
+
+class Tagged(Protocol):
+    """What is said of one question; ``row`` counts the questions asked, from zero."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def scores(self) -> Mapping[str, float]: ...
+    @property
+    def error(self) -> Exception | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedFile:
+    """How many rows there are now, and how many of them carry an error."""
+
+    rows: int
+    failed: int
+
+
+async def tag_file(
+    questions: Path,
+    out: Path,
+    tag_many: Callable[[Iterable[Question]], AsyncIterator[Tagged]],
+    *,
+    options: CurationOptions | None = None,
+    on_row: Callable[[int], None] | None = None,
+) -> TaggedFile:
+    """Tag every question of a file; rows that are there already, without an error, are kept.
+
+    Args:
+        questions: the file; see :func:`lawtags_client.curation.questions_to_tag`.
+        out: one row a question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``.
+        tag_many: tags questions in their order, reading them as it needs them.
+        options: the curation that the model was trained after.
+        on_row: told how many rows there are after each new one.
+
+    Raises:
+        DataError: the file is empty, broken as a whole, or has no column for the title.
+    """
+    with RowLog(out) as log:
+        done = {row: entry for row, entry in log.rows.items() if entry.get("error") is None}
+        if len(done) < len(log.rows):
+            log.keep(done)
+        places: list[int] = []
+
+        def add(row: dict[str, Any]) -> None:
+            log.append(row)
+            if on_row is not None:
+                on_row(len(log.rows))
+
+        def asked() -> Iterator[Question]:
+            for row, question in enumerate(questions_to_tag(questions, options)):
+                if row in done:
+                    continue
+                if isinstance(question, BadRow):
+                    place = f"line {question.line}" + (
+                        f", field {question.field!r}" if question.field else ""
+                    )
+                    add(prediction(row, "", (), error=f"{place}: {question.reason}"))
+                    continue
+                places.append(row)
+                yield question
+
+        async for tagged in tag_many(asked()):
+            error = str(tagged.error) if tagged.error else None
+            add(prediction(places[tagged.row], tagged.id, tagged.tags, scores=tagged.scores, error=error))
+        failed = sum(entry.get("error") is not None for entry in log.rows.values())
+        return TaggedFile(len(log.rows), failed)
