@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from nemo_microservices import NeMoMicroservices
+from nemo_microservices import NeMoMicroservices, NotFoundError
 from served_stack import ADAPTER, ServedStack, served_stack, wait_for
 from tiny_models import make_adapter, make_model
 
@@ -128,7 +128,8 @@ def test_the_official_sdk_evaluates_an_adapter(sdk: NeMoMicroservices) -> None:
     listed = sdk.evaluation.jobs.list(filter={"config": "tests/tags", "status": "completed"})
     assert [each.id for each in listed] == [job.id]
     sdk.evaluation.jobs.delete(str(job.id))
-    assert httpx.get(f"{str(sdk.base_url).rstrip('/')}/v1/evaluation/jobs/{job.id}").status_code == 404
+    with pytest.raises(NotFoundError):
+        sdk.evaluation.jobs.retrieve(str(job.id))
 
 
 def test_an_endpoint_written_into_a_job_becomes_an_entity_without_showing_its_key(
@@ -243,7 +244,8 @@ def test_what_goes_wrong_fails_the_job_with_a_reason(
     done = finished(sdk, str(job.id))
     assert done.status == status
     assert words in done.status_details.message
-    assert httpx.get(f"{str(sdk.base_url).rstrip('/')}/v1/evaluation/jobs/{job.id}/results").status_code == 404
+    with pytest.raises(NotFoundError):
+        sdk.evaluation.jobs.results(str(job.id))
 
 
 def test_what_is_not_offered_is_refused_at_once(stack: ServedStack) -> None:

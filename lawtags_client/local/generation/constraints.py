@@ -1,4 +1,4 @@
-"""Holding answers to choices, a regex, a JSON schema or a grammar, by way of llguidance."""
+"""Holding answers to choices, or by way of llguidance to a regex, a JSON schema or a grammar."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_client.local.generation.choices import ChoiceMatcher
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from lawtags_client.local.generation.request import Constraint
+    from lawtags_client.local.generation.token_text import TokenText
 
 _KEPT = 32
 # Without free whitespace a small model cannot lose itself in blanks, and more tokens are forced.
@@ -26,10 +28,12 @@ class Constraints:
         tokenizer: a fast Hugging Face tokenizer.
         vocabulary_size: how many logits the model has, padding included.
         end_tokens: the tokens that end an answer.
+        text: the texts of the tokens.
     """
 
-    def __init__(self, tokenizer: Any, vocabulary_size: int, end_tokens: list[int]) -> None:
+    def __init__(self, tokenizer: Any, vocabulary_size: int, end_tokens: list[int], text: TokenText) -> None:
         self._tokenizer = tokenizer
+        self._text = text
         self._size = vocabulary_size
         self._end_tokens = end_tokens
         self._wrapped: Any = None
@@ -48,7 +52,17 @@ class Constraints:
             self._compiled.popitem(last=False)
         return compiled.deep_copy()
 
+    def _choices(self, constraint: Constraint) -> ChoiceMatcher | None:
+        """A matcher over the choices' own tokens; None where the tokenizer adds something to a text."""
+        words = json.loads(constraint.source)
+        paths = self._tokenizer(words, add_special_tokens=False)["input_ids"]
+        spelled = (b"".join(map(self._text.bytes_of, path)) for path in paths)
+        faithful = all(raw == word.encode("utf-8") for raw, word in zip(spelled, words, strict=True))
+        return ChoiceMatcher(paths, self._end_tokens) if faithful else None
+
     def _compile(self, constraint: Constraint) -> Any:
+        if constraint.kind == "choice" and (choices := self._choices(constraint)) is not None:
+            return choices
         try:
             import llguidance
             from llguidance.hf import from_tokenizer
@@ -70,6 +84,8 @@ class Constraints:
         """Which tokens may come next, one flag per token."""
         import numpy as np
 
+        if isinstance(matcher, ChoiceMatcher):
+            return matcher.mask(self._size)
         bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
         return np.unpackbits(bits, bitorder="little")[: self._size].astype(bool)
 

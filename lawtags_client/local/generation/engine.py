@@ -87,7 +87,7 @@ class Engine:
         config = model.config
         self.max_length = int(config.max_position_embeddings)
         self._ends = end_tokens(model, tokenizer)
-        self._constraints = Constraints(tokenizer, int(config.vocab_size), sorted(self._ends))
+        self._constraints = Constraints(tokenizer, int(config.vocab_size), sorted(self._ends), self.text)
         self._waiting = Waiting()
         self._running: list[Row] = []
         self._instant: list[Row] = []

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import ARCHITECTURES
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.local.generation.engine import Engine, Limits
 from lawtags_client.local.generation.request import Constraint, Sampling
-from tiny_models import ARCHITECTURES
 
 PROMPTS = [
     "Title: Can pricing be trademarked?\nTags:",
@@ -135,7 +135,9 @@ def test_requests_that_come_later_join_the_running_ones(engine: Engine) -> None:
             if row.finish:
                 done[row.request] = row.stream.text
     adapters = [None, "all", None, "all", None]
-    assert [done[i] for i in range(5)] == [a.text for a in engine.generate(PROMPTS, GREEDY, adapters=adapters)]
+    assert [done[i] for i in range(5)] == [
+        a.text for a in engine.generate(PROMPTS, GREEDY, adapters=adapters)
+    ]
 
 
 def test_cancelling_frees_the_rows(engine: Engine) -> None:
@@ -235,3 +237,14 @@ def test_a_large_request_does_not_block_a_small_one(engine: Engine) -> None:
         steps += 1
     assert steps <= 2
     assert engine.busy
+
+
+def test_choices_are_answered_in_the_tokenizer_s_own_tokens(engine: Engine) -> None:
+    words = [" lease", " lease law", " trademark"]
+    asked = Sampling(
+        20, temperature=1.5, seed=1, n=8, logprobs=0, constraint=Constraint("choice", json.dumps(words))
+    )
+    names = [[engine.text.name_of(t) for t in tokens] for tokens in engine.encoder.texts(words)]
+    for answer in engine.generate(PROMPTS[:1], asked):
+        spelled = [score.text for score in answer.scores if score.text != "<eos>"]
+        assert spelled in names
