@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import statistics
@@ -36,7 +37,9 @@ WARM_UP = 2
 
 def made_up_rows(count: int) -> list[dict[str, Any]]:
     """Titles and tags of the length of real ones."""
-    words = "can a court force my landlord to pay the deposit before trial when contract was never signed".split()
+    words = (
+        "can a court force my landlord to pay the deposit before trial when contract was never signed".split()
+    )
     tags = ["contract-law", "landlord", "united-states", "copyright", "criminal-law", "privacy", "employment"]
     source = random.Random(0)
     return [
@@ -124,7 +127,9 @@ def plain(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> l
     return timed(step, batches)
 
 
-def timed(step: Callable[[list[Example]], float], batches: Sequence[list[Example]]) -> list[tuple[float, float]]:
+def timed(
+    step: Callable[[list[Example]], float], batches: Sequence[list[Example]]
+) -> list[tuple[float, float]]:
     """Loss and seconds of each step."""
     found = []
     for batch in batches:
@@ -182,7 +187,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=0, help="default: all cores")
-    parser.add_argument("--micro-batch", type=int, default=1024, help="padded tokens at once")
+    parser.add_argument("--micro-batch", type=int, default=512, help="padded tokens at once")
     parser.add_argument("--shape", choices=SHAPES)
     parser.add_argument("--only", choices=("ours", "plain"), help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
@@ -196,7 +201,13 @@ def main() -> None:
         return
     command = [sys.executable, __file__, *sys.argv[1:], "--model", str(arguments.model)]
     found = {
-        kind: json.loads(subprocess.check_output([*command, "--only", kind], stderr=subprocess.DEVNULL))
+        kind: json.loads(
+            subprocess.check_output(
+                [*command, "--only", kind],
+                stderr=subprocess.DEVNULL,
+                env={"OMP_WAIT_POLICY": "passive", **os.environ},
+            )
+        )
         for kind in ("plain", "ours")
     }
     shapes = [shape for shape in SHAPES if shape in found["ours"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -124,9 +125,16 @@ class Worker:
         """Start a worker on a filled folder; it goes on from the newest checkpoint there."""
         errors = folder.errors(attempt)
         command = [sys.executable, "-m", WORKER, str(folder.path), str(folder.events(attempt))]
+        # Threads that spin while they wait take the cores from whatever else runs here, the stack included:
+        # on a busy machine a training that sleeps instead is about twice as fast.
+        environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
         with errors.open("wb") as stream:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stream
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=stream,
+                env=environment,
             )
         return cls(process, errors)
 

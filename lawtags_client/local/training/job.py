@@ -72,7 +72,7 @@ class TrainingJob:
     seed: int = 42
     attention_dropout: float | None = None
     hidden_dropout: float | None = None
-    tokens_per_micro_batch: int = 1024
+    tokens_per_micro_batch: int = 512
     checkpoint_every_n_steps: int = 20
     threads: int | None = None
     memory_limit_mb: int | None = None
