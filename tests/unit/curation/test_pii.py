@@ -78,6 +78,8 @@ def test_what_has_a_form_is_found_whole_and_no_more(text: str, masked: str) -> N
         "the 14th Amendment",
         "file.py and Node.js, e.g. i.e. etc.",
         "a@b and @user",
+        "Powering 6 servomotors, 2 weeks notice",
+        "Norwegian 5 day rule",
         "and/or 50/50",
     ],
 )
