@@ -13,6 +13,8 @@ import pytest
 from nemo_microservices import NeMoMicroservices
 from tiny_models import make_model, write_rows
 
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.local.base_models import find_default_source
 from lawtags_client.local.service import StackOptions
 from lawtags_client.local.stack import StackThread
 
@@ -377,3 +379,28 @@ def test_target_is_made_from_a_repository_of_the_data_store(
     assert http.delete("/v1/customization/targets/law/own@v1").status_code == 409
     assert wait(http, job["id"], ended)["status"] == "completed"
     assert http.delete("/v1/customization/targets/law/own@v1").status_code == 200
+
+
+@pytest.mark.slow
+def test_default_base_model_is_trained_for_some_steps(tmp_path: Path) -> None:
+    try:
+        find_default_source()
+    except ConfigurationError as error:
+        pytest.skip(error.message)
+    with (
+        StackThread(tmp_path / "stack") as running,
+        httpx.Client(base_url=running.platform_url) as client,
+    ):
+        upload_rows(running, "rows", tmp_path / "rows")
+        hyperparameters = FAST | {"learning_rate": 1e-3, "max_steps": 6, "log_every_n_steps": 1, "epochs": 2}
+        sent = body(
+            config="huggingfacetb/smollm2-135m-instruct@v1.0.0+cpu",
+            hyperparameters=hyperparameters | {"lora": {"adapter_dim": 8}},
+            output_model="law/smollm2@v1",
+        )
+        job = client.post("/v1/customization/jobs", json=sent).json()["id"]
+        status = wait(client, job, ended, seconds=240)
+        assert status["status"] == "completed", status
+        losses = [point["value"] for point in status["metrics"]["metrics"]["train_loss"]]
+        assert len(losses) == 6
+        assert losses[-1] < losses[0]
