@@ -35,9 +35,7 @@ _SPACE = r"[ \u00a0]*"
 _SPLIT_SIGN = re.compile(rf"§{_SPACE}§(?:{_SPACE}§)*")
 _SIGN_SPACE = re.compile(rf"(§+){_SPACE}(?=\d|\()")
 _SIGN_WORD = re.compile(r"(§+)(?=[A-Za-z])")
-_USC = re.compile(
-    rf"\b(\d+){_SPACE}U\.?{_SPACE}S\.?{_SPACE}C(?:\.|(?![A-Za-z])){_SPACE}(?=§*{_SPACE}\d|§)"
-)
+_USC = re.compile(rf"\b(\d+){_SPACE}U\.?{_SPACE}S\.?{_SPACE}C(?:\.|(?![A-Za-z])){_SPACE}(?=§*{_SPACE}\d|§)")
 _CFR = re.compile(
     rf"\b(\d+){_SPACE}C\.?{_SPACE}F\.?{_SPACE}R(?:\.|(?![A-Za-z])){_SPACE}(?=§*{_SPACE}\d|§|[Pp]arts?\b)"
 )

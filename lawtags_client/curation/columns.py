@@ -137,9 +137,7 @@ class ColumnMap:
             return
         self._known_keys = keys
         self.seen.update(dict.fromkeys(str(name) for name in row))
-        self.found |= {
-            field for field, names in self._columns.items() if any(name in keys for name in names)
-        }
+        self.found |= {field for field, names in self._columns.items() if any(name in keys for name in names)}
 
     def _first(self, row: Mapping[str, Any], field: str, required: bool = True) -> tuple[str, Any]:
         present = [name for name in self._columns[field] if name in row]

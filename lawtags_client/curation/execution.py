@@ -115,9 +115,7 @@ def _on_cluster(
                 hint="Write to a folder that all workers share, or curate without a scheduler.",
             )
         futures = client.compute(list(parts))
-        for number, future in enumerate(
-            distributed.as_completed(futures, loop=client.loop), start=done + 1
-        ):
+        for number, future in enumerate(distributed.as_completed(futures, loop=client.loop), start=done + 1):
             future.result()
             on_done(number)
 

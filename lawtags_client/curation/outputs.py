@@ -91,6 +91,7 @@ class Writer:
         if not self._parts["training"]:
             with RowFiles(self._out) as files:
                 self._write_rejected(files)
+                self._forget_last()
                 files.commit()
             raise DataError(
                 f"no training rows are left of {self._staged.rows} ({_words(self._rejected)})",
@@ -107,8 +108,7 @@ class Writer:
         with RowFiles(self._out) as files:
             self._write_parts(files, maker, shortlists, on_rows)
             self._write_rejected(files)
-            # What stood here before is no result of these inputs any more.
-            (self._out / "curation.json").unlink(missing_ok=True)
+            self._forget_last()
             for part in PARTS:
                 if not self._parts[part]:
                     for name in part_files(part):
@@ -128,7 +128,12 @@ class Writer:
             files.add(REJECTED)
             for entry in self._bad_rows():
                 files.write(REJECTED, entry)
+            self._forget_last()
             files.commit()
+
+    def _forget_last(self) -> None:
+        # What stands here is no result of these inputs, and must not look whole beside files of theirs.
+        (self._out / "curation.json").unlink(missing_ok=True)
 
     def _rows(self) -> Iterator[tuple[str, dict[str, Any], Question]]:
         """The rows that stay, in the order of the input, each with its part."""

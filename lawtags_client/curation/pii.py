@@ -158,9 +158,7 @@ class PiiMasker:
         names = [*names, *_titled(text)] if "PERSON" in self._entities else list(names)
         if names:
             protected = [Finding(start, end, "") for start, end in self._allow.protected(text)]
-            people = [
-                f for f in self._plausible(text, names) if _free(f, taken) and _free(f, protected)
-            ]
+            people = [f for f in self._plausible(text, names) if _free(f, taken) and _free(f, protected)]
             people = _without_known(text, people, protected)
             people += [f for f in self._echoes(text, people) if _free(f, taken) and _free(f, protected)]
             kept += people
@@ -343,5 +341,3 @@ def _without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
         if _free(finding, kept):
             kept.append(finding)
     return sorted(kept, key=lambda f: f.start)
-
-

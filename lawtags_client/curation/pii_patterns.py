@@ -151,9 +151,10 @@ def find_phones(text: str) -> Iterator[Finding]:
             yield Finding(start, end, "PHONE_NUMBER")
     # Seven digits alone could be anything.
     for found in _SEVEN.finditer(text):
-        if _PHONE_WORDS.search(text[max(0, found.start() - 24) : found.start()]) and not text[
-            found.end() : found.end() + 1
-        ].isalnum():
+        if (
+            _PHONE_WORDS.search(text[max(0, found.start() - 24) : found.start()])
+            and not text[found.end() : found.end() + 1].isalnum()
+        ):
             yield Finding(found.start(), found.end(), "PHONE_NUMBER")
 
 

@@ -113,8 +113,20 @@ class _Curation:
         self._own_test = any(source.test for source in sources)
 
     def run(self, scheduler: str | None, workers: int | None, partition_rows: int) -> CurationReport:
-        started = self._clock()
         work = self._work_folder(partition_rows)
+        try:
+            report = self._curate(work, scheduler, workers, partition_rows)
+        except DataError:
+            # The input has to change, so there is nothing to go on with, and text of people to remove.
+            shutil.rmtree(work.folder.parent, ignore_errors=True)
+            raise
+        shutil.rmtree(work.folder.parent, ignore_errors=True)
+        return report
+
+    def _curate(
+        self, work: WorkFolder, scheduler: str | None, workers: int | None, partition_rows: int
+    ) -> CurationReport:
+        started = self._clock()
         staged = work.stage(
             self._sources,
             self._options.columns,
@@ -139,12 +151,8 @@ class _Curation:
             on_done=cleaned,
         )
         self._progress(CurationProgress("duplicates and split", 0, None))
-        selection = select(
-            work, staged.partitions, self._options, own_test=self._own_test, clock=self._clock
-        )
-        report = self._write(work, staged, selection, read)
-        shutil.rmtree(work.folder.parent, ignore_errors=True)
-        return report
+        selection = select(work, staged.partitions, self._options, own_test=self._own_test, clock=self._clock)
+        return self._write(work, staged, selection, read)
 
     def _write(
         self, work: WorkFolder, staged: Staged, selection: Selection, read: StepCount

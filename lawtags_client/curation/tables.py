@@ -133,7 +133,9 @@ def _parse(location: str) -> tuple[str, str | None, dict[str, str]]:
     found = _HUB.fullmatch(location.removeprefix(HUB_PREFIX))
     if not found:
         raise DataError(
-            "is no name of a data set", path=location, hint="Write hf://datasets/namespace/name[?split=train]."
+            "is no name of a data set",
+            path=location,
+            hint="Write hf://datasets/namespace/name[?split=train].",
         )
     query = dict(part.split("=", 1) for part in (found["query"] or "").split("&") if "=" in part)
     return found["name"], found["revision"], query

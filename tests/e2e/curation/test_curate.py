@@ -158,9 +158,7 @@ def test_each_kind_of_dirt_is_refused_by_its_step_and_no_neighbour_is_lost(
     assert _steps(report)["complete_labels"] == (89, 87)
 
 
-def test_personal_data_is_in_no_file(
-    questions: list[dict[str, Any]], write: Write, tmp_path: Path
-) -> None:
+def test_personal_data_is_in_no_file(questions: list[dict[str, Any]], write: Write, tmp_path: Path) -> None:
     secret = "canary.person@example.com"
     changes = ({}, {"score": -5}, {"tags_complete": False}, {"tags": 5}, {"score": "x"})
     for number, change in enumerate(changes):
@@ -204,6 +202,7 @@ def test_too_many_bad_rows_fail_and_are_listed(
     assert caught.value.line == 81
     assert [row["line"] for row in _rows(tmp_path / "out" / "rejected.jsonl")] == [81, 82]
     assert not (tmp_path / "out" / "training").exists()
+    assert not (tmp_path / "out" / ".curation").exists()
 
 
 def test_one_bad_row_fails_where_none_may_be(

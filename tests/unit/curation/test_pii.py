@@ -11,9 +11,7 @@ from lawtags_client.curation.options import ENTITIES, PiiOptions
 from lawtags_client.curation.pii import PiiMasker, find_model, mask_texts, masker
 from lawtags_client.errors import ConfigurationError
 
-FORMS = PiiOptions(
-    entities=tuple(entity for entity in ENTITIES if entity not in ("PERSON", "LOCATION"))
-)
+FORMS = PiiOptions(entities=tuple(entity for entity in ENTITIES if entity not in ("PERSON", "LOCATION")))
 
 
 def _masked(text: str, options: PiiOptions = FORMS) -> str:
