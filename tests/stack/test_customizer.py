@@ -270,6 +270,32 @@ def test_existing_output_model_is_a_conflict_that_is_not_to_be_retried(http: htt
     http.post(f"/v1/customization/jobs/{first.json()['id']}/cancel")
 
 
+def test_jobs_are_listed_by_what_they_are_made_of(http: httpx.Client) -> None:
+    sent = body(hyperparameters=FAST | {"epochs": 3}, project="listing", namespace="law")
+    job = http.post("/v1/customization/jobs", json=sent).json()["id"]
+    http.post(f"/v1/customization/jobs/{job}/cancel").raise_for_status()
+    filters = {
+        "project": "listing",
+        "namespace": "law",
+        "base_model": BASE,
+        "dataset": "hf://datasets/law/rows",
+        "finetuning_type": "lora",
+        "training_type": "sft",
+        "epochs": 3,
+        "batch_size": 6,
+    }
+    for name, value in filters.items():
+        asked = {"filter[project]": "listing", f"filter[{name}]": value}
+        assert [each["id"] for each in listed(http, asked)] == [job], name
+    assert listed(http, {"filter[project]": "listing", "filter[epochs]": 4}) == []
+    assert listed(http, {"filter[project]": "listing", "page": 2}) == []
+
+
+def listed(http: httpx.Client, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = http.get("/v1/customization/jobs", params=parameters).json()["data"]
+    return found
+
+
 def test_jobs_wait_for_each_other_and_cancelling_ends_them(http: httpx.Client) -> None:
     sent = long(output_model="law/long@v1")
     first = http.post("/v1/customization/jobs", json=sent).json()["id"]
