@@ -63,8 +63,8 @@ def curate(
         scheduler: address of a Dask cluster whose workers see ``out``; None stays on this machine.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
         on_progress: told how far it is.
-        workers: processes on this machine; None starts several only where that pays. A script that lets
-            it must guard its main part with ``if __name__ == "__main__"``.
+        workers: processes on this machine; None starts several only where that pays (a script must then
+            guard its main part with ``if __name__ == "__main__"``).
         partition_rows: rows that are worked on together.
         clock: measures time.
 
@@ -75,8 +75,7 @@ def curate(
 
     Example::
 
-        report = curate(["questions.jsonl"], Path("curated"), CurationOptions())
-        print(report.splits)
+        curate(["questions.jsonl"], Path("curated"), CurationOptions()).splits
     """
     _check_installed()
     return _Curation(
