@@ -169,8 +169,9 @@ def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None
                 f"the adapter's weights at {module} have the wrong shape",
                 hint="Was it trained on another base model?",
             )
-    for module, pair in adapter.factors.items():
-        layers[module].factors[name] = pair
+    for module, (down, up) in adapter.factors.items():
+        dtype = layers[module].weight.dtype
+        layers[module].factors[name] = (down.to(dtype), up.to(dtype))
 
 
 def detach(name: str, layers: dict[str, RoutedLinear]) -> None:
