@@ -16,7 +16,7 @@ from typing import Any
 
 from lawtags_client.curation import pii
 from lawtags_client.curation.execution import choose_workers, run_steps
-from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.options import CurationOptions, SplitOptions
 from lawtags_client.curation.outputs import REJECTED, Writer
 from lawtags_client.curation.report import PARTS, CurationProgress, CurationReport, StepCount
 from lawtags_client.curation.selection import Selection, select
@@ -188,7 +188,11 @@ class _Curation:
             tags=written.tags,
             outputs=written.outputs,
             digest=_digest(written.outputs),
-            notes=[*self._notes(steps), *_empty_parts(written.splits, self._options)],
+            notes=[
+                *self._notes(steps),
+                *_changed_shares(selection.split, self._options),
+                *_empty_parts(written.splits, self._options),
+            ],
         )
         atomic_write_json(self._out / "curation.json", report.as_dict())
         return report
@@ -275,6 +279,15 @@ def _with_fingerprints(steps: Sequence[StepCount], selected: Sequence[StepCount]
         *kept,
         StepCount(first.name, first.rows_in, first.rows_out, first.seconds + fingerprints.seconds),
         *rest,
+    ]
+
+
+def _changed_shares(taken: SplitOptions, options: CurationOptions) -> list[str]:
+    if taken == options.split:
+        return []
+    return [
+        f"fewer than {options.split.few_rows} questions: {taken.training:g} of them are for training, "
+        f"{taken.validation:g} for validation, {taken.testing:g} for testing"
     ]
 
 

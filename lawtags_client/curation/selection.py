@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.curation import dedup
 from lawtags_client.curation.dedup import Candidate
-from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.options import CurationOptions, SplitOptions
 from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.split import part_of
 from lawtags_client.curation.staging import WorkFolder
@@ -47,12 +47,14 @@ class Selection:
         refused: row to reason, for those that do not.
         steps: what each step did.
         counts: of duplicates, by kind.
+        split: the shares that were taken.
     """
 
     parts: dict[int, str] = field(default_factory=dict)
     refused: dict[int, Refusal] = field(default_factory=dict)
     steps: list[StepCount] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    split: SplitOptions = SplitOptions()  # noqa: RUF009 - frozen
 
 
 def select(
@@ -94,8 +96,9 @@ class _Selecting:
         self._result = Selection()
         self._shingles: dict[int, frozenset[int]] = {}
         self._live: dict[int, Candidate] = {}
+        self._result.split = options.split.for_rows(sum(map(_pool_rows, work.frames(partitions))))
         for frame in work.frames(partitions):
-            self._live.update((c.row, c) for c in _candidates(frame, options, own_test))
+            self._live.update((c.row, c) for c in _candidates(frame, self._result.split, own_test))
         self._before = dict(self._live)
 
     def run(self) -> Selection:
@@ -180,7 +183,12 @@ class _Selecting:
         self._result.counts["would_have_leaked"] = apart
 
 
-def _candidates(frame: pd.DataFrame, options: CurationOptions, own_test: bool) -> Iterable[Candidate]:
+def _pool_rows(frame: pd.DataFrame) -> int:
+    """Questions that are to be divided: not refused, and not from a test file."""
+    return int(((frame["rejected_by"] == "") & ~frame["test"]).sum())
+
+
+def _candidates(frame: pd.DataFrame, split: SplitOptions, own_test: bool) -> Iterable[Candidate]:
     live = frame[frame["rejected_by"] == ""]
     columns = ("row", "digest", "bands", "score", "created", "split_key", "test")
     for row, digest, bands, score, created, key, test in zip(*(live[c] for c in columns), strict=True):
@@ -190,7 +198,7 @@ def _candidates(frame: pd.DataFrame, options: CurationOptions, own_test: bool) -
             tuple(map(int, bands.split())),
             None if score != score else float(score),
             _sortable(created),
-            "testing" if test else part_of(key, options.split, own_test),
+            "testing" if test else part_of(key, split, own_test),
         )
 
 

@@ -15,7 +15,7 @@ from lawtags_client.errors import LawtagsError
 
 _EXTRAS = {
     "curate": ("nemo_curator", "spacy", "ftfy"),
-    "tag": ("sklearn", "scipy"),
+    "tag": ("numpy", "scipy"),
     "local": ("torch", "transformers", "peft", "uvicorn"),
     "report": ("matplotlib", "jinja2"),
 }

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# What matplotlib would write into each picture about itself.
+_METADATA = ("Date", "Creator", "Format", "Type")
+
 INK, GRID, FIRST, SECOND, QUIET = "#1f2933", "#e4e7eb", "#2563eb", "#ea580c", "#9aa5b1"
 
 
@@ -97,6 +100,6 @@ def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     # A fixed salt and no date make the same report the same bytes; text stays text.
     with mpl.rc_context({"svg.hashsalt": "lawtags", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(_METADATA), transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

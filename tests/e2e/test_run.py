@@ -1,0 +1,215 @@
+"""A whole run through the command line, against an embedded stack that trains a tiny random model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from tiny_models import make_model
+
+from lawtags_client import sample
+from lawtags_client.local.service import StackOptions
+from lawtags_client.local.stack import StackThread
+
+pytestmark = pytest.mark.slow
+
+BASE = "tests/tiny"
+LAWTAGS = Path(sys.executable).with_name("lawtags")
+SECRET = "canary-3f9d1c"
+RECIPE = {
+    "schema_version": 1,
+    "name": "tiny",
+    "model": {"config": f"{BASE}@v1.0.0+cpu", "output": "tests/tagger"},
+    "dataset": {"name": "tests/questions"},
+    # Names are not looked for: that takes a minute, and has tests of its own.
+    "curation": {"pii": {"entities": ["EMAIL_ADDRESS", "URL"]}},
+    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "max_steps": 6, "log_every_n_steps": 1},
+    "evaluation": {"bootstrap": 100, "platform_rows": 4},
+    "wait": {"training": 300, "served": 60, "evaluation": 120},
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    folder = tmp_path_factory.mktemp("e2e")
+    options = StackOptions(refresh_interval=0.2, base_models={BASE: make_model(folder / "base")})
+    with StackThread(folder / "stack", options=options) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A part of the bundled sample, enough for every part of the split."""
+    path = tmp_path_factory.mktemp("questions") / "questions.jsonl"
+    with sample.path().open(encoding="utf-8") as source:
+        lines = [next(source) for _ in range(220)]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def environment(stack: StackThread) -> dict[str, str]:
+    return os.environ | {
+        "LAWTAGS_PLATFORM_URL": stack.platform_url,
+        "LAWTAGS_DATA_STORE_URL": stack.data_store_url,
+        "LAWTAGS_INFERENCE_URL": stack.inference_url,
+        "LAWTAGS_TOKEN": SECRET,
+    }
+
+
+def write_recipe(folder: Path, **changes: Any) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(RECIPE | changes))
+    return path
+
+
+def lawtags(stack: StackThread, folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [LAWTAGS, *words], cwd=folder, env=environment(stack), capture_output=True, text=True, timeout=400
+    )
+
+
+def jobs_of(stack: StackThread, model: str) -> list[dict[str, Any]]:
+    listed = httpx.get(f"{stack.platform_url}/v1/customization/jobs", params={"page_size": 100}).json()[
+        "data"
+    ]
+    return [job for job in listed if (job["output_model"] or "").startswith(f"{model}@")]
+
+
+@pytest.fixture(scope="module")
+def finished(stack: StackThread, questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working directory of a run that was carried to its end."""
+    folder = tmp_path_factory.mktemp("work")
+    done = lawtags(stack, folder, "run", write_recipe(folder), "--data", questions, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["systems"].keys() == {"tagger", "tuned", "base", "retriever", "tfidf", "most_frequent"}
+    return folder
+
+
+def test_a_run_leaves_all_that_it_promises(finished: Path) -> None:
+    run = finished / "runs" / "tiny"
+    metrics = json.loads((run / "metrics.json").read_text())
+    rows = len((run / "curated" / "testing" / "testing.jsonl").read_text().splitlines())
+    assert metrics["test_rows"] == rows > 0
+    assert metrics["platform"]["scores"]
+    page = (run / "report.html").read_text()
+    assert not re.search(r"""(src|href)\s*=\s*["']?http|url\(\s*["']?http|@import""", page), "needs a network"
+    assert "<svg" in page
+    card = (run / "model-card.md").read_text()
+    assert card.startswith("---\nbase_model: tests/tiny\n")
+    assert "CC0-1.0" in card
+    assert list((run / "tensorboard").iterdir())
+    for system in metrics["systems"]:
+        assert len((run / f"predictions-{system}.jsonl").read_text().splitlines()) == rows
+
+
+def test_the_card_and_the_tagger_travel_with_the_model(stack: StackThread, finished: Path) -> None:
+    base = f"{stack.data_store_url}/v1/hf/tests/tagger/resolve/main"
+    assert httpx.get(f"{base}/README.md").text == (finished / "runs/tiny/model-card.md").read_text()
+    assert httpx.get(f"{base}/tagger/tagger.json").status_code == 200
+
+
+def test_the_same_command_again_redoes_nothing(stack: StackThread, finished: Path, questions: Path) -> None:
+    again = lawtags(stack, finished, "run", "recipe.yaml", "--data", questions, "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["redone"] == []
+
+
+def test_no_secret_is_written_anywhere(finished: Path) -> None:
+    for path in finished.rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_question_is_tagged_by_the_latest_run(stack: StackThread, finished: Path) -> None:
+    tagged = lawtags(stack, finished, "tag", "--title", "Can my landlord keep the deposit?", "--json")
+    assert tagged.returncode == 0, tagged.stderr
+    told = json.loads(tagged.stdout)
+    assert told["tags"]
+    assert set(told["tags"]) <= set(told["scores"])
+
+
+def test_a_file_is_tagged_row_by_row_and_completed_later(stack: StackThread, finished: Path) -> None:
+    (finished / "ask.jsonl").write_text(
+        '{"title": "May I copy a map?"}\n{"title": 3}\n{"title": "Is this theft?"}\n'
+    )
+    first = lawtags(stack, finished, "tag", "ask.jsonl", "--out", "tags.jsonl")
+    assert first.returncode == 1
+    rows = [json.loads(line) for line in (finished / "tags.jsonl").read_text().splitlines()]
+    assert {row["row"] for row in rows} == {0, 1, 2}
+    (broken,) = [row for row in rows if row["error"]]
+    assert "line 2" in broken["error"]
+    (finished / "ask.jsonl").write_text(
+        '{"title": "May I copy a map?"}\n{"title": "Three?"}\n{"title": "Is this theft?"}\n'
+    )
+    assert lawtags(stack, finished, "tag", "ask.jsonl", "--out", "tags.jsonl").returncode == 0
+    rows = [json.loads(line) for line in (finished / "tags.jsonl").read_text().splitlines()]
+    assert sorted(row["row"] for row in rows) == [0, 1, 2]
+    assert all(row["error"] is None and row["tags"] for row in rows)
+
+
+def test_a_gate_that_is_not_passed_ends_with_three(
+    stack: StackThread, finished: Path, questions: Path
+) -> None:
+    recipe = write_recipe(finished, gates=[{"system": "tagger", "at_least": 1.1}])
+    ended = lawtags(stack, finished, "run", recipe, "--data", questions)
+    assert ended.returncode == 3
+    assert "gate not passed" in ended.stderr
+
+
+@pytest.mark.parametrize("moment", ["submitted", "stepping"])
+def test_a_run_killed_in_training_goes_on_with_its_one_job(
+    stack: StackThread, questions: Path, tmp_path: Path, moment: str
+) -> None:
+    model = f"tests/killed-{moment}"
+    recipe = write_recipe(
+        tmp_path,
+        model=RECIPE["model"] | {"output": model},  # type: ignore[operator]
+        training=RECIPE["training"] | {"max_steps": 40, "epochs": 5},  # type: ignore[operator]
+    )
+    command = [LAWTAGS, "run", recipe, "--data", questions]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(stack), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 200
+        while True:
+            assert time.monotonic() < deadline
+            assert process.poll() is None, "the run ended before it was killed"
+            jobs = jobs_of(stack, model)
+            if jobs and (moment == "submitted" or jobs[0]["status_details"]["steps_completed"]):
+                break
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    ended = lawtags(stack, tmp_path, "run", recipe, "--data", questions, "--json")
+    assert ended.returncode == 0, ended.stderr
+    (job,) = jobs_of(stack, model)
+    assert job["status"] == "completed"
+    redone = json.loads(ended.stdout)["redone"]
+    assert "curate" not in redone
+    assert "customize" in redone
+
+
+def test_an_interrupted_run_says_how_to_go_on(stack: StackThread, questions: Path, tmp_path: Path) -> None:
+    command = [LAWTAGS, "run", write_recipe(tmp_path), "--data", questions, "--name", "stopped"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(stack), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "curate" in process.stderr.readline()
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        told = process.stderr.read()
+        assert process.wait(timeout=10) == 143
+    assert time.monotonic() - started < 5
+    assert "goes on where this one stopped" in told
