@@ -7,6 +7,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -157,3 +158,11 @@ def test_xet_is_refused_in_words_that_help(http: httpx.Client, repo: str) -> Non
 def test_data_store_answers_on_the_platform_too(stack: StackThread, repo: str) -> None:
     answer = httpx.get(f"{stack.platform_url}/v1/hf/api/datasets/{repo}")
     assert answer.json()["id"] == repo
+
+
+def test_commits_at_the_same_time_all_count(http: httpx.Client, repo: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(commit, http, repo, file_line(f"f{n}", b"%d" % n)) for n in range(16)]
+        assert {each.result().status_code for each in sent} == {200}
+    assert len(http.get(f"/v1/hf/api/datasets/{repo}/tree/main").json()) == 16
+    assert len(http.get(f"/v1/hf/api/datasets/{repo}/commits/main").json()) == 17

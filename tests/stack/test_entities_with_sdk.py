@@ -103,7 +103,19 @@ def test_missing_field_is_reported_as_fastapi_does(http: httpx.Client) -> None:
     assert answer.json() == {"detail": detail}
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"x"', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b'"x"',
+        b"\xff",
+        b"[" * 100_000,
+        b'{"files_url": "x", "limit": NaN}',
+        b'{"files_url": "\\ud800"}',
+    ],
+)
 def test_garbled_body_is_a_422(http: httpx.Client, body: bytes) -> None:
     answer = http.post("/v1/datasets", content=body)
     assert answer.status_code == 422 and answer.json()["detail"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from lawtags_client.errors import BadRequestError, PayloadTooLargeError
 from lawtags_client.local.data_store.hub_urls import check_path
 from lawtags_client.local.data_store.state import DataStoreState
 from lawtags_client.local.data_store.trees import FileEntry
+from lawtags_client.local.wire.bodies import strict_json
 from lawtags_client.types.data_store import (
     CommitDeletion,
     CommitFile,
@@ -75,7 +75,7 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def _take(text: bytes, number: int, changes: Changes, state: DataStoreState) -> None:
     try:
-        line = CommitLine.model_validate(json.loads(text))
+        line = CommitLine.model_validate(strict_json(text))
         _apply(line, changes, state)
     except (ValueError, RecursionError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)

@@ -38,7 +38,7 @@ def parse_json(body: bytes) -> Any:
     if not body.strip():
         raise _unprocessable([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
     try:
-        return json.loads(body)
+        return strict_json(body)
     except RecursionError:
         raise _unprocessable(
             [{"loc": ["body"], "msg": "JSON nested too deeply", "type": "json_invalid"}]
@@ -48,6 +48,22 @@ def parse_json(body: bytes) -> Any:
         raise _unprocessable(
             [{"loc": ["body", at], "msg": f"JSON decode error: {error}", "type": "json_invalid"}]
         ) from None
+
+
+def strict_json(text: bytes) -> Any:
+    """JSON that can be written again: no NaN, and no half of a surrogate pair, which UTF-8 cannot hold.
+
+    Raises:
+        ValueError: it is none.
+        RecursionError: it is nested too deeply.
+    """
+    value = json.loads(text, parse_constant=_no_constant)
+    if b"\\ud" in text.lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("a text holds half of a surrogate pair") from None
+    return value
 
 
 def validate(model: type[M], value: Any) -> M:
@@ -72,6 +88,10 @@ def sent_fields(model: BaseModel, *, extra: bool = False) -> dict[str, Any]:
     sent = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
     unknown = set() if extra else set(model.model_extra or {})
     return {name: value for name, value in sent.items() if name not in unknown}
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _unprocessable(faults: list[dict[str, Any]]) -> UnprocessableError:
