@@ -36,9 +36,13 @@ def demo(
     """
     from lawtags_client import sample
     from lawtags_client.cli.verdict import tell_examples
+    from lawtags_client.local.base_models import default_base_model_ready, ensure_default_base_model
 
     session = Session(as_json, LOCAL_PROFILE, verbose, no_input)
     chosen = name or (f"demo-{_stem(data[0])}" if data else "demo")
+    if not default_base_model_ready():
+        session.messages.print("Preparing the base model, this once", style="dim")
+    ensure_default_base_model()
     with _stack(STACK_FOLDER, session):
         result = execute_recipe(
             session,

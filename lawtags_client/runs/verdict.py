@@ -11,7 +11,7 @@ from lawtags_client.runs.recipe import EvaluationSection, Gate
 from lawtags_client.tagging.metrics import bootstrap, paired_bootstrap, per_tag, score
 
 SYSTEMS = {
-    "tagger": "Tagger: tuned model mixed with the retriever",
+    "tagger": "Tuned model mixed with the retriever",
     "tuned": "Tuned model alone, held to the vocabulary",
     "base": "Base model untuned, held to the vocabulary",
     "retriever": "Retriever without a language model",

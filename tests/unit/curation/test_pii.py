@@ -40,6 +40,8 @@ def names() -> PiiMasker:
         ("Call (202) 555-0143 or 202-555-0143.", "Call <PHONE_NUMBER> or <PHONE_NUMBER>."),
         ("+1 202.555.0143; +44 20 7946 0958", "<PHONE_NUMBER>; <PHONE_NUMBER>"),
         ("my number is 555-0123", "my number is <PHONE_NUMBER>"),
+        ("(it is from +44 7700 900862)", "(it is from <PHONE_NUMBER>)"),
+        ("the number 2016/399 of that act", "the number 2016/399 of that act"),
         ("call me at 2025550143", "call me at <PHONE_NUMBER>"),
         ("from 203.0.113.7 today", "from <IP_ADDRESS> today"),
         ("from 2001:db8::1 today", "from <IP_ADDRESS> today"),
