@@ -77,7 +77,9 @@ class Session:
         """Where words for people go: stdout, or stderr beside JSON."""
         from rich.console import Console
 
-        return Console(stderr=self.json, highlight=False)
+        # Without a terminal there is no width to keep to, and a cut id is useless.
+        width = None if (sys.stderr if self.json else sys.stdout).isatty() else 200
+        return Console(stderr=self.json, highlight=False, width=width)
 
     @property
     def messages(self) -> Console:

@@ -144,10 +144,11 @@ class ColumnMap:
         for name in present:
             if not _absent(row[name]):
                 return name, row[name]
+        # Absent here, it goes by the name that it has in the other rows.
+        names = present or [name for name in self._columns[field] if name in self.seen] or [field]
         if required:
-            name = present[0] if present else self._columns[field][0]
-            raise RowError("is missing" if not present else "is null", name)
-        return (present[0] if present else self._columns[field][0]), None
+            raise RowError("is missing" if not present else "is null", names[0])
+        return names[0], None
 
     def _id(self, row: Mapping[str, Any], title: str) -> str:
         name, value = self._first(row, "id", required=False)

@@ -67,7 +67,7 @@ def test_an_empty_file_is_an_error_that_names_it(tmp_path: Path, content: str) -
     [
         (b'{"title": "caf\xe9", "tags": ["a"]}', "is not UTF-8 (byte 15 of the line)", None),
         (b'{"title": "x", "tags": ["a"', "is no JSON", None),
-        (b'{"tags": ["a"]}', "is missing", "question_title"),
+        (b'{"tags": ["a"]}', "is missing", "title"),
         (b'{"title": null, "tags": ["a"]}', "is null", "title"),
         (b'{"title": "  ", "tags": ["a"]}', "is empty", "title"),
         (b'{"title": 5, "tags": ["a"]}', "must be a text, not int", "title"),
