@@ -34,8 +34,10 @@ rooms: $(VENV)/.dev
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff format .
 
-benchmarks: $(VENV)/.dev ## every measurement quoted in the README, anew
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled questions
+	$(BIN)/python benchmarks/tagging.py $(or $(DATA),lawtags_client/sample/questions.jsonl) --folds 5 --validation 50
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/serving.py
 
 clean: ## remove the environment; runs and the embedded stack's data stay
 	rm -rf $(VENV)

@@ -7,10 +7,11 @@ retriever. Given the log-probabilities of first answer tokens it adds the tagger
     python benchmarks/tagging.py questions.jsonl --folds 5
     python benchmarks/tagging.py questions.jsonl --test 700 --validation 300 --first-tokens tokens.jsonl
 
-A row of the labelled file has ``title``, ``tags``, ``id`` (or ``row_id``), and optionally ``body`` (or
-``body_markdown``, ``body_html``); rows with ``tags_complete`` false are left out. A row of the other file is
-``{"id": ..., "first_token": {" copyright": -0.31, ...}}``, for the validation and test rows that
-``--write-split FOLDER`` writes down; a model may be trained on its training rows only.
+A row of the labelled file has ``title`` (or ``question_title``), ``tags``, ``id`` (or ``row_id``), and
+optionally ``body`` (or ``body_markdown``, ``body_html``, ``question_body``); rows with ``tags_complete``
+false are left out. A row of the other file is ``{"id": ..., "first_token": {" copyright": -0.31, ...}}``,
+for the validation and test rows that ``--write-split FOLDER`` writes down; a model may be trained on its
+training rows only.
 """
 
 from __future__ import annotations
@@ -62,10 +63,14 @@ def read_labelled(path: Path) -> list[Question]:
         row = json.loads(line)
         if row.get("tags_complete") is False or not row.get("tags"):
             continue
-        body = row.get("body") or row.get("body_markdown")
-        if not body and row.get("body_html"):
-            body = unescape(re.sub(r"<[^>]+>", " ", row["body_html"]))
-        mapped = {"id": row.get("id") or row.get("row_id") or number, "title": row["title"], "body": body}
+        body, html = (
+            row.get("body") or row.get("body_markdown"),
+            row.get("body_html") or row.get("question_body"),
+        )
+        if not body and html:
+            body = unescape(re.sub(r"<[^>]+>", " ", html))
+        title = row.get("title") or row.get("question_title")
+        mapped = {"id": row.get("id") or row.get("row_id") or number, "title": title, "body": body}
         questions.append(Question.from_row(mapped | {"tags": row["tags"]}, path=path, line=number))
     return questions
 
