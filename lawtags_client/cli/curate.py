@@ -13,7 +13,10 @@ from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose,
 @command
 def curate(
     inputs: Annotated[
-        list[str], typer.Argument(help="JSONL, JSON array, CSV or Parquet files, or hf://datasets/NS/NAME.")
+        list[str],
+        typer.Argument(
+            help="JSONL, JSON array, CSV, Parquet or Posts.xml files, patterns, or hf://datasets/NS/NAME."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the rows; files in it are replaced.")],
     recipe: Annotated[

@@ -89,13 +89,15 @@ class Source:
 def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -> list[Source]:
     """Resolve inputs, of which some may be patterns such as ``data/*.jsonl``.
 
+    A file that several of them name is read once; a pattern leaves the test file out.
+
     Args:
         inputs: paths, patterns or ``hf://datasets/…``.
         test: a file whose rows are only to be scored.
 
     Raises:
         ConfigurationError: there are no inputs.
-        DataError: a file does not exist, or is a folder.
+        DataError: a file does not exist, or is a folder, or a pattern fits none.
     """
     locations: list[str] = []
     for given in inputs:
@@ -103,9 +105,16 @@ def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -
         if text.startswith(HUB_PREFIX) or Path(text).exists():
             locations.append(text)
         elif any(sign in text for sign in "*?["):
-            locations += _matches(text)
+            found = _matches(text, test)
+            if not found:
+                raise DataError("no file fits this pattern", path=text, hint="Check the pattern.")
+            locations += found
         else:
             raise DataError("there is no such file", path=text, hint="Check the path.")
+    first: dict[str, str] = {}
+    for location in locations:
+        first.setdefault(_real(location), location)
+    locations = list(first.values())
     if not locations:
         raise ConfigurationError("there is nothing to curate", hint="Name at least one file of questions.")
     names = [_name(location) for location in locations]
@@ -169,28 +178,36 @@ def _check_columns(source: Source, found: ColumnMap, needed: Sequence[str]) -> N
 
 
 def _raw_rows(source: Source) -> Iterator[RawRow | BadRow]:
-    from lawtags_client.curation import json_rows, tables
+    from lawtags_client.curation import json_rows, posts, tables
 
     if source.hub:
         return tables.read_hub(source.location)
     path = Path(source.location)
-    suffix = (path.suffix if path.suffix.lower() != ".gz" else path.with_suffix("").suffix).lower()
+    packed = path.suffix.lower() in (".gz", ".zst")
+    suffix = (path.with_suffix("") if packed else path).suffix.lower()
     if suffix == ".parquet":
         return tables.read_parquet(path)
     if suffix in (".csv", ".tsv"):
         return tables.read_csv(path, "\t" if suffix == ".tsv" else ",")
     if suffix in (".jsonl", ".ndjson", ".json", ""):
         return json_rows.read_json(path)
+    if suffix == ".xml":
+        return posts.read_posts(path)
     raise DataError(
         f"files ending in {suffix!r} cannot be read",
         path=path,
-        hint="Known: .jsonl, .json, .csv, .tsv, each also .gz, and .parquet.",
+        hint="Known: .jsonl, .json, .csv, .tsv and Posts.xml, each also .gz or .zst, and .parquet.",
     )
 
 
-def _matches(pattern: str) -> list[str]:
+def _matches(pattern: str, test: str | Path | None) -> list[str]:
     # Path.glob takes no absolute patterns.
-    return sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    found = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    return [path for path in found if test is None or _real(path) != _real(str(test))]
+
+
+def _real(location: str) -> str:
+    return location if location.startswith(HUB_PREFIX) else str(Path(location).resolve())
 
 
 def _name(location: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from lawtags_client.errors import DataError
+from lawtags_client.errors import DataError, MissingExtraError
 
 # One row of more bytes than this is a mistake or an attack.
 MAX_ROW_BYTES = 32 * 2**20
@@ -20,6 +20,7 @@ _MAX_RATIO = 200
 _RATIO_FREE_BYTES = 256 * 2**20
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _UTF8_MARK = b"\xef\xbb\xbf"
 
@@ -29,15 +30,18 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
     """Open a file of text rows, unpacked, behind its byte order mark.
 
     Args:
-        path: the file; gzip is recognised by its content.
+        path: the file; gzip and Zstandard are recognised by its content.
 
     Raises:
         DataError: the file cannot be read, is empty, is UTF-16, or unpacks to suspiciously much.
+        MissingExtraError: it is packed with Zstandard, and pyarrow is not installed.
     """
     try:
         with path.open("rb") as file:
-            packed = file.peek(2)[:2] == _GZIP_MAGIC
-            raw: io.BufferedReader[Any] = io.BufferedReader(_Unpacked(file, path)) if packed else file
+            unpacking = _unpacking(file)
+            raw: io.BufferedReader[Any] = (
+                io.BufferedReader(_Unpacked(file, unpacking, path)) if unpacking else file
+            )
             start = raw.peek(4)[:4]
             if not start:
                 raise DataError("the file is empty", path=path, hint="Is it the right file?")
@@ -51,7 +55,10 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"is damaged: {error}", path=path, hint="Fetch it again.") from error
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", path=path) from error
+        if error.errno is None:
+            # Of the unpacking, not of the system.
+            raise DataError(f"is damaged: {error}", path=path, hint="Fetch it again.") from error
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
 
 
 def decode_line(raw: bytes) -> str:
@@ -67,12 +74,27 @@ def decode_line(raw: bytes) -> str:
         raise ValueError(f"is not UTF-8 (byte {error.start + 1} of the line); maybe {guess}") from None
 
 
-class _Unpacked(io.RawIOBase):
-    """A gzip stream that stops when it unpacks to far more than text ever does."""
+def _unpacking(file: io.BufferedReader[Any]) -> Any:
+    """What unpacks a file, with a method ``read``; None where it is not packed."""
+    start = file.peek(4)
+    if start[:2] == _GZIP_MAGIC:
+        return gzip.GzipFile(fileobj=file)
+    if start[:4] != _ZSTD_MAGIC:
+        return None
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "curate", "reading files packed with Zstandard") from error
+    # It holds no more than one window of 128 MiB, and says when the file ends too early.
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
 
-    def __init__(self, file: IO[bytes], path: Path) -> None:
+
+class _Unpacked(io.RawIOBase):
+    """A packed stream that stops when it unpacks to far more than text ever does."""
+
+    def __init__(self, file: IO[bytes], stream: Any, path: Path) -> None:
         self._file = file
-        self._stream = gzip.GzipFile(fileobj=file)
+        self._stream = stream
         self._path = path
         self._read = 0
 

@@ -193,6 +193,63 @@ def test_gzip_is_unpacked_whatever_its_name(tmp_path: Path) -> None:
         _read(_write(tmp_path, packed[:-10], "cut.jsonl.gz"))
 
 
+def test_zstandard_is_unpacked_whatever_its_name(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    packed = pyarrow.compress(f"{LINE}\n".encode() * 3, "zstd", asbytes=True)
+    assert len(_good(_write(tmp_path, packed, "rows.jsonl.zst"))) == 3
+    # Several frames, one behind the other, are one file.
+    assert len(_good(_write(tmp_path, packed * 2, "rows.jsonl"))) == 6
+    table = pyarrow.compress(b"title,tags\nA,a\n", "zstd", asbytes=True)
+    assert [row.title for row in _good(_write(tmp_path, table, "rows.csv.zst"))] == ["A"]
+    for damaged in (packed[:-5], packed + b"junk"):
+        with pytest.raises(DataError, match="damaged"):
+            _read(_write(tmp_path, damaged, "cut.jsonl.zst"))
+
+
+def test_a_bomb_of_zstandard_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    monkeypatch.setattr("lawtags_client.curation.streams._RATIO_FREE_BYTES", 1 << 20)
+    bomb = pyarrow.compress((LINE.encode() + b"\n") * 500_000, "zstd", asbytes=True)
+    with pytest.raises(DataError, match="times its size"):
+        _read(_write(tmp_path, bomb, "bomb.jsonl.zst"))
+
+
+def test_parquet_is_read_one_row_group_at_a_time(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "rows.parquet"
+    frame = pandas.DataFrame({"title": [f"T{n}" for n in range(4000)], "tags": [["a"]] * 4000})
+    frame.to_parquet(path, row_group_size=1000, compression="zstd")
+    damaged = bytearray(path.read_bytes())
+    column = parquet.ParquetFile(path).metadata.row_group(3).column(0)
+    begin = column.dictionary_page_offset or column.data_page_offset
+    damaged[begin : begin + 40] = bytes(40)
+    path.write_bytes(damaged)
+    (source,) = find_sources([path])
+    titles = []
+    with pytest.raises(DataError, match="Parquet"):
+        for _, row in read_source(source, {}):
+            assert isinstance(row, SourceRow)
+            titles.append(row.title)
+    # What stands before the damage came out, so the rest had not been read.
+    assert titles[:2] == ["T0", "T1"]
+    assert len(titles) >= 2500
+
+
+def test_a_file_named_twice_is_read_once_and_a_pattern_leaves_the_test_file_out(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.jsonl", "test.jsonl"):
+        _write(tmp_path, LINE, name)
+    pattern = f"{tmp_path}/*.jsonl"
+    found = find_sources([tmp_path / "b.jsonl", pattern], test=tmp_path / "test.jsonl")
+    assert [(source.name, source.test) for source in found] == [
+        ("b.jsonl", False),
+        ("a.jsonl", False),
+        ("test.jsonl", True),
+    ]
+    with pytest.raises(DataError, match="no file fits"):
+        find_sources([tmp_path / "a.jsonl", f"{tmp_path}/*.csv"])
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lawtags_client.curation.streams._RATIO_FREE_BYTES", 1 << 20)
     bomb = gzip.compress((LINE.encode() + b"\n") * 500_000)
