@@ -130,8 +130,7 @@ class PiiMasker:
         counts: Counter[str] = Counter()
         masked = []
         texts = [_GAP.join(fields) for fields in documents]
-        for fields, text, names in zip(documents, texts, self._names(texts), strict=True):
-            findings = self.resolve(text, names)
+        for fields, findings in zip(documents, self.find(texts), strict=True):
             counts.update(finding.entity for finding in findings)
             parts, start = [], 0
             for field in fields:
@@ -139,6 +138,14 @@ class PiiMasker:
                 start += len(field) + len(_GAP)
             masked.append(tuple(parts))
         return masked, counts
+
+    def find(self, texts: Sequence[str]) -> list[list[Finding]]:
+        """Where the personal data stands in texts, in order and without overlaps.
+
+        Args:
+            texts: one text a document.
+        """
+        return [self.resolve(text, names) for text, names in zip(texts, self._names(texts), strict=True)]
 
     def resolve(self, text: str, names: Iterable[Finding] = ()) -> list[Finding]:
         """What is to be replaced in a text, in its order and without overlaps.

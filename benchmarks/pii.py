@@ -1,0 +1,271 @@
+"""Finding personal data: this masker beside NeMo Curator 0.9's, on labelled sentences.
+
+    python benchmarks/pii.py
+    python benchmarks/pii.py --half odd --wrong
+    python benchmarks/pii.py --model en_core_web_lg --out pii.json
+
+Both look for the same kinds of data with the same spaCy model (Curator's own, en_core_web_lg, is not to
+be had from a package index), and each reads one sentence at a time. ``PiiModifier`` hands every text to
+``PiiDeidentifier``, which is what runs here, with its action replaced by one that keeps places countable.
+
+A found span is right if it overlaps a labelled one of its type, and a labelled span is found if a span of its
+type overlaps it. Found spans of one type with nothing but blanks and punctuation between them count as one,
+since Curator finds an address word by word. As an overlap says nothing of how much was found, the share of
+letters and digits of labelled spans that no found span covers (whatever its type) stands beside it, and the
+share of all others that one does.
+
+Neither side is asked for IP addresses by default; the line of that type comes from a second run that asks for
+them, and is no part of the sum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.curation.options import DEFAULT_ENTITIES, ENTITIES, PiiOptions
+from lawtags_client.curation.pii import PiiMasker, find_model
+from lawtags_client.files import atomic_write_json
+
+DATA = Path(__file__).parent / "data" / "pii.jsonl"
+APART = ("IP_ADDRESS",)
+HALVES = ("odd", "even", "all")
+
+Span = tuple[int, int, str]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A labelled sentence."""
+
+    id: str
+    text: str
+    spans: tuple[Span, ...]
+    trap: str
+
+    @property
+    def half(self) -> str:
+        return "odd" if int(self.id.rpartition("-")[2]) % 2 else "even"
+
+
+@dataclass
+class Tally:
+    """Counts of spans by type, and of letters and digits."""
+
+    labelled: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
+    right: Counter[str] = field(default_factory=Counter)
+    signs: Counter[str] = field(default_factory=Counter)
+
+    def add(self, sentence: Sentence, spans: Sequence[Span], types: Sequence[str]) -> bool:
+        """Count one sentence; returns whether nothing in it was wrong or missed."""
+        true = [span for span in sentence.spans if span[2] in types]
+        spans = [span for span in spans if span[2] in types]
+        found = [span for span in true if any(_same(span, other) for other in spans)]
+        right = [span for span in spans if any(_same(span, other) for other in true)]
+        for counter, of in (
+            (self.labelled, true), (self.found, found), (self.said, spans), (self.right, right),
+        ):  # fmt: skip
+            counter.update(span[2] for span in of)
+        ignored = [span for span in sentence.spans if span[2] not in types]
+        for place, sign in enumerate(sentence.text):
+            if sign.isalnum() and not _covered(place, ignored):
+                kind = "personal" if _covered(place, true) else "other"
+                self.signs[kind] += 1
+                self.signs[f"{kind} covered"] += _covered(place, spans)
+        return len(found) == len(true) and len(right) == len(spans)
+
+    def rates(self, types: Sequence[str]) -> dict[str, float | int | None]:
+        """Precision, recall and F1 over some types; None where there is nothing to divide by."""
+        labelled, found, said, right = (
+            sum(counter[kind] for kind in types)
+            for counter in (self.labelled, self.found, self.said, self.right)
+        )
+        precision = right / said if said else None
+        recall = found / labelled if labelled else None
+        # F1 is zero where nothing was found, whatever the precision of nothing may be.
+        both = (precision or 0.0) + (recall or 0.0)
+        f1 = 2 * (precision or 0.0) * (recall or 0.0) / both if both else 0.0
+        return {"spans": labelled, "said": said, "precision": precision, "recall": recall, "f1": f1}
+
+    def letters(self) -> dict[str, float]:
+        """The share of personal letters and digits left, and of others taken."""
+        return {
+            "left": 1 - self.signs["personal covered"] / max(1, self.signs["personal"]),
+            "taken": self.signs["other covered"] / max(1, self.signs["other"]),
+        }
+
+
+def read_sentences(path: Path) -> list[Sentence]:
+    """Read a labelled file."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        Sentence(
+            row["id"],
+            row["text"],
+            tuple((span["start"], span["end"], span["type"]) for span in row["spans"]),
+            row["trap"],
+        )
+        for row in rows
+    ]
+
+
+def find_here(texts: Sequence[str], model: str, entities: Sequence[str]) -> list[list[Span]]:
+    """What this project's masker finds."""
+    masker = PiiMasker(PiiOptions(entities=tuple(entities), model=model))
+    return [[(f.start, f.end, f.entity) for f in findings] for findings in masker.find(texts)]
+
+
+def find_by_curator(texts: Sequence[str], model: str, entities: Sequence[str]) -> list[list[Span]]:
+    """What NeMo Curator 0.9 replaces, with another spaCy model than its own."""
+    import tldextract.tldextract
+    from nemo_curator.pii import algorithm
+    from presidio_anonymizer.entities import OperatorConfig
+
+    class Engine(algorithm.CustomNlpEngine):  # type: ignore[misc]
+        def __init__(self, ner_model_configuration: Any) -> None:
+            super().__init__([{"lang_code": "en", "model_name": model}], ner_model_configuration)
+
+        @staticmethod
+        def _download_spacy_model_if_needed(model_name: str) -> None:
+            """The model is there, by its path."""
+
+    # Its list of domain endings would be downloaded at the first mail address; a snapshot comes with it.
+    tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    original, algorithm.CustomNlpEngine = algorithm.CustomNlpEngine, Engine
+    try:
+        deidentifier = algorithm.PiiDeidentifier("en", list(entities), "replace")
+    finally:
+        algorithm.CustomNlpEngine = original
+    # A stand-in of the same length keeps every place; which spans win where they overlap is left to presidio.
+    same_length = {"DEFAULT": OperatorConfig("custom", {"lambda": lambda text: "*" * len(text)})}
+    results = deidentifier.analyze_text_batch(list(texts))
+    replaced = [
+        deidentifier.anonymizer.anonymize(text, found, operators=same_length)
+        for text, found in zip(texts, results, strict=True)
+    ]
+    return [[(item.start, item.end, item.entity_type) for item in result.items] for result in replaced]
+
+
+def merge(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Join spans of one type with nothing but blanks and punctuation between them."""
+    merged: list[Span] = []
+    for start, end, kind in sorted(spans):
+        if (
+            merged
+            and merged[-1][2] == kind
+            and not any(sign.isalnum() for sign in text[merged[-1][1] : start])
+        ):
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]), kind)
+        else:
+            merged.append((start, end, kind))
+    return merged
+
+
+def tally(sentences: Sequence[Sentence], found: Sequence[Sequence[Span]], types: Sequence[str]) -> Tally:
+    """Count all sentences."""
+    counts = Tally()
+    for sentence, spans in zip(sentences, found, strict=True):
+        counts.add(sentence, merge(sentence.text, spans), types)
+    return counts
+
+
+def compare(sentences: Sequence[Sentence], model: str) -> dict[str, Any]:
+    """Figures of both systems by half and type."""
+    texts = [sentence.text for sentence in sentences]
+    report: dict[str, Any] = {half: {} for half in HALVES}
+    for system, find in (("NeMo Curator 0.9", find_by_curator), ("lawtags", find_here)):
+        plain, with_ips = find(texts, model, DEFAULT_ENTITIES), find(texts, model, ENTITIES)
+        for half in HALVES:
+            chosen = [place for place, one in enumerate(sentences) if half in ("all", one.half)]
+            here = [sentences[place] for place in chosen]
+            counts = tally(here, [plain[place] for place in chosen], DEFAULT_ENTITIES)
+            apart = tally(here, [with_ips[place] for place in chosen], APART)
+            report[half][system] = {
+                "sentences": len(here),
+                "types": {kind: counts.rates((kind,)) for kind in DEFAULT_ENTITIES},
+                "sum": counts.rates(DEFAULT_ENTITIES),
+                "apart": {kind: apart.rates((kind,)) for kind in APART},
+                "letters": counts.letters(),
+            }
+    return report
+
+
+def table(figures: dict[str, Any]) -> str:
+    """One half as a table in Markdown."""
+    systems = list(figures)
+    lines = [
+        "| type | spans | " + " | ".join(f"{name}: P | R | F1" for name in systems) + " |",
+        "| --- | ---: |" + " ---: | ---: | ---: |" * len(systems),
+    ]
+    first = figures[systems[0]]
+    for group, kinds in (("types", list(first["types"])), ("sum", [""]), ("apart", list(first["apart"]))):
+        for kind in kinds:
+            rates = [figures[name][group][kind] if kind else figures[name][group] for name in systems]
+            cells = [_percent(rate[key]) for rate in rates for key in ("precision", "recall", "f1")]
+            lines.append(f"| {kind or '**sum**'} | {rates[0]['spans']} | " + " | ".join(cells) + " |")
+    for key, said in (("left", "personal letters left"), ("taken", "other letters taken")):
+        shares = " | ".join(f"{figures[name]['letters'][key]:.1%} | | " for name in systems)
+        lines.append(f"| {said} | | {shares} |")
+    return "\n".join(lines)
+
+
+def print_wrong(sentences: Sequence[Sentence], model: str) -> None:
+    """List what this masker missed or found wrongly."""
+    for sentence, spans in zip(
+        sentences, find_here([sentence.text for sentence in sentences], model, DEFAULT_ENTITIES), strict=True
+    ):
+        spans = merge(sentence.text, spans)
+        if not Tally().add(sentence, spans, DEFAULT_ENTITIES):
+            print(f"{sentence.id} [{sentence.trap}] {sentence.text}")
+            for start, end, kind in spans:
+                print(f"    {kind}: {sentence.text[start:end]}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA, help="the labelled file")
+    parser.add_argument(
+        "--model", help="a spaCy model by package name or path; the best one installed if left out"
+    )
+    parser.add_argument("--half", choices=HALVES, default="all", help="of --wrong: which sentences")
+    parser.add_argument(
+        "--wrong", action="store_true", help="list this masker's mistakes instead of comparing"
+    )
+    parser.add_argument("--out", type=Path, help="write the figures to this file")
+    chosen = parser.parse_args(arguments)
+    sentences = read_sentences(chosen.data)
+    model, name = find_model(chosen.model)
+    if chosen.wrong:
+        print_wrong([one for one in sentences if chosen.half in ("all", one.half)], model)
+        return 0
+    report = compare(sentences, model)
+    print(f"spaCy model: {name}")
+    for half in HALVES:
+        print(f"\n{half} ({report[half]['lawtags']['sentences']} sentences)\n\n{table(report[half])}")
+    if chosen.out:
+        atomic_write_json(chosen.out, {"model": name, **report})
+    return 0
+
+
+def _same(one: Span, other: Span) -> bool:
+    return one[2] == other[2] and one[0] < other[1] and other[0] < one[1]
+
+
+def _covered(place: int, spans: Sequence[Span]) -> bool:
+    return any(start <= place < end for start, end, _ in spans)
+
+
+def _percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate:.1%}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
