@@ -6,6 +6,7 @@ from lawtags_client.curation.options import (
     FilterOptions,
     PiiOptions,
     SplitOptions,
+    TagOptions,
 )
 from lawtags_client.curation.pipeline import curate
 from lawtags_client.curation.questions import plain_question, questions_to_tag
@@ -20,6 +21,7 @@ __all__ = [
     "PiiOptions",
     "SplitOptions",
     "StepCount",
+    "TagOptions",
     "curate",
     "plain_question",
     "questions_to_tag",

@@ -122,6 +122,24 @@ class DuplicateOptions:
 
 
 @dataclass(frozen=True)
+class TagOptions:
+    """What happens to tags.
+
+    Args:
+        synonyms: a CSV or YAML file of synonyms, see :func:`~lawtags_client.curation.synonyms.load_synonyms`.
+        min_count: tags on fewer questions than this are taken off, counted on the questions that are left
+            behind the search for duplicates; a question that loses all its tags is refused. A test file of
+            its own keeps them: leaving out what a model was not taught would flatter it.
+    """
+
+    synonyms: str | None = None
+    min_count: int = 1
+
+    def __post_init__(self) -> None:
+        _at_least("tags.min_count", self.min_count, 1)
+
+
+@dataclass(frozen=True)
 class SplitOptions:
     """How questions are divided; the shares are brought to a sum of one.
 
@@ -173,6 +191,7 @@ class CurationOptions:
         pii: see :class:`PiiOptions`.
         filters: see :class:`FilterOptions`.
         duplicates: see :class:`DuplicateOptions`.
+        tags: see :class:`TagOptions`.
         split: see :class:`SplitOptions`.
         style: how prompts and answers look.
         format: rows for base models, or for models with a chat template.
@@ -191,6 +210,7 @@ class CurationOptions:
     pii: PiiOptions = PiiOptions()
     filters: FilterOptions = FilterOptions()
     duplicates: DuplicateOptions = DuplicateOptions()
+    tags: TagOptions = TagOptions()
     split: SplitOptions = SplitOptions()
     style: PromptStyle = PromptStyle()  # noqa: RUF009 - frozen
     format: Format = "prompt_completion"
@@ -215,8 +235,8 @@ class CurationOptions:
         """Read the options from a decoded recipe.
 
         Args:
-            values: option to value; ``pii``, ``filters``, ``duplicates``, ``split`` and ``style`` are
-                mappings themselves. What is left out keeps its default.
+            values: option to value; ``pii``, ``filters``, ``duplicates``, ``tags``, ``split`` and ``style``
+                are mappings themselves. What is left out keeps its default.
 
         Raises:
             ConfigurationError: an option is unknown, or a value makes no sense.
@@ -244,6 +264,7 @@ _GROUPS: dict[str, type[Any]] = {
     "pii": PiiOptions,
     "filters": FilterOptions,
     "duplicates": DuplicateOptions,
+    "tags": TagOptions,
     "split": SplitOptions,
     "style": PromptStyle,
 }
@@ -269,7 +290,9 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 def _value(kind: str, value: Any, place: str) -> Any:
     # Recipes are YAML: a misspelt type would otherwise surface rows later, in a worker.
     def wrong(expected: str) -> ConfigurationError:
-        return ConfigurationError(f"{place} must be {expected}", hint=f"It is {value!r}.")
+        # A key of digits alone is no text in YAML, and still a secret.
+        shown = "Put it in quotes." if place.endswith(".key") else f"It is {value!r}."
+        return ConfigurationError(f"{place} must be {expected}", hint=shown)
 
     optional = kind.endswith("| None")
     bare = kind.removesuffix("| None").strip()

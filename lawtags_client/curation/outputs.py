@@ -34,6 +34,7 @@ class Written:
         splits: rows in each part.
         prompts: how long they are, and how many were cut.
         tags: on how many training rows each tag stands.
+        labels: on how many rows of each part each tag stands.
         rejected: refused rows by step and reason.
     """
 
@@ -41,6 +42,7 @@ class Written:
     splits: dict[str, int]
     prompts: dict[str, Any]
     tags: dict[str, int]
+    labels: dict[str, dict[str, int]]
     rejected: dict[str, dict[str, int]]
 
 
@@ -78,6 +80,7 @@ class Writer:
         self._count_tokens = count_tokens
         self._rejected: dict[str, Counter[str]] = {}
         self._parts = Counter(selection.parts.values())
+        self._labels = {part: Counter[str]() for part in PARTS}
 
     def write(self, on_rows: Callable[[int], None]) -> Written:
         """Write all files.
@@ -119,6 +122,10 @@ class Writer:
             {part: self._parts[part] for part in PARTS},
             maker.summary(),
             dict(zip(vocabulary.tags, vocabulary.counts, strict=True)),
+            {
+                tag: {part: self._labels[part][tag] for part in PARTS}
+                for tag in sorted(set().union(*self._labels.values()))
+            },
             {step: dict(sorted(reasons.items())) for step, reasons in self._rejected.items()},
         )
 
@@ -142,7 +149,8 @@ class Writer:
             for values in _records(frame):
                 part = parts.get(values["row"])
                 if part is not None:
-                    tags = tuple(str(tag) for tag in values["tags"])
+                    rare = () if values["test"] else self._selection.rare
+                    tags = tuple(str(tag) for tag in values["tags"] if tag not in rare)
                     yield part, values, Question(values["id"], values["title"], values["body"], tags)
 
     def _training(self) -> Iterator[Question]:
@@ -172,13 +180,15 @@ class Writer:
             files.write(rows, maker.row(question, candidates))
             files.write(questions, _question_row(places[part], values, question))
             places[part] += 1
+            self._labels[part].update(question.tags)
             if written % 500 == 0:
                 on_rows(written)
 
     def _write_rejected(self, files: RowFiles) -> None:
         files.add(REJECTED)
         self._rejected.clear()
-        ids = self._ids({refusal.instead for refusal in self._selection.refused.values()})
+        instead = {refusal.instead for refusal in self._selection.refused.values()}
+        ids = self._ids({row for row in instead if row is not None})
         entries = [((e["source"], e["line"]), _bad_entry(e)) for e in self._staged.bad]
         if self._options.on_bad_row == "skip":
             entries.clear()
@@ -199,11 +209,12 @@ class Writer:
             "reason": refusal.reason if refusal else values["reason"],
             "file": values["file"],
             "line": values["line"],
-            "field": (values["field"] or None) if refusal is None else None,
+            "field": values["field"] or None if refusal is None else refusal.field,
             "id": values["id"],
         }
         if refusal is not None:
-            entry["instead"] = ids[refusal.instead]
+            if refusal.instead is not None:
+                entry["instead"] = ids[refusal.instead]
         elif values["detail"]:
             entry["detail"] = values["detail"]
         # Text is shown only behind the step that takes personal data out.

@@ -23,8 +23,9 @@ from lawtags_client.curation.selection import Selection, select
 from lawtags_client.curation.sources import Source, find_sources
 from lawtags_client.curation.staging import Staged, WorkFolder
 from lawtags_client.curation.steps import plan_steps
+from lawtags_client.curation.synonyms import load_synonyms
 from lawtags_client.errors import DataError, MissingExtraError
-from lawtags_client.files import atomic_write_json
+from lawtags_client.files import atomic_write_json, sha256_file
 
 # Raised whenever a step's result changes for the same input.
 _CODE_VERSION = 1
@@ -110,6 +111,8 @@ class _Curation:
         self._versions = _versions(options)
         self._identities = [source.identity() for source in sources]
         self._own_test = any(source.test for source in sources)
+        named = options.tags.synonyms
+        self._synonyms = {} if named is None else load_synonyms(named)
 
     def run(self, scheduler: str | None, workers: int | None, partition_rows: int) -> CurationReport:
         work = self._work_folder(partition_rows)
@@ -142,7 +145,7 @@ class _Curation:
 
         cleaned(0)
         run_steps(
-            plan_steps(self._options, staged.tags),
+            plan_steps(self._options, staged.tags, self._synonyms),
             work,
             staged.partitions,
             scheduler=scheduler,
@@ -162,7 +165,8 @@ class _Curation:
         written = writer.write(lambda done: self._progress(CurationProgress("writing", done, rows)))
         self._progress(CurationProgress("writing", rows, rows))
         records = [work.record(number) for number in range(staged.partitions)]
-        steps, findings = _sum_up(records)
+        steps = _sum_up(records)
+        findings = _counted(records, "pii")
         made = StepCount("prompts", rows, rows, self._clock() - started)
         report = CurationReport(
             inputs=[
@@ -186,10 +190,17 @@ class _Curation:
             duplicates=selection.counts,
             prompts=written.prompts,
             tags=written.tags,
+            labels={
+                "parts": written.labels,
+                "rare": selection.rare,
+                "synonyms": self._synonyms_used(records),
+                "proposals": selection.proposals,
+            },
             outputs=written.outputs,
             digest=_digest(written.outputs),
             notes=[
                 *self._notes(steps),
+                *_tag_notes(selection),
                 *_changed_shares(selection.split, self._options),
                 *_empty_parts(written.splits, self._options),
             ],
@@ -204,6 +215,7 @@ class _Curation:
             "options": self._options.as_dict(),
             "versions": self._versions,
             "code": _CODE_VERSION,
+            "synonyms": self._synonyms,
             "partition_rows": partition_rows,
         }
         name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
@@ -231,6 +243,18 @@ class _Curation:
             hint=f"All are listed in {self._out / REJECTED}. Mend them, or raise max_bad.",
         )
 
+    def _synonyms_used(self, records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        named = self._options.tags.synonyms
+        if named is None:
+            return None
+        used = sum(_counted(records, "tag_synonyms"), Counter[str]())
+        return {
+            "file": Path(named).name,
+            "sha256": sha256_file(Path(named)),
+            "entries": len(self._synonyms),
+            "renamed": dict(sorted(used.items())),
+        }
+
     def _notes(self, steps: Sequence[StepCount]) -> list[str]:
         notes = [f"{step.name}: {step.note}" for step in steps if step.note]
         if self._own_test:
@@ -243,19 +267,24 @@ class _Curation:
         return notes
 
 
-def _sum_up(records: Sequence[dict[str, Any]]) -> tuple[list[StepCount], list[Counter[str]]]:
-    """Add up what the steps did to each partition; the second part is the personal data in each."""
-    findings = []
+def _counted(records: Sequence[dict[str, Any]], name: str) -> list[Counter[str]]:
+    """What a step found in each partition, by kind."""
+    return [
+        Counter({kind: count for step in record["steps"] if step["name"] == name
+                 for kind, count in step["counts"].items()})
+        for record in records
+    ]  # fmt: skip
+
+
+def _sum_up(records: Sequence[dict[str, Any]]) -> list[StepCount]:
+    """Add up what the steps did to each partition."""
     sums: dict[str, dict[str, float]] = {}
     summed = ("rows_in", "rows_out", "seconds", "looked_at")
     for record in records:
-        found: Counter[str] = Counter()
         for step in record["steps"]:
             total = sums.setdefault(step["name"], dict.fromkeys(summed, 0.0))
             for key in summed:
                 total[key] += step[key]
-            found.update(step["counts"])
-        findings.append(found)
     steps = []
     for name, total in sums.items():
         skipped = name in _NEEDED and total["rows_in"] and not total["looked_at"]
@@ -268,7 +297,7 @@ def _sum_up(records: Sequence[dict[str, Any]]) -> tuple[list[StepCount], list[Co
                 f"skipped: the source has no {_NEEDED[name]}" if skipped else None,
             )
         )
-    return steps, findings
+    return steps
 
 
 def _with_fingerprints(steps: Sequence[StepCount], selected: Sequence[StepCount]) -> list[StepCount]:
@@ -280,6 +309,18 @@ def _with_fingerprints(steps: Sequence[StepCount], selected: Sequence[StepCount]
         StepCount(first.name, first.rows_in, first.rows_out, first.seconds + fingerprints.seconds),
         *rest,
     ]
+
+
+def _tag_notes(selection: Selection) -> list[str]:
+    notes = []
+    if selection.rare:
+        notes.append(f"{len(selection.rare)} rare tags were taken off; labels.rare names them")
+    if selection.proposals:
+        notes.append(
+            f"{len(selection.proposals)} pairs of tags might mean the same; labels.proposals names them, and "
+            "nothing was merged"
+        )
+    return notes
 
 
 def _changed_shares(taken: SplitOptions, options: CurationOptions) -> list[str]:

@@ -70,6 +70,8 @@ class CurationReport:
         duplicates: groups and rows found, and how many stood in two parts.
         prompts: how many prompts were cut, and the longest.
         tags: on how many training rows each tag stands, most frequent first.
+        labels: ``parts`` (rows of each part by tag), ``rare`` (tags that were taken off), ``synonyms`` (the
+            file, and how many questions had each), ``proposals`` (pairs of tags that might mean the same).
         outputs: SHA-256 of each file written.
         digest: of all outputs together.
     """
@@ -85,6 +87,7 @@ class CurationReport:
     duplicates: dict[str, int]
     prompts: dict[str, Any]
     tags: dict[str, int]
+    labels: dict[str, Any]
     outputs: Mapping[str, str]
     digest: str
     notes: list[str] = field(default_factory=list)
@@ -106,6 +109,7 @@ class CurationReport:
             "duplicates": self.duplicates,
             "prompts": self.prompts,
             "tags": self.tags,
+            "labels": self.labels,
             "notes": self.notes,
             "outputs": dict(self.outputs),
         }

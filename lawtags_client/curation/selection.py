@@ -7,10 +7,10 @@ have to be compared.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation import dedup
 from lawtags_client.curation.dedup import Candidate
@@ -18,9 +18,14 @@ from lawtags_client.curation.options import CurationOptions, SplitOptions
 from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.split import part_of
 from lawtags_client.curation.staging import WorkFolder
+from lawtags_client.curation.tag_census import TagCensus, propose_merges
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# Steps that refuse a question for one of its fields, and for no other question's sake.
+_FIELDS = {"rare_tags": "tags"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,14 @@ class Refusal:
     Args:
         step: the step.
         reason: its reason.
-        instead: the row that stands in its place.
+        instead: the row that stands in its place, if one does.
+        field: the field that the reason is about, if it is one.
     """
 
     step: str
     reason: str
-    instead: int
+    instead: int | None
+    field: str | None = None
 
 
 @dataclass
@@ -48,6 +55,8 @@ class Selection:
         steps: what each step did.
         counts: of duplicates, by kind.
         split: the shares that were taken.
+        rare: tags that are taken off, with the questions that they stood on.
+        proposals: pairs of tags that might mean the same.
     """
 
     parts: dict[int, str] = field(default_factory=dict)
@@ -55,6 +64,8 @@ class Selection:
     steps: list[StepCount] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     split: SplitOptions = SplitOptions()  # noqa: RUF009 - frozen
+    rare: dict[str, int] = field(default_factory=dict)
+    proposals: list[dict[str, Any]] = field(default_factory=list)
 
 
 def select(
@@ -110,24 +121,45 @@ class _Selecting:
         self._shared()
         if self._own_test:
             self._step("test_overlap", "stands in the test file", self._in_test)
+        self._count_tags()
+        if self._options.tags.min_count > 1:
+            self._step("rare_tags", "all its tags are rare", self._only_rare)
         self._step("split", "", dict)
         self._step("leakage", "stands in a later part as well", self._leaks)
         self._result.parts = {row: candidate.part for row, candidate in sorted(self._live.items())}
         return self._result
 
-    def _step(self, name: str, reason: str, find: Callable[[], dict[int, int]]) -> None:
+    def _step(self, name: str, reason: str, find: Callable[[], Mapping[int, int | None]]) -> None:
         started, before = self._clock(), len(self._live)
         for row, instead in find().items():
             del self._live[row]
-            self._result.refused[row] = Refusal(name, reason, instead)
+            self._result.refused[row] = Refusal(name, reason, instead, _FIELDS.get(name))
         after = len(self._live)
-        if reason:
+        if reason and name not in _FIELDS:
             self._result.counts[name] = before - after
         self._result.steps.append(StepCount(name, before, after, self._clock() - started))
 
     def _pool(self) -> list[Candidate]:
         # Rows of a test file are scored as they are, duplicates and all.
         return [c for c in self._live.values() if not (self._own_test and c.part == "testing")]
+
+    def _pool_tags(self) -> Iterator[tuple[int, list[str]]]:
+        """The tags of each question that is to be divided."""
+        pool = {candidate.row for candidate in self._pool()}
+        for frame in self._work.frames(self._partitions):
+            for row, tags in zip(frame["row"], frame["tags"], strict=True):
+                if int(row) in pool:
+                    yield int(row), [str(tag) for tag in tags]
+
+    def _count_tags(self) -> None:
+        census = TagCensus()
+        for _, tags in self._pool_tags():
+            census.add(tags)
+        self._result.rare = census.rarer_than(self._options.tags.min_count)
+        self._result.proposals = propose_merges(census)
+
+    def _only_rare(self) -> dict[int, None]:
+        return {row: None for row, tags in self._pool_tags() if self._result.rare.keys() >= set(tags)}
 
     def _exact(self) -> dict[int, int]:
         return dedup.exact_duplicates(self._pool())
@@ -179,6 +211,7 @@ class _Selecting:
         apart = sum(
             self._before[row].part != self._before[refusal.instead].part
             for row, refusal in self._result.refused.items()
+            if refusal.instead is not None
         )
         self._result.counts["would_have_leaked"] = apart
 

@@ -9,8 +9,10 @@ modules.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lawtags_client.curation import dedup, filters, modifiers
@@ -19,10 +21,12 @@ from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.pii import masker
 from lawtags_client.curation.series import map_texts
 from lawtags_client.curation.split import split_key
+from lawtags_client.curation.synonyms import rename_tags
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
 REJECTION = ("rejected_by", "reason", "field", "detail")
 
 
@@ -110,6 +114,21 @@ class CompleteLabels:
             for complete, tags in zip(rows["complete"], rows["tags"], strict=True)
         ]
         return Outcome(rows, dropped, field="tags")
+
+
+@dataclass(frozen=True)
+class RenameTags:
+    """Puts tags in the place of their synonyms, and counts on how many questions each synonym stood."""
+
+    synonyms: Mapping[str, str]
+    name: str = "tag_synonyms"
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        from lawtags_client.curation.series import like
+
+        counts = Counter(tag for tags in rows["tags"] for tag in tags if tag in self.synonyms)
+        renamed = [rename_tags(list(tags), self.synonyms) for tags in rows["tags"]]
+        return Outcome(rows.assign(tags=like(rows["tags"], renamed)), counts=counts)
 
 
 @dataclass(frozen=True)
@@ -279,19 +298,26 @@ class Fingerprint:
         return Outcome(rows.assign(digest=digests, bands=bands))
 
 
-def plan_steps(options: CurationOptions, tags: tuple[str, ...] = ()) -> list[Step]:
+def plan_steps(
+    options: CurationOptions, tags: tuple[str, ...] = (), synonyms: Mapping[str, str] = _NO_SYNONYMS
+) -> list[Step]:
     """The steps of a curation, in their order.
 
     Args:
         options: what is asked for.
         tags: all tags of the data, which are no personal data.
+        synonyms: synonym to tag.
     """
-    wanted: list[Step] = [CompleteLabels(), HtmlToText(options.links)]
+    wanted: list[Step] = [CompleteLabels()]
+    if synonyms:
+        wanted.append(RenameTags(dict(synonyms)))
+    wanted.append(HtmlToText(options.links))
     if options.unicode:
         wanted.append(RepairUnicode())
     wanted.append(Clean(options.split.seed))
     if options.pii.entities:
-        words = tuple(sorted({*options.pii.allow, *(tag.replace("-", " ") for tag in tags)}))
+        known = {tag.replace("-", " ") for tag in (*tags, *synonyms.values())}
+        words = tuple(sorted({*options.pii.allow, *known}))
         wanted.append(MaskPii(replace(options.pii, allow=words)))
     if options.sections:
         wanted.append(FormatSections())

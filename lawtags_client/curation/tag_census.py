@@ -1,0 +1,177 @@
+"""Counting tags, and proposing those that might be one: by their letters, and by the company they keep.
+
+Nothing here changes a tag. Whoever agrees with a proposal writes it into the file of synonyms.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+# Two tags share most of their letters ("tenants", "tenant"), or many of them and their company, too.
+_SAME_LETTERS = 0.65
+_LIKE_LETTERS = 0.45
+_LIKE_COMPANY = 0.25
+# Tags of quite other letters need the very same company, and rows enough to tell.
+_SAME_COMPANY = 0.65
+_ROWS_FOR_COMPANY = 10
+_TAGS_SHARED = 5
+_TAGS_FOR_COMPANY = 400
+# Who means the same by two tags seldom writes both.
+_MOST_TOGETHER = 0.2
+# A trigram of so many tags tells none from another.
+_COMMON_TRIGRAM = 500
+MOST_PROPOSALS = 50
+
+_DIGITS = re.compile(r"\d+")
+
+
+@dataclass
+class TagCensus:
+    """How often each tag stands on a question, and with which others.
+
+    Args:
+        counts: questions by tag.
+        together: questions by pair of tags, in alphabetical order.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    together: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, tags: Iterable[str]) -> None:
+        """Count the tags of one question."""
+        own = sorted(set(tags))
+        self.counts.update(own)
+        self.together.update(combinations(own, 2))
+
+    def rarer_than(self, least: int) -> dict[str, int]:
+        """Tags on fewer questions than so many, with their counts, in alphabetical order."""
+        return {tag: count for tag, count in sorted(self.counts.items()) if count < least}
+
+
+def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[dict[str, Any]]:
+    """Pairs of tags that might mean the same, the likeliest first.
+
+    Args:
+        census: of all questions that stay.
+        most: how many pairs at most.
+
+    Returns:
+        For each pair the rarer ``tag``, the one to merge it ``into``, how many questions have the one, the
+        other and both (``rows``, ``into_rows``, ``together``), how like their ``letters`` and their
+        ``company`` are (0 to 1), and ``why``: spelling, initials or company.
+    """
+    company = _Company(census)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    letters = _alike(census.counts)
+    short = _initials(census.counts)
+    for pair in {*letters, *short, *company.candidates()}:
+        like, (near, shared) = letters.get(pair, 0.0), company.similarity(*pair)
+        if pair in short:
+            why, weight = "initials", 0.7 + near
+        elif like >= _SAME_LETTERS or (like >= _LIKE_LETTERS and near >= _LIKE_COMPANY):
+            why, weight = "spelling", like + near
+        elif near >= _SAME_COMPANY and shared >= _TAGS_SHARED:
+            why, weight = "company", near
+        else:
+            continue
+        tag, into = sorted(pair, key=lambda name: (census.counts[name], name))
+        both = census.together[pair]
+        if _numbers(tag) != _numbers(into) or both > _MOST_TOGETHER * census.counts[tag]:
+            continue
+        found[pair] = {
+            "tag": tag,
+            "into": into,
+            "rows": census.counts[tag],
+            "into_rows": census.counts[into],
+            "together": both,
+            "letters": round(like, 3),
+            "company": round(near, 3),
+            "why": why,
+            "weight": weight,
+        }
+    ranked = sorted(found.values(), key=lambda pair: (-round(pair["weight"], 6), pair["tag"], pair["into"]))
+    return [{name: value for name, value in pair.items() if name != "weight"} for pair in ranked[:most]]
+
+
+class _Company:
+    """The other tags that a tag stands beside, weighed by how much more often than by chance."""
+
+    def __init__(self, census: TagCensus) -> None:
+        self._counts = census.counts
+        beside: dict[str, dict[str, float]] = defaultdict(dict)
+        total = sum(census.together.values())
+        sides: Counter[str] = Counter()
+        for (first, second), count in census.together.items():
+            sides[first] += count
+            sides[second] += count
+        for (first, second), count in sorted(census.together.items()):
+            weight = math.log(2 * total * count / (sides[first] * sides[second]))
+            if weight > 0:
+                beside[first][second] = beside[second][first] = weight
+        self._beside = dict(beside)
+
+    def candidates(self) -> Iterable[tuple[str, str]]:
+        ranked = sorted(self._beside, key=lambda tag: (-self._counts[tag], tag))
+        often = [tag for tag in ranked[:_TAGS_FOR_COMPANY] if self._counts[tag] >= _ROWS_FOR_COMPANY]
+        return combinations(sorted(often), 2)
+
+    def similarity(self, first: str, second: str) -> tuple[float, int]:
+        one, other = self._beside.get(first, {}), self._beside.get(second, {})
+        # That they stand beside one another says nothing of their company.
+        shared = sorted((one.keys() & other.keys()) - {first, second})
+        # One tag in common is chance.
+        if len(shared) < 2:
+            return 0.0, len(shared)
+        product = sum(one[name] * other[name] for name in shared)
+        return product / math.sqrt(_square(one, second) * _square(other, first)), len(shared)
+
+
+def _square(weights: Mapping[str, float], without: str) -> float:
+    return sum(weight * weight for name, weight in sorted(weights.items()) if name != without)
+
+
+def _alike(tags: Iterable[str]) -> dict[tuple[str, str], float]:
+    """Pairs of tags that share trigrams of letters, with the share (Dice's coefficient)."""
+    trigrams = {tag: _trigrams(tag) for tag in sorted(tags)}
+    owners: dict[str, list[str]] = defaultdict(list)
+    for tag, own in trigrams.items():
+        for trigram in own:
+            owners[trigram].append(tag)
+    shared: Counter[tuple[str, str]] = Counter()
+    for names in owners.values():
+        if len(names) <= _COMMON_TRIGRAM:
+            shared.update(combinations(names, 2))
+    alike = {}
+    for pair in shared:
+        one, other = trigrams[pair[0]], trigrams[pair[1]]
+        dice = 2 * len(one & other) / (len(one) + len(other))
+        if dice >= _LIKE_LETTERS:
+            alike[pair] = dice
+    return alike
+
+
+def _trigrams(tag: str) -> frozenset[str]:
+    text = f"  {tag.replace('-', '')} "
+    return frozenset(text[place : place + 3] for place in range(len(text) - 2))
+
+
+def _initials(tags: Iterable[str]) -> set[tuple[str, str]]:
+    """Pairs of a tag of several words and the tag of their first letters."""
+    known = set(tags)
+    found = set()
+    for tag in known:
+        words = [word for word in tag.split("-") if word]
+        short = "".join(word[0] for word in words)
+        if len(words) > 1 and short in known:
+            found.add((min(tag, short), max(tag, short)))
+    return found
+
+
+def _numbers(tag: str) -> list[str]:
+    return _DIGITS.findall(tag)
