@@ -3,6 +3,23 @@
 
 def main() -> None:
     """Entry point of the ``lawtags`` command."""
+    import sys
+
     from lawtags_client.cli.app import app
 
-    app(prog_name="lawtags")
+    if "--json" not in sys.argv:
+        app(prog_name="lawtags")
+        return
+    from lawtags_client.cli.session import explain
+    from lawtags_client.errors import ConfigurationError
+
+    try:
+        code = app(prog_name="lawtags", standalone_mode=False)
+    except Exception as problem:
+        # Typer and click have a class of usage errors each; both know how to put one in words.
+        if not hasattr(problem, "format_message"):
+            raise
+        usage = ConfigurationError(problem.format_message(), hint="See lawtags --help.")
+        explain(usage, as_json=True)
+        sys.exit(usage.exit_code)
+    sys.exit(code or 0)

@@ -38,6 +38,12 @@ def curate(
     max_bad: Annotated[
         float | None, typer.Option("--max-bad", help="Share of unreadable rows that fails the whole; 0.01.")
     ] = None,
+    synonyms: Annotated[
+        Path | None, typer.Option("--synonyms", help="CSV or YAML file of synonyms and the tags they mean.")
+    ] = None,
+    min_tag_count: Annotated[
+        int | None, typer.Option("--min-tag-count", help="Take off tags on fewer questions than this.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Replace an option, e.g. split.training=0.95; repeatable."),
@@ -51,10 +57,10 @@ def curate(
 
     Example: lawtags curate questions.jsonl --out curated --set pii.action=redact
     """
-    from lawtags_client.cli.overrides import merged, parse_settings
+    from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.curation import CurationOptions
     from lawtags_client.curation import curate as run_curation
-    from lawtags_client.runs.recipe import load_recipe
+    from lawtags_client.runs.recipe import load_recipe, merged
     from lawtags_client.runs.tokens import token_counter
 
     session = Session(as_json, profile, verbose, no_input)
@@ -62,6 +68,8 @@ def curate(
     options: dict[str, Any] = dict(loaded.curation) if loaded else {}
     given = {"on_bad_row": on_bad_row, "max_bad": max_bad}
     options |= {name: value for name, value in given.items() if value is not None}
+    tags = {"synonyms": str(synonyms) if synonyms else None, "min_count": min_tag_count}
+    options = merged(options, {"tags": {name: value for name, value in tags.items() if value is not None}})
     options = merged(options, parse_settings(settings or []))
     counter = token_counter(tokenizer or (loaded.model.tokenizer if loaded else None))
     with session.progress() as progress:
@@ -71,21 +79,20 @@ def curate(
             CurationOptions.from_dict(options),
             test=test,
             scheduler=scheduler,
-            count_tokens=counter.count,
+            count_tokens=counter.count if counter.exact else None,
             on_progress=lambda step: progress.update(step.done, step.total, step.step),
         )
     if as_json:
         session.emit(report.as_dict())
         return
-    from rich.table import Table
-
-    table = Table("step", "rows in", "rows out", "seconds", "")
-    for step in report.steps:
-        table.add_row(
-            step.name, str(step.rows_in), str(step.rows_out), f"{step.seconds:.2f}", step.note or ""
-        )
-    session.console.print(table)
+    session.table(
+        ("step", "rows in", "rows out", "seconds", ""),
+        [
+            (step.name, str(step.rows_in), str(step.rows_out), f"{step.seconds:.2f}", step.note)
+            for step in report.steps
+        ],
+    )
     for note in report.notes:
-        session.console.print(note, markup=False)
+        session.say(note)
     parts = ", ".join(f"{rows} {part}" for part, rows in report.splits.items())
-    session.console.print(f"{parts} rows in {out}; refused rows in {out / 'rejected.jsonl'}", markup=False)
+    session.say(f"{parts} rows in {out}; refused rows in {out / 'rejected.jsonl'}")

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lawtags_client.cli.run import Name, Runs, Set, execute_recipe, tell_result
-from lawtags_client.cli.session import LOCAL_PROFILE, STACK_FOLDER, Json, NoInput, Session, Verbose, command
+from lawtags_client.cli.session import (
+    LOCAL_PROFILE,
+    STACK_FOLDER,
+    Json,
+    NoInput,
+    Profile,
+    Session,
+    Verbose,
+    command,
+)
 
 IDLE_TIMEOUT = 900
 _MARK = "demo.pid"
@@ -27,6 +36,7 @@ def demo(
     runs: Runs = Path("runs"),
     settings: Set = None,
     as_json: Json = False,
+    profile: Profile = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
@@ -38,12 +48,13 @@ def demo(
     from lawtags_client.cli.verdict import tell_examples
     from lawtags_client.local.base_models import default_base_model_ready, ensure_default_base_model
 
-    session = Session(as_json, LOCAL_PROFILE, verbose, no_input)
+    session = Session(as_json, profile or LOCAL_PROFILE, verbose, no_input)
     chosen = name or (f"demo-{_stem(data[0])}" if data else "demo")
     if not default_base_model_ready():
         session.messages.print("Preparing the base model, this once", style="dim")
     ensure_default_base_model()
-    with _stack(STACK_FOLDER, session):
+    # A profile names a stack that somebody else runs.
+    with _stack(STACK_FOLDER, session) if session.profile == LOCAL_PROFILE else nullcontext():
         result = execute_recipe(
             session,
             "smollm2-demo",
@@ -59,12 +70,10 @@ def demo(
     if as_json:
         return
     tell_examples(session.console, result.folder)
-    session.console.print(f"Report: {result.folder / 'report.html'}", markup=False, soft_wrap=True)
-    session.console.print(
+    session.say(f"Report: {result.folder / 'report.html'}")
+    session.say(
         "Ask it: lawtags local up --detach && "
-        'lawtags tag --title "Can my landlord keep the deposit?" --body "I moved out of a flat in London."',
-        markup=False,
-        soft_wrap=True,
+        'lawtags tag --title "Can my landlord keep the deposit?" --body "I moved out of a flat in London."'
     )
 
 
@@ -96,4 +105,4 @@ def _stack(folder: Path, session: Session) -> Iterator[None]:
 
 def _stem(source: str) -> str:
     words = "".join(c if c.isalnum() else "-" for c in Path(source).name.split(".")[0].lower())
-    return words.strip("-") or "data"
+    return words.strip("-")[:60] or "data"

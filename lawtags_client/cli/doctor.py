@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import ConfigurationError, LawtagsError
 
 
 @command
@@ -24,20 +24,31 @@ def doctor(
     session = Session(as_json, profile, verbose, no_input)
 
     async def work() -> list[dict[str, Any]]:
-        async with session.client() as nemo:
-            return await check_services(nemo)
+        try:
+            async with session.client() as nemo:
+                return await check_services(nemo)
+        except ConfigurationError as problem:
+            return [{"what": "settings", "state": "failed", "finding": problem.message, "fix": problem.hint}]
 
     findings = [*check_place(), *check_extras(), *session.run(work())]
     if as_json:
         session.emit(findings)
     else:
-        from rich.table import Table
+        from rich.text import Text
 
-        table = Table("what", "state", "finding", "what to do")
-        for row in findings:
-            colour = {"ok": "green", "missing": "yellow"}.get(row["state"], "red")
-            table.add_row(row["what"], f"[{colour}]{row['state']}[/]", row["finding"], row["fix"] or "")
-        session.console.print(table)
+        colours = {"ok": "green", "missing": "yellow"}
+        session.table(
+            ("what", "state", "finding", "what to do"),
+            [
+                (
+                    row["what"],
+                    Text(row["state"], colours.get(row["state"], "red")),
+                    row["finding"],
+                    row["fix"],
+                )
+                for row in findings
+            ],
+        )
     broken = [row["what"] for row in findings if row["state"] == "failed"]
     if broken:
         raise LawtagsError(f"not in order: {', '.join(broken)}", hint="See the last column above.")

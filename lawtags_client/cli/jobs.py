@@ -63,12 +63,10 @@ def ls(
     if as_json:
         session.emit(rows)
         return
-    from rich.table import Table
-
-    table = Table("id", "status", "config", "dataset", "output model", "steps", "created")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    session.console.print(table)
+    session.table(
+        ("id", "status", "config", "dataset", "output model", "steps", "created"),
+        [[None if value is None else str(value) for value in row.values()] for row in rows],
+    )
 
 
 @app.command("show")
@@ -93,7 +91,7 @@ def show(
         return
     import yaml
 
-    session.console.print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
+    session.say(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip())
 
 
 @app.command("watch")
@@ -117,7 +115,7 @@ def watch(
                 if as_json:
                     session.emit({"event": type(event).__name__, **dataclasses.asdict(event)})
                 else:
-                    session.console.print(str(event), markup=False)
+                    session.say(str(event))
             await job.wait()
 
     session.run(work())
@@ -143,7 +141,7 @@ def cancel(
     if as_json:
         session.emit(found)
     else:
-        session.console.print(f"{found['id']} is {found['status']}", markup=False)
+        session.say(f"{found['id']} is {found['status']}")
 
 
 @app.command("logs")
@@ -167,9 +165,9 @@ def logs(
         session.emit(found)
         return
     for name, entry in (found.get("entries") or {}).items():
-        session.console.rule(name)
+        session.say(f"== {name}")
         for text in (entry.get("logs") or {}).values():
-            session.console.print(str(text), markup=False, soft_wrap=True)
+            session.say(str(text))
 
 
 @app.command("metrics")
@@ -194,9 +192,7 @@ def metrics(
     if as_json:
         session.emit(rows)
         return
-    from rich.table import Table
-
-    table = Table("metric", "step", "value", "at")
-    for row in rows:
-        table.add_row(row["metric"], str(row["step"]), f"{row['value']:.4f}", str(row["at"] or ""))
-    session.console.print(table)
+    session.table(
+        ("metric", "step", "value", "at"),
+        [(row["metric"], str(row["step"]), f"{row['value']:.4f}", str(row["at"] or "")) for row in rows],
+    )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lawtags_client.cli.session import Json, NoInput, Session, Verbose, command
+from lawtags_client.cli.session import STACK_FOLDER, Json, NoInput, Session, Verbose, command
 from lawtags_client.errors import ConfigurationError
 
 app = typer.Typer(help="The embedded stack: NeMo microservices on this machine.", no_args_is_help=True)
@@ -22,13 +22,14 @@ Token = Annotated[
     str | None,
     typer.Option("--token", envvar=_TOKEN_VARIABLE, show_envvar=True, help="Bearer token it requires."),
 ]
-_DIR = Path(".lawtags/stack")
+# Scripts give the same options to every command; a stack has no profile and asks nothing but before a reset.
+Unused = Annotated[str | None, typer.Option("--profile", "-p", hidden=True)]
 
 
 @app.command()
 @command
 def up(
-    dir: Dir = _DIR,
+    dir: Dir = STACK_FOLDER,
     port: Annotated[
         int, typer.Option(help="Port of the platform; Data Store and inference take the next two. 0: any.")
     ] = _DEFAULT_PORT,
@@ -51,9 +52,14 @@ def up(
     ] = None,
     token: Token = None,
     as_json: Json = False,
+    profile: Unused = None,
     verbose: Verbose = 0,
+    no_input: NoInput = False,
 ) -> None:
-    """Start the stack and keep it until Ctrl-C or SIGTERM; says where it answers once it does."""
+    """Start the stack and keep it until Ctrl-C or SIGTERM; says where it answers once it does.
+
+    Example: lawtags local up --detach
+    """
     session = Session(json=as_json, verbose=verbose)
     models = _base_models(base_model or [])
     if detach:
@@ -81,8 +87,17 @@ def up(
 
 @app.command()
 @command
-def down(dir: Dir = _DIR, as_json: Json = False, verbose: Verbose = 0) -> None:
-    """Stop the stack; nothing is lost, and interrupted jobs go on at the next start."""
+def down(
+    dir: Dir = STACK_FOLDER,
+    as_json: Json = False,
+    profile: Unused = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Stop the stack; nothing is lost, and interrupted jobs go on at the next start.
+
+    Example: lawtags local down
+    """
     from lawtags_client.local.control import stop
 
     session = Session(json=as_json, verbose=verbose)
@@ -90,13 +105,20 @@ def down(dir: Dir = _DIR, as_json: Json = False, verbose: Verbose = 0) -> None:
     if as_json:
         session.emit({"stopped": stopped, "dir": str(dir)})
     else:
-        session.console.print("Stopped." if stopped else f"No stack is running on {dir}.")
+        session.say("Stopped." if stopped else f"No stack is running on {dir}.")
 
 
 @app.command()
 @command
-def status(dir: Dir = _DIR, token: Token = None, as_json: Json = False, verbose: Verbose = 0) -> None:
-    """Show whether the stack runs, and its jobs, models and disk use."""
+def status(
+    dir: Dir = STACK_FOLDER,
+    token: Token = None,
+    as_json: Json = False,
+    profile: Unused = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Show whether the stack runs, and its jobs, models and disk use. Example: lawtags local status --json"""
     from lawtags_client.local.control import report
 
     session = Session(json=as_json, verbose=verbose)
@@ -105,29 +127,30 @@ def status(dir: Dir = _DIR, token: Token = None, as_json: Json = False, verbose:
         session.emit(found)
         return
     if not found["running"]:
-        session.console.print(f"No stack is running on {dir} ({found['disk_bytes'] / 1e6:,.1f} MB on disk).")
+        session.say(f"No stack is running on {dir} ({found['disk_bytes'] / 1e6:,.1f} MB on disk).")
         return
     for name in ("platform_url", "data_store_url", "inference_url", "pid", "started"):
         if name in found:
-            session.console.print(f"{name.removesuffix('_url'):12} {found[name]}")
-    session.console.print(f"{'disk':12} {found['disk_bytes'] / 1e6:,.1f} MB in {found['dir']}")
+            session.say(f"{name.removesuffix('_url'):12} {found[name]}")
+    session.say(f"{'disk':12} {found['disk_bytes'] / 1e6:,.1f} MB in {found['dir']}")
     for service, summary in found.get("services", {}).items():
         for key, value in summary.items():
-            session.console.print(f"{service:12} {key.replace('_', ' ')}: {_plain(value)}", markup=False)
+            session.say(f"{service:12} {key.replace('_', ' ')}: {_plain(value)}")
     if found.get("busy"):
-        session.console.print(f"{'busy':12} {', '.join(found['busy'])}")
+        session.say(f"{'busy':12} {', '.join(found['busy'])}")
 
 
 @app.command()
 @command
 def reset(
-    dir: Dir = _DIR,
+    dir: Dir = STACK_FOLDER,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    no_input: NoInput = False,
     as_json: Json = False,
+    profile: Unused = None,
     verbose: Verbose = 0,
+    no_input: NoInput = False,
 ) -> None:
-    """Remove everything a stopped stack keeps; asks first."""
+    """Remove everything a stopped stack keeps; asks first. Example: lawtags local reset --yes"""
     from lawtags_client.local.control import reset as clear
 
     session = Session(json=as_json, verbose=verbose, no_input=no_input)
@@ -135,7 +158,7 @@ def reset(
     if as_json:
         session.emit({"reset": done, "dir": str(dir)})
     else:
-        session.console.print(f"{dir} is empty now." if done else "Nothing was removed.")
+        session.say(f"{dir} is empty now." if done else "Nothing was removed.")
 
 
 def _tell(session: Session, address: dict[str, Any]) -> None:
@@ -143,7 +166,7 @@ def _tell(session: Session, address: dict[str, Any]) -> None:
         session.emit(address)
         return
     for name in ("platform_url", "data_store_url", "inference_url"):
-        session.console.print(f"{name.removesuffix('_url').replace('_', ' '):11} {address[name]}")
+        session.say(f"{name.removesuffix('_url').replace('_', ' '):11} {address[name]}")
 
 
 def _base_models(texts: list[str]) -> dict[str, Path]:

@@ -55,11 +55,7 @@ def ls(
     if as_json:
         session.emit(rows)
         return
-    from rich.table import Table
-
-    table = Table("model", "base model", "weights", "served")
-    for row in rows:
-        table.add_row(
-            row["model"], row["base_model"] or "", row["weights"] or "", "yes" if row["served"] else ""
-        )
-    session.console.print(table)
+    session.table(
+        ("model", "base model", "weights", "served"),
+        [(row["model"], row["base_model"], row["weights"], "yes" if row["served"] else "") for row in rows],
+    )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +19,7 @@ from rich.progress import (
 )
 
 from lawtags_client.runs.progress import Progress as Receiver
+from lawtags_client.terminal import harmless
 
 
 @contextlib.contextmanager
@@ -30,11 +30,11 @@ def shown(console: Console) -> Iterator[Receiver]:
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as bars:
         yield Bars(bars)
@@ -53,22 +53,25 @@ class Bars:
 
     def stage(self, name: str, number: int, total: int) -> None:
         self._drop()
-        self._task = self._bars.add_task(f"[bold]{number}/{total} {name}", total=None, text="")
+        self._task = self._bars.add_task(f"{number}/{total} {name}", total=None, text="")
 
     def skipped(self, name: str, number: int, total: int) -> None:
-        self._bars.console.print(f"[dim]✓ {number}/{total} {name}: done before")
+        self._print(f"✓ {number}/{total} {name}: done before", style="dim")
 
     def update(self, done: float, total: float | None, text: str) -> None:
         if self._task is None:
             self._task = self._bars.add_task("", total=None, text="")
-        self._bars.update(self._task, completed=int(done), total=total and int(total), text=escape(text))
+        self._bars.update(self._task, completed=int(done), total=total and int(total), text=harmless(text))
 
     def note(self, text: str) -> None:
-        self._bars.console.print(f"  [dim]{escape(text)}")
+        self._print(f"  {text}", style="dim")
 
     def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
         self._drop()
-        self._bars.console.print(f"[green]✓[/] {name} [dim]{seconds:.1f} s[/]  {escape(_words(summary))}")
+        self._print(f"✓ {name} {seconds:.1f} s  {_words(summary)}")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._bars.console.print(harmless(text), style=style, markup=False)
 
     def _drop(self) -> None:
         if self._task is not None:
@@ -114,4 +117,4 @@ class Lines:
         self._print(f"    {name} done in {seconds:.1f} s: {_words(summary)}")
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(harmless(text), markup=False, soft_wrap=True)

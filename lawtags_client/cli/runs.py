@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, DataError
 
 app = typer.Typer(help="Runs of this folder: list, show, compare.", no_args_is_help=True)
 
@@ -70,12 +70,10 @@ def ls(
     if as_json:
         session.emit(rows)
         return
-    from rich.table import Table
-
-    table = Table("run", "recipe", "stages done", "state", "tagger micro F1", "test rows")
-    for row in rows:
-        table.add_row(*(str(row[key]) if row[key] is not None else "" for key in row))
-    session.console.print(table)
+    session.table(
+        ("run", "recipe", "stages done", "state", "tagger micro F1", "test rows"),
+        [[None if value is None else str(value) for value in row.values()] for row in rows],
+    )
 
 
 @app.command("show")
@@ -109,18 +107,20 @@ def show(
     if as_json:
         session.emit({"run": folder.name, "data": ledger.fact("data"), "stages": stages, "metrics": metrics})
         return
-    from rich.table import Table
-
-    table = Table("stage", "status", "seconds", "result")
-    for stage in stages:
-        told = (
-            stage["error"]["message"]
-            if stage["error"]
-            else ", ".join(f"{k} {v}" for k, v in (stage["summary"] or {}).items())
-        )
-        seconds = f"{stage['seconds']:.1f}" if stage["seconds"] is not None else ""
-        table.add_row(stage["stage"], stage["status"], seconds, told)
-    session.console.print(table)
+    session.table(
+        ("stage", "status", "seconds", "result"),
+        [
+            (
+                stage["stage"],
+                stage["status"],
+                f"{stage['seconds']:.1f}" if stage["seconds"] is not None else None,
+                stage["error"]["message"]
+                if stage["error"]
+                else ", ".join(f"{name} {value}" for name, value in (stage["summary"] or {}).items()),
+            )
+            for stage in stages
+        ],
+    )
     if metrics:
         tell_verdict(session.console, metrics)
 
@@ -138,35 +138,39 @@ def compare(
 ) -> None:
     """Put two runs' figures side by side. Example: lawtags runs compare demo demo-long"""
     session = Session(as_json, profile, verbose, no_input)
-    found = {name: _metrics(find_run(runs, name)) for name in (first, second)}
-    for name, metrics in found.items():
-        if metrics is None:
-            raise ConfigurationError(f"run {name!r} has no verdict yet", hint="Carry it to its end first.")
+    folders = [find_run(runs, name) for name in (first, second)]
+    a, b = (_verdict(folder)["systems"] for folder in folders)
     rows = [
         {
             "system": system,
             "metric": metric,
-            first: _figure(found[first], system, metric),
-            second: _figure(found[second], system, metric),
+            "first": a[system][metric] if system in a else None,
+            "second": b[system][metric] if system in b else None,
         }
-        for system in found[first]["systems"]  # type: ignore[index]
+        for system in dict.fromkeys((*a, *b))
         for metric in ("micro_f1", "macro_f1", "samples_f1", "exact_match")
     ]
-    if as_json:
-        session.emit(rows)
-        return
-    from rich.table import Table
-
-    table = Table("system", "metric", first, second, "difference")
     for row in rows:
-        a, b = row[first], row[second]
-        difference = f"{b - a:+.3f}" if a is not None and b is not None else ""
-        table.add_row(
-            row["system"], row["metric"], *(f"{v:.3f}" if v is not None else "" for v in (a, b)), difference
-        )
-    session.console.print(table)
-    if found[first]["test_rows"] != found[second]["test_rows"]:  # type: ignore[index]
-        session.console.print("The runs have different test rows: their figures cannot be compared closely.")
+        both = row["first"] is not None and row["second"] is not None
+        row["difference"] = row["second"] - row["first"] if both else None
+    same = _test_rows(folders[0]) == _test_rows(folders[1])
+    if as_json:
+        session.emit({"first": first, "second": second, "same_test_rows": same, "figures": rows})
+        return
+    session.table(
+        ("system", "metric", first, second, "difference"),
+        [
+            (
+                row["system"],
+                row["metric"],
+                *(None if row[run] is None else f"{row[run]:.3f}" for run in ("first", "second")),
+                None if row["difference"] is None else f"{row['difference']:+.3f}",
+            )
+            for row in rows
+        ],
+    )
+    if not same:
+        session.say("The runs have different test rows: their figures cannot be compared closely.")
 
 
 @command
@@ -198,7 +202,7 @@ def report(
     if as_json:
         session.emit({"report": str(path)})
     else:
-        session.console.print(str(path), markup=False)
+        session.say(str(path))
 
 
 def _overview(folder: Path) -> dict[str, Any]:
@@ -219,9 +223,23 @@ def _overview(folder: Path) -> dict[str, Any]:
 
 def _metrics(folder: Path) -> dict[str, Any] | None:
     path = folder / "metrics.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise DataError(f"not JSON: {problem}", path=path, hint="Run it again to make it anew.") from None
+    return found
 
 
-def _figure(metrics: Any, system: str, metric: str) -> float | None:
-    found = metrics["systems"].get(system)
-    return None if found is None else float(found[metric])
+def _verdict(folder: Path) -> dict[str, Any]:
+    metrics = _metrics(folder)
+    if metrics is None:
+        raise ConfigurationError(f"run {folder.name!r} has no verdict yet", hint="Carry it to its end first.")
+    return metrics
+
+
+def _test_rows(folder: Path) -> list[str]:
+    from lawtags_client.runs.rows import read_rows
+
+    return [str(row["id"]) for row in read_rows(folder / "predictions-tagger.jsonl")]

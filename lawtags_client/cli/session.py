@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -18,9 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.terminal import harmless
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from lawtags_client.client import NeMo
     from lawtags_client.runs.progress import Progress
@@ -91,16 +94,43 @@ class Session:
     def emit(self, value: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> None:
         """Print one object, or one a line, as JSON on stdout."""
         for row in [value] if isinstance(value, Mapping) else value:
-            sys.stdout.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            text = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False, default=str)
+            sys.stdout.write(harmless(text) + "\n")
         sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """Print text of whatever origin for people: no markup, no control characters, nothing cut."""
+        self.console.print(harmless(text, lines=True), markup=False, soft_wrap=True)
+
+    def report(self, text: str) -> None:
+        """Print one line about what is going on, beside the result."""
+        self.messages.print(harmless(text), markup=False, soft_wrap=True)
+
+    def table(
+        self,
+        headings: Iterable[str],
+        rows: Iterable[Iterable[str | Text | None]],
+        *,
+        title: str | None = None,
+    ) -> None:
+        """Print a table; its cells are data, so that brackets and control characters in them mean nothing."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*headings, title=title and Text(harmless(title)), title_justify="left")
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, Text) else Text(harmless(cell or "")) for cell in row))
+        self.console.print(table)
 
     def client(self, **overrides: Any) -> NeMo:
         """The client that the settings describe."""
         from lawtags_client.client import NeMo
 
-        if self.profile == LOCAL_PROFILE:
+        if (self.profile or os.environ.get("LAWTAGS_PROFILE")) == LOCAL_PROFILE:
+            # It needs no profile of that name in a file.
+            environ = {name: value for name, value in os.environ.items() if name != "LAWTAGS_PROFILE"}
             overrides = {**local_services(), **overrides}
-            return NeMo.from_env(**overrides)
+            return NeMo.from_env(environ=environ, **overrides)
         return NeMo.from_env(profile=self.profile, **overrides)
 
     def progress(self) -> contextlib.AbstractContextManager[Progress]:
@@ -160,8 +190,9 @@ def local_services() -> dict[str, str]:
             f"no embedded stack is running on {STACK_FOLDER}", hint="Start it with: lawtags local up --detach"
         )
     address = found[1]
-    return {
-        "platform_url": address.platform_url,
+    on_platform = ("platform_url", "entity_store_url", "customizer_url", "evaluator_url", "deployment_url")
+    # Each by name: a cluster's address in the environment must not draw a part of the work away.
+    return dict.fromkeys(on_platform, address.platform_url) | {
         "data_store_url": address.data_store_url,
         "inference_url": address.inference_url,
     }
@@ -172,28 +203,84 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        as_json = bool(kwargs.get("as_json"))
         try:
             function(*args, **kwargs)
-        except LawtagsError as problem:
-            if kwargs.get("as_json"):
-                sys.stderr.write(json.dumps(problem.as_dict(), ensure_ascii=False, default=str) + "\n")
-            else:
-                _explain(problem)
-            if kwargs.get("verbose"):
-                logging.getLogger("lawtags").debug("where it happened", exc_info=problem)
-            raise typer.Exit(problem.exit_code) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as problem:
+            expected = _expected(problem)
+            if expected is None and not as_json:
+                raise
+            if kwargs.get("verbose"):
+                logging.getLogger("lawtags").info("where it happened", exc_info=problem)
+            explain(expected or _defect(problem), as_json=as_json)
+            raise typer.Exit(expected.exit_code if expected else 1) from None
 
     return wrapped
 
 
-def _explain(problem: LawtagsError) -> None:
+def script(main: Callable[[], Any]) -> None:
+    """Carry a job script to its end; expected errors become words and the exit code of the command line.
+
+    Args:
+        main: the work, async or not.
+    """
+    try:
+        work = main()
+        if asyncio.iscoroutine(work):
+            asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except (LawtagsError, OSError) as problem:
+        expected = _expected(problem)
+        if expected is None:
+            raise
+        explain(expected, as_json=False)
+        sys.exit(expected.exit_code)
+
+
+def explain(problem: LawtagsError, *, as_json: bool) -> None:
+    """Print an error on stderr, in words or as one JSON object."""
+    if as_json:
+        text = json.dumps(_finite(problem.as_dict()), ensure_ascii=False, allow_nan=False, default=str)
+        sys.stderr.write(harmless(text) + "\n")
+        return
     from rich.console import Console
     from rich.text import Text
 
-    first, _, rest = str(problem).partition("\n")
+    first, _, rest = harmless(str(problem), lines=True).partition("\n")
     console = Console(stderr=True, highlight=False)
     console.print(Text("Error: ", style="bold red") + Text(first), soft_wrap=True)
     if rest:
         console.print(Text(rest), soft_wrap=True)
+
+
+def _expected(problem: Exception) -> LawtagsError | None:
+    if isinstance(problem, LawtagsError):
+        return problem
+    # A full disk or a folder that may not be written is no defect of ours.
+    if isinstance(problem, OSError) and not isinstance(problem, BrokenPipeError):
+        place = f"{problem.filename}: " if problem.filename else ""
+        return LawtagsError(f"{place}{problem.strerror or problem}", hint="Look at the path and its rights.")
+    return None
+
+
+def _defect(problem: Exception) -> LawtagsError:
+    return LawtagsError(
+        f"{type(problem).__name__}: {problem}",
+        hint="This is a defect of lawtags; -v shows where it happened.",
+    )
+
+
+def _finite(value: Any) -> Any:
+    # JSON has neither NaN nor infinity, and a diverged training has both.
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value

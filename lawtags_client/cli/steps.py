@@ -53,7 +53,7 @@ def upload(
         session.emit(done)
     else:
         rows = ", ".join(f"{count} {part}" for part, count in done["rows"].items())
-        session.console.print(f"{done['dataset']} at {done['files_url']}: {rows} rows", markup=False)
+        session.say(f"{done['dataset']} at {done['files_url']}: {rows} rows")
 
 
 @command
@@ -105,10 +105,10 @@ def customize(
                 intent=intent,
                 hyperparameters=parse_settings(settings or []),
             )
-            session.messages.print(f"{job.id} makes {job.output_model}", markup=False)
+            session.report(f"{job.id} makes {job.output_model}")
             if wait:
                 async for event in job.watch():
-                    session.messages.print(str(event), markup=False)
+                    session.report(str(event))
                 await job.wait()
             return {"job": job.id, "status": job.status, "output_model": job.output_model}
 
@@ -116,9 +116,7 @@ def customize(
     if as_json:
         session.emit(done)
     else:
-        session.console.print(
-            f"{done['job']} is {done['status']}; model {done['output_model']}", markup=False
-        )
+        session.say(f"{done['job']} is {done['status']}; model {done['output_model']}")
 
 
 @command
@@ -139,16 +137,20 @@ def deploy(
 
     Example: lawtags deploy law/tagger@v2 --image nvcr.io/nim/nvidia/llm-nim:1.13
     """
+    from lawtags_client.errors import ConfigurationError
     from lawtags_client.types.deployments import NIMDeploymentConfig
 
     session = Session(as_json, profile, verbose, no_input)
+    # A colon before the last slash belongs to the registry's port.
+    if image is not None and ":" not in image.rpartition("/")[2]:
+        raise ConfigurationError(f"--image {image} has no tag", hint="Write it as NAME:TAG.")
 
     async def work() -> dict[str, Any]:
         async with session.client() as nemo:
             nim = None
             if image is not None:
                 name, _, version = image.rpartition(":")
-                nim = NIMDeploymentConfig(image_name=name or version, image_tag=version, gpu=gpus)
+                nim = NIMDeploymentConfig(image_name=name, image_tag=version, gpu=gpus)
             # Kubernetes allows neither slashes nor dots nor @ in the name of what it runs.
             place = re.sub(r"[^a-z0-9-]+", "-", model.split("/")[-1].lower()).strip("-")
             deployed = await nemo.deployments.deploy(
@@ -161,7 +163,7 @@ def deploy(
     if as_json:
         session.emit(done)
     else:
-        session.console.print(f"{done['model']} answers, deployed as {done['deployment']}", markup=False)
+        session.say(f"{done['model']} answers, deployed as {done['deployment']}")
 
 
 @command
@@ -189,7 +191,7 @@ def evaluate(
     from lawtags_client.platform.v1 import V1Platform
 
     session = Session(as_json, profile, verbose, no_input)
-    key = intent or hashlib.sha256(f"{model} {files_url} {limit}".encode()).hexdigest()
+    key = intent or hashlib.sha256(f"{model} {files_url} {namespace} {limit}".encode()).hexdigest()
     wish = EvaluationIntent(key=key, model=model, files_url=files_url, namespace=namespace, limit=limit)
 
     async def work() -> dict[str, Any]:
@@ -204,12 +206,8 @@ def evaluate(
     if as_json:
         session.emit(found)
         return
-    from rich.table import Table
-
-    table = Table("score", "value", title=found["job"], title_justify="left")
-    for name, value in found["scores"].items():
-        table.add_row(name, f"{value:.4f}")
-    session.console.print(table)
+    rows = [(name, f"{value:.4f}") for name, value in found["scores"].items()]
+    session.table(("score", "value"), rows, title=found["job"])
 
 
 def _method(name: str, adapter_dim: int) -> Any:

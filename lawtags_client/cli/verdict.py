@@ -8,12 +8,13 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lawtags_client.runs.predictions import read_predictions
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import read_questions
+from lawtags_client.terminal import harmless
 
 
 def tell_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
@@ -33,14 +34,14 @@ def tell_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
         )
     console.print(table)
     for name, _ in ranked:
-        console.print(f"  [dim]{name}: {SYSTEMS.get(name, '')}[/]", soft_wrap=True)
+        console.print(f"  {name}: {SYSTEMS.get(name, '')}", style="dim", markup=False, soft_wrap=True)
     console.print()
     for row in metrics["differences"]:
         if row["metric"] == "micro_f1":
-            console.print(f"  {escape(in_words(row))}", soft_wrap=True)
+            console.print(f"  {in_words(row)}", markup=False, soft_wrap=True)
     for gate in metrics.get("gates") or []:
-        mark = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
-        console.print(f"  gate {escape(gate['gate'])}: {escape(gate['found'])}, {mark}")
+        mark = Text("passed", "green") if gate["passed"] else Text("not passed", "red")
+        console.print(Text(f"  gate {gate['gate']}: {gate['found']}, ") + mark, soft_wrap=True)
 
 
 def in_words(row: Mapping[str, Any]) -> str:
@@ -58,10 +59,12 @@ def tell_examples(console: Console, folder: Path, count: int = 3) -> None:
     given = read_predictions(folder, "tagger")
     console.print()
     for question, tags in list(zip(questions, given, strict=True))[:count]:
-        shown = " ".join(
-            f"[green]{escape(tag)}[/]" if tag in question.tags else escape(tag) for tag in sorted(tags)
-        )
+        shown = Text("    ")
+        for tag in sorted(tags):
+            shown.append(harmless(tag) + " ", "green" if tag in question.tags else None)
         missed = sorted(set(question.tags) - tags)
-        console.print(f"  {escape(question.title)}")
-        console.print(f"    {shown}" + (f"  [dim](missed: {escape(' '.join(missed))})" if missed else ""))
+        if missed:
+            shown.append(harmless(f" (missed: {' '.join(missed)})"), "dim")
+        console.print(Text(f"  {harmless(question.title)}"), soft_wrap=True)
+        console.print(shown, soft_wrap=True)
     console.print()

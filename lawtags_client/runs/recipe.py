@@ -6,8 +6,7 @@ ignored costs a GPU job.
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -172,14 +171,10 @@ class Recipe(Section):
     def record(self) -> dict[str, Any]:
         """The recipe as a run keeps it: the key of the PII hash is a secret and stays out."""
         content = self.model_dump(mode="json")
-        if "key" in (content["curation"].get("pii") or {}):
-            content["curation"]["pii"] = {**content["curation"]["pii"], "key": None}
+        pii = content["curation"].get("pii")
+        if isinstance(pii, dict) and "key" in pii:
+            content["curation"]["pii"] = {**pii, "key": None}
         return content
-
-    def digest(self) -> str:
-        """SHA-256 over the recipe's content, independent of the order and comments of the file."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def bundled() -> dict[str, Path]:
@@ -210,7 +205,7 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> 
         path = bundled()[str(source)]
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise ConfigurationError(f"{path}: not a YAML file: {problem}") from None
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: a recipe is a mapping, this is {type(content).__name__}")
@@ -218,7 +213,7 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> 
         raise ConfigurationError(
             f"{path}: schema_version {content.get('schema_version')!r}; this lawtags reads {SCHEMA_VERSION}"
         )
-    return parse_recipe(_merged(content, overrides or {}), where=str(path))
+    return parse_recipe(merged(content, overrides or {}), where=str(path))
 
 
 def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
@@ -234,14 +229,13 @@ def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
         raise ConfigurationError("\n".join(lines), hint="See jobs/recipes/ for the keys there are.") from None
 
 
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``over``, mappings within mappings included."""
+    result = dict(base)
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merged(merged[key], value)
-        else:
-            merged[key] = value
-    return merged
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
 
 
 def _place(location: tuple[int | str, ...]) -> str:

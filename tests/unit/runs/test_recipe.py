@@ -60,14 +60,6 @@ def test_overrides_replace_single_values(tmp_path: Path) -> None:
     assert recipe.training.batch_size == Recipe.model_fields["training"].default.batch_size
 
 
-def test_the_digest_ignores_order_and_comments(tmp_path: Path) -> None:
-    first = load_recipe(write(tmp_path, MINIMAL)).digest()
-    second = load_recipe(
-        write(tmp_path, "# hello\nmodel: {config: ns/model@v1}\nname: small\nschema_version: 1\n")
-    )
-    assert first == second.digest()
-
-
 def test_a_gate_needs_a_bound(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="gates"):
         load_recipe(write(tmp_path, MINIMAL + "gates:\n  - system: tagger\n"))
