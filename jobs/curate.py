@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lawtags_client.cli.session import script
 from lawtags_client.curation import CurationOptions, curate
 from lawtags_client.runs.recipe import load_recipe
+from lawtags_client.runs.tokens import token_counter
 
 
 def main() -> None:
@@ -22,11 +24,19 @@ def main() -> None:
     parser.add_argument("--test", type=Path, help="labelled questions that become the testing part")
     parser.add_argument("--scheduler", help="Dask scheduler, tcp://HOST:PORT")
     given = parser.parse_args()
-    options = CurationOptions.from_dict(load_recipe(given.recipe).curation if given.recipe else {})
-    report = curate(given.inputs, given.out, options, test=given.test, scheduler=given.scheduler)
+    recipe = load_recipe(given.recipe) if given.recipe else None
+    counter = token_counter(recipe.model.tokenizer if recipe else None)
+    report = curate(
+        given.inputs,
+        given.out,
+        CurationOptions.from_dict(recipe.curation if recipe else {}),
+        test=given.test,
+        scheduler=given.scheduler,
+        count_tokens=counter.count if counter.exact else None,
+    )
     for step in report.steps:
         print(f"{step.name:18} {step.rows_in:8} -> {step.rows_out:8} rows  {step.seconds:8.2f} s")
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -8,9 +8,9 @@ Example: python jobs/customize.py law/questions --config google/gemma-2-2b@v1.0.
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from lawtags_client import LoRA, NeMo
+from lawtags_client.cli.session import script
 
 
 async def main() -> None:
@@ -44,4 +44,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    script(main)

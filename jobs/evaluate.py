@@ -6,9 +6,9 @@ Example: python jobs/evaluate.py law/tagger@v1 hf://datasets/law/questions/testi
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from lawtags_client import NeMo
+from lawtags_client.cli.session import script
 from lawtags_client.platform import EvaluationIntent
 from lawtags_client.platform.v1 import V1Platform
 
@@ -25,7 +25,7 @@ async def main() -> None:
     parser.add_argument("--profile", help="profile of lawtags.toml")
     given = parser.parse_args()
     intent = EvaluationIntent(
-        key=f"{given.model} {given.files_url} {given.limit}",
+        key=f"{given.model} {given.files_url} {given.namespace} {given.limit}",
         model=given.model,
         files_url=given.files_url,
         namespace=given.namespace,
@@ -38,4 +38,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    script(main)

@@ -6,11 +6,11 @@ Example: python jobs/pipeline.py jobs/recipes/gemma-2-2b.yaml --data questions.j
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 from pathlib import Path
 
 from lawtags_client import NeMo
+from lawtags_client.cli.session import script
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.platform.v1 import V1Platform
 from lawtags_client.runs.progress import LoggedProgress
@@ -48,4 +48,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    script(main)

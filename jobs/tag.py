@@ -6,10 +6,10 @@ Example: python jobs/tag.py questions.jsonl --run runs/gemma-2-2b --out tags.jso
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from lawtags_client import NeMo
+from lawtags_client.cli.session import script
 from lawtags_client.runs.tag_file import tag_file
 from lawtags_client.runs.tagger import load_run_tagger
 
@@ -28,11 +28,13 @@ async def main() -> None:
         done = await tag_file(
             given.questions,
             given.out,
-            lambda asked: nemo.inference.tag_many(asked, model=made.model, tagger=made.tagger),
+            lambda asked: nemo.inference.tag_many(
+                asked, model=made.model, tagger=made.tagger, chat=made.chat
+            ),
             options=made.options,
         )
     print(f"{done.rows} rows, {done.failed} failed")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    script(main)

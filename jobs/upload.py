@@ -6,10 +6,10 @@ Example: python jobs/upload.py curated law/questions
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from lawtags_client import NeMo
+from lawtags_client.cli.session import script
 
 
 async def main() -> None:
@@ -26,4 +26,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    script(main)

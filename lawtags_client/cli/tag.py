@@ -77,7 +77,7 @@ def _chosen(session: Session, runs: Path, run: str | None, model: str | None) ->
     loaded = load_run_tagger(latest_served(runs, run))
     # A run of the embedded stack is asked there again, unless another place is named.
     session.profile = session.profile or loaded.profile
-    return _Answering({"model": loaded.model, "tagger": loaded.tagger}, loaded.options)
+    return _Answering({"model": loaded.model, "tagger": loaded.tagger, "chat": loaded.chat}, loaded.options)
 
 
 def _one(session: Session, chosen: _Answering, title: str, body: str | None) -> None:
@@ -93,7 +93,7 @@ def _one(session: Session, chosen: _Answering, title: str, body: str | None) -> 
     if session.json:
         session.emit({"tags": list(tagged.tags), "scores": dict(tagged.scores)})
     else:
-        session.console.print(", ".join(tagged.tags), markup=False, soft_wrap=True)
+        session.say(", ".join(tagged.tags))
 
 
 def _file(session: Session, chosen: _Answering, questions: Path, out: Path) -> None:
@@ -115,7 +115,7 @@ def _file(session: Session, chosen: _Answering, questions: Path, out: Path) -> N
         session.emit({"rows": done.rows, "failed": done.failed, "out": str(out)})
     else:
         failed = f", {done.failed} failed" if done.failed else ""
-        session.console.print(f"{done.rows} rows in {out}{failed}", markup=False)
+        session.say(f"{done.rows} rows in {out}{failed}")
     if done.failed:
         raise LawtagsError(
             f"{done.failed} of {done.rows} rows could not be tagged; their rows carry the reason",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.customizer.events import LogWritten, MetricRecorded, ProgressMade
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.evaluator import scores
-from lawtags_client.services.inference.completions import first_token
+from lawtags_client.services.inference.completions import first_chat_token, first_token
 from lawtags_client.types.customizer import (
     CustomizationConfig,
     CustomizationJobRequest,
@@ -31,7 +32,7 @@ from lawtags_client.types.customizer import (
     Hyperparameters,
 )
 from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTargetRequest
-from lawtags_client.types.inference import ChatCompletion, ChatCompletionRequest, ChatMessage
+from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
 
 _TASK = "tags"
 _PROGRESS_PAUSE = 1.0
@@ -151,7 +152,7 @@ class V1Platform:
                 messages=(str(event),) if isinstance(event, LogWritten) and event.detail else (),
             )
         # The job has come to an end: this raises unless it is a good one.
-        await job.wait(timeout=0)
+        await job.wait()
 
     async def served(self, model: str, *, timeout: float) -> None:
         """Wait until the model answers at the inference endpoint."""
@@ -180,7 +181,7 @@ class V1Platform:
             for prompt in prompts
         ]
         async for answered in self._nemo.inference.chat_each(requests):
-            yield answered.row, _caught(_first_of_chat, answered.value, answered.error)
+            yield answered.row, _caught(first_chat_token, answered.value, answered.error)
 
     async def answers(
         self, model: str, prompts: Sequence[PromptInput], *, regex: str, max_tokens: int
@@ -216,7 +217,7 @@ class V1Platform:
             {"type": "model", "namespace": intent.namespace, "model": self._endpoint(intent)}
         )
         started = await self._nemo.evaluator.evaluate(
-            config, target, intent=intent.key, namespace=intent.namespace
+            config, target, intent=self._evaluation_key(intent), namespace=intent.namespace
         )
 
         async def tell() -> None:
@@ -231,6 +232,11 @@ class V1Platform:
         finally:
             teller.cancel()
         return Evaluation(started.id, scores(result), result.model_dump(mode="json"))
+
+    def _evaluation_key(self, intent: EvaluationIntent) -> str:
+        # A job asks the address it was given: at another address, a job of its own.
+        address = hashlib.sha256(self._nemo.settings.address("inference").url.encode()).hexdigest()
+        return f"{intent.key}-{address[:8]}"
 
     def _endpoint(self, intent: EvaluationIntent) -> dict[str, Any]:
         base = self._nemo.settings.address("inference").url
@@ -306,13 +312,6 @@ def _messages(prompt: PromptInput) -> list[ChatMessage]:
     if isinstance(prompt, str):
         return [ChatMessage(role="user", content=prompt)]
     return [ChatMessage.model_validate(dict(message)) for message in prompt]
-
-
-def _first_of_chat(chat: ChatCompletion) -> Mapping[str, float]:
-    logprobs = chat.choices[0].logprobs if chat.choices else None
-    if logprobs is None or not logprobs.content:
-        raise LawtagsError("the chat answer has no log-probabilities", service="inference")
-    return {top.token: top.logprob for top in logprobs.content[0].top_logprobs}
 
 
 def _caught(read: Callable[[Any], Any], value: Any, error: LawtagsError | None) -> Any:

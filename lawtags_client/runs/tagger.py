@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,17 +27,20 @@ class RunTagger:
         model: the served model that it asks.
         profile: the profile that the run was made with, if any.
         options: how the run made its questions plain.
+        chat: whether the model was trained on chats, and is asked in one.
     """
 
     tagger: Tagger
     model: str
     profile: str | None
     options: CurationOptions
+    chat: bool
 
 
 def has_tagger(folder: Path) -> bool:
-    """Whether a run has come far enough to answer."""
-    return (folder / "tagger" / "tagger.json").is_file() and (folder / "endpoint.json").is_file()
+    """Whether a run has come to its end, so that tagger and model belong together."""
+    report = Ledger(folder / "ledger.sqlite").stage("report")
+    return report is not None and report.status == "done" and (folder / "tagger" / "tagger.json").is_file()
 
 
 def load_run_tagger(folder: Path) -> RunTagger:
@@ -48,13 +50,21 @@ def load_run_tagger(folder: Path) -> RunTagger:
         ConfigurationError: the run has not come so far.
         DataError: the tagger's files are damaged.
     """
-    if not has_tagger(folder):
+    ledger = Ledger(folder / "ledger.sqlite")
+    predicted = ledger.stage("predict")
+    model = predicted.output.get("model") if predicted and predicted.status == "done" else None
+    if model is None or not (folder / "tagger" / "tagger.json").is_file():
         raise ConfigurationError(
             f"run {folder.name!r} has no tagger yet", hint="Carry it to its end first: lawtags run RECIPE"
         )
-    model = json.loads((folder / "endpoint.json").read_text())["model"]
-    ledger = Ledger(folder / "ledger.sqlite")
     curation = (ledger.fact("recipe") or {}).get("curation", {})
     plain = {name: curation[name] for name in _PLAIN if name in curation}
     tagger = load_tagger(folder / "tagger")
-    return RunTagger(tagger, model, ledger.fact("profile"), CurationOptions.from_dict(plain))
+    return RunTagger(
+        tagger,
+        # The stage's own word: the file of the endpoint may be of a newer training already.
+        model=model,
+        profile=ledger.fact("profile"),
+        options=CurationOptions.from_dict(plain),
+        chat=curation.get("format") == "messages",
+    )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from lawtags_client.files import sha256_file
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.tokens import token_counter
 
@@ -19,9 +17,13 @@ class Curate:
     version = 1
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        from lawtags_client.curation.sources import find_sources
+
+        sources = find_sources(context.data, context.test)
         return {
-            "data": {source: _digest(source) for source in context.data},
-            "test": sha256_file(context.test) if context.test else None,
+            # A hub data set has no file to hash; its revision is recorded by the curation itself.
+            "data": [source.location if source.hub else source.identity() for source in sources],
+            "test": context.test is not None,
             "options": context.recipe.curation,
             "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
         }
@@ -37,7 +39,7 @@ class Curate:
             CurationOptions.from_dict(context.recipe.curation),
             test=context.test,
             scheduler=context.scheduler,
-            count_tokens=counter.count,
+            count_tokens=counter.count if counter.exact else None,
             on_progress=lambda step: context.progress.update(step.done, step.total, step.step),
         )
         parts = ("training", "validation", "testing")
@@ -53,8 +55,3 @@ class Curate:
             "digest": report.digest,
             "summary": {part: report.splits.get(part, 0) for part in parts},
         }
-
-
-def _digest(source: str) -> str:
-    # A hub data set has no file to hash; its revision is recorded by the curation itself.
-    return source if source.startswith("hf://") else sha256_file(Path(source))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
 from lawtags_client.runs.predictions import read_predictions
@@ -55,17 +56,24 @@ class Evaluate:
         record = context.ledger.stage(self.name)
         assert record is not None
         upload = context.outputs["upload"]
+        # As with training: an evaluation that ended badly is not taken up again.
+        attempts = f"evaluate attempts {record.digest}"
+        attempt = context.ledger.fact(attempts) or 0
         intent = EvaluationIntent(
-            key=f"{context.run_id()}-{record.digest[:16]}",
+            key=f"{context.run_id()}-{record.digest[:16]}-{attempt}",
             model=context.outputs["serve"]["model"],
             files_url=f"{upload['files_url']}/testing/testing.jsonl",
             namespace=upload["dataset"].split("/")[0],
             limit=options.platform_rows,
             max_tokens=ANSWER_TOKENS,
         )
-        done = await context.platform.evaluate(
-            intent,
-            timeout=context.recipe.wait.evaluation,
-            on_progress=lambda percent: context.progress.update(percent, 100, "evaluation job"),
-        )
+        try:
+            done = await context.platform.evaluate(
+                intent,
+                timeout=context.recipe.wait.evaluation,
+                on_progress=lambda percent: context.progress.update(percent, 100, "evaluation job"),
+            )
+        except (JobFailedError, JobCancelledError):
+            context.ledger.set_fact(attempts, attempt + 1)
+            raise
         return {"job": done.job_id, "rows": options.platform_rows, "scores": dict(done.scores)}

@@ -10,7 +10,7 @@ from typing import Any
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import TrainingConfig
-from lawtags_client.runs.recipe import TrainingSection
+from lawtags_client.runs.recipe import Recipe, TrainingSection
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.tokens import token_counter
@@ -38,7 +38,9 @@ class Plan:
             counter.count(_text(row)) for row in read_rows(context.curated / "training" / "training.jsonl")
         ]
         rows = context.outputs["curate"]["rows"]
-        _check(recipe.training, config, rows)
+        _check(recipe, config, rows)
+        if config.chat and not _wants_messages(recipe):
+            context.progress.note(f"{config.name} has a chat template, which only rows of messages use")
         steps = plan_steps(recipe.training, len(lengths), sum(lengths))
         hyperparameters = job_hyperparameters(recipe.training, steps)
         plan = {
@@ -90,8 +92,8 @@ def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, Any]
 
     Args:
         training: the recipe's hyperparameters.
-        steps: planned optimizer steps; a warm-up longer than a tenth of them is shortened to that, since
-            the service's default of 200 is longer than many LoRA jobs.
+        steps: planned optimizer steps; the warm-up is a tenth of them where the recipe leaves it open, since
+            the service's default of 200 is longer than many LoRA jobs, and never all of them.
     """
     warmup = training.warmup_steps if training.warmup_steps is not None else max(1, steps // 10)
     wanted: dict[str, Any] = {
@@ -101,7 +103,7 @@ def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, Any]
         "batch_size": training.batch_size,
         "learning_rate": training.learning_rate,
         "min_learning_rate": training.min_learning_rate,
-        "warmup_steps": min(warmup, max(1, steps - 1)),
+        "warmup_steps": min(warmup, steps - 1),
         "max_steps": steps,
         "weight_decay": training.weight_decay,
         "adam_beta1": training.adam_beta1,
@@ -122,7 +124,16 @@ def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, Any]
     return {key: value for key, value in wanted.items() if value is not None}
 
 
-def _check(training: TrainingSection, config: TrainingConfig, rows: Mapping[str, int]) -> None:
+def _wants_messages(recipe: Recipe) -> bool:
+    return bool(recipe.curation.get("format") == "messages")
+
+
+def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> None:
+    training = recipe.training
+    if config.prompt_template is None and config.chat and not _wants_messages(recipe):
+        raise ConfigurationError(
+            f"{config.name} has a chat template and no prompt template", hint="Set curation.format: messages."
+        )
     if ("sft", training.method) not in config.methods:
         offered = ", ".join(f"{kind}/{method}" for kind, method in config.methods)
         raise ConfigurationError(

@@ -12,6 +12,7 @@ from lawtags_client.platform import PromptInput
 from lawtags_client.runs.predictions import prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.verdict import SYSTEMS
 
 if TYPE_CHECKING:
     from lawtags_client.tagging.mix import Tagger
@@ -30,7 +31,7 @@ class Predict:
     """
 
     name = "predict"
-    version = 1
+    version = 2
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {
@@ -67,7 +68,8 @@ class Predict:
         written += sorted((context.folder / "tagger").iterdir())
         return {
             "files": file_digests(context.folder, written),
-            "summary": {"test rows": len(questions["testing"]), "systems": 6},
+            "model": tuned,
+            "summary": {"test rows": len(questions["testing"]), "systems": len(SYSTEMS)},
         }
 
 
@@ -87,7 +89,7 @@ def prompts_of(path: Path) -> list[PromptInput]:
 async def _first_tokens(
     context: RunContext, model: str, part: str, questions: Sequence[Question]
 ) -> list[Mapping[str, float] | None]:
-    path = _working_file(context, f"first-tokens-{part}", model)
+    path = _working_file(context, f"first-tokens-{part}", model, f"top {TOP_TOKENS}")
     prompts = prompts_of(context.curated / part / f"{part}.jsonl")
     with RowLog(path) as log:
         missing = _missing(log, len(prompts))
@@ -108,7 +110,8 @@ async def _answers(
 
     most = context.recipe.evaluation.max_tags
     prompts = prompts_of(context.curated / "testing" / "testing.jsonl")
-    with RowLog(_working_file(context, f"answers-{system}", model)) as log:
+    path = _working_file(context, f"answers-{system}", model, f"most {most} of {ANSWER_TOKENS}")
+    with RowLog(path) as log:
         missing = _missing(log, len(prompts))
         context.progress.update(len(log.rows), len(prompts), f"{system} model, answers")
         found = context.platform.answers(
@@ -227,11 +230,11 @@ def _missing(log: RowLog, rows: int) -> list[int]:
     return [row for row in range(rows) if row not in log.rows]
 
 
-def _working_file(context: RunContext, name: str, model: str) -> Path:
-    """A file of partial answers, emptied when it belongs to another model or other rows."""
+def _working_file(context: RunContext, name: str, model: str, asked: str) -> Path:
+    """A file of partial answers, emptied when another model, other rows or something else was asked."""
     path = context.folder / "answers" / f"{name}.jsonl"
     owner = path.with_suffix(".model")
-    identity = f"{model} {context.outputs['curate']['digest']}\n"
+    identity = f"{model} {context.outputs['curate']['digest']} {asked}\n"
     if not owner.exists() or owner.read_text() != identity:
         path.unlink(missing_ok=True)
         atomic_write_text(owner, identity)

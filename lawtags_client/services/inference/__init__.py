@@ -242,6 +242,7 @@ class Inference:
         tagger: Tagger | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
+        chat: bool = False,
         limit: int = 5,
     ) -> Tagged:
         """Tag one question.
@@ -256,6 +257,7 @@ class Inference:
             tagger: a fitted one, which gives scores; without it the model's own words are parsed.
             vocabulary: the known tags, to which the answer is held where the server can.
             style: of the prompt, as in training; ignored with a tagger, which knows its own.
+            chat: with a tagger, ask in a chat, as is right for a model that was trained on messages.
             limit: most tags.
 
         Raises:
@@ -263,7 +265,13 @@ class Inference:
         """
         questions = [Question(id="", title=title, body=body, tags=())]
         tagged = self.tag_many(
-            questions, model=model, tagger=tagger, vocabulary=vocabulary, style=style, limit=limit
+            questions,
+            model=model,
+            tagger=tagger,
+            vocabulary=vocabulary,
+            style=style,
+            chat=chat,
+            limit=limit,
         )
         (result,) = [one async for one in tagged]
         if result.error is not None:
@@ -278,6 +286,7 @@ class Inference:
         tagger: Tagger | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
+        chat: bool = False,
         limit: int = 5,
         concurrency: int | None = None,
         batch_size: int = 8,
@@ -288,7 +297,13 @@ class Inference:
         """
         if tagger is not None:
             found = tag_by_mixing(
-                self, questions, tagger, model=model, concurrency=concurrency, batch_size=batch_size
+                self,
+                questions,
+                tagger,
+                model=model,
+                chat=chat,
+                concurrency=concurrency,
+                batch_size=batch_size,
             )
         else:
             found = tag_by_writing(

@@ -15,7 +15,7 @@ from lawtags_client.errors import (
 )
 from lawtags_client.services.inference.pool import Limiter, Outcome, each
 from lawtags_client.transport.clock import Clock
-from lawtags_client.types.inference import Completion, CompletionChoice
+from lawtags_client.types.inference import ChatCompletion, Completion, CompletionChoice
 
 logger = logging.getLogger(__name__)
 
@@ -148,3 +148,19 @@ def first_token(choice: CompletionChoice) -> dict[str, float]:
             service="inference",
         )
     return likeliest
+
+
+def first_chat_token(chat: ChatCompletion) -> dict[str, float]:
+    """The likeliest first tokens of a chat's next message with their log-probabilities.
+
+    Raises:
+        ProtocolError: the answer carries none.
+    """
+    logprobs = chat.choices[0].logprobs if chat.choices else None
+    if logprobs is None or not logprobs.content:
+        raise ProtocolError(
+            "the answer carries no log-probabilities",
+            hint="The server may not give them for this model; ask it with top_logprobs=20 to see.",
+            service="inference",
+        )
+    return {top.token: top.logprob for top in logprobs.content[0].top_logprobs}

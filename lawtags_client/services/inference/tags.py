@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lawtags_client.errors import LawtagsError
-from lawtags_client.services.inference.completions import first_token
+from lawtags_client.services.inference.completions import first_chat_token, first_token
+from lawtags_client.services.inference.pool import Outcome
 from lawtags_client.tagging.parse import answer_regex, parse_tags
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
+from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
 
 if TYPE_CHECKING:
     from lawtags_client.services.inference import Inference
+
+R = TypeVar("R")
 
 _ROWS_AT_ONCE = 64
 TOP_TOKENS = 20
@@ -60,6 +64,7 @@ async def tag_by_mixing(
     tagger: Tagger,
     *,
     model: str,
+    chat: bool,
     concurrency: int | None,
     batch_size: int,
 ) -> AsyncIterator[Tagged]:
@@ -67,23 +72,50 @@ async def tag_by_mixing(
     row = 0
     for chunk in _chunks(questions, _ROWS_AT_ONCE):
         prompts = [tagger.prompt(question).text for question in chunk]
-        outcomes = await inference.complete_many(
-            prompts,
-            model=model,
-            max_tokens=1,
-            logprobs=TOP_TOKENS,
-            concurrency=concurrency,
-            batch_size=batch_size,
-        )
-        likeliest: list[Mapping[str, float] | LawtagsError] = []
-        for outcome in outcomes:
-            try:
-                likeliest.append(first_token(outcome.value) if outcome.value else _error(outcome.error))
-            except LawtagsError as error:
-                likeliest.append(error)
+        if chat:
+            likeliest = await _chat_tokens(inference, prompts, model, concurrency)
+        else:
+            outcomes = await inference.complete_many(
+                prompts,
+                model=model,
+                max_tokens=1,
+                logprobs=TOP_TOKENS,
+                concurrency=concurrency,
+                batch_size=batch_size,
+            )
+            likeliest = [_read(first_token, outcome) for outcome in outcomes]
         for place, tagged in enumerate(await asyncio.to_thread(_mix, tagger, chunk, likeliest)):
             yield Tagged(row + place, chunk[place].id, *tagged)
         row += len(chunk)
+
+
+async def _chat_tokens(
+    inference: Inference, prompts: Sequence[str], model: str, concurrency: int | None
+) -> list[Mapping[str, float] | LawtagsError]:
+    requests = [
+        ChatCompletionRequest(
+            model=model,
+            messages=[ChatMessage(role="user", content=prompt)],
+            max_tokens=1,
+            temperature=0.0,
+            logprobs=True,
+            top_logprobs=TOP_TOKENS,
+        )
+        for prompt in prompts
+    ]
+    outcomes = inference.chat_each(requests, concurrency=concurrency, ordered=True)
+    return [_read(first_chat_token, outcome) async for outcome in outcomes]
+
+
+def _read(
+    read: Callable[[R], Mapping[str, float]], outcome: Outcome[R]
+) -> Mapping[str, float] | LawtagsError:
+    if outcome.value is None:
+        return _error(outcome.error)
+    try:
+        return read(outcome.value)
+    except LawtagsError as error:
+        return error
 
 
 def _mix(
