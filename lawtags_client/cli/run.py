@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,7 +83,7 @@ def plan(
         return
     import yaml
 
-    session.console.print(yaml.safe_dump(planned, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
+    session.say(yaml.safe_dump(planned, sort_keys=False, allow_unicode=True).rstrip())
 
 
 def execute_recipe(
@@ -99,14 +100,20 @@ def execute_recipe(
 ) -> Any:
     """Carry a recipe as far as asked, with the progress that fits the place."""
     from lawtags_client.cli.overrides import parse_settings
+    from lawtags_client.curation.sources import find_sources
     from lawtags_client.intents import SqliteIntents
     from lawtags_client.platform.v1 import V1Platform
     from lawtags_client.runs.recipe import load_recipe
     from lawtags_client.runs.run import execute
 
     loaded = load_recipe(recipe, parse_settings(settings or []))
-    folder = runs / (name or loaded.name)
-    sources = [_absolute(source) for source in data] if data else _recorded_data(folder)
+    folder = runs / _checked(name or loaded.name)
+    if data:
+        sources = [_absolute(source) for source in data]
+    else:
+        sources, test = _recorded_data(folder, test)
+    # What cannot work leaves no folder of a run behind.
+    find_sources(sources, test)
 
     async def work() -> Any:
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
@@ -117,7 +124,7 @@ def execute_recipe(
                     profile=session.profile,
                     recipe=loaded,
                     data=sources,
-                    test=test,
+                    test=test.absolute() if test else None,
                     platform=V1Platform(nemo),
                     progress=progress,
                     scheduler=scheduler,
@@ -131,14 +138,26 @@ def _absolute(source: str) -> str:
     return source if source.startswith("hf://") else str(Path(source).absolute())
 
 
-def _recorded_data(folder: Path) -> list[str]:
+def _checked(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise ConfigurationError(
+            f"{name!r} cannot be the name of a run",
+            hint="Letters, digits, '-', '_' and '.'; --runs names the folder that holds the runs.",
+        )
+    return name
+
+
+def _recorded_data(folder: Path, test: Path | None) -> tuple[list[str], Path | None]:
+    """What the run was given before, so that resuming it needs no more than its name."""
     from lawtags_client.runs.ledger import Ledger
 
     path = folder / "ledger.sqlite"
-    recorded = Ledger(path).fact("data") if path.exists() else None
-    if not recorded:
+    ledger = Ledger(path) if path.exists() else None
+    recorded = ledger.fact("data") if ledger else None
+    if ledger is None or not recorded:
         raise ConfigurationError("no questions were named", hint="Give them with --data FILE.")
-    return list(recorded)
+    tested = ledger.fact("test")
+    return list(recorded), test or (Path(tested) if tested else None)
 
 
 def tell_result(session: Session, result: Any) -> None:

@@ -30,7 +30,9 @@ def run_lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BusyError(f"run {folder.name!r} is in use by {_owner(path)}") from None
+            raise BusyError(
+                f"run {folder.name!r} is in use by {_owner(path)}", hint="Wait for it, or end it first."
+            ) from None
         stream.seek(0)
         stream.truncate()
         json.dump(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import yaml
 
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.terminal import harmless
+
+_SHARE_ALIKE = re.compile(r"by[ _-]?sa|share[ -]?alike", re.IGNORECASE)
 
 
 def data_licenses(recipe: Recipe, rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -22,7 +26,7 @@ def attribution(recipe: Recipe, licenses: Mapping[str, int]) -> str:
     """Whom the card names for the data; CC BY-SA obliges to it."""
     if recipe.dataset.attribution:
         return recipe.dataset.attribution
-    if any("BY-SA" in license_name.upper() for license_name in licenses):
+    if any(_SHARE_ALIKE.search(license_name) for license_name in licenses):
         return (
             "Questions by the users of Stack Exchange, under the CC BY-SA licence named beside each row; "
             "the rows carry links to the originals where the source gives them. "
@@ -86,10 +90,17 @@ of that mix stands beside the model. `tuned` is this model alone.
 
 - The tags are those of the training rows; others are never given. Rare tags are seldom given.
 - Tags sort questions. They are no legal advice, and nobody should decide a person's case by them.
-- Personal data in the training rows was replaced by a detector that misses some of it.
+- {_personal_data(recipe)}
 - Questions in other languages than English, or far from a forum's style, were not measured.
 """
     return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n{body}"
+
+
+def _personal_data(recipe: Recipe) -> str:
+    pii = recipe.curation.get("pii") or {}
+    if pii.get("entities") == []:
+        return "Personal data in the training rows was not looked for."
+    return "Personal data in the training rows was replaced by a detector that misses some of it."
 
 
 def _results(metrics: Mapping[str, Any]) -> str:
@@ -109,5 +120,14 @@ def _results(metrics: Mapping[str, Any]) -> str:
 
 def _table(headings: tuple[str, str], rows: Iterable[tuple[Any, Any]]) -> str:
     return "\n".join(
-        [f"| {headings[0]} | {headings[1]} |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)]
+        [
+            f"| {headings[0]} | {headings[1]} |",
+            "| --- | --- |",
+            *(f"| {_cell(a)} | {_cell(b)} |" for a, b in rows),
+        ]
     )
+
+
+def _cell(value: Any) -> str:
+    # Licences are words of the data: they must not end the cell or begin markup.
+    return harmless(str(value)).replace("|", "\\|").replace("<", "&lt;")

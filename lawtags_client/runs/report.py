@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client import __version__
-from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_client.errors import ConfigurationError, DataError, MissingExtraError
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import read_questions
+from lawtags_client.terminal import harmless
 
 EXAMPLES = 12
 SHOWN_TAGS = 40
+
+_TESTING = "curated/questions/testing.jsonl"
+_SHOWN_SYSTEMS = ("tagger", "tuned", "base")
+_NEEDED = (_TESTING, *(f"predictions-{system}.jsonl" for system in _SHOWN_SYSTEMS))
 
 
 def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str) -> str:
@@ -36,6 +41,8 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
         raise MissingExtraError("jinja2", "report", "the report") from None
+    for name in _NEEDED:
+        _path(folder, name)
     metrics = _read(folder, "metrics.json")
     curation = _read(folder, "curated/curation.json")
     training = _read(folder, "customization.json")
@@ -44,6 +51,8 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         loader=PackageLoader("lawtags_client.runs"),
         autoescape=True,
         undefined=StrictUndefined,
+        # A page that is looked at in a terminal must not steer it.
+        finalize=lambda value: harmless(value, lines=True) if type(value) is str else value,
         trim_blocks=True,
     )
     return environment.get_template("report.html").render(
@@ -78,10 +87,10 @@ def rejected_by_reason(path: Path) -> list[tuple[str, str, int]]:
 
 
 def _examples(folder: Path) -> list[dict[str, Any]]:
-    questions = read_questions(folder / "curated" / "questions" / "testing.jsonl")[:EXAMPLES]
+    questions = read_questions(folder / _TESTING)[:EXAMPLES]
     given = {
         system: list(read_rows(folder / f"predictions-{system}.jsonl"))[:EXAMPLES]
-        for system in ("tagger", "tuned", "base")
+        for system in _SHOWN_SYSTEMS
     }
     return [
         {
@@ -96,10 +105,18 @@ def _examples(folder: Path) -> list[dict[str, Any]]:
 
 
 def _read(folder: Path, name: str) -> Any:
+    path = _path(folder, name)
     try:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        hint = "Carry the run to its end again: it is made anew."
+        raise DataError(f"not JSON: {problem}", path=path, hint=hint) from None
+
+
+def _path(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
         raise ConfigurationError(
             f"run {folder.name!r} has no {name} yet",
             hint="Carry the run to its end first: lawtags run RECIPE",
-        ) from None
+        )
+    return folder / name

@@ -39,6 +39,9 @@ class RowLog:
         path: the file; a torn last line is cut off.
         key: the field that tells rows apart.
         every: rows between two fsyncs.
+
+    Raises:
+        DataError: the file holds something else.
     """
 
     def __init__(self, path: Path, *, key: str = "row", every: int = 64) -> None:
@@ -49,8 +52,18 @@ class RowLog:
         self._key = key
         self.rows: dict[Any, dict[str, Any]] = {}
         if path.exists():
+            # Read before anything is cut off: a file of something else must come out of this unharmed.
+            for number, row in enumerate(read_rows(path), 1):
+                if key not in row:
+                    raise DataError(
+                        "is not a row of answers",
+                        path=path,
+                        line=number,
+                        field=key,
+                        hint="Name another file.",
+                    )
+                self.rows[row[key]] = row
             _cut_torn_line(path)
-            self.rows = {row[key]: row for row in read_rows(path)}
         self._stream = path.open("a", encoding="utf-8")
 
     def append(self, row: dict[str, Any]) -> None:

@@ -91,6 +91,7 @@ async def execute(
             ledger.set_fact("run_id", secrets.token_hex(6))
         ledger.set_fact("recipe", recipe.record())
         ledger.set_fact("data", list(data))
+        ledger.set_fact("test", str(test) if test else None)
         ledger.set_fact("profile", profile)
         atomic_write_text(folder / ".gitignore", "*\n")
         context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)

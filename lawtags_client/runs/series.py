@@ -22,23 +22,24 @@ class Series:
         for metric, step, value in points:
             self._points.setdefault(metric, {})[step] = value
 
-    def last(self) -> dict[str, float]:
-        """The newest value of each metric."""
-        return {metric: round(points[max(points)], 4) for metric, points in self._points.items() if points}
+    def last(self) -> dict[str, float | None]:
+        """The newest value of each metric; None where it is no number any more."""
+        newest = {metric: points[max(points)] for metric, points in self._points.items()}
+        return {metric: round(value, 4) if math.isfinite(value) else None for metric, value in newest.items()}
 
     def headline(self) -> str:
         """The newest values as words, for a progress line."""
         words = (
-            f"{metric.replace('_', ' ')} {'diverged' if math.isnan(value) else f'{value:.3f}'}"
+            f"{metric.replace('_', ' ')} {'diverged' if value is None else f'{value:.3f}'}"
             for metric, value in self.last().items()
         )
         return "".join(f", {word}" for word in words)
 
     def as_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """All points; NaN, which JSON lacks, becomes null."""
+        """All points; NaN and infinity, which JSON lacks, become null."""
         return {
             metric: [
-                {"step": step, "value": None if math.isnan(value) else value}
+                {"step": step, "value": value if math.isfinite(value) else None}
                 for step, value in sorted(points.items())
             ]
             for metric, points in sorted(self._points.items())

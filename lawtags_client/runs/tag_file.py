@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from lawtags_client.curation import questions_to_tag
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.sources import BadRow
+from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.predictions import prediction
 from lawtags_client.runs.rows import RowLog
 from lawtags_client.tagging.question import Question
@@ -56,8 +57,11 @@ async def tag_file(
         on_row: told how many rows there are after each new one.
 
     Raises:
-        DataError: the file is empty, broken as a whole, or has no column for the title.
+        ConfigurationError: both files are one.
+        DataError: the file is empty, broken as a whole, or has no column for the title; or ``out`` holds
+            something else.
     """
+    _check_apart(questions, out)
     with RowLog(out) as log:
         done = {row: entry for row, entry in log.rows.items() if entry.get("error") is None}
         if len(done) < len(log.rows):
@@ -72,6 +76,8 @@ async def tag_file(
         def asked() -> Iterator[Question]:
             for row, question in enumerate(questions_to_tag(questions, options)):
                 if row in done:
+                    if not isinstance(question, BadRow):
+                        _check_same(question, done[row], out)
                     continue
                 if isinstance(question, BadRow):
                     place = f"line {question.line}" + (
@@ -87,3 +93,17 @@ async def tag_file(
             add(prediction(places[tagged.row], tagged.id, tagged.tags, scores=tagged.scores, error=error))
         failed = sum(entry.get("error") is not None for entry in log.rows.values())
         return TaggedFile(len(log.rows), failed)
+
+
+def _check_apart(questions: Path, out: Path) -> None:
+    if out.exists() and questions.exists() and out.samefile(questions):
+        raise ConfigurationError(f"{out} holds the questions", hint="Name another file with --out.")
+
+
+def _check_same(question: Question, answered: Mapping[str, Any], out: Path) -> None:
+    if answered.get("id") != question.id:
+        raise DataError(
+            f"row {answered['row']} is of question {answered.get('id')!r}, not of {question.id!r}",
+            path=out,
+            hint="The file holds answers to other questions; name another one.",
+        )
