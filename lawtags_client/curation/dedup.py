@@ -38,6 +38,7 @@ class Candidate:
         score: net votes, if known.
         created: when it was asked, in a form that sorts.
         part: where it would go; ``testing`` rows of an own file come before all others.
+        key: its place in the division by hash.
     """
 
     row: int
@@ -46,6 +47,7 @@ class Candidate:
     score: float | None = None
     created: str | None = None
     part: str = "training"
+    key: float = 0.0
 
     def rank(self) -> tuple[float, str, int]:
         """Sorts the one to keep to the front: best score, then oldest, then first in the input."""

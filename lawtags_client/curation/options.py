@@ -17,6 +17,7 @@ Links = Literal["text", "text_and_target"]
 Action = Literal["replace", "redact", "mask", "hash"]
 Format = Literal["prompt_completion", "messages"]
 OnBadRow = Literal["fail", "skip", "quarantine"]
+SplitBy = Literal["hash", "time", "stratified"]
 
 ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "IP_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
 DEFAULT_ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
@@ -150,6 +151,10 @@ class SplitOptions:
         seed: another seed gives another division.
         few_rows: with fewer questions than this the testing part gets three tenths of them and validation
             fifteen hundredths: an interval over a handful of test rows says nothing. 0: never.
+        by: ``hash`` gives each question its place by its title alone, so that none moves when rows are added.
+            ``time`` trains on the oldest and tests on the newest, and refuses questions without a date.
+            ``stratified`` gives each part its share of every tag. With both of these adding rows may move
+            others from part to part, so a model must not be judged on a testing part made later.
     """
 
     training: float = 0.8
@@ -157,8 +162,10 @@ class SplitOptions:
     testing: float = 0.1
     seed: int = 42
     few_rows: int = 0
+    by: SplitBy = "hash"
 
     def __post_init__(self) -> None:
+        _one_of("split.by", self.by, SplitBy)
         shares = (self.training, self.validation, self.testing)
         if not all(math.isfinite(share) and share >= 0 for share in shares) or self.training <= 0:
             raise ConfigurationError(
@@ -200,7 +207,7 @@ class CurationOptions:
 
     Example:
         >>> CurationOptions.from_dict({"split": {"training": 0.95, "validation": 0.05, "testing": 0}}).split
-        SplitOptions(training=0.95, validation=0.05, testing=0, seed=42, few_rows=0)
+        SplitOptions(training=0.95, validation=0.05, testing=0, seed=42, few_rows=0, by='hash')
     """
 
     columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -317,8 +324,8 @@ def _value(kind: str, value: Any, place: str) -> Any:
         ):
             raise wrong("a mapping of texts")
         return MappingProxyType(dict(value))
-    if (bare == "str" or bare in ("Links", "Action", "Format", "OnBadRow", "Order")) and not isinstance(
-        value, str
-    ):
+    if (
+        bare == "str" or bare in ("Links", "Action", "Format", "OnBadRow", "Order", "SplitBy")
+    ) and not isinstance(value, str):
         raise wrong("a text")
     return value

@@ -28,7 +28,7 @@ from lawtags_client.errors import DataError, MissingExtraError
 from lawtags_client.files import atomic_write_json, sha256_file
 
 # Raised whenever a step's result changes for the same input.
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 
 PARTITION_ROWS = 500
 _PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")
@@ -202,6 +202,7 @@ class _Curation:
                 *self._notes(steps),
                 *_tag_notes(selection),
                 *_changed_shares(selection.split, self._options),
+                *_boundaries(selection),
                 *_empty_parts(written.splits, self._options),
             ],
         )
@@ -330,6 +331,11 @@ def _changed_shares(taken: SplitOptions, options: CurationOptions) -> list[str]:
         f"fewer than {options.split.few_rows} questions: {taken.training:g} of them are for training, "
         f"{taken.validation:g} for validation, {taken.testing:g} for testing"
     ]
+
+
+def _boundaries(selection: Selection) -> list[str]:
+    begins = [f"{part} from {selection.begins[part]}" for part in PARTS if part in selection.begins]
+    return [f"divided by time: {', '.join(begins)}"] if begins else []
 
 
 def _empty_parts(splits: dict[str, int], options: CurationOptions) -> list[str]:

@@ -9,23 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation import dedup
 from lawtags_client.curation.dedup import Candidate
+from lawtags_client.curation.division import Divided, parts_by_tags, parts_by_time, read_moment, shares_of
 from lawtags_client.curation.options import CurationOptions, SplitOptions
 from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.split import part_of
 from lawtags_client.curation.staging import WorkFolder
 from lawtags_client.curation.tag_census import TagCensus, propose_merges
+from lawtags_client.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 # Steps that refuse a question for one of its fields, and for no other question's sake.
-_FIELDS = {"rare_tags": "tags"}
+_FIELDS = {"rare_tags": "tags", "split": "created"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Selection:
         split: the shares that were taken.
         rare: tags that are taken off, with the questions that they stood on.
         proposals: pairs of tags that might mean the same.
+        begins: the oldest moment of each part, where the division is by time.
     """
 
     parts: dict[int, str] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Selection:
     split: SplitOptions = SplitOptions()  # noqa: RUF009 - frozen
     rare: dict[str, int] = field(default_factory=dict)
     proposals: list[dict[str, Any]] = field(default_factory=list)
+    begins: dict[str, str] = field(default_factory=dict)
 
 
 def select(
@@ -118,13 +121,14 @@ class _Selecting:
             self._step("exact_duplicates", "same words as another question", self._exact)
         if wanted.near:
             self._step("near_duplicates", "nearly the same words as another question", self._near)
-        self._shared()
+        if self._options.split.by == "hash":
+            self._shared()
         if self._own_test:
             self._step("test_overlap", "stands in the test file", self._in_test)
         self._count_tags()
         if self._options.tags.min_count > 1:
             self._step("rare_tags", "all its tags are rare", self._only_rare)
-        self._step("split", "", dict)
+        self._step("split", "no date to divide by", self._divide)
         self._step("leakage", "stands in a later part as well", self._leaks)
         self._result.parts = {row: candidate.part for row, candidate in sorted(self._live.items())}
         return self._result
@@ -160,6 +164,45 @@ class _Selecting:
 
     def _only_rare(self) -> dict[int, None]:
         return {row: None for row, tags in self._pool_tags() if self._result.rare.keys() >= set(tags)}
+
+    def _divide(self) -> dict[int, None]:
+        """Put questions into their parts, where their hashes did not; refuse those without a date."""
+        by = self._options.split.by
+        undated: dict[int, None] = {}
+        if by == "time":
+            undated = self._by_time()
+        elif by == "stratified":
+            self._by_tags()
+        return undated
+
+    def _by_time(self) -> dict[int, None]:
+        pool = self._pool()
+        moments = {candidate.row: read_moment(candidate.created) for candidate in pool}
+        undated = {row: None for row, moment in moments.items() if moment is None}
+        if pool and len(undated) == len(pool):
+            raise DataError(
+                "no question has a date to divide by",
+                field="created",
+                hint="Say which column holds it, e.g. columns: {created: asked_at}, or split by hash.",
+            )
+        dated = [Divided(c.row, c.key, moments[c.row] or "") for c in pool if c.row not in undated]
+        parts = parts_by_time(dated, shares_of(self._result.split, self._own_test))
+        for one in sorted(dated, key=lambda one: one.moment):
+            self._result.begins.setdefault(parts[one.row], one.moment)
+        self._put(parts)
+        return undated
+
+    def _by_tags(self) -> None:
+        rare = self._result.rare
+        tagged = [
+            Divided(row, self._live[row].key, tags=tuple(tag for tag in tags if tag not in rare))
+            for row, tags in self._pool_tags()
+        ]
+        self._put(parts_by_tags(tagged, shares_of(self._result.split, self._own_test)))
+
+    def _put(self, parts: Mapping[int, str]) -> None:
+        for row, part in parts.items():
+            self._live[row] = replace(self._live[row], part=part)
 
     def _exact(self) -> dict[int, int]:
         return dedup.exact_duplicates(self._pool())
@@ -232,15 +275,12 @@ def _candidates(frame: pd.DataFrame, split: SplitOptions, own_test: bool) -> Ite
             None if score != score else float(score),
             _sortable(created),
             "testing" if test else part_of(key, split, own_test),
+            key,
         )
 
 
 def _sortable(created: str | None) -> str | None:
     if created is None or created != created:
         return None
-    try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
-        # Seconds since 1970, as some dumps have it, or a form that sorts by itself.
-        return created.zfill(20) if created.isdigit() else created
-    return moment.astimezone(UTC).isoformat() if moment.tzinfo else moment.replace(tzinfo=UTC).isoformat()
+    # What is no date may be of a form that sorts by itself.
+    return read_moment(created) or created

@@ -1,7 +1,8 @@
 """Dividing questions into training, validation and testing, each by its own hash.
 
 A question's part depends on its title, the seed and the shares alone: it stays where it is when rows are
-added, removed or put in another order, and two questions of one title are never parted.
+added, removed or put in another order, and two questions of one title are never parted. Divisions for
+which all questions have to be in view are in :mod:`lawtags_client.curation.division`.
 """
 
 from __future__ import annotations

@@ -52,6 +52,11 @@ def test_a_recipe_is_read_with_its_groups() -> None:
         {"split": {"seed": True}},
         {"style": {"order": "best"}},
         {"duplicates": {"threshold": 0.1}},
+        {"tags": {"min_count": 0}},
+        {"tags": {"synonyms": {"a": "b"}}},
+        {"tags": {"synonym": "file.csv"}},
+        {"split": {"by": "luck"}},
+        {"split": {"by": 5}},
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(values: dict[str, object]) -> None:
