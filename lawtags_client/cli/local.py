@@ -174,7 +174,10 @@ def _base_models(texts: list[str]) -> dict[str, Path]:
     for text in texts:
         name, equals, folder = text.partition("=")
         if not equals or name.count("/") != 1 or not folder:
-            raise ConfigurationError(f"--base-model {text!r} is not of the form namespace/name=FOLDER")
+            raise ConfigurationError(
+                f"--base-model {text!r} is not of the form namespace/name=FOLDER",
+                hint="For example: --base-model google/gemma-2-2b=models/gemma-2-2b",
+            )
         path = Path(folder).expanduser().absolute()
         if not (path / "config.json").is_file():
             raise ConfigurationError(

@@ -1,0 +1,268 @@
+"""How commands end that cannot do their work."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lawtags_client import cli
+from lawtags_client.cli import session as session_module
+from lawtags_client.cli.session import Session, command, script
+from lawtags_client.errors import BusyError, ConfigurationError, DataError, GateNotPassedError, LawtagsError
+from lawtags_client.runs.lock import run_lock
+
+Call = Callable[..., tuple[int, str, str]]
+RECIPE = "schema_version: 1\nname: small\nmodel: {config: ns/model@v1}\n"
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("LAWTAGS_", "NEMO_", "NIM_", "DATA_STORE_", "CUSTOMIZER_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def lawtags(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lawtags", *words])
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return call
+
+
+WRONG = [
+    ["run", "nowhere"],
+    ["run", "smollm2-demo"],
+    ["run", "smollm2-demo", "--name", "../outside", "--data", "x"],
+    ["run", "smollm2-demo", "--set", "training.epochs", "--data", "x"],
+    ["run", "smollm2-demo", "--set", "training.epochs=none", "--data", "x"],
+    ["run", "smollm2-demo", "--bogus"],
+    ["tag"],
+    ["tag", "--title", "x"],
+    ["tag", "--title", "x", "--model", "m", "--run", "r"],
+    ["tag", "questions.jsonl"],
+    ["runs", "show", "nowhere"],
+    ["runs", "compare", "one", "two"],
+    ["report", "nowhere"],
+    ["jobs", "ls"],
+    ["jobs", "show"],
+    ["jobs", "ls", "--profile", "nowhere"],
+    ["jobs", "ls", "--profile", "local"],
+    ["customize", "ns/data", "--method", "magic"],
+    ["deploy", "ns/model@v1", "--image", "registry:5000/nim/llm"],
+    ["local", "up", "--base-model", "nonsense"],
+]
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_a_wrong_setting_is_one_json_object_and_ends_with_two(lawtags: Call, words: list[str]) -> None:
+    code, out, err = lawtags(*words, "--json")
+    assert code == 2
+    assert out == ""
+    (line,) = err.splitlines()
+    told = json.loads(line)
+    assert told["error"] == "ConfigurationError"
+    assert told["message"]
+    assert told["hint"]
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_a_wrong_setting_is_told_in_words_too(lawtags: Call, words: list[str]) -> None:
+    code, out, err = lawtags(*words)
+    assert code == 2
+    assert out == ""
+    assert "Error" in err
+    assert "Traceback" not in err
+
+
+def test_a_wrong_call_leaves_nothing_behind(lawtags: Call, tmp_path: Path) -> None:
+    for words in WRONG:
+        lawtags(*words, "--json")
+    lawtags("run", "smollm2-demo", "--data", "missing.jsonl")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("option", ["--data", "--test"])
+def test_missing_questions_are_named(lawtags: Call, tmp_path: Path, option: str) -> None:
+    (tmp_path / "there.jsonl").write_text("{}\n")
+    given = {"--data": "there.jsonl", "--test": "there.jsonl"} | {option: "missing.jsonl"}
+    words = [word for pair in given.items() for word in pair]
+    code, out, err = lawtags("run", "smollm2-demo", *words, "--json")
+    assert (code, out) == (1, "")
+    assert json.loads(err)["error"] == "DataError"
+    assert "missing.jsonl" in err
+
+
+def test_a_stack_that_is_down_is_named_with_the_setting_it_came_from(
+    lawtags: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAWTAGS_PLATFORM_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LAWTAGS_MAX_RETRIES", "0")
+    code, out, err = lawtags("jobs", "ls", "--json")
+    assert (code, out) == (1, "")
+    told = json.loads(err)
+    assert "http://127.0.0.1:9" in told["message"]
+    assert "LAWTAGS_PLATFORM_URL" in told["hint"]
+
+
+def test_without_any_address_the_hint_names_the_ways_to_give_one(lawtags: Call) -> None:
+    _, _, err = lawtags("jobs", "ls", "--json")
+    assert "LAWTAGS_PLATFORM_URL" in json.loads(err)["hint"]
+
+
+def test_the_doctor_tells_what_it_found_before_it_complains(lawtags: Call) -> None:
+    code, out, err = lawtags("doctor", "--json", "--profile", "local")
+    rows = {row["what"]: row for row in map(json.loads, out.splitlines())}
+    assert rows["python"]["state"] == "ok"
+    assert rows["settings"]["state"] == "failed"
+    assert "lawtags local up" in rows["settings"]["fix"]
+    assert (code, json.loads(err)["error"]) == (1, "LawtagsError")
+
+
+def test_a_run_in_use_ends_with_75(lawtags: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAWTAGS_PLATFORM_URL", "http://127.0.0.1:9")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "data.jsonl").write_text("{}\n")
+    with run_lock(tmp_path / "runs" / "small"):
+        code, out, err = lawtags("plan", "recipe.yaml", "--data", "data.jsonl", "--json")
+    assert (code, out) == (75, "")
+    told = json.loads(err)
+    assert told["error"] == "BusyError"
+    assert f"process {os.getpid()}" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        (LawtagsError("no"), 1),
+        (DataError("no", path="x", line=3), 1),
+        (ConfigurationError("no"), 2),
+        (GateNotPassedError("no"), 3),
+        (BusyError("no"), 75),
+        (OSError(errno.ENOSPC, "No space left on device", "/data"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_error_has_its_exit_code(
+    problem: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import typer
+
+    @command
+    def fails(as_json: bool) -> None:
+        raise problem
+
+    for as_json in (True, False):
+        with pytest.raises(typer.Exit) as ended:
+            fails(as_json=as_json)
+        assert ended.value.exit_code == code
+        assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_defect_is_an_object_under_json_and_a_traceback_else(capsys: pytest.CaptureFixture[str]) -> None:
+    import typer
+
+    @command
+    def fails(as_json: bool) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    with pytest.raises(ZeroDivisionError):
+        fails(as_json=False)
+    with pytest.raises(typer.Exit) as ended:
+        fails(as_json=True)
+    assert ended.value.exit_code == 1
+    assert "by nothing" in json.loads(capsys.readouterr().err)["message"]
+
+
+def test_what_a_server_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = LawtagsError("said \x1b[2J[bold]this[/bold]", hint="a\x9bb", detail={"said": "\x1b\ud800"})
+    session_module.explain(problem, as_json=False)
+    assert capsys.readouterr().err == "Error: said \\u001b[2J[bold]this[/bold]\na\\u009bb\n"
+    session_module.explain(problem, as_json=True)
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert json.loads(told)["detail"] == {"said": "\x1b\ud800"}
+
+
+def test_a_script_ends_in_words_with_the_code_of_the_error(capsys: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        raise GateNotPassedError("gate not passed")
+
+    with pytest.raises(SystemExit) as ended:
+        script(main)
+    assert ended.value.code == 3
+    assert capsys.readouterr().err == "Error: gate not passed\n"
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_async_work_at_once_with_their_code(sent: signal.Signals, code: int) -> None:
+    work = (
+        "import asyncio\nfrom lawtags_client.cli.session import Session\n"
+        "async def work():\n    print('begun', flush=True)\n    await asyncio.sleep(60)\n"
+        "Session().run(work())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", work], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(sent)
+        _, told = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "goes on where this one stopped" in told
+
+
+def test_json_has_no_nan_and_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    Session(json=True).emit([{"loss": float("nan"), "points": [float("inf")], "text": "\x1b\u2028\ud800"}])
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == 1
+    assert "NaN" not in shown
+    assert json.loads(shown) == {"loss": None, "points": [None], "text": "\x1b\u2028\ud800"}
+
+
+def test_tables_show_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    Session().table(("name", "value"), [("[/oops]", None), ("[red]x\x1b[2J", "y")], title="[job]")
+    shown = capsys.readouterr().out
+    assert "[/oops]" in shown
+    assert "[red]x\\u001b[2J" in shown
+    assert "[job]" in shown
+
+
+def test_the_local_profile_sends_everything_to_the_embedded_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = {
+        "platform_url": "http://127.0.0.1:1",
+        "data_store_url": "http://127.0.0.1:2",
+        "inference_url": "http://127.0.0.1:3",
+    }
+
+    class Address:
+        platform_url = services["platform_url"]
+        data_store_url = services["data_store_url"]
+        inference_url = services["inference_url"]
+
+    monkeypatch.setattr("lawtags_client.local.control.running", lambda folder: (None, Address))
+    for name in ("ENTITY_STORE", "CUSTOMIZER", "EVALUATOR", "DEPLOYMENT", "DATA_STORE", "INFERENCE"):
+        monkeypatch.setenv(f"LAWTAGS_{name}_URL", "http://cluster.test")
+    monkeypatch.setenv("LAWTAGS_PROFILE", "local")
+    settings = Session().client().settings
+    for service in ("entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"):
+        assert settings.address(service).url.startswith("http://127.0.0.1"), service  # type: ignore[arg-type]

@@ -1,0 +1,135 @@
+"""The page and the card, from a run's folder that was written by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from made_run import HOSTILE, LICENSE, PLAN, RECIPE, make_run
+
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.runs.model_card import attribution, data_licenses, model_card
+from lawtags_client.runs.recipe import parse_recipe
+from lawtags_client.runs.report import render_report
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+
+SMALL = parse_recipe(RECIPE)
+
+
+def page(folder: Path) -> str:
+    return render_report(folder, licenses={HOSTILE: 3}, attribution=HOSTILE)
+
+
+class Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.addresses: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    return make_run(tmp_path / "run", title=HOSTILE)
+
+
+def test_what_data_say_is_text_and_nothing_else(hostile: Path) -> None:
+    (hostile / "curated" / "rejected.jsonl").write_text(
+        json.dumps({"id": "z", "step": HOSTILE, "reason": HOSTILE}) + "\n"
+    )
+    text = page(hostile)
+    elements = Elements()
+    elements.feed(text)
+    assert "script" not in elements.names
+    assert "&lt;script&gt;" in text
+    assert "\x1b" not in text
+
+
+def test_the_page_opens_without_a_network(hostile: Path) -> None:
+    text = page(hostile)
+    elements = Elements()
+    elements.feed(text)
+    # The charts refer to parts of themselves.
+    assert all(address and address.startswith("#") for address in elements.addresses)
+    assert not {"link", "script", "img", "iframe", "object"} & set(elements.names)
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_the_same_run_gives_the_same_page(hostile: Path) -> None:
+    assert page(hostile) == page(hostile)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["metrics.json", "plan.json", "customization.json", "curated/curation.json",
+     "curated/questions/testing.jsonl", "predictions-tuned.jsonl"],
+)  # fmt: skip
+def test_a_file_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
+    folder = make_run(tmp_path / "run")
+    (folder / name).unlink()
+    with pytest.raises(ConfigurationError, match=re.escape(name)) as caught:
+        page(folder)
+    assert caught.value.hint
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    (folder / "metrics.json").write_text('{"systems": ')
+    with pytest.raises(DataError, match=r"metrics\.json"):
+        page(folder)
+
+
+def card(licenses: dict[str, int], **curation: object) -> str:
+    recipe = parse_recipe(RECIPE | {"curation": curation})
+    metrics = json.loads(json.dumps({"test_rows": 3, "systems": {}}))
+    return model_card(recipe, plan=PLAN, model="tests/tagger@v1", metrics=metrics, licenses=licenses)
+
+
+def test_the_cards_header_is_yaml_that_hubs_read() -> None:
+    text = card({LICENSE: 3})
+    _, header, body = text.split("---\n", 2)
+    read = yaml.safe_load(header)
+    assert read["base_model"] == "ns/model"
+    assert read["library_name"] == "peft"
+    assert read["datasets"] == ["lawtags/questions"]
+    assert body.lstrip().startswith("# tests/tagger@v1")
+
+
+@pytest.mark.parametrize(
+    "name", ["CC BY-SA 4.0", "cc-by-sa-3.0", "CC BY SA", "Creative Commons Attribution-ShareAlike 4.0"]
+)
+def test_share_alike_rows_are_attributed(name: str) -> None:
+    assert "Questions by the users of Stack Exchange" in card({name: 3})
+    assert "shared under the same licence" in attribution(SMALL, {name: 3, "CC0-1.0": 9})
+
+
+@pytest.mark.parametrize("name", ["CC0-1.0", "MIT", "not stated"])
+def test_other_licences_are_not(name: str) -> None:
+    assert "Stack Exchange" not in card({name: 3})
+
+
+def test_the_recipes_word_on_data_goes_first() -> None:
+    recipe = parse_recipe(RECIPE | {"dataset": {"license": "MIT", "attribution": "By us."}})
+    assert data_licenses(recipe, [{"license": LICENSE}] * 2) == {"MIT": 2}
+    assert attribution(recipe, {"MIT": 2}) == "By us."
+    assert data_licenses(SMALL, [{"license": LICENSE}, {}]) == {LICENSE: 1, "not stated": 1}
+
+
+def test_a_licence_cannot_break_the_cards_tables() -> None:
+    text = card({"a | b\n# <script>": 1})
+    (row,) = [line for line in text.splitlines() if line.startswith("| a")]
+    assert row == "| a \\| b\\u000a# &lt;script> | 1 |"
+
+
+def test_the_card_says_whether_personal_data_was_looked_for() -> None:
+    assert "replaced by a detector" in card({})
+    assert "was not looked for" in card({}, pii={"entities": []})
