@@ -1,0 +1,129 @@
+"""Looking at runs, from folders that were written by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_run import HOSTILE, make_run
+from typer.testing import CliRunner
+
+from lawtags_client.cli.app import app
+from lawtags_client.cli.runs import all_runs, latest_served
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.tagger import load_run_tagger
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs" / "one")
+    make_run(tmp_path / "runs" / "two")
+    for number, name in enumerate(("one", "two")):
+        os.utime(tmp_path / "runs" / name / "ledger.sqlite", (number, number))
+    return tmp_path
+
+
+def call(*words: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def rows(*words: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in call(*words, "--json").splitlines()]
+
+
+def test_runs_are_listed_the_newest_first(folder: Path) -> None:
+    listed = rows("runs", "ls")
+    assert [row["run"] for row in listed] == ["two", "one"]
+    assert listed[0]["state"] == "done"
+    assert "one" in call("runs", "ls")
+    assert rows("runs", "ls", "--runs", "nowhere") == []
+
+
+def test_a_run_is_found_by_name_or_path(folder: Path) -> None:
+    for name in ("one", "runs/one", str(folder / "runs" / "one")):
+        (shown,) = rows("runs", "show", name)
+        assert shown["run"] == "one"
+        assert [stage["stage"] for stage in shown["stages"]] == ["curate", "predict", "evaluate", "report"]
+
+
+def test_a_failed_stage_is_shown_with_its_reason_as_text(folder: Path) -> None:
+    ledger = Ledger(folder / "runs" / "one" / "ledger.sqlite")
+    ledger.begin("customize", "digest")
+    ledger.fail("customize", {"error": "JobFailedError", "message": HOSTILE})
+    shown = call("runs", "show", "one")
+    assert "\x1b" not in shown
+    assert "<script>" in shown
+    assert rows("runs", "ls")[-1]["run"] in ("one", "two")
+
+
+def test_two_runs_are_compared_figure_by_figure() -> None:
+    (found,) = rows("runs", "compare", "one", "two")
+    assert (found["first"], found["second"], found["same_test_rows"]) == ("one", "two", True)
+    figures = {(row["system"], row["metric"]): row for row in found["figures"]}
+    micro = figures["tagger", "micro_f1"]
+    assert micro["first"] == micro["second"] > 0
+    assert micro["difference"] == 0
+    assert "+0.000" in call("runs", "compare", "one", "two")
+
+
+def test_a_system_of_one_run_only_is_shown_without_a_difference(folder: Path) -> None:
+    path = folder / "runs" / "one" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["systems"]["older"] = metrics["systems"]["tagger"]
+    path.write_text(json.dumps(metrics))
+    for pair in (("one", "two"), ("two", "one")):
+        (found,) = rows("runs", "compare", *pair)
+        (row,) = [r for r in found["figures"] if (r["system"], r["metric"]) == ("older", "micro_f1")]
+        assert row["difference"] is None
+        assert "older" in call("runs", "compare", *pair)
+
+
+def test_other_test_rows_are_said(folder: Path) -> None:
+    shutil.rmtree(folder / "runs" / "two")
+    make_run(folder / "runs" / "two", ids=("a", "b", "x"))  # as many, and others
+    (found,) = rows("runs", "compare", "one", "two")
+    assert found["same_test_rows"] is False
+    assert "different test rows" in call("runs", "compare", "one", "two")
+
+
+def test_a_run_without_verdict_cannot_be_compared(folder: Path) -> None:
+    (folder / "runs" / "one" / "metrics.json").unlink()
+    call("runs", "compare", "one", "two", code=2)
+    assert rows("runs", "ls")[-1]["tagger_micro_f1"] is None
+
+
+def test_a_damaged_verdict_is_named(folder: Path) -> None:
+    (folder / "runs" / "one" / "metrics.json").write_text("{")
+    done = CliRunner().invoke(app, ["runs", "show", "one"])
+    assert done.exit_code == 1
+    assert "metrics.json" in done.stderr
+
+
+def test_a_report_is_made_anew(folder: Path) -> None:
+    (told,) = rows("report", "one")
+    assert Path(told["report"]).read_text().startswith("<!doctype html>")
+    assert "CC BY-SA 4.0" in Path(told["report"]).read_text()
+
+
+def test_the_latest_complete_run_answers(folder: Path) -> None:
+    runs = folder / "runs"
+    with pytest.raises(ConfigurationError, match="has a tagger"):
+        latest_served(runs, None)
+    for name in ("one", "two"):
+        (runs / name / "tagger").mkdir()
+        (runs / name / "tagger" / "tagger.json").write_text("{}")
+    assert latest_served(runs, None) == all_runs(runs)[0]
+    newest = all_runs(runs)[0]
+    Ledger(newest / "ledger.sqlite").begin("predict", "another training")
+    Ledger(newest / "ledger.sqlite").begin("report", "another training")
+    assert latest_served(runs, None) != newest
+    with pytest.raises(ConfigurationError, match="no tagger yet"):
+        load_run_tagger(latest_served(runs, newest.name))

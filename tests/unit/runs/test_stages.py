@@ -1,0 +1,270 @@
+"""Stages that ask a platform, with one that is scripted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lawtags_client.errors import JobCancelledError, JobFailedError, JobStalledError
+from lawtags_client.platform import (
+    Evaluation,
+    EvaluationIntent,
+    FineTuneIntent,
+    Follow,
+    JobReference,
+    Platform,
+    PromptInput,
+)
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.predictions import prediction, read_predictions, write_predictions
+from lawtags_client.runs.progress import LoggedProgress
+from lawtags_client.runs.recipe import parse_recipe
+from lawtags_client.runs.run import execute
+from lawtags_client.runs.stage import RunContext, Stage
+from lawtags_client.runs.stages.customize import Customize
+from lawtags_client.runs.stages.evaluate import Evaluate
+from lawtags_client.runs.stages.predict import _first_tokens, _working_file
+from lawtags_client.runs.verdict import SYSTEMS
+from lawtags_client.tagging.question import Question
+
+RECIPE: dict[str, Any] = {"schema_version": 1, "name": "small", "model": {"config": "ns/model@v1"}}
+
+
+@dataclass
+class Scripted:
+    """A platform whose jobs end as told."""
+
+    ends: list[Exception | None] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    asked: list[PromptInput] = field(default_factory=list)
+    tokens: Callable[[PromptInput], Any] = lambda prompt: {"a": -0.1}
+
+    async def submit(self, intent: FineTuneIntent) -> JobReference:
+        self.keys.append(intent.key)
+        return JobReference(f"cust-{intent.key}", "tests/tagger@lt-1")
+
+    async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[Follow]:
+        yield Follow("running", 1, 50.0, (("train_loss", 0, 1.0),))
+        end = self.ends.pop(0)
+        if end is not None:
+            raise end
+
+    async def evaluate(self, intent: EvaluationIntent, **_: Any) -> Evaluation:
+        self.keys.append(intent.key)
+        end = self.ends.pop(0)
+        if end is not None:
+            raise end
+        return Evaluation("eval-1", {"tags.f1": 0.5})
+
+    async def first_tokens(
+        self, model: str, prompts: Sequence[PromptInput], *, top: int
+    ) -> AsyncIterator[tuple[int, Any]]:
+        for place, prompt in enumerate(prompts):
+            self.asked.append(prompt)
+            yield place, self.tokens(prompt)
+
+
+class Before:
+    """Stands for the stages before the one that is looked at."""
+
+    version = 1
+
+    def __init__(self, name: str, output: dict[str, Any]) -> None:
+        self.name = name
+        self.output = output
+
+    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        return {}
+
+    async def run(self, context: RunContext) -> dict[str, Any]:
+        return self.output
+
+
+PLAN = {"config": "ns/model@v1", "hyperparameters": {"epochs": 1}, "output_model": "tests/tagger", "steps": 2}
+BEFORE = [
+    Before("curate", {"digest": "curated"}),
+    Before("plan", {"plan": PLAN}),
+    Before("upload", {"dataset": "tests/data", "files_url": "hf://datasets/tests/data"}),
+]
+
+
+async def carry(folder: Path, platform: Scripted, *steps: Stage, recipe: dict[str, Any] = RECIPE) -> Any:
+    return await execute(
+        folder=folder,
+        recipe=parse_recipe(recipe),
+        data=["x.jsonl"],
+        platform=cast(Platform, platform),
+        progress=LoggedProgress(),
+        steps=[*BEFORE, *steps],
+    )
+
+
+@pytest.mark.parametrize("end", [JobFailedError("failed", job_id="x"), JobCancelledError("no", job_id="x")])
+async def test_a_job_that_ended_badly_gets_a_new_job_next_time(tmp_path: Path, end: Exception) -> None:
+    pytest.importorskip("tensorboard")
+    platform = Scripted([end, None])
+    with pytest.raises(type(end)):
+        await carry(tmp_path, platform, Customize())
+    await carry(tmp_path, platform, Customize())
+    assert len(set(platform.keys)) == 2
+
+
+@pytest.mark.parametrize("end", [JobStalledError("silent", job_id="x"), KeyboardInterrupt()])
+async def test_a_job_that_goes_on_is_taken_up_again(tmp_path: Path, end: BaseException) -> None:
+    pytest.importorskip("tensorboard")
+    platform = Scripted([cast(Exception, end), None])
+    with pytest.raises(type(end)):
+        await carry(tmp_path, platform, Customize())
+    done = await carry(tmp_path, platform, Customize())
+    assert len(platform.keys) == 2
+    assert len(set(platform.keys)) == 1
+    assert done.outputs["customize"]["job"] == f"cust-{platform.keys[0]}"
+    told = json.loads((tmp_path / "customization.json").read_text())
+    assert told["metrics"] == {"train_loss": [{"step": 0, "value": 1.0}]}
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert "epochs: 1" in (tmp_path / "hparams.yaml").read_text()
+
+
+async def test_two_runs_want_two_jobs(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    platform = Scripted([None, None])
+    for name in ("one", "two"):
+        await carry(tmp_path / name, platform, Customize())
+    assert len(set(platform.keys)) == 2
+
+
+async def test_an_evaluation_that_failed_is_asked_for_anew(tmp_path: Path) -> None:
+    testing = tmp_path / "curated" / "questions" / "testing.jsonl"
+    testing.parent.mkdir(parents=True)
+    testing.write_text(json.dumps({"id": "a", "title": "A?", "tags": ["lease"]}) + "\n")
+    for system in SYSTEMS:
+        write_predictions(tmp_path, system, [prediction(0, "a", ["lease"])])
+    before = [Before("serve", {"model": "tests/tagger@1"}), Before("predict", {"files": {}})]
+    recipe = RECIPE | {"evaluation": {"bootstrap": 100}}
+    platform = Scripted([JobFailedError("failed", job_id="x"), JobStalledError("s", job_id="x"), None])
+    for expected in (JobFailedError, JobStalledError):
+        with pytest.raises(expected):
+            await carry(tmp_path, platform, *before, Evaluate(), recipe=recipe)
+    await carry(tmp_path, platform, *before, Evaluate(), recipe=recipe)
+    first, second, third = platform.keys
+    assert first != second == third
+    assert json.loads((tmp_path / "metrics.json").read_text())["platform"]["scores"] == {"tags.f1": 0.5}
+
+
+def context(folder: Path, platform: Scripted) -> RunContext:
+    ledger = Ledger(folder / "ledger.sqlite")
+    made = RunContext(
+        folder, parse_recipe(RECIPE), (), None, cast(Platform, platform), ledger, LoggedProgress()
+    )
+    made.outputs["curate"] = {"digest": "one"}
+    return made
+
+
+def validation(folder: Path, count: int) -> list[Question]:
+    path = folder / "curated" / "validation" / "validation.jsonl"
+    path.parent.mkdir(parents=True)
+    rows = [{"prompt": f"Title: {n}\nTags:", "completion": "x"} for n in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [Question(str(n), f"{n}") for n in range(count)]
+
+
+async def test_answers_that_are_there_are_not_asked_for_again(tmp_path: Path) -> None:
+    platform = Scripted()
+    asked = validation(tmp_path, 3)
+    made = context(tmp_path, platform)
+    first = await _first_tokens(made, "model", "validation", asked)
+    log = tmp_path / "answers" / "first-tokens-validation.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]) + '{"row": 2, "to')
+    platform.asked.clear()
+    assert await _first_tokens(made, "model", "validation", asked) == first
+    assert platform.asked == ["Title: 2\nTags:"]
+
+
+async def test_one_failing_row_costs_no_other_and_is_asked_again(tmp_path: Path) -> None:
+    platform = Scripted(tokens=lambda prompt: ValueError("no") if "1" in str(prompt) else {"a": -0.5})
+    asked = validation(tmp_path, 3)
+    made = context(tmp_path, platform)
+    assert await _first_tokens(made, "model", "validation", asked) == [{"a": -0.5}, None, {"a": -0.5}]
+    platform.asked.clear()
+    platform.tokens = lambda prompt: {"b": -1.0}
+    assert (await _first_tokens(made, "model", "validation", asked))[1] == {"b": -1.0}
+    assert platform.asked == ["Title: 1\nTags:"]
+
+
+async def test_when_every_row_fails_the_reason_is_raised(tmp_path: Path) -> None:
+    platform = Scripted(tokens=lambda prompt: JobFailedError("gone", job_id="x"))
+    with pytest.raises(JobFailedError, match="gone"):
+        await _first_tokens(context(tmp_path, platform), "model", "validation", validation(tmp_path, 2))
+
+
+@pytest.mark.parametrize("change", ["model", "rows", "asked"])
+def test_answers_of_another_model_other_rows_or_another_question_are_dropped(
+    tmp_path: Path, change: str
+) -> None:
+    made = context(tmp_path, Scripted())
+    path = _working_file(made, "answers", "model", "most 5")
+    path.write_text("old\n")
+    assert _working_file(made, "answers", "model", "most 5").read_text() == "old\n"
+    if change == "rows":
+        made.outputs["curate"] = {"digest": "two"}
+    model = "other" if change == "model" else "model"
+    assert not _working_file(made, "answers", model, "most 3" if change == "asked" else "most 5").exists()
+
+
+def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rows = [
+        prediction(0, "a", ["b", "a"], scores={"b": 0.123456}, text="b, a"),
+        prediction(1, "é", [], error="no answer"),
+    ]
+    path = write_predictions(tmp_path, "tuned", rows)
+    assert path.name == "predictions-tuned.jsonl"
+    first, second = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert first == {
+        "row": 0, "id": "a", "tags": ["b", "a"], "scores": {"b": 0.1235}, "error": None, "text": "b, a"
+    }  # fmt: skip
+    assert second == {"row": 1, "id": "é", "tags": [], "scores": {}, "error": "no answer"}
+    assert read_predictions(tmp_path, "tuned") == [frozenset({"a", "b"}), frozenset()]
+
+
+@pytest.mark.parametrize("key", ["canary-8d1f", 987654321])
+async def test_the_key_of_the_pii_hash_is_written_nowhere(tmp_path: Path, key: object) -> None:
+    from lawtags_client.errors import LawtagsError
+    from lawtags_client.runs.stages.curate import Curate
+
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"title": ""}\n')
+    recipe = RECIPE | {"curation": {"pii": {"entities": ["URL"], "action": "hash", "key": key}}}
+    folder = tmp_path / "run"
+    with pytest.raises(LawtagsError) as caught:
+        await execute(
+            folder=folder,
+            recipe=parse_recipe(recipe),
+            data=[str(data)],
+            platform=cast(Platform, Scripted()),
+            progress=LoggedProgress(),
+            steps=[Curate()],
+        )
+    assert str(key) not in str(caught.value)
+    assert Ledger(folder / "ledger.sqlite").fact("recipe")["curation"]["pii"]["key"] is None
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert str(key).encode() not in path.read_bytes(), path
+
+
+async def test_data_and_test_file_are_remembered(tmp_path: Path) -> None:
+    await execute(
+        folder=tmp_path,
+        recipe=parse_recipe(RECIPE),
+        data=["/a.jsonl"],
+        test=Path("/t.jsonl"),
+        platform=cast(Platform, Scripted()),
+        progress=LoggedProgress(),
+        steps=[],
+    )
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    assert (ledger.fact("data"), ledger.fact("test")) == (["/a.jsonl"], "/t.jsonl")
