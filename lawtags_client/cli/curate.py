@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 
+if TYPE_CHECKING:
+    from lawtags_client.curation import CurationReport
+
 
 @command
 def curate(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            help="JSONL, JSON array, CSV, Parquet or Posts.xml files, patterns, or hf://datasets/NS/NAME."
+            help="JSONL, JSON array, CSV, Parquet or Posts.xml files, patterns, or hf://datasets/NS/NAME; "
+            "none to --forget questions of a curated folder.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the rows; files in it are replaced.")],
     recipe: Annotated[
         str | None, typer.Option("--recipe", "-r", help="Take the curation section of this recipe.")
@@ -44,6 +51,13 @@ def curate(
     min_tag_count: Annotated[
         int | None, typer.Option("--min-tag-count", help="Take off tags on fewer questions than this.")
     ] = None,
+    split_by: Annotated[
+        str | None, typer.Option("--split-by", help="hash (the default), time or stratified.")
+    ] = None,
+    forget: Annotated[
+        Path | None,
+        typer.Option("--forget", help="Questions to leave out or remove: ids or SHA-256 of ids, one a line."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Replace an option, e.g. split.training=0.95; repeatable."),
@@ -55,23 +69,40 @@ def curate(
 ) -> None:
     """Clean, filter, split and format questions; refused rows go to rejected.jsonl with the reason.
 
+    With --forget and no questions, the questions named there are removed from every file of a folder that
+    was curated before, and what depends on them is made again.
+
     Example: lawtags curate questions.jsonl --out curated --set pii.action=redact
     """
     from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.curation import CurationOptions
     from lawtags_client.curation import curate as run_curation
+    from lawtags_client.errors import ConfigurationError
     from lawtags_client.runs.recipe import load_recipe, merged
     from lawtags_client.runs.tokens import token_counter
 
     session = Session(as_json, profile, verbose, no_input)
     loaded = load_recipe(recipe) if recipe else None
-    options: dict[str, Any] = dict(loaded.curation) if loaded else {}
-    given = {"on_bad_row": on_bad_row, "max_bad": max_bad}
-    options |= {name: value for name, value in given.items() if value is not None}
-    tags = {"synonyms": str(synonyms) if synonyms else None, "min_count": min_tag_count}
-    options = merged(options, {"tags": {name: value for name, value in tags.items() if value is not None}})
-    options = merged(options, parse_settings(settings or []))
+    given = {
+        "on_bad_row": on_bad_row,
+        "max_bad": max_bad,
+        "tags.synonyms": str(synonyms) if synonyms else None,
+        "tags.min_count": min_tag_count,
+        "split.by": split_by,
+    }
+    wanted = {name: value for name, value in given.items() if value is not None}
     counter = token_counter(tokenizer or (loaded.model.tokenizer if loaded else None))
+    count_tokens = counter.count if counter.exact else None
+    if not inputs:
+        if forget is None or wanted or settings or test or scheduler:
+            raise ConfigurationError(
+                "there are no questions to curate",
+                hint="Name files; without any, only --forget, --out and the tokenizer say something.",
+            )
+        _forget(session, out, forget, count_tokens)
+        return
+    options = merged(_nested(wanted), parse_settings(settings or []))
+    options = merged(loaded.curation if loaded else {}, options)
     with session.progress() as progress:
         report = run_curation(
             inputs,
@@ -79,10 +110,15 @@ def curate(
             CurationOptions.from_dict(options),
             test=test,
             scheduler=scheduler,
-            count_tokens=counter.count if counter.exact else None,
+            count_tokens=count_tokens,
+            forget=forget,
             on_progress=lambda step: progress.update(step.done, step.total, step.step),
         )
-    if as_json:
+    _show(session, report, out)
+
+
+def _show(session: Session, report: CurationReport, out: Path) -> None:
+    if session.json:
         session.emit(report.as_dict())
         return
     session.table(
@@ -96,3 +132,26 @@ def curate(
         session.say(note)
     parts = ", ".join(f"{rows} {part}" for part, rows in report.splits.items())
     session.say(f"{parts} rows in {out}; refused rows in {out / 'rejected.jsonl'}")
+
+
+def _forget(session: Session, out: Path, forget: Path, count_tokens: Callable[[str], int] | None) -> None:
+    from lawtags_client.curation import forget_questions
+
+    record = forget_questions(out, forget, count_tokens=count_tokens)
+    if session.json:
+        session.emit(record)
+        return
+    session.say(f"{record['rows']} rows removed from {out}, of {record['asked']} questions named")
+    session.say("Data sets uploaded and models trained before still hold them.")
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their dotted names, as the mappings within mappings that a recipe has."""
+    from lawtags_client.runs.recipe import merged
+
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        nested = merged(nested, value)
+    return nested

@@ -1,5 +1,6 @@
 """Raw questions in, training rows out."""
 
+from lawtags_client.curation.forgetting import forget_questions
 from lawtags_client.curation.options import (
     CurationOptions,
     DuplicateOptions,
@@ -23,6 +24,7 @@ __all__ = [
     "StepCount",
     "TagOptions",
     "curate",
+    "forget_questions",
     "plain_question",
     "questions_to_tag",
 ]

@@ -7,10 +7,12 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.files import sha256_file
 from lawtags_client.tagging.prompt import PromptStyle
 
 Links = Literal["text", "text_and_target"]
@@ -204,6 +206,8 @@ class CurationOptions:
         format: rows for base models, or for models with a chat template.
         on_bad_row: stop at the first row that cannot be read, leave it out, or leave it out and list it.
         max_bad: the share of such rows from which the whole curation fails.
+        forget: a file of questions that are left out without a trace of their text, see
+            :mod:`lawtags_client.curation.forget_list`. A file for testing loses them as well.
 
     Example:
         >>> CurationOptions.from_dict({"split": {"training": 0.95, "validation": 0.05, "testing": 0}}).split
@@ -223,6 +227,7 @@ class CurationOptions:
     format: Format = "prompt_completion"
     on_bad_row: OnBadRow = "quarantine"
     max_bad: float = 0.01
+    forget: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("links", self.links, Links)
@@ -249,6 +254,24 @@ class CurationOptions:
             ConfigurationError: an option is unknown, or a value makes no sense.
         """
         return _build(cls, values, "curation")
+
+    def file_digests(self) -> dict[str, str]:
+        """SHA-256 of each file that an option names, by the option's name.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        named = {"tags.synonyms": self.tags.synonyms, "forget": self.forget}
+        digests = {}
+        for option, path in named.items():
+            if path is not None:
+                try:
+                    digests[option] = sha256_file(Path(path))
+                except OSError as error:
+                    raise DataError(
+                        f"cannot be read: {error.strerror}", path=path, hint=f"See the option {option}."
+                    ) from error
+        return digests
 
     def as_dict(self) -> dict[str, Any]:
         """The options as JSON values, with a fingerprint in the place of the secret key."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.prompts import RowMaker
-from lawtags_client.curation.report import PARTS
+from lawtags_client.curation.report import PARTS, REPORT
 from lawtags_client.curation.selection import Selection
 from lawtags_client.curation.shortlists import Shortlists
 from lawtags_client.curation.staging import Staged, WorkFolder
@@ -140,7 +140,7 @@ class Writer:
 
     def _forget_last(self) -> None:
         # What stands here is no result of these inputs, and must not look whole beside files of theirs.
-        (self._out / "curation.json").unlink(missing_ok=True)
+        (self._out / REPORT).unlink(missing_ok=True)
 
     def _rows(self) -> Iterator[tuple[str, dict[str, Any], Question]]:
         """The rows that stay, in the order of the input, each with its part."""

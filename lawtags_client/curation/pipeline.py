@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import operator
 import platform
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lawtags_client.curation import pii
 from lawtags_client.curation.execution import choose_workers, run_steps
+from lawtags_client.curation.forget_list import ForgetList, load_forget_list
 from lawtags_client.curation.options import CurationOptions, SplitOptions
 from lawtags_client.curation.outputs import REJECTED, Writer
-from lawtags_client.curation.report import PARTS, CurationProgress, CurationReport, StepCount
+from lawtags_client.curation.report import (
+    PARTS,
+    REPORT,
+    CurationProgress,
+    CurationReport,
+    StepCount,
+    outputs_digest,
+)
 from lawtags_client.curation.selection import Selection, select
 from lawtags_client.curation.sources import Source, find_sources
 from lawtags_client.curation.staging import Staged, WorkFolder
@@ -46,9 +57,11 @@ def curate(
     scheduler: str | None = None,
     count_tokens: Callable[[str], int] | None = None,
     on_progress: Callable[[CurationProgress], None] | None = None,
+    forget: str | Path | None = None,
     workers: int | None = None,
     partition_rows: int = PARTITION_ROWS,
     clock: Callable[[], float] = time.perf_counter,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> CurationReport:
     """Turn questions into training, validation and testing rows.
 
@@ -64,10 +77,12 @@ def curate(
         scheduler: address of a Dask cluster whose workers see ``out``; None stays on this machine.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
         on_progress: told how far it is.
+        forget: a file of questions to leave out, beside that of ``options.forget``.
         workers: processes on this machine; None starts several only where that pays (a script must then
             guard its main part with ``if __name__ == "__main__"``).
         partition_rows: rows that are worked on together.
         clock: measures time.
+        now: tells when questions were forgotten.
 
     Raises:
         DataError: an input cannot be used, too many rows are bad, or no training rows are left.
@@ -86,6 +101,8 @@ def curate(
         count_tokens=count_tokens,
         on_progress=on_progress or (lambda _: None),
         clock=clock,
+        forget=_forget_list(options.forget, forget),
+        now=now,
     ).run(scheduler, workers, partition_rows)
 
 
@@ -101,6 +118,8 @@ class _Curation:
         count_tokens: Callable[[str], int] | None,
         on_progress: Callable[[CurationProgress], None],
         clock: Callable[[], float],
+        forget: ForgetList,
+        now: Callable[[], datetime],
     ) -> None:
         self._sources = sources
         self._out = out
@@ -108,6 +127,8 @@ class _Curation:
         self._count_tokens = count_tokens
         self._progress = on_progress
         self._clock = clock
+        self._forget = forget
+        self._now = now
         self._versions = _versions(options)
         self._identities = [source.identity() for source in sources]
         self._own_test = any(source.test for source in sources)
@@ -135,9 +156,13 @@ class _Curation:
             partition_rows=partition_rows,
             stop_at_bad_row=self._options.on_bad_row == "fail",
             on_rows=lambda rows: self._progress(CurationProgress("reading", rows, None)),
+            forget=self._forget,
         )
         self._check_bad_rows(work, staged)
-        read = StepCount("read", sum(staged.sources), staged.rows, self._clock() - started)
+        usable = staged.rows + len(staged.forgotten)
+        read = [StepCount("read", sum(staged.sources), usable, self._clock() - started)]
+        if self._forget.asked:
+            read.append(StepCount("forget", usable, staged.rows, 0.0))
 
         def cleaned(partitions: int) -> None:
             rows = min(partitions * partition_rows, staged.rows)
@@ -157,7 +182,7 @@ class _Curation:
         return self._write(work, staged, selection, read)
 
     def _write(
-        self, work: WorkFolder, staged: Staged, selection: Selection, read: StepCount
+        self, work: WorkFolder, staged: Staged, selection: Selection, read: Sequence[StepCount]
     ) -> CurationReport:
         started = self._clock()
         rows = len(selection.parts)
@@ -177,7 +202,7 @@ class _Curation:
             ],
             options=self._options.as_dict(),
             versions=self._versions,
-            steps=[read, *_with_fingerprints(steps, selection.steps), made],
+            steps=[*read, *_with_fingerprints(steps, selection.steps), made],
             bad_rows=staged.bad_by_reason(),
             rejected=written.rejected,
             pii={
@@ -197,7 +222,8 @@ class _Curation:
                 "proposals": selection.proposals,
             },
             outputs=written.outputs,
-            digest=_digest(written.outputs),
+            digest=outputs_digest(written.outputs),
+            forgotten=[self._forget.record(staged.forgotten, self._now())] if self._forget.asked else [],
             notes=[
                 *self._notes(steps),
                 *_tag_notes(selection),
@@ -206,7 +232,7 @@ class _Curation:
                 *_empty_parts(written.splits, self._options),
             ],
         )
-        atomic_write_json(self._out / "curation.json", report.as_dict())
+        atomic_write_json(self._out / REPORT, report.as_dict())
         return report
 
     def _work_folder(self, partition_rows: int) -> WorkFolder:
@@ -217,6 +243,7 @@ class _Curation:
             "versions": self._versions,
             "code": _CODE_VERSION,
             "synonyms": self._synonyms,
+            "forget": sorted(self._forget.hashes),
             "partition_rows": partition_rows,
         }
         name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
@@ -346,8 +373,9 @@ def _empty_parts(splits: dict[str, int], options: CurationOptions) -> list[str]:
     ]
 
 
-def _digest(outputs: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+def _forget_list(*files: str | Path | None) -> ForgetList:
+    lists = [load_forget_list(file) for file in files if file is not None]
+    return functools.reduce(operator.or_, lists, ForgetList())
 
 
 def _versions(options: CurationOptions) -> dict[str, str]:

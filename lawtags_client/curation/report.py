@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 SCHEMA_VERSION = 1
+REPORT = "curation.json"
 PARTS = ("training", "validation", "testing")
+
+
+def outputs_digest(outputs: Mapping[str, str]) -> str:
+    """One SHA-256 of those of all files."""
+    return hashlib.sha256(json.dumps(dict(outputs), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ class CurationReport:
             file, and how many questions had each), ``proposals`` (pairs of tags that might mean the same).
         outputs: SHA-256 of each file written.
         digest: of all outputs together.
+        notes: what a reader has to know.
+        forgotten: removals on demand: when, how many rows, and hashes of their ids.
     """
 
     inputs: list[dict[str, Any]]
@@ -91,6 +101,7 @@ class CurationReport:
     outputs: Mapping[str, str]
     digest: str
     notes: list[str] = field(default_factory=list)
+    forgotten: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as ``curation.json`` holds it."""
@@ -110,6 +121,7 @@ class CurationReport:
             "prompts": self.prompts,
             "tags": self.tags,
             "labels": self.labels,
+            "forgotten": self.forgotten,
             "notes": self.notes,
             "outputs": dict(self.outputs),
         }

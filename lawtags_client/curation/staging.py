@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ class Staged:
         sources: for each source its rows, bad ones included.
         tags: all tags of the data.
         characters: length of all texts together.
+        forgotten: ids of the rows that were left out because that was asked for.
     """
 
     partitions: int
@@ -44,6 +45,7 @@ class Staged:
     sources: list[int]
     tags: tuple[str, ...]
     characters: int
+    forgotten: tuple[str, ...] = ()
 
     def bad_by_reason(self) -> dict[str, int]:
         """Bad rows by reason."""
@@ -94,6 +96,7 @@ class WorkFolder:
         partition_rows: int,
         stop_at_bad_row: bool,
         on_rows: Callable[[int], None],
+        forget: Container[str] = (),
     ) -> Staged:
         """Read the sources into partitions, or find that this was done.
 
@@ -103,6 +106,7 @@ class WorkFolder:
             partition_rows: rows of one partition.
             stop_at_bad_row: whether one bad row is one too many.
             on_rows: told how many rows have been read.
+            forget: ids of questions that are passed over, and never written anywhere.
 
         Raises:
             DataError: a source cannot be read, or a row is bad and none may be.
@@ -110,8 +114,8 @@ class WorkFolder:
         manifest = self.folder / "read.json"
         if manifest.exists():
             found = json.loads(manifest.read_text(encoding="utf-8"))
-            return Staged(**(found | {"tags": tuple(found["tags"])}))
-        reading = _Reading(sources, columns, stop_at_bad_row)
+            return Staged(**(found | {name: tuple(found[name]) for name in ("tags", "forgotten")}))
+        reading = _Reading(sources, columns, stop_at_bad_row, forget)
         rows = reading.rows()
         partitions = 0
         while batch := list(itertools.islice(rows, partition_rows)):
@@ -125,6 +129,7 @@ class WorkFolder:
             reading.sizes,
             tuple(sorted(reading.tags)),
             reading.characters,
+            tuple(reading.forgotten),
         )
         atomic_write_json(manifest, asdict(staged))
         return staged
@@ -179,10 +184,14 @@ def save_partition(frame: pd.DataFrame, folder: str) -> pd.DataFrame:
 class _Reading:
     """Goes through the sources and keeps count."""
 
-    def __init__(self, sources: Sequence[Source], columns: Mapping[str, str], stop: bool) -> None:
+    def __init__(
+        self, sources: Sequence[Source], columns: Mapping[str, str], stop: bool, forget: Container[str]
+    ) -> None:
         self._sources = sources
         self._columns = columns
         self._stop = stop
+        self._forget = forget
+        self.forgotten: list[str] = []
         self.count = 0
         self.characters = 0
         self.bad: list[dict[str, Any]] = []
@@ -196,6 +205,9 @@ class _Reading:
                 self.sizes[-1] += 1
                 if isinstance(row, BadRow):
                     self._refuse(number, source, row)
+                    continue
+                if row.id in self._forget:
+                    self.forgotten.append(row.id)
                     continue
                 yield self._usable(number, source, line, row)
 

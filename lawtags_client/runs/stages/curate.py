@@ -17,14 +17,18 @@ class Curate:
     version = 1
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
+        from lawtags_client.curation import CurationOptions
         from lawtags_client.curation.sources import find_sources
 
         sources = find_sources(context.data, context.test)
+        # A remembered recipe has no key for the hashes of personal data, and none is needed here.
+        open_options = {name: value for name, value in context.recipe.curation.items() if name != "pii"}
         return {
             # A hub data set has no file to hash; its revision is recorded by the curation itself.
             "data": [source.location if source.hub else source.identity() for source in sources],
             "test": context.test is not None,
             "options": context.recipe.curation,
+            "named": CurationOptions.from_dict(open_options).file_digests(),
             "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
         }
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from lawtags_client.curation import CurationOptions, PiiOptions
 from lawtags_client.curation.steps import plan_steps
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, DataError
 
 
 def test_a_recipe_is_read_with_its_groups() -> None:
@@ -71,6 +72,21 @@ def test_the_secret_key_is_written_nowhere() -> None:
     assert "canary-key" not in json.dumps(options.as_dict())
     other = CurationOptions(pii=PiiOptions(action="hash", key="another"))
     assert options.as_dict() != other.as_dict()
+
+
+def test_files_that_options_name_are_known_by_their_content(tmp_path: Path) -> None:
+    named = tmp_path / "synonyms.csv"
+    named.write_text("synonym,tag\na,b\n", encoding="utf-8")
+    options = CurationOptions.from_dict({"tags": {"synonyms": str(named)}})
+    (before,) = options.file_digests().items()
+    named.write_text("synonym,tag\na,c\n", encoding="utf-8")
+    (after,) = options.file_digests().items()
+    assert before[0] == after[0] == "tags.synonyms"
+    assert before[1] != after[1]
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        CurationOptions(forget=str(tmp_path / "none.txt")).file_digests()
+    assert "forget" in str(caught.value.hint)
+    assert CurationOptions().file_digests() == {}
 
 
 def test_switched_off_steps_are_not_planned() -> None:

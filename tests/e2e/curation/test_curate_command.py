@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
+
+from typer.testing import CliRunner
+
+from lawtags_client.cli.app import app
+
+Write = Callable[..., Path]
+
+
+def _call(*words: object) -> Any:
+    return CliRunner().invoke(app, ["curate", *map(str, words)], env={"COLUMNS": "200", "NO_COLOR": "1"})
+
+
+def test_the_options_of_the_command_reach_the_curation_and_a_folder_forgets(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
+    out, synonyms, listed = tmp_path / "out", tmp_path / "synonyms.yaml", tmp_path / "forget.txt"
+    synonyms.write_text("landlord: tenancy\n", encoding="utf-8")
+    listed.write_text("1003\n", encoding="utf-8")
+    done = _call(
+        write(questions), "--out", out, "--json", "--set", "pii.entities=[]", "--synonyms", synonyms,
+        "--min-tag-count", "2", "--split-by", "time", "--forget", listed,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["options"]["split"]["by"] == "time"
+    assert report["options"]["tags"]["min_count"] == 2
+    assert report["labels"]["synonyms"]["renamed"] == {"landlord": 20}
+    assert report["forgotten"][0]["rows"] == 1
+    assert sum(report["splits"].values()) == 79
+
+    listed.write_text("1004\n", encoding="utf-8")
+    removed = _call("--out", out, "--forget", listed)
+    assert removed.exit_code == 0, removed.output
+    assert "1 rows removed" in removed.stderr + removed.stdout
+    card = json.loads((out / "curation.json").read_text(encoding="utf-8"))
+    assert sum(card["splits"].values()) == 78
+    assert [record["rows"] for record in card["forgotten"]] == [1, 1]
+
+
+@pytest.mark.parametrize("words", [[], ["--forget", "x", "--split-by", "time"], ["--set", "format=messages"]])
+def test_without_questions_only_forgetting_makes_sense(words: list[str], tmp_path: Path) -> None:
+    done = _call("--out", tmp_path, *words)
+    assert done.exit_code == 2
+    assert "no questions to curate" in done.output
