@@ -21,6 +21,7 @@ from lawtags_client.cli.session import (
     Verbose,
     command,
 )
+from lawtags_client.errors import BusyError
 
 IDLE_TIMEOUT = 900
 _MARK = "demo.pid"
@@ -98,6 +99,10 @@ def _stack(folder: Path, session: Session) -> Iterator[None]:
     ours = found is not None and mark.is_file() and mark.read_text().strip() == str(found[0].pid)
     try:
         yield
+    except BusyError:
+        # The same demo runs in another process, and needs its stack.
+        ours = False
+        raise
     finally:
         if ours:
             stop(folder)
