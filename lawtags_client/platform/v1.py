@@ -88,7 +88,10 @@ class V1Platform:
             if target.status in ("ready", None):
                 return target
             if target.status in ("failed", "cancelled", "deleted", "delete_failed"):
-                raise ConfigurationError(f"the target {config.target} cannot be trained: {target.status}")
+                raise ConfigurationError(
+                    f"the target {config.target} cannot be trained: {target.status}",
+                    hint="An administrator looks at where its model comes from, and makes it anew.",
+                )
             if clock.monotonic() - begin > self._target_timeout:
                 raise WaitTimeoutError(
                     f"the base model of {config.target} is still {target.status}", hint="Try again later."

@@ -86,6 +86,64 @@ def jobs_of(stack: StackThread, model: str) -> list[dict[str, Any]]:
     return [job for job in listed if (job["output_model"] or "").startswith(f"{model}@")]
 
 
+def test_a_plan_shows_the_job_and_leaves_the_platform_alone(
+    stack: StackThread, questions: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(
+        tmp_path,
+        model=RECIPE["model"] | {"output": "tests/planned"},  # type: ignore[operator]
+        dataset={"name": "planned/questions"},
+    )
+    planned = lawtags(
+        stack, tmp_path, "plan", recipe, "--data", questions, "--json", "--set", "training.seed=7"
+    )
+    assert planned.returncode == 0, planned.stderr
+    told = json.loads(planned.stdout)
+    assert told["hyperparameters"]["seed"] == 7
+    assert told["steps"] == 6
+    assert told == json.loads((tmp_path / "runs" / "tiny" / "plan.json").read_text())
+    assert jobs_of(stack, "tests/planned") == []
+    listed = httpx.get(f"{stack.platform_url}/v1/datasets", params={"filter[namespace]": "planned"}).json()
+    assert listed["data"] == []
+    repository = f"{stack.data_store_url}/v1/datastore/namespaces/planned"
+    assert httpx.get(repository).status_code == 404
+
+
+def test_a_run_on_chats_scores_the_test_file_alone(
+    stack: StackThread, questions: Path, tmp_path: Path
+) -> None:
+    lines = questions.read_text(encoding="utf-8").splitlines(keepends=True)
+    tested = tmp_path / "test.jsonl"
+    tested.write_text("".join(lines[:40]), encoding="utf-8")
+    recipe = write_recipe(
+        tmp_path,
+        name="chats",
+        model=RECIPE["model"] | {"output": "tests/chats"},  # type: ignore[operator]
+        curation=RECIPE["curation"] | {"format": "messages"},  # type: ignore[operator]
+    )
+    done = lawtags(stack, tmp_path, "run", recipe, "--data", questions, "--test", tested, "--json")
+    assert done.returncode == 0, done.stderr
+    curated = tmp_path / "runs" / "chats" / "curated"
+
+    def ids(part: str) -> set[str]:
+        rows = (curated / "questions" / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()
+        return {str(json.loads(row)["id"]) for row in rows}
+
+    given = {str(json.loads(line)["question_id"]) for line in lines[:40]}
+    assert ids("testing") <= given
+    assert not (ids("training") | ids("validation")) & given
+    assert json.loads(done.stdout)["test_rows"] == len(ids("testing")) > 10
+    row = json.loads((curated / "training" / "training.jsonl").read_text().splitlines()[0])
+    assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
+    # Data and test file are known from before.
+    again = lawtags(stack, tmp_path, "run", recipe, "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["redone"] == []
+    tagged = lawtags(stack, tmp_path, "tag", "--title", "May I copy a map?", "--run", "chats")
+    assert tagged.returncode == 0, tagged.stderr
+    assert tagged.stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def finished(stack: StackThread, questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The working directory of a run that was carried to its end."""

@@ -1,0 +1,153 @@
+"""What a run asks of the v1 microservices, against scripted answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from client_kit import PLATFORM, Script, StillTime, client
+
+from lawtags_client.client import NeMo
+from lawtags_client.errors import (
+    ConfigurationError,
+    JobCancelledError,
+    JobFailedError,
+    JobStalledError,
+    WaitTimeoutError,
+)
+from lawtags_client.intents import SqliteIntents
+from lawtags_client.platform import Follow
+from lawtags_client.platform.v1 import V1Platform
+from lawtags_client.settings import Settings
+
+CONFIG = {
+    "namespace": "ns",
+    "name": "model@v1",
+    "target": "ns/model@v1",
+    "max_seq_length": 512,
+    "prompt_template": "{prompt} {completion}",
+    "training_options": [{"training_type": "sft", "finetuning_type": "lora"}],
+}
+
+
+def configs(*listed: dict[str, Any]) -> httpx.Response:
+    paging = {"page": 1, "page_size": 100, "total_pages": 1, "total_results": len(listed)}
+    return httpx.Response(200, json={"object": "list", "data": list(listed), "pagination": paging})
+
+
+def target(status: str | None, enabled: bool = True) -> httpx.Response:
+    body = {"namespace": "ns", "name": "model@v1", "base_model": "meta/model", "num_parameters": 7}
+    return httpx.Response(200, json=body | {"status": status, "enabled": enabled})
+
+
+def platform(folder: Path, time: StillTime, *answers: httpx.Response) -> tuple[V1Platform, Script]:
+    script = Script(answers)
+    return V1Platform(client(script, folder, time), target_timeout=60), script
+
+
+async def test_a_config_waits_until_its_base_model_is_there(tmp_path: Path) -> None:
+    time = StillTime()
+    answers = (configs(CONFIG), target("created"), target("downloading"), target("ready"))
+    asked, script = platform(tmp_path, time, *answers)
+    found = await asked.config("ns/model@v1")
+    assert (found.name, found.base_model, found.num_parameters) == ("ns/model@v1", "meta/model", 7)
+    assert found.methods == (("sft", "lora"),)
+    assert not found.chat
+    assert len(script.requests) == 4
+    assert len(time.slept) == 2
+
+
+async def test_a_config_with_a_chat_template_wants_chats(tmp_path: Path) -> None:
+    config = CONFIG | {"chat_prompt_template": "{{ messages }}", "prompt_template": None}
+    asked, _ = platform(tmp_path, StillTime(), configs(config), target("ready"))
+    found = await asked.config("ns/model@v1")
+    assert (found.chat, found.prompt_template) == (True, None)
+
+
+async def test_a_target_without_status_is_ready(tmp_path: Path) -> None:
+    asked, _ = platform(tmp_path, StillTime(), configs(CONFIG), target(None))
+    assert (await asked.config("ns/model@v1")).base_model == "meta/model"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(target("ready", enabled=False), "not enabled"), (target("failed"), "cannot be trained: failed")],
+)
+async def test_a_target_that_cannot_be_trained_is_named_at_once(
+    tmp_path: Path, answer: httpx.Response, words: str
+) -> None:
+    time = StillTime()
+    asked, _ = platform(tmp_path, time, configs(CONFIG), answer)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        await asked.config("ns/model@v1")
+    assert "ns/model@v1" in str(caught.value)
+    assert caught.value.hint
+    assert time.slept == []
+
+
+async def test_a_target_that_never_comes_ends_the_waiting(tmp_path: Path) -> None:
+    time = StillTime()
+    asked, _ = platform(tmp_path, time, configs(CONFIG), target("downloading"))
+    with pytest.raises(WaitTimeoutError, match="still downloading"):
+        await asked.config("ns/model@v1")
+    assert 60 <= time.seconds < 65
+
+
+async def test_an_unknown_config_lists_those_there_are(tmp_path: Path) -> None:
+    asked, _ = platform(tmp_path, StillTime(), configs(CONFIG))
+    with pytest.raises(ConfigurationError) as caught:
+        await asked.config("ns/other@v1")
+    assert "ns/model@v1" in str(caught.value)
+
+
+def job(status: str) -> httpx.Response:
+    logs = [{"updated_at": "2025-06-20T04:20:22", "message": "m", "detail": "out of memory"}]
+    points = [{"step": 0, "value": 2.5, "timestamp": None}]
+    details = {
+        "status": status,
+        "steps_completed": 1,
+        "percentage_done": 50.0,
+        "metrics": {"metrics": {"train_loss": points}},
+        "status_logs": logs,
+    }
+    return httpx.Response(200, json={"id": "cust-1", "status": status, "status_details": details, **details})
+
+
+async def signs(asked: V1Platform, **bounds: float) -> list[Follow]:
+    return [sign async for sign in asked.follow("cust-1", **({"timeout": 60, "stall": 60} | bounds))]
+
+
+async def test_following_tells_steps_losses_and_words_until_the_end(tmp_path: Path) -> None:
+    asked, _ = platform(tmp_path, StillTime(), job("running"), job("running"), job("completed"))
+    found = await signs(asked)
+    assert [point for sign in found for point in sign.points] == [("train_loss", 0, 2.5)]
+    assert any("out of memory" in message for sign in found for message in sign.messages)
+    assert found[-1].status == "completed"
+    assert any(sign.steps == 1 for sign in found)
+
+
+@pytest.mark.parametrize(("status", "error"), [("failed", JobFailedError), ("cancelled", JobCancelledError)])
+async def test_a_bad_end_is_raised_with_the_services_words(
+    tmp_path: Path, status: str, error: type[Exception]
+) -> None:
+    asked, _ = platform(tmp_path, StillTime(), job("running"), job(status))
+    with pytest.raises(error) as caught:
+        await signs(asked)
+    assert caught.value.reason == "out of memory"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "error"),
+    [({"stall": 0.05}, JobStalledError), ({"timeout": 0.05}, WaitTimeoutError)],
+)
+async def test_a_job_that_shows_nothing_new_is_let_go_of(
+    tmp_path: Path, bounds: dict[str, float], error: type[Exception]
+) -> None:
+    handler = httpx.MockTransport(Script([job("running")]))
+    intents = SqliteIntents(tmp_path / "intents.sqlite")
+    nemo = NeMo(Settings(platform_url=PLATFORM), intents=intents, handler=handler)
+    with pytest.raises(error, match="cust-1 is running") as caught:
+        await signs(V1Platform(nemo), **bounds)
+    assert "It goes on" in str(caught.value)
