@@ -22,6 +22,8 @@ from lawtags_client.local.stack import STACK_FILE, StackAddress, read_address
 
 LOG_FILE = "stack.log"
 _STEP = 0.05
+# Children that shall outlive us: kept, so that those that end meanwhile are reaped.
+_DETACHED: list[subprocess.Popen[bytes]] = []
 # A stack's folder holds nothing but these; whatever else is found there is left alone.
 _OWN = (
     "stack.sqlite", "stack.sqlite-wal", "stack.sqlite-shm", STACK_FILE, LOG_FILE,
@@ -67,6 +69,7 @@ def detach(command: Sequence[str], dir: Path, *, timeout: float = 60.0) -> Stack
     while time.monotonic() < deadline:
         address = read_address(dir)
         if address is not None and address.pid == process.pid:
+            _DETACHED[:] = [each for each in _DETACHED if each.poll() is None] + [process]
             return address
         if process.poll() is not None:
             raise _ended(process.returncode, log)
