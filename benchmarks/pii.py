@@ -127,7 +127,7 @@ def find_by_curator(texts: Sequence[str], model: str, entities: Sequence[str]) -
     """What NeMo Curator 0.9 replaces, with another spaCy model than its own."""
     import tldextract.tldextract
     from nemo_curator.pii import algorithm
-    from presidio_anonymizer.entities import OperatorConfig
+    from presidio_anonymizer.entities import OperatorConfig  # type: ignore[import-untyped]
 
     class Engine(algorithm.CustomNlpEngine):  # type: ignore[misc]
         def __init__(self, ner_model_configuration: Any) -> None:

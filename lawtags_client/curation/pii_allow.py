@@ -49,10 +49,76 @@ Pokemon, Harry Potter, Sherlock Holmes, Mickey Mouse, Star Wars, Star Trek, Shak
 Covid, Covid-19, Coronavirus, Brexit, Bitcoin, Ethereum, Jesus, Christ, God, Santa Claus, Christmas, Easter,
 Esq, Plaintiff, Defendant, Appellant, Appellee, Petitioner, Respondent, Licensee, Licensor, Lessee, Lessor,
 Landlord, Tenant, Buyer, Seller, Employer, Employee, Contractor, Client, Agency, Company, Congress, Senate,
-Parliament, House, Court, Law, Act, Bill, Constitution, Amendment, Regina, Rex, Crown, State, People,
+Parliament, House, Court, Law, Act, Constitution, Amendment, Regina, Rex, Crown, State, People,
 John Doe, Jane Doe, Richard Roe, Doe, Roe, Person A, Person B, Party A, Party B, Mr X, Mrs X, Mr, Mrs, Ms,
 Arduino, Raspberry Pi, Kalman, Jacobian, Euler, Newton, Bayes, Gauss, Matlab, Simulink, Gazebo, Roomba,
 Denavit, Hartenberg, Denavit-Hartenberg, Lagrange, Lyapunov, Nyquist, Bode, Laplace, Fourier, Markov, Lidar
+"""
+
+# Judges, leading cases and thinkers that lawyers call by one name. Names that many private people bear are
+# left out: a person that stays is worse than an authority that goes.
+AUTHORITIES = """
+Scalia, Ginsburg, RBG, Sotomayor, Kagan, Gorsuch, Kavanaugh, Alito, Rehnquist, Brennan, Breyer, Souter,
+Blackmun, Frankfurter, Brandeis, Cardozo, Learned Hand, Taney, Posner, Denning, Bingham, Sumption,
+Blackstone, Erie, Palsgraf, Marbury, Mapp, Obergefell, Bruen, Griswold, Lochner, Korematsu, Plessy, Citizens
+United, Skidmore, Auer, Batson, Alford, Bivens, Monell, Twombly, Iqbal, Celotex, Frye, Noerr, Howey,
+Baxendale, Donoghue, Carlill, Rylands, Wednesbury, Hedley Byrne, Caparo, Quistclose, Mareva, Anton Piller,
+Norwich Pharmacal, Calderbank, Factortame, Schrems, Bosman, Faragher, Ellerth, Sarbanes, Oxley, Marsy, Kant,
+Bentham, Hobbes, Locke, Rousseau, Montesquieu, Grotius, Aristotle, Plato, Socrates, Cicero, Hammurabi,
+Justinian, Rawls, Kelsen, Dworkin, Machiavelli, Marx, Hegel, Nietzsche, Faust, Orwell, Lincoln, Trump,
+Donald Trump, Biden, Joe Biden, Obama, Barack Obama, Bill Clinton, Hillary Clinton, Nixon, Richard Nixon,
+Reagan, Roosevelt, Eisenhower, Truman, Putin, Vladimir Putin, Hitler, Adolf Hitler, Stalin, Napoleon,
+Churchill, Thatcher, Boris Johnson, Merkel, Angela Merkel, Macron, Trudeau, Snowden, Edward Snowden,
+Assange, Julian Assange, Elon Musk, Musk, Zuckerberg, Mark Zuckerberg, Bezos, Jeff Bezos, Bill Gates, Steve
+Jobs, Ponzi, Madoff, Allah, Buddha, Satan, Batman, Superman, Spiderman, Gandalf, Mickey, Pikachu, Uncle Sam,
+Robin Hood, Hamlet, Frankenstein, Dracula, Martin Luther King, Luther King, Ada Lovelace
+"""
+
+# Companies, products and software that models of names take for people.
+BRANDS = """
+Docker, Kubernetes, Django, React, Angular, Node, Rust, Kotlin, Swift, Perl, Fortran, Jupyter, Jenkins,
+Ansible, Vagrant, Mozilla, Firefox, Chrome, Safari, Opera, Tor, Windows, Excel, Outlook, Oracle, Adobe,
+Nvidia, Intel, Samsung, Sony, Nokia, Huawei, Xiaomi, Lenovo, Nikon, Kodak, Siemens, Bosch, Philips, Bayer,
+Pfizer, Moderna, Johnson & Johnson, Ford, Chrysler, Toyota, Honda, Nissan, Mazda, Volkswagen, Porsche,
+Ferrari, Daimler, Chevrolet, Harley Davidson, Walmart, Costco, Target, Macy, Nordstrom, Ikea, Lidl, Aldi,
+Tesco, Sainsbury, Marks & Spencer, McDonald, Starbucks, Nestle, Pepsi, Coca Cola, Wells Fargo, Chase, JP
+Morgan, Morgan Stanley, Goldman Sachs, Merrill Lynch, Charles Schwab, Barclays, Lloyds, Santander, Visa,
+Mastercard, Paypal, Venmo, Zelle, Stripe, Klarna, Equifax, Experian, Verizon, Comcast, Vodafone, Sprint,
+Lyft, Doordash, Zillow, Craigslist, Etsy, Ebay, Kickstarter, Patreon, Twitch, Discord, Telegram, Whatsapp,
+Signal, Tiktok, Snapchat, Linkedin, Tinder, Zoom, Siri, Cortana, Chatgpt, Openai, Winchester, Smith &
+Wesson, Glock, Taser, Lego, Barbie, Marvel, Hasbro, Mattel, Pixar, Simpsons, Dungeons
+"""
+
+# Kin and offices written with a capital, and German words of law that look like names in an English text.
+ROLES = """
+Dad, Mom, Mum, Mommy, Daddy, Mother, Father, Grandma, Grandpa, Grandmother, Grandfather, Granny, Nana,
+Auntie, Aunt, Uncle, Brother, Sister, Husband, Wife, Stepmom, Stepdad, Baby, Sis, Bro, Sheriff, Coroner,
+Registrar, Executor, Executrix, Testator, Trustee, Trustees, Beneficiary, Beneficiaries, Guarantor, Obligor,
+Obligee, Notary, Bailiff, Clerk, Counsel, Attorney, Solicitor, Barrister, Lawyer, Prosecutor, Magistrate,
+Juror, Officer, Police, Governor, Mayor, Controller, Processor, Vendor, Vendee, Supplier, Customer, User,
+Users, Author, Owner, Borrower, Lender, Debtor, Creditor, Mortgagor, Mortgagee, Assignor, Assignee,
+Principal, Agent, Manager, Director, President, Neighbor, Neighbour, Vermieter, Mieter, Untermieter,
+Kaution, Miete, Verein, Gericht, Notar, Anwalt, Kläger, Beklagte, Gesetz, Grundgesetz, Impressum,
+Betriebsrat, Vollmacht, Zeuge, Antrag, Urteil, Vertrag, Frist, Klausel, Schufa, Finanzamt, Rechtsanwalt,
+Hartz, Abmahnung, Herr, Frau, Monsieur, Madame, Maître, Bailleur, Locataire, Notaire, Préavis, Huissier
+"""
+
+# Places that everybody knows; a model calls them locations, and they tell of no one.
+LANDMARKS = """
+Grand Canyon, Mount Everest, Everest, Mount Rushmore, Mount Fuji, Kilimanjaro, Alps, Himalayas, Rocky
+Mountains, Rockies, Appalachians, Andes, Pyrenees, Urals, Sahara, Gobi, Amazon River, Nile, Rhine, Danube,
+Thames, Mississippi River, Colorado River, Hudson River, Rio Grande, Lake Superior, Lake Michigan, Lake
+Erie, Lake Huron, Lake Ontario, Great Lakes, Lake Geneva, Lake Constance, Lake Tahoe, Loch Ness, North Sea,
+Baltic Sea, Black Sea, Red Sea, Caspian Sea, Dead Sea, South China Sea, Mediterranean Sea, Atlantic Ocean,
+Pacific Ocean, Indian Ocean, Arctic Ocean, Gulf of Mexico, Persian Gulf, English Channel, Bermuda Triangle,
+Niagara Falls, Long Island, Ellis Island, Coney Island, Staten Island, Guantanamo Bay, San Francisco Bay,
+Chesapeake Bay, Hudson Bay, Isle of Man, Isle of Wight, Channel Islands, Falkland Islands, Virgin Islands,
+Marshall Islands, Cayman Islands, Solomon Islands, Easter Island, Capitol Hill, Beverly Hills, Silicon
+Valley, Death Valley, Black Forest, Cape Town, Cape Cod, Eiffel Tower, Wall Street, Times Square, West Bank,
+Gaza, Gaza Strip, Crimea, Kashmir, Tibet, Iberia, Manhattan, Brooklyn, Queens, Bronx, Hollywood, Eurasia,
+Ocean, Sea, Space, Outer Space, Western Hemisphere, Southern Hemisphere, Northern Hemisphere, Deep South,
+Wild West, Far East, Near East, Gulf, Levant, Maghreb, Balkans, Orient, Occident, Third World, Western
+World, Global South, Eastern Europe, Western Europe
 """
 
 _NAME = r"[A-ZÀ-ÖØ-Þ][\w'’&.-]*"
@@ -72,7 +138,7 @@ _PROTECTED = (
         rf"\b(?:(?:Chief|Associate|Lord|Lady|Mr\.?|Mrs\.?|Ms\.?)\s+)?(?:Judge|Justice|Magistrate|Lord|Lady|Baroness|"
         rf"President|Senator|Chancellor|Pope|King|Queen|Prince|Princess)\s+{_NAME}(?:\s+{_NAME}){{0,2}}"
     ),
-    re.compile(rf"\b{_NAME}\s+(?:C?J|L?JJ?|P|MR)\b\.?"),
+    re.compile(r"\b[A-ZÀ-Þ][a-zà-ÿ][\w'’-]+,?\s+(?:C?J|L?JJ?|P|MR)\b(?!\.?\s+[A-Z])\.?"),
     # Rules called after someone: "Lanham Act", "Megan's Law", "Miranda rights".
     re.compile(
         rf"\b{_NAME}(?:[ -]{_NAME}){{0,4}}(?:['’]s)?\s+(?:Acts?|Laws?|Codes?|Statutes?|Bills?|Amendments?|"
@@ -80,6 +146,14 @@ _PROTECTED = (
         rf"Decisions?|Rulings?|Agreements?|Protocol|Charter|Constitution|Standard|Courts?|County|District|University|License|Licence|"
         rf"doctrine|rule|test|clause|rights?|warnings?|hearing|motion|case|decision|ruling|standard|act|"
         rf"filter|matrix|equations?|angles?|algorithm|parameters?|law|method|diagram|plot|criterion|transform)\b"
+    ),
+    # Doctrines and moves called after a case. The plurals are left out: "Peters claims" is a sentence.
+    re.compile(
+        rf"\b{_NAME}(?:[ -]{_NAME})?\s+(?:deference|release|material|evidence|offer|liability|immunity|"
+        rf"abstention|injunction|plea|challenge|stop|search|waiver|letter|order|claim|action|charge|list|scheme|"
+        rf"bargain|sanctions|"
+        rf"analysis|exception|defen[cs]e|objection|violation|disclosure|application|precedent|principle|formula|"
+        rf"framework|theory|presumption|proviso|trust|dissent|opinion|era|laws|statutes?|clauses?|waivers|warrants?)\b"
     ),
     re.compile(
         r"\b(?:[Ss]ections?|[Ss]ec\.|[Aa]rticles?|[Aa]rt\.|[Cc]hapters?|[Rr]ules?|[Tt]itles?|[Pp]arts?|§+)\s*"
@@ -93,17 +167,23 @@ _PROTECTED = (
     re.compile(r"<[A-Z_]+(?::[0-9a-f]+)?>"),
 )
 
-# Words that begin a sentence, and verbs, months and roles that are first names as well; a name only beside
-# another name.
-_AMBIGUOUS_WORDS = """
+# Words that begin a sentence.
+_OPENING_WORDS = """
     what who whom whose why how when where which this that there these those the and but i my me we
     you he she they it if is are was do does did can could would should realistically technically
-    obviously thanks edit cir will mark may bill grant sue rob chase art pat drew frank justice
-    grace hope faith joy rose dawn april june august summer autumn carol dale glen heath jack jade
-    max miles norm pearl ray reed rich rusty sandy skip sky stone victor wade ward young law license
-    patent trust case warren christian virgin mercy chance guy
+    obviously thanks edit cir license patent trust case law then also so as at in on of to for by from under
+    after before since until while although because however therefore hence thus yes no not please sorry
+    suppose assume assuming given imagine say let background question update note context example
 """
-_AMBIGUOUS = frozenset(_AMBIGUOUS_WORDS.split())
+# Verbs, months and roles that are first names as well; a name beside another name, or by what stands before.
+_WORD_NAMES = """
+    will mark may bill grant sue rob chase art pat drew frank justice
+    grace hope faith joy rose dawn april june august summer autumn carol dale glen heath jack jade max
+    miles norm pearl ray reed rich rusty sandy skip sky stone victor wade ward young
+    christian virgin mercy chance guy warren
+"""
+_OPENINGS = frozenset(_OPENING_WORDS.split())
+_AMBIGUOUS = _OPENINGS | frozenset(_WORD_NAMES.split())
 
 
 class AllowList:
@@ -114,16 +194,21 @@ class AllowList:
     """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        built_in = (JURISDICTIONS + "," + TERMS).replace("\n", " ").split(",")
+        lists = (JURISDICTIONS, TERMS, AUTHORITIES, BRANDS, ROLES, LANDMARKS)
+        built_in = ",".join(lists).replace("\n", " ").split(",")
         self._terms = frozenset(filter(None, (normalize_text(term) for term in (*built_in, *more))))
 
     def __contains__(self, name: object) -> bool:
         """Whether a name, without its article and possessive, stands on the list."""
-        if not isinstance(name, str):
-            return False
-        words = normalize_text(name).removeprefix("the ").removesuffix(" s")
-        # Tags part their words with hyphens; "Section 230" is a law by its form.
-        return words in self._terms or words in _AMBIGUOUS
+        return isinstance(name, str) and (self.allows_cued(name) or is_ambiguous(_words(name)))
+
+    def allows_cued(self, name: str) -> bool:
+        """Whether a name stands on the list although the words before it give a name away.
+
+        "Will" is no name, but it is in "my brother Will".
+        """
+        words = _words(name)
+        return words in self._terms or words in _OPENINGS
 
     def protected(self, text: str) -> Iterator[tuple[int, int]]:
         """The stretches of a text that name a case, a court, a statute or a judge."""
@@ -135,3 +220,8 @@ class AllowList:
 def is_ambiguous(word: str) -> bool:
     """Whether a word is a first name and an ordinary word."""
     return word.lower() in _AMBIGUOUS
+
+
+def _words(name: str) -> str:
+    # Tags part their words with hyphens; so do the terms once normalized.
+    return normalize_text(name).removeprefix("the ").removesuffix(" s")

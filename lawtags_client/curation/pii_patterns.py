@@ -1,31 +1,16 @@
-"""Personal data that has a form of its own: addresses of mail, pages and machines, telephones, streets."""
+"""Personal data that has a form of its own: addresses of mail, pages and machines, telephones."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from lawtags_client.curation.pii_addresses import find_addresses
+from lawtags_client.curation.pii_findings import Finding
 from lawtags_client.errors import MissingExtraError
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A stretch of text that is personal data.
-
-    Args:
-        start: where it begins.
-        end: behind its last character.
-        entity: its kind, e.g. ``PERSON``.
-    """
-
-    start: int
-    end: int
-    entity: str
-
 
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%'-]{1,64}@(?:[^\W_](?:[\w-]{0,62})\.){1,8}[^\W\d_]{2,24}(?![\w@])")
 
@@ -42,7 +27,12 @@ _SITE = re.compile(
 _URL_TAIL = ".,;:!?'\"*_~’”»"
 
 _IP = re.compile(
-    r"(?<![\w.:/])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4})(?![\w:]|\.\d)",
+    r"(?<![\w.:/])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:]|\.\d))",
+    re.IGNORECASE,
+)
+# Programs and contracts count in four numbers, too.
+_COUNTED = re.compile(
+    r"\b(?:versions?|release|build|clauses?|sections?|para(?:graph)?s?|chapters?|rules?|figures?|v)\.?\s*$",
     re.IGNORECASE,
 )
 
@@ -59,6 +49,15 @@ _NO_PHONE = re.compile(
     r"iso|doi))\.?\s*#?$",
     re.IGNORECASE,
 )
+# Numbers of other things, which the word "number" would announce as telephones.
+_OTHER_NUMBER = re.compile(
+    r"\b(?:case|docket|file|claim|invoice|order|serial|account|policy|contract|tracking|parcel|shipment|reference|"
+    r"ref|registration|patent|application|ticket|citation|badge|customer|member|membership|licen[cs]e|passport|tax|"
+    r"vat|id|iban|isbn|issn|bar|roll|form|model|part|employee|student|confirmation|routing|social\s+security|"
+    r"chapter|section|article|title|code|card|receipt|exhibit)\s+"
+    r"(?:(?:numbers?|nos?|nrs?|id)\b)?\.?\s*(?:is|was|reads|:|#)?\s*$",
+    re.IGNORECASE,
+)
 _DATE = re.compile(
     r"(?:1[5-9]|20)\d\d[-–/.](?:0?[1-9]|1[0-2])[-–/.](?:0?[1-9]|[12]\d|3[01])(?!\d)"
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|1[0-2])[-/.](?:1[5-9]|20)\d\d"
@@ -69,41 +68,6 @@ _ACT = re.compile(r"(?<!\d)(?:19|20)\d\d/\d{1,4}(?![\d/])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?[A-Z0-9]{1,4})?\b")
 _SEVEN = re.compile(r"\d{3}[\s.\-–]\d{4}")
 _REGIONS = ("US", "GB", "DE", "FR", "IN", "AU")
-
-_CAPITAL = r"[A-ZÀ-ÖØ-Þ][\w'’.-]*"
-_TYPES = (
-    "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|Sq|Terrace|Ter|"
-    "Highway|Hwy|Parkway|Pkwy|Circle|Cir|Close|Crescent|Cres|Gardens|Mews|Row|Trail|Alley|Quay|Walk"
-)
-_UNIT = r"(?:,?\s+(?:Apt|Apartment|Suite|Ste|Unit|Flat|Room|Floor|Fl|#)\.?\s*#?\s?[A-Za-z]?\d{1,5}[A-Za-z]?)?"
-_STATES = (
-    "AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|"
-    "OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|ON|QC|BC|AB|MB|SK|NS|NB|NL|PE|NSW|VIC|QLD|WA|SA|TAS|ACT|NT"
-)
-_POSTCODE = r"(?:\d{5}(?:-\d{4})?|[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}|[A-Z]\d[A-Z]\s?\d[A-Z]\d|\d{4})"
-_TOWN = rf"(?:,?\s+{_CAPITAL}(?:\s+{_CAPITAL}){{0,2}}(?=,?\s+(?:(?:{_STATES})\b|{_POSTCODE}\b)))?"
-_PLACE = rf"{_TOWN}(?:,?\s+(?:{_STATES})\b(?!\.))?(?:,?\s+{_POSTCODE}\b)?"
-_ENGLISH = re.compile(
-    rf"(?<![\w.,$€£§#/-])\d{{1,6}}[A-Za-z]?(?:[-/]\d{{1,4}})?,?\s+(?:[NSEW]\.?|North|South|East|West)?\s?"
-    rf"((?:{_CAPITAL}|\d{{1,3}}(?:st|nd|rd|th))(?:\s+{_CAPITAL}){{0,3}}?)\s+(?:{_TYPES})\b(?:\.(?=\s*[,\w#]))?"
-    rf"(?:\s+(?:[NSEW]{{1,2}}|North|South|East|West)\b\.?)?{_UNIT}{_PLACE}"
-)
-_GERMAN = re.compile(
-    r"\b[A-ZÄÖÜ][\wäöüß-]*(?:straße|strasse|str\.|weg|platz|allee|gasse|damm|ufer)\s+\d{1,4}(?:\s?[a-z])?\b"
-    r"(?:,?\s+\d{4,5}\s+[A-ZÄÖÜ][\wäöüß-]+)?"
-)
-_ROMANCE = re.compile(
-    r"\b\d{1,4}(?:\s?bis)?,?\s+(?:rue|avenue|av\.|boulevard|bd|place|chemin|allée|impasse|quai)\s+"
-    r"(?:de\s+la\s+|de\s+l['’]|des\s+|du\s+|de\s+)?[A-ZÀ-Þ][\w'’-]*(?:\s+[A-ZÀ-Þ][\w'’-]*){0,2}(?:,?\s+\d{5}\s+[A-ZÀ-Þ][\w'’-]+)?"
-    r"|\b(?:[Cc]alle|[Vv]ia|[Pp]iazza|[Aa]venida|[Pp]laza)\s+(?:de(?:\s+la)?\s+|del\s+)?"
-    r"[A-ZÀ-Þ][\w'’-]*(?:\s+[A-ZÀ-Þ][\w'’-]*){0,2},?\s+(?:n[.º°]\s?)?\d{1,4}\b(?:,?\s+\d{5}\s+[A-ZÀ-Þ][\w'’-]+)?"
-)
-_BOX = re.compile(rf"\bP\.?\s?O\.?\s+Box\s+\d{{1,6}}\b{_PLACE}")
-# "9 Supreme Court justices", "3 District Court": a number before a court is no house.
-_COURTS = re.compile(
-    r"\b(?:Supreme|District|High|Appeals?|Appellate|Circuit|Federal|County|Crown|Magistrates?|Superior|Trial|"
-    r"Family|Juvenile|Municipal|State|US|U\.S|Claims?|Probate|Bankruptcy|Tax|Small|European|International)\b"
-)
 
 
 def find_emails(text: str) -> Iterator[Finding]:
@@ -130,7 +94,8 @@ def find_ips(text: str) -> Iterator[Finding]:
             address = ipaddress.ip_address(found.group())
         except ValueError:
             continue
-        if not (address.is_loopback or address.is_unspecified):
+        counted = _COUNTED.search(text[max(0, found.start() - 12) : found.start()])
+        if not (address.is_loopback or address.is_unspecified or counted):
             yield Finding(found.start(), found.end(), "IP_ADDRESS")
 
 
@@ -145,7 +110,9 @@ def find_phones(text: str) -> Iterator[Finding]:
         start, end = found.span()
         if any(begin < end and start < stop for begin, stop in blocked):
             continue
-        before = text[max(0, start - 24) : start]
+        before = text[max(0, start - 40) : start]
+        if _OTHER_NUMBER.search(before):
+            continue
         announced = _PHONE_WORDS.search(before) is not None
         if not announced and (_NO_PHONE.search(before) or text[end : end + 1] == "%"):
             continue
@@ -158,15 +125,6 @@ def find_phones(text: str) -> Iterator[Finding]:
             and not text[found.end() : found.end() + 1].isalnum()
         ):
             yield Finding(found.start(), found.end(), "PHONE_NUMBER")
-
-
-def find_addresses(text: str) -> Iterator[Finding]:
-    """Street addresses: a house number with a street, and the town and postcode behind it."""
-    for pattern in (_ENGLISH, _GERMAN, _ROMANCE, _BOX):
-        for found in pattern.finditer(text):
-            if pattern is _ENGLISH and (_COURTS.search(found[1]) or "\n" in found.group()):
-                continue
-            yield Finding(found.start(), found.end(), "ADDRESS")
 
 
 def _trim_url(text: str, start: int, end: int) -> int:

@@ -53,6 +53,15 @@ def names() -> PiiMasker:
         ("au 12 rue de la Paix, 75002 Paris", "au <ADDRESS>"),
         ("Calle de Alcalá 45, 28014 Madrid", "<ADDRESS>"),
         ("P.O. Box 123", "<ADDRESS>"),
+        ("12 County Road 9, not before", "<ADDRESS>, not before"),
+        ("at 12 Oak Street, Dayton, Ohio. Then", "at <ADDRESS>. Then"),
+        ("to The Mill, Duck Lane, York YO1 9ZZ today", "to <ADDRESS> today"),
+        ("at 9 Chemin du Lac, Gatineau, QC J8X 9Z9", "at <ADDRESS>"),
+        ("in Am Hang 4, 01099 Dresden", "in <ADDRESS>"),
+        ("Goetheplatz 3, 60313 Frankfurt am Main", "<ADDRESS>"),
+        ("House No. 45, Sector 21, Chandigarh 160022", "<ADDRESS>"),
+        ("9 Lotus Marg, Jayanagar, Bengaluru 560041", "<ADDRESS>"),
+        ("203.0.113.5:8080", "<IP_ADDRESS>:8080"),
     ],
 )
 def test_what_has_a_form_is_found_whole_and_no_more(text: str, masked: str) -> None:
@@ -81,6 +90,9 @@ def test_what_has_a_form_is_found_whole_and_no_more(text: str, masked: str) -> N
         "Powering 6 servomotors, 2 weeks notice",
         "Norwegian 5 day rule",
         "and/or 50/50",
+        "My case number is 2021-0345-6789",
+        "Serial number 5550 1234 9876",
+        "version 10.2.0.1 of the program",
     ],
 )
 def test_what_only_looks_alike_is_kept(text: str) -> None:
@@ -97,6 +109,25 @@ def test_names_are_found_in_title_and_body(names: PiiMasker) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("My brother Will moved out.", "My brother <PERSON> moved out."),
+        ("Our neighbour May Fairweather left.", "Our neighbour <PERSON> left."),
+        ("Frau Oberländer and Officer Dunleavy came.", "Frau <PERSON> and Officer <PERSON> came."),
+        ("Ms. van Houtte froze it.", "Ms. <PERSON> froze it."),
+        ("Hello Rajesh, you are fired.", "Hello <PERSON>, you are fired."),
+        ("What can I do? Best regards, Anselm Riddlesworth", "What can I do? Best regards, <PERSON>"),
+        ("Delacroix never replied to my letter.", "<PERSON> never replied to my letter."),
+        ("I, ROSALIND FAIRBAIRN, waive nothing.", "I, <PERSON>, waive nothing."),
+        ("It was signed by R. J. Castellanos.", "It was signed by <PERSON>."),
+        ("We own the cabin below Mount Hazelback.", "We own the cabin below <LOCATION>."),
+    ],
+)
+def test_the_words_around_a_name_give_it_away(names: PiiMasker, text: str, masked: str) -> None:
+    assert names.mask([text])[0] == [masked]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Does Roe v. Wade apply in Texas, Berlin or New South Wales?",
@@ -106,10 +137,24 @@ def test_names_are_found_in_title_and_body(names: PiiMasker) -> None:
         "The Lanham Act, Megan's Law and Miranda rights in California.",
         "Will I be liable? Mark it as paid. May I sue?",
         "The European Court of Justice and the Supreme Court of Canada on the GDPR.",
+        "Does Skidmore deference help, or a Mareva injunction, or a Pierringer release?",
+        "The Vermieter keeps the Kaution, and Dad got a Mahnbescheid from the Amtsgericht.",
+        "Dear Sir, hello World: the Dean told the Registrar.",
+        "He fell in the Grand Canyon, near Lake Superior, or on Mount Everest.",
+        "Scalia and Kant would agree, Amazon says.",
     ],
 )
 def test_the_law_itself_is_no_personal_data(names: PiiMasker, text: str) -> None:
     assert names.mask([text])[0] == [text]
+
+
+def test_findings_are_in_place_and_in_order(names: PiiMasker) -> None:
+    text = "Quentin Abernathy wrote to a@example.com."
+    (found,) = names.find([text])
+    assert [(text[f.start : f.end], f.entity) for f in found] == [
+        ("Quentin Abernathy", "PERSON"),
+        ("a@example.com", "EMAIL_ADDRESS"),
+    ]
 
 
 def test_tags_of_the_data_are_allowed() -> None:

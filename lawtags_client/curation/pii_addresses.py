@@ -1,0 +1,109 @@
+"""Street addresses of several countries: house number and street, and the town and postcode behind them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lawtags_client.curation.pii_findings import Finding
+
+_CAPITAL = r"[A-ZÀ-ÖØ-Þ][\w'’.-]*"
+_TYPES = (
+    "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|Sq|Terrace|Ter|"
+    "Highway|Hwy|Parkway|Pkwy|Circle|Cir|Close|Crescent|Cres|Gardens|Mews|Row|Trail|Alley|Quay|Walk|Parade|"
+    "Esplanade|Grove|Hill|Rise|Vale|Wharf|Loop|Marg|Chowk|Salai|Nagar|Colony|Enclave|Vihar"
+)
+_UNIT = r"(?:,?\s+(?:Apt|Apartment|Suite|Ste|Unit|Flat|Room|Floor|Fl|#)\.?\s*#?\s?[A-Za-z]?\d{1,5}[A-Za-z]?)?"
+_STATE_CODES = (
+    "AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|"
+    "OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|ON|QC|BC|AB|MB|SK|NS|NB|NL|PE|NSW|VIC|QLD|WA|SA|TAS|ACT|NT"
+)
+_STATE_NAMES = (
+    "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|"
+    "Idaho|Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|"
+    "Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada|New Hampshire|New Jersey|New Mexico|New York|"
+    "North Carolina|North Dakota|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode Island|South Carolina|"
+    "South Dakota|Tennessee|Texas|Utah|Vermont|West Virginia|Virginia|Washington|Wisconsin|Wyoming|"
+    "Ontario|Quebec|Québec|British Columbia|Alberta|Manitoba|Saskatchewan|Nova Scotia|New Brunswick|"
+    "Newfoundland|New South Wales|Victoria|Queensland|Tasmania|South Australia|Western Australia"
+)
+_STATES = rf"(?:{_STATE_CODES}|{_STATE_NAMES})"
+_BRITISH = r"[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}"
+_CANADIAN = r"[A-Z]\d[A-Z]\s?\d[A-Z]\d"
+_POSTCODE = rf"(?:\d{{5}}(?:-\d{{4}})?|{_BRITISH}|{_CANADIAN}|\d{{6}}|\d{{4}})"
+# A town is known by the state or postcode behind it; a quarter may stand before the town.
+_TOWN = (
+    rf"(?:(?:,\s+{_CAPITAL}(?:\s+{_CAPITAL})?)?,?\s+{_CAPITAL}(?:\s+{_CAPITAL}){{0,2}}"
+    rf"(?=,?\s+(?:{_STATES}\b|{_POSTCODE}\b)))?"
+)
+_PLACE = rf"{_TOWN}(?:,?\s+(?:(?:{_STATE_CODES})\b(?!\.)|(?:{_STATE_NAMES})\b))?(?:,?\s+{_POSTCODE}\b)?"
+# The part of a house, or the house in a named block, before the number in the street.
+_BEFORE = (
+    r"(?:(?:Flat|Apt\.?|Apartment|Unit|Suite|Room)\s+\d{1,5}[A-Za-z]?,\s+"
+    rf"(?:{_CAPITAL}(?:\s+{_CAPITAL}){{0,2}},\s+)?)?"
+)
+_ENGLISH = re.compile(
+    rf"(?<![\w.,$€£§#/-]){_BEFORE}\d{{1,6}}[A-Za-z]?(?:[-/]\d{{1,4}})?,?\s+(?:[NSEW]\.?|North|South|East|West)?\s?"
+    rf"((?:{_CAPITAL}|\d{{1,3}}(?:st|nd|rd|th))(?:\s+{_CAPITAL}){{0,3}}?)\s+(?:{_TYPES})\b(?:\.(?=\s*[,\w#]))?"
+    rf"(?:\s+(?:[NSEW]{{1,2}}|North|South|East|West)\b\.?)?{_UNIT}{_PLACE}"
+)
+# Roads that have a number for a name.
+_NUMBERED = re.compile(
+    rf"(?<![\w.,$€£§#/-])\d{{1,6}}\s+(?:(?:County|State|Rural|Ranch|Township|US|Old)\s+)?"
+    rf"(?:Road|Rd\.?|Route|Rte\.?|Highway|Hwy\.?)\s+\d{{1,4}}\b{_PLACE}"
+)
+# British and Canadian postcodes look like nothing else: what is capitalised before them belongs to them.
+_CODE = re.compile(rf"\b(?:{_BRITISH}|{_CANADIAN})\b")
+_CODED = re.compile(
+    rf"(?:(?:\d{{1,5}}[A-Za-z]?(?:-\d{{1,4}})?\s+)?{_CAPITAL}"
+    rf"(?:\s+(?:{_CAPITAL}|\d{{1,4}}[a-z]?|of|the|du|de|des|la)){{0,4}},\s+){{1,5}}(?:{_CAPITAL}\s+){{0,3}}$"
+)
+_LONGEST = 120
+_INDIAN = re.compile(
+    rf"\b(?:H(?:ouse|\.)?|Plot|Flat|Door|Shop)\s+No\.?\s*\d{{1,5}}[A-Za-z]?(?:[/-]\w{{1,4}})*,\s+"
+    rf"(?:{_CAPITAL}(?:\s+(?:{_CAPITAL}|\d{{1,3}})){{0,3}},?\s+){{1,4}}(?:-\s*)?\d{{3}}\s?\d{{3}}\b"
+)
+_GERMAN_TOWN = r"\d{4,5}\s+[A-ZÄÖÜ][\wäöüß-]+(?:\s+(?:am|an\s+der|im|in|ob\s+der|bei)\s+[A-ZÄÖÜ][\wäöüß-]+)?"
+_GERMAN_NUMBER = r"\d{1,4}(?:\s?[a-z])?(?:\s?[-–/]\s?\d{1,4}[a-z]?)?\b"
+_GERMAN = re.compile(
+    r"\b(?:(?:Alte|Neue|Große|Kleine|Obere|Untere|Lange|Hohe)[rns]?\s+)?"
+    r"[A-ZÄÖÜ][\wäöüß-]*"
+    r"(?:[Ss]traße|[Ss]trasse|[Ss]tr\.|[Ww]eg|[Pp]latz|[Aa]llee|[Gg]asse|[Dd]amm|[Uu]fer)"
+    rf"\s+{_GERMAN_NUMBER}(?:,?\s+{_GERMAN_TOWN})?"
+    # Streets whose name is a phrase are known by the postcode behind them.
+    r"|\b(?:Am|Im|An|Auf|In|Unter|Hinter|Vor|Zum|Zur|Beim|Bei)\s+(?:(?:der|den|dem)\s+)?"
+    r"(?:[A-ZÄÖÜ][\wäöüß-]+\s+){1,2}"
+    rf"{_GERMAN_NUMBER},?\s+{_GERMAN_TOWN}"
+    # So are those with an ending that English words have as well.
+    r"|\b[A-ZÄÖÜ][\wäöüß-]+(?:ring|steig|pfad|hof|chaussee|graben|promenade|markt|wall)\s+"
+    rf"{_GERMAN_NUMBER},?\s+{_GERMAN_TOWN}"
+)
+_ROMANCE = re.compile(
+    r"\b\d{1,4}(?:\s?(?:bis|ter))?,?\s+(?:[Rr]ue|[Aa]venue|[Aa]v\.|[Bb]oulevard|[Bb]d|[Pp]lace|[Cc]hemin|[Aa]llée|"
+    r"[Ii]mpasse|[Qq]uai|[Rr]oute|[Cc]ours|[Ss]quare|[Pp]assage|[Rr]ang|[Mm]ontée)\s+"
+    r"(?:de\s+la\s+|de\s+l['’]|des\s+|du\s+|de\s+|d['’])?[A-ZÀ-Þ][\w'’-]*(?:\s+[A-ZÀ-Þ][\w'’-]*){0,2}"
+    rf"(?:,?\s+\d{{5}}\s+[A-ZÀ-Þ][\w'’-]+|,\s+{_CAPITAL},?\s+QC(?:\s+{_CANADIAN})?)?"
+    r"|\b(?:[Cc]alle|[Vv]ia|[Pp]iazza|[Aa]venida|[Pp]laza)\s+(?:de(?:\s+la)?\s+|del\s+)?"
+    r"[A-ZÀ-Þ][\w'’-]*(?:\s+[A-ZÀ-Þ][\w'’-]*){0,2},?\s+(?:n[.º°]\s?)?\d{1,4}\b(?:,?\s+\d{5}\s+[A-ZÀ-Þ][\w'’-]+)?"
+)
+_BOX = re.compile(rf"\bP\.?\s?O\.?\s+Box\s+\d{{1,6}}\b{_PLACE}")
+# "9 Supreme Court justices", "3 District Court": a number before a court is no house.
+_COURTS = re.compile(
+    r"\b(?:Supreme|District|High|Appeals?|Appellate|Circuit|Federal|County|Crown|Magistrates?|Superior|Trial|"
+    r"Family|Juvenile|Municipal|State|US|U\.S|Claims?|Probate|Bankruptcy|Tax|Small|European|International)\b"
+)
+
+
+def find_addresses(text: str) -> Iterator[Finding]:
+    """Street addresses: a house number with a street, and the town and postcode behind it."""
+    if not any(sign.isdigit() for sign in text):
+        return
+    for code in _CODE.finditer(text):
+        first = max(text.rfind("\n", 0, code.start()) + 1, code.start() - _LONGEST)
+        if before := _CODED.search(text[first : code.start()]):
+            yield Finding(first + before.start(), code.end(), "ADDRESS")
+    for pattern in (_ENGLISH, _NUMBERED, _INDIAN, _GERMAN, _ROMANCE, _BOX):
+        for found in pattern.finditer(text):
+            if "\n" in found.group() or (pattern is _ENGLISH and _COURTS.search(found[1])):
+                continue
+            yield Finding(found.start(), found.end(), "ADDRESS")
