@@ -9,7 +9,8 @@ telephone numbers, addresses of pages and words such as ``covid-19`` are out of 
 * ``§ 230 (c) (1)`` → ``§ 230(c)(1)``; ``§ 107(a)-(c)`` → ``§ 107(a)–(c)``
 
 A hyphen becomes an en dash only where it stands for a range: between two plain numbers, the second
-larger, behind a plural (``§§``, ``Sections``). ``UCC § 2-207`` names one section and keeps its hyphen.
+larger, behind a plural (``§§``, ``Sections``). ``UCC § 2-207`` names one section and keeps its hyphen, and
+so do ``Sections 2-207 and 2-209``, which begin alike, and what may be a telephone number in a list.
 """
 
 from __future__ import annotations
@@ -35,20 +36,27 @@ _SPACE = r"[ \u00a0]*"
 _SPLIT_SIGN = re.compile(rf"§{_SPACE}§(?:{_SPACE}§)*")
 _SIGN_SPACE = re.compile(rf"(§+){_SPACE}(?=\d|\()")
 _SIGN_WORD = re.compile(r"(§+)(?=[A-Za-z])")
-_USC = re.compile(rf"\b(\d+){_SPACE}U\.?{_SPACE}S\.?{_SPACE}C(?:\.|(?![A-Za-z])){_SPACE}(?=§*{_SPACE}\d|§)")
+# "17 U.S.C. Sec. 107" has the word where others have the sign.
+_WORD = rf"(?:([Ss])ec(?:tion)?(s?)\.?{_SPACE}(?=\d))"
+_USC = re.compile(
+    rf"\b(\d+){_SPACE}[Uu]\.?{_SPACE}[Ss]\.?{_SPACE}[Cc](?:\.|(?![A-Za-z])){_SPACE}"
+    rf"(?:{_WORD}|(?=§*{_SPACE}\d|§))"
+)
 _CFR = re.compile(
-    rf"\b(\d+){_SPACE}C\.?{_SPACE}F\.?{_SPACE}R(?:\.|(?![A-Za-z])){_SPACE}(?=§*{_SPACE}\d|§|[Pp]arts?\b)"
+    rf"\b(\d+){_SPACE}[Cc]\.?{_SPACE}[Ff]\.?{_SPACE}[Rr](?:\.|(?![A-Za-z])){_SPACE}"
+    rf"(?:{_WORD}|(?=§*{_SPACE}\d|§|[Pp]arts?\b))"
 )
 _USC_TITLE = re.compile(r"\b([Tt]itle \d+) (?:USC|CFR)\b(?!\.)(?! *[§\d])")
 _ABBREVIATED = re.compile(
     rf"(?<![\w.\-/])(?:(Sec|sec|Art|art|Sch|sch|Reg|reg)(s?)\.{_SPACE}|(Sec|Art|Sch|Reg)(s?) +)"
-    rf"(?=\d+(?![\d:/]*[:/])|[IVXL]+\b)"
+    rf"(?=\d+(?![\d:/]*[:/])(?!\w*-[A-Za-z])(?!\d*-\d+-\d)|[IVXL]+\b(?!-))"
 )
 _WORDS = {"sec": "Section", "art": "Article", "sch": "Schedule", "reg": "Regulation"}
 # "Fed. Reg." is a journal; "10 sec. 5" is a time.
 _NOT_BEFORE = re.compile(r"(?:\bFed\.?|\d)\s*$")
 _SPACED_SUBS = re.compile(
-    rf"((?:§+ |\b(?:Sections?|Articles?|Schedules?|Regulations?) ){_ITEM})((?:{_SPACE}{_SUB})+)(?![\w(])"
+    rf"((?:§+ |\b(?:[Ss]ections?|[Aa]rticles?|[Ss]chedules?|[Rr]egulations?) ){_ITEM})((?:{_SPACE}{_SUB})+)"
+    rf"(?![\w(])"
 )
 # The end of one range may be the beginning of the next, as in (a)-(c)-(e).
 _SUB_RANGE = re.compile(rf"({_SUB}){_SPACE}{_DASH}{_SPACE}(?={_SUB})")
@@ -66,6 +74,8 @@ _ENTRY = rf"(?:{_RANGE}(?![\w.]|{_DASH}\w)|{_ITEM}(?:{_SUB})*)"
 _LIST = re.compile(
     rf"(?:§§ |\b(?:Sections|Articles|Schedules|Regulations|sections|articles|schedules|regulations) )"
     rf"{_ENTRY}(?:(?:, and |, or |, | and | or | & |; ){_ENTRY})*"
+    # What a range of such numbers follows is no range itself: "§§ 2-207 to 2-209".
+    rf"(?!\w|{_SPACE}{_DASH}{_SPACE}\d| (?:to|through|thru) \d)"
 )
 _PAIR = re.compile(
     rf"(?<![\w.\-‐‑‒–—/])((?:\d+\.)*)(\d+)([A-Za-z]?)((?:{_SUB})*){_SPACE}{_DASH}{_SPACE}"
@@ -101,11 +111,13 @@ def _format(text: str) -> str:
     text = _ABBREVIATED.sub(_spell_out, text)
     text = _SPACED_SUBS.sub(lambda found: found[1] + found[2].replace(" ", "").replace("\u00a0", ""), text)
     text = _WITH_SUBS.sub(lambda found: _SUB_RANGE.sub(r"\1–", found[0]), text)
-    return _LIST.sub(lambda found: _PAIR.sub(_range, found[0]), text)
+    return _LIST.sub(_ranges, text)
 
 
 def _sign(found: re.Match[str]) -> str:
     # The section sign is added where a number follows bare: "17 U.S.C. 107".
+    if found[2]:
+        return "§§ " if found[3] else "§ "
     following = found.string[found.end() : found.end() + 1]
     return "§ " if following.isdigit() else ""
 
@@ -117,9 +129,25 @@ def _spell_out(found: re.Match[str]) -> str:
     return f"{_WORDS[short.lower()]}{plural} "
 
 
+def _ranges(found: re.Match[str]) -> str:
+    pairs = list(_PAIR.finditer(found[0]))
+    begins = [pair[1] + pair[2] for pair in pairs]
+    # Ranges do not begin alike, but sections of one chapter do: "2-207 and 2-209".
+    if len(set(begins)) < len(begins):
+        return found[0]
+    return _PAIR.sub(_range, found[0])
+
+
 def _range(found: re.Match[str]) -> str:
     chapter, first, letter, subs, other_chapter, second, other_letter = found.groups()
     rising = int(first) < int(second) or (first == second and letter < other_letter)
-    if chapter != other_chapter or not rising:
+    if first == second and letter == other_letter and subs:
+        # From one subsection to another: "1201(a)-1201(c)".
+        rising = found.string.startswith("(", found.end())
+    if chapter != other_chapter or not rising or first.startswith("0") or second.startswith("0"):
+        return found[0]
+    # Further down a list, numbers of telephones look like this.
+    later = any(sign.isdigit() for sign in found.string[: found.start()])
+    if later and not chapter and len(second) > max(len(first), 3):
         return found[0]
     return f"{chapter}{first}{letter}{subs}–{other_chapter}{second}{other_letter}"

@@ -56,6 +56,79 @@ CHANGED = [
     ("§§ 3A-3C", "§§ 3A–3C"),
     ("Art. I §8", "Article I § 8"),
     ("under (Sec. 5)", "under (Section 5)"),
+    ("(§5)", "(§ 5)"),
+    ("§ 5§6", "§ 5§ 6"),
+    ("§§5,6", "§§ 5,6"),
+    ("§15B", "§ 15B"),
+    ("§18.2-57", "§ 18.2-57"),
+    ("§2-207(2)(a)", "§ 2-207(2)(a)"),
+    ("§44-7-30", "§ 44-7-30"),
+    ("§433 Abs. 1 BGB", "§ 433 Abs. 1 BGB"),
+    ("BGB §433", "BGB § 433"),
+    ("§§433-435 BGB", "§§ 433–435 BGB"),
+    ("N.Y. Gen. Bus. Law §349", "N.Y. Gen. Bus. Law § 349"),
+    ("Cal. Civ. Code §1950.5", "Cal. Civ. Code § 1950.5"),
+    ("Tex. Prop. Code §§ 92.101-92.109", "Tex. Prop. Code §§ 92.101–92.109"),
+    ("§§ 5, 7-9", "§§ 5, 7–9"),
+    ("§§ 5-7, 9-11", "§§ 5–7, 9–11"),
+    ("§§ 5-7 and 9-11", "§§ 5–7 and 9–11"),
+    ("§§ 5-7 or 9", "§§ 5–7 or 9"),
+    ("§§ 2a-2c", "§§ 2a–2c"),
+    ("§§ 1.1-1.5", "§§ 1.1–1.5"),
+    ("§§ 101-103(a)", "§§ 101–103(a)"),
+    ("§§ 101(a)-103(b)", "§§ 101(a)–103(b)"),
+    ("§§ 1201(a)-1201(c)", "§§ 1201(a)–1201(c)"),
+    ("§§ 101-1532", "§§ 101–1532"),
+    ("§§ 5‑7", "§§ 5–7"),
+    ("§ 107(a)(1)-(3)", "§ 107(a)(1)–(3)"),
+    ("§ 512(c)(1)(A)-(C)", "§ 512(c)(1)(A)–(C)"),
+    ("§ 230 (c)(1)(A)", "§ 230(c)(1)(A)"),
+    ("§ 230(c) (1)", "§ 230(c)(1)"),
+    ("42 usc 1983", "42 U.S.C. § 1983"),
+    ("42 u.s.c. 1983", "42 U.S.C. § 1983"),
+    ("42 usc § 1983", "42 U.S.C. § 1983"),
+    ("42USC 1983", "42 U.S.C. § 1983"),
+    ("42 U.S.C.1983", "42 U.S.C. § 1983"),
+    ("17 USC Sec. 107", "17 U.S.C. § 107"),
+    ("17 USC Section 107(a)", "17 U.S.C. § 107(a)"),
+    ("17 U.S.C. sec. 107", "17 U.S.C. § 107"),
+    ("17 USC Sections 107-112", "17 U.S.C. §§ 107–112"),
+    ("17 USC 106A", "17 U.S.C. § 106A"),
+    ("15 USC 78j (b)", "15 U.S.C. § 78j(b)"),
+    ("26 USC 501 (c) (3)", "26 U.S.C. § 501(c)(3)"),
+    ("28 USC §§1331-1332", "28 U.S.C. §§ 1331–1332"),
+    ("5 USC 552a", "5 U.S.C. § 552a"),
+    ("11 USC 101 et seq.", "11 U.S.C. § 101 et seq."),
+    ("42 USC 1981-1988", "42 U.S.C. § 1981-1988"),
+    ("17 CFR 240.10b-5", "17 C.F.R. § 240.10b-5"),
+    ("47 cfr 64.1200(c)", "47 C.F.R. § 64.1200(c)"),
+    ("47 C. F. R. § 64.1200", "47 C.F.R. § 64.1200"),
+    ("40 C.F.R.60.1", "40 C.F.R. § 60.1"),
+    ("8 CFR 214.2 (h) (4) (ii)", "8 C.F.R. § 214.2(h)(4)(ii)"),
+    ("14 CFR part 107", "14 C.F.R. part 107"),
+    ("29 CFR §§ 1910.1200-1910.1202", "29 C.F.R. §§ 1910.1200–1910.1202"),
+    ("29 CFR Sec. 1910.1200", "29 C.F.R. § 1910.1200"),
+    ("Sec.5", "Section 5"),
+    ("Sec. 3-5", "Section 3-5"),
+    ("Secs. 3, 4 and 5", "Sections 3, 4 and 5"),
+    ("section 230 (c)", "section 230(c)"),
+    ("section 230(c) (1)", "section 230(c)(1)"),
+    ("sections 5 - 7", "sections 5–7"),
+    ("sections 5-7 and 9-12", "sections 5–7 and 9–12"),
+    ("Section 107(a)-(c)", "Section 107(a)–(c)"),
+    ("Art. 101-102 TFEU", "Article 101-102 TFEU"),
+    ("Arts. 101-102 TFEU", "Articles 101–102 TFEU"),
+    ("Art. II, Sec. 2", "Article II, Section 2"),
+    ("Art. I, § 8, cl. 3", "Article I, § 8, cl. 3"),
+    ("Art. 6 (1) (f)", "Article 6(1)(f)"),
+    ("Article 17(2)-(3)", "Article 17(2)–(3)"),
+    ("Articles 12-23", "Articles 12–23"),
+    ("Sch 2", "Schedule 2"),
+    ("Sch. 2 para. 5", "Schedule 2 para. 5"),
+    ("Reg 4", "Regulation 4"),
+    ("Reg. 4(2) (a)", "Regulation 4(2)(a)"),
+    ("regulation 4 (2)", "regulation 4(2)"),
+    ("Regulations 4-6", "Regulations 4–6"),
 ]
 
 KEPT = [
@@ -101,6 +174,52 @@ KEPT = [
     "10.0.0.1-10.0.0.9",
     "(a)-(c)",
     "regs 5",
+    "§ 433 BGB",
+    "§ 1-101",
+    "§§ 2-207 and 2-209",
+    "§§ 2-207 to 2-209",
+    "§§ 2-207 through 2-209",
+    "§§ 1-101–1-105",
+    "§§ 44-7-30-44-7-37",
+    "sections 2-207 and 2-209",
+    "§§ 5-5",
+    "§§ 05-07",
+    "§§ 5--7",
+    "§§ IV-VI",
+    "O.C.G.A. § 44-7-30",
+    "Cal. Penal Code §§ 484-502.9",
+    "ORS 90.300-90.310",
+    "18 USC Chapter 44",
+    "5 U.S.C. App. 3",
+    "3 us companies",
+    "Pub. L. 104-191",
+    "Rule 12(b)(6)-(7)",
+    "410 U.S. 113, 150-152",
+    "347 U.S. 483 (1954)",
+    "Reg. (EU) 2016/679",
+    "Regulation (EU) 2016/679",
+    "Directive 95/46/EC",
+    "form 10-K",
+    "Sec. 10-K",
+    "art. 6-year-old",
+    "Art. 5-covid",
+    "Art. 2017-05-01",
+    "Sec. 05/01/2017",
+    "SEC. 5",
+    "Section 8's",
+    "section 8-approved",
+    "section 5 of 2015-2019",
+    "¶¶ 5-7",
+    "H.R. 1234",
+    "1-800-555-0199",
+    "0800-1234",
+    "May 5-7, 2017",
+    "GPT-4 and COVID-19",
+    "IBAN DE89-3704-0044-0532-0130-00",
+    "SSN 078-05-1120",
+    "ZIP 90210-1234",
+    "5-4 decision",
+    "0.5-0.7 %",
 ]
 
 
@@ -132,6 +251,44 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_formatting_again_changes_nothing(text: str) -> None:
     once = format_citations(text)
+    assert format_citations(once) == once
+
+
+def test_the_table_is_as_long_as_it_is_meant_to_be() -> None:
+    table = [text for text, _ in CHANGED] + KEPT
+    assert len(set(table)) == len(table) >= 150
+
+
+# What stands in a list of sections, or right behind it, and is none of them.
+STRANGERS = (
+    st.dates().map(str)
+    | st.dates().map("{:%d-%m-%Y}".format)
+    | st.dates().map("{:%m/%d/%Y}".format)
+    | st.from_regex(r"\A[2-9]\d\d-[2-9]\d\d-\d{4}\Z")
+    | st.from_regex(r"\A\([2-9]\d\d\) [2-9]\d\d-\d{4}\Z")
+    | st.from_regex(r"\A[2-9]\d\d-\d{4}\Z")
+    | st.from_regex(r"\A\+[1-9]\d? ?[1-9]\d{1,2}[- ]\d{3}[- ]\d{4}\Z")
+    | st.from_regex(r"\A0\d{2,4}-\d{4,6}\Z")
+    | st.from_regex(r"\A1-8\d\d-[2-9]\d\d-\d{4}\Z")
+    | st.emails()
+    | st.from_regex(r"\A(https?://|www\.)[a-z]{2,8}\.(com|org)/[a-z0-9§./-]{0,20}\Z")
+)
+
+
+@given(
+    STRANGERS,
+    st.sampled_from(
+        ["§§ 5-7, {} too", "§§5-7 and {}", "Secs. 1-3; {}", "Sections 5, 6 or {}", "17 USC 107 ({})",
+         "Art. 5: {}", "§ 230 {}", "§§ 5-7 {}", "29 CFR 1910.1200, {}", "sections 5-7 & {} then"]
+    ),
+)  # fmt: skip
+def test_a_date_or_telephone_in_a_list_of_sections_is_no_section(value: str, sentence: str) -> None:
+    assert value in format_citations(sentence.format(value))
+
+
+@given(STRANGERS, st.lists(PIECES, max_size=6).map("".join))
+def test_formatting_beside_anything_is_settled_at_once(value: str, citation: str) -> None:
+    once = format_citations(f"{citation} {value} {citation}")
     assert format_citations(once) == once
 
 
