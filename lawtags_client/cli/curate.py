@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,7 +105,9 @@ def curate(
     options = merged(_nested(wanted), parse_settings(settings or []))
     options = merged(loaded.curation if loaded else {}, options)
     with session.progress() as progress:
-        report = run_curation(
+        # In a thread, so that a signal ends it at once and with its code.
+        work = asyncio.to_thread(
+            run_curation,
             inputs,
             out,
             CurationOptions.from_dict(options),
@@ -114,6 +117,7 @@ def curate(
             forget=forget,
             on_progress=lambda step: progress.update(step.done, step.total, step.step),
         )
+        report = session.run(work)
     _show(session, report, out)
 
 

@@ -47,9 +47,13 @@ def demo(
     """
     from lawtags_client import sample
     from lawtags_client.cli.verdict import tell_examples
+    from lawtags_client.curation.sources import find_sources
     from lawtags_client.local.base_models import default_base_model_ready, ensure_default_base_model
 
     session = Session(as_json, profile or LOCAL_PROFILE, verbose, no_input)
+    questions = data or [str(sample.path())]
+    # Before anything is started for them.
+    find_sources(questions)
     chosen = name or (f"demo-{_stem(data[0])}" if data else "demo")
     if not default_base_model_ready():
         session.messages.print("Preparing the base model, this once", style="dim")
@@ -59,7 +63,7 @@ def demo(
         result = execute_recipe(
             session,
             "smollm2-demo",
-            data or [str(sample.path())],
+            questions,
             None,
             chosen,
             runs,

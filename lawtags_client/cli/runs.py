@@ -66,7 +66,13 @@ def ls(
 ) -> None:
     """List the runs, the newest first. Example: lawtags runs ls --json"""
     session = Session(as_json, profile, verbose, no_input)
-    rows = [_overview(folder) for folder in all_runs(runs)]
+    rows = []
+    for folder in all_runs(runs):
+        try:
+            rows.append(_overview(folder))
+        except DataError as problem:
+            # One that is damaged must not hide the others.
+            session.report(f"{folder.name}: {problem.message}")
     if as_json:
         session.emit(rows)
         return

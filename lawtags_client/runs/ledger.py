@@ -6,14 +6,16 @@ inputs, options and code version; a marker file alone would call a changed stage
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from lawtags_client.errors import DataError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -59,6 +61,9 @@ class Ledger:
     Args:
         path: the SQLite file; made when absent.
         now: the clock, for tests.
+
+    Raises:
+        DataError: of every call, when the file is damaged or cannot be written.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -69,16 +74,17 @@ class Ledger:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         # One short connection each: the ledger is written a few times a minute, from whichever thread.
-        connection = sqlite3.connect(self.path, timeout=30)
         try:
-            connection.execute("PRAGMA synchronous=FULL")
-            with connection:
-                yield connection
-        finally:
-            connection.close()
+            with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as connection:
+                connection.execute("PRAGMA synchronous=FULL")
+                with connection:
+                    yield connection
+        except sqlite3.DatabaseError as problem:
+            hint = "Look at its rights and the disk; a damaged one is moved away, and the run made anew."
+            raise DataError(f"the ledger cannot be used: {problem}", path=self.path, hint=hint) from problem
 
     def fact(self, name: str) -> Any:
         """A fact of the run as a whole, or None."""

@@ -93,6 +93,13 @@ def test_a_wrong_setting_is_told_in_words_too(lawtags: Call, words: list[str]) -
     assert "Traceback" not in err
 
 
+def test_the_demo_starts_nothing_for_questions_that_are_not_there(lawtags: Call, tmp_path: Path) -> None:
+    code, _, err = lawtags("demo", "--data", "missing.jsonl", "--json")
+    assert code == 1
+    assert "missing.jsonl" in json.loads(err)["message"]
+    assert not (tmp_path / ".lawtags").exists()
+
+
 def test_a_wrong_call_leaves_nothing_behind(lawtags: Call, tmp_path: Path) -> None:
     for words in WRONG:
         lawtags(*words, "--json")

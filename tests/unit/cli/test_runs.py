@@ -94,6 +94,14 @@ def test_other_test_rows_are_said(folder: Path) -> None:
     assert "different test rows" in call("runs", "compare", "one", "two")
 
 
+def test_a_damaged_run_does_not_hide_the_others(folder: Path) -> None:
+    (folder / "runs" / "one" / "ledger.sqlite").write_bytes(b"no database" * 100)
+    done = CliRunner().invoke(app, ["runs", "ls", "--json"])
+    assert [json.loads(line)["run"] for line in done.stdout.splitlines()] == ["two"]
+    assert "one" in done.stderr
+    call("runs", "show", "one", code=1)
+
+
 def test_a_run_without_verdict_cannot_be_compared(folder: Path) -> None:
     (folder / "runs" / "one" / "metrics.json").unlink()
     call("runs", "compare", "one", "two", code=2)
