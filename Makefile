@@ -36,6 +36,7 @@ format: $(VENV)/.dev ## format the code
 
 benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled questions
 	$(BIN)/python benchmarks/tagging.py $(or $(DATA),lawtags_client/sample/questions.jsonl) --folds 5 --validation 50
+	$(BIN)/python benchmarks/pii.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/serving.py
 
