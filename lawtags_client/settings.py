@@ -152,7 +152,7 @@ class Settings:
                 f"no address for the service {service!r}",
                 service=service,
                 hint=f"Set LAWTAGS_PLATFORM_URL or LAWTAGS_{own.upper()}, name a profile of {FILE_NAME}, or "
-                "start a platform on this machine with: lawtags local up",
+                "start a platform on this machine with `lawtags local up` and name it with --profile local",
             )
         origin = f"{name} ({self.sources.get(name, 'argument')})"
         return ServiceAddress(service, url, self._token_for(service, url), origin)

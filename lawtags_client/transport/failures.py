@@ -177,7 +177,7 @@ def _not_connected(error: Exception, context: Context) -> Failure:
         )
     reason = context.redactor.text(str(error) or type(error).__name__)
     message = f"{context.address.service} cannot be reached at {context.url}: {reason}"
-    hint = f"{origin} Is the service up? `lawtags local up` starts one on this machine."
+    hint = f"{origin} Is the service up? `lawtags local up` starts one on this machine, for --profile local."
     return Failure(
         ConnectionFailedError(message, hint=hint, **context.fields()), passing=True, processed=False
     )

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 
+import pytest
 from made_run import HOSTILE
 from rich.console import Console
 
 from lawtags_client.cli.progress import Lines, shown
-from lawtags_client.runs.progress import Progress
+from lawtags_client.runs.progress import LoggedProgress, Progress
 
 
 def tell_everything(progress: Progress) -> None:
@@ -59,3 +61,10 @@ def test_bars_show_markup_and_escapes_as_text() -> None:
 def test_without_a_terminal_there_are_lines() -> None:
     with shown(Console(file=io.StringIO())) as progress:
         assert isinstance(progress, Lines)
+
+
+def test_a_log_gets_one_line_each(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="lawtags.run"):
+        tell_everything(LoggedProgress())
+    assert len(caplog.records) == 5
+    assert all(record.getMessage().isprintable() for record in caplog.records)
