@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lawtags_client.errors import (
     WaitTimeoutError,
 )
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform import Follow
+from lawtags_client.platform import EvaluationIntent, Follow
 from lawtags_client.platform.v1 import V1Platform
 from lawtags_client.settings import Settings
 
@@ -151,3 +152,27 @@ async def test_a_job_that_shows_nothing_new_is_let_go_of(
     with pytest.raises(error, match="cust-1 is running") as caught:
         await signs(V1Platform(nemo), **bounds)
     assert "It goes on" in str(caught.value)
+
+
+async def test_an_evaluation_belongs_to_the_address_that_it_asks(tmp_path: Path) -> None:
+    """A stack that comes up on another port must not be held to the job that asks the old one."""
+    made: list[dict[str, Any]] = []
+
+    def evaluator(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            made.append(json.loads(request.read()) | {"id": f"eval-{len(made)}", "status": "completed"})
+            return httpx.Response(200, json=made[-1])
+        if request.url.path.endswith("/results"):
+            return httpx.Response(200, json={"id": "r", "job": "eval", "tasks": {}, "groups": {}})
+        if request.url.path == "/v1/evaluation/jobs":
+            return configs()
+        return httpx.Response(200, json=made[int(request.url.path[-1])])
+
+    wish = EvaluationIntent("key", "tests/tagger@1", "hf://datasets/tests/rows/x.jsonl", "tests", limit=3)
+    found = []
+    for port in (1, 2, 1):
+        nemo = client(evaluator, tmp_path, inference_url=f"http://127.0.0.1:{port}")
+        found.append((await V1Platform(nemo).evaluate(wish, timeout=10)).job_id)
+    assert found == ["eval-0", "eval-1", "eval-0"]
+    urls = [body["target"]["model"]["api_endpoint"]["url"] for body in made]
+    assert urls == ["http://127.0.0.1:1/v1/completions", "http://127.0.0.1:2/v1/completions"]

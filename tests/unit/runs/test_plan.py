@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.runs.recipe import TrainingSection
-from lawtags_client.runs.stages.plan import job_hyperparameters, plan_steps
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.platform import TrainingConfig
+from lawtags_client.runs.recipe import TrainingSection, parse_recipe
+from lawtags_client.runs.stages.plan import _check, job_hyperparameters, plan_steps
+
+ROWS = {"training": 100, "validation": 20, "testing": 20}
 
 
 @given(
@@ -30,6 +37,7 @@ def test_steps_keep_every_bound(
 def test_warm_up_is_shorter_than_the_job() -> None:
     assert job_hyperparameters(TrainingSection(warmup_steps=200), 50)["warmup_steps"] == 49
     assert job_hyperparameters(TrainingSection(), 112)["warmup_steps"] == 11
+    assert job_hyperparameters(TrainingSection(), 1)["warmup_steps"] == 0
 
 
 def test_what_the_recipe_leaves_open_is_not_sent() -> None:
@@ -37,3 +45,28 @@ def test_what_the_recipe_leaves_open_is_not_sent() -> None:
     assert "weight_decay" not in sent
     assert "adapter_dropout" not in sent["lora"]
     assert "lora" not in job_hyperparameters(TrainingSection(method="all_weights"), 10)
+
+
+def check(config: dict[str, Any], rows: dict[str, int] | None = None, **recipe: Any) -> None:
+    offered = TrainingConfig("ns/model@v1", "ns/model", 512, (("sft", "lora"),), **config)
+    content = {"schema_version": 1, "name": "small", "model": {"config": "ns/model@v1"}}
+    _check(parse_recipe(content | recipe), offered, rows or ROWS)
+
+
+def test_a_config_that_takes_chats_only_wants_rows_of_messages() -> None:
+    chats: dict[str, Any] = {"chat": True, "prompt_template": None}
+    check(chats, curation={"format": "messages"})
+    check(chats | {"prompt_template": "{prompt} {completion}"})
+    with pytest.raises(ConfigurationError, match="no prompt template") as caught:
+        check(chats)
+    assert "format: messages" in str(caught.value)
+
+
+def test_what_the_platform_would_refuse_is_said_before_anything_is_uploaded() -> None:
+    with pytest.raises(ConfigurationError, match="does not offer sft/all_weights"):
+        check({}, training={"method": "all_weights"})
+    with pytest.raises(ConfigurationError, match="batch_size 32 is larger than the 20 validation rows"):
+        check({}, training={"batch_size": 32})
+    for part in ROWS:
+        with pytest.raises(ConfigurationError, match=f"no {part} rows"):
+            check({}, ROWS | {part: 0})
