@@ -7,6 +7,7 @@ nobody. Empty lines and lines that begin with ``#`` say nothing.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -91,3 +92,12 @@ def load_forget_list(path: str | Path) -> ForgetList:
     if not found.asked:
         raise DataError("names no question", path=path, hint="Write one id or SHA-256 of an id a line.")
     return found
+
+
+def remembered(report: Path) -> ForgetList:
+    """What was forgotten in a folder, as its ``curation.json`` says; nothing where there is none to read."""
+    try:
+        removals = json.loads(report.read_text(encoding="utf-8"))["forgotten"]
+        return ForgetList.of(made for removal in removals for made in removal["hashes"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ForgetList()

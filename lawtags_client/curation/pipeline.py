@@ -19,11 +19,17 @@ from typing import Any
 
 from lawtags_client.curation import pii
 from lawtags_client.curation.execution import choose_workers, run_steps
-from lawtags_client.curation.forget_list import ForgetList, load_forget_list
-from lawtags_client.curation.options import CurationOptions, SplitOptions
+from lawtags_client.curation.forget_list import ForgetList, load_forget_list, remembered
+from lawtags_client.curation.notes import (
+    empty_parts,
+    returned_notes,
+    selection_notes,
+    source_notes,
+    step_notes,
+)
+from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.outputs import REJECTED, Writer
 from lawtags_client.curation.report import (
-    PARTS,
     REPORT,
     CurationProgress,
     CurationReport,
@@ -129,6 +135,7 @@ class _Curation:
         self._clock = clock
         self._forget = forget
         self._now = now
+        self._remembered = remembered(out / REPORT)
         self._versions = _versions(options)
         self._identities = [source.identity() for source in sources]
         self._own_test = any(source.test for source in sources)
@@ -225,11 +232,11 @@ class _Curation:
             digest=outputs_digest(written.outputs),
             forgotten=[self._forget.record(staged.forgotten, self._now())] if self._forget.asked else [],
             notes=[
-                *self._notes(steps),
-                *_tag_notes(selection),
-                *_changed_shares(selection.split, self._options),
-                *_boundaries(selection),
-                *_empty_parts(written.splits, self._options),
+                *step_notes(steps),
+                *source_notes(self._own_test, self._count_tokens is not None),
+                *returned_notes(self._returned(work, staged)),
+                *selection_notes(selection, self._options),
+                *empty_parts(written.splits, self._options),
             ],
         )
         atomic_write_json(self._out / REPORT, report.as_dict())
@@ -271,6 +278,13 @@ class _Curation:
             hint=f"All are listed in {self._out / REJECTED}. Mend them, or raise max_bad.",
         )
 
+    def _returned(self, work: WorkFolder, staged: Staged) -> int:
+        """Rows that were forgotten in this folder before and are in the inputs again."""
+        if not self._remembered.asked:
+            return 0
+        frames = work.frames(staged.partitions)
+        return sum(question in self._remembered for frame in frames for question in frame["id"])
+
     def _synonyms_used(self, records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         named = self._options.tags.synonyms
         if named is None:
@@ -282,17 +296,6 @@ class _Curation:
             "entries": len(self._synonyms),
             "renamed": dict(sorted(used.items())),
         }
-
-    def _notes(self, steps: Sequence[StepCount]) -> list[str]:
-        notes = [f"{step.name}: {step.note}" for step in steps if step.note]
-        if self._own_test:
-            notes.append(
-                "testing comes from a file of its own: no filter dropped its rows, and the share of "
-                "testing went to training"
-            )
-        if self._count_tokens is None:
-            notes.append("token counts are estimates: no tokenizer was given")
-        return notes
 
 
 def _counted(records: Sequence[dict[str, Any]], name: str) -> list[Counter[str]]:
@@ -336,40 +339,6 @@ def _with_fingerprints(steps: Sequence[StepCount], selected: Sequence[StepCount]
         *kept,
         StepCount(first.name, first.rows_in, first.rows_out, first.seconds + fingerprints.seconds),
         *rest,
-    ]
-
-
-def _tag_notes(selection: Selection) -> list[str]:
-    notes = []
-    if selection.rare:
-        notes.append(f"{len(selection.rare)} rare tags were taken off; labels.rare names them")
-    if selection.proposals:
-        notes.append(
-            f"{len(selection.proposals)} pairs of tags might mean the same; labels.proposals names them, and "
-            "nothing was merged"
-        )
-    return notes
-
-
-def _changed_shares(taken: SplitOptions, options: CurationOptions) -> list[str]:
-    if taken == options.split:
-        return []
-    return [
-        f"fewer than {options.split.few_rows} questions: {taken.training:g} of them are for training, "
-        f"{taken.validation:g} for validation, {taken.testing:g} for testing"
-    ]
-
-
-def _boundaries(selection: Selection) -> list[str]:
-    begins = [f"{part} from {selection.begins[part]}" for part in PARTS if part in selection.begins]
-    return [f"divided by time: {', '.join(begins)}"] if begins else []
-
-
-def _empty_parts(splits: dict[str, int], options: CurationOptions) -> list[str]:
-    return [
-        f"the {part} part has no rows: too few questions for its share"
-        for part in PARTS
-        if not splits[part] and getattr(options.split, part) > 0
     ]
 
 

@@ -169,3 +169,14 @@ def test_a_test_file_forgets_as_well(
     held = write([questions[3], questions[4]], "held.jsonl")
     report = curate([write(questions[5:])], tmp_path / "out", PLAIN, test=held, forget=listed)
     assert report.splits["testing"] == 1
+
+
+def test_a_curation_says_that_forgotten_questions_are_back(
+    marked: list[dict[str, Any]], listed: Path, write: Write, tmp_path: Path
+) -> None:
+    out, path = tmp_path / "out", write(marked)
+    curate([path], out, PLAIN)
+    forget_questions(out, listed)
+    assert not any("forgotten" in note for note in curate([path], out, PLAIN, forget=listed).notes)
+    (note,) = [note for note in curate([path], out, PLAIN).notes if "forgotten" in note]
+    assert note.startswith("3 rows that were forgotten in this folder are in it again")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lawtags_client.curation.forget_list import ForgetList, id_hash, load_forget_list
+from lawtags_client.curation.forget_list import ForgetList, id_hash, load_forget_list, remembered
 from lawtags_client.errors import DataError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
@@ -57,3 +57,16 @@ def test_a_list_that_names_nothing_is_refused(tmp_path: Path, content: bytes, wo
         load_forget_list(path)
     with pytest.raises(DataError, match="cannot be read"):
         load_forget_list(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"forgotten": [{}]}', '{"forgotten": 5}', '{"forgotten": [{"hashes": [5]}]}', "\ud800"],
+)
+def test_a_folder_that_forgot_nothing_remembers_nothing(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "curation.json"
+    assert remembered(path) == ForgetList()
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    assert remembered(path) == ForgetList()
+    path.write_text(json.dumps({"forgotten": [ForgetList.of(["1"]).record([], NOW)]}), encoding="utf-8")
+    assert "1" in remembered(path)
