@@ -69,7 +69,8 @@ def detach(command: Sequence[str], dir: Path, *, timeout: float = 60.0) -> Stack
     while time.monotonic() < deadline:
         address = read_address(dir)
         if address is not None and address.pid == process.pid:
-            _DETACHED[:] = [each for each in _DETACHED if each.poll() is None] + [process]
+            _reap()
+            _DETACHED.append(process)
             return address
         if process.poll() is not None:
             raise _ended(process.returncode, log)
@@ -101,6 +102,10 @@ def stop(dir: Path, *, timeout: float = 15.0) -> bool:
                 hint="It loses nothing that was acknowledged if it is killed.",
             )
         time.sleep(_STEP)
+    for child in _DETACHED:
+        if child.pid == found.pid:
+            child.wait(timeout)  # it has let go of the folder, and ends any moment
+    _reap()
     return True
 
 
@@ -158,6 +163,10 @@ def reset(dir: Path, confirm: Callable[[str], bool]) -> bool:
             else:
                 path.unlink(missing_ok=True)
     return True
+
+
+def _reap() -> None:
+    _DETACHED[:] = [each for each in _DETACHED if each.poll() is None]
 
 
 def _ended(code: int, log: Path) -> LawtagsError:
