@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from lawtags_client.curation.sources import BadRow, RawRow
+from lawtags_client.curation.raw import BadRow, RawRow
 from lawtags_client.curation.streams import MAX_ROW_BYTES, decode_line, open_rows
 from lawtags_client.errors import DataError
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.parsers import expat
 
-from lawtags_client.curation.sources import RawRow
+from lawtags_client.curation.raw import RawRow
 from lawtags_client.curation.streams import MAX_ROW_BYTES, open_rows
 from lawtags_client.errors import DataError
 

@@ -10,7 +10,8 @@ from lawtags_client.curation.columns import SourceRow
 from lawtags_client.curation.html import html_to_text, strip_markup, unescape_title
 from lawtags_client.curation.modifiers import clean_text, clean_title, repair_text
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.sources import BadRow, Source, read_source
+from lawtags_client.curation.raw import BadRow
+from lawtags_client.curation.sources import Source, read_source
 from lawtags_client.tagging.question import Question
 
 

@@ -1,7 +1,7 @@
 """Reading questions from files and data sets, row by row, with the line that each came from.
 
-Nothing is held but the row at hand. A row that cannot be read becomes a :class:`BadRow`; its neighbours
-are not touched.
+Nothing is held but the row at hand. A row that cannot be read becomes a ``BadRow``; its neighbours are not
+touched.
 """
 
 from __future__ import annotations
@@ -13,41 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.curation.columns import ColumnMap, RowError, SourceRow
+from lawtags_client.curation.raw import HUB_PREFIX, BadRow, RawRow
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import sha256_file
 
-HUB_PREFIX = "hf://datasets/"
-
 # So many rows without a title or tags, and the columns are not what they were taken for.
 _ROWS_TO_JUDGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class RawRow:
-    """A row as the file holds it.
-
-    Args:
-        line: the line where it begins, counted from one; the row's number where a format has no lines.
-        values: column to value.
-    """
-
-    line: int
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be used.
-
-    Args:
-        line: where it begins.
-        reason: what is wrong, without quoting the row.
-        field: the column concerned, where it is known.
-    """
-
-    line: int
-    reason: str
-    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

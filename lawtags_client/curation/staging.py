@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.sources import BadRow, Source, read_source
+from lawtags_client.curation.raw import BadRow
+from lawtags_client.curation.sources import Source, read_source
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
 

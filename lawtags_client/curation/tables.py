@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lawtags_client.curation.sources import HUB_PREFIX, BadRow, RawRow
+from lawtags_client.curation.raw import HUB_PREFIX, BadRow, RawRow
 from lawtags_client.curation.streams import MAX_ROW_BYTES, open_rows
 from lawtags_client.errors import DataError, MissingExtraError
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from lawtags_client.curation import questions_to_tag
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.sources import BadRow
+from lawtags_client.curation.raw import BadRow
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.predictions import prediction
 from lawtags_client.runs.rows import RowLog

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.sources import BadRow, find_sources, read_source
+from lawtags_client.curation.raw import BadRow
+from lawtags_client.curation.sources import find_sources, read_source
 from lawtags_client.errors import ConfigurationError, DataError
 
 GOOD = {"title": "Is it legal?", "tags": ["a"], "body": "Text"}

@@ -1,0 +1,38 @@
+"""Rows as a source holds them, before any of their fields is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+HUB_PREFIX = "hf://datasets/"
+"""How a data set of the Hugging Face hub is named among inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row as the file holds it.
+
+    Args:
+        line: the line where it begins, counted from one; the row's number where a format has no lines.
+        values: column to value.
+    """
+
+    line: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Args:
+        line: where it begins.
+        reason: what is wrong, without quoting the row.
+        field: the column concerned, where it is known.
+    """
+
+    line: int
+    reason: str
+    field: str | None = None
