@@ -242,8 +242,10 @@ class V1Platform:
         return f"{intent.key}-{address[:8]}"
 
     def _endpoint(self, intent: EvaluationIntent) -> dict[str, Any]:
-        base = self._nemo.settings.address("inference").url
-        return {"api_endpoint": {"url": f"{base}/v1/completions", "model_id": intent.model, "format": "nim"}}
+        address = self._nemo.settings.address("inference")
+        endpoint = {"url": f"{address.url}/v1/completions", "model_id": intent.model, "format": "nim"}
+        # The Evaluator asks in our stead, and shows the key to nobody; intents are kept without it.
+        return {"api_endpoint": endpoint | ({"api_key": address.token} if address.token else {})}
 
     async def publish(self, model: str, files: Mapping[str, bytes]) -> None:
         """Add files to the tuned model's repository; its version is a revision, the files go to ``main``."""

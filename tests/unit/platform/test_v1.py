@@ -176,3 +176,24 @@ async def test_an_evaluation_belongs_to_the_address_that_it_asks(tmp_path: Path)
     assert found == ["eval-0", "eval-1", "eval-0"]
     urls = [body["target"]["model"]["api_endpoint"]["url"] for body in made]
     assert urls == ["http://127.0.0.1:1/v1/completions", "http://127.0.0.1:2/v1/completions"]
+
+
+async def test_the_evaluator_gets_the_key_of_the_models_and_no_file_does(tmp_path: Path) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def evaluator(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            sent.append(json.loads(request.read()))
+            return httpx.Response(200, json={"id": "eval-0", "status": "completed"} | sent[-1])
+        if request.url.path.endswith("/results"):
+            return httpx.Response(200, json={"id": "r", "job": "eval", "tasks": {}, "groups": {}})
+        if request.url.path == "/v1/evaluation/jobs":
+            return configs()
+        return httpx.Response(200, json={"id": "eval-0", "status": "completed"} | sent[0])
+
+    wish = EvaluationIntent("key", "tests/tagger@1", "hf://datasets/tests/rows/x.jsonl", "tests", limit=3)
+    nemo = client(evaluator, tmp_path, inference_token="canary-key")
+    await V1Platform(nemo).evaluate(wish, timeout=10)
+    assert sent[0]["target"]["model"]["api_endpoint"]["api_key"] == "canary-key"
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"canary-key" not in path.read_bytes()
