@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TOP_TOKENS = 20
 ANSWER_TOKENS = 32
 
+_ALONE = "the model's evidence is missing; these are the retriever's tags"
+
 
 class Predict:
     """Asks the base and the tuned model, fits the tagger on the validation rows, runs the baselines.
@@ -202,10 +204,20 @@ def _classify(
     from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
 
     training, validation, testing = (questions[part] for part in ("training", "validation", "testing"))
+    if tagger.mix is None:
+        context.progress.note(
+            "too few validation rows were answered for a mix: the tagger is the retriever alone"
+        )
     written = []
     for system, tokens in (("tagger", evidence), ("retriever", None)):
         rows = [
-            prediction(number, question.id, tagged.tags, scores=tagged.scores)
+            prediction(
+                number,
+                question.id,
+                tagged.tags,
+                scores=tagged.scores,
+                error=_ALONE if tokens is not None and not tagged.with_model else None,
+            )
             for number, (question, tagged) in enumerate(
                 zip(testing, tagger.tag(testing, tokens), strict=True)
             )

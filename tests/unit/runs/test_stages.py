@@ -28,7 +28,7 @@ from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
 from lawtags_client.runs.stages.customize import Customize
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import _first_tokens, _working_file
+from lawtags_client.runs.stages.predict import _classify, _first_tokens, _fit, _working_file
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import Question
 
@@ -268,3 +268,28 @@ async def test_data_and_test_file_are_remembered(tmp_path: Path) -> None:
     )
     ledger = Ledger(tmp_path / "ledger.sqlite")
     assert (ledger.fact("data"), ledger.fact("test")) == (["/a.jsonl"], "/t.jsonl")
+
+
+def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    kinds = (
+        ("copy of a song", "copyright"),
+        ("deposit of a flat", "landlord"),
+        ("theft of a bicycle", "theft"),
+    )
+    parts = {
+        part: [
+            Question(f"{part}-{n}", f"Is the {kinds[n % 3][0]} number {n} legal?", None, (kinds[n % 3][1],))
+            for n in range(rows)
+        ]
+        for part, rows in (("training", 60), ("validation", 24), ("testing", 6))
+    }
+    told = {part: [{f" {q.tags[0]}": -0.1} for q in questions] for part, questions in parts.items()}
+    made = context(tmp_path, Scripted())
+    tagger = _fit(made, parts, told["validation"])
+    _classify(made, tagger, parts, [None, *told["testing"][1:]])
+    rows = [json.loads(line) for line in (tmp_path / "predictions-tagger.jsonl").read_text().splitlines()]
+    assert "retriever" in rows[0]["error"]
+    assert [row["error"] for row in rows[1:]] == [None] * 5
+    alone = (tmp_path / "predictions-retriever.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["error"] is None for line in alone)
