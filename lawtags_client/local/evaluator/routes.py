@@ -10,7 +10,8 @@ from starlette.routing import BaseRoute
 
 from lawtags_client.errors import BadRequestError, NotFoundError
 from lawtags_client.local.entities import entity_routes
-from lawtags_client.local.evaluator.state import EvaluatorState
+from lawtags_client.local.evaluator import platform_jobs
+from lawtags_client.local.evaluator.state import Document, EvaluatorState
 from lawtags_client.local.evaluator.work import Runner
 from lawtags_client.local.service import Service, StackContext
 from lawtags_client.local.wire import Call, route, sent_fields
@@ -24,9 +25,11 @@ from lawtags_client.types.evaluator import (
     EvaluationTargetRequest,
     EvaluationTargetUpdate,
 )
+from lawtags_client.types.evaluator_v2 import EvaluatorV2JobRequest
 
 _JOBS = "/v1/evaluation/jobs"
 _RESULTS = "/v1/evaluation/results"
+_PLATFORM_JOBS = "/v2/evaluation/jobs"
 
 
 class Evaluations:
@@ -66,6 +69,40 @@ class Evaluations:
             route("PATCH", result, self.change_result, body=EvaluationResultUpdate),
             route("DELETE", result, lambda call: state.result_delete(call.path["result"])),
             route("POST", "/v1/evaluation/live", self.live, body=EvaluationJobRequest),
+            *self._platform_routes(),
+        ]
+
+    def _platform_routes(self) -> list[BaseRoute]:
+        state, one = self._state, f"{_PLATFORM_JOBS}/{{job}}"
+
+        def found(call: Call) -> Any:
+            return state.platform_job(call.path["job"])
+
+        def list_jobs(call: Call) -> Any:
+            return state.platform_job_list(call.list_query(platform_jobs.SORTS)).envelope()
+
+        def logs(call: Call) -> Any:
+            job = found(call)
+            lines = self._runner.logs(job["id"])["lines"]
+            return platform_jobs.log_page(job, lines, call.request.query_params)
+
+        def results(call: Call) -> Any:
+            return platform_jobs.listed_results(found(call), _url_of(call))
+
+        def result(call: Call) -> Any:
+            return platform_jobs.one_result(found(call), _url_of(call), call.path["result"])
+
+        return [
+            route("GET", _PLATFORM_JOBS, list_jobs),
+            route("POST", _PLATFORM_JOBS, self.create_platform_job, body=EvaluatorV2JobRequest),
+            route("GET", one, lambda call: platform_jobs.shown_job(found(call))),
+            route("DELETE", one, self.delete_platform_job),
+            route("POST", f"{one}/cancel", self.cancel_platform_job),
+            route("GET", f"{one}/status", lambda call: platform_jobs.shown_status(found(call))),
+            route("GET", f"{one}/logs", logs),
+            route("GET", f"{one}/results", results),
+            route("GET", f"{one}/results/{{result}}", result),
+            route("GET", f"{one}/results/{{result}}/download", self.download_result),
         ]
 
     def create(self, call: Call) -> Any:
@@ -76,11 +113,13 @@ class Evaluations:
 
     def delete(self, call: Call) -> None:
         """``DELETE /v1/evaluation/jobs/{id}``: ends it first where it is at work."""
-        job_id = call.path["job"]
-        if self._state.job(job_id)["status"] not in FINAL_JOB_STATES:
-            self._runner.cancel(job_id)
-        self._state.job_delete(job_id)
-        self._runner.forget(job_id)
+        self._delete(self._state.job(call.path["job"]))
+
+    def _delete(self, job: Document) -> None:
+        if job["status"] not in FINAL_JOB_STATES:
+            self._runner.cancel(job["id"])
+        self._state.job_delete(job["id"])
+        self._runner.forget(job["id"])
 
     def job_result(self, call: Call) -> Any:
         """``GET /v1/evaluation/jobs/{id}/results``."""
@@ -101,11 +140,13 @@ class Evaluations:
 
     def cancel(self, call: Call) -> Any:
         """``POST /v1/evaluation/jobs/{id}/cancel``."""
-        job = self._state.job(call.path["job"])
+        return self._state.shown(self._cancelled(self._state.job(call.path["job"])))
+
+    def _cancelled(self, job: Document) -> Document:
         if job["status"] in FINAL_JOB_STATES:
             raise BadRequestError(f"Evaluation job {job['id']} is {job['status']} and cannot be cancelled")
         self._runner.cancel(job["id"])
-        return self._state.shown(self._state.job(job["id"]))
+        return self._state.stored(job["id"])
 
     def add_result(self, call: Call) -> Any:
         """``POST /v1/evaluation/results``."""
@@ -118,6 +159,37 @@ class Evaluations:
     def live(self, call: Call) -> Any:
         """``POST /v1/evaluation/live``: the answer comes when it is done."""
         return self._runner.live(*self._state.described(sent_fields(call.body)))
+
+    # The second version
+
+    def create_platform_job(self, call: Call) -> Any:
+        """``POST /v2/evaluation/jobs``."""
+        job = self._state.platform_job_create(sent_fields(call.body))
+        self._runner.submit(job["id"])
+        return job
+
+    def delete_platform_job(self, call: Call) -> Any:
+        """``DELETE /v2/evaluation/jobs/{id}``."""
+        job = self._state.platform_job(call.path["job"])
+        self._delete(job)
+        return {"message": "Resource deleted successfully.", "id": job["id"]}
+
+    def cancel_platform_job(self, call: Call) -> Any:
+        """``POST /v2/evaluation/jobs/{id}/cancel``."""
+        return platform_jobs.shown_job(self._cancelled(self._state.platform_job(call.path["job"])))
+
+    def download_result(self, call: Call) -> Response:
+        """``GET /v2/evaluation/jobs/{id}/results/{name}/download``."""
+        job, name = self._state.platform_job(call.path["job"]), call.path["result"]
+        platform_jobs.check_result(job, name)
+        if name == platform_jobs.SCORES:
+            return Response(self._runner.scores(job["id"]), media_type="application/json")
+        headers = {"Content-Disposition": f'attachment; filename="{job["id"]}.tar.gz"'}
+        return Response(self._runner.tarball(job["id"]), media_type="application/gzip", headers=headers)
+
+
+def _url_of(call: Call) -> str:
+    return f"{call.base_url}{_PLATFORM_JOBS}/{call.path['job']}"
 
 
 class Evaluator(Service):

@@ -9,13 +9,25 @@ from typing import Any
 from lawtags_client.errors import NotFoundError
 from lawtags_client.local.entities import Entities, EntityKind
 from lawtags_client.local.entities.secrets import masked
+from lawtags_client.local.evaluator import platform_jobs
 from lawtags_client.local.evaluator.evaluation import check_supported
 from lawtags_client.local.storage import Database, Documents
-from lawtags_client.local.wire import Clock, ListQuery, Page, naive, new_id, select, split_reference, utc_now
+from lawtags_client.local.wire import (
+    Clock,
+    ListQuery,
+    Page,
+    check_name,
+    naive,
+    new_id,
+    select,
+    split_reference,
+    utc_now,
+)
 from lawtags_client.types.common import FINAL_JOB_STATES
 
 Document = dict[str, Any]
 _SIDES = ("config", "target")
+_CONTENT = ("tasks", "groups", "model", "cached_outputs", "retriever", "rag", "rows", "dataset")
 
 
 def _kind(label: str, prefix: str) -> EntityKind:
@@ -42,6 +54,7 @@ class EvaluatorState:
         self.configs = Entities(database, _kind("config", "eval-config"), clock=clock)
         self._jobs = Documents(database, "evaluator_jobs")
         self._results = Documents(database, "evaluator_results")
+        self._database = database
         self._clock = clock
 
     # Jobs
@@ -53,19 +66,31 @@ class EvaluatorState:
             NotFoundError: the config or target it names does not exist.
             BadRequestError: it cannot be done here.
         """
-        config = self._found(self.configs, fields["config"])
-        target = self._found(self.targets, fields["target"])
-        check_supported(config, target)
-        if not isinstance(fields["config"], str):
+        config, target = self.described(fields)
+        if isinstance(fields["config"], Mapping) and "id" not in config:
             config = self._kept(self.configs, config)
-        if not isinstance(fields["target"], str):
+        if isinstance(fields["target"], Mapping) and "id" not in target:
             target = self._kept(self.targets, target)
+        return self.shown(self._added(new_id("eval"), fields, config, target))
+
+    def platform_job_create(self, fields: Mapping[str, Any]) -> Document:
+        """Add a job of the second version, which makes no entities. Raises as ``job_create``."""
+        config, target = self.described(fields["spec"])
+        job_id = new_id("job")
+        name = check_name(fields.get("name") or job_id, what="job name")
+        platform = {"name": name, "spec": fields["spec"], "task": new_id("task")}
+        return platform_jobs.shown_job(self._added(job_id, fields, config, target, platform=platform))
+
+    def _added(
+        self, job_id: str, fields: Mapping[str, Any], config: Document, target: Document, **more: Any
+    ) -> Document:
         now = naive(self._clock())
+        namespace = fields.get("namespace") or "default"
         job: Document = {
             "created_at": now,
             "updated_at": now,
-            "id": new_id("eval"),
-            "namespace": fields.get("namespace") or "default",
+            "id": job_id,
+            "namespace": check_name(namespace, what="namespace", versioned=False),
             "description": fields.get("description"),
             "target": _dated(target),
             "config": _dated(config),
@@ -76,12 +101,13 @@ class EvaluatorState:
             "project": fields.get("project"),
             "custom_fields": fields.get("custom_fields") or {},
             "ownership": fields.get("ownership"),
+            **more,
         }
-        self._jobs.insert(job["id"], job)
-        return self.shown(job)
+        self._jobs.insert(job_id, job)
+        return job
 
     def described(self, fields: Mapping[str, Any]) -> tuple[Document, Document]:
-        """The config and target of a live evaluation; nothing is stored.
+        """The config and target of an evaluation, written out; nothing is stored.
 
         Raises:
             NotFoundError: one of them is a name of nothing.
@@ -94,6 +120,28 @@ class EvaluatorState:
 
     def job(self, job_id: str) -> Document:
         """A job as it is kept, secrets and all.
+
+        Raises:
+            NotFoundError: there is none of this id, or it is one of the second version.
+        """
+        job = self.stored(job_id)
+        if "platform" in job:
+            raise NotFoundError(f"Evaluation job {job_id} not found")
+        return job
+
+    def platform_job(self, job_id: str) -> Document:
+        """A job of the second version as it is kept.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        job = self.stored(job_id)
+        if "platform" not in job:
+            raise NotFoundError(f"Evaluation job {job_id} not found")
+        return job
+
+    def stored(self, job_id: str) -> Document:
+        """A job of either version as it is kept.
 
         Raises:
             NotFoundError: there is none of this id.
@@ -117,21 +165,38 @@ class EvaluatorState:
 
         return self._jobs.update(job_id, changed)
 
+    def job_complete(self, job_id: str, tasks: Document, groups: Document, details: Document) -> None:
+        """Bring a job to its end together with its result, unless it has come to another meanwhile."""
+        with self._database.transaction():
+            job = self._jobs.get(job_id)
+            if job is None or job["status"] in FINAL_JOB_STATES:
+                return
+            changes = {"status": "completed", "status_details": details}
+            if "platform" not in job:
+                about = {"job": job_id, "namespace": job["namespace"], "project": job["project"]}
+                changes["result"] = self.result_create({**about, "tasks": tasks, "groups": groups})["id"]
+            self.job_change(job_id, **changes)
+
     def job_delete(self, job_id: str) -> None:
         """Forget a job and its result.
 
         Raises:
             NotFoundError: there is none of this id.
         """
-        job = self.job(job_id)
+        job = self.stored(job_id)
         self._jobs.delete(job_id)
         if job["result"]:
             self._results.delete(job["result"])
 
     def jobs(self, query: ListQuery) -> Page:
         """The page of jobs that a list request asks for."""
-        page = select(map(_findable, self._jobs), _by_name(query))
-        return Page([self.shown(self.job(each["id"])) for each in page.data], page.total, query)
+        found = (_findable(self.shown(job)) for job in self._jobs if "platform" not in job)
+        page = select(found, _by_name(query))
+        return Page([_as_shown(each) for each in page.data], page.total, query)
+
+    def platform_job_list(self, query: ListQuery) -> Page:
+        """The page of jobs of the second version that a list request asks for."""
+        return select((platform_jobs.shown_job(job) for job in self._jobs if "platform" in job), query)
 
     def unfinished(self) -> list[str]:
         """Ids of the jobs that have not come to their end, oldest first."""
@@ -203,6 +268,9 @@ class EvaluatorState:
     def _found(self, entities: Entities, given: str | Mapping[str, Any]) -> Document:
         if isinstance(given, str):
             return entities.stored(*split_reference(given, what=entities.kind.label))
+        # An object with nothing but a name stands for the entity of this name.
+        if given.get("name") and not any(given.get(field) for field in _CONTENT):
+            return entities.stored(given.get("namespace") or "default", given["name"])
         return dict(given)
 
     def _kept(self, entities: Entities, given: Document) -> Document:
@@ -230,6 +298,10 @@ def _dated(entity: Document) -> Document:
 def _findable(job: Document) -> Document:
     names = {f"{side}_name": f"{job[side].get('namespace')}/{job[side].get('name')}" for side in _SIDES}
     return {**job, **names}
+
+
+def _as_shown(job: Document) -> Document:
+    return {name: value for name, value in job.items() if name not in ("config_name", "target_name")}
 
 
 def _by_name(query: ListQuery) -> ListQuery:

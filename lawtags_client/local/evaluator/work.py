@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import queue
+import shutil
+import sqlite3
+import tarfile
 import threading
 import zipfile
 from collections.abc import Callable
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 1.5
+LOG_FILE = "log.txt"
+ROWS_FILE = "rows.jsonl"
+SCORES_FILE = "scores.json"
 
 
 class Runner:
@@ -111,29 +118,48 @@ class Runner:
 
     def logs(self, job_id: str) -> dict[str, Any]:
         """What happened in a job, line by line."""
-        path = self._folder / job_id / "log.txt"
-        text = path.read_text("utf-8") if path.exists() else ""
-        return {"job_id": job_id, "lines": text.splitlines()}
+        path = self._folder / job_id / LOG_FILE
+        # Written as it happens: a kill may have torn the last line within a character.
+        text = path.read_text("utf-8", "replace") if path.exists() else ""
+        return {"job_id": job_id, "lines": text.split("\n")[:-1]}
 
     def archive(self, job_id: str) -> bytes:
         """Job, result, log and all rows with their answers, as a ZIP file."""
         job = self._state.job(job_id)
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("job.json", json.dumps(self._state.shown(job), indent=2))
-            if job["result"]:
-                archive.writestr("results.json", json.dumps(self._state.result(job["result"]), indent=2))
+            for name, text in self._documents(job).items():
+                archive.writestr(name, text)
             for path in sorted((self._folder / job_id).glob("*")):
                 archive.write(path, path.name)
         return content.getvalue()
 
+    def tarball(self, job_id: str) -> bytes:
+        """The same as a compressed tar file, which is what the second version gives."""
+        job = self._state.platform_job(job_id)
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w:gz") as archive:
+            for name, text in self._documents(job).items():
+                member = tarfile.TarInfo(name)
+                member.size = len(text.encode("utf-8"))
+                archive.addfile(member, io.BytesIO(text.encode("utf-8")))
+            for path in sorted((self._folder / job_id).glob("*")):
+                archive.add(path, path.name)
+        return content.getvalue()
+
+    def scores(self, job_id: str) -> bytes:
+        """Tasks and groups of a completed job with their scores, as JSON."""
+        return (self._folder / job_id / SCORES_FILE).read_bytes()
+
+    def _documents(self, job: Document) -> dict[str, str]:
+        documents = {"job.json": json.dumps(self._state.shown(job), indent=2)}
+        if job["result"]:
+            documents["results.json"] = json.dumps(self._state.result(job["result"]), indent=2)
+        return documents
+
     def forget(self, job_id: str) -> None:
         """Remove a job's files."""
-        folder = self._folder / job_id
-        for path in folder.glob("*"):
-            path.unlink()
-        if folder.exists():
-            folder.rmdir()
+        shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
     # The thread
 
@@ -143,7 +169,9 @@ class Runner:
                 self._work(job_id)
             except Exception as error:  # a fault of ours is the job's failure, not the Evaluator's end
                 _log.exception("evaluation %s failed unexpectedly", job_id)
-                self._fail(job_id, f"Internal error: {type(error).__name__}: {error}")
+                # Where not even that can be written, the job is begun anew at the next start.
+                with contextlib.suppress(sqlite3.Error):
+                    self._fail(job_id, f"Internal error: {type(error).__name__}: {error}")
             finally:
                 self._cancelled.pop(job_id, None)
 
@@ -152,10 +180,13 @@ class Runner:
         cancelled = self._cancelled[job_id]
         if job is None or job["status"] in FINAL_JOB_STATES or cancelled.is_set():
             return
-        lines: list[str] = []
+        path = self._folder / job_id / LOG_FILE
+        path.parent.mkdir(exist_ok=True)
 
         def log(line: str) -> None:
-            lines.append(f"{naive(self._context.clock())} {line}")
+            # Deleted meanwhile: the folder is gone, and nobody will ask.
+            with contextlib.suppress(FileNotFoundError), path.open("a", encoding="utf-8") as stream:
+                stream.write(f"{naive(self._context.clock())} {' '.join(line.split())}\n")
 
         def on_progress(progress: Progress) -> None:
             self._state.job_change(job_id, status_details=_details(progress))
@@ -175,39 +206,29 @@ class Runner:
         except LawtagsError as error:
             log(f"failed: {error.message}")
             self._fail(job_id, error.message)
-        if self._state.exists(job_id):
-            atomic_write_text(self._folder / job_id / "log.txt", "\n".join(lines) + "\n")
+        if not self._state.exists(job_id):
+            self.forget(job_id)  # deleted meanwhile
 
     def _finish(self, job_id: str, outcome: Outcome, log: Callable[[str], None]) -> None:
         if not self._state.exists(job_id):
-            return  # deleted meanwhile
+            return
         log(f"completed: {len(outcome.raw)} rows")
         folder = self._folder / job_id
         rows = "".join(json.dumps(masked(row), ensure_ascii=False) + "\n" for row in outcome.raw)
-        atomic_write_text(folder / "rows.jsonl", rows)
-        atomic_write_json(folder / "scores.json", {"tasks": outcome.tasks, "groups": outcome.groups})
-        job = self._state.job(job_id)
-        result = self._state.result_create(
-            {
-                "job": job_id,
-                "namespace": job["namespace"],
-                "project": job["project"],
-                "tasks": outcome.tasks,
-                "groups": outcome.groups,
-            }
-        )
+        atomic_write_text(folder / ROWS_FILE, rows)
+        atomic_write_json(folder / SCORES_FILE, {"tasks": outcome.tasks, "groups": outcome.groups})
         details = {
             "message": "Job completed successfully",
             "task_status": dict.fromkeys(outcome.tasks, "completed"),
             "progress": 100.0,
             "samples_processed": len(outcome.raw),
         }
-        self._state.job_change(job_id, result=result["id"], status_details=details, status="completed")
+        self._state.job_complete(job_id, outcome.tasks, outcome.groups, details)
 
     def _fail(self, job_id: str, message: str) -> None:
         if not self._state.exists(job_id):
             return
-        details = dict(self._state.job(job_id)["status_details"])
+        details = dict(self._state.stored(job_id)["status_details"])
         states = details.get("task_status") or {}
         ended = {name: "completed" if state == "completed" else "failed" for name, state in states.items()}
         details |= {"message": message, "task_status": ended}
