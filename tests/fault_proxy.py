@@ -1,41 +1,116 @@
-"""A proxy on loopback that loses requests and replies on purpose."""
+"""A proxy on loopback that loses, delays, cuts and spoils what passes through it, on purpose."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import ssl
+import struct
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-Verdict = Literal["pass", "lose reply", "lose request", "cut reply"]
+Named = Literal[
+    "pass", "lose request", "lose reply", "cut reply", "reset", "garble", "drip", "stall", "deliver late"
+]
 _END = b"\r\n\r\n"
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class CutRequest:
+    """Hang up on both sides once so many bytes of the request's body have passed."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class CutReply:
+    """Hang up once so many bytes of the reply's body have passed."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Let the reply wait for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply of the proxy's own.
+
+    Args:
+        status: of it.
+        body: of it.
+        headers: beyond its length.
+        forwarded: whether the request went to the server all the same, whose reply is lost.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    forwarded: bool = False
+
+
+Verdict = Named | CutRequest | CutReply | Delay | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request, read whole: its first line, its headers, its body."""
+
+    line: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """A header's value."""
+        return next((value for known, value in self.headers if known.lower() == name), None)
+
+    def encoded(self) -> bytes:
+        """As it goes to the server, one request a connection."""
+        kept = [f"{name}: {value}" for name, value in self.headers if name.lower() != "connection"]
+        return "\r\n".join([self.line, *kept, "Connection: close", "", ""]).encode("latin1") + self.body
 
 
 class FaultProxy:
-    """Passes one request a connection on to a server, unless its judge says otherwise.
+    """Passes requests on to a server, unless its judge says otherwise.
 
     Args:
-        upstream: the server's address.
+        upstream: the server's address; without one every verdict has to be an ``Answer``.
         judge: gets ``METHOD /path``; says what becomes of it.
+        tls: serves TLS with this context.
     """
 
-    def __init__(self, upstream: str, judge: Callable[[str], Verdict]) -> None:
-        parts = urlsplit(upstream)
+    def __init__(
+        self, upstream: str | None, judge: Callable[[str], Verdict], *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        parts = urlsplit(upstream or "")
         self._upstream = (parts.hostname or "", parts.port or 80)
         self._judge = judge
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._late: list[Message] = []
         self.seen: list[tuple[str, Verdict]] = []
+        self.messages: list[Message] = []
+        self.connections = 0
+        self.received = 0
         self.url = ""
 
     def __enter__(self) -> Self:
         self._thread.start()
-        starting = asyncio.start_server(self._serve, "127.0.0.1", 0)
+        starting = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(5)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        scheme = "https" if self._tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     def __exit__(
@@ -61,29 +136,123 @@ class FaultProxy:
         """How often a request was asked for."""
         return sum(1 for seen, _ in self.seen if seen == request)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(_END)
-            lines = head.decode("latin1").split("\r\n")
-            request = " ".join(lines[0].split(" ")[:2])
-            verdict = self._judge(request)
-            self.seen.append((request, verdict))
-            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
-            if verdict != "lose request":
-                reply = await self._forward(lines, body)
-                if verdict == "pass":
-                    writer.write(reply)
-                elif verdict == "cut reply":
-                    writer.write(reply[: reply.index(_END) + len(_END) + 5])
-                await writer.drain()
-        writer.close()
+    def deliver(self) -> int:
+        """Hand the server what was held back as ``deliver late``; how many requests that were."""
 
-    async def _forward(self, lines: list[str], body: bytes) -> bytes:
+        async def send() -> int:
+            held, self._late = self._late, []
+            for message in held:
+                await self._forward(message)
+            return len(held)
+
+        return asyncio.run_coroutine_threadsafe(send(), self._loop).result(10)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while await self._one(reader, writer):
+                pass
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Deal with one request; whether the connection stays open."""
+        lines = (await reader.readuntil(_END)).decode("latin1").split("\r\n")
+        headers = tuple((name, value) for name, _, value in (line.partition(": ") for line in lines[1:-2]))
+        request = " ".join(lines[0].split(" ")[:2])
+        verdict = self._judge(request)
+        self.seen.append((request, verdict))
+        message = Message(lines[0], headers, b"")
+        if verdict == "reset":
+            _reset(writer)
+            return False
+        size = int(message.header("content-length") or "0")
+        if isinstance(verdict, CutRequest):
+            await self._cut_request(reader, message, min(verdict.after, size))
+            _reset(writer)
+            return False
+        message = Message(lines[0], headers, await self._read(reader, size))
+        self.messages.append(message)
+        return await self._reply(message, verdict, writer)
+
+    async def _read(self, reader: asyncio.StreamReader, size: int) -> bytes:
+        body = bytearray()
+        while len(body) < size:
+            piece = await reader.read(min(_PIECE, size - len(body)))
+            if not piece:
+                raise asyncio.IncompleteReadError(bytes(body), size)
+            self.received += len(piece)
+            body += piece
+        return bytes(body)
+
+    async def _reply(self, message: Message, verdict: Verdict, writer: asyncio.StreamWriter) -> bool:
+        if verdict == "lose request":
+            return False
+        if verdict == "deliver late":
+            self._late.append(message)
+            return False
+        if isinstance(verdict, Answer):
+            if verdict.forwarded:
+                await self._forward(message)
+            writer.write(_encoded(verdict))
+            await writer.drain()
+            return True
+        reply = await self._forward(message)
+        return await self._spoil(reply, verdict, writer)
+
+    async def _spoil(self, reply: bytes, verdict: Verdict, writer: asyncio.StreamWriter) -> bool:
+        head = reply.index(_END) + len(_END)
+        if verdict == "lose reply":
+            return False
+        if verdict == "stall":
+            writer.write(reply[:head])
+            await writer.drain()
+            await asyncio.sleep(3600)
+        elif verdict == "drip":
+            for at in range(len(reply)):
+                writer.write(reply[at : at + 1])
+                await writer.drain()
+                await asyncio.sleep(0.02 if at >= head else 0)
+        elif verdict == "cut reply" or isinstance(verdict, CutReply):
+            after = verdict.after if isinstance(verdict, CutReply) else 5
+            writer.write(reply[: head + after])
+            await writer.drain()
+        elif verdict == "garble":
+            writer.write(reply[:head] + bytes(byte ^ 0x55 for byte in reply[head:]))
+            await writer.drain()
+        else:
+            if isinstance(verdict, Delay):
+                await asyncio.sleep(verdict.seconds)
+            writer.write(reply.replace(b"\r\nconnection: close\r\n", b"\r\n", 1))
+            await writer.drain()
+            return b"content-length:" in reply[:head].lower()
+        return False
+
+    async def _forward(self, message: Message) -> bytes:
         reader, writer = await asyncio.open_connection(*self._upstream)
-        kept = [line for line in lines if line and not line.lower().startswith("connection:")]
-        writer.write("\r\n".join([*kept, "Connection: close", "", ""]).encode("latin1") + body)
+        writer.write(message.encoded())
         await writer.drain()
         reply = await reader.read(-1)
         writer.close()
         return reply
+
+    async def _cut_request(self, reader: asyncio.StreamReader, message: Message, after: int) -> None:
+        _, writer = await asyncio.open_connection(*self._upstream)
+        body = await self._read(reader, after)
+        writer.write(Message(message.line, message.headers, body).encoded())
+        await writer.drain()
+        writer.close()
+
+
+def _encoded(answer: Answer) -> bytes:
+    headers = [*answer.headers, ("content-length", str(len(answer.body)))]
+    lines = [f"HTTP/1.1 {answer.status} Said", *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("latin1") + answer.body
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    # Lingering for no time at all makes the kernel send a reset in place of a proper end.
+    sock: socket.socket = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from lawtags_client.errors import (
     APIError,
     BusyError,
     ConflictError,
     DoubtfulOutcomeError,
+    LawtagsError,
     NotFoundError,
     ServerError,
 )
@@ -28,7 +30,10 @@ from lawtags_client.transport.clock import Clock
 logger = logging.getLogger(__name__)
 
 J = TypeVar("J")
+Stamp: TypeAlias = tuple[str | None, datetime | None]
 
+# At least so many of the newest jobs are looked through for one that carries a token.
+_LOOK_BACK = 200
 _LOOKS = 3
 _PAUSE = 1.0
 _LOCK_PAUSE = 0.2
@@ -68,11 +73,8 @@ async def submit(wanted: Intent, submission: Submission[J], *, store: IntentStor
         ConflictError: the key stands for another request, or the job's name is taken by something else.
         DoubtfulOutcomeError: it was asked for, and neither an answer nor the job has been seen.
     """
-    lock = await _locked(store, wanted.key, clock)
-    try:
+    async with _locked(store, wanted.key, clock):
         return await _submit_locked(wanted, submission, store, clock)
-    finally:
-        await asyncio.to_thread(lock.__exit__, None, None, None)
 
 
 async def _submit_locked(wanted: Intent, submission: Submission[J], store: IntentStore, clock: Clock) -> J:
@@ -91,36 +93,52 @@ async def _submit_locked(wanted: Intent, submission: Submission[J], store: Inten
         if found is not None:
             return await _settled(found, intent, submission, store)
     try:
-        job = await _post(intent, submission, clock)
-    except APIError as error:
-        if error.status is not None and error.status < 500:
-            # A clear no: nothing was made, and the key is free for a corrected request.
-            await asyncio.to_thread(store.forget, intent.key)
+        job = await submission.post(intent)
+    except ConflictError as error:
+        # Its own earlier request may have arrived late. While that is not known, the intent stays.
+        found = await submission.find(intent)
+        job = found if found is not None else await _taken(intent, error, submission, store)
+    except (DoubtfulOutcomeError, ServerError) as error:
+        job = await _look(intent, error, submission, clock)
+    except APIError:
+        # A clear no: nothing was made, and the key is free for a corrected request.
+        await asyncio.to_thread(store.forget, intent.key)
         raise
     return await _settled(job, intent, submission, store)
 
 
-async def _post(intent: Intent, submission: Submission[J], clock: Clock) -> J:
+async def _taken(intent: Intent, error: ConflictError, submission: Submission[J], store: IntentStore) -> J:
+    """The job that holds the name, if it may be adopted; else the key is free for a corrected request."""
     try:
-        return await submission.post(intent)
-    except ConflictError as error:
-        found = await submission.find(intent)
+        if submission.clash is None:
+            raise error
+        return await submission.clash(intent, error)
+    except ConflictError:
+        await asyncio.to_thread(store.forget, intent.key)
+        raise
+
+
+async def _look(
+    intent: Intent, error: DoubtfulOutcomeError | ServerError, submission: Submission[J], clock: Clock
+) -> J:
+    """The job of a request whose outcome is not known; raises that outcome where none is found."""
+    error.hint = "No job of this intent was found since. Submit the same again: it is looked for first."
+    for look in range(1 if isinstance(error, APIError) else _LOOKS):
+        if look:
+            # It may show up in the list only a moment later.
+            await clock.sleep(_PAUSE)
+        try:
+            found = await submission.find(intent)
+        except LawtagsError as blind:
+            # What matters is that something was sent, not why it could not be looked for.
+            error.hint = (
+                f"Whether it made a job could not be seen ({blind.message}). "
+                "Submit the same again: the job is looked for first."
+            )
+            raise error from blind
         if found is not None:
             return found
-        if submission.clash is None:
-            raise
-        return await submission.clash(intent, error)
-    except (DoubtfulOutcomeError, ServerError) as error:
-        # It may show up in the list only a moment later.
-        for look in range(_LOOKS):
-            found = await submission.find(intent)
-            if found is not None:
-                return found
-            if isinstance(error, APIError) or look == _LOOKS - 1:
-                break
-            await clock.sleep(_PAUSE)
-        error.hint = "No job of this intent was found since. Submit the same again: it is looked for first."
-        raise
+    raise error
 
 
 async def _settled(job: J, intent: Intent, submission: Submission[J], store: IntentStore) -> J:
@@ -128,18 +146,41 @@ async def _settled(job: J, intent: Intent, submission: Submission[J], store: Int
     return job
 
 
-async def _locked(store: IntentStore, key: str, clock: Clock) -> AbstractContextManager[None]:
+@asynccontextmanager
+async def _locked(store: IntentStore, key: str, clock: Clock) -> AsyncIterator[None]:
     begin = clock.monotonic()
-    while True:
-        lock = store.lock(key)
-        try:
-            await asyncio.to_thread(lock.__enter__)
-        except BusyError:
-            if clock.monotonic() - begin > _LOCK_PATIENCE:
-                raise
+    with ExitStack() as held:
+        while True:
+            try:
+                # Not in a thread: a task that is cancelled meanwhile would leave the lock behind.
+                held.enter_context(store.lock(key))
+                break
+            except BusyError:
+                if clock.monotonic() - begin > _LOCK_PATIENCE:
+                    raise
             await clock.sleep(_LOCK_PAUSE)
-        else:
-            return lock
+        yield
+
+
+async def carrier(jobs: AsyncIterator[J], intent: Intent, stamp: Callable[[J], Stamp]) -> J | None:
+    """The job that carries an intent's token; a list cannot be filtered by it, so it is read from the newest.
+
+    Args:
+        jobs: the newest first.
+        intent: whose job is looked for.
+        stamp: a job's token, and when the service made it.
+    """
+    # A job is never older than its intent, whatever has been submitted since; clocks may differ by a day.
+    oldest = intent.created_at - timedelta(days=1) if intent.created_at else None
+    seen = 0
+    async for job in jobs:
+        token, made = stamp(job)
+        if token == intent.token:
+            return job
+        seen += 1
+        if seen >= _LOOK_BACK and (oldest is None or (made is not None and made < oldest)):
+            break
+    return None
 
 
 def explain_difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

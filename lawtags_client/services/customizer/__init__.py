@@ -12,7 +12,7 @@ from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
 from lawtags_client.services.data_store import UploadedDataset
-from lawtags_client.services.submission import Submission, explain_difference, submit
+from lawtags_client.services.submission import Submission, carrier, explain_difference, submit
 from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.transport.paths import join, split_reference
 from lawtags_client.types.common import reference
@@ -38,8 +38,6 @@ from lawtags_client.types.entity_store import Dataset
 
 _JOBS = "/v1/customization/jobs"
 _VERSION = "lt-"
-# How many of the newest jobs are looked through for one that carries a token.
-_LOOK_BACK = 200
 
 
 class Jobs(Listing[CustomizationJob, CustomizationJobFilter]):
@@ -229,18 +227,12 @@ class Customizer:
         return Job(record, self._owner)
 
     async def _find(self, request: CustomizationJobRequest, intent: Intent) -> CustomizationJob | None:
-        """The job that carries the token, among the newest; the list cannot be filtered by it."""
+        """The job that carries the token."""
         filter = CustomizationJobFilter()
         if request.project is not None:
             filter.project = request.project
-        seen = 0
-        async for job in self.jobs.list(sort="-created_at", filter=filter):
-            if job.custom_fields.get(FIELD) == intent.token:
-                return job
-            seen += 1
-            if seen >= _LOOK_BACK:
-                break
-        return None
+        newest = self.jobs.list(sort="-created_at", filter=filter)
+        return await carrier(newest, intent, lambda job: (job.custom_fields.get(FIELD), job.created_at))
 
     async def _adopt(
         self, request: CustomizationJobRequest, intent: Intent, error: ConflictError

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from client_kit import Script, StillTime, client
+from small_customizer import SmallCustomizer
 
 from lawtags_client.client import NeMo
 from lawtags_client.errors import (
@@ -137,74 +138,40 @@ async def test_job_that_vanished_ends_the_waiting(tmp_path: Path) -> None:
         await job.wait()
 
 
-class Server:
-    """A Customizer in miniature, which can lose what it is told to lose."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, dict[str, Any]] = {}
-        self.posts = 0
-        self.fault: str | None = None
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path
-        if request.method == "POST":
-            return self._create(json.loads(request.read()))
-        if path.endswith("/jobs"):
-            newest = list(reversed(self.jobs.values()))
-            return httpx.Response(200, json={"data": newest, "pagination": _one_page(len(newest))})
-        job = self.jobs.get(path.rpartition("/")[2])
-        return httpx.Response(200, json=job) if job else httpx.Response(404, json={"detail": "no such job"})
-
-    def _create(self, body: dict[str, Any]) -> httpx.Response:
-        self.posts += 1
-        fault, self.fault = self.fault, None
-        if fault == "refuse":
-            return httpx.Response(422, json={"detail": "epochs"})
-        if fault == "lose request":
-            raise httpx.ReadTimeout("lost")
-        if any(job["output_model"] == body.get("output_model") for job in self.jobs.values()):
-            return httpx.Response(409, json={"detail": "exists"})
-        job = {"id": f"cust-{len(self.jobs)}", "status": "created", **body}
-        self.jobs[job["id"]] = job
-        if fault == "lose reply":
-            raise httpx.ReadTimeout("lost")
-        return httpx.Response(200, json=job)
-
-
-def _one_page(size: int) -> dict[str, int]:
-    return {"page": 1, "page_size": 100, "current_page_size": size, "total_pages": 1, "total_results": size}
-
-
 @pytest.fixture
-def server() -> Server:
-    return Server()
+def server() -> SmallCustomizer:
+    return SmallCustomizer()
 
 
-def nemo_for(server: Server, folder: Path) -> NeMo:
+def nemo_for(server: SmallCustomizer, folder: Path) -> NeMo:
     return client(server, folder, StillTime())
 
 
-async def test_token_goes_into_the_job_and_its_models_version(server: Server, tmp_path: Path) -> None:
+async def test_token_goes_into_the_job_and_its_models_version(
+    server: SmallCustomizer, tmp_path: Path
+) -> None:
     job = await nemo_for(server, tmp_path).customizer.submit(REQUEST)
     token = job.record.custom_fields[FIELD]
     assert job.output_model == f"law/tagger@lt-{token[:12]}"
     assert REQUEST.output_model == "law/tagger" and REQUEST.custom_fields is None
 
 
-async def test_lost_reply_is_looked_up_not_repeated(server: Server, tmp_path: Path) -> None:
+async def test_lost_reply_is_looked_up_not_repeated(server: SmallCustomizer, tmp_path: Path) -> None:
     server.fault = "lose reply"
     job = await nemo_for(server, tmp_path).customizer.submit(REQUEST)
     assert (server.posts, list(server.jobs)) == (1, [job.id])
 
 
-async def test_same_intent_after_a_restart_is_the_same_job(server: Server, tmp_path: Path) -> None:
+async def test_same_intent_after_a_restart_is_the_same_job(server: SmallCustomizer, tmp_path: Path) -> None:
     first = await nemo_for(server, tmp_path).customizer.submit(REQUEST)
     second = await nemo_for(server, tmp_path).customizer.submit(REQUEST)
     assert first.id == second.id and server.posts == 1
     assert (await nemo_for(server, tmp_path).customizer.submit(REQUEST, key="again")).id != first.id
 
 
-async def test_crash_after_the_post_finds_the_job_by_its_token(server: Server, tmp_path: Path) -> None:
+async def test_crash_after_the_post_finds_the_job_by_its_token(
+    server: SmallCustomizer, tmp_path: Path
+) -> None:
     nemo = nemo_for(server, tmp_path)
     first = await nemo.customizer.submit(REQUEST)
     # As if killed before the id was written down.
@@ -216,7 +183,7 @@ async def test_crash_after_the_post_finds_the_job_by_its_token(server: Server, t
     assert server.posts == 1
 
 
-async def test_crash_before_the_post_submits_once(server: Server, tmp_path: Path) -> None:
+async def test_crash_before_the_post_submits_once(server: SmallCustomizer, tmp_path: Path) -> None:
     server.fault = "lose request"
     nemo = nemo_for(server, tmp_path)
     with pytest.raises(DoubtfulOutcomeError):
@@ -225,7 +192,7 @@ async def test_crash_before_the_post_submits_once(server: Server, tmp_path: Path
     assert len(server.jobs) == 1
 
 
-async def test_refused_request_leaves_its_key_free(server: Server, tmp_path: Path) -> None:
+async def test_refused_request_leaves_its_key_free(server: SmallCustomizer, tmp_path: Path) -> None:
     nemo = nemo_for(server, tmp_path)
     server.fault = "refuse"
     with pytest.raises(UnprocessableError):
@@ -236,14 +203,14 @@ async def test_refused_request_leaves_its_key_free(server: Server, tmp_path: Pat
     assert (await nemo.customizer.submit(corrected, key="mine")).id == "cust-0"
 
 
-async def test_reset_server_gets_the_job_again(server: Server, tmp_path: Path) -> None:
+async def test_reset_server_gets_the_job_again(server: SmallCustomizer, tmp_path: Path) -> None:
     await nemo_for(server, tmp_path).customizer.submit(REQUEST)
     server.jobs.clear()
     await nemo_for(server, tmp_path).customizer.submit(REQUEST)
     assert len(server.jobs) == 1
 
 
-async def test_taken_model_is_adopted_if_the_job_is_the_same(server: Server, tmp_path: Path) -> None:
+async def test_taken_model_is_adopted_if_the_job_is_the_same(server: SmallCustomizer, tmp_path: Path) -> None:
     versioned = REQUEST.model_copy(update={"output_model": "law/tagger@v1"})
     first = await nemo_for(server, tmp_path / "one").customizer.submit(versioned)
     assert (await nemo_for(server, tmp_path / "two").customizer.submit(versioned)).id == first.id
