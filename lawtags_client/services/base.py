@@ -20,7 +20,7 @@ from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.transport.paging import walk
 from lawtags_client.transport.paths import join, split_reference
 from lawtags_client.transport.query import list_query
-from lawtags_client.types.common import Page, WireModel, WireRequest
+from lawtags_client.types.common import DeleteResponse, Page, WireModel, WireRequest
 
 if TYPE_CHECKING:
     from lawtags_client.intents import IntentStore
@@ -254,7 +254,9 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         call = Call("PATCH", self._path + self._key(reference), json=changes.to_wire())
         return parse(self._model, await self._http.json(call), self._http)
 
-    async def delete(self, reference: str, *, missing_ok: bool = False, timeout: float | None = None) -> None:
+    async def delete(
+        self, reference: str, *, missing_ok: bool = False, timeout: float | None = None
+    ) -> DeleteResponse | None:
         """Drop one.
 
         Args:
@@ -262,15 +264,20 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
             missing_ok: whether it is fine that there is no such thing.
             timeout: seconds to wait for the answer; a target's comes only once its files are gone.
 
+        Returns:
+            What the service says of it; None where there was no such thing.
+
         Raises:
             NotFoundError: there is no such thing.
         """
+        path = self._path + self._key(reference)
         try:
-            path = self._path + self._key(reference)
-            await self._http.send(Call("DELETE", path, read_timeout=timeout, total_timeout=timeout))
+            reply = await self._http.send(Call("DELETE", path, read_timeout=timeout, total_timeout=timeout))
         except NotFoundError:
             if not missing_ok:
                 raise
+            return None
+        return _receipt(reply.body)
 
     async def create_or_get(self, request: Req, *, compare: tuple[str, ...] | None = None) -> M:
         """Make one, or take the one of that name if it is the same.
@@ -307,6 +314,14 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
                 service=self._http.address.service,
             )
         return found
+
+
+def _receipt(body: bytes) -> DeleteResponse:
+    # Services differ in what they say of a thing that is gone, and some say nothing.
+    try:
+        return DeleteResponse.model_validate_json(body)
+    except ValidationError:
+        return DeleteResponse()
 
 
 def reference_of(request: WireModel) -> str:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from lawtags_client.errors import JobFailedError, NotFoundError, WaitTimeoutError
+from lawtags_client.errors import NotFoundError, WaitTimeoutError
 from lawtags_client.services.base import Entities, Services
+from lawtags_client.services.waiting import Awaited, Look
+from lawtags_client.services.watching import Patience
 from lawtags_client.transport.http import ServiceTransport
-from lawtags_client.types.common import WireRequest
 from lawtags_client.types.deployments import (
     DeploymentConfig,
     DeploymentConfigRequest,
     DeploymentConfigUpdate,
+    DeploymentFilter,
     ModelDeployment,
     ModelDeploymentRequest,
     ModelDeploymentUpdate,
     NIMDeploymentConfig,
 )
 
-_POLL_FROM, _POLL_TO = 1.0, 20.0
+_PATIENCE = Patience(shortest=1.0, longest=20.0)
+_ENDS = frozenset({"ready", "completed", "failed", "cancelled"})
+_POLL = 1.0
 
 
 class Deployments:
@@ -30,10 +34,10 @@ class Deployments:
     def __init__(self, http: ServiceTransport, owner: Services) -> None:
         self._owner = owner
         self.configs = Entities[
-            DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate, WireRequest
+            DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate, DeploymentFilter
         ](http, "/v1/deployment/configs", DeploymentConfig)
         self.deployments = Entities[
-            ModelDeployment, ModelDeploymentRequest, ModelDeploymentUpdate, WireRequest
+            ModelDeployment, ModelDeploymentRequest, ModelDeploymentUpdate, DeploymentFilter
         ](http, "/v1/deployment/model-deployments", ModelDeployment)
 
     async def deploy(
@@ -81,32 +85,29 @@ class Deployments:
 
         Raises:
             JobFailedError: it failed.
+            JobCancelledError: it was cancelled.
             NotFoundError: there is no such deployment.
             WaitTimeoutError: it was not ready in time.
         """
-        clock = self._owner.clock
-        begin, pause = clock.monotonic(), _POLL_FROM
-        while True:
-            deployment = await self.deployments.get(name)
-            details = deployment.status_details
-            status = details.status if details else None
-            if deployment.deployed or status == "ready":
-                return deployment
-            said = details.description if details else None
-            if status in ("failed", "cancelled"):
-                raise JobFailedError(
-                    f"the deployment {name} is {status}: {said or 'no reason given'}",
-                    job_id=name,
-                    reason=said,
-                    hint="Look at the pods of the deployment in the cluster.",
-                )
-            if clock.monotonic() - begin + pause > timeout:
-                raise WaitTimeoutError(
-                    f"the deployment {name} was not ready after {timeout:g} s; it is {status}: {said}",
-                    hint="Wait longer: pulling an image and loading weights can take half an hour.",
-                )
-            await clock.sleep(pause)
-            pause = min(pause * 1.5, _POLL_TO)
+        seen = await self.deployments.get(name)
+
+        async def look() -> Look:
+            nonlocal seen
+            before, seen = seen, await self.deployments.get(name)
+            details = seen.status_details
+            state = "ready" if seen.deployed else details.status if details else None
+            return Look(state, seen != before, details.description if details else None)
+
+        awaited = Awaited(
+            f"the deployment {name}",
+            "deployments",
+            look,
+            _ENDS.__contains__,
+            advice="Look at the pods of the deployment in the cluster.",
+            goes_on="Wait longer: pulling an image and loading weights can take half an hour.",
+        )
+        await awaited.end(self._owner.clock, timeout=timeout, patience=_PATIENCE)
+        return seen
 
     async def remove(self, name: str, *, timeout: float = 600) -> None:
         """Take a deployment down, wait until it is gone, and drop its config.
@@ -120,7 +121,7 @@ class Deployments:
         while await self.deployments.find(name) is not None:
             if clock.monotonic() - begin > timeout:
                 raise WaitTimeoutError(f"the deployment {name} is still there after {timeout:g} s")
-            await clock.sleep(_POLL_FROM)
+            await clock.sleep(_POLL)
         try:
             await self.configs.delete(name)
         except NotFoundError:

@@ -116,3 +116,11 @@ class ModelDeployment(WireModel):
     schema_version: str | None = None
     created_at: UtcDateTime | None = None
     updated_at: UtcDateTime | None = None
+
+
+class DeploymentFilter(WireRequest):
+    """Filter of deployments and of their configs; the API leaves open which fields there are."""
+
+    name: str | None = None
+    namespace: str | None = None
+    project: str | None = None

@@ -116,8 +116,8 @@ class EvaluatorV2JobFilter(WireRequest):
     namespace: str | None = None
     project: str | None = None
     status: PlatformJobStatus | None = None
-    custom_fields: dict[str, str] | None = None
     created_at: DateTimeFilter | None = None
+    updated_at: DateTimeFilter | None = None
 
 
 class PlatformJobTaskStatusResponse(WireModel):

@@ -266,6 +266,13 @@ class EmbeddingResponse(WireModel):
     object: str | None = None
 
 
+class ClassifyRequest(WireRequest):
+    """``POST /v1/classify``; the API leaves open what comes back."""
+
+    model: str
+    input: str | list[str]
+
+
 class ServedModel(WireModel):
     """A model that inference lists; ``parent`` is the base of an adapter."""
 

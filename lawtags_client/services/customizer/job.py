@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.errors import (
     ConfigurationError,
-    JobCancelledError,
-    JobFailedError,
-    JobStalledError,
     MissingExtraError,
-    WaitTimeoutError,
 )
 from lawtags_client.services.base import Services
 from lawtags_client.services.customizer.events import EventLog, JobEvent, MetricRecorded
+from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.types.common import is_final
 from lawtags_client.types.customizer import CustomizationJob, CustomizationStatusDetails
@@ -127,48 +124,16 @@ class Job:
             JobStalledError: nothing moved for ``stall`` seconds; the job goes on.
             WaitTimeoutError: the time is over; the job goes on.
         """
-        clock = self._owner.clock
-        begin = moved = clock.monotonic()
-        poller, log = Poller(clock, (patience or Patience()).within(timeout)), EventLog()
-        while True:
-            events = log.update(await poller.look(self.details), self.status)
-            now = clock.monotonic()
-            if is_final(log.state):
-                break
-            moved = now if events else moved
-            if stall is not None and now - moved > stall:
-                raise JobStalledError(
-                    f"{self.id} shows no progress for {now - moved:.0f} s; it is {log.state}",
-                    job_id=self.id,
-                    reason=self._last_words(),
-                    hint="It goes on. Look at its history; a job may wait for a free GPU.",
-                )
-            if timeout is not None and now - begin > timeout:
-                raise WaitTimeoutError(
-                    f"{self.id} is {log.state} after {now - begin:.0f} s",
-                    hint="It goes on. Wait again, or cancel it.",
-                    service="customizer",
-                )
-            await poller.rest(moved=bool(events))
-        self._check_end()
-        return await self.refresh()
+        log = EventLog()
 
-    def _check_end(self) -> None:
-        reason = self._last_words()
-        if self.status == "failed":
-            raise JobFailedError(
-                f"{self.id} failed: {reason or 'no reason given'}",
-                job_id=self.id,
-                reason=reason,
-                hint="Put right what it says, and submit it with an intent of its own to run it again.",
-            )
-        if self.status == "cancelled":
-            raise JobCancelledError(
-                f"{self.id} was cancelled",
-                job_id=self.id,
-                reason=reason,
-                hint="Submit it with an intent of its own to run it again.",
-            )
+        async def look() -> Look:
+            events = log.update(await self.details(), self.status)
+            return Look(log.state, bool(events), self._last_words())
+
+        advice = "Put right what it says, and submit it with an intent of its own to run it again."
+        awaited = Awaited(self.id, "customizer", look, is_final, advice)
+        await awaited.end(self._owner.clock, timeout=timeout, stall=stall, patience=patience)
+        return await self.refresh()
 
     def _last_words(self) -> str | None:
         details = self.record.status_details
@@ -226,7 +191,6 @@ class Job:
             raise ConfigurationError(
                 f"{self.id} makes no model", hint="Give output_model when submitting the job."
             )
-        if not is_final(self.status):
-            await self.wait()
-        self._check_end()
+        # Right away where it has ended well.
+        await self.wait()
         return await self._owner.inference.served(self.output_model, timeout=timeout)

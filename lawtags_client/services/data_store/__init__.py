@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,6 +176,24 @@ class DataStore:
     ) -> Uploaded:
         """Send one file to an existing repository; as ``upload_files`` with one entry."""
         return await self.upload_files(name, {path: source}, repo_type=repo_type, message=f"Upload {path}")
+
+    async def delete_files(
+        self,
+        name: str,
+        paths: Iterable[str],
+        *,
+        repo_type: RepoType = "dataset",
+        message: str = "Delete files",
+    ) -> None:
+        """Drop files of a repository, in one commit.
+
+        Args:
+            name: ``namespace/name`` of the repository.
+            paths: in the repository.
+            repo_type: ``"dataset"`` or ``"model"``.
+            message: of the commit.
+        """
+        await self._uploader(Repository.of(name, repo_type), None).delete(paths, message=message)
 
     async def files(
         self, name: str, *, repo_type: RepoType = "dataset", revision: str = "main"

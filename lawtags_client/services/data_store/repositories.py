@@ -17,7 +17,7 @@ from lawtags_client.errors import (
 )
 from lawtags_client.services.base import parse, parse_list, says_exists
 from lawtags_client.transport.http import Call, ServiceTransport
-from lawtags_client.transport.paths import join, segment, split_reference
+from lawtags_client.transport.paths import file_path, join, segment, split_reference
 from lawtags_client.transport.retry import is_passing
 from lawtags_client.types.data_store import (
     DataStoreNamespace,
@@ -106,6 +106,13 @@ class Namespaces:
         data = await self._http.json(Call("GET", _NAMESPACES + join(name)))
         return parse(DataStoreNamespace, data, self._http)
 
+    async def list(self) -> list[DataStoreNamespace]:
+        """Every namespace."""
+        data = await self._http.json(Call("GET", _NAMESPACES))
+        # Releases differ in whether the list stands in an envelope.
+        entries = data.get("data") if isinstance(data, dict) else data
+        return parse_list(DataStoreNamespace, entries, self._http)
+
     async def delete(self, name: str) -> None:
         """Drop a namespace."""
         await self._http.send(Call("DELETE", _NAMESPACES + join(name)))
@@ -187,6 +194,15 @@ class Repositories:
             await clock.sleep(pause)
             pause = min(pause * 2, _POLL_TO)
 
+    async def has_file(self, repository: Repository, path: str, revision: str = "main") -> bool:
+        """Whether a repository holds a file."""
+        address = f"{repository.files}/resolve/{segment(revision)}/{file_path(path)}"
+        try:
+            await self._http.send(Call("HEAD", address))
+        except NotFoundError:
+            return False
+        return True
+
     async def info(self, repository: Repository, revision: str | None = None) -> RepoInfo:
         """Read a repository, at a revision where one is given.
 
@@ -243,6 +259,17 @@ class Repositories:
             parts = urlsplit(link[1])
             query = _pairs(parts.query)
         return [entry for entry in found if entry.type == "file"]
+
+    async def list(self, namespace: str | None = None, type: RepoType = "dataset") -> list[RepoInfo]:
+        """The repositories of a type, of one namespace or of all.
+
+        Args:
+            namespace: whose.
+            type: ``"dataset"`` or ``"model"``.
+        """
+        query = [("author", namespace)] if namespace is not None else []
+        data = await self._http.json(Call("GET", f"/v1/hf/api/{type}s", query=query))
+        return parse_list(RepoInfo, data, self._http)
 
 
 def _json(body: bytes) -> object:

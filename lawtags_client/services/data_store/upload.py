@@ -189,6 +189,16 @@ class Uploader:
             info.sha, {file.path: file.sha256 for file in files}, tuple(f.path for f in missing), tuple(stale)
         )
 
+    async def delete(self, paths: Iterable[str], *, message: str) -> None:
+        """Drop files.
+
+        Raises:
+            APIError: the service refused; a file that is not there may be a reason.
+        """
+        lines = [_line("deletedFile", CommitDeletion(path=path)) for path in paths]
+        if lines:
+            await self._commit(lines, message)
+
     async def _tree(self) -> dict[str, TreeEntry]:
         entries = await Repositories(self._http).tree(self._repository, self._revision)
         return {entry.path: entry for entry in entries}

@@ -24,6 +24,7 @@ from lawtags_client.types.inference import (
     ChatCompletion,
     ChatCompletionChunk,
     ChatCompletionRequest,
+    ClassifyRequest,
     Completion,
     CompletionChoice,
     CompletionChunk,
@@ -38,6 +39,7 @@ from lawtags_client.types.inference import (
 C = TypeVar("C", bound=BaseModel)
 
 _CHAT, _COMPLETIONS, _EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+_CLASSIFY = "/v1/classify"
 
 
 class Inference:
@@ -109,6 +111,13 @@ class Inference:
         """Turn texts into vectors."""
         data = await self._http.json(Call("POST", _EMBEDDINGS, json=request.to_wire(), repeatable=True))
         return parse(EmbeddingResponse, data, self._http)
+
+    async def classify(self, request: ClassifyRequest) -> dict[str, Any]:
+        """Have a model put texts into classes; what comes back is the model's own."""
+        data = await self._http.json(Call("POST", _CLASSIFY, json=request.to_wire(), repeatable=True))
+        if not isinstance(data, dict):
+            raise ProtocolError("the answer is not a JSON object", service="inference")
+        return data
 
     async def stream_chat(
         self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None

@@ -1,0 +1,108 @@
+"""An evaluation in hand, and the figures of its result."""
+
+from __future__ import annotations
+
+from lawtags_client.services.base import Services
+from lawtags_client.services.waiting import Awaited, Look
+from lawtags_client.services.watching import Patience
+from lawtags_client.types.common import is_final
+from lawtags_client.types.evaluator import EvaluationJob, EvaluationResult
+from lawtags_client.types.evaluator_v2 import EvaluationResultV2
+
+ADVICE = "Often a dataset that is not one file's URL, or a model that is not served."
+
+
+class Evaluation:
+    """An evaluation in hand.
+
+    Args:
+        record: what the service said of it last.
+        owner: the client.
+    """
+
+    def __init__(self, record: EvaluationJob, owner: Services) -> None:
+        self.record = record
+        self._owner = owner
+
+    def __repr__(self) -> str:
+        return f"Evaluation(id={self.id!r}, status={self.status!r})"
+
+    @property
+    def id(self) -> str:
+        """The service's id for it."""
+        return self.record.id
+
+    @property
+    def status(self) -> str | None:
+        """The state it was in when last looked at."""
+        return self.record.status
+
+    @property
+    def progress(self) -> float | None:
+        """How far it was, 0 to 100; None where the service does not tell."""
+        return self.record.status_details.progress if self.record.status_details else None
+
+    async def refresh(self) -> EvaluationJob:
+        """Read it again."""
+        self.record = await self._owner.evaluator.jobs.get(self.id)
+        return self.record
+
+    async def cancel(self) -> None:
+        """Ask for its end."""
+        await self._owner.evaluator.jobs.cancel(self.id)
+
+    async def wait(
+        self,
+        *,
+        timeout: float | None = None,
+        stall: float | None = None,
+        patience: Patience | None = None,
+    ) -> EvaluationResult:
+        """Wait for the result.
+
+        Args:
+            timeout: seconds to wait in all.
+            stall: seconds without any change after which to give up.
+            patience: how often to look, and how long a silent service is borne.
+
+        Raises:
+            JobFailedError: it failed.
+            JobCancelledError: it was cancelled.
+            JobStalledError: nothing moved for ``stall`` seconds; it goes on.
+            WaitTimeoutError: the time is over; it goes on.
+        """
+        last: str | None = None
+
+        async def look() -> Look:
+            nonlocal last
+            record = await self.refresh()
+            details = record.status_details
+            seen = f"{record.status} {details.model_dump_json() if details else ''}"
+            moved, last = seen != last, seen
+            return Look(record.status, moved, details.message if details else None)
+
+        awaited = Awaited(self.id, "evaluator", look, is_final, ADVICE)
+        await awaited.end(self._owner.clock, timeout=timeout, stall=stall, patience=patience)
+        return await self._owner.evaluator.jobs.results(self.id)
+
+
+def scores(result: EvaluationResult | EvaluationResultV2) -> dict[str, float]:
+    """The figures of a result: ``task.metric``, or ``task.metric.score`` where a metric has several.
+
+    The metric's name is the caller's, the score's is the service's and differs between releases; so the only
+    score of a metric goes by the metric's name.
+
+    Example:
+        ``scores(await evaluation.wait())["tags.f1"]``
+    """
+    found: dict[str, float] = {}
+    parts = [(name, group.metrics) for name, group in result.groups.items()]
+    parts += [(name, task.metrics) for name, task in result.tasks.items()]
+    for part, metrics in parts:
+        for metric, measured in metrics.items():
+            named = {name: score.value for name, score in measured.scores.items() if score.value is not None}
+            if len(named) == 1:
+                found[f"{part}.{metric}"] = next(iter(named.values()))
+            else:
+                found |= {f"{part}.{metric}.{name}": value for name, value in named.items()}
+    return found

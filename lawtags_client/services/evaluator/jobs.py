@@ -1,0 +1,68 @@
+"""Evaluations on the wire, v1: bare calls."""
+
+from __future__ import annotations
+
+from lawtags_client.services.base import Listing, parse
+from lawtags_client.transport.http import Call
+from lawtags_client.transport.paths import join
+from lawtags_client.types.evaluator import (
+    EvaluationJob,
+    EvaluationJobFilter,
+    EvaluationJobRequest,
+    EvaluationResult,
+    EvaluationStatusDetails,
+)
+
+JOBS = "/v1/evaluation/jobs"
+
+
+class Jobs(Listing[EvaluationJob, EvaluationJobFilter]):
+    """Evaluations."""
+
+    async def get(self, job_id: str) -> EvaluationJob:
+        """Read an evaluation; the only place where its state stands.
+
+        Raises:
+            NotFoundError: there is no such evaluation.
+        """
+        return parse(EvaluationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
+
+    async def create(self, request: EvaluationJobRequest) -> EvaluationJob:
+        """Submit an evaluation, bare; ``evaluate`` is the call that does it once only.
+
+        Raises:
+            DoubtfulOutcomeError: the answer was lost; look for it before submitting again.
+        """
+        data = await self._http.json(Call("POST", JOBS, json=request.to_wire()))
+        return parse(EvaluationJob, data, self._http)
+
+    async def status(self, job_id: str) -> EvaluationStatusDetails:
+        """How far an evaluation is."""
+        data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/status"))
+        return parse(EvaluationStatusDetails, data, self._http)
+
+    async def results(self, job_id: str) -> EvaluationResult:
+        """What an evaluation found.
+
+        Raises:
+            NotFoundError: there is no result yet.
+        """
+        data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/results"))
+        return parse(EvaluationResult, data, self._http)
+
+    async def download_results(self, job_id: str) -> bytes:
+        """Everything about an evaluation, as a ZIP file."""
+        path = f"{JOBS}{join(job_id)}/download-results"
+        return (await self._http.send(Call("GET", path, headers={"accept": "application/zip"}))).body
+
+    async def logs(self, job_id: str) -> bytes:
+        """An evaluation's logs, as the service gives them."""
+        return (await self._http.send(Call("GET", f"{JOBS}{join(job_id)}/logs"))).body
+
+    async def cancel(self, job_id: str) -> None:
+        """Ask for an evaluation's end."""
+        await self._http.send(Call("POST", f"{JOBS}{join(job_id)}/cancel", repeatable=True))
+
+    async def delete(self, job_id: str) -> None:
+        """Drop an evaluation."""
+        await self._http.send(Call("DELETE", JOBS + join(job_id)))

@@ -1,0 +1,201 @@
+"""Evaluations as platform jobs, v2: bare calls, and one in hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from lawtags_client.services.base import Listing, Services, parse
+from lawtags_client.services.evaluator.evaluation import ADVICE
+from lawtags_client.services.waiting import Awaited, Look
+from lawtags_client.services.watching import Patience
+from lawtags_client.transport.http import Call
+from lawtags_client.transport.paths import join
+from lawtags_client.types.evaluator_v2 import (
+    FINAL_PLATFORM_STATES,
+    EvaluationResultV2,
+    EvaluatorV2Job,
+    EvaluatorV2JobFilter,
+    EvaluatorV2JobRequest,
+    PlatformJobListResultResponse,
+    PlatformJobLog,
+    PlatformJobLogPage,
+    PlatformJobResult,
+    PlatformJobStatusResponse,
+)
+
+JOBS = "/v2/evaluation/jobs"
+_LINES = 200
+
+
+class JobsV2(Listing[EvaluatorV2Job, EvaluatorV2JobFilter]):
+    """Evaluations as platform jobs."""
+
+    async def get(self, job_id: str) -> EvaluatorV2Job:
+        """Read an evaluation.
+
+        Raises:
+            NotFoundError: there is no such evaluation.
+        """
+        return parse(EvaluatorV2Job, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
+
+    async def create(self, request: EvaluatorV2JobRequest) -> EvaluatorV2Job:
+        """Submit an evaluation, bare; ``evaluate_v2`` is the call that does it once only.
+
+        Raises:
+            DoubtfulOutcomeError: the answer was lost; look for it before submitting again.
+        """
+        data = await self._http.json(Call("POST", JOBS, json=request.to_wire()))
+        return parse(EvaluatorV2Job, data, self._http)
+
+    async def status(self, job_id: str) -> PlatformJobStatusResponse:
+        """How far an evaluation is, step by step."""
+        data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/status"))
+        return parse(PlatformJobStatusResponse, data, self._http)
+
+    async def cancel(self, job_id: str) -> EvaluatorV2Job:
+        """Ask for an evaluation's end."""
+        call = Call("POST", f"{JOBS}{join(job_id)}/cancel", repeatable=True)
+        return parse(EvaluatorV2Job, await self._http.json(call), self._http)
+
+    async def delete(self, job_id: str) -> None:
+        """Drop an evaluation."""
+        await self._http.send(Call("DELETE", JOBS + join(job_id)))
+
+    async def log_page(
+        self, job_id: str, *, limit: int = _LINES, page_cursor: str | None = None
+    ) -> PlatformJobLogPage:
+        """A part of what an evaluation wrote.
+
+        Args:
+            job_id: the evaluation.
+            limit: lines a page.
+            page_cursor: where the page begins, as the page before names it.
+        """
+        query = [("limit", str(limit)), *([("page_cursor", page_cursor)] if page_cursor else [])]
+        data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/logs", query=query))
+        return parse(PlatformJobLogPage, data, self._http)
+
+    async def logs(self, job_id: str, *, limit: int = _LINES) -> AsyncIterator[PlatformJobLog]:
+        """Every line that an evaluation wrote, page after page.
+
+        Args:
+            job_id: the evaluation.
+            limit: lines a page.
+        """
+        cursor: str | None = None
+        followed: set[str] = set()
+        while True:
+            page = await self.log_page(job_id, limit=limit, page_cursor=cursor)
+            for line in page.data:
+                yield line
+            cursor = page.next_page
+            # A server that names the same page again would be read for ever.
+            if not cursor or not page.data or cursor in followed:
+                return
+            followed.add(cursor)
+
+    async def results(self, job_id: str) -> list[PlatformJobResult]:
+        """The files that an evaluation left."""
+        data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/results"))
+        return parse(PlatformJobListResultResponse, data, self._http).data
+
+    async def result(self, job_id: str, name: str) -> PlatformJobResult:
+        """One file that an evaluation left.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/results{join(name)}"))
+        return parse(PlatformJobResult, data, self._http)
+
+    async def download_result(self, job_id: str, name: str) -> bytes:
+        """The content of a file that an evaluation left.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        path = f"{JOBS}{join(job_id)}/results{join(name)}/download"
+        return (await self._http.send(Call("GET", path, headers={"accept": "*/*"}))).body
+
+    async def artifacts(self, job_id: str) -> bytes:
+        """Everything that an evaluation left, as one archive."""
+        path = f"{JOBS}{join(job_id)}/results/artifacts/download"
+        return (await self._http.send(Call("GET", path, headers={"accept": "*/*"}))).body
+
+    async def evaluation_results(self, job_id: str) -> EvaluationResultV2:
+        """What an evaluation found.
+
+        Raises:
+            NotFoundError: there is no result yet.
+        """
+        path = f"{JOBS}{join(job_id)}/results/evaluation-results/download"
+        return parse(EvaluationResultV2, await self._http.json(Call("GET", path)), self._http)
+
+
+class EvaluationV2:
+    """An evaluation in hand, as a platform job.
+
+    Args:
+        record: what the service said of it last.
+        owner: the client.
+    """
+
+    def __init__(self, record: EvaluatorV2Job, owner: Services) -> None:
+        self.record = record
+        self._owner = owner
+
+    def __repr__(self) -> str:
+        return f"EvaluationV2(id={self.id!r}, status={self.status!r})"
+
+    @property
+    def id(self) -> str:
+        """The service's id for it."""
+        return self.record.id
+
+    @property
+    def status(self) -> str | None:
+        """The state it was in when last looked at."""
+        return self.record.status
+
+    async def refresh(self) -> EvaluatorV2Job:
+        """Read it again."""
+        self.record = await self._owner.evaluator.v2_jobs.get(self.id)
+        return self.record
+
+    async def cancel(self) -> EvaluatorV2Job:
+        """Ask for its end."""
+        self.record = await self._owner.evaluator.v2_jobs.cancel(self.id)
+        return self.record
+
+    async def wait(
+        self,
+        *,
+        timeout: float | None = None,
+        stall: float | None = None,
+        patience: Patience | None = None,
+    ) -> EvaluationResultV2:
+        """Wait for the result; arguments and errors as for ``Evaluation.wait``."""
+        last: str | None = None
+
+        async def look() -> Look:
+            nonlocal last
+            status = await self._owner.evaluator.v2_jobs.status(self.id)
+            self.record.status = status.status
+            seen = status.model_dump_json()
+            moved, last = seen != last, seen
+            return Look(status.status, moved, _last_words(status))
+
+        awaited = Awaited(self.id, "evaluator", look, FINAL_PLATFORM_STATES.__contains__, ADVICE)
+        await awaited.end(self._owner.clock, timeout=timeout, stall=stall, patience=patience)
+        return await self._owner.evaluator.v2_jobs.evaluation_results(self.id)
+
+
+def _last_words(status: PlatformJobStatusResponse) -> str | None:
+    """The reason that a job, or else one of its steps or tasks, gives."""
+    tasks = [task for step in status.steps for task in step.tasks]
+    errors = [status.error_details, *(step.error_details for step in status.steps)]
+    errors += [task.error_details for task in tasks]
+    details = [status.status_details, *(step.status_details for step in status.steps)]
+    details += [task.status_details for task in tasks]
+    told = [each.get("message") for each in (*errors, *details)]
+    return next((str(words) for words in told if words), None)

@@ -1,0 +1,118 @@
+"""Waiting for the end of something that takes long: a training, an evaluation, a deployment, a download."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from lawtags_client.errors import JobCancelledError, JobFailedError, JobStalledError, WaitTimeoutError
+from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.transport.clock import Clock
+
+_FAILED = frozenset({"failed", "error", "delete_failed"})
+_CANCELLED = frozenset({"cancelled", "deleting", "deleted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at it showed.
+
+    Args:
+        state: the state it is in.
+        moved: whether anything is other than at the look before.
+        said: the last that it said of itself.
+    """
+
+    state: str | None
+    moved: bool
+    said: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Something whose end is waited for.
+
+    Args:
+        name: its id or name, for messages.
+        service: the service that knows it.
+        look: looks at it once.
+        ended: whether a state is one that it does not leave.
+        advice: what to do where it has failed.
+        goes_on: what to do where it takes too long.
+    """
+
+    name: str
+    service: str
+    look: Callable[[], Awaitable[Look]]
+    ended: Callable[[str | None], bool]
+    advice: str
+    goes_on: str = "It goes on. Wait again, or cancel it."
+
+    async def end(
+        self,
+        clock: Clock,
+        *,
+        timeout: float | None = None,
+        stall: float | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """Wait for its good end.
+
+        Args:
+            clock: time, sleep and chance.
+            timeout: seconds to wait in all.
+            stall: seconds without any change after which to give up.
+            patience: how often to look, and how long a silent service is borne.
+
+        Raises:
+            JobFailedError: it failed.
+            JobCancelledError: it was cancelled.
+            JobStalledError: nothing moved for ``stall`` seconds; it goes on.
+            WaitTimeoutError: the time is over; it goes on.
+        """
+        poller = Poller(clock, (patience or Patience()).within(timeout))
+        begin = moved = clock.monotonic()
+        while True:
+            seen = await poller.look(self.look)
+            now = clock.monotonic()
+            if self.ended(seen.state):
+                self.check(seen.state, seen.said)
+                return
+            moved = now if seen.moved else moved
+            said = f": {seen.said}" if seen.said else ""
+            if stall is not None and now - moved > stall:
+                raise JobStalledError(
+                    f"{self.name} shows no progress for {now - moved:.0f} s; it is {seen.state}{said}",
+                    job_id=self.name,
+                    reason=seen.said,
+                    hint="It goes on. Look at its history; it may wait for a free GPU.",
+                )
+            if timeout is not None and now - begin > timeout:
+                raise WaitTimeoutError(
+                    f"{self.name} is {seen.state} after {now - begin:.0f} s{said}",
+                    hint=self.goes_on,
+                    service=self.service,
+                )
+            await poller.rest(moved=seen.moved)
+
+    def check(self, state: str | None, said: str | None) -> None:
+        """Raise unless a final state is a good one.
+
+        Raises:
+            JobFailedError: it failed.
+            JobCancelledError: it was cancelled.
+        """
+        if state in _FAILED:
+            raise JobFailedError(
+                f"{self.name} failed: {said or 'no reason given'}",
+                job_id=self.name,
+                reason=said,
+                hint=self.advice,
+            )
+        if state in _CANCELLED:
+            raise JobCancelledError(
+                f"{self.name} is {state}",
+                job_id=self.name,
+                reason=said,
+                hint="Submit it with an intent of its own to run it again.",
+            )
