@@ -8,6 +8,7 @@ from typing import Any
 from lawtags_client.errors import ConfigurationError, ConflictError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.services.base import Entities, Listing, Services, parse
+from lawtags_client.services.customizer.base_models import BaseModels, ImportedModel
 from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
@@ -89,6 +90,7 @@ class Customizer:
             CustomizationConfigFilter,
         ](http, "/v1/customization/configs", CustomizationConfig)
         self.jobs = Jobs(http, _JOBS, CustomizationJob)
+        self.base_models = BaseModels(owner)
 
     async def status(self, job_id: str) -> CustomizationStatusDetails:
         """A job's progress with the full series."""
@@ -315,4 +317,4 @@ def _with_token(request: CustomizationJobRequest, intent: Intent) -> Customizati
     return marked
 
 
-__all__ = ["AllWeights", "Customizer", "Job", "LoRA", "LoRAMerged"]
+__all__ = ["AllWeights", "Customizer", "ImportedModel", "Job", "LoRA", "LoRAMerged"]

@@ -157,6 +157,7 @@ class DataStore:
         *,
         repo_type: RepoType = "dataset",
         message: str = "Upload files",
+        on_bytes: OnBytes | None = None,
     ) -> Uploaded:
         """Send some files, given as bytes or paths, to an existing repository.
 
@@ -165,11 +166,12 @@ class DataStore:
             files: path in the repository to content.
             repo_type: ``"dataset"`` or ``"model"``.
             message: of the commit.
+            on_bytes: told how many bytes of how many are done.
 
         Raises:
             NotFoundError: there is no such repository.
         """
-        return await self._uploader(Repository.of(name, repo_type), None).upload(files, message=message)
+        return await self._uploader(Repository.of(name, repo_type), on_bytes).upload(files, message=message)
 
     async def upload_file(
         self, name: str, path: str, source: Source, *, repo_type: RepoType = "dataset"

@@ -1,0 +1,118 @@
+"""Looking at a base model's files before they are sent: whether they can be trained, and how large it is."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import DataError
+
+# What a training reads; weights in other formats would only cost space on the platform.
+_KINDS = (".json", ".safetensors", ".model", ".txt", ".jinja")
+_HEADER_LIMIT = 100_000_000
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+# Their linear layers are of a kind that adapters do not fit (Conv1D).
+_UNFIT = frozenset({"gpt2"})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A base model in a folder.
+
+    Args:
+        files: path in the repository to the file.
+        num_parameters: counted from the headers of its weights.
+        precision: the type its weights have, in the platform's words.
+        longest: tokens that it was made for.
+    """
+
+    files: dict[str, Path]
+    num_parameters: int
+    precision: str
+    longest: int
+
+
+def inspect(folder: Path) -> Snapshot:
+    """Look at a folder with a Hugging Face model.
+
+    Args:
+        folder: a snapshot; the links of the Hub's own cache are followed.
+
+    Raises:
+        DataError: something is missing, or the platform cannot train such a model.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.iterdir() if folder.is_dir() else ())
+        if path.is_file() and path.suffix in _KINDS and not path.name.startswith(".")
+    }
+    weights = [path for name, path in files.items() if name.endswith(".safetensors")]
+    missing = [] if "config.json" in files else ["config.json"]
+    missing += [] if any(name in files for name in _TOKENIZERS) else [" or ".join(_TOKENIZERS)]
+    missing += [] if weights else ["*.safetensors"]
+    if missing:
+        raise DataError(
+            f"this is no Hugging Face model: it lacks {', '.join(missing)}",
+            path=folder,
+            hint="Get one with: hf download NAMESPACE/NAME --local-dir FOLDER",
+        )
+    config = _config(files["config.json"])
+    types: dict[str, int] = {}
+    for path in weights:
+        for kind, size in _tensors(path):
+            types[kind] = types.get(kind, 0) + size
+    most = max(types, key=types.__getitem__)
+    return Snapshot(
+        files={name: _behind_link(path, folder) for name, path in files.items()},
+        num_parameters=sum(types.values()),
+        precision={"BF16": "bf16", "F16": "fp16"}.get(most, "fp32"),
+        longest=int(config.get("max_position_embeddings") or 2048),
+    )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", path=path) from error
+    if not isinstance(config, dict):
+        raise DataError("is not a JSON object", path=path)
+    if config.get("quantization_config"):
+        raise DataError(
+            "a quantised checkpoint cannot be trained", path=path, hint="Take the one in bf16 or fp16."
+        )
+    if config.get("model_type") in _UNFIT:
+        raise DataError(
+            f"models of the type {config['model_type']!r} cannot be trained on the platform", path=path
+        )
+    return config
+
+
+def _tensors(path: Path) -> list[tuple[str, int]]:
+    """Type and number of parameters of each tensor, by the header of a safetensors file."""
+    with path.open("rb") as stream:
+        try:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(min(length, _HEADER_LIMIT)))
+            return [
+                (tensor["dtype"], prod(tensor["shape"]))
+                for name, tensor in header.items()
+                if name != "__metadata__"
+            ]
+        except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError("is not a safetensors file", path=path, hint="Get it again.") from error
+
+
+def _behind_link(path: Path, folder: Path) -> Path:
+    """The file itself, where the Hub's cache has a link to it."""
+    if not path.is_symlink():
+        return path
+    found = path.resolve()
+    # snapshots/<commit>/file leads to blobs/<hash> two folders up; a link to elsewhere is somebody's mistake.
+    if not found.is_relative_to(folder.resolve().parent.parent):
+        raise DataError("a link out of the model's folder is not followed", path=path)
+    return found
