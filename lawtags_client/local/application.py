@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from time import monotonic
 from typing import Any
 
@@ -18,6 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lawtags_client.local.service import Port, Service
 from lawtags_client.local.signing import is_signed
 from lawtags_client.local.wire.answers import Answer, answer_for, error_answer
+from lawtags_client.local.wire.openapi import document
+from lawtags_client.local.wire.routing import ApiRoute
 from lawtags_client.local.wire.times import Clock
 
 HEALTH_PATHS = ("/health", "/v1/health", "/v1/health/live", "/v1/health/ready")
@@ -90,7 +93,7 @@ class Gate:
 
 def application(
     port: Port, services: Sequence[Service], extra: Iterable[BaseRoute], activity: Activity, clock: Clock,
-    token: str | None,
+    token: str | None, url: str,
 ) -> ASGIApp:  # fmt: skip
     """The application of a port.
 
@@ -104,10 +107,12 @@ def application(
         activity: where requests are counted.
         clock: tells the time.
         token: what requests must carry, if anything.
+        url: where the port answers.
     """
     own = [route for service in services if service.port == port for route in service.routes]
     aliases = _aliases(services, own) if port == "platform" else []
-    routes = [*own, *_health(port, services), *extra, *aliases]
+    described = _description(port, services, url)
+    routes = [*own, *_health(port, services), described, *extra, *aliases]
     routes.append(_rest(routes))
     app = Starlette(routes=routes, exception_handlers={Exception: _unexpected})
     return Gate(app, activity, token, clock)
@@ -123,6 +128,20 @@ def _aliases(services: Sequence[Service], own: Sequence[BaseRoute]) -> list[Base
             aliases += [r for r in service.routes if isinstance(r, Route) and r.path not in taken]
             aliases.append(Mount("/nim", routes=[*service.routes, _rest(service.routes)]))
     return aliases
+
+
+def _description(port: Port, services: Sequence[Service], url: str) -> Route:
+    groups = [
+        (service.name, [each for each in service.routes if isinstance(each, ApiRoute)])
+        for service in services
+        if service.port == port
+    ]
+    made = cache(partial(document, f"lawtags local stack: {port.replace('_', ' ')}", groups, url))
+
+    def openapi(request: Request) -> Response:
+        return Answer(made())
+
+    return Route("/openapi.json", openapi, methods=["GET"])
 
 
 def _health(port: Port, services: Sequence[Service]) -> list[Route]:

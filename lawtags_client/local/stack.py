@@ -164,7 +164,10 @@ class Stack:
         applications = []
         for port in PORTS:
             extra = [status_route(self.services, address.as_dict())] if port == "platform" else []
-            app = application(port, self.services, extra, self.activity, self._clock, self._options.token)
+            app = application(
+                port, self.services, extra, self.activity, self._clock, self._options.token,
+                self._url(sockets[port]),
+            )  # fmt: skip
             applications.append((app, sockets[port]))
         servers = Servers(applications)
         self._cleanup.push_async_callback(servers.stop)

@@ -9,7 +9,6 @@ from urllib.parse import quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
-from starlette.routing import Route
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.local.data_store.commits import read_changes
@@ -20,14 +19,34 @@ from lawtags_client.local.data_store.shown import entry_shown
 from lawtags_client.local.data_store.state import LARGEST_REGULAR, DataStoreState
 from lawtags_client.local.data_store.trees import FileEntry, FolderEntry
 from lawtags_client.local.wire.answers import Answer, error_answer
-from lawtags_client.local.wire.routing import Call, route
-from lawtags_client.types.data_store import PreuploadRequest, RepoType
+from lawtags_client.local.wire.operations import BINARY, Parameter
+from lawtags_client.local.wire.routing import ApiRoute, Call, route
+from lawtags_client.types.common import WireModel
+from lawtags_client.types.data_store import (
+    CommitInfo,
+    CommitLine,
+    PreuploadRequest,
+    PreuploadResponse,
+    RepoType,
+    TreeEntry,
+)
 
 _TREE_PAGE = 1000
 _XET = "This Data Store does not speak Xet. Set HF_HUB_DISABLE_XET=1 to send large files through LFS."
 
 
-def file_routes(state: DataStoreState, *, empty_commit_url: bool = False) -> list[Route]:
+_TREE_QUERY = (
+    Parameter("recursive", "boolean", "Folders within folders as well."),
+    Parameter("limit", "integer", "The most to give; a `Link` header leads on.", least=1),
+    Parameter("cursor", about="As given by the `Link` header."),
+)
+
+
+class _WantedPaths(WireModel):
+    paths: list[str]
+
+
+def file_routes(state: DataStoreState, *, empty_commit_url: bool = False) -> list[ApiRoute]:
     """Files of repositories of either type.
 
     Args:
@@ -35,37 +54,56 @@ def file_routes(state: DataStoreState, *, empty_commit_url: bool = False) -> lis
         empty_commit_url: answer commits with an empty ``commitUrl``, as deployed services do; clients from
             huggingface_hub 1.20 on cannot read that.
     """
-    routes: list[Route] = []
+    routes: list[ApiRoute] = []
     for repo_type in REPO_TYPES:
         routes += _api_routes(state, repo_type, empty_commit_url)
     hub = partial(route, on_error=hub_answer)
     resolve = "{namespace}/{repo}/resolve/{revision}/{path:path}"
     return [
         *routes,
-        hub("GET", f"/v1/hf/datasets/{resolve}", partial(_fetch, state, "dataset")),
-        hub("GET", f"/v1/hf/{resolve}", partial(_fetch, state, "model")),
+        hub(
+            "GET",
+            f"/v1/hf/datasets/{resolve}",
+            partial(_fetch, state, "dataset"),
+            answers=bytes,
+            gives=BINARY,
+        ),
+        hub("GET", f"/v1/hf/{resolve}", partial(_fetch, state, "model"), answers=bytes, gives=BINARY),
     ]
 
 
-def _api_routes(state: DataStoreState, repo_type: RepoType, empty_commit_url: bool) -> list[Route]:
+def _api_routes(state: DataStoreState, repo_type: RepoType, empty_commit_url: bool) -> list[ApiRoute]:
     hub = partial(route, on_error=hub_answer)
     one = f"/v1/hf/api/{repo_type}s/{{namespace}}/{{repo}}"
+    commit, paths = _Commit(state, repo_type, empty_commit_url), _PathsInfo(state, repo_type)
+    tree = partial(_tree, state, repo_type)
     return [
         hub(
             "POST",
             one + "/preupload/{revision}",
             partial(_preupload, state, repo_type),
             body=PreuploadRequest,
+            answers=PreuploadResponse,
         ),
-        hub("POST", one + "/commit/{revision}", _Commit(state, repo_type, empty_commit_url).answer),
-        hub("GET", one + "/tree/{revision}", partial(_tree, state, repo_type)),
-        hub("GET", one + "/tree/{revision}/{path:path}", partial(_tree, state, repo_type)),
-        hub("POST", one + "/paths-info/{revision}", _PathsInfo(state, repo_type).answer),
+        hub(
+            "POST",
+            one + "/commit/{revision}",
+            commit.answer,
+            reads=list[CommitLine],
+            accepts=("application/x-ndjson",),
+            answers=CommitInfo,
+        ),
+        hub("GET", one + "/tree/{revision}", tree, answers=list[TreeEntry], query=_TREE_QUERY),
+        hub("GET", one + "/tree/{revision}/{path:path}", tree, answers=list[TreeEntry], query=_TREE_QUERY),
+        hub(
+            "POST", one + "/paths-info/{revision}", paths.answer, reads=_WantedPaths, answers=list[TreeEntry]
+        ),
         hub("GET", one + "/xet-{direction}-token/{revision}", _no_xet),
     ]
 
 
 def _preupload(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
+    """Announce files."""
     files = state.files(repo_type, call.path["namespace"], call.path["repo"], call.path["revision"])
     known = {file.path: file.oid for file in files}
     request: PreuploadRequest = call.body
@@ -92,6 +130,7 @@ class _Commit:
         self._empty_url = empty_url
 
     async def answer(self, call: Call) -> Any:
+        """Add a commit."""
         namespace, name, branch = call.path["namespace"], call.path["repo"], call.path["revision"]
         if call.request.query_params.get("create_pr") in ("1", "true", "True"):
             raise BadRequestError("This Data Store has no pull requests")
@@ -123,6 +162,7 @@ class _PathsInfo:
         self._repo_type: RepoType = repo_type
 
     async def answer(self, call: Call) -> Any:
+        """Look up single paths."""
         wanted = (await form_or_json(call.request)).get("paths", [])
         paths = wanted if isinstance(wanted, list) else [wanted]
         return await run_in_threadpool(self._found, call, {str(path).strip("/") for path in paths})
@@ -133,6 +173,7 @@ class _PathsInfo:
 
 
 def _tree(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
+    """The files and folders of a revision."""
     query = call.request.query_params
     recursive = query.get("recursive", "").lower() in ("true", "1")
     entries = _entries(state, repo_type, call, call.path.get("path", "").strip("/"), recursive)
@@ -163,6 +204,7 @@ def _entries(
 
 
 def _fetch(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
+    """The content of a file."""
     repository = state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
     commit = state.repositories.resolve(repository, call.path["revision"])
     path = call.path["path"]
@@ -184,4 +226,5 @@ def _fetch(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
 
 
 def _no_xet(call: Call) -> Any:
+    """Large files go by LFS here."""
     return error_answer(404, _XET, headers={"X-Error-Message": _XET})

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.routing import Route
 
 from lawtags_client.errors import BadRequestError, NotFoundError, PayloadTooLargeError
 from lawtags_client.local.data_store.faults import hub_answer
@@ -15,8 +14,9 @@ from lawtags_client.local.service import StackContext
 from lawtags_client.local.signing import signed_query
 from lawtags_client.local.storage import BlobWriter
 from lawtags_client.local.wire.answers import Answer
-from lawtags_client.local.wire.routing import Call, route
-from lawtags_client.types.data_store import LfsBatchRequest, LfsObject, RepoType
+from lawtags_client.local.wire.operations import BINARY
+from lawtags_client.local.wire.routing import ApiRoute, Call, route
+from lawtags_client.types.data_store import LfsBatchRequest, LfsBatchResponse, LfsObject, RepoType
 
 _MEDIA_TYPE = "application/vnd.git-lfs+json"
 _DIGITS = frozenset("0123456789abcdef")
@@ -24,11 +24,12 @@ _DIGITS = frozenset("0123456789abcdef")
 _BUFFER = 1 << 20
 
 
-def lfs_routes(context: StackContext, state: DataStoreState) -> list[Route]:
+def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
     """The three steps of an LFS upload, and the download that mirrors it."""
     hub = partial(route, on_error=hub_answer)
 
     def batch(repo_type: RepoType, call: Call) -> Any:
+        """Announce large files."""
         state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
         request: LfsBatchRequest = call.body
         if request.operation not in ("upload", "download"):
@@ -38,6 +39,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[Route]:
         return Answer(answer, media_type=_MEDIA_TYPE)
 
     async def upload(call: Call) -> None:
+        """Send a large file."""
         oid, size = call.path["oid"], call.path["size"]
         announced = int(size)
         if announced > context.options.largest_upload:
@@ -47,6 +49,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[Route]:
             await run_in_threadpool(writer.commit, sha256=oid, size=announced)
 
     def verify(call: Call) -> None:
+        """Ask whether a large file is stored whole."""
         if not _is_digest(call.body.oid) or not state.blobs.has(call.body.oid, call.body.size):
             raise NotFoundError(f"The object {call.body.oid[:80]} is not stored with {call.body.size} bytes")
 
@@ -56,14 +59,18 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[Route]:
             "/v1/hf/datasets/{namespace}/{repo}.git/info/lfs/objects/batch",
             partial(batch, "dataset"),
             body=LfsBatchRequest,
+            answers=LfsBatchResponse,
+            gives=_MEDIA_TYPE,
         ),
         hub(
             "POST",
             "/v1/hf/{namespace}/{repo}.git/info/lfs/objects/batch",
             partial(batch, "model"),
             body=LfsBatchRequest,
+            answers=LfsBatchResponse,
+            gives=_MEDIA_TYPE,
         ),
-        hub("PUT", "/v1/hf/lfs/{oid}/{size:int}", upload),
+        hub("PUT", "/v1/hf/lfs/{oid}/{size:int}", upload, reads=bytes, accepts=(BINARY,)),
         hub("POST", "/v1/hf/lfs/verify", verify, body=LfsObject),
     ]
 

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.routing import Route
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
 from lawtags_client.local.data_store.faults import hub_answer
@@ -15,18 +14,44 @@ from lawtags_client.local.data_store.shown import commit_shown, repository_shown
 from lawtags_client.local.data_store.state import DataStoreState
 from lawtags_client.local.wire.answers import error_answer
 from lawtags_client.local.wire.bodies import parse_json, read_limited
-from lawtags_client.local.wire.routing import Call, route
-from lawtags_client.types.data_store import RepoCreateRequest, RepoDeleteRequest, RepoType
+from lawtags_client.local.wire.operations import Parameter
+from lawtags_client.local.wire.routing import ApiRoute, Call, route
+from lawtags_client.types.common import DeleteResponse, WireModel
+from lawtags_client.types.data_store import (
+    DataStoreNamespace,
+    RepoCreated,
+    RepoCreateRequest,
+    RepoDeleteRequest,
+    RepoInfo,
+    RepoType,
+)
+
+_FORM_OR_JSON = ("application/x-www-form-urlencoded", "application/json")
+_LIST_QUERY = (
+    Parameter("author", about="The namespace."),
+    Parameter("search", about="A part of the name."),
+    Parameter("limit", "integer", "The most to give.", least=1),
+)
 
 REPO_TYPES: tuple[RepoType, ...] = ("dataset", "model")
 
 
-def namespace_routes(state: DataStoreState) -> list[Route]:
+class _NewNamespace(WireModel):
+    namespace: str
+
+
+class _Namespaces(WireModel):
+    object: str
+    data: list[DataStoreNamespace]
+
+
+def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
     """Namespaces of the Data Store, which are not those of the Entity Store."""
     repositories = state.repositories
     prefix = "/v1/datastore/namespaces"
 
     async def create(call: Call) -> Any:
+        """Add a namespace."""
         body = await form_or_json(call.request)
         name = body.get("namespace")
         if not isinstance(name, str):
@@ -38,29 +63,34 @@ def namespace_routes(state: DataStoreState) -> list[Route]:
         return repositories.namespace_create(name)
 
     def read(call: Call) -> Any:
+        """Read a namespace."""
         return repositories.namespace(call.path["name"])
 
     def list_all(call: Call) -> Any:
+        """All namespaces."""
         return {"object": "list", "data": repositories.namespaces()}
 
     def delete(call: Call) -> Any:
+        """Remove a namespace."""
         repositories.namespace_delete(call.path["name"])
         return {"message": "Resource deleted successfully.", "id": call.path["name"]}
 
+    added = partial(route, reads=_NewNamespace, accepts=_FORM_OR_JSON, answers=DataStoreNamespace)
     return [
-        *(route("POST", path, create, status=201) for path in (prefix, prefix + "/")),
-        *(route("GET", path, list_all) for path in (prefix, prefix + "/")),
+        *(added("POST", path, create, status=201) for path in (prefix, prefix + "/")),
+        *(route("GET", path, list_all, answers=_Namespaces) for path in (prefix, prefix + "/")),
         # The real service answers 201 to this GET, and clients check for it.
-        route("GET", prefix + "/{name}", read, status=201),
-        route("DELETE", prefix + "/{name}", delete),
+        route("GET", prefix + "/{name}", read, status=201, answers=DataStoreNamespace),
+        route("DELETE", prefix + "/{name}", delete, answers=DeleteResponse),
     ]
 
 
-def repo_routes(state: DataStoreState) -> list[Route]:
+def repo_routes(state: DataStoreState) -> list[ApiRoute]:
     """Repositories of either type."""
     hub = partial(route, on_error=hub_answer)
 
     def create(call: Call) -> Any:
+        """Add a repository."""
         request: RepoCreateRequest = call.body
         repo_type, namespace, name = _target(request)
         prefix = "datasets/" if repo_type == "dataset" else ""
@@ -73,21 +103,22 @@ def repo_routes(state: DataStoreState) -> list[Route]:
         return made
 
     def delete(call: Call) -> Any:
+        """Remove a repository."""
         state.repo_delete(*_target(call.body))
         return {"message": "Resource deleted successfully."}
 
     routes = [
-        hub("POST", "/v1/hf/api/repos/create", create, body=RepoCreateRequest),
-        hub("DELETE", "/v1/hf/api/repos/delete", delete, body=RepoDeleteRequest),
-        hub("POST", "/v1/hf/api/validate-yaml", _card_checked, body=dict),
-        hub("GET", "/v1/hf/api/whoami-v2", _who),
+        hub("POST", "/v1/hf/api/repos/create", create, body=RepoCreateRequest, answers=RepoCreated),
+        hub("DELETE", "/v1/hf/api/repos/delete", delete, body=RepoDeleteRequest, answers=DeleteResponse),
+        hub("POST", "/v1/hf/api/validate-yaml", _card_checked, body=dict, answers=dict),
+        hub("GET", "/v1/hf/api/whoami-v2", _who, answers=dict),
     ]
     for repo_type in REPO_TYPES:
         routes += _typed_routes(state, repo_type)
     return routes
 
 
-def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[Route]:
+def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
     hub = partial(route, on_error=hub_answer)
     every = f"/v1/hf/api/{repo_type}s"
     one = every + "/{namespace}/{repo}"
@@ -97,6 +128,7 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[Route]:
         return repositories.get(repo_type, call.path["namespace"], call.path["repo"])
 
     def list_all(call: Call) -> Any:
+        """All repositories of this type."""
         query = call.request.query_params
         found = repositories.all(repo_type, query.get("author"))
         wanted = query.get("search", "").lower()
@@ -106,6 +138,7 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[Route]:
         return [repository_shown(each, repositories.resolve(each, "main"), None) for each in found]
 
     def read(call: Call) -> Any:
+        """A repository at a revision, and its files."""
         repository = named(call)
         commit = repositories.resolve(repository, call.path.get("revision", "main"))
         files = [*repositories.trees.files(commit.tree).values()]
@@ -113,9 +146,11 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[Route]:
         return repository_shown(repository, commit, files, blobs=blobs)
 
     def history(call: Call) -> Any:
+        """The commits that led to a revision."""
         return [commit_shown(each) for each in repositories.history(named(call), call.path["revision"])]
 
     def refs(call: Call) -> Any:
+        """Branches and tags."""
         repository = named(call)
         shown = {
             key: [
@@ -127,25 +162,28 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[Route]:
         return shown | {"converts": [], "pullRequests": []}
 
     def tag_create(call: Call) -> Any:
+        """Give a revision a name."""
         name = call.body.get("tag")
         if not isinstance(name, str):
             raise BadRequestError("A tag needs a name: {'tag': ...}")
         repositories.ref_create(named(call), "tag", name, call.path["revision"])
 
     async def branch_create(call: Call) -> Any:
+        """Begin a branch."""
         body = await read_limited(call.request)
         start = parse_json(body).get("startingPoint") if body.strip() else None
         repositories.ref_create(named(call), "branch", call.path["branch"], start or "main")
 
     def ref_delete(kind: str, call: Call) -> None:
+        """Remove a branch or tag."""
         repositories.ref_delete(named(call), kind, call.path["name"])
 
     return [
-        hub("GET", every, list_all),
-        hub("GET", one, read),
-        hub("GET", one + "/revision/{revision}", read),
-        hub("GET", one + "/commits/{revision}", history),
-        hub("GET", one + "/refs", refs),
+        hub("GET", every, list_all, answers=list[RepoInfo], query=_LIST_QUERY),
+        hub("GET", one, read, answers=RepoInfo),
+        hub("GET", one + "/revision/{revision}", read, answers=RepoInfo),
+        hub("GET", one + "/commits/{revision}", history, answers=list[dict[str, Any]]),
+        hub("GET", one + "/refs", refs, answers=dict),
         hub("POST", one + "/tag/{revision}", tag_create, body=dict),
         hub("DELETE", one + "/tag/{name}", partial(ref_delete, "tag")),
         hub("POST", one + "/branch/{branch}", branch_create),
@@ -182,11 +220,13 @@ def _target(request: RepoCreateRequest | RepoDeleteRequest) -> tuple[RepoType, s
 
 
 def _card_checked(call: Call) -> dict[str, Any]:
+    """Check the metadata of a card."""
     # The Hub checks the metadata of a card; here any text may be stored.
     return {"errors": [], "warnings": []}
 
 
 def _who(call: Call) -> dict[str, Any]:
+    """Whose token this is."""
     return {
         "type": "user",
         "name": "default",

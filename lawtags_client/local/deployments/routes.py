@@ -8,8 +8,10 @@ from lawtags_client.local.deployments.state import DeploymentsState
 from lawtags_client.local.entities import entity_routes
 from lawtags_client.local.service import Service, StackContext
 from lawtags_client.types.deployments import (
+    DeploymentConfig,
     DeploymentConfigRequest,
     DeploymentConfigUpdate,
+    ModelDeployment,
     ModelDeploymentRequest,
     ModelDeploymentUpdate,
 )
@@ -29,9 +31,19 @@ def create(context: StackContext) -> Service:
         context.database, lambda: context.nim, context.urls.inference, clock=context.clock
     )
     routes = entity_routes(
-        "/v1/deployment/configs", state.configs, DeploymentConfigRequest, DeploymentConfigUpdate
+        "/v1/deployment/configs",
+        state.configs,
+        DeploymentConfigRequest,
+        DeploymentConfigUpdate,
+        DeploymentConfig,
+        searched=False,
     )
     routes += entity_routes(
-        "/v1/deployment/model-deployments", state, ModelDeploymentRequest, ModelDeploymentUpdate
+        "/v1/deployment/model-deployments",
+        state,
+        ModelDeploymentRequest,
+        ModelDeploymentUpdate,
+        ModelDeployment,
+        searched=False,
     )
     return Deployments("deployments", "platform", routes, state)

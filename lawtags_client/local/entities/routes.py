@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from pydantic import BaseModel
-from starlette.routing import Route
 
 from lawtags_client.local.entities.store import Document, EntityKind
 from lawtags_client.local.wire.bodies import sent_fields
+from lawtags_client.local.wire.operations import list_parameters
 from lawtags_client.local.wire.query import ListQuery
-from lawtags_client.local.wire.routing import Call, route
+from lawtags_client.local.wire.routing import ApiRoute, Call, route
 from lawtags_client.local.wire.select import Page
+from lawtags_client.types.common import DeleteResponse
+from lawtags_client.types.common import Page as Listed
 
 
 class Collection(Protocol):
@@ -49,12 +51,14 @@ def entity_routes(
     entities: Collection,
     create: type[BaseModel],
     update: type[BaseModel],
+    shown: type[BaseModel],
     *,
     on_create: Callable[[Document], Document] | None = None,
     on_update: Callable[[str, str, Document], Document] | None = None,
     on_delete: Callable[[str, str], Any] | None = None,
     keep_extra: bool = False,
-) -> list[Route]:
+    searched: bool = True,
+) -> list[ApiRoute]:
     """List, create, read, change and delete under one path.
 
     Args:
@@ -62,10 +66,12 @@ def entity_routes(
         entities: the state behind it.
         create: the type of a create's body.
         update: the type of a PATCH's body.
+        shown: the type of an answer.
         on_create: takes the sent fields and answers instead of ``entities.create``.
         on_update: takes namespace, name and the sent fields and answers instead of ``entities.patch``.
         on_delete: takes namespace and name and answers instead of ``entities.delete``.
         keep_extra: whether fields that the type does not know are kept.
+        searched: whether the real service searches in the list.
     """
     make = on_create or entities.create
     change = on_update or entities.patch
@@ -76,24 +82,30 @@ def entity_routes(
         return call.path.get("namespace", ""), call.path["name"]
 
     def list_all(call: Call) -> Any:
+        """One page of all there are."""
         return entities.select(call.list_query(entities.kind.sorts)).envelope()
 
     def create_one(call: Call) -> Any:
+        """Add one."""
         return make(sent_fields(call.body, extra=keep_extra))
 
     def read_one(call: Call) -> Any:
+        """Read one."""
         return entities.get(*names(call))
 
     def change_one(call: Call) -> Any:
+        """Change one: absent fields, and those that are null, keep their value."""
         return change(*names(call), sent_fields(call.body, extra=keep_extra))
 
     def delete_one(call: Call) -> Any:
+        """Remove one."""
         return remove(*names(call))
 
+    listed = list_parameters(entities.kind.sorts, search=searched)
     return [
-        route("GET", prefix, list_all),
-        route("POST", prefix, create_one, body=create),
-        route("GET", one, read_one),
-        route("PATCH", one, change_one, body=update),
-        route("DELETE", one, delete_one),
+        route("GET", prefix, list_all, answers=Listed[shown], query=listed),  # type: ignore[valid-type]
+        route("POST", prefix, create_one, body=create, answers=shown),
+        route("GET", one, read_one, answers=shown),
+        route("PATCH", one, change_one, body=update, answers=shown),
+        route("DELETE", one, delete_one, answers=DeleteResponse),
     ]

@@ -9,12 +9,16 @@ from lawtags_client.local.entities import entity_routes
 from lawtags_client.local.entity_store.state import EntityStoreState
 from lawtags_client.local.service import Service, StackContext
 from lawtags_client.types.entity_store import (
+    Dataset,
     DatasetRequest,
     DatasetUpdate,
+    Model,
     ModelRequest,
     ModelUpdate,
+    Namespace,
     NamespaceRequest,
     NamespaceUpdate,
+    Project,
     ProjectRequest,
     ProjectUpdate,
 )
@@ -39,12 +43,15 @@ def create(context: StackContext) -> Service:
         state.namespaces,
         NamespaceRequest,
         NamespaceUpdate,
+        Namespace,
         on_delete=lambda _, name: state.namespace_delete(name),
     )
-    for path, entities, request, update in (
-        ("/v1/projects", state.projects, ProjectRequest, ProjectUpdate),
-        ("/v1/datasets", state.datasets, DatasetRequest, DatasetUpdate),
-        ("/v1/models", state.models, ModelRequest, ModelUpdate),
+    for path, entities, request, update, shown in (
+        ("/v1/projects", state.projects, ProjectRequest, ProjectUpdate, Project),
+        ("/v1/datasets", state.datasets, DatasetRequest, DatasetUpdate, Dataset),
+        ("/v1/models", state.models, ModelRequest, ModelUpdate, Model),
     ):
-        routes += entity_routes(path, entities, request, update, on_create=partial(state.add, entities))
+        routes += entity_routes(
+            path, entities, request, update, shown, on_create=partial(state.add, entities)
+        )
     return EntityStore("entity_store", "platform", routes, state)

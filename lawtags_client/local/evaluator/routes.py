@@ -8,28 +8,35 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from lawtags_client.errors import BadRequestError, NotFoundError
+from lawtags_client.errors import NotFoundError
 from lawtags_client.local.entities import entity_routes
-from lawtags_client.local.evaluator import platform_jobs
-from lawtags_client.local.evaluator.state import Document, EvaluatorState
+from lawtags_client.local.evaluator.ending import cancel, remove
+from lawtags_client.local.evaluator.platform_routes import platform_routes
+from lawtags_client.local.evaluator.state import EvaluatorState
 from lawtags_client.local.evaluator.work import Runner
 from lawtags_client.local.service import Service, StackContext
 from lawtags_client.local.wire import Call, route, sent_fields
-from lawtags_client.types.common import FINAL_JOB_STATES
+from lawtags_client.local.wire.operations import list_parameters
+from lawtags_client.types.common import DeleteResponse, Page
 from lawtags_client.types.evaluator import (
+    EvaluationConfig,
     EvaluationConfigRequest,
     EvaluationConfigUpdate,
+    EvaluationJob,
     EvaluationJobRequest,
+    EvaluationResult,
     EvaluationResultRequest,
     EvaluationResultUpdate,
+    EvaluationStatusDetails,
+    EvaluationTarget,
     EvaluationTargetRequest,
     EvaluationTargetUpdate,
+    LiveEvaluation,
 )
-from lawtags_client.types.evaluator_v2 import EvaluatorV2JobRequest
 
 _JOBS = "/v1/evaluation/jobs"
 _RESULTS = "/v1/evaluation/results"
-_PLATFORM_JOBS = "/v2/evaluation/jobs"
+_LISTED = list_parameters(("created_at",))
 
 
 class Evaluations:
@@ -47,149 +54,109 @@ class Evaluations:
     def routes(self) -> list[BaseRoute]:
         """All routes of the Evaluator."""
         state, one, result = self._state, f"{_JOBS}/{{job}}", f"{_RESULTS}/{{result}}"
+
+        def read(call: Call) -> Any:
+            """Read a job."""
+            return state.shown(state.job(call.path["job"]))
+
+        def status(call: Call) -> Any:
+            """How far a job is; its state stands in the job."""
+            return state.job(call.path["job"])["status_details"]
+
+        targets = entity_routes(
+            "/v1/evaluation/targets",
+            state.targets,
+            EvaluationTargetRequest,
+            EvaluationTargetUpdate,
+            EvaluationTarget,
+        )
+        configs = entity_routes(
+            "/v1/evaluation/configs",
+            state.configs,
+            EvaluationConfigRequest,
+            EvaluationConfigUpdate,
+            EvaluationConfig,
+        )
         return [
-            *entity_routes(
-                "/v1/evaluation/targets", state.targets, EvaluationTargetRequest, EvaluationTargetUpdate
-            ),
-            *entity_routes(
-                "/v1/evaluation/configs", state.configs, EvaluationConfigRequest, EvaluationConfigUpdate
-            ),
-            route("GET", _JOBS, lambda call: state.jobs(call.list_query()).envelope()),
-            route("POST", _JOBS, self.create, body=EvaluationJobRequest),
-            route("GET", one, lambda call: state.shown(state.job(call.path["job"]))),
+            *targets,
+            *configs,
+            route("GET", _JOBS, self.list_jobs, answers=Page[EvaluationJob], query=_LISTED),
+            route("POST", _JOBS, self.create, body=EvaluationJobRequest, answers=EvaluationJob),
+            route("GET", one, read, answers=EvaluationJob),
             route("DELETE", one, self.delete),
-            route("GET", f"{one}/status", lambda call: state.job(call.path["job"])["status_details"]),
-            route("GET", f"{one}/results", self.job_result),
-            route("GET", f"{one}/download-results", self.download),
-            route("GET", f"{one}/logs", self.logs),
-            route("POST", f"{one}/cancel", self.cancel),
-            route("GET", _RESULTS, lambda call: state.results(call.list_query()).envelope()),
-            route("POST", _RESULTS, self.add_result, body=EvaluationResultRequest),
-            route("GET", result, lambda call: state.result(call.path["result"])),
-            route("PATCH", result, self.change_result, body=EvaluationResultUpdate),
-            route("DELETE", result, lambda call: state.result_delete(call.path["result"])),
-            route("POST", "/v1/evaluation/live", self.live, body=EvaluationJobRequest),
-            *self._platform_routes(),
+            route("GET", f"{one}/status", status, answers=EvaluationStatusDetails),
+            route("GET", f"{one}/results", self.job_result, answers=EvaluationResult),
+            route("GET", f"{one}/download-results", self.download, answers=bytes, gives="application/zip"),
+            route("GET", f"{one}/logs", self.logs, answers=dict),
+            route("POST", f"{one}/cancel", self.cancel, answers=EvaluationJob),
+            route("GET", _RESULTS, self.list_results, answers=Page[EvaluationResult], query=_LISTED),
+            route("POST", _RESULTS, self.add_result, body=EvaluationResultRequest, answers=EvaluationResult),
+            route("GET", result, self.read_result, answers=EvaluationResult),
+            route("PATCH", result, self.change_result, body=EvaluationResultUpdate, answers=EvaluationResult),
+            route("DELETE", result, self.delete_result, answers=DeleteResponse),
+            route(
+                "POST", "/v1/evaluation/live", self.live, body=EvaluationJobRequest, answers=LiveEvaluation
+            ),
         ]
 
-    def _platform_routes(self) -> list[BaseRoute]:
-        state, one = self._state, f"{_PLATFORM_JOBS}/{{job}}"
-
-        def found(call: Call) -> Any:
-            return state.platform_job(call.path["job"])
-
-        def list_jobs(call: Call) -> Any:
-            return state.platform_job_list(call.list_query(platform_jobs.SORTS)).envelope()
-
-        def logs(call: Call) -> Any:
-            job = found(call)
-            lines = self._runner.logs(job["id"])["lines"]
-            return platform_jobs.log_page(job, lines, call.request.query_params)
-
-        def results(call: Call) -> Any:
-            return platform_jobs.listed_results(found(call), _url_of(call))
-
-        def result(call: Call) -> Any:
-            return platform_jobs.one_result(found(call), _url_of(call), call.path["result"])
-
-        return [
-            route("GET", _PLATFORM_JOBS, list_jobs),
-            route("POST", _PLATFORM_JOBS, self.create_platform_job, body=EvaluatorV2JobRequest),
-            route("GET", one, lambda call: platform_jobs.shown_job(found(call))),
-            route("DELETE", one, self.delete_platform_job),
-            route("POST", f"{one}/cancel", self.cancel_platform_job),
-            route("GET", f"{one}/status", lambda call: platform_jobs.shown_status(found(call))),
-            route("GET", f"{one}/logs", logs),
-            route("GET", f"{one}/results", results),
-            route("GET", f"{one}/results/{{result}}", result),
-            route("GET", f"{one}/results/{{result}}/download", self.download_result),
-        ]
+    def list_jobs(self, call: Call) -> Any:
+        """``GET /v1/evaluation/jobs``: one page of all jobs."""
+        return self._state.jobs(call.list_query()).envelope()
 
     def create(self, call: Call) -> Any:
-        """``POST /v1/evaluation/jobs``."""
+        """``POST /v1/evaluation/jobs``: submit a job."""
         job = self._state.job_create(sent_fields(call.body))
         self._runner.submit(job["id"])
         return job
 
     def delete(self, call: Call) -> None:
-        """``DELETE /v1/evaluation/jobs/{id}``: ends it first where it is at work."""
-        self._delete(self._state.job(call.path["job"]))
-
-    def _delete(self, job: Document) -> None:
-        if job["status"] not in FINAL_JOB_STATES:
-            self._runner.cancel(job["id"])
-        self._state.job_delete(job["id"])
-        self._runner.forget(job["id"])
+        """``DELETE /v1/evaluation/jobs/{id}``: remove a job; ends it first where it is at work."""
+        remove(self._state, self._runner, self._state.job(call.path["job"]))
 
     def job_result(self, call: Call) -> Any:
-        """``GET /v1/evaluation/jobs/{id}/results``."""
+        """``GET /v1/evaluation/jobs/{id}/results``: what a completed job found."""
         job = self._state.job(call.path["job"])
         if not job["result"]:
             raise NotFoundError(f"Evaluation job {job['id']} has no results; its status is {job['status']}")
         return self._state.result(job["result"])
 
     def download(self, call: Call) -> Response:
-        """``GET /v1/evaluation/jobs/{id}/download-results``."""
+        """``GET /v1/evaluation/jobs/{id}/download-results``: everything of a job as one file."""
         job_id = call.path["job"]
         headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
         return Response(self._runner.archive(job_id), media_type="application/zip", headers=headers)
 
     def logs(self, call: Call) -> Any:
-        """``GET /v1/evaluation/jobs/{id}/logs``."""
+        """``GET /v1/evaluation/jobs/{id}/logs``: what happened in a job."""
         return self._runner.logs(self._state.job(call.path["job"])["id"])
 
     def cancel(self, call: Call) -> Any:
-        """``POST /v1/evaluation/jobs/{id}/cancel``."""
-        return self._state.shown(self._cancelled(self._state.job(call.path["job"])))
-
-    def _cancelled(self, job: Document) -> Document:
-        if job["status"] in FINAL_JOB_STATES:
-            raise BadRequestError(f"Evaluation job {job['id']} is {job['status']} and cannot be cancelled")
-        self._runner.cancel(job["id"])
-        return self._state.stored(job["id"])
+        """``POST /v1/evaluation/jobs/{id}/cancel``: end a job."""
+        return self._state.shown(cancel(self._state, self._runner, self._state.job(call.path["job"])))
 
     def add_result(self, call: Call) -> Any:
-        """``POST /v1/evaluation/results``."""
+        """``POST /v1/evaluation/results``: add a result; the Evaluator does so itself as a rule."""
         return self._state.result_create(sent_fields(call.body))
 
     def change_result(self, call: Call) -> Any:
-        """``PATCH /v1/evaluation/results/{id}``."""
+        """``PATCH /v1/evaluation/results/{id}``: change a result."""
         return self._state.result_change(call.path["result"], sent_fields(call.body))
 
+    def list_results(self, call: Call) -> Any:
+        """``GET /v1/evaluation/results``: one page of all results."""
+        return self._state.results(call.list_query()).envelope()
+
+    def read_result(self, call: Call) -> Any:
+        """``GET /v1/evaluation/results/{id}``: read a result."""
+        return self._state.result(call.path["result"])
+
+    def delete_result(self, call: Call) -> Any:
+        """``DELETE /v1/evaluation/results/{id}``: remove a result."""
+        return self._state.result_delete(call.path["result"])
+
     def live(self, call: Call) -> Any:
-        """``POST /v1/evaluation/live``: the answer comes when it is done."""
+        """``POST /v1/evaluation/live``: evaluate at once; the answer comes when it is done."""
         return self._runner.live(*self._state.described(sent_fields(call.body)))
-
-    # The second version
-
-    def create_platform_job(self, call: Call) -> Any:
-        """``POST /v2/evaluation/jobs``."""
-        job = self._state.platform_job_create(sent_fields(call.body))
-        self._runner.submit(job["id"])
-        return job
-
-    def delete_platform_job(self, call: Call) -> Any:
-        """``DELETE /v2/evaluation/jobs/{id}``."""
-        job = self._state.platform_job(call.path["job"])
-        self._delete(job)
-        return {"message": "Resource deleted successfully.", "id": job["id"]}
-
-    def cancel_platform_job(self, call: Call) -> Any:
-        """``POST /v2/evaluation/jobs/{id}/cancel``."""
-        return platform_jobs.shown_job(self._cancelled(self._state.platform_job(call.path["job"])))
-
-    def download_result(self, call: Call) -> Response:
-        """``GET /v2/evaluation/jobs/{id}/results/{name}/download``."""
-        job, name = self._state.platform_job(call.path["job"]), call.path["result"]
-        platform_jobs.check_result(job, name)
-        if name == platform_jobs.SCORES:
-            return Response(self._runner.scores(job["id"]), media_type="application/json")
-        headers = {"Content-Disposition": f'attachment; filename="{job["id"]}.tar.gz"'}
-        return Response(self._runner.tarball(job["id"]), media_type="application/gzip", headers=headers)
-
-
-def _url_of(call: Call) -> str:
-    return f"{call.base_url}{_PLATFORM_JOBS}/{call.path['job']}"
 
 
 class Evaluator(Service):
@@ -201,7 +168,8 @@ class Evaluator(Service):
     """
 
     def __init__(self, state: EvaluatorState, runner: Runner) -> None:
-        super().__init__("evaluator", "platform", Evaluations(state, runner).routes(), state)
+        routes = [*Evaluations(state, runner).routes(), *platform_routes(state, runner)]
+        super().__init__("evaluator", "platform", routes, state)
         self._evaluations = state
         self._runner = runner
 

@@ -16,7 +16,17 @@ from lawtags_client.local.nim.asking import Asked, understand_chat, understand_c
 from lawtags_client.local.nim.state import NimState, Served
 from lawtags_client.local.nim.work import ModelProcesses
 from lawtags_client.local.wire import Call, Clock, error_answer, route
-from lawtags_client.types.inference import ChatCompletionRequest, CompletionRequest, SamplingRequest
+from lawtags_client.types.inference import (
+    ChatCompletion,
+    ChatCompletionRequest,
+    Completion,
+    CompletionRequest,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    SamplingRequest,
+    ServedModel,
+    ServedModels,
+)
 
 _HEALTHY = {"object": "health.response", "message": "Service is ready.", "status": "ready"}
 _LIVE = {"object": "health.response", "message": "Service is live.", "status": "live"}
@@ -39,21 +49,35 @@ class Inference:
     def routes(self) -> list[BaseRoute]:
         """All routes of the inference port."""
         return [
-            route("GET", "/v1/health/ready", lambda call: _HEALTHY),
-            route("GET", "/v1/health/live", lambda call: _LIVE),
-            route("GET", "/v1/models", self.models, on_error=failed),
-            route("GET", "/v1/models/{model:path}", self.model, on_error=failed),
-            route("POST", "/v1/completions", self.complete, body=CompletionRequest, on_error=failed),
-            route("POST", "/v1/chat/completions", self.chat, body=ChatCompletionRequest, on_error=failed),
-            route("POST", "/v1/embeddings", self.embed),
+            route("GET", "/v1/health/ready", _ready, answers=dict),
+            route("GET", "/v1/health/live", _live, answers=dict),
+            route("GET", "/v1/models", self.models, on_error=failed, answers=ServedModels),
+            route("GET", "/v1/models/{model:path}", self.model, on_error=failed, answers=ServedModel),
+            route(
+                "POST",
+                "/v1/completions",
+                self.complete,
+                body=CompletionRequest,
+                on_error=failed,
+                answers=Completion,
+            ),
+            route(
+                "POST",
+                "/v1/chat/completions",
+                self.chat,
+                body=ChatCompletionRequest,
+                on_error=failed,
+                answers=ChatCompletion,
+            ),
+            route("POST", "/v1/embeddings", self.embed, reads=EmbeddingRequest, answers=EmbeddingResponse),
         ]
 
     def models(self, call: Call) -> Message:
-        """``GET /v1/models``."""
+        """``GET /v1/models``: the models that are served now."""
         return {"object": "list", "data": [self._listed(served) for served in self._state.models()]}
 
     def model(self, call: Call) -> Message:
-        """``GET /v1/models/{model}``."""
+        """``GET /v1/models/{model}``: one model that is served."""
         return self._listed(self._state.find(call.path["model"]))
 
     def _listed(self, served: Served) -> Message:
@@ -69,13 +93,13 @@ class Inference:
         }
 
     async def complete(self, call: Call) -> Response | Message:
-        """``POST /v1/completions``."""
+        """``POST /v1/completions``: go on with a text; as a stream where asked for."""
         request: CompletionRequest = call.body
         served = self._state.find(request.model)
         return await self._answer(call, "completion", request, served, understand_completion(request))
 
     async def chat(self, call: Call) -> Response | Message:
-        """``POST /v1/chat/completions``."""
+        """``POST /v1/chat/completions``: answer in a chat; as a stream where asked for."""
         request: ChatCompletionRequest = call.body
         served = self._state.find(request.model)
         return await self._answer(call, "chat", request, served, understand_chat(request))
@@ -99,6 +123,16 @@ class Inference:
         stream = events(envelope, _chained(first, messages), asked.answers, asked.include_usage)
         headers = {"Cache-Control": "no-store"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+def _ready(call: Call) -> Message:
+    """Whether requests can be taken."""
+    return _HEALTHY
+
+
+def _live(call: Call) -> Message:
+    """Whether the server is up."""
+    return _LIVE
 
 
 async def _last(messages: AsyncIterator[Message]) -> Message:

@@ -137,12 +137,16 @@ class NimState:
         for each in active:
             if each.external_endpoint is not None:
                 faults |= dict.fromkeys(each.models, "External endpoints are not passed on by this stack")
-        for entity in self._context.entity_store.models.all():
+        # Whole models first: one that is deployed may be the base of an adapter.
+        for entity in sorted(self._context.entity_store.models.all(), key=_is_adapter):
             name = f"{entity['namespace']}/{entity['name']}"
             if name in self._bases:
                 continue
             try:
-                served = self._served(name, entity, deployed)
+                if _is_adapter(entity):
+                    served = self._adapter(name, entity, found)
+                else:
+                    served = self._full(name, entity, deployed)
             except (LawtagsError, OSError) as error:
                 faults[name] = str(error)
                 continue
@@ -151,19 +155,17 @@ class NimState:
         with self._lock:
             self._found, self._faults = found, faults
 
-    def _served(self, name: str, entity: Mapping[str, Any], deployed: set[str]) -> Served | None:
-        kind = (entity.get("peft") or {}).get("finetuning_type", "lora") if entity.get("peft") else None
-        return self._adapter(name, entity) if kind == "lora" else self._full(name, entity, deployed)
-
-    def _adapter(self, name: str, entity: Mapping[str, Any]) -> Served | None:
+    def _adapter(
+        self, name: str, entity: Mapping[str, Any], deployed: Mapping[str, Served]
+    ) -> Served | None:
         base = _base_name(entity.get("base_model"))
+        parent = self._bases.get(base) or deployed.get(base)
         files = self._files(entity)
-        if files is None or base not in self._bases:
+        if files is None or parent is None or parent.adapter is not None:
             return None
         missing = {ADAPTER_CONFIG, ADAPTER_WEIGHTS} - files.keys()
         if missing:
             raise NotFoundError(f"its repository lacks {', '.join(sorted(missing))}")
-        parent = self._bases[base]
         return Served(
             name,
             parent.process,
@@ -198,6 +200,11 @@ def _base_folders(named: Mapping[str, Path]) -> dict[str, Callable[[], Path]]:
     for name, folder in named.items():
         folders[name] = partial(Path, folder)
     return folders
+
+
+def _is_adapter(entity: Mapping[str, Any]) -> bool:
+    peft = entity.get("peft")
+    return bool(peft) and peft.get("finetuning_type", "lora") == "lora"
 
 
 def _base_name(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from lawtags_client.local.wire.answers import answer, answer_for
 from lawtags_client.local.wire.bodies import LARGEST_JSON, parse_json, read_limited, validate
+from lawtags_client.local.wire.operations import JSON, Operation, Parameter, summary_of
 from lawtags_client.local.wire.query import ListQuery, parse_list_query
 
 
@@ -46,6 +47,14 @@ class Call:
         return str(self.request.base_url).rstrip("/")
 
 
+class ApiRoute(Route):
+    """A route that can be described."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], method: str, operation: Operation) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.operation = operation
+
+
 def route(
     method: str,
     path: str,
@@ -55,7 +64,12 @@ def route(
     status: int = 200,
     limit: int = LARGEST_JSON,
     on_error: Callable[[Exception], Response] = answer_for,
-) -> Route:
+    answers: Any = None,
+    gives: str = JSON,
+    reads: Any = None,
+    accepts: Sequence[str] = (JSON,),
+    query: Sequence[Parameter] = (),
+) -> ApiRoute:
     """A route whose handler takes a ``Call`` and returns what is to be sent.
 
     A plain function runs in a thread, so that it may touch the disk; a coroutine function runs on the loop
@@ -69,6 +83,11 @@ def route(
         status: the status of success.
         limit: the largest body in bytes.
         on_error: makes the answer for an exception.
+        answers: for the description: the type of the answer; see ``Operation``.
+        gives: for the description: its media type.
+        reads: for the description: the type of a body that the handler reads itself.
+        accepts: for the description: the media types of the body.
+        query: for the description: the parameters of the query string.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -87,7 +106,16 @@ def route(
             return on_error(error)
 
     endpoint.__name__ = getattr(handler, "__name__", "endpoint")
-    return Route(path, endpoint, methods=[method])
+    described = Operation(
+        body=reads if reads is not None else body,
+        answers=answers,
+        status=status,
+        query=tuple(query),
+        accepts=tuple(accepts),
+        gives=gives,
+        summary=summary_of(handler, f"{method} {path}"),
+    )
+    return ApiRoute(path, endpoint, method, described)
 
 
 def _checked(kind: type[Any], value: Any) -> Any:
