@@ -11,12 +11,11 @@ import hmac
 import importlib.metadata
 import importlib.util
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.options import PiiOptions
 from lawtags_client.curation.pii_allow import AllowList, is_ambiguous
@@ -28,8 +27,9 @@ from lawtags_client.curation.pii_cues import (
     is_common_noun,
 )
 from lawtags_client.curation.pii_findings import Finding, is_free, without_overlaps
+from lawtags_client.curation.pii_network import NameFinder, load_finder
 from lawtags_client.curation.pii_patterns import FINDERS
-from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,11 +102,11 @@ class PiiMasker:
         self._options = options
         self._entities = frozenset(options.entities)
         self._allow = AllowList(options.allow)
-        self._model: Any = None
+        self._finder: NameFinder | None = None
         self.model_name: str | None = None
         if self._entities & set(_LABELS.values()):
             path, self.model_name = find_model(options.model)
-            self._model = _load(path)
+            self._finder = load_finder(path)
 
     def mask(self, texts: Sequence[str]) -> tuple[list[str], Counter[str]]:
         """Replace the personal data in texts.
@@ -199,21 +199,19 @@ class PiiMasker:
         ]
 
     def _names(self, texts: Sequence[str]) -> list[list[Finding]]:
-        if self._model is None:
+        if self._finder is None:
             return [[] for _ in texts]
         pieces = [(place, start) for place, text in enumerate(texts) for start in _starts(text)]
         found: list[list[Finding]] = [[] for _ in texts]
-        documents = self._model.pipe(
-            (texts[place][start : start + _LONGEST] for place, start in pieces),
-            batch_size=self._options.batch_size,
-        )
-        for (place, start), document in zip(pieces, documents, strict=True):
-            for entity in document.ents:
-                kind = _LABELS.get(entity.label_)
-                if kind in self._entities or entity.label_ in _DOUBTFUL:
-                    found[place].append(
-                        Finding(start + entity.start_char, start + entity.end_char, kind or entity.label_)
-                    )
+        size = self._options.batch_size
+        for begin in range(0, len(pieces), size):
+            batch = pieces[begin : begin + size]
+            names = self._finder.find([texts[place][start : start + _LONGEST] for place, start in batch])
+            for (place, start), piece in zip(batch, names, strict=True):
+                for name in piece:
+                    kind = _LABELS.get(name.label)
+                    if kind in self._entities or name.label in _DOUBTFUL:
+                        found[place].append(Finding(start + name.start, start + name.end, kind or name.label))
         return found
 
     def _plausible(self, text: str, names: Iterable[Finding]) -> list[Finding]:
@@ -300,18 +298,6 @@ def mask_texts(texts: pd.Series, options: PiiOptions | None = None) -> pd.Series
     for place, text in zip(places, masked, strict=True):
         values[place] = text
     return like(texts, values)
-
-
-@lru_cache(maxsize=2)
-def _load(path: str) -> Any:
-    try:
-        import spacy
-    except ImportError as error:
-        raise MissingExtraError("spacy", "curate", "finding names") from error
-    with warnings.catch_warnings():
-        # A model of a later minor version; its entity recogniser is of the same form.
-        warnings.filterwarnings("ignore", message=r"\[W095\]")
-        return spacy.load(path, exclude=["tagger", "parser", "lemmatizer", "attribute_ruler", "senter"])
 
 
 def _label(folder: Path) -> str:
