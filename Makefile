@@ -6,7 +6,7 @@ DATA   ?=
 CXX    ?= c++
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test check lint types rooms format benchmarks clean help
+.PHONY: demo test state-machine check lint types rooms format benchmarks clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,9 @@ test: $(VENV)/.dev ## the whole suite, and what checks the code
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest
+
+state-machine: $(VENV)/.dev ## a thousand scenes of lost requests and killed processes; SCENES=N for another number
+	LAWTAGS_STATE_MACHINE=$(or $(SCENES),1000) $(BIN)/python -m pytest -s tests/faults/test_exactly_once.py
 
 check: lint types rooms ## linter, type checker, room rules
 

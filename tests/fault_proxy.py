@@ -122,10 +122,12 @@ class FaultProxy:
         async def stop() -> None:
             self._server.close()
             mine = asyncio.current_task()
-            others = [task for task in asyncio.all_tasks() if task is not mine]
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            # A connection that was just accepted gets its task only a moment later.
+            while others := [task for task in asyncio.all_tasks() if task is not mine]:
+                for task in others:
+                    task.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
+                await asyncio.sleep(0)
 
         asyncio.run_coroutine_threadsafe(stop(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
