@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -14,6 +14,9 @@ from lawtags_client.client import NeMo
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import Settings
 from lawtags_client.transport.clock import Clock
+
+if TYPE_CHECKING:
+    from lawtags_client.local.stack import StackThread
 
 PLATFORM = "http://nemo.test"
 BEGIN = datetime(2025, 6, 20, 12, tzinfo=UTC)
@@ -79,3 +82,14 @@ def client(
         clock=(time or StillTime()).clock(),
         handler=httpx.MockTransport(handler),
     )
+
+
+def connect(stack: StackThread, folder: Path, handler: Any = None, **settings: Any) -> NeMo:
+    """A client of a stack, whose intents are kept in a folder."""
+    urls = {
+        "platform_url": stack.platform_url,
+        "data_store_url": stack.data_store_url,
+        "inference_url": stack.inference_url,
+    }
+    intents = SqliteIntents(folder / "intents.sqlite")
+    return NeMo(Settings(**{**urls, **settings}), intents=intents, handler=handler)

@@ -203,7 +203,7 @@ def _base_folders(named: Mapping[str, Path]) -> dict[str, Callable[[], Path]]:
 
 
 def _is_adapter(entity: Mapping[str, Any]) -> bool:
-    peft = entity.get("peft")
+    peft: Mapping[str, Any] = entity.get("peft") or {}
     return bool(peft) and peft.get("finetuning_type", "lora") == "lora"
 
 

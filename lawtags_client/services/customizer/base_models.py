@@ -24,6 +24,7 @@ from lawtags_client.types.customizer import (
     CustomizationTargetRequest,
     TrainingOption,
 )
+from lawtags_client.types.entity_store import ModelArtifact, ModelRequest
 
 if TYPE_CHECKING:
     from lawtags_client.services.data_store.upload import OnBytes
@@ -87,7 +88,8 @@ class BaseModels:
     ) -> ImportedModel:
         """Bring a base model onto the platform: its files, a target, a config; and wait until it is ready.
 
-        What is there already is taken as it is, so the same call again is safe.
+        What is there already is taken as it is, so the same call again is safe. Its adapters are served
+        once a NIM of the model runs; ``nemo.deployments.deploy(model, model=model, nim=…)`` starts one.
 
         Example:
             ``imported = await nemo.customizer.base_models.add("google/gemma-2-2b", "gemma-2-2b/")``
@@ -177,6 +179,11 @@ class BaseModels:
                 service="customizer",
             )
         target.model_uri = repository.url
+        # Only what the Entity Store knows can be deployed, and its adapters need a NIM of their base.
+        artifact = ModelArtifact(files_url=repository.url, status="upload_completed")
+        namespace, name = split_reference(str(target.base_model), "model")
+        model = ModelRequest(name=name, namespace=namespace, artifact=artifact)
+        await self._owner.entity_store.models.create_or_get(model, compare=())
         return uploaded.sent
 
     async def ready(self, target: str, *, timeout: float | None = 3600) -> CustomizationTarget:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from client_kit import connect
 from fault_proxy import FaultProxy, Verdict
-from tiny_models import make_model, write_rows
+from tiny_models import write_rows
 
 from lawtags_client import LoRA, NeMo, scores, sync
 from lawtags_client.errors import (
@@ -21,14 +21,12 @@ from lawtags_client.errors import (
     JobCancelledError,
     NotFoundError,
 )
-from lawtags_client.intents import FIELD, SqliteIntents
-from lawtags_client.local.service import StackOptions
+from lawtags_client.intents import FIELD
 from lawtags_client.local.stack import StackThread
 from lawtags_client.services.customizer.events import LogWritten, MetricRecorded, StateChanged
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.services.watching import Patience
-from lawtags_client.settings import Settings
 from lawtags_client.tagging.question import Question
 from lawtags_client.transport.http import Call
 from lawtags_client.types.common import APIEndpoint
@@ -54,44 +52,6 @@ FAST: dict[str, Any] = {
     "hyperparameters": {"warmup_steps": 1, "log_every_n_steps": 1},
 }
 QUICK = Patience(shortest=0.05, longest=0.2)
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
-    base = make_model(tmp_path_factory.mktemp("base") / "llama")
-    options = StackOptions(
-        refresh_interval=0.1,
-        base_models={BASE: base},
-        training_threads=1,
-        inference_threads=1,
-        empty_commit_url=True,
-    )
-    with StackThread(tmp_path_factory.mktemp("stack"), options=options) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("curated")
-    for split, rows, start in (("training", 24, 0), ("validation", 6, 24), ("testing", 3, 30)):
-        (folder / split).mkdir()
-        write_rows(folder / split / f"{split}.jsonl", rows, start=start)
-    return folder
-
-
-def connect(stack: StackThread, folder: Path, **settings: Any) -> NeMo:
-    urls = {
-        "platform_url": stack.platform_url,
-        "data_store_url": stack.data_store_url,
-        "inference_url": stack.inference_url,
-    }
-    return NeMo(Settings(**{**urls, **settings}), intents=SqliteIntents(folder / "intents.sqlite"))
-
-
-@pytest.fixture
-async def nemo(stack: StackThread, tmp_path: Path) -> Any:
-    async with connect(stack, tmp_path) as client:
-        yield client
 
 
 async def jobs_on(nemo: NeMo) -> list[str]:
