@@ -164,7 +164,8 @@ class Jobs:
 
     def shown(self, document: Document) -> Document:
         """A stored job as responses show it."""
-        return {**document["job"], "status_details": document["details"]}
+        details = {"status": document["job"]["status"], **document["details"]}
+        return {**document["job"], "status_details": details}
 
     def set_artifact(self, document: Document, status: str, **fields: Any) -> None:
         """Note in the model entity what became of a job's weights; a deleted entity stays deleted."""

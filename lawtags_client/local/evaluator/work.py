@@ -20,7 +20,7 @@ from lawtags_client.errors import LawtagsError
 from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_client.local.entities.secrets import masked
 from lawtags_client.local.evaluator.evaluation import CancelledError, Evaluation, Outcome, Progress
-from lawtags_client.local.wire import naive
+from lawtags_client.local.wire import naive, new_id
 from lawtags_client.types.common import FINAL_JOB_STATES
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Runner:
         except LawtagsError as error:
             return self._live_failure(details, lines, error.message)
         details |= {"message": "Job completed successfully", "progress": 100.0}
-        result = {"tasks": outcome.tasks, "groups": outcome.groups}
+        result = {"job": new_id("eval"), "tasks": outcome.tasks, "groups": outcome.groups}
         return {
             "status": "completed",
             "status_details": details,
