@@ -43,6 +43,12 @@ benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled 
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/serving.py
 
+conformance: $(VENV)/.dev ## the clients of others against the embedded stack; writes docs/conformance.md
+	$(BIN)/python tests/sdk_conformance.py docs/conformance.md
+
+fuzz: $(VENV)/.dev ## made-up requests to the embedded stack by its OpenAPI documents, about ten minutes
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up
+
 clean: ## remove the environment; runs and the embedded stack's data stay
 	rm -rf $(VENV)
 

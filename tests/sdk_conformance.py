@@ -45,12 +45,21 @@ _TEXT: Any = {"prompt": "Title: lease\nTags:", "model": ADAPTER, "max_tokens": 2
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one method: the request it sent, the status, and what its answer lacks."""
+    """What became of one method: its name, the answer, and what that lacks."""
 
     method: str
-    request: str
-    status: int
+    answer: httpx.Response
     fault: str | None = None
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return self.answer.status_code
+
+    @property
+    def request(self) -> str:
+        """The request that was sent."""
+        return f"{self.answer.request.method} {self.answer.request.url.path}"
 
     @property
     def ok(self) -> bool:
@@ -73,15 +82,11 @@ class Caller:
         self.sent.clear()
         try:
             answer = getattr(resource, name)(*arguments, **named)
-        except APIStatusError as error:
-            self._note(method, error.status_code, None)
+        except APIStatusError:
+            self.outcomes.append(Outcome(method, self.sent[0]))
             return None
-        self._note(method, self.sent[-1].status_code, _fault(answer))
+        self.outcomes.append(Outcome(method, self.sent[0], _fault(answer)))
         return answer
-
-    def _note(self, method: str, status: int, fault: str | None) -> None:
-        request = self.sent[-1].request
-        self.outcomes.append(Outcome(method, f"{request.method} {request.url.path}", status, fault))
 
 
 def _fault(answer: Any) -> str | None:

@@ -114,7 +114,7 @@ def application(
     described = _description(port, services, url)
     routes = [*own, *_health(port, services), described, *extra, *aliases]
     routes.append(_rest(routes))
-    app = Starlette(routes=routes, exception_handlers={Exception: _unexpected})
+    app = Starlette(routes=routes, exception_handlers={Exception: _unexpected, 404: _unmatched})
     return Gate(app, activity, token, clock)
 
 
@@ -192,6 +192,11 @@ def _other_methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
             if match is Match.PARTIAL:
                 found |= set(route.methods or ())
     return found
+
+
+async def _unmatched(request: Request, error: Exception) -> Response:
+    # Not even the last route takes a path with a line break in it.
+    return error_answer(404, "There can be nothing at this path")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import schemathesis
 from nemo_microservices import NeMoMicroservices
 from sdk_conformance import REASONS, Outcome, call_all, methods, rendered, service_of
 from served_stack import ServedStack, served_stack
@@ -42,6 +43,20 @@ def test_what_is_answered_is_as_the_types_of_the_sdk_say(outcomes: list[Outcome]
     refused = [each for each in outcomes if not each.ok]
     assert {each.method.partition(".")[0] for each in refused} == REASONS.keys(), refused
     assert {each.status for each in refused} == {501}
+
+
+@pytest.mark.parametrize("port", ["platform", "inference"])
+def test_what_is_answered_is_as_the_openapi_document_says(
+    stack: ServedStack, outcomes: list[Outcome], port: str
+) -> None:
+    url = getattr(stack.thread, f"{port}_url")
+    api = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    for each in outcomes:
+        if str(each.answer.request.url).startswith(url) and each.status != 501:
+            request = each.answer.request
+            operation = api.find_operation_by_path(request.method, request.url.path)
+            assert operation is not None, each.request
+            operation.validate_response(each.answer)
 
 
 def test_the_table_in_the_docs_is_true(outcomes: list[Outcome], everything: list[str]) -> None:
