@@ -77,7 +77,8 @@ class Settings:
 
     ``token`` goes to the platform's services and the Data Store; inference gets it only where it is on the
     platform's own host, since a hosted model is someone else's. ``connect_timeout`` and ``read_timeout``
-    bound one step of a request, ``total_timeout`` a whole call with its retries, all in seconds.
+    bound one step of a request, ``total_timeout`` a whole call with its retries, all in seconds. ``direct``
+    lets requests that may be repeated go over lean connections of our own instead of httpx's.
     """
 
     platform_url: str | None = None
@@ -101,6 +102,7 @@ class Settings:
     client_cert: Path | None = None
     client_key: Path | None = None
     trust_env: bool = True
+    direct: bool = True
     lfs_rewrite: LfsRewrite = "auto"
     intents_path: Path | None = None
     profile: str | None = None
@@ -315,6 +317,7 @@ _CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "max_retries": int,
     "max_connections": int,
     "trust_env": _as_bool,
+    "direct": _as_bool,
 }
 _PATHS = frozenset({"ca_file", "client_cert", "client_key", "intents_path"})
 

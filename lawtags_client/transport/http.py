@@ -8,13 +8,15 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lawtags_client.errors import ConfigurationError, ProtocolError
 from lawtags_client.settings import ServiceAddress, ServiceName, Settings
 from lawtags_client.transport import failures, retry
 from lawtags_client.transport.clock import Clock
-from lawtags_client.transport.redact import Redactor, mask_signed_links
+from lawtags_client.transport.connections import Connections
+from lawtags_client.transport.redact import Redactor
 from lawtags_client.transport.sse import ServerSentEvent, events
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ Stream: TypeAlias = Callable[[], AsyncIterator[bytes]]
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,7 @@ class Transport:
         self.settings = settings
         self.clock = clock or Clock()
         self.budget = retry.RetryBudget()
-        self._handler = handler
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self.connections = Connections(settings, handler)
 
     def service(self, name: ServiceName) -> ServiceTransport:
         """The way to one service.
@@ -102,38 +102,9 @@ class Transport:
         """
         return ServiceTransport(self, self.settings.address(name))
 
-    def client_for(self, url: str) -> httpx.AsyncClient:
-        """The HTTP client for an address; what is on this machine never goes through a proxy."""
-        import httpx
-
-        local = httpx.URL(url).host in _LOOPBACK
-        if local not in self._clients:
-            self._clients[local] = self._make_client(trust_env=self.settings.trust_env and not local)
-        return self._clients[local]
-
-    def _make_client(self, *, trust_env: bool) -> httpx.AsyncClient:
-        import httpx
-
-        settings = self.settings
-        timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
-        limits = httpx.Limits(
-            max_connections=settings.max_connections,
-            max_keepalive_connections=settings.max_connections,
-            # Shorter than the five seconds after which common servers hang up, or requests meet closed doors.
-            keepalive_expiry=3.0,
-        )
-        # It writes every URL at level INFO, those of signed links included.
-        mask_signed_links("httpx")
-        verify = _tls_context(settings) if settings.ca_file or settings.client_cert else True
-        return httpx.AsyncClient(
-            transport=self._handler, timeout=timeout, limits=limits, trust_env=trust_env, verify=verify
-        )
-
     async def close(self) -> None:
         """Close every connection."""
-        clients, self._clients = self._clients, {}
-        for client in clients.values():
-            await client.aclose()
+        await self.connections.close()
 
 
 class ServiceTransport:
@@ -261,11 +232,13 @@ class ServiceTransport:
     async def _open(self, call: Call, context: failures.Context) -> httpx.Response:
         """Send, follow redirects, and turn error statuses into failures; the body of a success is unread."""
         begin = self.clock.monotonic()
-        request = self._request(call)
+        request = self._request(call, context)
         for _ in range(_MOST_REDIRECTS + 1):
-            response = await self._transport.client_for(str(request.url)).send(request, stream=True)
-            took = self.clock.monotonic() - begin
-            logger.debug("%s %s: %d in %.3f s", call.method, _shown(request.url), response.status_code, took)
+            response = await self._client(request.url, call, context).send(request, stream=True)
+            if logger.isEnabledFor(logging.DEBUG):
+                took = self.clock.monotonic() - begin
+                shown = _shown(request.url)
+                logger.debug("%s %s: %d in %.3f s", call.method, shown, response.status_code, took)
             if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 break
             await response.aclose()
@@ -280,9 +253,21 @@ class ServiceTransport:
             await response.aclose()
         raise retry.AttemptFailed(failures.from_response(response, body, context, self.clock.now()))
 
-    def _request(self, call: Call) -> httpx.Request:
-        url = call.path if "://" in call.path else self.address.url + call.path
-        headers = {"accept": "application/json", "user-agent": "lawtags"}
+    def _client(self, url: httpx.URL, call: Call, context: failures.Context) -> httpx.AsyncClient:
+        at_hand = call.content is None or isinstance(call.content, bytes)
+        return self._transport.connections.client(url, repeatable=context.repeatable and at_hand)
+
+    def _request(self, call: Call, context: failures.Context) -> httpx.Request:
+        import httpx
+
+        url = self._url(call)
+        # Given in full here: merging them with a client's own takes longer than all the rest of a request.
+        headers = {
+            "accept": "application/json",
+            "accept-encoding": "gzip, deflate",
+            "connection": "keep-alive",
+            "user-agent": "lawtags",
+        }
         headers.update({name.lower(): value for name, value in call.headers.items()})
         content: bytes | AsyncIterator[bytes] | None = None
         if call.json is not None:
@@ -290,15 +275,27 @@ class ServiceTransport:
             content = _encoded(call.json)
         elif call.content is not None:
             content = call.content if isinstance(call.content, bytes) else call.content()
-        if call.token and self.address.token and url.startswith(self.address.url + "/"):
+        if call.token and self.address.token and self._is_ours(call):
             headers["authorization"] = f"Bearer {self.address.token}"
-        client = self._transport.client_for(url)
-        request = client.build_request(
-            call.method, url, params=list(call.query) or None, headers=headers, content=content
-        )
+        client = self._client(url, call, context)
+        timeout = client.timeout.as_dict()
         if call.read_timeout is not None:
-            request.extensions["timeout"]["read"] = call.read_timeout
-        return request
+            timeout["read"] = call.read_timeout
+        return httpx.Request(
+            call.method,
+            url,
+            params=list(call.query) or None,
+            headers=headers,
+            cookies=client.cookies,
+            content=content,
+            extensions={"timeout": timeout},
+        )
+
+    def _is_ours(self, call: Call) -> bool:
+        return "://" not in call.path or call.path.startswith(self.address.url + "/")
+
+    def _url(self, call: Call) -> httpx.URL:
+        return _parsed(call.path if "://" in call.path else self.address.url + call.path)
 
     def _redirected(
         self, request: httpx.Request, response: httpx.Response, call: Call, context: failures.Context
@@ -313,7 +310,7 @@ class ServiceTransport:
         if not reading and (not same or response.status_code not in (307, 308)):
             raise retry.AttemptFailed(_refused_redirect(f"leads to {target.host}", context, response))
         # Made anew, since a streamed body can be read only once.
-        moved = self._request(call)
+        moved = self._request(call, context)
         moved.url = target
         if not same:
             # Whoever is elsewhere gets neither the token nor any other header of ours.
@@ -322,12 +319,9 @@ class ServiceTransport:
         return moved
 
     def _context(self, call: Call) -> failures.Context:
-        import httpx
-
-        url = call.path if "://" in call.path else self.address.url + call.path
-        redactor = self._redactor.with_body(call.json)
+        redactor = self._redactor if call.json is None else self._redactor.with_body(call.json)
         repeatable = call.method in _REPEATABLE if call.repeatable is None else call.repeatable
-        return failures.Context(self.address, call.method, _shown(httpx.URL(url)), redactor, repeatable)
+        return failures.Context(self.address, call.method, _shown(self._url(call)), redactor, repeatable)
 
     async def _chunks(self, response: httpx.Response, context: failures.Context) -> AsyncIterator[bytes]:
         import httpx
@@ -343,9 +337,17 @@ def _reply(response: httpx.Response, body: bytes) -> Reply:
     return Reply(response.status_code, response.headers, body, _shown(response.url))
 
 
+@lru_cache(maxsize=512)
+def _parsed(url: str) -> httpx.URL:
+    import httpx
+
+    return httpx.URL(url)
+
+
 def _shown(url: httpx.URL) -> str:
-    # Signed links carry their secret in the query.
-    return str(url.copy_with(query=None, fragment=None, username=None, password=None))
+    # Without the query, in which signed links carry their secret, and without credentials.
+    path = url.raw_path.partition(b"?")[0].decode("ascii")
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
 
 
 def _decoded(response: httpx.Response, body: bytes, context: failures.Context) -> Any:
@@ -381,19 +383,3 @@ def _refused_redirect(what: str, context: failures.Context, response: httpx.Resp
         **context.fields(response),
     )
     return retry.Failure(error, passing=False, processed=False)
-
-
-def _tls_context(settings: Settings) -> Any:
-    import ssl
-
-    try:
-        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        if settings.client_cert:
-            key = str(settings.client_key) if settings.client_key else None
-            context.load_cert_chain(str(settings.client_cert), key)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the TLS certificates cannot be loaded: {error}",
-            hint="Look at ca_file, client_cert, client_key.",
-        ) from error
-    return context

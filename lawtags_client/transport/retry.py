@@ -177,9 +177,33 @@ async def run(
     Raises:
         LawtagsError: the last attempt's error.
     """
-    import tenacity
-
     begin = clock.monotonic()
+    try:
+        result = await attempt(policy.total)
+    except AttemptFailed as failed:
+        if not may_retry(failed.failure, repeatable=repeatable):
+            raise failed.failure.error from failed.__cause__
+        first = failed
+    else:
+        budget.earn(retried=False)
+        return result
+    result = await _again(attempt, first, begin, policy, budget, clock, repeatable)
+    budget.earn(retried=True)
+    return result
+
+
+async def _again(
+    attempt: Callable[[float], Awaitable[T]],
+    first: AttemptFailed,
+    begin: float,
+    policy: RetryPolicy,
+    budget: RetryBudget,
+    clock: Clock,
+    repeatable: bool,
+) -> T:
+    """All attempts after the first, which has failed."""
+    # Imported only here: most calls succeed at once, and many programs never see a failure.
+    import tenacity
 
     def left() -> float:
         return policy.total - (clock.monotonic() - begin)
@@ -198,17 +222,16 @@ async def run(
             return False
         return may_retry(_failure(state), repeatable=repeatable)
 
-    attempts = 0
     retrying = tenacity.AsyncRetrying(sleep=clock.sleep, stop=stop, wait=wait, retry=again, reraise=True)
     try:
         async for turn in retrying:
             with turn:
-                attempts += 1
-                result = await attempt(max(left(), 0.001))
+                if turn.retry_state.attempt_number == 1:
+                    raise first
+                return await attempt(max(left(), 0.001))
     except AttemptFailed as failed:
         raise failed.failure.error from failed.__cause__
-    budget.earn(retried=attempts > 1)
-    return result
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _failure(state: object) -> Failure:

@@ -1,0 +1,132 @@
+"""Which HTTP client carries a request: its proxies, certificates and limits."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.settings import Settings
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# Shorter than the five seconds after which common servers hang up, or requests meet closed doors.
+_KEEPALIVE = 3.0
+
+
+def load_httpx() -> None:
+    """Import httpx without its command line, whose rich, click and pygments take longer than all the rest.
+
+    It does without where they are not installed; they are held to be missing while it is imported.
+    """
+    if "httpx" in sys.modules:
+        return
+    held = "httpx._main"
+    sys.modules[held] = None  # type: ignore[assignment]
+    try:
+        import httpx  # noqa: F401
+    finally:
+        sys.modules.pop(held, None)
+
+
+class Connections:
+    """The HTTP clients behind one client of ours.
+
+    What may be repeated goes over connections of our own, which cost little however many are in flight; what
+    makes something new, bodies sent in pieces, and all that a proxy carries goes over httpx's.
+
+    Args:
+        settings: certificates, proxies, patience.
+        handler: answers instead of the network, for tests.
+    """
+
+    def __init__(self, settings: Settings, handler: httpx.AsyncBaseTransport | None = None) -> None:
+        load_httpx()
+        self._settings = settings
+        self._handler = handler
+        self._clients: dict[tuple[bool, bool, bool], httpx.AsyncClient] = {}
+
+    def client(self, url: httpx.URL, *, repeatable: bool = False) -> httpx.AsyncClient:
+        """The HTTP client for a request.
+
+        Args:
+            url: where it goes; what is on this machine never goes through a proxy.
+            repeatable: doing it twice is the same as doing it once, and its body is at hand.
+        """
+        local, secure = url.host in _LOOPBACK, url.scheme == "https"
+        trust_env = self._settings.trust_env and not local
+        direct = repeatable and self._settings.direct and not (trust_env and self._proxies)
+        key = (trust_env, secure, direct)
+        if key not in self._clients:
+            self._clients[key] = self._make(trust_env=trust_env, secure=secure, direct=direct)
+        return self._clients[key]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.aclose()
+
+    def _make(self, *, trust_env: bool, secure: bool, direct: bool) -> httpx.AsyncClient:
+        import httpx
+
+        from lawtags_client.transport.redact import mask_signed_links
+
+        settings = self._settings
+        most = settings.max_connections
+        transport = self._handler
+        if direct and transport is None:
+            from lawtags_client.transport.direct import DirectTransport
+
+            transport = DirectTransport(tls=lambda: self._tls, max_connections=most, keepalive=_KEEPALIVE)
+        # It writes every URL at level INFO, those of signed links included.
+        mask_signed_links("httpx")
+        return httpx.AsyncClient(
+            transport=transport,
+            timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),
+            limits=httpx.Limits(
+                max_connections=most, max_keepalive_connections=most, keepalive_expiry=_KEEPALIVE
+            ),
+            trust_env=trust_env,
+            verify=self._tls if secure or (trust_env and self._proxies) else _trusting_nobody(),
+        )
+
+    @cached_property
+    def _proxies(self) -> bool:
+        """Whether the environment, or the system's settings, name any proxy."""
+        from urllib.request import getproxies
+
+        return any(kind in ("http", "https", "all") for kind in getproxies())
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        import ssl
+
+        import httpx
+
+        settings = self._settings
+        if not settings.ca_file and not settings.client_cert:
+            return httpx.create_ssl_context(trust_env=settings.trust_env)
+        try:
+            context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+            if settings.client_cert:
+                key = str(settings.client_key) if settings.client_key else None
+                context.load_cert_chain(str(settings.client_cert), key)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the TLS certificates cannot be loaded: {error}",
+                hint="Look at ca_file, client_cert, client_key.",
+            ) from error
+        return context
+
+
+def _trusting_nobody() -> ssl.SSLContext:
+    """A context for clients that never speak TLS: reading the list of authorities would be for nothing."""
+    import ssl
+
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
