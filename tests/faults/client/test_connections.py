@@ -1,0 +1,367 @@
+"""Faults on the wire, the same over the client's own connections and over httpx's."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from client_kit import StillTime
+from raw_server import Act, RawServer, answer, drip, hang_up, reset, send, silence
+
+from lawtags_client.client import NeMo
+from lawtags_client.errors import (
+    ConnectionFailedError,
+    DeadlineExceededError,
+    DoubtfulOutcomeError,
+    LawtagsError,
+    ProtocolError,
+    TransportError,
+)
+from lawtags_client.intents import SqliteIntents
+from lawtags_client.settings import Settings
+from lawtags_client.transport.direct import DirectTransport
+from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
+
+JOB = json.dumps({"id": "cust-1", "status": "created"}).encode()
+GOOD = send(answer(JOB))
+REQUEST = CustomizationJobRequest(
+    config="a/b@v1", dataset="law/tags", hyperparameters=Hyperparameters(finetuning_type="lora")
+)
+BOTH = pytest.mark.parametrize("direct", [True, False], ids=["own connections", "httpx"])
+
+
+def connect(url: str, folder: Path, time: StillTime | None = None, **settings: Any) -> NeMo:
+    settings = {"platform_url": url, "read_timeout": 0.15, "max_retries": 2, **settings}
+    store = SqliteIntents(folder / "intents.sqlite")
+    return NeMo(Settings(**settings), intents=store, clock=(time or StillTime()).clock())
+
+
+FAULTS: dict[str, Act] = {
+    "closed without an answer": hang_up,
+    "reset after the request": reset,
+    "silence": silence,
+    "half a head": send(b"HTTP/1.1 200 O", close=True),
+    "garbage": send(b"\x16\x03\x01\x02 what?\r\n\r\n", close=True),
+    "cut body": send(answer(JOB)[:-5], close=True),
+    "stalled body": send(answer(JOB)[:-5]),
+    "cut chunk": send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nabc", close=True),
+    "endless head": send(b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000, close=True),
+    "broken compression": send(answer(b"not gzip", "content-encoding: gzip")),
+    "bad gateway": send(answer(b"{}", status="502 Bad Gateway")),
+    "gateway timeout": send(answer(b"{}", status="504 Gateway Timeout")),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_read_outlives_a_fault(fault: str, direct: bool, tmp_path: Path) -> None:
+    async with RawServer([FAULTS[fault], GOOD]) as server:
+        async with connect(server.url, tmp_path, direct=direct) as nemo:
+            assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+        assert server.requests == ["GET /v1/customization/jobs/cust-1"] * 2
+
+
+@BOTH
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_create_is_sent_once_whatever_the_fault(fault: str, direct: bool, tmp_path: Path) -> None:
+    async with RawServer([FAULTS[fault], GOOD]) as server:
+        async with connect(server.url, tmp_path, direct=direct) as nemo:
+            with pytest.raises(DoubtfulOutcomeError):
+                await nemo.customizer.jobs.create(REQUEST)
+        assert server.requests == ["POST /v1/customization/jobs"]
+
+
+# What each transport must raise; the first group is sure to have left the server untouched.
+BEFORE = (httpx.ConnectError, httpx.ConnectTimeout)
+AFTER = {
+    "closed without an answer": (httpx.RemoteProtocolError, httpx.ReadError),
+    "reset after the request": (httpx.RemoteProtocolError, httpx.ReadError),
+    "silence": (httpx.ReadTimeout,),
+    "half a head": (httpx.RemoteProtocolError, httpx.ReadError),
+    "garbage": (httpx.RemoteProtocolError,),
+    "cut body": (httpx.RemoteProtocolError,),
+    "stalled body": (httpx.ReadTimeout,),
+    "cut chunk": (httpx.RemoteProtocolError,),
+    "endless head": (httpx.RemoteProtocolError,),
+}
+
+
+def transport(kind: str) -> httpx.AsyncBaseTransport:
+    if kind == "httpx":
+        return httpx.AsyncHTTPTransport()
+    return DirectTransport(tls=ssl.create_default_context, max_connections=4, keepalive=3)
+
+
+TRANSPORTS = pytest.mark.parametrize("kind", ["own connections", "httpx"])
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("fault", AFTER)
+async def test_fault_after_sending_is_never_taken_for_one_before(fault: str, kind: str) -> None:
+    async with RawServer([FAULTS[fault]]) as server:
+        async with httpx.AsyncClient(transport=transport(kind), timeout=0.15) as client:
+            with pytest.raises(AFTER[fault]) as caught:
+                await client.get(server.url)
+        assert not isinstance(caught.value, BEFORE)
+        assert len(server.requests) == 1
+
+
+@TRANSPORTS
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:{closed}/", "http://no-such-host.invalid/", "http://a..b/"]
+)
+async def test_fault_before_sending_is_told_as_such(url: str, kind: str) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        async with httpx.AsyncClient(transport=transport(kind), timeout=5) as client:
+            with pytest.raises((*BEFORE, httpx.InvalidURL)):
+                await client.get(url.format(closed=held.getsockname()[1]))
+
+
+@BOTH
+async def test_create_goes_out_again_where_nobody_listened(direct: bool, tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url, time = f"http://127.0.0.1:{held.getsockname()[1]}", StillTime()
+        async with connect(url, tmp_path, time, direct=direct) as nemo:
+            for call in (nemo.customizer.jobs.create(REQUEST), nemo.customizer.jobs.get("cust-1")):
+                with pytest.raises(ConnectionFailedError, match="platform_url"):
+                    await call
+        assert len(time.slept) == 4
+
+
+@BOTH
+async def test_connection_that_was_closed_while_idle_costs_one_silent_retry(
+    direct: bool, tmp_path: Path
+) -> None:
+    time = StillTime()
+    # The second request arrives on a connection on which the server has just hung up.
+    async with RawServer([GOOD, hang_up, GOOD]) as server:
+        async with connect(server.url, tmp_path, time, direct=direct) as nemo:
+            for _ in range(2):
+                assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+        assert len(server.requests) == 3
+        assert server.connections == 2
+    assert not direct or time.slept == []
+
+
+async def test_fresh_connection_that_is_closed_is_not_tried_silently(tmp_path: Path) -> None:
+    async with RawServer([hang_up]) as server:
+        async with connect(server.url, tmp_path, max_retries=0) as nemo:
+            with pytest.raises(TransportError, match="connection broke"):
+                await nemo.customizer.jobs.get("cust-1")
+        assert len(server.requests) == 1
+
+
+@BOTH
+async def test_answer_that_drips_ends_with_the_time_for_the_call(direct: bool, tmp_path: Path) -> None:
+    async with RawServer([drip(b"x", 1000, 0.02)]) as server:
+        async with connect(server.url, tmp_path, direct=direct, total_timeout=0.3) as nemo:
+            with pytest.raises(DeadlineExceededError, match="whole call"):
+                await nemo.customizer.jobs.get("cust-1")
+        assert len(server.requests) == 1
+
+
+FORMS = {
+    "in chunks": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+    % (len(JOB), JOB),
+    "until the end": b"HTTP/1.0 200 OK\r\n\r\n" + JOB,
+    "compressed": answer(gzip.compress(JOB), "content-encoding: gzip"),
+    "after hints": b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + answer(JOB),
+    "and good bye": answer(JOB, "connection: close"),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("form", FORMS)
+async def test_answer_is_read_in_every_form(form: str, direct: bool, tmp_path: Path) -> None:
+    async with RawServer([send(FORMS[form], close=form in ("until the end", "and good bye"))]) as server:
+        async with connect(server.url, tmp_path, direct=direct, token="canary-secret-1") as nemo:
+            for _ in range(2):
+                assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+        assert len(server.requests) == 2
+        assert b"authorization: Bearer canary-secret-1" in server.heads[0].replace(
+            b"Authorization", b"authorization"
+        )
+
+
+async def test_both_ways_send_the_same_head(tmp_path: Path) -> None:
+    async with RawServer([GOOD]) as server:
+        for direct in (True, False):
+            async with connect(server.url, tmp_path, direct=direct, token="secret-1") as nemo:
+                await nemo.customizer.jobs.get("cust-1")
+        assert server.heads[0].lower() == server.heads[1].lower()
+
+
+async def test_what_was_sent_unasked_ends_the_connection(tmp_path: Path) -> None:
+    twice = send(answer(JOB) + answer(b'{"id": "cust-other"}'))
+    async with RawServer([twice, GOOD]) as server:
+        async with connect(server.url, tmp_path) as nemo:
+            for _ in range(3):
+                assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+        assert server.connections == 2
+
+
+async def test_no_more_connections_than_allowed(tmp_path: Path) -> None:
+    async with RawServer([GOOD]) as server:
+        async with connect(server.url, tmp_path, max_connections=3) as nemo:
+            await asyncio.gather(*(nemo.customizer.jobs.get("cust-1") for _ in range(20)))
+        assert len(server.requests) == 20
+        assert server.connections == 3
+
+
+@BOTH
+async def test_waiting_for_a_free_connection_ends(direct: bool, tmp_path: Path) -> None:
+    async with RawServer([silence]) as server:
+        settings = {"max_connections": 1, "max_retries": 0, "direct": direct}
+        async with connect(server.url, tmp_path, **settings) as nemo:
+            calls = (nemo.customizer.jobs.get("cust-1") for _ in range(2))
+            found = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(error, DeadlineExceededError) for error in found)
+        assert len(server.requests) == 1
+
+
+@BOTH
+async def test_cancelled_call_closes_its_connection_and_frees_its_place(direct: bool, tmp_path: Path) -> None:
+    async with RawServer([silence, GOOD]) as server:
+        async with connect(server.url, tmp_path, max_connections=1, read_timeout=5, direct=direct) as nemo:
+            call = asyncio.create_task(nemo.customizer.jobs.get("cust-1"))
+            await server.asked.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+            await server.left.wait()
+        assert server.connections == 2
+
+
+async def test_slow_reader_holds_the_server_back(tmp_path: Path) -> None:
+    written, size = 0, 64 << 20
+
+    async def pour(writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
+        while written < size:
+            writer.write(b"x" * 65536)
+            written += 65536
+            await writer.drain()
+
+    async with RawServer([pour]) as server:
+        pool = DirectTransport(tls=ssl.create_default_context, max_connections=1, keepalive=3)
+        async with httpx.AsyncClient(transport=pool) as client, client.stream("GET", server.url) as response:
+            pieces = response.aiter_raw()
+            read = len(await anext(pieces))
+            before = -1
+            while before != written:
+                before = written
+                await asyncio.sleep(0.05)
+            assert written < size // 2
+            async for piece in pieces:
+                read += len(piece)
+        assert read == size
+
+
+def test_client_outlives_the_loop_it_was_used_in(tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    nemo = connect(f"http://127.0.0.1:{port}", tmp_path)
+
+    async def once(close: bool) -> str:
+        async with RawServer([GOOD], port=port):
+            job = await nemo.customizer.jobs.get("cust-1")
+            if close:
+                await nemo.close()
+            return job.id
+
+    assert [asyncio.run(once(close)) for close in (False, True)] == ["cust-1", "cust-1"]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def _server_tls(authority: trustme.CA, name: str = "127.0.0.1", *, ask: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    if ask:
+        context.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(context)
+    return context
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("name", "trusted"),
+    [("127.0.0.1", False), ("elsewhere.test", True)],
+    ids=["unknown authority", "other host"],
+)
+async def test_certificate_that_is_not_accepted_ends_the_call_at_once(
+    name: str, trusted: bool, direct: bool, authority: trustme.CA, tmp_path: Path
+) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    ca_file = tmp_path / "ca.pem" if trusted else None
+    async with RawServer([GOOD], tls=_server_tls(authority, name)) as server:
+        time = StillTime()
+        async with connect(server.url, tmp_path, time, ca_file=ca_file, direct=direct) as nemo:
+            for call in (nemo.customizer.jobs.get("cust-1"), nemo.customizer.jobs.create(REQUEST)):
+                with pytest.raises(ConnectionFailedError, match="ca_file"):
+                    await call
+        assert (server.requests, time.slept) == ([], [])
+
+
+@BOTH
+async def test_own_authority_and_client_certificate_are_settings(
+    direct: bool, authority: trustme.CA, tmp_path: Path
+) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    mine = authority.issue_cert("client.test")
+    mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+    files = {"ca_file": tmp_path / "ca.pem", "direct": direct}
+    async with RawServer([GOOD], tls=_server_tls(authority, ask=True)) as server:
+        async with connect(server.url, tmp_path, client_cert=tmp_path / "client.pem", **files) as nemo:
+            assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+            assert (await nemo.customizer.jobs.create(REQUEST)).id == "cust-1"
+        async with connect(server.url, tmp_path, **files) as nemo:
+            with pytest.raises(LawtagsError):
+                await nemo.customizer.jobs.get("cust-1")
+        assert len(server.requests) == 2
+
+
+@BOTH
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_proxy_of_the_environment_is_used_for_other_hosts_only(
+    variable: str, direct: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RawServer([GOOD]) as proxy, RawServer([GOOD]) as local:
+        monkeypatch.setenv(variable, proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        for url in ("http://nemo.test", local.url):
+            async with connect(url, tmp_path, direct=direct) as nemo:
+                assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+        assert proxy.requests == ["GET http://nemo.test/v1/customization/jobs/cust-1"]
+        assert local.requests == ["GET /v1/customization/jobs/cust-1"]
+
+
+@BOTH
+async def test_html_and_cookies_are_treated_alike(direct: bool, tmp_path: Path) -> None:
+    cookie = send(answer(JOB, "set-cookie: route=a; Path=/"))
+    page = send(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>")
+    async with RawServer([cookie, GOOD, page]) as server:
+        async with connect(server.url, tmp_path, direct=direct) as nemo:
+            calls: list[Callable[[], Any]] = [lambda: nemo.customizer.jobs.get("cust-1")] * 2
+            for call in calls:
+                await call()
+            with pytest.raises(ProtocolError, match="html"):
+                await nemo.customizer.jobs.get("cust-1")
+        assert b"cookie: route=a" in server.heads[1].lower()
