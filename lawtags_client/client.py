@@ -8,13 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from lawtags_client.intents import IntentStore, SqliteIntents
-from lawtags_client.services.customizer import Customizer
-from lawtags_client.services.data_store import DataStore
-from lawtags_client.services.deployments import Deployments
-from lawtags_client.services.entity_store import EntityStore
-from lawtags_client.services.evaluator import Evaluator
-from lawtags_client.services.inference import Inference
 from lawtags_client.settings import Settings, default_intents_path
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.http import Transport
@@ -22,9 +15,19 @@ from lawtags_client.transport.http import Transport
 if TYPE_CHECKING:
     import httpx
 
+    from lawtags_client.intents import IntentStore
+    from lawtags_client.services.customizer import Customizer
+    from lawtags_client.services.data_store import DataStore
+    from lawtags_client.services.deployments import Deployments
+    from lawtags_client.services.entity_store import EntityStore
+    from lawtags_client.services.evaluator import Evaluator
+    from lawtags_client.services.inference import Inference
+
 
 class NeMo:
     """NeMo microservices, typed and asynchronous.
+
+    A service is imported when it is first used, so that a program pays for those that it needs.
 
     Example:
         ``async with NeMo.from_env() as nemo: dataset = await nemo.data_store.upload_dataset(…)``
@@ -79,36 +82,50 @@ class NeMo:
     @cached_property
     def intents(self) -> IntentStore:
         """The memory of what was submitted."""
+        from lawtags_client.intents import SqliteIntents
+
         return self._intents or SqliteIntents(self.settings.intents_path or default_intents_path())
 
     @cached_property
     def data_store(self) -> DataStore:
         """Files."""
+        from lawtags_client.services.data_store import DataStore
+
         return DataStore(self._transport.service("data_store"), self)
 
     @cached_property
     def entity_store(self) -> EntityStore:
         """Namespaces, projects, datasets, models."""
+        from lawtags_client.services.entity_store import EntityStore
+
         return EntityStore(self._transport.service("entity_store"))
 
     @cached_property
     def customizer(self) -> Customizer:
         """Training."""
+        from lawtags_client.services.customizer import Customizer
+
         return Customizer(self._transport.service("customizer"), self)
 
     @cached_property
     def evaluator(self) -> Evaluator:
         """Scoring."""
+        from lawtags_client.services.evaluator import Evaluator
+
         return Evaluator(self._transport.service("evaluator"), self)
 
     @cached_property
     def deployments(self) -> Deployments:
         """Models that are to be served."""
+        from lawtags_client.services.deployments import Deployments
+
         return Deployments(self._transport.service("deployments"), self)
 
     @cached_property
     def inference(self) -> Inference:
         """Models that answer."""
+        from lawtags_client.services.inference import Inference
+
         return Inference(self._transport.service("inference"), self)
 
     async def close(self) -> None:

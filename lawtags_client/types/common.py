@@ -68,7 +68,8 @@ class WireModel(BaseModel):
     Unknown fields are kept (``model_extra``), unknown enum values are kept, NaN is a number.
     """
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), populate_by_name=True)
+    # A model is built when it is first used: building all of them would take longer than importing the rest.
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), populate_by_name=True, defer_build=True)
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object to send: wire names, and only what was set."""
