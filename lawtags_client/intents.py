@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from lawtags_client.errors import BusyError, ConflictError
+from lawtags_client.errors import BusyError, ConflictError, DataError
 
 FIELD = "lawtags_intent"
 """The custom field of a job that carries the token."""
@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS intents (
     request TEXT NOT NULL,
     remote_id TEXT,
     created_at TEXT NOT NULL,
-    settled_at TEXT
+    settled_at TEXT,
+    service TEXT
 ) STRICT
 """
 
@@ -48,6 +49,7 @@ class Intent:
         request: the request, without secrets.
         remote_id: the job that came of it, once known.
         created_at: when it was written down.
+        service: the address that it was first meant for.
     """
 
     key: str
@@ -57,6 +59,7 @@ class Intent:
     request: Mapping[str, Any]
     remote_id: str | None = None
     created_at: datetime | None = None
+    service: str | None = None
 
 
 class IntentStore(Protocol):
@@ -103,7 +106,7 @@ def new_intent(
     """
     digest = _digest([kind, request, data])
     name = _digest([digest, service]) if key is None else key.encode(errors="backslashreplace").decode()
-    return Intent(f"{kind}:{name}", kind, uuid.uuid4().hex, digest, dict(request))
+    return Intent(f"{kind}:{name}", kind, uuid.uuid4().hex, digest, dict(request), service=service)
 
 
 def _digest(value: Any) -> str:
@@ -133,6 +136,9 @@ class SqliteIntents:
     Args:
         path: the file; made when first written.
         now: the wall clock, for the record only.
+
+    Raises:
+        DataError: of every call, when the file is damaged or cannot be written.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] | None = None) -> None:
@@ -141,11 +147,12 @@ class SqliteIntents:
 
     def begin(self, intent: Intent) -> Intent:
         stamp = self._now().isoformat()
-        row = (intent.key, intent.kind, intent.token, intent.digest, _text(intent.request), stamp)
+        request = _text(intent.request)
+        row = (intent.key, intent.kind, intent.token, intent.digest, request, stamp, intent.service)
         with self._connection() as connection:
             connection.execute(
-                "INSERT INTO intents (key, kind, token, digest, request, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+                "INSERT INTO intents (key, kind, token, digest, request, created_at, service) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
                 row,
             )
             found = _select(connection, intent.key)
@@ -191,16 +198,32 @@ class SqliteIntents:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self._path, timeout=30)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(_TABLE)
-            with connection:
-                yield connection
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=30)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(_TABLE)
+                _complete(connection)
+                with connection:
+                    yield connection
+        except (sqlite3.DatabaseError, OSError) as problem:
+            # Nothing is submitted that is not written down.
+            hint = "Look at its rights and the disk; intents_path names another place for the client's own."
+            raise DataError(f"the intents cannot be kept: {problem}", path=self._path, hint=hint) from problem
 
 
-_COLUMNS = "SELECT key, kind, token, digest, request, remote_id, created_at FROM intents"
+def _complete(connection: sqlite3.Connection) -> None:
+    """Add the column that stores of earlier versions lack."""
+    if "service" in (row[1] for row in connection.execute("PRAGMA table_info(intents)")):
+        return
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        if "service" not in (row[1] for row in connection.execute("PRAGMA table_info(intents)")):
+            connection.execute("ALTER TABLE intents ADD COLUMN service TEXT")
+
+
+_COLUMNS = "SELECT key, kind, token, digest, request, remote_id, created_at, service FROM intents"
 
 
 def _select(connection: sqlite3.Connection, key: str) -> Intent | None:
@@ -209,10 +232,9 @@ def _select(connection: sqlite3.Connection, key: str) -> Intent | None:
 
 
 def _intent(row: tuple[Any, ...]) -> Intent:
-    key, kind, token, digest, request, remote_id, created_at = row
-    return Intent(
-        key, kind, token, digest, json.loads(request), remote_id, datetime.fromisoformat(created_at)
-    )
+    key, kind, token, digest, request, remote_id, created_at, service = row
+    made = datetime.fromisoformat(created_at)
+    return Intent(key, kind, token, digest, json.loads(request), remote_id, made, service)
 
 
 def _text(request: Mapping[str, Any]) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Protocol, TypeVar
-
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.services.base import Entities, Services, by_id, parse
 from lawtags_client.services.evaluator.evaluation import Evaluation, scores
-from lawtags_client.services.evaluator.jobs import JOBS, Jobs
+from lawtags_client.services.evaluator.jobs import JOBS, EvaluationJobs
 from lawtags_client.services.evaluator.v2 import JOBS as V2_JOBS
 from lawtags_client.services.evaluator.v2 import EvaluationV2, JobsV2
-from lawtags_client.services.submission import Submission, submit
+from lawtags_client.services.submission import Stamp, Submission, carrier, submit
 from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.types.common import WireRequest
 from lawtags_client.types.evaluator import (
@@ -38,16 +35,7 @@ from lawtags_client.types.evaluator_v2 import (
     EvaluatorV2JobRequest,
 )
 
-_LOOK_BACK = 200
 _LIVE_TIMEOUT = 600.0
-
-
-class _Marked(Protocol):
-    @property
-    def custom_fields(self) -> dict[str, Any]: ...
-
-
-J = TypeVar("J", bound=_Marked)
 
 
 class Evaluator:
@@ -70,7 +58,7 @@ class Evaluator:
         self.results = Entities[
             EvaluationResult, EvaluationResultRequest, EvaluationResultUpdate, EvaluationResultFilter
         ](http, "/v1/evaluation/results", EvaluationResult, by_id)
-        self.jobs = Jobs(http, JOBS, EvaluationJob)
+        self.jobs = EvaluationJobs(http, JOBS, EvaluationJob)
         self.v2_jobs = JobsV2(http, V2_JOBS, EvaluatorV2Job)
 
     async def evaluation(self, job_id: str) -> Evaluation:
@@ -143,7 +131,7 @@ class Evaluator:
             return await self.jobs.create(marked)
 
         async def find(intent: Intent) -> EvaluationJob | None:
-            return await _with_token(self.jobs.list(sort="-created_at"), intent)
+            return await carrier(self.jobs.list(sort="-created_at"), intent, _stamp)
 
         submission = Submission(post, self.jobs.get, find, lambda job: job.id)
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
@@ -179,23 +167,15 @@ class Evaluator:
             return await self.v2_jobs.create(marked)
 
         async def find(intent: Intent) -> EvaluatorV2Job | None:
-            return await _with_token(self.v2_jobs.list(sort="-created_at"), intent)
+            return await carrier(self.v2_jobs.list(sort="-created_at"), intent, _stamp)
 
         submission = Submission(post, self.v2_jobs.get, find, lambda job: job.id)
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
         return EvaluationV2(record, self._owner)
 
 
-async def _with_token(jobs: AsyncIterator[J], intent: Intent) -> J | None:
-    # Not every release filters by custom fields, so the newest are looked through.
-    seen = 0
-    async for job in jobs:
-        if job.custom_fields.get(FIELD) == intent.token:
-            return job
-        seen += 1
-        if seen >= _LOOK_BACK:
-            break
-    return None
+def _stamp(job: EvaluationJob | EvaluatorV2Job) -> Stamp:
+    return job.custom_fields.get(FIELD), job.created_at
 
 
 def _set(request: WireRequest, **options: str | None) -> None:

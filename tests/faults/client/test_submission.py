@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from client_kit import StillTime, client
+from client_kit import PLATFORM, StillTime, client
 from small_customizer import SmallCustomizer
 
 from lawtags_client.client import NeMo
@@ -19,6 +19,7 @@ from lawtags_client.errors import (
     UnprocessableError,
 )
 from lawtags_client.intents import SqliteIntents
+from lawtags_client.settings import Settings
 from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
 
 NAMED = CustomizationJobRequest(
@@ -132,16 +133,17 @@ async def test_cancelled_submission_holds_no_lock_and_is_found_again(
             await asyncio.Event().wait()
             raise AssertionError
 
-    nemo = nemo_for(server, tmp_path)
-    nemo._transport._handler = Hangs()
-    async with nemo:
+    settings = Settings(platform_url=PLATFORM)
+    store = SqliteIntents(tmp_path / "intents.sqlite")
+    async with NeMo(settings, intents=store, handler=Hangs()) as nemo:
         task = asyncio.create_task(nemo.customizer.submit(NAMED))
-        await posted.wait()
+        async with asyncio.timeout(10):
+            await posted.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    (intent,) = SqliteIntents(tmp_path / "intents.sqlite").all()
-    with SqliteIntents(tmp_path / "intents.sqlite").lock(intent.key):
+    (intent,) = store.all()
+    with store.lock(intent.key):
         pass
     job = await nemo_for(server, tmp_path).customizer.submit(NAMED)
     assert (list(server.jobs), server.posts) == ([job.id], 1)

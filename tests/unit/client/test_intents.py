@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lawtags_client.errors import BusyError, ConflictError
+from lawtags_client.errors import BusyError, ConflictError, DataError
 from lawtags_client.intents import Intent, SqliteIntents, check_same, new_intent
 
 
@@ -83,3 +84,34 @@ def test_lock_is_dropped_with_the_process_that_holds_it(tmp_path: Path) -> None:
 def test_lone_surrogates_do_not_break_the_store(store: SqliteIntents) -> None:
     intent: Intent = store.begin(new_intent("job", {"text": "\ud800"}, key="k\ud800"))
     assert store.find(intent.key) is not None
+
+
+def test_store_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
+    path = tmp_path / "intents.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE intents (key TEXT PRIMARY KEY, kind TEXT NOT NULL, token TEXT NOT NULL, "
+            "digest TEXT NOT NULL, request TEXT NOT NULL, remote_id TEXT, created_at TEXT NOT NULL, "
+            "settled_at TEXT) STRICT"
+        )
+        row = ("job:k", "job", "t", "d", "{}", "cust-1", "2025-06-20T12:00:00+00:00", None)
+        connection.execute("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    connection.close()
+    store = SqliteIntents(path)
+    (old,) = store.all()
+    assert (old.remote_id, old.service) == ("cust-1", None)
+    new = store.begin(new_intent("job", {"a": 1}, service="http://s"))
+    found = store.find(new.key)
+    assert found is not None and found.service == "http://s"
+
+
+@pytest.mark.parametrize("damage", ["no database", "folder"])
+def test_store_that_cannot_be_used_is_named(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "intents.sqlite"
+    if damage == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"something else " * 100)
+    with pytest.raises(DataError, match=r"intents\.sqlite") as caught:
+        SqliteIntents(path).begin(new_intent("job", {"a": 1}))
+    assert "intents_path" in (caught.value.hint or "")
