@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,6 +74,8 @@ def curate(
 
     Example: lawtags curate questions.jsonl --out curated --set pii.action=redact
     """
+    import asyncio
+
     from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.curation import CurationOptions
     from lawtags_client.curation import curate as run_curation

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
+import inspect
 import json
 import logging
 import math
@@ -150,6 +150,9 @@ class Session:
 
         What is on disk is whole at every moment, so nothing waits for threads that are still busy.
         """
+        # Not at the top: the help, which needs no loop, would take a fifth longer.
+        import asyncio
+
         code = 0
 
         async def guarded() -> T:
@@ -230,7 +233,9 @@ def script(main: Callable[[], Any]) -> None:
     """
     try:
         work = main()
-        if asyncio.iscoroutine(work):
+        if inspect.iscoroutine(work):
+            import asyncio
+
             asyncio.run(work)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
