@@ -27,7 +27,8 @@ from lawtags_client.curation.pii_cues import (
     is_common_noun,
 )
 from lawtags_client.curation.pii_findings import Finding, is_free, without_overlaps
-from lawtags_client.curation.pii_network import NameFinder, load_finder
+from lawtags_client.curation.pii_interest import NO_NAME
+from lawtags_client.curation.pii_names import NameFinder, name_finder
 from lawtags_client.curation.pii_patterns import FINDERS
 from lawtags_client.errors import ConfigurationError
 
@@ -52,7 +53,6 @@ _LONGEST = 50_000
 # What parts the fields of a document; no name goes over it.
 _GAP = "\n\n"
 
-_NO_NAME = re.compile(r"[\d@/\\_<>{}\[\]()|=+*#$%^~`:;\"]")
 _PARTICLES = frozenset(
     ("de", "da", "di", "la", "le", "van", "von", "der", "den", "bin", "ibn", "al", "el", "y")
 )
@@ -106,7 +106,7 @@ class PiiMasker:
         self.model_name: str | None = None
         if self._entities & set(_LABELS.values()):
             path, self.model_name = find_model(options.model)
-            self._finder = load_finder(path)
+            self._finder = name_finder(path, self._allow.allows_cued)
 
     def mask(self, texts: Sequence[str]) -> tuple[list[str], Counter[str]]:
         """Replace the personal data in texts.
@@ -224,7 +224,7 @@ class PiiMasker:
             start, inner = start + lead, inner.strip().split("\n")[0]
             inner = _POSSESSIVE.sub("", inner.rstrip(" .,'’-"))
             end = start + len(inner)
-            if len(inner) < 2 or _NO_NAME.search(inner) or inner in self._allow:
+            if len(inner) < 2 or NO_NAME.search(inner) or inner in self._allow:
                 continue
             if name.entity == "PERSON":
                 inner = _leading_name(inner)

@@ -1,23 +1,19 @@
 """spaCy's recogniser of names with the same weights, computed for less.
 
-spaCy embeds every token anew and hands each document to a parser that takes one step a token. Here each
-word is embedded once in a process, all documents of a batch go through the convolutions together, and
-since the recogniser outside of a name looks at one token alone, it is asked about all of them at once;
-only within names is there something to walk along.
+spaCy takes all tokens through all layers, and its parser takes one step a token. Here all texts of a batch go
+through the layers together, only those tokens do that are asked for and what they depend on, and since the
+recogniser outside of a name looks at one token alone, it is asked about all of them at once; only within
+names is there something to walk along.
 
-All multiplications are of one size, padded where need be, so that what is found in a document does not
+A batch is laid out in rows: a token each, and empty ones between the texts, as many as a token is reached
+from. All multiplications are of one size, padded where need be, so that what is found in a text does not
 depend on those beside it.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-from lawtags_client.errors import MissingExtraError
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,39 +21,28 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
     Numbers = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 # Rows of a multiplication: few enough for its result to stay in the cache of a core.
 _ROWS = 256
-# Words that are embedded together.
-_WORDS = 64
-# Words that are remembered, some 25 MB of them.
-_MOST_WORDS = 65_536
-_PROBE = (
-    "My landlord Anna Kowalski moved from Springfield to Lake Wobegon in May 2019.\n\n"
-    "She owes Mr. Smith, of Acme Corp., $300 and can't leave 5 Elm Street!",
-    "can i sue Joe Biden",
-    "It's 5 p.m. in O'Hare, says Dr. Lee",
-)
+# What spaCy adds to a variance.
+_FLOOR = 1e-8
 
 
-class Name(NamedTuple):
-    """A name within a text.
+class RowSpan(NamedTuple):
+    """A name by its rows.
 
     Args:
-        start: its first character.
-        end: behind its last one.
+        start: the first one.
+        end: behind the last one.
         label: what the model calls it.
+        is_cut: whether it goes on to a row that was not asked for.
     """
 
     start: int
     end: int
     label: str
-
-
-class NameFinder(Protocol):
-    """What finds names in a batch of texts."""
-
-    def find(self, texts: Sequence[str]) -> list[list[Name]]: ...
+    is_cut: bool
 
 
 class UnknownNetworkError(ValueError):
@@ -75,7 +60,7 @@ class _Layer:
 
 
 class NameNetwork:
-    """The weights of a model's recogniser of names, laid out for whole batches.
+    """The weights of a model's recogniser of names, laid out for batches.
 
     Args:
         model: a loaded spaCy pipeline.
@@ -85,38 +70,110 @@ class NameNetwork:
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
         try:
             recogniser = model.get_pipe("ner")
             self._read_layers(recogniser.model)
             self._read_actions(recogniser)
         except (KeyError, ValueError, AttributeError) as error:
             raise UnknownNetworkError(str(error)) from error
-        self._forget_words()
-        documents = [model.make_doc(text) for text in _PROBE]
-        if [_names(document) for document in recogniser.pipe(documents)] != self.find(_PROBE):
-            raise UnknownNetworkError("it finds other names")
 
-    def find(self, texts: Sequence[str]) -> list[list[Name]]:
-        """The names in texts, in order and without overlaps.
+    @property
+    def width(self) -> int:
+        """How many numbers stand for a token."""
+        return len(self._layers[0].scale)
+
+    @property
+    def reach(self) -> int:
+        """From how many tokens away on each side a token is reached."""
+        return len(self._layers)
+
+    def embed(self, document: Any) -> Floats:
+        """The tokens of a document of spaCy, each by itself.
 
         Args:
-            texts: a batch; its size decides how much memory this takes, and nothing else.
+            document: its length is the size of the multiplications.
         """
-        documents = [self._model.make_doc(text) for text in texts]
-        lengths = [len(document) for document in documents]
-        if not any(lengths):
-            return [[] for _ in texts]
-        words = self._places_of([document for document in documents if len(document)])
-        vectors = self._convolve(self._embedded[words], [length for length in lengths if length])
-        found = self._walk(vectors, self._is_space[words], lengths)
-        return [
-            [
-                Name(document[start].idx, document[end - 1].idx + len(document[end - 1]), label)
-                for start, end, label in names
-            ]
-            for document, names in zip(documents, found, strict=True)
-        ]
+        vectors: Floats = self._embed.predict([document])[0]
+        return vectors
+
+    def covered(self, first: Numbers, last: Numbers, depth: int, count: int) -> Numbers:
+        """The rows that a layer has to give for stretches of rows to come out of the last one.
+
+        Args:
+            first: where the stretches begin.
+            last: the last row of each.
+            depth: how many layers a row has been through.
+            count: how many rows there are.
+        """
+        import numpy
+
+        margin = self.reach - depth
+        edges = numpy.zeros(count + 1, dtype=numpy.int64)
+        numpy.add.at(edges, first - margin, 1)
+        numpy.add.at(edges, last + margin + 1, -1)
+        return numpy.flatnonzero(edges[:count].cumsum())
+
+    def convolve(self, words: Floats, first: Numbers, last: Numbers) -> tuple[Numbers, Floats]:
+        """The rows of some stretches, each with those around it.
+
+        Args:
+            words: what stands for each row; it is overwritten.
+            first: where the stretches begin.
+            last: the last row of each.
+
+        Returns:
+            The rows in the stretches, and what stands for each.
+        """
+        import numpy
+        from numpy.lib.stride_tricks import as_strided
+
+        current, following = words, numpy.zeros_like(words)
+        product = numpy.empty((_ROWS, 3 * self.width), dtype=numpy.float32)
+        # The first row and the last have no neighbour, and are never asked for.
+        shape = (len(words) - 2, 3 * self.width)
+        for depth, layer in enumerate(self._layers, start=1):
+            rows = self.covered(first, last, depth, len(words))
+            # A row with its neighbours lies side by side already.
+            windows = as_strided(current, shape, current.strides)
+            for begin in range(0, len(rows), _ROWS):
+                block = rows[begin : begin + _ROWS]
+                padded = block if len(block) == _ROWS else numpy.resize(block, _ROWS)
+                self._gemm(windows[padded - 1], layer.weights, out=product)
+                following[block] = current[block] + _normalised(product, layer)[: len(block)]
+            current, following = following, current
+        return rows, current[rows]
+
+    def walk(self, rows: Numbers, vectors: Floats, is_space: Flags, is_last: Flags) -> list[RowSpan]:
+        """The names, as a parser finds them that goes from left to right.
+
+        Args:
+            rows: of :meth:`convolve`; a name may begin at each of them.
+            vectors: of :meth:`convolve`.
+            is_space: which rows are white space.
+            is_last: which rows are the last of their text.
+        """
+        import numpy
+
+        token = self._multiply(vectors, self._state[0])
+        scores = self._multiply(self._activate(token + self._outside_bias), self._outside_weights)
+        scores += self._outside_scores
+        # No name of several tokens begins with the last one.
+        scores[numpy.ix_(is_last, self._begins)] = -numpy.inf
+        chosen = scores.argmax(axis=1)
+        chosen[is_space] = self._stay
+        starts = numpy.flatnonzero(chosen != self._stay)
+        actions = self._outside[chosen[starts]]
+        followed = numpy.append(numpy.diff(rows) == 1, False)
+        ends, cut = self._ends(vectors, token, starts, actions, is_last, followed)
+        found: list[RowSpan] = []
+        free = 0
+        for start, end, action, is_cut in zip(
+            starts.tolist(), ends.tolist(), actions.tolist(), cut.tolist(), strict=True
+        ):
+            if start >= free:
+                free = end
+                found.append(RowSpan(int(rows[start]), int(rows[end - 1]) + 1, self._label[action], is_cut))
+        return found
 
     def _read_layers(self, model: Any) -> None:
         import numpy
@@ -129,7 +186,6 @@ class NameNetwork:
             raise ValueError("no features of words")
         self._gemm = model.ops.gemm
         self._layers = [_read_layer(block) for block in context.layers[0].layers]
-        self._width = self._layers[0].scale.shape[0]
         hidden, pieces = lower.get_dim("nO"), lower.get_dim("nP")
         if lower.get_dim("nF") != 3 or pieces != 2:
             raise ValueError("other features of the state")
@@ -171,74 +227,6 @@ class NameNetwork:
             if name[:2] == "B-"
         }
 
-    def _forget_words(self) -> None:
-        import numpy
-
-        self._places: dict[tuple[int, int], int] = {}
-        self._embedded = numpy.empty((0, self._width), dtype=numpy.float32)
-        self._is_space = numpy.empty(0, dtype=bool)
-
-    def _places_of(self, documents: Sequence[Any]) -> Numbers:
-        """Where the words of documents stand among the embedded ones, with those that were missing."""
-        import numpy
-        from spacy.attrs import NORM, ORTH
-
-        keys = numpy.concatenate([document.to_array([ORTH, NORM]) for document in documents])
-        unique, inverse = numpy.unique(keys, axis=0, return_inverse=True)
-        wanted = [(int(word), int(norm)) for word, norm in unique]
-        if len(self._places) + len(wanted) > _MOST_WORDS:
-            self._forget_words()
-        if missing := [key for key in wanted if key not in self._places]:
-            self._embed_words(missing)
-        places = numpy.asarray([self._places[key] for key in wanted])
-        return numpy.asarray(places[inverse.reshape(-1)])
-
-    def _embed_words(self, keys: Sequence[tuple[int, int]]) -> None:
-        import numpy
-        from spacy.tokens import Doc
-
-        vocab = self._model.vocab
-        added, spaces = [self._embedded], [self._is_space]
-        for begin in range(0, len(keys), _WORDS):
-            chunk = keys[begin : begin + _WORDS]
-            words = [vocab.strings[word] for word, _ in chunk] + ["a"] * (_WORDS - len(chunk))
-            document = Doc(vocab, words=words)
-            for token, (_, norm) in zip(document, chunk, strict=False):
-                token.norm_ = vocab.strings[norm]
-            added.append(self._embed.predict([document])[0][: len(chunk)])
-            spaces.append(numpy.asarray([token.is_space for token in document])[: len(chunk)])
-        for key in keys:
-            self._places[key] = len(self._places)
-        self._embedded = numpy.concatenate(added)
-        self._is_space = numpy.concatenate(spaces)
-
-    def _convolve(self, words: Floats, lengths: Sequence[int]) -> Floats:
-        """Vectors of the tokens, each with those around it."""
-        import numpy
-        from numpy.lib.stride_tricks import as_strided
-
-        # Empty rows keep documents apart: a layer reaches one token further.
-        reach = len(self._layers)
-        shifts = numpy.repeat(numpy.arange(1, len(lengths) + 1) * reach + 1, lengths)
-        rows = numpy.arange(len(words)) + shifts
-        blocks = -(-(len(words) + (len(lengths) + 1) * reach) // _ROWS)
-        width = self._width
-        current = numpy.zeros((blocks * _ROWS + 2, width), dtype=numpy.float32)
-        current[rows] = words
-        following = numpy.zeros_like(current)
-        windows = numpy.empty((_ROWS, 3 * width), dtype=numpy.float32)
-        product = numpy.empty((_ROWS, 3 * width), dtype=numpy.float32)
-        for layer in self._layers:
-            for begin in range(0, blocks * _ROWS, _ROWS):
-                # A token with its neighbours lies side by side already.
-                windows[:] = as_strided(current[begin:], windows.shape, current.strides)
-                self._gemm(windows, layer.weights, out=product)
-                target = following[begin + 1 : begin + 1 + _ROWS]
-                _normalise(product, layer, target)
-                target += current[begin + 1 : begin + 1 + _ROWS]
-            current, following = following, current
-        return numpy.asarray(current[rows])
-
     def _multiply(self, values: Floats, weights: Floats) -> Floats:
         import numpy
 
@@ -255,102 +243,42 @@ class NameNetwork:
 
         return numpy.asarray(numpy.maximum(state[:, : self._hidden], state[:, self._hidden :]))
 
-    def _walk(
-        self, vectors: Floats, is_space: NDArray[np.bool_], lengths: Sequence[int]
-    ) -> list[list[tuple[int, int, str]]]:
-        """The names by the numbers of their tokens, as a parser finds them that goes from left to right."""
-        import numpy
-
-        token = self._multiply(vectors, self._state[0])
-        scores = self._multiply(self._activate(token + self._outside_bias), self._outside_weights)
-        scores += self._outside_scores
-        stops = numpy.cumsum(lengths)
-        # No name of several tokens begins with the last one.
-        last = stops[numpy.asarray(lengths) > 0] - 1
-        scores[numpy.ix_(last, self._begins)] = -numpy.inf
-        chosen = scores.argmax(axis=1)
-        chosen[is_space] = self._stay
-        starts = numpy.flatnonzero(chosen != self._stay)
-        ends = self._ends(vectors, token, starts, self._outside[chosen[starts]], stops)
-        found: list[list[tuple[int, int, str]]] = []
-        place = 0
-        for stop, length in zip(stops.tolist(), lengths, strict=True):
-            names: list[tuple[int, int, str]] = []
-            free = first = stop - length
-            while place < len(starts) and starts[place] < stop:
-                if starts[place] >= free:
-                    free = int(ends[place])
-                    label = self._label[self._outside[chosen[starts[place]]]]
-                    names.append((int(starts[place]) - first, free - first, label))
-                place += 1
-            found.append(names)
-        return found
-
     def _ends(
-        self, vectors: Floats, token: Floats, starts: Numbers, actions: Numbers, stops: Numbers
-    ) -> Numbers:
-        """Where the names end that begin at some tokens, all of them taken one token further at a time."""
+        self,
+        vectors: Floats,
+        token: Floats,
+        starts: Numbers,
+        actions: Numbers,
+        is_last: Flags,
+        followed: Flags,
+    ) -> tuple[Numbers, Flags]:
+        """Where the names end that begin at some rows, all of them taken one row further at a time.
+
+        Returns:
+            The place behind the last row of each, and which of them went on where nothing was asked for.
+        """
         import numpy
 
-        ends = starts + 1
-        several = numpy.isin(actions, list(self._inner))
-        open_names = numpy.flatnonzero(several)
-        if not len(open_names):
-            return ends
+        ends, cut = starts + 1, numpy.zeros(len(starts), dtype=bool)
+        going_on = numpy.flatnonzero(numpy.isin(actions, list(self._inner)))
+        if not len(going_on):
+            return ends, cut
         inner = numpy.asarray([self._inner.get(action, (0, 0)) for action in actions.tolist()])
         first = self._multiply(vectors[starts], self._state[1]) + self._inside_bias
-        limit = stops[numpy.searchsorted(stops, starts, side="right")] - 1
-        while len(open_names):
-            places = ends[open_names]
+        while True:
+            known = followed[ends[going_on] - 1]
+            cut[going_on[~known]] = True
+            going_on = going_on[known]
+            if not len(going_on):
+                return ends, cut
+            places = ends[going_on]
             before = self._multiply(vectors[places - 1], self._state[2])
-            hidden = self._activate(first[open_names] + token[places] + before)
-            go_on, stop = inner[open_names].T
-            weights = self._upper[go_on] - self._upper[stop]
-            gain = (
-                numpy.einsum("ij,ij->i", hidden, weights) + self._upper_bias[go_on] - self._upper_bias[stop]
-            )
-            ends[open_names] += 1
-            open_names = open_names[(gain >= 0) & (places < limit[open_names])]
-        return ends
-
-
-class SpacyNames:
-    """The names that a model's own pipeline finds; for those of another kind than :class:`NameNetwork` knows.
-
-    Args:
-        model: a loaded spaCy pipeline.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def find(self, texts: Sequence[str]) -> list[list[Name]]:
-        """The names in texts, in order and without overlaps."""
-        return [_names(document) for document in self._model.pipe(texts)]
-
-
-@lru_cache(maxsize=2)
-def load_finder(path: str) -> NameFinder:
-    """What finds names with a model, loaded once in a process.
-
-    Args:
-        path: a package or a folder.
-
-    Raises:
-        MissingExtraError: spaCy is not installed.
-    """
-    try:
-        import spacy
-    except ImportError as error:
-        raise MissingExtraError("spacy", "curate", "finding names") from error
-    with warnings.catch_warnings():
-        # A model of a later minor version; its entity recogniser is of the same form.
-        warnings.filterwarnings("ignore", message=r"\[W095\]")
-        model = spacy.load(path, exclude=["tagger", "parser", "lemmatizer", "attribute_ruler", "senter"])
-    try:
-        return NameNetwork(model)
-    except UnknownNetworkError:
-        return SpacyNames(model)
+            hidden = self._activate(first[going_on] + token[places] + before)
+            further, stop = inner[going_on].T
+            gain = numpy.einsum("ij,ij->i", hidden, self._upper[further] - self._upper[stop])
+            gain += self._upper_bias[further] - self._upper_bias[stop]
+            ends[going_on] += 1
+            going_on = going_on[(gain >= 0) & ~is_last[places]]
 
 
 def _read_layer(block: Any) -> _Layer:
@@ -358,7 +286,7 @@ def _read_layer(block: Any) -> _Layer:
 
     window, dense = block.layers[0].layers
     maxout, normalisation = dense.layers[0].layers if len(dense.layers[0].layers) == 2 else dense.layers
-    if window.attrs["window_size"] != 1 or maxout.get_dim("nP") != 3 or block.name[:8] != "residual":
+    if window.attrs["window_size"] != 1 or maxout.get_dim("nP") != 3 or not block.name.startswith("residual"):
         raise ValueError("another convolution")
     weights, bias = maxout.get_param("W"), maxout.get_param("b")
     return _Layer(
@@ -375,20 +303,17 @@ def _packed(weights: Floats) -> Floats:
     return numpy.ascontiguousarray(weights.T, dtype=numpy.float32)
 
 
-def _normalise(product: Floats, layer: _Layer, out: Floats) -> None:
+def _normalised(product: Floats, layer: _Layer) -> Floats:
     """The largest piece of each value, brought to mean zero and variance one."""
     import numpy
 
     width = len(layer.scale)
     product += layer.bias
-    numpy.maximum(product[:, :width], product[:, width : 2 * width], out=out)
-    numpy.maximum(out, product[:, 2 * width :], out=out)
-    out -= out.mean(axis=1, keepdims=True)
-    variance = numpy.einsum("ij,ij->i", out, out) / width + 1e-8
-    out *= (1 / numpy.sqrt(variance))[:, None]
-    out *= layer.scale
-    out += layer.shift
-
-
-def _names(document: Any) -> list[Name]:
-    return [Name(span.start_char, span.end_char, span.label_) for span in document.ents]
+    values = numpy.maximum(product[:, :width], product[:, width : 2 * width])
+    numpy.maximum(values, product[:, 2 * width :], out=values)
+    values -= values.mean(axis=1, keepdims=True)
+    variance = numpy.einsum("ij,ij->i", values, values) / width + _FLOOR
+    values *= (1 / numpy.sqrt(variance))[:, None]
+    values *= layer.scale
+    values += layer.shift
+    return numpy.asarray(values)
