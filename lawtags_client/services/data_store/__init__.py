@@ -16,6 +16,7 @@ from lawtags_client.services.data_store.download import Downloaded, download
 from lawtags_client.services.data_store.layout import SPLITS, check
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Namespaces, Repositories, Repository
+from lawtags_client.services.data_store.rows import describe_repeats
 from lawtags_client.services.data_store.upload import OnBytes, Source, Uploaded, Uploader
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.data_store import RepoType, TreeEntry
@@ -100,6 +101,8 @@ class DataStore:
         """
         repository = Repository.of(name)
         layout = await asyncio.to_thread(check, Path(folder), required)
+        for told in describe_repeats(layout.repeats):
+            logger.warning("%s", told)
         entities = self._owner.entity_store
         await entities.ensure_namespace(repository.namespace)
         await self.prepare(repository)

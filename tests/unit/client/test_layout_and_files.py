@@ -9,9 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 from client_kit import client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lawtags_client.errors import DataError, ProtocolError
 from lawtags_client.services.data_store.layout import check
+from lawtags_client.services.data_store.rows import LONGEST_LINE, RowCheck, describe_repeats
 from lawtags_client.services.data_store.upload import describe
 
 GOOD = '{"prompt": "a", "completion": " b"}'
@@ -49,6 +52,9 @@ def test_line_separator_inside_a_string_is_no_line_end(tmp_path: Path) -> None:
         (b'{"prompt": " ", "completion": "x"}', "prompt"),
         (b'{"messages": []}', "messages"),
         (b'{"messages": [{"role": "king", "content": "x"}]}', "messages[0].role"),
+        (b'{"messages": [{"role": ["user"], "content": "x"}]}', "messages[0].role"),
+        (b'{"prompt": "\\ud800", "completion": "x"}', None),
+        (b'\xef\xbb\xbf{"prompt": "a", "completion": "x"}', None),
         (b'{"messages": [{"role": "user", "content": 3}]}', "messages[0].content"),
         (b'{"messages": [{"role": "user", "content": "x"}]}', "messages[0].role"),
         (CHAT.encode(), None),
@@ -60,6 +66,54 @@ def test_bad_row_is_named_by_file_line_and_field(line: bytes, field: str | None,
         check(folder_of(tmp_path, GOOD.encode() + b"\n" + line + b"\n"))
     assert (caught.value.line, caught.value.field) == (2, field)
     assert caught.value.path == str(tmp_path / "training" / "rows.jsonl")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+NEAR = st.fixed_dictionaries(
+    {},
+    optional={
+        "prompt": JSON,
+        "completion": JSON,
+        "messages": JSON
+        | st.lists(st.fixed_dictionaries({"role": JSON, "content": JSON}), min_size=1, max_size=2),
+    },
+)
+
+
+@given(line=st.binary(max_size=40) | (JSON | NEAR).map(lambda row: json.dumps(row).encode()))
+def test_whatever_a_line_holds_it_is_taken_or_named(
+    line: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "line.jsonl"
+    path.write_bytes(line)
+    try:
+        RowCheck().read(path, "training")
+    except DataError as error:
+        assert error.line is not None
+
+
+def test_endless_line_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    folder_of(tmp_path, GOOD.encode() + b"\n" + b"[" * (LONGEST_LINE + 10))
+    with pytest.raises(DataError, match="16 MiB") as caught:
+        check(tmp_path)
+    assert caught.value.line == 2
+
+
+def row(prompt: str, completion: str = "x") -> str:
+    return json.dumps({"prompt": prompt, "completion": completion})
+
+
+def test_repeated_prompts_are_told_with_both_places(tmp_path: Path) -> None:
+    training = "\n".join([row("a"), row("b"), row("a", "other"), row("b"), row("long" * 10)])
+    layout = check(folder_of(tmp_path, training.encode(), row("b").encode()))
+    first, leak = describe_repeats(layout.repeats)
+    file = tmp_path / "training" / "rows.jsonl"
+    assert first == f"2 rows of training repeat a prompt of training: {file}:3 has that of {file}:1"
+    assert leak.startswith("1 row of validation repeat a prompt of training") and leak.endswith(f"{file}:2")
+    assert layout.longest == {"training": 41, "validation": 2}
 
 
 def test_rows_of_two_kinds_in_two_files_are_refused(tmp_path: Path) -> None:
