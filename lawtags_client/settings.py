@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lawtags_client.credentials import Credential, TokenSource, checked, given
 from lawtags_client.errors import ConfigurationError
 
 SCHEMA_VERSION = 1
@@ -28,7 +29,8 @@ FILE_NAME = "lawtags.toml"
 ServiceName = Literal["entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"]
 LfsRewrite = Literal["auto", "always", "never"]
 
-_SECRETS = frozenset({"token", "data_store_token", "inference_token", "wandb_api_key"})
+_TOKENS = ("token", "data_store_token", "inference_token")
+_SECRETS = frozenset({*_TOKENS, "wandb_api_key"})
 _URLS = (
     "platform_url",
     "entity_store_url",
@@ -61,14 +63,23 @@ class ServiceAddress:
     Args:
         service: its name.
         url: its base, without a trailing slash.
-        token: the bearer token to send, if any.
+        credential: the bearer token to send, if any.
         origin: which setting the URL stands in and where that came from, for error messages.
     """
 
     service: str
     url: str
-    token: str | None = field(default=None, repr=False)
+    credential: Credential = field(repr=False)
     origin: str = "argument"
+
+    @property
+    def token(self) -> str | None:
+        """The bearer token of the moment.
+
+        Raises:
+            ConfigurationError: it cannot be read, or cannot be sent.
+        """
+        return self.credential.token
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,9 +87,11 @@ class Settings:
     """All that a client needs to know before the first request.
 
     ``token`` goes to the platform's services and the Data Store; inference gets it only where it is on the
-    platform's own host, since a hosted model is someone else's. ``connect_timeout`` and ``read_timeout``
-    bound one step of a request, ``total_timeout`` a whole call with its retries, all in seconds. ``direct``
-    lets requests that may be repeated go over lean connections of our own instead of httpx's.
+    platform's own host, since a hosted model is someone else's. A token is text, a function that gives it, or
+    stands in a file (``token_file``); once it is refused it is looked up again. ``connect_timeout`` and
+    ``read_timeout`` bound one step of a request, ``total_timeout`` a whole call with its retries, all in
+    seconds. ``direct`` lets requests that may be repeated go over lean connections of our own instead of
+    httpx's.
     """
 
     platform_url: str | None = None
@@ -89,9 +102,12 @@ class Settings:
     data_store_url: str | None = None
     inference_url: str | None = None
     inference_models_path: str = "/v1/models"
-    token: str | None = None
-    data_store_token: str | None = None
-    inference_token: str | None = None
+    token: TokenSource = None
+    token_file: Path | None = None
+    data_store_token: TokenSource = None
+    data_store_token_file: Path | None = None
+    inference_token: TokenSource = None
+    inference_token_file: Path | None = None
     wandb_api_key: str | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
@@ -107,6 +123,7 @@ class Settings:
     intents_path: Path | None = None
     profile: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    reload: Callable[[], Settings] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in _URLS:
@@ -114,7 +131,8 @@ class Settings:
             if value is not None:
                 object.__setattr__(self, name, _checked_url(name, value))
         for name in _SECRETS:
-            _check_secret(name, getattr(self, name))
+            if isinstance(value := getattr(self, name), str):
+                checked(name, value)
         for name in ("connect_timeout", "read_timeout", "total_timeout"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{name} must be greater than zero", hint="Give it in seconds.")
@@ -129,16 +147,16 @@ class Settings:
         shown = []
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name == "sources" or value == item.default:
+            if item.name in ("sources", "reload") or value == item.default:
                 continue
             shown.append(f"{item.name}={'***' if item.name in _SECRETS else value!r}")
         return f"Settings({', '.join(shown)})"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secret values, to be kept out of messages."""
+        """The secret values that stand in the settings themselves, to be kept out of messages."""
         values = (getattr(self, name) for name in sorted(_SECRETS))
-        return tuple(value for value in values if value)
+        return tuple(value for value in values if isinstance(value, str))
 
     def address(self, service: ServiceName) -> ServiceAddress:
         """Where a service is asked.
@@ -157,15 +175,22 @@ class Settings:
                 "start a platform on this machine with `lawtags local up` and name it with --profile local",
             )
         origin = f"{name} ({self.sources.get(name, 'argument')})"
-        return ServiceAddress(service, url, self._token_for(service, url), origin)
+
+        def read(again: bool) -> str | None:
+            # Variables and profiles may hold another token by now, too.
+            settings = self.reload() if again and self.reload else self
+            return settings._token_for(service, url)
+
+        return ServiceAddress(service, url, Credential(read), origin)
 
     def _token_for(self, service: ServiceName, url: str) -> str | None:
-        if service == "data_store":
-            return self.data_store_token or self.token
-        if service == "inference":
-            shared = self.platform_url is not None and _host(url) == _host(self.platform_url)
-            return self.inference_token or (self.token if shared else None)
-        return self.token
+        own = f"{service}_token"
+        if own in _TOKENS:
+            found = given(getattr(self, own), getattr(self, f"{own}_file"), own)
+            elsewhere = service == "inference" and _host(url) != _host(self.platform_url or "")
+            if found or elsewhere:
+                return found
+        return given(self.token, self.token_file, "token")
 
     @classmethod
     def load(
@@ -191,7 +216,7 @@ class Settings:
             ConfigurationError: a key is unknown, a value has the wrong form, or the profile does not exist.
         """
         environ = os.environ if environ is None else environ
-        known = {item.name for item in fields(cls)} - {"sources", "profile"}
+        known = {item.name for item in fields(cls)} - {"sources", "profile", "reload"}
         _refuse_unknown(overrides, known, "argument")
         chosen = profile or environ.get("LAWTAGS_PROFILE") or None
         chosen, table, file = _read_profile(chosen, environ, folder or Path.cwd(), known)
@@ -204,7 +229,11 @@ class Settings:
             base = file.parent if file and source.startswith("profile") else None
             values[name] = _convert(name, value, source, base)
             sources[name] = source
-        return cls(**values, profile=chosen, sources=sources)
+
+        def reload() -> Settings:
+            return cls.load(profile, environ=environ, folder=folder, **overrides)
+
+        return cls(**values, profile=chosen, sources=sources, reload=reload)
 
 
 def find_file(folder: Path, environ: Mapping[str, str]) -> Path | None:
@@ -319,7 +348,9 @@ _CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "trust_env": _as_bool,
     "direct": _as_bool,
 }
-_PATHS = frozenset({"ca_file", "client_cert", "client_key", "intents_path"})
+_PATHS = frozenset(
+    {"ca_file", "client_cert", "client_key", "intents_path", *(f"{name}_file" for name in _TOKENS)}
+)
 
 
 def _convert(name: str, value: Any, source: str, base: Path | None) -> Any:
@@ -327,6 +358,8 @@ def _convert(name: str, value: Any, source: str, base: Path | None) -> Any:
         if name in _PATHS:
             path = Path(value).expanduser()
             return base / path if base is not None else path
+        if name in _TOKENS and callable(value):
+            return value
         converter: Callable[[Any], Any] = _CONVERTERS.get(name, _as_text)
         return converter(value)
     except (TypeError, ValueError, KeyError):
@@ -359,11 +392,3 @@ def _checked_url(name: str, value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".removesuffix(
         _KNOWN_SUFFIXES.get(name, "\0")
     )
-
-
-def _check_secret(name: str, value: str | None) -> None:
-    if value is not None and (not value.isascii() or not value.isprintable() or " " in value or not value):
-        raise ConfigurationError(
-            f"{name} cannot be sent as a header: it is empty, or has spaces, line ends or other characters",
-            hint="Look for a stray line end in the file or variable that it came from.",
-        )

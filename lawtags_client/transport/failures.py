@@ -45,7 +45,8 @@ _BY_STATUS: dict[int, type[APIError]] = {
     422: UnprocessableError,
 }
 _HINTS: dict[int, str] = {
-    401: "Set LAWTAGS_TOKEN (or the service's own token) to a valid one.",
+    401: "Set LAWTAGS_TOKEN (or the service's own token) to a valid one, or name a file that holds it as "
+    "LAWTAGS_TOKEN_FILE; it is read again when a token is refused.",
     403: "The token does not allow this; ask for the right, or use another token.",
     413: "Send less at once, or have the limit of the proxy in front raised.",
     507: "The server's disk is full.",
@@ -155,6 +156,16 @@ def not_json(response: httpx.Response, body: bytes, context: Context) -> Failure
     return _no_sense(
         f"expected JSON, got {kind} with {len(body)} bytes, beginning with {start!r}", context, response
     )
+
+
+def refused_redirect(what: str, context: Context, response: httpx.Response) -> Failure:
+    """A redirect that would carry a request where it must not go."""
+    error = ProtocolError(
+        f"a redirect that {what} is not followed",
+        hint=f"Is the address right? It comes from {context.address.origin}.",
+        **context.fields(response),
+    )
+    return Failure(error, passing=False, processed=False)
 
 
 def _no_sense(what: str, context: Context, response: httpx.Response | None = None) -> Failure:

@@ -7,7 +7,7 @@ import json as jsonlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -119,7 +119,7 @@ class ServiceTransport:
         self.address = address
         self.clock = transport.clock
         self._transport = transport
-        self._redactor = Redactor(transport.settings.secrets)
+        self._masks: tuple[frozenset[str], Redactor] | None = None
 
     async def json(self, call: Call) -> Any:
         """Send a request and decode the JSON it is answered with; None for an empty success.
@@ -230,7 +230,25 @@ class ServiceTransport:
             raise retry.AttemptFailed(failures.from_exception(error, context)) from error
 
     async def _open(self, call: Call, context: failures.Context) -> httpx.Response:
-        """Send, follow redirects, and turn error statuses into failures; the body of a success is unread."""
+        """Send, and turn error statuses into failures; the body of a success is unread."""
+        sent = self.address.token
+        response = await self._exchange(call, context)
+        refused = response.status_code == 401 and sent and call.token and self._is_ours(call)
+        # Tokens expire while jobs are waited for; a request that is refused for it has done nothing.
+        if refused and await asyncio.to_thread(self.address.credential.renew, sent):
+            await response.aclose()
+            context = replace(context, redactor=self._redactor(call))
+            response = await self._exchange(call, context)
+        if response.is_success:
+            return response
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
+        raise retry.AttemptFailed(failures.from_response(response, body, context, self.clock.now()))
+
+    async def _exchange(self, call: Call, context: failures.Context) -> httpx.Response:
+        """Send, and follow redirects."""
         begin = self.clock.monotonic()
         request = self._request(call, context)
         for _ in range(_MOST_REDIRECTS + 1):
@@ -244,14 +262,9 @@ class ServiceTransport:
             await response.aclose()
             request = self._redirected(request, response, call, context)
         else:
-            raise retry.AttemptFailed(_refused_redirect("goes round in circles", context, response))
-        if response.is_success:
-            return response
-        try:
-            body = await response.aread()
-        finally:
-            await response.aclose()
-        raise retry.AttemptFailed(failures.from_response(response, body, context, self.clock.now()))
+            what = "goes round in circles"
+            raise retry.AttemptFailed(failures.refused_redirect(what, context, response))
+        return response
 
     def _client(self, url: httpx.URL, call: Call, context: failures.Context) -> httpx.AsyncClient:
         at_hand = call.content is None or isinstance(call.content, bytes)
@@ -306,9 +319,11 @@ class ServiceTransport:
         same = _same_place(request.url, target)
         reading = call.method in ("GET", "HEAD")
         if target.scheme not in ("http", "https") or (request.url.scheme == "https" != target.scheme):
-            raise retry.AttemptFailed(_refused_redirect(f"leads to {target.scheme}", context, response))
+            raise retry.AttemptFailed(
+                failures.refused_redirect(f"leads to {target.scheme}", context, response)
+            )
         if not reading and (not same or response.status_code not in (307, 308)):
-            raise retry.AttemptFailed(_refused_redirect(f"leads to {target.host}", context, response))
+            raise retry.AttemptFailed(failures.refused_redirect(f"leads to {target.host}", context, response))
         # Made anew, since a streamed body can be read only once.
         moved = self._request(call, context)
         moved.url = target
@@ -318,10 +333,18 @@ class ServiceTransport:
         moved.headers["host"] = target.netloc.decode("ascii")
         return moved
 
+    def _redactor(self, call: Call) -> Redactor:
+        """What keeps secrets out of messages: the settings', every token that was sent, the body's."""
+        if self._masks is None or self._masks[0] != self.address.credential.secrets:
+            _ = self.address.token
+            secrets = self.address.credential.secrets
+            self._masks = secrets, Redactor([*self._transport.settings.secrets, *secrets])
+        return self._masks[1] if call.json is None else self._masks[1].with_body(call.json)
+
     def _context(self, call: Call) -> failures.Context:
-        redactor = self._redactor if call.json is None else self._redactor.with_body(call.json)
         repeatable = call.method in _REPEATABLE if call.repeatable is None else call.repeatable
-        return failures.Context(self.address, call.method, _shown(self._url(call)), redactor, repeatable)
+        url = _shown(self._url(call))
+        return failures.Context(self.address, call.method, url, self._redactor(call), repeatable)
 
     async def _chunks(self, response: httpx.Response, context: failures.Context) -> AsyncIterator[bytes]:
         import httpx
@@ -374,12 +397,3 @@ def _same_place(here: httpx.URL, there: httpx.URL) -> bool:
         return False
     upgraded = here.scheme == "http" and there.scheme == "https" and not here.port and not there.port
     return upgraded or (here.scheme, here.port) == (there.scheme, there.port)
-
-
-def _refused_redirect(what: str, context: failures.Context, response: httpx.Response) -> retry.Failure:
-    error = ProtocolError(
-        f"a redirect that {what} is not followed",
-        hint=f"Is the address right? It comes from {context.address.origin}.",
-        **context.fields(response),
-    )
-    return retry.Failure(error, passing=False, processed=False)
