@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -16,6 +17,7 @@ from typing import Literal
 from lawtags_client.client import NeMo
 from lawtags_client.errors import LawtagsError
 from lawtags_client.intents import Intent, SqliteIntents
+from lawtags_client.local.stack import StackThread
 from lawtags_client.settings import Settings
 from lawtags_client.transport.clock import Clock
 from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
@@ -58,6 +60,25 @@ class Wish:
         if self.named:
             request.output_model = f"law/{self.project}-{wished}"
         return request
+
+
+@contextlib.contextmanager
+def waiting_stack(folder: Path) -> Iterator[StackThread]:
+    """A stack that takes jobs on a data set it has, and trains none of them."""
+    with StackThread(folder / "stack") as stack:
+        (customizer,) = (each for each in stack.stack.services if each.name == "customizer")
+        customizer.state.queue.stop()  # type: ignore[attr-defined]
+        for part in ("training", "validation"):
+            (folder / "data" / part).mkdir(parents=True)
+            (folder / "data" / part / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+
+        async def upload() -> None:
+            urls = {"platform_url": stack.platform_url, "data_store_url": stack.data_store_url}
+            async with connect(urls, folder / "upload.sqlite") as nemo:
+                await nemo.data_store.upload_dataset(DATASET, folder / "data")
+
+        asyncio.run(upload())
+        yield stack
 
 
 class DyingIntents(SqliteIntents):
@@ -139,4 +160,4 @@ class Submitter:
         self.process.kill()
 
 
-__all__ = ["POINTS", "Point", "Submitter", "Wish", "connect", "submit"]
+__all__ = ["POINTS", "Point", "Submitter", "Wish", "connect", "submit", "waiting_stack"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +13,9 @@ from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose,
 if TYPE_CHECKING:
     from lawtags_client.types.customizer import CustomizationJob
 
-app = typer.Typer(help="Customization jobs: list, show, watch, cancel, logs, metrics.", no_args_is_help=True)
+app = typer.Typer(
+    help="Customization jobs: list, show, watch, cancel, logs, metrics, audit.", no_args_is_help=True
+)
 
 JobId = Annotated[str, typer.Argument(help="The job, cust-….")]
 
@@ -196,3 +200,55 @@ def metrics(
         ("metric", "step", "value", "at"),
         [(row["metric"], str(row["step"]), f"{row['value']:.4f}", str(row["at"] or "")) for row in rows],
     )
+
+
+@app.command("audit")
+@command
+def audit(
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of runs, whose ledgers are read.")] = Path(
+        "runs"
+    ),
+    stores: Annotated[
+        list[Path] | None,
+        typer.Option("--store", help="A further store of intents or ledger of a run; repeatable."),
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option("--days", min=0, help="Leave out what is older than so many days.")
+    ] = None,
+    others: Annotated[
+        bool, typer.Option("--others", help="Others use this platform too: orphans are no fault.")
+    ] = False,
+    forget_missing: Annotated[
+        bool, typer.Option("--forget-missing", help="Drop intents whose job is known to be no more.")
+    ] = False,
+    as_json: Json = False,
+    profile: Profile = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Compare what was asked for with the jobs there are; ends with 1 where an intent has not exactly one.
+
+    Reads the client's own store of intents, and the ledgers of runs.
+
+    Matched has its one job, missing has none, doubled has several; nobody here knows an orphan.
+
+    Example: lawtags jobs audit --profile cluster --others
+
+    Example: lawtags jobs audit --days 30 --json
+
+    Example: lawtags jobs audit --runs /data/runs --store old/intents.sqlite
+    """
+    from lawtags_client.cli.auditing import forget, read_stores, tell
+    from lawtags_client.services.audit import audit as compare_all
+
+    session = Session(as_json, profile, verbose, no_input)
+
+    async def work() -> Any:
+        async with session.client() as nemo:
+            kept = read_stores(nemo.settings.intents_path, runs, stores or [])
+            since = datetime.now(UTC) - timedelta(days=days) if days is not None else None
+            found = await compare_all(nemo, {name: store.all() for name, store in kept.items()}, since=since)
+            return found, forget(found, kept) if forget_missing else 0
+
+    found, forgotten = session.run(work())
+    tell(session, found, forgotten, others=others)

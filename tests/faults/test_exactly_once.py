@@ -28,11 +28,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from submitting import DATASET, POINTS, Point, Submitter, Wish, connect, submit
+from submitting import POINTS, Point, Submitter, Wish, connect, submit, waiting_stack
 
 from lawtags_client.errors import ConflictError, LawtagsError
 from lawtags_client.intents import FIELD, SqliteIntents
-from lawtags_client.local.stack import StackThread
+from lawtags_client.services.audit import audit
 
 SCENES = int(os.environ.get("LAWTAGS_STATE_MACHINE", "12"))
 STEPS = 20
@@ -71,27 +71,11 @@ class Place:
     """A stack that takes jobs and trains none, and a proxy before it that is told what to spoil."""
 
     def __init__(self, folder: Path) -> None:
-        self.stack = StackThread(folder / "stack")
-        self.stack.start()
-        (customizer,) = (each for each in self.stack.stack.services if each.name == "customizer")
-        customizer.state.queue.stop()
+        self._held = contextlib.ExitStack()
+        self.stack = self._held.enter_context(waiting_stack(folder))
+        self.proxy = self._held.enter_context(FaultProxy(self.stack.platform_url, self._judge))
         self.plan: dict[str, list[Verdict]] = {}
-        self.proxy = FaultProxy(self.stack.platform_url, self._judge)
-        self.proxy.__enter__()
         self.scenes = 0
-        self._prepare(folder)
-
-    def _prepare(self, folder: Path) -> None:
-        for part in ("training", "validation"):
-            (folder / part).mkdir()
-            (folder / part / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
-
-        async def upload() -> None:
-            urls = {"platform_url": self.stack.platform_url, "data_store_url": self.stack.data_store_url}
-            async with connect(urls, folder / "upload.sqlite") as nemo:
-                await nemo.data_store.upload_dataset(DATASET, folder)
-
-        asyncio.run(upload())
 
     def _judge(self, request: str) -> Verdict:
         planned = self.plan.get(request.partition("?")[0])
@@ -106,8 +90,7 @@ class Place:
         return found
 
     def close(self) -> None:
-        self.proxy.__exit__(None, None, None)
-        self.stack.stop()
+        self._held.close()
 
 
 class Places:
@@ -260,8 +243,16 @@ class ExactlyOnce(RuleBasedStateMachine):
             intents = SqliteIntents(self.store).all() if self.wanted else []
             assert sorted(intent.remote_id or "" for intent in intents) == sorted(job["id"] for job in jobs)
             self.places.wishes += len(self.wanted)
+            if self.wanted:
+                asyncio.run(self._audit())
         finally:
             self.folder.cleanup()
+
+    async def _audit(self) -> None:
+        async with connect({"platform_url": self.place.stack.platform_url}, self.store) as nemo:
+            found = await audit(nemo, {"store": SqliteIntents(self.store).all()})
+        mine = [row for row in found.rows if row.state != "orphan"]
+        assert [row.state for row in mine if len(row.jobs) == 1] == ["matched"] * len(self.wanted)
 
     def _check(self) -> None:
         jobs = self.place.jobs(self.project)

@@ -1,0 +1,87 @@
+"""What ``lawtags jobs audit`` reads, drops and shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lawtags_client.cli.session import Session
+from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.intents import SqliteIntents
+from lawtags_client.services.audit import Audit, AuditRow
+from lawtags_client.settings import default_intents_path
+
+_SHOWN = 28
+
+
+def read_stores(own: Path | None, runs: Path, more: Sequence[Path]) -> dict[str, SqliteIntents]:
+    """The stores of intents by their path: the client's own, every run's ledger, and those named.
+
+    Args:
+        own: where the settings say that the client's own is.
+        runs: a folder of runs.
+        more: further ones, which have to exist.
+
+    Raises:
+        ConfigurationError: a store that was named is not there.
+    """
+    absent = [str(path) for path in more if not path.is_file()]
+    if absent:
+        raise ConfigurationError(
+            f"there is no store of intents at {', '.join(absent)}",
+            hint="It is a SQLite file: intents.sqlite of a client, or ledger.sqlite of a run.",
+        )
+    found = [own or default_intents_path(), *sorted(runs.glob("*/ledger.sqlite")), *more]
+    return {str(path): SqliteIntents(path) for path in found if path.is_file()}
+
+
+def forget(found: Audit, stores: Mapping[str, SqliteIntents]) -> int:
+    """Drop the intents that had a job which is no more; how many that were."""
+    gone = [row for row in found.rows if _is_gone(row)]
+    for row in gone:
+        if row.intent is not None and row.store is not None:
+            stores[row.store].forget(row.intent)
+    return len(gone)
+
+
+def _is_gone(row: AuditRow) -> bool:
+    # One that never had a job may still get it from a request that is on its way.
+    return row.state == "missing" and bool(row.jobs)
+
+
+def tell(session: Session, found: Audit, forgotten: int, *, others: bool) -> None:
+    """Print an audit.
+
+    Raises:
+        LawtagsError: something is wrong.
+    """
+    if session.json:
+        session.emit(found.as_dict() | {"forgotten": forgotten})
+    else:
+        session.table(
+            ("state", "kind", "intent", "for", "jobs", "status"), [_cells(row) for row in found.rows]
+        )
+        for row in found.wrong(orphans=not others):
+            # Below the table, where no column's width cuts an id.
+            session.say(f"{row.state} {_key(row) or row.jobs[0]}: {row.fix}")
+        counts = ", ".join(f"{number} {state}" for state, number in found.counts.items())
+        session.say(f"{counts}; {found.elsewhere} for other platforms, {found.foreign} jobs by other means")
+        if forgotten:
+            session.say(f"{forgotten} intents forgotten")
+    wrong = [row for row in found.wrong(orphans=not others) if not (forgotten and _is_gone(row))]
+    if wrong:
+        states = sorted({row.state for row in wrong})
+        raise LawtagsError(
+            f"{len(wrong)} of {len(found.rows)} are not in order: {', '.join(states)}",
+            hint="What to do stands with each.",
+        )
+
+
+def _key(row: AuditRow) -> str:
+    key = (row.intent or "").partition(":")[2]
+    return key if len(key) <= _SHOWN else f"{key[: _SHOWN - 1]}…"
+
+
+def _cells(row: AuditRow) -> tuple[str | None, ...]:
+    status = ", ".join(each or "?" for each in row.status)
+    return row.state, row.kind, _key(row), row.made, ", ".join(row.jobs), status
