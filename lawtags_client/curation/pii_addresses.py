@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lawtags_client.curation.pii_findings import Finding
 
@@ -93,17 +93,35 @@ _COURTS = re.compile(
     r"Family|Juvenile|Municipal|State|US|U\.S|Claims?|Probate|Bankruptcy|Tax|Small|European|International)\b"
 )
 
+# What a text must hold for a pattern to match: most hold nothing of it, and that is quickly seen.
+_DIGIT = re.compile(r"\d")
+_CODE_LIKE = re.compile(r"[A-Z]\d")
+_HOUSE_LIKE = re.compile(r"\d[A-Za-z]?,?\s+[A-ZÀ-ÖØ-Þ\d]")
+_TOWN_LIKE = re.compile(r"\d{4}\s+[A-ZÄÖÜ]")
+_STREET_ENDS = (
+    "traße", "trasse", "tr.", "weg", "Weg", "platz", "Platz", "llee", "gasse", "Gasse", "damm", "Damm",
+    "ufer", "Ufer",
+)  # fmt: skip
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[str], object]], ...] = (
+    (_ENGLISH, _HOUSE_LIKE.search),
+    (_NUMBERED, lambda text: any(word in text for word in ("Road", "Rd", "Route", "Rte", "Highway", "Hwy"))),
+    (_INDIAN, re.compile(r"No\.?\s*\d").search),
+    (_GERMAN, lambda text: any(word in text for word in _STREET_ENDS) or _TOWN_LIKE.search(text)),
+    (_ROMANCE, _DIGIT.search),
+    (_BOX, lambda text: "Box" in text),
+)
+
 
 def find_addresses(text: str) -> Iterator[Finding]:
     """Street addresses: a house number with a street, and the town and postcode behind it."""
-    if not any(sign.isdigit() for sign in text):
+    if not _DIGIT.search(text):
         return
-    for code in _CODE.finditer(text):
+    for code in _CODE.finditer(text) if _CODE_LIKE.search(text) else ():
         first = max(text.rfind("\n", 0, code.start()) + 1, code.start() - _LONGEST)
         if before := _CODED.search(text[first : code.start()]):
             yield Finding(first + before.start(), code.end(), "ADDRESS")
-    for pattern in (_ENGLISH, _NUMBERED, _INDIAN, _GERMAN, _ROMANCE, _BOX):
-        for found in pattern.finditer(text):
+    for pattern, could_match in _FORMS:
+        for found in pattern.finditer(text) if could_match(text) else ():
             if "\n" in found.group() or (pattern is _ENGLISH and _COURTS.search(found[1])):
                 continue
             yield Finding(found.start(), found.end(), "ADDRESS")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lawtags_client.curation.pii_findings import Finding, is_free
 
@@ -15,11 +15,12 @@ _WORD = NAME_WORD.pattern
 _PARTICLE = r"(?:(?:van|von|de|da|di|del|della|der|den|dos|du|la|le|al|el|bin|bint|ibn|ter|ten|zu|af)[ -])"
 _NAME = rf"{_PARTICLE}{{0,2}}{_WORD}(?: (?:{_UPPER}\. )?{_PARTICLE}{{0,2}}{_WORD}){{0,2}}"
 
-_TITLES = (
-    r"(?:(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Lt|Capt|Det|Messrs|Mme|Mlle|Hr|Sra|Srta)\b\.?|"
-    r"\b(?:Professor|Doctor|Officer|Sergeant|Lieutenant|Detective|Deputy|Inspector|Constable|Trooper|Nurse|Attorney|"
-    r"Frau|Herrn?|Señora?|Señorita|Monsieur|Madame|Mademoiselle|Maître|Signora?|Pastor|Rabbi|Imam))"
+_SHORT_TITLES = "Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Lt|Capt|Det|Messrs|Mme|Mlle|Hr|Sra|Srta"
+_LONG_TITLES = (
+    "Professor|Doctor|Officer|Sergeant|Lieutenant|Detective|Deputy|Inspector|Constable|Trooper|Nurse|Attorney|"
+    "Frau|Herrn?|Señora?|Señorita|Monsieur|Madame|Mademoiselle|Maître|Signora?|Pastor|Rabbi|Imam"
 )
+_TITLES = rf"(?:(?:{_SHORT_TITLES})\b\.?|\b(?:{_LONG_TITLES}))"
 _TITLED = re.compile(
     rf"\b{_TITLES} (?!General|Practitioner|Sheriff|Minister|Commissioner|Director|Constable|Client|Who\b)"
     rf"(?:{_UPPER}\. )*(?P<name>{_NAME})"
@@ -63,7 +64,26 @@ _OBJECT = re.compile(
     r"(?:lent|told|asked|married|divorced|met|dated|trusted|loaned|warned|texted|befriended|forgave|owe|introduced|"
     rf"hugged|punched) (?P<name>{_NAME})(?! v)"
 )
-_CUES = (_TITLED, _RELATED, _INTRODUCED, _GREETED, _SIGNED)
+_TITLE_PARTS = tuple(re.sub(r".\?", "", title) for title in f"{_SHORT_TITLES}|{_LONG_TITLES}".split("|"))
+
+
+def _holds_any(*parts: str) -> Callable[[str], bool]:
+    return lambda text: any(part in text for part in parts)
+
+
+def _ends_with_name(text: str) -> bool:
+    last = text.rstrip().removesuffix(".").rpartition(" ")[2]
+    return last[-1:].isalpha() and not last.islower()
+
+
+# Each with what a text must hold for it to match: most hold nothing of it, and that is quickly seen.
+_CUES: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
+    (_TITLED, _holds_any(*_TITLE_PARTS)),
+    (_RELATED, _holds_any("y ", "r ", "is ")),
+    (_INTRODUCED, _holds_any("name is ", "called ", "named ", "igned by ")),
+    (_GREETED, _holds_any("Dear", "Hello", "Hi", "Hey", "Good ")),
+    (_SIGNED, _ends_with_name),
+)
 
 # What only people do or have done to them, behind a name that the model takes for a company or a place.
 _HUMAN = re.compile(
@@ -116,8 +136,8 @@ def find_cued(text: str, doubtful: Iterable[Finding] = ()) -> Iterator[Finding]:
         text: the document.
         doubtful: what a model calls a company, a place or the like.
     """
-    for cue in _CUES:
-        for found in cue.finditer(text):
+    for cue, could_match in _CUES:
+        for found in cue.finditer(text) if could_match(text) else ():
             yield Finding(*found.span("name"), "PERSON")
     doubtful = tuple(doubtful)
     for found in _OBJECT.finditer(text):
@@ -147,6 +167,8 @@ def find_land(text: str, places: Iterable[Finding]) -> Iterator[Finding]:
         places: what the model calls a place of whatever kind.
     """
     known = tuple(places)
+    if not known:
+        return
     for found in _LAND.finditer(text):
         land = Finding(*found.span(), "LOCATION")
         if any(

@@ -24,12 +24,14 @@ _TOP = (
 _SITE = re.compile(
     rf"(?<![\w@./-])(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.){{1,4}}(?:{_TOP})(?![\w-]|\.[a-z0-9])(?:/[^\s<>\"`]*)?"
 )
+_SITE_ENDS = tuple(f".{top}" for top in _TOP.split("|"))
 _URL_TAIL = ".,;:!?'\"*_~’”»"
 
 _IP = re.compile(
     r"(?<![\w.:/])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:]|\.\d))",
     re.IGNORECASE,
 )
+_DOTTED = re.compile(r"\d\.\d")
 # Programs and contracts count in four numbers, too.
 _COUNTED = re.compile(
     r"\b(?:versions?|release|build|clauses?|sections?|para(?:graph)?s?|chapters?|rules?|figures?|v)\.?\s*$",
@@ -79,17 +81,18 @@ def find_emails(text: str) -> Iterator[Finding]:
 
 def find_urls(text: str) -> Iterator[Finding]:
     """Addresses of pages, with a scheme, with ``www.``, or the bare name of a site."""
-    for found in _URL.finditer(text):
+    for found in _URL.finditer(text) if "://" in text or "www" in text.lower() else ():
         end = _trim_url(text, found.start(), found.end())
         if end - found.start() > 8:
             yield Finding(found.start(), end, "URL")
-    for found in _SITE.finditer(text):
+    for found in _SITE.finditer(text) if any(end in text for end in _SITE_ENDS) else ():
         yield Finding(found.start(), _trim_url(text, found.start(), found.end()), "URL")
 
 
 def find_ips(text: str) -> Iterator[Finding]:
     """Addresses of machines, of both versions; those that stand for no machine are passed over."""
-    for found in _IP.finditer(text):
+    # Most texts hold neither numbers with dots nor groups with colons.
+    for found in _IP.finditer(text) if text.count(":") > 1 or _DOTTED.search(text) else ():
         try:
             address = ipaddress.ip_address(found.group())
         except ValueError:
@@ -105,8 +108,10 @@ def find_phones(text: str) -> Iterator[Finding]:
     Raises:
         MissingExtraError: phonenumbers is not installed.
     """
-    blocked = [found.span() for pattern in (_IBAN, _DATE, _YEARS, _ACT) for found in pattern.finditer(text)]
-    for found in _PHONE_LIKE.finditer(text):
+    candidates = list(_PHONE_LIKE.finditer(text))
+    others = (_IBAN, _DATE, _YEARS, _ACT) if candidates else ()
+    blocked = [found.span() for pattern in others for found in pattern.finditer(text)]
+    for found in candidates:
         start, end = found.span()
         if any(begin < end and start < stop for begin, stop in blocked):
             continue
