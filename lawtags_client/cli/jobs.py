@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def show(
 @command
 def watch(
     job_id: JobId,
+    cancel_on_interrupt: CancelOnInterrupt = False,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
@@ -110,7 +112,7 @@ def watch(
     """Follow a job to its end: states, losses, log lines. Example: lawtags jobs watch cust-…"""
     import dataclasses
 
-    session = Session(as_json, profile, verbose, no_input)
+    session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt, lambda: job_id)
 
     async def work() -> None:
         async with session.client() as nemo:

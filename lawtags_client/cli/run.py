@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 from lawtags_client.errors import ConfigurationError
 
@@ -40,6 +41,7 @@ def run(
     runs: Runs = Path("runs"),
     scheduler: Scheduler = None,
     settings: Set = None,
+    cancel_on_interrupt: CancelOnInterrupt = False,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
@@ -51,7 +53,7 @@ def run(
     """
     from lawtags_client.runs.verdict import require
 
-    session = Session(as_json, profile, verbose, no_input)
+    session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt)
     result = execute_recipe(session, recipe, data, test, name, runs, scheduler, settings, until=None)
     tell_result(session, result)
     require(result.outputs["evaluate"]["gates"])
@@ -114,6 +116,7 @@ def execute_recipe(
         sources, test = _recorded_data(folder, test)
     # What cannot work leaves no folder of a run behind.
     find_sources(sources, test)
+    session.followed = lambda: _training_of(folder)
 
     async def work() -> Any:
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
@@ -132,6 +135,19 @@ def execute_recipe(
                 )
 
     return session.run(work())
+
+
+def _training_of(folder: Path) -> str | None:
+    """The job that a run waits for at the moment."""
+    from lawtags_client.intents import SqliteIntents
+    from lawtags_client.runs.ledger import Ledger
+
+    path = folder / "ledger.sqlite"
+    stage = Ledger(path).stage("customize") if path.exists() else None
+    if stage is None or stage.status != "running":
+        return None
+    jobs = [intent.remote_id for intent in SqliteIntents(path).all() if intent.kind == "customization"]
+    return jobs[-1] if jobs else None
 
 
 def _absolute(source: str) -> str:

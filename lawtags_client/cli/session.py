@@ -61,12 +61,16 @@ class Session:
         profile: the profile of the settings file.
         verbose: 0, 1 or 2.
         no_input: whether questions are answered by themselves, with no.
+        cancel_on_interrupt: whether Ctrl-C ends the job that is followed, too.
+        followed: tells which job on the platform is followed at the moment.
     """
 
     json: bool = False
     profile: str | None = None
     verbose: int = 0
     no_input: bool = False
+    cancel_on_interrupt: bool = False
+    followed: Callable[[], str | None] = lambda: None
 
     def __post_init__(self) -> None:
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
@@ -153,15 +157,22 @@ class Session:
         # Not at the top: the help, which needs no loop, would take a fifth longer.
         import asyncio
 
+        from lawtags_client.cli.interruption import take_leave
+
         code = 0
 
         async def guarded() -> T:
             loop = asyncio.get_running_loop()
             task = asyncio.ensure_future(work)
+            again = asyncio.Event()
 
             def stop(signal_code: int) -> None:
                 nonlocal code
-                code = signal_code
+                if code and signal_code == TERMINATED:
+                    os._exit(TERMINATED)
+                if code:
+                    again.set()
+                code = code or signal_code
                 task.cancel()
 
             loop.add_signal_handler(signal.SIGINT, stop, INTERRUPTED)
@@ -171,7 +182,7 @@ class Session:
             except asyncio.CancelledError:
                 if not code:
                     raise
-                self.messages.print("Interrupted. The same command goes on where this one stopped.")
+                await take_leave(self, code, again)
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)

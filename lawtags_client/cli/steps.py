@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end, or return at once.")]
@@ -77,6 +78,7 @@ def customize(
     ] = None,
     intent: Intent = None,
     wait: Wait = True,
+    cancel_on_interrupt: CancelOnInterrupt = False,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
@@ -88,7 +90,7 @@ def customize(
     """
     from lawtags_client.cli.overrides import parse_settings
 
-    session = Session(as_json, profile, verbose, no_input)
+    session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt)
     chosen = _method(method, adapter_dim)
 
     async def work() -> dict[str, Any]:
@@ -105,6 +107,7 @@ def customize(
                 intent=intent,
                 hyperparameters=parse_settings(settings or []),
             )
+            session.followed = lambda: job.id
             session.report(f"{job.id} makes {job.output_model}")
             if wait:
                 async for event in job.watch():

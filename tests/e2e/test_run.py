@@ -226,9 +226,11 @@ def test_a_gate_that_is_not_passed_ends_with_three(
     assert "gate not passed" in ended.stderr
 
 
-@pytest.mark.parametrize("moment", ["submitted", "stepping"])
-def test_a_run_killed_in_training_goes_on_with_its_one_job(
-    stack: StackThread, questions: Path, tmp_path: Path, moment: str
+@pytest.mark.parametrize(
+    ("moment", "end"), [("submitted", signal.SIGTERM), ("stepping", signal.SIGKILL)], ids=str
+)
+def test_a_run_ended_in_training_goes_on_with_its_one_job(
+    stack: StackThread, questions: Path, tmp_path: Path, moment: str, end: signal.Signals
 ) -> None:
     model = f"tests/killed-{moment}"
     recipe = write_recipe(
@@ -248,7 +250,8 @@ def test_a_run_killed_in_training_goes_on_with_its_one_job(
             if jobs and (moment == "submitted" or jobs[0]["status_details"]["steps_completed"]):
                 break
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(end)
+        assert process.wait(timeout=5) == (143 if end == signal.SIGTERM else -end)
     ended = lawtags(stack, tmp_path, "run", recipe, "--data", questions, "--json")
     assert ended.returncode == 0, ended.stderr
     (job,) = jobs_of(stack, model)

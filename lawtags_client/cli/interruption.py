@@ -1,0 +1,73 @@
+"""What becomes of a job on the platform when the command that follows it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lawtags_client.errors import ConflictError, LawtagsError
+
+if TYPE_CHECKING:
+    from lawtags_client.cli.session import Session
+
+CancelOnInterrupt = Annotated[
+    bool, typer.Option("--cancel-on-interrupt", help="On Ctrl-C cancel the job as well, without asking.")
+]
+
+SECOND_THOUGHTS = 3.0
+"""Seconds in which a second Ctrl-C is about the job."""
+
+_GOES_ON = "The same command goes on where this one stopped."
+
+
+async def take_leave(session: Session, code: int, again: asyncio.Event) -> None:
+    """Say what goes on, and cancel the followed job where that is wanted.
+
+    Once is for this command alone; twice is for the job, too, after a question. A job is never cancelled by
+    SIGTERM: a pod that is moved goes on with it elsewhere.
+
+    Args:
+        session: the command.
+        code: what it will end with.
+        again: set by a second Ctrl-C.
+    """
+    job = session.followed() if code == 128 + signal.SIGINT else None
+    if job is None:
+        session.report(f"Interrupted. {_GOES_ON}")
+    elif session.cancel_on_interrupt or (_has_terminal(session) and await _is_meant(session, job, again)):
+        await _cancel(session, job)
+    else:
+        session.report(f"Interrupted. {job} goes on on the platform. {_GOES_ON}")
+
+
+def _has_terminal(session: Session) -> bool:
+    return sys.stdin.isatty() and not session.no_input
+
+
+async def _is_meant(session: Session, job: str, again: asyncio.Event) -> bool:
+    session.report(f"Interrupted. Press Ctrl-C again within {SECOND_THOUGHTS:.0f} s to cancel {job} as well.")
+    try:
+        await asyncio.wait_for(again.wait(), SECOND_THOUGHTS)
+    except TimeoutError:
+        return False
+    # From here on Ctrl-C means no.
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+    try:
+        return session.confirm(f"Cancel {job}?")
+    except (KeyboardInterrupt, typer.Abort):
+        return False
+
+
+async def _cancel(session: Session, job: str) -> None:
+    try:
+        async with session.client(total_timeout=10.0) as nemo:
+            record = await nemo.customizer.cancel(job)
+        session.report(f"Interrupted. {job} is {record.status}.")
+    except ConflictError:
+        session.report(f"Interrupted. {job} has ended already.")
+    except LawtagsError as error:
+        session.report(f"Interrupted. {job} could not be cancelled and goes on: {error}")
