@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from lawtags_client.local.base_models import (
 )
 from lawtags_client.local.data_store.hub_urls import parse_files_url
 from lawtags_client.local.entities import Entities, EntityKind
+from lawtags_client.weights import tensors
 
 if TYPE_CHECKING:
     from lawtags_client.local.service import StackContext
@@ -35,7 +35,6 @@ _FIELDS = (
     "model_path", "num_parameters", "precision", "tokenizer",
 )  # fmt: skip
 _FOLDER = "_folder"
-_HEADER_LIMIT = 100_000_000
 
 
 class Targets:
@@ -218,6 +217,7 @@ def check_folder(folder: Path) -> None:
 
     Raises:
         ConfigurationError: something is missing; says what.
+        DataError: a file of weights is broken.
     """
     missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
     if not any(folder.glob("*.safetensors")):
@@ -226,41 +226,25 @@ def check_folder(folder: Path) -> None:
         raise ConfigurationError(
             f"{folder.name} is no Hugging Face model folder: it lacks {', '.join(missing)}"
         )
+    for weights in folder.glob("*.safetensors"):
+        tensors(weights)
 
 
 def count_parameters(folder: Path) -> int:
     """The number of parameters of a Hugging Face folder, from the headers of its safetensors files.
 
     Raises:
-        ConfigurationError: the folder holds no model, or a broken file.
+        ConfigurationError: the folder holds no model.
+        DataError: a file of it is broken.
     """
     check_folder(folder)
-    return sum(_size(shape) for path in folder.glob("*.safetensors") for shape in _shapes(path))
+    return sum(tensor.size for path in folder.glob("*.safetensors") for tensor in tensors(path))
 
 
 def context_length(folder: Path) -> int:
     """How many tokens the model of a folder was made for."""
     config = json.loads((folder / "config.json").read_text("utf-8"))
     return int(config.get("max_position_embeddings", 2048))
-
-
-def _shapes(path: Path) -> Iterator[list[int]]:
-    with path.open("rb") as stream:
-        try:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(min(length, _HEADER_LIMIT)))
-        except (struct.error, ValueError) as error:
-            raise ConfigurationError(f"{path} is not a safetensors file: {error}") from error
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            yield tensor["shape"]
-
-
-def _size(shape: list[int]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
 
 
 def _public(document: Document) -> Document:

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.weights import tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,11 +103,13 @@ def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) 
 
     Raises:
         ConfigurationError: it is no LoRA, uses a variant that is not served, or does not fit the model.
+        DataError: its file is broken.
     """
     from safetensors.torch import load_file
 
     config = json.loads(config_path.read_text("utf-8"))
     _check_variant(config)
+    tensors(weights_path)
     sides: dict[str, dict[str, Tensor]] = {}
     for key, tensor in load_file(weights_path).items():
         match = _KEY.match(key)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.local.generation import attention
+from lawtags_client.weights import tensors
 
 
 def load_model(folder: Path, *, dtype: str = "float32") -> tuple[Any, Any]:
@@ -18,6 +19,7 @@ def load_model(folder: Path, *, dtype: str = "float32") -> tuple[Any, Any]:
 
     Raises:
         ConfigurationError: the folder holds no model that can be loaded.
+        DataError: a file of weights is broken.
         MissingExtraError: torch or transformers is not installed.
     """
     try:
@@ -27,6 +29,8 @@ def load_model(folder: Path, *, dtype: str = "float32") -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingExtraError(str(error.name), "local", "inference") from error
 
+    for weights in folder.glob("*.safetensors"):
+        tensors(weights)
     attention.register()
     logging.disable_progress_bar()
     try:

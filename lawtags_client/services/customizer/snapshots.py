@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import DataError
+from lawtags_client.weights import tensors
 
 # What a training reads; weights in other formats would only cost space on the platform.
 _KINDS = (".json", ".safetensors", ".model", ".txt", ".jinja")
-_HEADER_LIMIT = 100_000_000
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 # Their linear layers are of a kind that adapters do not fit (Conv1D).
 _UNFIT = frozenset({"gpt2"})
@@ -63,8 +61,8 @@ def inspect(folder: Path) -> Snapshot:
     config = _config(files["config.json"])
     types: dict[str, int] = {}
     for path in weights:
-        for kind, size in _tensors(path):
-            types[kind] = types.get(kind, 0) + size
+        for tensor in tensors(path):
+            types[tensor.dtype] = types.get(tensor.dtype, 0) + tensor.size
     most = max(types, key=types.__getitem__)
     return Snapshot(
         files={name: _behind_link(path, folder) for name, path in files.items()},
@@ -90,21 +88,6 @@ def _config(path: Path) -> dict[str, Any]:
             f"models of the type {config['model_type']!r} cannot be trained on the platform", path=path
         )
     return config
-
-
-def _tensors(path: Path) -> list[tuple[str, int]]:
-    """Type and number of parameters of each tensor, by the header of a safetensors file."""
-    with path.open("rb") as stream:
-        try:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(min(length, _HEADER_LIMIT)))
-            return [
-                (tensor["dtype"], prod(tensor["shape"]))
-                for name, tensor in header.items()
-                if name != "__metadata__"
-            ]
-        except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError("is not a safetensors file", path=path, hint="Get it again.") from error
 
 
 def _behind_link(path: Path, folder: Path) -> Path:
