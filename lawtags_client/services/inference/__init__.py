@@ -12,7 +12,8 @@ from lawtags_client.errors import ProtocolError, WaitTimeoutError
 from lawtags_client.services.base import Services, parse
 from lawtags_client.services.inference.completions import PromptLists, complete_each, first_token
 from lawtags_client.services.inference.guidance import Guidance
-from lawtags_client.services.inference.pool import Limiter, Outcome, each
+from lawtags_client.services.inference.limiter import Limiter
+from lawtags_client.services.inference.pool import Outcome, each
 from lawtags_client.services.inference.tags import Tagged, Tagger, tag_by_mixing, tag_by_writing
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.prompt import PromptStyle
@@ -299,10 +300,25 @@ class Inference:
         limit: int = 5,
         concurrency: int | None = None,
         batch_size: int = 8,
+        ordered: bool = True,
     ) -> AsyncIterator[Tagged]:
-        """Tag many questions, in their order; one that cannot be tagged carries its error.
+        """Tag many questions; one that cannot be tagged carries its error.
 
-        Arguments are as for ``tag``; questions are read only as they are needed.
+        Questions are read only as they are needed, and as many requests are under way as the server serves
+        best, which is found out on the way. ``lawtags_client.runs.tag_file`` writes the results to a file,
+        and goes on where it was stopped.
+
+        Args:
+            questions: what to tag.
+            model: as for ``tag``, like the following ones.
+            tagger: see there.
+            vocabulary: see there.
+            style: see there.
+            chat: see there.
+            limit: see there.
+            concurrency: most requests at once; found out where left out.
+            batch_size: prompts a request, where a tagger asks for one token each.
+            ordered: in the order of the questions; otherwise, where the model writes, as the answers come.
         """
         if tagger is not None:
             found = tag_by_mixing(
@@ -323,13 +339,16 @@ class Inference:
                 vocabulary=vocabulary,
                 limit=limit,
                 concurrency=concurrency,
+                ordered=ordered,
             )
         async for tagged in found:
             yield tagged
 
     def _limiter(self, concurrency: int | None) -> Limiter:
-        clock = self._owner.clock
-        return Limiter(clock) if concurrency is None else Limiter(clock, start=concurrency, most=concurrency)
+        clock, most = self._owner.clock, self._owner.settings.max_connections
+        if concurrency is not None:
+            return Limiter(clock, start=concurrency, fixed=True)
+        return Limiter(clock, most=most)
 
     async def _post(
         self,

@@ -13,7 +13,8 @@ from lawtags_client.errors import (
     ProtocolError,
     UnprocessableError,
 )
-from lawtags_client.services.inference.pool import Limiter, Outcome, each
+from lawtags_client.services.inference.limiter import Limiter
+from lawtags_client.services.inference.pool import Outcome, each
 from lawtags_client.transport.clock import Clock
 from lawtags_client.types.inference import ChatCompletion, Completion, CompletionChoice
 

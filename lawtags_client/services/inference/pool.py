@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import LawtagsError, RateLimitedError
+from lawtags_client.services.inference.limiter import Limiter
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.retry import is_passing
 
@@ -16,51 +17,6 @@ R = TypeVar("R")
 
 _ATTEMPTS = 8
 _BACKOFF_FROM, _BACKOFF_TO = 0.25, 20.0
-
-
-class Limiter:
-    """How many requests may be under way: one more for each good round, half when the server groans.
-
-    Args:
-        clock: for pauses that the server asked for.
-        start: at the beginning.
-        most: never more.
-    """
-
-    def __init__(self, clock: Clock, *, start: int = 4, most: int = 32) -> None:
-        self._clock = clock
-        self._most = float(most)
-        self._limit = float(min(start, most))
-        self._resume = 0.0
-        self._halved = -1.0
-
-    @property
-    def limit(self) -> int:
-        """How many may be under way now."""
-        return max(1, int(self._limit))
-
-    def good(self) -> None:
-        """A request went well."""
-        self._limit = min(self._most, self._limit + 1.0 / self._limit)
-
-    def bad(self, begun: float, pause: float) -> None:
-        """A request met an overloaded or failing server.
-
-        Args:
-            begun: when it was sent. Those sent before the last cut tell nothing new.
-            pause: seconds in which nobody should ask.
-        """
-        now = self._clock.monotonic()
-        self._resume = max(self._resume, now + pause)
-        if begun > self._halved:
-            self._limit = max(1.0, self._limit / 2)
-            self._halved = now
-
-    async def admitted(self) -> None:
-        """Wait out a pause that the server asked for."""
-        while (left := self._resume - self._clock.monotonic()) > 0:
-            # A little apart, so that all do not come back in the same moment.
-            await self._clock.sleep(left * (1 + 0.1 * self._clock.random()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +97,10 @@ async def _one(
             if not is_passing(error) or attempt == _ATTEMPTS:
                 return Outcome(row, error=error)
             asked = error.retry_after if isinstance(error, RateLimitedError) else None
-            limiter.bad(begun, asked if asked is not None else backoff * (0.5 + 0.5 * clock.random()))
+            pause = asked if asked is not None else backoff * (0.5 + 0.5 * clock.random())
+            limiter.bad(begun, pause, overloaded=error.status in (429, 503))
             backoff = min(backoff * 2, _BACKOFF_TO)
         else:
-            limiter.good()
+            limiter.good(begun)
             return Outcome(row, value=value)
     raise AssertionError("the last attempt returns")

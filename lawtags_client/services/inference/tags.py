@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.services.inference.completions import first_chat_token, first_token
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lawtags_client.services.inference import Inference
 
 R = TypeVar("R")
+Likeliest: TypeAlias = Mapping[str, float] | LawtagsError
 
 _ROWS_AT_ONCE = 64
 TOP_TOKENS = 20
@@ -68,31 +70,52 @@ async def tag_by_mixing(
     concurrency: int | None,
     batch_size: int,
 ) -> AsyncIterator[Tagged]:
-    """Tag with a fitted tagger: one token of the model, mixed with the retriever."""
+    """Tag with a fitted tagger: one token of the model, mixed with the retriever.
+
+    Rows are mixed in blocks at fixed places, since the last digits of a score may depend on its neighbours;
+    the answers for the next blocks are fetched meanwhile.
+    """
+    asked: deque[Question] = deque()
+
+    def prompts() -> Iterator[str]:
+        for question in questions:
+            asked.append(question)
+            yield tagger.prompt(question).text
+
+    if chat:
+        answers = _chat_tokens(inference, prompts(), model, concurrency)
+    else:
+        answers = _tokens(inference, prompts(), model, concurrency, batch_size)
     row = 0
-    for chunk in _chunks(questions, _ROWS_AT_ONCE):
-        prompts = [tagger.prompt(question).text for question in chunk]
-        if chat:
-            likeliest = await _chat_tokens(inference, prompts, model, concurrency)
-        else:
-            outcomes = await inference.complete_many(
-                prompts,
-                model=model,
-                max_tokens=1,
-                logprobs=TOP_TOKENS,
-                concurrency=concurrency,
-                batch_size=batch_size,
-            )
-            likeliest = [_read(first_token, outcome) for outcome in outcomes]
-        for place, tagged in enumerate(await asyncio.to_thread(_mix, tagger, chunk, likeliest)):
-            yield Tagged(row + place, chunk[place].id, *tagged)
-        row += len(chunk)
+    async with aclosing(_ahead(answers, _ROWS_AT_ONCE)) as fetched:
+        async for block in _blocks(fetched, _ROWS_AT_ONCE):
+            chunk = [asked.popleft() for _ in block]
+            mixed = await asyncio.to_thread(_mix, tagger, chunk, block)
+            for question, tagged in zip(chunk, mixed, strict=True):
+                yield Tagged(row, question.id, *tagged)
+                row += 1
+
+
+async def _tokens(
+    inference: Inference, prompts: Iterable[str], model: str, concurrency: int | None, batch_size: int
+) -> AsyncGenerator[Likeliest, None]:
+    outcomes = inference.complete_each(
+        prompts,
+        model=model,
+        max_tokens=1,
+        logprobs=TOP_TOKENS,
+        concurrency=concurrency,
+        batch_size=batch_size,
+        ordered=True,
+    )
+    async for outcome in outcomes:
+        yield _read(first_token, outcome)
 
 
 async def _chat_tokens(
-    inference: Inference, prompts: Sequence[str], model: str, concurrency: int | None
-) -> list[Mapping[str, float] | LawtagsError]:
-    requests = [
+    inference: Inference, prompts: Iterable[str], model: str, concurrency: int | None
+) -> AsyncGenerator[Likeliest, None]:
+    requests = (
         ChatCompletionRequest(
             model=model,
             messages=[ChatMessage(role="user", content=prompt)],
@@ -102,14 +125,48 @@ async def _chat_tokens(
             top_logprobs=TOP_TOKENS,
         )
         for prompt in prompts
-    ]
-    outcomes = inference.chat_each(requests, concurrency=concurrency, ordered=True)
-    return [_read(first_chat_token, outcome) async for outcome in outcomes]
+    )
+    async for outcome in inference.chat_each(requests, concurrency=concurrency, ordered=True):
+        yield _read(first_chat_token, outcome)
 
 
-def _read(
-    read: Callable[[R], Mapping[str, float]], outcome: Outcome[R]
-) -> Mapping[str, float] | LawtagsError:
+async def _ahead(source: AsyncGenerator[R, None], most: int) -> AsyncGenerator[R, None]:
+    """What a source gives, fetched while the taker is busy with what came before."""
+    fetched: asyncio.Queue[tuple[R] | None] = asyncio.Queue()
+    room = asyncio.Semaphore(most)
+
+    async def fetch() -> None:
+        try:
+            async with aclosing(source):
+                async for item in source:
+                    await room.acquire()
+                    fetched.put_nowait((item,))
+        finally:
+            fetched.put_nowait(None)
+
+    task = asyncio.create_task(fetch())
+    try:
+        while (entry := await fetched.get()) is not None:
+            room.release()
+            yield entry[0]
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _blocks(source: AsyncIterator[R], size: int) -> AsyncIterator[list[R]]:
+    block: list[R] = []
+    async for item in source:
+        block.append(item)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _read(read: Callable[[R], Mapping[str, float]], outcome: Outcome[R]) -> Likeliest:
     if outcome.value is None:
         return _error(outcome.error)
     try:
@@ -119,7 +176,7 @@ def _read(
 
 
 def _mix(
-    tagger: Tagger, questions: Sequence[Question], likeliest: Sequence[Mapping[str, float] | LawtagsError]
+    tagger: Tagger, questions: Sequence[Question], likeliest: Sequence[Likeliest]
 ) -> list[tuple[tuple[str, ...], Mapping[str, float], LawtagsError | None]]:
     pairs = [
         (question, lm) for question, lm in zip(questions, likeliest, strict=True) if isinstance(lm, Mapping)
@@ -147,6 +204,7 @@ async def tag_by_writing(
     vocabulary: Vocabulary | None,
     limit: int,
     concurrency: int | None,
+    ordered: bool,
 ) -> AsyncIterator[Tagged]:
     """Tag by what the model writes, held to the vocabulary where the server can."""
     builder = PromptBuilder(style or PromptStyle())
@@ -167,7 +225,7 @@ async def tag_by_writing(
         extra={"stop": ["\n"]},
         concurrency=concurrency,
         batch_size=1,
-        ordered=True,
+        ordered=ordered,
     )
     async for outcome in outcomes:
         question_id = ids.pop(outcome.row)
@@ -180,9 +238,3 @@ async def tag_by_writing(
 
 def _error(error: LawtagsError | None) -> LawtagsError:
     return error or LawtagsError("there is neither a result nor an error")
-
-
-def _chunks(questions: Iterable[Question], size: int) -> Iterator[list[Question]]:
-    source = iter(questions)
-    while chunk := list(islice(source, size)):
-        yield chunk

@@ -13,7 +13,6 @@ from client_kit import StillTime, client
 
 from lawtags_client.errors import BadRequestError, ProtocolError, ServerError
 from lawtags_client.services.inference.completions import first_token
-from lawtags_client.services.inference.pool import Limiter
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
@@ -125,18 +124,6 @@ async def test_guidance_takes_the_form_that_the_server_knows(
     last = nim.bodies[-1]
     assert {name for name in ("nvext", "guided_regex") if name in last} == ({form} if form else set())
     assert len(nim.bodies) == 2 + len(refused)
-
-
-def test_limit_grows_by_rounds_and_halves_once_for_a_crowd() -> None:
-    time = StillTime()
-    limiter = Limiter(time.clock(), start=8, most=32)
-    for _ in range(9):
-        limiter.good()
-    assert limiter.limit == 9
-    time.seconds = 10.0
-    for _ in range(5):
-        limiter.bad(begun=9.0, pause=0.0)
-    assert limiter.limit == 4
 
 
 def stream(*events: str) -> httpx.Response:
