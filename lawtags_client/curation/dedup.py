@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BANDS = 20
 ROWS = 6
 _SHINGLE = 3
+_MIXER = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,19 @@ def text_digest(title: str, body: str | None) -> str:
 
 def shingles(title: str, body: str | None) -> frozenset[int]:
     """Hashes of all phrases of three words of a question."""
-    words = normalize_text(f"{title}\n{body or ''}").split()
-    count = max(1, len(words) - _SHINGLE + 1)
-    return frozenset(_hash(" ".join(words[place : place + _SHINGLE])) for place in range(count))
+    import numpy
+
+    words = [_hash(word) for word in normalize_text(f"{title}\n{body or ''}").split()]
+    # A question of fewer words is one phrase, ending with nothing.
+    words += [0] * (_SHINGLE - len(words))
+    hashed = numpy.asarray(words, dtype=numpy.uint64)
+    count, mixer = len(words) - _SHINGLE + 1, numpy.uint64(_MIXER)
+    # Products go around at 64 bits, of which the upper ones are mixed best.
+    mixed = numpy.zeros(count, dtype=numpy.uint64)
+    for place in range(_SHINGLE):
+        mixed = (mixed ^ hashed[place : place + count]) * mixer
+        mixed ^= mixed >> numpy.uint64(32)
+    return frozenset((mixed * mixer >> numpy.uint64(33)).tolist())
 
 
 def signature_bands(found: Iterable[int]) -> tuple[int, ...]:
@@ -80,9 +91,9 @@ def signature_bands(found: Iterable[int]) -> tuple[int, ...]:
 
     first, second = _permutations()
     values = numpy.fromiter(found, dtype=numpy.uint64)
-    # 31-bit values and coefficients: the product stays within 64 bits.
-    hashed = (values[:, None] * first + second) % numpy.uint64((1 << 31) - 1)
-    least = hashed.min(axis=0).astype("<u8").reshape(BANDS, ROWS)
+    # Products go around at 64 bits, of which the upper ones are mixed best.
+    least = ((values[:, None] * first + second).min(axis=0) >> numpy.uint64(33)).astype("<u8")
+    least = least.reshape(BANDS, ROWS)
     return tuple(
         int.from_bytes(hashlib.blake2b(bytes([band]) + row.tobytes(), digest_size=8).digest()) >> 1
         for band, row in enumerate(least)
@@ -149,8 +160,10 @@ def near_duplicates(
     return dropped
 
 
-def _hash(phrase: str) -> int:
-    return int.from_bytes(hashlib.blake2b(phrase.encode(), digest_size=4).digest()) & 0x7FFFFFFF
+# Words come again and again, phrases rarely.
+@lru_cache(maxsize=1 << 16)
+def _hash(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
 
 
 @lru_cache(maxsize=1)
@@ -159,10 +172,7 @@ def _permutations() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     import numpy
 
     def draw(name: str) -> Any:
-        made = [
-            int.from_bytes(hashlib.blake2b(f"{name}{number}".encode(), digest_size=4).digest()) & 0x7FFFFFFF
-            for number in range(BANDS * ROWS)
-        ]
-        return numpy.asarray([max(1, value) for value in made], dtype=numpy.uint64)
+        made = [_hash(f"{name}{number}") for number in range(BANDS * ROWS)]
+        return numpy.asarray(made, dtype=numpy.uint64)
 
-    return draw("multiply"), draw("add")
+    return draw("multiply") | numpy.uint64(1), draw("add")

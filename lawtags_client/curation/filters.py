@@ -33,6 +33,8 @@ def repeated_share(text: str, n: int = 5) -> float:
     if len(words) <= n:
         return 0.0
     grams = list(zip(*(words[shift:] for shift in range(n)), strict=False))
+    if len(set(grams)) == len(grams):
+        return 0.0
     counted = Counter(grams)
     length = sum(map(len, words)) + len(words) - 1
     most = 0

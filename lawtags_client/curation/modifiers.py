@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Line ends beside LF; U+2028 and U+2029 come from word processors.
-_LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029]|[\v\f]")
-_INVISIBLE = re.compile(r"[\u00ad\u200b\u200c\u200d\u2060\ufeff]|[\x00-\x08\x0e-\x1f\x7f]")
+_LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029\v\f]")
+_INVISIBLE = re.compile(r"[\u00ad\u200b\u200c\u200d\u2060\ufeff\x00-\x08\x0e-\x1f\x7f]")
 _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\t]")
 _TRAILING = re.compile(r" +(?=\n|\Z)")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -66,11 +66,14 @@ def clean_text(text: str) -> str:
     The content of fenced code keeps its spaces.
     """
     text = _SPACES.sub(" ", _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text)))
-    text = "".join(
-        part if place % 2 else _RUNS.sub(" ", part) for place, part in enumerate(_FENCE.split(text))
-    )
-    text = _TRAILING.sub("", text)
-    text = "\n".join(_drop_empty_quotes(text.split("\n")))
+    if "  " in text:
+        text = "".join(
+            part if place % 2 else _RUNS.sub(" ", part) for place, part in enumerate(_FENCE.split(text))
+        )
+    if " \n" in text or text.endswith(" "):
+        text = _TRAILING.sub("", text)
+    if ">" in text:
+        text = "\n".join(_drop_empty_quotes(text.split("\n")))
     return _BLANK_LINES.sub("\n\n", text).strip()
 
 

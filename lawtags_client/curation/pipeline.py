@@ -45,7 +45,7 @@ from lawtags_client.errors import DataError, MissingExtraError
 from lawtags_client.files import atomic_write_json, sha256_file
 
 # Raised whenever a step's result changes for the same input.
-_CODE_VERSION = 2
+_CODE_VERSION = 3
 
 PARTITION_ROWS = 500
 _PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")
