@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from lawtags_client.errors import ConfigurationError, ConflictError
@@ -13,7 +13,9 @@ from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
 from lawtags_client.services.data_store import UploadedDataset
+from lawtags_client.services.following import EVERY, Follower, JobChange
 from lawtags_client.services.submission import Submission, carrier, explain_difference, submit
+from lawtags_client.services.watching import Patience
 from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.transport.paths import join, split_reference
 from lawtags_client.types.common import reference
@@ -115,6 +117,38 @@ class Customizer:
             NotFoundError: there is no such job.
         """
         return Job(await self.jobs.get(job_id), self._owner)
+
+    async def watch_many(
+        self,
+        jobs: Iterable[str | Job | CustomizationJob],
+        *,
+        every: float = EVERY,
+        patience: Patience | None = None,
+        filter: CustomizationJobFilter | None = None,
+    ) -> AsyncIterator[JobChange[CustomizationJob]]:
+        """What changes in many jobs, until all of them have come to their end.
+
+        They are followed through the list of jobs, with at most one request a second however many they are.
+        The list shows states and progress; series and log lines of one job come from ``job.watch()``.
+
+        Example:
+            ``async for change in nemo.customizer.watch_many(jobs): print(change)``
+
+        Args:
+            jobs: ids, handles or records; first the state of each is told.
+            every: seconds between looks at the list.
+            patience: how long a silent service is borne.
+            filter: narrows the list, where the service holds many other jobs.
+
+        Raises:
+            TransportError: no answer for longer than the patience.
+        """
+        clock = self._owner.clock
+        follower = Follower(
+            self._http, _JOBS, CustomizationJob, clock, every=every, patience=patience, filter=filter
+        )
+        async for change in follower.follow(getattr(job, "id", str(job)) for job in jobs):
+            yield change
 
     async def config(self, wanted: str | None, method: Method | None = None) -> CustomizationConfig:
         """The config that a name means.

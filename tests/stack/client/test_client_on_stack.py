@@ -150,6 +150,19 @@ async def test_cancelled_job_ends_the_waiting(nemo: NeMo, curated: Path) -> None
         await job.wait(patience=QUICK, timeout=60)
 
 
+async def test_several_jobs_are_followed_to_their_ends(nemo: NeMo, curated: Path) -> None:
+    await nemo.data_store.upload_dataset("many/tags", curated)
+    wish = {"config": BASE, "dataset": "many/tags", **FAST, "epochs": 2000}
+    jobs = [await nemo.customizer.fine_tune(intent=f"many-{n}", **wish) for n in range(3)]
+    ended = {}
+    async for change in nemo.customizer.watch_many(jobs, every=1.0):
+        if change.before is None:
+            await nemo.customizer.cancel(change.id)
+        if change.final:
+            ended[change.id] = change.state
+    assert ended == {job.id: "cancelled" for job in jobs}
+
+
 async def test_unknown_config_lists_what_there_is(nemo: NeMo) -> None:
     with pytest.raises(ConfigurationError, match="tiny/llama@"):
         await nemo.customizer.fine_tune(config="google/gemma-2-2b", dataset="law/tags")

@@ -1,0 +1,203 @@
+"""Following many jobs through the list of them, instead of asking for each.
+
+The whole list is read every few seconds, newest first and in the largest pages that the service gives, until
+every followed job was seen; never more than one request a second. Only entries that changed are parsed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from lawtags_client.errors import BadRequestError, NotFoundError, ProtocolError, UnprocessableError
+from lawtags_client.services.base import parse
+from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.transport.clock import Clock
+from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.paths import join
+from lawtags_client.transport.query import list_query
+from lawtags_client.types.common import WireRequest, is_final
+
+M = TypeVar("M", bound=BaseModel)
+
+logger = logging.getLogger(__name__)
+
+EVERY = 2.5
+"""Seconds from the beginning of one look at the list to the beginning of the next."""
+
+_PACE = 1.0
+_PAGE_SIZES = (1000, 100)
+# A job may slip from one page to the other while they are read; only then is it asked for by itself.
+_MISSED_LOOKS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class JobChange(Generic[M]):
+    """A followed job is other than it was.
+
+    Args:
+        id: the job's.
+        job: what it is now; None where the service does not know it (any more).
+        state: the state it is in.
+        before: the state it was in; None at the first look.
+        final: whether it stays there; no more will be said of this job.
+    """
+
+    id: str
+    job: M | None
+    state: str | None
+    before: str | None
+    final: bool
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.state or 'unknown'}" + (f" (was {self.before})" if self.before else "")
+
+
+@dataclass(slots=True)
+class _Followed:
+    state: str | None = None
+    shown: Any = None
+    seen: bool = False
+    missed: int = 0
+
+
+class Follower(Generic[M]):
+    """Follows jobs of one kind until all of them have come to their end.
+
+    Args:
+        http: the way to the service.
+        path: of the list.
+        model: what an entry is.
+        clock: time, sleep and chance.
+        every: seconds between looks.
+        patience: how long a silent service is borne.
+        filter: narrows the list where it also holds many other jobs.
+    """
+
+    def __init__(
+        self,
+        http: ServiceTransport,
+        path: str,
+        model: type[M],
+        clock: Clock,
+        *,
+        every: float = EVERY,
+        patience: Patience | None = None,
+        filter: WireRequest | None = None,
+    ) -> None:
+        self._http = http
+        self._path = path
+        self._model = model
+        self._clock = clock
+        self._every = max(every, _PACE)
+        self._poller = Poller(clock, patience or Patience())
+        self._filter = filter.to_wire() if filter is not None else None
+        self._page_size = _PAGE_SIZES[0]
+        self._asked = -_PACE
+
+    async def follow(self, ids: Iterable[str]) -> AsyncIterator[JobChange[M]]:
+        """What changes, from the first look on, until every job is in a state that it does not leave."""
+        open_jobs = {job_id: _Followed() for job_id in ids}
+        while open_jobs:
+            begin = self._clock.monotonic()
+            async for entry in self._entries(open_jobs):
+                change = self._change(entry, open_jobs)
+                if change is not None:
+                    if change.final:
+                        del open_jobs[change.id]
+                    yield change
+            for job_id in [job_id for job_id, job in open_jobs.items() if _is_missed(job)]:
+                gone = await self._alone(job_id, open_jobs)
+                if gone is not None:
+                    yield gone
+            left = self._every - (self._clock.monotonic() - begin)
+            if open_jobs and left > 0:
+                # Jitter keeps many followers from asking in the same moment.
+                await self._clock.sleep(left * (0.8 + 0.2 * self._clock.random()))
+
+    async def _entries(self, wanted: Mapping[str, _Followed]) -> AsyncIterator[Mapping[str, Any]]:
+        """The list's entries, until all wanted ones were among them."""
+        missing, listed = set(wanted), set[str]()
+        for job in wanted.values():
+            job.seen = False
+        number = 1
+        while missing:
+            data = await self._page(number)
+            entries = [entry for entry in data["data"] or [] if isinstance(entry, dict) and "id" in entry]
+            fresh = [entry for entry in entries if entry["id"] not in listed]
+            listed.update(entry["id"] for entry in fresh)
+            missing.difference_update(listed)
+            for entry in fresh:
+                yield entry
+            pages = (data.get("pagination") or {}).get("total_pages")
+            if not fresh or (isinstance(pages, int) and number >= pages):
+                return
+            number += 1
+
+    async def _page(self, number: int) -> dict[str, Any]:
+        async def read() -> Any:
+            await self._paced()
+            query = list_query(
+                page=number, page_size=self._page_size, sort="-created_at", filter=self._filter
+            )
+            return await self._http.json(Call("GET", self._path, query=query, max_retries=0))
+
+        try:
+            data = await self._poller.look(read)
+        except (BadRequestError, UnprocessableError):
+            if self._page_size == _PAGE_SIZES[-1]:
+                raise
+            logger.info("the service gives no pages of %d entries", self._page_size)
+            self._page_size = _PAGE_SIZES[-1]
+            data = await self._poller.look(read)
+        if not isinstance(data, dict) or not isinstance(data.get("data", []), list | None):
+            raise ProtocolError(
+                "the answer is not a list of jobs",
+                hint=f"Is the address right? It comes from {self._http.address.origin}.",
+                service=self._http.address.service,
+                url=self._http.address.url,
+            )
+        return {"data": [], **data}
+
+    def _change(self, entry: Mapping[str, Any], jobs: dict[str, _Followed]) -> JobChange[M] | None:
+        job = jobs.get(entry["id"])
+        if job is None:
+            return None
+        job.seen, job.missed = True, 0
+        shown = (entry.get("status"), entry.get("status_details"))
+        if shown == job.shown:
+            return None
+        before, state = job.state, entry.get("status")
+        job.shown, job.state = shown, state
+        return JobChange(entry["id"], parse(self._model, entry, self._http), state, before, is_final(state))
+
+    async def _alone(self, job_id: str, jobs: dict[str, _Followed]) -> JobChange[M] | None:
+        """A job that the list left out, asked for by itself."""
+
+        async def read() -> Any:
+            await self._paced()
+            return await self._http.json(Call("GET", self._path + join(job_id), max_retries=0))
+
+        try:
+            entry = await self._poller.look(read)
+        except NotFoundError:
+            return JobChange(job_id, None, None, jobs.pop(job_id).state, True)
+        found = self._change({**entry, "id": job_id}, jobs)
+        if found is not None and found.final:
+            del jobs[job_id]
+        return found
+
+    async def _paced(self) -> None:
+        left = self._asked + _PACE - self._clock.monotonic()
+        if left > 0:
+            await self._clock.sleep(left)
+        self._asked = self._clock.monotonic()
+
+
+def _is_missed(job: _Followed) -> bool:
+    job.missed += not job.seen
+    return job.missed >= _MISSED_LOOKS
