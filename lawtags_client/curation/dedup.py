@@ -1,4 +1,4 @@
-"""Questions that stand in the data twice, word for word or nearly.
+"""What questions that stand in the data twice are known by.
 
 Exact duplicates have the same words in title and body. Near duplicates share most of their phrases of
 three words: MinHash signatures bring likely pairs together, and each pair is then compared in full, so
@@ -8,11 +8,8 @@ nothing is dropped for a collision of hashes.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.columns import normalize_text
@@ -26,33 +23,6 @@ BANDS = 20
 ROWS = 6
 _SHINGLE = 3
 _MIXER = 0x9E3779B97F4A7C15
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What decides whether a question stays.
-
-    Args:
-        row: its place in the input.
-        digest: of its words.
-        bands: of its signature, one number a band; empty where near duplicates are not looked for.
-        score: net votes, if known.
-        created: when it was asked, in a form that sorts.
-        part: where it would go; ``testing`` rows of an own file come before all others.
-        key: its place in the division by hash.
-    """
-
-    row: int
-    digest: str
-    bands: tuple[int, ...] = ()
-    score: float | None = None
-    created: str | None = None
-    part: str = "training"
-    key: float = 0.0
-
-    def rank(self) -> tuple[float, str, int]:
-        """Sorts the one to keep to the front: best score, then oldest, then first in the input."""
-        return (-self.score if self.score is not None else 0.0, self.created or "\uffff", self.row)
 
 
 def text_digest(title: str, body: str | None) -> str:
@@ -103,61 +73,6 @@ def signature_bands(found: Iterable[int]) -> tuple[int, ...]:
 def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
     """The share of phrases that two questions have in common."""
     return len(first & second) / len(first | second)
-
-
-def exact_duplicates(candidates: Sequence[Candidate]) -> dict[int, int]:
-    """Rows to drop and, for each, the row that stays in its place.
-
-    Args:
-        candidates: all questions.
-    """
-    groups: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in candidates:
-        groups[candidate.digest].append(candidate)
-    dropped: dict[int, int] = {}
-    for group in groups.values():
-        first, *rest = sorted(group, key=Candidate.rank)
-        dropped.update((other.row, first.row) for other in rest)
-    return dropped
-
-
-def near_pairs(candidates: Sequence[Candidate]) -> list[tuple[int, int]]:
-    """Pairs of rows that share a band and so are worth comparing; the one to keep stands first."""
-    ordered = sorted(candidates, key=Candidate.rank)
-    place = {candidate.row: number for number, candidate in enumerate(ordered)}
-    pairs: set[tuple[int, int]] = set()
-    for band in range(BANDS):
-        buckets: dict[int, list[int]] = defaultdict(list)
-        for candidate in ordered:
-            if candidate.bands:
-                buckets[candidate.bands[band]].append(candidate.row)
-        for rows in buckets.values():
-            # All against the best one and each against the next: a bucket of n costs 2n, not n².
-            pairs.update((rows[0], other) for other in rows[1:])
-            pairs.update(pairwise(rows))
-    return sorted(pairs, key=lambda pair: (place[pair[0]], place[pair[1]]))
-
-
-def near_duplicates(
-    pairs: Sequence[tuple[int, int]],
-    similarity: Callable[[int, int], float],
-    threshold: float,
-) -> dict[int, int]:
-    """Rows to drop and, for each, the row that stays in its place.
-
-    Each dropped row is itself similar to the one that stays, so a chain of small changes does not empty
-    the data.
-
-    Args:
-        pairs: of :func:`near_pairs`.
-        similarity: of two rows.
-        threshold: from which they are near duplicates.
-    """
-    dropped: dict[int, int] = {}
-    for kept, other in pairs:
-        if kept not in dropped and other not in dropped and similarity(kept, other) >= threshold:
-            dropped[other] = kept
-    return dropped
 
 
 # Words come again and again, phrases rarely.

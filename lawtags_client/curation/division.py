@@ -8,34 +8,20 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.options import SplitOptions
+from lawtags_client.curation.report import PARTS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _EPOCH = re.compile(r"\d{9,}(?:\.\d+)?")
 # Seconds of this size lie beyond the year 5000, so they are milliseconds.
 _MILLISECONDS = 1e11
-
-
-@dataclass(frozen=True, slots=True)
-class Divided:
-    """A question that is to be put into a part.
-
-    Args:
-        row: its place in the input.
-        key: of :func:`~lawtags_client.curation.split.split_key`; brings those that are otherwise equal into
-            an order that does not hang on the input's.
-        moment: when it was asked, in a form that sorts.
-        tags: its tags.
-    """
-
-    row: int
-    key: float
-    moment: str = ""
-    tags: tuple[str, ...] = ()
 
 
 def read_moment(created: str | None) -> str | None:
@@ -74,64 +60,111 @@ def shares_of(options: SplitOptions, own_test: bool) -> dict[str, float]:
     return {part: share / total for part, share in given.items() if share > 0}
 
 
-def parts_by_time(rows: Iterable[Divided], shares: Mapping[str, float]) -> dict[int, str]:
+def parts_by_time(
+    moments: NDArray[np.bytes_], keys: NDArray[np.float64], shares: Mapping[str, float]
+) -> NDArray[np.int8]:
     """The oldest questions are for training, the newest for testing.
 
     Args:
-        rows: all of them, with their moments.
+        moments: when each was asked, in a form that sorts.
+        keys: of :func:`~lawtags_client.curation.split.split_key`; these bring questions of one moment into an
+            order that does not hang on the input's.
         shares: of :func:`shares_of`.
+
+    Returns:
+        The part of each question, by its place in ``PARTS``.
     """
-    ordered = sorted(rows, key=lambda one: (one.moment, one.key, one.row))
-    parts: dict[int, str] = {}
+    import numpy
+
+    order = numpy.lexsort((keys, moments))
+    parts = numpy.zeros(len(order), dtype=numpy.int8)
     begin, passed = 0, 0.0
     for part, share in shares.items():
         passed += share
-        end = round(passed * len(ordered))
-        parts.update((one.row, part) for one in ordered[begin:end])
+        end = round(passed * len(order))
+        parts[order[begin:end]] = PARTS.index(part)
         begin = end
     return parts
 
 
-def parts_by_tags(rows: Sequence[Divided], shares: Mapping[str, float]) -> dict[int, str]:
+def parts_by_tags(
+    sizes: NDArray[np.int64],
+    tags: NDArray[np.int64],
+    keys: NDArray[np.float64],
+    shares: Mapping[str, float],
+) -> NDArray[np.int8]:
     """Each part gets its share of every tag, as nearly as questions of several tags allow.
 
     The rarest tag is dealt out first, each of its questions to the part that lacks that tag most: iterative
     stratification, Sechidis, Tsoumakas and Vlahavas 2011, with the order of questions in the place of chance.
 
     Args:
-        rows: all of them, with their tags.
+        sizes: how many tags each question has.
+        tags: the tags of one question after the other, as numbers.
+        keys: as in :func:`parts_by_time`.
         shares: of :func:`shares_of`.
+
+    Returns:
+        The part of each question, by its place in ``PARTS``.
     """
-    waiting = {one.row: one for one in sorted(rows, key=lambda one: (one.key, one.row))}
-    bearers: dict[str, list[int]] = defaultdict(list)
-    for one in waiting.values():
-        for tag in sorted(set(one.tags)):
-            bearers[tag].append(one.row)
-    left = Counter({tag: len(found) for tag, found in bearers.items()})
-    wanted = {part: share * len(waiting) for part, share in shares.items()}
-    lacking = {tag: {part: share * left[tag] for part, share in shares.items()} for tag in bearers}
-    heap = [(count, tag) for tag, count in left.items()]
-    heapq.heapify(heap)
-    parts: dict[int, str] = {}
+    return _Stratifying(sizes, tags, keys, shares).run()
 
-    def put(one: Divided, part: str) -> None:
-        parts[one.row] = part
-        wanted[part] -= 1
-        del waiting[one.row]
-        for tag in set(one.tags):
-            lacking[tag][part] -= 1
-            left[tag] -= 1
-            heapq.heappush(heap, (left[tag], tag))
 
-    while heap:
-        count, rarest = heapq.heappop(heap)
-        # An older entry of a tag of which fewer are left now.
-        if count != left[rarest] or not count:
-            continue
-        for row in bearers[rarest]:
-            if row in waiting:
-                lack = lacking[rarest]
-                put(waiting[row], max(shares, key=lambda part: (lack[part], wanted[part])))
-    for one in list(waiting.values()):
-        put(one, max(shares, key=wanted.__getitem__))
-    return parts
+class _Stratifying:
+    """Deals out questions, the rarest tag first."""
+
+    def __init__(
+        self,
+        sizes: NDArray[np.int64],
+        tags: NDArray[np.int64],
+        keys: NDArray[np.float64],
+        shares: Mapping[str, float],
+    ) -> None:
+        import numpy
+
+        rows = len(sizes)
+        self._tags = tags
+        self._ends = numpy.concatenate([[0], numpy.cumsum(sizes)])
+        self._order = numpy.argsort(keys, kind="stable")
+        places = numpy.empty(rows, dtype=numpy.int64)
+        places[self._order] = numpy.arange(rows)
+        # The questions of each tag, in the order in which they are dealt out.
+        bearers = numpy.repeat(numpy.arange(rows), sizes)
+        by_tag = numpy.lexsort((places[bearers], tags))
+        self._bearers = bearers[by_tag]
+        count = int(tags.max()) + 1 if len(tags) else 0
+        self._begins = numpy.searchsorted(tags[by_tag], numpy.arange(count + 1))
+        self._left = numpy.diff(self._begins).tolist()
+        self._names = list(shares)
+        self._wanted = [share * rows for share in shares.values()]
+        self._lacking = [[share * left for share in shares.values()] for left in self._left]
+        self._heap = [(left, tag) for tag, left in enumerate(self._left)]
+        heapq.heapify(self._heap)
+        self._touched: set[int] = set()
+        self._parts = numpy.full(rows, -1, dtype=numpy.int8)
+
+    def run(self) -> NDArray[np.int8]:
+        while self._heap:
+            count, rarest = heapq.heappop(self._heap)
+            # An older entry of a tag of which fewer are left now.
+            if count != self._left[rarest] or not count:
+                continue
+            lack = self._lacking[rarest]
+            for row in self._bearers[self._begins[rarest] : self._begins[rarest + 1]].tolist():
+                if self._parts[row] < 0:
+                    self._put(row, max(range(len(lack)), key=lambda part: (lack[part], self._wanted[part])))
+            for tag in self._touched:
+                heapq.heappush(self._heap, (self._left[tag], tag))
+            self._touched.clear()
+        for row in self._order.tolist():
+            if self._parts[row] < 0:
+                self._put(row, max(range(len(self._wanted)), key=self._wanted.__getitem__))
+        return self._parts
+
+    def _put(self, row: int, part: int) -> None:
+        self._parts[row] = PARTS.index(self._names[part])
+        self._wanted[part] -= 1
+        for tag in self._tags[self._ends[row] : self._ends[row + 1]].tolist():
+            self._lacking[tag][part] -= 1
+            self._left[tag] -= 1
+            self._touched.add(tag)

@@ -1,18 +1,52 @@
-"""Running the steps over all partitions: in this process, in several, or on a Dask cluster."""
+"""Where the work on partitions is done: in this process, in several, or on a Dask cluster."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lawtags_client.curation.staging import WorkFolder, read_partition
 from lawtags_client.curation.steps import Step
-from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
+
+if TYPE_CHECKING:
+    import distributed
 
 # Below this much text a second process takes longer to start than it saves.
 _CHARACTERS_FOR_PROCESSES = 6_000_000
+# So many partitions are made one graph of: a graph of very many would itself fill memory.
+_PARTITIONS_AT_ONCE = 256
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+Done = Callable[[int], None]
+
+
+class Runner(Protocol):
+    """A place where tasks are carried out."""
+
+    def run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
+        """Carry out Dask's delayed tasks.
+
+        Args:
+            tasks: by the number of their partition.
+            on_done: told the number of each that is done.
+        """
+
+    def call(
+        self, function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]], on_done: Done
+    ) -> None:
+        """Call a function of a partition's number and more.
+
+        Args:
+            function: what to call.
+            arguments: what it gets behind the number.
+            on_done: told the number of each that is done.
+        """
 
 
 def choose_workers(characters: int, partitions: int) -> int:
@@ -28,14 +62,32 @@ def choose_workers(characters: int, partitions: int) -> int:
     return max(1, min(usable, partitions))
 
 
+@contextlib.contextmanager
+def open_runner(scheduler: str | distributed.Client | None, workers: int, folder: str) -> Iterator[Runner]:
+    """Prepare a place for the work.
+
+    Args:
+        scheduler: a Dask cluster's address, or a client of it, whose workers see the folder; None stays on
+            this machine.
+        workers: processes on this machine.
+        folder: what all of them have to see.
+
+    Raises:
+        ConfigurationError: the cluster cannot be reached, has no workers, or does not see the folder.
+    """
+    if scheduler is not None:
+        with _client(scheduler) as client:
+            _check_cluster(client, folder)
+            yield _Cluster(client)
+    elif workers == 1:
+        yield _Here()
+    else:
+        with _Processes(workers) as processes:
+            yield processes
+
+
 def run_steps(
-    steps: Sequence[Step],
-    work: WorkFolder,
-    partitions: int,
-    *,
-    scheduler: str | None,
-    workers: int,
-    on_done: Callable[[int], None],
+    steps: Sequence[Step], work: WorkFolder, partitions: int, *, runner: Runner, on_done: Done
 ) -> None:
     """Take every partition that is not done through the steps, and save it.
 
@@ -43,64 +95,148 @@ def run_steps(
         steps: in their order.
         work: where the partitions are.
         partitions: how many there are.
-        scheduler: address of a Dask cluster whose workers see the same folder; None stays on this machine.
-        workers: processes on this machine.
-        on_done: told how many partitions are done.
+        runner: where it is done.
+        on_done: told the number of each partition that is done.
 
     Raises:
         MissingExtraError: NeMo Curator is not installed.
-        ConfigurationError: the cluster cannot be reached, or does not see the folder.
     """
     pending = work.pending(partitions)
-    if not pending:
-        return
+    for number in sorted(set(range(partitions)) - set(pending)):
+        on_done(number)
+    for begin in range(0, len(pending), _PARTITIONS_AT_ONCE):
+        numbers = pending[begin : begin + _PARTITIONS_AT_ONCE]
+        runner.run(_tasks(steps, work.text, numbers), on_done)
+    if left := work.pending(partitions):
+        raise DataError(f"{len(left)} of {partitions} partitions were not written", hint="Run it again.")
+
+
+def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int]) -> dict[int, Any]:
     # Late: it takes seconds, which a mistake in the input should not cost.
     import dask.dataframe
 
     from lawtags_client.curation import curator
 
-    folder = str(work.folder.resolve())
-    frame = dask.dataframe.from_map(
-        read_partition, pending, folder=folder, meta=read_partition(pending[0], folder).iloc[:0]
-    )
+    meta = read_partition(numbers[0], folder).iloc[:0]
+    frame = dask.dataframe.from_map(read_partition, numbers, folder=folder, meta=meta)
     modules = [*(curator.RecordedStep(step) for step in steps), curator.SavedPartitions(folder)]
     saved = curator.Sequential(modules)(curator.DocumentDataset(frame))
-    parts = saved.df.to_delayed()
-    done = partitions - len(pending)
-    if scheduler is not None:
-        _on_cluster(parts, scheduler, folder, done, on_done)
-    elif workers == 1:
-        for number, part in enumerate(parts, start=done + 1):
-            part.compute(scheduler="synchronous")
-            on_done(number)
-    else:
-        _in_processes(parts, workers, done, on_done)
-    if left := work.pending(partitions):
-        raise DataError(f"{len(left)} of {partitions} partitions were not written", hint="Run it again.")
+    return dict(zip(numbers, saved.df.to_delayed(), strict=True))
 
 
-def _in_processes(parts: Sequence[Any], workers: int, done: int, on_done: Callable[[int], None]) -> None:
+def _delayed(function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
     import dask
-    from dask.callbacks import Callback
 
-    wanted = {part.key for part in parts}
-
-    class Count(Callback):  # type: ignore[misc]
-        def _posttask(self, key: Any, *_: Any) -> None:
-            nonlocal done
-            if key in wanted:
-                done += 1
-                on_done(done)
-
-    with Count():
-        dask.compute(*parts, scheduler="processes", num_workers=workers, chunksize=1)
+    task = dask.delayed(function, pure=False, traverse=False)
+    return {number: task(number, *more) for number, more in arguments.items()}
 
 
-def _on_cluster(
-    parts: Sequence[Any], scheduler: str, folder: str, done: int, on_done: Callable[[int], None]
-) -> None:
+class _Here:
+    """This process, one partition after the other."""
+
+    def run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
+        for number, task in tasks.items():
+            task.compute(scheduler="synchronous")
+            on_done(number)
+
+    def call(
+        self, function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]], on_done: Done
+    ) -> None:
+        for number, more in arguments.items():
+            function(number, *more)
+            on_done(number)
+
+
+class _Processes:
+    """Several processes of this machine, which end with this one however it ends."""
+
+    def __init__(self, workers: int) -> None:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        # Threads do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_follow, initargs=(os.getpid(),)
+        )
+
+    def run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
+        from concurrent.futures.process import BrokenProcessPool
+
+        import dask
+        from dask.callbacks import Callback
+        from dask.multiprocessing import RemoteException
+
+        numbers = {task.key: number for number, task in tasks.items()}
+
+        class Count(Callback):  # type: ignore[misc]
+            def _posttask(self, key: Any, *_: Any) -> None:
+                if key in numbers:
+                    on_done(numbers[key])
+
+        try:
+            with Count():
+                dask.compute(*tasks.values(), scheduler="processes", pool=self._pool, chunksize=1)
+        except RemoteException as error:
+            if isinstance(error.exception, LawtagsError):
+                raise error.exception from None
+            raise
+        except BrokenProcessPool as error:
+            raise LawtagsError(
+                "a worker process ended before its work was done",
+                hint="Was memory short? Fewer workers need less. The same call goes on where this one ended.",
+            ) from error
+
+    def call(
+        self, function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]], on_done: Done
+    ) -> None:
+        self.run(_delayed(function, arguments), on_done)
+
+    def __enter__(self) -> _Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+class _Cluster:
+    """A Dask cluster. Work of a worker that is lost is done by another."""
+
+    def __init__(self, client: distributed.Client) -> None:
+        self._client = client
+
+    def run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
+        import distributed
+
+        # One each, or nothing would be known to be done before all is.
+        futures = self._client.compute(list(tasks.values()))
+        numbers = {future.key: number for number, future in zip(tasks, futures, strict=True)}
+        try:
+            for future in distributed.as_completed(futures, loop=self._client.loop):
+                future.result()
+                on_done(numbers[future.key])
+        except distributed.KilledWorker as error:
+            raise LawtagsError(
+                "several workers of the cluster ended while they worked on one partition",
+                hint="Was memory short? The same call goes on where this one ended.",
+            ) from error
+        finally:
+            self._client.cancel(futures)
+
+    def call(
+        self, function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]], on_done: Done
+    ) -> None:
+        self.run(_delayed(function, arguments), on_done)
+
+
+@contextlib.contextmanager
+def _client(scheduler: str | distributed.Client) -> Iterator[distributed.Client]:
     import distributed
 
+    if not isinstance(scheduler, str):
+        # Whoever made it ends it.
+        yield scheduler
+        return
     try:
         client = distributed.Client(scheduler, timeout="30s", set_as_default=False)
     except (OSError, ValueError) as error:
@@ -108,17 +244,35 @@ def _on_cluster(
             f"the Dask scheduler {scheduler} cannot be reached: {error}", hint="Check the address."
         ) from error
     with client:
-        blind = [worker for worker, sees in client.run(_sees, folder).items() if not sees]
-        if blind:
-            raise ConfigurationError(
-                f"{len(blind)} Dask workers do not see the folder {folder}",
-                hint="Write to a folder that all workers share, or curate without a scheduler.",
-            )
-        futures = client.compute(list(parts))
-        for number, future in enumerate(distributed.as_completed(futures, loop=client.loop), start=done + 1):
-            future.result()
-            on_done(number)
+        yield client
+
+
+def _check_cluster(client: distributed.Client, folder: str) -> None:
+    sights = client.run(_sees, folder)
+    if not sights:
+        raise ConfigurationError(
+            "the Dask cluster has no workers", hint="Start some: dask worker tcp://HOST:PORT"
+        )
+    blind = [worker for worker, sees in sights.items() if not sees]
+    if blind:
+        raise ConfigurationError(
+            f"{len(blind)} Dask workers do not see the folder {folder}",
+            hint="Write to a folder that all workers share, or curate without a scheduler.",
+        )
 
 
 def _sees(folder: str) -> bool:
     return Path(folder).is_dir()
+
+
+def _follow(parent: int) -> None:
+    """Let a worker process end when its parent has, and leave interrupts to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            pause.wait(_SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    pause = threading.Event()
+    threading.Thread(target=watch, daemon=True).start()

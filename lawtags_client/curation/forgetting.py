@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.curation.forget_list import ForgetList, load_forget_list
+from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.outputs import REJECTED, part_files
 from lawtags_client.curation.prompts import RowMaker
+from lawtags_client.curation.rendering import REJECTED, part_files
 from lawtags_client.curation.report import PARTS, REPORT, outputs_digest
 from lawtags_client.curation.shortlists import Shortlists
 from lawtags_client.curation.writing import RowFiles
@@ -86,6 +87,13 @@ class _Forgetting:
         )
 
     def run(self, at: datetime) -> dict[str, Any]:
+        with curation_lock(self._folder) as left_behind:
+            record = self._run(at)
+            # Left by a curation that was killed; it holds the questions as they were read.
+            shutil.rmtree(left_behind, ignore_errors=True)
+        return record
+
+    def _run(self, at: datetime) -> dict[str, Any]:
         left = {part: sum(1 for _ in self._questions(part)) for part in PARTS}
         if not left["training"]:
             raise DataError("no training rows would be left", path=self._folder, hint="Delete the folder.")
@@ -99,8 +107,6 @@ class _Forgetting:
             if not left[part]:
                 for name in part_files(part):
                     (self._folder / name).unlink(missing_ok=True)
-        # Left by a curation that was killed; it holds the questions as they were read.
-        shutil.rmtree(self._folder / ".curation", ignore_errors=True)
         record = self._listed.record(self._forgotten, at)
         self._card |= {
             "digest": outputs_digest(outputs),
@@ -157,8 +163,8 @@ class _Forgetting:
         k = self._options.style.shortlist
         if not k:
             return None
-        training = [question for _, question in self._questions("training")]
-        return Shortlists(training, vocabulary, k, self._options.split.seed)
+        training = (question for _, question in self._questions("training"))
+        return Shortlists(training, vocabulary.rows, vocabulary, k, self._options.split.seed)
 
     def _questions(self, part: str) -> Iterator[tuple[dict[str, Any], Question]]:
         """The questions of a part that stay, each with its row."""

@@ -110,17 +110,25 @@ class DuplicateOptions:
         exact: keep one of those with the same words (best score, then oldest).
         near: keep one of those that share most of their phrases, too.
         threshold: the Jaccard similarity of two questions' phrases from which they are near duplicates.
+        max_overlap: the share of the rows held out (validation and testing) from which groups of duplicates
+            that stand in training as well fail the whole curation; None takes them out of training however
+            many they are.
     """
 
     exact: bool = True
     near: bool = True
     threshold: float = 0.8
+    max_overlap: float | None = None
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.threshold <= 1:
             raise ConfigurationError(
                 "duplicates.threshold must lie between 0.5 and 1",
                 hint="Below 0.5 the search would miss too many pairs; 0.8 is usual.",
+            )
+        if self.max_overlap is not None and not 0 <= self.max_overlap <= 1:
+            raise ConfigurationError(
+                "duplicates.max_overlap must lie between 0 and 1", hint="0.01 is one row in a hundred."
             )
 
 

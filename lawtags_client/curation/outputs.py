@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.prompts import RowMaker
+from lawtags_client.curation.execution import Runner
+from lawtags_client.curation.options import CurationOptions, PiiOptions
+from lawtags_client.curation.rendering import (
+    FILES,
+    REJECTED,
+    Fate,
+    Manner,
+    Rendered,
+    bad_entry,
+    part_files,
+    question_of,
+    records_of,
+    render_partition,
+    rendered,
+    rows_path,
+)
 from lawtags_client.curation.report import PARTS, REPORT
-from lawtags_client.curation.selection import Selection
+from lawtags_client.curation.selection import NOWHERE, Selection
 from lawtags_client.curation.shortlists import Shortlists
 from lawtags_client.curation.staging import Staged, WorkFolder
-from lawtags_client.curation.writing import RowFiles
+from lawtags_client.curation.writing import RowFiles, line_of
 from lawtags_client.errors import DataError
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy as np
+    from numpy.typing import NDArray
 
-REJECTED = "rejected.jsonl"
+_COPY_BYTES = 1 << 20
+# Few partitions' worth of work at a time are described to the workers.
+_PARTITIONS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -46,9 +65,15 @@ class Written:
     rejected: dict[str, dict[str, int]]
 
 
-def part_files(part: str) -> tuple[str, str]:
-    """The files of a part: rows for the Customizer, and the questions they were made of."""
-    return f"{part}/{part}.jsonl", f"questions/{part}.jsonl"
+def write_bad_rows(out: Path, work: WorkFolder, staged: Staged) -> None:
+    """Write ``rejected.jsonl`` with the unreadable rows alone, where a curation ends early."""
+    with RowFiles(out) as files:
+        files.add(REJECTED)
+        for number in range(staged.partitions + 1):
+            for entry in work.bad_rows(number, last=False):
+                files.append(REJECTED, line_of(bad_entry(entry)))
+        _forget_last(out)
+        files.commit()
 
 
 class Writer:
@@ -76,42 +101,37 @@ class Writer:
         self._work = work
         self._staged = staged
         self._selection = selection
-        self._options = options
+        # What makes rows does not need the key of hashes, and gets none.
+        bare = PiiOptions(entities=options.pii.entities)
+        self._options = dataclasses.replace(options, pii=bare)
         self._count_tokens = count_tokens
-        self._rejected: dict[str, Counter[str]] = {}
-        self._parts = Counter(selection.parts.values())
-        self._labels = {part: Counter[str]() for part in PARTS}
+        self._parts = {part: int((selection.parts == number).sum()) for number, part in enumerate(PARTS)}
 
-    def write(self, on_rows: Callable[[int], None]) -> Written:
+    def write(self, runner: Runner, on_done: Callable[[int], None]) -> Written:
         """Write all files.
 
         Args:
-            on_rows: told how many rows are written.
+            runner: where rows are made.
+            on_done: told the number of each partition whose rows are made.
 
         Raises:
             DataError: no training rows are left; ``rejected.jsonl`` is written all the same.
         """
+        if not self._staged.partitions:
+            write_bad_rows(self._out, self._work, self._staged)
+            raise self._nothing_left(Rendered())
+        vocabulary = Vocabulary.from_questions(self._training())
+        rare = frozenset(self._selection.rare)
+        manner = Manner(self._options, vocabulary, rare, self._count_tokens)
+        self._render(manner, runner, on_done)
         if not self._parts["training"]:
             with RowFiles(self._out) as files:
-                self._write_rejected(files)
-                self._forget_last()
+                made = self._join(files, (REJECTED,))
                 files.commit()
-            raise DataError(
-                f"no training rows are left of {self._staged.rows} ({_words(self._rejected)})",
-                path=self._out / REJECTED,
-                hint="The file names the reason for each row.",
-            )
-        vocabulary = Vocabulary.from_questions(self._training())
-        shortlists = None
-        style = self._options.style
-        if style.shortlist:
-            training = list(self._training())
-            shortlists = Shortlists(training, vocabulary, style.shortlist, self._options.split.seed)
-        maker = RowMaker(self._options, vocabulary, self._count_tokens)
+            raise self._nothing_left(made)
         with RowFiles(self._out) as files:
-            self._write_parts(files, maker, shortlists, on_rows)
-            self._write_rejected(files)
-            self._forget_last()
+            wanted = [name for part in PARTS if self._parts[part] for name in part_files(part)]
+            made = self._join(files, (*wanted, REJECTED))
             for part in PARTS:
                 if not self._parts[part]:
                     for name in part_files(part):
@@ -119,151 +139,143 @@ class Writer:
             outputs = files.commit()
         return Written(
             outputs,
-            {part: self._parts[part] for part in PARTS},
-            maker.summary(),
+            dict(self._parts),
+            made.lengths.summary(self._options.style.max_tokens, estimated=self._count_tokens is None),
             dict(zip(vocabulary.tags, vocabulary.counts, strict=True)),
             {
-                tag: {part: self._labels[part][tag] for part in PARTS}
-                for tag in sorted(set().union(*self._labels.values()))
+                tag: {part: made.labels[part][tag] for part in PARTS}
+                for tag in sorted(set().union(*made.labels.values()))
             },
-            {step: dict(sorted(reasons.items())) for step, reasons in self._rejected.items()},
+            {step: dict(sorted(reasons.items())) for step, reasons in made.rejected.items()},
         )
 
-    def write_bad_rows(self) -> None:
-        """Write ``rejected.jsonl`` with the unreadable rows alone, where a curation ends early."""
-        with RowFiles(self._out) as files:
-            files.add(REJECTED)
-            for entry in self._bad_rows():
-                files.write(REJECTED, entry)
-            self._forget_last()
-            files.commit()
-
-    def _forget_last(self) -> None:
-        # What stands here is no result of these inputs, and must not look whole beside files of theirs.
-        (self._out / REPORT).unlink(missing_ok=True)
-
-    def _rows(self) -> Iterator[tuple[str, dict[str, Any], Question]]:
-        """The rows that stay, in the order of the input, each with its part."""
-        parts = self._selection.parts
-        for frame in self._work.frames(self._staged.partitions):
-            for values in _records(frame):
-                part = parts.get(values["row"])
-                if part is not None:
-                    rare = () if values["test"] else self._selection.rare
-                    tags = tuple(str(tag) for tag in values["tags"] if tag not in rare)
-                    yield part, values, Question(values["id"], values["title"], values["body"], tags)
-
     def _training(self) -> Iterator[Question]:
-        return (question for part, _, question in self._rows() if part == "training")
+        """The training rows, in the order of the input."""
+        rare = frozenset(self._selection.rare)
+        training = self._selection.parts == PARTS.index("training")
+        columns = ("id", "title", "body", "tags", "test")
+        for number in range(self._staged.partitions):
+            chosen = training[self._place(number)]
+            if chosen.any():
+                for values in records_of(self._work.frame(number, columns)[chosen]):
+                    yield question_of(values, rare)
 
-    def _write_parts(
-        self,
-        files: RowFiles,
-        maker: RowMaker,
-        shortlists: Shortlists | None,
-        on_rows: Callable[[int], None],
-    ) -> None:
-        for part in PARTS:
-            if self._parts[part]:
-                for name in part_files(part):
-                    files.add(name)
-        places: Counter[str] = Counter()
-        for written, (part, values, question) in enumerate(self._rows(), 1):
-            candidates: tuple[str, ...] = ()
-            if shortlists is not None:
-                candidates = (
-                    shortlists.training(places[part], question)
-                    if part == "training"
-                    else shortlists.other(question)
-                )
-            rows, questions = part_files(part)
-            files.write(rows, maker.row(question, candidates))
-            files.write(questions, _question_row(places[part], values, question))
-            places[part] += 1
-            self._labels[part].update(question.tags)
-            if written % 500 == 0:
-                on_rows(written)
+    def _render(self, manner: Manner, runner: Runner, on_done: Callable[[int], None]) -> None:
+        """Make the lines of every partition of which that was not done."""
+        pending = []
+        for number in range(self._staged.partitions):
+            if rendered(self._work, number) is None:
+                pending.append(number)
+            else:
+                on_done(number)
+        fates = _Fates(self._work, self._staged, self._selection)
+        style = self._options.style
+        if style.shortlist and self._parts["training"]:
+            rows, seed = self._parts["training"], self._options.split.seed
+            shortlists = Shortlists(self._training(), rows, manner.vocabulary, style.shortlist, seed)
+            # A retriever is too large to be sent about.
+            for number in pending:
+                render_partition(number, self._work.text, manner, fates.of(number), shortlists)
+                on_done(number)
+            return
+        if not _can_travel(manner.count_tokens):
+            for number in pending:
+                render_partition(number, self._work.text, manner, fates.of(number))
+                on_done(number)
+            return
+        for begin in range(0, len(pending), _PARTITIONS_AT_ONCE):
+            arguments = {
+                number: (self._work.text, manner, fates.of(number))
+                for number in pending[begin : begin + _PARTITIONS_AT_ONCE]
+            }
+            runner.call(render_partition, arguments, on_done)
 
-    def _write_rejected(self, files: RowFiles) -> None:
-        files.add(REJECTED)
-        self._rejected.clear()
-        instead = {refusal.instead for refusal in self._selection.refused.values()}
-        ids = self._ids({row for row in instead if row is not None})
-        entries = [((e["source"], e["line"]), _bad_entry(e)) for e in self._staged.bad]
-        if self._options.on_bad_row == "skip":
-            entries.clear()
-        for frame in self._work.frames(self._staged.partitions):
-            for values in _records(frame):
-                if entry := self._refused_entry(values, ids):
-                    entries.append(((values["source"], values["line"]), entry))
-        for _, entry in sorted(entries, key=lambda pair: pair[0]):
-            self._rejected.setdefault(entry["step"], Counter())[entry["reason"]] += 1
-            files.write(REJECTED, entry)
+    def _join(self, files: RowFiles, names: Sequence[str]) -> Rendered:
+        """Put the partitions' lines behind each other; what stands in the folder already is forgotten."""
+        made = Rendered()
+        for name in names:
+            files.add(name)
+        for number in range(self._staged.partitions):
+            record = rendered(self._work, number)
+            if record is None:
+                raise DataError(f"the rows of partition {number} are gone", hint="Run it again.")
+            made.merge(record)
+            with rows_path(self._work, number).open("rb") as stream:
+                for name, size in zip(FILES, record.sizes, strict=True):
+                    if name not in names:
+                        stream.seek(size, 1)
+                        continue
+                    for piece in _pieces(size):
+                        files.append(name, stream.read(piece))
+        _forget_last(self._out)
+        return made
 
-    def _refused_entry(self, values: dict[str, Any], ids: dict[int, str]) -> dict[str, Any] | None:
-        refusal = self._selection.refused.get(values["row"])
-        if refusal is None and not values["rejected_by"]:
-            return None
-        entry: dict[str, Any] = {
-            "step": refusal.step if refusal else values["rejected_by"],
-            "reason": refusal.reason if refusal else values["reason"],
-            "file": values["file"],
-            "line": values["line"],
-            "field": values["field"] or None if refusal is None else refusal.field,
-            "id": values["id"],
-        }
-        if refusal is not None:
-            if refusal.instead is not None:
-                entry["instead"] = ids[refusal.instead]
-        elif values["detail"]:
-            entry["detail"] = values["detail"]
-        # Text is shown only behind the step that takes personal data out.
-        if values["masked"] or not self._options.pii.entities:
-            entry["title"] = values["title"]
-        return entry
+    def _place(self, number: int) -> slice:
+        return slice(self._staged.starts[number], self._staged.starts[number + 1])
 
-    def _ids(self, rows: set[int]) -> dict[int, str]:
-        found: dict[int, str] = {}
-        if rows:
-            for frame in self._work.frames(self._staged.partitions):
-                chosen = frame[frame["row"].isin(rows)]
-                found.update(zip(map(int, chosen["row"]), chosen["id"], strict=True))
-        return found
-
-    def _bad_rows(self) -> Iterable[dict[str, Any]]:
-        return (_bad_entry(entry) for entry in self._staged.bad)
+    def _nothing_left(self, made: Rendered) -> DataError:
+        found = [f"{reasons.total()} at {step}" for step, reasons in made.rejected.items()]
+        return DataError(
+            f"no training rows are left of {self._staged.rows} ({', '.join(found) or 'none were refused'})",
+            path=self._out / REJECTED,
+            hint="The file names the reason for each row.",
+        )
 
 
-def _bad_entry(entry: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: entry[name] for name in ("reason", "file", "line", "field")}
-    return {"step": "read", **kept, "id": None}
+class _Fates:
+    """Where the questions of each partition go, with the ids of those that stand in the place of others."""
+
+    def __init__(self, work: WorkFolder, staged: Staged, selection: Selection) -> None:
+        import numpy
+
+        self._staged = staged
+        self._selection = selection
+        wanted = numpy.unique(selection.instead)
+        self._kept = wanted[wanted != NOWHERE]
+        self._ids: list[str] = []
+        places = numpy.searchsorted(self._kept, staged.starts)
+        for number in range(staged.partitions):
+            chosen = self._kept[places[number] : places[number + 1]] - staged.starts[number]
+            if len(chosen):
+                self._ids += work.frame(number, ("id",))["id"].iloc[chosen].tolist()
+        self._before: dict[int, tuple[int, ...]] = {}
+        counts: Counter[int] = Counter()
+        for number in range(staged.partitions):
+            self._before[number] = tuple(counts[part] for part in range(len(PARTS)))
+            counts.update(selection.parts[staged.starts[number] : staged.starts[number + 1]].tolist())
+
+    def of(self, number: int) -> Fate:
+        """That of the questions of one partition."""
+        import numpy
+
+        place = slice(self._staged.starts[number], self._staged.starts[number + 1])
+        instead: NDArray[np.int64] = self._selection.instead[place]
+        kept = numpy.unique(instead[instead != NOWHERE])
+        found = numpy.searchsorted(self._kept, kept)
+        return Fate(
+            self._selection.parts[place],
+            self._selection.refused[place],
+            instead,
+            {int(row): self._ids[at] for row, at in zip(kept, found, strict=True)},
+            self._before[number],
+            last=number == self._staged.partitions - 1,
+        )
 
 
-def _question_row(place: int, values: dict[str, Any], question: Question) -> dict[str, Any]:
-    score = values["score"]
-    return {
-        "id": question.id,
-        "row": place,
-        "title": question.title,
-        "body": question.body,
-        "tags": list(question.tags),
-        "score": int(score) if score is not None and score == int(score) else score,
-        "link": values["link"],
-        "license": values["license"],
-        "source": {"file": values["file"], "line": values["line"]},
-    }
+def _forget_last(out: Path) -> None:
+    # What stands here is no result of these inputs, and must not look whole beside files of theirs.
+    (out / REPORT).unlink(missing_ok=True)
 
 
-def _records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    # Tables say NaN where a value is missing; JSON has null.
-    names = list(frame.columns)
-    for row in zip(*(frame[name].tolist() for name in names), strict=True):
-        yield {
-            name: None if isinstance(value, float) and value != value else value
-            for name, value in zip(names, row, strict=True)
-        }
+def _can_travel(function: Callable[[str], int] | None) -> bool:
+    """Whether another process can be told to call it."""
+    try:
+        pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
 
 
-def _words(rejected: dict[str, Counter[str]]) -> str:
-    found = [f"{reasons.total()} at {step}" for step, reasons in rejected.items()]
-    return ", ".join(found) or "none were refused"
+def _pieces(size: int) -> Iterator[int]:
+    for begin in range(0, size, _COPY_BYTES):
+        yield min(_COPY_BYTES, size - begin)

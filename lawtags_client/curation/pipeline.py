@@ -15,11 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation import pii
-from lawtags_client.curation.execution import choose_workers, run_steps
+from lawtags_client.curation.accounts import Accounts, add_up
+from lawtags_client.curation.execution import Runner, choose_workers, open_runner, run_steps
 from lawtags_client.curation.forget_list import ForgetList, load_forget_list, remembered
+from lawtags_client.curation.isolation import FAILED, Isolated
+from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.notes import (
     empty_parts,
     returned_notes,
@@ -28,7 +31,9 @@ from lawtags_client.curation.notes import (
     step_notes,
 )
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.outputs import REJECTED, Writer
+from lawtags_client.curation.outputs import Writer, write_bad_rows
+from lawtags_client.curation.reading import stage
+from lawtags_client.curation.rendering import REJECTED
 from lawtags_client.curation.report import (
     REPORT,
     CurationProgress,
@@ -44,14 +49,14 @@ from lawtags_client.curation.synonyms import load_synonyms
 from lawtags_client.errors import DataError, MissingExtraError
 from lawtags_client.files import atomic_write_json, sha256_file
 
+if TYPE_CHECKING:
+    import distributed
+
 # Raised whenever a step's result changes for the same input.
 _CODE_VERSION = 3
 
 PARTITION_ROWS = 500
 _PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")
-
-# Steps that say nothing where the source lacks what they look at.
-_NEEDED = {"word_count": "bodies", "votes": "votes", "repeated_ngrams": "bodies", "has_answer": "answers"}
 
 
 def curate(
@@ -60,7 +65,7 @@ def curate(
     options: CurationOptions,
     *,
     test: Path | None = None,
-    scheduler: str | None = None,
+    scheduler: str | distributed.Client | None = None,
     count_tokens: Callable[[str], int] | None = None,
     on_progress: Callable[[CurationProgress], None] | None = None,
     forget: str | Path | None = None,
@@ -80,13 +85,14 @@ def curate(
         options: what is asked for.
         test: labelled questions that become the testing part. No filter drops them, and their duplicates
             leave the other parts.
-        scheduler: address of a Dask cluster whose workers see ``out``; None stays on this machine.
+        scheduler: a Dask cluster whose workers see ``out``: its address, or a client of it, which is left
+            open. None stays on this machine.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
         on_progress: told how far it is.
         forget: a file of questions to leave out, beside that of ``options.forget``.
         workers: processes on this machine; None starts several only where that pays (a script must then
             guard its main part with ``if __name__ == "__main__"``).
-        partition_rows: rows that are worked on together.
+        partition_rows: the most rows that are worked on together, and that a kill can cost.
         clock: measures time.
         now: tells when questions were forgotten.
 
@@ -94,6 +100,7 @@ def curate(
         DataError: an input cannot be used, too many rows are bad, or no training rows are left.
         ConfigurationError: an option or the environment is wrong.
         MissingExtraError: a package is not installed.
+        BusyError: another process curates into the same folder.
 
     Example::
 
@@ -142,22 +149,31 @@ class _Curation:
         named = options.tags.synonyms
         self._synonyms = {} if named is None else load_synonyms(named)
 
-    def run(self, scheduler: str | None, workers: int | None, partition_rows: int) -> CurationReport:
-        work = self._work_folder(partition_rows)
-        try:
-            report = self._curate(work, scheduler, workers, partition_rows)
-        except DataError:
-            # The input has to change, so there is nothing to go on with, and text of people to remove.
-            shutil.rmtree(work.folder.parent, ignore_errors=True)
-            raise
-        shutil.rmtree(work.folder.parent, ignore_errors=True)
+    def run(
+        self, scheduler: str | distributed.Client | None, workers: int | None, partition_rows: int
+    ) -> CurationReport:
+        with curation_lock(self._out) as parent:
+            try:
+                report = self._curate(
+                    self._work_folder(parent, partition_rows), scheduler, workers, partition_rows
+                )
+            except DataError:
+                # The input has to change, so there is nothing to go on with, and text of people to remove.
+                shutil.rmtree(parent, ignore_errors=True)
+                raise
+            shutil.rmtree(parent, ignore_errors=True)
         return report
 
     def _curate(
-        self, work: WorkFolder, scheduler: str | None, workers: int | None, partition_rows: int
+        self,
+        work: WorkFolder,
+        scheduler: str | distributed.Client | None,
+        workers: int | None,
+        partition_rows: int,
     ) -> CurationReport:
         started = self._clock()
-        staged = work.stage(
+        staged = stage(
+            work,
             self._sources,
             self._options.columns,
             partition_rows=partition_rows,
@@ -170,35 +186,49 @@ class _Curation:
         read = [StepCount("read", sum(staged.sources), usable, self._clock() - started)]
         if self._forget.asked:
             read.append(StepCount("forget", usable, staged.rows, 0.0))
+        workers = workers or choose_workers(staged.characters, staged.partitions)
+        with open_runner(scheduler, workers, work.text) as runner:
+            run_steps(
+                self._steps(staged),
+                work,
+                staged.partitions,
+                runner=runner,
+                on_done=self._counting("cleaning", staged),
+            )
+            self._check_failures(work, staged)
+            self._progress(CurationProgress("duplicates and split", 0, None))
+            selection = select(work, staged, self._options, own_test=self._own_test, clock=self._clock)
+            return self._write(work, staged, selection, read, runner)
 
-        def cleaned(partitions: int) -> None:
-            rows = min(partitions * partition_rows, staged.rows)
-            self._progress(CurationProgress("cleaning", rows, staged.rows))
+    def _steps(self, staged: Staged) -> list[Isolated]:
+        stop = self._options.on_bad_row == "fail"
+        return [Isolated(step, stop) for step in plan_steps(self._options, staged.tags, self._synonyms)]
 
-        cleaned(0)
-        run_steps(
-            plan_steps(self._options, staged.tags, self._synonyms),
-            work,
-            staged.partitions,
-            scheduler=scheduler,
-            workers=workers or choose_workers(staged.characters, staged.partitions),
-            on_done=cleaned,
-        )
-        self._progress(CurationProgress("duplicates and split", 0, None))
-        selection = select(work, staged.partitions, self._options, own_test=self._own_test, clock=self._clock)
-        return self._write(work, staged, selection, read)
+    def _counting(self, step: str, staged: Staged) -> Callable[[int], None]:
+        """Progress in rows, from the numbers of partitions that are done."""
+        rows = 0
+
+        def done(partition: int) -> None:
+            nonlocal rows
+            rows += staged.size(partition)
+            self._progress(CurationProgress(step, rows, staged.rows))
+
+        self._progress(CurationProgress(step, 0, staged.rows))
+        return done
 
     def _write(
-        self, work: WorkFolder, staged: Staged, selection: Selection, read: Sequence[StepCount]
+        self,
+        work: WorkFolder,
+        staged: Staged,
+        selection: Selection,
+        read: Sequence[StepCount],
+        runner: Runner,
     ) -> CurationReport:
         started = self._clock()
-        rows = len(selection.parts)
         writer = Writer(self._out, work, staged, selection, self._options, self._count_tokens)
-        written = writer.write(lambda done: self._progress(CurationProgress("writing", done, rows)))
-        self._progress(CurationProgress("writing", rows, rows))
-        records = [work.record(number) for number in range(staged.partitions)]
-        steps = _sum_up(records)
-        findings = _counted(records, "pii")
+        written = writer.write(runner, self._counting("writing", staged))
+        accounts = add_up(work, staged)
+        rows = selection.rows
         made = StepCount("prompts", rows, rows, self._clock() - started)
         report = CurationReport(
             inputs=[
@@ -209,14 +239,14 @@ class _Curation:
             ],
             options=self._options.as_dict(),
             versions=self._versions,
-            steps=[*read, *_with_fingerprints(steps, selection.steps), made],
-            bad_rows=staged.bad_by_reason(),
+            steps=[*read, *accounts.with_fingerprints(selection.steps), made],
+            bad_rows=staged.bad or {},
             rejected=written.rejected,
             pii={
                 "model": self._versions.get("pii-model"),
                 "action": self._options.pii.action,
-                "counts": dict(sorted(sum(findings, Counter()).items())),
-                "partitions": [dict(sorted(found.items())) for found in findings],
+                "counts": dict(sorted(accounts.counts.get("pii", Counter()).items())),
+                "partitions": accounts.pii,
             },
             splits=written.splits,
             duplicates=selection.counts,
@@ -225,14 +255,14 @@ class _Curation:
             labels={
                 "parts": written.labels,
                 "rare": selection.rare,
-                "synonyms": self._synonyms_used(records),
+                "synonyms": self._synonyms_used(accounts),
                 "proposals": selection.proposals,
             },
             outputs=written.outputs,
             digest=outputs_digest(written.outputs),
             forgotten=[self._forget.record(staged.forgotten, self._now())] if self._forget.asked else [],
             notes=[
-                *step_notes(steps),
+                *step_notes(accounts.steps),
                 *source_notes(self._own_test, self._count_tokens is not None),
                 *returned_notes(self._returned(work, staged)),
                 *selection_notes(selection, self._options),
@@ -242,7 +272,7 @@ class _Curation:
         atomic_write_json(self._out / REPORT, report.as_dict())
         return report
 
-    def _work_folder(self, partition_rows: int) -> WorkFolder:
+    def _work_folder(self, parent: Path, partition_rows: int) -> WorkFolder:
         decides = {
             "inputs": self._identities,
             "names": [(source.name, source.test) for source in self._sources],
@@ -254,92 +284,64 @@ class _Curation:
             "partition_rows": partition_rows,
         }
         name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
-        parent = self._out / ".curation"
         # Left by a curation of other inputs or options that did not come to its end.
-        for other in parent.glob("*"):
-            if other.name != name:
+        for other in parent.iterdir():
+            if other.is_dir() and other.name != name:
                 shutil.rmtree(other, ignore_errors=True)
         return WorkFolder(parent / name)
 
     def _check_bad_rows(self, work: WorkFolder, staged: Staged) -> None:
-        bad, total = len(staged.bad), sum(staged.sources)
-        if not bad or bad <= self._options.max_bad * total:
+        total = sum(staged.sources)
+        if not staged.bad or not staged.first_bad or staged.bad_rows <= self._options.max_bad * total:
             return
-        Writer(self._out, work, staged, Selection(), self._options, None).write_bad_rows()
-        reasons = staged.bad_by_reason()
-        most = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
+        write_bad_rows(self._out, work, staged)
+        most = sorted(staged.bad.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
         listed = "; ".join(f"{count} × {reason}" for reason, count in most)
-        first = staged.bad[0]
+        first = staged.first_bad
         raise DataError(
-            f"{bad} of {total} rows cannot be used, more than {self._options.max_bad:.1%} ({listed})",
+            f"{staged.bad_rows} of {total} rows cannot be used, "
+            f"more than {self._options.max_bad:.1%} ({listed})",
             path=first["file"],
             line=first["line"],
             field=first["field"],
             hint=f"All are listed in {self._out / REJECTED}. Mend them, or raise max_bad.",
         )
 
+    def _check_failures(self, work: WorkFolder, staged: Staged) -> None:
+        """Rows on which a step fails are bad rows, too."""
+        failed: Counter[str] = Counter()
+        for frame in work.frames(staged.partitions, ("rejected_by", "reason", "detail")):
+            ours = frame[frame["reason"] == FAILED]
+            failed.update(
+                f"{step}: {kind}" for step, kind in zip(ours["rejected_by"], ours["detail"], strict=True)
+            )
+        total = sum(staged.sources)
+        if failed and staged.bad_rows + failed.total() > self._options.max_bad * total:
+            listed = "; ".join(f"{count} × {kind}" for kind, count in failed.most_common(3))
+            raise DataError(
+                f"steps failed on {failed.total()} of {total} rows, with bad rows more than "
+                f"{self._options.max_bad:.1%} ({listed})",
+                hint="Raise max_bad to see which rows in rejected.jsonl.",
+            )
+
     def _returned(self, work: WorkFolder, staged: Staged) -> int:
         """Rows that were forgotten in this folder before and are in the inputs again."""
         if not self._remembered.asked:
             return 0
-        frames = work.frames(staged.partitions)
+        frames = work.frames(staged.partitions, ("id",))
         return sum(question in self._remembered for frame in frames for question in frame["id"])
 
-    def _synonyms_used(self, records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    def _synonyms_used(self, accounts: Accounts) -> dict[str, Any] | None:
         named = self._options.tags.synonyms
         if named is None:
             return None
-        used = sum(_counted(records, "tag_synonyms"), Counter[str]())
+        used = accounts.counts.get("tag_synonyms", Counter[str]())
         return {
             "file": Path(named).name,
             "sha256": sha256_file(Path(named)),
             "entries": len(self._synonyms),
             "renamed": dict(sorted(used.items())),
         }
-
-
-def _counted(records: Sequence[dict[str, Any]], name: str) -> list[Counter[str]]:
-    """What a step found in each partition, by kind."""
-    return [
-        Counter({kind: count for step in record["steps"] if step["name"] == name
-                 for kind, count in step["counts"].items()})
-        for record in records
-    ]  # fmt: skip
-
-
-def _sum_up(records: Sequence[dict[str, Any]]) -> list[StepCount]:
-    """Add up what the steps did to each partition."""
-    sums: dict[str, dict[str, float]] = {}
-    summed = ("rows_in", "rows_out", "seconds", "looked_at")
-    for record in records:
-        for step in record["steps"]:
-            total = sums.setdefault(step["name"], dict.fromkeys(summed, 0.0))
-            for key in summed:
-                total[key] += step[key]
-    steps = []
-    for name, total in sums.items():
-        skipped = name in _NEEDED and total["rows_in"] and not total["looked_at"]
-        steps.append(
-            StepCount(
-                name,
-                int(total["rows_in"]),
-                int(total["rows_out"]),
-                total["seconds"],
-                f"skipped: the source has no {_NEEDED[name]}" if skipped else None,
-            )
-        )
-    return steps
-
-
-def _with_fingerprints(steps: Sequence[StepCount], selected: Sequence[StepCount]) -> list[StepCount]:
-    # Fingerprints are made beside the other steps, for the sake of the search for duplicates.
-    *kept, fingerprints = steps
-    first, *rest = selected
-    return [
-        *kept,
-        StepCount(first.name, first.rows_in, first.rows_out, first.seconds + fingerprints.seconds),
-        *rest,
-    ]
 
 
 def _forget_list(*files: str | Path | None) -> ForgetList:

@@ -3,12 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.tagging.prompt import PromptBuilder, estimate_tokens
+from lawtags_client.tagging.prompt import Prompt, PromptBuilder, estimate_tokens
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
+
+
+@dataclass
+class Lengths:
+    """How long prompts are.
+
+    Args:
+        rows: how many there are.
+        cut: those of which a body was cut.
+        over: those that are too long all the same.
+        longest: tokens of the longest.
+        tokens: of all together.
+    """
+
+    rows: int = 0
+    cut: int = 0
+    over: int = 0
+    longest: int = 0
+    tokens: int = 0
+
+    def add(self, prompt: Prompt) -> None:
+        """Count a prompt."""
+        self.rows += 1
+        self.cut += prompt.cut
+        self.over += prompt.over_limit
+        self.tokens += prompt.tokens
+        self.longest = max(self.longest, prompt.tokens)
+
+    def __add__(self, other: Lengths) -> Lengths:
+        return Lengths(
+            self.rows + other.rows,
+            self.cut + other.cut,
+            self.over + other.over,
+            max(self.longest, other.longest),
+            self.tokens + other.tokens,
+        )
+
+    def summary(self, max_tokens: int, *, estimated: bool) -> dict[str, Any]:
+        """How long the prompts are, and how many were cut.
+
+        Args:
+            max_tokens: where they were cut.
+            estimated: whether no tokenizer counted.
+        """
+        return {
+            "rows": self.rows,
+            "max_tokens": max_tokens,
+            "tokens_are_estimates": estimated,
+            "cut": self.cut,
+            "cut_share": round(self.cut / self.rows, 4) if self.rows else 0.0,
+            "over_limit": self.over,
+            "longest_tokens": self.longest,
+            "mean_tokens": round(self.tokens / self.rows, 1) if self.rows else 0.0,
+        }
 
 
 class RowMaker:
@@ -18,6 +73,9 @@ class RowMaker:
         options: style and format of the rows.
         vocabulary: the tags of the training rows.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
+
+    Attributes:
+        lengths: of the prompts that were made.
     """
 
     def __init__(
@@ -30,7 +88,7 @@ class RowMaker:
         self._vocabulary = vocabulary
         self._builder = PromptBuilder(options.style, count_tokens or estimate_tokens)
         self._estimated = count_tokens is None
-        self._rows = self._cut = self._over = self._longest = self._tokens = 0
+        self.lengths = Lengths()
 
     def row(self, question: Question, shortlist: Sequence[str] = ()) -> dict[str, Any]:
         """The row of a question.
@@ -43,11 +101,7 @@ class RowMaker:
         completion = self._builder.completion(
             question.tags, key=f"{self._options.split.seed}:{question.id}", vocabulary=self._vocabulary
         )
-        self._rows += 1
-        self._cut += prompt.cut
-        self._over += prompt.over_limit
-        self._tokens += prompt.tokens
-        self._longest = max(self._longest, prompt.tokens)
+        self.lengths.add(prompt)
         if self._options.format == "messages":
             return {
                 "messages": [
@@ -59,13 +113,4 @@ class RowMaker:
 
     def summary(self) -> dict[str, Any]:
         """How long the prompts are, and how many were cut."""
-        return {
-            "rows": self._rows,
-            "max_tokens": self._options.style.max_tokens,
-            "tokens_are_estimates": self._estimated,
-            "cut": self._cut,
-            "cut_share": round(self._cut / self._rows, 4) if self._rows else 0.0,
-            "over_limit": self._over,
-            "longest_tokens": self._longest,
-            "mean_tokens": round(self._tokens / self._rows, 1) if self._rows else 0.0,
-        }
+        return self.lengths.summary(self._options.style.max_tokens, estimated=self._estimated)

@@ -1,49 +1,52 @@
 """What can be decided only with all questions in view: duplicates and the split.
 
-Of each question it holds a digest, a signature and a few numbers; texts are read again only for pairs that
-have to be compared.
+Of each question a few numbers are held (:mod:`lawtags_client.curation.keys`), never its text.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation import dedup
-from lawtags_client.curation.dedup import Candidate
-from lawtags_client.curation.division import Divided, parts_by_tags, parts_by_time, read_moment, shares_of
+from lawtags_client.curation.division import parts_by_tags, parts_by_time, shares_of
+from lawtags_client.curation.keys import read_keys
 from lawtags_client.curation.options import CurationOptions, SplitOptions
 from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.split import part_of
-from lawtags_client.curation.staging import WorkFolder
+from lawtags_client.curation.staging import Staged, WorkFolder
 from lawtags_client.curation.tag_census import TagCensus, propose_merges
+from lawtags_client.curation.twins import Phrases, each_pair, exact_twins, near_pairs, near_twins
 from lawtags_client.errors import DataError
+from lawtags_client.files import atomic_write_json
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy as np
+    from numpy.typing import NDArray
 
+    Rows = NDArray[np.int64]
 
-# Steps that refuse a question for one of its fields, and for no other question's sake.
-_FIELDS = {"rare_tags": "tags", "split": "created"}
+REASONS = {
+    "exact_duplicates": "same words as another question",
+    "near_duplicates": "nearly the same words as another question",
+    "test_overlap": "stands in the test file",
+    "rare_tags": "all its tags are rare",
+    "split": "no date to divide by",
+    "leakage": "stands in a later part as well",
+}
+"""Why a step refuses a question."""
 
+FIELDS = {"rare_tags": "tags", "split": "created"}
+"""Steps that refuse a question for one of its fields, and for no other question's sake."""
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a question is in no part.
-
-    Args:
-        step: the step.
-        reason: its reason.
-        instead: the row that stands in its place, if one does.
-        field: the field that the reason is about, if it is one.
-    """
-
-    step: str
-    reason: str
-    instead: int | None
-    field: str | None = None
+STEPS = tuple(REASONS)
+_ACROSS = ("test_overlap", "leakage")
+NOWHERE = -1
+_ARRAYS = ("parts", "refused", "instead")
 
 
 @dataclass
@@ -51,8 +54,9 @@ class Selection:
     """Which question goes where.
 
     Args:
-        parts: row to part, for the rows that stay.
-        refused: row to reason, for those that do not.
+        parts: for each row the place of its part in ``PARTS``; ``NOWHERE`` for those that are in none.
+        refused: for each row the place in ``STEPS`` of the step that refused it, or ``NOWHERE``.
+        instead: for each row the one that stands in its place, or ``NOWHERE``.
         steps: what each step did.
         counts: of duplicates, by kind.
         split: the shares that were taken.
@@ -61,8 +65,9 @@ class Selection:
         begins: the oldest moment of each part, where the division is by time.
     """
 
-    parts: dict[int, str] = field(default_factory=dict)
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    parts: NDArray[np.int8]
+    refused: NDArray[np.int8]
+    instead: NDArray[np.int64]
     steps: list[StepCount] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     split: SplitOptions = SplitOptions()  # noqa: RUF009 - frozen
@@ -70,25 +75,39 @@ class Selection:
     proposals: list[dict[str, Any]] = field(default_factory=list)
     begins: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def rows(self) -> int:
+        """How many questions are in a part."""
+        return int((self.parts != NOWHERE).sum())
+
 
 def select(
     work: WorkFolder,
-    partitions: int,
+    staged: Staged,
     options: CurationOptions,
     *,
     own_test: bool,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Selection:
-    """Decide where each question goes.
+    """Decide where each question goes, or find that this was done.
 
     Args:
         work: the partitions behind all steps.
-        partitions: how many there are.
+        staged: what reading found.
         options: what is asked for.
         own_test: whether the testing rows come from a file of their own.
         clock: measures time.
+
+    Raises:
+        DataError: too many questions stand in two parts, or none has a date to divide by.
     """
-    return _Selecting(work, partitions, options, own_test, clock).run()
+    folder = work.folder / "selection"
+    if (folder / "selection.json").exists():
+        return _load(folder)
+    with Phrases(work, staged) as phrases:
+        selection = _Selecting(work, staged, options, phrases, own_test, clock).run()
+    _save(selection, work.subfolder("selection"))
+    return selection
 
 
 class _Selecting:
@@ -97,190 +116,247 @@ class _Selecting:
     def __init__(
         self,
         work: WorkFolder,
-        partitions: int,
+        staged: Staged,
         options: CurationOptions,
+        phrases: Phrases,
         own_test: bool,
         clock: Callable[[], float],
     ) -> None:
+        import numpy
+
         self._work = work
-        self._partitions = partitions
+        self._staged = staged
         self._options = options
+        self._phrases = phrases
         self._own_test = own_test
         self._clock = clock
-        self._result = Selection()
-        self._shingles: dict[int, frozenset[int]] = {}
-        self._live: dict[int, Candidate] = {}
-        self._result.split = options.split.for_rows(sum(map(_pool_rows, work.frames(partitions))))
-        for frame in work.frames(partitions):
-            self._live.update((c.row, c) for c in _candidates(frame, self._result.split, own_test))
-        self._before = dict(self._live)
+        self._keys = read_keys(work, staged)
+        self._rank = self._keys.rank()
+        self._live = self._keys.live.copy()
+        rows = staged.rows
+        self._result = Selection(
+            numpy.full(rows, NOWHERE, dtype=numpy.int8),
+            numpy.full(rows, NOWHERE, dtype=numpy.int8),
+            numpy.full(rows, NOWHERE, dtype=numpy.int64),
+        )
+        pool = int((self._keys.live & ~self._keys.test).sum())
+        self._result.split = options.split.for_rows(pool)
+        self._parts = numpy.array(
+            [
+                PARTS.index("testing" if test else part_of(key, self._result.split, own_test))
+                for test, key in zip(self._keys.test.tolist(), self._keys.split_key.tolist(), strict=True)
+            ],
+            dtype=numpy.int8,
+        )
 
     def run(self) -> Selection:
+        import numpy
+
         wanted = self._options.duplicates
+        by_hash = self._options.split.by == "hash"
+        apart = self._parts.copy() if by_hash else None
         if wanted.exact:
-            self._step("exact_duplicates", "same words as another question", self._exact)
+            self._step("exact_duplicates", self._exact)
         if wanted.near:
-            self._step("near_duplicates", "nearly the same words as another question", self._near)
-        if self._options.split.by == "hash":
-            self._shared()
+            self._step("near_duplicates", self._near)
+        if apart is not None:
+            self._result.counts["would_have_leaked"] = len(self._straddling(apart, STEPS))
         if self._own_test:
-            self._step("test_overlap", "stands in the test file", self._in_test)
+            self._step("test_overlap", self._in_test)
         self._count_tags()
         if self._options.tags.min_count > 1:
-            self._step("rare_tags", "all its tags are rare", self._only_rare)
-        self._step("split", "no date to divide by", self._divide)
-        self._step("leakage", "stands in a later part as well", self._leaks)
-        self._result.parts = {row: candidate.part for row, candidate in sorted(self._live.items())}
+            self._step("rare_tags", self._only_rare)
+        self._step("split", self._divide)
+        self._step("leakage", self._across)
+        # Where others than hashes divide, those that left before had no part yet.
+        self._check_overlap(self._parts if apart is None else apart, STEPS if by_hash else _ACROSS)
+        self._result.parts = numpy.where(self._live, self._parts, numpy.int8(NOWHERE))
         return self._result
 
-    def _step(self, name: str, reason: str, find: Callable[[], Mapping[int, int | None]]) -> None:
-        started, before = self._clock(), len(self._live)
-        for row, instead in find().items():
-            del self._live[row]
-            self._result.refused[row] = Refusal(name, reason, instead, _FIELDS.get(name))
-        after = len(self._live)
-        if reason and name not in _FIELDS:
+    def _step(self, name: str, find: Callable[[], tuple[Rows, Rows | int]]) -> None:
+        started, before = self._clock(), int(self._live.sum())
+        dropped, instead = find()
+        self._live[dropped] = False
+        self._result.refused[dropped] = STEPS.index(name)
+        self._result.instead[dropped] = instead
+        after = int(self._live.sum())
+        if name not in FIELDS:
             self._result.counts[name] = before - after
         self._result.steps.append(StepCount(name, before, after, self._clock() - started))
 
-    def _pool(self) -> list[Candidate]:
-        # Rows of a test file are scored as they are, duplicates and all.
-        return [c for c in self._live.values() if not (self._own_test and c.part == "testing")]
+    def _rows(self, chosen: NDArray[np.bool_] | None = None) -> Rows:
+        import numpy
 
-    def _pool_tags(self) -> Iterator[tuple[int, list[str]]]:
-        """The tags of each question that is to be divided."""
-        pool = {candidate.row for candidate in self._pool()}
-        for frame in self._work.frames(self._partitions):
-            for row, tags in zip(frame["row"], frame["tags"], strict=True):
-                if int(row) in pool:
-                    yield int(row), [str(tag) for tag in tags]
+        return numpy.flatnonzero(self._live if chosen is None else self._live & chosen)
+
+    def _pool(self) -> Rows:
+        # Rows of a test file are scored as they are, duplicates and all.
+        return self._rows(~self._keys.test)
+
+    def _exact(self) -> tuple[Rows, Rows]:
+        return exact_twins(self._keys.digest, self._pool(), self._rank)
+
+    def _near(self) -> tuple[Rows, Rows]:
+        pairs = near_pairs(self._keys.band, self._pool(), self._rank)
+        self._phrases.load(pairs)
+        threshold = self._options.duplicates.threshold
+        return near_twins(pairs, self._staged.rows, self._phrases.similarity, threshold)
+
+    def _in_test(self) -> tuple[Rows, Rows]:
+        rows, others = self._across()
+        in_test = self._parts[others] == PARTS.index("testing")
+        return rows[in_test], others[in_test]
+
+    def _across(self) -> tuple[Rows, Rows]:
+        """Rows that have a duplicate in a part behind their own, with that duplicate."""
+        import numpy
+
+        rows, parts = self._rows(), self._parts
+        # As if all rows were candidates for one place, the last part's first.
+        order = numpy.argsort(-parts, kind="stable")
+        rank = numpy.empty(len(order), dtype=numpy.int64)
+        rank[order] = numpy.arange(len(order))
+        leaving: dict[int, int] = {}
+        for row, other in zip(*exact_twins(self._keys.digest, rows, rank), strict=True):
+            if parts[row] < parts[other]:
+                leaving[int(row)] = int(other)
+        pairs = near_pairs(self._keys.band, rows, rank)
+        pairs = pairs[parts[pairs[:, 0]] > parts[pairs[:, 1]]]
+        self._phrases.load(pairs)
+        threshold = self._options.duplicates.threshold
+        for other, row in each_pair(pairs):
+            if row not in leaving and self._phrases.similarity(other, row) >= threshold:
+                leaving[row] = other
+        found = sorted(leaving.items())
+        return (
+            numpy.array([row for row, _ in found], dtype=numpy.int64),
+            numpy.array([other for _, other in found], dtype=numpy.int64),
+        )
+
+    def _straddling(self, parts: NDArray[np.int8], steps: Sequence[str]) -> Rows:
+        """Rows that these steps dropped for one that stood in another part."""
+        import numpy
+
+        by_them = numpy.isin(self._result.refused, [STEPS.index(name) for name in steps])
+        dropped: Rows = numpy.flatnonzero(by_them & (self._result.instead != NOWHERE))
+        apart: NDArray[np.bool_] = parts[dropped] != parts[self._result.instead[dropped]]
+        return dropped[apart]
+
+    def _check_overlap(self, parts: NDArray[np.int8], steps: Sequence[str]) -> None:
+        """Count the groups of duplicates that stood in several parts, and refuse if they are too many."""
+        import numpy
+
+        groups = len(numpy.unique(self._result.instead[self._straddling(parts, steps)]))
+        self._result.counts["straddling_groups"] = groups
+        most = self._options.duplicates.max_overlap
+        held_out = int((self._live & (self._parts != PARTS.index("training"))).sum())
+        if most is not None and groups > most * max(held_out, 1):
+            raise DataError(
+                f"{groups} groups of duplicates stand in training and in another part, more than {most:.1%} "
+                f"of the {held_out} rows held out",
+                hint="Without duplicates.max_overlap they leave training, and are listed in rejected.jsonl.",
+            )
+
+    def _tags(self, rows: Rows) -> Iterator[list[str]]:
+        """The tags of these questions, in their order."""
+        import numpy
+
+        starts = self._staged.starts
+        places = numpy.searchsorted(rows, starts)
+        for number in range(self._staged.partitions):
+            chosen = rows[places[number] : places[number + 1]] - starts[number]
+            if len(chosen):
+                for tags in self._work.frame(number, ("tags",))["tags"].iloc[chosen]:
+                    yield [str(tag) for tag in tags]
 
     def _count_tags(self) -> None:
         census = TagCensus()
-        for _, tags in self._pool_tags():
+        for tags in self._tags(self._pool()):
             census.add(tags)
         self._result.rare = census.rarer_than(self._options.tags.min_count)
         self._result.proposals = propose_merges(census)
 
-    def _only_rare(self) -> dict[int, None]:
-        return {row: None for row, tags in self._pool_tags() if self._result.rare.keys() >= set(tags)}
+    def _only_rare(self) -> tuple[Rows, int]:
+        import numpy
 
-    def _divide(self) -> dict[int, None]:
+        pool, rare = self._pool(), self._result.rare.keys()
+        return pool[
+            numpy.fromiter((rare >= set(tags) for tags in self._tags(pool)), bool, len(pool))
+        ], NOWHERE
+
+    def _divide(self) -> tuple[Rows, int]:
         """Put questions into their parts, where their hashes did not; refuse those without a date."""
         by = self._options.split.by
-        undated: dict[int, None] = {}
         if by == "time":
-            undated = self._by_time()
-        elif by == "stratified":
+            return self._by_time(), NOWHERE
+        if by == "stratified":
             self._by_tags()
-        return undated
+        return self._rows()[:0], NOWHERE
 
-    def _by_time(self) -> dict[int, None]:
+    def _by_time(self) -> Rows:
         pool = self._pool()
-        moments = {candidate.row: read_moment(candidate.created) for candidate in pool}
-        undated = {row: None for row, moment in moments.items() if moment is None}
-        if pool and len(undated) == len(pool):
+        dated = self._keys.dated[pool]
+        if len(pool) and not dated.any():
             raise DataError(
                 "no question has a date to divide by",
                 field="created",
                 hint="Say which column holds it, e.g. columns: {created: asked_at}, or split by hash.",
             )
-        dated = [Divided(c.row, c.key, moments[c.row] or "") for c in pool if c.row not in undated]
-        parts = parts_by_time(dated, shares_of(self._result.split, self._own_test))
-        for one in sorted(dated, key=lambda one: one.moment):
-            self._result.begins.setdefault(parts[one.row], one.moment)
-        self._put(parts)
-        return undated
+        rows = pool[dated]
+        moments = self._keys.created[rows]
+        parts = parts_by_time(
+            moments, self._keys.split_key[rows], shares_of(self._result.split, self._own_test)
+        )
+        self._parts[rows] = parts
+        for number, part in enumerate(PARTS):
+            if (parts == number).any():
+                self._result.begins[part] = min(moments[parts == number].tolist()).decode()
+        return pool[~dated]
 
     def _by_tags(self) -> None:
-        rare = self._result.rare
-        tagged = [
-            Divided(row, self._live[row].key, tags=tuple(tag for tag in tags if tag not in rare))
-            for row, tags in self._pool_tags()
-        ]
-        self._put(parts_by_tags(tagged, shares_of(self._result.split, self._own_test)))
+        import numpy
 
-    def _put(self, parts: Mapping[int, str]) -> None:
-        for row, part in parts.items():
-            self._live[row] = replace(self._live[row], part=part)
-
-    def _exact(self) -> dict[int, int]:
-        return dedup.exact_duplicates(self._pool())
-
-    def _near(self) -> dict[int, int]:
-        pairs = dedup.near_pairs(self._pool())
-        self._load({row for pair in pairs for row in pair})
-        return dedup.near_duplicates(pairs, self._similarity, self._options.duplicates.threshold)
-
-    def _in_test(self) -> dict[int, int]:
-        return {row: other for row, other in self._across() if self._live[other].part == "testing"}
-
-    def _leaks(self) -> dict[int, int]:
-        return dict(self._across())
-
-    def _across(self) -> list[tuple[int, int]]:
-        """Rows that have a duplicate in a part behind their own, with that duplicate."""
-        place = {part: number for number, part in enumerate(PARTS)}
-        # As if all rows were candidates for one place, the last part's first.
-        ranked = [replace(c, score=float(place[c.part]), created=None) for c in self._live.values()]
-        found = list(dedup.exact_duplicates(ranked).items())
-        pairs = [(kept, other) for kept, other in dedup.near_pairs(ranked) if self._differ(kept, other)]
-        self._load({row for pair in pairs for row in pair})
-        threshold = self._options.duplicates.threshold
-        found += [(other, kept) for kept, other in pairs if self._similarity(kept, other) >= threshold]
-        leaving: dict[int, int] = {}
-        for row, other in found:
-            if place[self._live[row].part] < place[self._live[other].part]:
-                leaving.setdefault(row, other)
-        return sorted(leaving.items())
-
-    def _differ(self, first: int, second: int) -> bool:
-        return self._live[first].part != self._live[second].part
-
-    def _similarity(self, first: int, second: int) -> float:
-        return dedup.jaccard(self._shingles[first], self._shingles[second])
-
-    def _load(self, rows: set[int]) -> None:
-        missing = rows - self._shingles.keys()
-        if not missing:
-            return
-        for frame in self._work.frames(self._partitions):
-            chosen = frame[frame["row"].isin(missing)]
-            for row, title, body in zip(chosen["row"], chosen["title"], chosen["body"], strict=True):
-                self._shingles[int(row)] = dedup.shingles(title, body if isinstance(body, str) else None)
-
-    def _shared(self) -> None:
-        # How many duplicates the split would have put apart, had they stayed.
-        apart = sum(
-            self._before[row].part != self._before[refusal.instead].part
-            for row, refusal in self._result.refused.items()
-            if refusal.instead is not None
-        )
-        self._result.counts["would_have_leaked"] = apart
+        pool, rare = self._pool(), self._result.rare
+        numbers: dict[str, int] = {}
+        sizes = numpy.zeros(len(pool), dtype=numpy.int64)
+        met = array("q")
+        for place, tags in enumerate(self._tags(pool)):
+            kept = sorted({tag for tag in tags if tag not in rare})
+            sizes[place] = len(kept)
+            met.extend(numbers.setdefault(tag, len(numbers)) for tag in kept)
+        # Numbers in alphabetical order, so that which tag was met first decides nothing.
+        names = sorted(numbers)
+        place_of = numpy.empty(len(numbers), dtype=numpy.int64)
+        place_of[[numbers[name] for name in names]] = numpy.arange(len(names))
+        flat = place_of[numpy.array(met, dtype=numpy.int64)]
+        shares = shares_of(self._result.split, self._own_test)
+        self._parts[pool] = parts_by_tags(sizes, flat, self._keys.split_key[pool], shares)
 
 
-def _pool_rows(frame: pd.DataFrame) -> int:
-    """Questions that are to be divided: not refused, and not from a test file."""
-    return int(((frame["rejected_by"] == "") & ~frame["test"]).sum())
+def _save(selection: Selection, folder: Path) -> None:
+    import numpy
+
+    for name in _ARRAYS:
+        numpy.save(folder / f"{name}.npy", getattr(selection, name), allow_pickle=False)
+    told = {
+        "steps": [step.as_dict() for step in selection.steps],
+        "counts": selection.counts,
+        "rare": selection.rare,
+        "proposals": selection.proposals,
+        "begins": selection.begins,
+        "split": {name: getattr(selection.split, name) for name in SplitOptions.__dataclass_fields__},
+    }
+    # Last: it tells that the others are whole.
+    atomic_write_json(folder / "selection.json", told)
 
 
-def _candidates(frame: pd.DataFrame, split: SplitOptions, own_test: bool) -> Iterable[Candidate]:
-    live = frame[frame["rejected_by"] == ""]
-    columns = ("row", "digest", "bands", "score", "created", "split_key", "test")
-    for row, digest, bands, score, created, key, test in zip(*(live[c] for c in columns), strict=True):
-        yield Candidate(
-            int(row),
-            digest,
-            tuple(map(int, bands.split())),
-            None if score != score else float(score),
-            _sortable(created),
-            "testing" if test else part_of(key, split, own_test),
-            key,
-        )
+def _load(folder: Path) -> Selection:
+    import numpy
 
-
-def _sortable(created: str | None) -> str | None:
-    if created is None or created != created:
-        return None
-    # What is no date may be of a form that sorts by itself.
-    return read_moment(created) or created
+    arrays = [
+        numpy.load(folder / f"{name}.npy", allow_pickle=False) for name in ("parts", "refused", "instead")
+    ]
+    told = json.loads((folder / "selection.json").read_text(encoding="utf-8"))
+    told["steps"] = [StepCount(**step) for step in told["steps"]]
+    told["split"] = SplitOptions(**told["split"])
+    return Selection(*arrays, **told)

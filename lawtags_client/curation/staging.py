@@ -1,29 +1,29 @@
 """Partitions on disk: what was read, and what the steps made of it.
 
 Reading goes row by row into files of a few hundred rows, so that memory does not grow with the input and
-a curation that was killed goes on where it stopped: a partition is done when its record is there.
+a curation that was killed goes on where it stopped: a partition is done when its record is there. The files
+hold text of people as it was read, so nobody but their owner may open them, and they are removed at the end.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import Source, read_source
-from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
+WORK_FOLDER = ".curation"
 _TEXTS = ("id", "title", "body", "created", "link", "license")
+_OWNER_ONLY = 0o700
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,41 @@ class Staged:
     """What reading found.
 
     Args:
-        partitions: how many files of rows there are.
-        rows: usable rows.
-        bad: rows that are not, with their source and line.
+        starts: the first row of each partition and, at the end, the number of usable rows.
         sources: for each source its rows, bad ones included.
         tags: all tags of the data.
         characters: length of all texts together.
         forgotten: ids of the rows that were left out because that was asked for.
+        bad: rows that cannot be used, by reason.
+        first_bad: the first of them.
     """
 
-    partitions: int
-    rows: int
-    bad: list[dict[str, Any]]
-    sources: list[int]
+    starts: tuple[int, ...]
+    sources: tuple[int, ...]
     tags: tuple[str, ...]
     characters: int
     forgotten: tuple[str, ...] = ()
+    bad: dict[str, int] | None = None
+    first_bad: dict[str, Any] | None = None
 
-    def bad_by_reason(self) -> dict[str, int]:
-        """Bad rows by reason."""
-        return dict(sorted(Counter(_reason(entry) for entry in self.bad).items()))
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+        return len(self.starts) - 1
+
+    @property
+    def rows(self) -> int:
+        """How many rows can be used."""
+        return self.starts[-1]
+
+    @property
+    def bad_rows(self) -> int:
+        """How many rows cannot."""
+        return sum((self.bad or {}).values())
+
+    def size(self, partition: int) -> int:
+        """How many rows a partition has."""
+        return self.starts[partition + 1] - self.starts[partition]
 
 
 class WorkFolder:
@@ -63,9 +78,32 @@ class WorkFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @cached_property
+    def text(self) -> str:
+        """Its whole path, in the form that goes to other processes."""
+        return str(self.folder.resolve())
+
+    def subfolder(self, name: str) -> Path:
+        """A folder in it that nobody but its owner may open."""
+        path = self.folder / name
+        # The outermost one that is made here has to keep others out.
+        path.mkdir(parents=True, exist_ok=True)
+        for made in (self.folder.parent, self.folder, path):
+            made.chmod(_OWNER_ONLY)
+        return path
+
+    @property
+    def manifest(self) -> Path:
+        """What reading found; there once all is read."""
+        return self.folder / "read.json"
+
     def read_path(self, partition: int) -> Path:
         """The rows of a partition as they were read."""
         return self.folder / "read" / f"{partition:06}.parquet"
+
+    def bad_path(self, partition: int) -> Path:
+        """The rows between those of a partition that cannot be used, if there are any."""
+        return self.folder / "read" / f"{partition:06}.bad.jsonl"
 
     def done_path(self, partition: int) -> Path:
         """The rows of a partition behind all steps."""
@@ -84,69 +122,55 @@ class WorkFolder:
         found: dict[str, Any] = json.loads(self.record_path(partition).read_text(encoding="utf-8"))
         return found
 
-    def frames(self, partitions: int) -> Iterator[pd.DataFrame]:
-        """The partitions behind all steps, in their order, one at a time."""
-        for number in range(partitions):
-            yield read_frame(self.done_path(number))
-
-    def stage(
-        self,
-        sources: Sequence[Source],
-        columns: Mapping[str, str],
-        *,
-        partition_rows: int,
-        stop_at_bad_row: bool,
-        on_rows: Callable[[int], None],
-        forget: Container[str] = (),
-    ) -> Staged:
-        """Read the sources into partitions, or find that this was done.
+    def frame(self, partition: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A partition behind all steps.
 
         Args:
-            sources: what to read.
-            columns: field to column.
-            partition_rows: rows of one partition.
-            stop_at_bad_row: whether one bad row is one too many.
-            on_rows: told how many rows have been read.
-            forget: ids of questions that are passed over, and never written anywhere.
-
-        Raises:
-            DataError: a source cannot be read, or a row is bad and none may be.
+            partition: its number.
+            columns: those to read; None reads all.
         """
-        manifest = self.folder / "read.json"
-        if manifest.exists():
-            found = json.loads(manifest.read_text(encoding="utf-8"))
-            return Staged(**(found | {name: tuple(found[name]) for name in ("tags", "forgotten")}))
-        reading = _Reading(sources, columns, stop_at_bad_row, forget)
-        rows = reading.rows()
-        partitions = 0
-        while batch := list(itertools.islice(rows, partition_rows)):
-            _write_table(batch, self.read_path(partitions))
-            partitions += 1
-            on_rows(reading.count)
-        staged = Staged(
-            partitions,
-            reading.count,
-            reading.bad,
-            reading.sizes,
-            tuple(sorted(reading.tags)),
-            reading.characters,
-            tuple(reading.forgotten),
-        )
-        atomic_write_json(manifest, asdict(staged))
-        return staged
+        return read_frame(self.done_path(partition), columns=columns)
+
+    def frames(self, partitions: int, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """The partitions behind all steps, in their order, one at a time."""
+        return (self.frame(number, columns) for number in range(partitions))
+
+    def bad_rows(self, partition: int, *, last: bool) -> Iterator[dict[str, Any]]:
+        """The rows between those of a partition that cannot be used.
+
+        Args:
+            partition: its number.
+            last: whether those behind it belong to it as well, as no partition follows.
+        """
+        for number in (partition, partition + 1) if last else (partition,):
+            path = self.bad_path(number)
+            if path.exists():
+                with path.open(encoding="utf-8") as stream:
+                    yield from map(json.loads, stream)
+
+    def write_read(self, rows: list[dict[str, Any]], partition: int) -> None:
+        """Write the rows of a partition, unless a reading that did not come to its end has done so."""
+        path = self.read_path(partition)
+        if not path.exists():
+            self.subfolder("read")
+            _put(_table(rows), path)
 
 
-def read_frame(path: Path, partition: int | None = None) -> pd.DataFrame:
+def read_frame(
+    path: Path, partition: int | None = None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Read a partition.
 
     Args:
         path: its file.
         partition: its number, which the frame then carries to the steps.
+        columns: those to read; None reads all.
     """
     import pandas
     import pyarrow.parquet
 
-    frame: pd.DataFrame = pyarrow.parquet.read_table(path).to_pandas()
+    with pyarrow.parquet.ParquetFile(path) as file:
+        frame: pd.DataFrame = file.read(columns=columns and list(columns), use_threads=False).to_pandas()
     # Texts as objects: gaps stay None, whatever kind of text pandas prefers.
     texts = [name for name in frame.columns if isinstance(frame[name].dtype, pandas.StringDtype)]
     frame = frame.astype(dict.fromkeys(texts, object))
@@ -169,88 +193,22 @@ def save_partition(frame: pd.DataFrame, folder: str) -> pd.DataFrame:
         One row with the partition's number.
     """
     import pandas
+    import pyarrow
 
     if "partition" not in frame.attrs:
         # An empty frame that Dask made to learn the types.
         return pandas.DataFrame({"partition": pandas.Series(dtype="int64")})
     work, number = WorkFolder(Path(folder)), frame.attrs["partition"]
+    work.subfolder("done")
     record = {"partition": number, "steps": frame.attrs["steps"]}
     plain = frame.copy(deep=False)
     plain.attrs = {}
-    _write_frame(plain, work.done_path(number))
+    _put(pyarrow.Table.from_pandas(plain, preserve_index=False), work.done_path(number))
     atomic_write_json(work.record_path(number), record)
     return pandas.DataFrame({"partition": [number]})
 
 
-class _Reading:
-    """Goes through the sources and keeps count."""
-
-    def __init__(
-        self, sources: Sequence[Source], columns: Mapping[str, str], stop: bool, forget: Container[str]
-    ) -> None:
-        self._sources = sources
-        self._columns = columns
-        self._stop = stop
-        self._forget = forget
-        self.forgotten: list[str] = []
-        self.count = 0
-        self.characters = 0
-        self.bad: list[dict[str, Any]] = []
-        self.sizes: list[int] = []
-        self.tags: set[str] = set()
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        for number, source in enumerate(self._sources):
-            self.sizes.append(0)
-            for line, row in read_source(source, self._columns):
-                self.sizes[-1] += 1
-                if isinstance(row, BadRow):
-                    self._refuse(number, source, row)
-                    continue
-                if row.id in self._forget:
-                    self.forgotten.append(row.id)
-                    continue
-                yield self._usable(number, source, line, row)
-
-    def _usable(self, number: int, source: Source, line: int, row: SourceRow) -> dict[str, Any]:
-        self.tags.update(row.tags)
-        self.characters += len(row.title) + len(row.body or "")
-        values = {name: getattr(row, name) for name in row.__slots__} | {
-            "tags": list(row.tags),
-            "row": self.count,
-            "source": number,
-            "file": source.name,
-            "line": line,
-            "test": source.test,
-        }
-        self.count += 1
-        return values
-
-    def _refuse(self, number: int, source: Source, row: BadRow) -> None:
-        if self._stop:
-            raise DataError(
-                row.reason,
-                path=source.location,
-                line=row.line,
-                field=row.field,
-                hint="Mend the row, or leave such rows out with on_bad_row: quarantine.",
-            )
-        self.bad.append(
-            {
-                "source": number,
-                "file": source.name,
-                "line": row.line,
-                "field": row.field,
-                "reason": row.reason,
-            }
-        )
-
-
-def _reason(entry: Mapping[str, Any]) -> str:
-    return f"{entry['field']}: {entry['reason']}" if entry["field"] else str(entry["reason"])
-
-
-def _write_table(rows: list[dict[str, Any]], path: Path) -> None:
+def _table(rows: list[dict[str, Any]]) -> Any:
     import pyarrow
 
     text = pyarrow.string()
@@ -269,24 +227,20 @@ def _write_table(rows: list[dict[str, Any]], path: Path) -> None:
             ("test", pyarrow.bool_()),
         ]
     )
-    _put(pyarrow.Table.from_pylist(rows, schema=schema), path)
-
-
-def _write_frame(frame: pd.DataFrame, path: Path) -> None:
-    import pyarrow
-
-    _put(pyarrow.Table.from_pandas(frame, preserve_index=False), path)
+    return pyarrow.Table.from_pylist(rows, schema=schema)
 
 
 def _put(table: Any, path: Path) -> None:
-    import os
-
     import pyarrow.parquet
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        pyarrow.parquet.write_table(table, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    # A name of its own even where workers on two machines write the same partition.
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            pyarrow.parquet.write_table(table, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

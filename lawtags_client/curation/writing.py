@@ -11,6 +11,11 @@ from types import TracebackType
 from typing import IO, Any
 
 
+def line_of(row: Mapping[str, Any]) -> bytes:
+    """A row as a line of its file."""
+    return (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
 class RowFiles:
     """Several files of JSON lines below one folder, of which none is seen before all are whole.
 
@@ -39,9 +44,12 @@ class RowFiles:
 
     def write(self, name: str, row: Mapping[str, Any]) -> None:
         """Add a row to a file."""
-        line = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
-        self._open[name][1].write(line)
-        self._hashes[name].update(line)
+        self.append(name, line_of(row))
+
+    def append(self, name: str, lines: bytes) -> None:
+        """Add rows that are lines already."""
+        self._open[name][1].write(lines)
+        self._hashes[name].update(lines)
 
     def commit(self) -> dict[str, str]:
         """Put all files in their places.

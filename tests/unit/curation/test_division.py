@@ -3,15 +3,16 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.division import Divided, parts_by_tags, parts_by_time, read_moment, shares_of
+from lawtags_client.curation.division import parts_by_tags, parts_by_time, read_moment, shares_of
 from lawtags_client.curation.options import SplitOptions
+from lawtags_client.curation.report import PARTS
 
 SHARES = {"training": 0.8, "validation": 0.1, "testing": 0.1}
-PLACE = {"training": 0, "validation": 1, "testing": 2}
 
 
 @pytest.mark.parametrize(
@@ -41,20 +42,23 @@ def test_no_text_breaks_the_reading_of_dates(text: str) -> None:
     assert moment is None or read_moment(moment) == moment
 
 
+def _by_time(moments: list[str], keys: list[float]) -> list[int]:
+    return parts_by_time(numpy.array(moments, dtype="S32"), numpy.array(keys), SHARES).tolist()
+
+
 def test_the_oldest_train_and_the_newest_test() -> None:
-    rows = [Divided(number, 0.5, f"2020-{number % 12 + 1:02}-{number // 12 + 1:02}") for number in range(240)]
-    parts = parts_by_time(rows[::-1], SHARES)
-    assert Counter(parts.values()) == {"training": 192, "validation": 24, "testing": 24}
-    by_age = [PLACE[parts[one.row]] for one in sorted(rows, key=lambda one: one.moment)]
+    moments = [f"2020-{number % 12 + 1:02}-{number // 12 + 1:02}" for number in range(240)]
+    parts = _by_time(moments, [0.5] * 240)
+    assert Counter(parts) == {0: 192, 1: 24, 2: 24}
+    by_age = [part for _, part in sorted(zip(moments, parts, strict=True))]
     assert by_age == sorted(by_age)
-    assert parts == parts_by_time(rows, SHARES)
+    assert _by_time(moments[::-1], [0.5] * 240) == parts[::-1]
 
 
 def test_questions_of_one_moment_are_in_no_order_of_the_input() -> None:
-    rows = [Divided(number, random.Random(number).random(), "2020-01-01") for number in range(50)]
-    parts = parts_by_time(rows, SHARES)
-    moved = [Divided(99 - one.row, one.key, one.moment) for one in rows]
-    assert {99 - row: part for row, part in parts_by_time(moved, SHARES).items()} == parts
+    keys = [random.Random(number).random() for number in range(50)]
+    parts = _by_time(["2020-01-01"] * 50, keys)
+    assert _by_time(["2020-01-01"] * 50, keys[::-1]) == parts[::-1]
 
 
 def test_beside_a_test_file_training_gets_the_share_of_testing() -> None:
@@ -65,51 +69,59 @@ def test_beside_a_test_file_training_gets_the_share_of_testing() -> None:
     )
 
 
-def _tagged(count: int, seed: int = 5) -> list[Divided]:
+Tagged = tuple[float, tuple[str, ...]]
+
+
+def _by_tags(rows: list[Tagged], shares: dict[str, float] = SHARES) -> list[str]:
+    names = sorted({tag for _, tags in rows for tag in tags})
+    sizes = numpy.array([len(tags) for _, tags in rows], dtype=numpy.int64)
+    flat = numpy.array([names.index(tag) for _, tags in rows for tag in tags], dtype=numpy.int64)
+    keys = numpy.array([key for key, _ in rows], dtype=float)
+    return [PARTS[part] for part in parts_by_tags(sizes, flat, keys, shares)]
+
+
+def _tagged(count: int, seed: int = 5) -> list[Tagged]:
     draw = random.Random(seed)
     names = [f"tag{number}" for number in range(30)]
     weights = [1 / (number + 1) for number in range(30)]
-    return [
-        Divided(row, draw.random(), tags=tuple(dict.fromkeys(draw.choices(names, weights, k=3))))
-        for row in range(count)
-    ]
+    return [(draw.random(), tuple(dict.fromkeys(draw.choices(names, weights, k=3)))) for _ in range(count)]
 
 
 def test_every_part_gets_its_share_of_every_tag() -> None:
     rows = _tagged(1000)
-    parts = parts_by_tags(rows, SHARES)
-    assert len(parts) == 1000
-    totals = Counter(tag for one in rows for tag in one.tags)
+    parts = _by_tags(rows)
+    totals = Counter(tag for _, tags in rows for tag in tags)
     for part, share in SHARES.items():
-        assert Counter(parts.values())[part] == pytest.approx(1000 * share, abs=15)
-        found = Counter(tag for one in rows for tag in one.tags if parts[one.row] == part)
+        assert Counter(parts)[part] == pytest.approx(1000 * share, abs=15)
+        found = Counter(
+            tag for (_, tags), got in zip(rows, parts, strict=True) for tag in tags if got == part
+        )
         for tag, total in totals.items():
             assert found[tag] == pytest.approx(total * share, abs=max(2, 0.03 * total))
 
 
 def test_a_tag_of_one_question_is_taught_and_one_of_ten_is_in_every_part() -> None:
-    rows = [Divided(row, row / 40, tags=("common",)) for row in range(29)]
-    rows.append(Divided(29, 0.9, tags=("single",)))
-    rows += [Divided(row, row / 40, tags=("common", "ten")) for row in range(30, 40)]
-    parts = parts_by_tags(rows, SHARES)
+    rows: list[Tagged] = [(row / 40, ("common",)) for row in range(29)]
+    rows.append((0.9, ("single",)))
+    rows += [(row / 40, ("common", "ten")) for row in range(30, 40)]
+    parts = _by_tags(rows)
     assert parts[29] == "training"
-    assert Counter(parts[row] for row in range(30, 40)) == {"training": 8, "validation": 1, "testing": 1}
+    assert Counter(parts[30:40]) == {"training": 8, "validation": 1, "testing": 1}
 
 
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_questions_does_not_matter(draw: random.Random) -> None:
     rows = _tagged(60)
-    expected = parts_by_tags(rows, SHARES)
+    expected = dict(zip(rows, _by_tags(rows), strict=True))
     draw.shuffle(rows)
-    assert parts_by_tags(rows, SHARES) == expected
+    assert dict(zip(rows, _by_tags(rows), strict=True)) == expected
 
 
 @given(
-    st.lists(st.lists(st.sampled_from("abcde"), max_size=3), max_size=30),
+    st.lists(st.lists(st.sampled_from("abcde"), max_size=3, unique=True), max_size=30),
     st.sampled_from([{"training": 1.0}, {"training": 0.9, "testing": 0.1}, SHARES]),
 )
 def test_every_question_gets_a_part_that_has_a_share(rows: list[list[str]], shares: dict[str, float]) -> None:
-    divided = [Divided(row, row / 31, tags=tuple(tags)) for row, tags in enumerate(rows)]
-    parts = parts_by_tags(divided, shares)
-    assert parts.keys() == set(range(len(rows)))
-    assert set(parts.values()) <= shares.keys()
+    parts = _by_tags([(row / 31, tuple(tags)) for row, tags in enumerate(rows)], shares)
+    assert len(parts) == len(rows)
+    assert set(parts) <= shares.keys()

@@ -1,23 +1,17 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.dedup import (
-    Candidate,
-    exact_duplicates,
-    jaccard,
-    near_duplicates,
-    near_pairs,
-    shingles,
-    signature_bands,
-    text_digest,
-)
+from lawtags_client.curation.dedup import jaccard, shingles, signature_bands, text_digest
 from lawtags_client.curation.options import SplitOptions
 from lawtags_client.curation.split import part_of, parts_of, split_key
+from lawtags_client.curation.twins import exact_twins, near_pairs, near_twins
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -26,28 +20,25 @@ def _text(seed: int, words: int = 60) -> str:
     return " ".join(random.Random(seed).choices(WORDS, k=words))
 
 
-def _candidate(row: int, text: str, **more: object) -> Candidate:
-    return Candidate(row, text_digest(text, None), signature_bands(shingles(text, None)), **more)  # type: ignore[arg-type]
-
-
 def test_the_same_words_in_another_form_are_an_exact_duplicate() -> None:
     assert text_digest("Is it “legal”?", "Yes.\nNo") == text_digest("is it legal", "yes no!")
     assert text_digest("a b", "c") != text_digest("a", "b c")
 
 
-def test_the_best_score_stays_then_the_oldest_then_the_first() -> None:
-    rows = [
-        Candidate(0, "x", score=1, created="2020-01-01"),
-        Candidate(1, "x", score=5, created="2021-01-01"),
-        Candidate(2, "x", score=5, created="2019-01-01"),
-        Candidate(3, "y", created=None),
-        Candidate(4, "y", created="2020-01-01"),
-        Candidate(5, "z"),
-        Candidate(6, "z"),
-    ]
-    expected = {0: 2, 1: 2, 3: 4, 6: 5}
-    assert exact_duplicates(rows) == expected
-    assert exact_duplicates(rows[::-1]) == expected
+def _pairs(texts: list[str], rows: list[int] | None = None) -> list[tuple[int, int]]:
+    bands = numpy.array([signature_bands(shingles(text, None)) for text in texts])
+    chosen = numpy.arange(len(texts)) if rows is None else numpy.array(rows)
+    found = near_pairs(lambda band, of: bands[of, band], chosen, numpy.arange(len(texts)))
+    return [(int(kept), int(other)) for kept, other in found]
+
+
+def test_the_foremost_of_the_same_words_stays() -> None:
+    digest = numpy.array([(7, 1), (7, 1), (7, 1), (7, 2), (5, 2), (5, 2), (9, 9)], dtype=numpy.uint64)
+    rank = numpy.array([2, 1, 0, 3, 5, 4, 6])
+    dropped, instead = exact_twins(digest, numpy.arange(7), rank)
+    assert dict(zip(dropped.tolist(), instead.tolist(), strict=True)) == {0: 2, 1: 2, 4: 5}
+    dropped, _ = exact_twins(digest, numpy.array([0, 3, 4, 6]), rank)
+    assert not len(dropped)
 
 
 def test_near_duplicates_are_found_and_others_are_not() -> None:
@@ -55,19 +46,43 @@ def test_near_duplicates_are_found_and_others_are_not() -> None:
     changed = original.replace(original.split()[5], "another")
     texts = [original, changed, *(_text(seed) for seed in range(2, 60))]
     found = {row: shingles(text, None) for row, text in enumerate(texts)}
-    pairs = near_pairs([_candidate(row, text) for row, text in enumerate(texts)])
+    pairs = _pairs(texts)
     assert (0, 1) in pairs
-    dropped = near_duplicates(pairs, lambda a, b: jaccard(found[a], found[b]), 0.8)
-    assert dropped == {1: 0}
+    assert not _pairs(texts, [0, *range(2, 60)])
+    dropped, instead = near_twins(
+        numpy.array(pairs), len(texts), lambda a, b: jaccard(found[a], found[b]), 0.8
+    )
+    assert (dropped.tolist(), instead.tolist()) == ([1], [0])
+
+
+@given(st.lists(st.integers(0, 3), max_size=40))
+def test_of_a_crowd_each_is_compared_with_the_foremost_and_with_the_next(values: list[int]) -> None:
+    groups = [[row for row, value in enumerate(values) if value == wanted] for wanted in range(4)]
+    expected = {
+        (kept, other)
+        for group in groups
+        for kept, other in [*((group[0], row) for row in group[1:]), *pairwise(group)]
+    }
+    # As if the last row were the one to keep.
+    rank, last = numpy.arange(len(values))[::-1], len(values) - 1
+    bands = numpy.array(values[::-1], dtype=numpy.int64)
+    found = near_pairs(lambda band, of: bands[of], numpy.arange(len(values)), rank)
+    pairs = [(last - int(kept), last - int(other)) for kept, other in found]
+    assert len(pairs) == len(set(pairs))
+    assert set(pairs) == expected
+    assert pairs == sorted(pairs)
 
 
 def test_a_chain_of_small_changes_does_not_empty_the_data() -> None:
     similar = {(0, 1): 0.9, (1, 2): 0.9, (0, 2): 0.5}
-    assert near_duplicates([(0, 1), (0, 2), (1, 2)], lambda a, b: similar[a, b], 0.8) == {1: 0}
+    pairs = numpy.array([(0, 1), (0, 2), (1, 2)])
+    dropped, instead = near_twins(pairs, 3, lambda a, b: similar[a, b], 0.8)
+    assert (dropped.tolist(), instead.tolist()) == ([1], [0])
 
 
 def test_a_pair_below_the_threshold_is_kept_though_its_signature_collides() -> None:
-    assert near_duplicates([(0, 1)], lambda *_: 0.79, 0.8) == {}
+    dropped, _ = near_twins(numpy.array([(0, 1)]), 2, lambda *_: 0.79, 0.8)
+    assert not len(dropped)
 
 
 def test_texts_of_few_words_have_a_signature() -> None:

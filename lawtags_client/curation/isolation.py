@@ -1,0 +1,80 @@
+"""Keeping a row that a step fails on from taking its neighbours with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.curation.steps import Outcome, Step
+from lawtags_client.errors import DataError, LawtagsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FAILED = "the step failed"
+
+
+@dataclass(frozen=True)
+class Isolated:
+    """A step that refuses the rows on which another one fails, and only those.
+
+    Args:
+        step: the other one.
+        stop: whether one such row is one too many.
+    """
+
+    step: Step
+    stop: bool = False
+
+    @property
+    def name(self) -> str:
+        """That of the step."""
+        return self.step.name
+
+    def __call__(self, rows: pd.DataFrame) -> Outcome:
+        try:
+            return self.step(rows)
+        except (LawtagsError, MemoryError):
+            # Nothing that a row can be blamed for.
+            raise
+        except Exception:
+            return self._one_by_one(rows)
+
+    def _one_by_one(self, rows: pd.DataFrame) -> Outcome:
+        import pandas
+
+        outcomes = [self._alone(rows.iloc[[place]]) for place in range(len(rows))]
+        counts = sum((Counter(one.counts or {}) for one in outcomes), Counter[str]())
+        looked_at = [one.looked_at for one in outcomes]
+        return Outcome(
+            pandas.concat([one.frame for one in outcomes]),
+            [(one.dropped or [""])[0] for one in outcomes],
+            [(one.detail or [""])[0] for one in outcomes],
+            next((one.field for one in outcomes if one.field), ""),
+            None if None in looked_at else sum(found or 0 for found in looked_at),
+            counts,
+        )
+
+    def _alone(self, row: pd.DataFrame) -> Outcome:
+        try:
+            return self.step(row)
+        except (LawtagsError, MemoryError):
+            raise
+        except Exception as error:
+            # Its words may quote the row.
+            kind = type(error).__name__
+            if self.stop:
+                raise self._refusal(row, kind) from error
+            return Outcome(row, [FAILED], [kind])
+
+    def _refusal(self, row: pd.DataFrame, kind: str) -> DataError:
+        def first(name: str) -> Any:
+            return row[name].iloc[0]
+
+        return DataError(
+            f"the step {self.name} fails on this row: {kind}",
+            path=first("file"),
+            line=int(first("line")),
+            hint="Leave such rows out with on_bad_row: quarantine.",
+        )
