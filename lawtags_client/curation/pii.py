@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +56,8 @@ _GAP = "\n\n"
 _PARTICLES = frozenset(
     ("de", "da", "di", "la", "le", "van", "von", "der", "den", "bin", "ibn", "al", "el", "y")
 )
+_BEFORE_NOUN = re.compile(r"\b(?:an?|the|my|your|our|this|that|each|its|no) (?:[a-z]+ )?\Z")
+_NOUN_END = re.compile(r"s?\b")
 _POSSESSIVE = re.compile(r"['’]s?$")
 
 
@@ -249,8 +251,14 @@ class PiiMasker:
         }
         if not parts:
             return []
-        names = "|".join(sorted(map(re.escape, parts), key=len, reverse=True))
-        return [Finding(*found.span(), "PERSON") for found in re.finditer(rf"\b(?:{names})\b(?!-)", text)]
+        found: list[Finding] = []
+        for part in sorted(parts, key=lambda part: (-len(part), part)):
+            for start in _places(part, text):
+                one = Finding(start, start + len(part), "PERSON")
+                before, behind = text[start - 1 : start] if start else "", text[one.end : one.end + 1]
+                if not (_is_word(before) or _is_word(behind) or behind == "-") and is_free(one, found):
+                    found.append(one)
+        return found
 
     def _replace(self, text: str, findings: Sequence[Finding]) -> str:
         if not findings:
@@ -340,8 +348,23 @@ def _leading_name(text: str) -> str:
 
 def _is_noun(word: str, text: str) -> bool:
     # "Controller" in a title is no person where the body says "the controller".
-    pattern = rf"\b(?:an?|the|my|your|our|this|that|each|its|no) (?:[a-z]+ )?{re.escape(word.lower())}s?\b"
-    return re.search(pattern, text) is not None
+    noun = word.lower()
+    return any(
+        _NOUN_END.match(text, start + len(noun)) and _BEFORE_NOUN.search(text, max(0, start - 60), start)
+        for start in _places(noun, text)
+    )
+
+
+def _places(part: str, text: str) -> Iterator[int]:
+    # A pattern would have to be made for each part, which takes longer than to look for it.
+    start = text.find(part)
+    while start >= 0:
+        yield start
+        start = text.find(part, start + 1)
+
+
+def _is_word(sign: str) -> bool:
+    return sign.isalnum() or sign == "_"
 
 
 def _without_known(text: str, people: Sequence[Finding], protected: Iterable[Finding]) -> list[Finding]:

@@ -157,6 +157,8 @@ def _is_phone(text: str, announced: bool) -> bool:
     if text.startswith("00"):
         text = "+" + text[2:]
     for region in (None,) if text[0] == "+" else _REGIONS:
+        if region is not None and not _grouped(text, region):
+            continue
         try:
             number = phonenumbers.parse(text, region)
         except phonenumbers.NumberParseException:
@@ -164,7 +166,7 @@ def _is_phone(text: str, announced: bool) -> bool:
         if region is None:
             # A plus sign and a country code are no accident, and ranges in use change.
             return bool(phonenumbers.is_possible_number(number))
-        if phonenumbers.is_valid_number(number) and _grouped(text, region):
+        if phonenumbers.is_valid_number(number):
             return True
     return False
 
