@@ -99,6 +99,8 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._late: list[Message] = []
+        # The loop itself holds them weakly only.
+        self._tasks: set[asyncio.Task[object] | None] = set()
         self.seen: list[tuple[str, Verdict]] = []
         self.messages: list[Message] = []
         self.connections = 0
@@ -121,13 +123,10 @@ class FaultProxy:
     ) -> None:
         async def stop() -> None:
             self._server.close()
-            mine = asyncio.current_task()
-            # A connection that was just accepted gets its task only a moment later.
-            while others := [task for task in asyncio.all_tasks() if task is not mine]:
-                for task in others:
-                    task.cancel()
-                await asyncio.gather(*others, return_exceptions=True)
-                await asyncio.sleep(0)
+            # A connection that was just accepted gets its task only a turn later.
+            for _ in range(3):
+                await _end_all()
+            await asyncio.sleep(0.01)
 
         asyncio.run_coroutine_threadsafe(stop(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -151,12 +150,14 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while await self._one(reader, writer):
-                pass
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        self._tasks.add(asyncio.current_task())
+        # Python 3.11 reports a handler that was cancelled as one that failed, so it ends in peace.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            try:
+                while await self._one(reader, writer):
+                    pass
+            finally:
+                writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Deal with one request; whether the connection stays open."""
@@ -233,18 +234,30 @@ class FaultProxy:
 
     async def _forward(self, message: Message) -> bytes:
         reader, writer = await asyncio.open_connection(*self._upstream)
-        writer.write(message.encoded())
-        await writer.drain()
-        reply = await reader.read(-1)
-        writer.close()
-        return reply
+        try:
+            writer.write(message.encoded())
+            await writer.drain()
+            return await reader.read(-1)
+        finally:
+            writer.close()
 
     async def _cut_request(self, reader: asyncio.StreamReader, message: Message, after: int) -> None:
-        _, writer = await asyncio.open_connection(*self._upstream)
         body = await self._read(reader, after)
-        writer.write(Message(message.line, message.headers, body).encoded())
-        await writer.drain()
-        writer.close()
+        _, writer = await asyncio.open_connection(*self._upstream)
+        try:
+            writer.write(Message(message.line, message.headers, body).encoded())
+            await writer.drain()
+        finally:
+            writer.close()
+
+
+async def _end_all() -> None:
+    mine = asyncio.current_task()
+    others = [task for task in asyncio.all_tasks() if task is not mine]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0)
 
 
 def _encoded(answer: Answer) -> bytes:

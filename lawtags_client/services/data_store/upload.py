@@ -337,12 +337,19 @@ async def _stream(file: LocalFile) -> AsyncIterator[bytes]:
     if isinstance(file.source, bytes):
         yield file.source
         return
-    digest = hashlib.sha256()
-    with await asyncio.to_thread(file.source.open, "rb") as stream:
-        while chunk := await asyncio.to_thread(stream.read, _CHUNK):
-            await asyncio.to_thread(digest.update, chunk)
-            yield chunk
-    if digest.hexdigest() != file.sha256:
+    digest, left = hashlib.sha256(), file.size
+    try:
+        with await asyncio.to_thread(file.source.open, "rb") as stream:
+            while chunk := await asyncio.to_thread(stream.read, _CHUNK):
+                await asyncio.to_thread(digest.update, chunk)
+                left -= len(chunk)
+                if left < 0 or (left == 0 and digest.hexdigest() != file.sha256):
+                    # Seen before the last piece is out, so that the store never has the whole of it.
+                    raise _changed(file)
+                yield chunk
+    except OSError as error:
+        raise _changed(file) from error
+    if left:
         raise _changed(file)
 
 
