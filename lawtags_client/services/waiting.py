@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,13 @@ from lawtags_client.errors import JobCancelledError, JobFailedError, JobStalledE
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.transport.clock import Clock
 
+logger = logging.getLogger(__name__)
+
+# Those that the services document for something on its way; any other is waited through with a warning.
+_ON_THE_WAY = frozenset(
+    {None, "created", "pending", "running", "cancelling", "ready", "unknown", "downloading", "deploying"}
+    | {"active", "paused", "pausing", "resuming", "upgrading"}
+)
 _FAILED = frozenset({"failed", "error", "delete_failed"})
 _CANCELLED = frozenset({"cancelled", "deleting", "deleted"})
 
@@ -72,12 +80,18 @@ class Awaited:
         """
         poller = Poller(clock, (patience or Patience()).within(timeout))
         begin = moved = clock.monotonic()
+        strange: set[str | None] = set()
         while True:
             seen = await poller.look(self.look)
             now = clock.monotonic()
             if self.ended(seen.state):
                 self.check(seen.state, seen.said)
                 return
+            if seen.state not in _ON_THE_WAY | strange:
+                strange.add(seen.state)
+                logger.warning(
+                    "%s is in the state %r, which is taken for one that passes", self.name, seen.state
+                )
             moved = now if seen.moved else moved
             said = f": {seen.said}" if seen.said else ""
             if stall is not None and now - moved > stall:
