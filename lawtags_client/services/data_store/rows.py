@@ -19,6 +19,7 @@ LONGEST_LINE = 16 << 20
 
 # Prompts that are remembered to find repeated ones; more would take more memory than the rows are worth.
 _REMEMBERED = 500_000
+_BUFFER = 1 << 20
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
 _HINT = 'Rows are {"prompt", "completion"} or {"messages"}, one JSON object a line, all of one kind.'
 
@@ -68,7 +69,7 @@ class RowCheck:
         begin, longest, seen = self._total, self.longest.get(split, 0), self._seen
         self._files.append((begin, split, path))
         number = 0
-        with path.open("rb") as stream:
+        with path.open("rb", buffering=_BUFFER) as stream:
             # Binary lines end at LF only; U+2028 inside a string is no line end.
             for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
                 try:
