@@ -37,6 +37,12 @@ rooms: $(VENV)/.dev
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff format .
 
+stubs: $(VENV)/.dev ## write the types of the blocking front anew
+	@$(BIN)/python scripts/write_sync_stub.py
+
+docs: $(VENV)/.dev ## build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled questions
 	$(BIN)/python benchmarks/tagging.py $(or $(DATA),lawtags_client/sample/questions.jsonl) --folds 5 --validation 50
 	$(BIN)/python benchmarks/pii.py

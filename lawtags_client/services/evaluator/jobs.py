@@ -16,7 +16,7 @@ from lawtags_client.types.evaluator import (
 JOBS = "/v1/evaluation/jobs"
 
 
-class Jobs(Listing[EvaluationJob, EvaluationJobFilter]):
+class EvaluationJobs(Listing[EvaluationJob, EvaluationJobFilter]):
     """Evaluations."""
 
     async def get(self, job_id: str) -> EvaluationJob:

@@ -1,0 +1,22 @@
+"""What a type checker knows of the blocking front; ``make types`` reads this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_type
+
+from lawtags_client import LoRA, sync
+from lawtags_client.services.customizer.events import JobEvent
+from lawtags_client.types.customizer import CustomizationJob
+from lawtags_client.types.entity_store import Dataset
+
+
+def follow(nemo: sync.NeMo) -> str:
+    """Train, follow, and wait until the model is served."""
+    job = nemo.customizer.fine_tune(dataset="law/tags", method=LoRA(), output_model="law/tagger")
+    assert_type(job, sync.SyncJob)
+    assert_type(job.watch(), Iterator[JobEvent])
+    assert_type(job.wait(), CustomizationJob)
+    assert_type(nemo.entity_store.datasets.get("law/tags"), Dataset)
+    assert_type(nemo.entity_store.datasets.list(sort="-created_at"), Iterator[Dataset])
+    return job.served()

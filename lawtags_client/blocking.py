@@ -1,0 +1,162 @@
+"""Turning asynchronous services into blocking ones, on one loop in one daemon thread.
+
+Nothing is written twice: a proxy turns each awaitable into its result, each asynchronous iterator into a
+plain one, and each service or handle into a proxy of itself, of a class ``SyncX`` for a class ``X``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from lawtags_client.errors import LawtagsError
+
+T = TypeVar("T")
+
+_PACKAGE = "lawtags_client.services"
+_THREAD = "lawtags-sync"
+_START = 10.0
+
+
+class Portal:
+    """One event loop in one daemon thread."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = threading.Lock()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for its result.
+
+        Raises:
+            RuntimeError: called from the loop's own thread, where waiting would never end.
+        """
+        loop = self._running_loop()
+        if threading.current_thread().name == _THREAD:
+            work.close()
+            raise RuntimeError(
+                "the blocking client cannot be used from its own loop; use the asynchronous one"
+            )
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C ends the waiting; what is waited for must end too.
+            future.cancel()
+            raise
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None or self._loop.is_closed():
+                loop, ready = asyncio.new_event_loop(), threading.Event()
+                loop.call_soon(ready.set)
+                threading.Thread(target=loop.run_forever, name=_THREAD, daemon=True).start()
+                if not ready.wait(_START):
+                    raise LawtagsError("the loop of the blocking client did not start")
+                self._loop = loop
+            return self._loop
+
+
+portal = Portal()
+
+
+class Blocking:
+    """A service or handle whose calls wait for their results.
+
+    Args:
+        target: the asynchronous one.
+    """
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._target, name)
+        return _blocking_call(value) if inspect.ismethod(value) else _wrapped(value)
+
+    def __repr__(self) -> str:
+        return repr(self._target)
+
+    def __dir__(self) -> list[str]:
+        return dir(self._target)
+
+
+_fronts: dict[type[Any], type[Blocking]] = {}
+
+
+def front_of(kind: type[Any]) -> type[Blocking]:
+    """The blocking class for an asynchronous one, ``SyncJob`` for ``Job``."""
+    if kind not in _fronts:
+        above = tuple(front_of(base) for base in kind.__bases__ if is_asynchronous(base))
+        namespace = {"__doc__": kind.__doc__, "__module__": "lawtags_client.sync"}
+        _fronts[kind] = type(f"Sync{kind.__name__}", above or (Blocking,), namespace)
+    return _fronts[kind]
+
+
+@functools.cache
+def fronts() -> dict[str, type[Blocking]]:
+    """Every blocking class, by its name."""
+    import importlib
+    import pkgutil
+
+    package = importlib.import_module(_PACKAGE)
+    found = pkgutil.walk_packages(package.__path__, f"{_PACKAGE}.")
+    modules = [importlib.import_module(module.name) for module in found]
+    kinds = {
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and is_asynchronous(kind) and not kind.__name__.startswith("_")
+    }
+    return {front.__name__: front for front in map(front_of, kinds)}
+
+
+def is_asynchronous(kind: type[Any]) -> bool:
+    """Whether a class is a service or a handle with calls to wait for."""
+    if not kind.__module__.startswith(_PACKAGE):
+        return False
+    calls = (inspect.getattr_static(kind, name, None) for name in dir(kind) if not name.startswith("_"))
+    return any(inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call) for call in calls)
+
+
+def _blocking_call(method: Any) -> Any:
+    @functools.wraps(method)
+    def call(*args: Any, **options: Any) -> Any:
+        plain = [_bare(argument) for argument in args]
+        named = {name: _bare(argument) for name, argument in options.items()}
+        result = method(*plain, **named)
+        if inspect.iscoroutine(result):
+            return _wrapped(portal.run(result))
+        if isinstance(result, AsyncIterator):
+            return _iterate(result)
+        return _wrapped(result)
+
+    return call
+
+
+def _iterate(source: AsyncIterator[Any]) -> Iterator[Any]:
+    async def following() -> tuple[bool, Any]:
+        try:
+            return True, await anext(source)
+        except StopAsyncIteration:
+            return False, None
+
+    try:
+        while (step := portal.run(following()))[0]:
+            yield _wrapped(step[1])
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            portal.run(close())
+
+
+def _bare(value: Any) -> Any:
+    return value._target if isinstance(value, Blocking) else value
+
+
+def _wrapped(value: Any) -> Any:
+    return front_of(type(value))(value) if is_asynchronous(type(value)) else value

@@ -1,0 +1,681 @@
+"""The blocking front. Written by scripts/write_sync_stub.py; do not edit."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import pandas
+from pydantic.main import BaseModel
+
+from lawtags_client.client import NeMo as AsyncNeMo
+from lawtags_client.intents import IntentStore
+from lawtags_client.services.customizer.base_models import ImportedModel
+from lawtags_client.services.customizer.events import JobEvent
+from lawtags_client.services.customizer.job import MetricRow
+from lawtags_client.services.customizer.methods import Method
+from lawtags_client.services.data_store import UploadedDataset
+from lawtags_client.services.data_store.download import Downloaded
+from lawtags_client.services.data_store.repositories import Repository
+from lawtags_client.services.data_store.upload import OnBytes, Source, Uploaded
+from lawtags_client.services.following import JobChange
+from lawtags_client.services.inference.pool import Outcome
+from lawtags_client.services.inference.tags import Tagged, Tagger
+from lawtags_client.services.watching import Patience
+from lawtags_client.settings import Settings
+from lawtags_client.tagging.prompt import PromptStyle
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.vocabulary import Vocabulary
+from lawtags_client.transport.clock import Clock
+from lawtags_client.types.common import DeleteResponse, Page, WireRequest
+from lawtags_client.types.customizer import (
+    ContainerLogs,
+    CustomizationConfig,
+    CustomizationConfigFilter,
+    CustomizationConfigRequest,
+    CustomizationConfigUpdate,
+    CustomizationJob,
+    CustomizationJobFilter,
+    CustomizationJobRequest,
+    CustomizationStatusDetails,
+    CustomizationTarget,
+    CustomizationTargetFilter,
+    CustomizationTargetRequest,
+    CustomizationTargetUpdate,
+    WandBData,
+)
+from lawtags_client.types.data_store import DataStoreNamespace, RepoInfo, RepoType, TreeEntry
+from lawtags_client.types.deployments import (
+    DeploymentConfig,
+    DeploymentConfigRequest,
+    DeploymentConfigUpdate,
+    DeploymentFilter,
+    ModelDeployment,
+    ModelDeploymentRequest,
+    ModelDeploymentUpdate,
+    NIMDeploymentConfig,
+)
+from lawtags_client.types.entity_store import (
+    Dataset,
+    DatasetFilter,
+    DatasetRequest,
+    DatasetUpdate,
+    Model,
+    ModelFilter,
+    ModelRequest,
+    ModelUpdate,
+    Namespace,
+    NamespaceFilter,
+    NamespaceRequest,
+    NamespaceUpdate,
+    Project,
+    ProjectFilter,
+    ProjectRequest,
+    ProjectUpdate,
+)
+from lawtags_client.types.evaluator import (
+    EvaluationConfig,
+    EvaluationConfigRequest,
+    EvaluationConfigUpdate,
+    EvaluationEntityFilter,
+    EvaluationJob,
+    EvaluationJobFilter,
+    EvaluationJobRequest,
+    EvaluationResult,
+    EvaluationResultFilter,
+    EvaluationResultRequest,
+    EvaluationResultUpdate,
+    EvaluationStatusDetails,
+    EvaluationTarget,
+    EvaluationTargetRequest,
+    EvaluationTargetUpdate,
+    LiveEvaluation,
+)
+from lawtags_client.types.evaluator_v2 import (
+    EvaluationConfigV2,
+    EvaluationResultV2,
+    EvaluationTargetV2,
+    EvaluatorV2Job,
+    EvaluatorV2JobFilter,
+    EvaluatorV2JobRequest,
+    PlatformJobLog,
+    PlatformJobLogPage,
+    PlatformJobResult,
+    PlatformJobStatusResponse,
+)
+from lawtags_client.types.inference import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionRequest,
+    ClassifyRequest,
+    Completion,
+    CompletionChoice,
+    CompletionChunk,
+    CompletionRequest,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    ServedModel,
+)
+
+Flt = TypeVar("Flt", bound=WireRequest)
+M = TypeVar("M", bound=BaseModel)
+Req = TypeVar("Req", bound=WireRequest)
+Upd = TypeVar("Upd", bound=WireRequest)
+
+class SyncInference:
+    """Models that answer."""
+    def models(self) -> list[ServedModel]:
+        """What is served now, adapters included."""
+    def served(self, model: str, *, timeout: float = 600) -> str:
+        """Wait until a model is listed; an adapter needs a refresh of the server after its training."""
+    def chat(
+        self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
+    ) -> ChatCompletion:
+        """Ask a model for the next message."""
+    def complete(self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None) -> Completion:
+        """Have a text completed; arguments and errors as for ``chat``."""
+    def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """Turn texts into vectors."""
+    def classify(self, request: ClassifyRequest) -> dict[str, Any]:
+        """Have a model put texts into classes; what comes back is the model's own."""
+    def stream_chat(
+        self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
+    ) -> Iterator[ChatCompletionChunk]:
+        """The next message in pieces, as they are made."""
+    def stream_completion(
+        self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
+    ) -> Iterator[CompletionChunk]:
+        """A completion in pieces; errors as for ``stream_chat``."""
+    def complete_each(
+        self,
+        prompts: Iterable[str],
+        *,
+        model: str,
+        max_tokens: int = 1,
+        logprobs: int | None = None,
+        temperature: float = 0.0,
+        guided: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        concurrency: int | None = None,
+        batch_size: int = 8,
+        ordered: bool = False,
+    ) -> Iterator[Outcome[CompletionChoice]]:
+        """Complete many prompts, each with an outcome of its own, as they come."""
+    def complete_many(
+        self,
+        prompts: Iterable[str],
+        *,
+        model: str,
+        max_tokens: int = 1,
+        logprobs: int | None = None,
+        temperature: float = 0.0,
+        guided: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        concurrency: int | None = None,
+        batch_size: int = 8,
+    ) -> list[Outcome[CompletionChoice]]:
+        """All outcomes of ``complete_each``, in the order of the prompts."""
+    def chat_each(
+        self,
+        requests: Iterable[ChatCompletionRequest],
+        *,
+        guided: Mapping[str, Any] | None = None,
+        concurrency: int | None = None,
+        ordered: bool = False,
+    ) -> Iterator[Outcome[ChatCompletion]]:
+        """Many chats, each with an outcome of its own, as they come; arguments as for ``complete_each``."""
+    def tag(
+        self,
+        *,
+        title: str,
+        body: str | None = None,
+        model: str,
+        tagger: Tagger | None = None,
+        vocabulary: Vocabulary | None = None,
+        style: PromptStyle | None = None,
+        chat: bool = False,
+        limit: int = 5,
+    ) -> Tagged:
+        """Tag one question."""
+    def tag_many(
+        self,
+        questions: Iterable[Question],
+        *,
+        model: str,
+        tagger: Tagger | None = None,
+        vocabulary: Vocabulary | None = None,
+        style: PromptStyle | None = None,
+        chat: bool = False,
+        limit: int = 5,
+        concurrency: int | None = None,
+        batch_size: int = 8,
+        ordered: bool = True,
+    ) -> Iterator[Tagged]:
+        """Tag many questions; one that cannot be tagged carries its error."""
+
+class SyncDeployments:
+    """Models that are to be served."""
+
+    configs: SyncEntities[DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate, DeploymentFilter]
+    deployments: SyncEntities[
+        ModelDeployment, ModelDeploymentRequest, ModelDeploymentUpdate, DeploymentFilter
+    ]
+    def deploy(
+        self,
+        name: str,
+        *,
+        model: str,
+        nim: NIMDeploymentConfig | None = None,
+        hf_token: str | None = None,
+        wait: bool = True,
+        timeout: float = 3600,
+    ) -> ModelDeployment:
+        """Serve a model, and wait until it is ready."""
+    def ready(self, name: str, *, timeout: float = 3600) -> ModelDeployment:
+        """Wait until a deployment is ready."""
+    def remove(self, name: str, *, timeout: float = 600) -> None:
+        """Take a deployment down, wait until it is gone, and drop its config."""
+
+class SyncEvaluationV2:
+    """An evaluation in hand, as a platform job."""
+
+    record: EvaluatorV2Job
+    @property
+    def id(self) -> str:
+        """The service's id for it."""
+    @property
+    def status(self) -> str | None:
+        """The state it was in when last looked at."""
+    def refresh(self) -> EvaluatorV2Job:
+        """Read it again."""
+    def cancel(self) -> EvaluatorV2Job:
+        """Ask for its end."""
+    def wait(
+        self, *, timeout: float | None = None, stall: float | None = None, patience: Patience | None = None
+    ) -> EvaluationResultV2:
+        """Wait for the result; arguments and errors as for ``Evaluation.wait``."""
+
+class SyncEvaluation:
+    """An evaluation in hand."""
+
+    record: EvaluationJob
+    @property
+    def id(self) -> str:
+        """The service's id for it."""
+    @property
+    def status(self) -> str | None:
+        """The state it was in when last looked at."""
+    @property
+    def progress(self) -> float | None:
+        """How far it was, 0 to 100; None where the service does not tell."""
+    def refresh(self) -> EvaluationJob:
+        """Read it again."""
+    def cancel(self) -> None:
+        """Ask for its end."""
+    def wait(
+        self, *, timeout: float | None = None, stall: float | None = None, patience: Patience | None = None
+    ) -> EvaluationResult:
+        """Wait for the result."""
+
+class SyncJobsV2(SyncListing[EvaluatorV2Job, EvaluatorV2JobFilter]):
+    """Evaluations as platform jobs."""
+    def get(self, job_id: str) -> EvaluatorV2Job:
+        """Read an evaluation."""
+    def create(self, request: EvaluatorV2JobRequest) -> EvaluatorV2Job:
+        """Submit an evaluation, bare; ``evaluate_v2`` is the call that does it once only."""
+    def status(self, job_id: str) -> PlatformJobStatusResponse:
+        """How far an evaluation is, step by step."""
+    def cancel(self, job_id: str) -> EvaluatorV2Job:
+        """Ask for an evaluation's end."""
+    def delete(self, job_id: str) -> None:
+        """Drop an evaluation."""
+    def log_page(
+        self, job_id: str, *, limit: int = ..., page_cursor: str | None = None
+    ) -> PlatformJobLogPage:
+        """A part of what an evaluation wrote."""
+    def logs(self, job_id: str, *, limit: int = ...) -> Iterator[PlatformJobLog]:
+        """Every line that an evaluation wrote, page after page."""
+    def results(self, job_id: str) -> list[PlatformJobResult]:
+        """The files that an evaluation left."""
+    def result(self, job_id: str, name: str) -> PlatformJobResult:
+        """One file that an evaluation left."""
+    def download_result(self, job_id: str, name: str) -> bytes:
+        """The content of a file that an evaluation left."""
+    def artifacts(self, job_id: str) -> bytes:
+        """Everything that an evaluation left, as one archive."""
+    def evaluation_results(self, job_id: str) -> EvaluationResultV2:
+        """What an evaluation found."""
+
+class SyncEvaluationJobs(SyncListing[EvaluationJob, EvaluationJobFilter]):
+    """Evaluations."""
+    def get(self, job_id: str) -> EvaluationJob:
+        """Read an evaluation; the only place where its state stands."""
+    def create(self, request: EvaluationJobRequest) -> EvaluationJob:
+        """Submit an evaluation, bare; ``evaluate`` is the call that does it once only."""
+    def status(self, job_id: str) -> EvaluationStatusDetails:
+        """How far an evaluation is."""
+    def results(self, job_id: str) -> EvaluationResult:
+        """What an evaluation found."""
+    def download_results(self, job_id: str) -> bytes:
+        """Everything about an evaluation, as a ZIP file."""
+    def logs(self, job_id: str) -> bytes:
+        """An evaluation's logs, as the service gives them."""
+    def cancel(self, job_id: str) -> None:
+        """Ask for an evaluation's end."""
+    def delete(self, job_id: str) -> None:
+        """Drop an evaluation."""
+
+class SyncEvaluator:
+    """Scoring on the platform."""
+
+    targets: SyncEntities[
+        EvaluationTarget, EvaluationTargetRequest, EvaluationTargetUpdate, EvaluationEntityFilter
+    ]
+    configs: SyncEntities[
+        EvaluationConfig, EvaluationConfigRequest, EvaluationConfigUpdate, EvaluationEntityFilter
+    ]
+    results: SyncEntities[
+        EvaluationResult, EvaluationResultRequest, EvaluationResultUpdate, EvaluationResultFilter
+    ]
+    jobs: SyncEvaluationJobs
+    v2_jobs: SyncJobsV2
+    def evaluation(self, job_id: str) -> SyncEvaluation:
+        """Take up an evaluation that exists."""
+    def live(
+        self, config: EvaluationConfigRequest, target: EvaluationTargetRequest, *, timeout: float = ...
+    ) -> LiveEvaluation:
+        """Score at once; nothing of it is stored on the platform."""
+    def evaluate(
+        self,
+        config: str | EvaluationConfigRequest,
+        target: str | EvaluationTargetRequest,
+        *,
+        intent: str | None = None,
+        namespace: str | None = None,
+        project: str | None = None,
+        description: str | None = None,
+    ) -> SyncEvaluation:
+        """Submit an evaluation once: the same call again finds what it made before."""
+    def evaluation_v2(self, job_id: str) -> SyncEvaluationV2:
+        """Take up an evaluation that exists as a platform job."""
+    def evaluate_v2(
+        self,
+        config: str | EvaluationConfigV2,
+        target: str | EvaluationTargetV2,
+        *,
+        name: str | None = None,
+        intent: str | None = None,
+        namespace: str | None = None,
+        project: str | None = None,
+        description: str | None = None,
+    ) -> SyncEvaluationV2:
+        """Submit an evaluation as a platform job, once; arguments and errors as for ``evaluate``."""
+
+class SyncJob:
+    """A customization job."""
+
+    record: CustomizationJob
+    @property
+    def id(self) -> str:
+        """The service's id for it."""
+    @property
+    def status(self) -> str | None:
+        """The state it was in when last looked at."""
+    @property
+    def output_model(self) -> str | None:
+        """The model it makes, ``namespace/name@version``."""
+    def refresh(self) -> CustomizationJob:
+        """Read it again."""
+    def details(self) -> CustomizationStatusDetails:
+        """Its progress, series and history, as they are now."""
+    def watch(self, *, patience: Patience | None = None) -> Iterator[JobEvent]:
+        """What happens, from the job's beginning on, each thing once, until it comes to an end."""
+    def wait(
+        self, *, timeout: float | None = None, stall: float | None = None, patience: Patience | None = None
+    ) -> CustomizationJob:
+        """Wait until it is complete."""
+    def cancel(self) -> CustomizationJob:
+        """Ask for its end; ``wait`` tells when it has come."""
+    def metrics(self) -> list[MetricRow]:
+        """Its series so far, one row a point."""
+    def metrics_frame(self) -> pandas.DataFrame:
+        """Its series so far as a pandas frame."""
+    def served(self, *, timeout: float = 600) -> str:
+        """Wait until it is complete and its model answers at the inference service."""
+
+class SyncBaseModels:
+    """Base models that the platform was not shipped with."""
+    def add(
+        self,
+        model: str,
+        source: str | Path,
+        *,
+        version: str = "v1",
+        config_version: str = "v1.0.0+80GB",
+        methods: Sequence[Method] = ...,
+        max_seq_length: int = 1024,
+        prompt_template: str | None = "{prompt} {completion}",
+        chat_prompt_template: str | None = None,
+        num_gpus: int = 1,
+        training_precision: str = "bf16-mixed",
+        num_parameters: int | None = None,
+        precision: str | None = None,
+        hf_endpoint: str | None = ...,
+        timeout: float | None = 3600,
+        on_bytes: OnBytes | None = None,
+    ) -> ImportedModel:
+        """Bring a base model onto the platform: its files, a target, a config; and wait until it is ready."""
+    def ready(self, target: str, *, timeout: float | None = 3600) -> CustomizationTarget:
+        """Wait until the files of a target are there."""
+
+class SyncJobs(SyncListing[CustomizationJob, CustomizationJobFilter]):
+    """Training jobs."""
+    def get(self, job_id: str) -> CustomizationJob:
+        """Read a job."""
+    def create(
+        self, request: CustomizationJobRequest, *, wandb_api_key: str | None = None
+    ) -> CustomizationJob:
+        """Submit a job, bare; ``fine_tune`` is the call that does it once only."""
+
+class SyncCustomizer:
+    """Training on the platform."""
+
+    targets: SyncEntities[
+        CustomizationTarget, CustomizationTargetRequest, CustomizationTargetUpdate, CustomizationTargetFilter
+    ]
+    configs: SyncEntities[
+        CustomizationConfig, CustomizationConfigRequest, CustomizationConfigUpdate, CustomizationConfigFilter
+    ]
+    jobs: SyncJobs
+    base_models: SyncBaseModels
+    def status(self, job_id: str) -> CustomizationStatusDetails:
+        """A job's progress with the full series."""
+    def cancel(self, job_id: str) -> CustomizationJob:
+        """Ask for a job's end."""
+    def logs(self, job_id: str) -> ContainerLogs:
+        """What the job's containers wrote."""
+    def job(self, job_id: str) -> SyncJob:
+        """Take up a job that exists."""
+    def watch_many(
+        self,
+        jobs: Iterable[str | SyncJob | CustomizationJob],
+        *,
+        every: float = ...,
+        patience: Patience | None = None,
+        filter: CustomizationJobFilter | None = None,
+    ) -> Iterator[JobChange[CustomizationJob]]:
+        """What changes in many jobs, until all of them have come to their end."""
+    def config(self, wanted: str | None, method: Method | None = None) -> CustomizationConfig:
+        """The config that a name means."""
+    def fine_tune(
+        self,
+        *,
+        dataset: str | Dataset | UploadedDataset,
+        config: str | None = None,
+        method: Method | None = None,
+        epochs: int = 1,
+        batch_size: int = 16,
+        learning_rate: float = 0.0001,
+        max_steps: int | None = None,
+        output_model: str | None = None,
+        intent: str | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        namespace: str | None = None,
+        project: str | None = None,
+        description: str | None = None,
+        wandb: WandBData | None = None,
+    ) -> SyncJob:
+        """Train once: the same call again, even after a crash or a lost answer, finds the job it made before."""
+    def submit(
+        self, request: CustomizationJobRequest, *, key: str | None = None, data: str | None = None
+    ) -> SyncJob:
+        """Submit a job once for its intent; ``fine_tune`` makes the request for you."""
+
+class SyncListing(Generic[M, Flt]):
+    """Things that can be listed."""
+    def page(
+        self,
+        number: int = 1,
+        *,
+        page_size: int = ...,
+        sort: str | None = None,
+        filter: Flt | None = None,
+        search: Mapping[str, Any] | None = None,
+    ) -> Page[M]:
+        """One page of the list."""
+    def list(
+        self,
+        *,
+        page_size: int = ...,
+        sort: str | None = None,
+        filter: Flt | None = None,
+        search: Mapping[str, Any] | None = None,
+    ) -> Iterator[M]:
+        """All entries, page after page, each once."""
+
+class SyncEntities(SyncListing[M, Flt], Generic[M, Req, Upd, Flt]):
+    """Things that are known by name."""
+    def create(self, request: Req) -> M:
+        """Make one."""
+    def get(self, reference: str) -> M:
+        """Read one."""
+    def find(self, reference: str) -> M | None:
+        """Read one, or None where there is no such thing."""
+    def update(self, reference: str, changes: Upd) -> M:
+        """Change the fields that are set in ``changes``."""
+    def delete(
+        self, reference: str, *, missing_ok: bool = False, timeout: float | None = None
+    ) -> DeleteResponse | None:
+        """Drop one."""
+    def create_or_get(self, request: Req, *, compare: tuple[str, ...] | None = None) -> M:
+        """Make one, or take the one of that name if it is the same."""
+
+class SyncEntityStore:
+    """What the platform knows by name."""
+
+    namespaces: SyncEntities[Namespace, NamespaceRequest, NamespaceUpdate, NamespaceFilter]
+    projects: SyncEntities[Project, ProjectRequest, ProjectUpdate, ProjectFilter]
+    datasets: SyncEntities[Dataset, DatasetRequest, DatasetUpdate, DatasetFilter]
+    models: SyncEntities[Model, ModelRequest, ModelUpdate, ModelFilter]
+    def ensure_namespace(self, name: str) -> Namespace:
+        """The namespace of that name, made where it is missing."""
+
+class SyncRepositories:
+    """Repositories of the Data Store."""
+    def create(self, repository: Repository) -> None:
+        """Make a repository; it is usable once ``ready`` returns."""
+    def create_or_get(self, repository: Repository) -> None:
+        """See that a repository is there, making it where it is missing."""
+    def delete(self, repository: Repository, *, missing_ok: bool = False, timeout: float = 60) -> None:
+        """Drop a repository and wait until it is gone."""
+    def has_file(self, repository: Repository, path: str, revision: str = "main") -> bool:
+        """Whether a repository holds a file."""
+    def info(self, repository: Repository, revision: str | None = None) -> RepoInfo:
+        """Read a repository, at a revision where one is given."""
+    def ready(self, repository: Repository, *, timeout: float = 120) -> RepoInfo:
+        """Wait until a new repository can be written to."""
+    def tree(self, repository: Repository, revision: str = "main") -> list[TreeEntry]:
+        """All files of a repository."""
+    def list(self, namespace: str | None = None, type: RepoType = "dataset") -> list[RepoInfo]:
+        """The repositories of a type, of one namespace or of all."""
+
+class SyncNamespaces:
+    """Namespaces of the Data Store, which are not those of the Entity Store."""
+    def create(self, name: str) -> DataStoreNamespace:
+        """Make a namespace."""
+    def get(self, name: str) -> DataStoreNamespace:
+        """Read a namespace."""
+    def delete(self, name: str) -> None:
+        """Drop a namespace."""
+    def create_or_get(self, name: str) -> DataStoreNamespace:
+        """The namespace of that name, made where it is missing."""
+    def list(self) -> list[DataStoreNamespace]:
+        """Every namespace."""
+
+class SyncDataStore:
+    """Files on the platform."""
+
+    namespaces: SyncNamespaces
+    repositories: SyncRepositories
+    def upload_dataset(
+        self,
+        name: str,
+        folder: str | Path,
+        *,
+        description: str | None = None,
+        project: str | None = None,
+        required: tuple[str, ...] = ...,
+        on_bytes: OnBytes | None = None,
+    ) -> UploadedDataset:
+        """Put a folder of curated rows on the platform, ready to train on."""
+    def prepare(self, repository: Repository) -> None:
+        """See that namespace and repository are there and ready to be written to."""
+    def upload_folder(
+        self,
+        name: str,
+        folder: str | Path,
+        *,
+        repo_type: RepoType = "dataset",
+        message: str = "Upload folder",
+        on_bytes: OnBytes | None = None,
+    ) -> Uploaded:
+        """Send a folder as it is to an existing repository; hidden files and links stay behind."""
+    def upload_files(
+        self,
+        name: str,
+        files: Mapping[str, Source],
+        *,
+        repo_type: RepoType = "dataset",
+        message: str = "Upload files",
+        on_bytes: OnBytes | None = None,
+    ) -> Uploaded:
+        """Send some files, given as bytes or paths, to an existing repository."""
+    def upload_file(
+        self, name: str, path: str, source: Source, *, repo_type: RepoType = "dataset"
+    ) -> Uploaded:
+        """Send one file to an existing repository; as ``upload_files`` with one entry."""
+    def delete_files(
+        self,
+        name: str,
+        paths: Iterable[str],
+        *,
+        repo_type: RepoType = "dataset",
+        message: str = "Delete files",
+    ) -> None:
+        """Drop files of a repository, in one commit."""
+    def files(self, name: str, *, repo_type: RepoType = "dataset", revision: str = "main") -> list[TreeEntry]:
+        """The files of a repository."""
+    def download(
+        self,
+        name: str,
+        folder: str | Path,
+        *,
+        repo_type: RepoType = "dataset",
+        revision: str = "main",
+        prefix: str = "",
+    ) -> Downloaded:
+        """Get the files of a repository, verified by hash."""
+
+class NeMo:
+    """NeMo microservices, typed and asynchronous."""
+    def __init__(self, target: AsyncNeMo) -> None: ...
+    settings: Settings
+    clock: Clock
+    @classmethod
+    def from_env(
+        cls,
+        profile: str | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        intents: IntentStore | None = None,
+        **overrides: Any,
+    ) -> Self:
+        """A client for the services that environment, profile file and arguments name."""
+    @property
+    def intents(self) -> IntentStore:
+        """The memory of what was submitted."""
+    @property
+    def data_store(self) -> SyncDataStore:
+        """Files."""
+    @property
+    def entity_store(self) -> SyncEntityStore:
+        """Namespaces, projects, datasets, models."""
+    @property
+    def customizer(self) -> SyncCustomizer:
+        """Training."""
+    @property
+    def evaluator(self) -> SyncEvaluator:
+        """Scoring."""
+    @property
+    def deployments(self) -> SyncDeployments:
+        """Models that are to be served."""
+    @property
+    def inference(self) -> SyncInference:
+        """Models that answer."""
+    def close(self) -> None:
+        """Close every connection."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,251 @@
+"""Write ``lawtags_client/sync.pyi``: the types of the blocking front, taken from the asynchronous classes.
+
+Every class that can be reached from ``NeMo`` and has calls to wait for gets a blocking twin: coroutines
+give their result, asynchronous iterators become plain ones, and classes among the types are replaced by their
+twins.
+
+    python scripts/write_sync_stub.py           # writes the file
+    python scripts/write_sync_stub.py --check   # says whether it is fresh
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from lawtags_client.blocking import is_asynchronous
+from lawtags_client.client import NeMo
+
+STUB = Path(__file__).parent.parent / "lawtags_client" / "sync.pyi"
+_HEAD = '''"""The blocking front. Written by scripts/write_sync_stub.py; do not edit."""
+
+'''
+_EXIT = """
+    def close(self) -> None:
+        \"\"\"Close every connection.\"\"\"
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+"""
+_ITERATORS = {"AsyncIterator": "Iterator", "AsyncGenerator": "Iterator", "AsyncIterable": "Iterable"}
+
+
+class Source:
+    """A module of the package: where its names come from, and how its classes are written.
+
+    Args:
+        name: of the module.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.module = importlib.import_module(name)
+        self.tree = ast.parse(inspect.getsource(self.module))
+
+    @cached_property
+    def imports(self) -> dict[str, tuple[str, str]]:
+        """Each imported name with the module it comes from and what it is called there."""
+        found = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for each in node.names:
+                    found[each.asname or each.name] = (node.module, each.name)
+        return found
+
+    @cached_property
+    def modules(self) -> set[str]:
+        """Modules that are imported whole."""
+        return {
+            each.name for node in ast.walk(self.tree) if isinstance(node, ast.Import) for each in node.names
+        }
+
+    def of_class(self, name: str) -> ast.ClassDef:
+        """How a class is written."""
+        return next(n for n in self.tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+
+
+class Stub:
+    """Collects what goes into the file."""
+
+    def __init__(self) -> None:
+        self.imports: set[str] = set()
+        self.variables: dict[str, str] = {}
+        self.classes: dict[type[object], str] = {}
+        self._names: dict[str, type[object]] = {}
+
+    def text(self) -> str:
+        """The whole file."""
+        front = self._class(NeMo, "NeMo", root=True)
+        imports = sorted(self.imports | {"from types import TracebackType", "from typing import Self"})
+        variables = [self.variables[name] for name in sorted(self.variables)]
+        parts = ["\n".join(imports), "\n".join(variables), *reversed(self.classes.values()), front]
+        return _formatted(_HEAD + "\n\n".join(parts))
+
+    def _twin(self, kind: type[object]) -> str:
+        """The name of a class's blocking twin, which is written down with the first use."""
+        name = f"Sync{kind.__name__}"
+        if self._names.setdefault(name, kind) is not kind:
+            raise SystemExit(f"{kind} and {self._names[name]} would both become {name}")
+        if kind not in self.classes:
+            self.classes[kind] = ""  # it may mention itself
+            self.classes[kind] = self._class(kind, name)
+        return name
+
+    def _class(self, kind: type[object], name: str, *, root: bool = False) -> str:
+        source = Source(kind.__module__)
+        node = source.of_class(kind.__name__)
+        bases = ", ".join(self._type(base, source) for base in node.bases)
+        lines = [f"class {name}({bases}):" if bases else f"class {name}:", *_summary(node)]
+        if root:
+            self.imports.add("from lawtags_client.client import NeMo as AsyncNeMo")
+            lines.append("    def __init__(self, target: AsyncNeMo) -> None: ...")
+        lines += [f"    {line}" for line in self._attributes(node, source)]
+        methods = [n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        shown = [n for n in methods if not n.name.startswith("_") and not (root and n.name == "close")]
+        # A method called `list` would hide the type of that name from those after it.
+        for method in sorted(shown, key=lambda n: n.name == "list"):
+            lines += [f"    {line}" for line in self._method(method, source)]
+        return "\n".join(lines) + (_EXIT if root else "")
+
+    def _attributes(self, node: ast.ClassDef, source: Source) -> Iterator[str]:
+        """Public attributes, by what ``__init__`` puts into them."""
+        maker = next((n for n in node.body if getattr(n, "name", "") == "__init__"), None)
+        if not isinstance(maker, ast.FunctionDef):
+            return
+        given = {arg.arg: arg.annotation for arg in (*maker.args.args, *maker.args.kwonlyargs)}
+        for statement in ast.walk(maker):
+            if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute)):
+                continue
+            attribute, value = statement.targets[0].attr, statement.value
+            if attribute.startswith("_"):
+                continue
+            if isinstance(value, ast.BoolOp):
+                value = value.values[-1]
+            kind = value.func if isinstance(value, ast.Call) else given.get(getattr(value, "id", ""))
+            if kind is None:
+                raise SystemExit(f"{node.name}.{attribute}: its type cannot be seen")
+            yield f"{attribute}: {self._type(kind, source)}"
+
+    def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, source: Source) -> Iterator[str]:
+        decorators = {ast.unparse(each) for each in node.decorator_list}
+        if decorators & {"property", "cached_property"}:
+            yield "@property"
+        elif "classmethod" in decorators:
+            yield "@classmethod"
+        shown = ", ".join(self._arguments(node.args, source))
+        returned = self._type(node.returns, source) if node.returns else "None"
+        summary = _summary(node)
+        yield f"def {node.name}({shown}) -> {returned}:" + ("" if summary else " ...")
+        yield from summary
+
+    def _arguments(self, arguments: ast.arguments, source: Source) -> Iterator[str]:
+        plain = arguments.posonlyargs + arguments.args
+        defaults = [None] * (len(plain) - len(arguments.defaults)) + list(arguments.defaults)
+        for index, (argument, default) in enumerate(zip(plain, defaults, strict=True), start=1):
+            yield self._argument(argument, default, source)
+            if index == len(arguments.posonlyargs):
+                yield "/"
+        if arguments.vararg:
+            yield "*" + self._argument(arguments.vararg, None, source)
+        elif arguments.kwonlyargs:
+            yield "*"
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+            yield self._argument(argument, default, source)
+        if arguments.kwarg:
+            yield "**" + self._argument(arguments.kwarg, None, source)
+
+    def _argument(self, argument: ast.arg, default: ast.expr | None, source: Source) -> str:
+        kind = f": {self._type(argument.annotation, source)}" if argument.annotation else ""
+        if default is None:
+            return argument.arg + kind
+        return (
+            f"{argument.arg}{kind} = {ast.unparse(default) if isinstance(default, ast.Constant) else '...'}"
+        )
+
+    def _type(self, node: ast.expr, source: Source) -> str:
+        """A type as the stub writes it; what it needs is imported."""
+        written = ast.parse(ast.unparse(node), mode="eval").body
+        for part in ast.walk(written):
+            if isinstance(part, ast.Name):
+                part.id = self._name(part.id, source)
+        return ast.unparse(written)
+
+    def _name(self, name: str, source: Source) -> str:
+        if name in _ITERATORS:
+            self.imports.add(f"from collections.abc import {_ITERATORS[name]}")
+            return _ITERATORS[name]
+        if name in source.imports:
+            home, called = source.imports[name]
+            if home.startswith("lawtags_client."):
+                kind = getattr(importlib.import_module(home), called)
+                if isinstance(kind, type) and is_asynchronous(kind):
+                    return self._twin(kind)
+                if type(kind).__name__ == "TypeVar":
+                    return self._variable(name, kind)
+            alias = f" as {name}" if name != called else ""
+            self.imports.add(f"from {home} import {called}{alias}")
+            return name
+        if name in source.modules:
+            self.imports.add(f"import {name}")
+            return name
+        here = getattr(source.module, name, None)
+        if type(here).__name__ == "TypeVar":
+            return self._variable(name, here)
+        if isinstance(here, type) and here.__module__ == source.name and is_asynchronous(here):
+            return self._twin(here)
+        if here is not None:
+            self.imports.add(f"from {source.name} import {name}")
+        return name
+
+    def _variable(self, name: str, variable: object) -> str:
+        self.imports.add("from typing import TypeVar")
+        bound = getattr(variable, "__bound__", None)
+        if bound is not None:
+            bound = getattr(bound, "__forward_arg__", None) or bound
+            self.imports.add(f"from {bound.__module__} import {bound.__name__}")
+        written = f", bound={bound.__name__}" if bound is not None else ""
+        self.variables[name] = f'{name} = TypeVar("{name}"{written})'
+        return name
+
+
+def _summary(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """The first sentence of a docstring."""
+    written = (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
+    return [f'    """{written}"""'] if written else []
+
+
+def _formatted(text: str) -> str:
+    ruff = [sys.executable, "-m", "ruff"]
+    name = ["--stdin-filename", str(STUB)]
+    sorted_ = subprocess.run(
+        [*ruff, "check", "--fix", "--quiet", "--select", "I,F401,UP,E7,W", *name, "-"],
+        input=text, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    done = subprocess.run(
+        [*ruff, "format", "--quiet", *name, "-"],
+        input=sorted_.stdout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def main() -> None:
+    """Write the file, or say whether it is fresh."""
+    text = Stub().text()
+    if "--check" not in sys.argv[1:]:
+        STUB.write_text(text, "utf-8")
+    elif STUB.read_text("utf-8") != text:
+        raise SystemExit(f"{STUB.name} is not fresh; write it with: make stubs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The blocking front: its types are fresh and true, and its classes are those that it hands out."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from client_kit import Script, client
+
+from lawtags_client import sync
+from lawtags_client.blocking import fronts
+from lawtags_client.client import NeMo
+
+ROOT = Path(__file__).parents[3]
+STUB = ROOT / "lawtags_client" / "sync.pyi"
+
+
+def stubbed() -> dict[str, ast.ClassDef]:
+    tree = ast.parse(STUB.read_text("utf-8"))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def test_stub_is_fresh() -> None:
+    script = ROOT / "scripts" / "write_sync_stub.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(stubbed()))
+def test_every_class_of_the_stub_is_there_with_its_calls(name: str) -> None:
+    twin = getattr(sync, name)
+    kind = NeMo if name == "NeMo" else next(k for k, v in _kinds().items() if v is twin)
+    for node in stubbed()[name].body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            found = inspect.getattr_static(kind, node.name)
+            if inspect.isfunction(found):
+                given = [*node.args.args, *node.args.kwonlyargs]
+                assert [argument.arg for argument in given] == list(inspect.signature(found).parameters)
+
+
+def _kinds() -> dict[type, type]:
+    from lawtags_client.blocking import _fronts
+
+    fronts()
+    return dict(_fronts)
+
+
+def test_what_is_handed_out_is_of_the_class_that_the_stub_says(tmp_path: Path) -> None:
+    answers = Script([httpx.Response(200, json={"id": "cust-1", "status": "running"})])
+    with sync.NeMo(client(answers, tmp_path)) as nemo:
+        job = nemo.customizer.job("cust-1")
+        assert type(job) is sync.SyncJob
+        assert isinstance(nemo.entity_store.datasets, sync.SyncListing)
+        assert job.id == "cust-1"
+        assert repr(job).startswith("Job(id='cust-1'")
+
+
+def test_lists_become_plain_iterators(tmp_path: Path) -> None:
+    page = {"object": "list", "data": [{"name": "a", "namespace": "law", "files_url": "hf://datasets/law/a"}]}
+    answers = Script([httpx.Response(200, json=page), httpx.Response(200, json={"data": []})])
+    with sync.NeMo(client(answers, tmp_path)) as nemo:
+        assert [found.name for found in nemo.entity_store.datasets.list()] == ["a"]
+
+
+def test_name_that_the_front_does_not_have_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="SyncNothing"):
+        _ = sync.SyncNothing  # type: ignore[attr-defined]
