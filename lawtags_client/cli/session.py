@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,17 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
+class LogFormatter(logging.Formatter):
+    """One line a record: what servers and files say can neither steer the terminal nor fake a line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return harmless(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        # Indented, so that a line within an error's text is not taken for a record of its own.
+        return textwrap.indent(harmless(super().formatException(ei), lines=True), "    ")
+
+
 @dataclass
 class Session:
     """One call of the command line.
@@ -74,7 +86,9 @@ class Session:
 
     def __post_init__(self) -> None:
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
-        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=level, handlers=[handler])
         if self.verbose < 2:
             # Two lines a request would drown what a run says.
             logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -149,10 +163,14 @@ class Session:
             return False
         return typer.confirm(question)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T], *, left_behind: str | None = None) -> T:
         """Carry async work to its end, or stop it at once on Ctrl-C or SIGTERM.
 
         What is on disk is whole at every moment, so nothing waits for threads that are still busy.
+
+        Args:
+            work: what to do.
+            left_behind: what to say of what stays on disk when it is stopped.
         """
         # Not at the top: the help, which needs no loop, would take a fifth longer.
         import asyncio
@@ -267,11 +285,13 @@ def explain(problem: LawtagsError, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    first, _, rest = harmless(str(problem), lines=True).partition("\n")
+    # A line end in what a server said must not look like the end of what we say.
+    hint = problem.hint or ""
+    first = str(problem).removesuffix(f"\n{hint}") if hint else str(problem)
     console = Console(stderr=True, highlight=False)
-    console.print(Text("Error: ", style="bold red") + Text(first), soft_wrap=True)
-    if rest:
-        console.print(Text(rest), soft_wrap=True)
+    console.print(Text("Error: ", style="bold red") + Text(harmless(first)), soft_wrap=True)
+    if hint:
+        console.print(Text(harmless(hint)), soft_wrap=True)
 
 
 def _expected(problem: Exception) -> LawtagsError | None:
