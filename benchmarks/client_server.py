@@ -1,0 +1,189 @@
+"""The server that clients are measured against: a few answers on loopback, given as cheaply as can be.
+
+    python benchmarks/client_server.py            prints its address, and serves until its input is closed
+
+It holds a training job, a list of 1,000 jobs that end one after the other within a minute of ``/begin``, and
+a model of fixed latency that serves some requests at once, set by ``/model/MILLISECONDS/PLACES``.
+``/stats`` tells how many requests came since the last ``/begin``, and how long the model's answers took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from typing import Any
+
+JOBS, MINUTE = 1000, 60.0
+
+JOB = {
+    "created_at": "2025-06-20T04:20:21.387984",
+    "updated_at": "2025-06-20T04:20:21.387989",
+    "namespace": "default",
+    "config": "meta/llama-3.2-1b-instruct@v1.0.0+80GB",
+    "dataset": "law/tags",
+    "hyperparameters": {
+        "training_type": "sft",
+        "finetuning_type": "lora",
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 0.0001,
+        "lora": {"adapter_dim": 32, "alpha": 16, "adapter_dropout": 0.1},
+    },
+    "output_model": "law/tagger@v1",
+    "status_details": {
+        "created_at": "2025-06-20T04:20:22.061480",
+        "updated_at": "2025-06-20T04:20:22.061480",
+        "steps_completed": 12,
+        "epochs_completed": 0,
+        "percentage_done": 0.0,
+        "status_logs": [{"updated_at": "2025-06-20T04:20:22.061480", "message": "created"}],
+    },
+    "custom_fields": {},
+}
+CHOICE = {"index": 0, "finish_reason": "stop"}
+MESSAGE = {"role": "assistant", "content": "contract, tort"}
+HEAD = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: r-1\r\ncontent-length: %d\r\n\r\n"
+
+
+def answer(value: Any) -> bytes:
+    """A whole answer."""
+    body = json.dumps(value).encode()
+    return (HEAD % len(body)).encode() + body
+
+
+class State:
+    """What the server knows."""
+
+    def __init__(self) -> None:
+        self.latency, self.places, self.busy = 0.0, 1, 0
+        self.waiting: deque[tuple[float, Server]] = deque()
+        self.begin()
+        self.one = answer({"id": "cust-1", "status": "running", **JOB})
+        self.chat = answer(self.completion("chat.completion", message=MESSAGE))
+        self.text = answer(self.completion("text_completion", text=" contract, tort"))
+
+    @staticmethod
+    def completion(kind: str, **choice: Any) -> dict[str, Any]:
+        """An answer of a model."""
+        usage = {"prompt_tokens": 40, "completion_tokens": 4, "total_tokens": 44}
+        choices = [{**CHOICE, **choice}]
+        return {
+            "id": "cmpl-1",
+            "object": kind,
+            "created": 1,
+            "model": "m",
+            "choices": choices,
+            "usage": usage,
+        }
+
+    def begin(self) -> None:
+        """Count and let time run from here on."""
+        self.begun, self.requests, self.took = time.monotonic(), 0, list[float]()
+
+    def job(self, number: int) -> dict[str, Any]:
+        """A job of the list."""
+        ended = time.monotonic() - self.begun >= MINUTE * number / JOBS
+        return {"id": f"cust-{number}", "status": "completed" if ended else "running", **JOB}
+
+    def listed(self, query: str) -> bytes:
+        """A page of the list, newest first."""
+        asked = dict(part.split("=", 1) for part in query.split("&") if "=" in part)
+        page, size = int(asked.get("page", 1)), int(asked.get("page_size", 10))
+        numbers = range(JOBS - 1, -1, -1)[(page - 1) * size : page * size]
+        found = {
+            "page": page,
+            "page_size": size,
+            "current_page_size": len(numbers),
+            "total_pages": -(-JOBS // size),
+            "total_results": JOBS,
+        }
+        jobs = [self.job(number) for number in numbers]
+        return answer({"object": "list", "data": jobs, "pagination": found})
+
+
+class Server(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.unread = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.unread += data
+        while (end := self.unread.find(b"\r\n\r\n")) >= 0:
+            head, length = self.unread[:end], 0
+            for line in head.split(b"\r\n"):
+                if line[:15].lower() == b"content-length:":
+                    length = int(line[15:])
+            if len(self.unread) < end + 4 + length:
+                return
+            self.unread = self.unread[end + 4 + length :]
+            self.act(head.split(b" ", 2)[1].decode())
+
+    def act(self, target: str) -> None:
+        """Carry out a request."""
+        state = self.state
+        path, _, query = target.partition("?")
+        if path == "/stats":
+            self.transport.write(answer({"requests": state.requests, "took": state.took}))
+            return
+        state.requests += 1
+        if path == "/v1/completions" and state.latency:
+            self.queue()
+        elif path == "/v1/completions":
+            self.transport.write(state.text)
+        elif path == "/v1/chat/completions":
+            self.transport.write(state.chat)
+        elif path == "/v1/customization/jobs":
+            self.transport.write(state.listed(query))
+        elif path == "/begin":
+            state.begin()
+            self.transport.write(answer({}))
+        elif path.startswith("/model/"):
+            milliseconds, places = path.split("/")[2:]
+            state.latency, state.places = int(milliseconds) / 1000, int(places)
+            self.transport.write(answer({}))
+        elif path.startswith("/v1/customization/jobs/cust-") and path != "/v1/customization/jobs/cust-1":
+            self.transport.write(answer(state.job(int(path.rpartition("-")[2]))))
+        else:
+            self.transport.write(state.one)
+
+    def queue(self) -> None:
+        """Answer after the model's latency, once there is a place."""
+        state = self.state
+        state.waiting.append((time.monotonic(), self))
+        self.serve()
+
+    def serve(self) -> None:
+        """Give free places to those who wait."""
+        state = self.state
+        while state.waiting and state.busy < state.places:
+            state.busy += 1
+            asyncio.get_running_loop().call_later(state.latency, self.served, *state.waiting.popleft())
+
+    def served(self, came: float, asker: Server) -> None:
+        """One place is free again."""
+        state = self.state
+        state.busy -= 1
+        state.took.append(time.monotonic() - came)
+        asker.transport.write(state.text)
+        self.serve()
+
+
+async def main() -> None:
+    """Serve until standard input ends."""
+    loop, state = asyncio.get_running_loop(), State()
+    server = await loop.create_server(lambda: Server(state), "127.0.0.1", 0)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,213 @@
+"""One measurement of one client in a process of its own; ``client.py`` starts these.
+
+python benchmarks/client_sides.py PART '{"side": …, …}'      prints one line of JSON
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+Call = Callable[[], Awaitable[Any]]
+
+
+def cpu() -> float:
+    """Seconds of processor time that this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def peak() -> float:
+    """The most memory that this process held, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
+
+
+def ours(url: str, **settings: Any) -> Any:
+    """Our client."""
+    from lawtags_client import NeMo, Settings
+
+    return NeMo(Settings(platform_url=url, max_connections=256, **settings))
+
+
+def official(url: str) -> Any:
+    """The official SDK's client."""
+    from nemo_microservices import AsyncNeMoMicroservices
+
+    return AsyncNeMoMicroservices(base_url=url, inference_base_url=url)
+
+
+def fetch(url: str) -> Any:
+    """The JSON at a URL, without any of the clients."""
+    with urlopen(url) as answer:
+        return json.loads(answer.read())
+
+
+def call_of(side: str, kind: str, url: str) -> Call:
+    """One call as each client makes it."""
+    messages = [{"role": "user", "content": "Title: Can pricing be trademarked?\nTags:"}]
+    if side == "lawtags":
+        from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
+
+        nemo = ours(url)
+        asked = ChatCompletionRequest(model="m", messages=[ChatMessage(**messages[0])], max_tokens=16)
+        if kind == "job":
+            return lambda: nemo.customizer.jobs.get("cust-1")
+        return lambda: nemo.inference.chat(asked)
+    if side == "nemo-microservices":
+        client = official(url)
+        if kind == "job":
+            return lambda: client.customization.jobs.retrieve("cust-1")
+    else:
+        from openai import AsyncOpenAI
+
+        client = AsyncOpenAI(base_url=f"{url}/v1", api_key="x")
+    return lambda: client.chat.completions.create(model="m", messages=messages, max_tokens=16)
+
+
+async def calls(side: str, kind: str, url: str, in_flight: int, total: int) -> dict[str, float]:
+    """Processor time a call, with so many in flight all the time."""
+    call = call_of(side, kind, url)
+
+    async def some(number: int) -> None:
+        for _ in range(number):
+            await call()
+
+    await asyncio.gather(*(some(2) for _ in range(in_flight)))
+    begin, started = cpu(), time.perf_counter()
+    each = max(1, total // in_flight)
+    await asyncio.gather(*(some(each) for _ in range(in_flight)))
+    done = each * in_flight
+    return {
+        "microseconds": (cpu() - begin) / done * 1e6,
+        "calls_a_second": done / (time.perf_counter() - started),
+    }
+
+
+async def follow(side: str, url: str, jobs: int, minute: float, every: float) -> dict[str, Any]:
+    """Follow all jobs from the server's ``/begin`` until the last has ended."""
+    await asyncio.to_thread(fetch, f"{url}/begin")
+    begin, started = cpu(), time.monotonic()
+    seen: dict[str, float] = {}
+    ids = [f"cust-{number}" for number in range(jobs)]
+    if side == "lawtags":
+        async for change in ours(url).customizer.watch_many(ids):
+            if change.final:
+                seen[change.id] = time.monotonic() - started
+    else:
+        # As the vendor's example does: each job is asked for by itself, again and again.
+        client = official(url)
+
+        async def one(job_id: str) -> None:
+            while True:
+                if (await client.customization.jobs.retrieve(job_id)).status == "completed":
+                    break
+                await asyncio.sleep(every)
+            seen[job_id] = time.monotonic() - started
+
+        await asyncio.gather(*map(one, ids))
+    took = time.monotonic() - started
+    late = sorted(seen[f"cust-{number}"] - minute * number / jobs for number in range(jobs))
+    requests = (await asyncio.to_thread(fetch, f"{url}/stats"))["requests"]
+    return {
+        "requests_a_second": requests / took,
+        "cpu_seconds": cpu() - begin,
+        "seconds_late_median": late[jobs // 2],
+        "seconds_late_most": late[-1],
+        "peak_mib": peak(),
+    }
+
+
+async def tag(url: str, rows: int, concurrency: int | None) -> dict[str, float]:
+    """Tag many questions; without a number of requests at once it is found out."""
+    from lawtags_client.tagging.question import Question
+
+    def questions() -> Iterator[Question]:
+        for number in range(rows):
+            yield Question(str(number), f"Can pricing be trademarked, case {number}?", None, ())
+
+    begin, started, done = cpu(), time.perf_counter(), 0
+    async for tagged in ours(url).inference.tag_many(questions(), model="m", concurrency=concurrency):
+        assert tagged.tags
+        done += 1
+    return {
+        "rows_a_second": done / (time.perf_counter() - started),
+        "cpu_microseconds_a_row": (cpu() - begin) / done * 1e6,
+        "peak_mib": peak(),
+    }
+
+
+def check(side: str, folder: str) -> dict[str, float]:
+    """Read and check rows."""
+    size = sum(path.stat().st_size for path in Path(folder).rglob("*.jsonl"))
+    if side == "lawtags":
+        from lawtags_client.services.data_store.layout import check as check_folder
+
+        check_folder(Path(folder))  # imports and page cache are no part of it
+        begin = cpu()
+        check_folder(Path(folder))
+    else:
+        import pandas
+
+        begin = cpu()
+        for path in Path(folder).rglob("*.jsonl"):
+            with path.open(encoding="utf-8") as lines:
+                rows = [json.loads(line) for line in lines]
+            frame = pandas.DataFrame(rows)
+            good = frame[["prompt", "completion"]].map(
+                lambda text: isinstance(text, str) and bool(text.strip())
+            )
+            assert good.all().all()
+            (frame["prompt"].str.len() + frame["completion"].str.len()).max()
+            frame["prompt"].duplicated().sum()
+    used = cpu() - begin
+    return {"megabytes_a_second": size / 1e6 / used, "cpu_seconds": used, "peak_mib": peak()}
+
+
+async def upload(side: str, url: str, folder: str, name: str) -> dict[str, float]:
+    """Send a folder to a repository that exists or not."""
+    if side == "lawtags":
+        from lawtags_client.services.data_store.repositories import Repository
+
+        nemo = ours(url)
+        repository = Repository.of(name)
+        begin, started = cpu(), time.perf_counter()
+        await nemo.data_store.prepare(repository)
+        await nemo.data_store.upload_folder(name, folder)
+    else:
+        os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_OFFLINE="0")
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=f"{url}/v1/hf", token="x")
+        await ours(url).data_store.namespaces.create_or_get(name.partition("/")[0])
+        begin, started = cpu(), time.perf_counter()
+        api.create_repo(name, repo_type="dataset", exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder, repo_type="dataset")
+    return {"seconds": time.perf_counter() - started, "cpu_seconds": cpu() - begin, "peak_mib": peak()}
+
+
+PARTS: dict[str, Callable[..., Any]] = {
+    "calls": calls,
+    "follow": follow,
+    "tag": tag,
+    "check": check,
+    "upload": upload,
+}
+
+
+def main() -> None:
+    """Measure what the arguments say."""
+    found = PARTS[sys.argv[1]](**json.loads(sys.argv[2]))
+    print(json.dumps(asyncio.run(found) if asyncio.iscoroutine(found) else found))
+
+
+if __name__ == "__main__":
+    main()
