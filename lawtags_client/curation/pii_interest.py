@@ -61,7 +61,8 @@ def look_at(token: str, is_allowed: Callable[[str], bool]) -> Word:
 def _kind(token: str, is_allowed: Callable[[str], bool]) -> int:
     if not token[:1].isupper():
         return _PARTICLE if token in _PARTICLES.split() else _NOTHING
-    if NO_NAME.search(token):
+    # No name begins with the pronoun, which is the most common capital of all.
+    if token == "I" or NO_NAME.search(token):
         return _NOTHING
     if is_allowed(token):
         return _ALLOWED

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 # Words that are embedded together.
 _WORDS = 64
+_MIXER = 0x9E3779B97F4A7C15
 # Words that are remembered, some 25 MB of them.
 _MOST_WORDS = 65_536
 # How many tokens a name has before the first one that matters, and behind the last, at most; of names that
 # seem to be longer at the end the whole text is read.
-_BEFORE, _BEHIND = 8, 3
+_BEFORE, _BEHIND = 6, 3
 _PROBE = (
     "My landlord Anna Kowalski moved from Springfield to Lake Wobegon in May 2019.\n\n"
     "She owes Mr. Smith, of Acme Corp., $300 and can't leave 5 Elm Street!",
@@ -170,8 +171,8 @@ class NetworkNames:
     def _forget_words(self) -> None:
         import numpy
 
-        self._numbers: dict[tuple[int, int], int] = {}
-        self._keys: list[tuple[int, int]] = []
+        self._numbers: dict[int, int] = {}
+        self._words: list[tuple[int, int]] = []
         self._looks = numpy.empty((0, 2), dtype=numpy.uint8)
         self._is_space = numpy.empty(0, dtype=bool)
         # Where a word stands among the embedded ones; most of the rare ones never do.
@@ -184,25 +185,25 @@ class NetworkNames:
         from spacy.attrs import NORM, ORTH, SPACY
 
         table = numpy.concatenate([document.to_array([ORTH, NORM, SPACY]) for document in documents])
-        keys = list(zip(table[:, 0].tolist(), table[:, 1].tolist(), strict=True))
-        missing = [key for key in dict.fromkeys(keys) if key not in self._numbers]
+        # Both are hashes of 64 bits, and so is what is made of them.
+        keys = (table[:, 0] ^ (table[:, 1] * numpy.uint64(_MIXER))).tolist()
+        missing = {key: place for place, key in enumerate(keys) if key not in self._numbers}
         if len(self._numbers) + len(missing) > _MOST_WORDS:
             self._forget_words()
-            missing = list(dict.fromkeys(keys))
+            missing = {key: place for place, key in enumerate(keys)}
         if missing:
-            self._learn_words(missing)
-        numbers = self._numbers
-        return numpy.asarray([numbers[key] for key in keys]), table[:, 2].astype(bool)
+            self._learn_words(list(missing), table[list(missing.values()), :2].tolist())
+        return numpy.asarray([*map(self._numbers.__getitem__, keys)]), table[:, 2].astype(bool)
 
-    def _learn_words(self, keys: Sequence[tuple[int, int]]) -> None:
+    def _learn_words(self, keys: Sequence[int], words: Sequence[tuple[int, int]]) -> None:
         import numpy
 
-        texts = [self._model.vocab.strings[word] for word, _ in keys]
+        texts = [self._model.vocab.strings[word] for word, _ in words]
         is_allowed = self._is_allowed or (lambda _: False)
         looks = numpy.asarray([look_at(text, is_allowed) for text in texts], dtype=numpy.uint8)
         spaces = numpy.asarray([text.isspace() for text in texts])
-        self._numbers.update((key, len(self._keys) + place) for place, key in enumerate(keys))
-        self._keys += keys
+        self._numbers.update((key, len(self._words) + place) for place, key in enumerate(keys))
+        self._words += words
         self._looks = numpy.concatenate([self._looks, looks])
         self._is_space = numpy.concatenate([self._is_space, spaces])
         self._place = numpy.concatenate([self._place, numpy.full(len(keys), -1)])
@@ -215,12 +216,12 @@ class NetworkNames:
         vocab = self._model.vocab
         added = [self._embedded]
         for begin in range(0, len(missing), _WORDS):
-            keys = [self._keys[word] for word in missing[begin : begin + _WORDS].tolist()]
-            texts = [vocab.strings[word] for word, _ in keys]
-            document = Doc(vocab, words=texts + ["a"] * (_WORDS - len(keys)))
-            for token, (_, norm) in zip(document, keys, strict=False):
+            chunk = [self._words[word] for word in missing[begin : begin + _WORDS].tolist()]
+            texts = [vocab.strings[word] for word, _ in chunk]
+            document = Doc(vocab, words=texts + ["a"] * (_WORDS - len(chunk)))
+            for token, (_, norm) in zip(document, chunk, strict=False):
                 token.norm_ = vocab.strings[norm]
-            added.append(self._network.embed(document)[: len(keys)])
+            added.append(self._network.embed(document)[: len(chunk)])
         self._place[missing] = len(self._embedded) + numpy.arange(len(missing))
         self._embedded = numpy.concatenate(added)
         return numpy.asarray(self._embedded[self._place[words]])

@@ -79,7 +79,7 @@ def test_words_that_were_forgotten_are_read_again(
     monkeypatch.setattr(pii_names, "_MOST_WORDS", 300)
     found = [name for text in texts[:60] for name in forgetful.find([text])]
     assert found == network.find(texts[:60])
-    assert len(forgetful._keys) <= 300
+    assert len(forgetful._words) <= 300
 
 
 def test_a_model_of_another_kind_finds_names_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
