@@ -27,7 +27,7 @@ _MIXER = 0x9E3779B97F4A7C15
 
 def text_digest(title: str, body: str | None) -> str:
     """A digest that is equal for questions of the same words."""
-    text = normalize_text(title) + "\0" + normalize_text(body or "")
+    text = _normalized(title) + "\0" + _normalized(body or "")
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -35,7 +35,7 @@ def shingles(title: str, body: str | None) -> frozenset[int]:
     """Hashes of all phrases of three words of a question."""
     import numpy
 
-    words = [_hash(word) for word in normalize_text(f"{title}\n{body or ''}").split()]
+    words = [_hash(word) for text in (title, body or "") for word in _normalized(text).split()]
     # A question of fewer words is one phrase, ending with nothing.
     words += [0] * (_SHINGLE - len(words))
     hashed = numpy.asarray(words, dtype=numpy.uint64)
@@ -73,6 +73,10 @@ def signature_bands(found: Iterable[int]) -> tuple[int, ...]:
 def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
     """The share of phrases that two questions have in common."""
     return len(first & second) / len(first | second)
+
+
+# The same text is asked for as a whole and for its phrases.
+_normalized = lru_cache(maxsize=4)(normalize_text)
 
 
 # Words come again and again, phrases rarely.
