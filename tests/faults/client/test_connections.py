@@ -154,6 +154,18 @@ async def test_connection_that_was_closed_while_idle_costs_one_silent_retry(
     assert not direct or time.slept == []
 
 
+@BOTH
+async def test_delete_on_a_closed_connection_that_did_happen_is_no_error(
+    direct: bool, tmp_path: Path
+) -> None:
+    gone = send(answer(b'{"detail": "no such model"}', status="404 Not Found"))
+    async with RawServer([GOOD, hang_up, gone]) as server:
+        async with connect(server.url, tmp_path, direct=direct) as nemo:
+            await nemo.customizer.jobs.get("cust-1")
+            await nemo.entity_store.models.delete("law/tagger")
+        assert server.requests[1:] == ["DELETE /v1/models/law/tagger"] * 2
+
+
 async def test_fresh_connection_that_is_closed_is_not_tried_silently(tmp_path: Path) -> None:
     async with RawServer([hang_up]) as server:
         async with connect(server.url, tmp_path, max_retries=0) as nemo:
