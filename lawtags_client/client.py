@@ -128,6 +128,26 @@ class NeMo:
 
         return Inference(self._transport.service("inference"), self)
 
+    async def clock_ahead(self) -> float | None:
+        """Seconds by which the platform's clock is ahead of this machine's; None where it does not tell.
+
+        Read from the ``Date`` header of an answer of the Entity Store, which is exact to the second.
+
+        Raises:
+            LawtagsError: it does not answer.
+        """
+        from email.utils import parsedate_to_datetime
+
+        from lawtags_client.transport.http import Call
+
+        call = Call("GET", "/v1/namespaces", query=[("page_size", "1")])
+        reply = await self._transport.service("entity_store").send(call)
+        try:
+            moment = parsedate_to_datetime(reply.headers["date"])
+            return (moment - self.clock.now()).total_seconds()
+        except (KeyError, ValueError, TypeError):
+            return None
+
     async def close(self) -> None:
         """Close every connection."""
         await self._transport.close()

@@ -90,8 +90,7 @@ class Settings:
     platform's own host, since a hosted model is someone else's. A token is text, a function that gives it, or
     stands in a file (``token_file``); once it is refused it is looked up again. ``connect_timeout`` and
     ``read_timeout`` bound one step of a request, ``total_timeout`` a whole call with its retries, all in
-    seconds. ``direct`` lets requests that may be repeated go over lean connections of our own instead of
-    httpx's.
+    seconds. ``direct`` lets what may be repeated go over lean connections of our own instead of httpx's.
     """
 
     platform_url: str | None = None
@@ -158,6 +157,14 @@ class Settings:
         values = (getattr(self, name) for name in sorted(_SECRETS))
         return tuple(value for value in values if isinstance(value, str))
 
+    def has_address(self, service: ServiceName) -> bool:
+        """Whether it is known where a service is asked."""
+        return getattr(self, self._url_name(service)) is not None
+
+    def _url_name(self, service: ServiceName) -> str:
+        own = "deployment_url" if service == "deployments" else f"{service}_url"
+        return own if getattr(self, own) else "platform_url"
+
     def address(self, service: ServiceName) -> ServiceAddress:
         """Where a service is asked.
 
@@ -165,7 +172,7 @@ class Settings:
             ConfigurationError: neither the service's URL nor the platform's is set.
         """
         own = "deployment_url" if service == "deployments" else f"{service}_url"
-        name = own if getattr(self, own) else "platform_url"
+        name = self._url_name(service)
         url: str | None = getattr(self, name)
         if url is None:
             raise ConfigurationError(
@@ -240,8 +247,7 @@ def find_file(folder: Path, environ: Mapping[str, str]) -> Path | None:
     """The profile file: ``LAWTAGS_CONFIG``, else the nearest above ``folder``, else the user's own."""
     named = environ.get("LAWTAGS_CONFIG")
     if named:
-        path = Path(named).expanduser()
-        if not path.is_file():
+        if not (path := Path(named).expanduser()).is_file():
             raise ConfigurationError(f"LAWTAGS_CONFIG names {path}, which is not a file")
         return path
     for parent in (folder, *folder.parents):
@@ -382,9 +388,8 @@ def _checked_url(name: str, value: str) -> str:
     except ValueError as error:
         raise ConfigurationError(f"{name} is not a URL: {error}") from None
     if parts.username or parts.password:
-        raise ConfigurationError(
-            f"{name} holds credentials", hint="Give them as token; a URL is shown in messages and logs."
-        )
+        hint = "Give them as token; a URL is shown in messages and logs."
+        raise ConfigurationError(f"{name} holds credentials", hint=hint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(
             f"{name} is not a base URL: {value!r}", hint="It looks like http://host:port, without a query."

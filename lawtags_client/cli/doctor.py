@@ -15,18 +15,31 @@ def doctor(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Check the services, the installed extras and the disk; each finding says what to do.
+    """Check services, credentials, versions, disk and clock; each finding says what to do.
 
     Example: lawtags doctor --profile cluster
     """
-    from lawtags_client.platform.checks import check_extras, check_place, check_services
+    from lawtags_client.platform.checks import (
+        check_clock,
+        check_credentials,
+        check_extras,
+        check_memory,
+        check_place,
+        check_services,
+    )
 
     session = Session(as_json, profile, verbose, no_input)
 
     async def work() -> list[dict[str, Any]]:
         try:
             async with session.client() as nemo:
-                return await check_services(nemo)
+                settings = nemo.settings
+                return [
+                    *check_memory(settings.intents_path),
+                    *check_credentials(settings),
+                    *await check_services(nemo),
+                    *await check_clock(nemo),
+                ]
         except ConfigurationError as problem:
             return [{"what": "settings", "state": "failed", "finding": problem.message, "fix": problem.hint}]
 
@@ -34,21 +47,27 @@ def doctor(
     if as_json:
         session.emit(findings)
     else:
-        from rich.text import Text
-
-        colours = {"ok": "green", "missing": "yellow"}
-        session.table(
-            ("what", "state", "finding", "what to do"),
-            [
-                (
-                    row["what"],
-                    Text(row["state"], colours.get(row["state"], "red")),
-                    row["finding"],
-                    row["fix"],
-                )
-                for row in findings
-            ],
-        )
+        _tell(session, findings)
     broken = [row["what"] for row in findings if row["state"] == "failed"]
     if broken:
-        raise LawtagsError(f"not in order: {', '.join(broken)}", hint="See the last column above.")
+        raise LawtagsError(f"not in order: {', '.join(broken)}", hint="What to do stands above.")
+
+
+def _tell(session: Session, findings: list[dict[str, Any]]) -> None:
+    from rich.text import Text
+
+    colours = {"ok": "green", "missing": "yellow", "unknown": "yellow"}
+    session.table(
+        ("what", "state", "finding"),
+        [
+            (row["what"], Text(row["state"], colours.get(row["state"], "red")), row["finding"])
+            for row in findings
+        ],
+    )
+    # Below the table, once for all that one thing puts right, and on a line that can be copied.
+    concerned: dict[str, list[str]] = {}
+    for row in findings:
+        if row["fix"]:
+            concerned.setdefault(row["fix"], []).append(row["what"])
+    for fix, names in concerned.items():
+        session.say(f"{', '.join(names)}: {fix}")

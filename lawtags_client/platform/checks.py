@@ -1,4 +1,4 @@
-"""Checks of the surroundings: services, extras, disk."""
+"""Checks of the surroundings: services, credentials, versions, extras, disk and clock."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import asyncio
 import importlib.util
 import shutil
 import sys
+import time
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from lawtags_client import __version__
 from lawtags_client.client import NeMo
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.intents import SqliteIntents
+from lawtags_client.settings import ServiceName, Settings, default_intents_path
 
 _EXTRAS = {
     "curate": ("nemo_curator", "spacy", "ftfy"),
@@ -19,23 +24,84 @@ _EXTRAS = {
     "local": ("torch", "transformers", "peft", "uvicorn"),
     "report": ("matplotlib", "jinja2"),
 }
+_PARTS = ("httpx", "pydantic", "tenacity", "typer")
 _LEAST_FREE = 2 * 1024**3
+_CLOCK_TOLERANCE = 60.0
 
 Finding = dict[str, Any]
 
 
 def check_place() -> list[Finding]:
-    """Python's version, and room on the disk of the working directory."""
-    version = ".".join(map(str, sys.version_info[:3]))
+    """The versions in use, and room on the disk of the working directory."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    parts = ", ".join(f"{name} {version(name)}" for name in _PARTS)
     free = shutil.disk_usage(Path.cwd()).free
     return [
-        _finding("python", "ok", version),
+        _finding("python", "ok", python),
+        _finding("lawtags", "ok", f"{__version__}, with {parts}"),
         _finding("disk", "ok", f"{free / 1e9:.0f} GB free")
         if free > _LEAST_FREE
         else _finding(
             "disk", "failed", f"only {free / 1e9:.1f} GB free", "Make room; a run needs about 2 GB."
         ),
     ]
+
+
+def check_memory(path: Path | None) -> list[Finding]:
+    """Whether what is submitted can be written down, without which nothing is submitted.
+
+    Args:
+        path: where the settings say that intents are kept.
+    """
+    store = path or default_intents_path()
+    try:
+        known = len(SqliteIntents(store).all())
+    except LawtagsError as problem:
+        return [_finding("intents", "failed", problem.message, problem.hint)]
+    return [_finding("intents", "ok", f"{known} at {store}")]
+
+
+def check_credentials(settings: Settings) -> list[Finding]:
+    """Which token goes to which service, and whether it can be read; never the token itself."""
+    sent: dict[str, list[str]] = {}
+    problems: dict[str, Finding] = {}
+    for service in get_args(ServiceName):
+        if not settings.has_address(service):
+            continue
+        try:
+            token = settings.address(service).token
+        except ConfigurationError as problem:
+            found = _finding("credentials", "failed", problem.message, problem.hint)
+            problems.setdefault(problem.message, found)
+            continue
+        sent.setdefault(_token_origin(settings, service) if token else "no token", []).append(service)
+    said = "; ".join(f"{origin} for {', '.join(services)}" for origin, services in sent.items())
+    return [*problems.values(), *([_finding("credentials", "ok", said)] if said else [])]
+
+
+def _token_origin(settings: Settings, service: str) -> str:
+    for name in (f"{service}_token", f"{service}_token_file", "token", "token_file"):
+        if getattr(settings, name, None) is not None:
+            return f"{name} ({settings.sources.get(name, 'argument')})"
+    return "no token"
+
+
+async def check_clock(nemo: NeMo) -> list[Finding]:
+    """Whether this machine and the platform agree on the time."""
+    if not nemo.settings.has_address("entity_store"):
+        return []
+    try:
+        ahead = await nemo.clock_ahead()
+    except LawtagsError:
+        # Told already, as what the Entity Store answers.
+        return []
+    if ahead is None:
+        return [_finding("clock", "unknown", "the platform does not tell its time")]
+    if abs(ahead) <= _CLOCK_TOLERANCE:
+        return [_finding("clock", "ok", f"within {max(2, abs(round(ahead)))} s of the platform's")]
+    side = "behind" if ahead > 0 else "ahead of"
+    fix = "Have the clock set from the network, e.g. timedatectl set-ntp true; tokens and links expire by it."
+    return [_finding("clock", "failed", f"{abs(ahead):.0f} s {side} the platform's", fix)]
 
 
 def check_extras() -> list[Finding]:
@@ -53,6 +119,12 @@ def check_extras() -> list[Finding]:
 
 async def check_services(nemo: NeMo) -> list[Finding]:
     """Ask each service for something small; all at once."""
+    if not any(map(nemo.settings.has_address, get_args(ServiceName))):
+        fix = (
+            "Set LAWTAGS_PLATFORM_URL, name a profile of lawtags.toml, or start a platform on this machine: "
+        )
+        fix += "lawtags local up --detach, and then --profile local."
+        return [_finding("services", "failed", "no address is set", fix)]
     questions: dict[str, Callable[[], Awaitable[str]]] = {
         "entity_store": lambda: _count(nemo.entity_store.namespaces, "namespaces"),
         "customizer": lambda: _count(nemo.customizer.configs, "training configs"),
@@ -65,10 +137,12 @@ async def check_services(nemo: NeMo) -> list[Finding]:
 
 
 async def _ask(service: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+    begin = time.monotonic()
     try:
-        return _finding(service, "ok", await ask())
+        said = await ask()
     except LawtagsError as problem:
         return _finding(service, "failed", problem.message, problem.hint)
+    return _finding(service, "ok", f"{said}, in {(time.monotonic() - begin) * 1000:.0f} ms")
 
 
 async def _count(listing: Any, what: str) -> str:
