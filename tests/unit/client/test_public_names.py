@@ -37,3 +37,34 @@ def test_client_is_ready_without_the_extras() -> None:
     code = "import sys; from lawtags_client import NeMo; NeMo; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"numpy", "torch", "starlette", "sklearn", "pandas"} & set(out.split())
+
+
+def test_ready_client_has_loaded_only_what_it_needs() -> None:
+    code = (
+        "import sys\n"
+        "from lawtags_client import NeMo\n"
+        "nemo = NeMo.from_env(platform_url='http://127.0.0.1:1', environ={})\n"
+        "nemo.customizer.jobs\n"
+        "print(*sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = set(out.split())
+    assert "httpx" in loaded
+    # The command line of httpx, what only failures or uploads need, and the services that nobody asked for.
+    spared = {
+        "httpx._main",
+        "rich",
+        "click",
+        "pygments",
+        "tenacity",
+        "orjson",
+        "lawtags_client.types.evaluator",
+    }
+    assert not spared & loaded
+
+
+def test_httpx_is_whole_for_those_who_import_it_later() -> None:
+    code = "import lawtags_client; lawtags_client.NeMo.from_env(platform_url='http://a', environ={})\n"
+    code += "import httpx; print(callable(httpx.main), httpx.get.__name__); import httpx._main"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["True", "get"]
