@@ -50,6 +50,10 @@ def up(
         float | None,
         typer.Option(min=0.1, help="Stop by itself after so many seconds without request and job."),
     ] = None,
+    chaos: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Deliberate trouble: a YAML file, as docs/local-stack.md says."),
+    ] = None,
     token: Token = None,
     as_json: Json = False,
     profile: Unused = None,
@@ -59,16 +63,30 @@ def up(
     """Start the stack and keep it until Ctrl-C or SIGTERM; says where it answers once it does.
 
     Example: lawtags local up --detach
+
+    With --chaos it makes trouble on purpose, so that you can see your own code survive. For instance, two
+    refused polls, a submission whose reply is lost, and a GPU that is busy for half a minute:
+
+    \b
+      schema_version: 1
+      requests:
+        - {path: "/v1/customization/jobs/*", times: 2, answer: 429, retry_after: 1}
+        - {path: /v1/customization/jobs, method: POST, times: 1, drop: reply}
+      customizer: {pending: 30}
     """
     session = Session(json=as_json, verbose=verbose)
     models = _base_models(base_model or [])
+    from lawtags_client.local.chaos import read_plan
+
+    # Read here as well where the stack runs in another process: what is wrong with it is said at once.
+    plan = read_plan(chaos) if chaos else None
     if detach:
         from lawtags_client.local.control import detach as start
 
         if token:
             os.environ[_TOKEN_VARIABLE] = token  # not on a command line that every user can list
         command_line = foreground(
-            dir, port=port, host=host, models=models, refresh=refresh_interval, idle=idle_timeout
+            dir, port=port, host=host, models=models, refresh=refresh_interval, idle=idle_timeout, chaos=chaos
         )
         _tell(session, start(command_line, dir).as_dict())
         return
@@ -76,7 +94,9 @@ def up(
     from lawtags_client.local.service import StackOptions
     from lawtags_client.local.stack import Stack
 
-    options = StackOptions(refresh_interval=refresh_interval, base_models=models, token=token or None)
+    options = StackOptions(
+        refresh_interval=refresh_interval, base_models=models, token=token or None, chaos=plan
+    )
     stack = Stack(dir, port, host=host, options=options)
     import asyncio
 
@@ -196,6 +216,7 @@ def foreground(
     models: Mapping[str, Path] | None = None,
     refresh: float = 5.0,
     idle: float | None = None,
+    chaos: Path | None = None,
 ) -> list[str]:
     """Arguments of the Python interpreter that run a stack in the foreground."""
     line = [
@@ -212,6 +233,7 @@ def foreground(
     ]
     line += ["--refresh-interval", str(refresh)]
     line += ["--idle-timeout", str(idle)] if idle is not None else []
+    line += ["--chaos", str(chaos)] if chaos is not None else []
     for name, folder in (models or {}).items():
         line += ["--base-model", f"{name}={folder}"]
     return line

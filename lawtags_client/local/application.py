@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lawtags_client.local.service import Port, Service
+from lawtags_client.local.chaos.gate import ChaosGate
+from lawtags_client.local.service import Port, Service, StackOptions
 from lawtags_client.local.signing import is_signed
 from lawtags_client.local.wire.answers import Answer, answer_for, error_answer
 from lawtags_client.local.wire.openapi import document
@@ -93,7 +94,7 @@ class Gate:
 
 def application(
     port: Port, services: Sequence[Service], extra: Iterable[BaseRoute], activity: Activity, clock: Clock,
-    token: str | None, url: str,
+    options: StackOptions, url: str,
 ) -> ASGIApp:  # fmt: skip
     """The application of a port.
 
@@ -106,7 +107,7 @@ def application(
         extra: further routes of this port.
         activity: where requests are counted.
         clock: tells the time.
-        token: what requests must carry, if anything.
+        options: the token that requests must carry, and the trouble they are to meet with, if any.
         url: where the port answers.
     """
     own = [route for service in services if service.port == port for route in service.routes]
@@ -115,7 +116,11 @@ def application(
     routes = [*own, *_health(port, services), described, *extra, *aliases]
     routes.append(_rest(routes))
     app = Starlette(routes=routes, exception_handlers={Exception: _unexpected, 404: _unmatched})
-    return Gate(app, activity, token, clock)
+    within: ASGIApp = app
+    if options.chaos is not None:
+        data_store = next(service.state for service in services if service.name == "data_store")
+        within = ChaosGate(app, port, options.chaos, data_store, clock)
+    return Gate(within, activity, options.token, clock)
 
 
 def _aliases(services: Sequence[Service], own: Sequence[BaseRoute]) -> list[BaseRoute]:

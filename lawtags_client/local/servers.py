@@ -7,13 +7,30 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.local.chaos.gate import DROP
 
 GRACE_SECONDS = 2
+
+
+class _Protocol(H11Protocol):
+    """HTTP whose requests can close their connection, for tests of those who call."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        inner = self.app
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            scope.setdefault("extensions", {})[DROP] = self.transport.abort
+            await inner(scope, receive, send)
+
+        self.app = app
 
 
 class _Server(uvicorn.Server):
@@ -97,7 +114,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="warning",
         lifespan="off",
         ws="none",
-        http="h11",
+        http=_Protocol,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=30,

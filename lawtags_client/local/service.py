@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from starlette.routing import BaseRoute
 
+from lawtags_client.local.chaos import ChaosPlan
 from lawtags_client.local.storage import Blobs, Database
 from lawtags_client.local.wire.times import Clock, utc_now
 
@@ -34,6 +35,7 @@ class StackOptions:
         inference_threads: threads that a model is served with; 0 leaves it to torch.
         inference_dtype: ``float32``, or ``bfloat16`` on a CPU that computes in it.
         empty_commit_url: answer commits with an empty ``commitUrl``, as deployed Data Stores do.
+        chaos: deliberate trouble.
     """
 
     refresh_interval: float = 5.0
@@ -45,6 +47,17 @@ class StackOptions:
     inference_threads: int = 0
     inference_dtype: Literal["float32", "bfloat16"] = "float32"
     empty_commit_url: bool = False
+    chaos: ChaosPlan | None = None
+
+    def settled(self) -> StackOptions:
+        """These options, with what the chaos plan says of them."""
+        if self.chaos is None:
+            return self
+        return replace(
+            self,
+            refresh_interval=self.chaos.inference.refresh_interval or self.refresh_interval,
+            empty_commit_url=self.chaos.data_store.empty_commit_url or self.empty_commit_url,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Stack:
         self.dir = dir.absolute()
         self.activity = Activity()
         self.services: list[Service] = []
-        self._options = options or StackOptions()
+        self._options = (options or StackOptions()).settled()
         self._host = host
         self._port = platform_port
         self._clock = clock
@@ -165,7 +165,7 @@ class Stack:
         for port in PORTS:
             extra = [status_route(self.services, address.as_dict())] if port == "platform" else []
             app = application(
-                port, self.services, extra, self.activity, self._clock, self._options.token,
+                port, self.services, extra, self.activity, self._clock, self._options,
                 self._url(sockets[port]),
             )  # fmt: skip
             applications.append((app, sockets[port]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import subprocess
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from lawtags_client.local.base_models import (
     default_base_model_ready,
     start_conversion,
 )
+from lawtags_client.local.chaos.jobs import JobTrouble
 from lawtags_client.local.customizer.jobs import Jobs
 from lawtags_client.local.customizer.progress import EventTail, applied, points_of
 from lawtags_client.local.customizer.targets import Targets
@@ -26,6 +28,7 @@ Document = dict[str, Any]
 
 _POLL_SECONDS = 0.1
 _CRASHES_FORGIVEN = 1
+_FULL_DISK_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +52,7 @@ class TrainingQueue:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._trouble = JobTrouble(context.options.chaos)
         jobs.on_change = self._wake.set
 
     def start(self) -> None:
@@ -75,10 +79,10 @@ class TrainingQueue:
             except _Interrupted:
                 continue
             except LawtagsError as error:
-                self._fail(document["job"]["id"], error.message, error.hint)
+                self._failed(document["job"]["id"], error.message, error.hint)
             except Exception as error:
                 _log.exception("training %s failed", document["job"]["id"])
-                self._fail(document["job"]["id"], f"{type(error).__name__}: {error}")
+                self._failed(document["job"]["id"], f"{type(error).__name__}: {error}")
 
     def _next(self) -> Document | None:
         waiting = self._jobs.unfinished()
@@ -90,6 +94,7 @@ class TrainingQueue:
         return next(iter(running + waiting), None)
 
     def _train(self, job_id: str) -> None:
+        self._hold(job_id)
         document = self._begin(job_id)
         self._note_waiting(job_id)
         folder = JobFolder(self._context, job_id)
@@ -106,14 +111,21 @@ class TrainingQueue:
         self._complete(job_id, folder)
 
     def _follow(self, job_id: str, folder: JobFolder, attempt: int) -> str | None:
-        tail, events = EventTail(folder.events(attempt)), []
+        tail, job = EventTail(folder.events(attempt)), self._jobs.stored(job_id)["job"]
         worker = Worker.start(folder, attempt)
         try:
             while True:
                 # Asked before the events are read: nothing is written after the end.
                 ended = worker.process.poll() is not None
                 if events := [*tail]:
+                    events, trouble = self._trouble.meet(job, events)
                     self._apply(job_id, events)
+                    if trouble == "fail":
+                        raise LawtagsError("the chaos file lets this job fail at this step")
+                    if trouble == "kill":
+                        worker.process.kill()
+                        worker.process.wait()
+                        return worker.crash_reason()
                 for event in events:
                     if event["event"] == "failed":
                         raise LawtagsError(event["reason"], hint=event["hint"])
@@ -134,6 +146,17 @@ class TrainingQueue:
         if self._jobs.stored(job_id)["job"]["status"] == "cancelling":
             raise _Interrupted
 
+    def _hold(self, job_id: str) -> None:
+        """Let a job wait for a GPU where it is told to."""
+        while self._trouble.holds(document := self._jobs.stored(job_id)["job"], self._context.clock()):
+            if document["status"] == "created":
+                self._note_pending(job_id, "0/1 nodes are available: 1 Insufficient nvidia.com/gpu")
+            elif document["status"] != "pending":
+                raise _Interrupted
+            self._stopping.wait(_POLL_SECONDS)
+            if self._stopping.is_set():
+                raise _Interrupted
+
     def _begin(self, job_id: str) -> Document:
         now = naive(self._context.clock())
 
@@ -150,16 +173,17 @@ class TrainingQueue:
 
     def _note_waiting(self, running: str) -> None:
         for document in self._jobs.unfinished():
-            if document["job"]["status"] == "created" and document["job"]["id"] != running:
-                detail = f"another job is training: {running}"
-                self._jobs.update(
-                    document["job"]["id"],
-                    lambda each, detail=detail: (  # type: ignore[misc]
-                        self._jobs.moved(each, "pending", "NotEnoughResources", detail)
-                        if each["job"]["status"] == "created"
-                        else None
-                    ),
-                )
+            job_id = document["job"]["id"]
+            if document["job"]["status"] == "created" and job_id != running:
+                self._note_pending(job_id, f"another job is training: {running}")
+
+    def _note_pending(self, job_id: str, detail: str) -> None:
+        def noted(document: Document) -> Document | None:
+            if document["job"]["status"] != "created":
+                return None
+            return self._jobs.moved(document, "pending", "NotEnoughResources", detail)
+
+        self._jobs.update(job_id, noted)
 
     def _model(self, job_id: str, target: str) -> Path:
         self._log(job_id, "ModelPending")
@@ -238,6 +262,14 @@ class TrainingQueue:
         store.repo_create("model", url.namespace, url.repo, exist_ok=True, make_namespace=True)
         files = folder.result_files()
         store.commit("model", url.namespace, url.repo, files, message, revision=url.revision)
+
+    def _failed(self, job_id: str, reason: str, hint: str | None = None) -> None:
+        try:
+            self._fail(job_id, reason, hint)
+        except sqlite3.Error:
+            # A full disk takes not even this; the job is taken up again, until there is space or it ends.
+            _log.exception("the end of training %s cannot be written down", job_id)
+            self._stopping.wait(_FULL_DISK_SECONDS)
 
     def _fail(self, job_id: str, reason: str, hint: str | None = None) -> None:
         detail = f"{reason}. {hint}" if hint else reason

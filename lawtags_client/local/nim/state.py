@@ -155,9 +155,7 @@ class NimState:
         with self._lock:
             self._found, self._faults = found, faults
 
-    def _adapter(
-        self, name: str, entity: Mapping[str, Any], deployed: Mapping[str, Served]
-    ) -> Served | None:
+    def _adapter(self, name: str, entity: Mapping[str, Any], deployed: Mapping[str, Served]) -> Served | None:
         base = _base_name(entity.get("base_model"))
         parent = self._bases.get(base) or deployed.get(base)
         files = self._files(entity)
