@@ -48,6 +48,7 @@ benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled 
 	$(BIN)/python benchmarks/pii.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/client.py
 
 conformance: $(VENV)/.dev ## the clients of others against the embedded stack; writes docs/conformance.md
 	$(BIN)/python tests/sdk_conformance.py docs/conformance.md
