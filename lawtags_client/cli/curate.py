@@ -13,6 +13,11 @@ from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose,
 if TYPE_CHECKING:
     from lawtags_client.curation import CurationReport
 
+_LEFT = (
+    "{} holds questions as they were read, with their personal data, for you alone to open. "
+    "Delete it unless you go on."
+)
+
 
 @command
 def curate(
@@ -37,7 +42,17 @@ def curate(
         typer.Option("--tokenizer", help="Tokenizer of the base model: a folder or tokenizer.json."),
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option("--scheduler", help="Dask scheduler, tcp://HOST:PORT.")
+        str | None,
+        typer.Option("--scheduler", help="Dask scheduler, tcp://HOST:PORT, whose workers see --out."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes on this machine; without it as many as pay.",
+            show_default=False,
+        ),
     ] = None,
     on_bad_row: Annotated[
         str | None, typer.Option("--on-bad-row", help="fail, skip or quarantine (the default).")
@@ -76,9 +91,11 @@ def curate(
     """
     import asyncio
 
+    from lawtags_client.cli.curation_progress import curation_shown
     from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.curation import CurationOptions
     from lawtags_client.curation import curate as run_curation
+    from lawtags_client.curation.staging import WORK_FOLDER
     from lawtags_client.errors import ConfigurationError
     from lawtags_client.runs.recipe import load_recipe, merged
     from lawtags_client.runs.tokens import token_counter
@@ -96,7 +113,7 @@ def curate(
     counter = token_counter(tokenizer or (loaded.model.tokenizer if loaded else None))
     count_tokens = counter.count if counter.exact else None
     if not inputs:
-        if forget is None or wanted or settings or test or scheduler:
+        if forget is None or wanted or settings or test or scheduler or workers:
             raise ConfigurationError(
                 "there are no questions to curate",
                 hint="Name files; without any, only --forget, --out and the tokenizer say something.",
@@ -105,7 +122,7 @@ def curate(
         return
     options = merged(_nested(wanted), parse_settings(settings or []))
     options = merged(loaded.curation if loaded else {}, options)
-    with session.progress() as progress:
+    with curation_shown(session.messages) as told:
         # In a thread, so that a signal ends it at once and with its code.
         work = asyncio.to_thread(
             run_curation,
@@ -116,9 +133,10 @@ def curate(
             scheduler=scheduler,
             count_tokens=count_tokens,
             forget=forget,
-            on_progress=lambda step: progress.update(step.done, step.total, step.step),
+            on_progress=told,
+            workers=workers,
         )
-        report = session.run(work)
+        report = session.run(work, left_behind=_LEFT.format(out / WORK_FOLDER))
     _show(session, report, out)
 
 

@@ -200,6 +200,10 @@ class Session:
             except asyncio.CancelledError:
                 if not code:
                     raise
+                # A bar hides it, and gets no time to bring it back.
+                self.messages.show_cursor(True)
+                if left_behind:
+                    self.report(left_behind)
                 await take_leave(self, code, again)
                 sys.stdout.flush()
                 sys.stderr.flush()

@@ -102,8 +102,6 @@ def run_steps(
         MissingExtraError: NeMo Curator is not installed.
     """
     pending = work.pending(partitions)
-    for number in sorted(set(range(partitions)) - set(pending)):
-        on_done(number)
     for begin in range(0, len(pending), _PARTITIONS_AT_ONCE):
         numbers = pending[begin : begin + _PARTITIONS_AT_ONCE]
         runner.run(_tasks(steps, work.text, numbers), on_done)

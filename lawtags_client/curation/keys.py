@@ -6,13 +6,14 @@ band by band.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.dedup import BANDS
 from lawtags_client.curation.division import read_moment
-from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,16 +87,13 @@ def read_keys(work: WorkFolder, staged: Staged) -> Keys:
         split_key=numpy.zeros(rows),
         bands=tuple(folder / f"band-{number:02}.bin" for number in range(BANDS)),
     )
-    streams = [path.open("wb") for path in keys.bands]
-    try:
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(open(path, "wb", opener=owner_only)) for path in keys.bands]
         for number in range(staged.partitions):
             frame = work.frame(number, _COLUMNS)
             place = slice(staged.starts[number], staged.starts[number + 1])
             for stream, band in zip(streams, _fill(keys, place, frame), strict=True):
                 stream.write(band.tobytes())
-    finally:
-        for stream in streams:
-            stream.close()
     return keys
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from lawtags_client.curation.staging import WORK_FOLDER
+from lawtags_client.curation.staging import WORK_FOLDER, owner_only
 from lawtags_client.errors import BusyError
 
 _LOCK = "lock"
@@ -32,7 +32,7 @@ def curation_lock(out: Path) -> Iterator[Path]:
     folder = out / WORK_FOLDER
     while True:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (folder / _LOCK).open("a+") as stream:
+        with open(folder / _LOCK, "a+", opener=owner_only) as stream:
             _take(stream, out)
             # Whoever held it may have removed it meanwhile, at the end of its own curation.
             if os.fstat(stream.fileno()).st_nlink:

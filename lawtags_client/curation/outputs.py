@@ -107,6 +107,10 @@ class Writer:
         self._count_tokens = count_tokens
         self._parts = {part: int((selection.parts == number).sum()) for number, part in enumerate(PARTS)}
 
+    def pending(self) -> list[int]:
+        """Partitions whose rows are not made."""
+        return [n for n in range(self._staged.partitions) if rendered(self._work, n) is None]
+
     def write(self, runner: Runner, on_done: Callable[[int], None]) -> Written:
         """Write all files.
 
@@ -162,12 +166,7 @@ class Writer:
 
     def _render(self, manner: Manner, runner: Runner, on_done: Callable[[int], None]) -> None:
         """Make the lines of every partition of which that was not done."""
-        pending = []
-        for number in range(self._staged.partitions):
-            if rendered(self._work, number) is None:
-                pending.append(number)
-            else:
-                on_done(number)
+        pending = self.pending()
         fates = _Fates(self._work, self._staged, self._selection)
         style = self._options.style
         if style.shortlist and self._parts["training"]:

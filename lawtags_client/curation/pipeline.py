@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 # Raised whenever a step's result changes for the same input.
 _CODE_VERSION = 3
 
-PARTITION_ROWS = 500
+PARTITION_ROWS = 250
 _PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")
 
 
@@ -193,7 +193,7 @@ class _Curation:
                 work,
                 staged.partitions,
                 runner=runner,
-                on_done=self._counting("cleaning", staged),
+                on_done=self._counting("cleaning", staged, work.pending(staged.partitions)),
             )
             self._check_failures(work, staged)
             self._progress(CurationProgress("duplicates and split", 0, None))
@@ -204,16 +204,16 @@ class _Curation:
         stop = self._options.on_bad_row == "fail"
         return [Isolated(step, stop) for step in plan_steps(self._options, staged.tags, self._synonyms)]
 
-    def _counting(self, step: str, staged: Staged) -> Callable[[int], None]:
+    def _counting(self, step: str, staged: Staged, pending: Sequence[int]) -> Callable[[int], None]:
         """Progress in rows, from the numbers of partitions that are done."""
-        rows = 0
+        before = rows = staged.rows - sum(map(staged.size, pending))
 
         def done(partition: int) -> None:
             nonlocal rows
             rows += staged.size(partition)
-            self._progress(CurationProgress(step, rows, staged.rows))
+            self._progress(CurationProgress(step, rows, staged.rows, before))
 
-        self._progress(CurationProgress(step, 0, staged.rows))
+        self._progress(CurationProgress(step, rows, staged.rows, before))
         return done
 
     def _write(
@@ -226,7 +226,7 @@ class _Curation:
     ) -> CurationReport:
         started = self._clock()
         writer = Writer(self._out, work, staged, selection, self._options, self._count_tokens)
-        written = writer.write(runner, self._counting("writing", staged))
+        written = writer.write(runner, self._counting("writing", staged, writer.pending()))
         accounts = add_up(work, staged)
         rows = selection.rows
         made = StepCount("prompts", rows, rows, self._clock() - started)

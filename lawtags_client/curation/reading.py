@@ -11,7 +11,7 @@ from typing import Any
 from lawtags_client.curation.columns import SourceRow
 from lawtags_client.curation.raw import BadRow
 from lawtags_client.curation.sources import Source, read_source
-from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
 
@@ -157,5 +157,6 @@ class _Reading:
         if self.first_bad is None:
             self.first_bad = entry
         self._work.subfolder("read")
-        with self._work.bad_path(self._partition).open("a", encoding="utf-8") as stream:
+        path = self._work.bad_path(self._partition)
+        with open(path, "a", encoding="utf-8", opener=owner_only) as stream:
             stream.write(json.dumps(entry) + "\n")

@@ -26,11 +26,13 @@ class CurationProgress:
         step: what is being done.
         done: how many rows it is through with.
         total: how many there are, where that is known.
+        before: how many of those done a call had done that was interrupted.
     """
 
     step: str
     done: int
     total: int | None
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

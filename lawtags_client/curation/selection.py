@@ -18,7 +18,7 @@ from lawtags_client.curation.keys import read_keys
 from lawtags_client.curation.options import CurationOptions, SplitOptions
 from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.split import part_of
-from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
 from lawtags_client.curation.tag_census import TagCensus, propose_merges
 from lawtags_client.curation.twins import Phrases, each_pair, exact_twins, near_pairs, near_twins
 from lawtags_client.errors import DataError
@@ -337,7 +337,8 @@ def _save(selection: Selection, folder: Path) -> None:
     import numpy
 
     for name in _ARRAYS:
-        numpy.save(folder / f"{name}.npy", getattr(selection, name), allow_pickle=False)
+        with open(folder / f"{name}.npy", "wb", opener=owner_only) as stream:
+            numpy.save(stream, getattr(selection, name), allow_pickle=False)
     told = {
         "steps": [step.as_dict() for step in selection.steps],
         "counts": selection.counts,

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 WORK_FOLDER = ".curation"
 _TEXTS = ("id", "title", "body", "created", "link", "license")
-_OWNER_ONLY = 0o700
+_FOLDER = 0o700
+_FILE = 0o600
+
+
+def owner_only(path: str, flags: int) -> int:
+    """Opens a file that nobody but its owner may open; for the argument ``opener`` of ``open``."""
+    return os.open(path, flags, _FILE)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class WorkFolder:
         # The outermost one that is made here has to keep others out.
         path.mkdir(parents=True, exist_ok=True)
         for made in (self.folder.parent, self.folder, path):
-            made.chmod(_OWNER_ONLY)
+            made.chmod(_FOLDER)
         return path
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lawtags_client.curation.dedup import BANDS, shingles
-from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ class Phrases:
         self._places = numpy.full(staged.rows, -1, dtype=numpy.int64)
         self._lengths = numpy.zeros(staged.rows, dtype=numpy.int32)
         self._path: Path = work.subfolder("keys") / "phrases.bin"
-        self._stream: IO[bytes] = self._path.open("w+b")
+        self._stream: IO[bytes] = open(self._path, "w+b", opener=owner_only)  # noqa: SIM115 - closed on exit
         self._last: tuple[int, NDArray[np.uint32]] | None = None
 
     def load(self, rows: NDArray[np.int64]) -> None:

@@ -1,0 +1,112 @@
+"""Draws how far a curation is: a bar with its speed in a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from lawtags_client.cli.progress import shown
+from lawtags_client.terminal import harmless
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lawtags_client.curation import CurationProgress
+    from lawtags_client.runs.progress import Progress
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_TO_JUDGE = 0.1
+
+
+@contextlib.contextmanager
+def curation_shown(
+    console: Console, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[CurationProgress], None]]:
+    """What is told of the progress of a curation, in the form that fits the console.
+
+    Args:
+        console: where it goes.
+        clock: seconds.
+    """
+    if not console.is_terminal:
+        yield _Lines(console, clock).update
+        return
+    with shown(console) as bars:
+        yield _Bars(bars, clock).update
+
+
+class _Speed:
+    """Rows per second of the step at hand."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._begun = clock()
+        self.step = ""
+
+    def begins(self, progress: CurationProgress) -> bool:
+        """Whether this is the first word of a step."""
+        if progress.step == self.step:
+            return False
+        self.step, self._begun = progress.step, self._clock()
+        return True
+
+    def words(self, progress: CurationProgress) -> str:
+        """How fast the step is, and how long it takes yet."""
+        seconds = self._clock() - self._begun
+        rows = progress.done - progress.before
+        if not rows or seconds < _SECONDS_TO_JUDGE:
+            return ""
+        speed = rows / seconds
+        told = f"{speed:,.0f} rows/s" if speed >= 10 else f"{speed:.1f} rows/s"
+        if progress.total and progress.done < progress.total:
+            told += f", {_duration((progress.total - progress.done) / speed)} left"
+        return told
+
+
+class _Bars:
+    """A bar, which begins anew with each step."""
+
+    def __init__(self, bars: Progress, clock: Callable[[], float]) -> None:
+        self._bars = bars
+        self._speed = _Speed(clock)
+
+    def update(self, progress: CurationProgress) -> None:
+        if self._speed.begins(progress) and progress.before:
+            self._bars.note(f"{progress.step}: {progress.before} rows were done before")
+        told = [progress.step, self._speed.words(progress)]
+        self._bars.update(progress.done, progress.total, "  ".join(filter(None, told)))
+
+
+class _Lines:
+    """A line when a step begins and ends, and now and then in between."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        self._console = console
+        self._clock = clock
+        self._speed = _Speed(clock)
+        self._last = clock()
+
+    def update(self, progress: CurationProgress) -> None:
+        begins = self._speed.begins(progress)
+        ends = progress.total is not None and progress.done == progress.total and not begins
+        if not begins and not ends and self._clock() - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        self._last = self._clock()
+        rows = f"{progress.done:,} of {progress.total:,} rows" if progress.total else ""
+        if progress.done and not progress.total:
+            rows = f"{progress.done:,} rows"
+        if begins and progress.before:
+            rows += f", {progress.before:,} of them done before"
+        told = ", ".join(filter(None, [rows, self._speed.words(progress)]))
+        line = f"{progress.step}: {told}" if told else progress.step
+        self._console.print(harmless(line), markup=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    whole = math.ceil(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
