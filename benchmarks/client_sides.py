@@ -60,12 +60,12 @@ def call_of(side: str, kind: str, url: str) -> Call:
         nemo = ours(url)
         asked = ChatCompletionRequest(model="m", messages=[ChatMessage(**messages[0])], max_tokens=16)
         if kind == "job":
-            return lambda: nemo.customizer.jobs.get("cust-1")
+            return lambda: nemo.customizer.jobs.get("cust-still")
         return lambda: nemo.inference.chat(asked)
     if side == "nemo-microservices":
         client = official(url)
         if kind == "job":
-            return lambda: client.customization.jobs.retrieve("cust-1")
+            return lambda: client.customization.jobs.retrieve("cust-still")
     else:
         from openai import AsyncOpenAI
 
