@@ -116,7 +116,7 @@ def execute_recipe(
         sources, test = _recorded_data(folder, test)
     # What cannot work leaves no folder of a run behind.
     find_sources(sources, test)
-    session.followed = lambda: _training_of(folder)
+    session.followed = lambda: training_of(folder)
 
     async def work() -> Any:
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
@@ -137,7 +137,7 @@ def execute_recipe(
     return session.run(work())
 
 
-def _training_of(folder: Path) -> str | None:
+def training_of(folder: Path) -> str | None:
     """The job that a run waits for at the moment."""
     from lawtags_client.intents import SqliteIntents
     from lawtags_client.runs.ledger import Ledger

@@ -19,7 +19,10 @@ import httpx
 import pytest
 from submitting import CONFIG, DATASET, Wish, submit, waiting_stack
 
+from lawtags_client.cli.run import training_of
+from lawtags_client.intents import SqliteIntents, new_intent
 from lawtags_client.local.stack import StackThread
+from lawtags_client.runs.ledger import Ledger
 
 LAWTAGS = Path(sys.executable).with_name("lawtags")
 CTRL_C = b"\x03"
@@ -181,3 +184,19 @@ def test_without_a_terminal_ctrl_c_asks_nothing(stack: StackThread, job: str, tm
         assert process.wait(timeout=10) == 130
         assert "goes on on the platform" in process.stderr.read()
     assert status(stack, job) == "created"
+
+
+def test_job_of_a_run_is_the_one_it_waits_for_at_the_moment(tmp_path: Path) -> None:
+    assert training_of(tmp_path) is None
+    ledger, intents = Ledger(tmp_path / "ledger.sqlite"), SqliteIntents(tmp_path / "ledger.sqlite")
+    ledger.begin("upload", "d")
+    assert training_of(tmp_path) is None
+    ledger.begin("customize", "d")
+    assert training_of(tmp_path) is None
+    for number in (1, 2):
+        intent = intents.begin(new_intent("customization", {"n": number}))
+        intents.settle(intent.key, f"cust-{number}")
+    intents.begin(new_intent("evaluation", {"n": 3}))
+    assert training_of(tmp_path) == "cust-2"
+    ledger.finish("customize", {})
+    assert training_of(tmp_path) is None
