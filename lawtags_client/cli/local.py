@@ -152,12 +152,46 @@ def status(
     for name in ("platform_url", "data_store_url", "inference_url", "pid", "started"):
         if name in found:
             session.say(f"{name.removesuffix('_url'):12} {found[name]}")
-    session.say(f"{'disk':12} {found['disk_bytes'] / 1e6:,.1f} MB in {found['dir']}")
+    parts = ", ".join(f"{name} {size / 1e6:,.1f}" for name, size in found["disk"].items())
+    session.say(f"{'disk':12} {found['disk_bytes'] / 1e6:,.1f} MB in {found['dir']} ({parts})")
     for service, summary in found.get("services", {}).items():
         for key, value in summary.items():
             session.say(f"{service:12} {key.replace('_', ' ')}: {_plain(value)}")
     if found.get("busy"):
         session.say(f"{'busy':12} {', '.join(found['busy'])}")
+
+
+@app.command()
+@command
+def prune(
+    dir: Dir = STACK_FOLDER,
+    keep: Annotated[
+        float, typer.Option(min=0, help="Hours for which files stay that were uploaded but not committed.")
+    ] = 1.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and remove nothing.")] = False,
+    as_json: Json = False,
+    profile: Unused = None,
+    verbose: Verbose = 0,
+    no_input: NoInput = False,
+) -> None:
+    """Remove what nothing refers to from a stopped stack: files of deleted repositories, scratch of jobs.
+
+    Data sets, models, jobs and their results stay. Example: lawtags local prune --dry-run
+    """
+    from datetime import timedelta
+
+    from lawtags_client.local.prune import prune as remove
+
+    session = Session(json=as_json, verbose=verbose)
+    found = remove(dir, kept=timedelta(hours=keep), dry_run=dry_run).as_dict()
+    if as_json:
+        session.emit({**found, "removed": not dry_run, "dir": str(dir)})
+        return
+    verb = "Would remove" if dry_run else "Removed"
+    session.say(
+        f"{verb} {found['blobs']} files, {found['trees']} snapshots and {found['folders']} working folders: "
+        f"{found['bytes'] / 1e6:,.1f} MB."
+    )
 
 
 @app.command()

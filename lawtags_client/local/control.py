@@ -18,6 +18,7 @@ from typing import Any
 
 from lawtags_client.errors import BusyError, ConfigurationError, LawtagsError, WaitTimeoutError
 from lawtags_client.local.lock import FolderLock, Holder, busy_error, holder
+from lawtags_client.local.prune import folder_bytes
 from lawtags_client.local.stack import STACK_FILE, StackAddress, read_address
 
 LOG_FILE = "stack.log"
@@ -121,7 +122,8 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> dict
     shown: dict[str, Any] = {
         "running": found is not None,
         "dir": str(dir.absolute()),
-        "disk_bytes": _disk_bytes(dir),
+        "disk_bytes": folder_bytes(dir),
+        "disk": disk_use(dir),
     }
     if found is None or found[1] is None:
         return shown
@@ -135,6 +137,13 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> dict
         raise LawtagsError(f"the stack answers with {error.code}", status=error.code, hint=hint) from None
     except OSError as error:
         raise LawtagsError(f"the stack of {dir} does not answer: {error}") from None
+
+
+def disk_use(dir: Path) -> dict[str, int]:
+    """Bytes by what they hold: the database, the files of repositories, and each service's own folder."""
+    database = sum(path.stat().st_size for path in dir.glob("stack.sqlite*"))
+    folders = {name: folder_bytes(dir / name) for name in _OWN if (dir / name).is_dir()}
+    return {"database": database, **folders}
 
 
 def reset(dir: Path, confirm: Callable[[str], bool]) -> bool:
@@ -153,7 +162,7 @@ def reset(dir: Path, confirm: Callable[[str], bool]) -> bool:
     if not (dir / "stack.sqlite").exists() and any(dir.iterdir()) and not (dir / "stack.lock").exists():
         raise ConfigurationError(f"{dir} is not the folder of a stack; nothing was removed")
     with FolderLock(dir):
-        size = _disk_bytes(dir) / 1e6
+        size = folder_bytes(dir) / 1e6
         if not confirm(f"Remove all data sets, models and jobs in {dir} ({size:,.1f} MB)?"):
             return False
         for name in _OWN:
@@ -180,14 +189,3 @@ def _ended(code: int, log: Path) -> LawtagsError:
         return kinds.get(code, LawtagsError)(
             f"the stack ended with exit code {code}: {last}", hint=f"See {log}."
         )
-
-
-def _disk_bytes(dir: Path) -> int:
-    total = 0
-    for path in dir.rglob("*"):
-        try:
-            if path.is_file() and not path.is_symlink():
-                total += path.stat().st_size
-        except OSError:
-            continue  # went away while we looked
-    return total

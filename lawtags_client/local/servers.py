@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.local.chaos.gate import DROP
+from lawtags_client.local.port_owner import port_owner
 
 GRACE_SECONDS = 2
 
@@ -95,8 +96,9 @@ def listen(host: str, port: int, *, purpose: str) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
+            owner = port_owner(port)
             raise ConfigurationError(
-                f"port {port} for the {purpose} is taken on {host}",
+                f"port {port} for the {purpose} is taken on {host}" + (f" by {owner}" if owner else ""),
                 hint="Name another --port, or 0 for free ones. A stack takes the port and the two after it.",
             ) from error
         raise ConfigurationError(

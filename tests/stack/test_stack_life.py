@@ -118,7 +118,10 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         done = cli("up", "--json", "--port", str(port), "--dir", str(tmp_path / "stack"))
     assert done.returncode == 2
-    assert str(port) in json.loads(done.stderr)["message"]
+    message = json.loads(done.stderr)["message"]
+    assert str(port) in message
+    if Path("/proc/net/tcp").exists():
+        assert f"(process {os.getpid()}:" in message
     assert holder(tmp_path / "stack") is None
 
 

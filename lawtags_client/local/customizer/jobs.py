@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -152,6 +153,10 @@ class Jobs:
     def unfinished(self) -> list[Document]:
         """Stored jobs that have not come to their end, oldest first."""
         return [each for each in self._documents if each["job"]["status"] not in FINAL_JOB_STATES]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are in each state."""
+        return dict(Counter(each["job"]["status"] for each in self._documents))
 
     def uses_target(self, reference: str) -> bool:
         """Whether a job that has not ended trains on a target."""

@@ -47,7 +47,8 @@ class Customizer(Service):
 
     def summary(self) -> dict[str, Any]:
         jobs = self.state.jobs.unfinished()
-        return {"jobs": [{"id": each["job"]["id"], "status": each["job"]["status"]} for each in jobs]}
+        unfinished = [{"id": each["job"]["id"], "status": each["job"]["status"]} for each in jobs]
+        return {"jobs": unfinished, "jobs_by_state": self.state.jobs.counts()}
 
 
 def create(context: StackContext) -> Service:

@@ -186,8 +186,8 @@ class Evaluator(Service):
         return self._runner.busy()
 
     def summary(self) -> dict[str, Any]:
-        """Jobs that have not come to their end."""
-        return {"unfinished": self._evaluations.unfinished()}
+        """Jobs that have not come to their end, and how many there are in each state."""
+        return {"unfinished": self._evaluations.unfinished(), "jobs_by_state": self._evaluations.counts()}
 
 
 def create(context: StackContext) -> Service:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -201,6 +202,10 @@ class EvaluatorState:
     def unfinished(self) -> list[str]:
         """Ids of the jobs that have not come to their end, oldest first."""
         return [job["id"] for job in self._jobs if job["status"] not in FINAL_JOB_STATES]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are in each state."""
+        return dict(Counter(job["status"] for job in self._jobs))
 
     def shown(self, job: Document) -> Document:
         """A job as responses show it."""
