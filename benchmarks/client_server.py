@@ -150,7 +150,7 @@ class Server(asyncio.Protocol):
             milliseconds, places = path.split("/")[2:]
             state.latency, state.places = int(milliseconds) / 1000, int(places)
             self.transport.write(answer({}))
-        elXX
+        elif path.startswith("/v1/customization/jobs/cust-") and path[-1].isdigit():
             self.transport.write(answer(state.job(int(path.rpartition("-")[2]))))
         else:
             self.transport.write(state.one)
