@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ Source = Path | bytes
 
 _CHUNK = 1 << 20
 _SAMPLE = 512
+# Beyond this every server keeps files by LFS; git's name of one would take as long again as its SHA-256.
+_LARGE = 32 << 20
 _AT_ONCE = 4
 _FILES_A_REQUEST = 200
 _BYTES_A_COMMIT = 16 << 20
@@ -63,7 +66,7 @@ class LocalFile:
         source: its content, or the file that holds it.
         size: in bytes.
         sha256: what LFS calls it.
-        git_oid: what git calls it.
+        git_oid: what git calls it; None for a file so large that it is kept by LFS.
         sample: its first bytes.
     """
 
@@ -71,7 +74,7 @@ class LocalFile:
     source: Source
     size: int
     sha256: str
-    git_oid: str
+    git_oid: str | None
     sample: bytes
 
     def is_at(self, entry: TreeEntry | None) -> bool:
@@ -80,7 +83,7 @@ class LocalFile:
             return False
         if entry.lfs is not None:
             return entry.lfs.oid.removeprefix("sha256:") == self.sha256
-        return entry.oid == self.git_oid
+        return entry.oid == (self.git_oid or _digests(self.source, self.size, git=True)[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +106,25 @@ class Uploaded:
 def describe(path: str, source: Source) -> LocalFile:
     """Read a file once and name it."""
     file_path(path)
-    content = hashlib.sha256()
     try:
-        if isinstance(source, bytes):
-            size, sample = len(source), source[:_SAMPLE]
-            git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
-            content.update(source)
-            git.update(source)
-        else:
-            size, sample = source.stat().st_size, b""
-            git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
-            with source.open("rb") as stream:
-                while chunk := stream.read(_CHUNK):
-                    sample = sample or chunk[:_SAMPLE]
-                    content.update(chunk)
-                    git.update(chunk)
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        sha256, git, sample = _digests(source, size, git=size <= _LARGE)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=str(source)) from error
-    return LocalFile(path, source, size, content.hexdigest(), git.hexdigest(), sample)
+    return LocalFile(path, source, size, sha256, git, sample)
+
+
+def _digests(source: Source, size: int, *, git: bool) -> tuple[str, str | None, bytes]:
+    """SHA-256, git's name where asked for, and the first bytes."""
+    content, sample = hashlib.sha256(), b""
+    blob = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False) if git else None
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            sample = sample or chunk[:_SAMPLE]
+            content.update(chunk)
+            if blob is not None:
+                blob.update(chunk)
+    return content.hexdigest(), blob.hexdigest() if blob is not None else None, sample
 
 
 class Uploader:

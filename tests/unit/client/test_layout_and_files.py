@@ -16,6 +16,7 @@ from lawtags_client.errors import DataError, ProtocolError
 from lawtags_client.services.data_store.layout import check
 from lawtags_client.services.data_store.rows import LONGEST_LINE, RowCheck, describe_repeats
 from lawtags_client.services.data_store.upload import describe
+from lawtags_client.types.data_store import LfsPointer, TreeEntry
 
 GOOD = '{"prompt": "a", "completion": " b"}'
 CHAT = json.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
@@ -145,6 +146,20 @@ def test_git_and_lfs_names_are_those_of_git_and_lfs() -> None:
     file = describe("a.txt", b"hello\n")
     assert file.git_oid == "ce013625030ba8dba906f756967f9e9ca394464a"
     assert file.sha256 == hashlib.sha256(b"hello\n").hexdigest()
+
+
+def test_large_file_is_told_from_another_whichever_way_it_is_kept(tmp_path: Path) -> None:
+    source = tmp_path / "large.bin"
+    with source.open("wb") as file:
+        file.truncate(33 << 20)
+    file = describe("large.bin", source)
+    digest = hashlib.sha1(b"blob %d\0" % (33 << 20) + source.read_bytes()).hexdigest()
+    assert file.git_oid is None
+    assert file.is_at(TreeEntry(type="file", path="large.bin", oid=digest))
+    assert not file.is_at(TreeEntry(type="file", path="large.bin", oid="0" * 40))
+    assert file.is_at(
+        TreeEntry(type="file", path="large.bin", lfs=LfsPointer(oid=file.sha256, size=file.size))
+    )
 
 
 def repository(paths: dict[str, bytes], spoil: bool = False):  # type: ignore[no-untyped-def]
