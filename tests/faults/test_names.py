@@ -52,7 +52,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
 
 @pytest.fixture(scope="module")
 def http(stack: StackThread) -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=10) as client:
+    # A fresh connection each: one that has been idle may be closed as it is used again.
+    with httpx.Client(timeout=10, limits=httpx.Limits(max_keepalive_connections=0)) as client:
         yield client
 
 
@@ -70,6 +71,8 @@ def inside(stack: StackThread) -> set[str]:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(namespace=ANY, name=ANY, path=ANY)
 @example("default", "../../x", "../../../x")
+@example("a\x00b", "a\x00b", "a\x00b")
+@example("a\x7fb", "x\x1b", "\x85")
 def test_no_name_makes_a_file_outside_of_the_stack_or_takes_the_place_of_its_own(
     stack: StackThread, http: httpx.Client, namespace: str, name: str, path: str
 ) -> None:

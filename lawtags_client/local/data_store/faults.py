@@ -37,6 +37,11 @@ def hub_answer(error: Exception) -> Response:
     if isinstance(code, str):
         response.headers["X-Error-Code"] = code
     if isinstance(error, LawtagsError):
-        line = " ".join(error.message.split())
-        response.headers["X-Error-Message"] = line.encode("ascii", "replace").decode()
+        response.headers["X-Error-Message"] = header_text(error.message)
     return response
+
+
+def header_text(message: str) -> str:
+    """A message as a header may hold it: one line of printable ASCII, whatever names it repeats."""
+    line = " ".join(message.split()).encode("ascii", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in line)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
-from lawtags_client.local.data_store.faults import hub_answer
+from lawtags_client.local.data_store.faults import header_text, hub_answer
 from lawtags_client.local.data_store.shown import commit_shown, repository_shown
 from lawtags_client.local.data_store.state import DataStoreState
 from lawtags_client.local.wire.answers import error_answer
@@ -99,7 +99,8 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
             state.repo_create(repo_type, namespace, name, private=bool(request.private))
         except ConflictError as error:
             # Clients that do not mind read the address from the refusal.
-            return error_answer(409, error.message, headers={"X-Error-Message": error.message}, **made)
+            told = {"X-Error-Message": header_text(error.message)}
+            return error_answer(409, error.message, headers=told, **made)
         return made
 
     def delete(call: Call) -> Any:
