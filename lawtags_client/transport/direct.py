@@ -26,7 +26,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     Args:
         tls: gives the TLS context; asked for ``https`` only.
-        max_connections: most at once.
+        max_connections: most in use at once.
         keepalive: seconds after which a connection that was not used is not used again.
     """
 
@@ -113,7 +113,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
         def give_back() -> None:
             gate.release()
-            if connection.rest():
+            # Closed meanwhile, or used in another loop: nobody would ever take it again.
+            kept = free is self._free
+            if kept and connection.rest():
                 free.setdefault(_origin(url), []).append((time.monotonic(), connection))
                 self._drop_oldest()
             else:

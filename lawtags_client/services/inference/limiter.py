@@ -9,6 +9,7 @@ slow; what did not help is tried ever more seldom. A refusal cuts the number at 
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -25,6 +26,9 @@ _QUEUE_AT_START, _QUEUE = 1.2, 1.4
 _ROOM, _STEP, _CUT = 1.2, 1.25, 0.7
 _SOON, _SELDOM = 4, 64
 _INSTANT = 1e-6
+_LONG_PAUSE = 30.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class Limiter:
         if begun <= self._cut_at:
             return
         self._cut_at = now
+        if pause >= _LONG_PAUSE:
+            logger.warning("the server asks to be left alone for %.0f s", pause)
         if self._phase == "more" and self._before is not None:
             self._limit, self._until_more = self._before.limit, min(self._until_more * 2, _SELDOM)
         else:

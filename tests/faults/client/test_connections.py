@@ -256,6 +256,15 @@ async def test_cancelled_call_closes_its_connection_and_frees_its_place(direct: 
         assert server.connections == 2
 
 
+async def test_connection_in_use_while_the_client_closes_is_closed_with_its_answer() -> None:
+    async with RawServer([GOOD]) as server:
+        pool = DirectTransport(tls=ssl.create_default_context, max_connections=1, keepalive=3)
+        response = await pool.handle_async_request(httpx.Request("GET", server.url))
+        await pool.aclose()
+        assert json.loads(await response.aread())["id"] == "cust-1"
+        await asyncio.wait_for(server.left.wait(), 5)
+
+
 async def test_slow_reader_holds_the_server_back(tmp_path: Path) -> None:
     written, size = 0, 64 << 20
 
