@@ -6,7 +6,7 @@ DATA   ?=
 CXX    ?= c++
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test state-machine check lint types rooms format benchmarks clean help
+.PHONY: demo test state-machine check lint types rooms format benchmarks conformance fuzz soak clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,9 +53,13 @@ benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled 
 
 conformance: $(VENV)/.dev ## the clients of others against the embedded stack; writes docs/conformance.md
 	$(BIN)/python tests/sdk_conformance.py docs/conformance.md
+	$(BIN)/python tests/hub_conformance.py docs/conformance.md
 
 fuzz: $(VENV)/.dev ## made-up requests to the embedded stack by its OpenAPI documents, about ten minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up
+
+soak: $(VENV)/.dev ## mixed load on an embedded stack that is killed again and again; SOAK_MINUTES=30
+	$(BIN)/python tests/soak.py --minutes $(or $(SOAK_MINUTES),30)
 
 clean: ## remove the environment; runs and the embedded stack's data stay
 	rm -rf $(VENV)

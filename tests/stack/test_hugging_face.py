@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -180,3 +183,33 @@ def test_load_dataset_reads_a_repository(api: HfApi, repo: str, tmp_path: Path) 
         "json", data_files={"train": address}, split="train", cache_dir=str(tmp_path / "cache")
     )
     assert loaded["completion"] == ["b", "d"]
+
+
+def test_datasets_loads_a_data_set_from_the_stack(
+    api: HfApi, repo: str, stack: StackThread, tmp_path: Path
+) -> None:
+    for part, rows in (("training", 3), ("validation", 2)):
+        lines = "".join(f'{{"prompt": "Title: {part} {n}", "completion": "lease"}}\n' for n in range(rows))
+        api.upload_file(
+            path_or_fileobj=lines.encode(),
+            path_in_repo=f"{part}/rows.jsonl",
+            repo_id=repo,
+            repo_type="dataset",
+        )
+    code = (
+        "import sys, json, datasets\n"
+        "files = {'train': 'training/*.jsonl', 'validation': 'validation/*.jsonl'}\n"
+        "found = datasets.load_dataset(sys.argv[1], data_files=files)\n"
+        "print(json.dumps({part: rows.to_list() for part, rows in found.items()}))"
+    )
+    environment = os.environ | {
+        "HF_ENDPOINT": f"{stack.data_store_url}/v1/hf",
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+    command = [sys.executable, "-c", code, repo]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert [row["prompt"] for row in found["train"]] == [f"Title: training {n}" for n in range(3)]
+    assert [row["completion"] for row in found["validation"]] == ["lease", "lease"]
