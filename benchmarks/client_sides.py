@@ -103,10 +103,11 @@ async def follow(side: str, url: str, jobs: int, minute: float, every: float) ->
             if change.final:
                 seen[change.id] = time.monotonic() - started
     else:
-        # As the vendor's example does: each job is asked for by itself, again and again.
+        # As the vendor's example does: each job is asked for by itself, again and again, here evenly spread.
         client = official(url)
 
         async def one(job_id: str) -> None:
+            await asyncio.sleep(every * ids.index(job_id) / jobs)
             while True:
                 if (await client.customization.jobs.retrieve(job_id)).status == "completed":
                     break
