@@ -34,7 +34,7 @@ from lawtags_client.errors import ConflictError, LawtagsError
 from lawtags_client.intents import FIELD, SqliteIntents
 from lawtags_client.services.audit import audit
 
-SCENES = int(os.environ.get("LAWTAGS_STATE_MACHINE", "12"))
+SCENES = int(os.environ.get("LAWTAGS_STATE_MACHINE", "8"))
 STEPS = 20
 CREATE = "POST /v1/customization/jobs"
 LOOK = "GET /v1/customization/jobs"

@@ -98,7 +98,7 @@ def test_false_weights_are_refused_before_they_are_sent_or_trained_on(
     assert HIT == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     content=st.one_of(
         st.binary(max_size=64),

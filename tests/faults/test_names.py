@@ -68,7 +68,7 @@ def inside(stack: StackThread) -> set[str]:
     return {path.relative_to(stack.stack.dir).parts[0] for path in stack.stack.dir.rglob("*")}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(namespace=ANY, name=ANY, path=ANY)
 @example("default", "../../x", "../../../x")
 @example("a\x00b", "a\x00b", "a\x00b")

@@ -49,18 +49,10 @@ def environment(stack: StackThread, folder: Path, platform: str) -> dict[str, st
     )
 
 
-def _rows(folder: Path) -> None:
-    for part in ("training", "validation"):
-        (folder / "rows" / part).mkdir(parents=True)
-        (folder / "rows" / part / "a.jsonl").write_text(f'{{"prompt": "{part}", "completion": "b"}}\n')
-
-
 COMMANDS = [
     ["doctor", "-vv"],
-    ["upload", "rows", "law/canary", "-vv"],
     ["customize", DATASET, "--config", CONFIG, "-m", "law/canary", "--no-wait", "-vv"],
     ["customize", "law/none", "--config", CONFIG, "--no-wait", "-vv", "--json"],
-    ["jobs", "ls", "-vv", "--json"],
     ["jobs", "audit", "-vv"],
 ]
 
@@ -69,7 +61,6 @@ COMMANDS = [
 def test_no_secret_is_said_or_written_by_a_command_that_says_everything(
     stack: StackThread, tmp_path: Path, words: list[str]
 ) -> None:
-    _rows(tmp_path)
     with FaultProxy(stack.platform_url, lambda _: "pass") as proxy:
         done = subprocess.run(
             [LAWTAGS, *words],
@@ -81,7 +72,7 @@ def test_no_secret_is_said_or_written_by_a_command_that_says_everything(
         )
         sent = [message.header("authorization") for message in proxy.messages]
     assert sent and all(each == f"Bearer {SECRETS['LAWTAGS_TOKEN']}" for each in sent)
-    assert "DEBUG" in done.stderr or words[0] == "upload"
+    assert "DEBUG" in done.stderr
     assert CANARY not in done.stdout + done.stderr
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
@@ -159,7 +150,13 @@ def test_log_line_of_others_stays_one_line_and_steers_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("words", "status"),
-    [(SHOW, 200), (["jobs", "ls"], 200), (["jobs", "logs", "cust-1"], 200), (SHOW, 404), (SHOW, 503)],
+    [
+        ([*SHOW, "-vv"], 200),
+        (["jobs", "ls", "--json"], 200),
+        (["jobs", "logs", "cust-1"], 200),
+        ([*SHOW, "-vv"], 404),
+        ([*SHOW, "--json"], 503),
+    ],
     ids=["show", "ls", "logs", "404", "503"],
 )
 def test_hostile_server_steers_no_terminal_and_fakes_no_line(
@@ -173,18 +170,12 @@ def test_hostile_server_steers_no_terminal_and_fakes_no_line(
     environ = os.environ | {"LAWTAGS_MAX_RETRIES": "1", "COLUMNS": "400"}
     with FaultProxy(None, lambda _: answer) as proxy:
         environ["LAWTAGS_PLATFORM_URL"] = proxy.url
-        for more in (["-vv"], ["--json"]):
-            done = subprocess.run(
-                [LAWTAGS, *words, *more],
-                cwd=tmp_path,
-                env=environ,
-                capture_output=True,
-                text=True,
-                timeout=60,
-            )
-            shown = done.stdout + done.stderr
-            assert not {"\x1b", "\x07", "\u2028", "\u202e"} & set(shown)
-            if "--json" in more:
-                assert all(isinstance(json.loads(line), dict) for line in done.stdout.splitlines())
-            if words[1] != "logs":  # whose lines are the server's to break
-                assert not any(line.startswith("ERROR lawtags: all jobs") for line in shown.splitlines())
+        done = subprocess.run(
+            [LAWTAGS, *words], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+        )
+    shown = done.stdout + done.stderr
+    assert not {"\x1b", "\x07", "\u2028", "\u202e"} & set(shown)
+    if "--json" in words:
+        assert all(isinstance(json.loads(line), dict) for line in done.stdout.splitlines())
+    if words[1] != "logs":  # whose lines are the server's to break
+        assert not any(line.startswith("ERROR lawtags: all jobs") for line in shown.splitlines())

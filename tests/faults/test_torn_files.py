@@ -40,7 +40,7 @@ def test_ledger_whose_log_is_torn_anywhere_keeps_what_was_whole_and_goes_on(
 ) -> None:
     source, log = open_store
     seen = set()
-    for cut in (*range(0, len(log), max(1, len(log) // 60)), len(log) - 1, len(log)):
+    for cut in (*range(0, len(log), max(1, len(log) // 25)), len(log) - 1, len(log)):
         folder = tmp_path / f"cut-{cut}"
         folder.mkdir()
         path = folder / "ledger.sqlite"

@@ -182,7 +182,7 @@ class Page:
         self.total_pages = total
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     numbers=st.lists(st.integers(), unique=True, max_size=30),
     size=st.integers(1, 7),
@@ -205,7 +205,7 @@ async def test_list_that_grows_at_its_head_while_it_is_read_gives_each_old_entry
     assert {number for kind, number in found if kind == 0} <= set(numbers)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(pages=st.lists(st.lists(st.integers(0, 20), max_size=4), min_size=1, max_size=6))
 async def test_list_that_goes_round_in_circles_ends(pages: list[list[int]]) -> None:
     asked = 0
