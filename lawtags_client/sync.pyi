@@ -673,6 +673,8 @@ class NeMo:
     @property
     def inference(self) -> SyncInference:
         """Models that answer."""
+    def clock_ahead(self) -> float | None:
+        """Seconds by which the platform's clock is ahead of this machine's; None where it does not tell."""
     def close(self) -> None:
         """Close every connection."""
     def __enter__(self) -> Self: ...
