@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lawtags_client.curation.staging import WorkFolder, read_partition
-from lawtags_client.curation.steps import Step
+from lawtags_client.curation.steps import Step, prepare_steps
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def choose_workers(characters: int, partitions: int) -> int:
 
 
 @contextlib.contextmanager
-def open_runner(scheduler: str | distributed.Client | None, workers: int, folder: str) -> Iterator[Runner]:
+def open_runner(
+    scheduler: str | distributed.Client | None, workers: int, folder: str, steps: Sequence[Step] = ()
+) -> Iterator[Runner]:
     """Prepare a place for the work.
 
     Args:
@@ -71,6 +73,7 @@ def open_runner(scheduler: str | distributed.Client | None, workers: int, folder
             this machine.
         workers: processes on this machine.
         folder: what all of them have to see.
+        steps: what processes of this machine get ready for while this one imports what it needs itself.
 
     Raises:
         ConfigurationError: the cluster cannot be reached, has no workers, or does not see the folder.
@@ -82,7 +85,7 @@ def open_runner(scheduler: str | distributed.Client | None, workers: int, folder
     elif workers == 1:
         yield _Here()
     else:
-        with _Processes(workers) as processes:
+        with _Processes(workers, steps) as processes:
             yield processes
 
 
@@ -148,7 +151,7 @@ class _Here:
 class _Processes:
     """Several processes of this machine, which end with this one however it ends."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, steps: Sequence[Step]) -> None:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
@@ -157,6 +160,9 @@ class _Processes:
         self._pool = ProcessPoolExecutor(
             workers, mp_context=context, initializer=_follow, initargs=(os.getpid(),)
         )
+        # A process is started for each; what goes wrong here goes wrong again with the first rows.
+        for _ in range(workers):
+            self._pool.submit(prepare_steps, steps)
 
     def run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
         from concurrent.futures.process import BrokenProcessPool

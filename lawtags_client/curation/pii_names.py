@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import multiprocessing
+import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lawtags_client.curation.pii_interest import look_at, tokens_of_interest
@@ -244,10 +249,36 @@ def name_finder(path: str, is_allowed: Callable[[str], bool]) -> NameFinder:
         return SpacyNames(model)
 
 
+@contextlib.contextmanager
+def _sparing_torch(path: str) -> Iterator[None]:
+    """Keep spaCy from importing torch in a worker process, whose start and memory would half be torch's.
+
+    spaCy takes it for networks of a kind that only models with a transformer have.
+    """
+    is_worker = multiprocessing.parent_process() is not None
+    if not is_worker or "torch" in sys.modules or _has_transformer(path):
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+
+
+def _has_transformer(path: str) -> bool:
+    folder = Path(path)
+    if not folder.is_dir():
+        spec = importlib.util.find_spec(path)
+        folder = Path(spec.origin).parent if spec and spec.origin else folder
+    return any("transformer" in file.read_text(encoding="utf-8") for file in folder.rglob("config.cfg"))
+
+
 @lru_cache(maxsize=2)
 def _load(path: str) -> Any:
     try:
-        import spacy
+        with _sparing_torch(path):
+            import spacy
     except ImportError as error:
         raise MissingExtraError("spacy", "curate", "finding names") from error
     with warnings.catch_warnings():

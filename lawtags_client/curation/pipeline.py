@@ -187,9 +187,10 @@ class _Curation:
         if self._forget.asked:
             read.append(StepCount("forget", usable, staged.rows, 0.0))
         workers = workers or choose_workers(staged.characters, staged.partitions)
-        with open_runner(scheduler, workers, work.text) as runner:
+        steps = self._steps(staged)
+        with open_runner(scheduler, workers, work.text, [one.step for one in steps]) as runner:
             run_steps(
-                self._steps(staged),
+                steps,
                 work,
                 staged.partitions,
                 runner=runner,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -296,6 +296,17 @@ class Fingerprint:
             " ".join(map(str, dedup.signature_bands(dedup.shingles(title, body)))) for title, body in pairs
         ]
         return Outcome(rows.assign(digest=digests, bands=bands))
+
+
+def prepare_steps(steps: Sequence[Step]) -> None:
+    """Load what steps need in this process, which otherwise the first rows would wait for.
+
+    Args:
+        steps: of :func:`plan_steps`.
+    """
+    for step in steps:
+        if isinstance(step, MaskPii):
+            masker(step.options)
 
 
 def plan_steps(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy
@@ -16,6 +18,7 @@ from lawtags_client.curation.options import ENTITIES, PiiOptions
 from lawtags_client.curation.pii import PiiMasker, find_model
 from lawtags_client.curation.pii_interest import look_at, tokens_of_interest
 from lawtags_client.curation.pii_names import NetworkNames, SpacyNames, name_finder
+from lawtags_client.curation.steps import MaskPii, prepare_steps
 from lawtags_client.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[3]
@@ -172,3 +175,17 @@ def test_texts_side_by_side_do_not_touch() -> None:
     spaced = numpy.asarray([False, False])
     assert tokens_of_interest(looks, spaced, numpy.asarray([1, 2])).tolist() == [False, True]
     assert tokens_of_interest(looks, spaced, numpy.asarray([2, 2])).tolist() == [True, True]
+
+
+def test_worker_processes_do_without_torch(path: str) -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(prepare_steps, [MaskPii(PiiOptions())]).result(timeout=120)
+        imported = {name: f"{name!r} in __import__('sys').modules" for name in ("spacy", "torch")}
+        found = {name: pool.submit(eval, asked).result(timeout=120) for name, asked in imported.items()}
+    assert found == {"spacy": True, "torch": False}
+
+
+def test_a_model_with_a_transformer_is_known_by_its_configuration(tmp_path: Path, path: str) -> None:
+    assert not pii_names._has_transformer(path)
+    (tmp_path / "config.cfg").write_text('[nlp]\npipeline = ["transformer", "ner"]\n', encoding="utf-8")
+    assert pii_names._has_transformer(str(tmp_path))
