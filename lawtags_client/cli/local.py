@@ -43,6 +43,12 @@ def up(
             metavar="NS/NAME=FOLDER", help="A Hugging Face folder to offer as base model; repeatable."
         ),
     ] = None,
+    embedding_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NS/NAME=FOLDER", help="A Hugging Face folder of an encoder to embed with; repeatable."
+        ),
+    ] = None,
     refresh_interval: Annotated[
         float, typer.Option(min=0.05, help="Seconds between looks of the inference server for new adapters.")
     ] = 5.0,
@@ -75,7 +81,8 @@ def up(
       customizer: {pending: 30}
     """
     session = Session(json=as_json, verbose=verbose)
-    models = _base_models(base_model or [])
+    models = _model_folders("--base-model", base_model or [])
+    encoders = _model_folders("--embedding-model", embedding_model or [])
     from lawtags_client.local.chaos import read_plan
 
     # Read here as well where the stack runs in another process: what is wrong with it is said at once.
@@ -86,7 +93,14 @@ def up(
         if token:
             os.environ[_TOKEN_VARIABLE] = token  # not on a command line that every user can list
         command_line = foreground(
-            dir, port=port, host=host, models=models, refresh=refresh_interval, idle=idle_timeout, chaos=chaos
+            dir,
+            port=port,
+            host=host,
+            models=models,
+            encoders=encoders,
+            refresh=refresh_interval,
+            idle=idle_timeout,
+            chaos=chaos,
         )
         _tell(session, start(command_line, dir).as_dict())
         return
@@ -95,7 +109,11 @@ def up(
     from lawtags_client.local.stack import Stack
 
     options = StackOptions(
-        refresh_interval=refresh_interval, base_models=models, token=token or None, chaos=plan
+        refresh_interval=refresh_interval,
+        base_models=models,
+        embedding_models=encoders,
+        token=token or None,
+        chaos=plan,
     )
     stack = Stack(dir, port, host=host, options=options)
     import asyncio
@@ -223,19 +241,19 @@ def _tell(session: Session, address: dict[str, Any]) -> None:
         session.say(f"{name.removesuffix('_url').replace('_', ' '):11} {address[name]}")
 
 
-def _base_models(texts: list[str]) -> dict[str, Path]:
+def _model_folders(option: str, texts: list[str]) -> dict[str, Path]:
     models = {}
     for text in texts:
         name, equals, folder = text.partition("=")
         if not equals or name.count("/") != 1 or not folder:
             raise ConfigurationError(
-                f"--base-model {text!r} is not of the form namespace/name=FOLDER",
-                hint="For example: --base-model google/gemma-2-2b=models/gemma-2-2b",
+                f"{option} {text!r} is not of the form namespace/name=FOLDER",
+                hint=f"For example: {option} google/gemma-2-2b=models/gemma-2-2b",
             )
         path = Path(folder).expanduser().absolute()
         if not (path / "config.json").is_file():
             raise ConfigurationError(
-                f"--base-model {name}: {path} is no Hugging Face model folder",
+                f"{option} {name}: {path} is no Hugging Face model folder",
                 hint="It must hold config.json, the tokenizer and *.safetensors.",
             )
         models[name] = path
@@ -248,6 +266,7 @@ def foreground(
     port: int = _DEFAULT_PORT,
     host: str = "127.0.0.1",
     models: Mapping[str, Path] | None = None,
+    encoders: Mapping[str, Path] | None = None,
     refresh: float = 5.0,
     idle: float | None = None,
     chaos: Path | None = None,
@@ -270,6 +289,8 @@ def foreground(
     line += ["--chaos", str(chaos)] if chaos is not None else []
     for name, folder in (models or {}).items():
         line += ["--base-model", f"{name}={folder}"]
+    for name, folder in (encoders or {}).items():
+        line += ["--embedding-model", f"{name}={folder}"]
     return line
 
 

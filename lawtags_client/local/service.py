@@ -28,6 +28,7 @@ class StackOptions:
     Args:
         refresh_interval: seconds between two looks of the inference server for new adapters.
         base_models: Hugging Face folders of further base models, by ``namespace/name``.
+        embedding_models: Hugging Face folders of encoders to embed with, by ``namespace/name``.
         token: the bearer token every request must carry; ``None`` lets everyone in.
         largest_upload: the largest single file in bytes that the Data Store takes.
         training_threads: threads a training uses; ``None`` takes all cores.
@@ -40,6 +41,7 @@ class StackOptions:
 
     refresh_interval: float = 5.0
     base_models: Mapping[str, Path] = field(default_factory=dict)
+    embedding_models: Mapping[str, Path] = field(default_factory=dict)
     token: str | None = field(default=None, repr=False)
     largest_upload: int = 20 << 30
     training_threads: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from lawtags_client.local.nim.answering import Envelope, Kind, Message, events, failed, whole
 from lawtags_client.local.nim.asking import Asked, understand_chat, understand_completion
+from lawtags_client.local.nim.embeddings import Embeddings
 from lawtags_client.local.nim.state import NimState, Served
 from lawtags_client.local.nim.work import ModelProcesses
 from lawtags_client.local.wire import Call, Clock, error_answer, route
@@ -38,11 +39,15 @@ class Inference:
     Args:
         state: what is served.
         processes: what serves it.
+        embeddings: the embedding models.
         clock: tells the time.
     """
 
-    def __init__(self, state: NimState, processes: ModelProcesses, clock: Clock) -> None:
+    def __init__(
+        self, state: NimState, processes: ModelProcesses, embeddings: Embeddings, clock: Clock
+    ) -> None:
         self._state = state
+        self._embeddings = embeddings
         self._processes = processes
         self._clock = clock
 
@@ -69,16 +74,26 @@ class Inference:
                 on_error=failed,
                 answers=ChatCompletion,
             ),
-            route("POST", "/v1/embeddings", self.embed, reads=EmbeddingRequest, answers=EmbeddingResponse),
+            route(
+                "POST",
+                "/v1/embeddings",
+                self.embed,
+                body=EmbeddingRequest,
+                on_error=failed,
+                answers=EmbeddingResponse,
+            ),
         ]
 
     def models(self, call: Call) -> Message:
         """``GET /v1/models``: the models that are served now."""
-        return {"object": "list", "data": [self._listed(served) for served in self._state.models()]}
+        listed = [self._listed(served) for served in self._state.models()]
+        return {"object": "list", "data": [*listed, *self._embeddings.listed()]}
 
     def model(self, call: Call) -> Message:
         """``GET /v1/models/{model}``: one model that is served."""
-        return self._listed(self._state.find(call.path["model"]))
+        name = call.path["model"]
+        encoders = {each["id"]: each for each in self._embeddings.listed()}
+        return encoders[name] if name in encoders else self._listed(self._state.find(name))
 
     def _listed(self, served: Served) -> Message:
         return {
@@ -104,9 +119,11 @@ class Inference:
         served = self._state.find(request.model)
         return await self._answer(call, "chat", request, served, understand_chat(request))
 
-    def embed(self, call: Call) -> Response:
-        """``POST /v1/embeddings``: there is no embedding model here."""
-        return error_answer(501, "No embedding model is served by this stack")
+    async def embed(self, call: Call) -> Response | Mapping[str, Any]:
+        """``POST /v1/embeddings``: turn texts into vectors, where an embedding model is offered."""
+        if not self._embeddings:
+            return error_answer(501, "No embedding model is served by this stack; see --embedding-model")
+        return await self._embeddings.answer(call.body)
 
     async def _answer(
         self, call: Call, kind: Kind, request: SamplingRequest, served: Served, asked: Asked

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
+from lawtags_client.local.nim.embeddings import Embeddings
 from lawtags_client.local.nim.routes import Inference
 from lawtags_client.local.nim.state import NimState
 from lawtags_client.local.nim.work import ModelProcesses, WorkerOptions
@@ -25,16 +26,23 @@ class NimService(Service):
     Args:
         state: what is served.
         processes: what serves it.
+        embeddings: what serves embedding models.
         routes: the HTTP side.
         refresh_interval: seconds between two looks.
     """
 
     def __init__(
-        self, state: NimState, processes: ModelProcesses, routes: Sequence[BaseRoute], refresh_interval: float
+        self,
+        state: NimState,
+        processes: ModelProcesses,
+        embeddings: Embeddings,
+        routes: Sequence[BaseRoute],
+        refresh_interval: float,
     ) -> None:
         super().__init__("nim", "inference", routes, state)
         self._nim = state
         self._processes = processes
+        self._embeddings = embeddings
         self._interval = refresh_interval
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -67,6 +75,7 @@ class NimService(Service):
             self._refreshing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._refreshing
+        await self._embeddings.stop()
         await self._processes.stop()
 
     def summary(self) -> dict[str, Any]:
@@ -80,5 +89,6 @@ def create(context: StackContext) -> Service:
     state = NimState(context)
     options = WorkerOptions(threads=context.options.inference_threads, dtype=context.options.inference_dtype)
     processes = ModelProcesses(context.dir / "nim", options)
-    inference = Inference(state, processes, context.clock)
-    return NimService(state, processes, inference.routes(), context.options.refresh_interval)
+    embeddings = Embeddings(context)
+    routes = Inference(state, processes, embeddings, context.clock).routes()
+    return NimService(state, processes, embeddings, routes, context.options.refresh_interval)

@@ -1,0 +1,1 @@
+"""Texts as vectors: an encoder in a process of its own."""
