@@ -143,8 +143,9 @@ class Limiter:
 
     def _grown(self, now: _Round) -> None:
         before, self._before = self._before, now
+        # The first answers may have waited for connections to be made.
+        self._base = min(self._base, now.latency)
         if before is None:
-            self._base = now.latency
             if now.latency > _QUEUE_AT_START * self._fastest:
                 # These few may be waiting for one another; or some answers just take longer. All were sent at
                 # once, so that the first of them found the server idle: what they brought is counted.
