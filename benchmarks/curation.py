@@ -5,7 +5,7 @@
 The files hold questions with ``title``, ``body_markdown`` or ``body_html``, ``tags`` and ``score``; without
 any, the bundled sample is taken. They are repeated to ``--rows`` questions (25,000), with one lower-case word
 in five of each repetition replaced by another one of the data: names, lengths and marks stay as they are, and
-neither is a question a near duplicate of another nor is a sentence likely to come twice.
+long sentences do not come twice.
 
 ``seed`` is what won a prize in 2024: text by BeautifulSoup, ``UnicodeReformatter``, fifteen substitutions of
 section numbers, ``PiiModifier`` (six kinds, replaced) on titles and on bodies, ``WordCountFilter`` (15),
