@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,6 @@ class Soak:
         self.stack.send_signal(signal.SIGTERM)
         self.stack.wait(30)
         before = disk_use(self.dir)
-        from datetime import timedelta
-
         pruned = prune(self.dir, kept=timedelta(0)).as_dict()
         after = disk_use(self.dir)
         self._check_disk(after)

@@ -70,13 +70,14 @@ def up(
 
     Example: lawtags local up --detach
 
-    With --chaos it makes trouble on purpose, so that you can see your own code survive. For instance, two
-    refused polls, a submission whose reply is lost, and a GPU that is busy for half a minute:
+    With --chaos it makes trouble on purpose, so that you can see your own code survive.
+
+    For instance two refused polls, a submission whose reply is lost, and a GPU that is busy for a while:
 
     \b
       schema_version: 1
       requests:
-        - {path: "/v1/customization/jobs/*", times: 2, answer: 429, retry_after: 1}
+        - {path: /v1/customization/jobs/cust-*, times: 2, answer: 429}
         - {path: /v1/customization/jobs, method: POST, times: 1, drop: reply}
       customizer: {pending: 30}
     """

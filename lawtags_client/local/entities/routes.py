@@ -82,30 +82,27 @@ def entity_routes(
         return call.path.get("namespace", ""), call.path["name"]
 
     def list_all(call: Call) -> Any:
-        """One page of all there are."""
         return entities.select(call.list_query(entities.kind.sorts)).envelope()
 
     def create_one(call: Call) -> Any:
-        """Add one."""
         return make(sent_fields(call.body, extra=keep_extra))
 
     def read_one(call: Call) -> Any:
-        """Read one."""
         return entities.get(*names(call))
 
     def change_one(call: Call) -> Any:
-        """Change one: absent fields, and those that are null, keep their value."""
         return change(*names(call), sent_fields(call.body, extra=keep_extra))
 
     def delete_one(call: Call) -> Any:
-        """Remove one."""
         return remove(*names(call))
 
-    listed = list_parameters(entities.kind.sorts, search=searched)
+    listed, label = list_parameters(entities.kind.sorts, search=searched), entities.kind.label
+    kept = "absent fields, and those that are null, keep their value"
+    page: Any = Listed[shown]  # type: ignore[valid-type]
     return [
-        route("GET", prefix, list_all, answers=Listed[shown], query=listed),  # type: ignore[valid-type]
-        route("POST", prefix, create_one, body=create, answers=shown),
-        route("GET", one, read_one, answers=shown),
-        route("PATCH", one, change_one, body=update, answers=shown),
-        route("DELETE", one, delete_one, answers=DeleteResponse),
+        route("GET", prefix, list_all, answers=page, query=listed, summary=f"One page of all {label}s."),
+        route("POST", prefix, create_one, body=create, answers=shown, summary=f"Add a {label}."),
+        route("GET", one, read_one, answers=shown, summary=f"Read a {label}."),
+        route("PATCH", one, change_one, body=update, answers=shown, summary=f"Change a {label}: {kept}."),
+        route("DELETE", one, delete_one, answers=DeleteResponse, summary=f"Remove a {label}."),
     ]

@@ -69,6 +69,7 @@ def route(
     reads: Any = None,
     accepts: Sequence[str] = (JSON,),
     query: Sequence[Parameter] = (),
+    summary: str | None = None,
 ) -> ApiRoute:
     """A route whose handler takes a ``Call`` and returns what is to be sent.
 
@@ -88,6 +89,7 @@ def route(
         reads: for the description: the type of a body that the handler reads itself.
         accepts: for the description: the media types of the body.
         query: for the description: the parameters of the query string.
+        summary: for the description: what it does; by default the first sentence of the handler's docstring.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -113,7 +115,7 @@ def route(
         query=tuple(query),
         accepts=tuple(accepts),
         gives=gives,
-        summary=summary_of(handler, f"{method} {path}"),
+        summary=summary or summary_of(handler, f"{method} {path}"),
     )
     return ApiRoute(path, endpoint, method, described)
 
