@@ -22,6 +22,8 @@ from pydantic import ValidationError
 from served_stack import ADAPTER, BASE, ServedStack, served_stack, wait_for
 from tiny_models import make_adapter, make_model, write_rows
 
+from lawtags_client.local.chaos import ChaosPlan
+
 SERVICES = {
     "Entity Store": ("namespaces", "projects", "datasets", "models"),
     "Customizer": ("customization",),
@@ -29,6 +31,9 @@ SERVICES = {
     "Deployment Management": ("deployment",),
     "Inference": ("chat", "completions", "embeddings", "classify", "inference"),
 }
+NO_GPU = ChaosPlan.model_validate({"schema_version": 1, "customizer": {"pending": 600}})
+"""Jobs are submitted and cancelled here; none need be trained."""
+
 _ENDED = ("completed", "failed", "cancelled", "error")
 _ROWS = [{"output": "a", "reference": "a"}, {"output": "b", "reference": "a"}]
 _CHECK = {"type": "string-check", "params": {"check": ["{{output}}", "equals", "{{reference}}"]}}
@@ -348,7 +353,7 @@ def main(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = make_model(Path(folder) / "base")
         adapter = make_adapter(Path(folder) / "adapter", base)
-        with served_stack(Path(folder) / "stack", base, adapter) as stack:
+        with served_stack(Path(folder) / "stack", base, adapter, chaos=NO_GPU) as stack:
             outcomes = call_all(stack)
             with NeMoMicroservices(base_url=stack.thread.platform_url) as sdk:
                 path.write_text(rendered(outcomes, methods(sdk)), "utf-8")

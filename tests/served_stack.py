@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from lawtags_client.local.chaos import ChaosPlan
 from lawtags_client.local.service import StackOptions
 from lawtags_client.local.stack import StackThread
 
@@ -61,9 +62,13 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 @contextmanager
-def served_stack(folder: Path, base: Path, adapter: Path) -> Iterator[ServedStack]:
+def served_stack(
+    folder: Path, base: Path, adapter: Path, *, chaos: ChaosPlan | None = None
+) -> Iterator[ServedStack]:
     """Run a stack on a tiny base model with one adapter that is visible."""
-    options = StackOptions(refresh_interval=REFRESH, base_models={BASE: base}, inference_threads=1)
+    options = StackOptions(
+        refresh_interval=REFRESH, base_models={BASE: base}, inference_threads=1, chaos=chaos
+    )
     with StackThread(folder, options=options) as thread:
         httpx.post(f"{thread.platform_url}/v1/namespaces", json={"id": "tests"}).raise_for_status()
         httpx.post(

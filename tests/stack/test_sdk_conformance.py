@@ -9,7 +9,7 @@ import httpx
 import pytest
 import schemathesis
 from nemo_microservices import NeMoMicroservices
-from sdk_conformance import REASONS, Outcome, call_all, methods, rendered, service_of
+from sdk_conformance import NO_GPU, REASONS, Outcome, call_all, methods, rendered, service_of
 from served_stack import ServedStack, served_stack
 from tiny_models import make_adapter, make_model
 
@@ -20,7 +20,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStack]:
     folder = tmp_path_factory.mktemp("conformance")
     base = make_model(folder / "base")
-    with served_stack(folder / "stack", base, make_adapter(folder / "adapter", base)) as served:
+    with served_stack(folder / "stack", base, make_adapter(folder / "adapter", base), chaos=NO_GPU) as served:
         yield served
 
 
