@@ -77,7 +77,7 @@ class RowCheck:
                 except JSONDecodeError as error:
                     _unreadable(line, error, path, number)
                 kind, prompt, letters = _row(row, path, number)
-                if kind != self.kind:
+                if kind is not self.kind:
                     if self.kind is not None:
                         _bad(f"a {kind} row among {self.kind} rows", path, number)
                     self.kind = kind
@@ -109,16 +109,20 @@ def _row(row: Any, path: Path, number: int) -> tuple[Kind, int, int]:
     if "messages" in row:
         return "chat", *_messages(row["messages"], path, number)
     prompt, completion = row.get("prompt"), row.get("completion")
-    if type(prompt) is str and type(completion) is str and prompt.strip() and completion.strip():
+    if type(prompt) is type(completion) is str and not (_blank(prompt) or _blank(completion)):
         return "completion", hash(prompt), len(prompt) + len(completion)
     for name, text in (("prompt", prompt), ("completion", completion)):
         if name not in row:
             _bad("missing", path, number, name)
         if not isinstance(text, str):
             _bad(f"text is wanted, this is a {type(text).__name__}", path, number, name)
-        if not text.strip():
+        if _blank(text):
             _bad("empty", path, number, name)
     raise AssertionError("one of the two is wrong")
+
+
+def _blank(text: str) -> bool:
+    return not text or text.isspace()
 
 
 def _messages(messages: Any, path: Path, number: int) -> tuple[int, int]:
