@@ -12,12 +12,13 @@ from pathlib import Path
 
 from lawtags_client.errors import DataError
 from lawtags_client.services.base import Services
+from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded, download
 from lawtags_client.services.data_store.layout import SPLITS, check
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Namespaces, Repositories, Repository
 from lawtags_client.services.data_store.rows import describe_repeats
-from lawtags_client.services.data_store.upload import OnBytes, Source, Uploaded, Uploader
+from lawtags_client.services.data_store.upload import OnBytes, Uploaded, Uploader
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.data_store import RepoType, TreeEntry
 from lawtags_client.types.entity_store import Dataset, DatasetRequest

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from lawtags_client.errors import ConfigurationError, ProtocolError
+from lawtags_client.services.data_store.contents import describe
 from lawtags_client.services.data_store.repositories import Repositories, Repository
-from lawtags_client.services.data_store.upload import describe
 from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.transport.paths import file_path, segment
 from lawtags_client.types.data_store import TreeEntry
@@ -92,7 +92,8 @@ async def _fetch(
         there = await asyncio.to_thread(describe, entry.path, target)
         if there.is_at(entry):
             return there.sha256
-    handle, name = await asyncio.to_thread(tempfile.mkstemp, prefix=f".{target.name}.", dir=target.parent)
+    # Not in a thread: whoever is cancelled while waiting for it would leave it behind, and open.
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
-import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from lawtags_client.errors import APIError, ConfigurationError, DataError, ProtocolError
+from lawtags_client.errors import APIError, ConfigurationError, ProtocolError
 from lawtags_client.services.base import parse
+from lawtags_client.services.data_store.contents import LocalFile, Sending, Source, describe
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Repositories, Repository
 from lawtags_client.transport.http import Call, ServiceTransport
-from lawtags_client.transport.paths import file_path, segment
+from lawtags_client.transport.paths import segment
 from lawtags_client.types.data_store import (
     CommitDeletion,
     CommitFile,
@@ -42,12 +40,7 @@ from lawtags_client.types.data_store import (
 )
 
 OnBytes = Callable[[int, int], None]
-Source = Path | bytes
 
-_CHUNK = 1 << 20
-_SAMPLE = 512
-# Beyond this every server keeps files by LFS; git's name of one would take as long again as its SHA-256.
-_LARGE = 32 << 20
 _AT_ONCE = 4
 _FILES_A_REQUEST = 200
 _BYTES_A_COMMIT = 16 << 20
@@ -55,35 +48,6 @@ _BYTES_A_COMMIT = 16 << 20
 _SLOWEST = 250_000
 _ANSWER = 600.0
 _LFS_JSON = {"accept": "application/vnd.git-lfs+json", "content-type": "application/vnd.git-lfs+json"}
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file to be sent, with its names in git and LFS.
-
-    Args:
-        path: where it goes in the repository.
-        source: its content, or the file that holds it.
-        size: in bytes.
-        sha256: what LFS calls it.
-        git_oid: what git calls it; None for a file so large that it is kept by LFS.
-        sample: its first bytes.
-    """
-
-    path: str
-    source: Source
-    size: int
-    sha256: str
-    git_oid: str | None
-    sample: bytes
-
-    def is_at(self, entry: TreeEntry | None) -> bool:
-        """Whether a repository's entry has this very content."""
-        if entry is None:
-            return False
-        if entry.lfs is not None:
-            return entry.lfs.oid.removeprefix("sha256:") == self.sha256
-        return entry.oid == (self.git_oid or _digests(self.source, self.size, git=True)[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,30 +65,6 @@ class Uploaded:
     files: dict[str, str]
     sent: tuple[str, ...]
     deleted: tuple[str, ...]
-
-
-def describe(path: str, source: Source) -> LocalFile:
-    """Read a file once and name it."""
-    file_path(path)
-    try:
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        sha256, git, sample = _digests(source, size, git=size <= _LARGE)
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=str(source)) from error
-    return LocalFile(path, source, size, sha256, git, sample)
-
-
-def _digests(source: Source, size: int, *, git: bool) -> tuple[str, str | None, bytes]:
-    """SHA-256, git's name where asked for, and the first bytes."""
-    content, sample = hashlib.sha256(), b""
-    blob = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False) if git else None
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            sample = sample or chunk[:_SAMPLE]
-            content.update(chunk)
-            if blob is not None:
-                blob.update(chunk)
-    return content.hexdigest(), blob.hexdigest() if blob is not None else None, sample
 
 
 class Uploader:
@@ -221,7 +161,7 @@ class Uploader:
                 lfs = CommitLfsFile(path=file.path, oid=file.sha256, algo="sha256", size=file.size)
                 lines.append(_line("lfsFile", lfs))
                 continue
-            content = await asyncio.to_thread(_content, file)
+            content = await asyncio.to_thread(file.content)
             text = base64.b64encode(content).decode()
             lines.append(_line("file", CommitFile(path=file.path, content=text, encoding="base64")))
             weight += len(text)
@@ -284,16 +224,17 @@ class Uploader:
             self._advance(file.size)
             return
         headers = {**(actions.upload.header or {}), "content-length": str(file.size)}
-        upload = Call(
-            "PUT",
-            actions.upload.href,
-            content=lambda: _stream(file),
-            headers=headers,
-            token=False,
-            read_timeout=_ANSWER,
-            total_timeout=_ANSWER + file.size / _SLOWEST,
-        )
-        await self._links.send(upload)
+        with Sending(file) as sending:
+            upload = Call(
+                "PUT",
+                actions.upload.href,
+                content=sending.chunks,
+                headers=headers,
+                token=False,
+                read_timeout=_ANSWER,
+                total_timeout=_ANSWER + file.size / _SLOWEST,
+            )
+            await self._links.send(upload)
         if actions.verify is not None:
             check = LfsObject(oid=file.sha256, size=file.size).to_wire()
             sent = {**_LFS_JSON, **(actions.verify.header or {})}
@@ -328,37 +269,6 @@ class Uploader:
 
 def _line(key: str, value: CommitHeader | CommitLfsFile | CommitFile | CommitDeletion) -> CommitLine:
     return CommitLine(key=key, value=value.to_wire())
-
-
-def _content(file: LocalFile) -> bytes:
-    content = file.source if isinstance(file.source, bytes) else file.source.read_bytes()
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise _changed(file)
-    return content
-
-
-async def _stream(file: LocalFile) -> AsyncIterator[bytes]:
-    if isinstance(file.source, bytes):
-        yield file.source
-        return
-    digest, left = hashlib.sha256(), file.size
-    try:
-        with await asyncio.to_thread(file.source.open, "rb") as stream:
-            while chunk := await asyncio.to_thread(stream.read, _CHUNK):
-                await asyncio.to_thread(digest.update, chunk)
-                left -= len(chunk)
-                if left < 0 or (left == 0 and digest.hexdigest() != file.sha256):
-                    # Seen before the last piece is out, so that the store never has the whole of it.
-                    raise _changed(file)
-                yield chunk
-    except OSError as error:
-        raise _changed(file) from error
-    if left:
-        raise _changed(file)
-
-
-def _changed(file: LocalFile) -> DataError:
-    return DataError("it changed while it was being sent", path=str(file.source), hint="Upload again.")
 
 
 def _parts(files: list[LocalFile], size: int) -> Iterable[list[LocalFile]]:

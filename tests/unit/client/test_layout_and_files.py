@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import DataError, ProtocolError
+from lawtags_client.services.data_store.contents import describe
 from lawtags_client.services.data_store.layout import check
 from lawtags_client.services.data_store.rows import LONGEST_LINE, RowCheck, describe_repeats
-from lawtags_client.services.data_store.upload import describe
 from lawtags_client.types.data_store import LfsPointer, TreeEntry
 
 GOOD = '{"prompt": "a", "completion": " b"}'
