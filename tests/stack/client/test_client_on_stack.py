@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ async def test_second_upload_sends_nothing_and_drops_what_is_gone(nemo: NeMo, tm
 
 
 async def test_large_file_goes_through_lfs_and_comes_back(nemo: NeMo, tmp_path: Path) -> None:
-    content = b"0123456789abcdef" * (12 << 16)
+    content = os.urandom(12 << 20)
     source = tmp_path / "weights.bin"
     source.write_bytes(content)
     await nemo.data_store.namespaces.create_or_get("large")
