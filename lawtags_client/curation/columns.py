@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lawtags_client.curation.labels import LabelError, read_tags
+from lawtags_client.curation.labels import LabelError, read_labels
 from lawtags_client.curation.options import FIELDS
 
 # First match wins; for the body, the first column that holds a text in the row at hand.
@@ -27,6 +27,7 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 _HTML_COLUMNS = ("body_html",)
 MAX_TITLE = 10_000
+MOST_EXACT = 2.0**53
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WORDS = re.compile(r"\w+")
@@ -38,12 +39,14 @@ class RowError(ValueError):
     Args:
         reason: what is wrong, without the value itself.
         field: the column concerned.
+        detail: what differs from row to row, e.g. a length.
     """
 
-    def __init__(self, reason: str, field: str | None = None) -> None:
+    def __init__(self, reason: str, field: str | None = None, detail: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.field = field
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class SourceRow:
         link: where it stands.
         license: its licence.
         answered: whether it has an answer, if known.
+        respelled: tags that stood there in another form, each with its normal form.
     """
 
     id: str
@@ -75,6 +79,7 @@ class SourceRow:
     link: str | None
     license: str | None
     answered: bool | None
+    respelled: tuple[tuple[str, str], ...] = ()
 
 
 class ColumnMap:
@@ -104,27 +109,27 @@ class ColumnMap:
         if not title.strip():
             raise RowError("is empty", title_column)
         if len(title) > MAX_TITLE:
-            raise RowError(f"has {len(title):,} characters; {MAX_TITLE:,} are the most", title_column)
+            detail = f"{len(title):,}"
+            raise RowError(f"has more than {MAX_TITLE:,} characters", title_column, detail)
         body_column, body = self._first(row, "body", required=False)
         tags_column, tags = self._first(row, "tags", required=False)
         try:
-            read = read_tags(tags)
+            read = read_labels(tags)
         except LabelError as error:
-            raise RowError(str(error), tags_column) from None
-        for tag in read:
-            _text(tag, tags_column)
+            raise RowError(error.reason, tags_column, error.detail) from None
         return SourceRow(
             id=self._id(row, title),
             title=title,
             body=_text(body, body_column) if body is not None else None,
             html=body_column in _HTML_COLUMNS,
-            tags=read,
+            tags=read.tags,
             complete=self._flag(row),
             score=self._score(row),
             created=self._plain(row, "created"),
             link=self._plain(row, "link"),
             license=self._plain(row, "license"),
             answered=_has_answer(self._first(row, "answers", required=False)[1]),
+            respelled=read.respelled,
         )
 
     def missing(self, needed: Sequence[str] = ("title", "tags")) -> tuple[str, ...]:
@@ -185,6 +190,8 @@ class ColumnMap:
             raise RowError(f"must be a number, not {type(value).__name__}", name) from None
         if not math.isfinite(score):
             raise RowError("must be a finite number", name)
+        if abs(score) > MOST_EXACT:
+            raise RowError("must lie within 2^53, beyond which numbers are rounded", name)
         return score
 
     def _plain(self, row: Mapping[str, Any], field: str) -> str | None:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
-from lawtags_client.curation.raw import BadRow, RawRow
-from lawtags_client.curation.streams import MAX_ROW_BYTES, decode_line, open_rows
+from lawtags_client.curation.raw import BadRow, RawRow, UnreadableError
+from lawtags_client.curation.streams import MAX_ROW_BYTES, decode_line, open_rows, undecoded
 from lawtags_client.errors import DataError
 
 _CHUNK = 1 << 20
 _SKIP = re.compile(r"[\s,]*")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_LIST_UNDER_KEY = re.compile(rb'\s*\{\s*"([\w.-]{1,60})"\s*:\s*\[\s*[{\]]', re.ASCII)
+
+# Whole numbers beyond it are not the same in every reader of JSON: RFC 8259, section 6.
+_MOST_WHOLE = 2**53
+# An error so close to the end of the buffer may be one of the buffer's, not of the file's.
+_NEAR_END = 16
 
 
 def read_json(path: Path) -> Iterator[RawRow | BadRow]:
@@ -30,56 +39,126 @@ def read_json(path: Path) -> Iterator[RawRow | BadRow]:
                 lines += stream.read(block.index(start)).count(b"\n")
                 break
             lines += stream.read(len(block)).count(b"\n")
+        if not start:
+            raise DataError(
+                f"holds no rows, only {lines} blank lines", path=path, hint="Is it the right file?"
+            )
         if start == b"[":
             yield from _ArrayReader(stream, path, lines).rows()
         else:
-            yield from _lines(stream, lines)
+            yield from _lines(stream, path, lines)
 
 
-def _lines(stream: IO[bytes], line: int) -> Iterator[RawRow | BadRow]:
+def _lines(stream: BufferedReader[Any], path: Path, line: int) -> Iterator[RawRow | BadRow]:
+    offset, first = stream.tell(), True
     while raw := stream.readline(MAX_ROW_BYTES + 1):
-        if len(raw) > MAX_ROW_BYTES:
+        size = len(raw)
+        if size > MAX_ROW_BYTES:
             while raw and not raw.endswith(b"\n"):
                 raw = stream.readline(MAX_ROW_BYTES)
-            yield BadRow(line, f"is longer than {MAX_ROW_BYTES >> 20} MiB")
-            line += 1
+                size += len(raw)
+            yield BadRow(line, f"is longer than {MAX_ROW_BYTES >> 20} MiB", detail=f"{size:,} bytes")
+            line, offset, first = line + 1, offset + size, False
             continue
         # A carriage return cannot stand inside JSON text, so old line ends part rows as well.
         ended = raw.endswith(b"\n")
         parts = raw.removesuffix(b"\n").removesuffix(b"\r").split(b"\r")
+        begin = offset
         for place, part in enumerate(parts):
             if part.strip():
-                last = place == len(parts) - 1 and not ended
-                yield _row(part, line + place, torn=last)
-        line += len(parts)
+                torn = place == len(parts) - 1 and not ended
+                row = _row(part, line + place, begin, torn)
+                if first and isinstance(row, BadRow):
+                    _check_form(part, stream, path, line)
+                first = False
+                yield row
+            begin += len(part) + 1
+        line, offset = line + len(parts), offset + size
 
 
-def _row(raw: bytes, line: int, torn: bool) -> RawRow | BadRow:
+def _row(raw: bytes, line: int, offset: int, torn: bool) -> RawRow | BadRow:
+    text = ""
     try:
-        values = _DECODER.decode(decode_line(raw))
+        text = decode_line(raw, offset)
+        values = _DECODER.decode(text)
     except RecursionError:
         return BadRow(line, "is nested too deeply")
     except json.JSONDecodeError as error:
-        cut = " (the last line; was the file cut off?)" if torn else ""
-        return BadRow(line, f"is no JSON: {error.msg}, column {error.colno}{cut}")
-    except ValueError as error:
-        return BadRow(line, str(error))
+        return _no_json(error, text, line, torn)
+    except UnreadableError as error:
+        return error.at(line)
     if not isinstance(values, dict):
-        return BadRow(line, f"is no JSON object but {type(values).__name__}")
+        return BadRow(line, f"is no JSON object but {_KINDS.get(type(values), 'a value')}")
     return RawRow(line, values)
 
 
-class _ArrayReader:
-    """Reads one element after the other from a buffer that is filled as needed."""
+def _no_json(error: json.JSONDecodeError, text: str, line: int, torn: bool) -> BadRow:
+    column = f"column {error.colno}"
+    if "\0" in text:
+        return BadRow(line, "holds a NUL byte", detail=f"column {text.index(chr(0)) + 1}")
+    if error.msg == "Extra data":
+        if text[error.pos] in "{[":
+            reason = "holds several JSON values; one object a line is read"
+            return BadRow(line, reason, detail=f"the second begins in {column}")
+    elif torn and (error.pos >= len(text) or error.msg.startswith("Unterminated")):
+        return BadRow(line, "is cut off: the file ends within it", detail=f"{error.msg}, {column}")
+    if re.match(r"\s*\{\s*'", text):
+        return BadRow(line, "is no JSON but looks like Python: names and texts need double quotes")
+    return BadRow(line, "is no JSON", detail=f"{error.msg}, {column}")
 
-    def __init__(self, stream: IO[bytes], path: Path, line: int) -> None:
+
+def _check_form(raw: bytes, stream: BufferedReader[Any], path: Path, line: int) -> None:
+    """Refuse a file whose first line shows that its lines are no rows.
+
+    Raises:
+        DataError: one object goes over several lines.
+    """
+    rest = stream.peek(1)
+    if not raw.lstrip().startswith(b"{") or not rest or rest.lstrip()[:1] in (b"{", b""):
+        return
+    if found := _LIST_UNDER_KEY.match(raw + b"\n" + rest):
+        raise list_under(found[1].decode(), path, line)
+    raise DataError(
+        "is neither one object a line nor a list: an object goes over several lines",
+        path=path,
+        line=line,
+        hint=f"Put each object on a line of its own: jq -c . {path.name} > rows.jsonl",
+    )
+
+
+def list_under(key: str, path: Path, line: int) -> DataError:
+    """What is to be said of a file that is one object, with the rows in it.
+
+    Args:
+        key: the name under which they stand.
+        path: the file.
+        line: where the object begins.
+    """
+    return DataError(
+        f"is one JSON object, with a list under {key!r}; rows are read from a list, or one object a line",
+        path=path,
+        line=line,
+        hint=f"Take the list out: jq -c '.[\"{key}\"][]' {path.name} > rows.jsonl",
+    )
+
+
+class _ArrayReader:
+    """Reads one element after the other from a buffer that is filled as needed.
+
+    What breaks the array hides everything behind it, however much that is, so the whole file is refused. An
+    element that can be stepped over costs no other.
+    """
+
+    def __init__(self, stream: BufferedReader[Any], path: Path, line: int) -> None:
         self._stream = stream
         self._path = path
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        # Wrong bytes become lone surrogates, so that one bad element does not stop the file.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._text = ""
         self._place = 0
         self._ended = False
         self._line = line
+        self._rows = 0
 
     def rows(self) -> Iterator[RawRow | BadRow]:
         self._fill()
@@ -88,22 +167,17 @@ class _ArrayReader:
             self._skip_separators()
             if self._place < len(self._text):
                 if self._text[self._place] == "]":
+                    self._check_end()
                     return
                 row = self._element()
                 if row is not None:
+                    self._rows += 1
                     yield row
                     continue
-                if self._ended:
-                    yield BadRow(self._line, "is no JSON; what follows cannot be read")
-                    return
-            elif self._ended:
-                yield BadRow(self._line, "the array is not closed (was the file cut off?)")
-                return
+            if self._ended:
+                raise self._broken("is cut off: the list is not closed")
             if len(self._text) - self._place > MAX_ROW_BYTES:
-                yield BadRow(
-                    self._line, f"is longer than {MAX_ROW_BYTES >> 20} MiB; what follows cannot be read"
-                )
-                return
+                raise self._broken(f"holds a row longer than {MAX_ROW_BYTES >> 20} MiB")
             self._fill()
 
     def _element(self) -> RawRow | BadRow | None:
@@ -112,24 +186,72 @@ class _ArrayReader:
         try:
             values, end = _DECODER.raw_decode(self._text, self._place)
         except RecursionError:
-            raise DataError(
-                "is nested too deeply", path=self._path, line=line, hint="Is it a list of questions?"
-            ) from None
-        except json.JSONDecodeError:
+            raise self._broken("is nested too deeply") from None
+        except json.JSONDecodeError as error:
+            self._check_error(error)
             return None
-        except ValueError as error:
+        except UnreadableError as error:
             # A value that JSON does not have: a lenient reader finds where the element ends.
             try:
-                _, end = json.JSONDecoder().raw_decode(self._text, self._place)
-            except ValueError:
+                _, end = _LENIENT.raw_decode(self._text, self._place)
+            except json.JSONDecodeError as wrong:
+                self._check_error(wrong)
                 return None
             self._advance(end)
-            return BadRow(line, str(error))
+            return error.at(line)
         # A number at the end of the buffer may go on.
         if end == len(self._text) and not self._ended:
             return None
+        bad = self._undecoded(end)
         self._advance(end)
-        return RawRow(line, values) if isinstance(values, dict) else BadRow(line, "is no JSON object")
+        if bad is not None:
+            return bad
+        if not isinstance(values, dict):
+            return BadRow(line, f"is no JSON object but {_KINDS.get(type(values), 'a value')}")
+        return RawRow(line, values)
+
+    def _undecoded(self, end: int) -> BadRow | None:
+        element = self._text[self._place : end]
+        if element.isascii() or not _UNDECODED.search(element):
+            return None
+        raw = element.encode("utf-8", "surrogateescape")
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            # Not the file's byte: counting all those before would cost more than it tells.
+            return undecoded(raw, error, f"byte {error.start + 1} of the row").at(self._line)
+        return None
+
+    def _check_error(self, error: json.JSONDecodeError) -> None:
+        """Raise what more of the file cannot mend."""
+        if error.msg.startswith("Unterminated"):
+            return
+        if self._ended and error.pos >= len(self._text):
+            return
+        if not self._ended and error.pos > len(self._text) - _NEAR_END:
+            return
+        self._line += self._text.count("\n", self._place, error.pos)
+        raise self._broken(f"is no JSON from here on: {error.msg}", error.colno)
+
+    def _check_end(self) -> None:
+        rest = self._text[self._place + 1 :]
+        while not rest.strip() and not self._ended:
+            self._advance(len(self._text))
+            self._fill()
+            rest = self._text
+        if text := rest.strip():
+            self._line += rest[: rest.index(text[0])].count("\n")
+            form = " (a second list?)" if text[0] == "[" else ""
+            raise self._broken(f"goes on behind the end of its list{form}")
+
+    def _broken(self, message: str, column: int | None = None) -> DataError:
+        where = f", column {column}" if column else ""
+        return DataError(
+            f"{message}{where}; {self._rows} rows stand before",
+            path=self._path,
+            line=self._line,
+            hint="Was the file cut off, or put together of several? Nothing behind this place can be read.",
+        )
 
     def _skip_separators(self) -> None:
         found = _SKIP.match(self._text, self._place)
@@ -144,27 +266,47 @@ class _ArrayReader:
         left = self._text[self._place :]
         raw = self._stream.read(max(_CHUNK, len(left)))
         self._ended = not raw
-        try:
-            self._text = left + self._decoder.decode(raw, final=self._ended)
-        except UnicodeDecodeError:
-            raise DataError(
-                "is not UTF-8 from here on; maybe Windows-1252 or Latin-1",
-                path=self._path,
-                line=self._line,
-                hint="Convert it: iconv -f WINDOWS-1252 -t UTF-8",
-            ) from None
+        self._text = left + self._decoder.decode(raw, final=self._ended)
         self._place = 0
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"holds {name}, which JSON does not have")
+    raise UnreadableError(f"holds {name}, which JSON does not have")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > _MOST_WHOLE:
+        reason = "holds a whole number beyond 2^53, which readers of JSON round; write it as a text"
+        raise UnreadableError(reason)
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise UnreadableError("holds a number that is not finite, such as 1e999")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("names a field twice")
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise UnreadableError("names a field twice", f"{twice[:40]!r}")
     return values
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique)
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_int=_whole, parse_float=_finite, object_pairs_hook=_unique
+)
+# It only has to find the end of an element, and makes nothing of numbers of any length.
+_LENIENT = json.JSONDecoder(parse_int=len, parse_float=len)
+_KINDS = {
+    list: "a list",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}

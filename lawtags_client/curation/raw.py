@@ -29,10 +29,33 @@ class BadRow:
 
     Args:
         line: where it begins.
-        reason: what is wrong, without quoting the row.
+        reason: what is wrong, without quoting the row, and in the same words for every such row.
         field: the column concerned, where it is known.
+        detail: what differs from row to row: where in the line, how many.
     """
 
     line: int
     reason: str
     field: str | None = None
+    detail: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
+
+class UnreadableError(ValueError):
+    """A row cannot be decoded.
+
+    Args:
+        reason: as in :class:`BadRow`.
+        detail: as in :class:`BadRow`.
+    """
+
+    def __init__(self, reason: str, detail: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+    def at(self, line: int) -> BadRow:
+        """The row that this was raised for."""
+        return BadRow(line, self.reason, detail=self.detail)

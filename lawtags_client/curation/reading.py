@@ -145,14 +145,14 @@ class _Reading:
     def _refuse(self, number: int, source: Source, row: BadRow) -> None:
         if self._stop:
             raise DataError(
-                row.reason,
+                str(row),
                 path=source.location,
                 line=row.line,
                 field=row.field,
                 hint="Mend the row, or leave such rows out with on_bad_row: quarantine.",
             )
         entry = {"source": number, "file": source.name, "line": row.line, "field": row.field}
-        entry |= {"reason": row.reason, "detail": getattr(row, "detail", None)}
+        entry |= {"reason": row.reason, "detail": row.detail}
         self.bad[f"{row.field}: {row.reason}" if row.field else row.reason] += 1
         if self.first_bad is None:
             self.first_bad = entry

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.curation.columns import ColumnMap, RowError, SourceRow
+from lawtags_client.curation.json_rows import list_under, read_json
 from lawtags_client.curation.raw import HUB_PREFIX, BadRow, RawRow
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import sha256_file
@@ -118,7 +119,7 @@ def read_source(
         DataError: the source is empty, broken as a whole, or has no column for the title or the tags.
     """
     found = ColumnMap(columns)
-    rows = 0
+    rows, inner = 0, None
     for raw in _raw_rows(source):
         rows += 1
         if isinstance(raw, BadRow):
@@ -127,13 +128,25 @@ def read_source(
         try:
             row: SourceRow | BadRow = found.read(raw.values)
         except RowError as error:
-            row = BadRow(raw.line, error.reason, error.field)
+            row = BadRow(raw.line, error.reason, error.field, error.detail)
+            if rows == 1:
+                inner = _list_of_rows(raw.values)
         if rows == _ROWS_TO_JUDGE:
             _check_columns(source, found, needed)
         yield raw.line, row
     if not rows:
         raise DataError("holds no rows", path=source.location, hint="Is it the right file?")
+    if rows == 1 and inner is not None and "title" in found.missing(needed):
+        raise list_under(inner, Path(source.location), 1)
     _check_columns(source, found, needed)
+
+
+def _list_of_rows(values: Mapping[str, Any]) -> str | None:
+    """The first name under which a list of objects stands, if one does."""
+    for name, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return name
+    return None
 
 
 def _check_columns(source: Source, found: ColumnMap, needed: Sequence[str]) -> None:
@@ -149,7 +162,7 @@ def _check_columns(source: Source, found: ColumnMap, needed: Sequence[str]) -> N
 
 
 def _raw_rows(source: Source) -> Iterator[RawRow | BadRow]:
-    from lawtags_client.curation import json_rows, posts, tables
+    from lawtags_client.curation import posts, tables
 
     if source.hub:
         return tables.read_hub(source.location)
@@ -161,7 +174,7 @@ def _raw_rows(source: Source) -> Iterator[RawRow | BadRow]:
     if suffix in (".csv", ".tsv"):
         return tables.read_csv(path, "\t" if suffix == ".tsv" else ",")
     if suffix in (".jsonl", ".ndjson", ".json", ""):
-        return json_rows.read_json(path)
+        return read_json(path)
     if suffix == ".xml":
         return posts.read_posts(path)
     raise DataError(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from lawtags_client.curation.raw import UnreadableError
 from lawtags_client.errors import DataError, MissingExtraError
 
 # One row of more bytes than this is a mistake or an attack.
@@ -44,10 +45,20 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
             )
             start = raw.peek(4)[:4]
             if not start:
-                raise DataError("the file is empty", path=path, hint="Is it the right file?")
+                raise DataError("is empty (0 bytes of text)", path=path, hint="Is it the right file?")
             if start[:2] in _MARKS:
                 raise DataError(
-                    f"is {_MARKS[start[:2]]}, not UTF-8", path=path, line=1, hint="Convert it: iconv -t UTF-8"
+                    f"is {_MARKS[start[:2]]}, not UTF-8",
+                    path=path,
+                    line=1,
+                    hint=f"Convert it: iconv -f {_MARKS[start[:2]]} -t UTF-8",
+                )
+            if b"\x00" in start:
+                raise DataError(
+                    "is no text in UTF-8: it begins with NUL bytes; maybe UTF-16 or UTF-32 without a mark",
+                    path=path,
+                    line=1,
+                    hint="Convert it, e.g. iconv -f UTF-16LE -t UTF-8",
                 )
             if start.startswith(_UTF8_MARK):
                 raw.read(len(_UTF8_MARK))
@@ -61,17 +72,41 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
 
 
-def decode_line(raw: bytes) -> str:
+def decode_line(raw: bytes, offset: int = 0) -> str:
     """Decode one line.
 
+    Args:
+        raw: the line.
+        offset: where it begins in the file.
+
     Raises:
-        ValueError: it is not UTF-8; says at which byte, and what it might be.
+        UnreadableError: it is not UTF-8; says at which byte, and what it might be.
     """
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        guess = "UTF-16" if b"\x00" in raw[:64] else "Windows-1252 or Latin-1"
-        raise ValueError(f"is not UTF-8 (byte {error.start + 1} of the line); maybe {guess}") from None
+        byte = error.start + 1
+        raise undecoded(raw, error, f"byte {byte} of the line, {offset + byte} of the file") from None
+
+
+def undecoded(raw: bytes, error: UnicodeDecodeError, where: str) -> UnreadableError:
+    """What is to be said of bytes that are not UTF-8.
+
+    Args:
+        raw: the row.
+        error: of decoding it.
+        where: the place of the first wrong byte.
+    """
+    return UnreadableError(f"is not UTF-8; {_guess(raw, error)}", where)
+
+
+def _guess(raw: bytes, error: UnicodeDecodeError) -> str:
+    if b"\x00" in raw:
+        return "maybe UTF-16 or UTF-32"
+    if error.reason == "unexpected end of data":
+        return "its last character is cut off"
+    # Curly quotes and dashes stand here in Windows' table, and control characters in Latin-1.
+    return "maybe Windows-1252" if 0x80 <= raw[error.start] <= 0x9F else "maybe Windows-1252 or Latin-1"
 
 
 def _unpacking(file: io.BufferedReader[Any]) -> Any:
@@ -100,6 +135,10 @@ class _Unpacked(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def tell(self) -> int:
+        """How much has been unpacked."""
+        return self._read
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data = self._stream.read(len(buffer))

@@ -31,27 +31,72 @@ def read_csv(path: Path, delimiter: str) -> Iterator[RawRow | BadRow]:
     with open_rows(path) as stream:
         # Wrong bytes become lone surrogates, so that one bad row does not stop the file.
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=delimiter)
+        delimiter = _delimiter(stream.peek(1), delimiter)
+        # Strict, or one quote too many would swallow all the rows behind it without a word.
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
         try:
-            header = next(reader, [])
-            begin = reader.line_num + 1
-            for values in reader:
+            header = _header(reader, path)
+            while True:
+                begin = reader.line_num + 1
+                try:
+                    values = next(reader)
+                except csv.Error as error:
+                    if "end of data" in str(error):
+                        raise DataError(
+                            "is no CSV from here on: a quote that is opened here is never closed",
+                            path=path,
+                            line=begin,
+                            hint='Was the file cut off? A quote inside a quoted field is written "".',
+                        ) from error
+                    yield BadRow(begin, "is no CSV", detail=str(error))
+                    continue
                 if values:
                     yield _csv_row(header, values, begin)
-                begin = reader.line_num + 1
-        except csv.Error as error:
-            raise DataError(f"is no CSV: {error}", path=path, line=reader.line_num) from error
+        except StopIteration:
+            return
         finally:
             text.detach()
 
 
+def _delimiter(begin: bytes, usual: str) -> str:
+    """What parts the columns: spreadsheets of some countries write semicolons into files named CSV."""
+    header = begin.splitlines()[0] if begin.strip() else b""
+    if usual.encode() in header:
+        return usual
+    return next((sign for sign in (",", ";", "\t") if sign.encode() in header), usual)
+
+
+def _header(reader: Any, path: Path) -> list[str]:
+    try:
+        header: list[str] = next(reader, [])
+    except csv.Error as error:
+        raise DataError(f"has a header that is no CSV: {error}", path=path, line=1) from error
+    twice = next((name for place, name in enumerate(header) if name in header[:place]), None)
+    if twice is not None:
+        raise DataError(
+            "names a column twice", path=path, line=1, field=twice, hint="Rename one of them in line 1."
+        )
+    if any(_UNDECODED.search(name) for name in header):
+        raise DataError(
+            "has a header that is not UTF-8; maybe Windows-1252 or Latin-1",
+            path=path,
+            line=1,
+            hint="Convert it: iconv -f WINDOWS-1252 -t UTF-8",
+        )
+    return header
+
+
 def _csv_row(header: list[str], values: list[str], line: int) -> RawRow | BadRow:
     if len(values) != len(header):
-        return BadRow(line, f"has {len(values)} fields, and the header {len(header)}")
+        return BadRow(line, "has another number of fields than the header", detail=_fields(values, header))
     for name, value in zip(header, values, strict=True):
         if _UNDECODED.search(value):
             return BadRow(line, "is not UTF-8; maybe Windows-1252 or Latin-1", name)
     return RawRow(line, dict(zip(header, values, strict=True)))
+
+
+def _fields(values: list[str], header: list[str]) -> str:
+    return f"{len(values)}, and the header {len(header)}"
 
 
 def read_parquet(path: Path) -> Iterator[RawRow | BadRow]:

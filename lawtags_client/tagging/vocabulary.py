@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# Soft hyphens, marks of direction and width, selectors of variants: a font shows nothing of them.
+_INVISIBLE = re.compile(
+    "[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
+)
 # Commas and semicolons part the tags of an answer, so none may stand inside a tag.
 _BREAKS = re.compile(r"[\s,;]+")
 
@@ -21,10 +26,17 @@ _BREAKS = re.compile(r"[\s,;]+")
 def normalize_tag(text: str) -> str:
     """Bring a tag into its normal form: lower case, one hyphen for spaces, trimmed.
 
+    Forms of one letter that look alike because they are the same letter become one (Unicode's NFKC), and
+    characters that nobody sees are left out. A Cyrillic letter stays one, however Latin it looks.
+
     Example:
         >>> normalize_tag("  Contract Law ")
         'contract-law'
     """
+    if not text.isascii():
+        # Lower case may take a letter apart, so it stands between.
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+        text = unicodedata.normalize("NFKC", text.lower())
     return _BREAKS.sub("-", text.lower()).strip("-")
 
 
