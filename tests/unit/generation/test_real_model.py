@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 from tiny_models import make_adapter
 
-from lawtags_client.local.base_models import default_base_model_ready, ensure_default_base_model
+from lawtags_client.local.base_models import ensure_default_base_model
 from lawtags_client.local.generation.request import Constraint, Sampling
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not default_base_model_ready(), reason="the default base model is not converted yet (lawtags doctor)"
-    ),
-]
+pytestmark = pytest.mark.slow
 PROMPTS = [
     "The capital of France is",
     "Title: Can pricing be trademarked?\nTags:",
