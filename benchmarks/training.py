@@ -64,9 +64,8 @@ def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> li
     """Loss and seconds of each step as the trainer takes it."""
     import torch
 
-    from lawtags_client.local.training.loop import GRADIENT_NORM
     from lawtags_client.local.training.model import TrainableModel
-    from lawtags_client.local.training.objective import completion_loss
+    from lawtags_client.local.training.objective import GRADIENT_NORM, completion_loss
     from lawtags_client.local.training.optimizer import make_optimizer
 
     model = TrainableModel(job, padding=padding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 TEXTS = (
@@ -95,12 +96,25 @@ def make_tokenizer(folder: Path) -> int:
 
 def write_rows(path: Path, count: int, *, start: int = 0) -> None:
     """Write completion rows that a tiny model can learn: the tag follows from the title's last word."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, (_row(number) for number in range(start, start + count)))
+
+
+def write_pairs(path: Path, count: int, *, start: int = 0) -> None:
+    """Write rows of two answers each: the tag that fits, and one that fits another title."""
+    rows = (
+        _row(number) | {"rejected_response": _row(number + 1)["completion"]}
+        for number in range(start, start + count)
+    )
+    _write(path, (row | {"chosen_response": row.pop("completion")} for row in rows))
+
+
+def _row(number: int) -> dict[str, str]:
     subjects = {"lease": "landlord, contract-law", "photo": "copyright", "price": "trademark"}
-    lines = []
-    for number in range(start, start + count):
-        subject = list(subjects)[number % len(subjects)]
-        padding = "law " * (number % 4)
-        row = {"prompt": f"Title: {padding}{number} {subject}\nTags:", "completion": subjects[subject]}
-        lines.append(json.dumps(row))
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    subject = list(subjects)[number % len(subjects)]
+    padding = "law " * (number % 4)
+    return {"prompt": f"Title: {padding}{number} {subject}\nTags:", "completion": subjects[subject]}
+
+
+def _write(path: Path, rows: Iterable[dict[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")

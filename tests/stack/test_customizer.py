@@ -4,22 +4,20 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from nemo_microservices import NeMoMicroservices
-from tiny_models import make_model, write_rows
+from tiny_models import make_model
+from training_stack import BASE, CONFIG, ended, start_stack, upload_rows, wait
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.local.base_models import find_default_source
-from lawtags_client.local.service import StackOptions
 from lawtags_client.local.stack import StackThread
 
-BASE = "test/llama"
-CONFIG = "test/llama@v1.0.0+cpu"
 FAST = {"finetuning_type": "lora", "batch_size": 6, "epochs": 2, "learning_rate": 0.02, "warmup_steps": 1}
 
 
@@ -48,25 +46,6 @@ def sdk(stack: StackThread) -> Iterator[NeMoMicroservices]:
         yield client
 
 
-def start_stack(folder: Path, base_model: Path) -> StackThread:
-    options = StackOptions(base_models={BASE: base_model}, training_threads=1)
-    return StackThread(folder, options=options)
-
-
-def upload_rows(stack: StackThread, name: str, folder: Path, rows: int = 24) -> None:
-    """Puts a data set of the namespace ``law`` into the running stack."""
-    write_rows(folder / "training.jsonl", rows)
-    write_rows(folder / "validation.jsonl", 6, start=rows)
-    store = next(each.state for each in stack.stack.services if each.name == "data_store")
-    store.repo_create("dataset", "law", name, make_namespace=True)
-    files = {f"{kind}/{kind}.jsonl": folder / f"{kind}.jsonl" for kind in ("training", "validation")}
-    store.commit("dataset", "law", name, files, "add rows")
-    with httpx.Client(base_url=stack.platform_url) as client:
-        client.post("/v1/namespaces", json={"id": "law"})
-        entity = {"name": name, "namespace": "law", "files_url": f"hf://datasets/law/{name}"}
-        client.post("/v1/datasets", json=entity).raise_for_status()
-
-
 def long(epochs: int = 10_000, **fields: Any) -> dict[str, Any]:
     """A job of 100 steps an epoch: no early stop ends it within the first thousand."""
     return body(dataset="law/many", hyperparameters=FAST | {"epochs": epochs}, **fields)
@@ -74,22 +53,6 @@ def long(epochs: int = 10_000, **fields: Any) -> dict[str, Any]:
 
 def body(**fields: Any) -> dict[str, Any]:
     return {"config": CONFIG, "dataset": "law/rows", "hyperparameters": FAST} | fields
-
-
-def wait(
-    client: httpx.Client, job: str, until: Callable[[dict[str, Any]], bool], seconds: float = 60
-) -> dict[str, Any]:
-    deadline = time.monotonic() + seconds
-    while True:
-        status: dict[str, Any] = client.get(f"/v1/customization/jobs/{job}/status").json()
-        if until(status):
-            return status
-        assert time.monotonic() < deadline, status
-        time.sleep(0.05)
-
-
-def ended(status: dict[str, Any]) -> bool:
-    return status["status"] in ("completed", "failed", "cancelled")
 
 
 def at_work(status: dict[str, Any]) -> bool:
@@ -250,7 +213,7 @@ def test_all_forms_of_a_dataset_are_taken(http: httpx.Client, dataset: Any) -> N
         ({"hyperparameters": FAST | {"batch_size": -1}}, 422, "batch_size"),
         ({"hyperparameters": FAST | {"min_learning_rate": 1.0}}, 422, "min_learning_rate"),
         ({"hyperparameters": FAST | {"lora": {"adapter_dim": 12}}}, 422, "power of two"),
-        ({"hyperparameters": FAST | {"training_type": "dpo"}}, 400, "dpo/lora"),
+        ({"hyperparameters": FAST | {"training_type": "grpo"}}, 400, "grpo/lora"),
         ({"output_model": "tagger"}, 422, "namespace/name"),
         ({"output_model": "law/../x"}, 422, "output_model"),
     ],

@@ -57,7 +57,7 @@ class Configs:
             folder = self._context.options.base_models.get(base_model)
             longest = context_length(folder) if folder else _LONGEST_SEQUENCE
             namespace, _, name = base_model.partition("/")
-            option = {"training_type": "sft", "num_gpus": 0, "micro_batch_size": 1, "data_parallel_size": 1}
+            option = {"num_gpus": 0, "micro_batch_size": 1, "data_parallel_size": 1}
             self.entities.put(
                 {
                     "namespace": namespace,
@@ -67,7 +67,8 @@ class Configs:
                     "training_precision": "fp32",
                     "prompt_template": DEFAULT_TEMPLATE,
                     "training_options": [
-                        _OPTION_DEFAULTS | option | {"finetuning_type": kind}
+                        _OPTION_DEFAULTS | option | {"training_type": training, "finetuning_type": kind}
+                        for training in ("sft", "dpo")
                         for kind in ("lora", "lora_merged", "all_weights")
                     ],
                 }

@@ -30,6 +30,16 @@ LORA_DEFAULTS: dict[str, Any] = {
     "adapter_dropout": None,
     "target_modules": None,
 }
+DPO_DEFAULTS: dict[str, Any] = {
+    "ref_policy_kl_penalty": 0.1,
+    "preference_loss_weight": 1.0,
+    "preference_average_log_probs": False,
+    "sft_loss_weight": 0.0,
+    "sft_average_log_probs": False,
+    "max_grad_norm": 1.0,
+}
+# Where preference training starts from other values.
+_DEFAULTS_OF = {"dpo": {"batch_size": 16, "learning_rate": 9e-6}}
 _NULLS = ("weight_decay", "val_check_interval", "log_every_n_steps", "sft", "distillation")
 _OPTIMIZERS = {
     f"{name}_with_{schedule}" for name in ("adam", "adamw") for schedule in ("cosine_annealing", "flat_lr")
@@ -42,6 +52,11 @@ _not_negative: _Check = (
     "Input should be an integer of at least 0",
 )
 _share: _Check = (lambda value: _is_number(value) and 0 <= value < 1, "Input should be in [0, 1)")
+_not_below_zero: _Check = (
+    lambda value: _is_number(value) and value >= 0,
+    "Input should be greater than or equal to 0",
+)
+_above_zero: _Check = (lambda value: _is_number(value) and value > 0, "Input should be greater than 0")
 _CHECKS: dict[str, _Check] = {
     "finetuning_type": (
         lambda value: value in ("lora", "lora_merged", "all_weights"),
@@ -54,11 +69,8 @@ _CHECKS: dict[str, _Check] = {
     "epochs": _whole,
     "batch_size": _whole,
     "log_every_n_steps": _whole,
-    "learning_rate": (lambda value: _is_number(value) and value > 0, "Input should be greater than 0"),
-    "min_learning_rate": (
-        lambda value: _is_number(value) and value >= 0,
-        "Input should be greater than or equal to 0",
-    ),
+    "learning_rate": _above_zero,
+    "min_learning_rate": _not_below_zero,
     "warmup_steps": _not_negative,
     "seed": _not_negative,
     "max_steps": (
@@ -68,10 +80,7 @@ _CHECKS: dict[str, _Check] = {
     "optimizer": (lambda value: value in _OPTIMIZERS, f"Input should be one of {sorted(_OPTIMIZERS)}"),
     "adam_beta1": _share,
     "adam_beta2": _share,
-    "weight_decay": (
-        lambda value: _is_number(value) and value >= 0,
-        "Input should be greater than or equal to 0",
-    ),
+    "weight_decay": _not_below_zero,
     "val_check_interval": (
         lambda value: _is_number(value) and (0 < value <= 1 or value == int(value) >= 1),
         "Input should be a number of batches, or a fraction of an epoch in (0, 1]",
@@ -84,6 +93,15 @@ _LORA_CHECKS: dict[str, _Check] = {
     ),
     "alpha": _whole,
     "adapter_dropout": _share,
+}
+_flag: _Check = (lambda value: isinstance(value, bool), "Input should be true or false")
+_DPO_CHECKS: dict[str, _Check] = {
+    "ref_policy_kl_penalty": _not_below_zero,
+    "preference_loss_weight": _not_below_zero,
+    "preference_average_log_probs": _flag,
+    "sft_loss_weight": _not_below_zero,
+    "sft_average_log_probs": _flag,
+    "max_grad_norm": _above_zero,
 }
 _SFT_CHECKS: dict[str, _Check] = {
     "attention_dropout": _share,
@@ -103,15 +121,20 @@ def check(sent: Fields) -> None:
         ((), sent, _CHECKS),
         (("lora",), sent.get("lora"), _LORA_CHECKS),
         (("sft",), sent.get("sft"), _SFT_CHECKS),
+        (("dpo",), sent.get("dpo"), _DPO_CHECKS),
     )
     for place, values, checks in parts:
         for name, (fits, message) in checks.items():
             value = (values or {}).get(name)
             if value is not None and not fits(value):
                 faults.append(_fault((*place, name), message))
-    rate, lowest = sent.get("learning_rate", DEFAULTS["learning_rate"]), sent.get("min_learning_rate")
+    rate, lowest = _defaults(sent)["learning_rate"], sent.get("min_learning_rate")
     if not faults and lowest and lowest >= rate:
         faults.append(_fault(("min_learning_rate",), "Input should be lower than learning_rate"))
+    dpo = DPO_DEFAULTS | _said(sent.get("dpo"))
+    if not faults and not dpo["preference_loss_weight"] and not dpo["sft_loss_weight"]:
+        message = "Input should be greater than 0 for one of both: preference_loss_weight, sft_loss_weight"
+        faults.append(_fault(("dpo",), message))
     if faults:
         first = faults[0]
         raise UnprocessableError(f"{'.'.join(first['loc'])}: {first['msg']}", detail=faults)
@@ -119,26 +142,27 @@ def check(sent: Fields) -> None:
 
 def echo(sent: Fields) -> dict[str, Any]:
     """The hyperparameters as a job's responses show them."""
+    defaults = _defaults(sent)
     shown = {
         "training_type": "sft",
         "finetuning_type": sent["finetuning_type"],
-        "epochs": DEFAULTS["epochs"],
-        "batch_size": DEFAULTS["batch_size"],
-        "learning_rate": DEFAULTS["learning_rate"],
+        **{name: defaults[name] for name in ("epochs", "batch_size", "learning_rate")},
         **dict.fromkeys(_NULLS),
         "sequence_packing_enabled": False,
-        **{name: value for name, value in sent.items() if value is not None},
+        **_said(sent),
     }
     if sent["finetuning_type"] == "all_weights":
         shown["lora"] = None
     else:
-        shown["lora"] = LORA_DEFAULTS | {k: v for k, v in (sent.get("lora") or {}).items() if v is not None}
+        shown["lora"] = LORA_DEFAULTS | _said(sent.get("lora"))
+    if shown["training_type"] == "dpo":
+        shown["dpo"] = DPO_DEFAULTS | _said(sent.get("dpo"))
     return shown
 
 
 def trainer_settings(shown: Fields) -> dict[str, Any]:
     """The fields of a trainer's job that come from the hyperparameters of a stored job."""
-    merged = DEFAULTS | {name: value for name, value in shown.items() if value is not None}
+    merged = DEFAULTS | _said(shown)
     names = (*(name for name in DEFAULTS if name != "training_type"), "min_learning_rate")
     settings = {name: merged[name] for name in names if name in merged}
     settings["method"] = shown["finetuning_type"]
@@ -150,6 +174,15 @@ def trainer_settings(shown: Fields) -> dict[str, Any]:
     dropouts = shown.get("sft") or {}
     settings |= {name: dropouts.get(name) for name in ("attention_dropout", "hidden_dropout")}
     return settings
+
+
+def _defaults(sent: Fields) -> dict[str, Any]:
+    """What a training of this type starts from, and above it what was sent."""
+    return DEFAULTS | _DEFAULTS_OF.get(str(sent.get("training_type")), {}) | _said(sent)
+
+
+def _said(values: Fields | None) -> dict[str, Any]:
+    return {name: value for name, value in (values or {}).items() if value is not None}
 
 
 def _fault(place: tuple[str, ...], message: str) -> dict[str, Any]:

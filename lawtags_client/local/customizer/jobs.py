@@ -22,7 +22,7 @@ from lawtags_client.types.common import FINAL_JOB_STATES
 
 Document = dict[str, Any]
 
-_UNSUPPORTED = "this stack trains with sft only"
+_TRAINED = ("sft", "dpo")
 
 
 class Jobs:
@@ -62,8 +62,10 @@ class Jobs:
         training_type = wanted.get("training_type") or "sft"
         config = self._config(sent["config"])
         option = training_option(config, training_type, wanted["finetuning_type"])
-        if training_type != "sft":
-            raise BadRequestError(f"Training type {training_type} is not available: {_UNSUPPORTED}")
+        if training_type not in _TRAINED:
+            raise BadRequestError(
+                f"Training type {training_type} is not available; there are: {', '.join(_TRAINED)}"
+            )
         target = self._targets.usable(config["target"])
         data = find_data(self._context, sent["dataset"])
         document = self._document(sent, config, option, target, data)

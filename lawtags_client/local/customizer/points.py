@@ -9,6 +9,8 @@ from lawtags_client.local.storage import Database
 
 TRAIN_LOSS = "train_loss"
 VALIDATION_LOSS = "val_loss"
+TRAIN_ACCURACY = "train_accuracy"
+VALIDATION_ACCURACY = "val_accuracy"
 
 
 class MetricPoints:
@@ -42,7 +44,8 @@ class MetricPoints:
         )
         metrics: dict[str, list[dict[str, Any]]] = {TRAIN_LOSS: [], VALIDATION_LOSS: []}
         for row in rows:
-            metrics[row["series"]].append(
+            # Accuracies are there only where a training has them.
+            metrics.setdefault(row["series"], []).append(
                 {"step": row["step"], "timestamp": row["timestamp"], "value": row["value"]}
             )
         return {"keys": [name for name, points in metrics.items() if points], "metrics": metrics}

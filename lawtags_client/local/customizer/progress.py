@@ -8,11 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lawtags_client.local.customizer.points import TRAIN_LOSS, VALIDATION_LOSS
+from lawtags_client.local.customizer.points import (
+    TRAIN_ACCURACY,
+    TRAIN_LOSS,
+    VALIDATION_ACCURACY,
+    VALIDATION_LOSS,
+)
 
 Document = dict[str, Any]
 
-_SERIES = {"train": TRAIN_LOSS, "validation": VALIDATION_LOSS}
+_SERIES = {
+    "train": {"value": TRAIN_LOSS, "accuracy": TRAIN_ACCURACY},
+    "validation": {"value": VALIDATION_LOSS, "accuracy": VALIDATION_ACCURACY},
+}
 
 
 class EventTail:
@@ -37,9 +45,10 @@ class EventTail:
 def points_of(events: Iterable[Document]) -> list[tuple[str, int, str, float]]:
     """The points of the metric series among events."""
     return [
-        (_SERIES[event["event"]], event["step"], event["at"], event["value"])
+        (series, event["step"], event["at"], event[field])
         for event in events
-        if event["event"] in _SERIES
+        for field, series in _SERIES.get(event["event"], {}).items()
+        if field in event
     ]
 
 

@@ -22,6 +22,7 @@ from lawtags_client.local.training.job import (
     JOB_FILE,
     RESULT_FOLDER,
     LoraSettings,
+    PreferenceSettings,
     TrainingJob,
 )
 
@@ -105,7 +106,22 @@ def trainer_job(document: Document, model: Path, training: list[str], validation
         tools=tuple((job["dataset_parameters"] or {}).get("tools") or ()),
         max_seq_length=snapshot["max_seq_length"],
         lora=settings,
+        preference=_preference(shown),
         **trainer_settings(shown),
+    )
+
+
+def _preference(shown: Mapping[str, Any]) -> PreferenceSettings | None:
+    if shown["training_type"] != "dpo":
+        return None
+    dpo = shown["dpo"]
+    return PreferenceSettings(
+        penalty=dpo["ref_policy_kl_penalty"],
+        weight=dpo["preference_loss_weight"],
+        average=dpo["preference_average_log_probs"],
+        sft_weight=dpo["sft_loss_weight"],
+        sft_average=dpo["sft_average_log_probs"],
+        gradient_norm=dpo["max_grad_norm"],
     )
 
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
 
     from lawtags_client.local.training.examples import Example
 
+
+class Sized(Protocol):
+    """Something that is put into batches."""
+
+    @property
+    def width(self) -> int:
+        """Tokens that it takes in a batch of its own, padding counted."""
+        ...
+
+
 _BUCKET = 32  # batches sorted by length together: enough for little padding, few enough to stay well mixed
 
 
-def epoch_batches(examples: Sequence[Example], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+def epoch_batches(examples: Sequence[Sized], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """The batches of one epoch as indices: shuffled, with examples of like length side by side.
 
     Args:
@@ -30,24 +40,24 @@ def epoch_batches(examples: Sequence[Example], *, batch_size: int, seed: int, ep
     batches: list[list[int]] = []
     window = batch_size * _BUCKET
     for start in range(0, len(order), window):
-        bucket = sorted(order[start : start + window], key=lambda index: len(examples[index].tokens))
+        bucket = sorted(order[start : start + window], key=lambda index: examples[index].width)
         batches.extend(bucket[first : first + batch_size] for first in range(0, len(bucket), batch_size))
     source.shuffle(batches)
     return batches
 
 
-def split_by_tokens(indices: Sequence[int], examples: Sequence[Example], limit: int) -> list[list[int]]:
+def split_by_tokens(indices: Sequence[int], examples: Sequence[Sized], limit: int) -> list[list[int]]:
     """Split a batch into parts of at most ``limit`` padded tokens, the longest examples first.
 
     The parts only bound the memory: their gradients add up to the gradient of the whole batch.
     """
-    ordered = sorted(indices, key=lambda index: len(examples[index].tokens), reverse=True)
+    ordered = sorted(indices, key=lambda index: examples[index].width, reverse=True)
     parts: list[list[int]] = []
     room = 0
     for index in ordered:
         if room == 0:
             parts.append([])
-            room = max(limit // len(examples[index].tokens), 1)
+            room = max(limit // examples[index].width, 1)
         parts[-1].append(index)
         room -= 1
     return parts

@@ -33,6 +33,8 @@ class Cursor:
         batch: batches of the current epoch done.
         window_loss: sum of the training losses since the last point of the series.
         window_steps: how many they are.
+        window_right: of the items in these steps, how many were right; zero where that cannot be said.
+        window_items: how many items they had.
         train_loss: the last point of the training series.
         best_step: steps done when the best validation loss was found; None before the first validation.
         best_epoch: the epoch of that, counted from one.
@@ -47,6 +49,8 @@ class Cursor:
     batch: int = 0
     window_loss: float = 0.0
     window_steps: int = 0
+    window_right: int = 0
+    window_items: int = 0
     train_loss: float | None = None
     best_step: int | None = None
     best_epoch: int | None = None

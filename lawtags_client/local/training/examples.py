@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.local.training.batches import Sized
 from lawtags_client.local.training.rows import PromptTemplate, Row
 
 _CHUNK = 1024  # rows tokenised in one call: the tokenizer spreads them over the cores
+
+ItemT = TypeVar("ItemT", bound=Sized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +22,22 @@ class Example:
     tokens: list[int]
     learnt: list[bool]
 
+    @property
+    def size(self) -> int:
+        """Tokens."""
+        return len(self.tokens)
+
+    @property
+    def width(self) -> int:
+        """Tokens that it takes in a batch of its own."""
+        return len(self.tokens)
+
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """All examples of a data set, and how many of them had to be cut to the sequence length."""
+class Encoded(Generic[ItemT]):
+    """All examples of a data set, and how many rows had to be cut to the sequence length."""
 
-    examples: list[Example]
+    examples: list[ItemT]
     cut: int
 
 
@@ -62,7 +75,12 @@ class RowEncoder:
         token = self._tokenizer.pad_token_id
         return int(token if token is not None else self._tokenizer.eos_token_id)
 
-    def encode(self, rows: Iterable[Row]) -> Encoded:
+    @property
+    def answer_field(self) -> str | None:
+        """The field of a row that the prompt template puts last; None where there is no template."""
+        return self._template.answer_field if self._template else None
+
+    def encode(self, rows: Iterable[Row]) -> Encoded[Example]:
         """Encode all rows, in their order.
 
         Raises:

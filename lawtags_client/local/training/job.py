@@ -33,6 +33,27 @@ class LoraSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferenceSettings:
+    """How strongly a preferred answer is driven away from the other one.
+
+    Args:
+        penalty: the beta of DPO: the larger, the closer the model stays to what it was.
+        weight: of the preference loss.
+        average: whether log-probabilities are divided by the length of an answer.
+        sft_weight: of the loss of learning the preferred answer besides; 0 leaves it out.
+        sft_average: whether that loss is divided by the length of an answer.
+        gradient_norm: where gradients are cut off.
+    """
+
+    penalty: float = 0.1
+    weight: float = 1.0
+    average: bool = False
+    sft_weight: float = 0.0
+    sft_average: bool = False
+    gradient_norm: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingJob:
     """One training, complete: the same job gives the same weights.
 
@@ -42,6 +63,7 @@ class TrainingJob:
         training: row files below ``data/``, in the order they are read.
         validation: row files for validation; without any, a tenth of the training rows is held out.
         tokens_per_micro_batch: padded tokens that go through the model at once; bounds the memory.
+        preference: how to learn from pairs of answers; None: rows hold one answer, and it is learnt.
         checkpoint_every_n_steps: steps between two checkpoints.
         threads: threads of torch; None takes all cores.
         memory_limit_mb: memory the worker may take; more than that fails the job. None: no limit.
@@ -57,6 +79,7 @@ class TrainingJob:
     max_seq_length: int = 2048
     method: Method = "lora"
     lora: LoraSettings = field(default_factory=LoraSettings)
+    preference: PreferenceSettings | None = None
     epochs: int = 1
     max_steps: int = -1
     batch_size: int = 16
@@ -97,6 +120,8 @@ class TrainingJob:
             lora["target_modules"] = tuple(lora["target_modules"])
         for name in ("training", "validation", "tools"):
             content[name] = tuple(content.get(name, ()))
+        if content.get("preference") is not None:
+            content["preference"] = PreferenceSettings(**content["preference"])
         return cls(lora=LoraSettings(**lora), **content)
 
     def write(self, folder: Path) -> None:

@@ -6,16 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from lawtags_client.errors import DataError, LawtagsError
-from lawtags_client.local.training.batches import collate, epoch_batches, split_by_tokens
+from lawtags_client.local.training.batches import epoch_batches, split_by_tokens
 from lawtags_client.local.training.checkpoint import CheckpointFolder, Cursor
-from lawtags_client.local.training.objective import completion_loss
+from lawtags_client.local.training.objective import ItemT, Objective
 from lawtags_client.local.training.optimizer import learning_rate, make_optimizer
 
 if TYPE_CHECKING:
-    from lawtags_client.local.training.examples import Example
     from lawtags_client.local.training.job import TrainingJob
     from lawtags_client.local.training.model import TrainableModel
 
@@ -24,7 +23,6 @@ Report = Callable[[dict[str, Any]], None]
 # Fixed by the platform whose behaviour this follows.
 STOPPING_DELTA = 0.001
 STOPPING_EPOCHS = 10
-GRADIENT_NORM = 1.0
 
 _BEST_WEIGHTS = "weights.safetensors"
 
@@ -54,13 +52,14 @@ class Schedule:
         return cls(per_epoch, steps, every)
 
 
-class TrainingLoop:
+class TrainingLoop(Generic[ItemT]):
     """Trains a model on encoded examples.
 
     Args:
         model: what is trained.
         training: the examples it learns from.
         validation: the examples that decide which weights are the best.
+        objective: what is to become smaller.
         checkpoints: where the training's state is kept.
         best: folder of the best weights so far.
         report: receives one event after another: ``train`` and ``validation`` points with steps counted from
@@ -73,9 +72,10 @@ class TrainingLoop:
     def __init__(
         self,
         model: TrainableModel,
-        training: Sequence[Example],
-        validation: Sequence[Example],
+        training: Sequence[ItemT],
+        validation: Sequence[ItemT],
         *,
+        objective: Objective[ItemT],
         checkpoints: CheckpointFolder,
         best: Path,
         report: Report,
@@ -91,6 +91,7 @@ class TrainingLoop:
         self._model = model
         self._training = training
         self._validation = validation
+        self._objective = objective
         self._checkpoints = checkpoints
         self._best = best
         self._report = report
@@ -104,6 +105,9 @@ class TrainingLoop:
         Raises:
             LawtagsError: the loss is no longer a number.
         """
+        # Before a checkpoint is loaded: the weights are those of the base model.
+        self._training = self._objective.prepared(self._model, self._training)
+        self._validation = self._objective.prepared(self._model, self._validation)
         cursor = self._checkpoints.load(self._weights, self._optimizer) or Cursor()
         while cursor.step < self.schedule.steps and cursor.stale_epochs < STOPPING_EPOCHS:
             self._epoch(cursor)
@@ -136,16 +140,19 @@ class TrainingLoop:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self._job, cursor.step, self.schedule.steps)
         self._optimizer.zero_grad(set_to_none=True)
-        targets = sum(sum(self._training[index].learnt[1:]) for index in batch)
+        weight = self._objective.weight([self._training[index] for index in batch])
         total = 0.0
         for part in split_by_tokens(batch, self._training, self._job.tokens_per_micro_batch):
-            rows = [self._training[index] for index in part]
-            loss = completion_loss(self._model.module, collate(rows, padding=self._model.padding)) / targets
+            loss, right = self._objective.loss(self._model, [self._training[index] for index in part])
+            loss = loss / weight
             torch.autograd.backward(loss)
             total += loss.item()
+            if right is not None:
+                cursor.window_right += right
+                cursor.window_items += len(part)
         if not math.isfinite(total):
             raise _no_number("training", total, cursor.step)
-        torch.nn.utils.clip_grad_norm_(self._weights.values(), GRADIENT_NORM)
+        torch.nn.utils.clip_grad_norm_(self._weights.values(), self._objective.gradient_norm)
         self._optimizer.step()
         cursor.step += 1
         cursor.batch += 1
@@ -153,11 +160,15 @@ class TrainingLoop:
         cursor.window_steps += 1
         if cursor.step % self._job.log_every_n_steps == 0 or cursor.step == self.schedule.steps:
             cursor.train_loss = cursor.window_loss / cursor.window_steps
+            accuracy = cursor.window_right / cursor.window_items if cursor.window_items else None
             cursor.window_loss, cursor.window_steps = 0.0, 0
-            self._report({"event": "train", "step": cursor.step - 1, "value": cursor.train_loss})
+            cursor.window_right, cursor.window_items = 0, 0
+            self._report(
+                {"event": "train", "step": cursor.step - 1, "value": cursor.train_loss} | _accuracy(accuracy)
+            )
 
     def _validate(self, cursor: Cursor) -> float:
-        loss = self.validation_loss()
+        loss, accuracy = self._evaluate()
         if not math.isfinite(loss):
             raise _no_number("validation", loss, cursor.step - 1)
         better = cursor.best_loss is None or loss < cursor.best_loss
@@ -174,26 +185,28 @@ class TrainingLoop:
                 "best_epoch": cursor.best_epoch,
                 "best_train_loss": cursor.best_train_loss,
                 "best_loss": cursor.best_loss,
+                **_accuracy(accuracy),
             }
         )
         return loss
 
-    def validation_loss(self) -> float:
-        """The mean loss of a learnt token of the validation examples."""
+    def _evaluate(self) -> tuple[float, float | None]:
+        """The mean loss of the validation examples, and the share that is right, where that can be said."""
         import torch
 
         self._model.module.eval()
-        total = 0.0
         everything = range(len(self._validation))
         # Nothing is kept for a backward pass, so twice the tokens fit into the same memory.
         parts = split_by_tokens(everything, self._validation, 2 * self._job.tokens_per_micro_batch)
+        total = 0.0
+        right: list[int] = []
         with torch.inference_mode():
             for part in parts:
-                rows = [self._validation[index] for index in part]
-                total += completion_loss(
-                    self._model.module, collate(rows, padding=self._model.padding)
-                ).item()
-        return total / sum(sum(example.learnt[1:]) for example in self._validation)
+                loss, count = self._objective.loss(self._model, [self._validation[index] for index in part])
+                total += loss.item()
+                right += [count] if count is not None else []
+        share = sum(right) / len(self._validation) if right else None
+        return total / self._objective.weight(self._validation), share
 
     def _note_epoch(self, cursor: Cursor, loss: float) -> None:
         cursor.epoch += 1
@@ -215,6 +228,10 @@ class TrainingLoop:
         from safetensors.torch import load_file
 
         self._model.load_trainable(load_file(self._best / _BEST_WEIGHTS))
+
+
+def _accuracy(value: float | None) -> dict[str, float]:
+    return {} if value is None else {"accuracy": value}
 
 
 def _no_number(kind: str, loss: float, step: int) -> LawtagsError:

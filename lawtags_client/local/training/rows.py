@@ -96,6 +96,7 @@ class PromptTemplate:
             )
         self.template = template
         self.fields = tuple(dict.fromkeys(names))
+        self.answer_field = names[-1]
         self._parts = parts
 
     def render(self, row: Row) -> tuple[str, str]:

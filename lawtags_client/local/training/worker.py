@@ -33,6 +33,7 @@ from lawtags_client.local.training.job import (
 if TYPE_CHECKING:
     from lawtags_client.local.training.examples import Encoded, RowEncoder
     from lawtags_client.local.training.model import TrainableModel
+    from lawtags_client.local.training.objective import Objective
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -107,6 +108,7 @@ def run_job(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
         model,
         training.examples,
         validation.examples,
+        objective=_objective(job),
         checkpoints=checkpoints,
         best=folder / BEST_FOLDER,
         report=report,
@@ -150,16 +152,28 @@ def _load_model(job: TrainingJob, padding: int) -> TrainableModel:
     return TrainableModel(job, padding=padding)
 
 
+def _objective(job: TrainingJob) -> Objective[Any]:
+    from lawtags_client.local.training.objective import CompletionObjective
+    from lawtags_client.local.training.preference import PreferenceObjective
+
+    return PreferenceObjective(job.preference) if job.preference else CompletionObjective()
+
+
 def _encode(
     encoder: RowEncoder, data: Path, job: TrainingJob, report: Callable[[dict[str, Any]], None]
-) -> tuple[Encoded, Encoded]:
+) -> tuple[Encoded[Any], Encoded[Any]]:
     from lawtags_client.local.training.batches import hold_out
     from lawtags_client.local.training.examples import Encoded
+    from lawtags_client.local.training.preference import encode_pairs
     from lawtags_client.local.training.rows import read_rows
 
-    training = encoder.encode(read_rows(data, job.training))
+    def encoded(names: tuple[str, ...]) -> Encoded[Any]:
+        rows = read_rows(data, names)
+        return encode_pairs(encoder, rows) if job.preference else encoder.encode(rows)
+
+    training = encoded(job.training)
     if job.validation:
-        return training, encoder.encode(read_rows(data, job.validation))
+        return training, encoded(job.validation)
     kept, held = hold_out(len(training.examples), seed=job.seed)
     report({"event": "phase", "name": "HeldOutValidation", "detail": f"{len(held)} of the training rows"})
     return (
@@ -170,8 +184,8 @@ def _encode(
 
 def _report_data(
     job: TrainingJob,
-    training: Encoded,
-    validation: Encoded,
+    training: Encoded[Any],
+    validation: Encoded[Any],
     schedule: Any,
     report: Callable[[dict[str, Any]], None],
 ) -> None:
@@ -180,7 +194,7 @@ def _report_data(
             "event": "data",
             "training_rows": len(training.examples),
             "validation_rows": len(validation.examples),
-            "training_tokens": sum(len(example.tokens) for example in training.examples),
+            "training_tokens": sum(example.size for example in training.examples),
             "steps_per_epoch": schedule.steps_per_epoch,
             "steps": schedule.steps,
         }
