@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from lawtags_client.cache import cache_folder
+from lawtags_client.cache import CACHE_VARIABLE, find_cached
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.files import atomic_write_json, sha256_file
 
@@ -29,7 +29,7 @@ _RECORD = "conversion.json"
 
 def default_base_model_folder() -> Path:
     """The Hugging Face folder of the default base model; it need not exist yet."""
-    return cache_folder() / "base-models" / DEFAULT_BASE_MODEL.split("/", 1)[1]
+    return find_cached(f"base-models/{DEFAULT_BASE_MODEL.split('/', 1)[1]}", _RECORD)
 
 
 def default_base_model_ready() -> bool:
@@ -90,11 +90,20 @@ def start_conversion() -> subprocess.Popen[str]:
 
 
 def convert_default_base_model() -> Path:
-    """Convert the default base model in this process, unless it is there already."""
+    """Convert the default base model in this process, unless it is there already.
+
+    Raises:
+        ConfigurationError: there is no package that carries it, or no place to keep it.
+    """
     from lawtags_client.local.gguf_conversion import convert_llama_gguf
 
     folder = default_base_model_folder()
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the cache {folder.parent} cannot be written ({error.strerror}); {CACHE_VARIABLE} names another"
+        ) from error
     with _exclusive(folder.parent / f".{folder.name}.lock"):
         if default_base_model_ready():
             return folder

@@ -133,7 +133,7 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> dict
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return {**json.load(answer), "started": found[0].started, **shown}
     except urllib.error.HTTPError as error:
-        hint = "Give its token: --token, or LAWTAGS_TOKEN." if error.code == 401 else None
+        hint = "Give its token: --token, or LAWTAGS_LOCAL_TOKEN." if error.code == 401 else None
         raise LawtagsError(f"the stack answers with {error.code}", status=error.code, hint=hint) from None
     except OSError as error:
         raise LawtagsError(f"the stack of {dir} does not answer: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from lawtags_client.errors import ConfigurationError
 
 _BUSY_SECONDS = 30.0
+_LONGEST_PATH = 500  # SQLite takes no more than 512 bytes, with what it appends
 
 
 class Database:
@@ -29,9 +31,17 @@ class Database:
 
     Args:
         path: the file; its folder is made where missing.
+
+    Raises:
+        ConfigurationError: the path is too long, or the file is no database.
     """
 
     def __init__(self, path: Path) -> None:
+        if len(os.fsencode(path.absolute())) > _LONGEST_PATH:
+            raise ConfigurationError(
+                f"the database's path is longer than the {_LONGEST_PATH} bytes that SQLite takes: {path}",
+                hint="Name a folder with a shorter path.",
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.RLock()
@@ -42,6 +52,21 @@ class Database:
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._connection.row_factory = sqlite3.Row
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise
+            raise ConfigurationError(
+                f"{path} is damaged, or is no database: {error}",
+                hint="Put a copy of it back, or take another folder; nothing was changed.",
+            ) from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._connection.execute(

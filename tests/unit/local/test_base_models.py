@@ -94,3 +94,10 @@ def test_names_of_tensors_are_translated() -> None:
     assert hugging_face_name("output_norm.weight") == "model.norm.weight"
     with pytest.raises(ConfigurationError, match=r"blk\.0\.attn_rot"):
         hugging_face_name("blk.0.attn_rot.weight")
+
+
+def test_cache_that_takes_nothing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(ConfigurationError, match=rf"{tmp_path}/file/base-models.*{CACHE_VARIABLE}"):
+        base_models.convert_default_base_model()
