@@ -1,0 +1,30 @@
+"""Put the table of endpoints into the documentation while it is built (a hook of MkDocs)."""
+
+from __future__ import annotations
+
+import csv
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+LIST = Path(__file__).parent.parent / "docs" / "endpoints.csv"
+PLACE = "<!-- endpoints -->"
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace the mark of the table by the table."""
+    return markdown.replace(PLACE, table()) if PLACE in markdown else markdown
+
+
+def table() -> str:
+    """Every endpoint with the method for it and the test that calls it, by service."""
+    with LIST.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    parts = [f"{len(rows)} rows, {len({(row['method'], row['path']) for row in rows})} endpoints."]
+    for service, found in groupby(rows, key=lambda row: row["service"]):
+        parts.append(f"## {service}\n\n| endpoint | method of `NeMo` | test |\n| --- | --- | --- |")
+        parts[-1] += "".join(
+            f"\n| `{row['method']} {row['path']}` | `{row['call']}` | `{row['test'].rpartition('::')[2]}` |"
+            for row in found
+        )
+    return "\n\n".join(parts)
