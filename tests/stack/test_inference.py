@@ -109,6 +109,33 @@ def test_streams_add_up_to_the_whole_answer(client: openai.OpenAI) -> None:
     assert told[-1].finish_reason == chat.finish_reason
 
 
+def test_a_seed_repeats_and_several_answers_differ(client: openai.OpenAI) -> None:
+    asked = {"model": ADAPTER, "prompt": PROMPT, "max_tokens": 12, "n": 4, "temperature": 1.5, "seed": 3}
+    first, second = (client.completions.create(**asked).choices for _ in range(2))  # type: ignore[call-overload]
+    assert [choice.index for choice in first] == [0, 1, 2, 3]
+    assert [choice.text for choice in first] == [choice.text for choice in second]
+    assert len({choice.text for choice in first}) > 1
+    # The smallest set of tokens is the likeliest one alone.
+    narrow = client.completions.create(**asked | {"top_p": 1e-6}).choices  # type: ignore[call-overload]
+    greedy = client.completions.create(**asked | {"n": 1, "temperature": 0}).choices  # type: ignore[call-overload]
+    assert {choice.text for choice in narrow} == {greedy[0].text}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_string_ends_an_answer_before_it(client: openai.OpenAI, stream: bool) -> None:
+    asked = {"model": ADAPTER, "prompt": PROMPT, "max_tokens": 24, "temperature": 0}
+    whole = client.completions.create(**asked).choices[0].text  # type: ignore[call-overload]
+    stop = whole[len(whole) // 2 :][:3]
+    if stream:
+        parts = [part.choices[0] for part in client.completions.create(**asked, stop=[stop], stream=True)]  # type: ignore[call-overload]
+        text, reason = "".join(part.text for part in parts), parts[-1].finish_reason
+    else:
+        choice = client.completions.create(**asked, stop=[stop]).choices[0]  # type: ignore[call-overload]
+        text, reason = choice.text, choice.finish_reason
+    assert text == whole.partition(stop)[0]
+    assert reason == "stop"
+
+
 def test_a_stream_ends_with_done(stack: ServedStack) -> None:
     body = {"model": BASE, "prompt": PROMPT, "max_tokens": 3, "stream": True}
     answer = httpx.post(f"{stack.thread.inference_url}/v1/completions", json=body)

@@ -68,9 +68,7 @@ def cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_up_prints_one_line_and_writes_it_down(run: Callable[..., Running]) -> None:
-    began = time.monotonic()
     stack = run()
-    assert time.monotonic() - began < 10  # three seconds on a quiet machine
     assert set(stack.address) == {"platform_url", "data_store_url", "inference_url", "dir", "pid"}
     assert stack.address["pid"] == stack.process.pid
     written = read_address(stack.dir)
