@@ -33,6 +33,7 @@ def main() -> None:
         test=given.test,
         scheduler=given.scheduler,
         count_tokens=counter.count if counter.exact else None,
+        tokenizer=counter.identity if counter.exact else None,
     )
     for step in report.steps:
         print(f"{step.name:18} {step.rows_in:8} -> {step.rows_out:8} rows  {step.seconds:8.2f} s")

@@ -132,6 +132,7 @@ def curate(
             test=test,
             scheduler=scheduler,
             count_tokens=count_tokens,
+            tokenizer=counter.identity if counter.exact else None,
             forget=forget,
             on_progress=told,
             workers=workers,
@@ -141,6 +142,8 @@ def curate(
 
 
 def _show(session: Session, report: CurationReport, out: Path) -> None:
+    from lawtags_client.curation.card import PAGE
+
     if session.json:
         session.emit(report.as_dict())
         return
@@ -155,6 +158,7 @@ def _show(session: Session, report: CurationReport, out: Path) -> None:
         session.say(note)
     parts = ", ".join(f"{rows} {part}" for part, rows in report.splits.items())
     session.say(f"{parts} rows in {out}; refused rows in {out / 'rejected.jsonl'}")
+    session.say(f"What became of the data, to look at: {out / PAGE}")
 
 
 def _forget(session: Session, out: Path, forget: Path, count_tokens: Callable[[str], int] | None) -> None:

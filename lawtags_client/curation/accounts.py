@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lawtags_client.curation.examples import first_examples
 from lawtags_client.curation.report import StepCount
 from lawtags_client.curation.staging import Staged, WorkFolder
 
@@ -23,11 +24,13 @@ class Accounts:
         steps: in their order.
         counts: what each step found, by kind.
         pii: personal data found in each partition, by kind.
+        changes: examples of what each step changed.
     """
 
     steps: list[StepCount] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     pii: list[dict[str, int]] = field(default_factory=list)
+    changes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def with_fingerprints(self, selected: Sequence[StepCount]) -> list[StepCount]:
         """These steps and those behind them.
@@ -45,8 +48,12 @@ def add_up(work: WorkFolder, staged: Staged) -> Accounts:
     """Add up the records of all partitions."""
     accounts = Accounts()
     sums: dict[str, dict[str, float]] = {}
+    changes: list[dict[str, Any]] = []
     for number in range(staged.partitions):
-        steps = work.record(number)["steps"]
+        record = work.record(number)
+        steps = record["steps"]
+        if record["changes"]:
+            changes.append(record["changes"])
         for step in steps:
             total = sums.setdefault(step["name"], dict.fromkeys(_SUMMED, 0.0))
             for key in _SUMMED:
@@ -54,6 +61,7 @@ def add_up(work: WorkFolder, staged: Staged) -> Accounts:
             accounts.counts.setdefault(step["name"], Counter()).update(step["counts"])
         accounts.pii.append(_found(steps, "pii"))
     accounts.steps = [_step_count(name, total) for name, total in sums.items()]
+    accounts.changes = first_examples(changes)
     return accounts
 
 

@@ -56,10 +56,12 @@ class RecordedStep(BaseModule):  # type: ignore[misc]
 
     def call(self, dataset: Any) -> Any:
         frame = dataset.df
+        # Functions of modules without NeMo Curator, which workers would take seconds to import.
+        if "rejected_by" not in frame.columns:
+            meta = question_frame(frame._meta)
+            frame = frame.map_partitions(question_frame, meta=meta, enforce_metadata=False)
         return DocumentDataset(
-            frame.map_partitions(
-                _recorded, self.step, meta=question_frame(frame._meta), enforce_metadata=False
-            )
+            frame.map_partitions(run_step, self.step, meta=frame._meta, enforce_metadata=False)
         )
 
 
@@ -80,10 +82,6 @@ class SavedPartitions(BaseModule):  # type: ignore[misc]
                 save_partition, self.folder, meta={"partition": "int64"}, enforce_metadata=False
             )
         )
-
-
-def _recorded(frame: Any, step: Step) -> Any:
-    return run_step(question_frame(frame), step)
 
 
 __all__ = [

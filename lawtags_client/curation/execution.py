@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lawtags_client.curation.staging import WorkFolder, read_partition
+from lawtags_client.curation.examples import stride_for
+from lawtags_client.curation.staging import Staged, WorkFolder, read_partition
 from lawtags_client.curation.steps import Step, prepare_steps
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 
@@ -90,36 +91,37 @@ def open_runner(
 
 
 def run_steps(
-    steps: Sequence[Step], work: WorkFolder, partitions: int, *, runner: Runner, on_done: Done
+    steps: Sequence[Step], work: WorkFolder, staged: Staged, *, runner: Runner, on_done: Done
 ) -> None:
     """Take every partition that is not done through the steps, and save it.
 
     Args:
         steps: in their order.
         work: where the partitions are.
-        partitions: how many there are.
+        staged: what reading found.
         runner: where it is done.
         on_done: told the number of each partition that is done.
 
     Raises:
         MissingExtraError: NeMo Curator is not installed.
     """
+    partitions = staged.partitions
     pending = work.pending(partitions)
     for begin in range(0, len(pending), _PARTITIONS_AT_ONCE):
         numbers = pending[begin : begin + _PARTITIONS_AT_ONCE]
-        runner.run(_tasks(steps, work.text, numbers), on_done)
+        runner.run(_tasks(steps, work.text, numbers, stride_for(staged.rows)), on_done)
     if left := work.pending(partitions):
         raise DataError(f"{len(left)} of {partitions} partitions were not written", hint="Run it again.")
 
 
-def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int]) -> dict[int, Any]:
+def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int) -> dict[int, Any]:
     # Late: it takes seconds, which a mistake in the input should not cost.
     import dask.dataframe
 
     from lawtags_client.curation import curator
 
     meta = read_partition(numbers[0], folder).iloc[:0]
-    frame = dask.dataframe.from_map(read_partition, numbers, folder=folder, meta=meta)
+    frame = dask.dataframe.from_map(read_partition, numbers, folder=folder, stride=stride, meta=meta)
     modules = [*(curator.RecordedStep(step) for step in steps), curator.SavedPartitions(folder)]
     saved = curator.Sequential(modules)(curator.DocumentDataset(frame))
     return dict(zip(numbers, saved.df.to_delayed(), strict=True))

@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lawtags_client.curation.card import write_card
 from lawtags_client.curation.forget_list import ForgetList, load_forget_list
 from lawtags_client.curation.lock import curation_lock
+from lawtags_client.curation.notes import unseen_tags
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.prompts import RowMaker
 from lawtags_client.curation.rendering import REJECTED, part_files
@@ -31,6 +33,8 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 
 # Beside its question and the seed, all that a row for the Customizer depends on.
 _DECIDING = ("style", "format")
+# What a refused row says of the question that stands in its place.
+_OF_ANOTHER = ("title", "instead_at", "tags_differ")
 
 
 def forget_questions(
@@ -98,7 +102,7 @@ class _Forgetting:
         if not left["training"]:
             raise DataError("no training rows would be left", path=self._folder, hint="Delete the folder.")
         vocabulary = Vocabulary.from_questions(question for _, question in self._questions("training"))
-        maker = RowMaker(self._options, vocabulary, self._count_tokens)
+        maker = RowMaker(self._options, vocabulary, self._count_tokens, self._card["prompts"]["tokenizer"])
         with RowFiles(self._folder) as files:
             labels = self._write_parts(files, left, maker, self._shortlists(vocabulary))
             rejected = self._write_rejected(files)
@@ -114,11 +118,14 @@ class _Forgetting:
             "rejected": rejected,
             "prompts": maker.summary(),
             "tags": dict(zip(vocabulary.tags, vocabulary.counts, strict=True)),
-            "labels": self._card["labels"] | {"parts": labels},
+            "labels": self._labels(labels),
+            "examples": self._examples(),
+            "same_ids": [same for same in self._card["same_ids"] if same["id"] not in self._listed],
             "forgotten": [*self._card["forgotten"], record],
             "outputs": outputs,
         }
         atomic_write_json(self._folder / REPORT, self._card)
+        write_card(self._folder, self._card)
         return record
 
     def _write_parts(
@@ -145,6 +152,31 @@ class _Forgetting:
             tag: {part: counts[part][tag] for part in PARTS} for tag in sorted(set().union(*counts.values()))
         }
 
+    def _labels(self, parts: dict[str, dict[str, int]]) -> dict[str, Any]:
+        """What is said of tags, without those that no question has any more."""
+        card: dict[str, Any] = self._card["labels"]
+        known = parts.keys() | card["rare"].keys()
+        return card | {
+            "parts": parts,
+            "unseen": unseen_tags(parts),
+            "respelled": [row for row in card["respelled"] if row["tag"] in known],
+            "proposals": [row for row in card["proposals"] if {row["tag"], row["into"]} <= known],
+        }
+
+    def _examples(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """Those of the questions that stay."""
+        return {
+            kind: {
+                step: [
+                    row
+                    for row in rows
+                    if row["id"] not in self._listed and row.get("instead") not in self._listed
+                ]
+                for step, rows in steps.items()
+            }
+            for kind, steps in self._card["examples"].items()
+        }
+
     def _write_rejected(self, files: RowFiles) -> dict[str, dict[str, int]]:
         counts: dict[str, Counter[str]] = {}
         files.add(REJECTED)
@@ -154,7 +186,8 @@ class _Forgetting:
                 continue
             if row.get("instead") in self._listed:
                 # It has the words of the forgotten question.
-                row = {name: value for name, value in row.items() if name != "title"} | {"instead": None}
+                row = {name: value for name, value in row.items() if name not in _OF_ANOTHER}
+                row |= {"instead": None}
             counts.setdefault(row["step"], Counter())[row["reason"]] += 1
             files.write(REJECTED, row)
         return {step: dict(sorted(reasons.items())) for step, reasons in counts.items()}
@@ -187,7 +220,7 @@ def _load_card(folder: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise DataError("is no JSON", path=path, hint="Curate again, with --forget.") from error
-    needed = ("options", "prompts", "splits", "labels", "forgotten")
+    needed = ("options", "prompts", "splits", "labels", "forgotten", "examples", "same_ids")
     if not isinstance(card, dict) or any(name not in card for name in needed):
         raise DataError("is of another version", path=path, hint="Curate again, with --forget.")
     return card

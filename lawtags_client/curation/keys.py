@@ -1,12 +1,13 @@
 """What of every question has to be in view at once: a few numbers each, and none of its text.
 
-They are arrays, about 80 bytes a question. The signatures, which are 160 more, stay on disk and are read
+They are arrays, about 90 bytes a question. The signatures, which are 160 more, stay on disk and are read
 band by band.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-_COLUMNS = ("rejected_by", "test", "digest", "bands", "score", "created", "split_key")
+_COLUMNS = ("rejected_by", "test", "digest", "bands", "score", "created", "split_key", "id")
 # A moment of ISO 8601 with microseconds.
 _CREATED = "S32"
 _UNKNOWN = b"\xff"
@@ -38,6 +39,7 @@ class Keys:
         created: when it was asked, in a form that sorts; unknown ones come last.
         dated: whether that is a moment.
         split_key: its place in the division by hash.
+        id: a number made of its id.
         bands: files of its signature, one for each band.
     """
 
@@ -48,6 +50,7 @@ class Keys:
     created: NDArray[np.bytes_]
     dated: NDArray[np.bool_]
     split_key: NDArray[np.float64]
+    id: NDArray[np.uint64]
     bands: tuple[Path, ...]
 
     def band(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -85,6 +88,7 @@ def read_keys(work: WorkFolder, staged: Staged) -> Keys:
         created=numpy.full(rows, _UNKNOWN, dtype=_CREATED),
         dated=numpy.zeros(rows, dtype=bool),
         split_key=numpy.zeros(rows),
+        id=numpy.zeros(rows, dtype="<u8"),
         bands=tuple(folder / f"band-{number:02}.bin" for number in range(BANDS)),
     )
     with contextlib.ExitStack() as stack:
@@ -110,6 +114,8 @@ def _fill(keys: Keys, place: slice, frame: pd.DataFrame) -> NDArray[np.int64]:
     keys.test[place] = frame["test"].to_numpy()
     keys.score[place] = numpy.nan_to_num(frame["score"].to_numpy(dtype=float))
     keys.split_key[place] = frame["split_key"].to_numpy()
+    hashes = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in frame["id"])
+    keys.id[place] = numpy.frombuffer(hashes, dtype="<u8")
     digests = bytes.fromhex("".join(frame["digest"][live]))
     keys.digest[place][live] = numpy.frombuffer(digests, dtype="<u8").reshape(-1, 2)
     moments = [_sortable(created) for created in frame["created"]]

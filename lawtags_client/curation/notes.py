@@ -56,6 +56,39 @@ def selection_notes(selection: Selection, options: CurationOptions) -> list[str]
     return notes
 
 
+def unseen_tags(labels: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Tags that a model cannot learn, as they are on no training row, with the rows that have them.
+
+    Args:
+        labels: for each tag on how many rows of each part it stands.
+    """
+    return {tag: sum(parts.values()) for tag, parts in labels.items() if parts and not parts.get("training")}
+
+
+def label_notes(
+    respelled: Sequence[tuple[str, str, int]], labels: Mapping[str, Mapping[str, int]]
+) -> list[str]:
+    """That tags were written in another form, and that some are on no training row."""
+    notes = []
+    if respelled:
+        notes.append(f"{len(respelled)} tags were written in another form; labels.respelled names them")
+    if unseen := unseen_tags(labels):
+        notes.append(f"{len(unseen)} tags are on no training row, so no model can learn them; labels.unseen")
+    return notes
+
+
+def twin_notes(counts: Mapping[str, int], other_tags: int) -> list[str]:
+    """That questions of the same words have other tags, and that different ones have the same id."""
+    notes = []
+    if other_tags:
+        notes.append(
+            f"{other_tags} duplicates had other tags than the question that stays; rejected.jsonl names both"
+        )
+    if same := counts.get("same_id"):
+        notes.append(f"{same} ids stand on several different questions, which all stay; same_ids names them")
+    return notes
+
+
 def empty_parts(splits: Mapping[str, int], options: CurationOptions) -> list[str]:
     """Which parts have a share and no rows."""
     return [

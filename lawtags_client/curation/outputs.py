@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import pickle
 from collections import Counter
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lawtags_client.curation.card import PAGE
 from lawtags_client.curation.execution import Runner
 from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.rendering import (
     FILES,
     REJECTED,
     Fate,
+    Kept,
     Manner,
     Rendered,
     bad_entry,
@@ -55,6 +58,9 @@ class Written:
         tags: on how many training rows each tag stands.
         labels: on how many rows of each part each tag stands.
         rejected: refused rows by step and reason.
+        dropped: the first refused rows of each step.
+        other_tags: questions refused for one of the same words that has other tags.
+        same_ids: where different questions of one id stand.
     """
 
     outputs: dict[str, str]
@@ -63,6 +69,9 @@ class Written:
     tags: dict[str, int]
     labels: dict[str, dict[str, int]]
     rejected: dict[str, dict[str, int]]
+    dropped: dict[str, list[dict[str, Any]]]
+    other_tags: int
+    same_ids: list[dict[str, Any]]
 
 
 def write_bad_rows(out: Path, work: WorkFolder, staged: Staged) -> None:
@@ -86,6 +95,7 @@ class Writer:
         selection: which question goes where.
         options: what is asked for.
         count_tokens: the length of a text in tokens of the model.
+        tokenizer: what tells this counting from others.
     """
 
     def __init__(
@@ -96,7 +106,9 @@ class Writer:
         selection: Selection,
         options: CurationOptions,
         count_tokens: Callable[[str], int] | None,
+        tokenizer: str | None,
     ) -> None:
+        self._tokenizer = tokenizer
         self._out = out
         self._work = work
         self._staged = staged
@@ -144,14 +156,34 @@ class Writer:
         return Written(
             outputs,
             dict(self._parts),
-            made.lengths.summary(self._options.style.max_tokens, estimated=self._count_tokens is None),
+            made.lengths.summary(
+                self._options.style.max_tokens,
+                estimated=self._count_tokens is None,
+                tokenizer=self._tokenizer,
+            ),
             dict(zip(vocabulary.tags, vocabulary.counts, strict=True)),
             {
                 tag: {part: made.labels[part][tag] for part in PARTS}
                 for tag in sorted(set().union(*made.labels.values()))
             },
             {step: dict(sorted(reasons.items())) for step, reasons in made.rejected.items()},
+            made.dropped,
+            made.other_tags,
+            self._same_ids(),
         )
+
+    def _same_ids(self) -> list[dict[str, Any]]:
+        """Where different questions of one id stand."""
+        found = []
+        for rows in self._selection.same_ids:
+            places = []
+            for row in rows:
+                number = bisect.bisect_right(self._staged.starts, row) - 1
+                frame = self._work.frame(number, ("id", "file", "line"))
+                values = frame.iloc[row - self._staged.starts[number]]
+                places.append({"file": values["file"], "line": int(values["line"])})
+            found.append({"id": values["id"], "at": places})
+        return found
 
     def _training(self) -> Iterator[Question]:
         """The training rows, in the order of the input."""
@@ -222,7 +254,7 @@ class Writer:
 
 
 class _Fates:
-    """Where the questions of each partition go, with the ids of those that stand in the place of others."""
+    """Where the questions of each partition go, with those that stand in the place of others."""
 
     def __init__(self, work: WorkFolder, staged: Staged, selection: Selection) -> None:
         import numpy
@@ -231,12 +263,16 @@ class _Fates:
         self._selection = selection
         wanted = numpy.unique(selection.instead)
         self._kept = wanted[wanted != NOWHERE]
-        self._ids: list[str] = []
+        self._questions: list[Kept] = []
         places = numpy.searchsorted(self._kept, staged.starts)
         for number in range(staged.partitions):
             chosen = self._kept[places[number] : places[number + 1]] - staged.starts[number]
             if len(chosen):
-                self._ids += work.frame(number, ("id",))["id"].iloc[chosen].tolist()
+                frame = work.frame(number, ("id", "file", "line", "tags")).iloc[chosen]
+                self._questions += [
+                    Kept(values["id"], values["file"], values["line"], frozenset(values["tags"]))
+                    for values in records_of(frame)
+                ]
         self._before: dict[int, tuple[int, ...]] = {}
         counts: Counter[int] = Counter()
         for number in range(staged.partitions):
@@ -255,7 +291,7 @@ class _Fates:
             self._selection.parts[place],
             self._selection.refused[place],
             instead,
-            {int(row): self._ids[at] for row, at in zip(kept, found, strict=True)},
+            {int(row): self._questions[at] for row, at in zip(kept, found, strict=True)},
             self._before[number],
             last=number == self._staged.partitions - 1,
         )
@@ -263,7 +299,8 @@ class _Fates:
 
 def _forget_last(out: Path) -> None:
     # What stands here is no result of these inputs, and must not look whole beside files of theirs.
-    (out / REPORT).unlink(missing_ok=True)
+    for name in (REPORT, PAGE):
+        (out / name).unlink(missing_ok=True)
 
 
 def _can_travel(function: Callable[[str], int] | None) -> bool:

@@ -19,16 +19,20 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation import pii
 from lawtags_client.curation.accounts import Accounts, add_up
+from lawtags_client.curation.card import write_card
 from lawtags_client.curation.execution import Runner, choose_workers, open_runner, run_steps
 from lawtags_client.curation.forget_list import ForgetList, load_forget_list, remembered
 from lawtags_client.curation.isolation import FAILED, Isolated
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.notes import (
     empty_parts,
+    label_notes,
     returned_notes,
     selection_notes,
     source_notes,
     step_notes,
+    twin_notes,
+    unseen_tags,
 )
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.outputs import Writer, write_bad_rows
@@ -53,7 +57,7 @@ if TYPE_CHECKING:
     import distributed
 
 # Raised whenever a step's result changes for the same input.
-_CODE_VERSION = 3
+_CODE_VERSION = 4
 
 PARTITION_ROWS = 250
 _PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")
@@ -67,6 +71,7 @@ def curate(
     test: Path | None = None,
     scheduler: str | distributed.Client | None = None,
     count_tokens: Callable[[str], int] | None = None,
+    tokenizer: str | None = None,
     on_progress: Callable[[CurationProgress], None] | None = None,
     forget: str | Path | None = None,
     workers: int | None = None,
@@ -88,6 +93,8 @@ def curate(
         scheduler: a Dask cluster whose workers see ``out``: its address, or a client of it, which is left
             open. None stays on this machine.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
+        tokenizer: what tells this counting from others, such as the SHA-256 of the tokenizer; recorded, and
+            a curation that was killed under another one begins anew.
         on_progress: told how far it is.
         forget: a file of questions to leave out, beside that of ``options.forget``.
         workers: processes on this machine; None starts several only where that pays (a script must then
@@ -112,6 +119,7 @@ def curate(
         Path(out),
         options,
         count_tokens=count_tokens,
+        tokenizer=tokenizer,
         on_progress=on_progress or (lambda _: None),
         clock=clock,
         forget=_forget_list(options.forget, forget),
@@ -129,6 +137,7 @@ class _Curation:
         options: CurationOptions,
         *,
         count_tokens: Callable[[str], int] | None,
+        tokenizer: str | None,
         on_progress: Callable[[CurationProgress], None],
         clock: Callable[[], float],
         forget: ForgetList,
@@ -138,6 +147,7 @@ class _Curation:
         self._out = out
         self._options = options
         self._count_tokens = count_tokens
+        self._tokenizer = tokenizer
         self._progress = on_progress
         self._clock = clock
         self._forget = forget
@@ -192,7 +202,7 @@ class _Curation:
             run_steps(
                 steps,
                 work,
-                staged.partitions,
+                staged,
                 runner=runner,
                 on_done=self._counting("cleaning", staged, work.pending(staged.partitions)),
             )
@@ -226,7 +236,9 @@ class _Curation:
         runner: Runner,
     ) -> CurationReport:
         started = self._clock()
-        writer = Writer(self._out, work, staged, selection, self._options, self._count_tokens)
+        writer = Writer(
+            self._out, work, staged, selection, self._options, self._count_tokens, self._tokenizer
+        )
         written = writer.write(runner, self._counting("writing", staged, writer.pending()))
         accounts = add_up(work, staged)
         rows = selection.rows
@@ -250,7 +262,8 @@ class _Curation:
                 "partitions": accounts.pii,
             },
             splits=written.splits,
-            duplicates=selection.counts,
+            duplicates=selection.counts | {"other_tags": written.other_tags},
+            same_ids=written.same_ids,
             prompts=written.prompts,
             tags=written.tags,
             labels={
@@ -258,7 +271,12 @@ class _Curation:
                 "rare": selection.rare,
                 "synonyms": self._synonyms_used(accounts),
                 "proposals": selection.proposals,
+                "respelled": [
+                    {"given": given, "tag": tag, "rows": count} for given, tag, count in staged.respelled
+                ],
+                "unseen": unseen_tags(written.labels),
             },
+            examples={"changed": accounts.changes, "dropped": written.dropped},
             outputs=written.outputs,
             digest=outputs_digest(written.outputs),
             forgotten=[self._forget.record(staged.forgotten, self._now())] if self._forget.asked else [],
@@ -267,10 +285,14 @@ class _Curation:
                 *source_notes(self._own_test, self._count_tokens is not None),
                 *returned_notes(self._returned(work, staged)),
                 *selection_notes(selection, self._options),
+                *label_notes(staged.respelled, written.labels),
+                *twin_notes(selection.counts, written.other_tags),
                 *empty_parts(written.splits, self._options),
             ],
         )
-        atomic_write_json(self._out / REPORT, report.as_dict())
+        card = report.as_dict()
+        atomic_write_json(self._out / REPORT, card)
+        write_card(self._out, card)
         return report
 
     def _work_folder(self, parent: Path, partition_rows: int) -> WorkFolder:
@@ -282,6 +304,7 @@ class _Curation:
             "code": _CODE_VERSION,
             "synonyms": self._synonyms,
             "forget": sorted(self._forget.hashes),
+            "tokenizer": self._tokenizer,
             "partition_rows": partition_rows,
         }
         name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import bisect
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from lawtags_client.curation.options import CurationOptions
@@ -11,17 +15,24 @@ from lawtags_client.tagging.prompt import Prompt, PromptBuilder, estimate_tokens
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
+# So many of the questions that had to be cut most are named.
+_NAMED = 5
+_BARS = 24
+
 
 @dataclass
 class Lengths:
-    """How long prompts are.
+    """How long prompts, rows and questions are.
 
     Args:
         rows: how many there are.
         cut: those of which a body was cut.
         over: those that are too long all the same.
-        longest: tokens of the longest.
-        tokens: of all together.
+        longest: tokens of the longest prompt.
+        tokens: of all prompts together.
+        row_tokens: rows by the tokens of prompt and answer.
+        words: rows by the words of the question, before it was cut.
+        most_cut: of the longest questions that were cut, words and id.
     """
 
     rows: int = 0
@@ -29,14 +40,28 @@ class Lengths:
     over: int = 0
     longest: int = 0
     tokens: int = 0
+    row_tokens: Counter[int] = field(default_factory=Counter)
+    words: Counter[int] = field(default_factory=Counter)
+    most_cut: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, prompt: Prompt) -> None:
-        """Count a prompt."""
+    def add(self, prompt: Prompt, answer: int, question: Question) -> None:
+        """Count a row.
+
+        Args:
+            prompt: its prompt.
+            answer: tokens of its answer.
+            question: what it was made of.
+        """
+        words = len(question.title.split()) + len((question.body or "").split())
         self.rows += 1
         self.cut += prompt.cut
         self.over += prompt.over_limit
         self.tokens += prompt.tokens
         self.longest = max(self.longest, prompt.tokens)
+        self.row_tokens[prompt.tokens + answer] += 1
+        self.words[words] += 1
+        if prompt.cut:
+            self.most_cut = _most([*self.most_cut, (words, question.id)])
 
     def __add__(self, other: Lengths) -> Lengths:
         return Lengths(
@@ -45,25 +70,81 @@ class Lengths:
             self.over + other.over,
             max(self.longest, other.longest),
             self.tokens + other.tokens,
+            self.row_tokens + other.row_tokens,
+            self.words + other.words,
+            _most([*self.most_cut, *other.most_cut]),
         )
 
-    def summary(self, max_tokens: int, *, estimated: bool) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, in the form of JSON."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Lengths:
+        """What :meth:`as_dict` gave, behind a file of JSON."""
+        counts = {
+            name: Counter({int(length): rows for length, rows in values[name].items()})
+            for name in ("row_tokens", "words")
+        }
+        most_cut = [(int(words), str(name)) for words, name in values["most_cut"]]
+        return cls(**{**values, **counts, "most_cut": most_cut})
+
+    def summary(self, max_tokens: int, *, estimated: bool, tokenizer: str | None = None) -> dict[str, Any]:
         """How long the prompts are, and how many were cut.
 
         Args:
             max_tokens: where they were cut.
             estimated: whether no tokenizer counted.
+            tokenizer: what tells the tokenizer from others.
         """
         return {
             "rows": self.rows,
             "max_tokens": max_tokens,
             "tokens_are_estimates": estimated,
+            "tokenizer": tokenizer,
             "cut": self.cut,
             "cut_share": round(self.cut / self.rows, 4) if self.rows else 0.0,
             "over_limit": self.over,
             "longest_tokens": self.longest,
             "mean_tokens": round(self.tokens / self.rows, 1) if self.rows else 0.0,
+            "row_tokens": _distribution(self.row_tokens),
+            "question_words": _distribution(self.words),
+            "most_cut": [{"id": name, "words": words} for words, name in self.most_cut],
         }
+
+
+def _most(named: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    return sorted(named, key=lambda pair: (-pair[0], pair[1]))[:_NAMED]
+
+
+def _distribution(counts: Counter[int]) -> dict[str, Any]:
+    """Where most of some lengths lie: percentiles, and rows by steps of equal width.
+
+    The last step holds all that is longer: one heap of text must not squeeze all others into one bar.
+    """
+    rows = counts.total()
+    if not rows:
+        return {}
+    ordered = sorted(counts)
+    sums = list(itertools.accumulate(counts[length] for length in ordered))
+
+    def percentile(share: float) -> int:
+        return ordered[bisect.bisect_left(sums, math.ceil(share * rows))]
+
+    width = max(1, math.ceil((percentile(0.99) + 1) / _BARS))
+    bars = [0] * (percentile(0.99) // width + 1)
+    for length, found in counts.items():
+        bars[min(length // width, len(bars) - 1)] += found
+    return {
+        "least": ordered[0],
+        "half": percentile(0.5),
+        "nine_tenths": percentile(0.9),
+        "ninety_nine_hundredths": percentile(0.99),
+        "most": ordered[-1],
+        "mean": round(sum(length * found for length, found in counts.items()) / rows, 1),
+        "step": width,
+        "rows_by_step": bars,
+    }
 
 
 class RowMaker:
@@ -73,9 +154,10 @@ class RowMaker:
         options: style and format of the rows.
         vocabulary: the tags of the training rows.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
+        tokenizer: what tells this counting from others.
 
     Attributes:
-        lengths: of the prompts that were made.
+        lengths: of the rows that were made.
     """
 
     def __init__(
@@ -83,10 +165,13 @@ class RowMaker:
         options: CurationOptions,
         vocabulary: Vocabulary,
         count_tokens: Callable[[str], int] | None,
+        tokenizer: str | None = None,
     ) -> None:
         self._options = options
         self._vocabulary = vocabulary
-        self._builder = PromptBuilder(options.style, count_tokens or estimate_tokens)
+        self._count_tokens = count_tokens or estimate_tokens
+        self._tokenizer = tokenizer
+        self._builder = PromptBuilder(options.style, self._count_tokens)
         self._estimated = count_tokens is None
         self.lengths = Lengths()
 
@@ -101,7 +186,7 @@ class RowMaker:
         completion = self._builder.completion(
             question.tags, key=f"{self._options.split.seed}:{question.id}", vocabulary=self._vocabulary
         )
-        self.lengths.add(prompt)
+        self.lengths.add(prompt, self._count_tokens(completion), question)
         if self._options.format == "messages":
             return {
                 "messages": [
@@ -113,4 +198,6 @@ class RowMaker:
 
     def summary(self) -> dict[str, Any]:
         """How long the prompts are, and how many were cut."""
-        return self.lengths.summary(self._options.style.max_tokens, estimated=self._estimated)
+        return self.lengths.summary(
+            self._options.style.max_tokens, estimated=self._estimated, tokenizer=self._tokenizer
+        )

@@ -17,6 +17,7 @@ from lawtags_client.files import atomic_write_json
 
 # A partition of long texts ends before it has all its rows, so that a worker's memory has a bound.
 _MOST_CHARACTERS = 4_000_000
+_RESPELLED_SHOWN = 200
 
 
 def stage(
@@ -60,6 +61,10 @@ def stage(
         tuple(reading.forgotten),
         dict(sorted(reading.bad.items())),
         reading.first_bad,
+        tuple(
+            (given, tag, rows)
+            for (given, tag), rows in sorted(reading.respelled.items(), key=lambda pair: (-pair[1], pair[0]))
+        )[:_RESPELLED_SHOWN],
     )
     work.subfolder("read")
     atomic_write_json(work.manifest, asdict(staged))
@@ -96,6 +101,7 @@ class _Reading:
         self.first_bad: dict[str, Any] | None = None
         self.sizes: list[int] = []
         self.tags: set[str] = set()
+        self.respelled: Counter[tuple[str, str]] = Counter()
 
     def batches(self, most_rows: int) -> Iterator[list[dict[str, Any]]]:
         """The usable rows, partition by partition."""
@@ -130,6 +136,7 @@ class _Reading:
 
     def _usable(self, number: int, source: Source, line: int, row: SourceRow) -> dict[str, Any]:
         self.tags.update(row.tags)
+        self.respelled.update(row.respelled)
         self.characters += len(row.title) + len(row.body or "")
         values = {name: getattr(row, name) for name in row.__slots__} | {
             "tags": list(row.tags),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lawtags_client.curation.examples import PER_STEP
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.prompts import Lengths, RowMaker
 from lawtags_client.curation.report import PARTS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REJECTED = "rejected.jsonl"
+_SAME_WORDS = ("exact_duplicates", "near_duplicates")
 
 
 def part_files(part: str) -> tuple[str, str]:
@@ -60,6 +62,23 @@ class Manner:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A question that stands in the place of another.
+
+    Args:
+        id: its id.
+        file: where it stands.
+        line: the line of it.
+        tags: its tags.
+    """
+
+    id: str
+    file: str
+    line: int
+    tags: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Fate:
     """Where the questions of a partition go.
 
@@ -67,7 +86,7 @@ class Fate:
         parts: of :class:`~lawtags_client.curation.selection.Selection`, for this partition.
         refused: the same.
         instead: the same.
-        ids: of the questions that stand in the place of others, by their row.
+        kept: the questions that stand in the place of others, by their row.
         places: for each part how many rows it has before those of this partition.
         last: whether no partition follows.
     """
@@ -75,7 +94,7 @@ class Fate:
     parts: NDArray[np.int8]
     refused: NDArray[np.int8]
     instead: NDArray[np.int64]
-    ids: Mapping[int, str]
+    kept: Mapping[int, Kept]
     places: tuple[int, ...]
     last: bool
 
@@ -89,20 +108,37 @@ class Rendered:
         lengths: of its prompts.
         labels: on how many rows of each part each tag stands.
         rejected: refused rows by step and reason.
+        dropped: the first refused rows of each step.
+        other_tags: questions refused for one of the same words that has other tags.
     """
 
     sizes: list[int] = field(default_factory=list)
     lengths: Lengths = field(default_factory=Lengths)
     labels: dict[str, Counter[str]] = field(default_factory=lambda: {part: Counter() for part in PARTS})
     rejected: dict[str, Counter[str]] = field(default_factory=dict)
+    dropped: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    other_tags: int = 0
 
     def merge(self, other: Rendered) -> None:
         """Add what was made of another partition, but its sizes."""
         self.lengths += other.lengths
         for part in PARTS:
             self.labels[part].update(other.labels[part])
+        self.other_tags += other.other_tags
         for step, reasons in other.rejected.items():
             self.rejected.setdefault(step, Counter()).update(reasons)
+        for step, entries in other.dropped.items():
+            kept = self.dropped.setdefault(step, [])
+            kept += entries[: PER_STEP - len(kept)]
+
+    def refuse(self, entry: dict[str, Any]) -> None:
+        """Count a refused row."""
+        step = entry["step"]
+        self.rejected.setdefault(step, Counter())[entry["reason"]] += 1
+        self.other_tags += step in _SAME_WORDS and "tags_differ" in entry
+        kept = self.dropped.setdefault(step, [])
+        if len(kept) < PER_STEP:
+            kept.append({name: value for name, value in entry.items() if name != "step"})
 
 
 def rows_path(work: WorkFolder, partition: int) -> Path:
@@ -118,9 +154,11 @@ def rendered(work: WorkFolder, partition: int) -> Rendered | None:
     found = json.loads(path.read_text(encoding="utf-8"))
     return Rendered(
         found["sizes"],
-        Lengths(**found["lengths"]),
+        Lengths.from_dict(found["lengths"]),
         {part: Counter(found["labels"][part]) for part in PARTS},
         {step: Counter(reasons) for step, reasons in found["rejected"].items()},
+        found["dropped"],
+        found["other_tags"],
     )
 
 
@@ -146,12 +184,12 @@ def render_partition(
     bad = work.bad_rows(number, last=fate.last) if manner.options.on_bad_row != "skip" else iter(())
     unread = (((entry["source"], entry["line"]), bad_entry(entry)) for entry in bad)
     for _, entry in heapq.merge(unread, refused, key=lambda pair: pair[0]):
-        made.rejected.setdefault(entry["step"], Counter())[entry["reason"]] += 1
+        made.refuse(entry)
         lines[REJECTED].append(line_of(entry))
     made.sizes = [sum(map(len, lines[name])) for name in FILES]
     path = rows_path(work, number)
     atomic_write_bytes(path, b"".join(line for name in FILES for line in lines[name]))
-    atomic_write_json(path.with_suffix(".json"), vars(made) | {"lengths": vars(made.lengths)})
+    atomic_write_json(path.with_suffix(".json"), vars(made) | {"lengths": made.lengths.as_dict()})
 
 
 def bad_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +262,11 @@ def _refused(
             "id": values["id"],
         }
         if instead != NOWHERE:
-            entry["instead"] = fate.ids[instead]
+            kept = fate.kept[instead]
+            entry["instead"] = kept.id
+            entry["instead_at"] = {"file": kept.file, "line": kept.line}
+            if kept.tags != set(values["tags"]):
+                entry["tags_differ"] = True
         elif step == NOWHERE and values["detail"]:
             entry["detail"] = values["detail"]
         # Text is shown only behind the step that takes personal data out.

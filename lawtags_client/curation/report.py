@@ -78,12 +78,17 @@ class CurationReport:
         pii: personal data found, by kind, and the model that found names.
         splits: rows in each part.
         duplicates: groups and rows found, and how many stood in two parts.
-        prompts: how many prompts were cut, and the longest.
+        same_ids: where different questions of one id stand, of the first such ids.
+        prompts: how long prompts, rows and questions are, and how many prompts were cut.
         tags: on how many training rows each tag stands, most frequent first.
         labels: ``parts`` (rows of each part by tag), ``rare`` (tags that were taken off), ``synonyms`` (the
-            file, and how many questions had each), ``proposals`` (pairs of tags that might mean the same).
+            file, and how many questions had each), ``proposals`` (pairs of tags that might mean the same),
+            ``respelled`` (tags of another form, with their normal form and rows), ``unseen`` (tags of the
+            other parts on no training row).
         outputs: SHA-256 of each file written.
         digest: of all outputs together.
+        examples: for each step, rows that it ``changed`` and rows that it ``dropped``, without personal
+            data that was masked.
         notes: what a reader has to know.
         forgotten: removals on demand: when, how many rows, and hashes of their ids.
     """
@@ -102,6 +107,8 @@ class CurationReport:
     labels: dict[str, Any]
     outputs: Mapping[str, str]
     digest: str
+    same_ids: list[dict[str, Any]] = field(default_factory=list)
+    examples: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     forgotten: list[dict[str, Any]] = field(default_factory=list)
 
@@ -120,9 +127,11 @@ class CurationReport:
             "rejected": self.rejected,
             "pii": self.pii,
             "duplicates": self.duplicates,
+            "same_ids": self.same_ids,
             "prompts": self.prompts,
             "tags": self.tags,
             "labels": self.labels,
+            "examples": self.examples,
             "forgotten": self.forgotten,
             "notes": self.notes,
             "outputs": dict(self.outputs),

@@ -46,6 +46,7 @@ FIELDS = {"rare_tags": "tags", "split": "created"}
 STEPS = tuple(REASONS)
 _ACROSS = ("test_overlap", "leakage")
 NOWHERE = -1
+_IDS_SHOWN = 20
 _ARRAYS = ("parts", "refused", "instead")
 
 
@@ -63,6 +64,7 @@ class Selection:
         rare: tags that are taken off, with the questions that they stood on.
         proposals: pairs of tags that might mean the same.
         begins: the oldest moment of each part, where the division is by time.
+        same_ids: rows of questions that stay and share their id with another, one list for each id.
     """
 
     parts: NDArray[np.int8]
@@ -74,6 +76,7 @@ class Selection:
     rare: dict[str, int] = field(default_factory=dict)
     proposals: list[dict[str, Any]] = field(default_factory=list)
     begins: dict[str, str] = field(default_factory=dict)
+    same_ids: list[list[int]] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -171,6 +174,7 @@ class _Selecting:
         # Where others than hashes divide, those that left before had no part yet.
         self._check_overlap(self._parts if apart is None else apart, STEPS if by_hash else _ACROSS)
         self._result.parts = numpy.where(self._live, self._parts, numpy.int8(NOWHERE))
+        self._count_ids()
         return self._result
 
     def _step(self, name: str, find: Callable[[], tuple[Rows, Rows | int]]) -> None:
@@ -269,6 +273,19 @@ class _Selecting:
                 for tags in self._work.frame(number, ("tags",))["tags"].iloc[chosen]:
                     yield [str(tag) for tag in tags]
 
+    def _count_ids(self) -> None:
+        """Find different questions of one id; those of the same words are duplicates, and gone by now."""
+        import numpy
+
+        rows = self._rows()
+        _, places, counts = numpy.unique(self._keys.id[rows], return_inverse=True, return_counts=True)
+        shared = rows[counts[places] > 1]
+        self._result.counts["same_id"] = int((counts > 1).sum())
+        groups: dict[int, list[int]] = {}
+        for row in shared.tolist():
+            groups.setdefault(int(self._keys.id[row]), []).append(row)
+        self._result.same_ids = list(groups.values())[:_IDS_SHOWN]
+
     def _count_tags(self) -> None:
         census = TagCensus()
         for tags in self._tags(self._pool()):
@@ -345,6 +362,7 @@ def _save(selection: Selection, folder: Path) -> None:
         "rare": selection.rare,
         "proposals": selection.proposals,
         "begins": selection.begins,
+        "same_ids": selection.same_ids,
         "split": {name: getattr(selection.split, name) for name in SplitOptions.__dataclass_fields__},
     }
     # Last: it tells that the others are whole.

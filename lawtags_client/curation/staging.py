@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lawtags_client.curation.examples import Changes
 from lawtags_client.files import atomic_write_json
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Staged:
         forgotten: ids of the rows that were left out because that was asked for.
         bad: rows that cannot be used, by reason.
         first_bad: the first of them.
+        respelled: tags that stood there in another form, with their normal form and rows, the most first.
     """
 
     starts: tuple[int, ...]
@@ -53,6 +55,7 @@ class Staged:
     forgotten: tuple[str, ...] = ()
     bad: dict[str, int] | None = None
     first_bad: dict[str, Any] | None = None
+    respelled: tuple[tuple[str, str, int], ...] = ()
 
     @property
     def partitions(self) -> int:
@@ -184,9 +187,16 @@ def read_frame(
     return frame
 
 
-def read_partition(number: int, folder: str) -> pd.DataFrame:
-    """Read a partition for the steps; a function of plain values, so that it can go to another process."""
+def read_partition(number: int, folder: str, stride: int = 1) -> pd.DataFrame:
+    """Read a partition for the steps; a function of plain values, so that it can go to another process.
+
+    Args:
+        number: of the partition.
+        folder: of the work.
+        stride: of which questions notes are taken for examples.
+    """
     frame = read_frame(WorkFolder(Path(folder)).read_path(number), number)
+    frame.attrs["changes"] = Changes(stride)
     return frame.assign(
         rejected_by="", reason="", field="", detail="", digest="", bands="", split_key=0.0, masked=False
     ).astype(dict.fromkeys(("rejected_by", "reason", "field", "detail", "digest", "bands"), object))
@@ -206,7 +216,8 @@ def save_partition(frame: pd.DataFrame, folder: str) -> pd.DataFrame:
         return pandas.DataFrame({"partition": pandas.Series(dtype="int64")})
     work, number = WorkFolder(Path(folder)), frame.attrs["partition"]
     work.subfolder("done")
-    record = {"partition": number, "steps": frame.attrs["steps"]}
+    changes = frame.attrs["changes"].shown(frame) if "changes" in frame.attrs else {}
+    record = {"partition": number, "steps": frame.attrs["steps"], "changes": changes}
     plain = frame.copy(deep=False)
     plain.attrs = {}
     _put(pyarrow.Table.from_pandas(plain, preserve_index=False), work.done_path(number))

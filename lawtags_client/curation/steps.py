@@ -77,6 +77,8 @@ def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.
     outcome = step(rows)
     result = frame.copy()
     dropped = 0
+    if "changes" in frame.attrs:
+        frame.attrs["changes"].note(step.name, rows, outcome.frame)
     if len(rows) and outcome.frame is not rows:
         for column in outcome.frame.columns:
             result.loc[live, column] = outcome.frame[column]

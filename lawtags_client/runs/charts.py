@@ -54,25 +54,6 @@ def systems(found: Mapping[str, Mapping[str, Any]]) -> str:
     return _svg(figure)
 
 
-def curation_steps(steps: Sequence[Mapping[str, Any]]) -> str:
-    """Rows left after each curation step."""
-    names = [step["name"] for step in steps]
-    left = [step["rows_out"] for step in steps]
-    lost = [step["rows_in"] - step["rows_out"] for step in steps]
-    figure, axes = _figure(7.2, 0.32 * len(names) + 0.9)
-    places = range(len(names))
-    axes.barh(places, left, color=FIRST, alpha=0.85)
-    axes.barh(places, lost, left=left, color=SECOND, alpha=0.7)
-    for place, (kept, dropped) in enumerate(zip(left, lost, strict=True)):
-        text = f"{kept}  (−{dropped})" if dropped else f"{kept}"
-        _label(axes, text, (kept + dropped, place), offset=(4, 0), va="center")
-    axes.set_yticks(places, names)
-    axes.invert_yaxis()
-    axes.margins(x=0.12)
-    axes.set_xlabel("rows")
-    return _svg(figure)
-
-
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     try:
         from matplotlib.figure import Figure

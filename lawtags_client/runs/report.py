@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lawtags_client import __version__
+from lawtags_client.curation.card import card_section
 from lawtags_client.errors import ConfigurationError, DataError, MissingExtraError
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.verdict import SYSTEMS
@@ -44,9 +44,8 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
     for name in _NEEDED:
         _path(folder, name)
     metrics = _read(folder, "metrics.json")
-    curation = _read(folder, "curated/curation.json")
     training = _read(folder, "customization.json")
-    # Everything that comes from data is escaped; only our own charts are markup.
+    # Everything that comes from data is escaped; only our own charts and the data card are markup.
     environment = Environment(
         loader=PackageLoader("lawtags_client.runs"),
         autoescape=True,
@@ -63,8 +62,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         metrics=metrics,
         systems=sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"]),
         titles=SYSTEMS,
-        curation=curation,
-        rejected=rejected_by_reason(folder / "curated" / "rejected.jsonl"),
+        data=card_section(_read(folder, "curated/curation.json")),
         tags=metrics["per_tag"]["tagger"][:SHOWN_TAGS],
         more_tags=max(0, len(metrics["per_tag"]["tagger"]) - SHOWN_TAGS),
         examples=_examples(folder),
@@ -73,17 +71,8 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         charts={
             "loss": charts.loss_curves(training["metrics"]),
             "systems": charts.systems(metrics["systems"]),
-            "curation": charts.curation_steps(curation["steps"]),
         },
     )
-
-
-def rejected_by_reason(path: Path) -> list[tuple[str, str, int]]:
-    """How many rows each curation step refused, for which reason, the most first."""
-    if not path.exists():
-        return []
-    counted = Counter((str(row["step"]), str(row["reason"]).split(":")[0]) for row in read_rows(path))
-    return [(step, reason, count) for (step, reason), count in counted.most_common(30)]
 
 
 def _examples(folder: Path) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ class Curate:
             test=context.test,
             scheduler=context.scheduler,
             count_tokens=counter.count if counter.exact else None,
+            tokenizer=counter.identity if counter.exact else None,
             on_progress=lambda step: context.progress.update(step.done, step.total, step.step),
         )
         parts = ("training", "validation", "testing")

@@ -83,3 +83,57 @@ def test_a_cluster_writes_the_same_bytes(tmp_path: Path, questions: list[dict[st
             [path], tmp_path / "remote", options, scheduler=cluster.scheduler_address, partition_rows=20
         )
     assert remote.digest == local.digest
+
+
+def test_a_table_of_ones_own_goes_through_the_steps_and_bad_rows_stay_marked() -> None:
+    import dask.dataframe
+    import pandas
+
+    from lawtags_client.curation import curator, steps
+
+    frame = pandas.DataFrame(
+        {
+            "question_title": ["Is &lt;it&gt; legal?", None, "And this?"],
+            "question_body": ["<p>See §5</p>", "<p>x</p>", None],
+            "tags": [["a"], ["b"], []],
+            "other": [1, 2, 3],
+        }
+    )
+    dataset = curator.DocumentDataset(dask.dataframe.from_pandas(frame, npartitions=1))
+    pipeline = curator.Sequential(
+        [curator.RecordedStep(step) for step in (steps.CompleteLabels(), steps.HtmlToText())]
+    )
+    done = pipeline(dataset).df.compute(scheduler="synchronous")
+    assert done["title"].tolist() == ["Is <it> legal?", "", "And this?"]
+    assert done["rejected_by"].tolist() == ["", "read", "complete_labels"]
+    assert (done["reason"][1], done["field"][1]) == ("is null", "question_title")
+    assert done["other"].tolist() == [1, 2, 3]
+
+
+def test_workers_need_not_import_nemo_curator(tmp_path: Path, questions: list[dict[str, Any]]) -> None:
+    import cloudpickle
+
+    from lawtags_client.curation import CurationOptions
+    from lawtags_client.curation.execution import _tasks
+    from lawtags_client.curation.steps import plan_steps
+
+    rows = [
+        {
+            "row": number,
+            "title": row["question_title"],
+            "body": row["question_body"],
+            "tags": row["tags"],
+            "test": False,
+        }
+        for number, row in enumerate(questions)
+    ]
+    from lawtags_client.curation.staging import WorkFolder
+
+    work = WorkFolder(tmp_path / ".curation" / "x")
+    work.write_read(rows, 0)
+    options = CurationOptions(pii=PiiOptions(entities=("URL",)))
+    (task,) = _tasks(plan_steps(options), work.text, [0], 1).values()
+    sent = cloudpickle.dumps(task.__dask_graph__())
+    assert b"run_step" in sent
+    assert b"nemo_curator" not in sent
+    assert b"lawtags_client.curation.curator" not in sent

@@ -27,7 +27,7 @@ def _files(out: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != "curation.json"
+        if path.is_file() and path.name not in ("curation.json", "curation.html")
     }
 
 
@@ -94,6 +94,9 @@ def test_no_file_holds_a_word_of_what_was_forgotten(
     left.mkdir(parents=True)
     (left / "000000.parquet").write_text(CANARY, encoding="utf-8")
     assert any(CANARY.encode() in content for content in _files(out).values())
+    # Among what is shown of the steps there is one of the questions that are to go.
+    assert CANARY in json.dumps(_card(out)["examples"])
+    assert CANARY in (out / "curation.html").read_text(encoding="utf-8")
     forget_questions(out, listed)
     curate([write(marked)], again, CurationOptions(pii=NO_PII, forget=str(listed)))
     for folder in (out, again):

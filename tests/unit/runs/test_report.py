@@ -43,9 +43,17 @@ def hostile(tmp_path: Path) -> Path:
 
 
 def test_what_data_say_is_text_and_nothing_else(hostile: Path) -> None:
-    (hostile / "curated" / "rejected.jsonl").write_text(
-        json.dumps({"id": "z", "step": HOSTILE, "reason": HOSTILE}) + "\n"
-    )
+    step = {"name": HOSTILE, "rows_in": 4, "rows_out": 3, "seconds": 0.1, "note": HOSTILE}
+    dropped = {"id": HOSTILE, "file": HOSTILE, "line": 1, "reason": HOSTILE, "title": HOSTILE}
+    changed = {"id": "1", "file": "a", "line": 1, "field": "title", "before": "a", "after": HOSTILE}
+    card = {
+        "steps": [step],
+        "rejected": {HOSTILE: {HOSTILE: 1}},
+        "examples": {"changed": {HOSTILE: [changed]}, "dropped": {HOSTILE: [dropped]}},
+        "labels": {"parts": {HOSTILE: {"training": 1}}},
+        "notes": [HOSTILE],
+    }
+    (hostile / "curated" / "curation.json").write_text(json.dumps(card))
     text = page(hostile)
     elements = Elements()
     elements.feed(text)
