@@ -229,3 +229,10 @@ def test_full_disk_is_a_507(stack: StackThread, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(type(stack.stack.services[1].state.projects), "create", full)
     answer = httpx.post(f"{stack.platform_url}/v1/projects", json={"name": "p"})
     assert answer.status_code == 507 and answer.headers["x-should-retry"] == "false"
+
+
+async def test_stack_in_a_thread_starts_and_stops_within_a_running_loop(tmp_path: Path) -> None:
+    with StackThread(tmp_path / "stack") as stack:
+        async with httpx.AsyncClient(base_url=stack.platform_url) as http:
+            assert (await http.get("/v1/namespaces")).status_code == 200
+    assert holder(tmp_path / "stack") is None
