@@ -1,6 +1,6 @@
 """The blocking front. Written by scripts/write_sync_stub.py; do not edit."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -15,10 +15,12 @@ from lawtags_client.services.customizer.events import JobEvent
 from lawtags_client.services.customizer.job import MetricRow
 from lawtags_client.services.customizer.methods import Method
 from lawtags_client.services.data_store import UploadedDataset
+from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded
 from lawtags_client.services.data_store.repositories import Repository
-from lawtags_client.services.data_store.upload import OnBytes, Source, Uploaded
+from lawtags_client.services.data_store.upload import OnBytes, Uploaded
 from lawtags_client.services.following import JobChange
+from lawtags_client.services.inference.guidance import Guided
 from lawtags_client.services.inference.pool import Outcome
 from lawtags_client.services.inference.tags import Tagged, Tagger
 from lawtags_client.services.watching import Patience
@@ -153,8 +155,10 @@ class SyncInference:
         model: str,
         max_tokens: int = 1,
         logprobs: int | None = None,
+        logprobs_needed: bool = True,
         temperature: float = 0.0,
-        guided: Mapping[str, Any] | None = None,
+        guided: Guided | None = None,
+        held: Callable[[str], bool] | None = None,
         extra: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
@@ -169,7 +173,7 @@ class SyncInference:
         max_tokens: int = 1,
         logprobs: int | None = None,
         temperature: float = 0.0,
-        guided: Mapping[str, Any] | None = None,
+        guided: Guided | None = None,
         extra: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
@@ -179,7 +183,7 @@ class SyncInference:
         self,
         requests: Iterable[ChatCompletionRequest],
         *,
-        guided: Mapping[str, Any] | None = None,
+        guided: Guided | None = None,
         concurrency: int | None = None,
         ordered: bool = False,
     ) -> Iterator[Outcome[ChatCompletion]]:
@@ -195,6 +199,7 @@ class SyncInference:
         style: PromptStyle | None = None,
         chat: bool = False,
         limit: int = 5,
+        threshold: float | None = None,
     ) -> Tagged:
         """Tag one question."""
     def tag_many(
@@ -207,6 +212,7 @@ class SyncInference:
         style: PromptStyle | None = None,
         chat: bool = False,
         limit: int = 5,
+        threshold: float | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = True,

@@ -39,6 +39,12 @@ def tag(
     model: Annotated[
         str | None, typer.Option("--model", help="A served model alone, without a run's tagger.")
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", min=0, max=1, help="Leave out tags less likely than this; there may be none then."
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")] = Path("runs"),
     as_json: Json = False,
     profile: Profile = None,
@@ -59,6 +65,7 @@ def tag(
         )
     session = Session(as_json, profile, verbose, no_input)
     chosen = _chosen(session, runs, run, model)
+    chosen.arguments["threshold"] = threshold
     if title is not None:
         _one(session, chosen, title, body)
     elif questions is not None and out is not None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from lawtags_client.errors import ProtocolError, WaitTimeoutError
 from lawtags_client.services.base import Services, parse
-from lawtags_client.services.inference.completions import PromptLists, complete_each, first_token
-from lawtags_client.services.inference.guidance import Guidance
+from lawtags_client.services.inference.completions import PromptLists, all_held, complete_each, first_token
+from lawtags_client.services.inference.guidance import Guidance, Guided, forms, with_logprobs
 from lawtags_client.services.inference.limiter import Limiter
 from lawtags_client.services.inference.pool import Outcome, each
-from lawtags_client.services.inference.tags import Tagged, Tagger, tag_by_mixing, tag_by_writing
+from lawtags_client.services.inference.tags import Tagged, Tagger, abstaining, tag_by_mixing, tag_by_writing
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
@@ -145,8 +145,10 @@ class Inference:
         model: str,
         max_tokens: int = 1,
         logprobs: int | None = None,
+        logprobs_needed: bool = True,
         temperature: float = 0.0,
-        guided: Mapping[str, Any] | None = None,
+        guided: Guided | None = None,
+        held: Callable[[str], bool] | None = None,
         extra: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
@@ -159,27 +161,29 @@ class Inference:
             model: the model's id.
             max_tokens: longest answer.
             logprobs: how many of the likeliest tokens come with their log-probabilities.
+            logprobs_needed: whether it is an error where the server refuses to give them.
             temperature: 0 for the likeliest answer.
-            guided: ``guided_regex`` or the like, in whichever form the server takes it.
+            guided: ``guided_regex`` or the like, in whichever form the server takes it; or several of them,
+                the one to be preferred first.
+            held: whether an answer is of the form asked for. A server that takes a form and does not keep to
+                it is asked in the next one.
             extra: further fields of the body.
             concurrency: most requests at once; found out where left out.
             batch_size: prompts a request, where the server takes several.
             ordered: outcomes in the order of the prompts.
         """
-        clock = self._owner.clock
+        tried = with_logprobs(forms(guided), logprobs, needed=logprobs_needed)
 
         async def ask(prompt: str | list[str]) -> Completion:
             request = CompletionRequest(
                 model=model, prompt=prompt, max_tokens=max_tokens, temperature=temperature
             )
-            if logprobs is not None:
-                request.logprobs = logprobs
 
             async def send(fields: dict[str, Any]) -> Completion:
                 data = await self._post(_COMPLETIONS, request, {**(extra or {}), **fields}, max_retries=0)
                 return parse(Completion, data, self._http)
 
-            return await self._guidance.ask(model, guided or {}, send)
+            return await self._guidance.ask(model, tried, send, held=all_held(held))
 
         outcomes = complete_each(
             prompts,
@@ -188,7 +192,7 @@ class Inference:
             lists=self._lists,
             batch_size=batch_size,
             limiter=self._limiter(concurrency),
-            clock=clock,
+            clock=self._owner.clock,
             ordered=ordered,
         )
         async for outcome in outcomes:
@@ -202,7 +206,7 @@ class Inference:
         max_tokens: int = 1,
         logprobs: int | None = None,
         temperature: float = 0.0,
-        guided: Mapping[str, Any] | None = None,
+        guided: Guided | None = None,
         extra: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
@@ -225,7 +229,7 @@ class Inference:
         self,
         requests: Iterable[ChatCompletionRequest],
         *,
-        guided: Mapping[str, Any] | None = None,
+        guided: Guided | None = None,
         concurrency: int | None = None,
         ordered: bool = False,
     ) -> AsyncIterator[Outcome[ChatCompletion]]:
@@ -237,7 +241,7 @@ class Inference:
                     ChatCompletion, await self._post(_CHAT, request, fields, max_retries=0), self._http
                 )
 
-            return await self._guidance.ask(request.model, guided or {}, send)
+            return await self._guidance.ask(request.model, forms(guided), send)
 
         limiter = self._limiter(concurrency)
         async for outcome in each(requests, act, limiter=limiter, clock=self._owner.clock, ordered=ordered):
@@ -254,6 +258,7 @@ class Inference:
         style: PromptStyle | None = None,
         chat: bool = False,
         limit: int = 5,
+        threshold: float | None = None,
     ) -> Tagged:
         """Tag one question.
 
@@ -264,11 +269,12 @@ class Inference:
             title: the question's title.
             body: its text, without markup.
             model: the tuned model's id.
-            tagger: a fitted one, which gives scores; without it the model's own words are parsed.
+            tagger: a fitted one, which mixes in a retriever; without it the model's own words are parsed.
             vocabulary: the known tags, to which the answer is held where the server can.
             style: of the prompt, as in training; ignored with a tagger, which knows its own.
             chat: with a tagger, ask in a chat, as is right for a model that was trained on messages.
             limit: most tags.
+            threshold: probability from 0 to 1 below which a tag is left out, so that there may be none.
 
         Raises:
             LawtagsError: the question could not be tagged.
@@ -282,6 +288,7 @@ class Inference:
             style=style,
             chat=chat,
             limit=limit,
+            threshold=threshold,
         )
         (result,) = [one async for one in tagged]
         if result.error is not None:
@@ -298,6 +305,7 @@ class Inference:
         style: PromptStyle | None = None,
         chat: bool = False,
         limit: int = 5,
+        threshold: float | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = True,
@@ -316,6 +324,7 @@ class Inference:
             style: see there.
             chat: see there.
             limit: see there.
+            threshold: see there.
             concurrency: most requests at once; found out where left out.
             batch_size: prompts a request, where a tagger asks for one token each.
             ordered: in the order of the questions; otherwise, where the model writes, as the answers come.
@@ -338,11 +347,12 @@ class Inference:
                 style=style,
                 vocabulary=vocabulary,
                 limit=limit,
+                needs_scores=threshold is not None,
                 concurrency=concurrency,
                 ordered=ordered,
             )
         async for tagged in found:
-            yield tagged
+            yield tagged if threshold is None else abstaining(tagged, threshold)
 
     def _limiter(self, concurrency: int | None) -> Limiter:
         clock, most = self._owner.clock, self._owner.settings.max_connections

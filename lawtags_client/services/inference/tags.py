@@ -6,13 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.services.inference.completions import first_chat_token, first_token
 from lawtags_client.services.inference.pool import Outcome
-from lawtags_client.tagging.parse import answer_regex, parse_tags
+from lawtags_client.services.inference.written import constraints, is_held, scores
+from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -49,7 +50,8 @@ class Tagged:
         row: its place, from zero.
         id: its id.
         tags: best first; empty where nothing is sure enough.
-        scores: tag to probability, where a tagger gave them.
+        scores: tag to probability: a tagger's, or that with which the model wrote the tag; empty where the
+            server gives no log-probabilities.
         error: why there are no tags.
     """
 
@@ -58,6 +60,12 @@ class Tagged:
     tags: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     error: LawtagsError | None = None
+
+
+def abstaining(tagged: Tagged, threshold: float) -> Tagged:
+    """Without the tags that are less likely than a threshold, from 0 to 1."""
+    sure = tuple(tag for tag in tagged.tags if tagged.scores[tag] >= threshold)
+    return replace(tagged, tags=sure)
 
 
 async def tag_by_mixing(
@@ -203,6 +211,7 @@ async def tag_by_writing(
     style: PromptStyle | None,
     vocabulary: Vocabulary | None,
     limit: int,
+    needs_scores: bool,
     concurrency: int | None,
     ordered: bool,
 ) -> AsyncIterator[Tagged]:
@@ -215,12 +224,14 @@ async def tag_by_writing(
             ids[row] = question.id
             yield builder.build(question.title, question.body).text
 
-    guided = {"guided_regex": answer_regex(vocabulary, most=limit)} if vocabulary is not None else None
     outcomes = inference.complete_each(
         prompts(),
         model=model,
         max_tokens=16 * limit,
-        guided=guided,
+        logprobs=1,
+        logprobs_needed=needs_scores,
+        guided=constraints(vocabulary, limit) if vocabulary is not None else None,
+        held=(lambda text: is_held(text, vocabulary, limit)) if vocabulary is not None else None,
         # A written answer ends with its line; what follows would be the next question.
         extra={"stop": ["\n"]},
         concurrency=concurrency,
@@ -233,7 +244,19 @@ async def tag_by_writing(
             yield Tagged(outcome.row, question_id, error=_error(outcome.error))
             continue
         tags = parse_tags(outcome.value.text, vocabulary, limit).tags
-        yield Tagged(outcome.row, question_id, tags)
+        likely = scores(outcome.value, tags, vocabulary)
+        if needs_scores and tags and not likely:
+            yield Tagged(outcome.row, question_id, error=_unscored())
+            continue
+        yield Tagged(outcome.row, question_id, tags, likely)
+
+
+def _unscored() -> LawtagsError:
+    return ProtocolError(
+        "the answer carries no log-probabilities, or none that fit its text",
+        hint="Without them nothing can be held to a threshold.",
+        service="inference",
+    )
 
 
 def _error(error: LawtagsError | None) -> LawtagsError:

@@ -29,6 +29,7 @@ from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.services.watching import Patience
 from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.transport.http import Call
 from lawtags_client.types.common import APIEndpoint
 from lawtags_client.types.deployments import NIMDeploymentConfig
@@ -277,6 +278,16 @@ async def test_questions_are_tagged_in_order(nemo: NeMo) -> None:
     questions = (Question(str(n), f"Question {n}", None, ()) for n in range(5))
     tagged = [one async for one in nemo.inference.tag_many(questions, model=BASE)]
     assert [(one.row, one.id, one.error) for one in tagged] == [(n, str(n), None) for n in range(5)]
+
+
+async def test_held_tags_have_scores_and_an_unsure_model_abstains(nemo: NeMo) -> None:
+    known = Vocabulary.from_questions([Question("1", "t", None, ("contract-law", "tax", "tort"))])
+    asked = {"title": "Is a verbal lease binding?", "model": BASE, "vocabulary": known}
+    tagged = await nemo.inference.tag(**asked)
+    assert tagged.tags and set(tagged.tags) <= set(known.tags)
+    assert tagged.scores.keys() == set(tagged.tags)
+    assert all(0 < score < 1 for score in tagged.scores.values())
+    assert (await nemo.inference.tag(**asked, threshold=1.0)).tags == ()
 
 
 async def test_streams_arrive_in_pieces(nemo: NeMo) -> None:

@@ -37,8 +37,6 @@ class Nim:
             return httpx.Response(400, json={"detail": "too long"})
         if "broken" in prompts:
             return httpx.Response(500, json={"detail": "broken"})
-        if any(name in body for name in self.limits.get("refused", ())):
-            return httpx.Response(400, json={"detail": "unknown field"})
         choices = [
             {"index": n, "text": f" {prompt}", "logprobs": {"top_logprobs": [{f" {prompt}": -0.1}]}}
             for n, prompt in enumerate(prompts)
@@ -110,20 +108,92 @@ async def test_order_is_kept_where_asked_and_prompts_are_read_as_needed(tmp_path
     assert taken < 150
 
 
-@pytest.mark.parametrize(
-    ("refused", "form"), [((), "nvext"), (("nvext",), "guided_regex"), (("nvext", "guided_regex"), None)]
-)
-async def test_guidance_takes_the_form_that_the_server_knows(
-    refused: tuple[str, ...], form: str | None, tmp_path: Path
+KNOWN = Vocabulary.from_questions([Question("1", "t", None, ("contract", "tax"))])
+
+
+class Held:
+    """Writes prose, unless it is held to something that it knows; passes over or refuses the rest."""
+
+    def __init__(self, knows: str | None, *, refuses: bool, logprobs: bool = True) -> None:
+        self.knows, self.refuses, self.logprobs = knows, refuses, logprobs
+        self.bodies: list[dict[str, Any]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.read())
+        self.bodies.append(body)
+        given = set(ways(body))
+        if self.refuses and given - {self.knows}:
+            return httpx.Response(422, json={"detail": "unknown field"})
+        if "logprobs" in body and not self.logprobs:
+            return httpx.Response(400, json={"detail": "no log-probabilities here"})
+        text = " I think it is about contract"
+        if self.knows in given:
+            text = ' ["tax"]' if "json" in str(self.knows) or self.knows == "response_format" else " tax"
+        return httpx.Response(200, json={"choices": [{"index": 0, "text": text, "finish_reason": "stop"}]})
+
+
+def ways(body: dict[str, Any]) -> list[str]:
+    """In which ways an answer is to be held."""
+    inner = [f"nvext.{name}" for name in body.get("nvext", {})]
+    return inner + [name for name in body if name.startswith("guided_") or name == "response_format"]
+
+
+ORDER = ["nvext.guided_regex", "nvext.guided_json", "guided_regex", "guided_json", "response_format"]
+
+
+@pytest.mark.parametrize("knows", [*ORDER, None])
+@pytest.mark.parametrize("refuses", [True, False], ids=["refusing", "passing over"])
+async def test_guidance_takes_the_form_that_the_server_knows_and_keeps_to(
+    knows: str | None, refuses: bool, tmp_path: Path
 ) -> None:
-    nim = Nim(refused=refused)
-    inference = client(nim, tmp_path).inference
-    vocabulary = Vocabulary.from_questions([Question("1", "t", None, ("contract", "tax"))])
+    server = Held(knows, refuses=refuses)
+    inference = client(server, tmp_path).inference
     for _ in range(2):
-        await inference.tag(title="t", model="m", vocabulary=vocabulary)
-    last = nim.bodies[-1]
-    assert {name for name in ("nvext", "guided_regex") if name in last} == ({form} if form else set())
-    assert len(nim.bodies) == 2 + len(refused)
+        tagged = await inference.tag(title="t", model="m", vocabulary=KNOWN)
+        assert tagged.tags == (("tax",) if knows else ())
+    asked = [way for body in server.bodies for way in ways(body) or [None]]
+    tried = [*ORDER[: ORDER.index(knows)], knows] if knows else [*ORDER, None]
+    assert asked == [*tried, knows]
+
+
+async def test_single_tag_is_a_choice_of_one(tmp_path: Path) -> None:
+    server = Held("nvext.guided_choice", refuses=True)
+    tagged = await client(server, tmp_path).inference.tag(title="t", model="m", vocabulary=KNOWN, limit=1)
+    assert tagged.tags == ("tax",)
+    assert server.bodies[0]["nvext"] == {"guided_choice": ["contract", "tax"]}
+
+
+async def test_row_that_is_refused_in_a_form_that_was_accepted_is_asked_for_once(tmp_path: Path) -> None:
+    asked = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        if "endless" in request.read().decode():
+            return httpx.Response(400, json={"detail": "too long"})
+        return httpx.Response(200, json={"choices": [{"index": 0, "text": " tax"}]})
+
+    inference = client(answer, tmp_path).inference
+    await inference.tag(title="t", model="m", vocabulary=KNOWN)
+    with pytest.raises(BadRequestError):
+        await inference.tag(title="endless", model="m", vocabulary=KNOWN)
+    assert asked == 2
+
+
+@pytest.mark.parametrize(("threshold", "error"), [(None, None), (0.5, BadRequestError)])
+async def test_server_that_refuses_log_probabilities_tags_without_scores(
+    threshold: float | None, error: type[Exception] | None, tmp_path: Path
+) -> None:
+    server = Held("nvext.guided_regex", refuses=True, logprobs=False)
+    asking = client(server, tmp_path).inference.tag(
+        title="t", model="m", vocabulary=KNOWN, threshold=threshold
+    )
+    if error is not None:
+        with pytest.raises(error):
+            await asking
+        return
+    tagged = await asking
+    assert (tagged.tags, tagged.scores) == (("tax",), {})
 
 
 def stream(*events: str) -> httpx.Response:

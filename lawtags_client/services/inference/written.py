@@ -1,0 +1,92 @@
+"""Tags that a model wrote, and the probability with which it wrote each."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+from lawtags_client.tagging.parse import answer_regex, parse_tags
+from lawtags_client.tagging.vocabulary import Vocabulary
+from lawtags_client.types.inference import CompletionChoice, CompletionLogprobs
+
+# How tokenizers write the blank before a word, where a server gives tokens as the tokenizer knows them.
+_MARKS = str.maketrans({"\u0120": " ", "\u2581": " ", "\u010a": "\n"})
+# A tag of an answer, whichever way it is written: plain, as a list, as JSON.
+_PIECE = re.compile(r"\s*(?:[-*•]\s+|\(?\d{1,2}[.)]\s+)?([^,;\n\"'`\[\]{}:]+)")
+
+
+def constraints(vocabulary: Vocabulary, most: int) -> list[dict[str, Any]]:
+    """What holds an answer to a vocabulary, as models were trained to write it, and as JSON.
+
+    Args:
+        vocabulary: the tags allowed.
+        most: the most tags of an answer.
+    """
+    tags = list(vocabulary.tags)
+    schema = {"type": "array", "items": {"enum": tags}, "minItems": 1, "maxItems": max(1, most)}
+    plain: dict[str, Any] = {"guided_choice": tags}
+    if most > 1:
+        plain = {"guided_regex": answer_regex(vocabulary, most=most)}
+    # JSON may run over several lines.
+    return [plain, {"guided_json": schema, "stop": None}]
+
+
+def is_held(text: str, vocabulary: Vocabulary, most: int) -> bool:
+    """Whether an answer keeps to a vocabulary, in any form."""
+    parsed = parse_tags(text, vocabulary, most)
+    return parsed.kind == "tags" and not parsed.unknown
+
+
+def scores(
+    choice: CompletionChoice, tags: Sequence[str], vocabulary: Vocabulary | None
+) -> Mapping[str, float]:
+    """The probability of each tag's tokens, after all that stood before them.
+
+    Args:
+        choice: the answer, with the log-probabilities of its tokens.
+        tags: what was read in it.
+        vocabulary: with which it was read.
+
+    Returns:
+        nothing, where the answer has no log-probabilities, or none that fit its text.
+    """
+    spans = _spans(choice.text, choice.logprobs)
+    if not spans:
+        return {}
+    found: dict[str, float] = {}
+    for piece in _PIECE.finditer(choice.text):
+        read = parse_tags(piece[1], vocabulary, 1).tags
+        if read and read[0] in tags and read[0] not in found:
+            found[read[0]] = _likelihood(spans, piece.start(1), piece.end(1))
+    whole = _likelihood(spans, 0, len(choice.text))
+    return {tag: found.get(tag, whole) for tag in tags}
+
+
+def _spans(text: str, logprobs: CompletionLogprobs | None) -> list[tuple[int, int, float]]:
+    """Where each token stands in a text, and its log-probability."""
+    if logprobs is None or len(logprobs.tokens) != len(logprobs.token_logprobs):
+        return []
+    tokens = logprobs.tokens
+    if not _fits(tokens, text):
+        tokens = [token.translate(_MARKS) for token in tokens]
+        if not _fits(tokens, text):
+            return []
+    places = pairwise(accumulate(map(len, tokens), initial=0))
+    return [
+        (begin, end, value)
+        for (begin, end), value in zip(places, logprobs.token_logprobs, strict=True)
+        if value is not None and begin < len(text)
+    ]
+
+
+def _fits(tokens: Sequence[str], text: str) -> bool:
+    # The token that ended the answer may be told, too.
+    return bool(text) and "".join(tokens).startswith(text)
+
+
+def _likelihood(spans: Sequence[tuple[int, int, float]], begin: int, end: int) -> float:
+    total = sum(value for first, last, value in spans if first < end and last > begin)
+    return math.exp(min(0.0, total))
