@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -164,7 +165,9 @@ class BlobWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        # On a full disk, closing tries once more to write what is left, and fails as the write before did.
+        with contextlib.suppress(OSError):
+            self._stream.close()
         self._path.unlink(missing_ok=True)
 
 
