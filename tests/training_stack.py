@@ -15,11 +15,12 @@ from lawtags_client.local.stack import StackThread
 
 BASE = "test/llama"
 CONFIG = "test/llama@v1.0.0+cpu"
+FAST = {"finetuning_type": "lora", "batch_size": 6, "epochs": 2, "learning_rate": 0.02, "warmup_steps": 1}
 
 
-def start_stack(folder: Path, base_model: Path) -> StackThread:
+def start_stack(folder: Path, base_model: Path, **settings: Any) -> StackThread:
     """A stack that trains on a model of one's own."""
-    options = StackOptions(base_models={BASE: base_model}, training_threads=1)
+    options = StackOptions(base_models={BASE: base_model}, training_threads=1, **settings)
     return StackThread(folder, options=options)
 
 
@@ -55,3 +56,31 @@ def wait(
 def ended(status: dict[str, Any]) -> bool:
     """Whether a job has come to its end."""
     return status["status"] in ("completed", "failed", "cancelled")
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """A job on the data set ``law/rows``."""
+    return {"config": CONFIG, "dataset": "law/rows", "hyperparameters": FAST} | fields
+
+
+def long(epochs: int = 10_000, **fields: Any) -> dict[str, Any]:
+    """A job on ``law/many`` of 100 steps an epoch: no early stop ends it within the first thousand."""
+    return body(dataset="law/many", hyperparameters=FAST | {"epochs": epochs}, **fields)
+
+
+def at_work(status: dict[str, Any]) -> bool:
+    """Whether a training has taken its first steps."""
+    return status["steps_completed"] >= 3
+
+
+def worker_pid(stack: StackThread, job: str) -> int:
+    """The process that trains a job."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if any(word.endswith(f"/jobs/{job}".encode()) for word in words):
+                return int(process.name)
+    raise AssertionError(f"no worker of {job}")

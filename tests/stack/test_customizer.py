@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +10,23 @@ import httpx
 import pytest
 from nemo_microservices import NeMoMicroservices
 from tiny_models import make_model
-from training_stack import BASE, CONFIG, ended, start_stack, upload_rows, wait
+from training_stack import (
+    BASE,
+    CONFIG,
+    FAST,
+    at_work,
+    body,
+    ended,
+    long,
+    start_stack,
+    upload_rows,
+    wait,
+    worker_pid,
+)
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.local.base_models import find_default_source
 from lawtags_client.local.stack import StackThread
-
-FAST = {"finetuning_type": "lora", "batch_size": 6, "epochs": 2, "learning_rate": 0.02, "warmup_steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +52,6 @@ def http(stack: StackThread) -> Iterator[httpx.Client]:
 def sdk(stack: StackThread) -> Iterator[NeMoMicroservices]:
     with NeMoMicroservices(base_url=stack.platform_url) as client:
         yield client
-
-
-def long(epochs: int = 10_000, **fields: Any) -> dict[str, Any]:
-    """A job of 100 steps an epoch: no early stop ends it within the first thousand."""
-    return body(dataset="law/many", hyperparameters=FAST | {"epochs": epochs}, **fields)
-
-
-def body(**fields: Any) -> dict[str, Any]:
-    return {"config": CONFIG, "dataset": "law/rows", "hyperparameters": FAST} | fields
-
-
-def at_work(status: dict[str, Any]) -> bool:
-    return status["steps_completed"] >= 3
-
-
-def worker_pid(stack: StackThread, job: str) -> int:
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                words = (process / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if any(word.endswith(f"/jobs/{job}".encode()) for word in words):
-                return int(process.name)
-    raise AssertionError(f"no worker of {job}")
 
 
 def test_official_sdk_creates_and_follows_a_job(
@@ -276,66 +259,6 @@ def test_jobs_wait_for_each_other_and_cancelling_ends_them(http: httpx.Client, s
     assert http.get("/v1/models/law/long@v1").json()["artifact"]["status"] == "upload_failed"
     http.post(f"/v1/customization/jobs/{second}/cancel").raise_for_status()
     assert wait(http, second, ended)["status"] == "cancelled"
-
-
-def test_killed_worker_is_resumed_once_and_the_job_completes(http: httpx.Client, stack: StackThread) -> None:
-    sent = long(epochs=2, output_model="law/killed@v1")
-    job = http.post("/v1/customization/jobs", json=sent).json()["id"]
-    wait(http, job, lambda status: status["steps_completed"] >= 21)
-    os.kill(worker_pid(stack, job), signal.SIGKILL)
-    status = wait(http, job, ended)
-    assert status["status"] == "completed", status
-    restarts = [log for log in status["status_logs"] if log["message"] == "TrainingRestarted"]
-    assert len(restarts) == 1 and "SIGKILL" in restarts[0]["detail"]
-    steps = [point["step"] for point in status["metrics"]["metrics"]["train_loss"]]
-    assert steps == sorted(set(steps)) and steps[-1] == 199
-
-
-def test_worker_killed_twice_is_a_failed_job(http: httpx.Client, stack: StackThread) -> None:
-    sent = long(output_model="law/twice-killed@v1")
-    job = http.post("/v1/customization/jobs", json=sent).json()["id"]
-    wait(http, job, at_work)
-    os.kill(worker_pid(stack, job), signal.SIGKILL)
-    logs = wait(
-        http, job, lambda status: sum(log["message"] == "Training" for log in status["status_logs"]) == 2
-    )
-    assert logs["status"] == "running"
-    os.kill(worker_pid(stack, job), signal.SIGKILL)
-    status = wait(http, job, ended)
-    assert status["status"] == "failed"
-    assert "SIGKILL" in status["status_logs"][-1]["detail"]
-    found = http.get(f"/v1/customization/jobs/{job}/container-logs").json()
-    assert "SIGKILL" in found["error"]["message"]
-
-
-def test_bad_row_fails_the_job_and_names_file_and_line(
-    http: httpx.Client, stack: StackThread, tmp_path: Path
-) -> None:
-    upload_rows(stack, "bad", tmp_path)
-    path = tmp_path / "training.jsonl"
-    path.write_text(path.read_text() + '{"prompt": "no answer"}\n')
-    store = next(each.state for each in stack.stack.services if each.name == "data_store")
-    store.commit("dataset", "law", "bad", {"training/training.jsonl": path}, "spoil it")
-    job = http.post("/v1/customization/jobs", json=body(dataset="law/bad", output_model="law/bad@v1")).json()
-    status = wait(http, job["id"], ended)
-    assert status["status"] == "failed"
-    assert "training/training.jsonl:25: field 'completion'" in status["status_logs"][-1]["detail"]
-    assert http.get("/v1/models/law/bad@v1").json()["artifact"]["status"] == "upload_failed"
-
-
-def test_stack_restarted_during_training_completes_the_job(tmp_path: Path, base_model: Path) -> None:
-    folder = tmp_path / "stack"
-    with start_stack(folder, base_model) as first:
-        upload_rows(first, "many", tmp_path / "many", rows=600)
-        with httpx.Client(base_url=first.platform_url) as client:
-            sent = long(epochs=2, output_model="law/tagger@v1")
-            job = client.post("/v1/customization/jobs", json=sent).json()["id"]
-            wait(client, job, lambda status: status["steps_completed"] >= 21)
-    with start_stack(folder, base_model) as second, httpx.Client(base_url=second.platform_url) as client:
-        status = wait(client, job, ended)
-        assert status["status"] == "completed", status
-        assert status["steps_completed"] == 200
-        assert client.get("/v1/models/law/tagger@v1").json()["artifact"]["status"] == "upload_completed"
 
 
 def test_target_is_made_from_a_repository_of_the_data_store(

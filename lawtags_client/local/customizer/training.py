@@ -70,10 +70,11 @@ class JobFolder:
         folder = self.path / RESULT_FOLDER
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
-    def clear(self) -> None:
-        """Remove what an ended job needs no more; its logs stay."""
+    def clear(self, *, keep_best: bool = False) -> None:
+        """Remove what an ended job needs no more; its logs stay, and its best weights where that is said."""
         for name in (DATA_FOLDER, CHECKPOINT_FOLDER, BEST_FOLDER, RESULT_FOLDER, f".{RESULT_FOLDER}"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+            if name != BEST_FOLDER or not keep_best:
+                shutil.rmtree(self.path / name, ignore_errors=True)
 
     def log(self) -> str:
         """What all workers of the job wrote, the end of it where it is long."""

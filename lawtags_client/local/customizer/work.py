@@ -285,7 +285,8 @@ class TrainingQueue:
         with self._context.database.transaction():
             document = self._jobs.update(job_id, ended)
             self._jobs.set_artifact(document, "upload_failed")
-        JobFolder(self._context, job_id).clear()
+        # Of a failed training the weights of its best validation stay, until the folder is pruned.
+        JobFolder(self._context, job_id).clear(keep_best=status == "failed")
 
 
 def _last_words(process: subprocess.Popen[str]) -> str:
