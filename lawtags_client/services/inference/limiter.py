@@ -1,10 +1,12 @@
 """Finding out how many requests a server likes to have under way at once.
 
 Time goes in rounds of about as many answers as requests may be under way. What a number of requests brings in
-answers a second follows from how long the answers take (Little's law). While more requests bring more, their
-number is doubled; once they bring hardly more, it is set to what that many answers a second need without a
-queue, and a little above. From then on a few more are tried now and then, and fewer where answers have become
-slow; what did not help is tried ever more seldom. A refusal cuts the number at once.
+answers a second follows from how long the answers take (Little's law). While more requests bring as many more
+answers, their number is doubled; once they bring less, it is set to what so many answers a second need
+without a queue, and a little above. From then on half as many again are tried, time after time as long as they bring
+something, as they do at a server that answers all of them together and a little slower for each. Fewer are
+tried where answers have become slow. What did not help is tried ever more seldom, and a refusal cuts the number
+at once.
 """
 
 from __future__ import annotations
@@ -16,15 +18,15 @@ from typing import Literal
 
 from lawtags_client.transport.clock import Clock
 
-_START, _SMALL_ROUND = 8, 16
+_START, _SMALL_ROUND = 16, 16
 _GROWTH = 2.0
 # What growing must bring of the most it could bring: to go on growing, and to keep what was only tried.
-_SCALES, _HELPS = 0.7, 0.3
+_SCALES, _HELPS = 0.8, 0.12
 # Fewer requests are as good if they bring this part of the answers.
 _AS_GOOD = 0.93
 _QUEUE_AT_START, _QUEUE = 1.2, 1.4
-_ROOM, _STEP, _CUT = 1.2, 1.25, 0.7
-_SOON, _SELDOM = 4, 64
+_ROOM, _STEP, _CUT = 1.2, 1.6, 0.7
+_SOON, _SELDOM = 1, 64
 _INSTANT = 1e-6
 _LONG_PAUSE = 30.0
 
@@ -59,11 +61,16 @@ class Limiter:
         self._quiet = 0
         self._until_more, self._until_fewer = _SOON, 1
         self._resume, self._cut_at = 0.0, -math.inf
+        self._first = not fixed
+        self._settling = 0
         self._new_round()
 
     @property
     def limit(self) -> int:
         """How many may be under way now."""
+        if self._first:
+            # One salvo: what followed the first answers of a small server would wait behind all of it.
+            return max(1, int(self._limit) - self._all)
         return max(1, int(self._limit))
 
     @property
@@ -88,6 +95,11 @@ class Limiter:
             return
         now = self._clock.monotonic()
         self._all += 1
+        if self._settling:
+            self._settling -= 1
+            if not self._settling:
+                self._new_round()
+            return
         if begun < self._round_began:
             return
         took = max(now - begun, _INSTANT)
@@ -95,10 +107,13 @@ class Limiter:
         self._answers += 1
         self._seconds += took
         if self._enough():
-            latency = self._seconds / self._answers
-            self._judge(_Round(self._limit, self.limit / latency, latency))
+            latency, before, self._first = self._seconds / self._answers, self._limit, False
+            self._judge(_Round(before, int(before) / latency, latency))
             self._limit = max(1.0, min(self._limit, self._most))
             self._new_round()
+            if self._phase != "grow" and self._limit != before:
+                # Queues of the number before have to drain, or those of this one to build up.
+                self._settling = self.limit
 
     def _enough(self) -> bool:
         if self._phase == "grow":
@@ -127,11 +142,13 @@ class Limiter:
             self._limit = max(1.0, self._limit * _CUT)
         # A server that failed may take as many as before once it is back; one that refused will not.
         self._phase, self._before, self._quiet = "hold" if overloaded else "grow", None, 0
+        self._first = False
         self._new_round()
 
     def _new_round(self) -> None:
         self._round_began = self._clock.monotonic()
         self._answers, self._all, self._seconds = 0, 0, 0.0
+        self._settling = 0
 
     def _judge(self, now: _Round) -> None:
         if self._phase == "grow":
@@ -171,14 +188,20 @@ class Limiter:
             self._before, self._phase = now, "fewer"
             self._limit = max(now.rate * self._base * _ROOM, now.limit / 2)
         elif self._quiet >= self._until_more and now.limit < self._most:
-            self._before, self._phase = now, "more"
-            self._limit = max(now.limit + 1, now.limit * _STEP)
+            self._try_more(now)
+
+    def _try_more(self, now: _Round) -> None:
+        self._before, self._phase = now, "more"
+        self._limit = max(now.limit + 1, now.limit * _STEP)
 
     def _tried(self, now: _Round) -> None:
         assert self._before is not None
         if self._phase == "more":
             kept = _worth(self._before, now) > _HELPS
             self._until_more = 1 if kept else min(self._until_more * 2, _SELDOM)
+            if kept and now.limit < self._most:
+                self._try_more(now)
+                return
         else:
             kept = now.rate >= _AS_GOOD * self._before.rate
             self._until_fewer = 1 if kept else min(self._until_fewer * 2, _SELDOM)

@@ -67,7 +67,47 @@ class Server:
         return rows / (self.time.seconds - begin), sorted(took), refused
 
 
-@pytest.mark.parametrize("places", [1, 2, 3, 5, 8, 12, 16, 24, 32, 48])
+@dataclass
+class BatchingServer:
+    """Writes all answers together, a word of each at a time; with each request more a word takes longer."""
+
+    word: float
+    more: float
+    words: int = 10
+    time: StillTime = field(default_factory=StillTime)
+    chance: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def serve(self, limiter: Limiter, rows: int) -> float:
+        """Rows a second."""
+        begin, sent, done = self.time.seconds, 0, 0
+        running: list[tuple[float, int]] = []
+        while done < rows:
+            while sent < rows and len(running) < limiter.limit:
+                running.append((self.time.seconds, round(self.words * self.chance.uniform(0.9, 1.1))))
+                sent += 1
+            self.time.seconds += self.word + self.more * len(running)
+            running = [(begun, left - 1) for begun, left in running]
+            for begun, left in running:
+                if not left:
+                    done += 1
+                    limiter.good(begun)
+            running = [(begun, left) for begun, left in running if left]
+        return rows / (self.time.seconds - begin)
+
+
+@pytest.mark.parametrize(("more", "share"), [(0.0002, 0.84), (0.001, 0.92), (0.0025, 0.92), (0.02, 0.95)])
+def test_server_that_batches_is_filled_as_long_as_that_brings_something(more: float, share: float) -> None:
+    # The first is a server that all hundred requests hardly slow down: what is missing is the way up to them.
+    def rate(number: int | None) -> float:
+        server = BatchingServer(0.02, more)
+        clock = server.time.clock()
+        limiter = Limiter(clock, start=number, fixed=True) if number else Limiter(clock)
+        return server.serve(limiter, 2000)
+
+    assert rate(None) >= share * max(rate(number) for number in (8, 16, 32, 64, 100))
+
+
+@pytest.mark.parametrize("places", [1, 2, 3, 5, 8, 12, 16, 24, 32, 48, 64])
 @pytest.mark.parametrize("latency", [0.05, 0.5])
 def test_finds_what_a_server_serves_best(places: int, latency: float) -> None:
     server = Server(places, latency)
