@@ -1,12 +1,12 @@
 """Finding out how many requests a server likes to have under way at once.
 
-Time goes in rounds of about as many answers as requests may be under way. What a number of requests brings in
-answers a second follows from how long the answers take (Little's law). While more requests bring as many more
-answers, their number is doubled; once they bring less, it is set to what so many answers a second need
-without a queue, and a little above. From then on half as many again are tried, time after time as long as they bring
-something, as they do at a server that answers all of them together and a little slower for each. Fewer are
-tried where answers have become slow. What did not help is tried ever more seldom, and a refusal cuts the number
-at once.
+Time goes in rounds of about as many answers as requests may be under way. What a number of requests
+brings in answers a second follows from how long the answers take (Little's law). While more requests
+bring as many more answers, their number is doubled; once they bring less, it is set to what so many
+answers a second need without a queue, and a little above. From then on half as many again are tried, time
+after time as long as they bring something, as they do at a server that answers all of them together and a
+little slower for each. Fewer are tried where answers have become slow. What did not help is tried ever
+more seldom, and a refusal cuts the number at once.
 """
 
 from __future__ import annotations
