@@ -165,19 +165,10 @@ def status(
     if as_json:
         session.emit(found)
         return
-    if not found["running"]:
-        session.say(f"No stack is running on {dir} ({found['disk_bytes'] / 1e6:,.1f} MB on disk).")
-        return
-    for name in ("platform_url", "data_store_url", "inference_url", "pid", "started"):
-        if name in found:
-            session.say(f"{name.removesuffix('_url'):12} {found[name]}")
-    parts = ", ".join(f"{name} {size / 1e6:,.1f}" for name, size in found["disk"].items())
-    session.say(f"{'disk':12} {found['disk_bytes'] / 1e6:,.1f} MB in {found['dir']} ({parts})")
-    for service, summary in found.get("services", {}).items():
-        for key, value in summary.items():
-            session.say(f"{service:12} {key.replace('_', ' ')}: {_plain(value)}")
-    if found.get("busy"):
-        session.say(f"{'busy':12} {', '.join(found['busy'])}")
+    from lawtags_client.cli.local_status import lines
+
+    for line in lines(found):
+        session.say(line)
 
 
 @app.command()
@@ -293,14 +284,6 @@ def foreground(
     for name, folder in (encoders or {}).items():
         line += ["--embedding-model", f"{name}={folder}"]
     return line
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items()) or "none"
-    if isinstance(value, list):
-        return ", ".join(str(each) for each in value) or "none"
-    return str(value)
 
 
 if __name__ == "__main__":

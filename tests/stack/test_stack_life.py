@@ -160,6 +160,8 @@ def test_detach_status_down_and_reset(tmp_path: Path) -> None:
         assert status["running"] and status["platform_url"] == json.loads(up.stdout)["platform_url"]
         assert {"data_store", "entity_store", "deployments"} <= set(status["services"])
         assert status["disk_bytes"] > 0
+        shown = cli("status", *where).stdout.splitlines()
+        assert f"platform     {status['platform_url']}" in shown and "trainings    none" in shown
         assert cli("reset", "--yes", *where).returncode == 75
     finally:
         down = cli("down", "--json", *where)

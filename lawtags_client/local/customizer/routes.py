@@ -46,9 +46,12 @@ class Customizer(Service):
         return bool(self.state.jobs.unfinished())
 
     def summary(self) -> dict[str, Any]:
-        jobs = self.state.jobs.unfinished()
-        unfinished = [{"id": each["job"]["id"], "status": each["job"]["status"]} for each in jobs]
-        return {"jobs": unfinished, "jobs_by_state": self.state.jobs.counts()}
+        shown = [
+            {name: each["job"][name] for name in ("id", "status", "output_model")}
+            | {name: each["details"][name] for name in ("steps_completed", "percentage_done")}
+            for each in self.state.jobs.unfinished()
+        ]
+        return {"jobs": shown, "jobs_by_state": self.state.jobs.counts()}
 
 
 def create(context: StackContext) -> Service:

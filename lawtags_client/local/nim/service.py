@@ -81,7 +81,8 @@ class NimService(Service):
     def summary(self) -> dict[str, Any]:
         """Models that are served, and the worker processes with their ids."""
         workers = {p.name: p.process.pid for p in self._processes if p.process is not None}
-        return {"models": len(self._nim.models()), "workers": workers}
+        served = [each.id for each in self._nim.models()]
+        return {"models": len(served), "served": served, "workers": workers}
 
 
 def create(context: StackContext) -> Service:
