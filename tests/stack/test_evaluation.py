@@ -270,6 +270,25 @@ def test_a_cancelled_job_ends_soon(sdk: NeMoMicroservices) -> None:
     assert done.status == "cancelled"
 
 
+def test_a_short_job_does_not_wait_for_a_long_one(sdk: NeMoMicroservices) -> None:
+    # Nobody answers there, and it is asked again and again.
+    nowhere = {"url": "http://127.0.0.1:9/v1/chat/completions", "model_id": "tests/none"}
+    long = sdk.evaluation.jobs.create(
+        config=chat_config(max_retries=1000),  # type: ignore[arg-type]
+        target={"type": "model", "model": {"api_endpoint": nowhere}},  # type: ignore[typeddict-item]
+    )
+    wait_for(lambda: sdk.evaluation.jobs.retrieve(str(long.id)).status == "running", 30)
+    check = {"type": "string-check", "params": {"check": ["{{output}}", "equals", "1"]}}
+    short = sdk.evaluation.jobs.create(
+        config={"type": "custom", "tasks": {"qa": {"type": "data", "metrics": {"c": check}}}},
+        target={"type": "rows", "rows": [{"output": "1"}]},
+    )
+    assert finished(sdk, str(short.id)).status == "completed"
+    assert sdk.evaluation.jobs.retrieve(str(long.id)).status == "running"
+    sdk.evaluation.jobs.cancel(str(long.id))
+    assert finished(sdk, str(long.id)).status == "cancelled"
+
+
 def test_a_job_that_a_stop_interrupted_is_begun_anew(tmp_path: Path) -> None:
     rows = [{"output": str(number), "reference": "1"} for number in range(3)]
     check = {"type": "string-check", "params": {"check": ["{{output}}", "equals", "{{reference}}"]}}

@@ -1,4 +1,4 @@
-"""Running evaluation jobs in threads, one after the other; what a stop interrupts is begun anew."""
+"""Running evaluation jobs in threads, some at a time; what a stop interrupts is begun anew."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 1.5
+# More than one, so that a short job need not wait for one that asks a model thousands of times.
+_AT_A_TIME = 3
 LOG_FILE = "log.txt"
 ROWS_FILE = "rows.jsonl"
 SCORES_FILE = "scores.json"
 
 
 class Runner:
-    """Takes jobs from a queue and runs them.
+    """Takes jobs from a queue and runs them, the oldest first.
 
     Args:
         context: the stack.
@@ -50,22 +53,29 @@ class Runner:
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._cancelled: dict[str, threading.Event] = {}
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="evaluator", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"evaluator-{number}", daemon=True)
+            for number in range(_AT_A_TIME)
+        ]
 
     def start(self) -> None:
         """Begin to work, first on what was left unfinished."""
         for job_id in self._state.unfinished():
             self.submit(job_id)
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """End work; the job at hand stays unfinished and is begun anew at the next start."""
+        """End work; the jobs at hand stay unfinished and are begun anew at the next start."""
         self._stopping.set()
         for event in list(self._cancelled.values()):
             event.set()
-        self._queue.put(None)
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
+        deadline = time.monotonic() + _STOP_SECONDS
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def submit(self, job_id: str) -> None:
         """Queue a job."""
@@ -161,7 +171,7 @@ class Runner:
         """Remove a job's files."""
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
-    # The thread
+    # The threads
 
     def _run(self) -> None:
         while (job_id := self._queue.get()) is not None and not self._stopping.is_set():
