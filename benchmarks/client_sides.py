@@ -180,6 +180,8 @@ async def upload(side: str, url: str, folder: str, name: str) -> dict[str, float
 
         nemo = ours(url)
         repository = Repository.of(name)
+        # Imports are no part of it, here nor there.
+        await nemo.data_store.namespaces.create_or_get(repository.namespace)
         begin, started = cpu(), time.perf_counter()
         await nemo.data_store.prepare(repository)
         await nemo.data_store.upload_folder(name, folder)
@@ -189,6 +191,7 @@ async def upload(side: str, url: str, folder: str, name: str) -> dict[str, float
 
         api = HfApi(endpoint=f"{url}/v1/hf", token="x")
         await ours(url).data_store.namespaces.create_or_get(name.partition("/")[0])
+        api.repo_exists(name, repo_type="dataset")
         begin, started = cpu(), time.perf_counter()
         api.create_repo(name, repo_type="dataset", exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, repo_type="dataset")

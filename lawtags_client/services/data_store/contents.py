@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import io
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,8 @@ Source = Path | bytes
 
 _CHUNK = 1 << 20
 _SAMPLE = 512
+# Bytes that are hashed in one go; whoever is cancelled meanwhile waits for no more.
+_PORTION = 32 << 20
 # Beyond this every server keeps files by LFS; git's name of one would take as long again as its SHA-256.
 _LARGE = 32 << 20
 
@@ -83,6 +85,22 @@ def describe(path: str, source: Source) -> LocalFile:
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=str(source)) from error
     return LocalFile(path, source, size, sha256, git, sample)
+
+
+def describe_some(entries: Iterator[tuple[str, Source]]) -> list[LocalFile]:
+    """Name the next files, up to some bytes; none at the end.
+
+    Raises:
+        DataError: one of them cannot be read.
+    """
+    found: list[LocalFile] = []
+    size = 0
+    for path, source in entries:
+        found.append(describe(path, source))
+        size += found[-1].size
+        if size >= _PORTION:
+            break
+    return found
 
 
 def _digests(source: Source, size: int, *, git: bool) -> tuple[str, str | None, bytes]:

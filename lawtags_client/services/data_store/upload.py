@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lawtags_client.errors import APIError, ConfigurationError, ProtocolError
 from lawtags_client.services.base import parse
-from lawtags_client.services.data_store.contents import LocalFile, Sending, Source, describe
+from lawtags_client.services.data_store.contents import LocalFile, Sending, Source, describe_some
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Repositories, Repository
 from lawtags_client.transport.http import Call, ServiceTransport
@@ -109,7 +108,10 @@ class Uploader:
             ProtocolError: the repository holds something else afterwards.
             APIError: the service refused.
         """
-        files = [await asyncio.to_thread(describe, path, source) for path, source in sorted(sources.items())]
+        files: list[LocalFile] = []
+        entries = iter(sorted(sources.items()))
+        while some := await asyncio.to_thread(describe_some, entries):
+            files += some
         there = await self._tree()
         prefixes = tuple(f"{folder}/" for folder in prune)
         stale = sorted(
@@ -154,21 +156,16 @@ class Uploader:
         large = [file for file in missing if modes.get(file.path) == "lfs"]
         for part in _parts(large, _FILES_A_REQUEST):
             await self._send_large(part)
-        deletions = [_line("deletedFile", CommitDeletion(path=path)) for path in stale]
-        lines, weight = deletions, 0
-        for file in missing:
-            if modes.get(file.path) == "lfs":
-                lfs = CommitLfsFile(path=file.path, oid=file.sha256, algo="sha256", size=file.size)
-                lines.append(_line("lfsFile", lfs))
-                continue
-            content = await asyncio.to_thread(file.content)
-            text = base64.b64encode(content).decode()
-            lines.append(_line("file", CommitFile(path=file.path, content=text, encoding="base64")))
-            weight += len(text)
-            self._advance(file.size)
-            if weight > _BYTES_A_COMMIT:
-                await self._commit(lines, message)
-                lines, weight = [], 0
+        lines = [_line("deletedFile", CommitDeletion(path=path)) for path in stale]
+        lines += [
+            _line("lfsFile", CommitLfsFile(path=file.path, oid=file.sha256, algo="sha256", size=file.size))
+            for file in large
+        ]
+        small = iter([file for file in missing if modes.get(file.path) != "lfs"])
+        while some := await asyncio.to_thread(_read_some, small):
+            await self._commit(lines + [line for line, _ in some], message)
+            self._advance(sum(size for _, size in some))
+            lines = []
         if lines:
             await self._commit(lines, message)
 
@@ -250,13 +247,13 @@ class Uploader:
             await self._links.send(verify)
         self._advance(file.size)
 
-    async def _commit(self, lines: list[CommitLine], message: str) -> None:
+    async def _commit(self, lines: list[bytes], message: str) -> None:
         header = _line("header", CommitHeader(summary=message, description=""))
-        body = "\n".join(json.dumps(line.to_wire(), ensure_ascii=False) for line in (header, *lines))
+        body = b"\n".join([header, *lines])
         path = f"{self._repository.api}/commit/{segment(self._revision)}"
         headers = {"content-type": "application/x-ndjson"}
         # Committing the same content twice leaves the same files, so a lost answer may be asked for again.
-        call = Call("POST", path, content=body.encode("utf-8"), headers=headers, repeatable=True)
+        call = Call("POST", path, content=body, headers=headers, repeatable=True)
         answer = parse(CommitInfo, await self._http.json(call) or {}, self._http)
         if answer.success is False:
             raise ProtocolError(f"the commit to {self._repository} did not succeed", service="data_store")
@@ -267,8 +264,24 @@ class Uploader:
             self._on_bytes(self._done, self._total)
 
 
-def _line(key: str, value: CommitHeader | CommitLfsFile | CommitFile | CommitDeletion) -> CommitLine:
-    return CommitLine(key=key, value=value.to_wire())
+def _line(key: str, value: CommitHeader | CommitLfsFile | CommitFile | CommitDeletion) -> bytes:
+    from orjson import dumps
+
+    return dumps(CommitLine(key=key, value=value.to_wire()).to_wire())
+
+
+def _read_some(files: Iterator[LocalFile]) -> list[tuple[bytes, int]]:
+    """Lines of a commit that carry the next files, up to some bytes, and the files' sizes."""
+    found: list[tuple[bytes, int]] = []
+    weight = 0
+    for file in files:
+        text = base64.b64encode(file.content()).decode("ascii")
+        line = _line("file", CommitFile(path=file.path, content=text, encoding="base64"))
+        found.append((line, file.size))
+        weight += len(line)
+        if weight > _BYTES_A_COMMIT:
+            break
+    return found
 
 
 def _parts(files: list[LocalFile], size: int) -> Iterable[list[LocalFile]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from client_kit import connect
+from endpoint_list import Recorder
 from fault_proxy import FaultProxy, Verdict
 from tiny_models import write_rows
 
@@ -212,6 +214,36 @@ async def test_large_file_goes_through_lfs_and_comes_back(nemo: NeMo, tmp_path: 
     got = await nemo.data_store.download(repository, tmp_path / "down")
     assert (got.folder / "deep" / "weights.bin").read_bytes() == content
     assert (await nemo.data_store.upload_files(repository, {"deep/weights.bin": source})).sent == ()
+
+
+async def test_many_small_files_go_in_commits_of_some_size(stack: StackThread, tmp_path: Path) -> None:
+    recorder = Recorder()
+    files = {f"part-{number:02}.bin": os.urandom(1 << 20) for number in range(14)}
+    async with connect(stack, tmp_path, handler=recorder) as nemo:
+        await nemo.data_store.namespaces.create_or_get("small")
+        await nemo.data_store.prepare(Repository.of("small/files"))
+        done = await nemo.data_store.upload_files("small/files", dict(files))
+        assert done.sent == tuple(files)
+        got = await nemo.data_store.download("small/files", tmp_path / "down")
+    assert all((got.folder / name).read_bytes() == content for name, content in files.items())
+    assert sum(path.endswith("/commit/main") for _, path in recorder.seen) == 2
+
+
+async def test_upload_needs_no_library_of_the_hub(stack: StackThread, curated: Path, tmp_path: Path) -> None:
+    # Some of its releases cannot read what deployed Data Stores answer; this one answers as they do.
+    code = (
+        "import sys; sys.modules['huggingface_hub'] = None\n"
+        "from lawtags_client import sync\n"
+        f"with sync.NeMo.from_env(intents_path={str(tmp_path / 'i.sqlite')!r}) as nemo:\n"
+        f"    print(nemo.data_store.upload_dataset('hubless/tags', {str(curated)!r}).rows)"
+    )
+    urls = {"LAWTAGS_PLATFORM_URL": stack.platform_url, "LAWTAGS_DATA_STORE_URL": stack.data_store_url}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, env={**os.environ, **urls}, cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"'training': 24" in told
 
 
 async def test_links_of_an_unreachable_host_are_followed_at_the_store_itself(
