@@ -32,8 +32,7 @@ from lawtags_client.curation.documents import (
     require_curator,
 )
 from lawtags_client.curation.frames import question_frame
-from lawtags_client.curation.pii import masker
-from lawtags_client.curation.steps import MaskPii, Step, run_step
+from lawtags_client.curation.steps import Step, prepare_steps, run_step
 from lawtags_client.errors import MissingExtraError
 
 require_curator(1, "curate-ray", "lawtags_client.curation.curator")
@@ -68,7 +67,9 @@ class ModifyBatches(ProcessingStage[DocumentBatch, DocumentBatch]):  # type: ign
             self.modifier.load_model()
 
     def ray_stage_spec(self) -> dict[str, Any]:
-        return {"is_actor_stage": hasattr(self.modifier, "load_model")}
+        # An actor with the model would hold a processor from beginning to end, so that a pipeline of more of
+        # them than there are processors waits for ever. Tasks find the model in their process as well.
+        return {"is_actor_stage": False}
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
         frame = task.to_pandas()
@@ -96,11 +97,10 @@ class RecordedStage(ProcessingStage[DocumentBatch, DocumentBatch]):  # type: ign
         return ["data"], ["rejected_by", "reason", "field", "detail"]
 
     def setup(self, worker_metadata: Any = None) -> None:
-        for step in self._with_models():
-            masker(step.options)
+        prepare_steps(self.steps)
 
     def ray_stage_spec(self) -> dict[str, Any]:
-        return {"is_actor_stage": bool(self._with_models())}
+        return {"is_actor_stage": False}
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
         frame = question_frame(task.to_pandas())
@@ -109,9 +109,6 @@ class RecordedStage(ProcessingStage[DocumentBatch, DocumentBatch]):  # type: ign
             frame = run_step(frame, step)
         done, frame.attrs = frame.attrs["steps"], {}
         return _batch(task, frame, {**task._metadata, "steps": done})
-
-    def _with_models(self) -> list[MaskPii]:
-        return [step for step in self.steps if isinstance(step, MaskPii)]
 
 
 def _batch(task: DocumentBatch, frame: Any, metadata: dict[str, Any]) -> DocumentBatch:

@@ -264,7 +264,9 @@ class _ArrayReader:
 
     def _fill(self) -> None:
         left = self._text[self._place :]
-        raw = self._stream.read(max(_CHUNK, len(left)))
+        # As much again as there is, or a long row would be read over and over; but no more than a row may be.
+        most = MAX_ROW_BYTES + _CHUNK - len(left)
+        raw = self._stream.read(min(max(_CHUNK, len(left)), most))
         self._ended = not raw
         self._text = left + self._decoder.decode(raw, final=self._ended)
         self._place = 0

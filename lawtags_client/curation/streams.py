@@ -13,8 +13,9 @@ from typing import IO, Any
 from lawtags_client.curation.raw import UnreadableError
 from lawtags_client.errors import DataError, MissingExtraError
 
-# One row of more bytes than this is a mistake or an attack.
-MAX_ROW_BYTES = 32 * 2**20
+# One row of more bytes than this is a mistake or an attack: a post has 30,000 letters at most.
+# One letter outside of Latin makes a text four times as large in memory, and reading holds it several times.
+MAX_ROW_BYTES = 8 * 2**20
 
 # Text shrinks ten or twenty times; a bomb shrinks a thousand times.
 _MAX_RATIO = 200

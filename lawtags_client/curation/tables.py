@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,21 +26,22 @@ def read_csv(path: Path, delimiter: str) -> Iterator[RawRow | BadRow]:
     Raises:
         DataError: the file as a whole cannot be read.
     """
-    import io
-
     csv.field_size_limit(MAX_ROW_BYTES)
     with open_rows(path) as stream:
         # Wrong bytes become lone surrogates, so that one bad row does not stop the file.
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
         delimiter = _delimiter(stream.peek(1), delimiter)
         # Strict, or one quote too many would swallow all the rows behind it without a word.
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        too_long: list[int] = []
+        reader = csv.reader(_bounded(text, too_long), delimiter=delimiter, strict=True)
         try:
             header = _header(reader, path)
             while True:
                 begin = reader.line_num + 1
                 try:
                     values = next(reader)
+                    if too_long:
+                        yield BadRow(too_long.pop(), f"is longer than {MAX_ROW_BYTES >> 20} MiB")
                 except csv.Error as error:
                     if "end of data" in str(error):
                         raise DataError(
@@ -56,6 +58,19 @@ def read_csv(path: Path, delimiter: str) -> Iterator[RawRow | BadRow]:
             return
         finally:
             text.detach()
+
+
+def _bounded(text: io.TextIOWrapper, too_long: list[int]) -> Iterator[str]:
+    """The lines of a file; one that is too long is left out, and its number told."""
+    number = 0
+    while line := text.readline(MAX_ROW_BYTES + 1):
+        number += 1
+        if len(line) > MAX_ROW_BYTES:
+            while line and not line.endswith(("\n", "\r")):
+                line = text.readline(MAX_ROW_BYTES)
+            too_long.append(number)
+            line = "\n"
+        yield line
 
 
 def _delimiter(begin: bytes, usual: str) -> str:
@@ -117,7 +132,10 @@ def read_parquet(path: Path) -> Iterator[RawRow | BadRow]:
             for batch in file.iter_batches(batch_size=_BATCH):
                 for values in batch.to_pylist():
                     row += 1
-                    yield RawRow(row, values)
+                    if sum(len(value) for value in values.values() if isinstance(value, str)) > MAX_ROW_BYTES:
+                        yield BadRow(row, f"is longer than {MAX_ROW_BYTES >> 20} MiB")
+                    else:
+                        yield RawRow(row, values)
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(f"is no Parquet file: {error}", path=path, hint="Fetch it again.") from error
 
