@@ -180,6 +180,53 @@ def test_recorded_outputs_are_compared_without_a_model(sdk: NeMoMicroservices) -
     assert set(scores["bleu"]["scores"]) == {"bleu_score"}
 
 
+def test_similarity_metrics_ask_a_model_where_there_is_one(sdk: NeMoMicroservices) -> None:
+    job = sdk.evaluation.jobs.create(
+        config={
+            "type": "similarity_metrics",
+            "params": {"max_tokens": 2, "temperature": 0.0},
+            "tasks": {
+                "default": {
+                    "type": "default",
+                    "dataset": {"files_url": "hf://datasets/tests/rows/testing/test.jsonl", "limit": 3},
+                    "metrics": {"em": {"type": "em"}, "rouge": {"type": "rouge"}},
+                }
+            },
+        },
+        target={"type": "model", "model": ADAPTER},
+    )
+    done = finished(sdk, str(job.id))
+    assert done.status == "completed", done.status_details
+    scores = sdk.evaluation.jobs.results(str(job.id)).to_dict()["tasks"]["default"]["metrics"]
+    assert scores["em"]["scores"]["em"]["stats"]["count"] == 3
+    archive = zipfile.ZipFile(io.BytesIO(sdk.evaluation.jobs.download_results(str(job.id)).read()))
+    rows = [json.loads(line) for line in archive.read("rows.jsonl").splitlines()]
+    assert all(row["sample"]["response"]["model"] == ADAPTER for row in rows)
+
+
+def test_tasks_are_put_together_to_groups(sdk: NeMoMicroservices) -> None:
+    check = {"type": "accuracy", "params": {"ground_truth": "{{reference}}"}}
+    dataset = {"files_url": "hf://datasets/tests/rows/outputs.json"}
+    tasks = {name: {"type": "data", "metrics": {"right": check}} for name in ("first", "second")}
+    job = sdk.evaluation.jobs.create(
+        config={
+            "type": "custom",
+            "tasks": tasks,
+            "groups": {"all": {"tasks": ["first", "second"], "metrics": {"right": {"type": "accuracy"}}}},
+        },
+        target={"type": "dataset", "dataset": dataset},
+    )
+    done = finished(sdk, str(job.id))
+    assert done.status == "completed", done.status_details
+    result = sdk.evaluation.jobs.results(str(job.id)).to_dict()
+    together = result["groups"]["all"]["metrics"]["right"]["scores"]["accuracy"]
+    parts = [task["metrics"]["right"]["scores"]["accuracy"] for task in result["tasks"].values()]
+    assert together["stats"]["count"] == sum(part["stats"]["count"] for part in parts)
+    assert together["value"] == pytest.approx(
+        sum(part["stats"]["sum"] for part in parts) / together["stats"]["count"]
+    )
+
+
 def test_live_evaluation_answers_at_once_and_keeps_nothing(sdk: NeMoMicroservices) -> None:
     rows = [
         {"input": "2+2", "output": "4", "reference": "4"},
