@@ -41,7 +41,7 @@ def upload_rows(
 
 
 def wait(
-    client: httpx.Client, job: str, until: Callable[[dict[str, Any]], bool], seconds: float = 60
+    client: httpx.Client, job: str, until: Callable[[dict[str, Any]], bool], seconds: float = 120
 ) -> dict[str, Any]:
     """The status of a job, once it is as it should be."""
     deadline = time.monotonic() + seconds

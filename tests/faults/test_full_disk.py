@@ -159,13 +159,13 @@ def test_training_on_a_full_disk_ends_with_a_reason_and_the_next_one_completes(
         with ballast.open("wb") as stream:
             stream.write(bytes(free_bytes(disk.folder) - 300_000))
         job = http.post("/v1/customization/jobs", json=body).json()["id"]
-        status = wait(http, job, ended, seconds=120)
+        status = wait(http, job, ended)
         assert status["status"] == "failed", status
         assert "No space left" in status["status_logs"][-1]["detail"]
         ballast.unlink()
         disk.throw_out_ballast()
         again = http.post("/v1/customization/jobs", json=body | {"output_model": "law/tagger@v1"}).json()
-        status = wait(http, again["id"], ended, seconds=120)
+        status = wait(http, again["id"], ended)
         assert status["status"] == "completed", status
 
 

@@ -53,7 +53,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
 @pytest.fixture(scope="module")
 def http(stack: StackThread) -> Iterator[httpx.Client]:
     # A fresh connection each: one that has been idle may be closed as it is used again.
-    with httpx.Client(timeout=10, limits=httpx.Limits(max_keepalive_connections=0)) as client:
+    with httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0)) as client:
         yield client
 
 

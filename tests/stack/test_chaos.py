@@ -68,7 +68,7 @@ def test_a_share_and_latency_are_by_chance_but_the_same_each_time(stack: Started
 
 
 def test_a_new_repository_takes_a_while_and_its_commits_have_no_url(stack: Started) -> None:
-    running = stack(data_store={"initialization": 0.4, "empty_commit_url": True})
+    running = stack(data_store={"initialization": 2.5, "empty_commit_url": True})
     hub = f"{running.data_store_url}/v1/hf"
     httpx.post(f"{running.data_store_url}/v1/datastore/namespaces", json={"namespace": "law"})
     HfApi(endpoint=hub, token="t").create_repo("law/rows", repo_type="dataset")

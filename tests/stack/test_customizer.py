@@ -273,7 +273,7 @@ def test_target_is_made_from_a_repository_of_the_data_store(
         http.post(
             "/v1/customization/targets", json=target | {"name": name, "model_uri": uri}
         ).raise_for_status()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     states = {}
     while not states or set(states.values()) & {"created", "downloading"}:
         assert time.monotonic() < deadline

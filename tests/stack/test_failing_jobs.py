@@ -151,7 +151,7 @@ def test_training_that_runs_out_of_memory_fails_and_says_so(tmp_path: Path, base
         upload_rows(running, "rows", tmp_path / "rows")
         sent = body(hyperparameters=FAST | {"lora": {"adapter_dim": 1 << 20}})
         job = client.post("/v1/customization/jobs", json=sent).json()["id"]
-        status = wait(client, job, ended, seconds=120)
+        status = wait(client, job, ended)
     assert status["status"] == "failed"
     assert status["status_logs"][-1]["detail"].startswith("out of memory. ")
 
@@ -174,7 +174,7 @@ def test_stack_killed_during_training_ends_with_the_weights_of_an_undisturbed_on
                     process.communicate()
                     process, address = start_process(folder, base_model)
             with httpx.Client(base_url=address["platform_url"], timeout=30) as client:
-                status = wait(client, job, ended, seconds=120)
+                status = wait(client, job, ended)
                 assert status["status"] == "completed", status
                 url = f"{address['data_store_url']}/v1/hf/law/tagger/resolve/v1/adapter_model.safetensors"
                 digests.append(httpx.get(url).content)

@@ -35,9 +35,9 @@ class Running:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.address: dict[str, Any] = json.loads(self.process.stdout.readline())
-        self.http = httpx.Client(base_url=self.address["platform_url"], timeout=10)
+        self.http = httpx.Client(base_url=self.address["platform_url"], timeout=60)
 
-    def end(self, number: signal.Signals, timeout: float = 5.0) -> tuple[int, str]:
+    def end(self, number: signal.Signals, timeout: float = 60.0) -> tuple[int, str]:
         """Send a signal; exit code and what was written to stderr."""
         self.http.close()
         self.process.send_signal(number)
@@ -63,7 +63,7 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 def cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*CLI, *arguments], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+        [*CLI, *arguments], capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
     )
 
 
@@ -147,7 +147,7 @@ def test_idle_stack_ends_by_itself(run: Callable[..., Running]) -> None:
         assert stack.http.get("/v1/namespaces").status_code == 200
         time.sleep(0.5)
     stack.http.close()
-    stack.process.communicate(timeout=10)
+    stack.process.communicate(timeout=60)
     assert stack.process.returncode == 0
 
 

@@ -52,7 +52,7 @@ def train(stack: StackThread, method: str, output: str) -> str:
     body = {"config": CONFIG, "dataset": "law/rows", "hyperparameters": hyperparameters}
     with httpx.Client(base_url=stack.platform_url, timeout=30) as http:
         job = http.post("/v1/customization/jobs", json=body | {"output_model": output}).json()
-        status = wait(http, job["id"], ended, seconds=120)
+        status = wait(http, job["id"], ended)
     assert status["status"] == "completed", status
     return output
 
