@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import math
 import ssl
 from collections.abc import Callable
+from datetime import UTC
+from email.utils import format_datetime
 from pathlib import Path
 
 import httpx
 import pytest
-from client_kit import Script, StillTime, client
+from client_kit import BEGIN, Script, StillTime, client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lawtags_client.errors import (
     ConfigurationError,
@@ -25,6 +31,7 @@ from lawtags_client.errors import (
     ServerError,
     TransportError,
 )
+from lawtags_client.transport.retry import Failure, RetryPolicy, parse_retry_after
 from lawtags_client.types.common import APIEndpoint
 from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
 from lawtags_client.types.evaluator import EvaluationTargetRequest, ModelTarget
@@ -127,6 +134,28 @@ async def test_retry_after_is_honoured_and_never_undercut(
     time = StillTime()
     await client(Script([httpx.Response(429, headers=header), OK]), tmp_path, time).customizer.jobs.get("c")
     assert least <= time.slept[0] <= most
+
+
+@given(
+    value=st.one_of(
+        st.text(alphabet="0123456789.eE+-naif ", max_size=12),
+        st.floats().map(str),
+        st.integers(-10, 10**12).map(str),
+        st.datetimes(timezones=st.just(UTC)).map(lambda moment: format_datetime(moment, usegmt=True)),
+    ),
+    name=st.sampled_from(["retry-after", "retry-after-ms"]),
+    chance=st.floats(0, 1, exclude_max=True),
+)
+def test_no_pause_is_shorter_than_was_asked_for(value: str, name: str, chance: float) -> None:
+    asked = parse_retry_after({name: value}, BEGIN)
+    assert asked is None or (math.isfinite(asked) and asked >= 0)
+    failure = Failure(RateLimitedError("busy"), passing=True, retry_after=asked)
+    pause = RetryPolicy().delay(0, failure, chance)
+    assert math.isfinite(pause) and pause >= max(asked or 0.0, 0.25)
+    with contextlib.suppress(ValueError):
+        seconds = float(value) / (1000 if name.endswith("-ms") else 1)
+        if math.isfinite(seconds) and seconds > 0:
+            assert pause >= seconds
 
 
 async def test_wait_beyond_the_deadline_is_told_at_once(tmp_path: Path) -> None:
