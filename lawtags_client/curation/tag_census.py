@@ -29,6 +29,11 @@ _COMMON_TRIGRAM = 500
 MOST_PROPOSALS = 50
 
 _DIGITS = re.compile(r"\d+")
+# Small letters of other alphabets that look like Latin ones, those beneath them.
+_LATIN = str.maketrans(
+    "аеѕіјӏорԛсһхуԝԁɡαικνορτυχγ",
+    "aesijlopqchxywdgaikvoptuxy",
+)
 
 
 @dataclass
@@ -64,15 +69,19 @@ def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[dict[s
     Returns:
         For each pair the rarer ``tag``, the one to merge it ``into``, how many questions have the one, the
         other and both (``rows``, ``into_rows``, ``together``), how like their ``letters`` and their
-        ``company`` are (0 to 1), and ``why``: spelling, initials or company.
+        ``company`` are (0 to 1), and ``why``: looks (other letters that look the same), spelling, initials
+        or company.
     """
     company = _Company(census)
     found: dict[tuple[str, str], dict[str, Any]] = {}
     letters = _alike(census.counts)
     short = _initials(census.counts)
-    for pair in {*letters, *short, *company.candidates()}:
+    looks = _looking_alike(census.counts)
+    for pair in {*letters, *short, *looks, *company.candidates()}:
         like, (near, shared) = letters.get(pair, 0.0), company.similarity(*pair)
-        if pair in short:
+        if pair in looks:
+            why, weight = "looks", 2.0
+        elif pair in short:
             why, weight = "initials", 0.7 + near
         elif like >= _SAME_LETTERS or (like >= _LIKE_LETTERS and near >= _LIKE_COMPANY):
             why, weight = "spelling", like + near
@@ -154,6 +163,14 @@ def _alike(tags: Iterable[str]) -> dict[tuple[str, str], float]:
         if dice >= _LIKE_LETTERS:
             alike[pair] = dice
     return alike
+
+
+def _looking_alike(tags: Iterable[str]) -> set[tuple[str, str]]:
+    """Pairs of tags that nobody could tell apart by looking at them."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for tag in sorted(tags):
+        owners[tag.translate(_LATIN)].append(tag)
+    return {pair for names in owners.values() for pair in combinations(names, 2)}
 
 
 def _trigrams(tag: str) -> frozenset[str]:

@@ -225,3 +225,17 @@ def test_forgotten_questions_leave_the_card(
         assert f'"{gone}"' not in text
         assert f"of {gone}," not in text
     assert "canary" not in text.lower()
+
+
+def test_a_single_row_is_told_with_counts_and_refused_before_it_is_sent(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
+    from lawtags_client.errors import DataError
+    from lawtags_client.services.data_store.layout import check
+
+    out = tmp_path / "out"
+    report = curate([write(questions[:1])], out, PLAIN)
+    assert report.splits == {"training": 1, "validation": 0, "testing": 0}
+    assert "the validation part has no rows: too few questions for its share" in report.notes
+    with pytest.raises(DataError, match="validation"):
+        check(out)

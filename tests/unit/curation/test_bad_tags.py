@@ -1,0 +1,108 @@
+"""Tags as people write them: from a row through a training answer and back out of a model's answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lawtags_client.curation.columns import SourceRow
+from lawtags_client.curation.labels import MOST_LETTERS, LabelError, read_labels, read_tags
+from lawtags_client.curation.raw import BadRow
+from lawtags_client.curation.sources import find_sources, read_source
+from lawtags_client.curation.tag_census import TagCensus, propose_merges
+from lawtags_client.tagging.parse import parse_tags
+from lawtags_client.tagging.prompt import PromptBuilder, PromptStyle
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.vocabulary import Vocabulary, normalize_tag
+
+
+@pytest.mark.parametrize(
+    ("given", "tag"),
+    [
+        ("Contract Law", "contract-law"),
+        ("  a ,  b ", "a-b"),
+        ("ﬁling", "filing"),  # a ligature
+        ("ｇｄｐｒ", "gdpr"),  # wide letters
+        ("cafe\u0301", "café"),  # a letter in two pieces
+        ("soft\u00adhyphen", "softhyphen"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("\u202eright-to-left", "right-to-left"),
+        ("İstanbul", "i̇stanbul"),
+        ("a\u00a0b", "a-b"),
+    ],
+)
+def test_what_is_the_same_tag_gets_one_form_and_is_told(given: str, tag: str) -> None:
+    read = read_labels([given])
+    assert read.tags == (tag,)
+    assert read.respelled == ((given.strip(), tag),)
+    assert normalize_tag(tag) == tag
+
+
+def test_tags_in_their_form_are_not_told() -> None:
+    assert read_labels(["contract-law", "c++", ".net"]).respelled == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ([f"t{number}" for number in range(500)], "more than 100 tags"),
+        (["x" * (MOST_LETTERS + 1)], "more than 100 letters"),
+        (["a: b"], "signs that no answer"),
+        (["<script>"], "signs that no answer"),
+        (["a\x1b[2J"], "signs that no answer"),
+        (["---", "a"], ""),
+        (["!!!"], "signs that no answer"),
+        (["\ud800"], "half of a character"),
+    ],
+)
+def test_what_no_answer_could_name_is_refused_or_left_out(value: list[str], reason: str) -> None:
+    if not reason:
+        assert read_tags(value) == ("a",)
+        return
+    with pytest.raises(LabelError, match=reason):
+        read_labels(value)
+
+
+def test_five_hundred_tags_cost_no_other_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"title": "A", "tags": ["a"]}, {"title": "B", "tags": [f"t{number}" for number in range(500)]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (source,) = find_sources([path])
+    good, bad = (row for _, row in read_source(source, {}))
+    assert isinstance(good, SourceRow)
+    assert isinstance(bad, BadRow)
+    assert (bad.line, bad.field, str(bad)) == (2, "tags", "holds more than 100 tags (500)")
+
+
+def test_letters_that_only_look_the_same_stay_apart_and_are_proposed_for_merging() -> None:
+    latin, cyrillic = "contract", "соntrасt"
+    assert normalize_tag(cyrillic) == cyrillic != latin
+    census = TagCensus()
+    for tag in (latin, latin, latin, cyrillic):
+        census.add([tag, "gdpr"])
+    (proposal,) = propose_merges(census)
+    assert (proposal["tag"], proposal["into"], proposal["why"]) == (cyrillic, latin, "looks")
+
+
+@given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=5), st.sampled_from([", ", "; ", ","]))
+def test_the_tags_of_a_training_answer_are_those_that_a_scorer_reads_out_of_it(
+    names: list[str], separator: str
+) -> None:
+    try:
+        tags = read_tags(names)
+    except LabelError:
+        return
+    vocabulary = Vocabulary.from_questions([Question("1", "T", None, tags)])
+    builder = PromptBuilder(PromptStyle(separator=separator))
+    parsed = parse_tags(f" {builder.completion(tags, key='1', vocabulary=vocabulary)}", vocabulary)
+    assert set(parsed.tags) == set(tags)
+    assert parsed.unknown == ()
+
+
+@given(st.text(max_size=40))
+def test_the_normal_form_is_that_of_itself(text: str) -> None:
+    assert normalize_tag(normalize_tag(text)) == normalize_tag(text)
