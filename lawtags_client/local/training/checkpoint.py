@@ -87,10 +87,10 @@ class CheckpointFolder:
         save_file({"torch": torch.get_rng_state()}, temporary / _RANDOM)
         (temporary / _CURSOR).write_text(json.dumps(asdict(cursor), allow_nan=False), "utf-8")
         for path in (*temporary.iterdir(), temporary):
-            _sync(path)
+            sync(path)
         shutil.rmtree(self._folder / name, ignore_errors=True)
         temporary.rename(self._folder / name)
-        _sync(self._folder)
+        sync(self._folder)
         for older in self._names():
             if older != name:
                 shutil.rmtree(self._folder / older)
@@ -151,7 +151,8 @@ def _restore_optimizer(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

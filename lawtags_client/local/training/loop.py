@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from lawtags_client.errors import DataError, LawtagsError
 from lawtags_client.local.training.batches import epoch_batches, split_by_tokens
-from lawtags_client.local.training.checkpoint import CheckpointFolder, Cursor
+from lawtags_client.local.training.checkpoint import CheckpointFolder, Cursor, sync
 from lawtags_client.local.training.objective import ItemT, Objective
 from lawtags_client.local.training.optimizer import learning_rate, make_optimizer
 
@@ -222,7 +222,10 @@ class TrainingLoop(Generic[ItemT]):
         self._best.mkdir(parents=True, exist_ok=True)
         temporary = self._best / f".{_BEST_WEIGHTS}"
         save_file({name: value.detach() for name, value in self._weights.items()}, temporary)
+        # A checkpoint that is on the disk counts on these weights.
+        sync(temporary)
         temporary.replace(self._best / _BEST_WEIGHTS)
+        sync(self._best)
 
     def _restore_best(self) -> None:
         from safetensors.torch import load_file
