@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lawtags_client.errors import BadRequestError, PayloadTooLargeError, UnprocessableError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import PromptInput
 from lawtags_client.runs.predictions import prediction, write_predictions
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 TOP_TOKENS = 20
 ANSWER_TOKENS = 32
 
+# A row that is answered with one of these is at fault itself.
+_REFUSALS = (BadRequestError, PayloadTooLargeError, UnprocessableError)
 _ALONE = "the model's evidence is missing; these are the retriever's tags"
 
 
@@ -146,19 +149,22 @@ async def _collect(
     field: str,
     text: str,
 ) -> None:
-    failures = 0
+    failures = refused = 0
     last: Exception | None = None
     async for place, value in found:
         row = missing[place]
         if isinstance(value, Exception):
             # Not kept in the log: a later attempt asks again.
             failures, last = failures + 1, value
+            refused += isinstance(value, _REFUSALS)
             log.rows[row] = {"row": row, "error": str(value)}
         else:
             log.append({"row": row, "id": questions[row].id, field: value})
         context.progress.update(len(log.rows), len(questions), text)
-    if failures and failures == len(missing):
-        raise last if last is not None else AssertionError
+    # What is left after an interruption may be just the rows that no attempt will ever answer.
+    hopeless = refused == failures < len(log.rows)
+    if last is not None and failures == len(missing) and not hopeless:
+        raise last
     if failures:
         context.progress.note(
             f"{failures} of {len(questions)} rows failed ({text}); they are marked in the files"

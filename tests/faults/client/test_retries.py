@@ -151,7 +151,7 @@ def test_no_pause_is_shorter_than_was_asked_for(value: str, name: str, chance: f
     assert asked is None or (math.isfinite(asked) and asked >= 0)
     failure = Failure(RateLimitedError("busy"), passing=True, retry_after=asked)
     pause = RetryPolicy().delay(0, failure, chance)
-    assert math.isfinite(pause) and pause >= max(asked or 0.0, 0.25)
+    assert math.isfinite(pause) and pause >= max(asked or 0.0, 0.125)
     with contextlib.suppress(ValueError):
         seconds = float(value) / (1000 if name.endswith("-ms") else 1)
         if math.isfinite(seconds) and seconds > 0:

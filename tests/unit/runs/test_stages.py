@@ -10,7 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from lawtags_client.errors import JobCancelledError, JobFailedError, JobStalledError
+from lawtags_client.errors import (
+    BadRequestError,
+    JobCancelledError,
+    JobFailedError,
+    JobStalledError,
+    ServerError,
+)
 from lawtags_client.platform import (
     Evaluation,
     EvaluationIntent,
@@ -200,6 +206,18 @@ async def test_when_every_row_fails_the_reason_is_raised(tmp_path: Path) -> None
     platform = Scripted(tokens=lambda prompt: JobFailedError("gone", job_id="x"))
     with pytest.raises(JobFailedError, match="gone"):
         await _first_tokens(context(tmp_path, platform), "model", "validation", validation(tmp_path, 2))
+
+
+async def test_rows_that_no_attempt_answers_do_not_hold_up_a_run_that_goes_on(tmp_path: Path) -> None:
+    too_long = BadRequestError("too long", status=400)
+    platform = Scripted(tokens=lambda prompt: too_long if "1" in str(prompt) else {"a": -0.5})
+    asked = validation(tmp_path, 3)
+    made = context(tmp_path, platform)
+    first = await _first_tokens(made, "model", "validation", asked)
+    assert await _first_tokens(made, "model", "validation", asked) == first
+    platform.tokens = lambda prompt: ServerError("down", status=503)
+    with pytest.raises(ServerError):
+        await _first_tokens(made, "model", "validation", asked)
 
 
 @pytest.mark.parametrize("change", ["model", "rows", "asked"])
