@@ -64,10 +64,10 @@ def make_adapter(model_folder: Path, folder: Path) -> Path:
 class Ours:
     """The engine of the embedded stack."""
 
-    def __init__(self, model: Path, adapter: Path, dtype: str) -> None:
+    def __init__(self, model: Path, adapter: Path, precision: Any) -> None:
         from lawtags_client.local.generation.engine import Engine
 
-        self.engine = Engine.load(model, dtype=dtype)
+        self.engine = Engine.load(model, precision=precision)
         self.engine.add_adapter("a", adapter / "adapter_config.json", adapter / "adapter_model.safetensors")
 
     def ask(self, prompts: Sequence[list[int]], asked: Sampling) -> list[str]:

@@ -2,8 +2,9 @@
 
 Both train the same LoRA of the same model on the same batches in the same order; the plain loop calls
 ``model(labels=...)`` on padded batches with an attention mask, as most scripts do. Reported are tokens a
-second (padding not counted), the largest difference between the losses of the two, and the peak memory of a
-process that runs only one of them.
+second (padding not counted) by the clock and by the processor's time, the latter being what to compare on a
+busy machine, the largest difference between the losses of the two, and the peak memory of a process that
+runs only one of them.
 
     python benchmarks/training.py [--model FOLDER] [--rows FILE.jsonl] [--steps N] [--threads N] [--json]
 
@@ -60,8 +61,12 @@ def write_rows(path: Path, source: Path | None, count: int, length: int | None) 
             stream.write(json.dumps(content) + "\n")
 
 
-def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[tuple[float, float]]:
-    """Loss and seconds of each step as the trainer takes it."""
+Step = tuple[float, float, float]
+"""Loss, seconds by the clock, seconds of the processor."""
+
+
+def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[Step]:
+    """Each step as the trainer takes it."""
     import torch
 
     from lawtags_client.local.training.model import TrainableModel
@@ -89,8 +94,8 @@ def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> li
     return timed(step, batches)
 
 
-def plain(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[tuple[float, float]]:
-    """Loss and seconds of each step of the plain loop."""
+def plain(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[Step]:
+    """Each step of the plain loop."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -124,15 +129,13 @@ def plain(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> l
     return timed(step, batches)
 
 
-def timed(
-    step: Callable[[list[Example]], float], batches: Sequence[list[Example]]
-) -> list[tuple[float, float]]:
-    """Loss and seconds of each step."""
+def timed(step: Callable[[list[Example]], float], batches: Sequence[list[Example]]) -> list[Step]:
+    """What each step gives and takes."""
     found = []
     for batch in batches:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         loss = step(batch)
-        found.append((loss, time.perf_counter() - started))
+        found.append((loss, time.perf_counter() - started, time.process_time() - used))
     return found
 
 
@@ -167,14 +170,31 @@ def measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
         loop = ours if kind == "ours" else plain
         steps = loop(job, batches, encoder.padding)
         tokens = [sum(len(example.tokens) for example in batch) for batch in batches]
-        rates = [count / seconds for count, (_, seconds) in zip(tokens, steps, strict=True)][WARM_UP:]
         figures[shape] = {
-            "tokens_per_second": round(statistics.median(rates), 1),
+            "tokens_per_second": _rate(tokens, [seconds for _, seconds, _ in steps]),
+            "tokens_per_cpu_second": _rate(tokens, [seconds for _, _, seconds in steps]),
             "tokens_per_step": statistics.mean(tokens[WARM_UP:]),
-            "losses": [loss for loss, _ in steps],
+            "losses": [loss for loss, _, _ in steps],
         }
     figures["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return figures
+
+
+def _rate(tokens: Sequence[int], seconds: Sequence[float]) -> float:
+    rates = [count / taken for count, taken in zip(tokens, seconds, strict=True)]
+    return round(statistics.median(rates[WARM_UP:]), 1)
+
+
+def compared(shape: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The two loops side by side in one shape."""
+    mine, plain = found["ours"][shape], found["plain"][shape]
+    row: dict[str, Any] = {"tokens_per_step": mine["tokens_per_step"]}
+    for rate in ("tokens_per_second", "tokens_per_cpu_second"):
+        times = round(mine[rate] / plain[rate], 2)
+        row[rate] = {"plain": plain[rate], "ours": mine[rate], "times": times}
+    losses = zip(mine["losses"], plain["losses"], strict=True)
+    row["largest_loss_difference"] = max(abs(one - other) for one, other in losses)
+    return row
 
 
 def main() -> None:
@@ -207,33 +227,19 @@ def main() -> None:
         )
         for kind in ("plain", "ours")
     }
-    shapes = [shape for shape in SHAPES if shape in found["ours"]]
-    table = {
-        shape: {
-            **{kind: found[kind][shape]["tokens_per_second"] for kind in found},
-            "ratio": round(
-                found["ours"][shape]["tokens_per_second"] / found["plain"][shape]["tokens_per_second"], 2
-            ),
-            "largest_loss_difference": max(
-                abs(one - other)
-                for one, other in zip(
-                    found["ours"][shape]["losses"], found["plain"][shape]["losses"], strict=True
-                )
-            ),
-            "tokens_per_step": found["ours"][shape]["tokens_per_step"],
-        }
-        for shape in shapes
-    }
+    table = {shape: compared(shape, found) for shape in SHAPES if shape in found["ours"]}
     memory = {kind: found[kind]["peak_memory_mb"] for kind in found}
     if arguments.json:
-        print(json.dumps({"tokens_per_second": table, "peak_memory_mb": memory}, indent=2))
+        print(json.dumps({"shapes": table, "peak_memory_mb": memory}, indent=2))
         return
     for shape, row in table.items():
-        print(
-            f"{shape}: plain {row['plain']} tokens/s, lawtags {row['ours']} tokens/s ({row['ratio']} x), "
-            f"losses differ by at most {row['largest_loss_difference']:.1e}"
-        )
+        print(f"{shape}: losses differ by at most {row['largest_loss_difference']:.1e}")
+        for rate in ("tokens_per_second", "tokens_per_cpu_second"):
+            each = row[rate]
+            name = rate.replace("_", " ")
+            print(f"  {name}: plain {each['plain']}, lawtags {each['ours']} ({each['times']} times)")
     print(f"peak memory: plain {memory['plain']} MB, lawtags {memory['ours']} MB")
+    print(f"load average after: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

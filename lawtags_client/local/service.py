@@ -34,7 +34,8 @@ class StackOptions:
         training_threads: threads a training uses; ``None`` takes all cores.
         training_memory_mb: memory a training may take before it fails; ``None`` sets no limit.
         inference_threads: threads that a model is served with; 0 leaves it to torch.
-        inference_dtype: ``float32``, or ``bfloat16`` on a CPU that computes in it.
+        inference_precision: what served models compute their large products in; ``bfloat16`` needs a
+            processor with instructions for it.
         empty_commit_url: answer commits with an empty ``commitUrl``, as deployed Data Stores do.
         chaos: deliberate trouble.
     """
@@ -47,7 +48,7 @@ class StackOptions:
     training_threads: int | None = None
     training_memory_mb: int | None = None
     inference_threads: int = 0
-    inference_dtype: Literal["float32", "bfloat16"] = "float32"
+    inference_precision: Literal["float32", "bfloat16"] = "float32"
     empty_commit_url: bool = False
     chaos: ChaosPlan | None = None
 

@@ -18,13 +18,33 @@ import torch
 from torch import nn
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.local.products import packed, product
 from lawtags_client.weights import tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lawtags_client.local.products import Precision
+
 _KEY = re.compile(r"^(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[^.]+)?\.weight$")
 _UNSUPPORTED = ("use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "use_qalora")
+
+
+class PackedHead(nn.Module):
+    """The layer that turns a last state into logits.
+
+    Args:
+        base: the layer whose place it takes; a weight that it shares with the embedding stays there.
+        precision: what its product is computed in.
+    """
+
+    def __init__(self, base: nn.Linear, precision: Precision) -> None:
+        super().__init__()
+        self._product = packed(base.weight, base.bias, precision)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """The logits."""
+        return self._product(hidden)
 
 
 @dataclass(slots=True)
@@ -38,57 +58,62 @@ class RoutedLinear(nn.Module):
     """A linear layer with any number of low-rank additions.
 
     Args:
-        base: the layer whose weights it takes over.
+        base: the layer whose place it takes.
         routing: shared by all layers of a model; set before each forward.
+        precision: what the base product is computed in; the additions are fp32.
     """
 
-    def __init__(self, base: nn.Linear, routing: Routing) -> None:
+    def __init__(self, base: nn.Linear, routing: Routing, precision: Precision) -> None:
         super().__init__()
-        self.weight = base.weight
-        self.bias = base.bias
         self.in_features, self.out_features = base.in_features, base.out_features
+        self._product = packed(base.weight, base.bias, precision)
         self._routing = routing
         self.factors: dict[str, tuple[Tensor, Tensor]] = {}
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Base product, plus each adapter's addition on its slice of the tokens."""
-        out = nn.functional.linear(hidden, self.weight, self.bias)
+        out = self._product(hidden)
         for name, start, end in self._routing.segments:
             pair = self.factors.get(name)
             if pair is not None:
                 down, up = pair
-                rows, result = hidden[0, start:end], out[0, start:end]
-                result.addmm_(rows @ down, up)
+                out[0, start:end].addmm_(product(hidden[0, start:end], down), up)
         return out
 
 
-def route_linears(model: nn.Module, routing: Routing) -> dict[str, RoutedLinear]:
-    """Replace the linear layers inside the model's decoder by routed ones.
+def route_linears(
+    model: nn.Module, routing: Routing, precision: Precision = "float32"
+) -> dict[str, RoutedLinear]:
+    """Replace the model's linear layers: those of its decoder by routed ones, its head by a packed one.
 
     Args:
-        model: a Hugging Face causal language model; its output head is left alone.
+        model: a Hugging Face causal language model in fp32.
         routing: the routing that the layers share.
+        precision: what their products are computed in.
 
     Returns:
-        The layers by their full module name.
+        The decoder's layers by their full module name.
     """
     head = model.get_output_embeddings()  # type: ignore[operator]
-    found = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
-    }
+    found = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     routed = {}
-    for name, module in found.items():
+    # One at a time, so that never more than one layer stands in memory twice.
+    while found:
+        name, module = found.popitem()
+        new: nn.Module = (
+            PackedHead(module, precision) if module is head else RoutedLinear(module, routing, precision)
+        )
         parent, _, leaf = name.rpartition(".")
-        routed[name] = RoutedLinear(module, routing)
-        setattr(model.get_submodule(parent), leaf, routed[name])
+        setattr(model.get_submodule(parent), leaf, new)
+        if isinstance(new, RoutedLinear):
+            routed[name] = new
+        del module
     return routed
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The factors of one adapter, by module name: (in, rank) and (rank, out), the scale in the second."""
+    """The factors of one adapter, by module name: (rank, in) and (rank, out), the scale in the second."""
 
     factors: dict[str, tuple[Tensor, Tensor]]
 
@@ -128,7 +153,7 @@ def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) 
                 hint="Was it trained on another base model?",
             )
         scale = _scale(config, module, rank=pair["A"].shape[0])
-        factors[module] = (pair["A"].T.contiguous(), (pair["B"] * scale).T.contiguous())
+        factors[module] = (pair["A"].contiguous(), (pair["B"] * scale).T.contiguous())
     return Adapter(factors)
 
 
@@ -167,14 +192,13 @@ def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None
     """
     for module, (down, up) in adapter.factors.items():
         layer = layers[module]
-        if down.shape[0] != layer.in_features or up.shape[1] != layer.out_features:
+        if down.shape[1] != layer.in_features or up.shape[1] != layer.out_features:
             raise ConfigurationError(
                 f"the adapter's weights at {module} have the wrong shape",
                 hint="Was it trained on another base model?",
             )
-    for module, (down, up) in adapter.factors.items():
-        dtype = layers[module].weight.dtype
-        layers[module].factors[name] = (down.to(dtype), up.to(dtype))
+    for module, pair in adapter.factors.items():
+        layers[module].factors[name] = pair
 
 
 def detach(name: str, layers: dict[str, RoutedLinear]) -> None:

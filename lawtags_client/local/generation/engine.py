@@ -34,9 +34,12 @@ from lawtags_client.local.generation.prefixes import PrefixStore
 from lawtags_client.local.generation.request import Answer, Sampling
 from lawtags_client.local.generation.rows import Row, Waiting
 from lawtags_client.local.generation.token_text import TextStream, TokenText
+from lawtags_client.local.products import check_precision
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lawtags_client.local.products import Precision
 
 _SLOT_BLOCK = 64
 
@@ -62,9 +65,11 @@ class Engine:
     """Generates with one model and any number of LoRA adapters.
 
     Args:
-        model: a Hugging Face causal language model that was loaded with the ``ATTENTION`` implementation.
+        model: a Hugging Face causal language model that was loaded with the ``ATTENTION`` implementation; its
+            layers are replaced.
         tokenizer: its fast tokenizer.
         limits: what it may use.
+        precision: what the large products are computed in.
         entropy: source of seeds for requests that bring none.
     """
 
@@ -74,6 +79,7 @@ class Engine:
         tokenizer: Any,
         *,
         limits: Limits | None = None,
+        precision: Precision = "float32",
         entropy: random.Random | None = None,
     ) -> None:
         self.limits = limits or Limits()
@@ -81,7 +87,7 @@ class Engine:
         self.text = TokenText(tokenizer)
         self._model = model
         self._routing = Routing()
-        self._layers = route_linears(model, self._routing)
+        self._layers = route_linears(model, self._routing, precision)
         self._adapters: set[str] = set()
         self._entropy = entropy or random.SystemRandom()
         config = model.config
@@ -96,19 +102,21 @@ class Engine:
         self._slot_token_bytes = slot_token_bytes(config)
 
     @classmethod
-    def load(cls, folder: Path, *, limits: Limits | None = None, dtype: str = "float32") -> Engine:
+    def load(cls, folder: Path, *, limits: Limits | None = None, precision: Precision = "float32") -> Engine:
         """Load a model folder: safetensors only, code in the folder is never run.
 
         Args:
             folder: a Hugging Face model folder.
             limits: what the engine may use.
-            dtype: type to compute in; ``bfloat16`` halves the memory and pays only on CPUs that have it.
+            precision: what the large products are computed in: fewer bits take less time and memory.
 
         Raises:
-            ConfigurationError: the folder holds no model that can be loaded.
+            ConfigurationError: the folder holds no model that can be loaded, or the processor has no
+                instructions for the precision.
         """
-        model, tokenizer = load_model(folder, dtype=dtype)
-        return cls(model, tokenizer, limits=limits)
+        check_precision(precision)
+        model, tokenizer = load_model(folder)
+        return cls(model, tokenizer, limits=limits, precision=precision)
 
     # Adapters
 

@@ -10,12 +10,11 @@ from lawtags_client.local.generation import attention
 from lawtags_client.weights import tensors
 
 
-def load_model(folder: Path, *, dtype: str = "float32") -> tuple[Any, Any]:
-    """Load a model and its tokenizer for an engine.
+def load_model(folder: Path) -> tuple[Any, Any]:
+    """Load a model, in fp32, and its tokenizer for an engine.
 
     Args:
         folder: a Hugging Face model folder.
-        dtype: the type to compute in.
 
     Raises:
         ConfigurationError: the folder holds no model that can be loaded.
@@ -37,7 +36,7 @@ def load_model(folder: Path, *, dtype: str = "float32") -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=getattr(torch, dtype),
+            dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

@@ -197,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     options = parser.parse_args(arguments)
     connection = socket.socket(fileno=options.fd)
     try:
@@ -219,7 +219,7 @@ def _load(options: argparse.Namespace) -> Engine:
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    return Engine.load(options.model, dtype=options.dtype)
+    return Engine.load(options.model, precision=options.precision)
 
 
 if __name__ == "__main__":

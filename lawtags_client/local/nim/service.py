@@ -88,7 +88,8 @@ class NimService(Service):
 def create(context: StackContext) -> Service:
     """Make the inference server of a stack."""
     state = NimState(context)
-    options = WorkerOptions(threads=context.options.inference_threads, dtype=context.options.inference_dtype)
+    asked = context.options
+    options = WorkerOptions(threads=asked.inference_threads, precision=asked.inference_precision)
     processes = ModelProcesses(context.dir / "nim", options)
     embeddings = Embeddings(context)
     routes = Inference(state, processes, embeddings, context.clock).routes()

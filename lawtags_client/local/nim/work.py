@@ -32,14 +32,14 @@ class WorkerOptions:
 
     Args:
         threads: threads for computing; 0 leaves it to torch.
-        dtype: ``float32`` or ``bfloat16``.
+        precision: what a model's large products are computed in: ``float32`` or ``bfloat16``.
         most_rows: answers that may be under way at a time; more are refused with 429.
         most_adapters: adapters that are kept in memory.
         idle_seconds: an unused process ends after this time and gives its memory back; None keeps it.
     """
 
     threads: int = 0
-    dtype: str = "float32"
+    precision: str = "float32"
     most_rows: int = 4096
     most_adapters: int = 16
     idle_seconds: float | None = 900.0
@@ -137,7 +137,7 @@ class ModelProcess:
 
     def _spawn(self, folder: Path, descriptor: int) -> subprocess.Popen[bytes]:
         module = "lawtags_client.local.generation.worker"
-        options = ["--threads", str(self._options.threads), "--dtype", self._options.dtype]
+        options = ["--threads", str(self._options.threads), "--precision", self._options.precision]
         command = [sys.executable, "-m", module, "--fd", str(descriptor), "--model", str(folder), *options]
         # Threads that spin while they wait for one another halve the speed on a machine that also trains.
         environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}

@@ -43,12 +43,15 @@ class TrainableModel:
     def __init__(self, job: TrainingJob, *, padding: int) -> None:
         import torch
 
+        from lawtags_client.local.products import train_with_onednn
+
         self.job = job
         self.padding = padding
         self.warnings: list[str] = []
         base = self._load(Path(job.model))
         torch.manual_seed(job.seed)
         self.module = base if job.method == "all_weights" else self._with_adapter(base)
+        train_with_onednn(self.module)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that are trained, by name, in a fixed order."""
