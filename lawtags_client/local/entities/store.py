@@ -33,6 +33,7 @@ class EntityKind:
         keyed_by_id: whether the id is the name and there is no namespace, as for namespaces themselves.
         shows_id: whether responses carry ``id``.
         present: makes a response of a stored entity, e.g. masks what is secret.
+        found_by: what lists are filtered by, made of a stored entity.
     """
 
     label: str
@@ -46,6 +47,7 @@ class EntityKind:
     keyed_by_id: bool = False
     shows_id: bool = True
     present: Callable[[Document], Document] = dict
+    found_by: Callable[[Document], Document] = dict
 
 
 class Entities:
@@ -194,7 +196,8 @@ class Entities:
 
     def _findable(self, document: Document) -> Document:
         # filter[namespace] on namespaces themselves means their id.
-        return {**document, "namespace": document["id"]} if self.kind.keyed_by_id else document
+        found = self.kind.found_by(document)
+        return {**found, "namespace": document["id"]} if self.kind.keyed_by_id else found
 
     def _completed(self, fields: Mapping[str, Any]) -> Document:
         label = self.kind.label

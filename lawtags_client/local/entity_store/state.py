@@ -47,6 +47,16 @@ DATASETS = EntityKind(
     ),
     sorts=("created_at", "name"),
 )  # fmt: skip
+
+
+def _model_found_by(document: dict[str, Any]) -> dict[str, Any]:
+    # filter[peft][lora]=true means the kind of fine-tuning, whether or not more is known of the adapter.
+    peft = document.get("peft")
+    if not isinstance(peft, dict):
+        return document
+    return {**document, "peft": {**peft, "lora": peft.get("lora") or peft.get("finetuning_type") == "lora"}}
+
+
 MODELS = EntityKind(
     label="model",
     table="entity_store_models",
@@ -58,6 +68,7 @@ MODELS = EntityKind(
     ),
     sorts=("created_at", "name"),
     present=masked,
+    found_by=_model_found_by,
 )  # fmt: skip
 
 
