@@ -75,7 +75,8 @@ class LawtagsError(Exception):
         where = ", ".join(
             part
             for part in (
-                self.service,
+                # Most messages name it themselves.
+                None if self.service and self.service in self.message else self.service,
                 f"HTTP {self.status}" if self.status else None,
                 f"request {self.request_id}" if self.request_id else None,
             )

@@ -76,6 +76,9 @@ def ls(
     if as_json:
         session.emit(rows)
         return
+    if not rows:
+        session.say(f"No runs in {runs} yet. Begin one with: lawtags demo, or lawtags run RECIPE --data FILE")
+        return
     session.table(
         ("run", "recipe", "stages done", "state", "tagger micro F1", "test rows"),
         [[None if value is None else str(value) for value in row.values()] for row in rows],

@@ -274,3 +274,41 @@ def test_an_interrupted_run_says_how_to_go_on(stack: StackThread, questions: Pat
         assert process.wait(timeout=10) == 143
     assert time.monotonic() - started < 5
     assert "goes on where this one stopped" in told
+
+
+MOMENTS = {
+    "curating": lambda run, jobs: (run / "curated").exists(),
+    "uploading": lambda run, jobs: (run / "plan.json").exists(),
+    "training": lambda run, jobs: bool(jobs),
+    "asking": lambda run, jobs: any(path.stat().st_size for path in run.rglob("first-tokens-*")),
+    "evaluating": lambda run, jobs: (run / "predictions-tuned.jsonl").exists(),
+}
+
+
+def test_a_run_killed_again_and_again_gives_what_an_unbroken_one_gives(
+    stack: StackThread, finished: Path, questions: Path, tmp_path: Path
+) -> None:
+    model = "tests/killed-again"
+    recipe = write_recipe(tmp_path, model=RECIPE["model"] | {"output": model})  # type: ignore[operator]
+    run = tmp_path / "runs" / "tiny"
+    command = [LAWTAGS, "run", recipe, "--data", questions]
+    for moment, has_come in MOMENTS.items():
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environment(stack), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            deadline = time.monotonic() + 200
+            while not has_come(run, jobs_of(stack, model)):
+                assert time.monotonic() < deadline, moment
+                assert process.poll() is None, f"the run ended before it was killed while {moment}"
+                time.sleep(0.02)
+            process.kill()
+    ended = lawtags(stack, tmp_path, *command[1:], "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert set(json.loads(ended.stdout)["redone"]) <= {"predict", "evaluate", "report"}
+    (job,) = jobs_of(stack, model)
+    assert job["status"] == "completed"
+    unbroken = finished / "runs" / "tiny"
+    same = [*unbroken.glob("predictions-*.jsonl"), *(unbroken / "curated").rglob("*.jsonl")]
+    assert len(same) > 9
+    for path in same:
+        assert (run / path.relative_to(unbroken)).read_bytes() == path.read_bytes(), path

@@ -126,8 +126,11 @@ async def test_failure_carries_the_services_words(tmp_path: Path) -> None:
 
 
 async def test_stall_and_timeout_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(JobStalledError):
-        await (await job_of([status("running", 3)], tmp_path, StillTime())).wait(stall=60, timeout=3600)
+    waiting = {"status": "running", "status_logs": [{"message": "Pending", "detail": "no free GPU"}]}
+    with pytest.raises(JobStalledError, match="no free GPU"):
+        await (await job_of([httpx.Response(200, json=waiting)], tmp_path, StillTime())).wait(
+            stall=60, timeout=3600
+        )
     with pytest.raises(WaitTimeoutError):
         await (await job_of([status("running", 3)], tmp_path, StillTime())).wait(stall=3600, timeout=60)
 
