@@ -13,6 +13,7 @@ from lawtags_client.services.base import Services
 from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.customizer.methods import LoRA, Method
 from lawtags_client.services.customizer.snapshots import Snapshot, inspect
+from lawtags_client.services.data_store.contents import describe
 from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
@@ -164,6 +165,8 @@ class BaseModels:
         there = await self._owner.customizer.targets.find(reference)
         # One repository for each version: a target shall never find other files under its address.
         repository = Repository.of(reference.replace("@", "_"), "model")
+        if there is not None and there.status == "ready":
+            await self._check_same(reference, repository, snapshot)
         await self._owner.data_store.prepare(repository)
         uploaded = await self._owner.data_store.upload_files(
             str(repository),
@@ -172,12 +175,6 @@ class BaseModels:
             message=f"Add {target.base_model}",
             on_bytes=on_bytes,
         )
-        if there is not None and there.status == "ready" and uploaded.sent:
-            raise ConflictError(
-                f"the target {reference} was made of other files than these",
-                hint="Give another version.",
-                service="customizer",
-            )
         target.model_uri = repository.url
         # Only what the Entity Store knows can be deployed, and its adapters need a NIM of their base.
         artifact = ModelArtifact(files_url=repository.url, status="upload_completed")
@@ -185,6 +182,25 @@ class BaseModels:
         model = ModelRequest(name=name, namespace=namespace, artifact=artifact)
         await self._owner.entity_store.models.create_or_get(model, compare=())
         return uploaded.sent
+
+    async def _check_same(self, target: str, repository: Repository, snapshot: Snapshot) -> None:
+        """See that a target was made of these files, before any of them is sent.
+
+        Raises:
+            ConflictError: it was made of others.
+        """
+        there = {
+            entry.path: entry
+            for entry in await self._owner.data_store.files(str(repository), repo_type="model")
+        }
+        for path, source in snapshot.files.items():
+            file = await asyncio.to_thread(describe, path, source)
+            if not file.is_at(there.get(path)):
+                raise ConflictError(
+                    f"the target {target} was made of another {path} than this one",
+                    hint="Give another version.",
+                    service="customizer",
+                )
 
     async def ready(self, target: str, *, timeout: float | None = 3600) -> CustomizationTarget:
         """Wait until the files of a target are there.
