@@ -326,7 +326,9 @@ def rendered(outcomes: list[Outcome], everything: list[str]) -> str:
         "data designer, intake, auditor, safe synthesizer, platform jobs, and the second versions of models "
         "and inference) answer 501, with a list of what exists.",
         "",
-        "Made by `make conformance`; a test keeps it true.",
+        "Made by `make conformance`; a test keeps it true. The suite also asks and streams by `openai`, "
+        "loads a repository by `datasets`, and sends made-up requests by schemathesis to all operations "
+        "that the stack's OpenAPI documents describe.",
     ]
     for service in SERVICES:
         lines += ["", f"## {service}", "", "| SDK method | request | answer |", "| --- | --- | --- |"]
