@@ -14,7 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -99,6 +99,13 @@ def test_settings_of_the_pages_are_read(page: Path, tmp_path: Path) -> None:
             (tmp_path / "lawtags.toml").write_text(block.text)
             settings = Settings.load("cluster", environ={}, folder=tmp_path)
             assert settings.platform_url == "https://nemo.example.com"
+
+
+def test_every_setting_is_explained() -> None:
+    told = (DOCS / "settings.md").read_text("utf-8")
+    inner = {"sources", "reload", "profile"}
+    names = {field.name for field in fields(Settings)} - inner
+    assert {name for name in names if f"`{name}" not in told} == set()
 
 
 @pytest.mark.parametrize("page", pages("console"))

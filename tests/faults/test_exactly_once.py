@@ -104,6 +104,7 @@ class Places:
         self.steps = 0
         self.wishes = 0
         self.faults = 0
+        self.kills = 0
 
     def today(self) -> Place:
         if self._place is not None and self._place.scenes >= SCENES_A_STACK:
@@ -272,6 +273,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def _end(self, wish: Wish, process: Submitter) -> None:
         found = process.result()
+        self.places.kills += found is None
         if found is not None and found[0] == "job":
             self._told(wish, found[1])
 
@@ -307,6 +309,7 @@ def test_there_are_as_many_jobs_as_distinct_intents(
         print_blob=True,
     )
     run_state_machine_as_test(lambda: ExactlyOnce(places), settings=profile)
-    told = f"{places.scenes} scenes, {places.steps} steps, {places.wishes} intents, {places.faults} faults"
+    told = f"{places.scenes} scenes, {places.steps} steps, {places.wishes} intents, "
+    told += f"{places.faults} faults, {places.kills} processes killed"
     record_property("state machine", told)
     print(told)
