@@ -24,6 +24,7 @@ import httpx
 import nbformat
 import pytest
 import typer
+import yaml
 from nbclient import NotebookClient
 
 from lawtags_client.cli.app import app
@@ -33,7 +34,7 @@ from lawtags_client.settings import Settings
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-KINDS = {"python", "sh", "console", "py", "toml", "yaml", ""}
+KINDS = {"python", "sh", "console", "py", "toml", "yaml", "json", ""}
 # The name of a config says for which GPU it is; the stack has its own for the CPU.
 OF_A_CLUSTER, OF_THE_STACK = "@v1.0.0+80GB", "@v1.0.0+cpu"
 
@@ -90,6 +91,15 @@ def test_what_is_not_executed_is_python_at_least(page: Path) -> None:
     for block in blocks(page):
         if block.kind == "py" and "--8<--" not in block.text:
             compiled(block, page)
+
+
+@pytest.mark.parametrize("page", pages("json", "yaml"))
+def test_data_of_the_pages_can_be_read(page: Path) -> None:
+    for block in blocks(page):
+        if block.kind == "json":
+            assert all(json.loads(line) for line in block.text.splitlines())
+        elif block.kind == "yaml":
+            assert yaml.safe_load(block.text)
 
 
 @pytest.mark.parametrize("page", pages("toml"))
