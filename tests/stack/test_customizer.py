@@ -28,6 +28,11 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.local.base_models import find_default_source
 from lawtags_client.local.stack import StackThread
 
+CHAT = (
+    "{% for turn in messages %}{{ turn.role }}: {{ turn.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
 
 @pytest.fixture(scope="module")
 def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -294,6 +299,42 @@ def test_target_is_made_from_a_repository_of_the_data_store(
     assert http.delete("/v1/customization/targets/law/own@v1").status_code == 409
     assert wait(http, job["id"], ended)["status"] == "completed"
     assert http.delete("/v1/customization/targets/law/own@v1").status_code == 200
+
+
+def write_chats(path: Path, count: int, *, start: int = 0) -> None:
+    turns = [{"role": "user", "content": "a lease"}, {"role": "assistant", "content": "landlord"}]
+    path.write_text(f"{json.dumps({'messages': turns})}\n" * count)
+
+
+def write_fields(path: Path, count: int, *, start: int = 0) -> None:
+    path.write_text(f"{json.dumps({'title': 'a lease', 'tags': 'landlord'})}\n" * count)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "templates"),
+    [
+        ("chats", write_chats, {}),
+        ("own-chats", write_chats, {"chat_prompt_template": CHAT}),
+        ("fields", write_fields, {"prompt_template": "Title: {title} Tags: {tags}"}),
+    ],
+)  # fmt: skip
+def test_rows_are_read_by_the_templates_of_the_config(
+    http: httpx.Client, stack: StackThread, tmp_path: Path, name: str, write: Any, templates: dict[str, str]
+) -> None:
+    upload_rows(stack, name, tmp_path, write=write)
+    option = {"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1}
+    config = {"target": "test/llama@v1", "max_seq_length": 64, "training_options": [option], **templates}
+    named = {"name": f"{name}@v1", "namespace": "law"}
+    http.post("/v1/customization/configs", json=config | named).raise_for_status()
+    sent = body(config=f"law/{name}@v1", dataset=f"law/{name}")
+    job = http.post("/v1/customization/jobs", json=sent).json()
+    status = wait(http, job["id"], ended)
+    assert status["status"] == "completed", status
+    # All rows say the same, which is learnt at once.
+    losses = [point["value"] for point in status["metrics"]["metrics"]["val_loss"]]
+    assert losses[-1] < losses[0]
+    for key, value in templates.items():
+        assert job["config_snapshot"][key] == value
 
 
 @pytest.mark.slow

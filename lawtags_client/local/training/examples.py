@@ -144,13 +144,28 @@ class RowEncoder:
     def _chat(self, row: Row) -> Example:
         spans, text = self._spans(row)
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        tokens: list[int] = encoded["input_ids"]
-        learnt = [False] * len(tokens)
-        for index, (start, end) in enumerate(encoded["offset_mapping"]):
-            learnt[index] = any(low <= start and end <= high for low, high in spans)
-        if not any(learnt):
+        offsets = encoded["offset_mapping"]
+        if any(start < low < end for low, _ in spans for start, end in offsets):
+            example = self._in_pieces(text, spans)
+        else:
+            learnt = [any(low <= start and end <= high for low, high in spans) for start, end in offsets]
+            example = Example(encoded["input_ids"], learnt)
+        if not any(example.learnt):
             raise row.error("the conversation has no assistant message to learn from", "messages")
-        return Example(tokens, learnt)
+        return example
+
+    def _in_pieces(self, text: str, spans: list[tuple[int, int]]) -> Example:
+        # Where a template ends the question with a space, that would melt into the answer's first token; but
+        # the model will be asked with the space as a token of its own.
+        example = Example([], [])
+        begin = 0
+        for low, high in [*spans, (len(text), len(text))]:
+            for piece, wanted in ((text[begin:low], False), (text[low:high], True)):
+                found = self._tokenizer(piece, add_special_tokens=False)["input_ids"] if piece else []
+                example.tokens.extend(found)
+                example.learnt.extend([wanted] * len(found))
+            begin = high
+        return example
 
     def _spans(self, row: Row) -> tuple[list[tuple[int, int]], str]:
         messages = row.content["messages"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,25 @@ def test_chat_rows_learn_every_assistant_turn_with_its_end(tokenizer: Any) -> No
     ]
     example = one(tokenizer, {"messages": messages}, template=None)
     assert learnt_text(tokenizer, example) == "answer one<eos>answer two<eos>"
+
+
+def test_answer_behind_a_space_is_learnt_as_it_will_be_asked_for(tokenizer: Any) -> None:
+    tokenizer = copy.copy(tokenizer)
+    tokenizer.chat_template = (
+        "{% for turn in messages %}{{ turn.role }}: {{ turn.content }};{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    encoder = RowEncoder(tokenizer, prompt_template=None, max_seq_length=64)
+    turns = ["a lease", "landlord", "a photo", "copyright"]
+    roles = ["user", "assistant"] * 2
+    messages = [{"role": role, "content": text} for role, text in zip(roles, turns, strict=True)]
+    example = encoder.encode([Row("f", 1, {"messages": messages})]).examples[0]
+    assert tokenizer.decode(example.tokens) == tokenizer.apply_chat_template(messages, tokenize=False)
+    learnt = [token for token, wanted in zip(example.tokens, example.learnt, strict=True) if wanted]
+    assert tokenizer.decode(learnt) == "landlord;copyright;"
+    asked = tokenizer.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
+    prompt = tokenizer(asked)["input_ids"]
+    assert example.tokens[: len(prompt)] == prompt and not any(example.learnt[: len(prompt)])
 
 
 @pytest.mark.parametrize(
