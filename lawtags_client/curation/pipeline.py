@@ -208,7 +208,9 @@ class _Curation:
             )
             self._check_failures(work, staged)
             self._progress(CurationProgress("duplicates and split", 0, None))
-            selection = select(work, staged, self._options, own_test=self._own_test, clock=self._clock)
+            selection = select(
+                work, staged, self._options, own_test=self._own_test, runner=runner, clock=self._clock
+            )
             return self._write(work, staged, selection, read, runner)
 
     def _steps(self, staged: Staged) -> list[Isolated]:

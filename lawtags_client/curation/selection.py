@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.division import parts_by_tags, parts_by_time, shares_of
+from lawtags_client.curation.execution import Runner
 from lawtags_client.curation.keys import read_keys
 from lawtags_client.curation.options import CurationOptions, SplitOptions
 from lawtags_client.curation.report import PARTS, StepCount
@@ -90,6 +91,7 @@ def select(
     options: CurationOptions,
     *,
     own_test: bool,
+    runner: Runner,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Selection:
     """Decide where each question goes, or find that this was done.
@@ -99,6 +101,7 @@ def select(
         staged: what reading found.
         options: what is asked for.
         own_test: whether the testing rows come from a file of their own.
+        runner: where texts are compared by their phrases.
         clock: measures time.
 
     Raises:
@@ -107,7 +110,7 @@ def select(
     folder = work.folder / "selection"
     if (folder / "selection.json").exists():
         return _load(folder)
-    with Phrases(work, staged) as phrases:
+    with Phrases(work, staged, runner) as phrases:
         selection = _Selecting(work, staged, options, phrases, own_test, clock).run()
     _save(selection, work.subfolder("selection"))
     return selection

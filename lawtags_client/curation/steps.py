@@ -191,7 +191,8 @@ class MaskPii:
             fields[1] if both else body
             for fields, both, (_, body) in zip(masked, with_body, texts, strict=True)
         ]
-        titles = like(rows["title"], [fields[0] for fields in masked])
+        # Where a title begins with what is deleted, a blank would be left.
+        titles = like(rows["title"], [fields[0].strip() for fields in masked])
         changed = rows.assign(title=titles, body=like(rows["body"], bodies), masked=True)
         return Outcome(changed, counts=counts)
 

@@ -6,11 +6,12 @@ their phrases wait on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lawtags_client.curation.dedup import BANDS, shingles
+from lawtags_client.curation.execution import Runner
 from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
 
 _CHUNK = 1 << 16
+_PARTITIONS_AT_ONCE = 256
 
 
 def exact_twins(digest: NDArray[np.uint64], rows: Rows, rank: Rows) -> tuple[Rows, Rows]:
@@ -111,24 +113,51 @@ def each_pair(pairs: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         yield from map(tuple, pairs[begin : begin + _CHUNK].tolist())
 
 
+def _phrases_path(work: WorkFolder, partition: int) -> Path:
+    return work.folder / "keys" / f"phrases-{partition:06}.npz"
+
+
+def find_phrases(number: int, folder: str, places: Sequence[int]) -> None:
+    """Write the phrases of some questions of a partition; a function that can go to another process.
+
+    Args:
+        number: of the partition.
+        folder: of the work.
+        places: of the questions in it.
+    """
+    import numpy
+
+    work = WorkFolder(Path(folder))
+    frame = work.frame(number, ("title", "body")).iloc[list(places)]
+    found = [
+        shingles(title, body if isinstance(body, str) else None)
+        for title, body in zip(frame["title"], frame["body"], strict=True)
+    ]
+    values = [numpy.sort(numpy.fromiter(one, dtype="<u4", count=len(one))) for one in found]
+    with open(_phrases_path(work, number), "wb", opener=owner_only) as stream:
+        numpy.savez(stream, lengths=[len(one) for one in found], values=numpy.concatenate(values))
+
+
 class Phrases:
     """The phrases of questions that have to be compared, on disk.
 
     Args:
         work: the partitions behind all steps.
         staged: what reading found.
+        runner: where they are found.
 
     Example::
 
-        with Phrases(work, staged) as phrases:
+        with Phrases(work, staged, runner) as phrases:
             phrases.load(rows)
             phrases.similarity(first, second)
     """
 
-    def __init__(self, work: WorkFolder, staged: Staged) -> None:
+    def __init__(self, work: WorkFolder, staged: Staged, runner: Runner) -> None:
         import numpy
 
         self._work = work
+        self._runner = runner
         self._staged = staged
         self._places = numpy.full(staged.rows, -1, dtype=numpy.int64)
         self._lengths = numpy.zeros(staged.rows, dtype=numpy.int32)
@@ -143,17 +172,31 @@ class Phrases:
         missing = numpy.unique(rows)
         missing = missing[self._places[missing] < 0]
         starts = numpy.asarray(self._staged.starts)
-        end = self._stream.seek(0, 2)
-        for number in numpy.unique(numpy.searchsorted(starts, missing, side="right") - 1):
-            first, behind = starts[number], starts[number + 1]
-            chosen = missing[(missing >= first) & (missing < behind)]
-            frame = self._work.frame(int(number), ("title", "body")).iloc[chosen - first]
-            for row, title, body in zip(chosen, frame["title"], frame["body"], strict=True):
-                found = shingles(title, body if isinstance(body, str) else None)
-                values = numpy.sort(numpy.fromiter(found, dtype="<u4", count=len(found)))
-                self._places[row], self._lengths[row] = end, len(values)
-                end += self._stream.write(values.tobytes())
+        parts = numpy.searchsorted(starts, missing, side="right") - 1
+        numbers = numpy.unique(parts).tolist()
+        for begin in range(0, len(numbers), _PARTITIONS_AT_ONCE):
+            some = numbers[begin : begin + _PARTITIONS_AT_ONCE]
+            chosen = {number: missing[parts == number] for number in some}
+            arguments = {
+                number: (self._work.text, (rows - starts[number]).tolist()) for number, rows in chosen.items()
+            }
+            self._runner.call(find_phrases, arguments, lambda _: None)
+            for number, rows in chosen.items():
+                self._take(number, rows)
         self._stream.flush()
+
+    def _take(self, number: int, rows: Rows) -> None:
+        """Put the phrases of a partition behind those that are there."""
+        import numpy
+
+        path = _phrases_path(self._work, number)
+        with numpy.load(path) as found:
+            lengths, values = found["lengths"], found["values"]
+        end = self._stream.seek(0, 2)
+        self._places[rows] = end + 4 * (numpy.cumsum(lengths) - lengths)
+        self._lengths[rows] = lengths
+        self._stream.write(values.tobytes())
+        path.unlink()
 
     def similarity(self, first: int, second: int) -> float:
         """The share of phrases that two questions have in common."""
