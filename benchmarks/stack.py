@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,15 @@ Request = tuple[str, str, dict[str, Any] | None]
 class StackProcess:
     """A stack in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "lawtags_client.cli.local", "up", "--json", "--port", "0"]
         started = time.perf_counter()
-        self._process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [*command, "--dir", str(folder), *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
         assert self._process.stdout is not None
         self.address: dict[str, Any] = json.loads(self._process.stdout.readline())
         self.seconds_to_ready = time.perf_counter() - started
@@ -46,14 +51,11 @@ class StackProcess:
 
     def cpu_seconds(self) -> float:
         """What the process has used so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_seconds(self.pid)
 
     def memory_mb(self) -> dict[str, float]:
         """What it takes now, and the most it ever took."""
-        lines = Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines()
-        found = {line.partition(":")[0]: line.split()[1] for line in lines if line.startswith("Vm")}
-        return {name: round(int(found[key]) / 1024, 1) for name, key in (("now", "VmRSS"), ("peak", "VmHWM"))}
+        return memory_mb(self.pid)
 
     def stop(self) -> None:
         """End it."""
@@ -61,10 +63,31 @@ class StackProcess:
         self._process.communicate()
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def memory_mb(pid: int) -> dict[str, float]:
+    """What a process takes now, and the most it ever took."""
+    lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    found = {line.partition(":")[0]: line.split()[1] for line in lines if line.startswith("Vm")}
+    return {name: round(int(found[key]) / 1024, 1) for name, key in (("now", "VmRSS"), ("peak", "VmHWM"))}
+
+
 @contextmanager
-def running(folder: Path) -> Iterator[StackProcess]:
-    """A stack for as long as the block."""
-    stack = StackProcess(folder)
+def running(
+    folder: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[StackProcess]:
+    """A stack for as long as the block.
+
+    Args:
+        folder: where it keeps everything.
+        options: further options of ``lawtags local up``.
+        environment: variables that its processes get besides those that are there.
+    """
+    stack = StackProcess(folder, *options, environment=environment)
     try:
         yield stack
     finally:

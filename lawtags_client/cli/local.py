@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -52,6 +52,10 @@ def up(
     refresh_interval: Annotated[
         float, typer.Option(min=0.05, help="Seconds between looks of the inference server for new adapters.")
     ] = 5.0,
+    inference_precision: Annotated[
+        Literal["float32", "bfloat16"],
+        typer.Option(help="What served models multiply in; bfloat16 needs a processor that does."),
+    ] = "float32",
     idle_timeout: Annotated[
         float | None,
         typer.Option(min=0.1, help="Stop by itself after so many seconds without request and job."),
@@ -102,6 +106,7 @@ def up(
             refresh=refresh_interval,
             idle=idle_timeout,
             chaos=chaos,
+            precision=inference_precision,
         )
         _tell(session, start(command_line, dir).as_dict())
         return
@@ -114,6 +119,7 @@ def up(
         base_models=models,
         embedding_models=encoders,
         token=token or None,
+        inference_precision=inference_precision,
         chaos=plan,
     )
     stack = Stack(dir, port, host=host, options=options)
@@ -262,6 +268,7 @@ def foreground(
     refresh: float = 5.0,
     idle: float | None = None,
     chaos: Path | None = None,
+    precision: str = "float32",
 ) -> list[str]:
     """Arguments of the Python interpreter that run a stack in the foreground."""
     line = [
@@ -276,7 +283,7 @@ def foreground(
         "--host",
         host,
     ]
-    line += ["--refresh-interval", str(refresh)]
+    line += ["--refresh-interval", str(refresh), "--inference-precision", precision]
     line += ["--idle-timeout", str(idle)] if idle is not None else []
     line += ["--chaos", str(chaos)] if chaos is not None else []
     for name, folder in (models or {}).items():

@@ -45,7 +45,9 @@ def _models(services: Report) -> Iterator[str]:
     if waiting := sorted(set(services["entity_store"]["models"]) - set(served)):
         yield _line("not served", ", ".join(waiting))
     if workers:
-        yield _line("loaded", ", ".join(f"{name} (process {pid})" for name, pid in workers.items()))
+        how = services["nim"]["computing"]
+        loaded = (f"{name} (process {pid}, {how[name] or 'loading'})" for name, pid in workers.items())
+        yield _line("loaded", ", ".join(loaded))
     for name, models in services["deployments"]["deployments"].items():
         yield _line("deployment", f"{name}: {', '.join(models)}")
 

@@ -15,6 +15,10 @@ import pytest
 from served_stack import ADAPTER, BASE, ServedStack, served_stack, wait_for
 from tiny_models import make_adapter, make_model
 
+from lawtags_client.local.products import described
+from lawtags_client.local.service import StackOptions
+from lawtags_client.local.stack import StackThread
+
 PROMPT = "Title: Can pricing be trademarked?\nTags:"
 MESSAGES: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "law question"}]
 
@@ -252,6 +256,7 @@ def test_a_killed_worker_is_started_again(stack: ServedStack, client: openai.Ope
     before = client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=8, temperature=0)
     status = httpx.get(f"{stack.thread.platform_url}/v1/stack/status").json()
     pid = status["services"]["nim"]["workers"][BASE]
+    assert status["services"]["nim"]["computing"][BASE] == described("float32")
     os.kill(pid, signal.SIGKILL)
 
     def answers() -> bool:
@@ -292,3 +297,22 @@ def test_a_full_model_is_served_through_a_deployment(
     assert full.choices[0].text != base.choices[0].text
     httpx.delete(f"{url}/tests/full").raise_for_status()
     wait_for(lambda: "tests/full@cust-2" not in stack.served())
+
+
+def test_a_precision_that_the_processor_lacks_is_told(tmp_path: Path) -> None:
+    from lawtags_client.errors import ConfigurationError
+    from lawtags_client.local.products import check_precision
+
+    base = make_model(tmp_path / "base")
+    options = StackOptions(base_models={BASE: base}, inference_precision="bfloat16")
+    try:
+        check_precision("bfloat16")
+        expected = (200, described("bfloat16"))
+    except ConfigurationError as error:
+        expected = (503, error.message)
+    with StackThread(tmp_path / "stack", options=options) as thread:
+        asked = {"model": BASE, "prompt": PROMPT, "max_tokens": 2}
+        answer = httpx.post(f"{thread.inference_url}/v1/completions", json=asked, timeout=120)
+        status = httpx.get(f"{thread.platform_url}/v1/stack/status").text
+    assert answer.status_code == expected[0]
+    assert expected[1] in (status if answer.is_success else answer.text)

@@ -34,7 +34,7 @@ from lawtags_client.local.generation.prefixes import PrefixStore
 from lawtags_client.local.generation.request import Answer, Sampling
 from lawtags_client.local.generation.rows import Row, Waiting
 from lawtags_client.local.generation.token_text import TextStream, TokenText
-from lawtags_client.local.products import check_precision
+from lawtags_client.local.products import check_precision, described
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,6 +83,7 @@ class Engine:
         entropy: random.Random | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self.computing = described(precision)
         self.encoder = Encoder(tokenizer)
         self.text = TokenText(tokenizer)
         self._model = model

@@ -65,6 +65,7 @@ class Worker:
                 "event": "ready",
                 "max_length": self._engine.max_length,
                 "chats": self._engine.encoder.chats,
+                "computing": self._engine.computing,
             }
         )
         while self._take_messages():

@@ -79,10 +79,11 @@ class NimService(Service):
         await self._processes.stop()
 
     def summary(self) -> dict[str, Any]:
-        """Models that are served, and the worker processes with their ids."""
-        workers = {p.name: p.process.pid for p in self._processes if p.process is not None}
+        """Models that are served, the worker processes with their ids, and how these compute."""
         served = [each.id for each in self._nim.models()]
-        return {"models": len(served), "served": served, "workers": workers}
+        workers = {p.name: p.process.pid for p in self._processes if p.process is not None}
+        computing = {p.name: p.computing for p in self._processes if p.name in workers}
+        return {"models": len(served), "served": served, "workers": workers, "computing": computing}
 
 
 def create(context: StackContext) -> Service:

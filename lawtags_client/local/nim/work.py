@@ -76,6 +76,7 @@ class ModelProcess:
         self._adapters: OrderedDict[str, AdapterFiles] = OrderedDict()
         self._used: dict[str, int] = {}
         self.last_used = 0.0
+        self.computing: str | None = None
 
     @property
     def rows(self) -> int:
@@ -133,6 +134,7 @@ class ModelProcess:
                 await self._end()
                 reason = first["message"] if first else f"it ended; see {self._log.name} of the stack"
                 raise ServerError(f"The model {self.name} could not be loaded: {reason}", status=503)
+            self.computing = first["computing"]
             self._reading = asyncio.create_task(self._read(reader))
 
     def _spawn(self, folder: Path, descriptor: int) -> subprocess.Popen[bytes]:

@@ -18,7 +18,12 @@ def report(**changes: Any) -> dict[str, Any]:
         "entity_store": {"datasets": 2, "models": ["law/tagger@v1", "law/tagger@v2"]},
         "deployments": {"deployments": {"law/whole": ["law/whole@v1"]}},
         "customizer": {"jobs": [job], "jobs_by_state": {"completed": 1, "running": 1}},
-        "nim": {"models": 2, "served": ["base/tiny", "law/tagger@v1"], "workers": {"base/tiny": 77}},
+        "nim": {
+            "models": 2,
+            "served": ["base/tiny", "law/tagger@v1"],
+            "workers": {"base/tiny": 77, "base/new": 78},
+            "computing": {"base/tiny": "float32 by oneDNN", "base/new": None},
+        },
         "evaluator": {"unfinished": [], "jobs_by_state": {}},
     }
     return {
@@ -45,7 +50,7 @@ def test_jobs_models_and_disk_are_told() -> None:
         "evaluations  none",
         "served       base/tiny, law/tagger@v1",
         "not served   law/tagger@v2",
-        "loaded       base/tiny (process 77)",
+        "loaded       base/tiny (process 77, float32 by oneDNN), base/new (process 78, loading)",
         "deployment   law/whole: law/whole@v1",
         "disk         3.5 MB in /stack",
     ):

@@ -78,6 +78,23 @@ def test_scores_are_the_log_probabilities_of_the_plain_model(
         assert [value for _, value in answer.scores[0].top] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("tokens", [191, 192, 300, 400])
+def test_long_prompts_are_attended_to_as_by_the_plain_model(
+    tiny_model: Callable[[str], Path], architecture: str, tokens: int
+) -> None:
+    folder = tiny_model(architecture)
+    model, _ = plain(folder)
+    engine = Engine.load(folder, limits=Limits(step_tokens=1024))
+    prompts = [[(seed + place * place) % 300 + 6 for place in range(tokens)] for seed in (1, 5)]
+    for asked in (SCORE, Sampling(4, temperature=0, logprobs=5, ignore_eos=True)):
+        for prompt, answer in zip(prompts, engine.generate(prompts, asked), strict=True):
+            with torch.inference_mode():
+                logits = model(torch.tensor([prompt])).logits[0, -1]
+            top, _ = logits.log_softmax(-1).topk(5)
+            assert [value for _, value in answer.scores[0].top] == pytest.approx(top.tolist(), abs=1e-4)
+
+
 def test_adapters_in_one_batch_answer_as_peft_does(
     engine: Engine, tiny_model: Callable[[str], Path], tiny_adapters: list[Path]
 ) -> None:
