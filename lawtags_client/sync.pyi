@@ -184,6 +184,9 @@ class SyncInference:
         requests: Iterable[ChatCompletionRequest],
         *,
         guided: Guided | None = None,
+        held: Callable[[str], bool] | None = None,
+        logprobs: bool | None = None,
+        logprobs_needed: bool = True,
         concurrency: int | None = None,
         ordered: bool = False,
     ) -> Iterator[Outcome[ChatCompletion]]:

@@ -39,6 +39,9 @@ def tag(
     model: Annotated[
         str | None, typer.Option("--model", help="A served model alone, without a run's tagger.")
     ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="With --model: ask in a chat, for a model trained on messages.")
+    ] = False,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -65,6 +68,10 @@ def tag(
         )
     session = Session(as_json, profile, verbose, no_input)
     chosen = _chosen(session, runs, run, model)
+    if chat:
+        if model is None:
+            raise ConfigurationError("--chat needs --model", hint="A run knows how its model was trained.")
+        chosen.arguments["chat"] = True
     chosen.arguments["threshold"] = threshold
     if title is not None:
         _one(session, chosen, title, body)

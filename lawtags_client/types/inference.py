@@ -146,6 +146,12 @@ class ChatChoice(WireModel):
     stop_reason: int | str | None = None
     logprobs: ChoiceLogprobs | None = None
 
+    @property
+    def text(self) -> str:
+        """Its text."""
+        content = self.message.content
+        return content if isinstance(content, str) else ""
+
 
 class ChatCompletion(WireModel):
     """The answer to a chat request."""
@@ -161,8 +167,7 @@ class ChatCompletion(WireModel):
     @property
     def text(self) -> str:
         """The text of the first answer."""
-        content = self.choices[0].message.content if self.choices else None
-        return content if isinstance(content, str) else ""
+        return self.choices[0].text if self.choices else ""
 
 
 class Delta(WireModel):

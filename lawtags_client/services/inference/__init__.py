@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import Any
 
 from lawtags_client.errors import ProtocolError, WaitTimeoutError
 from lawtags_client.services.base import Services, parse
@@ -14,13 +11,13 @@ from lawtags_client.services.inference.completions import PromptLists, all_held,
 from lawtags_client.services.inference.guidance import Guidance, Guided, forms, with_logprobs
 from lawtags_client.services.inference.limiter import Limiter
 from lawtags_client.services.inference.pool import Outcome, each
+from lawtags_client.services.inference.streaming import stream
 from lawtags_client.services.inference.tags import Tagged, Tagger, abstaining, tag_by_mixing, tag_by_writing
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.transport.http import Call, ServiceTransport
-from lawtags_client.transport.sse import DONE
 from lawtags_client.types.inference import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -36,8 +33,6 @@ from lawtags_client.types.inference import (
     ServedModel,
     ServedModels,
 )
-
-C = TypeVar("C", bound=BaseModel)
 
 _CHAT, _COMPLETIONS, _EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 _CLASSIFY = "/v1/classify"
@@ -128,14 +123,18 @@ class Inference:
         Raises:
             ProtocolError: the stream ended early, or carried an error.
         """
-        async for chunk in self._stream(_CHAT, request, extra, ChatCompletionChunk):
+        async for chunk in stream(
+            self._http, _CHAT, {**request.to_wire(), **(extra or {})}, ChatCompletionChunk
+        ):
             yield chunk
 
     async def stream_completion(
         self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> AsyncIterator[CompletionChunk]:
         """A completion in pieces; errors as for ``stream_chat``."""
-        async for chunk in self._stream(_COMPLETIONS, request, extra, CompletionChunk):
+        async for chunk in stream(
+            self._http, _COMPLETIONS, {**request.to_wire(), **(extra or {})}, CompletionChunk
+        ):
             yield chunk
 
     async def complete_each(
@@ -230,10 +229,24 @@ class Inference:
         requests: Iterable[ChatCompletionRequest],
         *,
         guided: Guided | None = None,
+        held: Callable[[str], bool] | None = None,
+        logprobs: bool | None = None,
+        logprobs_needed: bool = True,
         concurrency: int | None = None,
         ordered: bool = False,
     ) -> AsyncIterator[Outcome[ChatCompletion]]:
-        """Many chats, each with an outcome of its own, as they come; arguments as for ``complete_each``."""
+        """Many chats, each with an outcome of its own, as they come; arguments as for ``complete_each``.
+
+        Args:
+            requests: read as they are needed.
+            guided: see there.
+            held: see there.
+            logprobs: whether the tokens come with their log-probabilities; as the requests say by default.
+            logprobs_needed: see there.
+            concurrency: see there.
+            ordered: see there.
+        """
+        tried = with_logprobs(forms(guided), logprobs, needed=logprobs_needed)
 
         async def act(request: ChatCompletionRequest) -> ChatCompletion:
             async def send(fields: dict[str, Any]) -> ChatCompletion:
@@ -241,7 +254,7 @@ class Inference:
                     ChatCompletion, await self._post(_CHAT, request, fields, max_retries=0), self._http
                 )
 
-            return await self._guidance.ask(request.model, forms(guided), send)
+            return await self._guidance.ask(request.model, tried, send, held=all_held(held))
 
         limiter = self._limiter(concurrency)
         async for outcome in each(requests, act, limiter=limiter, clock=self._owner.clock, ordered=ordered):
@@ -272,7 +285,7 @@ class Inference:
             tagger: a fitted one, which mixes in a retriever; without it the model's own words are parsed.
             vocabulary: the known tags, to which the answer is held where the server can.
             style: of the prompt, as in training; ignored with a tagger, which knows its own.
-            chat: with a tagger, ask in a chat, as is right for a model that was trained on messages.
+            chat: ask in a chat, as is right for a model that was trained on messages.
             limit: most tags.
             threshold: probability from 0 to 1 below which a tag is left out, so that there may be none.
 
@@ -347,6 +360,7 @@ class Inference:
                 style=style,
                 vocabulary=vocabulary,
                 limit=limit,
+                chat=chat,
                 needs_scores=threshold is not None,
                 concurrency=concurrency,
                 ordered=ordered,
@@ -371,27 +385,6 @@ class Inference:
         body = {**request.to_wire(), **(extra or {})}
         # An answer made twice costs time and nothing else.
         return await self._http.json(Call("POST", path, json=body, repeatable=True, max_retries=max_retries))
-
-    async def _stream(
-        self, path: str, request: SamplingRequest, extra: Mapping[str, Any] | None, kind: type[C]
-    ) -> AsyncIterator[C]:
-        body = {**request.to_wire(), **(extra or {}), "stream": True}
-        call = Call("POST", path, json=body, headers={"accept": "text/event-stream"}, repeatable=True)
-        async for event in self._http.events(call):
-            if event.data.startswith(DONE):
-                return
-            try:
-                data = json.loads(event.data)
-            except ValueError as error:
-                raise self._broken(f"an event that is not JSON: {event.data[:200]!r}") from error
-            if event.name == "error" or (isinstance(data, dict) and "error" in data):
-                raise self._broken(f"an error in the stream: {event.data[:200]}")
-            if event.name == "message":
-                yield parse(kind, data, self._http)
-        raise self._broken("the stream ended before it was done")
-
-    def _broken(self, what: str) -> ProtocolError:
-        return ProtocolError(what, hint="Ask again.", service="inference", url=f"{self._http.address.url}")
 
 
 __all__ = ["Inference", "Outcome", "Tagged", "Tagger", "first_token"]

@@ -134,12 +134,14 @@ def _in_order(completion: Completion, wanted: int) -> Iterable[CompletionChoice]
     return (choices[index] for index in range(wanted))
 
 
-def all_held(held: Callable[[str], bool] | None) -> Callable[[Completion], bool] | None:
+def all_held(
+    held: Callable[[str], bool] | None,
+) -> Callable[[Completion | ChatCompletion], bool] | None:
     """Whether all texts of an answer are as a function says; one that was cut off was on the way there."""
     if held is None:
         return None
-    return lambda completion: all(
-        choice.finish_reason == "length" or held(choice.text) for choice in completion.choices
+    return lambda answer: all(
+        choice.finish_reason == "length" or held(choice.text) for choice in answer.choices
     )
 
 

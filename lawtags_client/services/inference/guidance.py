@@ -35,7 +35,7 @@ def forms(guided: Guided | None) -> list[dict[str, Any]]:
 
 
 def with_logprobs(
-    tried: Sequence[Mapping[str, Any]], number: int | None, *, needed: bool
+    tried: Sequence[Mapping[str, Any]], number: int | bool | None, *, needed: bool
 ) -> list[dict[str, Any]]:
     """The same fields and log-probabilities of so many tokens; where they are not needed, then without."""
     if number is None:

@@ -7,17 +7,18 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.services.inference.completions import first_chat_token, first_token
 from lawtags_client.services.inference.pool import Outcome
-from lawtags_client.services.inference.written import constraints, is_held, scores
+from lawtags_client.services.inference.written import as_completion, constraints, is_held, scores
 from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
-from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
+from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage, CompletionChoice
 
 if TYPE_CHECKING:
     from lawtags_client.services.inference import Inference
@@ -211,6 +212,7 @@ async def tag_by_writing(
     style: PromptStyle | None,
     vocabulary: Vocabulary | None,
     limit: int,
+    chat: bool,
     needs_scores: bool,
     concurrency: int | None,
     ordered: bool,
@@ -224,18 +226,19 @@ async def tag_by_writing(
             ids[row] = question.id
             yield builder.build(question.title, question.body).text
 
-    outcomes = inference.complete_each(
+    guided, held = None, None
+    if vocabulary is not None:
+        guided, held = constraints(vocabulary, limit), partial(is_held, vocabulary=vocabulary, most=limit)
+    write = _written_in_chats if chat else _written
+    outcomes = write(
+        inference,
         prompts(),
         model=model,
         max_tokens=16 * limit,
-        logprobs=1,
         logprobs_needed=needs_scores,
-        guided=constraints(vocabulary, limit) if vocabulary is not None else None,
-        held=(lambda text: is_held(text, vocabulary, limit)) if vocabulary is not None else None,
-        # A written answer ends with its line; what follows would be the next question.
-        extra={"stop": ["\n"]},
+        guided=guided,
+        held=held,
         concurrency=concurrency,
-        batch_size=1,
         ordered=ordered,
     )
     async for outcome in outcomes:
@@ -249,6 +252,30 @@ async def tag_by_writing(
             yield Tagged(outcome.row, question_id, error=_unscored())
             continue
         yield Tagged(outcome.row, question_id, tags, likely)
+
+
+def _written(
+    inference: Inference, prompts: Iterable[str], **options: Any
+) -> AsyncIterator[Outcome[CompletionChoice]]:
+    # A written answer ends with its line; what follows would be the next question.
+    return inference.complete_each(prompts, logprobs=1, extra={"stop": ["\n"]}, batch_size=1, **options)
+
+
+async def _written_in_chats(
+    inference: Inference, prompts: Iterable[str], *, model: str, max_tokens: int, **options: Any
+) -> AsyncIterator[Outcome[CompletionChoice]]:
+    requests = (
+        ChatCompletionRequest(
+            model=model,
+            messages=[ChatMessage(role="user", content=prompt)],
+            max_tokens=max_tokens,
+            temperature=0.0,
+        )
+        for prompt in prompts
+    )
+    async for outcome in inference.chat_each(requests, logprobs=True, **options):
+        value = as_completion(outcome.value) if outcome.value is not None else None
+        yield Outcome(outcome.row, value, outcome.error)
 
 
 def _unscored() -> LawtagsError:

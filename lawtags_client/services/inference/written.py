@@ -10,7 +10,7 @@ from typing import Any
 
 from lawtags_client.tagging.parse import answer_regex, parse_tags
 from lawtags_client.tagging.vocabulary import Vocabulary
-from lawtags_client.types.inference import CompletionChoice, CompletionLogprobs
+from lawtags_client.types.inference import ChatCompletion, CompletionChoice, CompletionLogprobs
 
 # How tokenizers write the blank before a word, where a server gives tokens as the tokenizer knows them.
 _MARKS = str.maketrans({"\u0120": " ", "\u2581": " ", "\u010a": "\n"})
@@ -38,6 +38,20 @@ def is_held(text: str, vocabulary: Vocabulary, most: int) -> bool:
     """Whether an answer keeps to a vocabulary, in any form."""
     parsed = parse_tags(text, vocabulary, most)
     return parsed.kind == "tags" and not parsed.unknown
+
+
+def as_completion(chat: ChatCompletion) -> CompletionChoice:
+    """What a model wrote in a chat, in the form of a completion."""
+    if not chat.choices:
+        return CompletionChoice()
+    choice = chat.choices[0]
+    logprobs = None
+    if choice.logprobs is not None:
+        tokens = choice.logprobs.content
+        logprobs = CompletionLogprobs(
+            tokens=[token.token for token in tokens], token_logprobs=[token.logprob for token in tokens]
+        )
+    return CompletionChoice(text=choice.text, finish_reason=choice.finish_reason, logprobs=logprobs)
 
 
 def scores(

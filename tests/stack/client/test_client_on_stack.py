@@ -312,9 +312,10 @@ async def test_questions_are_tagged_in_order(nemo: NeMo) -> None:
     assert [(one.row, one.id, one.error) for one in tagged] == [(n, str(n), None) for n in range(5)]
 
 
-async def test_held_tags_have_scores_and_an_unsure_model_abstains(nemo: NeMo) -> None:
+@pytest.mark.parametrize("chat", [False, True], ids=["completion", "chat"])
+async def test_held_tags_have_scores_and_an_unsure_model_abstains(nemo: NeMo, chat: bool) -> None:
     known = Vocabulary.from_questions([Question("1", "t", None, ("contract-law", "tax", "tort"))])
-    asked = {"title": "Is a verbal lease binding?", "model": BASE, "vocabulary": known}
+    asked = {"title": "Is a verbal lease binding?", "model": BASE, "vocabulary": known, "chat": chat}
     tagged = await nemo.inference.tag(**asked)
     assert tagged.tags and set(tagged.tags) <= set(known.tags)
     assert tagged.scores.keys() == set(tagged.tags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,21 @@ async def test_a_server_without_log_probabilities_is_told(tmp_path: Path) -> Non
     async with client(Chats(logprobs=False), tmp_path) as nemo:
         with pytest.raises(ProtocolError, match="no log-probabilities"):
             await nemo.inference.tag(title="first", model="m", tagger=FakeTagger(), chat=True)
+
+
+async def test_without_a_tagger_a_chat_is_held_to_the_vocabulary_and_scored(tmp_path: Path) -> None:
+    server = Chats()
+    async with client(server, tmp_path) as nemo:
+        tagged = await nemo.inference.tag(title="first", model="m", vocabulary=VOCABULARY, chat=True)
+    assert tagged.tags == ("lease",)
+    assert tagged.scores == pytest.approx({"lease": math.exp(-0.5)})
+    ((path, body),) = server.asked
+    assert path == "/v1/chat/completions"
+    assert body["nvext"].keys() == {"guided_regex"}
+    assert (body["logprobs"], body["temperature"]) == (True, 0.0)
+
+
+async def test_without_a_tagger_a_chat_server_may_give_no_log_probabilities(tmp_path: Path) -> None:
+    async with client(Chats(logprobs=False), tmp_path) as nemo:
+        tagged = await nemo.inference.tag(title="first", model="m", vocabulary=VOCABULARY, chat=True)
+    assert (tagged.tags, tagged.scores) == (("lease",), {})

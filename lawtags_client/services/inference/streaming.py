@@ -1,0 +1,50 @@
+"""Answers in pieces, as they are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from lawtags_client.errors import ProtocolError
+from lawtags_client.services.base import parse
+from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.sse import DONE
+
+C = TypeVar("C", bound=BaseModel)
+
+
+async def stream(
+    http: ServiceTransport, path: str, body: Mapping[str, Any], kind: type[C]
+) -> AsyncIterator[C]:
+    """The chunks of a streamed answer.
+
+    Args:
+        http: the way to the service.
+        path: where to ask.
+        body: the request; that it is to be streamed is added.
+        kind: what a chunk is.
+
+    Raises:
+        ProtocolError: the stream ended early, or carried an error.
+    """
+    asked = {**body, "stream": True}
+    call = Call("POST", path, json=asked, headers={"accept": "text/event-stream"}, repeatable=True)
+    async for event in http.events(call):
+        if event.data.startswith(DONE):
+            return
+        try:
+            data = json.loads(event.data)
+        except ValueError as error:
+            raise _broken(f"an event that is not JSON: {event.data[:200]!r}", http) from error
+        if event.name == "error" or (isinstance(data, dict) and "error" in data):
+            raise _broken(f"an error in the stream: {event.data[:200]}", http)
+        if event.name == "message":
+            yield parse(kind, data, http)
+    raise _broken("the stream ended before it was done", http)
+
+
+def _broken(what: str, http: ServiceTransport) -> ProtocolError:
+    return ProtocolError(what, hint="Ask again.", service="inference", url=http.address.url)
