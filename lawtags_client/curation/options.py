@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ Action = Literal["replace", "redact", "mask", "hash"]
 Format = Literal["prompt_completion", "messages"]
 OnBadRow = Literal["fail", "skip", "quarantine"]
 SplitBy = Literal["hash", "time", "stratified"]
+
+KEY_VARIABLE = "LAWTAGS_PII_KEY"
+"""The environment variable that is looked up for the secret of ``hash`` where the options have none."""
 
 ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "IP_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
 DEFAULT_ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
@@ -72,7 +76,10 @@ class PiiOptions:
                 f"unknown kinds of personal data: {', '.join(unknown)}", hint=f"Known: {', '.join(ENTITIES)}."
             )
         if self.action == "hash" and not self.key:
-            raise ConfigurationError("pii.action 'hash' needs pii.key", hint="Give a secret of your own.")
+            raise ConfigurationError(
+                "pii.action 'hash' needs pii.key",
+                hint=f"Put a secret of your own into the variable {KEY_VARIABLE}.",
+            )
         _at_least("pii.batch_size", self.batch_size, 1)
 
 
@@ -261,6 +268,10 @@ class CurationOptions:
         Raises:
             ConfigurationError: an option is unknown, or a value makes no sense.
         """
+        pii = values.get("pii")
+        if isinstance(pii, Mapping) and pii.get("action") == "hash" and not pii.get("key"):
+            # A secret on a command line can be seen by all who share the machine.
+            values = {**values, "pii": {**pii, "key": os.environ.get(KEY_VARIABLE)}}
         return _build(cls, values, "curation")
 
     def file_digests(self) -> dict[str, str]:

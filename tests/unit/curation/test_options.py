@@ -109,3 +109,14 @@ def test_switched_off_steps_are_not_planned() -> None:
 def test_personal_data_goes_before_section_numbers() -> None:
     names = [step.name for step in plan_steps(CurationOptions())]
     assert names.index("pii") < names.index("section_numbers") < names.index("word_count")
+
+
+def test_the_secret_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAWTAGS_PII_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match=r"needs pii\.key") as caught:
+        CurationOptions.from_dict({"pii": {"action": "hash"}})
+    assert "LAWTAGS_PII_KEY" in str(caught.value.hint)
+    monkeypatch.setenv("LAWTAGS_PII_KEY", "from outside")
+    assert CurationOptions.from_dict({"pii": {"action": "hash"}}).pii.key == "from outside"
+    assert CurationOptions.from_dict({"pii": {"action": "hash", "key": "given"}}).pii.key == "given"
+    assert CurationOptions.from_dict({"pii": {"action": "mask"}}).pii.key is None
