@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tiny_models import make_model, write_rows
+from tiny_models import make_model, write_pairs, write_rows
 
 from lawtags_client.local.control import disk_use
 from lawtags_client.local.prune import prune
@@ -70,8 +70,9 @@ class Soak:
         self.lock = threading.Lock()
         self.stack: subprocess.Popen[str]
         self.rows = folder / "rows"
-        write_rows(self.rows / "training.jsonl", 16)
-        write_rows(self.rows / "validation.jsonl", 4)
+        for name, write in (("rows", write_rows), ("pairs", write_pairs)):
+            write(self.rows / name / "training.jsonl", 16)
+            write(self.rows / name / "validation.jsonl", 4)
 
     # The stack
 
@@ -138,9 +139,8 @@ class Soak:
             http.post(f"{self.platform}/v1/namespaces", json={"id": "soak"}).raise_for_status()
             names = {"namespace": "soak"}
             http.post(f"{self.data_store}/v1/datastore/namespaces", json=names).raise_for_status()
-            for part in ("training", "validation"):
-                content = (self.rows / f"{part}.jsonl").read_bytes()
-                assert self._commit(http, "rows", f"{part}/rows.jsonl", content)
+            for path in self.rows.glob("*/*.jsonl"):
+                assert self._commit(http, path.parent.name, f"{path.stem}/rows.jsonl", path.read_bytes())
 
     # Those who use it
 
@@ -184,14 +184,16 @@ class Soak:
         token = f"t{len(self.tokens)}"
         self.tokens.add(token)
         jobs = f"{self.platform}/v1/customization/jobs"
+        kind, rows = self.random.choice((("sft", "rows"), ("sft", "rows"), ("dpo", "pairs")))
         body = {
             "namespace": "soak",
             "config": f"{BASE}@v1.0.0+cpu",
-            "dataset": "hf://datasets/soak/rows",
+            "dataset": f"hf://datasets/soak/{rows}",
             "output_model": f"soak/model@{token}",
             "custom_fields": {"token": token},
             "hyperparameters": {
-                "finetuning_type": "lora", "epochs": 2, "batch_size": 4, "learning_rate": 1e-3,
+                "finetuning_type": "lora", "training_type": kind, "epochs": 2, "batch_size": 4,
+                "learning_rate": 1e-3,
                 "lora": {"adapter_dim": 4},
             },
         }  # fmt: skip
