@@ -210,12 +210,19 @@ def _api_error(
     message = _message(detail) or response.reason_phrase or "the service refused"
     fields = context.fields(response) | {"detail": detail, "hint": _HINTS.get(status)}
     if status == 404:
-        fields["hint"] = f"Asked at {context.url}."
+        fields["hint"] = f"Asked at {context.url}.{_where_to_look(context.url)}"
     if status == 429:
         return RateLimitedError(message, retry_after=retry_after, **fields)
     if status in _BY_STATUS:
         return _BY_STATUS[status](message, **fields)
     return (ServerError if status >= 500 else APIError)(message, **fields)
+
+
+def _where_to_look(url: str) -> str:
+    """What lists the things of which one was not found."""
+    if url.endswith("/completions"):
+        return " What is served is listed by: lawtags models ls"
+    return " Jobs are listed by: lawtags jobs ls" if "/customization/jobs/" in url else ""
 
 
 def _detail(body: bytes) -> Any:

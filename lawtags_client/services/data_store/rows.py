@@ -102,10 +102,16 @@ class RowCheck:
             known.rows += 1
 
 
+def _kind(value: Any) -> str:
+    """What a value is called in JSON."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
 def _row(row: Any, path: Path, number: int) -> tuple[Kind, int, int]:
     """The kind of a row, a hash of its prompt, and its letters."""
     if type(row) is not dict:
-        _bad(f"a row is an object, this is a {type(row).__name__}", path, number)
+        _bad(f"a row is an object, this is {_kind(row)}", path, number)
     if "messages" in row:
         return "chat", *_messages(row["messages"], path, number)
     prompt, completion = row.get("prompt"), row.get("completion")
@@ -115,7 +121,7 @@ def _row(row: Any, path: Path, number: int) -> tuple[Kind, int, int]:
         if name not in row:
             _bad("missing", path, number, name)
         if not isinstance(text, str):
-            _bad(f"text is wanted, this is a {type(text).__name__}", path, number, name)
+            _bad(f"text is wanted, this is {_kind(text)}", path, number, name)
         if _blank(text):
             _bad("empty", path, number, name)
     raise AssertionError("one of the two is wrong")
