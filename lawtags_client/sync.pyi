@@ -238,9 +238,12 @@ class SyncDeployments:
         hf_token: str | None = None,
         wait: bool = True,
         timeout: float = 3600,
+        on_state: Callable[[str], None] | None = None,
     ) -> ModelDeployment:
         """Serve a model, and wait until it is ready."""
-    def ready(self, name: str, *, timeout: float = 3600) -> ModelDeployment:
+    def ready(
+        self, name: str, *, timeout: float = 3600, on_state: Callable[[str], None] | None = None
+    ) -> ModelDeployment:
         """Wait until a deployment is ready."""
     def remove(self, name: str, *, timeout: float = 600) -> None:
         """Take a deployment down, wait until it is gone, and drop its config."""

@@ -157,7 +157,11 @@ def deploy(
             # Kubernetes allows neither slashes nor dots nor @ in the name of what it runs.
             place = re.sub(r"[^a-z0-9-]+", "-", model.split("/")[-1].lower()).strip("-")
             deployed = await nemo.deployments.deploy(
-                f"{model.split('/')[0]}/{place}", model=model, nim=nim, timeout=timeout
+                f"{model.split('/')[0]}/{place}",
+                model=model,
+                nim=nim,
+                timeout=timeout,
+                on_state=lambda words: session.report(f"{place}: {words}"),
             )
             await nemo.inference.served(model, timeout=timeout)
             return {"model": model, "deployment": f"{deployed.namespace}/{deployed.name}"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lawtags_client.errors import NotFoundError, WaitTimeoutError
 from lawtags_client.services.base import Entities, Services
 from lawtags_client.services.waiting import Awaited, Look
@@ -49,6 +51,7 @@ class Deployments:
         hf_token: str | None = None,
         wait: bool = True,
         timeout: float = 3600,
+        on_state: Callable[[str], None] | None = None,
     ) -> ModelDeployment:
         """Serve a model, and wait until it is ready.
 
@@ -62,6 +65,7 @@ class Deployments:
             hf_token: for models of the public hub.
             wait: whether to wait until it is ready.
             timeout: seconds to wait.
+            on_state: told each state that it gets into, with the service's words.
 
         Raises:
             ConflictError: a deployment or config of that name differs from this one.
@@ -78,10 +82,17 @@ class Deployments:
         if hf_token is not None:
             request.hf_token = hf_token
         deployment = await self.deployments.create_or_get(request, compare=("name", "namespace"))
-        return await self.ready(name, timeout=timeout) if wait else deployment
+        return await self.ready(name, timeout=timeout, on_state=on_state) if wait else deployment
 
-    async def ready(self, name: str, *, timeout: float = 3600) -> ModelDeployment:
+    async def ready(
+        self, name: str, *, timeout: float = 3600, on_state: Callable[[str], None] | None = None
+    ) -> ModelDeployment:
         """Wait until a deployment is ready.
+
+        Args:
+            name: its ``namespace/name``.
+            timeout: seconds to wait.
+            on_state: told each state that it gets into, with the service's words.
 
         Raises:
             JobFailedError: it failed.
@@ -90,12 +101,17 @@ class Deployments:
             WaitTimeoutError: it was not ready in time.
         """
         seen = await self.deployments.get(name)
+        told = ""
 
         async def look() -> Look:
-            nonlocal seen
+            nonlocal seen, told
             before, seen = seen, await self.deployments.get(name)
             details = seen.status_details
             state = "ready" if seen.deployed else details.status if details else None
+            words = ": ".join(filter(None, (state, details.description if details else None)))
+            if on_state is not None and words != told:
+                on_state(words)
+            told = words
             return Look(state, seen != before, details.description if details else None)
 
         awaited = Awaited(

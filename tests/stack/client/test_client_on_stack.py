@@ -381,7 +381,11 @@ async def test_live_scores_come_at_once(nemo: NeMo) -> None:
 async def test_deployment_becomes_ready_and_goes_away(nemo: NeMo) -> None:
     nim = NIMDeploymentConfig(image_name="nvcr.io/nim/tiny", image_tag="1", gpu=0)
     await nemo.entity_store.ensure_namespace("deployed")
-    ready = await nemo.deployments.deploy("deployed/tiny", model=BASE, nim=nim, timeout=30)
+    told: list[str] = []
+    ready = await nemo.deployments.deploy(
+        "deployed/tiny", model=BASE, nim=nim, timeout=30, on_state=told.append
+    )
+    assert told[-1].startswith("ready") and len(told) == len(set(told))
     assert ready.deployed or (ready.status_details and ready.status_details.status == "ready")
     await nemo.deployments.deploy("deployed/tiny", model=BASE, nim=nim, timeout=30)
     await nemo.deployments.remove("deployed/tiny", timeout=30)
