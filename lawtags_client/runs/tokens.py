@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from lawtags_client.cache import cache_folder
+from lawtags_client.cache import find_cached
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import sha256_file
 from lawtags_client.tagging.prompt import estimate_tokens
@@ -45,10 +45,12 @@ def token_counter(source: str | None) -> TokenCounter:
 
 
 def _locate(source: str) -> Path:
-    cached = cache_folder() / "base-models" / source
-    for candidate in (Path(source), Path(source) / "tokenizer.json", cached / "tokenizer.json"):
+    for candidate in (Path(source), Path(source) / "tokenizer.json"):
         if candidate.is_file():
             return candidate
+    cached = find_cached(f"base-models/{source}", "tokenizer.json") / "tokenizer.json"
+    if cached.is_file():
+        return cached
     raise ConfigurationError(
         f"no tokenizer at {source!r}",
         hint="Name a tokenizer.json, or leave model.tokenizer out to plan with estimates.",

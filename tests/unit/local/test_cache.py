@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tiny_models import make_tokenizer
+
 from lawtags_client.cache import CACHE_VARIABLE, cache_folder, find_cached
+from lawtags_client.runs.tokens import token_counter
 
 PART, MARKER = "base-models/tiny", "record.json"
 
@@ -78,3 +81,10 @@ def test_folder_that_others_can_write_is_not_trusted(no_cache: Path, tmp_path: P
     stand_in(tmp_path).mkdir()
     stand_in(tmp_path).chmod(0o777)
     assert find_cached(PART, MARKER) == no_cache / "lawtags" / PART
+
+
+@pytest.mark.usefixtures("no_cache")
+def test_tokenizer_is_found_where_its_model_had_to_be_put(tmp_path: Path) -> None:
+    make_tokenizer(find_cached("base-models/tiny", "tokenizer.json"))
+    counter = token_counter("tiny")
+    assert counter.exact and counter.count("Title: Is a verbal lease binding?") > 3
