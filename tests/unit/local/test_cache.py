@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
 from tiny_models import make_tokenizer
 
 from lawtags_client.cache import CACHE_VARIABLE, cache_folder, find_cached
