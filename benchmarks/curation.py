@@ -353,6 +353,7 @@ def run_all(source: Path, rows: int, systems: Sequence[str], workers: Sequence[i
                     "cpu_seconds": round(usage.cpu, 1),
                     "peak_bytes": usage.memory,
                     "load_before": round(load, 1),
+                    "load_after": round(os.getloadavg()[0], 1),
                     **taken,
                 }
             )
@@ -367,7 +368,8 @@ def summary(result: dict[str, Any]) -> str:
     """One measurement on one line."""
     return (
         f"{result['system']}, {result['workers']} workers: {result['cpu_seconds']:.0f} CPU s, "
-        f"{result['wall_seconds']:.0f} s, {result['peak_bytes'] / 1e6:,.0f} MB"
+        f"{result['wall_seconds']:.0f} s, {result['peak_bytes'] / 1e6:,.0f} MB, "
+        f"load {result['load_before']} before and {result['load_after']} after"
     )
 
 
@@ -396,14 +398,15 @@ def table_of_steps(results: Sequence[dict[str, Any]]) -> str:
 def table_of_runs(results: Sequence[dict[str, Any]]) -> str:
     """Whole runs."""
     lines = [
-        "| system | workers | CPU s | rows per CPU s | s | rows/s | peak memory |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| system | workers | CPU s | rows per CPU s | s | rows/s | peak memory | load before | after |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for result in results:
         rows, cpu, wall = result["rows"], result["cpu_seconds"], result["wall_seconds"]
         lines.append(
             f"| {result['system']} | {result['workers']} | {cpu:,.0f} | {rows / cpu:,.0f} | {wall:,.0f} "
-            f"| {rows / wall:,.0f} | {result['peak_bytes'] / 1e6:,.0f} MB |"
+            f"| {rows / wall:,.0f} | {result['peak_bytes'] / 1e6:,.0f} MB | {result['load_before']} "
+            f"| {result['load_after']} |"
         )
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from lawtags_client.cache import find_cached
 from lawtags_client.errors import ConfigurationError, MissingExtraError
@@ -41,7 +42,7 @@ def token_counter(source: str | None) -> TokenCounter:
     """
     if source is None:
         return TokenCounter("estimate", False, estimate_tokens)
-    return _load(str(_locate(source)))
+    return _load(str(_locate(source).resolve()))
 
 
 def _locate(source: str) -> Path:
@@ -59,11 +60,28 @@ def _locate(source: str) -> Path:
 
 @lru_cache(maxsize=4)
 def _load(path: str) -> TokenCounter:
+    _tokenizer(path)
+    return TokenCounter(sha256_file(Path(path)), True, _Counting(path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """Counts by the file of a tokenizer, so that other processes can be told to count alike."""
+
+    path: str
+
+    def __call__(self, text: str) -> int:
+        return len(_tokenizer(self.path).encode(text, add_special_tokens=False).ids)
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(path: str) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError:
         raise MissingExtraError("tokenizers", "local", "counting tokens exactly") from None
-    tokenizer = Tokenizer.from_file(path)
-    return TokenCounter(
-        sha256_file(Path(path)), True, lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
-    )
+    if not Path(path).is_file():
+        raise ConfigurationError(
+            f"no tokenizer at {path!r} here", hint="Workers of a cluster have to see it under the same path."
+        )
+    return Tokenizer.from_file(path)

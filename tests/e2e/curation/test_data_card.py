@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -239,3 +240,35 @@ def test_a_single_row_is_told_with_counts_and_refused_before_it_is_sent(
     assert "the validation part has no rows: too few questions for its share" in report.notes
     with pytest.raises(DataError, match="validation"):
         check(out)
+
+
+def test_a_tokenizer_goes_to_the_workers_and_is_recorded(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    from lawtags_client.files import sha256_file
+    from lawtags_client.runs.tokens import token_counter
+
+    file = tmp_path / "tokenizer.json"
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0}, unk_token="?"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(file))
+    counter = token_counter(str(file))
+    assert pickle.loads(pickle.dumps(counter.count))("one two, three") == 4
+    path, options = write(questions), CurationOptions(pii=FORMS, style=PromptStyle(max_tokens=40))
+    one, two = (
+        curate(
+            [path],
+            tmp_path / str(workers),
+            options,
+            count_tokens=counter.count,
+            tokenizer=counter.identity,
+            workers=workers,
+            partition_rows=20,
+        )
+        for workers in (1, 2)
+    )
+    assert one.digest == two.digest
+    assert one.prompts == two.prompts
+    assert one.prompts["tokenizer"] == sha256_file(file)
+    assert one.prompts["cut"] == 80
