@@ -64,6 +64,18 @@ FILTERS: dict[str, dict[str, tuple[Any, Any]]] = {
     "/v1/deployment/configs": {"namespace": ("law", "none"), "name": ("one", "none")},
     "/v1/deployment/model-deployments": {"namespace": ("law", "none"), "name": ("one", "none")},
 }  # fmt: skip
+SPAN = {"created_at][start": (EARLIER, LATER), "updated_at][end": (LATER, EARLIER)}
+# The same for searches: part of a text, in any case of letters, and spans of time.
+SEARCHES: dict[str, dict[str, tuple[Any, Any]]] = {
+    "/v1/namespaces": {"id": ("LA", "zz"), "project": ("p", "q"), **SPAN},
+    "/v1/projects": {"name": ("On", "two"), "namespace": ("la", "zz"), **SPAN},
+    "/v1/datasets": {"name": ("on", "two"), "files_url": ("law/ro", "zz"), "project": ("P1", "p2"), **SPAN},
+    "/v1/models": {"name": ("on", "two"), "base_model": ("LLAMA", "gemma"), "peft": ("lor", "zz"), **SPAN},
+    "/v1/evaluation/targets": {"name": ("on", "two"), "type": ("mod", "zz"), **SPAN},
+    "/v1/evaluation/configs": {"name": ("on", "two"), "type": ("cust", "zz"), **SPAN},
+    "/v1/evaluation/jobs": {"namespace": ("la", "zz"), "status": ("compl", "fail"), **SPAN},
+    "/v1/evaluation/results": {"job": ("eval-", "zz"), **SPAN},
+}
 SORTS = {
     "/v1/projects": ("created_at", "name"),
     "/v1/datasets": ("created_at", "name"),
@@ -139,6 +151,30 @@ def test_filter_finds_what_fits_and_nothing_else(
         answer = httpx.get(f"{stack.platform_url}{path}", params=query, timeout=60)
         listed = {identity(each) for each in answer.json()["data"]}
         assert (wanted in listed) is expected, (query, answer.text)
+
+
+@pytest.mark.parametrize(("path", "key"), [(path, key) for path, keys in SEARCHES.items() for key in keys])
+def test_search_finds_a_part_and_nothing_else(
+    made: tuple[StackThread, dict[str, Any]], path: str, key: str
+) -> None:
+    stack, entities = made
+    fits, other = SEARCHES[path][key]
+    wanted = identity(entities[path])
+    # Of several values one has to fit, whether they come one by one or with commas; of several fields all.
+    several = [(f"search[{key}]", other), (f"search[{key}]", fits)]
+    ways: list[tuple[list[tuple[str, Any]], bool]] = [
+        ([(f"search[{key}]", fits)], True),
+        ([(f"search[{key}]", other)], False),
+        ([(f"search[{key}]", fits), ("search[description]", "no such words")], False),
+    ]
+    if "][" not in key:
+        ways += [(several, True), ([(f"search[{key}]", f"{other},{fits}")], True)]
+    for query, expected in ways:
+        answer = httpx.get(f"{stack.platform_url}{path}", params=[*query, ("page_size", 100)], timeout=60)
+        assert (wanted in {identity(each) for each in answer.json()["data"]}) is expected, (
+            query,
+            answer.text,
+        )
 
 
 @pytest.mark.parametrize("path", FILTERS)
