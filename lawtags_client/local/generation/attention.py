@@ -190,18 +190,24 @@ class _Kind:
     window: int | None
     softcap: float | None
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, positions: Tensor | None) -> Tensor:
-        """Causal attention; ``positions`` (rows, queries) places the queries, None means from the start."""
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, ends: Tensor | None = None) -> Tensor:
+        """Causal attention.
+
+        Args:
+            query, key, value: (rows, heads, places, size).
+            ends: how many of the keys each row has, for rows with one query; None where all keys count and
+                the queries stand at the last places.
+        """
         queries, keys = query.shape[2], key.shape[2]
         window = self.window if self.window is not None and keys > self.window else None
-        if positions is None and window is None and self.softcap is None:
-            if queries >= _LONG and has_onednn():
-                return _causal_by_blocks(query * self.scale, key, value)
+        plain = ends is None and window is None and self.softcap is None
+        if plain and queries >= _LONG and has_onednn():
+            return _causal_by_blocks(query * self.scale, key, value)
+        if plain and queries in (1, keys):
             return scaled_dot_product_attention(
                 query, key, value, is_causal=queries > 1, scale=self.scale, enable_gqa=True
             )
-        if positions is None:
-            positions = torch.arange(queries)[None]
+        positions = torch.arange(keys - queries, keys)[None] if ends is None else ends[:, None] - 1
         columns = torch.arange(keys)
         mask = columns <= positions[:, None, :, None]
         if window is not None:
@@ -226,14 +232,15 @@ def _causal_by_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Causal attention of long rows, about twice as fast as torch's: a block never looks beyond its end."""
     out = torch.empty_like(query)
     length, shared = query.shape[2], query.shape[1] // key.shape[1]
+    past = key.shape[2] - length
     for start in range(0, length, _BLOCK):
         end = min(start + _BLOCK, length)
         future = torch.ones(end - start, end - start, dtype=torch.bool).triu_(1)
         for row, group in pairs(range(query.shape[0]), range(key.shape[1])):
             heads = slice(group * shared, (group + 1) * shared)
-            scores = product(query[row, heads, start:end], key[row, group, :end])
-            scores[:, :, start:].masked_fill_(future, -torch.inf)
-            out[row, heads, start:end] = product(scores.softmax(-1), value[row, group, :end].t())
+            scores = product(query[row, heads, start:end], key[row, group, : past + end])
+            scores[:, :, past + start :].masked_fill_(future, -torch.inf)
+            out[row, heads, start:end] = product(scores.softmax(-1), value[row, group, : past + end].t())
     return out
 
 
@@ -247,13 +254,11 @@ def _fresh(
         part = tensor[0, :, group.start : end]
         return part.reshape(heads, group.rows, group.length, size).transpose(0, 1)
 
-    keys, values, positions = rows(key), rows(value), None
+    keys, values = rows(key), rows(value)
     if group.prefix is not None:
         keys = _after(group.prefix.keys[layer], keys)
         values = _after(group.prefix.values[layer], values)
-        past = len(group.prefix.tokens)
-        positions = torch.arange(past, past + group.length)[None]
-    found = kind.attend(rows(query), keys, values, positions)
+    found = kind.attend(rows(query), keys, values)
     out[0, group.start : end] = found.transpose(1, 2).flatten(0, 1)
 
 
@@ -265,8 +270,7 @@ def _growing(out: Tensor, row: Growing, query: Tensor, slots: Slots, layer: int,
     part, total = slice(row.start, row.start + row.length), row.past + row.length
     keys = slots.keys[layer][row.slot, None, :total].transpose(1, 2)
     values = slots.values[layer][row.slot, None, :total].transpose(1, 2)
-    positions = torch.arange(row.past, total)[None] if row.past else None
-    found = kind.attend(query[:, :, part], keys, values, positions)
+    found = kind.attend(query[:, :, part], keys, values)
     out[0, part] = found[0].transpose(0, 1)
 
 
@@ -280,9 +284,7 @@ def _decode(out: Tensor, plan: Plan, query: Tensor, layer: int, kind: _Kind) -> 
         keys = keys[:, :longest].index_select(0, plan.decode_slots)
         values = values[:, :longest].index_select(0, plan.decode_slots)
     rows = query[0].index_select(1, plan.decode_tokens).transpose(0, 1)[:, :, None]
-    found = kind.attend(
-        rows, keys.transpose(1, 2), values.transpose(1, 2), (plan.decode_lengths - 1)[:, None]
-    )
+    found = kind.attend(rows, keys.transpose(1, 2), values.transpose(1, 2), plan.decode_lengths)
     out[0].index_copy_(0, plan.decode_tokens, found[:, :, 0])
 
 

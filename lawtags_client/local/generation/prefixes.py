@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from lawtags_client.local.generation.attention import Prefix
     from lawtags_client.local.generation.rows import Row
 
-SHORTEST = 8
-"""Fewer common tokens than this are not worth the bookkeeping."""
+SHORTEST = 2
+"""Fewer common tokens than this are not worth the bookkeeping; a question's ``Title:`` has two."""
 
-LEAST_SAVED = 64
+LEAST_SAVED = 32
 """A prefix is computed apart when it saves at least this many tokens in the step at hand."""
 
 

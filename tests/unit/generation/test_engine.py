@@ -140,6 +140,28 @@ def test_a_shared_beginning_changes_nothing(tiny_model: Callable[[str], Path], a
         assert [score.text for score in answer.scores] == [engine.text.name_of(t) for t in expected]
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gemma2"])
+@pytest.mark.parametrize("tokens", [20, 230])
+def test_a_short_shared_beginning_changes_nothing(
+    tiny_model: Callable[[str], Path], architecture: str, tokens: int
+) -> None:
+    folder = tiny_model(architecture)
+    prompts = [
+        [9, 12, *((seed * (place + 1) + 7) % 300 + 6 for place in range(tokens))] for seed in range(40)
+    ]
+    for asked in (SCORE, Sampling(3, temperature=0, logprobs=5, ignore_eos=True)):
+        shared, apart = Engine.load(folder), Engine.load(folder, limits=Limits(step_tokens=1))
+        expected = [apart.generate([prompt], asked)[0] for prompt in prompts[::8]]
+        shared.generate([prompt[:10] for prompt in prompts], asked)  # many together are worth a prefix
+        found = shared.generate(prompts, asked)[::8]
+        prefix = shared._prefixes.find(None, prompts[0])
+        assert prefix is not None and prefix.tokens == (9, 12)
+        for one, other in zip(found, expected, strict=True):
+            for mine, alone in zip(one.scores, other.scores, strict=True):
+                top = [value for _, value in alone.top]
+                assert [value for _, value in mine.top] == pytest.approx(top, abs=1e-4)
+
+
 def test_requests_that_come_later_join_the_running_ones(engine: Engine) -> None:
     tokens = engine.encoder.texts(PROMPTS)
     done: dict[Any, str] = {}
