@@ -1,6 +1,6 @@
 """The client beside the official SDK, openai's and the Hugging Face hub's.
 
-    python benchmarks/client.py                         all of it, about twelve minutes
+    python benchmarks/client.py                         all of it, about a quarter of an hour
     python benchmarks/client.py import calls --repeats 5 --out client.json
 
 Parts: ``import`` (processor time and memory of fresh processes), ``calls`` (processor time a call at 1, 64
@@ -33,8 +33,15 @@ from lawtags_client.files import atomic_write_json
 HERE = Path(__file__).parent
 JOBS, MINUTE = 1000, 60.0
 IN_FLIGHT = (1, 64, 256)
-MODELS = ((50, 16), (500, 32))
-BY_HAND = (0.5, 1.0, 1.5, 2.0)
+# Set at the server, and how many requests at once are tried by hand.
+MODELS: Mapping[str, tuple[str, Sequence[int]]] = {
+    "50 ms, 16 places": ("/model/50/16", (8, 16, 24, 32)),
+    "500 ms, 32 places": ("/model/500/32", (16, 32, 48, 64)),
+    "500 ms, 64 places": ("/model/500/64", (64, 96)),
+    "500 ms, 100 places": ("/model/500/100", (64, 100)),
+    "batches, 20 ms a word and 1 ms a request": ("/batch/20/1", (32, 64, 100)),
+    "batches, 20 ms a word and 5 ms a request": ("/batch/20/5", (32, 100)),
+}
 ROWS = 2000
 STARTS: Mapping[str, str] = {
     "bare python": "pass",
@@ -169,11 +176,11 @@ def measure_follow(_: int) -> dict[str, Any]:
 def measure_tag_many(_: int) -> dict[str, Any]:
     """What is found out, beside the best of what was tried by hand."""
     found = {}
-    for latency, places in MODELS:
+    for model, (path, numbers) in MODELS.items():
         tried = {}
-        for number in [None, *(int(places * part) for part in BY_HAND)]:
+        for number in [None, *numbers]:
             with small_server() as url:
-                urlopen(f"{url}/model/{latency}/{places}").read()
+                urlopen(f"{url}{path}").read()
                 urlopen(f"{url}/begin").read()
                 figures = in_process("tag", url=url, rows=ROWS, concurrency=number)
                 took = sorted(json.loads(urlopen(f"{url}/stats").read())["took"])
@@ -183,7 +190,7 @@ def measure_tag_many(_: int) -> dict[str, Any]:
         # The fewest requests at once that come within a hundredth of the best.
         most = max(figures["rows_a_second"] for figures in by_hand.values())
         best = next(name for name, one in by_hand.items() if one["rows_a_second"] >= 0.99 * most)
-        found[f"{latency} ms, {places} places"] = {"best_by_hand": best, "tried": tried}
+        found[model] = {"best_by_hand": best, "tried": tried}
     return found
 
 

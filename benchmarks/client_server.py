@@ -3,7 +3,9 @@
     python benchmarks/client_server.py            prints its address, and serves until its input is closed
 
 It holds a training job, a list of 1,000 jobs that end one after the other within a minute of ``/begin``, and
-a model of fixed latency that serves some requests at once, set by ``/model/MILLISECONDS/PLACES``.
+a model of fixed latency that serves some requests at once, set by ``/model/MILLISECONDS/PLACES``; or one that
+writes ten words for all requests together, a word in so many milliseconds and more for each request, set by
+``/batch/MILLISECONDS/MORE``.
 ``/stats`` tells how many requests came since the last ``/begin``, and how long the model's answers took.
 """
 
@@ -17,6 +19,7 @@ from collections import deque
 from typing import Any
 
 JOBS, MINUTE = 1000, 60.0
+WORDS = 10
 
 JOB = {
     "created_at": "2025-06-20T04:20:21.387984",
@@ -59,6 +62,8 @@ class State:
 
     def __init__(self) -> None:
         self.latency, self.places, self.busy = 0.0, 1, 0
+        self.word: tuple[float, float] | None = None
+        self.writing: list[tuple[float, Server, int]] = []
         self.waiting: deque[tuple[float, Server]] = deque()
         self.begin()
         self.one = answer({"id": "cust-still", "status": "running", **JOB})
@@ -135,7 +140,9 @@ class Server(asyncio.Protocol):
             self.transport.write(answer({"requests": state.requests, "took": state.took}))
             return
         state.requests += 1
-        if path == "/v1/completions" and state.latency:
+        if path == "/v1/completions" and state.word:
+            self.join()
+        elif path == "/v1/completions" and state.latency:
             self.queue()
         elif path == "/v1/completions":
             self.transport.write(state.text)
@@ -145,6 +152,10 @@ class Server(asyncio.Protocol):
             self.transport.write(state.listed(query))
         elif path == "/begin":
             state.begin()
+            self.transport.write(answer({}))
+        elif path.startswith("/batch/"):
+            word, more = path.split("/")[2:]
+            state.word = int(word) / 1000, int(more) / 1000
             self.transport.write(answer({}))
         elif path.startswith("/model/"):
             milliseconds, places = path.split("/")[2:]
@@ -167,6 +178,32 @@ class Server(asyncio.Protocol):
         while state.waiting and state.busy < state.places:
             state.busy += 1
             asyncio.get_running_loop().call_later(state.latency, self.served, *state.waiting.popleft())
+
+    def join(self) -> None:
+        """Have an answer written together with all others."""
+        state = self.state
+        state.writing.append((time.monotonic(), self, WORDS))
+        if len(state.writing) == 1:
+            self.write_a_word()
+
+    def write_a_word(self) -> None:
+        """Have one word written of each answer, once its time has passed."""
+        state = self.state
+        assert state.word is not None
+        took = state.word[0] + state.word[1] * len(state.writing)
+        asyncio.get_running_loop().call_later(took, self.written)
+
+    def written(self) -> None:
+        """One word more of each answer."""
+        state = self.state
+        writing = [(came, asker, left - 1) for came, asker, left in state.writing]
+        state.writing = [entry for entry in writing if entry[2]]
+        for came, asker, left in writing:
+            if not left:
+                state.took.append(time.monotonic() - came)
+                asker.transport.write(state.text)
+        if state.writing:
+            self.write_a_word()
 
     def served(self, came: float, asker: Server) -> None:
         """One place is free again."""

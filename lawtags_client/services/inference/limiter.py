@@ -1,12 +1,17 @@
 """Finding out how many requests a server likes to have under way at once.
 
 Time goes in rounds of about as many answers as requests may be under way. What a number of requests
-brings in answers a second follows from how long the answers take (Little's law). While more requests
-bring as many more answers, their number is doubled; once they bring less, it is set to what so many
-answers a second need without a queue, and a little above. From then on half as many again are tried, time
-after time as long as they bring something, as they do at a server that answers all of them together and a
-little slower for each. Fewer are tried where answers have become slow. What did not help is tried ever
-more seldom, and a refusal cuts the number at once.
+brings in answers a second follows from how long the answers take (Little's law).
+
+It begins with one salvo. Where its answers take about the same time, their number is doubled as long as
+that brings as many more answers. Where they take longer and longer, either the server has fewer places,
+or some answers just take longer than others: a few requests by themselves tell how long answers take
+without a queue, and with that how many places the salvo has found.
+
+Then the number is what so many answers a second need without a queue, and a little above. Half as many
+again are tried, time after time as long as they bring something, as they do at a server that answers all
+of them together and a little slower for each. Fewer are tried where answers have become slow. What did
+not help is tried ever more seldom, and a refusal cuts the number at once.
 """
 
 from __future__ import annotations
@@ -25,6 +30,9 @@ _SCALES, _HELPS = 0.8, 0.12
 # Fewer requests are as good if they bring this part of the answers.
 _AS_GOOD = 0.93
 _QUEUE_AT_START, _QUEUE = 1.2, 1.4
+# This part of a salvo has to be answered to tell how brisk the server is; where so much of it, or more, was
+# answered side by side, it was too small to tell the server's places.
+_MOST_OF, _PARALLEL, _GROWTH_AFTER = 0.75, 0.5, 1.5
 _ROOM, _STEP, _CUT = 1.2, 1.6, 0.7
 _SOON, _SELDOM = 1, 64
 _INSTANT = 1e-6
@@ -38,6 +46,7 @@ class _Round:
     limit: float
     rate: float
     latency: float
+    doubt: float  # of the latency, and so of the rate: its standard error, as a share of it
 
 
 class Limiter:
@@ -55,21 +64,22 @@ class Limiter:
         self._fixed = fixed
         self._most = float(start if fixed else most)
         self._limit = float(min(start, self._most))
-        self._phase: Literal["grow", "hold", "more", "fewer"] = "grow"
+        self._phase: Literal["grow", "alone", "hold", "more", "fewer"] = "grow"
         self._before: _Round | None = None
         self._base = self._fastest = math.inf
         self._quiet = 0
         self._until_more, self._until_fewer = _SOON, 1
         self._resume, self._cut_at = 0.0, -math.inf
-        self._first = not fixed
+        self._salvo, self._uneven = not fixed, False
+        self._brisk = 0.0
         self._settling = 0
         self._new_round()
 
     @property
     def limit(self) -> int:
         """How many may be under way now."""
-        if self._first:
-            # One salvo: what followed the first answers of a small server would wait behind all of it.
+        if self._salvo:
+            # What followed the first answers of a small server would wait behind all of it.
             return max(1, int(self._limit) - self._all)
         return max(1, int(self._limit))
 
@@ -100,23 +110,36 @@ class Limiter:
             if not self._settling:
                 self._new_round()
             return
-        if begun < self._round_began:
+        # Until a number has lasted for a while, the answers that count are those to requests of this round.
+        # Where answers differ, the quickest of them would come first; there, rounds begin when that is past.
+        if self._phase == "grow" and not self._uneven and begun < self._round_began:
             return
         took = max(now - begun, _INSTANT)
         self._fastest = min(self._fastest, took)
         self._answers += 1
         self._seconds += took
+        self._squares += took * took
+        if self._salvo and self._phase == "grow" and self._answers == math.ceil(_MOST_OF * int(self._limit)):
+            self._brisk = self._answers / max(now - self._round_began, _INSTANT)
         if self._enough():
-            latency, before, self._first = self._seconds / self._answers, self._limit, False
-            self._judge(_Round(before, int(before) / latency, latency))
+            before, self._salvo = self._limit, False
+            self._judge(self._round())
             self._limit = max(1.0, min(self._limit, self._most))
             self._new_round()
-            if self._phase != "grow" and self._limit != before:
+            lasting = self._phase in ("hold", "more", "fewer") or (self._phase == "grow" and self._uneven)
+            if lasting and self._limit != before:
                 # Queues of the number before have to drain, or those of this one to build up.
-                self._settling = self.limit
+                self._settling = max(int(before), self.limit)
+
+    def _round(self) -> _Round:
+        latency = self._seconds / self._answers
+        spread = max(0.0, self._squares / self._answers / latency**2 - 1)
+        return _Round(self._limit, int(self._limit) / latency, latency, math.sqrt(spread / self._answers))
 
     def _enough(self) -> bool:
-        if self._phase == "grow":
+        if self._phase == "alone":
+            return self._answers >= int(self._limit)
+        if self._phase == "grow" and not self._uneven:
             added = self._limit - (self._before.limit if self._before else 0.0)
             return self._answers >= int(added) and self._all >= self.limit
         return self._answers >= max(self.limit, _SMALL_ROUND)
@@ -142,16 +165,18 @@ class Limiter:
             self._limit = max(1.0, self._limit * _CUT)
         # A server that failed may take as many as before once it is back; one that refused will not.
         self._phase, self._before, self._quiet = "hold" if overloaded else "grow", None, 0
-        self._first = False
+        self._salvo = False
         self._new_round()
 
     def _new_round(self) -> None:
         self._round_began = self._clock.monotonic()
-        self._answers, self._all, self._seconds = 0, 0, 0.0
+        self._answers, self._all, self._seconds, self._squares = 0, 0, 0.0, 0.0
         self._settling = 0
 
     def _judge(self, now: _Round) -> None:
-        if self._phase == "grow":
+        if self._phase == "alone":
+            self._timed(now)
+        elif self._phase == "grow":
             self._grown(now)
         elif self._phase == "hold":
             self._held(now)
@@ -164,11 +189,9 @@ class Limiter:
         self._base = min(self._base, now.latency)
         if before is None:
             if now.latency > _QUEUE_AT_START * self._fastest:
-                # These few may be waiting for one another; or some answers just take longer. All were sent at
-                # once, so that the first of them found the server idle: what they brought is counted.
-                passed = max(self._clock.monotonic() - self._round_began, _INSTANT)
-                self._before, self._base = replace(now, rate=self._all / passed), self._fastest
-                self._phase, self._limit = "fewer", now.rate * self._fastest * _ROOM
+                # These may be waiting for one another; or some answers just take longer.
+                self._phase, self._salvo = "alone", True
+                self._limit = max(1.0, min(self._brisk * self._fastest * _ROOM, now.limit))
                 return
         elif _worth(before, now) < _SCALES:
             self._hold(max(before.limit, now.rate * self._base * _ROOM))
@@ -177,6 +200,18 @@ class Limiter:
             self._hold(self._most)
             return
         self._limit *= _GROWTH
+
+    def _timed(self, now: _Round) -> None:
+        """So few were under way that their answers took what they take by themselves."""
+        assert self._before is not None
+        salvo, places = self._before.limit, self._brisk * now.latency
+        self._base = now.latency
+        if places < _PARALLEL * salvo:
+            self._hold(max(1.0, places * _ROOM))
+            return
+        self._uneven = True
+        self._before = replace(now, limit=salvo, rate=salvo / now.latency)
+        self._phase, self._limit = "grow", salvo * _GROWTH_AFTER
 
     def _hold(self, limit: float) -> None:
         self._limit, self._phase, self._before, self._quiet = limit, "hold", None, 0
@@ -197,7 +232,8 @@ class Limiter:
     def _tried(self, now: _Round) -> None:
         assert self._before is not None
         if self._phase == "more":
-            kept = _worth(self._before, now) > _HELPS
+            gained = now.rate / self._before.rate - 1 > math.hypot(now.doubt, self._before.doubt)
+            kept = gained and _worth(self._before, now) > _HELPS
             self._until_more = 1 if kept else min(self._until_more * 2, _SELDOM)
             if kept and now.limit < self._most:
                 self._try_more(now)
