@@ -337,6 +337,31 @@ def test_rows_are_read_by_the_templates_of_the_config(
         assert job["config_snapshot"][key] == value
 
 
+def test_training_that_gets_no_better_stops_early_and_says_so(http: httpx.Client) -> None:
+    # Ten epochs without an improvement of 0.001 behind the first one.
+    idle = FAST | {"epochs": 15, "learning_rate": 1e-12, "optimizer": "adamw_with_flat_lr"}
+    job = http.post("/v1/customization/jobs", json=body(hyperparameters=idle)).json()["id"]
+    status = wait(http, job, ended)
+    assert (status["status"], status["epochs_completed"], status["percentage_done"]) == (
+        "completed",
+        11,
+        73.33,
+    )
+    assert "EarlyStopping" in {log["message"] for log in status["status_logs"]}
+
+
+def test_what_is_asked_for_and_not_done_is_a_warning(http: httpx.Client) -> None:
+    wanted = {
+        "hyperparameters": FAST | {"sequence_packing_enabled": True},
+        "integrations": [{"type": "wandb", "wandb": {"project": "law"}}],
+    }
+    job = http.post("/v1/customization/jobs", json=body(**wanted)).json()
+    http.post(f"/v1/customization/jobs/{job['id']}/cancel").raise_for_status()
+    messages = {each["message"]: each["explanation"] for each in job["warnings"]}
+    assert set(messages) == {"Sequence packing is not used", "Integrations are not used"}
+    assert "a fifth slower" in messages["Sequence packing is not used"]
+
+
 @pytest.mark.slow
 def test_default_base_model_is_trained_for_some_steps(tmp_path: Path) -> None:
     try:
