@@ -7,7 +7,7 @@ DATA   ?=
 CXX    ?= c++
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test state-machine curator-ray check lint types rooms format benchmarks conformance fuzz soak clean help
+.PHONY: demo test state-machine curator-ray check lint types rooms format docs stubs benchmarks conformance hub-conformance fuzz soak clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled 
 conformance: $(VENV)/.dev ## the clients of others against the embedded stack; writes docs/conformance.md
 	$(BIN)/python tests/sdk_conformance.py docs/conformance.md
 	$(BIN)/python tests/hub_conformance.py docs/conformance.md
+
+hub-conformance: $(VENV)/.dev ## four versions of huggingface_hub against the embedded stack, in environments of their own
+	$(BIN)/python tests/hub_conformance.py
 
 fuzz: $(VENV)/.dev ## made-up requests to the embedded stack by its OpenAPI documents, about ten minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up

@@ -1,7 +1,7 @@
 """The same scenario by several versions of huggingface_hub, each in an environment of its own.
 
-``python tests/hub_conformance.py FILE`` adds what they found to a document; the environments stay below
-``.conformance/`` for the next time.
+``python tests/hub_conformance.py [FILE]`` prints what they found, adds it to a document where one is named, and
+ends with 1 where a step did not succeed; the environments stay below ``.conformance/`` for the next time.
 """
 
 from __future__ import annotations
@@ -66,18 +66,19 @@ def rendered(reports: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(document: Path) -> int:
-    """Run all versions and write the table behind what the document holds."""
+def main(document: Path | None) -> int:
+    """Run all versions, and write the table behind what the document holds."""
     with tempfile.TemporaryDirectory() as folder, StackThread(Path(folder) / "stack") as stack:
         reports = [
             run(environment(version), stack.data_store_url, f"hub-{number}")
             for number, version in enumerate(VERSIONS)
         ]
-    before = document.read_text("utf-8").partition(HEADING)[0].rstrip()
-    document.write_text(f"{before}\n\n{rendered(reports)}", "utf-8")
+    if document is not None:
+        before = document.read_text("utf-8").partition(HEADING)[0].rstrip()
+        document.write_text(f"{before}\n\n{rendered(reports)}", "utf-8")
     print(rendered(reports))
     return 1 if any(report["problem"] for report in reports) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
