@@ -173,7 +173,7 @@ class Entities:
             )
             page = Page(documents, self._documents.count(), query)
         else:
-            page = select(map(self._findable, self._documents), query)
+            page = select(self._documents, query, found_by=self._findable)
         return Page([self.shown(document) for document in page.data], page.total, query)
 
     def count(self) -> int:

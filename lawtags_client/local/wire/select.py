@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import ge, gt, le, lt
@@ -44,15 +44,21 @@ class Page:
         }
 
 
-def select(documents: Iterable[Document], query: ListQuery) -> Page:
+def select(
+    documents: Iterable[Document], query: ListQuery, *, found_by: Callable[[Document], Document] = dict
+) -> Page:
     """The page that a query asks for.
 
     Args:
         documents: all of them, oldest first; documents that sort alike keep this order.
         query: what was asked for.
+        found_by: what conditions look at, made of a document.
     """
     chosen = [
-        each for each in documents if matches(each, query.filter) and matches(each, query.search, search=True)
+        each
+        for each in documents
+        if matches(looked_at := found_by(each), query.filter)
+        and matches(looked_at, query.search, search=True)
     ]
     field = query.sort.removeprefix("-")
     descending = query.sort.startswith("-")

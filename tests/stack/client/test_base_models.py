@@ -30,25 +30,25 @@ async def test_folder_becomes_a_model_that_is_trained_and_served(
     nemo: NeMo, gemma: Path, curated: Path
 ) -> None:
     imported = await nemo.customizer.base_models.add(
-        "google/gemma-2-2b", gemma, max_seq_length=256, methods=METHODS
+        "imported/gemma-2-2b", gemma, max_seq_length=256, methods=METHODS
     )
-    assert str(imported) == "google/gemma-2-2b@v1.0.0+80GB"
+    assert str(imported) == "imported/gemma-2-2b@v1.0.0+80GB"
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(imported.sent)
     assert (imported.target.status, imported.target.precision) == ("ready", "fp32")
     assert (imported.target.num_parameters or 0) > 10_000
     offered = {option.finetuning_type for option in imported.config.training_options}
     assert offered == {"lora", "all_weights"}
     again = await nemo.customizer.base_models.add(
-        "google/gemma-2-2b", gemma, max_seq_length=256, methods=METHODS
+        "imported/gemma-2-2b", gemma, max_seq_length=256, methods=METHODS
     )
     assert again.sent == ()
-    dataset = await nemo.data_store.upload_dataset("google/tags", curated)
+    dataset = await nemo.data_store.upload_dataset("imported/tags", curated)
     job = await nemo.customizer.fine_tune(
-        config="google/gemma-2-2b", dataset=dataset, method=LoRA(adapter_dim=4), epochs=1, batch_size=6,
-        output_model="google/tagger",
+        config="imported/gemma-2-2b", dataset=dataset, method=LoRA(adapter_dim=4), epochs=1, batch_size=6,
+        output_model="imported/tagger",
     )  # fmt: skip
     await job.wait(patience=QUICK, timeout=120)
-    await nemo.deployments.deploy("google/gemma", model="google/gemma-2-2b")
+    await nemo.deployments.deploy("imported/gemma", model="imported/gemma-2-2b")
     model = await job.served(timeout=60)
     assert (await nemo.inference.tag(title="Is a verbal lease binding?", model=model)).error is None
 
@@ -102,7 +102,7 @@ def change(folder: Path, **fields: object) -> None:
 async def test_snapshot_of_a_hub_is_fetched_by_the_platform(nemo: NeMo, gemma: Path) -> None:
     add = nemo.customizer.base_models.add
     with pytest.raises(ConfigurationError, match="num_parameters"):
-        await add("google/fetched", "hf://google/gemma-2-2b")
+        await add("google/fetched", "hf://imported/gemma-2-2b")
     # The stack's own Data Store stands for the hub.
     there = await add("google/hub", gemma, max_seq_length=256)
     fetched = await add(
