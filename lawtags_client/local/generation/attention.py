@@ -233,6 +233,7 @@ def _causal_by_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     out = torch.empty_like(query)
     length, shared = query.shape[2], query.shape[1] // key.shape[1]
     past = key.shape[2] - length
+    key, value = key.contiguous(), value.contiguous()
     for start in range(0, length, _BLOCK):
         end = min(start + _BLOCK, length)
         future = torch.ones(end - start, end - start, dtype=torch.bool).triu_(1)

@@ -80,6 +80,17 @@ def test_a_precision_without_instructions_is_refused(monkeypatch: pytest.MonkeyP
         products.check_precision("float8")
 
 
+def test_weights_with_gaps_are_closed_up() -> None:
+    heads = torch.randn(10, 3, 8)  # what a head's keys are among those of all heads
+    rows = torch.randn(5, 8)
+    torch.testing.assert_close(products.product(rows, heads[:, 1]), rows @ heads[:, 1].t())
+    assert products.dense(heads[:, 1]).is_contiguous()
+    whole = torch.randn(10, 8)
+    assert products.dense(whole) is whole
+    turned = whole.t()
+    assert products.dense(turned) is turned
+
+
 def test_without_onednn_torch_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "has_onednn", lambda: False)
     layer = nn.Linear(16, 8).requires_grad_(False)
