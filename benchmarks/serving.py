@@ -28,6 +28,7 @@ from typing import Any
 from lawtags_client.files import atomic_write_json
 from lawtags_client.local.base_models import ensure_default_base_model
 from lawtags_client.local.generation.request import Constraint, Sampling
+from lawtags_client.local.worker_environment import worker_environment
 
 BODY_TOKENS = 300
 ANSWER_TOKENS = 24
@@ -151,7 +152,7 @@ def timed(work: Callable[[], list[str]]) -> tuple[list[str], float]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run both sides on the same prompts."""
+    """Run both sides on the same prompts, and print each kind of work once it is done."""
     import torch
 
     torch.set_num_threads(arguments.threads)
@@ -185,6 +186,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "bodies": (bodies, lambda side, prompts: list(side.scores(prompts))),
         "answers": (titles, lambda side, prompts: list(side.answers(prompts, words))),
     }
+    tokens = f"{report['mean_title_tokens']:.1f} tokens a title"
+    print(f"{report['threads']} threads, {report['precision']}, {tokens}")
+    print(f"{'':10} {'rows/s':>8} {'one by one':>11} {'times':>6} {'agree':>6}", flush=True)
     for kind, (prompts, ask) in kinds.items():
         taken, plainly = [], []
         for _ in range(arguments.rounds):
@@ -201,6 +205,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             "times": rate / plain_rate,
             "agreement": agree,
         }
+        print(
+            f"{kind:10} {rate:8.1f} {plain_rate:11.2f} {rate / plain_rate:6.1f} {agree:6.2f}",
+            flush=True,
+        )
     report["load_average"] = os.getloadavg()
     report["peak_megabytes_both_sides"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return report
@@ -210,6 +218,9 @@ def main() -> int:
     """Measure and print."""
     from lawtags_client import sample
 
+    if any(os.environ.get(name) != value for name, value in worker_environment().items()):
+        # Both sides get what the stack's worker is started with; it counts from a process's first moment.
+        os.execve(sys.executable, [sys.executable, *sys.argv], worker_environment())
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--model", type=Path, help="a Hugging Face model folder; the default base model if not given"
@@ -222,13 +233,6 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     report = measure(arguments)
-    tokens = f"{report['mean_title_tokens']:.1f} tokens a title"
-    print(f"{report['threads']} threads, {report['precision']}, {tokens}")
-    print(f"{'':10} {'rows/s':>8} {'one by one':>11} {'times':>6} {'agree':>6}")
-    for kind in ("titles", "bodies", "answers"):
-        row = report[kind]
-        figures = f"{row['rows_per_second']:8.1f} {row['one_by_one_rows_per_second']:11.2f}"
-        print(f"{kind:10} {figures} {row['times']:6.1f} {row['agreement']:6.2f}")
     print(f"load average after: {report['load_average'][0]:.1f}")
     if arguments.out:
         atomic_write_json(arguments.out, report)

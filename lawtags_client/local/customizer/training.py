@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from lawtags_client.local.training.job import (
     PreferenceSettings,
     TrainingJob,
 )
+from lawtags_client.local.worker_environment import worker_environment
 
 Document = dict[str, Any]
 
@@ -142,16 +142,13 @@ class Worker:
         """Start a worker on a filled folder; it goes on from the newest checkpoint there."""
         errors = folder.errors(attempt)
         command = [sys.executable, "-m", WORKER, str(folder.path), str(folder.events(attempt))]
-        # Threads that spin while they wait take the cores from whatever else runs here, the stack included:
-        # on a busy machine a training that sleeps instead is about twice as fast.
-        environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
         with errors.open("wb") as stream:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stream,
-                env=environment,
+                env=worker_environment(),
             )
         return cls(process, errors)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import BadRequestError, RateLimitedError, ServerError
 from lawtags_client.local.generation.frames import pack, receive_async
+from lawtags_client.local.worker_environment import worker_environment
 
 if TYPE_CHECKING:
     from lawtags_client.local.nim.state import AdapterFiles, Served
@@ -141,8 +141,6 @@ class ModelProcess:
         module = "lawtags_client.local.generation.worker"
         options = ["--threads", str(self._options.threads), "--precision", self._options.precision]
         command = [sys.executable, "-m", module, "--fd", str(descriptor), "--model", str(folder), *options]
-        # Threads that spin while they wait for one another halve the speed on a machine that also trains.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             return subprocess.Popen(
@@ -151,7 +149,7 @@ class ModelProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=worker_environment(),
             )
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
