@@ -1,7 +1,7 @@
 """The same scenario by several versions of huggingface_hub, each in an environment of its own.
 
-``python tests/hub_conformance.py [FILE]`` prints what they found, adds it to a document where one is named, and
-ends with 1 where a step did not succeed; the environments stay below ``.conformance/`` for the next time.
+``python tests/hub_conformance.py [FILE]`` prints what they found, adds it to a document where one is named,
+and ends with 1 where a step did not succeed; the environments stay below ``.conformance/`` for the next time.
 """
 
 from __future__ import annotations
