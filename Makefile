@@ -52,6 +52,7 @@ benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled 
 	$(BIN)/python benchmarks/tagging.py $(or $(DATA),lawtags_client/sample/questions.jsonl) --folds 5 --validation 50
 	$(BIN)/python benchmarks/pii.py
 	$(BIN)/python benchmarks/curation.py $(DATA) --rows 5000
+	$(BIN)/python benchmarks/curation_memory.py $(DATA) --megabytes 10 50
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/client.py
