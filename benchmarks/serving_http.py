@@ -1,7 +1,7 @@
 """Tagging questions per second through the whole path: HTTP, the stack, its worker process, and back.
 
     python benchmarks/serving_http.py --clients 16 --rows 400
-    python benchmarks/serving_http.py --beside http://127.0.0.1:8080 --beside-model NAME
+    python benchmarks/serving_http.py --beside http://127.0.0.1:8080 --beside-pid PID
 
 Each request asks for one token of one prompt with its 20 likeliest alternatives, or for an answer of 16
 tokens. Clients ask one request after the other over a kept connection, as many at once as told. ``--beside``
@@ -126,8 +126,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             report["memory_mb"] = {"server": memory_mb(stack.pid), "worker": memory_mb(worker)}
     if arguments.beside:
         for kind, (some, asked) in kinds.items():
-            seconds = Asking(arguments.beside, arguments.beside_model, some, asked).run(arguments.clients)
-            report["kinds"][kind]["beside_per_second"] = round(len(some) / seconds, 2)
+            used = cpu_seconds(arguments.beside_pid)
+            Asking(arguments.beside, arguments.beside_model, some, asked).run(arguments.clients)
+            used = cpu_seconds(arguments.beside_pid) - used
+            report["kinds"][kind]["beside_per_cpu_second"] = round(len(some) / used, 2)
+        report["memory_mb"]["other server"] = memory_mb(arguments.beside_pid)
     report["load_average"] = os.getloadavg()
     return report
 
@@ -152,16 +155,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of the worker; 0: all cores")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--beside", metavar="URL", help="another server, without /v1")
+    parser.add_argument("--beside-pid", type=int, help="its process, to count what it uses")
     parser.add_argument("--beside-model", default=DEFAULT_BASE_MODEL)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.beside and not arguments.beside_pid:
+        parser.error("--beside needs --beside-pid")
     report = measure(arguments)
     for kind, row in report["kinds"].items():
-        beside = f", beside {row['beside_per_second']}" if arguments.beside else ""
         print(
-            f"{kind:8} {row['per_second']:7.2f} a second{beside}, {row['per_cpu_second']:.2f} a CPU second, "
+            f"{kind:8} {row['per_second']:7.2f} a second, {row['per_cpu_second']:.2f} a CPU second, "
             f"of which the server takes {100 * row['server_share']:.1f} %"
         )
+        if arguments.beside:
+            print(f"{'':8} the other server: {row['beside_per_cpu_second']:.2f} a CPU second")
     for name, memory in report["memory_mb"].items():
         print(f"memory of the {name}: {memory['now']} MB, at most {memory['peak']} MB")
     print(f"{arguments.precision}; load average after: {report['load_average'][0]:.1f}")

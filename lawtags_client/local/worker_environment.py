@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 _SETTINGS = {
@@ -17,3 +18,10 @@ _SETTINGS = {
 def worker_environment() -> dict[str, str]:
     """The variables of this process, and settings for computing that it does not have yet."""
     return {**_SETTINGS, **os.environ}
+
+
+def give_memory_back() -> None:
+    """Return what is free to the system, once, where glibc offers it; the settings keep it otherwise."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

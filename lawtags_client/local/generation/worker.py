@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.local.generation.frames import pack, receive
 from lawtags_client.local.generation.request import Piece, Sampling
+from lawtags_client.local.worker_environment import give_memory_back
 
 if TYPE_CHECKING:
     from lawtags_client.local.generation.engine import Engine
@@ -220,7 +221,9 @@ def _load(options: argparse.Namespace) -> Engine:
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    return Engine.load(options.model, precision=options.precision)
+    engine = Engine.load(options.model, precision=options.precision)
+    give_memory_back()  # the weights as they stood in the file, a quarter of all
+    return engine
 
 
 if __name__ == "__main__":
