@@ -301,6 +301,29 @@ def test_target_is_made_from_a_repository_of_the_data_store(
     assert http.delete("/v1/customization/targets/law/own@v1").status_code == 200
 
 
+def test_targets_deleted_while_their_files_are_copied_leave_nothing_behind(
+    tmp_path: Path, base_model: Path
+) -> None:
+    models = tmp_path / "stack" / "customizer" / "models"
+    with start_stack(tmp_path / "stack", base_model) as own, httpx.Client(base_url=own.platform_url) as http:
+        store = next(each.state for each in own.stack.services if each.name == "data_store")
+        store.repo_create("model", "law", "base", make_namespace=True)
+        files = {path.name: path for path in base_model.iterdir() if path.is_file()}
+        store.commit("model", "law", "base", files, "add a model")
+        fields = {"name": "brief@v1", "namespace": "law", "model_uri": "hf://law/base"}
+        target = fields | {"num_parameters": 1, "precision": "fp32"}
+        # A copy that stumbles over it ends its thread with an error, which fails this test.
+        for _ in range(20):
+            http.post("/v1/customization/targets", json=target).raise_for_status()
+            http.delete("/v1/customization/targets/law/brief@v1").raise_for_status()
+        last = http.post("/v1/customization/targets", json=target).raise_for_status().json()
+        deadline = time.monotonic() + 60
+        while last["status"] != "ready" or {path.name for path in models.iterdir()} != {last["id"]}:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+            last = http.get("/v1/customization/targets/law/brief@v1").json()
+
+
 def write_chats(path: Path, count: int, *, start: int = 0) -> None:
     turns = [{"role": "user", "content": "a lease"}, {"role": "assistant", "content": "landlord"}]
     path.write_text(f"{json.dumps({'messages': turns})}\n" * count)

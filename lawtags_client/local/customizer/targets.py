@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.errors import BadRequestError, ConfigurationError, ConflictError, LawtagsError
+from lawtags_client.errors import (
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    LawtagsError,
+    NotFoundError,
+)
 from lawtags_client.local.base_models import (
     DEFAULT_BASE_MODEL,
     DEFAULT_NUM_PARAMETERS,
@@ -59,6 +65,7 @@ class Targets:
         self.entities = Entities(context.database, kind, clock=context.clock)
         self._context = context
         self._copies: list[threading.Thread] = []
+        self._copying = threading.Lock()
 
     def seed(self) -> None:
         """Bring the targets of the default base model and of all folders named to the stack up to date."""
@@ -90,7 +97,7 @@ class Targets:
         warning = None
         if changed["model_uri"] != before["model_uri"]:
             warning = "model_uri has changed; its files are fetched again"
-            self._set_status(namespace, name, "created")
+            self.entities.patch(namespace, name, {"status": "created"})
             self._start_copy(namespace, name)
         return self.entities.get(namespace, name) | {"warning_message": warning}
 
@@ -104,9 +111,8 @@ class Targets:
         if in_use(f"{namespace}/{name}"):
             raise ConflictError(f"Customization target {namespace}/{name} is in use by a job")
         receipt = self.entities.delete(namespace, name)
-        folder = Path(target.get(_FOLDER) or "")
-        if folder.is_relative_to(self._models) and folder != self._models:
-            shutil.rmtree(folder, ignore_errors=True)
+        # Not the folder that the target names: a copy may have ended since it was read.
+        shutil.rmtree(self._models / target["id"], ignore_errors=True)
         return receipt
 
     def usable(self, reference: str) -> Document:
@@ -184,9 +190,22 @@ class Targets:
         copy.start()
 
     def _copy(self, namespace: str, name: str) -> None:
-        target = self.entities.stored(namespace, name)
-        self._set_status(namespace, name, "downloading")
+        try:
+            target = self.entities.stored(namespace, name)
+        except NotFoundError:
+            return
         folder = self._models / target["id"]
+        # One at a time: two copies of the same target would go to the same folder.
+        with self._copying:
+            try:
+                self._tell(target, "downloading")
+                self._tell(target, **self._fetched(target, folder))
+            except NotFoundError:
+                if not self._is_there(target):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def _fetched(self, target: Document, folder: Path) -> Document:
+        """Copy a target's files; what became of it, as fields of the target."""
         try:
             self._check_endpoint(target)
             url = parse_files_url(target["model_uri"])
@@ -195,9 +214,8 @@ class Targets:
             check_folder(folder)
         except (LawtagsError, OSError) as error:
             reason = error.message if isinstance(error, LawtagsError) else str(error)
-            self._set_status(namespace, name, "failed", description=reason)
-            return
-        self._set_status(namespace, name, "ready", model_type="hf", **{_FOLDER: str(folder)})
+            return {"status": "failed", "description": reason}
+        return {"status": "ready", "model_type": "hf", _FOLDER: str(folder)}
 
     def _check_endpoint(self, target: Mapping[str, Any]) -> None:
         endpoint = str(target.get("hf_endpoint") or "").rstrip("/")
@@ -208,8 +226,22 @@ class Targets:
                 "there and leave hf_endpoint out"
             )
 
-    def _set_status(self, namespace: str, name: str, status: str, **fields: Any) -> None:
-        self.entities.patch(namespace, name, {"status": status, **fields})
+    def _tell(self, target: Document, status: str, **fields: Any) -> None:
+        """Write down how far the copy of a target is.
+
+        Raises:
+            NotFoundError: meanwhile it was deleted, or is to have other files, which another copy brings.
+        """
+
+        def told(document: Document) -> Document:
+            if any(document[name] != target[name] for name in ("id", "model_uri")):
+                raise NotFoundError("the target is another one now")
+            return {**document, "status": status, **fields}
+
+        self.entities.change(target["namespace"], target["name"], told)
+
+    def _is_there(self, target: Document) -> bool:
+        return any(document["id"] == target["id"] for document in self.entities.all())
 
 
 def check_folder(folder: Path) -> None:
