@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lawtags_client.curation.pii_interest import look_at, tokens_of_interest
 from lawtags_client.curation.pii_network import NameNetwork, UnknownNetworkError
+from lawtags_client.curation.pii_product import one_thread
 from lawtags_client.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -169,9 +170,11 @@ class NetworkNames:
         needed = needed[token_of[needed] >= 0]
         current = numpy.zeros((len(token_of), self._network.width), dtype=numpy.float32)
         current[needed] = self._embedded_words(words[token_of[needed]])
-        rows, vectors = self._network.convolve(current, first, last)
-        tokens = token_of[rows]
-        return self._network.walk(rows, vectors, self._is_space[words[tokens]], numpy.isin(tokens, ends))
+        with one_thread():
+            rows, vectors = self._network.convolve(current, first, last)
+            tokens = token_of[rows]
+            is_space, is_last = self._is_space[words[tokens]], numpy.isin(tokens, ends)
+            return self._network.walk(rows, vectors, is_space, is_last)
 
     def _forget_words(self) -> None:
         import numpy

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lawtags_client.curation.pii_product import choose_product
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -74,8 +76,11 @@ class NameNetwork:
             recogniser = model.get_pipe("ner")
             self._read_layers(recogniser.model)
             self._read_actions(recogniser)
+            gemm = recogniser.model.ops.gemm
         except (KeyError, ValueError, AttributeError) as error:
             raise UnknownNetworkError(str(error)) from error
+        weights = [*(layer.weights for layer in self._layers), *self._state, self._outside_weights]
+        self._product = choose_product(gemm, weights, _ROWS)
 
     @property
     def width(self) -> int:
@@ -138,7 +143,7 @@ class NameNetwork:
             for begin in range(0, len(rows), _ROWS):
                 block = rows[begin : begin + _ROWS]
                 padded = block if len(block) == _ROWS else numpy.resize(block, _ROWS)
-                self._gemm(windows[padded - 1], layer.weights, out=product)
+                self._product(windows[padded - 1], layer.weights, product)
                 following[block] = current[block] + _normalised(product, layer)[: len(block)]
             current, following = following, current
         return rows, current[rows]
@@ -184,7 +189,6 @@ class NameNetwork:
         self._embed, context = encoder.layers
         if not self._embed.name.startswith("extract_features"):
             raise ValueError("no features of words")
-        self._gemm = model.ops.gemm
         self._layers = [_read_layer(block) for block in context.layers[0].layers]
         hidden, pieces = lower.get_dim("nO"), lower.get_dim("nP")
         if lower.get_dim("nF") != 3 or pieces != 2:
@@ -232,10 +236,12 @@ class NameNetwork:
 
         result = numpy.empty((len(values), weights.shape[1]), dtype=numpy.float32)
         padded = numpy.zeros((_ROWS, values.shape[1]), dtype=numpy.float32)
+        product = numpy.empty((_ROWS, weights.shape[1]), dtype=numpy.float32)
         for begin in range(0, len(values), _ROWS):
             rows = values[begin : begin + _ROWS]
             padded[: len(rows)] = rows
-            result[begin : begin + len(rows)] = self._gemm(padded, weights)[: len(rows)]
+            self._product(padded, weights, product)
+            result[begin : begin + len(rows)] = product[: len(rows)]
         return result
 
     def _activate(self, state: Floats) -> Floats:

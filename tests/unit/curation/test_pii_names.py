@@ -18,6 +18,7 @@ from lawtags_client.curation.options import ENTITIES, PiiOptions
 from lawtags_client.curation.pii import PiiMasker, find_model
 from lawtags_client.curation.pii_interest import look_at, tokens_of_interest
 from lawtags_client.curation.pii_names import NetworkNames, SpacyNames, name_finder
+from lawtags_client.curation.pii_product import by_numpy
 from lawtags_client.curation.steps import MaskPii, prepare_steps
 from lawtags_client.errors import ConfigurationError
 
@@ -46,9 +47,15 @@ def texts() -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
-def network(path: str) -> NetworkNames:
-    return NetworkNames(pii_names._load(path))
+@pytest.fixture(scope="module", params=["as chosen", "numpy's product", "spaCy's product"])
+def network(path: str, request: pytest.FixtureRequest) -> NetworkNames:
+    made = NetworkNames(pii_names._load(path))
+    if request.param == "numpy's product":
+        made._network._product = by_numpy
+    elif request.param == "spaCy's product":
+        gemm = pii_names._load(path).get_pipe("ner").model.ops.gemm
+        made._network._product = lambda left, right, out: gemm(left, right, out=out)
+    return made
 
 
 @pytest.fixture(scope="module")
