@@ -24,6 +24,26 @@ class NvExt(WireModel):
     repetition_penalty: float | None = None
 
 
+class StructuredOutputs(WireModel):
+    """What holds an answer at vLLM from 0.11 and at NIM from 2.0; one of the fields at a time.
+
+    Args:
+        choice: the texts allowed.
+        regex: a regular expression.
+        schema_: a JSON schema, ``json`` on the wire.
+        grammar: a context-free grammar.
+        json_object: any JSON object.
+        whitespace_pattern: what stands between the parts of JSON.
+    """
+
+    choice: list[str] | None = None
+    regex: str | None = None
+    schema_: dict[str, Any] | str | None = Field(default=None, alias="json")
+    grammar: str | None = None
+    json_object: bool | None = None
+    whitespace_pattern: str | None = None
+
+
 class ResponseFormat(WireModel):
     """The form an answer must have."""
 
@@ -82,6 +102,7 @@ class SamplingRequest(WireRequest):
     user: str | None = None
     nvext: NvExt | None = None
     response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
     guided_json: dict[str, Any] | str | None = None
     guided_choice: list[str] | None = None
     guided_regex: str | None = None

@@ -155,6 +155,11 @@ def test_a_stream_ends_with_done(stack: ServedStack) -> None:
         {"nvext": {"guided_regex": "copyright|contract-law"}},
         {"guided_grammar": 'start: "copyright" | "contract-law"'},
         {"guided_json": {"enum": ["copyright", "contract-law"]}},
+        {"structured_outputs": {"choice": ["copyright", "contract-law"]}},
+        {"structured_outputs": {"regex": "copyright|contract-law"}},
+        {"structured_outputs": {"json": {"enum": ["copyright", "contract-law"]}}},
+        {"structured_outputs": {"json": '{"enum": ["copyright", "contract-law"]}'}},
+        {"structured_outputs": {"grammar": 'start: "copyright" | "contract-law"'}},
         {
             "response_format": {
                 "type": "json_schema",
@@ -201,6 +206,10 @@ def test_unknown_models_are_not_found_in_every_client_s_words(
         ({"stop": list("abcde")}, "stop"),
         ({"guided_regex": "("}, "regex"),
         ({"guided_regex": "a", "nvext": {"guided_choice": ["a"]}}, "only one"),
+        ({"structured_outputs": {"regex": "("}}, "regex"),
+        ({"structured_outputs": {"regex": "a", "choice": ["a"]}}, "only one"),
+        ({"structured_outputs": {"regex": "a"}, "guided_regex": "a"}, "only one"),
+        ({"structured_outputs": {"structural_tag": "{}"}}, "structural_tag"),
         ({"response_format": {"type": "xml"}}, "xml"),
         ({"logit_bias": {"1": 1}}, "logit_bias"),
     ],

@@ -8,7 +8,12 @@ from typing import Any
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.local.generation.request import Constraint, Sampling
-from lawtags_client.types.inference import ChatCompletionRequest, CompletionRequest, SamplingRequest
+from lawtags_client.types.inference import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    SamplingRequest,
+    StructuredOutputs,
+)
 
 MOST_LOGPROBS = 20
 MOST_ANSWERS = 128
@@ -145,13 +150,14 @@ def _stop(value: str | list[str] | None) -> tuple[str, ...]:
 
 
 def _constraint(request: SamplingRequest) -> Constraint | None:
-    """The one form that the answer must have, from ``nvext``, the top level or ``response_format``."""
+    """The one form that the answer must have, wherever in the request it stands."""
     wanted = [
         (name, value)
         for holder in (request.nvext, request)
         for name in _GUIDED
         if (value := getattr(holder, name, None)) is not None
     ]
+    wanted += _structured(request.structured_outputs)
     form = request.response_format
     if form is not None and form.type == "json_object":
         wanted.append(("guided_json", {"type": "object"}))
@@ -165,9 +171,28 @@ def _constraint(request: SamplingRequest) -> Constraint | None:
     if not wanted:
         return None
     if len(wanted) > 1:
-        raise BadRequestError("only one of guided_json, guided_choice, guided_regex, guided_grammar and "
-                              "response_format can be used at a time")  # fmt: skip
+        raise BadRequestError(
+            "only one of structured_outputs, guided_json, guided_choice, guided_regex, guided_grammar and "
+            "response_format can be used at a time"
+        )
     return _compiled(*wanted[0])
+
+
+def _structured(asked: StructuredOutputs | None) -> list[tuple[str, Any]]:
+    """What ``structured_outputs`` asks for, under the older names of the same constraints."""
+    if asked is None:
+        return []
+    # A field that is passed over would be a constraint lost without a word.
+    unknown = sorted(name for name, value in (asked.model_extra or {}).items() if value)
+    if unknown:
+        raise BadRequestError(f"structured_outputs.{unknown[0]} is not supported")
+    named = {
+        "guided_choice": asked.choice,
+        "guided_regex": asked.regex,
+        "guided_json": {"type": "object"} if asked.json_object else asked.schema_,
+        "guided_grammar": asked.grammar,
+    }
+    return [(name, value) for name, value in named.items() if value is not None]
 
 
 def _compiled(name: str, value: Any) -> Constraint:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
 
+from lawtags_client import __version__
 from lawtags_client.local.nim.answering import Envelope, Kind, Message, events, failed, whole
 from lawtags_client.local.nim.asking import Asked, understand_chat, understand_completion
 from lawtags_client.local.nim.embeddings import Embeddings
@@ -56,6 +57,7 @@ class Inference:
         return [
             route("GET", "/v1/health/ready", _ready, answers=dict),
             route("GET", "/v1/health/live", _live, answers=dict),
+            route("GET", "/v1/version", _version, answers=dict),
             route("GET", "/v1/models", self.models, on_error=failed, answers=ServedModels),
             route("GET", "/v1/models/{model:path}", self.model, on_error=failed, answers=ServedModel),
             route(
@@ -150,6 +152,11 @@ def _ready(call: Call) -> Message:
 def _live(call: Call) -> Message:
     """Whether the server is up."""
     return _LIVE
+
+
+def _version(call: Call) -> Message:
+    """The release, as a NIM tells it, and whose it is."""
+    return {"release": __version__, "api": "1.0.0", "product": "lawtags"}
 
 
 async def _last(messages: AsyncIterator[Message]) -> Message:
