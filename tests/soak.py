@@ -170,7 +170,14 @@ class Soak:
             {"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": digest, "size": size}},
         ]
         body = "\n".join(map(json.dumps, lines))
-        return self._ok("commit", http.post(f"{hub}/api/datasets/soak/{name}/commit/main", content=body))
+        return self._ok(
+            "commit",
+            http.post(
+                f"{hub}/api/datasets/soak/{name}/commit/main",
+                content=body,
+                headers={"Content-Type": "application/x-ndjson"},
+            ),
+        )
 
     def _delete(self, http: httpx.Client, name: str) -> None:
         with self.lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -60,6 +60,20 @@ def up(
         float | None,
         typer.Option(min=0.1, help="Stop by itself after so many seconds without request and job."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A host name besides localhost that requests may use; repeatable. Not needed with a token.",
+        ),
+    ] = None,
+    allow_link_local: Annotated[
+        bool,
+        typer.Option(
+            "--allow-link-local",
+            help="Let evaluations call link-local addresses, cloud metadata services included.",
+        ),
+    ] = False,
     chaos: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Deliberate trouble: a YAML file, as docs/local-stack.md says."),
@@ -107,6 +121,8 @@ def up(
             idle=idle_timeout,
             chaos=chaos,
             precision=inference_precision,
+            allowed_hosts=allow_host or [],
+            link_local=allow_link_local,
         )
         _tell(session, start(command_line, dir).as_dict())
         return
@@ -120,6 +136,8 @@ def up(
         embedding_models=encoders,
         token=token or None,
         inference_precision=inference_precision,
+        allowed_hosts=tuple(allow_host or ()),
+        link_local=allow_link_local,
         chaos=plan,
     )
     stack = Stack(dir, port, host=host, options=options)
@@ -269,6 +287,8 @@ def foreground(
     idle: float | None = None,
     chaos: Path | None = None,
     precision: str = "float32",
+    allowed_hosts: Sequence[str] = (),
+    link_local: bool = False,
 ) -> list[str]:
     """Arguments of the Python interpreter that run a stack in the foreground."""
     line = [
@@ -286,6 +306,9 @@ def foreground(
     line += ["--refresh-interval", str(refresh), "--inference-precision", precision]
     line += ["--idle-timeout", str(idle)] if idle is not None else []
     line += ["--chaos", str(chaos)] if chaos is not None else []
+    for host_name in allowed_hosts:
+        line += ["--allow-host", host_name]
+    line += ["--allow-link-local"] if link_local else []
     for name, folder in (models or {}).items():
         line += ["--base-model", f"{name}={folder}"]
     for name, folder in (encoders or {}).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -17,12 +18,15 @@ from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lawtags_client.local.chaos.gate import ChaosGate
+from lawtags_client.local.origin import OriginPolicy
 from lawtags_client.local.service import Port, Service, StackOptions
 from lawtags_client.local.signing import is_signed
 from lawtags_client.local.wire.answers import Answer, answer_for, error_answer
 from lawtags_client.local.wire.openapi import document
 from lawtags_client.local.wire.routing import ApiRoute
 from lawtags_client.local.wire.times import Clock
+
+_log = logging.getLogger(__name__)
 
 HEALTH_PATHS = ("/health", "/v1/health", "/v1/health/live", "/v1/health/ready")
 
@@ -57,16 +61,22 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Counts requests and lets in only those that carry the token, where one is required."""
+    """Counts requests and lets in only those of programs, with the token where one is required."""
 
     app: ASGIApp
     activity: Activity
     token: str | None
     clock: Clock
+    origins: OriginPolicy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        reason = self.origins.refusal(scope)
+        if reason is not None:
+            _log.warning("refused %s %s: %s", scope["method"], scope["path"][:200], reason)
+            await error_answer(403, reason)(scope, receive, send)
             return
         if scope["path"] in HEALTH_PATHS:
             # Probes know no token, and are no use of the stack.
@@ -94,7 +104,7 @@ class Gate:
 
 def application(
     port: Port, services: Sequence[Service], extra: Iterable[BaseRoute], activity: Activity, clock: Clock,
-    options: StackOptions, url: str,
+    options: StackOptions, url: str, origins: OriginPolicy,
 ) -> ASGIApp:  # fmt: skip
     """The application of a port.
 
@@ -109,6 +119,7 @@ def application(
         clock: tells the time.
         options: the token that requests must carry, and the trouble they are to meet with, if any.
         url: where the port answers.
+        origins: which requests are refused for where they come from.
     """
     own = [route for service in services if service.port == port for route in service.routes]
     aliases = _aliases(services, own) if port == "platform" else []
@@ -120,7 +131,7 @@ def application(
     if options.chaos is not None:
         data_store = next(service.state for service in services if service.name == "data_store")
         within = ChaosGate(app, port, options.chaos, data_store, clock)
-    return Gate(within, activity, options.token, clock)
+    return Gate(within, activity, options.token, clock, origins)
 
 
 def _aliases(services: Sequence[Service], own: Sequence[BaseRoute]) -> list[BaseRoute]:

@@ -30,6 +30,8 @@ class StackOptions:
         base_models: Hugging Face folders of further base models, by ``namespace/name``.
         embedding_models: Hugging Face folders of encoders to embed with, by ``namespace/name``.
         token: the bearer token every request must carry; ``None`` lets everyone in.
+        allowed_hosts: further host names that requests may be sent to; with a token every name is accepted.
+        link_local: let evaluations call link-local addresses, those of cloud metadata services included.
         largest_upload: the largest single file in bytes that the Data Store takes.
         training_threads: threads a training uses; ``None`` takes all cores.
         training_memory_mb: memory a training may take before it fails; ``None`` sets no limit.
@@ -44,6 +46,8 @@ class StackOptions:
     base_models: Mapping[str, Path] = field(default_factory=dict)
     embedding_models: Mapping[str, Path] = field(default_factory=dict)
     token: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    link_local: bool = False
     largest_upload: int = 20 << 30
     training_threads: int | None = None
     training_memory_mb: int | None = None

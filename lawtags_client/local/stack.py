@@ -20,6 +20,7 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.local.application import Activity, application, status_route
 from lawtags_client.local.lock import FolderLock
+from lawtags_client.local.origin import OriginPolicy
 from lawtags_client.local.servers import Servers, listen
 from lawtags_client.local.service import Port, Service, StackContext, StackOptions, Urls
 from lawtags_client.local.storage import Blobs, Database
@@ -162,11 +163,14 @@ class Stack:
 
     async def _serve(self, sockets: dict[Port, socket.socket], address: StackAddress) -> None:
         applications = []
+        origins = OriginPolicy.of(
+            self._host, self._options.allowed_hosts, token=self._options.token is not None
+        )
         for port in PORTS:
             extra = [status_route(self.services, address.as_dict())] if port == "platform" else []
             app = application(
                 port, self.services, extra, self.activity, self._clock, self._options,
-                self._url(sockets[port]),
+                self._url(sockets[port]), origins,
             )  # fmt: skip
             applications.append((app, sockets[port]))
         servers = Servers(applications)

@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 
 def _assume_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a moment of the years 1 to 9999 in UTC") from None
 
 
 def _null_as_list(value: Any) -> Any:

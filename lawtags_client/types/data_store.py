@@ -164,7 +164,7 @@ class LfsBatchResponse(WireModel):
     objects: Items[LfsObjectAnswer] = Field(default_factory=list)
 
 
-class CommitHeader(WireModel):
+class CommitHeader(CamelModel):
     """First line of a commit."""
 
     summary: str

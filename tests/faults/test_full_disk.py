@@ -59,7 +59,11 @@ class SmallDisk:
                 {"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": digest, "size": size}},
             ]
             body = "\n".join(map(json.dumps, lines))
-            return http.post(f"{self.hub}/api/datasets/law/rows/commit/main", content=body).status_code
+            return http.post(
+                f"{self.hub}/api/datasets/law/rows/commit/main",
+                content=body,
+                headers={"Content-Type": "application/x-ndjson"},
+            ).status_code
 
     def fill(self) -> dict[str, bytes]:
         """Upload until nothing goes in any more, in smaller and smaller files; what was acknowledged."""

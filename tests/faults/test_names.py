@@ -100,7 +100,13 @@ def test_no_name_makes_a_file_outside_of_the_stack_or_takes_the_place_of_its_own
         {"key": "file", "value": {"path": path, "content": "eA==", "encoding": "base64"}},
     ]
     commit = f"{store}/v1/hf/api/datasets/{quote(namespace, safe='')}/{quote(name, safe='')}/commit/main"
-    answers.append(http.post(commit, content="\n".join(map(json.dumps, lines))))
+    answers.append(
+        http.post(
+            commit,
+            content="\n".join(map(json.dumps, lines)),
+            headers={"Content-Type": "application/x-ndjson"},
+        )
+    )
     assert all(answer.status_code < 500 or answer.status_code == 501 for answer in answers), [
         (answer.request.method, str(answer.request.url)[:200], answer.status_code, answer.text[:200])
         for answer in answers

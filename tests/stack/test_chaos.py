@@ -78,7 +78,11 @@ def test_a_new_repository_takes_a_while_and_its_commits_have_no_url(stack: Start
     assert httpx.get(f"{hub}/api/datasets/law/other/revision/main").status_code == 404
     wait_for(lambda: httpx.get(revision).status_code == 200)
     line = '{"key":"header","value":{"summary":"s"}}\n{"key":"file","value":{"path":"a","content":""}}'
-    answer = httpx.post(f"{hub}/api/datasets/law/rows/commit/main", content=line)
+    answer = httpx.post(
+        f"{hub}/api/datasets/law/rows/commit/main",
+        content=line,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
     assert answer.json()["commitUrl"] == ""
 
 

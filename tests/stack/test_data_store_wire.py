@@ -33,7 +33,11 @@ def repo(http: httpx.Client) -> str:
 def commit(http: httpx.Client, repo: str, *lines: dict[str, object]) -> httpx.Response:
     header = {"key": "header", "value": {"summary": "s", "description": ""}}
     body = "\n".join(json.dumps(line) for line in (header, *lines))
-    return http.post(f"/v1/hf/api/datasets/{repo}/commit/main", content=body)
+    return http.post(
+        f"/v1/hf/api/datasets/{repo}/commit/main",
+        content=body,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
 
 
 def file_line(path: str, content: bytes) -> dict[str, object]:
@@ -98,14 +102,25 @@ def test_commit_on_a_moved_branch_is_refused(http: httpx.Client, repo: str) -> N
     commit(http, repo, file_line("a", b"2"))
     header = {"key": "header", "value": {"summary": "s", "parentCommit": first}}
     body = json.dumps(header) + "\n" + json.dumps(file_line("a", b"3"))
-    assert http.post(f"/v1/hf/api/datasets/{repo}/commit/main", content=body).status_code == 412
+    assert (
+        http.post(
+            f"/v1/hf/api/datasets/{repo}/commit/main",
+            content=body,
+            headers={"Content-Type": "application/x-ndjson"},
+        ).status_code
+        == 412
+    )
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"key":"file"}', b"\xff\xfe", b'{"key":"x","value":{}}']
 )
 def test_garbled_commit_is_a_400(http: httpx.Client, repo: str, body: bytes) -> None:
-    answer = http.post(f"/v1/hf/api/datasets/{repo}/commit/main", content=body)
+    answer = http.post(
+        f"/v1/hf/api/datasets/{repo}/commit/main",
+        content=body,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
     assert answer.status_code == 400 and answer.json()["detail"]
 
 

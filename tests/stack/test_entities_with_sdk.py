@@ -117,7 +117,7 @@ def test_missing_field_is_reported_as_fastapi_does(http: httpx.Client) -> None:
     ],
 )
 def test_garbled_body_is_a_422(http: httpx.Client, body: bytes) -> None:
-    answer = http.post("/v1/datasets", content=body)
+    answer = http.post("/v1/datasets", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422 and answer.json()["detail"]
 
 

@@ -46,7 +46,12 @@ def endless(start: bytes, size: int) -> Iterator[bytes]:
 def test_body_that_is_too_large_is_refused(stack: StackThread, port: str) -> None:
     path = {"platform": "/v1/datasets", "inference": "/v1/completions"}[port]
     url = f"{getattr(stack, f'{port}_url')}{path}"
-    answer = httpx.post(url, content=endless(b'{"name": "x",', LARGEST_JSON), timeout=60)
+    answer = httpx.post(
+        url,
+        content=endless(b'{"name": "x",', LARGEST_JSON),
+        headers={"Content-Type": "application/json"},
+        timeout=60,
+    )
     assert answer.status_code == 413
     assert str(LARGEST_JSON) in answer.json()["detail"]
     assert httpx.get(f"{stack.platform_url}/v1/datasets").json()["data"] == []
@@ -65,7 +70,11 @@ def test_file_that_is_too_large_is_refused_as_it_is_announced(stack: StackThread
 def test_line_of_a_commit_that_is_too_long_is_refused(stack: StackThread, hub: httpx.Client) -> None:
     header = json.dumps({"key": "header", "value": {"summary": "s"}}).encode()
     start = header + b'\n{"key": "file", "value": {"path": "a", "content": "'
-    answer = hub.post("/api/datasets/law/rows/commit/main", content=endless(start, LONGEST_LINE))
+    answer = hub.post(
+        "/api/datasets/law/rows/commit/main",
+        content=endless(start, LONGEST_LINE),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
     assert answer.status_code == 413
     assert "LFS" in answer.json()["detail"]
     assert_nothing_stays(stack)

@@ -44,7 +44,11 @@ def test_nothing_appears_outside_the_folder(
         file = {"path": path, "content": base64.b64encode(b"content").decode(), "encoding": "base64"}
         lines = [{"key": "header", "value": {"summary": "s"}}, {"key": "file", "value": file}]
         content = "\n".join(map(json.dumps, lines))
-        done = http.post(f"{hub}/api/datasets/{where}/commit/main", content=content)
+        done = http.post(
+            f"{hub}/api/datasets/{where}/commit/main",
+            content=content,
+            headers={"Content-Type": "application/x-ndjson"},
+        )
         entity = http.post(f"{stack.platform_url}/v1/models", json={"namespace": "default", "name": repo})
         read = http.get(f"{hub}/datasets/{where}/resolve/main/{quote(path, safe='')}")
     for answer in (made, done, entity, read):

@@ -93,7 +93,11 @@ def test_a_full_disk_is_a_507_and_nothing_half_written_counts(
         line = (
             '{"key":"header","value":{"summary":"s"}}\n{"key":"file","value":{"path":"b","content":"YQ=="}}'
         )
-        refused = httpx.post(f"{url}/api/datasets/law/rows/commit/main", content=line)
+        refused = httpx.post(
+            f"{url}/api/datasets/law/rows/commit/main",
+            content=line,
+            headers={"Content-Type": "application/x-ndjson"},
+        )
         assert (refused.status_code, refused.headers["x-should-retry"]) == (507, "false")
         assert "No space left" in refused.json()["detail"]
         digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
@@ -101,7 +105,14 @@ def test_a_full_disk_is_a_507_and_nothing_half_written_counts(
         assert httpx.get(f"{url}/api/datasets/law/rows").json()["sha"] == before
         assert [*(tmp_path / "stack" / "blobs" / "incoming").iterdir()] == []
         full = False
-        assert httpx.post(f"{url}/api/datasets/law/rows/commit/main", content=line).status_code == 200
+        assert (
+            httpx.post(
+                f"{url}/api/datasets/law/rows/commit/main",
+                content=line,
+                headers={"Content-Type": "application/x-ndjson"},
+            ).status_code
+            == 200
+        )
 
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="limits the size of files as Linux does")

@@ -77,7 +77,7 @@ def _take(text: bytes, number: int, changes: Changes, state: DataStoreState) -> 
     try:
         line = CommitLine.model_validate(strict_json(text))
         _apply(line, changes, state)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise BadRequestError(f"Line {number} of the commit cannot be read: {reason}") from None
 
@@ -87,7 +87,7 @@ def _apply(line: CommitLine, changes: Changes, state: DataStoreState) -> None:
     match line.key:
         case "header":
             changes.header = CommitHeader.model_validate(value)
-            changes.parent = value.get("parentCommit")
+            changes.parent = changes.header.parent_commit
         case "file":
             file = CommitFile.model_validate(value)
             check_path(file.path)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
+from pydantic import BeforeValidator
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
@@ -14,11 +15,12 @@ from lawtags_client.errors import BadRequestError
 from lawtags_client.local.data_store.commits import read_changes
 from lawtags_client.local.data_store.faults import EntryMissingError, hub_answer
 from lawtags_client.local.data_store.hub_urls import check_path
-from lawtags_client.local.data_store.repo_routes import REPO_TYPES, form_or_json
+from lawtags_client.local.data_store.repo_routes import FORM_OR_JSON, REPO_TYPES, form_or_json
 from lawtags_client.local.data_store.shown import entry_shown
 from lawtags_client.local.data_store.state import LARGEST_REGULAR, DataStoreState
 from lawtags_client.local.data_store.trees import FileEntry, FolderEntry
 from lawtags_client.local.wire.answers import Answer, error_answer
+from lawtags_client.local.wire.bodies import validate
 from lawtags_client.local.wire.operations import BINARY, Parameter
 from lawtags_client.local.wire.routing import ApiRoute, Call, route
 from lawtags_client.types.common import WireModel
@@ -43,7 +45,8 @@ _TREE_QUERY = (
 
 
 class _WantedPaths(WireModel):
-    paths: list[str]
+    # A form with one path gives a text.
+    paths: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 def file_routes(state: DataStoreState, *, empty_commit_url: bool = False) -> list[ApiRoute]:
@@ -96,7 +99,12 @@ def _api_routes(state: DataStoreState, repo_type: RepoType, empty_commit_url: bo
         hub("GET", one + "/tree/{revision}", tree, answers=list[TreeEntry], query=_TREE_QUERY),
         hub("GET", one + "/tree/{revision}/{path:path}", tree, answers=list[TreeEntry], query=_TREE_QUERY),
         hub(
-            "POST", one + "/paths-info/{revision}", paths.answer, reads=_WantedPaths, answers=list[TreeEntry]
+            "POST",
+            one + "/paths-info/{revision}",
+            paths.answer,
+            reads=_WantedPaths,
+            accepts=FORM_OR_JSON,
+            answers=list[TreeEntry],
         ),
         hub("GET", one + "/xet-{direction}-token/{revision}", _no_xet),
     ]
@@ -163,9 +171,8 @@ class _PathsInfo:
 
     async def answer(self, call: Call) -> Any:
         """Look up single paths."""
-        wanted = (await form_or_json(call.request)).get("paths", [])
-        paths = wanted if isinstance(wanted, list) else [wanted]
-        return await run_in_threadpool(self._found, call, {str(path).strip("/") for path in paths})
+        wanted = validate(_WantedPaths, await form_or_json(call.request))
+        return await run_in_threadpool(self._found, call, {path.strip("/") for path in wanted.paths})
 
     def _found(self, call: Call, paths: set[str]) -> list[dict[str, Any]]:
         entries = _entries(self._state, self._repo_type, call, "", recursive=True)

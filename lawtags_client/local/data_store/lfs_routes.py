@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,9 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
     async def upload(call: Call) -> None:
         """Send a large file."""
         oid, size = call.path["oid"], call.path["size"]
+        # Not a path of integers: Starlette would pass thousands of digits to int(), which refuses them.
+        if not re.fullmatch("[0-9]{1,18}", size) or not _is_digest(oid):
+            raise NotFoundError("LFS objects are sent to /v1/hf/lfs/<SHA-256>/<size in bytes>")
         announced = int(size)
         if announced > context.options.largest_upload:
             raise PayloadTooLargeError(f"{announced} bytes are more than this stack takes for one file")
@@ -70,7 +74,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
             answers=LfsBatchResponse,
             gives=_MEDIA_TYPE,
         ),
-        hub("PUT", "/v1/hf/lfs/{oid}/{size:int}", upload, reads=bytes, accepts=(BINARY,)),
+        hub("PUT", "/v1/hf/lfs/{oid}/{size}", upload, reads=bytes, accepts=(BINARY,)),
         hub("POST", "/v1/hf/lfs/verify", verify, body=LfsObject),
     ]
 

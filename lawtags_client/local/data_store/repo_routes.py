@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
@@ -13,10 +15,10 @@ from lawtags_client.local.data_store.faults import header_text, hub_answer
 from lawtags_client.local.data_store.shown import commit_shown, repository_shown
 from lawtags_client.local.data_store.state import DataStoreState
 from lawtags_client.local.wire.answers import error_answer
-from lawtags_client.local.wire.bodies import parse_json, read_limited
+from lawtags_client.local.wire.bodies import parse_json, read_limited, validate
 from lawtags_client.local.wire.operations import Parameter
 from lawtags_client.local.wire.routing import ApiRoute, Call, route
-from lawtags_client.types.common import DeleteResponse, WireModel
+from lawtags_client.types.common import CamelModel, DeleteResponse, WireModel
 from lawtags_client.types.data_store import (
     DataStoreNamespace,
     RepoCreated,
@@ -26,7 +28,7 @@ from lawtags_client.types.data_store import (
     RepoType,
 )
 
-_FORM_OR_JSON = ("application/x-www-form-urlencoded", "application/json")
+FORM_OR_JSON = ("application/x-www-form-urlencoded", "application/json")
 _LIST_QUERY = (
     Parameter("author", about="The namespace."),
     Parameter("search", about="A part of the name."),
@@ -38,6 +40,14 @@ REPO_TYPES: tuple[RepoType, ...] = ("dataset", "model")
 
 class _NewNamespace(WireModel):
     namespace: str
+
+
+class _NewTag(WireModel):
+    tag: str
+
+
+class _NewBranch(CamelModel):
+    starting_point: str | None = None
 
 
 class _Namespaces(WireModel):
@@ -52,15 +62,8 @@ def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
 
     async def create(call: Call) -> Any:
         """Add a namespace."""
-        body = await form_or_json(call.request)
-        name = body.get("namespace")
-        if not isinstance(name, str):
-            place = ["body", "namespace"]
-            raise UnprocessableError(
-                "namespace: Field required",
-                detail=[{"loc": place, "msg": "Field required", "type": "missing"}],
-            )
-        return repositories.namespace_create(name)
+        body = validate(_NewNamespace, await form_or_json(call.request))
+        return await run_in_threadpool(repositories.namespace_create, body.namespace)
 
     def read(call: Call) -> Any:
         """Read a namespace."""
@@ -75,7 +78,7 @@ def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
         repositories.namespace_delete(call.path["name"])
         return {"message": "Resource deleted successfully.", "id": call.path["name"]}
 
-    added = partial(route, reads=_NewNamespace, accepts=_FORM_OR_JSON, answers=DataStoreNamespace)
+    added = partial(route, reads=_NewNamespace, accepts=FORM_OR_JSON, answers=DataStoreNamespace)
     return [
         *(added("POST", path, create, status=201) for path in (prefix, prefix + "/")),
         *(route("GET", path, list_all, answers=_Namespaces) for path in (prefix, prefix + "/")),
@@ -135,7 +138,7 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         wanted = query.get("search", "").lower()
         found = [each for each in found if wanted in f"{each.namespace}/{each.name}".lower()]
         limit = query.get("limit", "")
-        found = found[: int(limit)] if limit.isascii() and limit.isdigit() else found
+        found = found[: int(limit)] if re.fullmatch("[0-9]{1,9}", limit) else found
         return [repository_shown(each, repositories.resolve(each, "main"), None) for each in found]
 
     def read(call: Call) -> Any:
@@ -164,16 +167,16 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
 
     def tag_create(call: Call) -> Any:
         """Give a revision a name."""
-        name = call.body.get("tag")
-        if not isinstance(name, str):
-            raise BadRequestError("A tag needs a name: {'tag': ...}")
-        repositories.ref_create(named(call), "tag", name, call.path["revision"])
+        repositories.ref_create(named(call), "tag", call.body.tag, call.path["revision"])
 
     async def branch_create(call: Call) -> Any:
         """Begin a branch."""
         body = await read_limited(call.request)
-        start = parse_json(body).get("startingPoint") if body.strip() else None
-        repositories.ref_create(named(call), "branch", call.path["branch"], start or "main")
+        wanted = validate(_NewBranch, parse_json(body)) if body.strip() else _NewBranch()
+        start = wanted.starting_point or "main"
+        await run_in_threadpool(
+            lambda: repositories.ref_create(named(call), "branch", call.path["branch"], start)
+        )
 
     def ref_delete(kind: str, call: Call) -> None:
         """Remove a branch or tag."""
@@ -185,9 +188,9 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         hub("GET", one + "/revision/{revision}", read, answers=RepoInfo),
         hub("GET", one + "/commits/{revision}", history, answers=list[dict[str, Any]]),
         hub("GET", one + "/refs", refs, answers=dict),
-        hub("POST", one + "/tag/{revision}", tag_create, body=dict),
+        hub("POST", one + "/tag/{revision}", tag_create, body=_NewTag),
         hub("DELETE", one + "/tag/{name}", partial(ref_delete, "tag")),
-        hub("POST", one + "/branch/{branch}", branch_create),
+        hub("POST", one + "/branch/{branch}", branch_create, reads=_NewBranch),
         hub("DELETE", one + "/branch/{name}", partial(ref_delete, "branch")),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ from lawtags_client.local.data_store.trees import FileEntry
 from lawtags_client.local.storage import Blob, Blobs, Database
 from lawtags_client.local.wire.times import Clock, utc_now
 from lawtags_client.types.data_store import RepoType
+
+_SHORT_OID = re.compile("[0-9a-f]{7,40}")
 
 LARGEST_REGULAR = 10 << 20
 """Files up to this size go into the commit itself; larger ones through LFS."""
@@ -243,6 +246,10 @@ class DataStoreState:
             if branch not in self.repositories.refs(repository, "branch"):
                 raise RevisionMissingError(f"There is no branch {branch[:200]!r} to commit to")
             parent = self.repositories.resolve(repository, branch)
+            if expected_parent is not None and not _SHORT_OID.fullmatch(expected_parent):
+                raise BadRequestError(
+                    f"parentCommit {expected_parent[:80]!r} is not a commit id: 7 to 40 hexadecimal digits"
+                )
             if expected_parent is not None and not parent.oid.startswith(expected_parent):
                 raise APIError(
                     f"The branch {branch} has moved on to {parent.oid}; expected was {expected_parent}",

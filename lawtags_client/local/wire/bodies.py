@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
+import re
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from lawtags_client.errors import PayloadTooLargeError, UnprocessableError
+from lawtags_client.errors import APIError, PayloadTooLargeError, UnprocessableError
+from lawtags_client.local.wire.operations import BINARY, JSON
 
 M = TypeVar("M", bound=BaseModel)
 
 LARGEST_JSON = 16 << 20
+DEEPEST = 100
+_MOST_DIGITS = 20
+_JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json")
+_log = logging.getLogger(__name__)
+
+
+class UnsupportedMediaTypeError(APIError):
+    """A body of a type that the route does not read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=415)
 
 
 async def read_limited(request: Request, limit: int = LARGEST_JSON) -> bytes:
@@ -21,12 +37,34 @@ async def read_limited(request: Request, limit: int = LARGEST_JSON) -> bytes:
     Raises:
         PayloadTooLargeError: it holds more than ``limit`` bytes.
     """
+    announced = request.headers.get("content-length", "")
+    # Not int(): a number of thousands of digits is a ValueError there.
+    if len(announced) > 15 or (announced.isdigit() and int(announced) > limit):
+        raise _too_large(limit)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise PayloadTooLargeError(f"The request body is larger than {limit} bytes")
+            raise _too_large(limit)
     return bytes(body)
+
+
+def check_media_type(request: Request, accepted: Sequence[str]) -> None:
+    """Refuse a body that is not declared as what the route reads.
+
+    A web page can make a browser send forms and plain text to any address, but not JSON. A route that takes
+    JSON takes every ``+json`` type; one that takes bytes takes any type.
+
+    Raises:
+        UnsupportedMediaTypeError: it is declared as something else, or not at all.
+    """
+    if BINARY in accepted or not _has_body(request):
+        return
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared in accepted or (JSON in accepted and _JSON_TYPE.fullmatch(declared)):
+        return
+    shown = f"not {declared[:80]!r}" if declared else "and the request has none"
+    raise UnsupportedMediaTypeError(f"Content-Type must be {' or '.join(accepted)}, {shown}")
 
 
 def parse_json(body: bytes) -> Any:
@@ -39,10 +77,6 @@ def parse_json(body: bytes) -> Any:
         raise _unprocessable([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
     try:
         return strict_json(body)
-    except RecursionError:
-        raise _unprocessable(
-            [{"loc": ["body"], "msg": "JSON nested too deeply", "type": "json_invalid"}]
-        ) from None
     except ValueError as error:
         at = getattr(error, "pos", 0)
         raise _unprocessable(
@@ -51,14 +85,28 @@ def parse_json(body: bytes) -> Any:
 
 
 def strict_json(text: bytes) -> Any:
-    """JSON that can be written again: no NaN, and no half of a surrogate pair, which UTF-8 cannot hold.
+    """JSON that every part of the stack can hold and write again.
+
+    That leaves out NaN and numbers beyond a double or 64 bits, half of a surrogate pair, whether as an escape
+    or as bytes, and values that are nested more than ``DEEPEST`` levels.
 
     Raises:
         ValueError: it is none.
-        RecursionError: it is nested too deeply.
     """
-    value = json.loads(text, parse_constant=_no_constant)
-    if b"\\ud" in text.lower():
+    try:
+        plain = text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8") from None
+    try:
+        value = json.loads(
+            plain, parse_constant=_no_constant, parse_float=_finite_float, parse_int=_bounded_int
+        )
+    except RecursionError:
+        raise _too_deep() from None
+    # Each level opens with a bracket, so most bodies need no walk.
+    if plain.count("[") + plain.count("{") > DEEPEST:
+        _check_depth(value)
+    if "\\ud" in plain or "\\uD" in plain:
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
@@ -90,8 +138,49 @@ def sent_fields(model: BaseModel, *, extra: bool = False) -> dict[str, Any]:
     return {name: value for name, value in sent.items() if name not in unknown}
 
 
+def _has_body(request: Request) -> bool:
+    if "transfer-encoding" in request.headers:
+        return True
+    return request.headers.get("content-length", "0").strip() != "0"
+
+
+def _too_large(limit: int) -> PayloadTooLargeError:
+    _log.warning("refused a body larger than %s bytes", limit)
+    return PayloadTooLargeError(f"The request body is larger than {limit} bytes")
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [child for each in inner for child in each if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"JSON nested deeper than {DEEPEST} levels")
+
+
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite_float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"the number {digits[:20]} is too large")
+    return value
+
+
+def _bounded_int(digits: str) -> int:
+    # SQLite, arrays and most readers of JSON hold 64 bits.
+    if len(digits) <= _MOST_DIGITS:
+        value = int(digits)
+        if -(1 << 63) <= value < 1 << 64:
+            return value
+    raise ValueError(f"the number {digits[:20]} does not fit into 64 bits")
 
 
 def _unprocessable(faults: list[dict[str, Any]]) -> UnprocessableError:

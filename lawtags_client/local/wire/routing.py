@@ -14,7 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lawtags_client.local.wire.answers import answer, answer_for
-from lawtags_client.local.wire.bodies import LARGEST_JSON, parse_json, read_limited, validate
+from lawtags_client.local.wire.bodies import (
+    LARGEST_JSON,
+    check_media_type,
+    parse_json,
+    read_limited,
+    validate,
+)
 from lawtags_client.local.wire.operations import JSON, Operation, Parameter, summary_of
 from lawtags_client.local.wire.query import ListQuery, parse_list_query
 
@@ -86,8 +92,8 @@ def route(
         on_error: makes the answer for an exception.
         answers: for the description: the type of the answer; see ``Operation``.
         gives: for the description: its media type.
-        reads: for the description: the type of a body that the handler reads itself.
-        accepts: for the description: the media types of the body.
+        reads: the type of a body that the handler reads itself.
+        accepts: the media types of the body; another is refused with 415.
         query: for the description: the parameters of the query string.
         summary: for the description: what it does; by default the first sentence of the handler's docstring.
     """
@@ -95,6 +101,8 @@ def route(
     async def endpoint(request: Request) -> Response:
         try:
             content = None
+            if body is not None or reads is not None:
+                check_media_type(request, accepts)
             if body is not None:
                 value = parse_json(await read_limited(request, limit))
                 content = _checked(body, value)

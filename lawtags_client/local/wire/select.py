@@ -118,7 +118,7 @@ def _equal(value: Any, text: str) -> bool:
     if isinstance(value, int | float):
         try:
             return float(text) == float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
     return str(value) == text
 
@@ -147,12 +147,10 @@ def _compare_one(value: Any, operator: str, bound: str) -> bool:
 
 
 def _comparable(value: Any) -> float | datetime | str:
-    if isinstance(value, int | float):
-        return float(value)
     for read in (float, read_moment):
         try:
             return read(str(value))
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
     return str(value)
 

@@ -40,4 +40,7 @@ def read_moment(text: str) -> datetime:
         ValueError: it is none of them.
     """
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"not a moment of the years 1 to 9999 in UTC: {text[:40]!r}") from None

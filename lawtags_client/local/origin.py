@@ -1,0 +1,117 @@
+"""Telling requests of programs on this machine from those that a web page made a browser send."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_OWN_SITES = frozenset({"same-origin", "none"})
+
+
+@dataclass(frozen=True, slots=True)
+class OriginPolicy:
+    """Which requests are refused because a web page may have sent them.
+
+    A browser says where a request comes from (``Origin``, ``Sec-Fetch-Site``), and names the host it believes
+    to talk to (``Host``), which differs from ours after DNS rebinding.
+
+    Args:
+        hosts: further host names the stack is reached by.
+        any_host: accept every host name. Right where each request carries a token, which a browser never adds
+            by itself; service names of containers then work without being listed.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    any_host: bool = False
+
+    @classmethod
+    def of(cls, bound: str, allowed: Iterable[str], *, token: bool) -> OriginPolicy:
+        """The policy of a stack: bound to an address or name, with further names allowed.
+
+        Args:
+            bound: what it is bound to.
+            allowed: further names, without ports.
+            token: whether every request must carry a token.
+        """
+        return cls(frozenset(map(_plain_host, (bound, *allowed))), any_host=token)
+
+    def refusal(self, scope: Scope) -> str | None:
+        """Why a request is refused; ``None`` where it is not.
+
+        Args:
+            scope: the ASGI scope of an HTTP request.
+        """
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if not self.any_host and not all(self._own(host, scope) for host in hosts):
+            return (
+                f"This stack does not answer for the host {hosts[0][:200]!r}. Use the address it prints at "
+                "its start, or allow the name: lawtags local up --allow-host NAME"
+            )
+        site = headers.get("sec-fetch-site", "none").lower()
+        origin = headers.get("origin")
+        if site not in _OWN_SITES or (origin is not None and not _same(origin, hosts)):
+            return (
+                f"A web page of another origin ({(origin or site)[:200]}) sent this request. "
+                "Only programs may use this stack, and they send neither Origin nor Sec-Fetch-Site."
+            )
+        return None
+
+    def _own(self, host: str, scope: Scope) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            urlsplit(f"//{host}").port  # noqa: B018 -- raises where it is no number below 65536
+        except ValueError:
+            return False
+        plain = _plain_host(name)
+        server = scope.get("server")
+        local = _plain_host(str(server[0])) if server else None
+        return is_loopback_name(plain) or plain in self.hosts or plain == local
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a host of a URL always means this machine: localhost, 127.0.0.0/8, ::1."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return _unmapped(ipaddress.ip_address(host)).is_loopback
+    except ValueError:
+        return False
+
+
+def _plain_host(host: str) -> str:
+    plain = host.strip("[]").lower().removesuffix(".")
+    try:
+        return str(_unmapped(ipaddress.ip_address(plain)))
+    except ValueError:
+        return plain
+
+
+def _unmapped(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _same(origin: str, hosts: list[str]) -> bool:
+    """Whether an origin is the host that was asked; behind a proxy the scheme may differ."""
+    try:
+        given = urlsplit(origin)
+        port = given.port or _DEFAULT_PORTS.get(given.scheme)
+        if given.scheme not in _DEFAULT_PORTS or not given.hostname:
+            return False
+        for host in hosts:
+            asked = urlsplit(f"//{host}")
+            same_host = _plain_host(asked.hostname or "") == _plain_host(given.hostname)
+            if same_host and (asked.port or _DEFAULT_PORTS[given.scheme]) == port:
+                return True
+    except ValueError:
+        pass
+    return False
