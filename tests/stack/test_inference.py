@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -277,6 +279,72 @@ def test_a_killed_worker_is_started_again(stack: ServedStack, client: openai.Ope
         return after.choices[0].text == before.choices[0].text
 
     wait_for(answers, 60)
+
+
+def _hang_up(stack: ServedStack, body: dict[str, object], seconds: float) -> None:
+    """Ask, and leave before there is an answer."""
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{stack.thread.inference_url}/v1/completions", json=body, timeout=seconds)
+
+
+def _is_over(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def _nim(stack: ServedStack) -> dict[str, dict[str, int]]:
+    found = httpx.get(f"{stack.thread.platform_url}/v1/stack/status").json()["services"]["nim"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_clients_that_leave_while_a_model_loads_do_not_keep_others_from_it(
+    stack: ServedStack, client: openai.OpenAI
+) -> None:
+    pid = _nim(stack)["workers"].get(BASE)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: _nim(stack)["workers"].get(BASE) != pid or _is_over(pid))
+    body: dict[str, object] = {"model": ADAPTER, "prompt": PROMPT, "max_tokens": 3}
+    for seconds, stream in ((0.05, False), (0.05, True), (0.3, False), (0.3, True)):
+        _hang_up(stack, {**body, "stream": stream}, seconds)
+    answered = client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=3)
+    assert answered.choices[0].text
+    assert _nim(stack)["rows"][BASE] == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_answers_that_nobody_waits_for_any_more_are_not_written(
+    stack: ServedStack, client: openai.OpenAI, stream: bool
+) -> None:
+    client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=1)
+    # Hours of work for a model of any size, so that only giving it up ends it.
+    body = {"model": ADAPTER, "prompt": [PROMPT] * 32, "n": 128, "max_tokens": 400, "ignore_eos": True}
+    with (
+        httpx.stream(
+            "POST",
+            f"{stack.thread.inference_url}/v1/completions",
+            json={**body, "stream": stream},
+            timeout=600,
+        )
+        if stream
+        else _asked(stack, body)
+    ):
+        assert _nim(stack)["rows"][BASE] == 32 * 128
+    wait_for(lambda: _nim(stack)["rows"][BASE] == 0)
+    assert client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=1).choices
+
+
+@contextmanager
+def _asked(stack: ServedStack, body: dict[str, object]) -> Iterator[None]:
+    """A request that is under way, and whose client hangs up at the end."""
+    address = httpx.URL(stack.thread.inference_url)
+    content = json.dumps(body).encode()
+    with socket.create_connection((address.host, address.port or 80)) as connection:
+        lines = ["POST /v1/completions HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+        head = "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""])
+        connection.sendall(head.encode() + content)
+        wait_for(lambda: _nim(stack)["rows"][BASE] > 0)
+        yield
 
 
 def test_a_new_adapter_appears_after_the_refresh_and_a_deleted_one_goes(

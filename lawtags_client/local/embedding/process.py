@@ -6,17 +6,31 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import BadRequestError, ServerError
+from lawtags_client.local.background import Background, result_of
 
+_MODULE = "lawtags_client.local.embedding.worker"
 _LONGEST_ANSWER = 256 << 20
+# Texts an exchange: a request whose client is gone costs no more than the exchange at hand.
+_TEXTS = 32
+
+
+class EmbeddingsGoneError(ServerError):
+    """The process was ended while texts were waiting for it."""
+
+    def __init__(self) -> None:
+        super().__init__("The embedding process was stopped", status=503)
 
 
 class EmbeddingProcess:
-    """One encoder in one process; texts of different requests wait for one another.
+    """One encoder in one process; texts of different requests take turns.
+
+    An exchange runs to its end once it has begun, even when its request is cancelled: an answer that nobody
+    read would be taken for that to the next request.
 
     Args:
         folder: the encoder's folder.
@@ -30,6 +44,8 @@ class EmbeddingProcess:
         self._threads = threads
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._background = Background()
+        self._stopped = False
 
     async def embed(self, texts: Sequence[str], truncate: str) -> tuple[list[list[float]], int]:
         """Vectors and the number of tokens.
@@ -38,39 +54,69 @@ class EmbeddingProcess:
             BadRequestError: a text is too long.
             ServerError: the process could not be started, or died over it.
         """
+        vectors: list[list[float]] = []
+        tokens = 0
+        for start in range(0, len(texts), _TEXTS):
+            asked = {"texts": list(texts[start : start + _TEXTS]), "truncate": truncate}
+            found = await self._answer(asked)
+            if "refused" in found:
+                raise BadRequestError(found["refused"])
+            vectors += found["vectors"]
+            tokens += found["tokens"]
+        return vectors, tokens
+
+    async def stop(self) -> None:
+        """End the process for good."""
+        self._stopped = True
+        process, self._process = self._process, None
+        if process is not None:
+            await _end(process)
+        await self._background.stop()
+
+    async def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = asyncio.Event()
+        wanted.set()
+        task = self._background.start(self._exchange(asked, wanted))
+        try:
+            return await result_of(task, gone=EmbeddingsGoneError)
+        finally:
+            wanted.clear()
+
+    async def _exchange(self, asked: Mapping[str, Any], wanted: asyncio.Event) -> dict[str, Any]:
         async with self._turn:
+            if not wanted.is_set():
+                return {}
             process = await self._started()
             assert process.stdin is not None
             assert process.stdout is not None
-            line = json.dumps({"texts": list(texts), "truncate": truncate}).encode() + b"\n"
             with contextlib.suppress(ConnectionError):
-                process.stdin.write(line)
+                process.stdin.write(json.dumps(asked).encode() + b"\n")
                 await process.stdin.drain()
             answered = await process.stdout.readline()
         if not answered:
             raise ServerError(f"The embedding process ended; see {self._log.name} of the stack", status=503)
         found: dict[str, Any] = json.loads(answered)
-        if "refused" in found:
-            raise BadRequestError(found["refused"])
-        return found["vectors"], found["tokens"]
-
-    async def stop(self) -> None:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        return found
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        module = "lawtags_client.local.embedding.worker"
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", module, str(self._folder), str(self._threads),
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", _MODULE, str(self._folder), str(self._threads),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                 limit=_LONGEST_ANSWER,
             )  # fmt: skip
-        return self._process
+        if self._stopped:
+            await _end(process)
+            raise EmbeddingsGoneError
+        self._process = process
+        return process
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

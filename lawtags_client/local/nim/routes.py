@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
 
 from lawtags_client import __version__
 from lawtags_client.local.nim.answering import Envelope, Kind, Message, events, failed, whole
@@ -29,6 +30,8 @@ from lawtags_client.types.inference import (
     ServedModel,
     ServedModels,
 )
+
+R = TypeVar("R")
 
 _HEALTHY = {"object": "health.response", "message": "Service is ready.", "status": "ready"}
 _LIVE = {"object": "health.response", "message": "Service is live.", "status": "live"}
@@ -125,7 +128,8 @@ class Inference:
         """``POST /v1/embeddings``: turn texts into vectors, where an embedding model is offered."""
         if not self._embeddings:
             return error_answer(501, "No embedding model is served by this stack; see --embedding-model")
-        return await self._embeddings.answer(call.body)
+        found = await _unless_gone(call.request, self._embeddings.answer(call.body))
+        return Response(status_code=499) if found is None else found
 
     async def _answer(
         self, call: Call, kind: Kind, request: SamplingRequest, served: Served, asked: Asked
@@ -133,15 +137,31 @@ class Inference:
         scored = asked.message["sampling"]["logprobs"] is not None
         envelope = Envelope(kind, request.model, int(self._clock().timestamp()), scored)
         messages = self._processes.of(served).ask(served, asked.message, asked.answers)
+        # Nobody reads the answer to a caller who is gone; 499 shows in logs what happened.
+        nobody = Response(status_code=499)
         if not asked.stream:
             done = await _unless_gone(call.request, _last(messages))
-            # Nobody reads the answer to a caller who is gone; 499 shows in logs what happened.
-            return Response(status_code=499) if done is None else whole(envelope, done)
+            return nobody if done is None else whole(envelope, done)
         # The first message is awaited here, so that a refusal is an error answer and not a broken stream.
-        first = await anext(messages)
+        first = await _unless_gone(call.request, _next(messages))
+        if first is None:
+            return nobody
         stream = events(envelope, _chained(first, messages), asked.answers, asked.include_usage)
+        return _EventStream(stream, messages)
+
+
+class _EventStream(StreamingResponse):
+    """Events of a generation, which ends with them."""
+
+    def __init__(self, stream: AsyncIterator[str], messages: AsyncGenerator[Message, None]) -> None:
         headers = {"Cache-Control": "no-store"}
-        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+        super().__init__(stream, media_type="text/event-stream", headers=headers)
+        self._messages = messages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them; a caller who hangs up, even before the first of them, ends the generation."""
+        async with contextlib.aclosing(self._messages):
+            await super().__call__(scope, receive, send)
 
 
 def _ready(call: Call) -> Message:
@@ -159,30 +179,31 @@ def _version(call: Call) -> Message:
     return {"release": __version__, "api": "1.0.0", "product": "lawtags"}
 
 
-async def _last(messages: AsyncIterator[Message]) -> Message:
+async def _last(messages: AsyncGenerator[Message, None]) -> Message:
     last: Message = {}
-    async for message in messages:
-        last = message
+    async with contextlib.aclosing(messages):
+        async for message in messages:
+            last = message
     return last
 
 
+async def _next(messages: AsyncIterator[Message]) -> Message:
+    return await anext(messages)
+
+
 async def _chained(first: Message, rest: AsyncIterator[Message]) -> AsyncIterator[Message]:
-    async with contextlib.aclosing(rest) as closing:  # type: ignore[type-var]
-        yield first
-        async for message in closing:
-            yield message
+    yield first
+    async for message in rest:
+        yield message
 
 
-async def _unless_gone(request: Request, work: Awaitable[Message]) -> Message | None:
+async def _unless_gone(request: Request, work: Awaitable[R]) -> R | None:
     """Wait for work, and end it when the caller hangs up."""
-    task: asyncio.Future[Any] = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_hung_up(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            found: Message = task.result()
-            return found
-        return None
+        return task.result() if task.done() else None
     finally:
         for each in (task, gone):
             each.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,8 @@ from starlette.routing import BaseRoute
 from lawtags_client.local.nim.embeddings import Embeddings
 from lawtags_client.local.nim.routes import Inference
 from lawtags_client.local.nim.state import NimState
-from lawtags_client.local.nim.work import ModelProcesses, WorkerOptions
+from lawtags_client.local.nim.work import ModelProcesses
+from lawtags_client.local.nim.worker_process import WorkerOptions
 from lawtags_client.local.service import Service, StackContext
 
 _log = logging.getLogger(__name__)
@@ -73,17 +73,19 @@ class NimService(Service):
         """End the worker processes; requests under way fail."""
         if self._refreshing is not None:
             self._refreshing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._refreshing
+            await asyncio.wait({self._refreshing})
         await self._embeddings.stop()
         await self._processes.stop()
 
     def summary(self) -> dict[str, Any]:
-        """Models that are served, the worker processes with their ids, and how these compute."""
+        """Models that are served, the worker processes, how these compute, and their answers under way."""
         served = [each.id for each in self._nim.models()]
         workers = {p.name: p.process.pid for p in self._processes if p.process is not None}
         computing = {p.name: p.computing for p in self._processes if p.name in workers}
-        return {"models": len(served), "served": served, "workers": workers, "computing": computing}
+        rows = {p.name: p.rows for p in self._processes}
+        return {
+            "models": len(served), "served": served, "workers": workers, "computing": computing, "rows": rows
+        }  # fmt: skip
 
 
 def create(context: StackContext) -> Service:
