@@ -70,7 +70,7 @@ def prune(dir: Path, *, kept: timedelta = KEPT, dry_run: bool = False, clock: Cl
             blobs = Blobs(dir / "blobs")
             forgotten = _forgotten(blobs, held, clock().timestamp() - kept.total_seconds())
             folders = [path for path in _scratch(dir, database) if path.exists()]
-            sizes = [blobs.path(each).stat().st_size for each in forgotten]
+            sizes = [blob.size for blob in blobs if blob.sha256 in forgotten]
             found = Pruned(
                 len(forgotten), sum(sizes), len(orphans), len(folders), sum(map(folder_bytes, folders))
             )
@@ -123,12 +123,8 @@ def _all_trees(database: Database) -> Iterable[str]:
     return [row["key"] for row in database.rows("SELECT key FROM data_store_trees")]
 
 
-def _forgotten(blobs: Blobs, held: set[str], before: float) -> list[str]:
-    return [
-        blob.sha256
-        for blob in blobs
-        if blob.sha256 not in held and blobs.path(blob.sha256).stat().st_mtime < before
-    ]
+def _forgotten(blobs: Blobs, held: set[str], before: float) -> set[str]:
+    return {blob.sha256 for blob in blobs if blob.sha256 not in held and blob.stored < before}
 
 
 def _scratch(dir: Path, database: Database) -> list[Path]:

@@ -63,12 +63,12 @@ def find_data(context: StackContext, reference: str | Mapping[str, Any]) -> Trai
 
 def place_rows(context: StackContext, data: TrainingData, folder: Path) -> tuple[list[str], list[str]]:
     """Put the row files of a data set below a folder; their names there, for training and validation."""
+    inside = parse_files_url(data.files_url).path
     names: tuple[list[str], list[str]] = ([], [])
-    for kind, files, into in zip(
-        ("training", "validation"), (data.training, data.validation), names, strict=True
-    ):
+    for files, into in zip((data.training, data.validation), names, strict=True):
         for file in files:
-            name = check_path(f"{kind}/{file.path.rsplit(f'{kind}/', 1)[1]}")
+            # The whole path below the data set: names alone may occur in several folders.
+            name = check_path(file.path.removeprefix(f"{inside}/" if inside else ""))
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(context.blobs.path(file.sha256), target)

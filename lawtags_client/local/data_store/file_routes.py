@@ -113,7 +113,12 @@ def _api_routes(state: DataStoreState, repo_type: RepoType, empty_commit_url: bo
 def _preupload(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
     """Announce files."""
     files = state.files(repo_type, call.path["namespace"], call.path["repo"], call.path["revision"])
-    known = {file.path: file.oid for file in files}
+    announced = {file.path for file in call.body.files}
+    known = {
+        file.path: file.oid
+        for file in files
+        if file.path in announced and state.blobs.has(file.sha256, file.size)
+    }
     request: PreuploadRequest = call.body
     return {
         "files": [
@@ -121,7 +126,7 @@ def _preupload(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
                 "path": check_path(file.path),
                 "uploadMode": "lfs" if file.size > LARGEST_REGULAR else "regular",
                 "shouldIgnore": False,
-                # Lets clients leave out files that stand there unchanged.
+                # Lets clients leave out files that stand there unchanged and whole.
                 "oid": known.get(file.path),
             }
             for file in request.files

@@ -16,7 +16,8 @@ from lawtags_client.local.data_store.faults import EntryMissingError, RevisionMi
 from lawtags_client.local.data_store.hub_urls import FilesUrl, check_path, parse_files_url
 from lawtags_client.local.data_store.repositories import Repositories, Repository
 from lawtags_client.local.data_store.trees import FileEntry
-from lawtags_client.local.storage import Blob, Blobs, Database
+from lawtags_client.local.storage import Blob, Blobs, DamagedBlobError, Database
+from lawtags_client.local.storage.blobs import sync
 from lawtags_client.local.wire.times import Clock, utc_now
 from lawtags_client.types.data_store import RepoType
 
@@ -157,7 +158,11 @@ class DataStoreState:
                 place = whole / check_path(file.path)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.blobs.path(file.sha256), place)
+                sync(place)
+            for each in (whole, *(path for path in whole.rglob("*") if path.is_dir())):
+                sync(each)
             whole.rename(folder)
+            sync(folder.parent)
         return folder
 
     def commit(
@@ -213,6 +218,10 @@ class DataStoreState:
         """
         try:
             stored = self.blobs.path(sha256).stat().st_size
+        except DamagedBlobError:
+            raise BadRequestError(
+                f"The LFS object {sha256} of {path[:200]!r} is damaged here; upload it again"
+            ) from None
         except DataError:
             raise BadRequestError(
                 f"The LFS object {sha256[:80]} of {path[:200]!r} was not uploaded"

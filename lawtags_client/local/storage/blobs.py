@@ -23,10 +23,42 @@ _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A stored file: its SHA-256 in hexadecimal and its length in bytes."""
+    """A stored file.
+
+    Args:
+        sha256: of its content, in hexadecimal.
+        size: in bytes.
+        stored: when it was stored last, in seconds since 1970; 0 where that is not known.
+    """
 
     sha256: str
     size: int
+    stored: float = 0.0
+
+
+class DamagedBlobError(DataError):
+    """A stored file no longer has its content."""
+
+    def __init__(self, sha256: str, path: Path) -> None:
+        super().__init__(
+            f"the stored content {sha256} is damaged on the disk of this stack; upload the file again",
+            path=path,
+        )
+        self.status = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    """What changes about a file when somebody writes to it."""
+
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: Path) -> _Signature:
+        found = path.stat()
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 class Blobs:
@@ -44,6 +76,7 @@ class Blobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._whole: dict[str, _Signature] = {}
         self._incoming = folder / "incoming"
         if self._incoming.exists():
             shutil.rmtree(self._incoming)
@@ -76,14 +109,17 @@ class Blobs:
         return BlobWriter(self, self._incoming)
 
     def path(self, sha256: str) -> Path:
-        """Where a blob stands; read it, never write it.
+        """Where a blob stands, found whole; read it, never write it.
 
         Raises:
             DataError: there is no such blob.
+            DamagedBlobError: it no longer has the content that its name promises.
         """
         path = self._place(sha256)
         if not path.is_file():
             raise DataError(f"no blob {sha256} is stored here", path=self._folder)
+        if not self._is_whole(path):
+            raise DamagedBlobError(sha256, path)
         return path
 
     def open(self, sha256: str) -> BinaryIO:
@@ -91,13 +127,22 @@ class Blobs:
         return self.path(sha256).open("rb")
 
     def has(self, sha256: str, size: int | None = None) -> bool:
-        """Whether a blob is stored, and is as long as expected."""
+        """Whether a blob is stored whole, and is as long as expected."""
         path = self._place(sha256)
-        return path.is_file() and (size is None or path.stat().st_size == size)
+        if not path.is_file() or (size is not None and path.stat().st_size != size):
+            return False
+        return self._is_whole(path)
 
     def verify(self, sha256: str) -> bool:
-        """Whether a blob still has the content that its name promises."""
-        return sha256_file(self.path(sha256)) == sha256
+        """Whether a blob still has the content that its name promises.
+
+        Raises:
+            DataError: there is no such blob.
+        """
+        try:
+            return self.path(sha256).is_file()
+        except DamagedBlobError:
+            return False
 
     def delete(self, sha256: str) -> int:
         """Remove a blob that nothing refers to any more; the bytes freed."""
@@ -109,7 +154,19 @@ class Blobs:
     def __iter__(self) -> Iterator[Blob]:
         for path in sorted(self._folder.glob("??/*")):
             if _DIGEST.match(path.name):
-                yield Blob(path.name, path.stat().st_size)
+                found = path.stat()
+                yield Blob(path.name, found.st_size, found.st_mtime)
+
+    def _is_whole(self, path: Path) -> bool:
+        """Whether a blob has the content of its name: read once, then again whenever the file has changed."""
+        known = _Signature.of(path)
+        if self._whole.get(path.name) == known:
+            return True
+        if sha256_file(path) != path.name:
+            self._whole.pop(path.name, None)
+            return False
+        self._whole[path.name] = known
+        return True
 
     def _place(self, sha256: str) -> Path:
         if not _DIGEST.match(sha256):
@@ -149,14 +206,13 @@ class BlobWriter:
         os.fsync(self._stream.fileno())
         self._stream.close()
         place = self._blobs._place(found)
-        if place.is_file():
-            self._path.unlink()
-        else:
-            if not place.parent.is_dir():
-                place.parent.mkdir(exist_ok=True)
-                _sync_folder(place.parent.parent)
-            self._path.replace(place)
-            _sync_folder(place.parent)
+        if not place.parent.is_dir():
+            place.parent.mkdir(exist_ok=True)
+            sync(place.parent.parent)
+        # Over a blob of this name as well: it may be damaged, and what has just arrived is whole.
+        self._path.replace(place)
+        sync(place.parent)
+        self._blobs._whole[found] = _Signature.of(place)
         return Blob(found, self.size)
 
     def __enter__(self) -> Self:
@@ -184,8 +240,9 @@ def _chunks(data: bytes | Path | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
         yield from data
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
