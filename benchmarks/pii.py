@@ -18,10 +18,10 @@ share of all others that one does.
 Neither side is asked for IP addresses by default; the line of that type comes from a second run that asks for
 them, and is no part of the sum.
 
-``--shapes`` scores this masker alone on the second file, by kind. There *whole* is the share of labelled spans
-that are found from their first letter to their last without a letter more, and *false* the share of sentences
-without personal data in which something is masked. Of citations, *right* is the share of sentences that the
-citation step leaves as it should.
+``--shapes`` scores this masker alone on the second file, by kind. There *whole* is the share of labelled
+spans that are found from their first letter to their last without a letter more, and *false* the share of
+sentences without personal data in which something is masked. Of citations, *right* is the share of sentences
+that the citation step leaves as it should.
 """
 
 from __future__ import annotations
@@ -265,7 +265,10 @@ def rate_kinds(sentences: Sequence[Sentence], found: Sequence[Sequence[Span]]) -
 
 def kinds_table(figures: dict[str, dict[str, Any]]) -> str:
     """Figures by kind as a table in Markdown."""
-    lines = ["| kind | sentences | spans | P | R | whole | false | citations right |", "| --- |" + " ---: |" * 7]
+    lines = [
+        "| kind | sentences | spans | P | R | whole | false | citations right |",
+        "| --- |" + " ---: |" * 7,
+    ]
     for kind, rates in figures.items():
         shares = [_percent(rates[key]) for key in ("precision", "recall", "whole", "false", "right")]
         lines.append(f"| {kind} | {rates['sentences']} | {rates['spans']} | {' | '.join(shares)} |")

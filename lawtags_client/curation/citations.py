@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import re
 
+from lawtags_client.curation.citation_ends import is_citation
+
 # Looked for in lower case, which takes a third of the time that a search regardless of case does.
 _TRIGGER = re.compile(
     r"§|u\.? ?s\.? ?c\b|c\.? ?f\.? ?r\b|\b(?:sec|art|sch|reg)s?\b"
@@ -52,18 +54,12 @@ _ABBREVIATED = re.compile(
     rf"(?=\d+(?![\d:/]*[:/])(?!\w*-[A-Za-z])(?!\d*-\d+-\d)|[IVXL]+\b(?!-))"
 )
 _WORDS = {"sec": "Section", "art": "Article", "sch": "Schedule", "reg": "Regulation"}
-# "Fed. Reg." is a journal; "10 sec. 5" is a time.
-_NOT_BEFORE = re.compile(r"(?:\bFed\.?|\d)\s*$")
 _SPACED_SUBS = re.compile(
     rf"((?:§+ |\b(?:[Ss]ections?|[Aa]rticles?|[Ss]chedules?|[Rr]egulations?) ){_ITEM})((?:{_SPACE}{_SUB})+)"
     rf"(?![\w(])"
 )
 # The end of one range may be the beginning of the next, as in (a)-(c)-(e).
 _SUB_RANGE = re.compile(rf"({_SUB}){_SPACE}{_DASH}{_SPACE}(?={_SUB})")
-_WITH_SUBS = re.compile(
-    rf"(?:§+ |\b(?:Sections?|Articles?|Schedules?|Regulations?|sections?|articles?) )"
-    rf"{_ITEM}(?:{_SUB})*(?:{_SPACE}{_DASH}{_SPACE}(?:{_SUB})+)+"
-)
 _WITH_SUBS = re.compile(
     rf"(?:§+ |\b(?:Sections?|Articles?|Schedules?|Regulations?|sections?|articles?) )"
     rf"{_ITEM}(?:{_SUB})*(?:{_SPACE}{_DASH}{_SPACE}(?:{_SUB})+)+"
@@ -105,13 +101,22 @@ def _format(text: str) -> str:
     text = _SPLIT_SIGN.sub("§§", text)
     text = _SIGN_SPACE.sub(r"\1 ", text)
     text = _SIGN_WORD.sub(r"\1 ", text)
-    text = _USC.sub(lambda found: f"{found[1]} U.S.C. " + _sign(found), text)
-    text = _CFR.sub(lambda found: f"{found[1]} C.F.R. " + _sign(found), text)
+    text = _codes(text)
     text = _USC_TITLE.sub(lambda found: f"{found[1]} " + ("U.S.C." if "USC" in found[0] else "C.F.R."), text)
     text = _ABBREVIATED.sub(_spell_out, text)
     text = _SPACED_SUBS.sub(lambda found: found[1] + found[2].replace(" ", "").replace("\u00a0", ""), text)
     text = _WITH_SUBS.sub(lambda found: _SUB_RANGE.sub(r"\1–", found[0]), text)
     return _LIST.sub(_ranges, text)
+
+
+def _codes(text: str) -> str:
+    # Of two that are written together ("5USC5CFR2") the second begins a word once the first is in its form.
+    while True:
+        before = text
+        text = _USC.sub(lambda found: f"{found[1]} U.S.C. " + _sign(found), text)
+        text = _CFR.sub(lambda found: f"{found[1]} C.F.R. " + _sign(found), text)
+        if text == before:
+            return text
 
 
 def _sign(found: re.Match[str]) -> str:
@@ -123,7 +128,7 @@ def _sign(found: re.Match[str]) -> str:
 
 
 def _spell_out(found: re.Match[str]) -> str:
-    if _NOT_BEFORE.search(found.string[max(0, found.start() - 8) : found.start()]):
+    if not is_citation(found.string, found.start(), found.end()):
         return found[0]
     short, plural = (found[1], found[2]) if found[1] else (found[3], found[4])
     return f"{_WORDS[short.lower()]}{plural} "

@@ -43,9 +43,9 @@ _BEFORE = (
     rf"(?:{_CAPITAL}(?:\s+{_CAPITAL}){{0,2}},\s+)?)?"
 )
 _ENGLISH = re.compile(
-    rf"(?<![\w.,$€£§#/-]){_BEFORE}\d{{1,6}}[A-Za-z]?(?:[-/]\d{{1,4}})?,?\s+(?:[NSEW]\.?|North|South|East|West)?\s?"
-    rf"((?:{_CAPITAL}|\d{{1,3}}(?:st|nd|rd|th))(?:\s+{_CAPITAL}){{0,3}}?)\s+(?:{_TYPES})\b(?:\.(?=\s*[,\w#]))?"
-    rf"(?:\s+(?:[NSEW]{{1,2}}|North|South|East|West)\b\.?)?{_UNIT}{_PLACE}"
+    rf"(?<![\w.,$€£§#/-]){_BEFORE}(?P<house>\d{{1,6}}[A-Za-z]?(?:[-/]\d{{1,4}})?),?\s+(?:[NSEW]\.?|North|South|East|West)?\s?"
+    rf"(?P<name>(?:{_CAPITAL}|\d{{1,3}}(?:st|nd|rd|th))(?:\s+{_CAPITAL}){{0,3}}?)\s+(?:{_TYPES})\b(?:\.(?=\s*[,\w#]))?"
+    rf"(?:\s+(?:[NSEW]{{1,2}}|North|South|East|West)\b\.?)?(?P<rest>{_UNIT}{_PLACE})"
 )
 # Roads that have a number for a name.
 _NUMBERED = re.compile(
@@ -93,6 +93,32 @@ _COURTS = re.compile(
     r"Family|Juvenile|Municipal|State|US|U\.S|Claims?|Probate|Bankruptcy|Tax|Small|European|International)\b"
 )
 
+# "On 3 June Court hearings resume": a day and its month are no house in a street.
+_MONTH = (
+    r"(?:Jan(?:uary?)?|Feb(?:ruary?)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|"
+    r"Nov(?:ember)?|Dec(?:ember)?|Januar|Jänner|Februar|März|Mai|Juni|Juli|Oktober|Dezember)\b\.?"
+)
+_MONTH_FIRST = re.compile(rf"{_MONTH}(?!['’-])")
+_MONTH_BEFORE = re.compile(rf"\b{_MONTH}\s+$")
+# A house stands at or in a street, of whatever name.
+_AT_HOUSE = re.compile(
+    r"\b(?:at|near|outside|behind|opposite|address(?:es)?:?|(?:live[sd]?|living|reside[sd]?) (?:in|on))\s+$"
+)
+_YEAR_BEFORE = re.compile(
+    r"\b(?:in|since|until|till|during|before|after|by|from|of|early|late)\s+$", re.IGNORECASE
+)
+_YEAR = re.compile(r"(?:19|20)\d\d")
+# "All 25 Members Close their accounts": people and things are counted, houses are not.
+_COUNTING = re.compile(
+    r"\b(?:the|these|those|all|any|some|other|another|first|last|next|only|about|over|"
+    r"under|than|are|were|be|every|paid?|costs?)\s+$",
+    re.IGNORECASE,
+)
+_PLURAL = re.compile(r"(?:\S+\s+)?(?:[A-Z][a-z]+[^s\W]s|Men|Women|People|Children)\b")
+_MONEY = re.compile(
+    r"(?:Dollars?|Euros?|Pounds?|Cents?|Rupees?|Francs?|Days?|Weeks?|Months?|Years?|Hours?|Minutes?)\b"
+)
+
 # What a text must hold for a pattern to match: most hold nothing of it, and that is quickly seen.
 _DIGIT = re.compile(r"\d")
 _CODE_LIKE = re.compile(r"[A-Z]\d")
@@ -122,6 +148,21 @@ def find_addresses(text: str) -> Iterator[Finding]:
             yield Finding(first + before.start(), code.end(), "ADDRESS")
     for pattern, could_match in _FORMS:
         for found in pattern.finditer(text) if could_match(text) else ():
-            if "\n" in found.group() or (pattern is _ENGLISH and _COURTS.search(found[1])):
+            if "\n" in found.group() or (pattern is _ENGLISH and not _is_house(found)):
                 continue
             yield Finding(found.start(), found.end(), "ADDRESS")
+
+
+def _is_house(found: re.Match[str]) -> bool:
+    name, house = found["name"], found["house"]
+    if _COURTS.search(name) or _MONEY.match(name):
+        return False
+    # With its town, the number of a flat or a letter in its number nothing else looks like an address.
+    if found["rest"] or house[-1].isalpha():
+        return True
+    before = found.string[max(0, found.start() - 24) : found.start()]
+    if int(re.split(r"\D", house)[0]) <= 31 and (_MONTH_FIRST.match(name) or _MONTH_BEFORE.search(before)):
+        return _AT_HOUSE.search(before) is not None
+    if _YEAR.fullmatch(house) and _YEAR_BEFORE.search(before):
+        return False
+    return not (_COUNTING.search(before) and _PLURAL.match(name))

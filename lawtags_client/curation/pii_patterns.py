@@ -14,15 +14,22 @@ from lawtags_client.errors import MissingExtraError
 
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%'-]{1,64}@(?:[^\W_](?:[\w-]{0,62})\.){1,8}[^\W\d_]{2,24}(?![\w@])")
 
-_SCHEMES = r"(?:https?|ftps?|sftp|file|ssh|git|wss?)://"
-_URL = re.compile(rf"\b(?:{_SCHEMES}|www\d?\.(?=[\w-]+\.))[^\s<>\"`{{}}|\\^]+", re.IGNORECASE)
-_MAILTO = re.compile(r"\bmailto:(?=\S+@)", re.IGNORECASE)
+# Any scheme counts: what follows "://" may be a login of a database, and is no mail address.
+_SCHEMES = r"(?<![a-z0-9])[a-z][a-z0-9+.-]{1,20}://"
+# A password may hold signs that the rest of an address does not.
+_LOGIN = r"(?:[^\s<>\"/@?#]*:[^\s<>\"/@]*@)?"
+_URL = re.compile(rf"(?:{_SCHEMES}{_LOGIN}|\bwww\d?\.(?=[\w-]+\.))[^\s<>\"`{{}}|\\^]+", re.IGNORECASE)
+# A login without a scheme: the port or path behind the host tells it from "mail:jane@example.com".
+_LOGIN_ONLY = re.compile(
+    r"(?<![\w.+%@/-])[\w.+%-]{1,64}:[^\s@:/<>\"]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?::\d{1,5}\b|/)[^\s<>\"`]*"
+)
 # A name of a site without scheme: only with an ending that no abbreviation or file has.
 _TOP = (
     "com|org|net|edu|gov|mil|int|info|biz|eu|uk|de|fr|es|nl|ch|at|be|ie|ca|au|nz|jp|cn|us|se|no|dk|fi|pl|io"
 )
 _SITE = re.compile(
-    rf"(?<![\w@./-])(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.){{1,4}}(?:{_TOP})(?![\w-]|\.[a-z0-9])(?:/[^\s<>\"`]*)?"
+    rf"(?<![\w@./-])(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.){{1,4}}(?:{_TOP})(?![\w-]|\.[a-z0-9])"
+    r"(?::\d{1,5}(?!\d))?(?:[/?#](?=\S)[^\s<>\"`]*)?"
 )
 _SITE_ENDS = tuple(f".{top}" for top in _TOP.split("|"))
 _URL_TAIL = ".,;:!?'\"*_~’”»"
@@ -80,11 +87,17 @@ def find_emails(text: str) -> Iterator[Finding]:
 
 
 def find_urls(text: str) -> Iterator[Finding]:
-    """Addresses of pages, with a scheme, with ``www.``, or the bare name of a site."""
+    """Addresses with a scheme, with ``www.`` or with a login, whole: with password and query."""
     for found in _URL.finditer(text) if "://" in text or "www" in text.lower() else ():
         end = _trim_url(text, found.start(), found.end())
         if end - found.start() > 8:
             yield Finding(found.start(), end, "URL")
+    for found in _LOGIN_ONLY.finditer(text) if "@" in text else ():
+        yield Finding(found.start(), _trim_url(text, found.start(), found.end()), "URL")
+
+
+def find_sites(text: str) -> Iterator[Finding]:
+    """The bare names of sites, with the path or query behind them."""
     for found in _SITE.finditer(text) if any(end in text for end in _SITE_ENDS) else ():
         yield Finding(found.start(), _trim_url(text, found.start(), found.end()), "URL")
 
@@ -188,10 +201,6 @@ def _phonenumbers() -> Any:
     return phonenumbers
 
 
-FINDERS = {
-    "EMAIL_ADDRESS": find_emails,
-    "URL": find_urls,
-    "IP_ADDRESS": find_ips,
-    "PHONE_NUMBER": find_phones,
-    "ADDRESS": find_addresses,
-}
+# In this order: what looks like a mail address within a URL is its login, and the name of a site may stand in
+# a mail address.
+FINDERS = (find_urls, find_emails, find_sites, find_ips, find_phones, find_addresses)

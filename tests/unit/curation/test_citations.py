@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lawtags_client.curation.citations import format_citations
@@ -249,6 +249,8 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=14).map("".join))
+@example("5USC5USC§")
+@example("5CFR5USC5CFR1")
 def test_formatting_again_changes_nothing(text: str) -> None:
     once = format_citations(text)
     assert format_citations(once) == once
@@ -299,3 +301,43 @@ def test_formatting_beside_anything_is_settled_at_once(value: str, citation: str
 )  # fmt: skip
 def test_dates_telephones_and_addresses_are_never_touched(value: str, sentence: str) -> None:
     assert value in format_citations(sentence.format(value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The fair sells folk art. 9 booths were closed.",
+        "Hang on a sec. 7 boxes are missing.",
+        "It went dark for one sec. 2 alarms rang.",
+        "The lobby is full of art. 11 frames fell down.",
+        "The dispute is about works of art. 3 of them are gone.",
+        "It is state of the art. 8 patents cover it.",
+        "The Museum of Modern Art. 14 rooms are closed.",
+        "He teaches Liberal Arts. 20 students complained.",
+        "This is modern art. I think so.",
+        "Wait a sec. I'm not done.",
+        "I sold the car with its reg. 6 weeks later it was stolen.",
+        "They showed us pop art. 5 of the prints were ours.",
+    ],
+)
+def test_the_end_of_a_sentence_is_no_citation(text: str) -> None:
+    assert format_citations(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "formatted"),
+    [
+        ("The buyer breached sec. 9. He must pay.", "The buyer breached Section 9. He must pay."),
+        ("under sec. 3 tenants may leave", "under Section 3 tenants may leave"),
+        ("a breach of art. 32 GDPR", "a breach of Article 32 GDPR"),
+        ("Does art. 14(2) help me?", "Does Article 14(2) help me?"),
+        ("under Art. I of the Constitution", "under Article I of the Constitution"),
+        ("Sec. 4 requires a deed.", "Section 4 requires a deed."),
+        ("GDPR Art. 5 principles apply.", "GDPR Article 5 principles apply."),
+        ("(art. 8; sec. 2)", "(Article 8; Section 2)"),
+        ("The lease repeats sec. 6 of the Act", "The lease repeats Section 6 of the Act"),
+        ("a Sec. 8 voucher", "a Section 8 voucher"),
+    ],
+)
+def test_what_stands_around_it_makes_a_citation(text: str, formatted: str) -> None:
+    assert format_citations(text) == formatted

@@ -62,6 +62,15 @@ def names() -> PiiMasker:
         ("House No. 45, Sector 21, Chandigarh 160022", "<ADDRESS>"),
         ("9 Lotus Marg, Jayanagar, Bengaluru 560041", "<ADDRESS>"),
         ("203.0.113.5:8080", "<IP_ADDRESS>:8080"),
+        ("at https://lena:geh3im@files.example.com/a?token=x1 now", "at <URL> now"),
+        ("at https://lena:g|e{h}@files/a?sig=x1== now", "at <URL> now"),
+        ("(mysql://root:pw@db.example.org:3306/x)", "(<URL>)"),
+        ("redis://:pw@cache.example.org", "<URL>"),
+        ("svc:pw@db.example.org:5432/x, mail:jo@example.org", "<URL>, mail:<EMAIL_ADDRESS>"),
+        ("example.com?key=1, example.org:8443/x?y and example.net#t", "<URL>, <URL> and <URL>"),
+        ("I live at 4 March Street and at 6 Oaks Drive", "I live at <ADDRESS> and at <ADDRESS>"),
+        ("in June 4 Hill Street, Dayton, OH was sold", "in June <ADDRESS> was sold"),
+        ("since 1820 Elm Street, Suite 4 stood empty", "since <ADDRESS> stood empty"),
     ],
 )
 def test_what_has_a_form_is_found_whole_and_no_more(text: str, masked: str) -> None:
@@ -93,6 +102,15 @@ def test_what_has_a_form_is_found_whole_and_no_more(text: str, masked: str) -> N
         "My case number is 2021-0345-6789",
         "Serial number 5550 1234 9876",
         "version 10.2.0.1 of the program",
+        "On 9 September Court clerks went on strike",
+        "on 8 Dec. Street lights failed",
+        "On October 2 Hill Way was closed",
+        "between 3-4 July Place of delivery changed",
+        "After 1 Mai Platz was mein Problem",
+        "Since 2019 Tower Drive has had no light",
+        "All 30 Members Close their accounts",
+        "We paid 80 Euros Court fees",
+        "the scheme https:// and a//b",
     ],
 )
 def test_what_only_looks_alike_is_kept(text: str) -> None:
