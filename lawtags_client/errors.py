@@ -150,6 +150,10 @@ class DataError(LawtagsError):
         return super().as_dict() | {k: v for k, v in found.items() if v is not None}
 
 
+class ResourceLimitError(LawtagsError):
+    """A template, pattern or other untrusted work needs more time, memory or output than it may use."""
+
+
 class TransportError(LawtagsError):
     """No usable answer arrived."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,21 +74,17 @@ class Asker:
     Args:
         timeout: seconds for one answer.
         retries: how often to ask again.
-        pause: waits for seconds; returns True to give up because the evaluation was cancelled.
     """
 
-    def __init__(self, *, timeout: float, retries: int, pause: Callable[[float], bool]) -> None:
-        self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=10.0), follow_redirects=False)
+    def __init__(self, *, timeout: float, retries: int) -> None:
+        self._client = httpx.AsyncClient(timeout=httpx.Timeout(timeout, connect=10.0), follow_redirects=False)
         self._retries = retries
-        self._pause = pause
-        self._closing = threading.Lock()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
-        with self._closing:
-            self._client.close()
+        await self._client.aclose()
 
-    def ask(self, endpoint: Endpoint, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, endpoint: Endpoint, body: Mapping[str, Any]) -> dict[str, Any]:
         """The endpoint's answer.
 
         Raises:
@@ -99,11 +95,11 @@ class Asker:
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         problem = ""
         for attempt in range(self._retries + 1):
-            if attempt and self._pause(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1))):
-                break
+            if attempt:
+                await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1)))
             try:
                 sent = {**body, "model": endpoint.model_id}
-                answer = self._client.post(endpoint.url, json=sent, headers=headers)
+                answer = await self._client.post(endpoint.url, json=sent, headers=headers)
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue

@@ -1,18 +1,19 @@
-"""One evaluation: rows, the model's answers to them where it is asked, and the metrics."""
+"""One evaluation: its tasks one after the other, and their scores by group."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import BadRequestError
-from lawtags_client.local.evaluator import metrics
-from lawtags_client.local.evaluator.asking import Asker, Endpoint, find_endpoint, output_text
+from lawtags_client.local.evaluator.asking import Asker, Endpoint, find_endpoint
 from lawtags_client.local.evaluator.rows import Row, clean_rows, read_rows
-from lawtags_client.local.evaluator.scoring import Sample, Scorer
+from lawtags_client.local.evaluator.scoring import Scorer
+from lawtags_client.local.evaluator.task import TaskWork
+from lawtags_client.local.sandbox.process import Sandboxes
 
 if TYPE_CHECKING:
     from lawtags_client.local.service import StackContext
@@ -21,10 +22,9 @@ SUPPORTED = {
     "custom": ("chat-completion", "completion", "data"),
     "similarity_metrics": ("default",),
 }
-_PARALLEL = 8
 _TIMEOUT = 300.0
 _RETRIES = 3
-_SAMPLING = ("max_tokens", "temperature", "top_p", "stop")
+_NOTICE_SECONDS = 0.05
 Document = Mapping[str, Any]
 
 
@@ -86,6 +86,7 @@ class Evaluation:
         context: the stack.
         config: what to do, written out.
         target: what to measure, written out, secrets in it.
+        sandboxes: where templates, patterns and metrics run.
         cancelled: set to end it.
         on_progress: told after each row.
         log: told what happens, a line at a time.
@@ -97,6 +98,7 @@ class Evaluation:
         config: Document,
         target: Document,
         *,
+        sandboxes: Sandboxes,
         cancelled: threading.Event,
         on_progress: Callable[[Progress], None],
         log: Callable[[str], None],
@@ -108,12 +110,8 @@ class Evaluation:
         self._cancelled = cancelled
         self._on_progress = on_progress
         self._log = log
-        self._lock = threading.Lock()
-        self._asker = Asker(
-            timeout=float(self._params.get("request_timeout") or _TIMEOUT),
-            retries=int(self._params.get("max_retries", _RETRIES) or 0),
-            pause=cancelled.wait,
-        )
+        self._sandboxes = sandboxes
+        self._sandbox = sandboxes.take()
 
     def run(self) -> Outcome:
         """Do it.
@@ -122,21 +120,60 @@ class Evaluation:
             CancelledError: it was told to end.
             LawtagsError: it cannot be done.
         """
+        return asyncio.run(self._run())
+
+    async def _run(self) -> Outcome:
+        work, end = asyncio.create_task(self._work()), asyncio.create_task(self._cancellation())
         try:
-            check_supported(self._config, self._target)
-            rows = {name: self._rows(task) for name, task in self._config["tasks"].items()}
-            progress = Progress(sum(map(len, rows.values())), tasks=dict.fromkeys(rows, "pending"))
-            outcome = Outcome({}, {}, [])
+            await asyncio.wait({work, end}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise CancelledError
+            outcome = work.result()
+            self._sandboxes.give_back(self._sandbox)
+            return outcome
+        except BaseException:
+            # First, since a call under way holds a thread until the sandbox has ended.
+            self._sandbox.stop()
+            raise
+        finally:
+            work.cancel()
+            end.cancel()
+            await asyncio.gather(work, end, return_exceptions=True)
+
+    async def _cancellation(self) -> None:
+        # Looked at rather than waited for: whoever cancels is in another thread, and has no loop.
+        while not self._cancelled.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(_NOTICE_SECONDS)
+
+    async def _work(self) -> Outcome:
+        check_supported(self._config, self._target)
+        rows = {name: self._rows(task) for name, task in self._config["tasks"].items()}
+        progress = Progress(sum(map(len, rows.values())), tasks=dict.fromkeys(rows, "pending"))
+        outcome = Outcome({}, {}, [])
+        asker = Asker(
+            timeout=float(self._params.get("request_timeout") or _TIMEOUT),
+            retries=int(self._params.get("max_retries", _RETRIES) or 0),
+        )
+        try:
             for name, task in self._config["tasks"].items():
                 progress.tasks[name] = "running"
                 self._on_progress(progress)
-                outcome.tasks[name] = self._task(name, task, rows[name], progress, outcome.raw)
+                self._log(f"task {name}: {len(rows[name])} rows")
+                work = TaskWork(
+                    task, rows[name], self._endpoint(task), asker, self._context, self._sandbox, self._params
+                )
+                outcome.tasks[name] = await work.run(lambda done: self._advance(progress, done))
+                outcome.raw += [{"task": name, **row} for row in work.shown()]
                 progress.tasks[name] = "completed"
                 self._on_progress(progress)
-            outcome.groups = _groups(self._config.get("groups") or {}, outcome.tasks)
-            return outcome
         finally:
-            self._asker.close()
+            await asker.close()
+        outcome.groups = _groups(self._config.get("groups") or {}, outcome.tasks)
+        return outcome
+
+    def _advance(self, progress: Progress, rows: int) -> None:
+        progress.processed += rows
+        self._on_progress(progress)
 
     def _rows(self, task: Document) -> list[Row]:
         limit = self._params.get("limit_samples")
@@ -150,72 +187,10 @@ class Evaluation:
             raise BadRequestError("A task that asks a model needs a dataset")
         return read_rows(self._context, source, limit)
 
-    def _task(
-        self, name: str, task: Document, rows: Sequence[Row], progress: Progress, raw: list[dict[str, Any]]
-    ) -> dict[str, Any]:
-        self._log(f"task {name}: {len(rows)} rows")
-        endpoint = self._endpoint(task)
-        scorer = Scorer(task.get("metrics") or {}, lambda model, body: self._judge(model, body))
-        answered: list[tuple[Sample, dict[str, metrics.RowScores]] | None] = [None] * len(rows)
-
-        def one(place: int) -> None:
-            if self._cancelled.is_set() or failed.is_set():
-                return
-            try:
-                sample = self._sample(task, rows[place], endpoint)
-                answered[place] = sample, scorer.row(sample)
-            except BaseException:
-                failed.set()
-                raise
-            with self._lock:
-                progress.processed += 1
-                self._on_progress(progress)
-
-        failed = threading.Event()
-        workers = max(1, min(int(self._params.get("parallelism") or _PARALLEL), 64))
-        with ThreadPoolExecutor(workers, thread_name_prefix="evaluation") as pool:
-            futures = [pool.submit(one, place) for place in range(len(rows))]
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        if self._cancelled.is_set():
-            raise CancelledError
-        found = [each for each in answered if each is not None]
-        raw += [
-            {"task": name, "item": sample.item, "sample": sample.shown(), "metrics": metrics.finite(scores)}
-            for sample, scores in found
-        ]
-        return {"metrics": scorer.results([sample for sample, _ in found], [scores for _, scores in found])}
-
     def _endpoint(self, task: Document) -> Endpoint | None:
         if self._target["type"] != "model" or task["type"] == "data":
             return None
         return find_endpoint(self._context, self._target["model"], chat=task["type"] == "chat-completion")
-
-    def _sample(self, task: Document, row: Row, endpoint: Endpoint | None) -> Sample:
-        if endpoint is None:
-            return Sample.recorded(row)
-        template = dict((task.get("params") or {}).get("template") or _default_template(row, endpoint.chats))
-        body = Sample(row, "", {}).render(template)
-        for name in _SAMPLING:
-            if self._params.get(name) is not None:
-                body.setdefault(name, self._params[name])
-        response = self._asker.ask(endpoint, body)
-        return Sample(row, output_text(response), response)
-
-    def _judge(self, model: Any, body: dict[str, Any]) -> str:
-        endpoint = find_endpoint(self._context, model, chat=True)
-        return output_text(self._asker.ask(endpoint, body))
-
-
-def _default_template(row: Row, chats: bool) -> dict[str, Any]:
-    if chats and "messages" in row:
-        return {"messages": "{{ item.messages | tojson }}"}
-    column = next((name for name in ("prompt", "input") if name in row), None)
-    if column is None:
-        raise BadRequestError("The task has no template, and the rows have neither prompt nor input")
-    text = f"{{{{item.{column}}}}}"
-    return {"messages": [{"role": "user", "content": text}]} if chats else {"prompt": text}
 
 
 def _groups(groups: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lawtags_client.errors import BadRequestError, MissingExtraError
+from lawtags_client.local.sandbox.limits import limited
 
+_PATTERN_SECONDS = 2.0  # of CPU time for one search
 RowScores = dict[str, float]
 Scores = dict[str, dict[str, Any]]
 
@@ -133,14 +135,18 @@ def judge_scores(text: str, wanted: Mapping[str, Mapping[str, Any]]) -> RowScore
     for name, score in wanted.items():
         pattern = str((score.get("parser") or {}).get("pattern", ""))
         try:
-            match = re.search(pattern, text)
-            found[name] = math.nan if match is None else float(match.group(1))
-        except (re.error, IndexError) as error:
+            with limited(f"The pattern {pattern[:200]!r} of score {name[:80]!r}", _PATTERN_SECONDS):
+                match = re.search(pattern, text)
+            value = math.nan if match is None else float(match.group(1))
+        except (re.error, IndexError, OverflowError) as error:
             raise BadRequestError(f"The pattern of score {name!r} cannot be used: {error}") from error
-        except ValueError:
-            found[name] = math.nan
-        if score.get("type") == "int" and not math.isnan(found[name]):
-            found[name] = float(int(found[name]))
+        except (ValueError, TypeError):  # no number, or a group that took no part in the match
+            value = math.nan
+        if not math.isfinite(value):
+            value = math.nan
+        elif score.get("type") == "int":
+            value = float(int(value))
+        found[name] = value
     return found
 
 

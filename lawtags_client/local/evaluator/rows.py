@@ -63,7 +63,7 @@ def parse_rows(path: str, content: bytes) -> list[Row]:
             rows = found if isinstance(found, list) else [found]
         else:
             rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except ValueError as error:
+    except (ValueError, csv.Error, RecursionError) as error:
         raise BadRequestError(f"Dataset {path} is not in the expected format: {error}") from error
     if not all(isinstance(row, dict) for row in rows):
         raise BadRequestError(f"Dataset {path} is not in the expected format: every row must be an object")
@@ -82,11 +82,12 @@ def clean_rows(rows: Iterable[Row]) -> list[Row]:
 
 def _clean(row: Row) -> Row:
     cleaned: Row = {}
+    numbers: dict[str, int] = {}  # without it, many names that become the same one would take quadratic time
     for name, value in row.items():
         plain = re.sub(r"[^0-9a-z]", "_", str(name).lower())
-        unique, number = plain, 0
+        unique, number = plain, numbers.get(plain, 0)
         while unique in cleaned:
             number += 1
             unique = f"{plain}_{number}"
-        cleaned[unique] = value
+        cleaned[unique], numbers[plain] = value, number
     return cleaned

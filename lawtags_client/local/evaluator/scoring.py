@@ -10,7 +10,9 @@ from lawtags_client.errors import BadRequestError
 from lawtags_client.local.evaluator import metrics
 from lawtags_client.local.evaluator.rows import Row
 from lawtags_client.local.evaluator.templates import render, render_text
+from lawtags_client.local.sandbox.limits import limited
 
+_SECONDS = 20.0  # of CPU time for one metric and one row; ROUGE of long texts takes some
 _OUTPUTS = ("output_text", "output", "response", "prediction")
 _TRUTHS = ("reference", "ideal_response", "ground_truth", "completion", "expected_output")
 
@@ -55,12 +57,26 @@ class Sample:
         return render_text(str(template), self.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the metrics make of one row.
+
+    Args:
+        figures: the figures of the row, by metric; those of judges are not among them yet.
+        questions: what the judges are to be asked, by metric.
+        texts: output and references for metrics of all rows together, by metric.
+    """
+
+    figures: dict[str, metrics.RowScores]
+    questions: dict[str, dict[str, Any]]
+    texts: dict[str, list[Any]]
+
+
 class Scorer:
-    """Computes the metrics of a task.
+    """Computes the metrics of a task, row by row.
 
     Args:
         configs: metric configs by their key.
-        judge: asks a model and returns its text.
     """
 
     KINDS: ClassVar[frozenset[str]] = frozenset(
@@ -70,34 +86,25 @@ class Scorer:
         }
     )  # fmt: skip
 
-    def __init__(
-        self, configs: Mapping[str, Mapping[str, Any]], judge: Callable[[Any, dict[str, Any]], str]
-    ) -> None:
+    def __init__(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
         self._configs = configs
-        self._judge = judge
 
-    def row(self, sample: Sample) -> dict[str, metrics.RowScores]:
-        """The figures of one row, by metric.
+    def row(self, sample: Sample) -> Scored:
+        """What the metrics make of one row.
 
         Raises:
             BadRequestError: a metric lacks a parameter, or has a wrong one.
+            ResourceLimitError: a template or a metric needs more than it may.
         """
-        return {
-            key: self._figures(config["type"], config.get("params") or {}, sample)
-            for key, config in self._configs.items()
-            if config["type"] != "bleu"
-        }
-
-    def results(
-        self, samples: Sequence[Sample], rows: Sequence[Mapping[str, metrics.RowScores]]
-    ) -> dict[str, Any]:
-        """The metrics of all rows as the result shows them."""
-        found = {}
+        found = Scored({}, {}, {})
         for key, config in self._configs.items():
-            if config["type"] == "bleu":
-                found[key] = {"scores": _bleu(config.get("params") or {}, samples)}
+            kind, params = config["type"], config.get("params") or {}
+            if kind == "llm-judge":
+                found.questions[key] = _question(params, sample)
+            elif kind == "bleu":
+                found.texts[key] = [_output(params, sample), _references(params, sample)]
             else:
-                found[key] = {"scores": metrics.summarize([row[key] for row in rows])}
+                found.figures[key] = self._figures(kind, params, sample)
         return found
 
     def _figures(self, kind: str, params: Mapping[str, Any], sample: Sample) -> metrics.RowScores:
@@ -107,8 +114,6 @@ class Scorer:
                 return metrics.string_check(sample.text(left), operator, sample.text(right))
             epsilon = float(params.get("epsilon", rest[0] if rest else 0.0))
             return metrics.number_check(sample.text(left), operator, sample.text(right), epsilon)
-        if kind == "llm-judge":
-            return self._judged(params, sample)
         if kind == "tool-calling":
             truth = sample.render(params.get("tool_calls_ground_truth", "{{ item.tool_calls | tojson }}"))
             return metrics.tool_calls(sample.response, truth)
@@ -118,13 +123,40 @@ class Scorer:
             "rouge": metrics.rouge,
             "accuracy": metrics.accuracy,
         }[kind]
-        return compare(_output(params, sample), _truth(params, sample))
+        output, truth = _output(params, sample), _truth(params, sample)
+        with limited(f"The metric {kind}", _SECONDS):
+            return compare(output, truth)
 
-    def _judged(self, params: Mapping[str, Any], sample: Sample) -> metrics.RowScores:
-        if not params.get("model") or not params.get("template") or not params.get("scores"):
-            raise BadRequestError("llm-judge needs the parameters model, template and scores")
-        body = sample.render(dict(params["template"]))
-        return metrics.judge_scores(self._judge(params["model"], body), params["scores"])
+
+def results(
+    configs: Mapping[str, Mapping[str, Any]],
+    rows: Sequence[Mapping[str, metrics.RowScores]],
+    texts: Sequence[Mapping[str, Any]],
+    bleu: Callable[[list[str], list[list[str]]], tuple[list[float], float]],
+) -> dict[str, Any]:
+    """The metrics of all rows as the result shows them.
+
+    Args:
+        configs: metric configs by their key.
+        rows: the figures of each row.
+        texts: the texts of each row, as ``Scored`` has them.
+        bleu: BLEU of each sentence and of all as one corpus.
+    """
+    found = {}
+    for key, config in configs.items():
+        if config["type"] == "bleu":
+            pairs = [row[key] for row in texts]
+            sentences, corpus = bleu([output for output, _ in pairs], [wanted for _, wanted in pairs])
+            found[key] = {"scores": _bleu(config.get("params") or {}, sentences, corpus)}
+        else:
+            found[key] = {"scores": metrics.summarize([row[key] for row in rows])}
+    return found
+
+
+def _question(params: Mapping[str, Any], sample: Sample) -> dict[str, Any]:
+    if not params.get("model") or not params.get("template") or not params.get("scores"):
+        raise BadRequestError("llm-judge needs the parameters model, template and scores")
+    return dict(sample.render(dict(params["template"])))
 
 
 def _check(params: Mapping[str, Any]) -> list[str]:
@@ -147,15 +179,13 @@ def _truth(params: Mapping[str, Any], sample: Sample) -> str:
     raise BadRequestError("The metric needs the parameter ground_truth, or rows with a reference")
 
 
-def _bleu(params: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str, Any]:
+def _references(params: Mapping[str, Any], sample: Sample) -> list[str]:
     templates = params.get("references")
-    references = [
-        [sample.text(each) for each in templates] if templates else [_truth(params, sample)]
-        for sample in samples
-    ]
-    outputs = [_output(params, sample) for sample in samples]
-    sentences, corpus = metrics.bleu(outputs, references)
-    whole: dict[str, Any] = {"value": corpus if samples else None, "stats": {"count": len(samples)}}
-    if not templates:  # the form of similarity evaluations: one figure
+    return [sample.text(each) for each in templates] if templates else [_truth(params, sample)]
+
+
+def _bleu(params: Mapping[str, Any], sentences: Sequence[float], corpus: float) -> dict[str, Any]:
+    whole: dict[str, Any] = {"value": corpus if sentences else None, "stats": {"count": len(sentences)}}
+    if not params.get("references"):  # the form of similarity evaluations: one figure
         return {"bleu_score": whole}
     return {**metrics.summarize([{"sentence": value} for value in sentences]), "corpus": whole}

@@ -28,6 +28,7 @@ from lawtags_client.types.common import FINAL_JOB_STATES
 
 Document = dict[str, Any]
 _SIDES = ("config", "target")
+_STARTS = "starts"
 _CONTENT = ("tasks", "groups", "model", "cached_outputs", "retriever", "rag", "rows", "dataset")
 
 
@@ -166,6 +167,18 @@ class EvaluatorState:
 
         return self._jobs.update(job_id, changed)
 
+    def job_begin(self, job_id: str) -> int | None:
+        """Set a job to running; how often that happened, or None if it has come to its end or was deleted."""
+        starts = int((self._jobs.get(job_id) or {}).get(_STARTS, 0)) + 1
+        begun = self.job_change(job_id, status="running", **{_STARTS: starts})
+        return None if begun is None or begun["status"] in FINAL_JOB_STATES else starts
+
+    def job_set_down(self, job_id: str) -> None:
+        """Take the last start of a job back: it was interrupted in order, and not by its own fault."""
+        job = self._jobs.get(job_id)
+        if job is not None:
+            self.job_change(job_id, **{_STARTS: max(0, job.get(_STARTS, 0) - 1)})
+
     def job_complete(self, job_id: str, tasks: Document, groups: Document, details: Document) -> None:
         """Bring a job to its end together with its result, unless it has come to another meanwhile."""
         with self._database.transaction():
@@ -209,7 +222,7 @@ class EvaluatorState:
 
     def shown(self, job: Document) -> Document:
         """A job as responses show it."""
-        shown: Document = masked(job)
+        shown: Document = masked({name: value for name, value in job.items() if name != _STARTS})
         return shown
 
     # Results

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.errors import LawtagsError
 from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_client.local.entities.secrets import masked
+from lawtags_client.local.evaluator import confined
 from lawtags_client.local.evaluator.evaluation import CancelledError, Evaluation, Outcome, Progress
+from lawtags_client.local.sandbox.process import Sandboxes
 from lawtags_client.local.wire import naive, new_id
-from lawtags_client.types.common import FINAL_JOB_STATES
 
 if TYPE_CHECKING:
     from lawtags_client.local.evaluator.state import Document, EvaluatorState
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 _STOP_SECONDS = 1.5
 # More than one, so that a short job need not wait for one that asks a model thousands of times.
 _AT_A_TIME = 3
+# A job that was at work when the stack was killed may be the reason, so it gets one more try.
+_STARTS = 2
 LOG_FILE = "log.txt"
 ROWS_FILE = "rows.jsonl"
 SCORES_FILE = "scores.json"
@@ -52,6 +55,8 @@ class Runner:
         self._folder = folder
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._cancelled: dict[str, threading.Event] = {}
+        self._sandboxes = Sandboxes(confined.MODULE, _AT_A_TIME)
+        self._at_work: set[str] = set()
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, name=f"evaluator-{number}", daemon=True)
@@ -68,8 +73,11 @@ class Runner:
     def stop(self) -> None:
         """End work; the jobs at hand stay unfinished and are begun anew at the next start."""
         self._stopping.set()
+        for job_id in list(self._at_work):
+            self._state.job_set_down(job_id)
         for event in list(self._cancelled.values()):
             event.set()
+        self._sandboxes.stop()
         deadline = time.monotonic() + _STOP_SECONDS
         for _ in self._threads:
             self._queue.put(None)
@@ -102,6 +110,7 @@ class Runner:
                 self._context,
                 config,
                 target,
+                sandboxes=self._sandboxes,
                 cancelled=self._stopping,
                 on_progress=lambda progress: details.update(_details(progress)),
                 log=lines.append,
@@ -184,12 +193,18 @@ class Runner:
                     self._fail(job_id, f"Internal error: {type(error).__name__}: {error}")
             finally:
                 self._cancelled.pop(job_id, None)
+                self._at_work.discard(job_id)
 
     def _work(self, job_id: str) -> None:
-        job = self._state.job_change(job_id, status="running")
         cancelled = self._cancelled[job_id]
-        if job is None or job["status"] in FINAL_JOB_STATES or cancelled.is_set():
+        if cancelled.is_set() or (starts := self._state.job_begin(job_id)) is None:
             return
+        if starts > _STARTS:
+            times = f"The stack ended {starts - 1} times while this evaluation was at work"
+            self._fail(job_id, f"{times}, so it is not tried again. Find out what ended the stack.")
+            return
+        job = self._state.stored(job_id)
+        self._at_work.add(job_id)
         path = self._folder / job_id / LOG_FILE
         path.parent.mkdir(exist_ok=True)
 
@@ -205,6 +220,7 @@ class Runner:
             self._context,
             job["config"],
             job["target"],
+            sandboxes=self._sandboxes,
             cancelled=cancelled,
             on_progress=_Seldom(on_progress),
             log=log,

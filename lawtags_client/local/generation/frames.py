@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ProtocolError
+
+if TYPE_CHECKING:
+    import asyncio
 
 LARGEST = 256 << 20
 _HEAD = struct.Struct(">I")
@@ -67,8 +69,10 @@ def _length(head: bytes) -> int:
 
 async def receive_async(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     """``receive`` for asyncio."""
+    from asyncio import IncompleteReadError  # here, since processes that start quickly read frames, too
+
     try:
         head = await reader.readexactly(_HEAD.size)
         return unpack(await reader.readexactly(_length(head)))
-    except (asyncio.IncompleteReadError, ConnectionError):
+    except (IncompleteReadError, ConnectionError):
         return None
