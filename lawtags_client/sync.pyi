@@ -20,7 +20,8 @@ from lawtags_client.services.data_store.download import Downloaded
 from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.services.data_store.upload import OnBytes, Uploaded
 from lawtags_client.services.following import JobChange
-from lawtags_client.services.inference.guidance import Guided
+from lawtags_client.services.inference.dialects import Guided
+from lawtags_client.services.inference.guidance import Matches
 from lawtags_client.services.inference.pool import Outcome
 from lawtags_client.services.inference.tags import Tagged, Tagger
 from lawtags_client.services.watching import Patience
@@ -158,7 +159,8 @@ class SyncInference:
         logprobs_needed: bool = True,
         temperature: float = 0.0,
         guided: Guided | None = None,
-        held: Callable[[str], bool] | None = None,
+        matches: Matches = ...,
+        telling: bool = False,
         extra: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
@@ -184,7 +186,8 @@ class SyncInference:
         requests: Iterable[ChatCompletionRequest],
         *,
         guided: Guided | None = None,
-        held: Callable[[str], bool] | None = None,
+        matches: Matches = ...,
+        telling: bool = False,
         logprobs: bool | None = None,
         logprobs_needed: bool = True,
         concurrency: int | None = None,

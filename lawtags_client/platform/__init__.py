@@ -1,6 +1,7 @@
 """What a run needs from any platform, and the platforms there are."""
 
 from lawtags_client.platform.protocol import (
+    Answer,
     Evaluation,
     EvaluationIntent,
     FineTuneIntent,
@@ -13,6 +14,7 @@ from lawtags_client.platform.protocol import (
 )
 
 __all__ = [
+    "Answer",
     "Evaluation",
     "EvaluationIntent",
     "FineTuneIntent",

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from lawtags_client.tagging.vocabulary import Vocabulary
+
 PromptInput = str | tuple[Mapping[str, str], ...]
 """What a model is asked: a text to complete, or the messages of a chat."""
 
@@ -102,6 +104,19 @@ class Follow:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model wrote.
+
+    Attributes:
+        text: its words.
+        held: whether it was held to the vocabulary; None where that is not known.
+    """
+
+    text: str
+    held: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationIntent:
     """One wish for one evaluation of a served model.
 
@@ -163,9 +178,15 @@ class Platform(Protocol):
         ...
 
     def answers(
-        self, model: str, prompts: Sequence[PromptInput], *, regex: str, max_tokens: int
-    ) -> AsyncIterator[tuple[int, str | Exception]]:
-        """Greedy answers held to a regular expression where the server can, as they come."""
+        self,
+        model: str,
+        prompts: Sequence[PromptInput],
+        *,
+        vocabulary: Vocabulary,
+        most: int,
+        max_tokens: int,
+    ) -> AsyncIterator[tuple[int, Answer | Exception]]:
+        """Greedy answers of so many tags at most, held to a vocabulary where the server can, as they come."""
         ...
 
     async def evaluate(

@@ -11,6 +11,7 @@ from typing import Any
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, JobStalledError, LawtagsError, WaitTimeoutError
 from lawtags_client.platform.protocol import (
+    Answer,
     Evaluation,
     EvaluationIntent,
     FineTuneIntent,
@@ -25,6 +26,9 @@ from lawtags_client.services.customizer.events import LogWritten, MetricRecorded
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.evaluator import scores
 from lawtags_client.services.inference.completions import first_chat_token, first_token
+from lawtags_client.services.inference.matching import MatchesTags
+from lawtags_client.services.inference.written import constraints
+from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.customizer import (
     CustomizationConfig,
     CustomizationJobRequest,
@@ -32,7 +36,7 @@ from lawtags_client.types.customizer import (
     Hyperparameters,
 )
 from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTargetRequest
-from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
+from lawtags_client.types.inference import ChatChoice, ChatCompletionRequest, ChatMessage, CompletionChoice
 
 _TASK = "tags"
 _PROGRESS_PAUSE = 1.0
@@ -187,20 +191,28 @@ class V1Platform:
             yield answered.row, _caught(first_chat_token, answered.value, answered.error)
 
     async def answers(
-        self, model: str, prompts: Sequence[PromptInput], *, regex: str, max_tokens: int
-    ) -> AsyncIterator[tuple[int, str | Exception]]:
-        """Greedy answers held to a regular expression where the server can, as they come."""
-        guided = {"guided_regex": regex}
+        self,
+        model: str,
+        prompts: Sequence[PromptInput],
+        *,
+        vocabulary: Vocabulary,
+        most: int,
+        max_tokens: int,
+    ) -> AsyncIterator[tuple[int, Answer | Exception]]:
+        """Greedy answers of so many tags at most, held to a vocabulary where the server can, as they come."""
+        guided, matches = constraints(vocabulary, most), MatchesTags(vocabulary, most)
         if _are_texts(prompts):
             texts = self._nemo.inference.complete_each(
                 [str(prompt) for prompt in prompts],
                 model=model,
                 max_tokens=max_tokens,
                 guided=guided,
+                matches=matches,
+                telling=True,
                 extra={"stop": ["\n"]},
             )
             async for outcome in texts:
-                yield outcome.row, _caught(lambda choice: str(choice.text), outcome.value, outcome.error)
+                yield outcome.row, _caught(_answer, outcome.value, outcome.error)
             return
         requests = [
             ChatCompletionRequest(
@@ -208,8 +220,12 @@ class V1Platform:
             )
             for prompt in prompts
         ]
-        async for answered in self._nemo.inference.chat_each(requests, guided=guided):
-            yield answered.row, _caught(lambda chat: str(chat.text), answered.value, answered.error)
+        chats = self._nemo.inference.chat_each(requests, guided=guided, matches=matches, telling=True)
+        async for answered in chats:
+            yield (
+                answered.row,
+                _caught(lambda chat: _answer(*chat.choices[:1]), answered.value, answered.error),
+            )
 
     async def evaluate(
         self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
@@ -307,6 +323,10 @@ def _silent(job: Job, stall: float, left: float) -> LawtagsError:
         job_id=job.id,
         hint="It goes on, and the same run takes it up again. A job may wait for a free GPU.",
     )
+
+
+def _answer(choice: CompletionChoice | ChatChoice | None = None) -> Answer:
+    return Answer(choice.text, choice.held) if choice is not None else Answer("")
 
 
 def _are_texts(prompts: Sequence[PromptInput]) -> bool:

@@ -40,6 +40,11 @@ def prediction(
     return found if text is None else found | {"text": text}
 
 
+def held_row(row: dict[str, Any], held: bool | None) -> dict[str, Any]:
+    """A row that says whether its answer was held to the vocabulary; None where that is not known."""
+    return row | {"held": held}
+
+
 def write_predictions(folder: Path, system: str, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Write a system's predictions into a run's folder."""
     path = folder / f"predictions-{system}.jsonl"

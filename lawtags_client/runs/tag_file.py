@@ -11,7 +11,7 @@ from lawtags_client.curation import questions_to_tag
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.raw import BadRow
 from lawtags_client.errors import ConfigurationError, DataError
-from lawtags_client.runs.predictions import prediction
+from lawtags_client.runs.predictions import held_row, prediction
 from lawtags_client.runs.rows import RowLog
 from lawtags_client.tagging.question import Question
 
@@ -29,6 +29,8 @@ class Tagged(Protocol):
     def scores(self) -> Mapping[str, float]: ...
     @property
     def error(self) -> Exception | None: ...
+    @property
+    def held(self) -> bool | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ async def tag_file(
 
     Args:
         questions: the file; see :func:`lawtags_client.curation.questions_to_tag`.
-        out: one row a question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``.
+        out: one row a question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``, ``held``.
         tag_many: tags questions in their order, reading them as it needs them.
         options: the curation that the model was trained after.
         on_row: told how many rows there are after each new one.
@@ -83,14 +85,15 @@ async def tag_file(
                     place = f"line {question.line}" + (
                         f", field {question.field!r}" if question.field else ""
                     )
-                    add(prediction(row, "", (), error=f"{place}: {question.reason}"))
+                    add(held_row(prediction(row, "", (), error=f"{place}: {question.reason}"), None))
                     continue
                 places.append(row)
                 yield question
 
         async for tagged in tag_many(asked()):
             error = str(tagged.error) if tagged.error else None
-            add(prediction(places[tagged.row], tagged.id, tagged.tags, scores=tagged.scores, error=error))
+            row = prediction(places[tagged.row], tagged.id, tagged.tags, scores=tagged.scores, error=error)
+            add(held_row(row, tagged.held))
         failed = sum(entry.get("error") is not None for entry in log.rows.values())
         return TaggedFile(len(log.rows), failed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,10 +91,15 @@ def answer_regex(vocabulary: Vocabulary, separator: str = ", ", most: int = 5) -
         separator: what stands between them.
         most: the most tags of an answer.
     """
-    # The longest first, since some engines take the first alternative that matches.
-    ordered = sorted(vocabulary.tags, key=lambda tag: (-len(tag), tag))
-    one = f"(?:{'|'.join(_escape(tag) for tag in ordered)})"
+    one = any_of(vocabulary.tags)
     return f" ?{one}(?:{_escape(separator)}{one}){{0,{max(1, most) - 1}}}"
+
+
+def any_of(texts: Iterable[str]) -> str:
+    """A regular expression of several texts, in the syntax that every engine for guided decoding knows."""
+    # The longest first, since some engines take the first alternative that matches.
+    ordered = sorted(texts, key=lambda text: (-len(text), text))
+    return f"(?:{'|'.join(_escape(text) for text in ordered)})"
 
 
 def _escape(text: str) -> str:

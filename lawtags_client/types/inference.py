@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from lawtags_client.types.common import Items, WireModel, WireRequest
 
@@ -158,8 +158,23 @@ class ChoiceLogprobs(WireModel):
     content: Items[TokenLogprob] = Field(default_factory=list)
 
 
-class ChatChoice(WireModel):
-    """One answer."""
+class Choice(WireModel):
+    """One answer, and what the client found out about it."""
+
+    _held: bool | None = PrivateAttr(default=None)
+
+    @property
+    def held(self) -> bool | None:
+        """Whether it was held to what it was asked to be; None where that is not known."""
+        return self._held
+
+    def mark(self, held: bool | None) -> None:
+        """Note whether it was held."""
+        self._held = held
+
+
+class ChatChoice(Choice):
+    """One answer in a chat."""
 
     index: int = 0
     message: ChatMessage
@@ -233,7 +248,7 @@ class CompletionLogprobs(WireModel):
     text_offset: Items[int] = Field(default_factory=list)
 
 
-class CompletionChoice(WireModel):
+class CompletionChoice(Choice):
     """One completion; in a stream, one piece of it."""
 
     index: int = 0

@@ -14,10 +14,10 @@ from tiny_models import make_adapter, make_model
 from lawtags_client.client import NeMo
 from lawtags_client.errors import LawtagsError
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform import EvaluationIntent, PromptInput
+from lawtags_client.platform import Answer, EvaluationIntent, PromptInput
 from lawtags_client.platform.v1 import V1Platform
 from lawtags_client.settings import Settings
-from lawtags_client.tagging.parse import answer_regex, parse_tags
+from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
@@ -68,13 +68,14 @@ async def test_each_prompt_has_its_likeliest_first_tokens(nemo: NeMo, prompts: S
 
 @pytest.mark.parametrize("prompts", [TEXTS, CHATS], ids=["texts", "chats"])
 async def test_answers_are_held_to_the_vocabulary(nemo: NeMo, prompts: Sequence[PromptInput]) -> None:
-    asked = V1Platform(nemo).answers(ADAPTER, prompts, regex=answer_regex(VOCABULARY, most=2), max_tokens=64)
+    asked = V1Platform(nemo).answers(ADAPTER, prompts, vocabulary=VOCABULARY, most=2, max_tokens=64)
     found = dict([one async for one in asked])
     assert sorted(found) == list(range(5))
-    for text in found.values():
-        assert isinstance(text, str)
-        parsed = parse_tags(text, VOCABULARY)
-        assert parsed.tags, text
+    for answer in found.values():
+        assert isinstance(answer, Answer)
+        parsed = parse_tags(answer.text, VOCABULARY)
+        assert parsed.tags, answer
+        assert answer.held is True
         assert not parsed.unknown
 
 
@@ -85,8 +86,8 @@ async def test_a_prompt_that_is_refused_hurts_no_other(nemo: NeMo, kind: str) ->
     prompts = [*good[:2], bad, *good[2:]]
     platform = V1Platform(nemo)
     tokens = dict([one async for one in platform.first_tokens(BASE, prompts, top=5)])
-    regex = answer_regex(VOCABULARY)
-    answers = dict([one async for one in platform.answers(BASE, prompts, regex=regex, max_tokens=16)])
+    asked = platform.answers(BASE, prompts, vocabulary=VOCABULARY, most=5, max_tokens=16)
+    answers = dict([one async for one in asked])
     for found in (tokens, answers):
         assert sorted(found) == list(range(6))
         assert [row for row, value in found.items() if isinstance(value, LawtagsError)] == [2]

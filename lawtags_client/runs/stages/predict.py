@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import BadRequestError, PayloadTooLargeError, UnprocessableError
 from lawtags_client.files import atomic_write_text
-from lawtags_client.platform import PromptInput
-from lawtags_client.runs.predictions import prediction, write_predictions
+from lawtags_client.platform import Answer, PromptInput
+from lawtags_client.runs.predictions import held_row, prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.verdict import SYSTEMS
@@ -100,7 +100,8 @@ async def _first_tokens(
         missing = _missing(log, len(prompts))
         context.progress.update(len(log.rows), len(prompts), f"tuned model, {part} rows")
         found = context.platform.first_tokens(model, [prompts[row] for row in missing], top=TOP_TOKENS)
-        await _collect(context, log, missing, questions, found, "tokens", f"tuned model, {part} rows")
+        likeliest = _likeliest(found)
+        await _collect(context, log, missing, questions, likeliest, f"tuned model, {part} rows")
         return [log.rows[row].get("tokens") for row in range(len(prompts))]
 
 
@@ -111,7 +112,7 @@ async def _answers(
     questions: Mapping[str, Sequence[Question]],
     vocabulary: Vocabulary,
 ) -> Path:
-    from lawtags_client.tagging.parse import answer_regex, parse_tags
+    from lawtags_client.tagging.parse import parse_tags
 
     most = context.recipe.evaluation.max_tags
     prompts = prompts_of(context.curated / "testing" / "testing.jsonl")
@@ -122,22 +123,41 @@ async def _answers(
         found = context.platform.answers(
             model,
             [prompts[row] for row in missing],
-            regex=answer_regex(vocabulary, most=most),
+            vocabulary=vocabulary,
+            most=most,
             max_tokens=ANSWER_TOKENS,
         )
-        await _collect(context, log, missing, questions["testing"], found, "text", f"{system} model, answers")
+        written = _written(found)
+        await _collect(context, log, missing, questions["testing"], written, f"{system} model, answers")
         answers = [log.rows[row] for row in range(len(prompts))]
     rows = [
-        prediction(
-            number,
-            question.id,
-            parse_tags(answer.get("text") or "", vocabulary, limit=most).tags,
-            error=answer.get("error"),
-            text=answer.get("text"),
+        held_row(
+            prediction(
+                number,
+                question.id,
+                parse_tags(answer.get("text") or "", vocabulary, limit=most).tags,
+                error=answer.get("error"),
+                text=answer.get("text"),
+            ),
+            answer.get("held"),
         )
         for number, (question, answer) in enumerate(zip(questions["testing"], answers, strict=True))
     ]
     return write_predictions(context.folder, system, rows)
+
+
+async def _likeliest(
+    found: AsyncIterator[tuple[int, Mapping[str, float] | Exception]],
+) -> AsyncIterator[tuple[int, Mapping[str, Any] | Exception]]:
+    async for place, value in found:
+        yield place, value if isinstance(value, Exception) else {"tokens": value}
+
+
+async def _written(
+    found: AsyncIterator[tuple[int, Answer | Exception]],
+) -> AsyncIterator[tuple[int, Mapping[str, Any] | Exception]]:
+    async for place, value in found:
+        yield place, value if isinstance(value, Exception) else {"text": value.text, "held": value.held}
 
 
 async def _collect(
@@ -145,8 +165,7 @@ async def _collect(
     log: RowLog,
     missing: Sequence[int],
     questions: Sequence[Question],
-    found: AsyncIterator[tuple[int, Any]],
-    field: str,
+    found: AsyncIterator[tuple[int, Mapping[str, Any] | Exception]],
     text: str,
 ) -> None:
     failures = refused = 0
@@ -159,7 +178,7 @@ async def _collect(
             refused += isinstance(value, _REFUSALS)
             log.rows[row] = {"row": row, "error": str(value)}
         else:
-            log.append({"row": row, "id": questions[row].id, field: value})
+            log.append({"row": row, "id": questions[row].id, **value})
         context.progress.update(len(log.rows), len(questions), text)
     # What is left after an interruption may be just the rows that no attempt will ever answer.
     hopeless = refused == failures < len(log.rows)
@@ -217,12 +236,16 @@ def _classify(
     written = []
     for system, tokens in (("tagger", evidence), ("retriever", None)):
         rows = [
-            prediction(
-                number,
-                question.id,
-                tagged.tags,
-                scores=tagged.scores,
-                error=_ALONE if tokens is not None and not tagged.with_model else None,
+            # These systems choose among the vocabulary's tags.
+            held_row(
+                prediction(
+                    number,
+                    question.id,
+                    tagged.tags,
+                    scores=tagged.scores,
+                    error=_ALONE if tokens is not None and not tagged.with_model else None,
+                ),
+                True,
             )
             for number, (question, tagged) in enumerate(
                 zip(testing, tagger.tag(testing, tokens), strict=True)
@@ -237,7 +260,7 @@ def _classify(
     }
     for system, given in baselines.items():
         rows = [
-            prediction(number, question.id, tags)
+            held_row(prediction(number, question.id, tags), True)
             for number, (question, tags) in enumerate(zip(testing, given, strict=True))
         ]
         written.append(write_predictions(context.folder, system, rows))

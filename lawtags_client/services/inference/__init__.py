@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from lawtags_client.errors import ProtocolError, WaitTimeoutError
 from lawtags_client.services.base import Services, parse
-from lawtags_client.services.inference.completions import PromptLists, all_held, complete_each, first_token
-from lawtags_client.services.inference.guidance import Guidance, Guided, forms, with_logprobs
+from lawtags_client.services.inference.completions import PromptLists, complete_each, first_token
+from lawtags_client.services.inference.dialects import Guided
+from lawtags_client.services.inference.guidance import Guidance, Matches, Wish
+from lawtags_client.services.inference.identity import identify, probe
 from lawtags_client.services.inference.limiter import Limiter
+from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.services.inference.pool import Outcome, each
 from lawtags_client.services.inference.streaming import stream
 from lawtags_client.services.inference.tags import Tagged, Tagger, abstaining, tag_by_mixing, tag_by_writing
@@ -49,7 +53,8 @@ class Inference:
     def __init__(self, http: ServiceTransport, owner: Services) -> None:
         self._http = http
         self._owner = owner
-        self._guidance = Guidance()
+        models = owner.settings.inference_models_path
+        self._guidance = Guidance(partial(identify, http, models), partial(probe, http), owner.clock)
         self._lists = PromptLists()
 
     async def models(self) -> list[ServedModel]:
@@ -147,7 +152,8 @@ class Inference:
         logprobs_needed: bool = True,
         temperature: float = 0.0,
         guided: Guided | None = None,
-        held: Callable[[str], bool] | None = None,
+        matches: Matches = matches_constraint,
+        telling: bool = False,
         extra: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
@@ -162,16 +168,17 @@ class Inference:
             logprobs: how many of the likeliest tokens come with their log-probabilities.
             logprobs_needed: whether it is an error where the server refuses to give them.
             temperature: 0 for the likeliest answer.
-            guided: ``guided_regex`` or the like, in whichever form the server takes it; or several of them,
-                the one to be preferred first.
-            held: whether an answer is of the form asked for. A server that takes a form and does not keep to
-                it is asked in the next one.
+            guided: ``guided_regex`` or the like, sent as the server knows it; or several of them, the one to
+                be preferred first. ``held`` of a choice says whether the server kept to it.
+            matches: whether a text is of the form asked for; compared with the constraint by default.
+            telling: whether JSON is something that the model would not have written of its own accord, so
+                that it shows that the server keeps to a schema.
             extra: further fields of the body.
             concurrency: most requests at once; found out where left out.
             batch_size: prompts a request, where the server takes several.
             ordered: outcomes in the order of the prompts.
         """
-        tried = with_logprobs(forms(guided), logprobs, needed=logprobs_needed)
+        wish = Wish(model, False, guided, matches, telling, logprobs, logprobs_needed)
 
         async def ask(prompt: str | list[str]) -> Completion:
             request = CompletionRequest(
@@ -182,7 +189,7 @@ class Inference:
                 data = await self._post(_COMPLETIONS, request, {**(extra or {}), **fields}, max_retries=0)
                 return parse(Completion, data, self._http)
 
-            return await self._guidance.ask(model, tried, send, held=all_held(held))
+            return await self._guidance.ask(wish, send)
 
         outcomes = complete_each(
             prompts,
@@ -229,7 +236,8 @@ class Inference:
         requests: Iterable[ChatCompletionRequest],
         *,
         guided: Guided | None = None,
-        held: Callable[[str], bool] | None = None,
+        matches: Matches = matches_constraint,
+        telling: bool = False,
         logprobs: bool | None = None,
         logprobs_needed: bool = True,
         concurrency: int | None = None,
@@ -240,13 +248,13 @@ class Inference:
         Args:
             requests: read as they are needed.
             guided: see there.
-            held: see there.
+            matches: see there.
+            telling: see there.
             logprobs: whether the tokens come with their log-probabilities; as the requests say by default.
             logprobs_needed: see there.
             concurrency: see there.
             ordered: see there.
         """
-        tried = with_logprobs(forms(guided), logprobs, needed=logprobs_needed)
 
         async def act(request: ChatCompletionRequest) -> ChatCompletion:
             async def send(fields: dict[str, Any]) -> ChatCompletion:
@@ -254,7 +262,8 @@ class Inference:
                     ChatCompletion, await self._post(_CHAT, request, fields, max_retries=0), self._http
                 )
 
-            return await self._guidance.ask(request.model, tried, send, held=all_held(held))
+            wish = Wish(request.model, True, guided, matches, telling, logprobs, logprobs_needed)
+            return await self._guidance.ask(wish, send)
 
         limiter = self._limiter(concurrency)
         async for outcome in each(requests, act, limiter=limiter, clock=self._owner.clock, ordered=ordered):

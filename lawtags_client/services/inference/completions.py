@@ -134,17 +134,6 @@ def _in_order(completion: Completion, wanted: int) -> Iterable[CompletionChoice]
     return (choices[index] for index in range(wanted))
 
 
-def all_held(
-    held: Callable[[str], bool] | None,
-) -> Callable[[Completion | ChatCompletion], bool] | None:
-    """Whether all texts of an answer are as a function says; one that was cut off was on the way there."""
-    if held is None:
-        return None
-    return lambda answer: all(
-        choice.finish_reason == "length" or held(choice.text) for choice in answer.choices
-    )
-
-
 def first_token(choice: CompletionChoice) -> dict[str, float]:
     """The likeliest first tokens of a completion with their log-probabilities.
 

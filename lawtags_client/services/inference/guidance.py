@@ -1,106 +1,227 @@
-"""Holding an answer to a form, in whichever way the server understands."""
+"""Holding answers to a form, and knowing whether they are held.
+
+A server that does not know the field that a constraint stands in may pass over it and answer all the same.
+So the server is asked what it is, or else, once, for a text that no model writes unasked; and every answer is
+compared with the constraint, since a server may be replaced by another one under way.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from lawtags_client.errors import BadRequestError, UnprocessableError
+from lawtags_client.errors import BadRequestError, ProtocolError, UnprocessableError
+from lawtags_client.services.inference import dialects
+from lawtags_client.services.inference.dialects import FREE, Dialect, Form, Guided
+from lawtags_client.services.inference.identity import Server
+from lawtags_client.services.inference.matching import matches_constraint
+from lawtags_client.transport.clock import Clock
+from lawtags_client.types.inference import ChatCompletion, Completion
 
 logger = logging.getLogger(__name__)
 
-R = TypeVar("R")
-Guided: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+A = TypeVar("A", Completion, ChatCompletion)
+Matches = Callable[[str, Form, bool], bool | None]
+"""Whether a text is what a form asks for, given whether it was cut off; None where nobody can tell."""
+
+_REFUSALS = (BadRequestError, UnprocessableError)
+# A server that answers now so, now otherwise (replicas of two releases) is not looked at each time.
+_SECONDS_BETWEEN_LOOKS = 60.0
 
 
-def forms(guided: Guided | None) -> list[dict[str, Any]]:
-    """The fields that may hold an answer to what is wanted, in the order in which to try them.
-
-    As an extension of NIM, then at the top level of the request, then as its response format, then not.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an answer must look like, and what comes with it.
 
     Args:
-        guided: ``guided_regex`` or the like, and what else the request needs then; or several such, the one
-            to be preferred first.
+        model: the model asked.
+        chat: whether it is asked in a chat.
+        guided: the constraint, see :func:`~lawtags_client.services.inference.dialects.forms`.
+        matches: whether a text is of the form asked for; by default it is compared with the constraint.
+        telling: whether JSON is something that the model would not have written of its own accord.
+        logprobs: what is sent as ``logprobs``.
+        logprobs_needed: whether it is an error where the server refuses to give them.
     """
-    alternatives = [guided] if isinstance(guided, Mapping) else list(guided or ())
-    found = []
-    for alternative in alternatives:
-        names = [name for name in alternative if name.startswith("guided_")]
-        rest = {name: value for name, value in alternative.items() if name not in names}
-        found.append(rest | {"nvext": {name: alternative[name] for name in names}})
-    found += [dict(alternative) for alternative in alternatives]
-    found += [form for alternative in alternatives for form in _response_format(alternative)]
-    return [*found, {}]
+
+    model: str
+    chat: bool
+    guided: Guided | None = None
+    matches: Matches = matches_constraint
+    telling: bool = False
+    logprobs: int | bool | None = None
+    logprobs_needed: bool = True
 
 
-def with_logprobs(
-    tried: Sequence[Mapping[str, Any]], number: int | bool | None, *, needed: bool
-) -> list[dict[str, Any]]:
-    """The same fields and log-probabilities of so many tokens; where they are not needed, then without."""
-    if number is None:
-        return [*map(dict, tried)]
-    scored = [{**form, "logprobs": number} for form in tried]
-    return scored if needed else [*scored, *map(dict, tried)]
+@dataclass(slots=True)
+class _Known:
+    """What is known of the server of one model.
 
+    Args:
+        dialect: how it is told of constraints.
+        sure: whether it is known to keep to them.
+        by_name: whether that follows from what it says it is.
+        strict: whether it refuses fields that it does not know.
+        looked: when this was found out.
+        once_sure: whether it was known to keep to them before.
+        shown: the kinds of request (chats or not) whose answers have shown that it does.
+    """
 
-def _response_format(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    schema = options.get("guided_json")
-    if not isinstance(schema, Mapping):
-        return []
-    rest = {name: value for name, value in options.items() if name != "guided_json"}
-    wanted = {"name": "answer", "schema": dict(schema), "strict": True}
-    return [rest | {"response_format": {"type": "json_schema", "json_schema": wanted}}]
+    dialect: Dialect
+    sure: bool
+    by_name: bool = False
+    strict: bool = False
+    looked: float = 0.0
+    once_sure: bool = False
+    shown: set[bool] = field(default_factory=set)
 
 
 class Guidance:
-    """Remembers, per model, in which form guided decoding is accepted, and kept to."""
+    """Knows for each model how its server holds answers.
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], int] = {}
+    Args:
+        identify: asks the server of a model what it is.
+        probe: has a model (in a chat or not) say something, with some fields added to the request.
+        clock: time.
+    """
 
-    async def ask(
+    def __init__(
         self,
-        model: str,
-        tried: Sequence[Mapping[str, Any]],
-        act: Callable[[dict[str, Any]], Awaitable[R]],
-        *,
-        held: Callable[[R], bool] | None = None,
-    ) -> R:
-        """Make a request in the first form that the server takes, and keeps to.
+        identify: Callable[[str], Awaitable[Server | None]],
+        probe: Callable[[str, bool, dict[str, Any]], Awaitable[str]],
+        clock: Clock,
+    ) -> None:
+        self._identify = identify
+        self._probe = probe
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+        self._looking: dict[str, asyncio.Task[_Known]] = {}
+        self._accepted: dict[tuple[object, ...], int] = {}
+
+    async def ask(self, wish: Wish, act: Callable[[dict[str, Any]], Awaitable[A]]) -> A:
+        """Make a request in the form that the server knows; each choice of the answer says if it was held.
 
         What is refused in a form that was accepted before is at fault itself, and not tried in another.
 
         Args:
-            model: the model asked.
-            tried: fields to be added to the request, one form after the other; empty for no guidance.
-            act: makes the request.
-            held: whether an answer is of the form that was asked for. Servers pass over fields that they do
-                not know, so that an answer of another form shows that this one is not known.
+            wish: what the answer must look like.
+            act: makes the request with some fields added.
 
         Raises:
             APIError: the service refused the request.
         """
-        key = (model, *(name for form in tried for name in form))
-        known = self._known.get(key)
-        for place in range(known or 0, len(tried)):
-            last = place == len(tried) - 1
+        if not wish.guided:
+            return (await self._send(wish, None, act))[0]
+        known = self._known.get(wish.model) or await self._look(wish)
+        answer, form = await self._send(wish, known, act)
+        if self._mark(wish, known, form, answer) or not self._worth_a_look(known):
+            return answer
+        newer = await self._look(wish, known)
+        if newer.sure and newer.dialect is not known.dialect:
+            answer, form = await self._send(wish, newer, act)
+            self._mark(wish, newer, form, answer)
+        return answer
+
+    async def _send(
+        self, wish: Wish, known: _Known | None, act: Callable[[dict[str, Any]], Awaitable[A]]
+    ) -> tuple[A, Form]:
+        forms = _forms(wish, known)
+        names = tuple(name for form in forms for name in form.fields)
+        key = (wish.model, wish.chat, known and known.dialect, names)
+        before = self._accepted.get(key)
+        for place in range(before or 0, len(forms)):
             try:
-                result = await act(dict(tried[place]))
-            except (BadRequestError, UnprocessableError):
-                if last or known is not None:
+                answer = await act(dict(forms[place].fields))
+            except _REFUSALS:
+                # Another request may have got further meanwhile, or not so far.
+                now = self._accepted.get(key)
+                if before is not None or place == len(forms) - 1 or (now is not None and now <= place):
                     raise
                 continue
-            if not last and _guides(tried[place]) and held is not None and not held(result):
-                known = None
-                continue
-            if _guides(tried[0]) and not _guides(tried[place]) and key not in self._known:
-                logger.warning("%s does not take guided decoding; answers are parsed as they come", model)
-            # Another request may have got further meanwhile.
-            self._known[key] = max(place, self._known.get(key, 0))
-            return result
+            if wish.guided and forms[place].constraint is None and key not in self._accepted:
+                logger.warning("%s takes no constraints; its answers are marked as not held", wish.model)
+            self._accepted[key] = max(place, self._accepted.get(key, 0))
+            return answer, forms[place]
         raise AssertionError("the last form returns or raises")
 
+    def _mark(self, wish: Wish, known: _Known, form: Form, answer: A) -> bool:
+        """Note on each choice whether it was held; False where one is not, though it should be."""
+        if form.constraint is None:
+            for choice in answer.choices:
+                choice.mark(False)
+            return True
+        found = [wish.matches(each.text, form, each.finish_reason == "length") for each in answer.choices]
+        if False in found:
+            known.shown.discard(wish.chat)
+        elif wish.telling and "response_format" in form.fields and found and all(found):
+            known.shown.add(wish.chat)
+        sure = known.sure or wish.chat in known.shown
+        for choice, matches in zip(answer.choices, found, strict=True):
+            # Where nobody can compare, what the server is has to do.
+            choice.mark(False if matches is False else True if sure else None)
+        return False not in found
 
-def _guides(form: Mapping[str, Any]) -> bool:
-    return any(name in ("nvext", "response_format") or name.startswith("guided_") for name in form)
+    def _worth_a_look(self, known: _Known) -> bool:
+        return known.sure or (
+            known.once_sure and self._clock.monotonic() - known.looked >= _SECONDS_BETWEEN_LOOKS
+        )
+
+    async def _look(self, wish: Wish, before: _Known | None = None) -> _Known:
+        """Find out about a model's server; requests that want to know at the same time do so together."""
+        current = self._known.get(wish.model)
+        if current is not before and current is not None:
+            return current
+        looking = self._looking.get(wish.model)
+        if looking is None:
+            looking = asyncio.create_task(self._find(wish.model, wish.chat, before))
+            self._looking[wish.model] = looking
+            looking.add_done_callback(lambda _: self._looking.pop(wish.model, None))
+        # A request that is given up must not take from the others what they wait for.
+        found = await asyncio.shield(looking)
+        self._known[wish.model] = found
+        return found
+
+    async def _find(self, model: str, chat: bool, before: _Known | None) -> _Known:
+        server = await self._identify(model)
+        if server is not None and not (before and before.by_name and before.dialect is server.dialect):
+            found = _Known(server.dialect, sure=True, by_name=True, once_sure=True)
+        else:
+            # It does not say what it is; or says that it is what it was, and does not keep to it.
+            found = await self._tried(model, chat)
+        if before is not None:
+            if found.dialect is before.dialect:
+                found.sure = False
+            found.once_sure = True
+            logger.warning("%s stopped keeping to constraints sent as %s", model, before.dialect.value)
+        found.looked = self._clock.monotonic()
+        return found
+
+    async def _tried(self, model: str, chat: bool) -> _Known:
+        """Have a model held to a text that it would not write, in all dialects at once."""
+        try:
+            dialect = dialects.probed(await self._probe(model, chat, dialects.probe_fields()))
+        except _REFUSALS as error:
+            left = dialects.unrefused(f"{error.message} {error.detail or ''}")
+            return _Known(left or Dialect.RESPONSE_FORMAT, sure=False, strict=left is None)
+        except ProtocolError:
+            dialect = None
+        if dialect is None:
+            # What is left is JSON by its schema, which shows by itself whether it was kept to.
+            return _Known(Dialect.RESPONSE_FORMAT, sure=False)
+        return _Known(dialect, sure=True, once_sure=True)
+
+
+def _forms(wish: Wish, known: _Known | None) -> list[Form]:
+    found = []
+    # The older way of completing texts has no response format at servers that know OpenAI's fields alone.
+    if known is not None and (wish.chat or not known.strict):
+        found = dialects.forms(known.dialect, wish.guided, chat=wish.chat)
+    found = [*found, FREE]
+    if wish.logprobs is None:
+        return found
+    scored = [replace(form, fields={**form.fields, "logprobs": wish.logprobs}) for form in found]
+    if wish.logprobs_needed:
+        return scored
+    return [form for pair in zip(scored, found, strict=True) for form in pair]

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.services.inference.completions import first_chat_token, first_token
+from lawtags_client.services.inference.matching import MatchesTags, matches_constraint
 from lawtags_client.services.inference.pool import Outcome
-from lawtags_client.services.inference.written import as_completion, constraints, is_held, scores
+from lawtags_client.services.inference.written import as_completion, constraints, scores
 from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle
 from lawtags_client.tagging.question import Question
@@ -54,6 +54,8 @@ class Tagged:
         scores: tag to probability: a tagger's, or that with which the model wrote the tag; empty where the
             server gives no log-probabilities.
         error: why there are no tags.
+        held: whether the answer was held to the vocabulary; None where that is not known, or nothing was
+            asked for. A tagger gives no tags but its own.
     """
 
     row: int
@@ -61,6 +63,7 @@ class Tagged:
     tags: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     error: LawtagsError | None = None
+    held: bool | None = None
 
 
 def abstaining(tagged: Tagged, threshold: float) -> Tagged:
@@ -101,7 +104,7 @@ async def tag_by_mixing(
             chunk = [asked.popleft() for _ in block]
             mixed = await asyncio.to_thread(_mix, tagger, chunk, block)
             for question, tagged in zip(chunk, mixed, strict=True):
-                yield Tagged(row, question.id, *tagged)
+                yield Tagged(row, question.id, *tagged, held=True if tagged[2] is None else None)
                 row += 1
 
 
@@ -226,9 +229,6 @@ async def tag_by_writing(
             ids[row] = question.id
             yield builder.build(question.title, question.body).text
 
-    guided, held = None, None
-    if vocabulary is not None:
-        guided, held = constraints(vocabulary, limit), partial(is_held, vocabulary=vocabulary, most=limit)
     write = _written_in_chats if chat else _written
     outcomes = write(
         inference,
@@ -236,8 +236,9 @@ async def tag_by_writing(
         model=model,
         max_tokens=16 * limit,
         logprobs_needed=needs_scores,
-        guided=guided,
-        held=held,
+        guided=constraints(vocabulary, limit) if vocabulary is not None else None,
+        matches=MatchesTags(vocabulary, limit) if vocabulary is not None else matches_constraint,
+        telling=True,
         concurrency=concurrency,
         ordered=ordered,
     )
@@ -251,7 +252,7 @@ async def tag_by_writing(
         if needs_scores and tags and not likely:
             yield Tagged(outcome.row, question_id, error=_unscored())
             continue
-        yield Tagged(outcome.row, question_id, tags, likely)
+        yield Tagged(outcome.row, question_id, tags, likely, held=outcome.value.held)
 
 
 def _written(

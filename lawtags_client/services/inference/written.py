@@ -26,18 +26,19 @@ def constraints(vocabulary: Vocabulary, most: int) -> list[dict[str, Any]]:
         most: the most tags of an answer.
     """
     tags = list(vocabulary.tags)
-    schema = {"type": "array", "items": {"enum": tags}, "minItems": 1, "maxItems": max(1, most)}
+    listed = {"type": "array", "items": {"enum": tags}, "minItems": 1, "maxItems": max(1, most)}
+    # Some servers take no other schema than that of an object with all its fields named.
+    schema = {
+        "type": "object",
+        "properties": {"tags": listed},
+        "required": ["tags"],
+        "additionalProperties": False,
+    }
     plain: dict[str, Any] = {"guided_choice": tags}
     if most > 1:
         plain = {"guided_regex": answer_regex(vocabulary, most=most)}
     # JSON may run over several lines.
     return [plain, {"guided_json": schema, "stop": None}]
-
-
-def is_held(text: str, vocabulary: Vocabulary, most: int) -> bool:
-    """Whether an answer keeps to a vocabulary, in any form."""
-    parsed = parse_tags(text, vocabulary, most)
-    return parsed.kind == "tags" and not parsed.unknown
 
 
 def as_completion(chat: ChatCompletion) -> CompletionChoice:
@@ -51,7 +52,9 @@ def as_completion(chat: ChatCompletion) -> CompletionChoice:
         logprobs = CompletionLogprobs(
             tokens=[token.token for token in tokens], token_logprobs=[token.logprob for token in tokens]
         )
-    return CompletionChoice(text=choice.text, finish_reason=choice.finish_reason, logprobs=logprobs)
+    written = CompletionChoice(text=choice.text, finish_reason=choice.finish_reason, logprobs=logprobs)
+    written.mark(choice.held)
+    return written
 
 
 def scores(

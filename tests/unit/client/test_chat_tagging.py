@@ -39,6 +39,8 @@ class Chats:
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"release": "1.13.1"})
         body = json.loads(request.read())
         self.asked.append((request.url.path, body))
         if "fails" in body["messages"][0]["content"]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from client_kit import StillTime, client
+from inference_servers import MODEL, SERVERS, nim_1
 
 from lawtags_client.errors import BadRequestError, ProtocolError, ServerError
 from lawtags_client.services.inference.completions import first_token
@@ -111,63 +112,13 @@ async def test_order_is_kept_where_asked_and_prompts_are_read_as_needed(tmp_path
 KNOWN = Vocabulary.from_questions([Question("1", "t", None, ("contract", "tax"))])
 
 
-class Held:
-    """Writes prose, unless it is held to something that it knows; passes over or refuses the rest."""
-
-    def __init__(self, knows: str | None, *, refuses: bool, logprobs: bool = True) -> None:
-        self.knows, self.refuses, self.logprobs = knows, refuses, logprobs
-        self.bodies: list[dict[str, Any]] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.read())
-        self.bodies.append(body)
-        given = set(ways(body))
-        if self.refuses and given - {self.knows}:
-            return httpx.Response(422, json={"detail": "unknown field"})
-        if "logprobs" in body and not self.logprobs:
-            return httpx.Response(400, json={"detail": "no log-probabilities here"})
-        text = " I think it is about contract"
-        if self.knows in given:
-            text = ' ["tax"]' if "json" in str(self.knows) or self.knows == "response_format" else " tax"
-        return httpx.Response(200, json={"choices": [{"index": 0, "text": text, "finish_reason": "stop"}]})
-
-
-def ways(body: dict[str, Any]) -> list[str]:
-    """In which ways an answer is to be held."""
-    inner = [f"nvext.{name}" for name in body.get("nvext", {})]
-    return inner + [name for name in body if name.startswith("guided_") or name == "response_format"]
-
-
-ORDER = ["nvext.guided_regex", "nvext.guided_json", "guided_regex", "guided_json", "response_format"]
-
-
-@pytest.mark.parametrize("knows", [*ORDER, None])
-@pytest.mark.parametrize("refuses", [True, False], ids=["refusing", "passing over"])
-async def test_guidance_takes_the_form_that_the_server_knows_and_keeps_to(
-    knows: str | None, refuses: bool, tmp_path: Path
-) -> None:
-    server = Held(knows, refuses=refuses)
-    inference = client(server, tmp_path).inference
-    for _ in range(2):
-        tagged = await inference.tag(title="t", model="m", vocabulary=KNOWN)
-        assert tagged.tags == (("tax",) if knows else ())
-    asked = [way for body in server.bodies for way in ways(body) or [None]]
-    tried = [*ORDER[: ORDER.index(knows)], knows] if knows else [*ORDER, None]
-    assert asked == [*tried, knows]
-
-
-async def test_single_tag_is_a_choice_of_one(tmp_path: Path) -> None:
-    server = Held("nvext.guided_choice", refuses=True)
-    tagged = await client(server, tmp_path).inference.tag(title="t", model="m", vocabulary=KNOWN, limit=1)
-    assert tagged.tags == ("tax",)
-    assert server.bodies[0]["nvext"] == {"guided_choice": ["contract", "tax"]}
-
-
 async def test_row_that_is_refused_in_a_form_that_was_accepted_is_asked_for_once(tmp_path: Path) -> None:
     asked = 0
 
     def answer(request: httpx.Request) -> httpx.Response:
         nonlocal asked
+        if request.method == "GET":
+            return httpx.Response(200, json={"release": "1.13.1"})
         asked += 1
         if "endless" in request.read().decode():
             return httpx.Response(400, json={"detail": "too long"})
@@ -184,16 +135,20 @@ async def test_row_that_is_refused_in_a_form_that_was_accepted_is_asked_for_once
 async def test_server_that_refuses_log_probabilities_tags_without_scores(
     threshold: float | None, error: type[Exception] | None, tmp_path: Path
 ) -> None:
-    server = Held("nvext.guided_regex", refuses=True, logprobs=False)
+    def refusing(body: Mapping[str, Any], chat: bool) -> Mapping[str, Any] | str | None:
+        return "no log-probabilities here" if "logprobs" in body else nim_1(body, chat)
+
+    server = SERVERS["NIM 1.13"]()
+    server.held = refusing
     asking = client(server, tmp_path).inference.tag(
-        title="t", model="m", vocabulary=KNOWN, threshold=threshold
+        title="Title", model=MODEL, vocabulary=KNOWN, threshold=threshold
     )
     if error is not None:
         with pytest.raises(error):
             await asking
         return
     tagged = await asking
-    assert (tagged.tags, tagged.scores) == (("tax",), {})
+    assert (tagged.tags, tagged.scores, tagged.held) == (("contract",), {}, True)
 
 
 def stream(*events: str) -> httpx.Response:
