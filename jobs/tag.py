@@ -22,8 +22,9 @@ async def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a run")
     parser.add_argument("--out", type=Path, required=True, help="rows; a file that is there is completed")
     parser.add_argument("--profile", help="profile of lawtags.toml")
+    parser.add_argument("--unmasked", action="store_true", help="leave personal data in")
     given = parser.parse_args()
-    made = load_run_tagger(given.run)
+    made = load_run_tagger(given.run, unmasked=given.unmasked)
     async with NeMo.from_env(given.profile) as nemo:
         done = await tag_file(
             given.questions,
@@ -31,7 +32,7 @@ async def main() -> None:
             lambda asked: nemo.inference.tag_many(
                 asked, model=made.model, tagger=made.tagger, chat=made.chat
             ),
-            options=made.options,
+            options=made.texts,
         )
     print(f"{done.rows} rows, {done.failed} failed")
 

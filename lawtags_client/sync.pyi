@@ -203,9 +203,10 @@ class SyncInference:
         tagger: Tagger | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
-        chat: bool = False,
+        chat: bool | None = None,
         limit: int = 5,
         threshold: float | None = None,
+        unmasked: bool = False,
     ) -> Tagged:
         """Tag one question."""
     def tag_many(
@@ -216,9 +217,10 @@ class SyncInference:
         tagger: Tagger | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
-        chat: bool = False,
+        chat: bool | None = None,
         limit: int = 5,
         threshold: float | None = None,
+        unmasked: bool = False,
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = True,

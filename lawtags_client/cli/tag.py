@@ -12,7 +12,7 @@ from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose,
 from lawtags_client.errors import ConfigurationError, LawtagsError
 
 if TYPE_CHECKING:
-    from lawtags_client.curation.options import CurationOptions
+    from lawtags_client.curation.questions import QuestionTexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class _Answering:
     """Who answers: the arguments of ``inference.tag``, and how questions are made plain for it."""
 
     arguments: dict[str, Any]
-    options: CurationOptions
+    texts: QuestionTexts
 
 
 @command
@@ -41,6 +41,12 @@ def tag(
     ] = None,
     chat: Annotated[
         bool, typer.Option("--chat", help="With --model: ask in a chat, for a model trained on messages.")
+    ] = False,
+    unmasked: Annotated[
+        bool,
+        typer.Option(
+            "--unmasked", help="Leave personal data in, though the run's model was trained without it."
+        ),
     ] = False,
     threshold: Annotated[
         float | None,
@@ -67,7 +73,7 @@ def tag(
             "a file of questions needs --out", hint="lawtags tag IN.jsonl --out OUT.jsonl"
         )
     session = Session(as_json, profile, verbose, no_input)
-    chosen = _chosen(session, runs, run, model)
+    chosen = _chosen(session, runs, run, model, unmasked)
     if chat:
         if model is None:
             raise ConfigurationError("--chat needs --model", hint="A run knows how its model was trained.")
@@ -79,31 +85,34 @@ def tag(
         _file(session, chosen, questions, out)
 
 
-def _chosen(session: Session, runs: Path, run: str | None, model: str | None) -> _Answering:
+def _chosen(session: Session, runs: Path, run: str | None, model: str | None, unmasked: bool) -> _Answering:
     from lawtags_client.cli.runs import latest_served
-    from lawtags_client.curation.options import CurationOptions
+    from lawtags_client.curation.questions import QuestionTexts
     from lawtags_client.runs.tagger import load_run_tagger
 
     if model is not None:
         if run is not None:
             raise ConfigurationError("--run and --model exclude each other", hint="A run knows its model.")
-        return _Answering({"model": model}, CurationOptions())
-    loaded = load_run_tagger(latest_served(runs, run))
+        return _Answering({"model": model}, QuestionTexts())
+    loaded = load_run_tagger(latest_served(runs, run), unmasked=unmasked)
     # A run of the embedded stack is asked there again, unless another place is named.
     session.profile = session.profile or loaded.profile
-    return _Answering({"model": loaded.model, "tagger": loaded.tagger, "chat": loaded.chat}, loaded.options)
+    return _Answering({"model": loaded.model, "tagger": loaded.tagger, "chat": loaded.chat}, loaded.texts)
 
 
 def _one(session: Session, chosen: _Answering, title: str, body: str | None) -> None:
     from lawtags_client.curation import plain_question
 
-    question = plain_question(title, body, chosen.options)
+    question = plain_question(title, body, chosen.texts)
 
     async def work() -> Any:
         async with session.client() as nemo:
-            return await nemo.inference.tag(title=question.title, body=question.body, **chosen.arguments)
+            (found,) = [one async for one in nemo.inference.tag_many([question], **chosen.arguments)]
+            return found
 
     tagged = session.run(work())
+    if tagged.error is not None:
+        raise tagged.error
     if session.json:
         session.emit({"tags": list(tagged.tags), "scores": dict(tagged.scores)})
     else:
@@ -120,7 +129,7 @@ def _file(session: Session, chosen: _Answering, questions: Path, out: Path) -> N
                     questions,
                     out,
                     lambda asked: nemo.inference.tag_many(asked, **chosen.arguments),
-                    options=chosen.options,
+                    options=chosen.texts,
                     on_row=lambda rows: progress.update(rows, None, "questions"),
                 )
 

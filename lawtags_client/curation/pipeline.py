@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -36,6 +37,7 @@ from lawtags_client.curation.notes import (
 )
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.outputs import Writer, write_bad_rows
+from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.curation.reading import stage
 from lawtags_client.curation.rendering import REJECTED
 from lawtags_client.curation.report import (
@@ -48,7 +50,7 @@ from lawtags_client.curation.report import (
 from lawtags_client.curation.selection import Selection, select
 from lawtags_client.curation.sources import Source, find_sources
 from lawtags_client.curation.staging import Staged, WorkFolder
-from lawtags_client.curation.steps import plan_steps
+from lawtags_client.curation.steps import masking, plan_steps
 from lawtags_client.curation.synonyms import load_synonyms
 from lawtags_client.errors import DataError, MissingExtraError
 from lawtags_client.files import atomic_write_json, sha256_file
@@ -264,6 +266,10 @@ class _Curation:
                 "partitions": accounts.pii,
             },
             splits=written.splits,
+            asking=QuestionTexts(
+                dataclasses.replace(self._options, pii=masking(self._options, staged.tags, self._synonyms)),
+                self._versions.get("pii-model"),
+            ).as_dict(),
             duplicates=selection.counts | {"other_tags": written.other_tags},
             same_ids=written.same_ids,
             prompts=written.prompts,

@@ -1,59 +1,171 @@
-"""Questions that are to be tagged: read and cleaned as the training rows were."""
+"""Questions that are to be tagged: read, made plain and masked as the training rows were.
+
+The functions of single texts are those that the steps of a curation apply to whole columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from lawtags_client.curation.citations import format_citations
 from lawtags_client.curation.columns import SourceRow
 from lawtags_client.curation.html import html_to_text, strip_markup, unescape_title
 from lawtags_client.curation.modifiers import clean_text, clean_title, repair_text
-from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.raw import BadRow
 from lawtags_client.curation.sources import Source, read_source
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.tagging.question import Question
 
+_NO_MASKING = PiiOptions(entities=())
+# Of a curation's options those that decide the text of a question that is only asked.
+_TEXT = ("columns", "links", "unicode", "sections")
 
-def questions_to_tag(path: str | Path, options: CurationOptions | None = None) -> Iterator[Question | BadRow]:
+
+@dataclass(frozen=True)
+class QuestionTexts:
+    """How the text of a question becomes what a model was trained with.
+
+    Args:
+        options: those of the curation; ``pii`` decides what is masked, with all words that were allowed then.
+        pii_model: the model of names that masked then, with its version.
+    """
+
+    options: CurationOptions = CurationOptions(pii=_NO_MASKING)  # noqa: RUF009 - frozen
+    pii_model: str | None = None
+
+    @property
+    def masks(self) -> bool:
+        """Whether personal data is masked."""
+        return bool(self.options.pii.entities)
+
+    def unmasked(self) -> QuestionTexts:
+        """The same without masking."""
+        return replace(self, options=replace(self.options, pii=_NO_MASKING), pii_model=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON, with a fingerprint in the place of a secret key."""
+        values = self.options.as_dict()
+        return {
+            **{name: values[name] for name in _TEXT},
+            "pii": values["pii"] if self.masks else None,
+            "pii_model": self.pii_model,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> QuestionTexts:
+        """Read what :meth:`as_dict` gave; the key of hashes comes from the environment.
+
+        Raises:
+            ConfigurationError: a value makes no sense, or the key is missing or another one.
+        """
+        known = {name: values[name] for name in _TEXT if name in values}
+        pii = values.get("pii")
+        if not isinstance(pii, Mapping):
+            return cls(CurationOptions.from_dict({**known, "pii": {"entities": []}}))
+        wanted = {name: value for name, value in pii.items() if name != "key_fingerprint"}
+        model = values.get("pii_model")
+        options = CurationOptions.from_dict({**known, "pii": wanted})
+        if options.as_dict()["pii"]["key_fingerprint"] != pii.get("key_fingerprint"):
+            raise ConfigurationError(
+                "the key of the hashes is not the one that the questions were masked with",
+                hint="Set LAWTAGS_PII_KEY to the key of the training, or tag with --unmasked.",
+            )
+        return cls(options, model if isinstance(model, str) else None)
+
+    def prepare(self, rows: Iterable[SourceRow]) -> list[Question]:
+        """The questions of some rows, as curation would leave them.
+
+        Raises:
+            MissingExtraError: the package that masks or repairs text is not installed.
+            ConfigurationError: the model of names is not installed, or is of another version.
+        """
+        rows = list(rows)
+        texts = [_plain(row, self.options) for row in rows]
+        if self.masks:
+            texts = self._masked(texts)
+        if self.options.sections:
+            texts = [(format_citations(title), body and format_citations(body)) for title, body in texts]
+        return [
+            Question(row.id, title, body or None, row.tags, prepared=True)
+            for row, (title, body) in zip(rows, texts, strict=True)
+        ]
+
+    def prepare_questions(self, questions: Iterable[Question]) -> list[Question]:
+        """The same for questions whose texts are as a source has them; errors as for :meth:`prepare`."""
+        return self.prepare(
+            SourceRow(each.id, each.title, each.body, False, each.tags, True, None, None, None, None, None)
+            for each in questions
+        )
+
+    def _masked(self, texts: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+        from lawtags_client.curation.pii import find_model, masker
+
+        masking, taught = masker(self.options.pii), self.pii_model
+        if taught is not None and (here := find_model(self.options.pii.model)[1]) != taught:
+            raise ConfigurationError(
+                f"the questions were masked with {taught}; {here} is installed",
+                hint="Install that version, or tag with --unmasked.",
+            )
+        documents = [(title,) if body is None else (title, body) for title, body in texts]
+        masked, _ = masking.mask_documents(documents)
+        # Where a title begins with what is deleted, a blank would be left.
+        return [(fields[0].strip(), fields[1] if len(fields) > 1 else None) for fields in masked]
+
+
+def questions_to_tag(
+    path: str | Path, texts: QuestionTexts | CurationOptions | None = None
+) -> Iterator[Question | BadRow]:
     """The questions of a file, one for each row, in its order; a row that cannot be read tells why.
-
-    They go through the steps that make text plain. Personal data stays: whoever asks the model has it, and
-    nothing is stored.
 
     Args:
         path: JSONL, JSON array, CSV or Parquet, with a title and perhaps a body.
-        options: those of the curation that the model was trained after.
+        texts: how texts are made ready, as the tagger says; options of a curation alone mask nothing, since
+            whoever asks the model has the data, and nothing is stored.
 
     Raises:
         DataError: the file is empty, broken as a whole, or has no column for the title.
+        MissingExtraError: a package that makes texts ready is not installed.
     """
-    options = options or CurationOptions()
+    ready = _texts(texts)
     source = Source(str(path), Path(path).name)
-    for _, row in read_source(source, options.columns, needed=("title",)):
-        yield row if isinstance(row, BadRow) else _question(row, options)
+    rows = (row for _, row in read_source(source, ready.options.columns, needed=("title",)))
+    size = ready.options.pii.batch_size if ready.masks else 1
+    while batch := list(islice(rows, size)):
+        questions = iter(ready.prepare(row for row in batch if isinstance(row, SourceRow)))
+        for row in batch:
+            yield row if isinstance(row, BadRow) else next(questions)
 
 
-def plain_question(title: str, body: str | None, options: CurationOptions | None = None) -> Question:
-    """One question, made plain as the training rows were.
+def plain_question(
+    title: str, body: str | None, texts: QuestionTexts | CurationOptions | None = None
+) -> Question:
+    """One question, made ready as the training rows were.
 
     Args:
         title: its title; entities are decoded.
         body: HTML, Markdown or plain text.
-        options: those of the curation that the model was trained after.
+        texts: see :func:`questions_to_tag`.
     """
     row = SourceRow("", title, body, False, (), True, None, None, None, None, None)
-    return _question(row, options or CurationOptions())
+    return _texts(texts).prepare([row])[0]
 
 
-def _question(row: SourceRow, options: CurationOptions) -> Question:
+def _texts(given: QuestionTexts | CurationOptions | None) -> QuestionTexts:
+    if isinstance(given, QuestionTexts):
+        return given
+    return QuestionTexts(given or CurationOptions()).unmasked()
+
+
+def _plain(row: SourceRow, options: CurationOptions) -> tuple[str, str | None]:
     body = row.body
     if body is not None:
         body = html_to_text(body, options.links) if row.html else strip_markup(body, options.links)
-    texts = [unescape_title(row.title), body]
+    title = unescape_title(row.title)
     if options.unicode:
-        texts = [text and repair_text(text) for text in texts]
-    texts = [clean_title(texts[0] or ""), texts[1] and clean_text(texts[1])]
-    if options.sections:
-        texts = [text and format_citations(text) for text in texts]
-    return Question(row.id, texts[0] or "", texts[1] or None, row.tags)
+        title, body = repair_text(title), body and repair_text(body)
+    return clean_title(title), body and clean_text(body)

@@ -91,6 +91,8 @@ class CurationReport:
             data that was masked.
         notes: what a reader has to know.
         forgotten: removals on demand: when, how many rows, and hashes of their ids.
+        asking: how the text of a question that is asked later has to be made ready, see
+            :class:`lawtags_client.curation.questions.QuestionTexts`.
     """
 
     inputs: list[dict[str, Any]]
@@ -111,6 +113,7 @@ class CurationReport:
     examples: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     forgotten: list[dict[str, Any]] = field(default_factory=list)
+    asking: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report as ``curation.json`` holds it."""
@@ -133,6 +136,7 @@ class CurationReport:
             "labels": self.labels,
             "examples": self.examples,
             "forgotten": self.forgotten,
+            "asking": self.asking,
             "notes": self.notes,
             "outputs": dict(self.outputs),
         }

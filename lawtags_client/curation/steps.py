@@ -312,6 +312,20 @@ def prepare_steps(steps: Sequence[Step]) -> None:
             masker(step.options)
 
 
+def masking(
+    options: CurationOptions, tags: tuple[str, ...] = (), synonyms: Mapping[str, str] = _NO_SYNONYMS
+) -> PiiOptions:
+    """How personal data is masked, with all words that are none.
+
+    Args:
+        options: what is asked for.
+        tags: all tags of the data, which are no personal data.
+        synonyms: synonym to tag.
+    """
+    known = {tag.replace("-", " ") for tag in (*tags, *synonyms.values())}
+    return replace(options.pii, allow=tuple(sorted({*options.pii.allow, *known})))
+
+
 def plan_steps(
     options: CurationOptions, tags: tuple[str, ...] = (), synonyms: Mapping[str, str] = _NO_SYNONYMS
 ) -> list[Step]:
@@ -330,9 +344,7 @@ def plan_steps(
         wanted.append(RepairUnicode())
     wanted.append(Clean(options.split.seed))
     if options.pii.entities:
-        known = {tag.replace("-", " ") for tag in (*tags, *synonyms.values())}
-        words = tuple(sorted({*options.pii.allow, *known}))
-        wanted.append(MaskPii(replace(options.pii, allow=words)))
+        wanted.append(MaskPii(masking(options, tags, synonyms)))
     if options.sections:
         wanted.append(FormatSections())
     chosen = options.filters

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lawtags_client.curation import questions_to_tag
 from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.curation.raw import BadRow
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.predictions import held_row, prediction
@@ -29,6 +30,12 @@ class Tagged(Protocol):
     def scores(self) -> Mapping[str, float]: ...
     @property
     def error(self) -> Exception | None: ...
+
+
+@runtime_checkable
+class Held(Protocol):
+    """What also says whether the answer was held to the vocabulary; None where that is not known."""
+
     @property
     def held(self) -> bool | None: ...
 
@@ -46,7 +53,7 @@ async def tag_file(
     out: Path,
     tag_many: Callable[[Iterable[Question]], AsyncIterator[Tagged]],
     *,
-    options: CurationOptions | None = None,
+    options: QuestionTexts | CurationOptions | None = None,
     on_row: Callable[[int], None] | None = None,
 ) -> TaggedFile:
     """Tag every question of a file; rows that are there already, without an error, are kept.
@@ -55,7 +62,7 @@ async def tag_file(
         questions: the file; see :func:`lawtags_client.curation.questions_to_tag`.
         out: one row a question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``, ``held``.
         tag_many: tags questions in their order, reading them as it needs them.
-        options: the curation that the model was trained after.
+        options: how texts are made ready; those of a curation alone mask nothing.
         on_row: told how many rows there are after each new one.
 
     Raises:
@@ -93,7 +100,8 @@ async def tag_file(
         async for tagged in tag_many(asked()):
             error = str(tagged.error) if tagged.error else None
             row = prediction(places[tagged.row], tagged.id, tagged.tags, scores=tagged.scores, error=error)
-            add(held_row(row, tagged.held))
+            # What tags by other means than a model has nothing to say of it.
+            add(held_row(row, tagged.held) if isinstance(tagged, Held) else row)
         failed = sum(entry.get("error") is not None for entry in log.rows.values())
         return TaggedFile(len(log.rows), failed)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lawtags_client.curation.options import CurationOptions
+from lawtags_client.asking import question_texts
+from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.tagging.storage import load_tagger
+
+logger = logging.getLogger(__name__)
 
 # What of a curation concerns the text of a question that is only asked.
 _PLAIN = ("columns", "links", "unicode", "sections")
@@ -26,14 +30,14 @@ class RunTagger:
         tagger: the mix.
         model: the served model that it asks.
         profile: the profile that the run was made with, if any.
-        options: how the run made its questions plain.
+        texts: how the run made its questions ready.
         chat: whether the model was trained on chats, and is asked in one.
     """
 
     tagger: Tagger
     model: str
     profile: str | None
-    options: CurationOptions
+    texts: QuestionTexts
     chat: bool
 
 
@@ -43,11 +47,15 @@ def has_tagger(folder: Path) -> bool:
     return report is not None and report.status == "done" and (folder / "tagger" / "tagger.json").is_file()
 
 
-def load_run_tagger(folder: Path) -> RunTagger:
+def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
     """Load the tagger of a run.
 
+    Args:
+        folder: of the run.
+        unmasked: leave personal data in questions, though the model was trained without.
+
     Raises:
-        ConfigurationError: the run has not come so far.
+        ConfigurationError: the run has not come so far, or the key of its hashes of personal data is missing.
         DataError: the tagger's files are damaged.
     """
     ledger = Ledger(folder / "ledger.sqlite")
@@ -57,14 +65,23 @@ def load_run_tagger(folder: Path) -> RunTagger:
         raise ConfigurationError(
             f"run {folder.name!r} has no tagger yet", hint="Carry it to its end first: lawtags run RECIPE"
         )
-    curation = (ledger.fact("recipe") or {}).get("curation", {})
-    plain = {name: curation[name] for name in _PLAIN if name in curation}
     tagger = load_tagger(folder / "tagger")
+    if tagger.asking is not None:
+        texts, chat = question_texts(tagger.asking, unmasked=unmasked), tagger.asking.chat
+    else:
+        logger.warning(
+            "run %s is of a release whose taggers do not know how questions were masked and counted: its "
+            "questions are asked unmasked, with estimated lengths. Run it again to mend that.",
+            folder.name,
+        )
+        curation = (ledger.fact("recipe") or {}).get("curation", {})
+        plain = {name: curation[name] for name in _PLAIN if name in curation}
+        texts, chat = QuestionTexts.from_dict(plain), curation.get("format") == "messages"
     return RunTagger(
         tagger,
         # The stage's own word: the file of the endpoint may be of a newer training already.
         model=model,
         profile=ledger.fact("profile"),
-        options=CurationOptions.from_dict(plain),
-        chat=curation.get("format") == "messages",
+        texts=texts,
+        chat=chat,
     )

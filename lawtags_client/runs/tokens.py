@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.cache import find_cached
-from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import sha256_file
+from lawtags_client.tagging.asking import FileCounter
 from lawtags_client.tagging.prompt import estimate_tokens
 
 
@@ -22,11 +22,13 @@ class TokenCounter:
         identity: what the counts depend on, for the digest of a stage.
         exact: whether a tokenizer counts; else it is an estimate.
         count: the counting itself.
+        path: the tokenizer's file.
     """
 
     identity: str
     exact: bool
     count: Callable[[str], int]
+    path: Path | None = None
 
 
 def token_counter(source: str | None) -> TokenCounter:
@@ -60,28 +62,6 @@ def _locate(source: str) -> Path:
 
 @lru_cache(maxsize=4)
 def _load(path: str) -> TokenCounter:
-    _tokenizer(path)
-    return TokenCounter(sha256_file(Path(path)), True, _Counting(path))
-
-
-@dataclass(frozen=True, slots=True)
-class _Counting:
-    """Counts by the file of a tokenizer, so that other processes can be told to count alike."""
-
-    path: str
-
-    def __call__(self, text: str) -> int:
-        return len(_tokenizer(self.path).encode(text, add_special_tokens=False).ids)
-
-
-@lru_cache(maxsize=4)
-def _tokenizer(path: str) -> Any:
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise MissingExtraError("tokenizers", "local", "counting tokens exactly") from None
-    if not Path(path).is_file():
-        raise ConfigurationError(
-            f"no tokenizer at {path!r} here", hint="Workers of a cluster have to see it under the same path."
-        )
-    return Tokenizer.from_file(path)
+    count = FileCounter(path)
+    count("")  # a tokenizer that cannot be used is told before anything is done
+    return TokenCounter(sha256_file(Path(path)), True, count, Path(path))

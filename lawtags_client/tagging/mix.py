@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.asking import Asking
 from lawtags_client.tagging.decision import Decision, tune_threshold
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
@@ -20,6 +21,7 @@ from lawtags_client.tagging.metrics import score
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, estimate_tokens
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.retriever import Retriever, log_prior
+from lawtags_client.tagging.scores import BEST, BLOCK, named_scores
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ class Tagger:
         retriever_decision: from the retriever's scores to tags.
         mix: how the model's evidence enters; None for a tagger without a model.
         report: what the fit saw.
+        asking: how questions are made ready for it; None where that is not known, as with taggers of older
+            releases.
     """
 
     retriever: Retriever
@@ -105,6 +109,7 @@ class Tagger:
     retriever_decision: Decision
     mix: Mix | None
     report: FitReport
+    asking: Asking | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -126,26 +131,25 @@ class Tagger:
         """The most tags that it gives."""
         return self.retriever_decision.most
 
-    def prompt(self, question: Question, count_tokens: Callable[[str], int] = estimate_tokens) -> Prompt:
+    def prompt(self, question: Question, count_tokens: Callable[[str], int] | None = None) -> Prompt:
         """The prompt for a question, as the model was trained with.
 
         Args:
-            question: the question.
-            count_tokens: the length of a text in the model's tokens.
+            question: the question, with its texts as curation leaves them.
+            count_tokens: the length of a text in the model's tokens; by the tagger's own tokenizer if None.
+
+        Raises:
+            MissingExtraError: the tagger has a tokenizer, and the ``tokenizers`` package is not installed.
         """
         return self.prompts([question], count_tokens)[0]
 
     def prompts(
-        self, questions: Sequence[Question], count_tokens: Callable[[str], int] = estimate_tokens
+        self, questions: Sequence[Question], count_tokens: Callable[[str], int] | None = None
     ) -> list[Prompt]:
-        """The prompts for many questions."""
-        builder = PromptBuilder(self.style, count_tokens)
-        size = self.style.shortlist
-        lists = self.retriever.shortlists(questions, size) if size else [()] * len(questions)
-        return [
-            builder.build(question.title, question.body, candidates)
-            for question, candidates in zip(questions, lists, strict=True)
-        ]
+        """The prompts for many questions; arguments and errors as for ``prompt``."""
+        if count_tokens is None:
+            count_tokens = self.asking.count_tokens if self.asking else estimate_tokens
+        return build_prompts(questions, self.style, count_tokens, self.retriever)
 
     def scores(self, questions: Sequence[Question], lm: FirstTokens | None = None) -> NDArray[np.float64]:
         """Probabilities, questions by tags of the vocabulary.
@@ -158,6 +162,20 @@ class Tagger:
         Raises:
             DataError: ``lm`` has another length.
         """
+        _with_evidence(questions, lm)
+        if len(questions) <= BLOCK:
+            return self._block(questions, lm)
+        starts = range(0, len(questions), BLOCK)
+        return np.concatenate(
+            [
+                self._block(
+                    questions[start : start + BLOCK], None if lm is None else lm[start : start + BLOCK]
+                )
+                for start in starts
+            ]
+        )
+
+    def _block(self, questions: Sequence[Question], lm: FirstTokens | None) -> NDArray[np.float64]:
         scores = self.retriever.scores(questions)
         rows = _with_evidence(questions, lm)
         if self.mix is not None and lm is not None and rows:
@@ -175,7 +193,7 @@ class Tagger:
         return self._decision(with_model=with_model).tags(row_scores, self.retriever.vocabulary)
 
     def tag(
-        self, questions: Sequence[Question], lm: FirstTokens | None = None, *, best: int = 10
+        self, questions: Sequence[Question], lm: FirstTokens | None = None, *, best: int = BEST
     ) -> list[Tagging]:
         """Tag questions.
 
@@ -189,17 +207,37 @@ class Tagger:
         """
         scores = self.scores(questions, lm)
         evident = set(_with_evidence(questions, lm)) if self.mix is not None else set()
-        tags = self.retriever.vocabulary.tags
         taggings = []
         for place, row in enumerate(scores):
-            ranked = np.argsort(-row, kind="stable")[:best]
-            named = {tags[tag]: round(float(row[tag]), 6) for tag in ranked}
+            named = named_scores(row, self.retriever.vocabulary, best)
             with_model = place in evident
             taggings.append(Tagging(self.decide(row, with_model=with_model), named, with_model))
         return taggings
 
     def _decision(self, *, with_model: bool) -> Decision:
         return self.mix.decision if self.mix is not None and with_model else self.retriever_decision
+
+
+def build_prompts(
+    questions: Sequence[Question],
+    style: PromptStyle,
+    count_tokens: Callable[[str], int],
+    retriever: Retriever,
+) -> list[Prompt]:
+    """The prompts for questions that no row of the training is.
+
+    Args:
+        questions: with their texts as curation leaves them.
+        style: how prompts look.
+        count_tokens: the length of a text in the model's tokens.
+        retriever: names the candidate tags, where the style wants some.
+    """
+    builder, size = PromptBuilder(style, count_tokens), style.shortlist
+    lists = [retriever.shortlist(question, size) if size else () for question in questions]
+    return [
+        builder.build(question.title, question.body, candidates)
+        for question, candidates in zip(questions, lists, strict=True)
+    ]
 
 
 def fit_tagger(
@@ -209,6 +247,7 @@ def fit_tagger(
     lm: FirstTokens | None = None,
     *,
     style: PromptStyle | None = None,
+    asking: Asking | None = None,
     least: int = 1,
     most: int = 5,
     seed: int = 0,
@@ -225,6 +264,7 @@ def fit_tagger(
         validation: rows that neither retriever nor model was fitted on.
         lm: for each validation row the log-probabilities of the answer's first token, or None.
         style: how the model is asked.
+        asking: how questions were made ready for it.
         least: the fewest tags to give.
         most: the most tags to give.
         seed: decides the folds and resamples.
@@ -257,7 +297,7 @@ def fit_tagger(
         mix, mixed_f1 = _fit_mix(retriever, stack[rows], [true[row] for row in rows], evidence, alone, seed)
     said = alone.all_tags(stack, retriever.vocabulary)
     report = FitReport(len(validation), len(rows), score(true, said).micro_f1, mixed_f1)
-    return Tagger(retriever, style or PromptStyle(), alone, mix, report)
+    return Tagger(retriever, style or PromptStyle(), alone, mix, report, asking)
 
 
 def _fit_mix(

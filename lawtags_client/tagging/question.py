@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ class Question:
         title: plain text.
         body: plain text, or None where the source holds titles only.
         tags: the true tags in normal form; empty where they are not known.
+        prepared: whether its texts are as curation leaves them, with personal data masked.
     """
 
     id: str
     title: str
     body: str | None = None
     tags: tuple[str, ...] = ()
+    prepared: bool = field(default=False, compare=False, repr=False)
 
     @classmethod
     def from_row(
@@ -59,7 +61,7 @@ class Question:
             raise wrong("tags", "must be a list of texts")
         normal = dict.fromkeys(normalize_tag(tag) for tag in tags or ())
         normal.pop("", None)
-        return cls(str(row["id"]), title, body, tuple(normal))
+        return cls(str(row["id"]), title, body, tuple(normal), prepared=True)
 
 
 def read_questions(path: Path) -> list[Question]:

@@ -1,6 +1,6 @@
-"""Saving and loading a tagger: one JSON file and one npz file, never pickle.
+"""Saving and loading a tagger: a JSON file, an npz file and its tokenizer, never pickle.
 
-``tagger.json`` names every array with type and shape and holds a digest of ``tagger.npz`` and of itself.
+``tagger.json`` names every array with type and shape and holds digests of the other files and of itself.
 All of it is checked before memory is taken for an array, since a file may come from elsewhere.
 """
 
@@ -12,7 +12,7 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_bytes, atomic_write_json
 from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.asking import Asking
 from lawtags_client.tagging.decision import Decision
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
@@ -33,13 +34,16 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of taggers that know how questions were put to their model; those that do not are of version 1."""
 KIND = "lawtags-tagger"
 JSON_NAME = "tagger.json"
 ARRAYS_NAME = "tagger.npz"
+TOKENIZER_NAME = "tokenizer.json"
 
 _MOST_JSON_BYTES = 64 << 20
 _MOST_ARRAY_BYTES = 2 << 30
+_MOST_TOKENIZER_BYTES = 256 << 20
 _BLOCKS = ("words", "characters")
 _KEYS = frozenset(
     ("schema_version", "kind", "digest", "style", "vocabulary", "retriever", "decision", "mix", "report")
@@ -47,13 +51,13 @@ _KEYS = frozenset(
 
 
 def save_tagger(tagger: Tagger, folder: Path) -> None:
-    """Save a tagger as ``tagger.json`` and ``tagger.npz``.
+    """Save a tagger as ``tagger.json``, ``tagger.npz`` and, where it has a tokenizer, ``tokenizer.json``.
 
     The out-of-fold scores are left out: they serve the fit alone.
 
     Args:
         tagger: the tagger.
-        folder: where the two files go; made if it is missing.
+        folder: where the files go; made if it is missing.
     """
     arrays = _arrays_of(tagger.retriever)
     buffer = io.BytesIO()
@@ -90,8 +94,21 @@ def save_tagger(tagger: Tagger, folder: Path) -> None:
             },
         },
     }
+    asking = tagger.asking
+    if asking is not None:
+        document["asking"] = {
+            "text": dict(asking.text),
+            "chat": asking.chat,
+            "tokenizer": asking.tokenizer_digest,
+        }
+    else:
+        document["schema_version"] = 1
     document["digest"] = _digest(document)
-    # The JSON last: it is what makes the pair valid.
+    # The JSON last: it is what makes the others valid.
+    if asking is not None and asking.tokenizer is not None:
+        atomic_write_bytes(folder / TOKENIZER_NAME, asking.tokenizer)
+    else:
+        (folder / TOKENIZER_NAME).unlink(missing_ok=True)
     atomic_write_bytes(folder / ARRAYS_NAME, data)
     atomic_write_json(folder / JSON_NAME, document)
 
@@ -100,7 +117,7 @@ def load_tagger(folder: Path) -> Tagger:
     """Load a tagger that ``save_tagger`` wrote.
 
     Args:
-        folder: the folder with the two files.
+        folder: the folder with its files.
 
     Raises:
         DataError: a file is missing, foreign, too large, damaged, or of another schema version.
@@ -108,15 +125,40 @@ def load_tagger(folder: Path) -> Tagger:
     document = _read_document(folder / JSON_NAME)
     try:
         arrays = _read_arrays(folder / ARRAYS_NAME, document["arrays"])
-        return _build(document, arrays)
+        asking = _read_asking(folder, document.get("asking"))
+        return replace(_build(document, arrays), asking=asking)
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, ConfigurationError) as error:
         raise _refuse(folder / JSON_NAME, f"does not describe a tagger: {error!r}") from error
 
 
+def _read_asking(folder: Path, described: Mapping[str, Any] | None) -> Asking | None:
+    if described is None:
+        return None
+    text, chat, digest = described["text"], described["chat"], described["tokenizer"]
+    if not isinstance(text, dict) or not isinstance(chat, bool):
+        raise ValueError("how questions were asked is not described")
+    if digest is None:
+        return Asking(text, chat=chat)
+    path = folder / TOKENIZER_NAME
+    content = _read(path, _MOST_TOKENIZER_BYTES, "is too large for a tokenizer")
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise _refuse(path, f"does not belong to {JSON_NAME}: its digest is wrong")
+    return Asking(text, content, chat)
+
+
+def _read(path: Path, most: int, too_large: str) -> bytes:
+    try:
+        if path.stat().st_size > most:
+            raise _refuse(path, too_large)
+        return path.read_bytes()
+    except OSError as error:
+        raise _refuse(path, f"cannot be read: {error.strerror}") from error
+
+
 def _refuse(path: Path, message: str) -> DataError:
-    return DataError(message, path=path, hint="Fit the tagger again, or copy its two files again.")
+    return DataError(message, path=path, hint="Fit the tagger again, or copy its files again.")
 
 
 def _digest(document: Mapping[str, Any]) -> str:
@@ -150,22 +192,17 @@ def _arrays_of(retriever: Retriever) -> dict[str, Array]:
 
 def _read_document(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MOST_JSON_BYTES:
-            raise _refuse(path, "is too large for a tagger's description")
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise _refuse(path, f"cannot be read: {error.strerror}") from error
+        document = json.loads(_read(path, _MOST_JSON_BYTES, "is too large for a tagger's description"))
     except (ValueError, RecursionError) as error:
         raise _refuse(path, "is no JSON") from error
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise _refuse(path, "does not describe a tagger")
-    if document.get("schema_version") != SCHEMA_VERSION:
-        raise _refuse(
-            path,
-            f"has schema version {document.get('schema_version')!r}; this release reads {SCHEMA_VERSION}",
-        )
-    if set(document) != _KEYS:
-        raise _refuse(path, f"has unknown or missing keys: {sorted(set(document) ^ _KEYS)}")
+    version = document.get("schema_version")
+    if version not in (1, SCHEMA_VERSION):
+        raise _refuse(path, f"has schema version {version!r}; this release reads 1 and {SCHEMA_VERSION}")
+    keys = _KEYS if version == 1 else _KEYS | {"asking"}
+    if set(document) != keys:
+        raise _refuse(path, f"has unknown or missing keys: {sorted(set(document) ^ keys)}")
     try:
         intact = document["digest"] == _digest(document)
     except ValueError:  # NaN and Infinity, which Python's reader accepts
@@ -176,12 +213,7 @@ def _read_document(path: Path) -> dict[str, Any]:
 
 
 def _read_arrays(path: Path, described: Mapping[str, Any]) -> dict[str, Array]:
-    try:
-        if path.stat().st_size > _MOST_ARRAY_BYTES:
-            raise _refuse(path, "is too large for a tagger")
-        data = path.read_bytes()
-    except OSError as error:
-        raise _refuse(path, f"cannot be read: {error.strerror}") from error
+    data = _read(path, _MOST_ARRAY_BYTES, "is too large for a tagger")
     if hashlib.sha256(data).hexdigest() != described["sha256"]:
         raise _refuse(path, f"does not belong to {JSON_NAME}: its digest is wrong")
     members = described["members"]

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lawtags_client.asking import recorded_asking
 from lawtags_client.errors import BadRequestError, PayloadTooLargeError, UnprocessableError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import Answer, PromptInput
 from lawtags_client.runs.predictions import held_row, prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.tokens import token_counter
 from lawtags_client.runs.verdict import SYSTEMS
 
 if TYPE_CHECKING:
     from lawtags_client.tagging.mix import Tagger
+    from lawtags_client.tagging.prompt import PromptStyle
     from lawtags_client.tagging.question import Question
+    from lawtags_client.tagging.retriever import Retriever
     from lawtags_client.tagging.vocabulary import Vocabulary
 
 TOP_TOKENS = 20
@@ -36,7 +42,7 @@ class Predict:
     """
 
     name = "predict"
-    version = 2
+    version = 3
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {
@@ -46,31 +52,35 @@ class Predict:
             # How many threads share the fit does not change it.
             "retriever": context.recipe.retriever.model_dump(exclude={"threads"}),
             "most": context.recipe.evaluation.max_tags,
+            "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
         }
 
     async def run(self, context: RunContext) -> dict[str, Any]:
         from lawtags_client.tagging.question import read_questions
-        from lawtags_client.tagging.storage import save_tagger
+        from lawtags_client.tagging.storage import load_tagger, save_tagger
 
         questions = {
             part: read_questions(context.curated / "questions" / f"{part}.jsonl")
             for part in ("training", "validation", "testing")
         }
-        tuned = context.outputs["serve"]["model"]
+        tuned, folder = context.outputs["serve"]["model"], context.folder / "tagger"
         # A server that was started again since the last stage has yet to find the adapter.
         await context.platform.served(tuned, timeout=context.recipe.wait.served)
-        evidence = {
-            part: await _first_tokens(context, tuned, part, questions[part])
-            for part in ("validation", "testing")
-        }
-        tagger = await asyncio.to_thread(_fit, context, questions, evidence["validation"])
-        await asyncio.to_thread(save_tagger, tagger, context.folder / "tagger")
+        retriever = await asyncio.to_thread(_fit_retriever, context, questions["training"])
+        evidence = {}
+        for part in ("validation", "testing"):
+            prompts = await asyncio.to_thread(_prompts, context, part, questions[part], retriever)
+            evidence[part] = await _first_tokens(context, tuned, part, questions[part], prompts)
+        fitted = await asyncio.to_thread(_fit, context, questions, evidence["validation"], retriever)
+        await asyncio.to_thread(save_tagger, fitted, folder)
+        # The one that answers later is judged, not the one in memory.
+        tagger = await asyncio.to_thread(load_tagger, folder)
         vocabulary = tagger.retriever.vocabulary
         written = [
             await _answers(context, name, model, questions, vocabulary) for name, model in _models(context)
         ]
         written += await asyncio.to_thread(_classify, context, tagger, questions, evidence["testing"])
-        written += sorted((context.folder / "tagger").iterdir())
+        written += sorted(folder.iterdir())
         return {
             "files": file_digests(context.folder, written),
             "model": tuned,
@@ -91,11 +101,36 @@ def prompts_of(path: Path) -> list[PromptInput]:
     ]
 
 
+def _prompts(
+    context: RunContext, part: str, questions: Sequence[Question], retriever: Retriever
+) -> list[PromptInput] | None:
+    """The prompts that the tagger will make of these questions; None where they are those of the rows."""
+    from lawtags_client.tagging.mix import build_prompts
+
+    style = _style(context)
+    if not style.shortlist:
+        return None
+    # Rows name the candidates of the curation's retriever, which is not the one that answers later.
+    count = token_counter(context.recipe.model.tokenizer).count
+    texts = [prompt.text for prompt in build_prompts(questions, style, count, retriever)]
+    if context.recipe.curation.get("format") == "messages":
+        return [({"role": "user", "content": text},) for text in texts]
+    return list(texts)
+
+
 async def _first_tokens(
-    context: RunContext, model: str, part: str, questions: Sequence[Question]
+    context: RunContext,
+    model: str,
+    part: str,
+    questions: Sequence[Question],
+    prompts: list[PromptInput] | None = None,
 ) -> list[Mapping[str, float] | None]:
-    path = _working_file(context, f"first-tokens-{part}", model, f"top {TOP_TOKENS}")
-    prompts = prompts_of(context.curated / part / f"{part}.jsonl")
+    asked = f"top {TOP_TOKENS}"
+    if prompts is None:
+        prompts = prompts_of(context.curated / part / f"{part}.jsonl")
+    else:
+        asked += f" {hashlib.sha256(json.dumps(prompts).encode()).hexdigest()}"
+    path = _working_file(context, f"first-tokens-{part}", model, asked)
     with RowLog(path) as log:
         missing = _missing(log, len(prompts))
         context.progress.update(len(log.rows), len(prompts), f"tuned model, {part} rows")
@@ -190,31 +225,45 @@ async def _collect(
         )
 
 
-def _fit(
-    context: RunContext,
-    questions: Mapping[str, Sequence[Question]],
-    evidence: Sequence[Mapping[str, float] | None],
-) -> Tagger:
+def _style(context: RunContext) -> PromptStyle:
     from lawtags_client.curation import CurationOptions
-    from lawtags_client.tagging.mix import fit_tagger
+
+    # A remembered recipe has no key for the hashes of personal data, and none is needed here.
+    asked = {name: value for name, value in context.recipe.curation.items() if name == "style"}
+    return CurationOptions.from_dict(asked).style
+
+
+def _fit_retriever(context: RunContext, training: Sequence[Question]) -> Retriever:
     from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
     from lawtags_client.tagging.vocabulary import Vocabulary
 
     recipe = context.recipe
-    retriever = Retriever.fit(
-        questions["training"],
-        Vocabulary.from_questions(questions["training"]),
+    return Retriever.fit(
+        training,
+        Vocabulary.from_questions(training),
         options=RetrieverOptions(folds=recipe.retriever.folds, most_rows=recipe.retriever.max_rows),
         n_jobs=recipe.retriever.threads,
         seed=recipe.training.seed,
         on_progress=lambda step, done, total: context.progress.update(done, total, f"retriever, {step}"),
     )
+
+
+def _fit(
+    context: RunContext,
+    questions: Mapping[str, Sequence[Question]],
+    evidence: Sequence[Mapping[str, float] | None],
+    retriever: Retriever | None = None,
+) -> Tagger:
+    from lawtags_client.tagging.mix import fit_tagger
+
+    recipe = context.recipe
     return fit_tagger(
-        retriever,
+        retriever or _fit_retriever(context, questions["training"]),
         questions["training"],
         questions["validation"],
         evidence,
-        style=CurationOptions.from_dict(recipe.curation).style,
+        style=_style(context),
+        asking=recorded_asking(context.curated, token_counter(recipe.model.tokenizer).path),
         most=recipe.evaluation.max_tags,
         seed=recipe.training.seed,
     )

@@ -16,7 +16,7 @@ from lawtags_client.services.inference.limiter import Limiter
 from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.services.inference.pool import Outcome, each
 from lawtags_client.services.inference.streaming import stream
-from lawtags_client.services.inference.tags import Tagged, Tagger, abstaining, tag_by_mixing, tag_by_writing
+from lawtags_client.services.inference.tags import Tagged, Tagger, tag_by
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
@@ -278,9 +278,10 @@ class Inference:
         tagger: Tagger | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
-        chat: bool = False,
+        chat: bool | None = None,
         limit: int = 5,
         threshold: float | None = None,
+        unmasked: bool = False,
     ) -> Tagged:
         """Tag one question.
 
@@ -289,16 +290,20 @@ class Inference:
 
         Args:
             title: the question's title.
-            body: its text, without markup.
+            body: its text. A tagger that knows how its questions were made ready takes HTML and Markdown and
+                masks personal data; otherwise give it without markup.
             model: the tuned model's id.
             tagger: a fitted one, which mixes in a retriever; without it the model's own words are parsed.
             vocabulary: the known tags, to which the answer is held where the server can.
             style: of the prompt, as in training; ignored with a tagger, which knows its own.
-            chat: ask in a chat, as is right for a model that was trained on messages.
+            chat: ask in a chat, as is right for a model that was trained on messages; by default as the
+                tagger says.
             limit: most tags.
             threshold: probability from 0 to 1 below which a tag is left out, so that there may be none.
+            unmasked: leave personal data in, though the tagger's model was trained without it.
 
         Raises:
+            MissingExtraError: a package that makes the question ready for the tagger is not installed.
             LawtagsError: the question could not be tagged.
         """
         questions = [Question(id="", title=title, body=body, tags=())]
@@ -311,6 +316,7 @@ class Inference:
             chat=chat,
             limit=limit,
             threshold=threshold,
+            unmasked=unmasked,
         )
         (result,) = [one async for one in tagged]
         if result.error is not None:
@@ -325,9 +331,10 @@ class Inference:
         tagger: Tagger | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
-        chat: bool = False,
+        chat: bool | None = None,
         limit: int = 5,
         threshold: float | None = None,
+        unmasked: bool = False,
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = True,
@@ -339,7 +346,7 @@ class Inference:
         and goes on where it was stopped.
 
         Args:
-            questions: what to tag.
+            questions: what to tag; those that ``questions_to_tag`` made ready are asked as they are.
             model: as for ``tag``, like the following ones.
             tagger: see there.
             vocabulary: see there.
@@ -347,35 +354,28 @@ class Inference:
             chat: see there.
             limit: see there.
             threshold: see there.
+            unmasked: see there.
             concurrency: most requests at once; found out where left out.
             batch_size: prompts a request, where a tagger asks for one token each.
             ordered: in the order of the questions; otherwise, where the model writes, as the answers come.
         """
-        if tagger is not None:
-            found = tag_by_mixing(
-                self,
-                questions,
-                tagger,
-                model=model,
-                chat=chat,
-                concurrency=concurrency,
-                batch_size=batch_size,
-            )
-        else:
-            found = tag_by_writing(
-                self,
-                questions,
-                model=model,
-                style=style,
-                vocabulary=vocabulary,
-                limit=limit,
-                chat=chat,
-                needs_scores=threshold is not None,
-                concurrency=concurrency,
-                ordered=ordered,
-            )
+        found = tag_by(
+            self,
+            questions,
+            model=model,
+            tagger=tagger,
+            vocabulary=vocabulary,
+            style=style,
+            chat=chat,
+            limit=limit,
+            threshold=threshold,
+            unmasked=unmasked,
+            concurrency=concurrency,
+            batch_size=batch_size,
+            ordered=ordered,
+        )
         async for tagged in found:
-            yield tagged if threshold is None else abstaining(tagged, threshold)
+            yield tagged
 
     def _limiter(self, concurrency: int | None) -> Limiter:
         clock, most = self._owner.clock, self._owner.settings.max_connections

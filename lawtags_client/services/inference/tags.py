@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
+from lawtags_client.asking import prepared
 from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.services.inference.completions import first_chat_token, first_token
 from lawtags_client.services.inference.matching import MatchesTags, matches_constraint
@@ -17,6 +19,7 @@ from lawtags_client.services.inference.written import as_completion, constraints
 from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle
 from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.scores import BLOCK, named_scores
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage, CompletionChoice
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 Likeliest: TypeAlias = Mapping[str, float] | LawtagsError
 
-_ROWS_AT_ONCE = 64
 TOP_TOKENS = 20
 
 
@@ -51,8 +53,8 @@ class Tagged:
         row: its place, from zero.
         id: its id.
         tags: best first; empty where nothing is sure enough.
-        scores: tag to probability: a tagger's, or that with which the model wrote the tag; empty where the
-            server gives no log-probabilities.
+        scores: tag to probability: a tagger's for its ten best tags, or that with which the model wrote the
+            tag; empty where the server gives no log-probabilities.
         error: why there are no tags.
         held: whether the answer was held to the vocabulary; None where that is not known, or nothing was
             asked for. A tagger gives no tags but its own.
@@ -70,6 +72,57 @@ def abstaining(tagged: Tagged, threshold: float) -> Tagged:
     """Without the tags that are less likely than a threshold, from 0 to 1."""
     sure = tuple(tag for tag in tagged.tags if tagged.scores[tag] >= threshold)
     return replace(tagged, tags=sure)
+
+
+async def tag_by(
+    inference: Inference,
+    questions: Iterable[Question],
+    *,
+    tagger: Tagger | None,
+    chat: bool | None,
+    threshold: float | None,
+    unmasked: bool,
+    model: str,
+    concurrency: int | None,
+    batch_size: int,
+    style: PromptStyle | None,
+    vocabulary: Vocabulary | None,
+    limit: int,
+    ordered: bool,
+) -> AsyncIterator[Tagged]:
+    """Tag by a tagger, or by what the model writes; see ``Inference.tag_many``."""
+    if tagger is not None:
+        asking = getattr(tagger, "asking", None)
+        found = tag_by_mixing(
+            inference,
+            await _begun(prepared(questions, asking, unmasked=unmasked)),
+            tagger,
+            model=model,
+            chat=asking.chat if chat is None and asking is not None else bool(chat),
+            concurrency=concurrency,
+            batch_size=batch_size,
+        )
+    else:
+        found = tag_by_writing(
+            inference,
+            questions,
+            model=model,
+            chat=bool(chat),
+            needs_scores=threshold is not None,
+            concurrency=concurrency,
+            style=style,
+            vocabulary=vocabulary,
+            limit=limit,
+            ordered=ordered,
+        )
+    async for tagged in found:
+        yield tagged if threshold is None else abstaining(tagged, threshold)
+
+
+async def _begun(questions: Iterator[Question]) -> Iterator[Question]:
+    """The same questions, the first of them made ready: that may take seconds, in which others go on."""
+    first = await asyncio.to_thread(next, questions, None)
+    return iter(()) if first is None else chain((first,), questions)
 
 
 async def tag_by_mixing(
@@ -99,8 +152,8 @@ async def tag_by_mixing(
     else:
         answers = _tokens(inference, prompts(), model, concurrency, batch_size)
     row = 0
-    async with aclosing(_ahead(answers, _ROWS_AT_ONCE)) as fetched:
-        async for block in _blocks(fetched, _ROWS_AT_ONCE):
+    async with aclosing(_ahead(answers, BLOCK)) as fetched:
+        async for block in _blocks(fetched, BLOCK):
             chunk = [asked.popleft() for _ in block]
             mixed = await asyncio.to_thread(_mix, tagger, chunk, block)
             for question, tagged in zip(chunk, mixed, strict=True):
@@ -202,8 +255,7 @@ def _mix(
             found.append(((), {}, lm))
             continue
         row = next(scores)
-        tags = tagger.decide(row)
-        found.append((tags, {tag: float(row[tagger.vocabulary.index(tag)]) for tag in tags}, None))
+        found.append((tagger.decide(row), named_scores(row, tagger.vocabulary), None))
     return found
 
 

@@ -1,0 +1,26 @@
+"""How scores are made and shown, wherever a tagger answers."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+from lawtags_client.tagging.vocabulary import Vocabulary
+
+BLOCK = 64
+"""Rows that are scored together: the last digits of a score may depend on its neighbours."""
+BEST = 10
+"""So many of the best tags are named with their scores."""
+
+
+def named_scores(row: Any, vocabulary: Vocabulary, best: int = BEST) -> dict[str, float]:
+    """The scores of the best tags, best first.
+
+    Args:
+        row: a score for each tag of the vocabulary.
+        vocabulary: the tags.
+        best: how many.
+    """
+    values = [float(value) for value in row]
+    ranked = heapq.nsmallest(best, range(len(vocabulary)), key=lambda tag: -values[tag])
+    return {vocabulary.tags[tag]: round(values[tag], 6) for tag in ranked}
