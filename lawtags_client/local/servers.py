@@ -7,31 +7,17 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.local.chaos.gate import DROP
+from lawtags_client.local.connections import ConnectionLimits, Connections, LimitedProtocol
 from lawtags_client.local.port_owner import port_owner
 
 GRACE_SECONDS = 2
-
-
-class _Protocol(H11Protocol):
-    """HTTP whose requests can close their connection, for tests of those who call."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        inner = self.app
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            scope.setdefault("extensions", {})[DROP] = self.transport.abort
-            await inner(scope, receive, send)
-
-        self.app = app
+_WAITING = 1024
 
 
 class _Server(uvicorn.Server):
@@ -43,10 +29,20 @@ class _Server(uvicorn.Server):
 
 
 class Servers:
-    """Several applications, each on its socket, started and stopped together."""
+    """Several applications, each on its socket, started and stopped together.
 
-    def __init__(self, applications: Sequence[tuple[ASGIApp, socket.socket]]) -> None:
-        self._servers = [(_Server(_config(app)), listening) for app, listening in applications]
+    Args:
+        applications: each with its listening socket.
+        limits: what all their connections together are held to.
+    """
+
+    def __init__(
+        self, applications: Sequence[tuple[ASGIApp, socket.socket]], limits: ConnectionLimits | None = None
+    ) -> None:
+        self._connections = Connections(limits or ConnectionLimits())
+        self._servers = [
+            (_Server(_config(app, self._connections)), listening) for app, listening in applications
+        ]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -59,9 +55,15 @@ class Servers:
                 if task.done():
                     task.result()
             await asyncio.sleep(0.005)
+        for _, listening in self._servers:
+            # The loop accepts as many connections in one go as its backlog says, and has made it that of the
+            # socket, too: more may wait than are accepted at once.
+            listening.listen(_WAITING)
+        self._connections.start()
 
     async def stop(self) -> None:
         """Finish what is under way, two seconds at most, and close the sockets."""
+        self._connections.stop()
         for server, _ in self._servers:
             server.should_exit = True
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,7 +94,7 @@ def listen(host: str, port: int, *, purpose: str) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(1024)
+        listening.listen(_WAITING)
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
@@ -108,7 +110,7 @@ def listen(host: str, port: int, *, purpose: str) -> socket.socket:
     return listening
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         access_log=False,
@@ -116,8 +118,9 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="warning",
         lifespan="off",
         ws="none",
-        http=_Protocol,
+        http=partial(LimitedProtocol, connections),  # type: ignore[arg-type]
+        backlog=connections.limits.backlog,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=30,
+        timeout_keep_alive=int(connections.limits.idle),
     )

@@ -19,7 +19,7 @@ from typing import Any, Self
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.local.application import Activity, application, status_route
-from lawtags_client.local.lock import FolderLock
+from lawtags_client.local.lock import ADDRESS_FILE, FolderLock
 from lawtags_client.local.origin import OriginPolicy
 from lawtags_client.local.servers import Servers, listen
 from lawtags_client.local.service import Port, Service, StackContext, StackOptions, Urls
@@ -32,7 +32,8 @@ SERVICES = ("data_store", "entity_store", "deployments", "customizer", "nim", "e
 """The services, by folder, in the order in which they start."""
 
 PORTS: tuple[Port, ...] = ("platform", "data_store", "inference")
-STACK_FILE = "stack.json"
+STACK_FILE = ADDRESS_FILE
+DATABASE_FILE = "stack.sqlite"
 _STOP_SECONDS = 2.5
 
 
@@ -138,8 +139,10 @@ class Stack:
         for each in sockets.values():
             cleanup.callback(each.close)
         urls = Urls(*(self._url(sockets[port]) for port in PORTS))
-        database = Database(self.dir / "stack.sqlite")
+        _check_not_lost(self.dir)
+        database = Database(self.dir / DATABASE_FILE)
         cleanup.callback(database.close)
+        await asyncio.to_thread(database.check)
         blobs = Blobs(self.dir / "blobs")
         context = StackContext(self.dir, database, blobs, urls, self._options, self._clock)
         self._create_services(context)
@@ -274,6 +277,19 @@ class StackThread:
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+
+def _check_not_lost(dir: Path) -> None:
+    database = dir / DATABASE_FILE
+    if database.exists() and database.stat().st_size:
+        return
+    # A kill during the very first start leaves an empty database, but no files yet.
+    if next((dir / "blobs").glob("??/*"), None) is not None:
+        raise ConfigurationError(
+            f"the database {database} is {'empty' if database.exists() else 'missing'}, but the folder holds "
+            "files of data sets and models that it should name",
+            hint=f"Restore it from a copy, or start over with: lawtags local reset --dir {dir}",
+        )
 
 
 def read_address(dir: Path) -> StackAddress | None:

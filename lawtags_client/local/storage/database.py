@@ -58,10 +58,7 @@ class Database:
             self._connection.close()
             if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
                 raise
-            raise ConfigurationError(
-                f"{path} is damaged, or is no database: {error}",
-                hint="Put a copy of it back, or take another folder; nothing was changed.",
-            ) from error
+            raise self._damaged(str(error)) from error
         except BaseException:
             self._connection.close()
             raise
@@ -71,6 +68,34 @@ class Database:
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS migrations (service TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+        )
+
+    def check(self) -> None:
+        """Read the whole file once, so that damage is told at the start and not met by a request.
+
+        Raises:
+            ConfigurationError: it is damaged.
+        """
+        try:
+            [found] = self.rows("PRAGMA quick_check(1)")
+            if found[0] != "ok":
+                raise self._damaged(str(found[0]))
+            for row in self.rows("SELECT service FROM migrations WHERE service LIKE 'documents:%'"):
+                table = str(row["service"]).partition(":")[2]
+                with self._lock:
+                    for key, body, valid in self._connection.execute(
+                        f'SELECT key, body, json_valid(body) FROM "{table}"'
+                    ):
+                        if not valid or not isinstance(body, str):
+                            raise self._damaged(f"the row {key!r} of {table} is not JSON")
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, reason: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"the database {self.path} is damaged: {' '.join(reason.split())}",
+            hint="Nothing was changed. Restore the file from a copy, or start over with: "
+            f"lawtags local reset --dir {self.path.parent}",
         )
 
     @contextmanager
