@@ -93,7 +93,7 @@ class Database:
 
     def _damaged(self, reason: str) -> ConfigurationError:
         return ConfigurationError(
-            f"the database {self.path} is damaged: {' '.join(reason.split())}",
+            f"{self.path} is damaged, or is no database: {' '.join(reason.split())}",
             hint="Nothing was changed. Restore the file from a copy, or start over with: "
             f"lawtags local reset --dir {self.path.parent}",
         )
