@@ -159,7 +159,13 @@ class TransportError(LawtagsError):
 
 
 class ConnectionFailedError(TransportError):
-    """The service could not be reached; nothing was sent."""
+    """The service could not be reached; nothing was sent.
+
+    Attributes:
+        passing: whether trying again may help, as it does not where a certificate is refused.
+    """
+
+    passing: bool = True
 
 
 class DeadlineExceededError(TransportError):

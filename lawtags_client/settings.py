@@ -56,6 +56,10 @@ _VENDOR_NAMES: Mapping[str, tuple[str, ...]] = {
 _KNOWN_SUFFIXES: Mapping[str, str] = {"inference_url": "/v1", "data_store_url": "/v1/hf"}
 
 
+class _Default(float):
+    """A time limit that nobody chose."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceAddress:
     """Where one service is asked, and why there.
@@ -109,8 +113,8 @@ class Settings:
     inference_token_file: Path | None = None
     wandb_api_key: str | None = None
     connect_timeout: float = 5.0
-    read_timeout: float = 60.0
-    total_timeout: float = 300.0
+    read_timeout: float = _Default(60.0)
+    total_timeout: float = _Default(300.0)
     max_retries: int = 4
     max_connections: int = 100
     ca_file: Path | None = None
@@ -156,6 +160,10 @@ class Settings:
         """The secret values that stand in the settings themselves, to be kept out of messages."""
         values = (getattr(self, name) for name in sorted(_SECRETS))
         return tuple(value for value in values if isinstance(value, str))
+
+    def is_chosen(self, name: Literal["read_timeout", "total_timeout"]) -> bool:
+        """Whether the user chose a time limit, so that nothing may exceed it."""
+        return not isinstance(getattr(self, name), _Default)
 
     def has_address(self, service: ServiceName) -> bool:
         """Whether it is known where a service is asked."""

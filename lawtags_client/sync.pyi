@@ -22,6 +22,7 @@ from lawtags_client.services.data_store.upload import OnBytes, Uploaded
 from lawtags_client.services.following import JobChange
 from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.guidance import Matches
+from lawtags_client.services.inference.pace import Load
 from lawtags_client.services.inference.pool import Outcome
 from lawtags_client.services.inference.tags import Tagged, Tagger
 from lawtags_client.services.watching import Patience
@@ -165,6 +166,7 @@ class SyncInference:
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = False,
+        on_load: Callable[[Load], None] | None = None,
     ) -> Iterator[Outcome[CompletionChoice]]:
         """Complete many prompts, each with an outcome of its own, as they come."""
     def complete_many(
@@ -192,6 +194,7 @@ class SyncInference:
         logprobs_needed: bool = True,
         concurrency: int | None = None,
         ordered: bool = False,
+        on_load: Callable[[Load], None] | None = None,
     ) -> Iterator[Outcome[ChatCompletion]]:
         """Many chats, each with an outcome of its own, as they come; arguments as for ``complete_each``."""
     def tag(

@@ -183,9 +183,9 @@ def _not_connected(error: Exception, context: Context) -> Failure:
     if _tls_problem(error):
         message = f"{context.url}: the TLS certificate is not accepted: {error}"
         hint = f"{origin} For an authority of your own, set ca_file (or SSL_CERT_FILE) to its certificate."
-        return Failure(
-            ConnectionFailedError(message, hint=hint, **context.fields()), passing=False, processed=False
-        )
+        refused = ConnectionFailedError(message, hint=hint, **context.fields())
+        refused.passing = False
+        return Failure(refused, passing=False, processed=False)
     reason = context.redactor.text(str(error) or type(error).__name__)
     message = f"{context.address.service} cannot be reached at {context.url}: {reason}"
     hint = f"{origin} Is the service up? `lawtags local up` starts one on this machine, for --profile local."

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from lawtags_client.errors import (
     APIError,
+    ConnectionFailedError,
     LawtagsError,
     TransportError,
 )
@@ -244,4 +245,6 @@ def is_passing(error: LawtagsError) -> bool:
     """Whether an error may be gone later, for loops that outlive single calls."""
     if isinstance(error, APIError):
         return error.status is not None and status_may_pass(error.status)
+    if isinstance(error, ConnectionFailedError):
+        return error.passing
     return isinstance(error, TransportError)

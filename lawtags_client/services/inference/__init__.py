@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,8 +14,8 @@ from lawtags_client.services.inference.completions import PromptLists, complete_
 from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.guidance import Guidance, Matches, Wish
 from lawtags_client.services.inference.identity import identify, probe
-from lawtags_client.services.inference.limiter import Limiter
 from lawtags_client.services.inference.matching import matches_constraint
+from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.services.inference.pool import Outcome, each
 from lawtags_client.services.inference.streaming import stream
 from lawtags_client.services.inference.tags import Tagged, Tagger, tag_by
@@ -128,18 +130,16 @@ class Inference:
         Raises:
             ProtocolError: the stream ended early, or carried an error.
         """
-        async for chunk in stream(
-            self._http, _CHAT, {**request.to_wire(), **(extra or {})}, ChatCompletionChunk
-        ):
+        body = {**request.to_wire(), **(extra or {})}
+        async for chunk in stream(self._http, _CHAT, body, ChatCompletionChunk):
             yield chunk
 
     async def stream_completion(
         self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> AsyncIterator[CompletionChunk]:
         """A completion in pieces; errors as for ``stream_chat``."""
-        async for chunk in stream(
-            self._http, _COMPLETIONS, {**request.to_wire(), **(extra or {})}, CompletionChunk
-        ):
+        body = {**request.to_wire(), **(extra or {})}
+        async for chunk in stream(self._http, _COMPLETIONS, body, CompletionChunk):
             yield chunk
 
     async def complete_each(
@@ -158,6 +158,7 @@ class Inference:
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = False,
+        on_load: Callable[[Load], None] | None = None,
     ) -> AsyncIterator[Outcome[CompletionChoice]]:
         """Complete many prompts, each with an outcome of its own, as they come.
 
@@ -175,18 +176,19 @@ class Inference:
                 that it shows that the server keeps to a schema.
             extra: further fields of the body.
             concurrency: most requests at once; found out where left out.
-            batch_size: prompts a request, where the server takes several.
+            batch_size: most prompts a request, where the server takes several.
             ordered: outcomes in the order of the prompts.
+            on_load: told what is under way, whenever that changes.
         """
         wish = Wish(model, False, guided, matches, telling, logprobs, logprobs_needed)
 
-        async def ask(prompt: str | list[str]) -> Completion:
+        async def ask(prompt: str | list[str], allowance: Allowance) -> Completion:
             request = CompletionRequest(
                 model=model, prompt=prompt, max_tokens=max_tokens, temperature=temperature
             )
 
             async def send(fields: dict[str, Any]) -> Completion:
-                data = await self._post(_COMPLETIONS, request, {**(extra or {}), **fields}, max_retries=0)
+                data = await self._post(_COMPLETIONS, request, {**(extra or {}), **fields}, allowance)
                 return parse(Completion, data, self._http)
 
             return await self._guidance.ask(wish, send)
@@ -196,13 +198,12 @@ class Inference:
             ask,
             model=model,
             lists=self._lists,
-            batch_size=batch_size,
-            limiter=self._limiter(concurrency),
-            clock=self._owner.clock,
+            pace=self._pace(batch_size, concurrency, on_load),
             ordered=ordered,
         )
-        async for outcome in outcomes:
-            yield outcome
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                yield outcome
 
     async def complete_many(
         self,
@@ -242,6 +243,7 @@ class Inference:
         logprobs_needed: bool = True,
         concurrency: int | None = None,
         ordered: bool = False,
+        on_load: Callable[[Load], None] | None = None,
     ) -> AsyncIterator[Outcome[ChatCompletion]]:
         """Many chats, each with an outcome of its own, as they come; arguments as for ``complete_each``.
 
@@ -254,20 +256,22 @@ class Inference:
             logprobs_needed: see there.
             concurrency: see there.
             ordered: see there.
+            on_load: see there.
         """
 
-        async def act(request: ChatCompletionRequest) -> ChatCompletion:
+        async def act(asked: list[ChatCompletionRequest], allowance: Allowance) -> list[ChatCompletion]:
+            (request,) = asked
+
             async def send(fields: dict[str, Any]) -> ChatCompletion:
-                return parse(
-                    ChatCompletion, await self._post(_CHAT, request, fields, max_retries=0), self._http
-                )
+                return parse(ChatCompletion, await self._post(_CHAT, request, fields, allowance), self._http)
 
             wish = Wish(request.model, True, guided, matches, telling, logprobs, logprobs_needed)
-            return await self._guidance.ask(wish, send)
+            return [await self._guidance.ask(wish, send)]
 
-        limiter = self._limiter(concurrency)
-        async for outcome in each(requests, act, limiter=limiter, clock=self._owner.clock, ordered=ordered):
-            yield outcome
+        outcomes = each(requests, act, pace=self._pace(1, concurrency, on_load), ordered=ordered)
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                yield outcome
 
     async def tag(
         self,
@@ -377,23 +381,20 @@ class Inference:
         async for tagged in found:
             yield tagged
 
-    def _limiter(self, concurrency: int | None) -> Limiter:
-        clock, most = self._owner.clock, self._owner.settings.max_connections
-        if concurrency is not None:
-            return Limiter(clock, start=concurrency, fixed=True)
-        return Limiter(clock, most=most)
+    def _pace(self, batch_size: int, concurrency: int | None, on_load: Callable[[Load], None] | None) -> Pace:
+        return Pace(self._owner.settings, self._owner.clock, batch_size, concurrency, on_load)
 
     async def _post(
-        self,
-        path: str,
-        request: SamplingRequest,
-        extra: Mapping[str, Any] | None,
-        *,
-        max_retries: int | None = None,
-    ) -> Any:
-        body = {**request.to_wire(), **(extra or {})}
+        self, path: str, request: SamplingRequest, extra: Mapping[str, Any] | None,
+        allowance: Allowance | None = None,
+    ) -> Any:  # fmt: skip
         # An answer made twice costs time and nothing else.
-        return await self._http.json(Call("POST", path, json=body, repeatable=True, max_retries=max_retries))
+        call = Call("POST", path, json={**request.to_wire(), **(extra or {})}, repeatable=True)
+        if allowance is not None:
+            # Who has an allowance repeats by itself.
+            read, total = allowance.read_timeout, allowance.total_timeout
+            call = replace(call, read_timeout=read, total_timeout=total, max_retries=0)
+        return await self._http.json(call)
 
 
-__all__ = ["Inference", "Outcome", "Tagged", "Tagger", "first_token"]
+__all__ = ["Inference", "Load", "Outcome", "Tagged", "Tagger", "first_token"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 
 from lawtags_client.errors import (
     BadRequestError,
@@ -13,14 +13,13 @@ from lawtags_client.errors import (
     ProtocolError,
     UnprocessableError,
 )
-from lawtags_client.services.inference.limiter import Limiter
+from lawtags_client.services.inference.pace import Allowance, Pace
 from lawtags_client.services.inference.pool import Outcome, each
-from lawtags_client.transport.clock import Clock
 from lawtags_client.types.inference import ChatCompletion, Completion, CompletionChoice
 
 logger = logging.getLogger(__name__)
 
-Ask = Callable[[str | list[str]], Awaitable[Completion]]
+Ask = Callable[[str | list[str], Allowance], Awaitable[Completion]]
 _NOT_THIS = (BadRequestError, PayloadTooLargeError, ProtocolError, UnprocessableError)
 
 
@@ -37,11 +36,9 @@ async def complete_each(
     *,
     model: str,
     lists: PromptLists,
-    batch_size: int,
-    limiter: Limiter,
-    clock: Clock,
+    pace: Pace,
     ordered: bool,
-) -> AsyncIterator[Outcome[CompletionChoice]]:
+) -> AsyncGenerator[Outcome[CompletionChoice], None]:
     """Complete prompts; each has an outcome of its own.
 
     A request that is refused as a whole is taken apart, so that the others of its prompts are not lost with
@@ -52,68 +49,41 @@ async def complete_each(
         ask: one request.
         model: asked.
         lists: what is known about lists of prompts.
-        batch_size: prompts a request, where the server takes lists.
-        limiter: how many requests at once.
-        clock: time, sleep and chance.
+        pace: prompts a request where the server takes lists, and how many requests at once.
         ordered: outcomes in the order of the prompts.
     """
 
-    async def act(batch: list[str]) -> list[CompletionChoice | LawtagsError]:
+    async def act(batch: list[str], allowance: Allowance) -> Sequence[CompletionChoice | LawtagsError]:
         if len(batch) == 1:
-            return [_only(await ask(batch[0]))]
+            return [_only(await ask(batch[0], allowance))]
         if model in lists.refused:
-            return await _singly(batch, ask)
+            return await _singly(batch, ask, allowance)
         try:
-            return list(_in_order(await ask(batch), len(batch)))
+            return list(_in_order(await ask(batch, allowance), len(batch)))
         except _NOT_THIS as error:
-            apart = await _singly(batch, ask)
+            apart = await _singly(batch, ask, allowance)
             if not any(isinstance(choice, LawtagsError) for choice in apart):
                 # All of them are fine by themselves: it is the list that the server does not take.
                 logger.info("%s takes one prompt a request: %s", model, error.message)
                 lists.refused.add(model)
+                pace.one_row_each()
             return apart
 
-    batches = _batches(prompts, lambda: 1 if model in lists.refused else batch_size)
-    starts = _Starts(batches)
-    async for outcome in each(starts, act, limiter=limiter, clock=clock, ordered=ordered):
-        first, size = starts.taken.pop(outcome.row)
-        for place in range(size):
-            if outcome.value is None:
-                yield Outcome(first + place, error=outcome.error)
-                continue
-            choice = outcome.value[place]
-            if isinstance(choice, LawtagsError):
-                yield Outcome(first + place, error=choice)
-            else:
-                yield Outcome(first + place, value=choice)
+    if model in lists.refused:
+        pace.one_row_each()
+    outcomes = each(prompts, act, pace=pace, ordered=ordered)
+    async with aclosing(outcomes):
+        async for outcome in outcomes:
+            yield outcome
 
 
-class _Starts:
-    """Batches as they are taken, with the row that each begins at."""
-
-    def __init__(self, batches: Iterator[list[str]]) -> None:
-        self._batches = batches
-        self.taken: dict[int, tuple[int, int]] = {}
-
-    def __iter__(self) -> Iterator[list[str]]:
-        row = 0
-        for number, batch in enumerate(self._batches):
-            self.taken[number] = (row, len(batch))
-            row += len(batch)
-            yield batch
-
-
-def _batches(prompts: Iterable[str], size: Callable[[], int]) -> Iterator[list[str]]:
-    source = iter(prompts)
-    while batch := list(islice(source, size())):
-        yield batch
-
-
-async def _singly(batch: Sequence[str], ask: Ask) -> list[CompletionChoice | LawtagsError]:
+async def _singly(
+    batch: Sequence[str], ask: Ask, allowance: Allowance
+) -> list[CompletionChoice | LawtagsError]:
     found: list[CompletionChoice | LawtagsError] = []
     for prompt in batch:
         try:
-            found.append(_only(await ask(prompt)))
+            found.append(_only(await ask(prompt, allowance)))
         except _NOT_THIS as error:
             found.append(error)
     return found

@@ -35,6 +35,8 @@ _QUEUE_AT_START, _QUEUE = 1.2, 1.4
 _MOST_OF, _PARALLEL, _GROWTH_AFTER = 0.75, 0.5, 1.5
 _ROOM, _STEP, _CUT = 1.2, 1.6, 0.7
 _SOON, _SELDOM = 1, 64
+# What an answer adds to a fixed number that was cut, where one more request might take too long.
+_CAREFUL = 1 / 8
 _INSTANT = 1e-6
 _LONG_PAUSE = 30.0
 
@@ -57,11 +59,21 @@ class Limiter:
         start: at the beginning.
         most: never more.
         fixed: stay at ``start``, or come back to it after a cut.
+        patience: seconds in which a request has to be answered.
     """
 
-    def __init__(self, clock: Clock, *, start: int = _START, most: int = 100, fixed: bool = False) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        start: int = _START,
+        most: int = 100,
+        fixed: bool = False,
+        patience: float = math.inf,
+    ) -> None:
         self._clock = clock
         self._fixed = fixed
+        self.patience = patience
         self._most = float(start if fixed else most)
         self._limit = float(min(start, self._most))
         self._phase: Literal["grow", "alone", "hold", "more", "fewer"] = "grow"
@@ -72,6 +84,8 @@ class Limiter:
         self._resume, self._cut_at = 0.0, -math.inf
         self._salvo, self._uneven = not fixed, False
         self._brisk = 0.0
+        self._careful = _CAREFUL
+        self.cuts = 0
         self._settling = 0
         self._new_round()
 
@@ -100,10 +114,12 @@ class Limiter:
         Args:
             begun: when it was sent. Those sent before the round tell about another number.
         """
-        if self._fixed:
-            self._limit = min(self._most, self._limit + 1.0 / self._limit)
-            return
         now = self._clock.monotonic()
+        if self._fixed:
+            expected = (now - begun) * (1 + 1 / self._limit)
+            regained = 1.0 if expected <= self.patience / 2 else self._careful
+            self._limit = min(self._most, self._limit + regained / self._limit)
+            return
         self._all += 1
         if self._settling:
             self._settling -= 1
@@ -152,11 +168,10 @@ class Limiter:
             pause: seconds in which nobody should ask.
             overloaded: the server said that there were too many, rather than failed.
         """
-        now = self._clock.monotonic()
-        self._resume = max(self._resume, now + pause)
+        self.rest(pause)
         if begun <= self._cut_at:
             return
-        self._cut_at = now
+        self._cut()
         if pause >= _LONG_PAUSE:
             logger.warning("the server asks to be left alone for %.0f s", pause)
         if self._phase == "more" and self._before is not None:
@@ -167,6 +182,51 @@ class Limiter:
         self._phase, self._before, self._quiet = "hold" if overloaded else "grow", None, 0
         self._salvo = False
         self._new_round()
+
+    def rest(self, pause: float) -> None:
+        """Ask for nothing for some seconds."""
+        self._resume = max(self._resume, self._clock.monotonic() + pause)
+
+    def slow(self, cuts: int, running: int) -> bool:
+        """A request was not answered in time.
+
+        Args:
+            cuts: ``cuts`` when it was sent.
+            running: how many were under way, this one included.
+
+        Returns:
+            Whether this is new; those sent before the last cut tell nothing new.
+        """
+        if cuts < self.cuts:
+            return False
+        self._cut()
+        self._salvo = False
+        self._careful /= 2
+        if self._phase == "more" and self._before is not None:
+            self._until_more = min(self._until_more * 2, _SELDOM)
+            self._hold(min(self._before.limit, float(running)))
+        else:
+            self._hold(max(1.0, min(self._limit, float(running)) / 2))
+            if not self._fixed:
+                self._phase = "grow"
+        self._base = self._fastest = math.inf
+        self._new_round()
+        return True
+
+    def _cut(self) -> None:
+        self._cut_at = self._clock.monotonic()
+        self.cuts += 1
+
+    def resized(self) -> None:
+        """Requests are of another size from now on, so that their times compare with none before."""
+        self._base = self._fastest = math.inf
+        self._before, self._quiet = None, 0
+        self._new_round()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the number is one to stay with for a while."""
+        return self._fixed or self._phase == "hold"
 
     def _new_round(self) -> None:
         self._round_began = self._clock.monotonic()
@@ -198,6 +258,9 @@ class Limiter:
             return
         if self._limit >= self._most:
             self._hold(self._most)
+            return
+        if now.latency * _GROWTH > self.patience / 2:
+            self._hold(now.limit)
             return
         self._limit *= _GROWTH
 

@@ -1,22 +1,32 @@
-"""Many requests at once, as many as the server likes, none of them at another's cost."""
+"""Many rows asked for at once, as many as the server likes, none of them at another's cost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import LawtagsError, RateLimitedError
-from lawtags_client.services.inference.limiter import Limiter
-from lawtags_client.transport.clock import Clock
-from lawtags_client.transport.retry import is_passing
+from lawtags_client.services.inference.giving_up import (
+    Outage,
+    counts,
+    is_refusal,
+    is_slow,
+    is_the_rows_own,
+)
+from lawtags_client.services.inference.pace import Allowance, Load, Pace
+from lawtags_client.transport.retry import Failure, RetryPolicy, is_passing
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_ATTEMPTS = 8
-_BACKOFF_FROM, _BACKOFF_TO = 0.25, 20.0
+_AT_ONCE = 1000
+# What ``Limiter.admitted`` may add to a pause.
+_APART = 1.1
+
+Act = Callable[[list[T], Allowance], Awaitable[Sequence[R | LawtagsError]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,73 +44,256 @@ class Outcome(Generic[R]):
     error: LawtagsError | None = None
 
 
-async def each(
-    items: Iterable[T],
-    act: Callable[[T], Awaitable[R]],
-    *,
-    limiter: Limiter,
-    clock: Clock,
-    ordered: bool = False,
-) -> AsyncIterator[Outcome[R]]:
-    """Act on each item; an item that fails for good becomes an outcome with its error.
+@dataclass(slots=True)
+class _Entry(Generic[T]):
+    """An item and what it went through.
 
     Args:
-        items: read only as fast as they are worked on.
-        act: the request; an error that may pass is tried again, others are not.
-        limiter: how many at once.
-        clock: time, sleep and chance.
+        row: its place.
+        item: itself.
+        most: with how many others it may share a request.
+        failures: attempts that failed and count.
+        spent: seconds that went into these.
+        lone_timeouts: attempts that got no answer in time though nothing else was asked for.
+    """
+
+    row: int
+    item: T
+    most: int
+    failures: int = 0
+    spent: float = 0.0
+    lone_timeouts: int = 0
+
+
+@dataclass(slots=True)
+class _Request(Generic[T]):
+    """A request under way.
+
+    Args:
+        entries: its items.
+        begun: when it was sent.
+        cuts: how often the number of requests had been cut then.
+        rows: how many rows were under way then, with its own.
+        company: the most requests that were under way at the same time, this one included.
+    """
+
+    entries: list[_Entry[T]]
+    begun: float
+    cuts: int
+    rows: int
+    company: int = 1
+
+
+async def each(
+    items: Iterable[T], act: Act[T, R], *, pace: Pace, ordered: bool = False
+) -> AsyncGenerator[Outcome[R], None]:
+    """Act on each item; an item that fails for good becomes an outcome with its error.
+
+    A request whose error may pass is repeated, in its turn: its items go to the head of the queue, and are
+    sent when there is a place under the limit of that moment, perhaps in smaller requests. What failed
+    because too much was asked for at once is no failure of theirs.
+
+    Args:
+        items: read only as they are sent.
+        act: one request for some items, with the result or the error of each.
+        pace: how many items a request, how many requests at once, and how long.
         ordered: outcomes in the order of the items, else as they come.
     """
-    queue: Iterator[tuple[int, T]] = enumerate(items)
-    running: dict[asyncio.Task[Outcome[R]], int] = {}
-    held: dict[int, Outcome[R]] = {}
-    following, exhausted = 0, False
+    pool = _Pool(items, act, pace, ordered)
     try:
         while True:
-            # When order is kept, one slow item must not let finished ones pile up without end.
-            while not exhausted and len(running) < limiter.limit and len(held) < 4 * limiter.limit + 16:
-                entry = next(queue, None)
-                if entry is None:
-                    exhausted = True
-                    break
-                task = asyncio.create_task(_one(*entry, act, limiter, clock))
-                running[task] = entry[0]
-            if not running:
+            for outcome in pool.ready():
+                yield outcome
+            if not await pool.advance():
                 break
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in sorted(done, key=running.__getitem__):
-                del running[task]
-                outcome = task.result()
-                if not ordered:
-                    yield outcome
-                    continue
-                held[outcome.row] = outcome
-            while ordered and following in held:
-                yield held.pop(following)
-                following += 1
+        for outcome in pool.ready():
+            yield outcome
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await pool.close()
 
 
-async def _one(
-    row: int, item: T, act: Callable[[T], Awaitable[R]], limiter: Limiter, clock: Clock
-) -> Outcome[R]:
-    backoff = _BACKOFF_FROM
-    for attempt in range(1, _ATTEMPTS + 1):
-        await limiter.admitted()
-        begun = clock.monotonic()
+class _Pool(Generic[T, R]):
+    def __init__(self, items: Iterable[T], act: Act[T, R], pace: Pace, ordered: bool) -> None:
+        self._source: Iterator[tuple[int, T]] = enumerate(items)
+        self._act, self._pace, self._ordered = act, pace, ordered
+        self._again: deque[_Entry[T]] = deque()
+        self._running: dict[asyncio.Task[Sequence[R | LawtagsError]], _Request[T]] = {}
+        self._held: dict[int, Outcome[R]] = {}
+        self._done: deque[Outcome[R]] = deque()
+        self._following = self._answered = self._failed = 0
+        self._exhausted = False
+        settings = pace.settings
+        self._outage = Outage(settings.max_retries, settings.total_timeout, pace.clock)
+        self._policy = RetryPolicy(settings.max_retries, total=settings.total_timeout)
+
+    def ready(self) -> Iterator[Outcome[R]]:
+        """The outcomes that may be given out now."""
+        while self._done:
+            outcome = self._done.popleft()
+            if self._ordered:
+                self._held[outcome.row] = outcome
+            else:
+                yield outcome
+        while self._following in self._held:
+            yield self._held.pop(self._following)
+            self._following += 1
+
+    async def advance(self) -> bool:
+        """Send what may be sent, and wait until something has changed; False at the end."""
+        self._fill()
+        if self._done:
+            return True
+        limiter = self._pace.limiter
+        if not self._running:
+            batch = self._batch()
+            self._again.extendleft(reversed(batch))
+            if batch:
+                await limiter.admitted()
+            return bool(batch or self._done)
+        pausing = [asyncio.create_task(limiter.admitted())] if limiter.pause else []
         try:
-            value = await act(item)
+            await asyncio.wait([*self._running, *pausing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pause in pausing:
+                pause.cancel()
+        for task in [task for task in self._running if task.done()]:
+            self._finish(self._running.pop(task), task)
+        return True
+
+    async def close(self) -> None:
+        """Hang up on what is under way."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    # Sending
+
+    def _fill(self) -> None:
+        limiter = self._pace.limiter
+        while not limiter.pause and len(self._running) < limiter.limit and (batch := self._batch()):
+            self._send(batch)
+
+    def _batch(self) -> list[_Entry[T]]:
+        """The items of the next request: of those to be repeated, or else new ones."""
+        if self._outage.over is not None:
+            self._give_up_some(self._outage.over)
+            return []
+        room, batch = self._pace.batch_size, list[_Entry[T]]()
+        if self._again:
+            while self._again and len(batch) < min(room, self._again[0].most):
+                room = min(room, self._again[0].most)
+                batch.append(self._again.popleft())
+            return batch
+        while len(batch) < room and (entry := self._fresh()) is not None:
+            batch.append(entry)
+        return batch
+
+    def _fresh(self) -> _Entry[T] | None:
+        # When order is kept, one slow item must not let finished ones pile up without end.
+        pace = self._pace
+        many = (4 * pace.limiter.limit + 16) * pace.batch_size
+        if self._exhausted or len(self._held) >= many:
+            return None
+        found = next(self._source, None)
+        self._exhausted = found is None
+        return _Entry(*found, most=pace.most_rows) if found is not None else None
+
+    def _send(self, batch: list[_Entry[T]]) -> None:
+        rows = len(batch) + self._rows()
+        lone_timeouts = max(entry.lone_timeouts for entry in batch)
+        left = max(0.001, self._policy.total - max(entry.spent for entry in batch))
+        allowance = self._pace.allowance(rows, lone_timeouts, left)
+        pace = self._pace
+        request = _Request(batch, pace.clock.monotonic(), pace.limiter.cuts, rows)
+
+        async def act() -> Sequence[R | LawtagsError]:
+            return await self._act([entry.item for entry in batch], allowance)
+
+        self._running[asyncio.create_task(act())] = request
+        for running in self._running.values():
+            running.company = max(running.company, len(self._running))
+        self._tell()
+
+    # What became of it
+
+    def _finish(self, request: _Request[T], task: asyncio.Task[Sequence[R | LawtagsError]]) -> None:
+        try:
+            found = task.result()
         except LawtagsError as error:
-            if not is_passing(error) or attempt == _ATTEMPTS:
-                return Outcome(row, error=error)
-            asked = error.retry_after if isinstance(error, RateLimitedError) else None
-            pause = asked if asked is not None else backoff * (0.5 + 0.5 * clock.random())
-            limiter.bad(begun, pause, overloaded=error.status in (429, 503))
-            backoff = min(backoff * 2, _BACKOFF_TO)
+            self._fail(request, error)
         else:
-            limiter.good(begun)
-            return Outcome(row, value=value)
-    raise AssertionError("the last attempt returns")
+            self._outage.answered()
+            self._pace.good(request.begun, len(request.entries), request.rows)
+            for entry, value in zip(request.entries, found, strict=True):
+                if isinstance(value, LawtagsError):
+                    self._lose(entry, value)
+                else:
+                    self._answered += 1
+                    self._done.append(Outcome(entry.row, value=value))
+        self._tell()
+
+    def _fail(self, request: _Request[T], error: LawtagsError) -> None:
+        entries = request.entries
+        if not is_passing(error):
+            for entry in entries:
+                self._lose(entry, error)
+            return
+        took = self._pace.clock.monotonic() - request.begun
+        slow = is_slow(error, took)
+        counted = counts(error, slow=slow, company=request.company, rows=len(entries))
+        pause = self._pause(request, error) if counted or not slow else 0.0
+        if slow:
+            sizes = [len(other.entries) for other in self._running.values()]
+            largest = max([len(entries), *sizes])
+            self._pace.slow(request.begun, request.cuts, request.company, largest, pause)
+        else:
+            self._pace.limiter.bad(request.begun, pause, overloaded=error.status in (429, 503))
+        if counted and not is_the_rows_own(error):
+            self._outage.failed(request.begun)
+        retries, again = self._outage.retries, []
+        for entry in entries:
+            if counted:
+                entry.failures, entry.spent = entry.failures + 1, entry.spent + took
+                entry.lone_timeouts += slow
+            too_late = entry.spent + _APART * pause >= self._policy.total
+            used_up = entry.failures > retries or too_late
+            final = used_up and (counted or too_late)
+            if final and (len(entries) == 1 or is_refusal(error)):
+                self._lose(entry, error)
+                if not is_the_rows_own(error):
+                    self._outage.lost(error)
+                continue
+            if not is_refusal(error):
+                # Each by itself in the end, since one of them may be the reason.
+                entry.most = 1 if used_up else max(1, len(entries) // 2)
+            entry.spent += _APART * pause if counted else 0.0
+            again.append(entry)
+        self._again.extendleft(reversed(again))
+
+    def _pause(self, request: _Request[T], error: LawtagsError) -> float:
+        """Seconds before anything is sent again."""
+        asked = error.retry_after if isinstance(error, RateLimitedError) else None
+        failure = Failure(error, passing=True, retry_after=asked)
+        before = max(entry.failures for entry in request.entries)
+        return self._policy.delay(before, failure, self._pace.clock.random())
+
+    def _lose(self, entry: _Entry[T], error: LawtagsError) -> None:
+        self._failed += 1
+        self._done.append(Outcome(entry.row, error=error))
+
+    def _give_up_some(self, error: LawtagsError) -> None:
+        """Some of what is left, since the source may be endless."""
+        for _ in range(_AT_ONCE):
+            entry = self._again.popleft() if self._again else self._fresh()
+            if entry is None:
+                return
+            self._lose(entry, error)
+
+    def _rows(self) -> int:
+        return sum(len(request.entries) for request in self._running.values())
+
+    def _tell(self) -> None:
+        tell, pace = self._pace.on_load, self._pace
+        if tell is not None:
+            limit, size = pace.limiter.limit, pace.batch_size
+            tell(Load(self._rows(), len(self._running), limit, size, self._answered, self._failed))

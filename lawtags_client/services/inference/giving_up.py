@@ -1,0 +1,99 @@
+"""Which failures are a row's own, and when it is given up."""
+
+from __future__ import annotations
+
+from lawtags_client.errors import (
+    ConnectionFailedError,
+    LawtagsError,
+    ProtocolError,
+    RateLimitedError,
+)
+from lawtags_client.transport.clock import Clock
+
+# A server that says that it failed, and took so many seconds for it, had too much to do.
+_SLOW = 5.0
+# Where so many rows were lost and nothing was answered since, for as long as a call may take, the others are
+# not asked for any more.
+_ROWS = 5
+
+
+def is_slow(error: LawtagsError, took: float) -> bool:
+    """Whether a request failed since it took too long, for the server or for something on the way.
+
+    Args:
+        error: why it failed; one that may pass.
+        took: seconds until it did.
+    """
+    if isinstance(error, ConnectionFailedError | ProtocolError | RateLimitedError):
+        return False
+    # A connection that breaks may have been cut by a proxy, after whatever time that allows.
+    return error.status in (None, 408, 502, 504) or took >= _SLOW
+
+
+def is_refusal(error: LawtagsError) -> bool:
+    """Whether the server did not take the request at all, whatever was in it."""
+    return isinstance(error, ConnectionFailedError | RateLimitedError) or error.status == 503
+
+
+def is_the_rows_own(error: LawtagsError) -> bool:
+    """Whether a failure says nothing about other rows."""
+    return isinstance(error, ProtocolError) or error.status == 500
+
+
+def counts(error: LawtagsError, *, slow: bool, company: int, rows: int) -> bool:
+    """Whether a failure is one of the rows' own, rather than of too much at once.
+
+    Args:
+        error: why the request failed; one that may pass.
+        slow: it took too long.
+        company: how many requests were under way at the same time, this one included.
+        rows: how many rows it had.
+    """
+    if slow:
+        return company == 1 and rows == 1
+    if isinstance(error, RateLimitedError) or error.status == 503:
+        return company == 1
+    return True
+
+
+class Outage:
+    """How patient to be with a server that answers nothing any more.
+
+    Args:
+        retries: attempts beyond the first for each row.
+        total: seconds that a call may take.
+        clock: to measure.
+    """
+
+    def __init__(self, retries: int, total: float, clock: Clock) -> None:
+        self._retries, self._total, self._clock = retries, total, clock
+        self._answered = False
+        self._since: float | None = None
+        self._lost = 0
+        self.over: LawtagsError | None = None
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond the first for a row that fails now: none where others were just given up."""
+        if not self._lost:
+            return self._retries
+        return self._retries if self._answered and self._lasting < self._total else 0
+
+    @property
+    def _lasting(self) -> float:
+        return self._clock.monotonic() - self._since if self._since is not None else 0.0
+
+    def answered(self) -> None:
+        """The server answers."""
+        self._answered, self._since, self._lost = True, None, 0
+
+    def failed(self, begun: float) -> None:
+        """A request failed that was sent at this moment."""
+        self._since = begun if self._since is None else self._since
+
+    def lost(self, error: LawtagsError) -> None:
+        """A row was given up."""
+        self._lost += 1
+        asked = error.retry_after if isinstance(error, RateLimitedError) else None
+        if (self._lost >= _ROWS and self._lasting > self._total) or (asked or 0.0) > self._total:
+            self.over = error

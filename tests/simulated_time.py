@@ -1,0 +1,189 @@
+"""Time that passes only while everybody waits, so that hours of a client's work take moments."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import json
+import random
+import selectors
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import httpx
+
+from lawtags_client.transport.clock import Clock
+
+T = TypeVar("T")
+_BEGIN = datetime(2025, 6, 20, 12, tzinfo=UTC)
+
+
+class _Selector(selectors.DefaultSelector):
+    """Jumps over the time for which a loop would wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        found = super().select(0 if timeout is not None else 5)
+        assert found or timeout is not None, "everybody waits for something that no time will bring"
+        if not found and timeout is not None:
+            # The loop takes for past what is nearer than its clock can tell.
+            self.now += max(timeout, 1e-9)
+        return found
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop in simulated time."""
+
+    def __init__(self) -> None:
+        self.simulated = _Selector()
+        super().__init__(self.simulated)
+
+    def time(self) -> float:
+        return self.simulated.now
+
+
+def simulate(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run work in simulated time."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        return runner.run(work())
+
+
+def simulated_clock(seed: int = 0) -> Clock:
+    """The clock of the running loop."""
+    loop = asyncio.get_running_loop()
+    chance = random.Random(seed)
+    return Clock(loop.time, lambda: _BEGIN + timedelta(seconds=loop.time()), asyncio.sleep, chance.random)
+
+
+@dataclass
+class Sharing:
+    """Shares its time among all rows that it was asked for.
+
+    Args:
+        rate: rows a second, in all.
+        drops: whether work whose client is gone is dropped.
+        places: most rows at a time, each at its own speed; it is ``rate / places`` a second then.
+    """
+
+    rate: float
+    drops: bool = True
+    places: int = 1
+    _served: float = 0.0
+    _since: float = 0.0
+    _ends: list[tuple[float, int, asyncio.Future[None]]] = field(default_factory=list)
+    _number: int = 0
+    _timer: asyncio.TimerHandle | None = None
+
+    async def serve(self, sizes: list[float]) -> None:
+        """Answer rows of these sizes; 1 is the usual one."""
+        futures = [self._add(size) for size in sizes]
+        try:
+            await asyncio.gather(*futures)
+        except asyncio.CancelledError:
+            if self.drops:
+                self._tick()
+                gone = set(futures)
+                self._ends = [end for end in self._ends if end[2] not in gone]
+                heapq.heapify(self._ends)
+                self._plan()
+            raise
+
+    def _add(self, size: float) -> asyncio.Future[None]:
+        self._tick()
+        future = asyncio.get_running_loop().create_future()
+        self._number += 1
+        heapq.heappush(self._ends, (self._served + size, self._number, future))
+        self._plan()
+        return future
+
+    def _each(self) -> float:
+        """Rows a second for each."""
+        return self.rate / max(len(self._ends), self.places)
+
+    def _tick(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._ends:
+            self._served += (now - self._since) * self._each()
+        self._since = now
+        while self._ends and self._ends[0][0] <= self._served + 1e-9:
+            future = heapq.heappop(self._ends)[2]
+            if not future.done():
+                future.set_result(None)
+
+    def _plan(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._ends:
+            seconds = (self._ends[0][0] - self._served) / self._each()
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._due)
+
+    def _due(self) -> None:
+        self._tick()
+        self._plan()
+
+
+@dataclass
+class Queueing:
+    """Some places, each for one request at a time, whose rows it answers one after the other; the rest waits.
+
+    Args:
+        places: how many.
+        seconds: for a row.
+    """
+
+    places: int
+    seconds: float
+    _free: asyncio.Semaphore | None = None
+
+    async def serve(self, sizes: list[float]) -> None:
+        """Answer rows of these sizes."""
+        self._free = self._free or asyncio.Semaphore(self.places)
+        async with self._free:
+            await asyncio.sleep(self.seconds * sum(sizes))
+
+
+class SimulatedNim(httpx.AsyncBaseTransport):
+    """A server of completions and chats whose time is simulated.
+
+    Args:
+        serve: takes the time for rows of some sizes.
+        size: of a prompt's row.
+        cut: seconds after which connections are cut, as some proxies do.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[list[float]], Awaitable[None]],
+        *,
+        size: Callable[[str], float] = lambda prompt: 1.0,
+        cut: float | None = None,
+    ) -> None:
+        self._serve, self._size, self._cut = serve, size, cut
+        self.requests: list[tuple[float, int]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(await request.aread())
+        prompts = body.get("prompt") or body["messages"][0]["content"]
+        prompts = prompts if isinstance(prompts, list) else [prompts]
+        self.requests.append((asyncio.get_running_loop().time(), len(prompts)))
+        patience = request.extensions["timeout"]["read"]
+        work = self._serve([self._size(prompt) for prompt in prompts])
+        try:
+            async with asyncio.timeout(min(patience, self._cut or patience)):
+                await work
+        except TimeoutError:
+            if self._cut is not None and self._cut < patience:
+                raise httpx.ReadError("cut") from None
+            raise httpx.ReadTimeout("slow") from None
+        return httpx.Response(200, json={"choices": list(_choices(prompts, chat="messages" in body))})
+
+
+def _choices(prompts: Iterable[str], *, chat: bool) -> Iterable[dict[str, Any]]:
+    for index, prompt in enumerate(prompts):
+        text = {"message": {"role": "assistant", "content": prompt}} if chat else {"text": prompt}
+        yield {"index": index, **text, "finish_reason": "stop"}

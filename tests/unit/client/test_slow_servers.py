@@ -1,0 +1,305 @@
+"""Many rows asked of servers that are slower than the first requests expect, in simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from client_kit import PLATFORM
+from simulated_time import Queueing, Sharing, SimulatedNim, simulate, simulated_clock
+
+from lawtags_client.client import NeMo
+from lawtags_client.errors import (
+    ConnectionFailedError,
+    DeadlineExceededError,
+    LawtagsError,
+    RateLimitedError,
+)
+from lawtags_client.intents import SqliteIntents
+from lawtags_client.services.inference import Load
+from lawtags_client.settings import Settings
+from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
+
+ROWS = 134
+# So many rows are sent at once at first, in requests of eight.
+SALVO = 128
+
+
+@dataclass
+class Told:
+    """What became of all rows."""
+
+    seconds: float
+    errors: list[LawtagsError]
+    rows: list[int]
+    loads: list[Load]
+
+    @property
+    def lost(self) -> int:
+        return len(self.errors)
+
+
+def ask(
+    server: httpx.AsyncBaseTransport,
+    folder: Path,
+    *,
+    rows: int = ROWS,
+    chat: bool = False,
+    options: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Told:
+    """Ask a server for many rows; the seconds are simulated."""
+
+    async def work() -> Told:
+        nemo = NeMo(
+            Settings(platform_url=PLATFORM, **settings),
+            intents=SqliteIntents(folder / "intents.sqlite"),
+            clock=simulated_clock(),
+            handler=server,
+        )
+        told = Told(0.0, [], [], [])
+        outcomes: Any
+        if chat:
+            asked = (
+                ChatCompletionRequest(model="m", messages=[ChatMessage(role="user", content=f"p{row}")])
+                for row in range(rows)
+            )
+            outcomes = nemo.inference.chat_each(asked, on_load=told.loads.append, **(options or {}))
+        else:
+            prompts = (f"p{row}" for row in range(rows))
+            outcomes = nemo.inference.complete_each(
+                prompts, model="m", on_load=told.loads.append, **(options or {})
+            )
+        async for outcome in outcomes:
+            told.rows.append(outcome.row)
+            if outcome.error is not None:
+                told.errors.append(outcome.error)
+            else:
+                assert outcome.value is not None and outcome.value.text == f"p{outcome.row}"
+        told.seconds = asyncio.get_running_loop().time()
+        await nemo.close()
+        return told
+
+    told = simulate(work)
+    assert sorted(told.rows) == list(range(rows))
+    return told
+
+
+@pytest.mark.parametrize("ends", ["timeout", "cut"])
+@pytest.mark.parametrize(
+    ("slower", "batch_size"), [(1.1, 8), (4, 1), (4, 8), (4, 32), (16, 8), (64, 8), (120, 1), (120, 32)]
+)
+def test_a_server_that_shares_its_time_answers_all_rows_in_twice_its_own_time(
+    slower: float, batch_size: int, ends: str, tmp_path: Path
+) -> None:
+    patience = 60.0 if ends == "timeout" else 7.0
+    server = Sharing(SALVO / patience / slower)
+    nim = SimulatedNim(server.serve, cut=patience if ends == "cut" else None)
+    told = ask(nim, tmp_path, options={"batch_size": batch_size}, read_timeout=60.0)
+    assert told.lost == 0
+    assert told.seconds <= 2 * ROWS / server.rate
+
+
+@pytest.mark.parametrize("slower", [2, 32])
+@pytest.mark.parametrize("how", ["concurrency of one's own", "chats", "ordered", "no time limit chosen"])
+def test_nothing_is_lost_however_the_rows_are_asked_for(slower: float, how: str, tmp_path: Path) -> None:
+    server = Sharing(SALVO / 60 / slower)
+    options: dict[str, Any] = {"concurrency of one's own": {"concurrency": 24}, "ordered": {"ordered": True}}
+    chosen = {} if how == "no time limit chosen" else {"read_timeout": 60.0}
+    told = ask(
+        SimulatedNim(server.serve),
+        tmp_path,
+        chat=how == "chats",
+        options=options.get(how),
+        **chosen,
+    )
+    assert told.lost == 0
+    assert told.seconds <= 2 * ROWS / server.rate
+    assert how != "ordered" or told.rows == list(range(ROWS))
+
+
+def _unlike(prompt: str) -> float:
+    return min(random.Random(prompt).lognormvariate(-0.25, 0.7), 6.0)
+
+
+@pytest.mark.parametrize("slower", [4, 16])
+def test_rows_of_all_lengths_are_answered(slower: float, tmp_path: Path) -> None:
+    server = Sharing(SALVO / 60 / slower)
+    told = ask(SimulatedNim(server.serve, size=_unlike), tmp_path, read_timeout=60.0)
+    assert told.lost == 0
+    assert told.seconds <= 2 * sum(_unlike(f"p{row}") for row in range(ROWS)) / server.rate
+
+
+@pytest.mark.parametrize("slower", [1.5, 4])
+def test_a_server_that_goes_on_after_a_client_is_gone_loses_nothing_either(
+    slower: float, tmp_path: Path
+) -> None:
+    told = ask(SimulatedNim(Sharing(SALVO / 60 / slower, drops=False).serve), tmp_path, read_timeout=60.0)
+    assert told.lost == 0
+
+
+@pytest.mark.parametrize(("places", "seconds"), [(1, 2.0), (1, 50.0), (4, 5.0), (16, 20.0)])
+def test_a_server_with_places_and_a_queue_answers_all_rows(
+    places: int, seconds: float, tmp_path: Path
+) -> None:
+    told = ask(SimulatedNim(Queueing(places, seconds).serve), tmp_path, read_timeout=60.0)
+    assert told.lost == 0
+    assert told.seconds <= 4 * seconds * ROWS / places
+
+
+def test_after_a_timeout_fewer_and_smaller_requests_go_out(tmp_path: Path) -> None:
+    nim = SimulatedNim(Sharing(SALVO / 60 / 16).serve)
+    ask(nim, tmp_path, read_timeout=60.0)
+    salvos = {
+        round(begun, 3): [size for at, size in nim.requests if at == begun] for begun, _ in nim.requests
+    }
+    assert list(salvos.values())[:3] == [[8] * 16, [4] * 8, [2] * 4]
+
+
+def test_both_grow_again_when_a_server_has_recovered(tmp_path: Path) -> None:
+    server = Sharing(SALVO / 60 / 8)
+    told_off = [False]
+
+    async def serve(sizes: list[float]) -> None:
+        if asyncio.get_running_loop().time() > 100 and not told_off[0]:
+            told_off[0], server.rate = True, 1e6
+        await asyncio.gather(server.serve(sizes), asyncio.sleep(0.5))
+
+    told = ask(SimulatedNim(serve), tmp_path, rows=2000, read_timeout=60.0)
+    assert told.lost == 0
+    assert told.loads[-1].batch_size == 8 and told.loads[-1].limit >= 16
+
+
+def test_what_is_under_way_is_told(tmp_path: Path) -> None:
+    told = ask(SimulatedNim(Sharing(100.0).serve), tmp_path)
+    assert max(load.rows for load in told.loads) == SALVO
+    assert max(load.requests for load in told.loads) == 16
+    assert (told.loads[-1].rows, told.loads[-1].answered, told.loads[-1].failed) == (0, ROWS, 0)
+
+
+# Rows that are given up
+
+
+def _endless(row: int) -> Callable[[str], float]:
+    return lambda prompt: 1e9 if prompt == f"p{row}" else 1.0
+
+
+@pytest.mark.parametrize("row", [0, 70, 133])
+def test_a_row_that_is_never_answered_is_lost_alone_and_with_the_reason(row: int, tmp_path: Path) -> None:
+    nim = SimulatedNim(Sharing(50.0).serve, size=_endless(row))
+    told = ask(nim, tmp_path, read_timeout=5.0, max_retries=2)
+    assert told.lost == 1
+    assert isinstance(told.errors[0], DeadlineExceededError)
+    assert told.rows.index(row) >= 0
+
+
+@pytest.mark.parametrize("retries", [0, 2, 4])
+@pytest.mark.parametrize("kind", [httpx.ConnectError, httpx.ConnectTimeout])
+def test_a_server_that_cannot_be_reached_costs_the_attempts_that_were_set(
+    kind: type[httpx.TransportError], retries: int, tmp_path: Path
+) -> None:
+    server = Failing(kind("refused"))
+    told = ask(server, tmp_path, rows=1, max_retries=retries)
+    assert isinstance(told.errors[0], ConnectionFailedError)
+    assert server.asked == 1 + retries
+    # The first rows are tried again, and what comes after them once.
+    server = Failing(kind("refused"))
+    told = ask(server, tmp_path, rows=1_000, max_retries=retries)
+    assert told.lost == 1_000
+    assert told.seconds < 400
+
+
+class Failing(httpx.AsyncBaseTransport):
+    """Never answers, or with an error."""
+
+    def __init__(self, failure: Exception | httpx.Response | None) -> None:
+        self.failure, self.asked, self.patience = failure, 0, list[float]()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        self.patience.append(request.extensions["timeout"]["read"])
+        if self.failure is None:
+            await asyncio.sleep(self.patience[-1])
+            raise httpx.ReadTimeout("slow")
+        if isinstance(self.failure, httpx.Response):
+            answer = self.failure
+            return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        raise self.failure
+
+
+@pytest.mark.parametrize("total", [2.0, 30.0])
+def test_one_question_takes_no_longer_than_a_call_may(total: float, tmp_path: Path) -> None:
+    for failure in (None, httpx.ConnectError("refused"), httpx.Response(503)):
+        told = ask(Failing(failure), tmp_path, rows=1, total_timeout=total, max_retries=1000)
+        assert told.lost == 1
+        assert told.seconds <= total + 0.01
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("places", "seconds"), [(1, 0.1), (1, 30.0), (4, 5.0)])
+def test_a_server_that_refuses_what_it_has_no_place_for_loses_nothing(
+    places: int, seconds: float, status: int, tmp_path: Path
+) -> None:
+    busy = [0]
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if busy[0] >= places:
+            return httpx.Response(status, json={"detail": "busy"})
+        busy[0] += 1
+        await asyncio.sleep(seconds)
+        busy[0] -= 1
+        prompts = json.loads(await request.aread())["prompt"]
+        choices = [
+            {"index": n, "text": p} for n, p in enumerate(prompts if isinstance(prompts, list) else [prompts])
+        ]
+        return httpx.Response(200, json={"choices": choices})
+
+    told = ask(httpx.MockTransport(answer), tmp_path)
+    assert told.lost == 0
+
+
+@pytest.mark.parametrize(
+    "failure", [httpx.Response(429), httpx.Response(503), httpx.ReadError("reset"), None]
+)
+def test_a_server_that_answers_nothing_is_given_up(
+    failure: httpx.Response | Exception | None, tmp_path: Path
+) -> None:
+    told = ask(Failing(failure), tmp_path, rows=1500, read_timeout=10.0)
+    assert told.lost == 1500
+    assert told.seconds < 1000
+
+
+def test_a_pause_longer_than_a_call_may_take_is_told_at_once(tmp_path: Path) -> None:
+    server = Failing(httpx.Response(429, headers={"retry-after": "3600"}))
+    told = ask(server, tmp_path, rows=1000)
+    assert told.lost == 1000 and isinstance(told.errors[0], RateLimitedError)
+    assert server.asked <= 16 and told.seconds < 1
+
+
+# How long a request may take
+
+
+def test_a_chosen_time_limit_is_never_exceeded(tmp_path: Path) -> None:
+    server = Failing(None)
+    ask(server, tmp_path, rows=20, read_timeout=3.0)
+    assert set(server.patience) == {3.0}
+    server = Failing(None)
+    ask(server, tmp_path, rows=20, total_timeout=90.0)
+    assert max(server.patience) <= 90.0
+
+
+@pytest.mark.parametrize(("seconds", "lost"), [(100.0, False), (200.0, False), (1000.0, True)])
+def test_a_limit_that_nobody_chose_grows_with_what_was_seen(
+    seconds: float, lost: bool, tmp_path: Path
+) -> None:
+    told = ask(SimulatedNim(Sharing(1 / seconds).serve), tmp_path, rows=30)
+    assert told.lost == (30 if lost else 0)
+    chosen = ask(SimulatedNim(Sharing(1 / seconds).serve), tmp_path, rows=3, read_timeout=60.0)
+    assert chosen.lost == 3
