@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -18,12 +19,22 @@ _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 8.0
 
 
+_CHAT, _COMPLETION = "/chat/completions", "/completions"
+
+
+class Exchange(TypedDict):
+    """A request to a model and its answer."""
+
+    request: dict[str, Any]
+    response: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a model answers.
 
     Args:
-        url: the complete address, e.g. ``.../v1/chat/completions``.
+        url: an address of the API: its base, e.g. ``.../v1``, or the path of any of its tasks.
         model_id: what the model is called there.
         api_key: sent as bearer token, never shown.
     """
@@ -34,8 +45,15 @@ class Endpoint:
 
     @property
     def chats(self) -> bool:
-        """Whether it takes messages rather than a prompt."""
-        return self.url.rstrip("/").endswith("/chat/completions")
+        """Whether the address is that of chats; a base, which says nothing, is not."""
+        return urlsplit(self.url).path.rstrip("/").endswith(_CHAT)
+
+    def address(self, body: Mapping[str, Any]) -> str:
+        """Where to send a request: messages are a chat's, a prompt is a completion's."""
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/")
+        path = path.removesuffix(_CHAT if path.endswith(_CHAT) else _COMPLETION) or "/v1"
+        return parts._replace(path=path + (_CHAT if "messages" in body else _COMPLETION)).geturl()
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r}, {self.model_id!r})"
@@ -58,7 +76,7 @@ def find_endpoint(context: StackContext, model: str | Mapping[str, Any], *, chat
             path = "chat/completions" if chat else "completions"
             return Endpoint(f"{context.urls.inference}/v1/{path}", model, context.options.token)
         model = entity
-    endpoint = model.get("api_endpoint")
+    endpoint = model.get("api_endpoint") or (model if model.get("url") and model.get("model_id") else None)
     if endpoint:
         own = str(endpoint["url"]).startswith((context.urls.inference, context.urls.platform))
         key = endpoint.get("api_key") or (context.options.token if own else None)
@@ -84,8 +102,8 @@ class Asker:
         """Close the connections."""
         await self._client.aclose()
 
-    async def ask(self, endpoint: Endpoint, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The endpoint's answer.
+    async def ask(self, endpoint: Endpoint, body: Mapping[str, Any]) -> Exchange:
+        """Ask a model; the path is chosen by what the request holds.
 
         Raises:
             BadRequestError: it refuses the request.
@@ -93,24 +111,24 @@ class Asker:
             ServerError: it cannot be reached, or fails again and again.
         """
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        url, sent = endpoint.address(body), {**body, "model": endpoint.model_id}
         problem = ""
         for attempt in range(self._retries + 1):
             if attempt:
                 await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1)))
             try:
-                sent = {**body, "model": endpoint.model_id}
-                answer = await self._client.post(endpoint.url, json=sent, headers=headers)
+                answer = await self._client.post(url, json=sent, headers=headers)
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
             if answer.status_code < 300:
-                return _object(answer)
+                return {"request": sent, "response": _object(answer)}
             problem = f"HTTP {answer.status_code}: {answer.text[:300]}"
             if answer.status_code == 404:
                 raise NotFoundError(f"The inference server does not know {endpoint.model_id}: {problem}")
             if answer.status_code not in _AGAIN:
                 raise BadRequestError(f"The inference server refuses the request: {problem}")
-        raise ServerError(f"Error connecting to inference server at {endpoint.url}: {problem}")
+        raise ServerError(f"Error connecting to inference server at {url}: {problem}")
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from lawtags_client.errors import LawtagsError
 from lawtags_client.local.evaluator import metrics
 from lawtags_client.local.evaluator.scoring import Sample, Scorer
+from lawtags_client.local.evaluator.templates import render
 from lawtags_client.local.sandbox import limits
 
 Argument = dict[str, Any]
@@ -17,7 +18,8 @@ _BLEU_SECONDS = 20.0  # of CPU time, and as much again for every thousand senten
 
 def _render(argument: Argument) -> Any:
     limits.at(argument["place"])
-    return Sample(argument["item"], "", {}).render(argument["template"])
+    # There is no answer yet that a request could name.
+    return render(argument["template"], {**argument["item"], "item": argument["item"]})
 
 
 def _score(argument: Argument) -> list[dict[str, Any]]:

@@ -160,7 +160,14 @@ class Evaluation:
                 self._on_progress(progress)
                 self._log(f"task {name}: {len(rows[name])} rows")
                 work = TaskWork(
-                    task, rows[name], self._endpoint(task), asker, self._context, self._sandbox, self._params
+                    task,
+                    rows[name],
+                    self._endpoint(task),
+                    asker,
+                    self._context,
+                    self._sandbox,
+                    self._params,
+                    similarity=self._config["type"] == "similarity_metrics",
                 )
                 outcome.tasks[name] = await work.run(lambda done: self._advance(progress, done))
                 outcome.raw += [{"task": name, **row} for row in work.shown()]
@@ -211,7 +218,8 @@ def _together(members: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
     for task in members:
         for name, score in task["metrics"].get(key, {}).get("scores", {}).items():
             if score["value"] is not None:
-                parts.setdefault(name, []).append((score["value"], score["stats"]["count"]))
+                # Scores without statistics count as one each.
+                parts.setdefault(name, []).append((score["value"], score.get("stats", {}).get("count", 1)))
     scores = {}
     for name, values in parts.items():
         count = sum(each for _, each in values)

@@ -44,6 +44,9 @@ _SYMBOLS = {
     "<": "less than",
     "<=": "less than or equals",
 }
+_DIFFERENCE = "absolute difference"
+OPERATORS = frozenset({*_STRING_CHECKS, *_NUMBER_CHECKS, *_SYMBOLS, _DIFFERENCE})
+"""What may stand between, or before, the two sides of a check."""
 
 
 def string_check(left: str, operator: str, right: str) -> RowScores:
@@ -60,11 +63,11 @@ def number_check(left: str, operator: str, right: str, epsilon: float = 0.0) -> 
         first, second = float(left), float(right)
     except ValueError:
         return {"number-check": math.nan}
-    if operator == "absolute difference":
+    if operator == _DIFFERENCE:
         return {"number-check": float(abs(first - second) <= epsilon)}
     check = _NUMBER_CHECKS.get(_SYMBOLS.get(operator, operator))
     if check is None:
-        known = ", ".join([*_NUMBER_CHECKS, *_SYMBOLS, "absolute difference"])
+        known = ", ".join([*_NUMBER_CHECKS, *_SYMBOLS, _DIFFERENCE])
         raise BadRequestError(f"number-check knows {known}; not {operator!r}")
     return {"number-check": float(check(first, second))}
 

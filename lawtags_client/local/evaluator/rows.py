@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.errors import BadRequestError, NotFoundError
 
 if TYPE_CHECKING:
+    from lawtags_client.local.data_store.trees import FileEntry
     from lawtags_client.local.service import StackContext
 
 Row = dict[str, Any]
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv")
 
 
 def read_rows(context: StackContext, source: str | Mapping[str, Any], limit: int | None = None) -> list[Row]:
@@ -22,7 +24,8 @@ def read_rows(context: StackContext, source: str | Mapping[str, Any], limit: int
 
     Args:
         context: the stack whose Data Store holds the file.
-        source: ``namespace/name`` of a data set, or an object with ``files_url``.
+        source: ``namespace/name`` of a data set, or an object with ``files_url``: one file, a repository that
+            holds one, or a folder, written with a slash at its end, whose files are read one after the other.
         limit: the most rows to take; a limit of the data set itself applies too.
 
     Raises:
@@ -32,17 +35,26 @@ def read_rows(context: StackContext, source: str | Mapping[str, Any], limit: int
     if isinstance(source, str):
         source = context.entity_store.dataset_get(source)
     url = str(source.get("files_url") or "")
-    _, files = context.data_store.resolve_url(url)
-    rows_files = [file for file in files if file.path.endswith((".json", ".jsonl", ".ndjson", ".csv"))]
-    if not rows_files:
-        raise NotFoundError(f"Dataset {url} is not present on datastore as JSON, JSON lines or CSV")
-    if len(rows_files) > 1:
-        raise BadRequestError(f"Dataset {url} holds several files; files_url must name the one to evaluate")
-    file = rows_files[0]
-    text = context.data_store.blobs.path(file.sha256).read_bytes()
-    rows = parse_rows(file.path, text)
+    rows: list[Row] = []
+    for file in _row_files(context, url):
+        rows += clean_rows(parse_rows(file.path, context.data_store.blobs.path(file.sha256).read_bytes()))
     limits = [each for each in (limit, source.get("limit")) if each]
-    return clean_rows(rows)[: min(limits, default=len(rows))]
+    return rows[: min(limits, default=len(rows))]
+
+
+def _row_files(context: StackContext, url: str) -> list[FileEntry]:
+    meant, files = context.data_store.resolve_url(url)
+    found = [file for file in files if file.path.endswith(_SUFFIXES)]
+    here = len(meant.path.split("/")) if meant.path else 0
+    direct = [file for file in found if file.path.count("/") == here] if url.endswith("/") else []
+    if direct:
+        # What lies in the folder itself: training rows in a folder below are not to be scored as well.
+        return sorted(direct, key=lambda file: file.path)
+    if not found:
+        raise NotFoundError(f"Dataset {url} is not present on datastore as JSON, JSON lines or CSV")
+    if len(found) > 1:
+        raise BadRequestError(f"Dataset {url} holds several files; files_url must name the one to evaluate")
+    return found
 
 
 def parse_rows(path: str, content: bytes) -> list[Row]:

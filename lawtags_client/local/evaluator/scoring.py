@@ -41,8 +41,15 @@ class Sample:
         return cls(item, found, {})
 
     def values(self) -> dict[str, Any]:
-        """What templates may name: the row's fields, ``item`` and ``sample``."""
-        return {**self.item, "item": self.item, "sample": self.shown()}
+        """What templates may name: ``item`` and ``sample``, and the fields of both by themselves.
+
+        A column of the row comes before a field of the answer with the same name, unless the answer was
+        asked for in this evaluation: then ``output_text`` is that answer.
+        """
+        named = {**self.shown(), **self.item}
+        if self.response:
+            named["output_text"] = self.output
+        return {**named, "item": self.item, "sample": self.shown()}
 
     def shown(self) -> dict[str, Any]:
         """The answer as templates and result files see it."""
@@ -112,7 +119,7 @@ class Scorer:
             left, operator, right, *rest = _check(params)
             if kind == "string-check":
                 return metrics.string_check(sample.text(left), operator, sample.text(right))
-            epsilon = float(params.get("epsilon", rest[0] if rest else 0.0))
+            epsilon = _epsilon(params, rest)
             return metrics.number_check(sample.text(left), operator, sample.text(right), epsilon)
         if kind == "tool-calling":
             truth = sample.render(params.get("tool_calls_ground_truth", "{{ item.tool_calls | tojson }}"))
@@ -133,6 +140,8 @@ def results(
     rows: Sequence[Mapping[str, metrics.RowScores]],
     texts: Sequence[Mapping[str, Any]],
     bleu: Callable[[list[str], list[list[str]]], tuple[list[float], float]],
+    *,
+    similarity: bool = False,
 ) -> dict[str, Any]:
     """The metrics of all rows as the result shows them.
 
@@ -141,15 +150,19 @@ def results(
         rows: the figures of each row.
         texts: the texts of each row, as ``Scored`` has them.
         bleu: BLEU of each sentence and of all as one corpus.
+        similarity: whether scores have the form of similarity evaluations: BLEU from 0 to 1, no statistics.
     """
     found = {}
     for key, config in configs.items():
         if config["type"] == "bleu":
             pairs = [row[key] for row in texts]
             sentences, corpus = bleu([output for output, _ in pairs], [wanted for _, wanted in pairs])
-            found[key] = {"scores": _bleu(config.get("params") or {}, sentences, corpus)}
+            scores = _bleu_scores(sentences, corpus, similarity=similarity)
         else:
-            found[key] = {"scores": metrics.summarize([row[key] for row in rows])}
+            scores = metrics.summarize([row[key] for row in rows])
+        if similarity:
+            scores = {name: {"value": score["value"]} for name, score in scores.items()}
+        found[key] = {"scores": scores}
     return found
 
 
@@ -160,10 +173,23 @@ def _question(params: Mapping[str, Any], sample: Sample) -> dict[str, Any]:
 
 
 def _check(params: Mapping[str, Any]) -> list[str]:
+    """Left, operator, right and what follows; the operator may also come first."""
     check = params.get("check")
     if not isinstance(check, list) or len(check) < 3:
         raise BadRequestError("The parameter check must be [left, operator, right]")
-    return [str(part) for part in check]
+    first, second, *rest = (str(part) for part in check)
+    if first in metrics.OPERATORS and second not in metrics.OPERATORS:
+        return [second, first, *rest]
+    return [first, second, *rest]
+
+
+def _epsilon(params: Mapping[str, Any], rest: Sequence[str]) -> float:
+    """The tolerance, as a parameter or behind the check, where its name may stand before it."""
+    given = params.get("epsilon", next((part for part in rest if part != "epsilon"), 0.0))
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        raise BadRequestError(f"The epsilon of a number-check must be a number, not {given!r}") from None
 
 
 def _output(params: Mapping[str, Any], sample: Sample) -> str:
@@ -184,8 +210,9 @@ def _references(params: Mapping[str, Any], sample: Sample) -> list[str]:
     return [sample.text(each) for each in templates] if templates else [_truth(params, sample)]
 
 
-def _bleu(params: Mapping[str, Any], sentences: Sequence[float], corpus: float) -> dict[str, Any]:
-    whole: dict[str, Any] = {"value": corpus if sentences else None, "stats": {"count": len(sentences)}}
-    if not params.get("references"):  # the form of similarity evaluations: one figure
-        return {"bleu_score": whole}
-    return {**metrics.summarize([{"sentence": value} for value in sentences]), "corpus": whole}
+def _bleu_scores(sentences: Sequence[float], corpus: float, *, similarity: bool) -> metrics.Scores:
+    known = bool(sentences)
+    if similarity:
+        return {"bleu_score": {"value": corpus / 100 if known else None}}
+    each = metrics.summarize([{"sentence": value} for value in sentences])
+    return {**each, "corpus": {"value": corpus if known else None}}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.local.evaluator import metrics, scoring
-from lawtags_client.local.evaluator.asking import Asker, Endpoint, find_endpoint, output_text
+from lawtags_client.local.evaluator.asking import Asker, Endpoint, Exchange, find_endpoint, output_text
 from lawtags_client.local.evaluator.rows import Row
 from lawtags_client.local.evaluator.scoring import Sample
 
@@ -37,6 +38,7 @@ class TaskWork:
         context: the stack, for the endpoints of judges.
         sandbox: where templates, patterns and metrics run.
         params: the parameters of the evaluation.
+        similarity: whether it is an evaluation of similarity, whose scores have a form of their own.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class TaskWork:
         context: StackContext,
         sandbox: Sandbox,
         params: Document,
+        *,
+        similarity: bool = False,
     ) -> None:
         self._task = task
         self._metrics: Mapping[str, Mapping[str, Any]] = task.get("metrics") or {}
@@ -57,6 +61,8 @@ class TaskWork:
         self._context = context
         self._sandbox = sandbox
         self._params = params
+        self._similarity = similarity
+        self._exchanges: list[list[Exchange]] = [[] for _ in rows]
         self._samples: list[Sample | None] = [None] * len(rows)
         self._figures: list[dict[str, metrics.RowScores]] = [{} for _ in rows]
         self._texts: list[dict[str, Any]] = [{} for _ in rows]
@@ -85,13 +91,15 @@ class TaskWork:
             return sentences, corpus
 
         arguments = (self._metrics, self._figures, self._texts, bleu)
-        return {"metrics": await loop.run_in_executor(None, scoring.results, *arguments)}
+        summed = partial(scoring.results, *arguments, similarity=self._similarity)
+        return {"metrics": await loop.run_in_executor(None, summed)}
 
     def shown(self) -> Iterator[dict[str, Any]]:
-        """The rows with their answers and figures."""
-        for sample, figures in zip(self._samples, self._figures, strict=True):
+        """The rows with their answers and figures, and with what was asked for them."""
+        for sample, figures, asked in zip(self._samples, self._figures, self._exchanges, strict=True):
             if sample is not None:
-                yield {"item": sample.item, "sample": sample.shown(), "metrics": metrics.finite(figures)}
+                found = {"item": sample.item, "sample": sample.shown(), "metrics": metrics.finite(figures)}
+                yield {**found, "requests": asked}
 
     async def _in_parallel(
         self,
@@ -139,14 +147,21 @@ class TaskWork:
     async def _asked(self, place: int) -> Sample:
         assert self._endpoint is not None
         row, params = self._rows[place], self._task.get("params") or {}
-        template = dict(params.get("template") or _default_template(row, self._endpoint.chats))
+        kind = self._task["type"]
+        chat = kind == "chat-completion" or (kind == "default" and self._endpoint.chats)
+        template = dict(params.get("template") or _default_template(row, chat))
         argument = {"template": template, "item": row, "place": _place(place)}
         body = dict(await self._call("render", argument))
         for name in _SAMPLING:
             if self._params.get(name) is not None:
                 body.setdefault(name, self._params[name])
-        response = await self._asker.ask(self._endpoint, body)
+        response = (await self._ask(self._endpoint, body, place))["response"]
         return Sample(row, output_text(response), response)
+
+    async def _ask(self, endpoint: Endpoint, body: dict[str, Any], place: int) -> Exchange:
+        exchange = await self._asker.ask(endpoint, body)
+        self._exchanges[place].append(exchange)
+        return exchange
 
     async def _score(self, places: list[int]) -> None:
         samples = [self._samples[place] for place in places]
@@ -164,7 +179,7 @@ class TaskWork:
     async def _judged(self, key: str, body: dict[str, Any], place: int) -> metrics.RowScores:
         params = self._metrics[key]["params"]
         endpoint = find_endpoint(self._context, params["model"], chat=True)
-        text = output_text(await self._asker.ask(endpoint, body))
+        text = output_text((await self._ask(endpoint, body, place))["response"])
         argument = {"text": text, "scores": params["scores"], "place": _place(place)}
         found: metrics.RowScores = await self._call("judged", argument)
         return found
