@@ -176,14 +176,6 @@ def _health(port: Port, services: Sequence[Service]) -> list[Route]:
 
 
 def _rest(routes: Sequence[BaseRoute]) -> Route:
-    listed: dict[str, set[str]] = {}
-    for route in routes:
-        if isinstance(route, Route):
-            listed.setdefault(route.path, set()).update(route.methods or ())
-    available = sorted(
-        f"{method} {path}" for path, methods in listed.items() for method in methods - {"HEAD"}
-    )
-
     async def missing(request: Request) -> Response:
         allowed = _other_methods(routes, request.scope)
         if allowed:
@@ -192,6 +184,7 @@ def _rest(routes: Sequence[BaseRoute]) -> Route:
                 f"{request.method} is not offered for {request.url.path}",
                 headers={"Allow": ", ".join(sorted(allowed))},
             )
+        available = str(request.url.replace(path="/openapi.json", query="", fragment=""))
         return error_answer(
             501, f"{request.method} {request.url.path} is not part of this stack", available=available
         )

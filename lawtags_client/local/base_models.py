@@ -136,3 +136,14 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 if __name__ == "__main__":
     convert_default_base_model()
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Whether a model's folder holds a chat template: a file, or one of the tokenizer's settings."""
+    if (folder / "chat_template.jinja").exists() or (folder / "chat_template.json").exists():
+        return True
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(settings, dict) and bool(settings.get("chat_template"))

@@ -121,8 +121,12 @@ def test_the_official_sdk_evaluates_an_adapter(sdk: NeMoMicroservices) -> None:
     assert found["check"]["string-check"]["value"] == found["em"]["em"]["value"] == found["f1"]["f1"]["value"]
     assert found["em"]["em"]["stats"]["count"] == 6
     archive = zipfile.ZipFile(io.BytesIO(sdk.evaluation.jobs.download_results(str(job.id)).read()))
-    assert {"job.json", "results.json", "log.txt", "rows.jsonl"} <= set(archive.namelist())
+    names = {"job.json", "result.json", "results/results.json", "log.txt", "rows.jsonl"}
+    assert names <= set(archive.namelist())
     assert len(archive.read("rows.jsonl").splitlines()) == 6
+    rows = json.loads(archive.read("results/results.json"))["tags"]
+    assert [row["requests"][0]["response"] for row in rows] == [row["sample"]["response"] for row in rows]
+    assert {row["metrics"]["em"]["scores"]["em"]["value"] for row in rows} <= {0.0, 1.0}
     assert sdk.evaluation.jobs.download_logs(str(job.id))
     assert [each.id for each in sdk.evaluation.results.list(filter={"job_id": str(job.id)})] == [result.id]
     listed = sdk.evaluation.jobs.list(filter={"config": "tests/tags", "status": "completed"})
@@ -157,7 +161,35 @@ def test_an_endpoint_written_into_a_job_becomes_an_entity_without_showing_its_ke
     assert sdk.evaluation.targets.retrieve(str(done.target.name), namespace="default").type == "model"
     dataset = done.config.tasks["tags"].dataset.to_dict()
     assert dataset["id"].startswith("dataset-")
+    raw = httpx.get(f"{stack.thread.platform_url}/v1/evaluation/jobs/{job.id}").json()
+    assert raw["target"]["rag"] is None
+    assert raw["target"]["model"]["spec"] is None
+    assert raw["target"]["model"]["api_endpoint"]["format"] == "nim"
+    assert raw["config"]["groups"] is None
+    assert raw["config"]["params"]["top_p"] is None
+    assert raw["config"]["tasks"]["tags"]["dataset"]["split"] is None
     assert done.status_details.samples_processed == 2
+
+
+def test_a_name_given_to_a_config_in_a_job_is_kept_each_time(stack: ServedStack) -> None:
+    url = stack.thread.platform_url
+    check = {"type": "string-check", "params": {"check": ["{{output}}", "equals", "1"]}}
+
+    def submitted(key: str) -> dict[str, Any]:
+        task = {"type": "data", "metrics": {key: check}}
+        config = {"type": "custom", "name": "my-eval", "tasks": {"qa": task}}
+        target = {"type": "rows", "rows": [{"output": "1"}]}
+        answer = httpx.post(f"{url}/v1/evaluation/jobs", json={"config": config, "target": target})
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    first, again = submitted("one"), submitted("two")
+    assert first["config"]["name"] == again["config"]["name"] == "my-eval"
+    assert first["config"]["id"] != again["config"]["id"]
+    assert "two" in again["config"]["tasks"]["qa"]["metrics"]
+    kept = httpx.get(f"{url}/v1/evaluation/configs/default/my-eval").json()
+    assert "one" in kept["tasks"]["qa"]["metrics"]
 
 
 def test_recorded_outputs_are_compared_without_a_model(sdk: NeMoMicroservices) -> None:
@@ -241,6 +273,10 @@ def test_live_evaluation_answers_at_once_and_keeps_nothing(sdk: NeMoMicroservice
         config={"type": "custom", "tasks": {"qa": {"type": "data", "metrics": {"c": check, "n": number}}}},
     )
     assert live.status == "completed"
+    assert live.result is not None
+    assert (live.result.id or "").startswith("evaluation_result-")
+    assert live.result.namespace == "default"
+    assert live.result.created_at is not None
     found = live.to_dict()["result"]["tasks"]["qa"]["metrics"]
     assert found["c"]["scores"]["string-check"]["value"] == 0.5
     assert found["n"]["scores"]["number-check"]["value"] == 0.5

@@ -46,7 +46,11 @@ def test_base_and_adapter_are_listed(client: openai.OpenAI) -> None:
     assert {BASE, ADAPTER, "huggingfacetb/smollm2-135m-instruct"} <= listed.keys()
     extra = listed[ADAPTER].model_extra or {}
     assert extra["parent"] == BASE
-    assert extra["max_model_len"] == 512
+    assert extra["root"] == f"hf://{ADAPTER}"
+    assert extra["max_model_len"] is None
+    assert extra["permission"][0]["allow_sampling"] is True
+    assert listed[ADAPTER].owned_by == "system"
+    assert (listed[BASE].model_extra or {})["max_model_len"] == 512
 
 
 def test_completions_of_base_and_adapter_differ(client: openai.OpenAI) -> None:

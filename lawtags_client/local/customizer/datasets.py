@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lawtags_client.local.data_store.trees import FileEntry
     from lawtags_client.local.service import StackContext
 
+_FIRST_ROW_BYTES = 1 << 20
 _SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
@@ -74,6 +76,39 @@ def place_rows(context: StackContext, data: TrainingData, folder: Path) -> tuple
             _link(context.blobs.path(file.sha256), target)
             into.append(name)
     return names
+
+
+def refuse_embedding_rows(context: StackContext, data: TrainingData, prompt_template: str | None) -> None:
+    """Refuse rows made for embedding models, which are not trained here, before a job is made of them.
+
+    Args:
+        context: the stack.
+        data: the data set; its first row tells.
+        prompt_template: a template that names the fields of these rows makes them rows like any others.
+
+    Raises:
+        BadRequestError: they are.
+    """
+    first = _first_row(context, data.training[0])
+    if not {"query", "pos_doc"} <= first.keys() or "messages" in first:
+        return
+    if prompt_template and "{query}" in prompt_template:
+        return
+    raise BadRequestError(
+        f"Dataset {data.reference} has rows for embedding models, and this stack trains language models only: "
+        "rows of prompt and completion, of messages, or of prompt, chosen_response and rejected_response"
+    )
+
+
+def _first_row(context: StackContext, file: FileEntry) -> Mapping[str, Any]:
+    with context.blobs.path(file.sha256).open("rb") as stream:
+        start = stream.read(_FIRST_ROW_BYTES)
+    text = start.decode("utf-8-sig", "replace").lstrip("[ \t\r\n")
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):  # what is wrong with it is found, and told in full, by the training
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _named(context: StackContext, reference: str | Mapping[str, Any]) -> tuple[str, str]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lawtags_client.errors import BadRequestError, ConflictError, NotFoundError, UnprocessableError
+from lawtags_client.local.base_models import has_chat_template
 from lawtags_client.local.customizer import hyperparameters
 from lawtags_client.local.customizer.configs import Configs, training_option
-from lawtags_client.local.customizer.datasets import TrainingData, find_data
+from lawtags_client.local.customizer.datasets import TrainingData, find_data, refuse_embedding_rows
 from lawtags_client.local.customizer.points import MetricPoints
 from lawtags_client.local.customizer.targets import Targets
 from lawtags_client.local.service import StackContext
@@ -68,6 +69,7 @@ class Jobs:
             )
         target = self._targets.usable(config["target"])
         data = find_data(self._context, sent["dataset"])
+        refuse_embedding_rows(self._context, data, config.get("prompt_template"))
         document = self._document(sent, config, option, target, data)
         with self._context.database.transaction():
             self._claim_output(document)
@@ -262,16 +264,17 @@ class Jobs:
         if self._context.entity_store.models.exists(namespace, name):
             raise ConflictError(f"Model {name} already exists in namespace {namespace}")
         snapshot, shown = job["config_snapshot"], job["hyperparameters"]
-        fields = {
+        fields: Document = {
             "base_model": snapshot["base_model"],
             "project": job["project"],
             "description": job["description"],
             "custom_fields": job["custom_fields"],
+            "schema_version": "1.0",
             "spec": {
                 "num_parameters": document["work"]["num_parameters"],
                 "context_size": snapshot["max_seq_length"],
                 "num_virtual_tokens": 0,
-                "is_chat": snapshot["chat_prompt_template"] is not None,
+                "is_chat": snapshot["chat_prompt_template"] is not None or self._chats(document),
             },
             "artifact": {
                 "files_url": f"hf://{job['output_model']}",
@@ -283,8 +286,14 @@ class Jobs:
             },
         }
         if shown["finetuning_type"] == "lora":
-            fields["peft"] = {"finetuning_type": "lora"}
+            # The service writes an absent description as this word.
+            fields |= {"peft": {"finetuning_type": "lora"}, "description": str(job["description"])}
         self._context.entity_store.model_put(namespace, name, fields)
+
+    def _chats(self, document: Document) -> bool:
+        """Whether the base model brings a chat template; one whose files are still to come is taken to."""
+        folder = self._targets.folder(document["work"]["target"])
+        return folder is None or not folder.exists() or has_chat_template(folder)
 
     def _view(self, document: Document) -> Document:
         # A list is filtered by what lies deeper in a job, too.

@@ -52,9 +52,14 @@ class JobFolder:
         """The file that takes a worker's standard error."""
         return self.path / f"stderr-{attempt}.log"
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the folder has been filled."""
+        return (self.path / JOB_FILE).exists()
+
     def prepare(self, document: Document, model: Path) -> None:
         """Fill the folder, unless that was done before: rows first, then the job that names them."""
-        if (self.path / JOB_FILE).exists():
+        if self.prepared:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         data = find_data(self._context, {"files_url": document["work"]["files_url"]})

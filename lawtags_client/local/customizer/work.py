@@ -98,21 +98,27 @@ class TrainingQueue:
         document = self._begin(job_id)
         self._note_waiting(job_id)
         folder = JobFolder(self._context, job_id)
-        folder.prepare(document, self._model(job_id, document["work"]["target"]))
+        model = self._model(job_id, document["work"]["target"])
+        if not folder.prepared:
+            self._log(job_id, "EntityHandler_0_Running")
+            folder.prepare(document, model)
+            self._log(job_id, "EntityHandler_0_Completed")
         while True:
             attempt = self._attempt(job_id)
-            self._log(job_id, "EntityHandler_0_Running")
+            self._log(job_id, "TrainingJobCreated")
             failure = self._follow(job_id, folder, attempt)
             if failure is None:
                 break
             crashes = self._note_crash(job_id, failure)
             if crashes > _CRASHES_FORGIVEN:
                 raise LawtagsError(failure)
+        self._log(job_id, "TrainingJobCompleted")
         self._complete(job_id, folder)
 
     def _follow(self, job_id: str, folder: JobFolder, attempt: int) -> str | None:
         tail, job = EventTail(folder.events(attempt)), self._jobs.stored(job_id)["job"]
         worker = Worker.start(folder, attempt)
+        self._log(job_id, "TrainingJobRunning")
         try:
             while True:
                 # Asked before the events are read: nothing is written after the end.
@@ -242,6 +248,7 @@ class TrainingQueue:
         if output is not None:
             self._log(job_id, "EntityHandler_1_Running", "uploading the model")
             self._upload(output, folder, f"Result of {job_id}")
+            self._log(job_id, "EntityHandler_1_Completed")
 
         def completed(document: Document) -> Document | None:
             if document["job"]["status"] == "cancelling":

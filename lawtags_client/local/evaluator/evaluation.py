@@ -67,6 +67,10 @@ def check_supported(config: Document, target: Document) -> None:
     if not tasks:
         raise BadRequestError("The config has no tasks")
     for name, task in tasks.items():
+        if task.get("type") == "prompt-optimization":
+            raise BadRequestError(
+                f"Task {name!r} is to optimize a prompt, which is not offered; {_offered()}"
+            )
         if task.get("type") not in kinds:
             raise BadRequestError(f"Task {name!r} has type {task.get('type')!r}; {_offered()}")
         for key, metric in (task.get("metrics") or {}).items():

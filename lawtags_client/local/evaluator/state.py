@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lawtags_client.errors import NotFoundError
+from lawtags_client.errors import ConflictError, NotFoundError
 from lawtags_client.local.entities import Entities, EntityKind
 from lawtags_client.local.entities.secrets import masked
 from lawtags_client.local.evaluator import platform_jobs
 from lawtags_client.local.evaluator.evaluation import check_supported
+from lawtags_client.local.evaluator.expansion import expanded_config, expanded_target, identified
 from lawtags_client.local.storage import Database, Documents
 from lawtags_client.local.wire import (
     Clock,
@@ -94,8 +95,8 @@ class EvaluatorState:
             "id": job_id,
             "namespace": check_name(namespace, what="namespace", versioned=False),
             "description": fields.get("description"),
-            "target": _dated(target),
-            "config": _dated(config),
+            "target": identified(target, now=now),
+            "config": identified(config, now=now),
             "result": None,
             "output_files_url": fields.get("output_files_url"),
             "status_details": {"message": None, "task_status": {}, "progress": None},
@@ -222,16 +223,24 @@ class EvaluatorState:
 
     def shown(self, job: Document) -> Document:
         """A job as responses show it."""
-        shown: Document = masked({name: value for name, value in job.items() if name != _STARTS})
+        sides = {"target": expanded_target(job["target"]), "config": expanded_config(job["config"])}
+        kept = {name: value for name, value in job.items() if name != _STARTS}
+        shown: Document = masked({**kept, **sides})
         return shown
 
     # Results
 
     def result_create(self, fields: Mapping[str, Any]) -> Document:
         """Add a result."""
+        result = self.result_draft(fields)
+        self._results.insert(result["id"], result)
+        return result
+
+    def result_draft(self, fields: Mapping[str, Any]) -> Document:
+        """A result with its id and times, which is kept nowhere."""
         now = naive(self._clock())
         empty: Document = {"namespace": "default", "files_url": None, "groups": {}, "custom_fields": {}}
-        result = {
+        return {
             "created_at": now,
             "updated_at": now,
             "id": new_id("evaluation_result"),
@@ -239,8 +248,6 @@ class EvaluatorState:
             "tasks": {},
             **{key: value for key, value in fields.items() if value is not None},
         }
-        self._results.insert(result["id"], result)
-        return result
 
     def result(self, result_id: str) -> Document:
         """A result.
@@ -292,25 +299,17 @@ class EvaluatorState:
         return dict(given)
 
     def _kept(self, entities: Entities, given: Document) -> Document:
-        created = entities.create({k: v for k, v in given.items() if k not in ("name", "namespace")})
-        return entities.stored(created["namespace"], created["name"])
+        """What a job brings along, kept under its name, or under its id where that name is taken.
 
-
-def _dated(entity: Document) -> Document:
-    """An entity within a job; data sets written into it become identifiable."""
-
-    def inner(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            found = {name: inner(each) for name, each in value.items()}
-            dataset = found.get("dataset")
-            if isinstance(dataset, dict) and "id" not in dataset:
-                version = {"version_id": "main", "version_tags": []}
-                found["dataset"] = {"id": new_id("dataset"), **version, **dataset}
-            return found
-        return [inner(each) for each in value] if isinstance(value, list) else value
-
-    found: Document = inner(entity)
-    return found
+        A name may come again with every job, and what others keep under it stays theirs; the job shows the
+        name that was given in any case.
+        """
+        try:
+            created = entities.create(given)
+        except ConflictError:
+            created = entities.create({**given, "name": None})
+        named = {"name": given["name"]} if given.get("name") else {}
+        return entities.stored(created["namespace"], created["name"]) | named
 
 
 def _findable(job: Document) -> Document:

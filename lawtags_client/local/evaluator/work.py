@@ -13,7 +13,7 @@ import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ _STARTS = 2
 LOG_FILE = "log.txt"
 ROWS_FILE = "rows.jsonl"
 SCORES_FILE = "scores.json"
+RESULTS_FILE = "results/results.json"
+"""The rows of each task, where and as clients look for them in the archive."""
 
 
 class Runner:
@@ -120,11 +122,11 @@ class Runner:
         except LawtagsError as error:
             return self._live_failure(details, lines, error.message)
         details |= {"message": "Job completed successfully", "progress": 100.0}
-        result = {"job": new_id("eval"), "tasks": outcome.tasks, "groups": outcome.groups}
+        found = {"job": new_id("eval"), "tasks": outcome.tasks, "groups": outcome.groups}
         return {
             "status": "completed",
             "status_details": details,
-            "result": result,
+            "result": self._state.result_draft(found),
             "logs": {"lines": lines},
         }
 
@@ -149,8 +151,8 @@ class Runner:
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in self._documents(job).items():
                 archive.writestr(name, text)
-            for path in sorted((self._folder / job_id).glob("*")):
-                archive.write(path, path.name)
+            for path in self._files(job_id):
+                archive.write(path, path.relative_to(self._folder / job_id))
         return content.getvalue()
 
     def tarball(self, job_id: str) -> bytes:
@@ -162,9 +164,12 @@ class Runner:
                 member = tarfile.TarInfo(name)
                 member.size = len(text.encode("utf-8"))
                 archive.addfile(member, io.BytesIO(text.encode("utf-8")))
-            for path in sorted((self._folder / job_id).glob("*")):
-                archive.add(path, path.name)
+            for path in self._files(job_id):
+                archive.add(path, path.relative_to(self._folder / job_id))
         return content.getvalue()
+
+    def _files(self, job_id: str) -> list[Path]:
+        return sorted(path for path in (self._folder / job_id).rglob("*") if path.is_file())
 
     def scores(self, job_id: str) -> bytes:
         """Tasks and groups of a completed job with their scores, as JSON."""
@@ -173,7 +178,7 @@ class Runner:
     def _documents(self, job: Document) -> dict[str, str]:
         documents = {"job.json": json.dumps(self._state.shown(job), indent=2)}
         if job["result"]:
-            documents["results.json"] = json.dumps(self._state.result(job["result"]), indent=2)
+            documents["result.json"] = json.dumps(self._state.result(job["result"]), indent=2)
         return documents
 
     def forget(self, job_id: str) -> None:
@@ -240,8 +245,11 @@ class Runner:
             return
         log(f"completed: {len(outcome.raw)} rows")
         folder = self._folder / job_id
-        rows = "".join(json.dumps(masked(row), ensure_ascii=False) + "\n" for row in outcome.raw)
-        atomic_write_text(folder / ROWS_FILE, rows)
+        rows = [masked(row) for row in outcome.raw]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        atomic_write_text(folder / ROWS_FILE, lines)
+        (folder / RESULTS_FILE).parent.mkdir(exist_ok=True)
+        atomic_write_json(folder / RESULTS_FILE, _by_task(outcome.tasks, rows))
         atomic_write_json(folder / SCORES_FILE, {"tasks": outcome.tasks, "groups": outcome.groups})
         details = {
             "message": "Job completed successfully",
@@ -259,6 +267,19 @@ class Runner:
         ended = {name: "completed" if state == "completed" else "failed" for name, state in states.items()}
         details |= {"message": message, "task_status": ended}
         self._state.job_change(job_id, status="failed", status_details=details)
+
+
+def _by_task(tasks: Mapping[str, Any], rows: Sequence[Document]) -> dict[str, list[Document]]:
+    """The rows of each task with their figures as scores."""
+    found: dict[str, list[Document]] = {task: [] for task in tasks}
+    for row in rows:
+        scored = {
+            key: {"scores": {name: {"value": value, "stats": None} for name, value in figures.items()}}
+            for key, figures in row["metrics"].items()
+        }
+        named = {name: row[name] for name in ("item", "sample")}
+        found[row["task"]].append({**named, "metrics": scored, "requests": row["requests"]})
+    return found
 
 
 class _Seldom:

@@ -16,6 +16,7 @@ from lawtags_client import __version__
 from lawtags_client.local.nim.answering import Envelope, Kind, Message, events, failed, whole
 from lawtags_client.local.nim.asking import Asked, understand_chat, understand_completion
 from lawtags_client.local.nim.embeddings import Embeddings
+from lawtags_client.local.nim.permissions import permission
 from lawtags_client.local.nim.state import NimState, Served
 from lawtags_client.local.nim.work import ModelProcesses
 from lawtags_client.local.wire import Call, Clock, error_answer, route
@@ -101,15 +102,16 @@ class Inference:
         return encoders[name] if name in encoders else self._listed(self._state.find(name))
 
     def _listed(self, served: Served) -> Message:
+        adapts = served.adapter is not None
         return {
             "id": served.id,
             "object": "model",
             "created": served.created,
-            "owned_by": served.id.partition("/")[0],
-            "root": served.root,
+            "owned_by": "system",
+            "root": f"hf://{served.id}" if adapts else served.root,
             "parent": served.parent,
-            "max_model_len": self._state.max_length(served),
-            "permission": [],
+            "max_model_len": None if adapts else self._state.max_length(served),
+            "permission": [permission(served.id, served.created)],
         }
 
     async def complete(self, call: Call) -> Response | Message:

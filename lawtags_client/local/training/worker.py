@@ -208,6 +208,15 @@ def _report_data(
                 "explanation": "The beginning of their prompts was cut off; their completions were kept.",
             }
         )
+    if job.validation and job.batch_size > len(validation.examples):
+        report(
+            {
+                "event": "warning",
+                "message": f"batch_size is {job.batch_size}, but there are only "
+                f"{len(validation.examples)} validation rows",
+                "explanation": "The training goes on; newer releases of the service refuse such a job.",
+            }
+        )
     cosine = job.optimizer.endswith("cosine_annealing")
     if cosine and job.warmup_steps >= schedule.steps:
         report(
