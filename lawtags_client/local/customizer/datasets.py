@@ -95,7 +95,7 @@ def refuse_embedding_rows(context: StackContext, data: TrainingData, prompt_temp
     if prompt_template and "{query}" in prompt_template:
         return
     raise BadRequestError(
-        f"Dataset {data.reference} has rows for embedding models, and this stack trains language models only: "
+        f"Dataset {data.reference} has rows for embedding models; this stack trains language models only, on "
         "rows of prompt and completion, of messages, or of prompt, chosen_response and rejected_response"
     )
 
