@@ -154,13 +154,22 @@ def judge_scores(text: str, wanted: Mapping[str, Mapping[str, Any]]) -> RowScore
 
 
 def tool_calls(response: Mapping[str, Any], truth: Any) -> RowScores:
-    """Whether the right functions were called, by name, and by name and arguments."""
+    """Whether the right functions were called, by name, and by name and arguments.
+
+    Raises:
+        BadRequestError: the calls that are compared with are no list of calls.
+    """
     import json
 
     def calls(value: Any) -> list[tuple[str, str]]:
         found = []
-        for call in value or []:
-            function = call.get("function", call)
+        for call in value if isinstance(value, list) else [value] if value else []:
+            function = call.get("function", call) if isinstance(call, Mapping) else None
+            if not isinstance(function, Mapping):
+                raise BadRequestError(
+                    "tool_calls_ground_truth must give a list of calls with function.name and "
+                    "function.arguments, e.g. {{ item.tool_calls | tojson }}"
+                )
             arguments = function.get("arguments", {})
             if isinstance(arguments, str):
                 try:

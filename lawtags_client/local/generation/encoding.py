@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.local.chat.call_format import CallFormat
+from lawtags_client.local.chat.messages import plain_messages, plain_tools
+from lawtags_client.local.chat.template import ChatTemplate
 
 
 class Encoder:
@@ -17,11 +20,17 @@ class Encoder:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._template = ChatTemplate(tokenizer)
 
     @property
     def chats(self) -> bool:
         """Whether the model has a chat template."""
-        return bool(self._tokenizer.chat_template)
+        return self._template.exists
+
+    @property
+    def calls(self) -> CallFormat:
+        """How the model writes calls of tools."""
+        return self._template.calls
 
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of plain prompts, with a beginning-of-text token where the model wants one."""
@@ -30,21 +39,19 @@ class Encoder:
     def chat(self, messages: Sequence[dict[str, Any]], tools: Sequence[Any] | None = None) -> list[int]:
         """The tokens of a conversation, ready for the assistant's turn.
 
+        Args:
+            messages: in OpenAI's form, calls of tools and their results among them.
+            tools: what is offered.
+
         Raises:
             ConfigurationError: the model has no chat template, or the template refuses the messages.
+            MessageError: a message or tool cannot be understood.
         """
-        from jinja2 import TemplateError
-
         if not self.chats:
             raise ConfigurationError(
                 "the model has no chat template", hint="Use /v1/completions with a plain prompt."
             )
-        try:
-            text = self._tokenizer.apply_chat_template(
-                list(messages), tools=tools, tokenize=False, add_generation_prompt=True
-            )
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
-            raise ConfigurationError(
-                f"the chat template refuses the messages: {error}", hint="Check roles and their order."
-            ) from error
+        offered = plain_tools(tools)
+        prepared = self._template.prepared(plain_messages(list(messages)), offered)
+        text = self._template.render(prepared, offered, generation=True)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -31,7 +31,7 @@ from lawtags_client.local.generation.encoding import Encoder
 from lawtags_client.local.generation.loading import end_tokens, load_model, slot_token_bytes
 from lawtags_client.local.generation.planning import Batch, lay_out, lay_out_prefix
 from lawtags_client.local.generation.prefixes import PrefixStore
-from lawtags_client.local.generation.request import Answer, Sampling
+from lawtags_client.local.generation.request import Answer, Constraint, Sampling
 from lawtags_client.local.generation.rows import Row, Waiting
 from lawtags_client.local.generation.token_text import TextStream, TokenText
 from lawtags_client.local.products import check_precision, described
@@ -144,6 +144,14 @@ class Engine:
         self._adapters.discard(name)
 
     # Requests
+
+    def check_constraint(self, constraint: Constraint) -> None:
+        """Compile a constraint, which is kept for the requests that use it.
+
+        Raises:
+            ConfigurationError: it cannot be used.
+        """
+        self._constraints.matcher(constraint)
 
     def submit(
         self,

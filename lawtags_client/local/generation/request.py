@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from lawtags_client.local.chat.call_format import Call
+
 ConstraintKind = Literal["choice", "regex", "json", "grammar"]
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -99,6 +101,7 @@ class Answer:
     finish_reason: FinishReason
     scores: list[TokenScore] = field(default_factory=list)
     tokens: int = 0
+    calls: tuple[Call, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The answer as one JSON object."""
@@ -108,6 +111,7 @@ class Answer:
             "finish_reason": self.finish_reason,
             "scores": [score.as_json() for score in self.scores],
             "tokens": self.tokens,
+            "calls": [call.as_json() for call in self.calls],
         }
 
     @classmethod
@@ -119,6 +123,7 @@ class Answer:
             value["finish_reason"],
             [TokenScore.from_json(score) for score in value["scores"]],
             value["tokens"],
+            tuple(map(Call.from_json, value.get("calls", ()))),
         )
 
 
@@ -130,6 +135,7 @@ class Piece:
     text: str
     scores: tuple[TokenScore, ...] = ()
     finish_reason: FinishReason | None = None
+    calls: tuple[Call, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The piece as one JSON object."""
@@ -138,10 +144,12 @@ class Piece:
             "text": self.text,
             "scores": [score.as_json() for score in self.scores],
             "finish_reason": self.finish_reason,
+            "calls": [call.as_json() for call in self.calls],
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Piece:
         """Read back what ``as_json`` wrote."""
         scores = tuple(TokenScore.from_json(score) for score in value["scores"])
-        return cls(value["index"], value["text"], scores, value["finish_reason"])
+        calls = tuple(map(Call.from_json, value.get("calls", ())))
+        return cls(value["index"], value["text"], scores, value["finish_reason"], calls)

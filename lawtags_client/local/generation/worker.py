@@ -14,22 +14,28 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.local.chat.call_grammar import ToolChoice, call_grammar
+from lawtags_client.local.chat.messages import plain_tools
+from lawtags_client.local.chat.reading import CallReader
 from lawtags_client.local.generation.frames import pack, receive
-from lawtags_client.local.generation.request import Piece, Sampling
+from lawtags_client.local.generation.request import Constraint, Piece, Sampling
 from lawtags_client.local.worker_environment import give_memory_back
 
 if TYPE_CHECKING:
+    from lawtags_client.local.chat.call_format import Call
     from lawtags_client.local.generation.engine import Engine
     from lawtags_client.local.generation.request import Answer
     from lawtags_client.local.generation.rows import Row
 
 _GATHER_SECONDS = 0.002
 """How long an idle worker waits for companions of a request, so that they run as one batch."""
+
+_AUTO: Mapping[str, Any] = {"mode": "auto"}
 
 DEFAULT_ANSWER = 1024
 """Tokens of an answer where the request sets no limit, or what the model has room for."""
@@ -41,6 +47,7 @@ class _Request:
     adapter: str | None
     stream: bool
     prompt_tokens: int
+    calls: CallReader | None = None
     answers: list[Answer] = field(default_factory=list)
 
 
@@ -122,17 +129,21 @@ class Worker:
     def _begin(self, number: int, message: Mapping[str, Any]) -> None:
         prompts = self._prompts(message)
         asked = self._sampling(message["sampling"], prompts)
+        calls, asked = self._calls(message, asked)
         self._requests[number] = _Request(
             rows=len(prompts) * asked.n,
             adapter=message.get("adapter"),
             stream=bool(message.get("stream")),
             prompt_tokens=sum(len(prompt) for prompt in prompts),
+            calls=calls,
         )
         self._engine.submit(number, prompts, asked, adapter=message.get("adapter"))
 
     def _prompts(self, message: Mapping[str, Any]) -> list[list[int]]:
         if "messages" in message:
-            return [self._engine.encoder.chat(message["messages"], message.get("tools"))]
+            # Tools that must not be called are not shown.
+            shown = message.get("tools") if message.get("tool_choice", _AUTO)["mode"] != "none" else None
+            return [self._engine.encoder.chat(message["messages"], shown)]
         prompts = message["prompts"]
         texts = self._engine.encoder.texts([prompt for prompt in prompts if isinstance(prompt, str)])
         encoded = iter(texts)
@@ -148,6 +159,26 @@ class Worker:
                 hint="Shorten it.",
             )
         return Sampling.from_json({**value, "max_tokens": min(DEFAULT_ANSWER, room)})
+
+    def _calls(self, message: Mapping[str, Any], asked: Sampling) -> tuple[CallReader | None, Sampling]:
+        """What reads calls from the answers, and the sampling that holds them to what was offered."""
+        tools = plain_tools(message.get("tools"))
+        if tools is None:
+            return None, asked
+        form, choice = self._engine.encoder.calls, ToolChoice.from_json(message.get("tool_choice", _AUTO))
+        names = [tool["function"]["name"] for tool in tools]
+        reader = CallReader(form, names) if choice.mode != "none" else None
+        if asked.constraint is not None:
+            return reader, asked
+        held = Constraint("grammar", call_grammar(tools, choice, form))
+        try:
+            self._engine.check_constraint(held)
+        except ConfigurationError:
+            if choice.mode != "auto":
+                raise
+            # A schema that cannot be held to must not keep a model from answering: a call is still JSON.
+            held = Constraint("grammar", call_grammar(tools, choice, form, open_arguments=True))
+        return reader, replace(asked, constraint=held)
 
     def _drop_requests(self, adapter: str) -> None:
         for number in [n for n, request in self._requests.items() if request.adapter == adapter]:
@@ -165,14 +196,22 @@ class Worker:
             return
         new, row.new_scores = row.new_scores, []
         row.scores += new
+        done = answer(row) if row.finish is not None else None
+        rest = ""
+        calls: list[Call] = []
+        if done is not None and request.calls is not None:
+            rest, done.text, calls = request.calls.finish(row.index, done.text)
+            done.calls = tuple(calls)
         if request.stream:
             text = row.stream.take(final=row.finish is not None)
+            if request.calls is not None:
+                text = request.calls.grow(row.index, text) if done is None else rest
             if text or new or row.finish is not None:
-                piece = Piece(row.index, text, tuple(new), row.finish)
+                piece = Piece(row.index, text, tuple(new), row.finish, tuple(calls))
                 self._send({"id": number, "event": "piece", "piece": piece.as_json()})
-        if row.finish is None:
+        if done is None:
             return
-        request.answers.append(answer(row))
+        request.answers.append(done)
         if len(request.answers) == request.rows:
             self._finish(number, request)
 

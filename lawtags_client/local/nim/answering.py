@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from starlette.responses import Response
 
 from lawtags_client.errors import LawtagsError
+from lawtags_client.local.chat.call_format import Call
 from lawtags_client.local.generation.request import Answer, Piece, TokenScore
 from lawtags_client.local.wire.answers import Answer as JsonAnswer
 from lawtags_client.local.wire.answers import answer_for
@@ -66,13 +67,24 @@ def usage(done: Message) -> dict[str, int]:
 
 
 def _chat_choice(found: Answer, scored: bool) -> Message:
+    calls = [_tool_call(call) for call in found.calls]
+    content = found.text or None if calls else found.text
     return {
         "index": found.index,
-        "message": {"role": "assistant", "content": found.text, "tool_calls": []},
+        "message": {"role": "assistant", "content": content, "tool_calls": calls},
         "logprobs": chat_logprobs(found.scores) if scored else None,
-        "finish_reason": found.finish_reason,
+        "finish_reason": _finish(found),
         "stop_reason": None,
     }
+
+
+def _tool_call(call: Call) -> Message:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": f"chatcmpl-tool-{uuid.uuid4().hex}", "type": "function", "function": function}
+
+
+def _finish(found: Answer | Piece) -> str | None:
+    return "tool_calls" if found.calls and found.finish_reason == "stop" else found.finish_reason
 
 
 def _completion_choice(found: Answer, scored: bool) -> Message:
@@ -141,6 +153,9 @@ async def events(
         async for message in messages:
             if message["event"] == "piece":
                 piece = Piece.from_json(message["piece"])
+                for delta in _call_deltas(piece):
+                    choice = {"index": piece.index, "delta": {"tool_calls": [delta]}}
+                    yield _event(envelope, [{**choice, "logprobs": None, "finish_reason": None}])
                 yield _event(envelope, [_chunk_choice(envelope, piece, offsets)])
             elif include_usage:
                 yield _event(envelope, [], usage=usage(message))
@@ -158,7 +173,15 @@ def _chunk_choice(envelope: Envelope, piece: Piece, offsets: list[int]) -> Messa
         logprobs = completion_logprobs(piece.scores, offsets[piece.index]) if envelope.scored else None
         offsets[piece.index] += sum(len(score.text) for score in piece.scores)
         text = {"text": piece.text}
-    return {"index": piece.index, **text, "logprobs": logprobs, "finish_reason": piece.finish_reason}
+    return {"index": piece.index, **text, "logprobs": logprobs, "finish_reason": _finish(piece)}
+
+
+def _call_deltas(piece: Piece) -> Iterator[Message]:
+    """Calls as streams carry them: who is called, and then with what."""
+    for number, call in enumerate(piece.calls):
+        whole = _tool_call(call)
+        yield {"index": number, **whole, "function": {"name": call.name, "arguments": ""}}
+        yield {"index": number, "function": {"arguments": call.arguments}}
 
 
 def _event(envelope: Envelope, choices: Sequence[Message], **fields: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.local.generation.request import Constraint, Sampling
+from lawtags_client.local.nim.tools import tool_choice
 from lawtags_client.types.inference import (
     ChatCompletionRequest,
     CompletionRequest,
@@ -68,8 +69,6 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
     """
     if not request.messages:
         raise BadRequestError("messages must not be empty")
-    if request.tool_choice == "required" or isinstance(request.tool_choice, dict):
-        raise BadRequestError("tool_choice can only be 'auto' or 'none'")
     if request.top_logprobs is not None and not request.logprobs:
         raise BadRequestError("top_logprobs needs logprobs to be true")
     logprobs = (request.top_logprobs or 0) if request.logprobs else None
@@ -78,8 +77,13 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
         "messages": [_spoken(each.model_dump(exclude_none=True)) for each in request.messages],
         "sampling": _sampling(request, limit, logprobs),
     }
-    if request.tools and request.tool_choice != "none":
-        message["tools"] = request.tools
+    choice = tool_choice(request)
+    if choice is not None:
+        if choice["mode"] == "required" and message["sampling"]["constraint"] is not None:
+            raise BadRequestError(
+                "tool_choice cannot ask for a call where the answer is held to another form"
+            )
+        message |= {"tools": request.tools, "tool_choice": choice}
     return _asked(request, message, 1)
 
 

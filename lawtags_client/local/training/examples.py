@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.local.chat.losses import LossCheck
+from lawtags_client.local.chat.messages import MessageError, plain_messages, plain_tools
+from lawtags_client.local.chat.template import ChatTemplate, TemplateError
 from lawtags_client.local.training.batches import Sized
 from lawtags_client.local.training.rows import PromptTemplate, Row
 
@@ -67,6 +70,8 @@ class RowEncoder:
         self._tokenizer = tokenizer
         self._template = PromptTemplate(prompt_template) if prompt_template else None
         self._tools = list(tools) or None
+        self._chats = ChatTemplate(tokenizer)
+        self._losses = LossCheck(self._chats)
         self._limit = max_seq_length
 
     @property
@@ -168,31 +173,33 @@ class RowEncoder:
         return example
 
     def _spans(self, row: Row) -> tuple[list[tuple[int, int]], str]:
-        messages = row.content["messages"]
-        if not isinstance(messages, list) or not all(isinstance(item, dict) for item in messages):
-            raise row.error("the field must be a list of objects with role and content", "messages")
-        tools = row.content.get("tools") or self._tools
-        text = self._rendered(row, messages, tools, generation=False)
-        spans = []
-        for index, message in enumerate(messages):
-            if message.get("role") == "assistant":
-                before = self._rendered(row, messages[:index], tools, generation=True)
-                until = self._rendered(row, messages[: index + 1], tools, generation=False)
-                # Some templates rewrite earlier turns once later ones follow; those turns are not learnt.
-                if until.startswith(before) and text.startswith(until):
-                    spans.append((len(before), len(until.rstrip("\n"))))
-        return spans, text
-
-    def _rendered(self, row: Row, messages: list[Any], tools: Any, *, generation: bool) -> str:
-        from jinja2 import TemplateError
-
         try:
-            text = self._tokenizer.apply_chat_template(
-                messages, tools=tools, tokenize=False, add_generation_prompt=generation
+            tools = plain_tools(row.content.get("tools") or self._tools)
+            given = plain_messages(row.content["messages"])
+            for index, message in enumerate(given):
+                if message["role"] == "assistant" and not message["content"] and "tool_calls" not in message:
+                    raise MessageError(
+                        "the answer has neither content nor calls", f"messages[{index}].content"
+                    )
+            messages = self._chats.prepared(given, tools)
+            text = self._chats.render(messages, tools)
+            spans = []
+            for index, message in enumerate(messages):
+                if message["role"] == "assistant":
+                    before = self._chats.render(messages[:index], tools, generation=True)
+                    until = self._chats.render(messages[: index + 1], tools)
+                    # Some templates rewrite earlier turns once later ones follow; those turns are not learnt.
+                    if until.startswith(before) and text.startswith(until):
+                        spans.append((len(before), len(until.rstrip("\n"))))
+        except MessageError as error:
+            raise row.error(error.reason, error.field) from error
+        except TemplateError as error:
+            raise row.error(error.message, "messages") from error
+        if (lost := self._losses.lost(given, tools, text)) is not None:
+            raise row.error(
+                "the chat template of the model does not show this field, so it would be lost", lost
             )
-        except (TemplateError, ValueError, TypeError, KeyError) as error:
-            raise row.error(f"the chat template refuses the row: {error}", "messages") from error
-        return str(text)
+        return spans, text
 
     def _shortened(self, example: Example) -> Example:
         over = len(example.tokens) - self._limit

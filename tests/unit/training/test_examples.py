@@ -47,7 +47,7 @@ def test_space_belongs_to_the_completion_and_the_text_ends(tokenizer: Any) -> No
 def test_any_text_is_learnt_whole_and_asked_as_it_is(tokenizer: Any, prompt: str, answer: str) -> None:
     if not answer.strip(" "):
         return
-    example = one(tokenizer, {"prompt": prompt, "completion": answer})
+    example = one(tokenizer, {"prompt": prompt, "completion": answer}, limit=100_000)
     start = example.learnt.index(True)
     asked = tokenizer(prompt.strip(" "))["input_ids"]
     assert example.tokens[:start] == asked

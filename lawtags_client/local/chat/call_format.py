@@ -1,0 +1,183 @@
+"""How a model writes calls of tools into its answer, and how they are read from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_DECODER = json.JSONDecoder()
+_ARGUMENTS = ("arguments", "parameters")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a tool.
+
+    Args:
+        name: the function.
+        arguments: its arguments as JSON text.
+    """
+
+    name: str
+    arguments: str
+
+    def as_json(self) -> list[str]:
+        """Name and arguments."""
+        return [self.name, self.arguments]
+
+    @classmethod
+    def from_json(cls, value: Sequence[str]) -> Call:
+        """Read back what ``as_json`` wrote."""
+        return cls(*value)
+
+
+@dataclass(frozen=True, slots=True)
+class CallFormat:
+    """Calls as JSON objects with text around them.
+
+    An answer with calls is ``lead``, the objects with ``between`` between them, and ``tail``. An object is
+    ``opening``, the name, ``middle``, the arguments and ``closing``.
+
+    Args:
+        between: None where an answer can hold one call only.
+        separators: between the items of the arguments, and between a key and its value.
+    """
+
+    lead: str = "<tool_call>"
+    opening: str = '{"name": "'
+    middle: str = '", "arguments": '
+    closing: str = "}"
+    between: str | None = "</tool_call>\n<tool_call>"
+    tail: str = "</tool_call>"
+    separators: tuple[str, str] = (", ", ": ")
+
+    @property
+    def trigger(self) -> str:
+        """What an answer with calls begins with, after any text, and an answer without does not contain."""
+        return self.lead.strip() or self.opening
+
+    def spelled(self, calls: Sequence[Mapping[str, Any]]) -> str:
+        """Calls as the model is to write them."""
+        objects = [
+            self.opening
+            + json.dumps(call["function"]["name"], ensure_ascii=False)[1:-1]
+            + self.middle
+            + json.dumps(call["function"]["arguments"], ensure_ascii=False, separators=self.separators)
+            + self.closing
+            for call in calls
+        ]
+        return self.lead + (self.between or "").join(objects) + self.tail
+
+    def shown(self, text: str) -> int:
+        """How much of an unfinished answer is text for certain; what may become a call is held back."""
+        place = text.find(self.trigger)
+        if place >= 0:
+            return place
+        for length in range(min(len(self.trigger) - 1, len(text)), 0, -1):
+            if text.endswith(self.trigger[:length]):
+                return len(text) - length
+        return len(text)
+
+    def read(self, text: str, names: Collection[str]) -> tuple[str, list[Call]]:
+        """The text and the calls of an answer.
+
+        An answer that calls what was not offered, or of whose calls none is whole, is text and nothing else.
+
+        Args:
+            text: the whole answer.
+            names: the tools that were offered.
+        """
+        start = text.find(self.trigger)
+        if start < 0:
+            return text, []
+        calls: list[Call] = []
+        place = start
+        while (begin := text.find("{", place)) >= 0 and not self._words(text[place:begin]):
+            try:
+                found, place = _DECODER.raw_decode(text, begin)
+            except (ValueError, RecursionError):
+                break  # torn by the end of the answer; what came before it is whole
+            call = _call(found, names)
+            if call is None:
+                return text, []
+            calls.append(call)
+        if not calls:
+            return text, []
+        rest = self._words(text[place:]) if text.find("{", place) < 0 else ""
+        return "\n".join(part for part in (text[:start].strip(), rest) if part), calls
+
+    def _words(self, text: str) -> str:
+        """What is left of a text without the marks of calls."""
+        for mark in (self.between, self.lead, self.tail, *(self.between or "").split("\n")):
+            if mark and mark.strip():
+                text = text.replace(mark.strip(), "")
+        return text.strip().strip("[],;").strip()
+
+
+HERMES = CallFormat()
+"""The format for models whose chat template knows no tools; several families of models were trained on it."""
+
+
+def _call(found: Any, names: Collection[str]) -> Call | None:
+    if not isinstance(found, dict) or found.get("name") not in names:
+        return None
+    arguments: Any = next((found[key] for key in _ARGUMENTS if key in found), {})
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(arguments, dict):
+        return None
+    return Call(found["name"], json.dumps(arguments, ensure_ascii=False))
+
+
+def derived(alone: str, two: str | None, calls: Sequence[Mapping[str, Any]]) -> CallFormat | None:
+    """The format of a template, from what it made of one call and of two.
+
+    Args:
+        alone: the assistant's turn with the first call, up to the mark of its end.
+        two: the turn with both; None where the template refuses that.
+        calls: the two calls.
+
+    Returns:
+        None where the calls are not JSON objects of a name and arguments, in this order.
+    """
+    first = _object(alone, 0, calls[0])
+    if first is None:
+        return None
+    lead, opening, middle, closing, separators, end = first
+    tail, between = alone[end:], None
+    if two is not None:
+        one = _object(two, 0, calls[0])
+        other = _object(two, one[-1], calls[1]) if one else None
+        if one is None or other is None or two[other[-1] :] != tail:
+            return None
+        between = other[0]
+    return CallFormat(lead, opening, middle, closing, between, tail, separators)
+
+
+def _object(
+    text: str, start: int, call: Mapping[str, Any]
+) -> tuple[str, str, str, str, tuple[str, str], int] | None:
+    """What stands before a call, its parts, and where it ends."""
+    name, arguments = call["function"]["name"], call["function"]["arguments"]
+    for separators in ((", ", ": "), (",", ":")):
+        spelled = json.dumps(arguments, separators=separators)
+        inner = text.find(spelled, start)
+        named = text.rfind(name, start, max(inner, start))
+        if inner < 0 or named < 0:
+            continue
+        begin = text.rfind("{", start, named)
+        try:
+            found, end = _DECODER.raw_decode(text, max(begin, 0))
+        except ValueError:
+            return None
+        if begin < 0 or list(found.values()) != [name, arguments] or next(iter(found)) != "name":
+            return None
+        after = inner + len(spelled)
+        middle = text[named + len(name) : inner]
+        return text[start:begin], text[begin:named], middle, text[after:end], separators, end
+    return None

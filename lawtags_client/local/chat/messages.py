@@ -1,0 +1,153 @@
+"""Messages and tools of a conversation in one form, whatever form they were sent in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lawtags_client.errors import DataError
+
+Message = dict[str, Any]
+Tool = dict[str, Any]
+
+
+class MessageError(DataError):
+    """A message or tool cannot be understood; ``field`` says which, and ``reason`` why, without the field."""
+
+    def __init__(self, reason: str, field: str) -> None:
+        super().__init__(reason, field=field)
+        self.reason = reason
+
+
+def plain_messages(messages: Any) -> list[Message]:
+    """Messages with text as content and calls with objects as arguments.
+
+    Parts of text become one text, the older ``function_call`` a call like any other, and arguments that are
+    JSON text the object they spell. Ids are numbered, as calls and their results refer to each other by order
+    as well and templates differ in which ids they take.
+
+    Args:
+        messages: as OpenAI's API and training rows have them.
+
+    Raises:
+        MessageError: they have another form, or hold what is neither text nor a call.
+    """
+    if not isinstance(messages, list) or not all(isinstance(each, Mapping) for each in messages):
+        raise MessageError("the field must be a list of objects with role and content", "messages")
+    found: list[Message] = []
+    numbers = _Numbers()
+    for index, each in enumerate(messages):
+        field = f"messages[{index}]"
+        message = {name: value for name, value in each.items() if value is not None}
+        if not isinstance(message.get("role"), str):
+            raise MessageError("the message has no role", f"{field}.role")
+        if message["role"] == "function":
+            message["role"] = "tool"
+        calls = _calls(message, field, numbers)
+        message["content"] = _text(message.get("content"), f"{field}.content")
+        if calls:
+            message["tool_calls"] = calls
+        if message["role"] == "tool":
+            message["tool_call_id"] = numbers.result(message.get("tool_call_id"))
+        found.append(message)
+    return found
+
+
+def plain_tools(tools: Any) -> list[Tool] | None:
+    """Tools in OpenAI's form; None where there are none.
+
+    Raises:
+        MessageError: they have another form.
+    """
+    if not tools:
+        return None
+    if not isinstance(tools, Sequence) or isinstance(tools, str):
+        raise MessageError("the field must be a list of tools", "tools")
+    found = []
+    for index, tool in enumerate(tools):
+        function = tool.get("function", tool) if isinstance(tool, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise MessageError("the tool has no function with a name", f"tools[{index}]")
+        parameters = function.get("parameters")
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise MessageError("the parameters must be a JSON schema", f"tools[{index}].function.parameters")
+        found.append({"type": "function", "function": dict(function)})
+    return found
+
+
+def uses_tools(messages: Sequence[Message], tools: Sequence[Tool] | None) -> bool:
+    """Whether a conversation has tools, calls or results of calls."""
+    return bool(tools) or any("tool_calls" in each or each["role"] == "tool" for each in messages)
+
+
+class _Numbers:
+    """Ids of calls in their order: nine letters and digits, which is what the strictest templates want."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._open: list[str] = []
+        self._count = 0
+
+    def call(self, sent: Any) -> str:
+        identity = f"call{self._count:05d}"
+        self._count += 1
+        self._known[str(sent)] = identity
+        self._open.append(identity)
+        return identity
+
+    def result(self, sent: Any) -> str:
+        identity = self._known.get(str(sent)) if sent is not None else None
+        if identity is None:
+            identity = self._open[0] if self._open else "call00000"
+        if identity in self._open:
+            self._open.remove(identity)
+        return identity
+
+
+def _text(content: Any, field: str) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [
+            part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
+            for part in content
+        ]
+        if all(isinstance(part, str) for part in parts):
+            return "".join(map(str, parts))
+    raise MessageError("the content must be text; leave image and other parts out", field)
+
+
+def _calls(message: Message, field: str, numbers: _Numbers) -> list[dict[str, Any]]:
+    sent = message.pop("tool_calls", None) or []
+    legacy = message.pop("function_call", None)
+    if legacy is not None and not sent:
+        sent = [{"function": legacy}]
+    if not isinstance(sent, list):
+        raise MessageError("the field must be a list of calls", f"{field}.tool_calls")
+    found = []
+    for index, call in enumerate(sent):
+        place = f"{field}.tool_calls[{index}]"
+        function = call.get("function", call) if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise MessageError("the call has no function with a name", f"{place}.function.name")
+        arguments = _arguments(function.get("arguments"), f"{place}.function.arguments")
+        identity = numbers.call(call.get("id"))
+        spoken = {"name": function["name"], "arguments": arguments}
+        found.append({"id": identity, "type": "function", "function": spoken})
+    return found
+
+
+def _arguments(sent: Any, field: str) -> dict[str, Any]:
+    if isinstance(sent, str):
+        try:
+            sent = json.loads(sent) if sent.strip() else {}
+        except (ValueError, RecursionError) as error:
+            raise MessageError(f"the arguments are not valid JSON: {error}", field) from error
+    if sent is None:
+        return {}
+    if not isinstance(sent, Mapping):
+        raise MessageError("the arguments must be a JSON object, or text that spells one", field)
+    return dict(sent)

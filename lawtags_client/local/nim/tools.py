@@ -1,0 +1,47 @@
+"""Which tools a chat request offers, and which of them it wants called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lawtags_client.errors import BadRequestError
+from lawtags_client.types.inference import ChatCompletionRequest
+
+MOST_TOOLS = 128
+_MODES = ("auto", "none", "required")
+
+
+def tool_choice(request: ChatCompletionRequest) -> dict[str, Any] | None:
+    """The fields of the worker's ``ToolChoice``; None where no tools are offered.
+
+    Raises:
+        BadRequestError: there are too many tools, or what is to be called is not among them.
+    """
+    wanted, tools = request.tool_choice, request.tools or []
+    mode, name = "auto", None
+    if isinstance(wanted, dict):
+        function = wanted.get("function")
+        name = function.get("name") if isinstance(function, dict) else wanted.get("name")
+        mode = "required"
+        if not isinstance(name, str):
+            raise BadRequestError(
+                "tool_choice must name a function: {'type': 'function', 'function': {'name': ...}}"
+            )
+    elif wanted is not None:
+        mode = wanted
+    if mode not in _MODES:
+        raise BadRequestError(f"tool_choice must be {', '.join(map(repr, _MODES))} or name a function")
+    if not tools:
+        if mode == "required":
+            raise BadRequestError("tool_choice asks for a call, but there are no tools")
+        return None
+    if len(tools) > MOST_TOOLS:
+        raise BadRequestError(f"at most {MOST_TOOLS} tools can be offered; there are {len(tools)}")
+    if name is not None and name not in map(_name, tools):
+        raise BadRequestError(f"tool_choice names {name[:80]!r}, which is not among the tools")
+    return {"mode": mode, "name": name, "parallel": request.parallel_tool_calls is not False}
+
+
+def _name(tool: dict[str, Any]) -> Any:
+    function = tool.get("function", tool)
+    return function.get("name") if isinstance(function, dict) else None
