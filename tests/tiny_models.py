@@ -19,12 +19,14 @@ CHAT_TEMPLATE = (
 ARCHITECTURES = ("llama", "gemma2", "qwen2")
 
 
-def make_model(folder: Path, architecture: str = "llama", *, layers: int = 2, seed: int = 0) -> Path:
+def make_model(
+    folder: Path, architecture: str = "llama", *, layers: int = 2, seed: int = 0, texts: Iterable[str] = TEXTS
+) -> Path:
     """Write a model of a known architecture with random weights, and its tokenizer."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    vocabulary = make_tokenizer(folder)
+    vocabulary = make_tokenizer(folder, texts)
     settings = {
         "vocab_size": vocabulary,
         "hidden_size": 32,
@@ -65,7 +67,7 @@ def make_adapter(folder: Path, base: Path, *, seed: int = 0, **settings: object)
     return folder
 
 
-def make_tokenizer(folder: Path) -> int:
+def make_tokenizer(folder: Path, texts: Iterable[str] = TEXTS) -> int:
     """Write a byte-level BPE tokenizer trained on a few lines; returns the size of its vocabulary."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -78,7 +80,7 @@ def make_tokenizer(folder: Path) -> int:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {

@@ -61,7 +61,9 @@ def test_the_official_sdk_evaluates_by_platform_jobs(sdk: NeMoMicroservices) -> 
     assert scores["tasks"]["qa"]["metrics"]["check"]["scores"]["string-check"]["value"] == 0.5  # type: ignore[index]
     assert results.download("evaluation-results", job_id=str(job.id)).json()["tasks"] == scores["tasks"]
     with tarfile.open(fileobj=io.BytesIO(results.artifacts.retrieve(str(job.id)).read())) as archive:
-        assert {"job.json", "log.txt", "rows.jsonl", "scores.json"} == set(archive.getnames())
+        assert {"job.json", "log.txt", "rows.jsonl", "scores.json", "results/results.json"} == set(
+            archive.getnames()
+        )
     jobs.delete(str(job.id))
     with pytest.raises(NotFoundError):
         jobs.retrieve(str(job.id))
