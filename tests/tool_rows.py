@@ -1,4 +1,4 @@
-"""Rows with calls of tools that a tiny model can learn: the function and its argument follow from one word."""
+"""Rows with calls of tools that a tiny model can learn: function and argument follow from one word."""
 
 from __future__ import annotations
 
