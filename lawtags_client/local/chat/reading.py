@@ -37,5 +37,8 @@ class CallReader:
         """What is left to show of a finished answer, its text without calls, and its calls."""
         text, calls = self._form.read(whole, self._names)
         shown = whole[: self._shown.get(index, 0)]
-        rest = text[len(shown.strip()) :] if calls else whole[len(shown) :]
-        return rest, text, calls
+        if not calls:
+            return whole[len(shown) :], text, calls
+        begun = shown.lstrip()
+        begun = begun if text.startswith(begun) else begun.rstrip()
+        return text[len(begun) :], text, calls
