@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import make_tokenizer
 
@@ -47,6 +47,7 @@ def call(name: str, given: dict[str, Any]) -> dict[str, Any]:
     return {"function": {"name": name, "arguments": given}}
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     form=st.sampled_from(FORMS),
     sent=st.lists(st.tuples(st.sampled_from(NAMES), arguments), min_size=1, max_size=3),
@@ -58,6 +59,7 @@ def test_what_is_spelled_is_read_back(form: CallFormat, sent: list[tuple[str, di
     assert [(each.name, json.loads(each.arguments)) for each in found] == sent
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     form=st.sampled_from(FORMS), text=st.text(), sent=arguments, cuts=st.lists(st.integers(1, 7), max_size=30)
 )
