@@ -1,5 +1,7 @@
 """Carry a recipe from raw questions to a verdict; started again it goes on where it stopped.
 
+The folder of a run that holds results is not given to other inputs: name another one with --run.
+
 Example: python jobs/pipeline.py jobs/recipes/gemma-2-2b.yaml --data questions.jsonl --run runs/gemma
 """
 
@@ -12,11 +14,11 @@ from pathlib import Path
 from lawtags_client import NeMo
 from lawtags_client.cli.session import script
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform.v1 import V1Platform
+from lawtags_client.platform.v1 import V1Platform, service_addresses
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import load_recipe
 from lawtags_client.runs.run import execute
-from lawtags_client.runs.verdict import require
+from lawtags_client.runs.verdict import require_verdict
 
 
 async def main() -> None:
@@ -42,9 +44,10 @@ async def main() -> None:
             platform=V1Platform(nemo),
             progress=LoggedProgress(),
             profile=given.profile,
+            services=service_addresses(nemo.settings),
         )
     print(result.folder / "report.html")
-    require(result.outputs["evaluate"]["gates"])
+    require_verdict(result.outputs["evaluate"])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 * LawtagsError
   x ConfigurationError        a setting, recipe or argument is wrong (exit code 2)
     + MissingExtraError       an optional package is not installed
+    + RunInputsError          a run of this name was made from other inputs
   x DataError                 a row or file cannot be used; names file, line and field
   x TransportError            no usable answer arrived
     + ConnectionFailedError   the service could not be reached; nothing was sent
@@ -24,6 +25,7 @@
     + JobCancelledError
     + JobStalledError         no progress for longer than allowed; the job goes on
   x WaitTimeoutError          what was waited for did not come; it may still come
+  x RowsFailedError           too many rows of a run went without an answer for a verdict
   x GateNotPassedError        a run's quality gate said no (exit code 3)
   x BusyError                 someone else holds this run or this stack (exit code 75)
 
@@ -32,6 +34,7 @@ Catch ``LawtagsError`` for all of them. ``exit_code`` is what the command line e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -114,6 +117,20 @@ class MissingExtraError(ConfigurationError):
         )
         self.package = package
         self.extra = extra
+
+
+class RunInputsError(ConfigurationError):
+    """A run of this name was made from other inputs, and holds results that they would replace.
+
+    Args:
+        message: which run, and what differs.
+        hint: what to do next.
+        differences: what differs, one line each.
+    """
+
+    def __init__(self, message: str, *, hint: str, differences: Sequence[str]) -> None:
+        super().__init__(message, hint=hint, detail=list(differences))
+        self.differences = tuple(differences)
 
 
 class DataError(LawtagsError):
@@ -255,6 +272,10 @@ class JobStalledError(JobError):
 
 class WaitTimeoutError(LawtagsError):
     """What was waited for did not come in time; it may still come."""
+
+
+class RowsFailedError(LawtagsError):
+    """Too many rows of a run went without an answer for a verdict."""
 
 
 class GateNotPassedError(LawtagsError):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lawtags_client.cli.run import Name, Runs, Set, execute_recipe, tell_result
+from lawtags_client.cli.run import Following, Name, New, Runs, Set, Wish, execute_recipe, tell_result
 from lawtags_client.cli.session import (
     LOCAL_PROFILE,
     STACK_FOLDER,
@@ -34,6 +34,7 @@ def demo(
         typer.Option("--data", "-d", help="Your own labelled questions instead of the bundled ones."),
     ] = None,
     name: Name = None,
+    new: New = False,
     runs: Runs = Path("runs"),
     settings: Set = None,
     as_json: Json = False,
@@ -43,39 +44,37 @@ def demo(
 ) -> None:
     """The whole way on this machine: curate, train a small model, evaluate, serve and report.
 
+    The same questions again go on with their run; other questions, or other options, get one of their own.
+
     Example: lawtags demo --data questions.jsonl
     """
     from lawtags_client import sample
     from lawtags_client.cli.verdict import tell_examples
     from lawtags_client.curation.sources import find_sources
     from lawtags_client.local.base_models import default_base_model_ready, ensure_default_base_model
+    from lawtags_client.runs.verdict import require_verdict
 
     session = Session(as_json, profile or LOCAL_PROFILE, verbose, no_input)
     questions = data or [str(sample.path())]
     # Before anything is started for them.
     find_sources(questions)
     chosen = name or (f"demo-{_stem(data[0])}" if data else "demo")
+    wish = Wish.of("smollm2-demo", questions, None, chosen, runs, None, settings)
+    # A name that a person gave means that run.
+    following = Following.NEW if new else Following.NONE if name else Following.FITTING
     if not default_base_model_ready():
         session.messages.print("Preparing the base model, this once", style="dim")
     ensure_default_base_model()
     # A profile names a stack that somebody else runs.
     with _stack(STACK_FOLDER, session) if session.profile == LOCAL_PROFILE else nullcontext():
-        result = execute_recipe(
-            session,
-            "smollm2-demo",
-            questions,
-            None,
-            chosen,
-            runs,
-            None,
-            settings,
-            until=None,
-        )
+        result = execute_recipe(session, wish, following=following)
     tell_result(session, result)
+    if not as_json:
+        tell_examples(session.console, result.folder)
+        session.say(f"Report: {result.folder / 'report.html'}")
+    require_verdict(result.outputs["evaluate"])
     if as_json:
         return
-    tell_examples(session.console, result.folder)
-    session.say(f"Report: {result.folder / 'report.html'}")
     session.say(
         "Ask it: lawtags local up --detach && "
         'lawtags tag --title "Can my landlord keep the deposit?" --body "I moved out of a flat in London."'

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import enum
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, RunInputsError
+
+if TYPE_CHECKING:
+    from lawtags_client.runs.ledger import Ledger
+    from lawtags_client.runs.recipe import Recipe
+    from lawtags_client.runs.run import RunResult
 
 Data = Annotated[
     list[str] | None,
@@ -21,6 +29,10 @@ Data = Annotated[
 Test = Annotated[Path | None, typer.Option("--test", help="Labelled questions that are only scored.")]
 Name = Annotated[
     str | None, typer.Option("--name", "-n", help="Name of the run; the recipe's name by default.")
+]
+New = Annotated[
+    bool,
+    typer.Option("--new", help="Start the next run of this name, NAME-2, NAME-3, ..., and keep the others."),
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 Scheduler = Annotated[
@@ -38,6 +50,7 @@ def run(
     data: Data = None,
     test: Test = None,
     name: Name = None,
+    new: New = False,
     runs: Runs = Path("runs"),
     scheduler: Scheduler = None,
     settings: Set = None,
@@ -49,14 +62,17 @@ def run(
 ) -> None:
     """Carry a recipe from raw questions to a verdict; the same command again goes on where it stopped.
 
+    A run keeps what it was made from: with other data, options or services, add --new or --name.
+
     Example: lawtags run gemma-2-2b --data questions.jsonl --profile cluster
     """
-    from lawtags_client.runs.verdict import require
+    from lawtags_client.runs.verdict import require_verdict
 
     session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt)
-    result = execute_recipe(session, recipe, data, test, name, runs, scheduler, settings, until=None)
+    wish = Wish.of(recipe, data, test, name, runs, scheduler, settings)
+    result = execute_recipe(session, wish, following=Following.NEW if new else Following.NONE)
     tell_result(session, result)
-    require(result.outputs["evaluate"]["gates"])
+    require_verdict(result.outputs["evaluate"])
 
 
 @command
@@ -75,10 +91,13 @@ def plan(
 ) -> None:
     """Curate, count tokens and steps, and show the job that a run would submit. Nothing is uploaded.
 
+    A plan has a folder of its own, plans/NAME among the runs, and touches no run.
+
     Example: lawtags plan smollm2-demo --data questions.jsonl --set training.epochs=2
     """
     session = Session(as_json, profile, verbose, no_input)
-    result = execute_recipe(session, recipe, data, test, name, runs, scheduler, settings, until="plan")
+    wish = Wish.of(recipe, data, test, name, runs, scheduler, settings)
+    result = execute_recipe(session, wish, until="plan")
     planned = result.outputs["plan"]["plan"]
     if as_json:
         session.emit(planned)
@@ -88,53 +107,132 @@ def plan(
     session.say(yaml.safe_dump(planned, sort_keys=False, allow_unicode=True).rstrip())
 
 
+class Following(enum.Enum):
+    """What becomes of a name that other inputs have taken: nothing, the next one, or the one that fits."""
+
+    NONE = enum.auto()
+    NEW = enum.auto()
+    FITTING = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a command is to carry out.
+
+    Attributes:
+        recipe: with the values of ``--set``.
+        data: sources as given; None for those of the run before.
+        test: labelled questions that are only scored.
+        name: of the run.
+        runs: the folder that holds the runs.
+        scheduler: address of a Dask scheduler.
+    """
+
+    recipe: Recipe
+    data: list[str] | None
+    test: Path | None
+    name: str
+    runs: Path
+    scheduler: str | None
+
+    @classmethod
+    def of(
+        cls,
+        recipe: str,
+        data: list[str] | None,
+        test: Path | None,
+        name: str | None,
+        runs: Path,
+        scheduler: str | None,
+        settings: list[str] | None,
+    ) -> Wish:
+        """The wish that the words of a command express."""
+        from lawtags_client.cli.overrides import parse_settings
+        from lawtags_client.runs.naming import checked_name
+        from lawtags_client.runs.recipe import load_recipe
+
+        loaded = load_recipe(recipe, parse_settings(settings or []))
+        sources = [_absolute(source) for source in data] if data else None
+        return cls(
+            loaded, sources, test and test.absolute(), checked_name(name or loaded.name), runs, scheduler
+        )
+
+
 def execute_recipe(
-    session: Session,
-    recipe: str,
-    data: list[str] | None,
-    test: Path | None,
-    name: str | None,
-    runs: Path,
-    scheduler: str | None,
-    settings: list[str] | None,
-    *,
-    until: str | None,
-) -> Any:
+    session: Session, wish: Wish, *, until: str | None = None, following: Following = Following.NONE
+) -> RunResult:
     """Carry a recipe as far as asked, with the progress that fits the place."""
-    from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.curation.sources import find_sources
     from lawtags_client.intents import SqliteIntents
     from lawtags_client.platform.v1 import V1Platform
-    from lawtags_client.runs.recipe import load_recipe
+    from lawtags_client.runs.naming import plan_folder
     from lawtags_client.runs.run import execute
 
-    loaded = load_recipe(recipe, parse_settings(settings or []))
-    folder = runs / _checked(name or loaded.name)
-    if data:
-        sources = [_absolute(source) for source in data]
-    else:
-        sources, test = _recorded_data(folder, test)
+    named = plan_folder(wish.runs, wish.name) if until == "plan" else wish.runs / wish.name
+    data, test = wish.data, wish.test
+    if data is None:
+        data, test = _recorded_data(named, test)
     # What cannot work leaves no folder of a run behind.
-    find_sources(sources, test)
+    find_sources(data, test)
+    services = session.services() if until is None else None
+    given = functools.partial(_inputs, wish.recipe, data, test, services)
+    folder = _followed(session, named, wish, given, following)
     session.followed = lambda: training_of(folder)
 
-    async def work() -> Any:
+    async def work() -> RunResult:
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
         async with session.client(intents=SqliteIntents(folder / "ledger.sqlite")) as nemo:
             with session.progress() as progress:
                 return await execute(
                     folder=folder,
                     profile=session.profile,
-                    recipe=loaded,
-                    data=sources,
-                    test=test.absolute() if test else None,
+                    recipe=wish.recipe,
+                    data=data,
+                    test=test,
                     platform=V1Platform(nemo),
                     progress=progress,
-                    scheduler=scheduler,
+                    scheduler=wish.scheduler,
                     until=until,
+                    services=services,
                 )
 
-    return session.run(work())
+    try:
+        return session.run(work())
+    except RunInputsError as problem:
+        raise _with_fitting_run(problem, wish, given) from None
+
+
+def _followed(
+    session: Session, named: Path, wish: Wish, inputs: Callable[[Ledger], Any], following: Following
+) -> Path:
+    """The folder of the run: the one that the name says, or one of its followers."""
+    from lawtags_client.runs.naming import fitting_run, next_run
+
+    if following is Following.NONE or not (named / "ledger.sqlite").is_file():
+        return named
+    choose = next_run if following is Following.NEW else fitting_run
+    folder = choose(wish.runs, wish.name, inputs)
+    if folder != named:
+        session.report(f"Run {folder.name}: {named.name} stays as it is")
+    return folder
+
+
+def _with_fitting_run(problem: RunInputsError, wish: Wish, inputs: Callable[[Ledger], Any]) -> RunInputsError:
+    from lawtags_client.runs.naming import matching_run
+
+    fitting = matching_run(wish.runs, wish.name, inputs)
+    if fitting is None:
+        return problem
+    hint = f"{fitting.name} was made from just these inputs: go on with it by --name {fitting.name}"
+    return RunInputsError(problem.message, hint=f"{hint}, or add --new.", differences=problem.differences)
+
+
+def _inputs(
+    recipe: Recipe, data: list[str], test: Path | None, services: dict[str, str] | None, ledger: Ledger
+) -> Any:
+    from lawtags_client.runs.identity import inputs_of
+
+    return inputs_of(recipe, data, test, services, run_id=str(ledger.fact("run_id")))
 
 
 def training_of(folder: Path) -> str | None:
@@ -154,15 +252,6 @@ def _absolute(source: str) -> str:
     return source if source.startswith("hf://") else str(Path(source).absolute())
 
 
-def _checked(name: str) -> str:
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
-        raise ConfigurationError(
-            f"{name!r} cannot be the name of a run",
-            hint="Letters, digits, '-', '_' and '.'; --runs names the folder that holds the runs.",
-        )
-    return name
-
-
 def _recorded_data(folder: Path, test: Path | None) -> tuple[list[str], Path | None]:
     """What the run was given before, so that resuming it needs no more than its name."""
     from lawtags_client.runs.ledger import Ledger
@@ -176,7 +265,7 @@ def _recorded_data(folder: Path, test: Path | None) -> tuple[list[str], Path | N
     return list(recorded), test or (Path(tested) if tested else None)
 
 
-def tell_result(session: Session, result: Any) -> None:
+def tell_result(session: Session, result: RunResult) -> None:
     """Print a run's verdict, or emit it as JSON."""
     import json
 

@@ -146,9 +146,18 @@ def compare(
     no_input: NoInput = False,
 ) -> None:
     """Put two runs' figures side by side. Example: lawtags runs compare demo demo-long"""
+    from lawtags_client.runs.verdict import lost_in_words
+
     session = Session(as_json, profile, verbose, no_input)
     folders = [find_run(runs, name) for name in (first, second)]
-    a, b = (_verdict(folder)["systems"] for folder in folders)
+    verdicts = [_verdict(folder) for folder in folders]
+    a, b = (found["systems"] for found in verdicts)
+    lost = [
+        f"{folder.name}: {line}"
+        for folder, found in zip(folders, verdicts, strict=True)
+        for line in lost_in_words(found)
+    ]
+    unjudged = {entry["system"] for found in verdicts for entry in found.get("incomplete") or []}
     rows = [
         {
             "system": system,
@@ -161,10 +170,12 @@ def compare(
     ]
     for row in rows:
         both = row["first"] is not None and row["second"] is not None
-        row["difference"] = row["second"] - row["first"] if both else None
+        judged = both and row["system"] not in unjudged
+        row["difference"] = row["second"] - row["first"] if judged else None
     same = _test_rows(folders[0]) == _test_rows(folders[1])
     if as_json:
-        session.emit({"first": first, "second": second, "same_test_rows": same, "figures": rows})
+        told = {"first": first, "second": second, "same_test_rows": same, "figures": rows, "lost": lost}
+        session.emit(told)
         return
     session.table(
         ("system", "metric", first, second, "difference"),
@@ -178,6 +189,8 @@ def compare(
             for row in rows
         ],
     )
+    for line in lost:
+        session.say(line)
     if not same:
         session.say("The runs have different test rows: their figures cannot be compared closely.")
 

@@ -144,12 +144,25 @@ class Session:
         """The client that the settings describe."""
         from lawtags_client.client import NeMo
 
-        if (self.profile or os.environ.get("LAWTAGS_PROFILE")) == LOCAL_PROFILE:
+        if self._is_local():
             # It needs no profile of that name in a file.
             environ = {name: value for name, value in os.environ.items() if name != "LAWTAGS_PROFILE"}
             overrides = {**local_services(), **overrides}
             return NeMo.from_env(environ=environ, **overrides)
         return NeMo.from_env(profile=self.profile, **overrides)
+
+    def services(self) -> dict[str, str]:
+        """The address of each service, as a run remembers what it was made with."""
+        from lawtags_client.platform.v1 import service_addresses
+        from lawtags_client.settings import Settings
+
+        if self._is_local():
+            # The same stack, whichever ports it has got.
+            return {"platform": f"embedded stack in {STACK_FOLDER}"}
+        return service_addresses(Settings.load(self.profile))
+
+    def _is_local(self) -> bool:
+        return (self.profile or os.environ.get("LAWTAGS_PROFILE")) == LOCAL_PROFILE
 
     def progress(self) -> contextlib.AbstractContextManager[Progress]:
         """Progress as fits the place: bars in a terminal, lines elsewhere."""

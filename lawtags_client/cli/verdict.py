@@ -12,45 +12,46 @@ from rich.table import Table
 from rich.text import Text
 
 from lawtags_client.runs.predictions import read_predictions
-from lawtags_client.runs.verdict import SYSTEMS
+from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import harmless
 
 
 def tell_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
-    """Print the systems side by side, best first, and what is proven between them."""
+    """Print the systems side by side, best first, and what is shown between them, better or worse."""
     table = Table(title=f"{metrics['test_rows']} test rows, 95 % intervals", title_justify="left", box=SIMPLE)
-    for heading in ("system", "micro F1", "95 %", "macro", "samples", "exact"):
+    for heading in ("system", "micro F1", "95 %", "macro F1", "95 %", "samples F1", "exact", "no answer"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=True)
     ranked = sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"])
     for name, found in ranked:
-        low, high = found["intervals"]["micro_f1"]
-        figures = ("macro_f1", "samples_f1", "exact_match")
-        table.add_row(
-            name,
-            f"{found['micro_f1']:.3f}",
-            f"{low:.3f}-{high:.3f}",
-            *(f"{found[metric]:.3f}" for metric in figures),
-        )
+        table.add_row(name, *_figures(found))
     console.print(table)
     for name, _ in ranked:
         console.print(f"  {name}: {SYSTEMS.get(name, '')}", style="dim", markup=False, soft_wrap=True)
     console.print()
-    for row in metrics["differences"]:
-        if row["metric"] == "micro_f1":
-            console.print(f"  {in_words(row)}", markup=False, soft_wrap=True)
+    for line in sentences(metrics):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+    for line in lost_in_words(metrics):
+        console.print(Text(f"  {harmless(line)}", "yellow"), soft_wrap=True)
     for gate in metrics.get("gates") or []:
         mark = Text("passed", "green") if gate["passed"] else Text("not passed", "red")
         console.print(Text(f"  gate {gate['gate']}: {gate['found']}, ") + mark, soft_wrap=True)
 
 
-def in_words(row: Mapping[str, Any]) -> str:
-    """A difference between two systems as a sentence."""
-    proven = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not proven different"
-    return (
-        f"{row['a']} against {row['b']}: {row['difference']:+.3f} "
-        f"[{row['low']:+.3f}, {row['high']:+.3f}] micro F1, {proven}"
-    )
+def _figures(found: Mapping[str, Any]) -> list[str]:
+    def with_interval(metric: str) -> tuple[str, str]:
+        low, high = found["intervals"][metric]
+        return f"{found[metric]:.3f}", f"{low:.3f}-{high:.3f}"
+
+    failed = found.get("failed")
+    return [
+        *with_interval("micro_f1"),
+        *with_interval("macro_f1"),
+        f"{found['samples_f1']:.3f}",
+        f"{found['exact_match']:.3f}",
+        # Older verdicts do not say.
+        "?" if failed is None else str(failed) if failed else "-",
+    ]
 
 
 def tell_examples(console: Console, folder: Path, count: int = 3) -> None:

@@ -139,11 +139,19 @@ class EvaluationIntent:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the platform's evaluator said: ``metric/score`` to value."""
+    """What the platform's evaluator said.
+
+    Attributes:
+        job_id: the evaluation.
+        scores: ``metric/score`` to value.
+        raw: the whole result.
+        scored: the fewest rows that a score was computed from, where the evaluator tells.
+    """
 
     job_id: str
     scores: Mapping[str, float]
     raw: Mapping[str, Any] = field(default_factory=dict)
+    scored: int | None = None
 
 
 class Platform(Protocol):
@@ -174,7 +182,10 @@ class Platform(Protocol):
     def first_tokens(
         self, model: str, prompts: Sequence[PromptInput], *, top: int
     ) -> AsyncIterator[tuple[int, Mapping[str, float] | Exception]]:
-        """Log-probabilities of the likeliest next tokens of each prompt, as they come."""
+        """Log-probabilities of the likeliest next tokens of each prompt, as they come.
+
+        The prompts are gone through once, each when it is sent, so that a caller can count those under way.
+        """
         ...
 
     def answers(
@@ -186,7 +197,10 @@ class Platform(Protocol):
         most: int,
         max_tokens: int,
     ) -> AsyncIterator[tuple[int, Answer | Exception]]:
-        """Greedy answers of so many tags at most, held to a vocabulary where the server can, as they come."""
+        """Greedy answers of so many tags at most, held to a vocabulary where the server can, as they come.
+
+        The prompts are gone through as by ``first_tokens``.
+        """
         ...
 
     async def evaluate(

@@ -22,12 +22,18 @@ from lawtags_client.platform.protocol import (
     UploadedDataset,
 )
 from lawtags_client.services.customizer.configs import full_name
-from lawtags_client.services.customizer.events import LogWritten, MetricRecorded, ProgressMade
+from lawtags_client.services.customizer.events import (
+    LogWritten,
+    MetricRecorded,
+    ProgressMade,
+    StateChanged,
+)
 from lawtags_client.services.customizer.job import Job
-from lawtags_client.services.evaluator import scores
+from lawtags_client.services.evaluator import rows_scored, scores
 from lawtags_client.services.inference.completions import first_chat_token, first_token
 from lawtags_client.services.inference.matching import MatchesTags
 from lawtags_client.services.inference.written import constraints
+from lawtags_client.settings import ServiceName, Settings
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.customizer import (
     CustomizationConfig,
@@ -39,6 +45,7 @@ from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTa
 from lawtags_client.types.inference import ChatChoice, ChatCompletionRequest, ChatMessage, CompletionChoice
 
 _TASK = "tags"
+_SERVICES: tuple[ServiceName, ...] = ("data_store", "entity_store", "customizer", "inference", "evaluator")
 _PROGRESS_PAUSE = 1.0
 
 
@@ -136,7 +143,9 @@ class V1Platform:
             WaitTimeoutError: it took longer than ``timeout`` seconds; it goes on.
         """
         job = await self._nemo.customizer.job(job_id)
-        events = job.watch()
+        looks = job.looks()
+        # Not the job's own: that has changed before what led to it is told.
+        status = job.status or "unknown"
         steps: int | None = None
         percentage: float | None = None
         clock = self._nemo.clock
@@ -144,19 +153,22 @@ class V1Platform:
         while True:
             left = timeout - (clock.monotonic() - begin)
             try:
-                event = await asyncio.wait_for(anext(events), max(0.0, min(stall, left)))
+                events = await asyncio.wait_for(anext(looks), max(0.0, min(stall, left)))
             except StopAsyncIteration:
                 break
             except TimeoutError:
                 raise _silent(job, stall, left) from None
-            if isinstance(event, ProgressMade):
-                steps, percentage = event.steps, event.percentage
+            for event in events:
+                if isinstance(event, ProgressMade):
+                    steps, percentage = event.steps, event.percentage
+                elif isinstance(event, StateChanged):
+                    status = event.state
             yield Follow(
-                status=job.status or "unknown",
+                status=status,
                 steps=steps,
                 percentage=percentage,
-                points=_points(event),
-                messages=(str(event),) if isinstance(event, LogWritten) and event.detail else (),
+                points=tuple(point for event in events for point in _points(event)),
+                messages=tuple(str(e) for e in events if isinstance(e, LogWritten) and e.detail),
             )
         # The job has come to an end: this raises unless it is a good one.
         await job.wait()
@@ -171,12 +183,12 @@ class V1Platform:
         """Log-probabilities of the likeliest next tokens of each prompt, as they come."""
         if _are_texts(prompts):
             texts = self._nemo.inference.complete_each(
-                [str(prompt) for prompt in prompts], model=model, max_tokens=1, logprobs=top
+                (str(prompt) for prompt in prompts), model=model, max_tokens=1, logprobs=top
             )
             async for outcome in texts:
                 yield outcome.row, _caught(first_token, outcome.value, outcome.error)
             return
-        requests = [
+        requests = (
             ChatCompletionRequest(
                 model=model,
                 messages=_messages(prompt),
@@ -186,7 +198,7 @@ class V1Platform:
                 top_logprobs=top,
             )
             for prompt in prompts
-        ]
+        )
         async for answered in self._nemo.inference.chat_each(requests):
             yield answered.row, _caught(first_chat_token, answered.value, answered.error)
 
@@ -203,7 +215,7 @@ class V1Platform:
         guided, matches = constraints(vocabulary, most), MatchesTags(vocabulary, most)
         if _are_texts(prompts):
             texts = self._nemo.inference.complete_each(
-                [str(prompt) for prompt in prompts],
+                (str(prompt) for prompt in prompts),
                 model=model,
                 max_tokens=max_tokens,
                 guided=guided,
@@ -214,12 +226,12 @@ class V1Platform:
             async for outcome in texts:
                 yield outcome.row, _caught(_answer, outcome.value, outcome.error)
             return
-        requests = [
+        requests = (
             ChatCompletionRequest(
                 model=model, messages=_messages(prompt), max_tokens=max_tokens, temperature=0.0
             )
             for prompt in prompts
-        ]
+        )
         chats = self._nemo.inference.chat_each(requests, guided=guided, matches=matches, telling=True)
         async for answered in chats:
             yield (
@@ -250,7 +262,7 @@ class V1Platform:
             result = await started.wait(timeout=timeout)
         finally:
             teller.cancel()
-        return Evaluation(started.id, scores(result), result.model_dump(mode="json"))
+        return Evaluation(started.id, scores(result), result.model_dump(mode="json"), rows_scored(result))
 
     def _evaluation_key(self, intent: EvaluationIntent) -> str:
         # A job asks the address it was given: at another address, a job of its own.
@@ -268,6 +280,11 @@ class V1Platform:
         await self._nemo.data_store.upload_files(
             model.split("@")[0], dict(files), repo_type="model", message="Add the model card and the tagger"
         )
+
+
+def service_addresses(settings: Settings) -> dict[str, str]:
+    """The address of each service that a run depends on, of those that are set."""
+    return {name: settings.address(name).url for name in _SERVICES if settings.has_address(name)}
 
 
 def evaluation_config(intent: EvaluationIntent) -> dict[str, Any]:
@@ -330,7 +347,8 @@ def _answer(choice: CompletionChoice | ChatChoice | None = None) -> Answer:
 
 
 def _are_texts(prompts: Sequence[PromptInput]) -> bool:
-    return all(isinstance(prompt, str) for prompt in prompts)
+    # By place: going through them would count as sending them.
+    return all(isinstance(prompts[place], str) for place in range(len(prompts)))
 
 
 def _messages(prompt: PromptInput) -> list[ChatMessage]:

@@ -1,7 +1,8 @@
 """The ledger of a run: which stage is done, for which inputs, with which result.
 
 One SQLite file (WAL, full sync) in the run's folder. A finished stage is recognised by the hash of its
-inputs, options and code version; a marker file alone would call a changed stage done.
+inputs, options and code version; a marker file alone would call a changed stage done. What a stage finished
+with stays on record until a later attempt finishes as well, so that a crash in between loses nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,15 +29,32 @@ CREATE TABLE IF NOT EXISTS stages (
     output TEXT,
     error TEXT
 );
+CREATE TABLE IF NOT EXISTS finished (
+    name TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    code TEXT,
+    started_at TEXT NOT NULL,
+    finished_at TEXT NOT NULL,
+    output TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS events (
     at TEXT NOT NULL, stage TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL
 );
 """
 
+_UNKEPT = "SELECT 1 FROM stages WHERE status = 'done' AND name NOT IN (SELECT name FROM finished)"
+_KEEP = (
+    "INSERT OR IGNORE INTO finished SELECT name, digest, NULL, started_at, finished_at, output FROM stages "
+    "WHERE status = 'done'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """What the ledger knows of a stage."""
+    """What the ledger knows of a stage.
+
+    ``code`` is the version of the code that finished it, where that was recorded.
+    """
 
     name: str
     digest: str
@@ -45,6 +63,7 @@ class StageRecord:
     finished_at: str | None
     output: dict[str, Any]
     error: dict[str, Any] | None
+    code: str | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -73,6 +92,9 @@ class Ledger:
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
+            # What older releases finished has no record of its own yet, which a new attempt would erase.
+            if connection.execute(_UNKEPT).fetchone() is not None:
+                connection.execute(_KEEP)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -94,10 +116,14 @@ class Ledger:
 
     def set_fact(self, name: str, value: Any) -> None:
         """Record a fact of the run as a whole."""
+        self.set_facts({name: value})
+
+    def set_facts(self, facts: Mapping[str, Any]) -> None:
+        """Record several facts of the run as a whole, all of them or none."""
         with self._connection() as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (name, json.dumps(value)),
+                [(name, json.dumps(value)) for name, value in facts.items()],
             )
 
     def begin(self, name: str, digest: str) -> None:
@@ -109,12 +135,23 @@ class Ledger:
             )
             self._log(connection, name, "started", {"digest": digest})
 
-    def finish(self, name: str, output: dict[str, Any]) -> None:
-        """Record that a stage is done, with what later stages need of it."""
+    def finish(self, name: str, output: dict[str, Any], *, code: str | None = None) -> None:
+        """Record that a stage is done.
+
+        Args:
+            name: the stage.
+            output: what later stages need of it.
+            code: the version of the code that did it.
+        """
         with self._connection() as connection:
             connection.execute(
                 "UPDATE stages SET status = 'done', finished_at = ?, output = ? WHERE name = ?",
                 (self._stamp(), json.dumps(output), name),
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO finished "
+                "SELECT name, digest, ?, started_at, finished_at, output FROM stages WHERE name = ?",
+                (code, name),
             )
             self._log(connection, name, "done", {})
 
@@ -130,6 +167,15 @@ class Ledger:
     def stage(self, name: str) -> StageRecord | None:
         """What is known of one stage."""
         return next((record for record in self.stages() if record.name == name), None)
+
+    def finished(self, name: str) -> StageRecord | None:
+        """What a stage last finished with, whatever became of later attempts."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT * FROM finished WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return None
+        _, digest, code, started, finished, output = row
+        return StageRecord(name, digest, "done", started, finished, json.loads(output), None, code)
 
     def stages(self) -> list[StageRecord]:
         """All stages that were ever begun, oldest first."""

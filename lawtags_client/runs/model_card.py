@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.verdict import lost_in_words, sentences
 from lawtags_client.terminal import harmless
 
 _SHARE_ALIKE = re.compile(r"by[ _-]?sa|share[ -]?alike", re.IGNORECASE)
@@ -108,14 +109,15 @@ def _results(metrics: Mapping[str, Any]) -> str:
     for name, found in metrics["systems"].items():
         low, high = found["intervals"]["micro_f1"]
         figures = " | ".join(f"{found[key]:.3f}" for key in ("macro_f1", "samples_f1", "exact_match"))
-        lines.append(f"| {name} | {found['micro_f1']:.3f} [{low:.3f}, {high:.3f}] | {figures} |")
-    return "\n".join(
-        [
-            "| system | micro F1 [95 %] | macro F1 | samples F1 | exact |",
-            "| --- | --- | --- | --- | --- |",
-            *lines,
-        ]
-    )
+        failed = found.get("failed", "?")
+        lines.append(f"| {name} | {found['micro_f1']:.3f} [{low:.3f}, {high:.3f}] | {figures} | {failed} |")
+    table = [
+        "| system | micro F1 [95 %] | macro F1 | samples F1 | exact | no answer |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *lines,
+    ]
+    said = [f"- {_cell(line)}" for line in (*sentences(metrics), *lost_in_words(metrics))]
+    return "\n".join([*table, "", *said])
 
 
 def _table(headings: tuple[str, str], rows: Iterable[tuple[Any, Any]]) -> str:

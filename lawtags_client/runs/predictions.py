@@ -18,6 +18,7 @@ def prediction(
     *,
     scores: Mapping[str, float] | None = None,
     error: str | None = None,
+    refused: bool = False,
     text: str | None = None,
 ) -> dict[str, Any]:
     """One row of a predictions file.
@@ -28,6 +29,7 @@ def prediction(
         tags: the tags given.
         scores: tag to probability, the likeliest first.
         error: why there is no answer.
+        refused: whether the server refuses the question for good.
         text: the model's own words, where it generates.
     """
     found: dict[str, Any] = {
@@ -37,6 +39,8 @@ def prediction(
         "scores": {tag: round(value, 4) for tag, value in (scores or {}).items()},
         "error": error,
     }
+    if refused:
+        found["refused"] = True
     return found if text is None else found | {"text": text}
 
 
@@ -52,6 +56,11 @@ def write_predictions(folder: Path, system: str, rows: Sequence[Mapping[str, Any
     return path
 
 
+def read_prediction_rows(folder: Path, system: str) -> list[dict[str, Any]]:
+    """The rows of a system's predictions, in row order."""
+    return list(read_rows(folder / f"predictions-{system}.jsonl"))
+
+
 def read_predictions(folder: Path, system: str) -> list[frozenset[str]]:
     """The tags that a system gave, in row order."""
-    return [frozenset(row["tags"]) for row in read_rows(folder / f"predictions-{system}.jsonl")]
+    return [frozenset(row["tags"]) for row in read_prediction_rows(folder, system)]

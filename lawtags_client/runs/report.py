@@ -11,7 +11,7 @@ from lawtags_client import __version__
 from lawtags_client.curation.card import card_section
 from lawtags_client.errors import ConfigurationError, DataError, MissingExtraError
 from lawtags_client.runs.rows import read_rows
-from lawtags_client.runs.verdict import SYSTEMS
+from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, reading, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import harmless
 
@@ -62,6 +62,9 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         metrics=metrics,
         systems=sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"]),
         titles=SYSTEMS,
+        lost=lost_in_words(metrics),
+        sentences=sentences(metrics),
+        reading=reading,
         data=card_section(_read(folder, "curated/curation.json")),
         tags=metrics["per_tag"]["tagger"][:SHOWN_TAGS],
         more_tags=max(0, len(metrics["per_tag"]["tagger"]) - SHOWN_TAGS),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import Platform
+from lawtags_client.runs.identity import FACT, check_inputs, inputs_of
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
 from lawtags_client.runs.progress import Progress
 from lawtags_client.runs.recipe import Recipe
-from lawtags_client.runs.stage import RunContext, Stage, intact, stage_digest
+from lawtags_client.runs.stage import RunContext, Stage, code_version, intact, stage_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,14 @@ async def execute(
     scheduler: str | None = None,
     until: str | None = None,
     profile: str | None = None,
+    services: Mapping[str, str] | None = None,
     steps: Sequence[Stage] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RunResult:
     """Carry a run to its end; called again after an interruption, it goes on where it was.
+
+    A run that holds results keeps them: other inputs are refused, and where only the code of a stage has
+    changed since, nothing is done again.
 
     Args:
         folder: the run's folder, made when absent.
@@ -74,11 +80,13 @@ async def execute(
         scheduler: address of a Dask scheduler for the curation.
         until: stop after the stage of this name.
         profile: the profile that the platform came from, for those who use the run later.
+        services: address of each service, which is an input as well; None where that does not matter.
         steps: other stages than the usual ones.
         clock: seconds, for the durations told.
 
     Raises:
         BusyError: another process works on this run.
+        RunInputsError: the run was made from other inputs and holds results.
         LawtagsError: a stage failed; what was done before is kept.
     """
     chosen = list(steps) if steps is not None else stages()
@@ -87,44 +95,88 @@ async def execute(
         raise ConfigurationError(f"there is no stage {until!r}", hint=f"Stages: {', '.join(names)}")
     with run_lock(folder):
         ledger = Ledger(folder / "ledger.sqlite")
-        if ledger.fact("run_id") is None:
-            ledger.set_fact("run_id", secrets.token_hex(6))
-        ledger.set_fact("recipe", recipe.record())
-        ledger.set_fact("data", list(data))
-        ledger.set_fact("test", str(test) if test else None)
-        ledger.set_fact("profile", profile)
+        run_id = ledger.fact("run_id") or secrets.token_hex(6)
+        inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
+        changed = check_inputs(ledger, folder, inputs, names)
+        if changed:
+            progress.note(
+                "other inputs than before; what depends on them is done again: " + "; ".join(changed)
+            )
+        ledger.set_facts(
+            {
+                "run_id": run_id,
+                "recipe": recipe.record(),
+                "data": list(data),
+                "test": str(test) if test else None,
+                "profile": profile,
+                FACT: inputs,
+            }
+        )
         atomic_write_text(folder / ".gitignore", "*\n")
         context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)
-        redone = []
-        for number, stage in enumerate(chosen, 1):
-            if await _ensure(stage, context, number, len(chosen), clock):
-                redone.append(stage.name)
+        carried = _Carried(chosen, context, clock)
+        await carried.out(until)
+        return RunResult(folder, context.outputs, tuple(carried.redone))
+
+
+class _Carried:
+    """The stages of one run as one command goes through them."""
+
+    def __init__(self, chosen: Sequence[Stage], context: RunContext, clock: Callable[[], float]) -> None:
+        self._chosen = chosen
+        self._context = context
+        self._clock = clock
+        self._finished = all(context.ledger.finished(stage.name) for stage in chosen)
+        self.redone: list[str] = []
+        self._by_other_code: list[str] = []
+
+    async def out(self, until: str | None) -> None:
+        """Go through the stages, up to and including one."""
+        context, total = self._context, len(self._chosen)
+        for number, stage in enumerate(self._chosen, 1):
+            digest = stage_digest(stage, context)
+            known = self._usable(stage, digest)
+            if known is None:
+                await self._do(stage, digest, number, total)
+            else:
+                context.outputs[stage.name] = known
+                context.progress.skipped(stage.name, number, total)
             if stage.name == until:
                 break
-        return RunResult(folder, context.outputs, tuple(redone))
+        if self._by_other_code:
+            named = ", ".join(self._by_other_code)
+            context.progress.note(
+                f"another version of lawtags did {named}; this run stays as it is. "
+                "Add --new to start one with this version."
+            )
 
+    def _usable(self, stage: Stage, digest: str) -> dict[str, Any] | None:
+        """What a stage left, where it need not be done again."""
+        known = self._context.ledger.finished(stage.name)
+        if known is None or known.output.get("missing") or not intact(self._context.folder, known.output):
+            return None
+        if known.digest == digest:
+            return known.output
+        # Nothing before it has changed, and its inputs are those of the run: it is the code that has.
+        if self._finished and not self.redone and known.code != code_version(stage):
+            self._by_other_code.append(stage.name)
+            return known.output
+        return None
 
-async def _ensure(
-    stage: Stage, context: RunContext, number: int, total: int, clock: Callable[[], float]
-) -> bool:
-    digest = stage_digest(stage, context)
-    known = context.ledger.stage(stage.name)
-    if known and known.status == "done" and known.digest == digest and intact(context.folder, known.output):
-        context.outputs[stage.name] = known.output
-        context.progress.skipped(stage.name, number, total)
-        return False
-    context.progress.stage(stage.name, number, total)
-    started = clock()
-    context.ledger.begin(stage.name, digest)
-    try:
-        output = await stage.run(context)
-    except LawtagsError as problem:
-        context.ledger.fail(stage.name, problem.as_dict())
-        raise
-    except Exception as problem:
-        context.ledger.fail(stage.name, {"error": type(problem).__name__, "message": str(problem)})
-        raise
-    context.ledger.finish(stage.name, output)
-    context.outputs[stage.name] = output
-    context.progress.finished(stage.name, clock() - started, output.get("summary", {}))
-    return True
+    async def _do(self, stage: Stage, digest: str, number: int, total: int) -> None:
+        context = self._context
+        context.progress.stage(stage.name, number, total)
+        started = self._clock()
+        context.ledger.begin(stage.name, digest)
+        try:
+            output = await stage.run(context)
+        except LawtagsError as problem:
+            context.ledger.fail(stage.name, problem.as_dict())
+            raise
+        except Exception as problem:
+            context.ledger.fail(stage.name, {"error": type(problem).__name__, "message": str(problem)})
+            raise
+        context.ledger.finish(stage.name, output, code=code_version(stage))
+        context.outputs[stage.name] = output
+        self.redone.append(stage.name)
+        context.progress.finished(stage.name, self._clock() - started, output.get("summary", {}))

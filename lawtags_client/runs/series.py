@@ -30,7 +30,7 @@ class Series:
     def headline(self) -> str:
         """The newest values as words, for a progress line."""
         words = (
-            f"{metric.replace('_', ' ')} {'diverged' if value is None else f'{value:.3f}'}"
+            f"{metric.replace('_', ' ')} {'diverged' if value is None else f'{value:.4f}'}"
             for metric, value in self.last().items()
         )
         return "".join(f", {word}" for word in words)

@@ -69,17 +69,25 @@ class Stage(Protocol):
         ...
 
     async def run(self, context: RunContext) -> dict[str, Any]:
-        """Do it; the answer is kept in the ledger. ``files`` maps what was written to its SHA-256."""
+        """Do it; the answer is kept in the ledger.
+
+        ``files`` maps what was written to its SHA-256. ``missing`` counts what a later attempt may add: a
+        stage that left such is done again by the next command.
+        """
         ...
+
+
+def code_version(stage: Stage) -> str:
+    """The version of the code that a stage is done with."""
+    return f"{'.'.join(__version__.split('.')[:2])}/{stage.version}"
 
 
 def stage_digest(stage: Stage, context: RunContext) -> str:
     """The hash by which a finished stage is recognised: inputs, options and code version."""
-    release = ".".join(__version__.split(".")[:2])
     content = {
         "stage": stage.name,
         "version": stage.version,
-        "lawtags": release,
+        "lawtags": code_version(stage).split("/")[0],
         "inputs": stage.inputs(context),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -43,8 +43,8 @@ class RunTagger:
 
 def has_tagger(folder: Path) -> bool:
     """Whether a run has come to its end, so that tagger and model belong together."""
-    report = Ledger(folder / "ledger.sqlite").stage("report")
-    return report is not None and report.status == "done" and (folder / "tagger" / "tagger.json").is_file()
+    report = Ledger(folder / "ledger.sqlite").finished("report")
+    return report is not None and (folder / "tagger" / "tagger.json").is_file()
 
 
 def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
@@ -59,8 +59,8 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
         DataError: the tagger's files are damaged.
     """
     ledger = Ledger(folder / "ledger.sqlite")
-    predicted = ledger.stage("predict")
-    model = predicted.output.get("model") if predicted and predicted.status == "done" else None
+    predicted = ledger.finished("predict")
+    model = predicted.output.get("model") if predicted else None
     if model is None or not (folder / "tagger" / "tagger.json").is_file():
         raise ConfigurationError(
             f"run {folder.name!r} has no tagger yet", hint="Carry it to its end first: lawtags run RECIPE"

@@ -1,14 +1,21 @@
-"""The verdict: every system on the same test rows, with intervals, and whether the gates are passed."""
+"""The verdict: every system on the same test rows, with intervals, and whether the gates are passed.
+
+A row without an answer says something about the server and nothing about the model, and is scored all the
+same: without tags, or, for the tagger, with the retriever's. So failed rows are counted for each system, and
+where they are more than 2 % of its rows, nothing is said about it and no gate on it is passed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import combinations
 from typing import Any
 
-from lawtags_client.errors import ConfigurationError, GateNotPassedError
+from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
+from lawtags_client.runs.lost_rows import LostRows, too_many
 from lawtags_client.runs.recipe import EvaluationSection, Gate
-from lawtags_client.tagging.metrics import bootstrap, paired_bootstrap, per_tag, score
+from lawtags_client.tagging.metrics import Resampled, per_tag, resample, score
 
 SYSTEMS = {
     "tagger": "Tuned model mixed with the retriever",
@@ -20,59 +27,64 @@ SYSTEMS = {
 }
 """Every system of a verdict, and what it is."""
 
-COMPARISONS = (
-    ("tuned", "base"),
-    ("tagger", "tfidf"),
-    ("tagger", "retriever"),
-    ("tagger", "tuned"),
-    ("retriever", "tfidf"),
-)
+MAIN_PAIRS = (*(("tagger", other) for other in SYSTEMS if other != "tagger"), ("tuned", "base"))
+"""The comparisons that a verdict is about, in the order in which they are told."""
 
 COMPARED = ("micro_f1", "macro_f1", "samples_f1")
 
 Tags = Sequence[frozenset[str]]
 
 
-def verdict(truth: Tags, predicted: Mapping[str, Tags], options: EvaluationSection) -> dict[str, Any]:
+def verdict(
+    truth: Tags,
+    predicted: Mapping[str, Tags],
+    options: EvaluationSection,
+    *,
+    lost: Mapping[str, LostRows] | None = None,
+    validation: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Score all systems.
 
     Args:
         truth: the true tags of each test row.
         predicted: the tags that each system gave, in the same order.
         options: how to resample.
+        lost: the test rows that a system has no answer of its own to.
+        validation: ``rows``, and how many of them ``failed`` and were ``refused``: the rows on which the
+            tagger's mix was fitted.
 
     Returns:
-        The content of ``metrics.json``: ``test_rows``, ``systems`` with ``intervals`` (95 %) beside each
-        system's figures, paired ``differences``, and ``per_tag``.
+        The content of ``metrics.json``: ``test_rows``, ``systems`` with ``intervals`` (95 %) and ``failed``
+        beside each system's figures, paired ``differences`` of every two systems with their ``reading``,
+        ``incomplete``, and ``per_tag``.
     """
-    systems: dict[str, Any] = {}
-    for name, tags in predicted.items():
-        intervals = bootstrap(truth, tags, samples=options.bootstrap, seed=options.seed)
-        systems[name] = {
-            **asdict(score(truth, tags)),
-            "intervals": {metric: [found.low, found.high] for metric, found in intervals.items()},
-        }
-    differences = [
-        {
-            "a": a,
-            "b": b,
-            "metric": metric,
-            "difference": difference.value,
-            "low": difference.low,
-            "high": difference.high,
-        }
-        for a, b in COMPARISONS
-        if a in predicted and b in predicted
-        for metric, difference in paired_bootstrap(
-            truth, predicted[a], predicted[b], samples=options.bootstrap, seed=options.seed
-        ).items()
-        if metric in COMPARED
-    ]
+    gone = {name: (lost or {}).get(name, LostRows()) for name in predicted}
+    incomplete = _incomplete(gone, len(truth), validation)
+    drawn = {
+        name: resample(truth, tags, samples=options.bootstrap, seed=options.seed)
+        for name, tags in predicted.items()
+    }
+    unjudged = {entry["system"] for entry in incomplete}
     return {
         "schema_version": 1,
         "test_rows": len(truth),
-        "systems": systems,
-        "differences": differences,
+        "systems": {
+            name: {
+                **asdict(score(truth, tags)),
+                "intervals": {
+                    metric: [found.low, found.high] for metric, found in drawn[name].intervals().items()
+                },
+                **gone[name].as_dict(),
+            }
+            for name, tags in predicted.items()
+        },
+        "validation": dict(validation) if validation is not None else None,
+        "incomplete": incomplete,
+        "differences": [
+            row
+            for a, b in combinations([name for name in SYSTEMS if name in predicted], 2)
+            for row in _differences(a, b, drawn, judged=not unjudged & {a, b})
+        ],
         "per_tag": {name: [asdict(tag) for tag in per_tag(truth, tags)] for name, tags in predicted.items()},
     }
 
@@ -100,6 +112,121 @@ def require(judged: Sequence[Mapping[str, Any]]) -> None:
         raise GateNotPassedError("gate not passed: " + "; ".join(missed))
 
 
+def require_verdict(evaluated: Mapping[str, Any]) -> None:
+    """Raise when a run has no verdict to go by, or one that does not pass its gates.
+
+    Args:
+        evaluated: what the stage of the evaluation left.
+
+    Raises:
+        RowsFailedError: too many rows went without an answer; says what to do.
+        GateNotPassedError: a gate is not passed.
+    """
+    incomplete = evaluated.get("incomplete") or []
+    if incomplete:
+        raise RowsFailedError(
+            "there is no verdict: " + "; ".join(in_words(entry) for entry in incomplete),
+            hint=remedy(incomplete),
+        )
+    require(evaluated["gates"])
+
+
+def in_words(entry: Mapping[str, Any]) -> str:
+    """One entry of ``incomplete`` as a clause."""
+    kind = "validation" if entry["part"] == "validation" else "test"
+    return f"{entry['failed']} of {entry['rows']} {kind} rows of {entry['system']} have no answer"
+
+
+def lost_in_words(metrics: Mapping[str, Any]) -> list[str]:
+    """Which systems have rows without an answer, how these were scored, and what follows from it."""
+    told = []
+    for name, found in metrics["systems"].items():
+        if found.get("failed"):
+            reasons = "; ".join(f"{each['rows']} × {each['reason']}" for each in found["failed_reasons"][:3])
+            told.append(
+                f"{name}: {found['failed']} of {metrics['test_rows']} rows have no answer "
+                f"and were scored with {found['failed_scored_as']} ({reasons})"
+            )
+    validation = metrics.get("validation")
+    if validation and validation["failed"]:
+        told.append(
+            f"tagger: fitted without {validation['failed']} of {validation['rows']} validation rows, "
+            "which have no answer"
+        )
+    if metrics.get("incomplete"):
+        systems = ", ".join(dict.fromkeys(entry["system"] for entry in metrics["incomplete"]))
+        told.append(f"Nothing is said about {systems}. {remedy(metrics['incomplete'])}")
+    return told
+
+
+def remedy(incomplete: Sequence[Mapping[str, Any]]) -> str:
+    """What to do about lost rows, as a hint."""
+    again = "Run the same command again: it asks only for the missing rows."
+    refused = (
+        "The server refuses some rows for good and is not asked for them again; predictions-*.jsonl has the "
+        "reasons. Shorten the prompts (curation.style.max_tokens), or leave those rows out, and add --new."
+    )
+    hints = [again] if any(entry["failed"] > entry["refused"] for entry in incomplete) else []
+    hints += [refused] if any(entry["refused"] for entry in incomplete) else []
+    return " ".join(hints)
+
+
+def reading(row: Mapping[str, Any]) -> str:
+    """What a difference says: ``better``, ``worse`` or ``not shown``; ``not judged`` where rows are lost."""
+    if "reading" in row:
+        return str(row["reading"])
+    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not shown"
+
+
+def sentences(metrics: Mapping[str, Any]) -> list[str]:
+    """The main comparisons in words, one sentence for each pair, for better and for worse."""
+    told = []
+    for a, b in MAIN_PAIRS:
+        parts = [
+            f"{row['metric'].replace('_f1', ' F1')} {row['difference']:+.3f} "
+            f"[{row['low']:+.3f}, {row['high']:+.3f}] {reading(row)}"
+            for row in metrics["differences"]
+            if (row["a"], row["b"]) == (a, b)
+        ]
+        if parts:
+            told.append(f"{a} against {b}: {'; '.join(parts)}")
+    return told
+
+
+def _differences(a: str, b: str, drawn: Mapping[str, Resampled], *, judged: bool) -> list[dict[str, Any]]:
+    found = drawn[a].minus(drawn[b]).intervals()
+    rows: list[dict[str, Any]] = [
+        {
+            "a": a,
+            "b": b,
+            "metric": metric,
+            "difference": found[metric].value,
+            "low": found[metric].low,
+            "high": found[metric].high,
+        }
+        for metric in COMPARED
+    ]
+    return [{**row, "reading": reading(row) if judged else "not judged"} for row in rows]
+
+
+def _incomplete(
+    lost: Mapping[str, LostRows], rows: int, validation: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    found = [
+        {"system": name, "part": "testing", "rows": rows, "failed": gone.failed, "refused": gone.refused}
+        for name, gone in lost.items()
+        if too_many(gone.failed, rows)
+    ]
+    # The mix is fitted on what the model takes; rows that it refuses for good would never be part of it.
+    if (
+        validation
+        and "tagger" in lost
+        and too_many(validation["failed"] - validation["refused"], validation["rows"])
+    ):
+        found.append({"system": "tagger", "part": "validation", **validation})
+    return found
+
+
 def _judge(gate: Gate, metrics: Mapping[str, Any]) -> dict[str, Any]:
     try:
         value = float(metrics["systems"][gate.system][gate.metric])
@@ -118,6 +245,10 @@ def _judge(gate: Gate, metrics: Mapping[str, Any]) -> dict[str, Any]:
         low, high = _interval(gate, metrics)
         found += f", difference in [{low:+.3f}, {high:+.3f}]"
         passed = passed and low > 0
+    for entry in metrics.get("incomplete") or []:
+        if entry["system"] in (gate.system, gate.better_than):
+            found += f", but {in_words(entry)}"
+            passed = False
     return {"gate": " ".join(words), "found": found, "passed": passed}
 
 
@@ -125,8 +256,7 @@ def _interval(gate: Gate, metrics: Mapping[str, Any]) -> tuple[float, float]:
     for row in metrics["differences"]:
         if (row["a"], row["b"], row["metric"]) == (gate.system, gate.better_than, gate.metric):
             return row["low"], row["high"]
-    compared = ", ".join(f"{a} with {b}" for a, b in COMPARISONS)
     raise ConfigurationError(
         f"gate: {gate.system} is not compared with {gate.better_than} by {gate.metric}",
-        hint=f"Compared are {compared}, by {', '.join(COMPARED)}.",
+        hint=f"A system is compared with those after it: {', '.join(SYSTEMS)}; by {', '.join(COMPARED)}.",
     )

@@ -3,13 +3,28 @@
 Averages are taken as scikit-learn takes them with ``zero_division=0``: over all pairs of row and tag
 (micro), over tags (macro; all tags that stand in the truth or in the predictions), over rows (samples).
 Every empty case is 0, save that a row without true and without predicted tags is an exact match.
+
+Intervals come from resampling the rows (percentiles of the resampled values). Macro F1 needs more than that,
+since most tags stand in one or two rows:
+
+* It is averaged over a fixed set of tags, those of the whole test set. A resample leaves out about a third
+  of the tags that stand in one row. Their F1 in it is 0/0: to drop them changes what is averaged over, to
+  count 0 pulls every resample down, and either way the interval may miss its own point. Here such a tag
+  keeps its F1 of the whole test set.
+* The resampled values are moved so that their mean is the point. F1 of a tag in few rows is a concave ratio,
+  so resampling lowers it on average; what counts is the spread.
+* Rows drawn twice cannot show what other rows would have done to a rare tag, so the spread is too small, by
+  half on typical data. The jackknife sees it, since leaving out a tag's only row takes the tag out of the
+  average. What its variance exceeds that of the resampled values by is added as normal noise.
+
+The intervals are for the score on other test sets of this size. ``docs/evaluate.md`` gives their coverage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.tagging._numpy import np
@@ -66,7 +81,7 @@ class TagScore:
     correct: int
 
 
-# The figures that resampling of rows makes sense for; macro averages of a resample leave out rare tags.
+# The figures that have intervals.
 RESAMPLED = ("micro_f1", "macro_f1", "samples_f1", "micro_precision", "micro_recall", "exact_match")
 
 
@@ -93,7 +108,7 @@ def score(true: Labels, predicted: Labels) -> Scores:
 def bootstrap(
     true: Labels, predicted: Labels, *, samples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> dict[str, Interval]:
-    """Percentile intervals from resampling the rows.
+    """Intervals of one system's figures, from resampling the rows.
 
     They cover the choice of rows, not the luck of a training run.
 
@@ -107,10 +122,7 @@ def bootstrap(
     Raises:
         ConfigurationError: the lengths differ, or samples or level are out of range.
     """
-    counts = _Counts(true, predicted)
-    point = counts.averages(np.ones((1, counts.rows)))
-    drawn = _resampled(counts.averages, counts.rows, samples, seed, level)
-    return {name: _interval(float(point[name][0]), drawn[name], level) for name in RESAMPLED}
+    return resample(true, predicted, samples=samples, seed=seed).intervals(level)
 
 
 def paired_bootstrap(
@@ -129,15 +141,83 @@ def paired_bootstrap(
     Raises:
         ConfigurationError: the lengths differ, or samples or level are out of range.
     """
-    first, second = _Counts(true, a), _Counts(true, b)
+    first, second = (resample(true, said, samples=samples, seed=seed) for said in (a, b))
+    return first.minus(second).intervals(level)
 
-    def difference(weights: Array) -> dict[str, Array]:
-        left, right = first.averages(weights), second.averages(weights)
-        return {name: left[name] - right[name] for name in RESAMPLED}
 
-    point = difference(np.ones((1, first.rows)))
-    drawn = _resampled(difference, first.rows, samples, seed, level)
-    return {name: _interval(float(point[name][0]), drawn[name], level) for name in RESAMPLED}
+@dataclass(frozen=True)
+class Resampled:
+    """The figures of one system, or of the difference between two, on every resample.
+
+    Args:
+        point: the figures on the rows as they are.
+        drawn: by figure the values on the resamples; the same seed gives the same resamples.
+        without: macro F1 without each of the rows, for its jackknife.
+        bounds: the least and the most that a figure can be.
+    """
+
+    point: dict[str, float]
+    drawn: dict[str, Array]
+    without: Array
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+    def minus(self, other: Resampled) -> Resampled:
+        """The paired difference to another system on the same rows and resamples."""
+        return Resampled(
+            {name: value - other.point[name] for name, value in self.point.items()},
+            {name: values - other.drawn[name] for name, values in self.drawn.items()},
+            self.without - other.without,
+            (-1.0, 1.0),
+        )
+
+    def intervals(self, level: float = 0.95) -> dict[str, Interval]:
+        """The interval of each figure.
+
+        Args:
+            level: the share of resampled values inside it.
+
+        Raises:
+            ConfigurationError: the level is out of range.
+        """
+        if not 0 < level < 1:
+            raise ConfigurationError("an interval needs a level between 0 and 1", hint="Try 0.95.")
+        return {name: self._interval(name, level) for name in RESAMPLED}
+
+    def _interval(self, name: str, level: float) -> Interval:
+        value = self.point[name]
+        drawn = self._widened(value) if name == "macro_f1" else self.drawn[name]
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        # A handful of resamples may all lie on one side of the point.
+        low, high = np.clip([min(low, value), max(high, value)], *self.bounds)
+        return Interval(value, float(low), float(high), level)
+
+    def _widened(self, value: float) -> Array:
+        """The resampled values of macro F1 around the point, with the variance of the jackknife."""
+        drawn = self.drawn["macro_f1"]
+        rows = len(self.without)
+        variance = (rows - 1) * float(self.without.var()) if rows else 0.0
+        unseen = max(0.0, variance - float(drawn.var()))
+        noise = np.random.default_rng(len(drawn)).standard_normal(len(drawn))
+        noise -= noise.mean()
+        return np.asarray(value + drawn - drawn.mean() + np.sqrt(unseen) * noise)
+
+
+def resample(true: Labels, predicted: Labels, *, samples: int = 1000, seed: int = 0) -> Resampled:
+    """Score one system on resampled rows, to be compared with others on the same resamples.
+
+    Args:
+        true: the true tags of each row.
+        predicted: the predicted tags of each row.
+        samples: how many resamples.
+        seed: decides the resamples; those of one seed and number of rows are the same for all systems.
+
+    Raises:
+        ConfigurationError: the lengths differ, or there is to be no resample.
+    """
+    counts = _Counts(true, predicted)
+    point = counts.averages(np.ones((1, counts.rows)))
+    drawn = _resampled(counts.averages, counts.rows, samples, seed)
+    return Resampled({name: float(point[name][0]) for name in RESAMPLED}, drawn, counts.macro_f1_without())
 
 
 def per_tag(true: Labels, predicted: Labels) -> list[TagScore]:
@@ -179,6 +259,8 @@ class _Counts:
         correct = [mine & theirs for mine, theirs in zip(truth, said, strict=True)]
         self.pairs = tuple(_as_pairs(labels, places) for labels in (correct, said, truth))
         self._per_row = [np.bincount(rows, minlength=self.rows).astype(np.float64) for rows, _ in self.pairs]
+        self._whole = [np.bincount(tags, minlength=len(self.tags)) for _, tags in self.pairs]
+        self._whole_f1 = _ratio(2 * self._whole[0], self._whole[1] + self._whole[2])
 
     def averages(self, weights: Array) -> dict[str, Array]:
         """All figures for each row of ``weights``, which says how often every row counts."""
@@ -187,18 +269,20 @@ class _Counts:
         row_correct, row_said, row_there = self._per_row
         row_exact = (row_correct == row_said) & (row_correct == row_there)
         tag_correct, tag_said, tag_there = (self._per_tag(weights, part) for part in self.pairs)
-        # Tags that a resample does not contain are not averaged over.
-        present = np.maximum(1, ((tag_said + tag_there) > 0).sum(axis=1))
+        # A tag that a resample does not contain keeps its F1 of all rows; see the top of this module.
+        tag_f1 = np.where(
+            tag_said + tag_there > 0, _ratio(2 * tag_correct, tag_said + tag_there), self._whole_f1
+        )
 
         def over_tags(values: Array) -> Array:
-            return np.asarray(values.sum(axis=1) / present)
+            return np.asarray(values.sum(axis=1) / max(1, len(self.tags)))
 
         def over_rows(values: Array) -> Array:
             return _ratio(weights @ values, total)
 
         return {
             "micro_f1": _ratio(2 * correct, said + there),
-            "macro_f1": over_tags(_ratio(2 * tag_correct, tag_said + tag_there)),
+            "macro_f1": over_tags(tag_f1),
             "samples_f1": over_rows(_ratio(2 * row_correct, row_said + row_there)),
             "micro_precision": _ratio(correct, said),
             "micro_recall": _ratio(correct, there),
@@ -209,6 +293,21 @@ class _Counts:
             "exact_match": over_rows(row_exact.astype(np.float64)),
             "tags_per_row": _ratio(said, total),
         }
+
+    def macro_f1_without(self) -> Array:
+        """Macro F1 of all rows but one, for each of the rows; of the tags that the others hold."""
+        size = len(self.tags)
+        # Both numbers of a pair in one, so that pairs can be counted.
+        keys = [rows * size + tags for rows, tags in self.pairs]
+        there, found = np.unique(np.concatenate(keys), return_inverse=True)
+        held = np.split(found, np.cumsum([len(each) for each in keys])[:-1])
+        correct, said, true = (np.bincount(each, minlength=len(there)) for each in held)
+        rows, tags = np.divmod(there, max(size, 1))
+        left = self._whole[1][tags] + self._whole[2][tags] - said - true
+        f1 = _ratio(2 * (self._whole[0][tags] - correct), left)
+        change = np.bincount(rows, f1 - self._whole_f1[tags], minlength=self.rows)
+        gone = np.bincount(rows, left == 0, minlength=self.rows)
+        return _ratio(self._whole_f1.sum() + change, size - gone)
 
     def _per_tag(self, weights: Array, pairs: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Array:
         rows, tags = pairs
@@ -223,18 +322,16 @@ def _as_pairs(
     return np.asarray(rows, dtype=np.int64), np.asarray(tags, dtype=np.int64)
 
 
-def _ratio(above: Array, below: Array) -> Array:
-    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    return np.divide(above, below, out=np.zeros_like(below), where=below > 0)
+def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Array:
+    top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    return np.divide(top, bottom, out=np.zeros_like(bottom), where=bottom > 0)
 
 
 def _resampled(
-    figures: Callable[[Array], dict[str, Array]], rows: int, samples: int, seed: int, level: float
+    figures: Callable[[Array], dict[str, Array]], rows: int, samples: int, seed: int
 ) -> dict[str, Array]:
-    if samples < 1 or not 0 < level < 1:
-        raise ConfigurationError(
-            "an interval needs at least one resample and a level between 0 and 1", hint="Try 1000 and 0.95."
-        )
+    if samples < 1:
+        raise ConfigurationError("an interval needs at least one resample", hint="Try 1000.")
     generator = np.random.default_rng(seed)
     parts: list[dict[str, Array]] = []
     for start in range(0, samples, 100):  # in blocks, to bound the memory
@@ -246,8 +343,3 @@ def _resampled(
             weights = np.zeros((size, 0))
         parts.append(figures(weights))
     return {name: np.concatenate([part[name] for part in parts]) for name in RESAMPLED}
-
-
-def _interval(value: float, drawn: Array, level: float) -> Interval:
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), level)

@@ -79,6 +79,14 @@ def lawtags(stack: StackThread, folder: Path, *words: str | Path) -> subprocess.
     )
 
 
+def content_of(folder: Path) -> dict[Path, bytes]:
+    """All files of a folder, without what locks and SQLite write by themselves."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        path: path.read_bytes() for path in files if path.name != "lock" and "ledger.sqlite" not in path.name
+    }
+
+
 def jobs_of(stack: StackThread, model: str) -> list[dict[str, Any]]:
     listed = httpx.get(f"{stack.platform_url}/v1/customization/jobs", params={"page_size": 100}).json()[
         "data"
@@ -101,7 +109,8 @@ def test_a_plan_shows_the_job_and_leaves_the_platform_alone(
     told = json.loads(planned.stdout)
     assert told["hyperparameters"]["seed"] == 7
     assert told["steps"] == 6
-    assert told == json.loads((tmp_path / "runs" / "tiny" / "plan.json").read_text())
+    assert told == json.loads((tmp_path / "runs" / "plans" / "tiny" / "plan.json").read_text())
+    assert not (tmp_path / "runs" / "tiny").exists()
     assert jobs_of(stack, "tests/planned") == []
     listed = httpx.get(f"{stack.platform_url}/v1/datasets", params={"filter[namespace]": "planned"}).json()
     assert listed["data"] == []
@@ -221,9 +230,18 @@ def test_a_gate_that_is_not_passed_ends_with_three(
     stack: StackThread, finished: Path, questions: Path
 ) -> None:
     recipe = write_recipe(finished, gates=[{"system": "tagger", "at_least": 1.1}])
-    ended = lawtags(stack, finished, "run", recipe, "--data", questions)
+    before = content_of(finished / "runs" / "tiny")
+    refused = lawtags(stack, finished, "run", recipe, "--data", questions)
+    assert refused.returncode == 2
+    assert "gates" in refused.stderr
+    assert "--new" in refused.stderr
+    ended = lawtags(stack, finished, "run", recipe, "--data", questions, "--new")
     assert ended.returncode == 3
     assert "gate not passed" in ended.stderr
+    assert (finished / "runs" / "tiny-2" / "report.html").exists()
+    assert content_of(finished / "runs" / "tiny") == before
+    hinted = lawtags(stack, finished, "run", recipe, "--data", questions)
+    assert "--name tiny-2" in hinted.stderr
 
 
 @pytest.mark.parametrize(

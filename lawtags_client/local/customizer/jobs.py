@@ -102,13 +102,15 @@ class Jobs:
         Raises:
             NotFoundError: there is no such job.
         """
-        document = self.stored(job_id)
+        # In one view: the points of a step and its count are written together, and are read together.
+        with self._context.database.transaction():
+            document, series = self.stored(job_id), self.points.series(job_id)
         details = dict(document["details"])
         logs = details.pop("status_logs")
         return {
             "status": document["job"]["status"],
             **details,
-            "metrics": self.points.series(job_id),
+            "metrics": series,
             "status_logs": logs,
         }
 

@@ -56,11 +56,20 @@ class Customize:
     async def _follow(self, context: RunContext, job_id: str, steps: int) -> Series:
         series = Series()
         wait = context.recipe.wait
+        status, shown = "", 0
         async for sign in context.platform.follow(job_id, timeout=wait.training, stall=wait.stall):
             series.add(sign.points)
-            context.progress.update(sign.steps or 0, steps, f"{sign.status}{series.headline()}")
+            # Each step once: what arrives late about it is told with the next one.
+            if sign.steps is not None and sign.steps != shown:
+                shown = sign.steps
+                context.progress.update(shown, steps, f"training{series.headline()}")
+            # In the order in which it happened: the state is what the messages led to.
             for message in sign.messages:
                 context.progress.note(message)
+            if sign.status != status:
+                status = sign.status
+                ended = series.headline() if status == "completed" else ""
+                context.progress.note(f"{status}{ended}")
         return series
 
     def _record(

@@ -9,7 +9,8 @@ from typing import Any
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
-from lawtags_client.runs.predictions import read_predictions
+from lawtags_client.runs.lost_rows import lost_rows
+from lawtags_client.runs.predictions import read_prediction_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.predict import ANSWER_TOKENS
 from lawtags_client.runs.verdict import SYSTEMS, judge, verdict
@@ -20,11 +21,12 @@ class Evaluate:
     """Writes ``metrics.json``; the Evaluator's string metrics stand in it under ``platform``."""
 
     name = "evaluate"
-    version = 1
+    version = 2
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {
             "predictions": context.outputs["predict"]["files"],
+            "validation": context.outputs["predict"].get("validation"),
             "curation": context.outputs["curate"]["digest"],
             "options": context.recipe.evaluation.model_dump(),
             "gates": [gate.model_dump() for gate in context.recipe.gates],
@@ -33,20 +35,28 @@ class Evaluate:
     async def run(self, context: RunContext) -> dict[str, Any]:
         questions = read_questions(context.curated / "questions" / "testing.jsonl")
         truth = [frozenset(question.tags) for question in questions]
-        predicted = {system: read_predictions(context.folder, system) for system in SYSTEMS}
+        rows = {system: read_prediction_rows(context.folder, system) for system in SYSTEMS}
         context.progress.update(0, None, "scores and intervals")
-        metrics = await asyncio.to_thread(verdict, truth, predicted, context.recipe.evaluation)
-        metrics["platform"] = await self._on_platform(context)
+        metrics = await asyncio.to_thread(
+            verdict,
+            truth,
+            {system: [frozenset(row["tags"]) for row in each] for system, each in rows.items()},
+            context.recipe.evaluation,
+            lost={system: lost_rows(each, scored_as=_scored_as(system)) for system, each in rows.items()},
+            validation=context.outputs["predict"].get("validation"),
+        )
+        metrics["platform"] = await self._on_platform(context, len(truth))
         metrics["gates"] = judge(context.recipe.gates, metrics)
         path = context.folder / "metrics.json"
         atomic_write_json(path, metrics)
         return {
             "files": file_digests(context.folder, [path]),
             "gates": metrics["gates"],
+            "incomplete": metrics["incomplete"],
             "summary": {name: round(found["micro_f1"], 3) for name, found in metrics["systems"].items()},
         }
 
-    async def _on_platform(self, context: RunContext) -> dict[str, Any] | None:
+    async def _on_platform(self, context: RunContext, test_rows: int) -> dict[str, Any] | None:
         options = context.recipe.evaluation
         if not options.platform_rows:
             return None
@@ -76,4 +86,11 @@ class Evaluate:
         except (JobFailedError, JobCancelledError):
             context.ledger.set_fact(attempts, attempt + 1)
             raise
-        return {"job": done.job_id, "rows": options.platform_rows, "scores": dict(done.scores)}
+        asked = min(options.platform_rows, test_rows)
+        if done.scored is not None and done.scored < asked:
+            context.progress.note(f"the Evaluator scored {done.scored} of {asked} rows")
+        return {"job": done.job_id, "rows": asked, "scored": done.scored, "scores": dict(done.scores)}
+
+
+def _scored_as(system: str) -> str:
+    return "the retriever's tags" if system == "tagger" else "no tags"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.asking import recorded_asking
-from lawtags_client.errors import BadRequestError, PayloadTooLargeError, UnprocessableError
-from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import Answer, PromptInput
+from lawtags_client.runs.answers import Answers, Asked, working_file
 from lawtags_client.runs.predictions import held_row, prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -29,20 +30,19 @@ if TYPE_CHECKING:
 TOP_TOKENS = 20
 ANSWER_TOKENS = 32
 
-# A row that is answered with one of these is at fault itself.
-_REFUSALS = (BadRequestError, PayloadTooLargeError, UnprocessableError)
-_ALONE = "the model's evidence is missing; these are the retriever's tags"
+_ALONE = "the model gave no answer; these are the retriever's tags"
 
 
 class Predict:
     """Asks the base and the tuned model, fits the tagger on the validation rows, runs the baselines.
 
     What a model has answered is on disk before the next question goes out, so that an interrupted stage
-    asks only for what is missing.
+    asks only for what is missing. A stage that ends with rows missing says so in ``missing``, and is done
+    again by the next command.
     """
 
     name = "predict"
-    version = 3
+    version = 4
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {
@@ -57,13 +57,13 @@ class Predict:
 
     async def run(self, context: RunContext) -> dict[str, Any]:
         from lawtags_client.tagging.question import read_questions
-        from lawtags_client.tagging.storage import load_tagger, save_tagger
+        from lawtags_client.tagging.storage import load_tagger
 
         questions = {
             part: read_questions(context.curated / "questions" / f"{part}.jsonl")
             for part in ("training", "validation", "testing")
         }
-        tuned, folder = context.outputs["serve"]["model"], context.folder / "tagger"
+        tuned, testing = context.outputs["serve"]["model"], questions["testing"]
         # A server that was started again since the last stage has yet to find the adapter.
         await context.platform.served(tuned, timeout=context.recipe.wait.served)
         retriever = await asyncio.to_thread(_fit_retriever, context, questions["training"])
@@ -71,21 +71,81 @@ class Predict:
         for part in ("validation", "testing"):
             prompts = await asyncio.to_thread(_prompts, context, part, questions[part], retriever)
             evidence[part] = await _first_tokens(context, tuned, part, questions[part], prompts)
-        fitted = await asyncio.to_thread(_fit, context, questions, evidence["validation"], retriever)
-        await asyncio.to_thread(save_tagger, fitted, folder)
+        fitted = await asyncio.to_thread(_fit, context, questions, evidence["validation"].tokens, retriever)
+        staged = await asyncio.to_thread(_staged, fitted, context.folder / "tagger")
         # The one that answers later is judged, not the one in memory.
-        tagger = await asyncio.to_thread(load_tagger, folder)
-        vocabulary = tagger.retriever.vocabulary
-        written = [
-            await _answers(context, name, model, questions, vocabulary) for name, model in _models(context)
-        ]
-        written += await asyncio.to_thread(_classify, context, tagger, questions, evidence["testing"])
-        written += sorted(folder.iterdir())
+        tagger = await asyncio.to_thread(load_tagger, staged)
+        vocabulary, most = tagger.retriever.vocabulary, context.recipe.evaluation.max_tags
+        predictions, askings = {}, [*evidence.values()]
+        for system, model in _models(context):
+            asking = await _answers(context, system, model, testing, vocabulary)
+            predictions[system] = _generated(asking, testing, vocabulary, most)
+            askings.append(asking)
+        predictions |= await asyncio.to_thread(_classified, context, tagger, questions, evidence["testing"])
+        # All at the end: until here the folder holds what an earlier attempt finished with.
+        written = [write_predictions(context.folder, system, rows) for system, rows in predictions.items()]
+        written += _put(staged, context.folder / "tagger")
+        held = evidence["validation"]
         return {
             "files": file_digests(context.folder, written),
             "model": tuned,
-            "summary": {"test rows": len(questions["testing"]), "systems": len(SYSTEMS)},
+            "missing": sum(asking.lost for asking in askings),
+            "validation": {
+                "rows": len(held.rows),
+                "failed": held.lost + held.refused,
+                "refused": held.refused,
+            },
+            "summary": {"test rows": len(testing), "systems": len(SYSTEMS), **_summed(askings)},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What came of asking one model with the rows of one part.
+
+    Args:
+        rows: for each row the answer, or its error.
+        lost: rows that a later attempt may yet answer.
+        refused: rows that the server refuses for good.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    lost: int
+    refused: int
+
+    @property
+    def tokens(self) -> list[Mapping[str, float] | None]:
+        """The likeliest first tokens of each row, None where there is no answer."""
+        return [row.get("tokens") for row in self.rows]
+
+
+def _summed(askings: Sequence[Asking]) -> dict[str, int]:
+    counts = {
+        "answers missing": sum(asking.lost for asking in askings),
+        "refused": sum(asking.refused for asking in askings),
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def _staged(tagger: Tagger, folder: Path) -> Path:
+    """Write the tagger's files beside those of an earlier attempt."""
+    from lawtags_client.tagging.storage import save_tagger
+
+    new = folder.with_name(f".{folder.name}")
+    shutil.rmtree(new, ignore_errors=True)
+    save_tagger(tagger, new)
+    return new
+
+
+def _put(new: Path, folder: Path) -> list[Path]:
+    """Put the tagger's files in the place of an earlier attempt's."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return sorted(folder.iterdir())
 
 
 def _models(context: RunContext) -> list[tuple[str, str]]:
@@ -124,61 +184,56 @@ async def _first_tokens(
     part: str,
     questions: Sequence[Question],
     prompts: list[PromptInput] | None = None,
-) -> list[Mapping[str, float] | None]:
+) -> Asking:
     asked = f"top {TOP_TOKENS}"
     if prompts is None:
         prompts = prompts_of(context.curated / part / f"{part}.jsonl")
     else:
         asked += f" {hashlib.sha256(json.dumps(prompts).encode()).hexdigest()}"
-    path = _working_file(context, f"first-tokens-{part}", model, asked)
+    path = working_file(context, f"first-tokens-{part}", model, asked)
     with RowLog(path) as log:
-        missing = _missing(log, len(prompts))
-        context.progress.update(len(log.rows), len(prompts), f"tuned model, {part} rows")
-        found = context.platform.first_tokens(model, [prompts[row] for row in missing], top=TOP_TOKENS)
-        likeliest = _likeliest(found)
-        await _collect(context, log, missing, questions, likeliest, f"tuned model, {part} rows")
-        return [log.rows[row].get("tokens") for row in range(len(prompts))]
+        answers = Answers(log, [question.id for question in questions])
+        out = Asked([prompts[row] for row in answers.missing])
+        found = _likeliest(context.platform.first_tokens(model, out, top=TOP_TOKENS))
+        await answers.collect(context, out, found, f"tuned model, {part} rows")
+        return Asking(answers.all(), answers.lost, answers.refused)
 
 
 async def _answers(
-    context: RunContext,
-    system: str,
-    model: str,
-    questions: Mapping[str, Sequence[Question]],
-    vocabulary: Vocabulary,
-) -> Path:
-    from lawtags_client.tagging.parse import parse_tags
-
+    context: RunContext, system: str, model: str, questions: Sequence[Question], vocabulary: Vocabulary
+) -> Asking:
     most = context.recipe.evaluation.max_tags
     prompts = prompts_of(context.curated / "testing" / "testing.jsonl")
-    path = _working_file(context, f"answers-{system}", model, f"most {most} of {ANSWER_TOKENS}")
+    path = working_file(context, f"answers-{system}", model, f"most {most} of {ANSWER_TOKENS}")
     with RowLog(path) as log:
-        missing = _missing(log, len(prompts))
-        context.progress.update(len(log.rows), len(prompts), f"{system} model, answers")
+        answers = Answers(log, [question.id for question in questions])
+        out = Asked([prompts[row] for row in answers.missing])
         found = context.platform.answers(
-            model,
-            [prompts[row] for row in missing],
-            vocabulary=vocabulary,
-            most=most,
-            max_tokens=ANSWER_TOKENS,
+            model, out, vocabulary=vocabulary, most=most, max_tokens=ANSWER_TOKENS
         )
-        written = _written(found)
-        await _collect(context, log, missing, questions["testing"], written, f"{system} model, answers")
-        answers = [log.rows[row] for row in range(len(prompts))]
-    rows = [
+        await answers.collect(context, out, _written(found), f"{system} model, answers")
+        return Asking(answers.all(), answers.lost, answers.refused)
+
+
+def _generated(
+    asking: Asking, questions: Sequence[Question], vocabulary: Vocabulary, most: int
+) -> list[dict[str, Any]]:
+    from lawtags_client.tagging.parse import parse_tags
+
+    return [
         held_row(
             prediction(
                 number,
                 question.id,
                 parse_tags(answer.get("text") or "", vocabulary, limit=most).tags,
                 error=answer.get("error"),
+                refused=bool(answer.get("refused")),
                 text=answer.get("text"),
             ),
             answer.get("held"),
         )
-        for number, (question, answer) in enumerate(zip(questions["testing"], answers, strict=True))
+        for number, (question, answer) in enumerate(zip(questions, asking.rows, strict=True))
     ]
-    return write_predictions(context.folder, system, rows)
 
 
 async def _likeliest(
@@ -193,36 +248,6 @@ async def _written(
 ) -> AsyncIterator[tuple[int, Mapping[str, Any] | Exception]]:
     async for place, value in found:
         yield place, value if isinstance(value, Exception) else {"text": value.text, "held": value.held}
-
-
-async def _collect(
-    context: RunContext,
-    log: RowLog,
-    missing: Sequence[int],
-    questions: Sequence[Question],
-    found: AsyncIterator[tuple[int, Mapping[str, Any] | Exception]],
-    text: str,
-) -> None:
-    failures = refused = 0
-    last: Exception | None = None
-    async for place, value in found:
-        row = missing[place]
-        if isinstance(value, Exception):
-            # Not kept in the log: a later attempt asks again.
-            failures, last = failures + 1, value
-            refused += isinstance(value, _REFUSALS)
-            log.rows[row] = {"row": row, "error": str(value)}
-        else:
-            log.append({"row": row, "id": questions[row].id, **value})
-        context.progress.update(len(log.rows), len(questions), text)
-    # What is left after an interruption may be just the rows that no attempt will ever answer.
-    hopeless = refused == failures < len(log.rows)
-    if last is not None and failures == len(missing) and not hopeless:
-        raise last
-    if failures:
-        context.progress.note(
-            f"{failures} of {len(questions)} rows failed ({text}); they are marked in the files"
-        )
 
 
 def _style(context: RunContext) -> PromptStyle:
@@ -269,12 +294,9 @@ def _fit(
     )
 
 
-def _classify(
-    context: RunContext,
-    tagger: Tagger,
-    questions: Mapping[str, Sequence[Question]],
-    evidence: Sequence[Mapping[str, float] | None],
-) -> list[Path]:
+def _classified(
+    context: RunContext, tagger: Tagger, questions: Mapping[str, Sequence[Question]], asking: Asking
+) -> dict[str, list[dict[str, Any]]]:
     from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
 
     training, validation, testing = (questions[part] for part in ("training", "validation", "testing"))
@@ -282,25 +304,24 @@ def _classify(
         context.progress.note(
             "too few validation rows were answered for a mix: the tagger is the retriever alone"
         )
-    written = []
-    for system, tokens in (("tagger", evidence), ("retriever", None)):
-        rows = [
-            # These systems choose among the vocabulary's tags.
-            held_row(
-                prediction(
-                    number,
-                    question.id,
-                    tagged.tags,
-                    scores=tagged.scores,
-                    error=_ALONE if tokens is not None and not tagged.with_model else None,
-                ),
-                True,
+    mixed, alone = tagger.tag(testing, asking.tokens), tagger.tag(testing, None)
+    found = {
+        "tagger": [
+            prediction(
+                number,
+                question.id,
+                tagged.tags,
+                scores=tagged.scores,
+                error=f"{_ALONE}: {answer['error']}" if "error" in answer else None,
+                refused=bool(answer.get("refused")),
             )
-            for number, (question, tagged) in enumerate(
-                zip(testing, tagger.tag(testing, tokens), strict=True)
-            )
-        ]
-        written.append(write_predictions(context.folder, system, rows))
+            for number, (question, tagged, answer) in enumerate(zip(testing, mixed, asking.rows, strict=True))
+        ],
+        "retriever": [
+            prediction(number, question.id, tagged.tags, scores=tagged.scores)
+            for number, (question, tagged) in enumerate(zip(testing, alone, strict=True))
+        ],
+    }
     context.progress.update(0, None, "baselines")
     threads = context.recipe.retriever.threads
     baselines = {
@@ -308,24 +329,9 @@ def _classify(
         "most_frequent": MostFrequent.fit(training, validation).predict(testing),
     }
     for system, given in baselines.items():
-        rows = [
-            held_row(prediction(number, question.id, tags), True)
+        found[system] = [
+            prediction(number, question.id, tags)
             for number, (question, tags) in enumerate(zip(testing, given, strict=True))
         ]
-        written.append(write_predictions(context.folder, system, rows))
-    return written
-
-
-def _missing(log: RowLog, rows: int) -> list[int]:
-    return [row for row in range(rows) if row not in log.rows]
-
-
-def _working_file(context: RunContext, name: str, model: str, asked: str) -> Path:
-    """A file of partial answers, emptied when another model, other rows or something else was asked."""
-    path = context.folder / "answers" / f"{name}.jsonl"
-    owner = path.with_suffix(".model")
-    identity = f"{model} {context.outputs['curate']['digest']} {asked}\n"
-    if not owner.exists() or owner.read_text() != identity:
-        path.unlink(missing_ok=True)
-        atomic_write_text(owner, identity)
-    return path
+    # All of these choose among the vocabulary's tags.
+    return {system: [held_row(row, True) for row in rows] for system, rows in found.items()}

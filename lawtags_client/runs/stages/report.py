@@ -17,7 +17,7 @@ class Report:
     """Writes ``report.html`` and ``model-card.md``, and puts card and tagger beside the model's weights."""
 
     name = "report"
-    version = 1
+    version = 2
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {

@@ -78,8 +78,12 @@ class EventLog:
     _lines: Counter[tuple[datetime | None, str | None, str | None]] = field(default_factory=Counter)
 
     def update(self, details: CustomizationStatusDetails, state: str | None) -> list[JobEvent]:
-        """What a status says that was not said before: log lines, points and progress, then the state."""
-        events: list[JobEvent] = [*self._new_lines(details), *self._new_points(details)]
+        """What a status says that was not said before: log lines and points by their time, then the state.
+
+        Progress stands behind the points that belong to it, and before what was logged after them.
+        """
+        told: list[LogWritten | MetricRecorded] = [*self._new_lines(details), *self._new_points(details)]
+        events = _by_time(told)
         progress = ProgressMade(
             details.steps_completed,
             details.steps_per_epoch,
@@ -87,7 +91,8 @@ class EventLog:
             details.percentage_done,
         )
         if progress != self._progress and any((progress.steps, progress.epochs, progress.percentage)):
-            events.append(progress)
+            points = [place for place, event in enumerate(events) if isinstance(event, MetricRecorded)]
+            events.insert(points[-1] + 1 if points else len(events), progress)
         self._progress = progress
         if state is not None and state != self.state:
             events.append(StateChanged(state, self.state, is_final(state)))
@@ -115,3 +120,10 @@ class EventLog:
                     continue
                 self._points.add(key)
                 yield MetricRecorded(name, point.step, point.value, point.timestamp)
+
+
+def _by_time(events: list[LogWritten | MetricRecorded]) -> list[JobEvent]:
+    if any(event.at is None for event in events):
+        # Some services give no times.
+        return [*events]
+    return [*sorted(events, key=lambda event: event.at or datetime.min)]

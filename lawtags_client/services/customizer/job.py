@@ -95,11 +95,25 @@ class Job:
             TransportError: no answer for longer than the patience.
             NotFoundError: the service does not know the job (any more).
         """
+        async for events in self.looks(patience=patience):
+            for event in events:
+                yield event
+
+    async def looks(self, *, patience: Patience | None = None) -> AsyncIterator[list[JobEvent]]:
+        """The events of ``watch``, those together that one look at the job has found.
+
+        Args:
+            patience: as for ``watch``.
+
+        Raises:
+            TransportError: no answer for longer than the patience.
+            NotFoundError: the service does not know the job (any more).
+        """
         poller, log = Poller(self._owner.clock, patience or Patience()), EventLog()
         while True:
             events = log.update(await poller.look(self.details), self.status)
-            for event in events:
-                yield event
+            if events:
+                yield events
             if is_final(log.state):
                 return
             await poller.rest(moved=bool(events))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.services.base import Entities, Services, by_id, parse
-from lawtags_client.services.evaluator.evaluation import Evaluation, scores
+from lawtags_client.services.evaluator.evaluation import Evaluation, rows_scored, scores
 from lawtags_client.services.evaluator.jobs import JOBS, EvaluationJobs
 from lawtags_client.services.evaluator.v2 import JOBS as V2_JOBS
 from lawtags_client.services.evaluator.v2 import EvaluationV2, JobsV2
@@ -199,4 +199,4 @@ def _public(request: WireRequest) -> dict[str, object]:
     return {key: clean(value) for key, value in request.to_wire().items()}
 
 
-__all__ = ["Evaluation", "EvaluationV2", "Evaluator", "scores"]
+__all__ = ["Evaluation", "EvaluationV2", "Evaluator", "rows_scored", "scores"]

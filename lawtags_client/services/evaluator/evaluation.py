@@ -106,3 +106,19 @@ def scores(result: EvaluationResult | EvaluationResultV2) -> dict[str, float]:
             else:
                 found |= {f"{part}.{metric}.{name}": value for name, value in named.items()}
     return found
+
+
+def rows_scored(result: EvaluationResult | EvaluationResultV2) -> int | None:
+    """The fewest rows that a score of a result was computed from; None where the service does not tell.
+
+    A row whose request failed may be left out of a mean without a word, so a count below the number of rows
+    that were to be scored means that some are missing.
+    """
+    counts = [
+        score.stats.count
+        for task in result.tasks.values()
+        for metric in task.metrics.values()
+        for score in metric.scores.values()
+        if score.stats is not None and score.stats.count is not None
+    ]
+    return min(counts) if counts else None

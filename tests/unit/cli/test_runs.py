@@ -130,8 +130,11 @@ def test_the_latest_complete_run_answers(folder: Path) -> None:
         (runs / name / "tagger" / "tagger.json").write_text("{}")
     assert latest_served(runs, None) == all_runs(runs)[0]
     newest = all_runs(runs)[0]
-    Ledger(newest / "ledger.sqlite").begin("predict", "another training")
-    Ledger(newest / "ledger.sqlite").begin("report", "another training")
-    assert latest_served(runs, None) != newest
+    # Asked again for missing rows, and killed: what was finished before still answers.
+    Ledger(newest / "ledger.sqlite").begin("predict", "the same once more")
+    assert latest_served(runs, None) == newest
+    unfinished = Ledger(runs / "three" / "ledger.sqlite")
+    unfinished.begin("predict", "digest")
+    assert latest_served(runs, None) == newest
     with pytest.raises(ConfigurationError, match="no tagger yet"):
-        load_run_tagger(latest_served(runs, newest.name))
+        load_run_tagger(latest_served(runs, "three"))

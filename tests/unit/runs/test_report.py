@@ -98,7 +98,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 def card(licenses: dict[str, int], **curation: object) -> str:
     recipe = parse_recipe(RECIPE | {"curation": curation})
-    metrics = json.loads(json.dumps({"test_rows": 3, "systems": {}}))
+    metrics = json.loads(json.dumps({"test_rows": 3, "systems": {}, "differences": []}))
     return model_card(recipe, plan=PLAN, model="tests/tagger@v1", metrics=metrics, licenses=licenses)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -32,6 +35,7 @@ class Counting:
         self.runs = 0
         self.option = 0
         self.fails = False
+        self.missing = 0
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         before = context.outputs[self.after]["value"] if self.after else None
@@ -43,7 +47,8 @@ class Counting:
             raise DataError("no", path="x", line=3)
         path = context.folder / f"{self.name}.txt"
         atomic_write_text(path, f"{self.name} {self.option}")
-        return {"value": self.option, "files": file_digests(context.folder, [path])}
+        files = file_digests(context.folder, [path])
+        return {"value": self.option, "files": files, "missing": self.missing}
 
 
 @pytest.fixture
@@ -83,10 +88,56 @@ async def test_a_missing_or_altered_file_is_made_again(tmp_path: Path, steps: li
     assert (await go(tmp_path, steps)).redone == ("first", "third")
 
 
-async def test_a_raised_version_of_a_stage_redoes_it(tmp_path: Path, steps: list[Counting]) -> None:
+async def test_a_raised_version_of_a_stage_redoes_it_in_a_run_under_way(
+    tmp_path: Path, steps: list[Counting]
+) -> None:
+    await go(tmp_path, steps, until="second")
+    steps[1].version = 2
+    assert (await go(tmp_path, steps)).redone == ("second", "third")
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["this release", "an older one"])
+async def test_a_finished_run_stays_as_it_is_whatever_the_code_of_today(
+    tmp_path: Path, steps: list[Counting], caplog: pytest.LogCaptureFixture, recorded: bool
+) -> None:
     await go(tmp_path, steps)
-    steps[2].version = 2
-    assert (await go(tmp_path, steps)).redone == ("third",)
+    if not recorded:
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection, connection:
+            connection.execute("DROP TABLE finished")
+    steps[1].version = 2
+    with caplog.at_level(logging.INFO, logger="lawtags.run"):
+        again = await go(tmp_path, steps)
+    assert again.redone == ()
+    assert again.outputs["third"]["value"] == 0
+    assert "second" in caplog.records[-1].getMessage()
+    assert "--new" in caplog.records[-1].getMessage()
+    # What is damaged is made again, and what follows from it.
+    (tmp_path / "first.txt").unlink()
+    assert (await go(tmp_path, steps)).redone == ("first", "second")
+
+
+async def test_what_a_stage_finished_with_outlives_an_attempt_that_does_not_finish(
+    tmp_path: Path, steps: list[Counting]
+) -> None:
+    await go(tmp_path, steps)
+    steps[1].option, steps[1].fails = 5, True
+    with pytest.raises(DataError):
+        await go(tmp_path, steps)
+    kept = Ledger(tmp_path / "ledger.sqlite").finished("second")
+    assert kept is not None
+    assert kept.output["value"] == 0
+    steps[1].option, steps[1].fails = 0, False
+    assert (await go(tmp_path, steps)).redone == ()
+
+
+async def test_a_stage_that_left_something_missing_is_done_again(
+    tmp_path: Path, steps: list[Counting]
+) -> None:
+    steps[1].missing = 2
+    await go(tmp_path, steps)
+    steps[1].missing = 0
+    assert (await go(tmp_path, steps)).redone == ("second",)
+    assert (await go(tmp_path, steps)).redone == ()
 
 
 async def test_a_failed_stage_keeps_what_was_done_before(tmp_path: Path, steps: list[Counting]) -> None:

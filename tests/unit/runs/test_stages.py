@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from lawtags_client.errors import (
     JobCancelledError,
     JobFailedError,
     JobStalledError,
+    PayloadTooLargeError,
     ServerError,
+    UnprocessableError,
 )
 from lawtags_client.platform import (
     Evaluation,
@@ -26,6 +29,7 @@ from lawtags_client.platform import (
     Platform,
     PromptInput,
 )
+from lawtags_client.runs.asking import working_file
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.predictions import prediction, read_predictions, write_predictions
 from lawtags_client.runs.progress import LoggedProgress
@@ -34,7 +38,7 @@ from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
 from lawtags_client.runs.stages.customize import Customize
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import _classify, _first_tokens, _fit, _working_file
+from lawtags_client.runs.stages.predict import Asking, _classified, _first_tokens, _fit
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import Question
 
@@ -187,7 +191,7 @@ async def test_answers_that_are_there_are_not_asked_for_again(tmp_path: Path) ->
     log = tmp_path / "answers" / "first-tokens-validation.jsonl"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]) + '{"row": 2, "to')
     platform.asked.clear()
-    assert await _first_tokens(made, "model", "validation", asked) == first
+    assert (await _first_tokens(made, "model", "validation", asked)).tokens == first.tokens
     assert platform.asked == ["Title: 2\nTags:"]
 
 
@@ -195,10 +199,15 @@ async def test_one_failing_row_costs_no_other_and_is_asked_again(tmp_path: Path)
     platform = Scripted(tokens=lambda prompt: ValueError("no") if "1" in str(prompt) else {"a": -0.5})
     asked = validation(tmp_path, 3)
     made = context(tmp_path, platform)
-    assert await _first_tokens(made, "model", "validation", asked) == [{"a": -0.5}, None, {"a": -0.5}]
+    first = await _first_tokens(made, "model", "validation", asked)
+    assert first.tokens == [{"a": -0.5}, None, {"a": -0.5}]
+    assert (first.lost, first.refused) == (1, 0)
+    assert first.rows[1]["error"] == "ValueError: no"
     platform.asked.clear()
     platform.tokens = lambda prompt: {"b": -1.0}
-    assert (await _first_tokens(made, "model", "validation", asked))[1] == {"b": -1.0}
+    again = await _first_tokens(made, "model", "validation", asked)
+    assert again.tokens[1] == {"b": -1.0}
+    assert again.lost == 0
     assert platform.asked == ["Title: 1\nTags:"]
 
 
@@ -208,16 +217,82 @@ async def test_when_every_row_fails_the_reason_is_raised(tmp_path: Path) -> None
         await _first_tokens(context(tmp_path, platform), "model", "validation", validation(tmp_path, 2))
 
 
-async def test_rows_that_no_attempt_answers_do_not_hold_up_a_run_that_goes_on(tmp_path: Path) -> None:
-    too_long = BadRequestError("too long", status=400)
+async def test_a_row_that_the_server_refuses_is_not_asked_for_again(tmp_path: Path) -> None:
+    too_long = BadRequestError("too long", status=400, hint="Shorten it.")
     platform = Scripted(tokens=lambda prompt: too_long if "1" in str(prompt) else {"a": -0.5})
     asked = validation(tmp_path, 3)
     made = context(tmp_path, platform)
     first = await _first_tokens(made, "model", "validation", asked)
+    assert (first.lost, first.refused) == (0, 1)
+    assert first.rows[1]["error"] == "BadRequestError: too long (HTTP 400)"
+    platform.asked.clear()
     assert await _first_tokens(made, "model", "validation", asked) == first
-    platform.tokens = lambda prompt: ServerError("down", status=503)
+    assert platform.asked == []
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_server_that_refuses_everything_refuses_no_single_row(tmp_path: Path, status: int) -> None:
+    kinds = {400: BadRequestError, 413: PayloadTooLargeError, 422: UnprocessableError}
+    platform = Scripted(tokens=lambda prompt: kinds[status]("no such parameter", status=status))
+    asked = validation(tmp_path, 3)
+    made = context(tmp_path, platform)
+    with pytest.raises(kinds[status]):
+        await _first_tokens(made, "model", "validation", asked)
+    platform.tokens = lambda prompt: {"a": -0.5}
+    assert (await _first_tokens(made, "model", "validation", asked)).lost == 0
+
+
+async def test_a_server_that_is_down_ends_an_attempt_that_would_lose_too_many_rows(tmp_path: Path) -> None:
+    down = ServerError("down", status=503)
+    platform = Scripted(tokens=lambda prompt: down if int(str(prompt).split()[1]) >= 98 else {"a": -0.5})
+    asked = validation(tmp_path, 100)
+    made = context(tmp_path, platform)
+    for _ in range(2):
+        # Two of a hundred: they are asked for again, and are no reason to end.
+        assert (await _first_tokens(made, "model", "validation", asked)).lost == 2
+    log = tmp_path / "answers" / "first-tokens-validation.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:50]))
+    platform.tokens = lambda prompt: down
     with pytest.raises(ServerError):
         await _first_tokens(made, "model", "validation", asked)
+
+
+class Told(LoggedProgress):
+    def __init__(self) -> None:
+        super().__init__()
+        self.updates: list[tuple[float, float | None, str]] = []
+        self.notes: list[str] = []
+        self.silence = asyncio.Event()
+
+    def update(self, done: float, total: float | None, text: str) -> None:
+        self.updates.append((done, total, text))
+        if "4 rows under way, no answer for" in text:
+            self.silence.set()
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+async def test_progress_shows_the_rows_under_way_while_no_answer_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lawtags_client.runs.asking._TELL_EVERY", 0.001)
+    monkeypatch.setattr("lawtags_client.runs.asking._SILENT", 0.0)
+    told = Told()
+
+    class Slow(Scripted):
+        async def first_tokens(
+            self, model: str, prompts: Sequence[PromptInput], *, top: int
+        ) -> AsyncIterator[tuple[int, Any]]:
+            taken = list(prompts)
+            await asyncio.wait_for(told.silence.wait(), 30)
+            for place in range(len(taken)):
+                yield place, {"a": -0.1}
+
+    made = context(tmp_path, Slow())
+    made.progress = told
+    await _first_tokens(made, "model", "validation", validation(tmp_path, 4))
+    assert told.updates[-1] == (4, 4, "tuned model, validation rows")
 
 
 @pytest.mark.parametrize("change", ["model", "rows", "asked"])
@@ -225,13 +300,13 @@ def test_answers_of_another_model_other_rows_or_another_question_are_dropped(
     tmp_path: Path, change: str
 ) -> None:
     made = context(tmp_path, Scripted())
-    path = _working_file(made, "answers", "model", "most 5")
+    path = working_file(made, "answers", "model", "most 5")
     path.write_text("old\n")
-    assert _working_file(made, "answers", "model", "most 5").read_text() == "old\n"
+    assert working_file(made, "answers", "model", "most 5").read_text() == "old\n"
     if change == "rows":
         made.outputs["curate"] = {"digest": "two"}
     model = "other" if change == "model" else "model"
-    assert not _working_file(made, "answers", model, "most 3" if change == "asked" else "most 5").exists()
+    assert not working_file(made, "answers", model, "most 3" if change == "asked" else "most 5").exists()
 
 
 def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -305,9 +380,12 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     told = {part: [{f" {q.tags[0]}": -0.1} for q in questions] for part, questions in parts.items()}
     made = context(tmp_path, Scripted())
     tagger = _fit(made, parts, told["validation"])
-    _classify(made, tagger, parts, [None, *told["testing"][1:]])
-    rows = [json.loads(line) for line in (tmp_path / "predictions-tagger.jsonl").read_text().splitlines()]
-    assert "retriever" in rows[0]["error"]
-    assert [row["error"] for row in rows[1:]] == [None] * 5
-    alone = (tmp_path / "predictions-retriever.jsonl").read_text().splitlines()
-    assert all(json.loads(line)["error"] is None for line in alone)
+    lost = {"error": "DeadlineExceededError: late"}
+    asking = Asking([lost, *({"tokens": tokens} for tokens in told["testing"][1:])], 1, 0)
+    found = _classified(made, tagger, parts, asking)
+    assert [bool(row["error"]) for row in found["tagger"]] == [True] + [False] * 5
+    assert "retriever" in found["tagger"][0]["error"]
+    assert "late" in found["tagger"][0]["error"]
+    assert found["tagger"][0]["tags"] == found["retriever"][0]["tags"]
+    for system in ("retriever", "tfidf", "most_frequent"):
+        assert all(row["error"] is None for row in found[system])

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from lawtags_client.errors import ConfigurationError, GateNotPassedError
+from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
+from lawtags_client.runs.lost_rows import lost_rows, too_many
+from lawtags_client.runs.predictions import prediction
 from lawtags_client.runs.recipe import EvaluationSection, Gate
-from lawtags_client.runs.verdict import judge, require, verdict
+from lawtags_client.runs.verdict import (
+    SYSTEMS,
+    judge,
+    lost_in_words,
+    require,
+    require_verdict,
+    sentences,
+    verdict,
+)
 
 pytest.importorskip("numpy")
 
@@ -56,3 +68,87 @@ def test_gates_pass_and_fail_by_value_and_by_proof() -> None:
 def test_a_gate_on_what_is_not_there_is_an_error_of_the_recipe(gate: Gate) -> None:
     with pytest.raises(ConfigurationError):
         judge([gate], METRICS)
+
+
+def with_lost(system: str, failed: int, *, refused: bool = False) -> dict[str, Any]:
+    """A verdict of perfect and useless systems, of which one has lost rows."""
+    rows = [
+        prediction(number, str(number), [], error="DeadlineExceededError: late", refused=refused)
+        if number < failed
+        else prediction(number, str(number), ["a"])
+        for number in range(len(TRUTH))
+    ]
+    predicted = {"tagger": RIGHT, "tuned": RIGHT, "base": WRONG, "tfidf": WRONG}
+    return verdict(TRUTH, predicted, EvaluationSection(bootstrap=100), lost={system: lost_rows(rows)})
+
+
+def readings(metrics: dict[str, Any], a: str, b: str) -> set[str]:
+    return {row["reading"] for row in metrics["differences"] if (row["a"], row["b"]) == (a, b)}
+
+
+@pytest.mark.parametrize("system", ["tagger", "tuned", "base", "tfidf"])
+def test_nothing_is_said_about_a_system_that_lost_more_than_two_rows_in_a_hundred(system: str) -> None:
+    within = with_lost(system, 1)
+    assert within["systems"][system]["failed"] == 1
+    assert within["incomplete"] == []
+    assert readings(within, "tuned", "base") == {"better"}
+    require_verdict({"incomplete": within["incomplete"], "gates": []})
+    beyond = with_lost(system, 2)
+    for a, b in (("tagger", "tuned"), ("tagger", "base"), ("tuned", "base"), ("tagger", "tfidf")):
+        judged = {"better"} if b != "tuned" else {"not shown"}
+        assert readings(beyond, a, b) == ({"not judged"} if system in (a, b) else judged)
+    gates = [Gate(system="tagger", at_least=0.5), Gate(system="tuned", better_than="base")]
+    passed = [gate["passed"] for gate in judge(gates, beyond)]
+    assert passed == [system != "tagger", system not in ("tuned", "base")]
+    with pytest.raises(RowsFailedError, match=f"2 of 80 test rows of {system}") as caught:
+        require_verdict({"incomplete": beyond["incomplete"], "gates": judge(gates, beyond)})
+    assert caught.value.exit_code == 1
+    assert "same command again" in (caught.value.hint or "")
+    (told, *_) = lost_in_words(beyond)
+    assert "DeadlineExceededError" in told
+    assert "scored with no tags" in told
+
+
+def test_rows_that_are_refused_for_good_are_lost_and_the_advice_is_another_one() -> None:
+    metrics = with_lost("base", 20, refused=True)
+    assert metrics["systems"]["base"]["refused"] == 20
+    with pytest.raises(RowsFailedError) as caught:
+        require_verdict({"incomplete": metrics["incomplete"], "gates": []})
+    assert "same command again" not in (caught.value.hint or "")
+    assert "--new" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(("failed", "refused", "judged"), [(1, 0, False), (1, 1, True), (0, 0, True)])
+def test_a_tagger_that_was_fitted_without_lost_validation_rows_is_not_judged(
+    failed: int, refused: int, judged: bool
+) -> None:
+    metrics = verdict(
+        TRUTH,
+        {"tagger": RIGHT, "tuned": WRONG, "base": WRONG},
+        EvaluationSection(bootstrap=100),
+        validation={"rows": 20, "failed": failed, "refused": refused},
+    )
+    assert (readings(metrics, "tagger", "base") == {"better"}) is judged
+    assert readings(metrics, "tuned", "base") == {"not shown"}
+
+
+def test_every_two_systems_are_compared_and_worse_is_said_as_well_as_better() -> None:
+    predicted = dict.fromkeys(SYSTEMS, WRONG) | {"tuned": RIGHT}
+    metrics = verdict(TRUTH, predicted, EvaluationSection(bootstrap=100))
+    pairs = {(row["a"], row["b"], row["metric"]) for row in metrics["differences"]}
+    assert len(pairs) == 15 * 3
+    told = {line.split(":")[0]: line for line in sentences(metrics)}
+    assert [*told] == [
+        "tagger against tuned", "tagger against base", "tagger against retriever", "tagger against tfidf",
+        "tagger against most_frequent", "tuned against base",
+    ]  # fmt: skip
+    assert told["tagger against tuned"].count("worse") == 3
+    assert told["tuned against base"].count("better") == 3
+    assert told["tagger against base"].count("not shown") == 3
+    for words in ("micro F1", "macro F1", "samples F1"):
+        assert all(words in line for line in told.values())
+
+
+def test_two_in_a_hundred_is_not_too_many() -> None:
+    assert [too_many(failed, 100) for failed in (0, 2, 3)] == [False, False, True]
+    assert not too_many(0, 0)

@@ -1,0 +1,56 @@
+"""Rows that a system has no answer of its own to: how many, why, and whether they are too many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LOST_SHARE = 0.02
+"""The share of a system's rows that may be lost before nothing is said about it any more."""
+
+_MOST_REASONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LostRows:
+    """The rows that one system has no answer of its own to.
+
+    Args:
+        failed: how many.
+        refused: of these, those that the server refuses for good, so that they are not asked for again.
+        reasons: the most frequent reasons, each with its number of rows.
+        scored_as: what these rows were scored with.
+    """
+
+    failed: int = 0
+    refused: int = 0
+    reasons: tuple[tuple[str, int], ...] = ()
+    scored_as: str = "no tags"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands beside a system's figures in ``metrics.json``."""
+        found: dict[str, Any] = {"failed": self.failed, "refused": self.refused}
+        if self.failed:
+            found["failed_scored_as"] = self.scored_as
+            found["failed_reasons"] = [{"reason": reason, "rows": rows} for reason, rows in self.reasons]
+        return found
+
+
+def lost_rows(rows: Iterable[Mapping[str, Any]], *, scored_as: str = "no tags") -> LostRows:
+    """Count the rows with an error in a file of predictions.
+
+    Args:
+        rows: of the file.
+        scored_as: what the rows with an error were scored with.
+    """
+    failed = [row for row in rows if row.get("error")]
+    reasons = Counter(str(row["error"]) for row in failed)
+    refused = sum(bool(row.get("refused")) for row in failed)
+    return LostRows(len(failed), refused, tuple(reasons.most_common(_MOST_REASONS)), scored_as)
+
+
+def too_many(failed: int, rows: int) -> bool:
+    """Whether so many lost rows leave nothing to be said."""
+    return failed > LOST_SHARE * rows
