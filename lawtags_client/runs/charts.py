@@ -33,7 +33,9 @@ def loss_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             )
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("loss on the answer")
-    axes.legend(frameon=False)
+    if axes.lines:
+        # A service need not tell any series.
+        axes.legend(frameon=False)
     return _svg(figure)
 
 
