@@ -149,7 +149,7 @@ def test_a_run_in_use_ends_with_75(lawtags: Call, tmp_path: Path, monkeypatch: p
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "data.jsonl").write_text("{}\n")
     with run_lock(tmp_path / "runs" / "small"):
-        code, out, err = lawtags("plan", "recipe.yaml", "--data", "data.jsonl", "--json")
+        code, out, err = lawtags("run", "recipe.yaml", "--data", "data.jsonl", "--json")
     assert (code, out) == (75, "")
     told = json.loads(err)
     assert told["error"] == "BusyError"
