@@ -410,6 +410,8 @@ class SyncJob:
         """Its progress, series and history, as they are now."""
     def watch(self, *, patience: Patience | None = None) -> Iterator[JobEvent]:
         """What happens, from the job's beginning on, each thing once, until it comes to an end."""
+    def looks(self, *, patience: Patience | None = None) -> Iterator[list[JobEvent]]:
+        """The events of ``watch``, those together that one look at the job has found."""
     def wait(
         self, *, timeout: float | None = None, stall: float | None = None, patience: Patience | None = None
     ) -> CustomizationJob:

@@ -76,11 +76,11 @@ class Predict:
         # The one that answers later is judged, not the one in memory.
         tagger = await asyncio.to_thread(load_tagger, staged)
         vocabulary, most = tagger.retriever.vocabulary, context.recipe.evaluation.max_tags
-        predictions, askings = {}, [*evidence.values()]
+        predictions, answered = {}, [*evidence.values()]
         for system, model in _models(context):
-            asking = await _answers(context, system, model, testing, vocabulary)
-            predictions[system] = _generated(asking, testing, vocabulary, most)
-            askings.append(asking)
+            given = await _answers(context, system, model, testing, vocabulary)
+            predictions[system] = _generated(given, testing, vocabulary, most)
+            answered.append(given)
         predictions |= await asyncio.to_thread(_classified, context, tagger, questions, evidence["testing"])
         # All at the end: until here the folder holds what an earlier attempt finished with.
         written = [write_predictions(context.folder, system, rows) for system, rows in predictions.items()]
@@ -89,18 +89,18 @@ class Predict:
         return {
             "files": file_digests(context.folder, written),
             "model": tuned,
-            "missing": sum(asking.lost for asking in askings),
+            "missing": sum(given.lost for given in answered),
             "validation": {
                 "rows": len(held.rows),
                 "failed": held.lost + held.refused,
                 "refused": held.refused,
             },
-            "summary": {"test rows": len(testing), "systems": len(SYSTEMS), **_summed(askings)},
+            "summary": {"test rows": len(testing), "systems": len(SYSTEMS), **_summed(answered)},
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Answered:
     """What came of asking one model with the rows of one part.
 
     Args:
@@ -119,10 +119,10 @@ class Asking:
         return [row.get("tokens") for row in self.rows]
 
 
-def _summed(askings: Sequence[Asking]) -> dict[str, int]:
+def _summed(answered: Sequence[Answered]) -> dict[str, int]:
     counts = {
-        "answers missing": sum(asking.lost for asking in askings),
-        "refused": sum(asking.refused for asking in askings),
+        "answers missing": sum(given.lost for given in answered),
+        "refused": sum(given.refused for given in answered),
     }
     return {name: count for name, count in counts.items() if count}
 
@@ -184,7 +184,7 @@ async def _first_tokens(
     part: str,
     questions: Sequence[Question],
     prompts: list[PromptInput] | None = None,
-) -> Asking:
+) -> Answered:
     asked = f"top {TOP_TOKENS}"
     if prompts is None:
         prompts = prompts_of(context.curated / part / f"{part}.jsonl")
@@ -196,12 +196,12 @@ async def _first_tokens(
         out = Asked([prompts[row] for row in answers.missing])
         found = _likeliest(context.platform.first_tokens(model, out, top=TOP_TOKENS))
         await answers.collect(context, out, found, f"tuned model, {part} rows")
-        return Asking(answers.all(), answers.lost, answers.refused)
+        return Answered(answers.all(), answers.lost, answers.refused)
 
 
 async def _answers(
     context: RunContext, system: str, model: str, questions: Sequence[Question], vocabulary: Vocabulary
-) -> Asking:
+) -> Answered:
     most = context.recipe.evaluation.max_tags
     prompts = prompts_of(context.curated / "testing" / "testing.jsonl")
     path = working_file(context, f"answers-{system}", model, f"most {most} of {ANSWER_TOKENS}")
@@ -212,11 +212,11 @@ async def _answers(
             model, out, vocabulary=vocabulary, most=most, max_tokens=ANSWER_TOKENS
         )
         await answers.collect(context, out, _written(found), f"{system} model, answers")
-        return Asking(answers.all(), answers.lost, answers.refused)
+        return Answered(answers.all(), answers.lost, answers.refused)
 
 
 def _generated(
-    asking: Asking, questions: Sequence[Question], vocabulary: Vocabulary, most: int
+    given: Answered, questions: Sequence[Question], vocabulary: Vocabulary, most: int
 ) -> list[dict[str, Any]]:
     from lawtags_client.tagging.parse import parse_tags
 
@@ -232,7 +232,7 @@ def _generated(
             ),
             answer.get("held"),
         )
-        for number, (question, answer) in enumerate(zip(questions, asking.rows, strict=True))
+        for number, (question, answer) in enumerate(zip(questions, given.rows, strict=True))
     ]
 
 
@@ -295,7 +295,7 @@ def _fit(
 
 
 def _classified(
-    context: RunContext, tagger: Tagger, questions: Mapping[str, Sequence[Question]], asking: Asking
+    context: RunContext, tagger: Tagger, questions: Mapping[str, Sequence[Question]], given: Answered
 ) -> dict[str, list[dict[str, Any]]]:
     from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
 
@@ -304,7 +304,7 @@ def _classified(
         context.progress.note(
             "too few validation rows were answered for a mix: the tagger is the retriever alone"
         )
-    mixed, alone = tagger.tag(testing, asking.tokens), tagger.tag(testing, None)
+    mixed, alone = tagger.tag(testing, given.tokens), tagger.tag(testing, None)
     found = {
         "tagger": [
             prediction(
@@ -315,7 +315,7 @@ def _classified(
                 error=f"{_ALONE}: {answer['error']}" if "error" in answer else None,
                 refused=bool(answer.get("refused")),
             )
-            for number, (question, tagged, answer) in enumerate(zip(testing, mixed, asking.rows, strict=True))
+            for number, (question, tagged, answer) in enumerate(zip(testing, mixed, given.rows, strict=True))
         ],
         "retriever": [
             prediction(number, question.id, tagged.tags, scores=tagged.scores)
@@ -328,10 +328,10 @@ def _classified(
         "tfidf": TfidfLogistic.fit(training, validation, n_jobs=threads).predict(testing),
         "most_frequent": MostFrequent.fit(training, validation).predict(testing),
     }
-    for system, given in baselines.items():
+    for system, rows in baselines.items():
         found[system] = [
             prediction(number, question.id, tags)
-            for number, (question, tags) in enumerate(zip(testing, given, strict=True))
+            for number, (question, tags) in enumerate(zip(testing, rows, strict=True))
         ]
     # All of these choose among the vocabulary's tags.
-    return {system: [held_row(row, True) for row in rows] for system, rows in found.items()}
+    return {system: [held_row(row, True) for row in predicted] for system, predicted in found.items()}

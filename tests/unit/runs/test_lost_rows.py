@@ -14,7 +14,7 @@ from rich.console import Console
 
 from lawtags_client.cli.verdict import tell_verdict
 from lawtags_client.errors import BadRequestError, DeadlineExceededError, RowsFailedError
-from lawtags_client.platform import Platform, PromptInput
+from lawtags_client.platform import Answer, Platform, PromptInput
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import RunResult, execute
@@ -73,11 +73,14 @@ class Server:
             yield place, self._answer("tokens", str(prompt)) or {f" {_tag(str(prompt))}": -0.1}
 
     async def answers(
-        self, model: str, prompts: Sequence[PromptInput], *, regex: str, max_tokens: int
+        self,
+        model: str,
+        prompts: Sequence[PromptInput],
+        **_: Any,
     ) -> AsyncIterator[tuple[int, Any]]:
         for place, prompt in enumerate(prompts):
             wrong = "theft" if model == "base" else _tag(str(prompt))
-            yield place, self._answer(model, str(prompt)) or f" {wrong}"
+            yield place, self._answer(model, str(prompt)) or Answer(f" {wrong}", held=True)
 
     def _answer(self, kind: str, prompt: str) -> Exception | None:
         row = kind, int(prompt.split("number ")[1].split()[0])

@@ -29,7 +29,7 @@ from lawtags_client.platform import (
     Platform,
     PromptInput,
 )
-from lawtags_client.runs.asking import working_file
+from lawtags_client.runs.answers import working_file
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.predictions import prediction, read_predictions, write_predictions
 from lawtags_client.runs.progress import LoggedProgress
@@ -38,7 +38,7 @@ from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
 from lawtags_client.runs.stages.customize import Customize
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import Asking, _classified, _first_tokens, _fit
+from lawtags_client.runs.stages.predict import Answered, _classified, _first_tokens, _fit
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import Question
 
@@ -276,8 +276,8 @@ class Told(LoggedProgress):
 async def test_progress_shows_the_rows_under_way_while_no_answer_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lawtags_client.runs.asking._TELL_EVERY", 0.001)
-    monkeypatch.setattr("lawtags_client.runs.asking._SILENT", 0.0)
+    monkeypatch.setattr("lawtags_client.runs.answers._TELL_EVERY", 0.001)
+    monkeypatch.setattr("lawtags_client.runs.answers._SILENT", 0.0)
     told = Told()
 
     class Slow(Scripted):
@@ -381,8 +381,8 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     made = context(tmp_path, Scripted())
     tagger = _fit(made, parts, told["validation"])
     lost = {"error": "DeadlineExceededError: late"}
-    asking = Asking([lost, *({"tokens": tokens} for tokens in told["testing"][1:])], 1, 0)
-    found = _classified(made, tagger, parts, asking)
+    given = Answered([lost, *({"tokens": tokens} for tokens in told["testing"][1:])], 1, 0)
+    found = _classified(made, tagger, parts, given)
     assert [bool(row["error"]) for row in found["tagger"]] == [True] + [False] * 5
     assert "retriever" in found["tagger"][0]["error"]
     assert "late" in found["tagger"][0]["error"]
