@@ -200,7 +200,6 @@ class Limiter:
         if cuts < self.cuts:
             return False
         self._cut()
-        self._salvo = False
         self._careful /= 2
         if self._phase == "more" and self._before is not None:
             self._until_more = min(self._until_more * 2, _SELDOM)
@@ -208,7 +207,8 @@ class Limiter:
         else:
             self._hold(max(1.0, min(self._limit, float(running)) / 2))
             if not self._fixed:
-                self._phase = "grow"
+                # As at the beginning, with a smaller salvo.
+                self._phase, self._salvo, self._uneven, self._brisk = "grow", True, False, 0.0
         self._base = self._fastest = math.inf
         self._new_round()
         return True
@@ -248,7 +248,7 @@ class Limiter:
         # The first answers may have waited for connections to be made.
         self._base = min(self._base, now.latency)
         if before is None:
-            if now.latency > _QUEUE_AT_START * self._fastest:
+            if now.latency > _QUEUE_AT_START * self._fastest and self._brisk:
                 # These may be waiting for one another; or some answers just take longer.
                 self._phase, self._salvo = "alone", True
                 self._limit = max(1.0, min(self._brisk * self._fastest * _ROOM, now.limit))
