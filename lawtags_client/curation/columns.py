@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lawtags_client.curation.labels import LabelError, read_labels
+from lawtags_client.curation.labels import LabelError, Labels, read_labels
+from lawtags_client.curation.moments import to_moment
+from lawtags_client.curation.notices import Notices
 from lawtags_client.curation.options import FIELDS
+from lawtags_client.curation.values import (
+    Unreadable,
+    ValueFormError,
+    is_absent,
+    missing_text,
+    plain_value,
+    read_id,
+    read_number,
+)
 
-# First match wins; for the body, the first column that holds a text in the row at hand.
+# First match wins; for the body, the first column that holds a text in the row at hand. Names are compared
+# exactly first, then without regard to case, spaces and underscores.
 KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
-    "id": ("question_id", "row_id", "id", "Id", "ID", "QuestionId"),
-    "title": ("question_title", "title", "Title"),
-    "body": ("question_body", "body", "body_html", "body_markdown", "Body", "question", "text", "content"),
-    "tags": ("tags", "Tags", "question_tags", "labels"),
+    "id": ("question_id", "row_id", "id"),
+    "title": ("question_title", "title"),
+    "body": ("question_body", "body", "body_html", "body_markdown", "question", "text", "content"),
+    "tags": ("tags", "question_tags", "labels"),
     "tags_complete": ("tags_complete",),
-    "score": ("score", "question_score", "Score", "votes"),
-    "created": ("created", "creation_date", "CreationDate", "created_at", "date"),
-    "link": ("link", "url", "Link"),
-    "license": ("license", "content_license", "ContentLicense"),
-    "answers": ("answers", "answer_count", "AnswerCount"),
+    "score": ("score", "question_score", "votes"),
+    "created": ("created", "creation_date", "created_at", "date"),
+    "link": ("link", "url"),
+    "license": ("license", "content_license"),
+    "answers": ("answers", "answer_count"),
 }
-_HTML_COLUMNS = ("body_html",)
+_HTML_COLUMNS = ("bodyhtml",)
+_MARKDOWN_COLUMNS = ("bodymarkdown",)
+OPTIONAL = ("created", "link", "license", "answers")
+"""Fields that may be unreadable without costing their row."""
+
 MAX_TITLE = 10_000
-MOST_EXACT = 2.0**53
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WORDS = re.compile(r"\w+")
+_SEPARATORS = re.compile(r"[\s_.\-]+")
+# Rows of so many different sets of columns are remembered.
+_MOST_SHAPES = 256
+_TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
 class RowError(ValueError):
@@ -66,6 +84,7 @@ class SourceRow:
         license: its licence.
         answered: whether it has an answer, if known.
         respelled: tags that stood there in another form, each with its normal form.
+        markdown: whether the body is known to be Markdown.
     """
 
     id: str
@@ -80,6 +99,7 @@ class SourceRow:
     license: str | None
     answered: bool | None
     respelled: tuple[tuple[str, str], ...] = ()
+    markdown: bool = False
 
 
 class ColumnMap:
@@ -87,23 +107,37 @@ class ColumnMap:
 
     Args:
         chosen: field to column, for what is not recognised by its name.
+        used: fields that are read; the others may hold anything.
+        optional: fields that no row hangs on: what cannot be read of them is unknown, and that is told.
+        notices: what is noticed on the way.
     """
 
-    def __init__(self, chosen: Mapping[str, str]) -> None:
-        self._columns = {
-            field: (chosen[field],) if field in chosen else KNOWN_COLUMNS[field] for field in FIELDS
+    def __init__(
+        self,
+        chosen: Mapping[str, str],
+        used: Collection[str] = FIELDS,
+        optional: Collection[str] = OPTIONAL,
+        notices: Notices | None = None,
+    ) -> None:
+        self._optional = optional
+        self._names = {
+            field: (chosen[field],) if field in chosen else KNOWN_COLUMNS[field]
+            for field in FIELDS
+            if field in used
         }
+        self.notices = notices if notices is not None else Notices()
         self.seen: dict[str, None] = {}
         self.found: set[str] = set()
-        self._known_keys: frozenset[str] = frozenset()
+        self._shapes: dict[frozenset[str], dict[str, tuple[str, ...]]] = {}
+        self._columns: dict[str, tuple[str, ...]] = {}
 
     def read(self, row: Mapping[str, Any]) -> SourceRow:
         """Check one row.
 
         Raises:
-            RowError: a field is missing or of the wrong type.
+            RowError: a field that the row cannot do without is missing or of the wrong type.
         """
-        self._note(row)
+        self.note(row)
         title_column, title = self._first(row, "title")
         title = _text(title, title_column)
         if not title.strip():
@@ -112,97 +146,124 @@ class ColumnMap:
             detail = f"{len(title):,}"
             raise RowError(f"has more than {MAX_TITLE:,} characters", title_column, detail)
         body_column, body = self._first(row, "body", required=False)
-        tags_column, tags = self._first(row, "tags", required=False)
-        try:
-            read = read_labels(tags)
-        except LabelError as error:
-            raise RowError(error.reason, tags_column, error.detail) from None
+        labels = self._labels(row)
         return SourceRow(
             id=self._id(row, title),
             title=title,
             body=_text(body, body_column) if body is not None else None,
-            html=body_column in _HTML_COLUMNS,
-            tags=read.tags,
+            html=normal_name(body_column) in _HTML_COLUMNS,
+            tags=labels.tags,
             complete=self._flag(row),
-            score=self._score(row),
-            created=self._plain(row, "created"),
-            link=self._plain(row, "link"),
-            license=self._plain(row, "license"),
-            answered=_has_answer(self._first(row, "answers", required=False)[1]),
-            respelled=read.respelled,
+            score=self._value(row, "score", read_number),
+            created=self._value(row, "created", _date),
+            link=self._value(row, "link", _plain),
+            license=self._value(row, "license", _plain),
+            answered=self._value(row, "answers", _has_answer),
+            respelled=labels.respelled,
+            markdown=normal_name(body_column) in _MARKDOWN_COLUMNS,
         )
 
     def missing(self, needed: Sequence[str] = ("title", "tags")) -> tuple[str, ...]:
         """Needed fields for which no row so far had a column."""
         return tuple(field for field in needed if field not in self.found)
 
-    def _note(self, row: Mapping[str, Any]) -> None:
-        keys = frozenset(row)
-        if keys == self._known_keys:
-            return
-        self._known_keys = keys
-        self.seen.update(dict.fromkeys(str(name) for name in row))
-        self.found |= {field for field, names in self._columns.items() if any(name in keys for name in names)}
+    def note(self, names: Collection[str]) -> None:
+        """Find which of these columns hold what."""
+        shape = frozenset(names)
+        known = self._shapes.get(shape)
+        if known is None:
+            if len(self._shapes) < _MOST_SHAPES:
+                self.seen.update(dict.fromkeys(map(str, names)))
+            known = self.columns(list(names))
+            self.found |= known.keys()
+            if len(self._shapes) < _MOST_SHAPES:
+                self._shapes[shape] = known
+        self._columns = known
+
+    def columns(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The columns of each field among these, the foremost first."""
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            # A name such as _id belongs to a database, not to the question.
+            if not name.startswith("_"):
+                alike.setdefault(normal_name(name), []).append(name)
+        found = {}
+        for field, wanted in self._names.items():
+            exact = [name for name in wanted if name in names]
+            others = [other for name in wanted for other in alike.get(normal_name(name), ())]
+            if chosen := tuple(dict.fromkeys((*exact, *others))):
+                found[field] = chosen
+        return found
 
     def _first(self, row: Mapping[str, Any], field: str, required: bool = True) -> tuple[str, Any]:
-        present = [name for name in self._columns[field] if name in row]
+        present = self._columns.get(field, ())
+        blank = "is null"
         for name in present:
-            if not _absent(row[name]):
-                return name, row[name]
+            value = row[name]
+            if isinstance(value, Unreadable):
+                raise RowError(value.reason, name, value.detail)
+            if not is_absent(value):
+                return name, value
+            if (text := missing_text(value)) is not None:
+                self.notices.took_for_missing(name, text)
+                blank = "is a text that stands for a missing value"
+            elif isinstance(value, str):
+                blank = "is empty"
         # Absent here, it goes by the name that it has in the other rows.
-        names = present or [name for name in self._columns[field] if name in self.seen] or [field]
+        names = present or [name for name in self._names.get(field, ()) if name in self.seen] or [field]
         if required:
-            raise RowError("is missing" if not present else "is null", names[0])
+            raise RowError(blank if present else "is missing", names[0])
         return names[0], None
 
+    def _value(self, row: Mapping[str, Any], field: str, read: Callable[[Any], Any]) -> Any:
+        """A value of a field, None where there is none, or none that can be read and is needed."""
+        name = field
+        try:
+            name, value = self._first(row, field, required=False)
+            return None if value is None else read(value)
+        except (RowError, ValueFormError) as error:
+            refused = error if isinstance(error, RowError) else RowError(str(error), name)
+            if field not in self._optional:
+                raise refused from None
+            self.notices.could_not_read(refused.field or field, refused.reason)
+            return None
+
+    def _labels(self, row: Mapping[str, Any]) -> Labels:
+        name, tags = self._first(row, "tags", required=False)
+        try:
+            return read_labels(tags)
+        except LabelError as error:
+            raise RowError(error.reason, name, error.detail) from None
+
     def _id(self, row: Mapping[str, Any], title: str) -> str:
-        name, value = self._first(row, "id", required=False)
-        if value is None:
-            # Stable, so that the same question keeps its id when rows are added.
-            return "q-" + hashlib.sha256(normalize_text(title).encode()).hexdigest()[:12]
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise RowError(f"must be a text or a number, not {type(value).__name__}", name)
-        if isinstance(value, float):
-            if not value.is_integer():
-                raise RowError("must be a text or a whole number", name)
-            value = int(value)
-        return _text(str(value).strip(), name)
+        found = self._value(row, "id", _id_text)
+        # Stable, so that the same question keeps its id when rows are added.
+        return made_id(title) if found is None else str(found)
 
     def _flag(self, row: Mapping[str, Any]) -> bool:
         name, value = self._first(row, "tags_complete", required=False)
-        if value is None or isinstance(value, bool):
-            return value is not False
-        if isinstance(value, int) and value in (0, 1):
-            return bool(value)
-        if isinstance(value, str) and value.strip().lower() in ("true", "false", "0", "1"):
-            return value.strip().lower() in ("true", "1")
+        value = plain_value(value)
+        told = str(value).strip().lower()
+        if value is None or (isinstance(value, bool | int | float | str) and told in _TRUE):
+            return True
+        if isinstance(value, bool | int | float | str) and told in _FALSE:
+            return False
         raise RowError("must be true or false", name)
 
-    def _score(self, row: Mapping[str, Any]) -> float | None:
-        name, value = self._first(row, "score", required=False)
-        if value is None:
-            return None
-        try:
-            if isinstance(value, bool) or not isinstance(value, int | float | str):
-                raise ValueError
-            score = float(value)
-        except (ValueError, OverflowError):
-            raise RowError(f"must be a number, not {type(value).__name__}", name) from None
-        if not math.isfinite(score):
-            raise RowError("must be a finite number", name)
-        if abs(score) > MOST_EXACT:
-            raise RowError("must lie within 2^53, beyond which numbers are rounded", name)
-        return score
 
-    def _plain(self, row: Mapping[str, Any], field: str) -> str | None:
-        name, value = self._first(row, field, required=False)
-        if value is None:
-            return None
-        if hasattr(value, "isoformat"):
-            return str(value.isoformat())
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise RowError(f"must be a text, not {type(value).__name__}", name)
-        return _text(str(value), name)
+def made_id(title: str) -> str:
+    """The id of a question that has none: it follows from the words of its title."""
+    return "q-" + hashlib.sha256(normalize_text(title).encode()).hexdigest()[:12]
+
+
+def normal_name(name: str) -> str:
+    """The name of a column without case, spaces, underscores and hyphens.
+
+    Example:
+        >>> normal_name(" Question_ID ")
+        'questionid'
+    """
+    return _SEPARATORS.sub("", name.strip("\ufeff")).casefold()
 
 
 def normalize_text(text: str) -> str:
@@ -212,12 +273,11 @@ def normalize_text(text: str) -> str:
     return " ".join(_WORDS.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
-def _absent(value: Any) -> bool:
-    # NaN is how tables say that a cell is empty; JSON has no such value, and its reader refuses it.
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-
-
 def _text(value: Any, field: str) -> str:
+    try:
+        value = plain_value(value)
+    except ValueFormError as error:
+        raise RowError(str(error), field) from None
     if not isinstance(value, str):
         raise RowError(f"must be a text, not {type(value).__name__}", field)
     if _SURROGATE.search(value):
@@ -225,12 +285,40 @@ def _text(value: Any, field: str) -> str:
     return value
 
 
-def _has_answer(value: Any) -> bool | None:
-    if value is None:
-        return None
+def _id_text(value: Any) -> str:
+    text = read_id(value)
+    if _SURROGATE.search(text):
+        raise ValueFormError("holds half of a character (a lone surrogate)")
+    return text
+
+
+def _date(value: Any) -> str:
+    """A date as the source writes it, once it is known to be one."""
+    moment = to_moment(value)
+    value = plain_value(value)
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    # A number may be written in a form that only its reader knows.
+    return value if isinstance(value, str) else moment
+
+
+def _plain(value: Any) -> str:
+    value = plain_value(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueFormError(f"must be a text, not {type(value).__name__}")
+    if _SURROGATE.search(text := str(value)):
+        raise ValueFormError("holds half of a character (a lone surrogate)")
+    return text
+
+
+def _has_answer(value: Any) -> bool:
+    value = plain_value(value)
     if isinstance(value, str):
         text = value.strip()
-        return text not in ("", "[]", "{}", "0", "null")
-    if isinstance(value, int | float):
-        return value > 0
-    return len(value) > 0 if hasattr(value, "__len__") else True
+        try:
+            return read_number(text) > 0
+        except ValueFormError:
+            return text.lower() not in ("[]", "{}", "false")
+    if hasattr(value, "__len__"):
+        return len(value) > 0
+    return bool(read_number(int(value) if isinstance(value, bool) else value) > 0)

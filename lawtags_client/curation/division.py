@@ -7,9 +7,7 @@ What they give depends on the questions alone, not on their partitions.
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lawtags_client.curation.options import SplitOptions
@@ -18,37 +16,6 @@ from lawtags_client.curation.report import PARTS
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_EPOCH = re.compile(r"\d{9,}(?:\.\d+)?")
-# Seconds of this size lie beyond the year 5000, so they are milliseconds.
-_MILLISECONDS = 1e11
-
-
-def read_moment(created: str | None) -> str | None:
-    """A date in a form that sorts: ISO 8601 in UTC.
-
-    Args:
-        created: an ISO date with or without a time zone (without: UTC), or seconds or milliseconds since
-            1970.
-
-    Returns:
-        None where the date is missing or of another form.
-
-    Example:
-        >>> read_moment("2020-01-01T01:00:00+01:00")
-        '2020-01-01T00:00:00+00:00'
-    """
-    text = (created or "").strip()
-    try:
-        if _EPOCH.fullmatch(text):
-            seconds = float(text)
-            seconds /= 1000 if seconds >= _MILLISECONDS else 1
-            return datetime.fromtimestamp(seconds, UTC).isoformat()
-        moment = datetime.fromisoformat(text)
-        utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return utc.isoformat()
 
 
 def shares_of(options: SplitOptions, own_test: bool) -> dict[str, float]:

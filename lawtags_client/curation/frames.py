@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _BY_NAME: Mapping[str, str] = MappingProxyType({})
 # A row that cannot be read goes on as one without content, refused from the start.
 _UNREADABLE: dict[str, Any] = {
-    "id": "", "title": "", "body": None, "html": False, "tags": (), "complete": True, "score": None,
-    "created": None, "link": None, "license": None, "answered": None,
+    "id": "", "title": "", "body": None, "html": False, "markdown": False, "tags": (), "complete": True,
+    "score": None, "created": None, "link": None, "license": None, "answered": None,
 }  # fmt: skip
 _RECORD = {
     "rejected_by": "", "reason": "", "field": "", "detail": "", "digest": "", "bands": "",
@@ -58,8 +58,8 @@ def question_frame(frame: pd.DataFrame, columns: Mapping[str, str] = _BY_NAME) -
 
 
 _KINDS = dict.fromkeys((*_UNREADABLE, *_RECORD), "object") | {
-    "html": "bool", "complete": "bool", "score": "float64", "split_key": "float64", "masked": "bool",
-    "test": "bool",
+    "html": "bool", "markdown": "bool", "complete": "bool", "score": "float64", "split_key": "float64",
+    "masked": "bool", "test": "bool",
 }  # fmt: skip
 
 

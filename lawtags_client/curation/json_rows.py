@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 import re
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from lawtags_client.curation.raw import BadRow, RawRow, UnreadableError
-from lawtags_client.curation.streams import MAX_ROW_BYTES, decode_line, open_rows, undecoded
+from lawtags_client.curation.json_values import (
+    DECODER,
+    element_end,
+    salvage,
+    undecoded_fields,
+)
+from lawtags_client.curation.raw import BadRow, RawRow
+from lawtags_client.curation.streams import MAX_ROW_BYTES, open_rows, undecoded
 from lawtags_client.errors import DataError
 
 _CHUNK = 1 << 20
@@ -20,8 +25,6 @@ _SKIP = re.compile(r"[\s,]*")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _LIST_UNDER_KEY = re.compile(rb'\s*\{\s*"([\w.-]{1,60})"\s*:\s*\[\s*[{\]]', re.ASCII)
 
-# Whole numbers beyond it are not the same in every reader of JSON: RFC 8259, section 6.
-_MOST_WHOLE = 2**53
 # An error so close to the end of the buffer may be one of the buffer's, not of the file's.
 _NEAR_END = 16
 
@@ -77,19 +80,32 @@ def _lines(stream: BufferedReader[Any], path: Path, line: int) -> Iterator[RawRo
 
 
 def _row(raw: bytes, line: int, offset: int, torn: bool) -> RawRow | BadRow:
-    text = ""
+    wrong: UnicodeDecodeError | None = None
     try:
-        text = decode_line(raw, offset)
-        values = _DECODER.decode(text)
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # Wrong bytes become lone surrogates, which cost the field that they stand in and no other.
+        text, wrong = raw.decode("utf-8", "surrogateescape"), error
+    try:
+        values = DECODER.decode(text)
     except RecursionError:
-        return BadRow(line, "is nested too deeply")
+        values = salvage(text)
+        if values is None:
+            return BadRow(line, "is nested too deeply")
     except json.JSONDecodeError as error:
+        if wrong is not None and error.msg.startswith(("Extra data", "Expecting", "Unterminated")):
+            return undecoded(raw, wrong, _place(wrong, offset)).at(line)
         return _no_json(error, text, line, torn)
-    except UnreadableError as error:
-        return error.at(line)
     if not isinstance(values, dict):
         return BadRow(line, f"is no JSON object but {_KINDS.get(type(values), 'a value')}")
+    if wrong is not None:
+        values = undecoded_fields(values, raw, wrong, _place(wrong, offset))
     return RawRow(line, values)
+
+
+def _place(error: UnicodeDecodeError, offset: int) -> str:
+    byte = error.start + 1
+    return f"byte {byte} of the line, {offset + byte} of the file"
 
 
 def _no_json(error: json.JSONDecodeError, text: str, line: int, torn: bool) -> BadRow:
@@ -184,43 +200,26 @@ class _ArrayReader:
         # None: no whole element stands in the buffer yet.
         line = self._line
         try:
-            values, end = _DECODER.raw_decode(self._text, self._place)
+            values, end = DECODER.raw_decode(self._text, self._place)
         except RecursionError:
-            raise self._broken("is nested too deeply") from None
+            found = element_end(self._text, self._place)
+            if found is None:
+                return None
+            values, end = salvage(self._text[self._place : found]), found
+            if values is None:
+                self._advance(end)
+                return BadRow(line, "is nested too deeply")
         except json.JSONDecodeError as error:
             self._check_error(error)
             return None
-        except UnreadableError as error:
-            # A value that JSON does not have: a lenient reader finds where the element ends.
-            try:
-                _, end = _LENIENT.raw_decode(self._text, self._place)
-            except json.JSONDecodeError as wrong:
-                self._check_error(wrong)
-                return None
-            self._advance(end)
-            return error.at(line)
         # A number at the end of the buffer may go on.
         if end == len(self._text) and not self._ended:
             return None
-        bad = self._undecoded(end)
+        element = self._text[self._place : end]
         self._advance(end)
-        if bad is not None:
-            return bad
         if not isinstance(values, dict):
             return BadRow(line, f"is no JSON object but {_KINDS.get(type(values), 'a value')}")
-        return RawRow(line, values)
-
-    def _undecoded(self, end: int) -> BadRow | None:
-        element = self._text[self._place : end]
-        if element.isascii() or not _UNDECODED.search(element):
-            return None
-        raw = element.encode("utf-8", "surrogateescape")
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            # Not the file's byte: counting all those before would cost more than it tells.
-            return undecoded(raw, error, f"byte {error.start + 1} of the row").at(self._line)
-        return None
+        return RawRow(line, _decoded(values, element))
 
     def _check_error(self, error: json.JSONDecodeError) -> None:
         """Raise what more of the file cannot mend."""
@@ -272,38 +271,19 @@ class _ArrayReader:
         self._place = 0
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise UnreadableError(f"holds {name}, which JSON does not have")
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > 17 or abs(int(digits)) > _MOST_WHOLE:
-        reason = "holds a whole number beyond 2^53, which readers of JSON round; write it as a text"
-        raise UnreadableError(reason)
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise UnreadableError("holds a number that is not finite, such as 1e999")
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise UnreadableError("names a field twice", f"{twice[:40]!r}")
+def _decoded(values: dict[str, Any], element: str) -> dict[str, Any]:
+    """The values of an element, of which those that are not UTF-8 say so."""
+    if element.isascii() or not _UNDECODED.search(element):
+        return values
+    raw = element.encode("utf-8", "surrogateescape")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # Not the file's byte: counting all those before would cost more than it tells.
+        return undecoded_fields(values, raw, error, f"byte {error.start + 1} of the row")
     return values
 
 
-_DECODER = json.JSONDecoder(
-    parse_constant=_refuse_constant, parse_int=_whole, parse_float=_finite, object_pairs_hook=_unique
-)
-# It only has to find the end of an element, and makes nothing of numbers of any length.
-_LENIENT = json.JSONDecoder(parse_int=len, parse_float=len)
 _KINDS = {
     list: "a list",
     str: "a text",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.dedup import BANDS
-from lawtags_client.curation.division import read_moment
+from lawtags_client.curation.moments import read_moment
 from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
 
 if TYPE_CHECKING:
@@ -131,5 +131,4 @@ def _sortable(created: Any) -> tuple[bytes, bool]:
     if not isinstance(created, str) or not created:
         return _UNKNOWN, False
     moment = read_moment(created)
-    # What is no date may be of a form that sorts by itself.
-    return (moment or created).encode()[:32], moment is not None
+    return (moment.encode()[:32], True) if moment else (_UNKNOWN, False)

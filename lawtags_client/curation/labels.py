@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lawtags_client.curation.values import Unreadable, ValueFormError, plain_value
 from lawtags_client.tagging.vocabulary import normalize_tag
 
 MOST_TAGS = 100
 MOST_LETTERS = 100
 
-_ANGLED = re.compile(r"(?:<[^<>]+>\s*)+")
-_PIPED = re.compile(r"\|(?:[^|]+\|)+")
+_ANGLED = re.compile(r"(?:<[^<>]+>[\s,;]*)+")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Brackets, quotes, bars, colons and control characters mark lists, texts and roles in an answer.
 _NO_TAG = re.compile(r"[<>\[\]{}()|\"'`\\:\x00-\x1f\x7f-\x9f]")
-_QUOTED = re.compile(r"'([^']*)'")
+# A text as Python prints it, in its second or third version.
+_LITERAL = re.compile(r"""[uUbB]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_PRINTED = re.compile(
+    rf"(?:array\(|Index\()?[\[(]\s*(?:{_LITERAL.pattern}[\s,]*)*[\])](?:,\s*dtype=[\w.<'\"]+\))?"
+)
+_ESCAPED = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
+_SEPARATORS = ("|", "\n", ",", ";")
+_MOST_SHOWN = 60
+# A text within a text within a text: more is an accident.
+_DEEPEST = 3
+FORMS = "a list, <a><b>, |a|b|, a|b, a, b and a; b"
+"""What texts of several tags may look like."""
 
 
 class LabelError(ValueError):
@@ -64,8 +77,9 @@ def read_tags(value: Any) -> tuple[str, ...]:
 def read_labels(value: Any) -> Labels:
     """The tags of a row, and which of them were written in another form.
 
-    Read are lists, ``<a><b>`` and ``|a|b|`` as in Stack Exchange's dumps, lists written as text, and texts
-    parted by commas or semicolons. A text with spaces and no comma could be one tag or several.
+    Read are lists, ``<a><b>`` and ``|a|b|`` as in Stack Exchange's dumps, lists as JSON or Python write them,
+    and texts parted by commas, semicolons, bars or line ends. HTML entities are decoded first. A text with
+    spaces and no such sign could be one tag or several.
 
     Args:
         value: what stands in the row; None means no tags.
@@ -82,9 +96,7 @@ def read_labels(value: Any) -> Labels:
         raise LabelError(f"must be a list of texts, not {type(value).__name__}")
     tags: dict[str, None] = {}
     respelled: dict[tuple[str, str], None] = {}
-    for part in parts:
-        if not isinstance(part, str):
-            raise LabelError(f"must hold texts only, not {type(part).__name__}")
+    for part in _texts(parts):
         if tag := normalize_tag(part):
             _check(tag)
             tags[tag] = None
@@ -95,45 +107,107 @@ def read_labels(value: Any) -> Labels:
     return Labels(tuple(tags), tuple(respelled))
 
 
+def _texts(parts: Iterable[Any]) -> Iterator[str]:
+    """The texts of a list, with their entities decoded; one that is a list itself gives those in it."""
+    for part in parts:
+        if isinstance(part, Unreadable):
+            raise LabelError(part.reason, part.detail)
+        try:
+            part = plain_value(part)
+        except ValueFormError as error:
+            raise LabelError(str(error)) from None
+        # A gap in a list is no tag.
+        if part is None or (isinstance(part, float) and part != part):
+            continue
+        if not isinstance(part, str):
+            raise LabelError(f"must hold texts only, not {type(part).__name__}")
+        part = _decoded(part)
+        if "><" in part and _ANGLED.fullmatch(part.strip()):
+            yield from _split(part)
+        else:
+            yield part
+
+
 def _check(tag: str) -> None:
     if len(tag) > MOST_LETTERS:
         raise LabelError(f"holds a tag of more than {MOST_LETTERS} letters", f"{len(tag)}")
     if _SURROGATE.search(tag):
         raise LabelError("holds half of a character (a lone surrogate)")
     if _NO_TAG.search(tag) or not any(letter.isalnum() for letter in tag):
-        raise LabelError("holds a tag with signs that no answer could be told apart by")
+        raise LabelError("holds a tag with signs that no answer could be told apart by", _shown(tag))
 
 
-def _split(text: str) -> Sequence[str]:
-    text = text.strip()
+def _split(text: str, depth: int = 0) -> Sequence[Any]:
+    text = _decoded(text).strip()
     if not text:
         return ()
     if _ANGLED.fullmatch(text):
         return re.findall(r"<([^<>]+)>", text)
-    if _PIPED.fullmatch(text):
-        return text.strip("|").split("|")
-    if text.startswith("[") and text.endswith("]"):
+    if len(text) > 1 and text[0] == text[-1] == '"' and depth < _DEEPEST:
+        return _json_text(text, depth)
+    if text[0] in "[(" or text.startswith(("array(", "Index(")):
         return _split_list(text)
-    if any(sign in text for sign in "<>[]{}|"):
-        raise LabelError("is a text of a form that is not known")
-    for separator in (",", ";"):
-        if separator in text:
-            return text.split(separator)
+    if any(sign in text for sign in "<>[]{}"):
+        raise LabelError(f"is a text of a form that is not known; known are {FORMS}", _shown(text))
+    signs = [sign for sign in _SEPARATORS if sign in text]
+    if len(signs) > 1:
+        raise LabelError(f"parts its tags by several signs; known are {FORMS}", _shown(text))
+    if signs:
+        return text.split(signs[0])
     if len(text.split()) > 1:
-        raise LabelError("is a text with spaces: it could be one tag or several")
+        reason = f"is a text with spaces: it could be one tag or several; known are {FORMS}"
+        raise LabelError(reason, _shown(text))
     return (text,)
 
 
-def _split_list(text: str) -> Sequence[str]:
+def _json_text(text: str, depth: int) -> Sequence[Any]:
+    """What stands in a text that was written as JSON once more."""
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError):
+        decoded = text[1:-1] if '"' not in text[1:-1] else None
+    if not isinstance(decoded, str):
+        raise LabelError(f"is a text of a form that is not known; known are {FORMS}", _shown(text))
+    return _split(decoded, depth + 1)
+
+
+def _split_list(text: str) -> Sequence[Any]:
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):
         # A list as Python prints it, which is what a data frame writes into a CSV file.
-        inner = text[1:-1].strip()
-        found = _QUOTED.findall(inner)
-        if re.sub(r"[\s,]", "", _QUOTED.sub("", inner)):
-            raise LabelError("is a list that cannot be read") from None
-        return found
-    if not isinstance(decoded, list) or not all(isinstance(part, str) for part in decoded):
-        raise LabelError("must hold texts only")
+        if len(text) > MOST_TAGS * MOST_LETTERS * 2 or not _PRINTED.fullmatch(text):
+            raise LabelError(f"is a list that cannot be read; known are {FORMS}", _shown(text)) from None
+        inner = re.sub(r",\s*dtype=.*$", "", text)
+        return [_unescaped(found[1][1:-1]) for found in _LITERAL.finditer(inner)]
+    if not isinstance(decoded, list) or not all(isinstance(part, str | None) for part in decoded):
+        raise LabelError("must hold texts only", _shown(text))
     return decoded
+
+
+def _decoded(text: str) -> str:
+    """A text without HTML entities, as a dump holds them that was read without an XML parser."""
+    for _ in range(_DEEPEST):
+        if "&" not in text or not _ENTITY.search(text):
+            break
+        text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    return text
+
+
+def _unescaped(text: str) -> str:
+    """What a literal of Python means."""
+    if "\\" not in text:
+        return text
+    return _ESCAPED.sub(lambda found: _ESCAPES.get(found[0][1:]) or _character(found[0]), text)
+
+
+_ESCAPES = {"'": "'", '"': '"', "\\": "\\", "n": "\n", "t": "\t", "r": "\r"}
+
+
+def _character(escape: str) -> str:
+    number = int(escape[2:], 16) if len(escape) > 2 else 0x110000
+    return chr(number) if number < 0x110000 else escape
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…")

@@ -35,6 +35,7 @@ from lawtags_client.curation.notes import (
     twin_notes,
     unseen_tags,
 )
+from lawtags_client.curation.notices import value_notes
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.outputs import Writer, write_bad_rows
 from lawtags_client.curation.questions import QuestionTexts
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     import distributed
 
 # Raised whenever a step's result changes for the same input.
-_CODE_VERSION = 4
+_CODE_VERSION = 5
 
 PARTITION_ROWS = 250
 _PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")
@@ -258,6 +259,7 @@ class _Curation:
             versions=self._versions,
             steps=[*read, *accounts.with_fingerprints(selection.steps), made],
             bad_rows=staged.bad or {},
+            values=staged.values,
             rejected=written.rejected,
             pii={
                 "model": self._versions.get("pii-model"),
@@ -290,6 +292,7 @@ class _Curation:
             forgotten=[self._forget.record(staged.forgotten, self._now())] if self._forget.asked else [],
             notes=[
                 *step_notes(accounts.steps),
+                *value_notes(staged.values),
                 *source_notes(self._own_test, self._count_tokens is not None),
                 *returned_notes(self._returned(work, staged)),
                 *selection_notes(selection, self._options),

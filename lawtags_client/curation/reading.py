@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lawtags_client.curation.columns import SourceRow
+from lawtags_client.curation.notices import Notices
 from lawtags_client.curation.raw import BadRow
 from lawtags_client.curation.sources import Source, read_source
 from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
@@ -65,6 +66,7 @@ def stage(
             (given, tag, rows)
             for (given, tag), rows in sorted(reading.respelled.items(), key=lambda pair: (-pair[1], pair[0]))
         )[:_RESPELLED_SHOWN],
+        reading.notices.as_dict(),
     )
     work.subfolder("read")
     atomic_write_json(work.manifest, asdict(staged))
@@ -102,6 +104,7 @@ class _Reading:
         self.sizes: list[int] = []
         self.tags: set[str] = set()
         self.respelled: Counter[tuple[str, str]] = Counter()
+        self.notices = Notices()
 
     def batches(self, most_rows: int) -> Iterator[list[dict[str, Any]]]:
         """The usable rows, partition by partition."""
@@ -125,7 +128,7 @@ class _Reading:
     def _rows(self) -> Iterator[dict[str, Any]]:
         for number, source in enumerate(self._sources):
             self.sizes.append(0)
-            for line, row in read_source(source, self._columns):
+            for line, row in read_source(source, self._columns, notices=self.notices):
                 self.sizes[-1] += 1
                 if isinstance(row, BadRow):
                     self._refuse(number, source, row)

@@ -74,6 +74,8 @@ class CurationReport:
         versions: of everything that decides the output.
         steps: in the order in which they ran.
         bad_rows: rows that could not be read, by reason.
+        values: texts read as missing values (``missing``, by column and text), values that could not be read
+            and cost no row (``unreadable``), and ``dropped_characters`` by file.
         rejected: rows that are in no output, by step and reason.
         pii: personal data found, by kind, and the model that found names.
         splits: rows in each part.
@@ -114,6 +116,7 @@ class CurationReport:
     notes: list[str] = field(default_factory=list)
     forgotten: list[dict[str, Any]] = field(default_factory=list)
     asking: dict[str, Any] | None = None
+    values: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as ``curation.json`` holds it."""
@@ -127,6 +130,7 @@ class CurationReport:
             "steps": [step.as_dict() for step in self.steps],
             "splits": self.splits,
             "bad_rows": self.bad_rows,
+            "values": self.values,
             "rejected": self.rejected,
             "pii": self.pii,
             "duplicates": self.duplicates,

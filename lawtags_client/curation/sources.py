@@ -7,13 +7,16 @@ touched.
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lawtags_client.curation.columns import ColumnMap, RowError, SourceRow
+from lawtags_client.curation.columns import OPTIONAL, ColumnMap, RowError, SourceRow
 from lawtags_client.curation.json_rows import list_under, read_json
+from lawtags_client.curation.notices import Notices
+from lawtags_client.curation.options import FIELDS
 from lawtags_client.curation.raw import HUB_PREFIX, BadRow, RawRow
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import sha256_file
@@ -106,7 +109,13 @@ def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -
 
 
 def read_source(
-    source: Source, columns: Mapping[str, str], *, needed: Sequence[str] = ("title", "tags")
+    source: Source,
+    columns: Mapping[str, str],
+    *,
+    needed: Sequence[str] = ("title", "tags"),
+    used: Collection[str] = FIELDS,
+    optional: Collection[str] = OPTIONAL,
+    notices: Notices | None = None,
 ) -> Iterator[tuple[int, SourceRow | BadRow]]:
     """The rows of a source, checked, each with its line.
 
@@ -114,17 +123,23 @@ def read_source(
         source: what to read.
         columns: field to column, for what is not recognised by its name.
         needed: fields that the source must have a column for.
+        used: fields that are read; the others may hold anything.
+        optional: fields of which an unreadable value costs no row.
+        notices: what is noticed on the way.
 
     Raises:
         DataError: the source is empty, broken as a whole, or has no column for the title or the tags.
     """
-    found = ColumnMap(columns)
+    notices = notices if notices is not None else Notices()
+    found = ColumnMap(columns, used, optional, notices)
+    notices.file = source.name
     rows, inner = 0, None
-    for raw in _raw_rows(source):
+    for raw in _raw_rows(source, found):
         rows += 1
         if isinstance(raw, BadRow):
             yield raw.line, raw
             continue
+        notices.line = raw.line
         try:
             row: SourceRow | BadRow = found.read(raw.values)
         except RowError as error:
@@ -157,12 +172,22 @@ def _check_columns(source: Source, found: ColumnMap, needed: Sequence[str]) -> N
         f"has no column for the {' and the '.join(missing)}; it has: {', '.join(found.seen)}",
         path=source.location,
         field=missing[0],
-        hint="Say which column to take, e.g. columns: {" + f"{missing[0]}: {next(iter(found.seen))}" + "}",
+        hint=column_hint(missing[0], next(iter(found.seen))),
     )
 
 
-def _raw_rows(source: Source) -> Iterator[RawRow | BadRow]:
-    from lawtags_client.curation import posts, tables
+def column_hint(field: str, column: str) -> str:
+    """How to say which column holds a field, for each command that reads questions."""
+    setting = shlex.quote(f"columns.{field}={column}")
+    return (
+        f"Say which column holds it: lawtags curate --set {setting}, lawtags run --set "
+        f"{shlex.quote(f'curation.columns.{field}={column}')}, or in the curation section of a recipe "
+        f"columns: {{{field}: {column}}}."
+    )
+
+
+def _raw_rows(source: Source, columns: ColumnMap) -> Iterator[RawRow | BadRow]:
+    from lawtags_client.curation import delimited, posts, tables
 
     if source.hub:
         return tables.read_hub(source.location)
@@ -170,13 +195,13 @@ def _raw_rows(source: Source) -> Iterator[RawRow | BadRow]:
     packed = path.suffix.lower() in (".gz", ".zst")
     suffix = (path.with_suffix("") if packed else path).suffix.lower()
     if suffix == ".parquet":
-        return tables.read_parquet(path)
-    if suffix in (".csv", ".tsv"):
-        return tables.read_csv(path, "\t" if suffix == ".tsv" else ",")
+        return tables.read_parquet(path, columns)
+    if suffix in (".csv", ".tsv", ".tab"):
+        return delimited.read_delimited(path, "\t" if suffix in (".tsv", ".tab") else ",", columns)
     if suffix in (".jsonl", ".ndjson", ".json", ""):
         return read_json(path)
     if suffix == ".xml":
-        return posts.read_posts(path)
+        return posts.read_posts(path, columns.notices)
     raise DataError(
         f"files ending in {suffix!r} cannot be read",
         path=path,

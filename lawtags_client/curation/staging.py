@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ class Staged:
         bad: rows that cannot be used, by reason.
         first_bad: the first of them.
         respelled: tags that stood there in another form, with their normal form and rows, the most first.
+        values: what was noticed of single values, see :class:`~lawtags_client.curation.notices.Notices`.
     """
 
     starts: tuple[int, ...]
@@ -56,6 +57,7 @@ class Staged:
     bad: dict[str, int] | None = None
     first_bad: dict[str, Any] | None = None
     respelled: tuple[tuple[str, str, int], ...] = ()
+    values: dict[str, Any] = field(default_factory=dict)
 
     @property
     def partitions(self) -> int:
@@ -234,6 +236,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
             ("row", pyarrow.int64()),
             *((name, text) for name in _TEXTS),
             ("html", pyarrow.bool_()),
+            ("markdown", pyarrow.bool_()),
             ("tags", pyarrow.list_(text)),
             ("complete", pyarrow.bool_()),
             ("score", pyarrow.float64()),

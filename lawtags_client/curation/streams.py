@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zlib
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lawtags_client.curation.raw import UnreadableError
+from lawtags_client.curation.values import guess_encoding
 from lawtags_client.errors import DataError, MissingExtraError
 
 # One row of more bytes than this is a mistake or an attack: a post has 30,000 letters at most.
@@ -21,21 +23,24 @@ MAX_ROW_BYTES = 8 * 2**20
 _MAX_RATIO = 200
 _RATIO_FREE_BYTES = 256 * 2**20
 
+_CHUNK = 1 << 16
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF_32 = b"\xff\xfe\x00\x00"
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 
 @contextmanager
 def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
-    """Open a file of text rows, unpacked, behind its byte order mark.
+    """Open a file of text rows, unpacked, behind its byte order mark, in UTF-8; UTF-16 is converted.
 
     Args:
         path: the file; gzip and Zstandard are recognised by its content.
 
     Raises:
-        DataError: the file cannot be read, is empty, is UTF-16, or unpacks to suspiciously much.
+        DataError: the file cannot be read, is empty, is UTF-16 without a mark, or unpacks to far too much.
         MissingExtraError: it is packed with Zstandard, and pyarrow is not installed.
     """
     try:
@@ -45,15 +50,12 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
                 io.BufferedReader(_Unpacked(file, unpacking, path)) if unpacking else file
             )
             start = raw.peek(4)[:4]
+            if start[:2] in _UTF_16 and start != _UTF_32:
+                # Spreadsheets call this "Unicode text".
+                raw = io.BufferedReader(_Transcoded(raw))
+                start = raw.peek(4)[:4]
             if not start:
                 raise DataError("is empty (0 bytes of text)", path=path, hint="Is it the right file?")
-            if start[:2] in _MARKS:
-                raise DataError(
-                    f"is {_MARKS[start[:2]]}, not UTF-8",
-                    path=path,
-                    line=1,
-                    hint=f"Convert it: iconv -f {_MARKS[start[:2]]} -t UTF-8",
-                )
             if b"\x00" in start:
                 raise DataError(
                     "is no text in UTF-8: it begins with NUL bytes; maybe UTF-16 or UTF-32 without a mark",
@@ -73,23 +75,6 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
 
 
-def decode_line(raw: bytes, offset: int = 0) -> str:
-    """Decode one line.
-
-    Args:
-        raw: the line.
-        offset: where it begins in the file.
-
-    Raises:
-        UnreadableError: it is not UTF-8; says at which byte, and what it might be.
-    """
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        byte = error.start + 1
-        raise undecoded(raw, error, f"byte {byte} of the line, {offset + byte} of the file") from None
-
-
 def undecoded(raw: bytes, error: UnicodeDecodeError, where: str) -> UnreadableError:
     """What is to be said of bytes that are not UTF-8.
 
@@ -98,16 +83,7 @@ def undecoded(raw: bytes, error: UnicodeDecodeError, where: str) -> UnreadableEr
         error: of decoding it.
         where: the place of the first wrong byte.
     """
-    return UnreadableError(f"is not UTF-8; {_guess(raw, error)}", where)
-
-
-def _guess(raw: bytes, error: UnicodeDecodeError) -> str:
-    if b"\x00" in raw:
-        return "maybe UTF-16 or UTF-32"
-    if error.reason == "unexpected end of data":
-        return "its last character is cut off"
-    # Curly quotes and dashes stand here in Windows' table, and control characters in Latin-1.
-    return "maybe Windows-1252" if 0x80 <= raw[error.start] <= 0x9F else "maybe Windows-1252 or Latin-1"
+    return UnreadableError(f"is not UTF-8; {guess_encoding(raw, error)}", where)
 
 
 def _unpacking(file: io.BufferedReader[Any]) -> Any:
@@ -123,6 +99,31 @@ def _unpacking(file: io.BufferedReader[Any]) -> Any:
         raise MissingExtraError("pyarrow", "curate", "reading files packed with Zstandard") from error
     # It holds no more than one window of 128 MiB, and says when the file ends too early.
     return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
+
+
+class _Transcoded(io.RawIOBase):
+    """UTF-16 as UTF-8; half a character becomes bytes that are not UTF-8, and so costs its row alone."""
+
+    def __init__(self, stream: io.BufferedReader[Any]) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+        self._left = b""
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        """How much has been read."""
+        return self._read
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._left and (data := self._stream.read(_CHUNK)):
+            self._left = self._decoder.decode(data).encode("utf-8", "surrogatepass")
+        data, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(data)] = data
+        self._read += len(data)
+        return len(data)
 
 
 class _Unpacked(io.RawIOBase):

@@ -111,9 +111,9 @@ def test_a_bad_row_is_named_and_costs_no_other(
         ("Infinity", "holds Infinity"),
         ("-Infinity", "holds -Infinity"),
         ("1e999", "not finite"),
-        ("9007199254740993", "whole number beyond 2^53"),
-        ("-9007199254740993", "whole number beyond 2^53"),
-        ("1" * 10_000, "whole number beyond 2^53"),
+        ("9007199254740993", "within 2^53"),
+        ("-9007199254740993", "within 2^53"),
+        ("1" * 10_000, "more than 400 digits"),
     ],
 )
 def test_a_number_that_readers_of_json_do_not_agree_on_is_refused_with_its_line(
@@ -145,11 +145,17 @@ def test_a_hundred_thousand_levels_of_nesting_end_no_process(
         deep += b"1" + (b"]" if opening == b"[" else b"}") * 100_000
     path = _write(tmp_path, b"\n".join([LINE, deep, LINE]))
     (bad,) = _bad(path)
-    assert (bad.line, bad.reason) == (2, "is nested too deeply")
+    # Of an object whose only field nests too deeply there is no title.
+    told = "is missing" if closed and opening != b"[" else "is nested too deeply"
+    assert (bad.line, bad.reason) == (2, told)
     assert len(_good(path)) == 2
     inside = _write(tmp_path, b"[" + LINE + b",\n" + deep + b"]", "rows.json")
-    refused = _refusal(inside)
-    assert (refused.line, "is nested too deeply" in str(refused)) == (2, True)
+    if closed:
+        assert [(bad.line, bad.reason) for bad in _bad(inside)] == [(2, told)]
+        assert len(_good(inside)) == 1
+    else:
+        refused = _refusal(inside)
+        assert (refused.line, "is cut off" in str(refused)) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -186,8 +192,12 @@ def test_the_byte_is_that_of_the_unpacked_text_behind_a_mark_and_old_line_ends(t
         assert len(_good(path)) == 2
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
-def test_utf_16_is_an_error_that_says_how_to_convert_it(tmp_path: Path, encoding: str) -> None:
+def test_utf_16_with_a_mark_is_read(tmp_path: Path) -> None:
+    assert len(_good(_write(tmp_path, (LINE * 2).decode().replace("}{", "}\n{").encode("utf-16")))) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_utf_16_without_a_mark_is_an_error_that_says_how_to_convert_it(tmp_path: Path, encoding: str) -> None:
     refused = _refusal(_write(tmp_path, LINE.decode().encode(encoding)))
     assert "UTF-16" in str(refused)
     assert "iconv" in str(refused.hint)
@@ -218,13 +228,11 @@ def test_a_pair_of_halves_is_one_character(tmp_path: Path) -> None:
 
 def test_a_bad_row_is_not_quoted(tmp_path: Path) -> None:
     rows = [
-        '{"title": "x", "tags": "canary word"}',
-        '{"title": "x", "tags": ["canary|"]}',
         '{"title": "x", canary}',
         '{"title": "x", "score": "canary", "tags": []}',
     ]
     found = _bad(_write(tmp_path, "\n".join(rows)))
-    assert len(found) == 4
+    assert len(found) == 2
     assert not [row for row in found if "canary" in str(row)]
 
 
@@ -290,7 +298,8 @@ def test_a_name_that_stands_twice_in_an_object_is_told(tmp_path: Path) -> None:
     row = b'{"title": "x", "title": "y", "tags": ["a"]}'
     for content in (b"\n".join([LINE, row]), b"[" + LINE + b",\n" + row + b"]"):
         (bad,) = _bad(_write(tmp_path, content))
-        assert (bad.line, bad.reason, bad.detail) == (2, "names a field twice", "'title'")
+        assert (bad.line, bad.field) == (2, "title")
+        assert "stands twice" in bad.reason
 
 
 _ROWS = st.lists(

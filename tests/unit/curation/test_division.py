@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.division import parts_by_tags, parts_by_time, read_moment, shares_of
+from lawtags_client.curation.division import parts_by_tags, parts_by_time, shares_of
+from lawtags_client.curation.moments import read_moment
 from lawtags_client.curation.options import SplitOptions
 from lawtags_client.curation.report import PARTS
 

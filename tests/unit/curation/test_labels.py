@@ -20,6 +20,26 @@ from lawtags_client.tagging.vocabulary import normalize_tag
         ("|a|b|", ("a", "b")),
         ("criminal law, united states", ("criminal-law", "united-states")),
         ("a;b", ("a", "b")),
+        ("a|b", ("a", "b")),
+        ("criminal law|united states", ("criminal-law", "united-states")),
+        ("a\nb\n", ("a", "b")),
+        ("&lt;contract-law&gt;&lt;r&amp;amp;d&gt;", ("contract-law", "r&d")),
+        ("&#60;a&#62;&#x3c;b&#x3E;", ("a", "b")),
+        ("r&amp;d;copyright", ("r&d", "copyright")),
+        (["r&amp;d", "<a><b>"], ("r&d", "a", "b")),
+        ("<a>,<b>", ("a", "b")),
+        ("[u'contract-law', u'caf\\xe9']", ("contract-law", "café")),
+        ("(u'a', u'b')", ("a", "b")),
+        ("['a' 'b']", ("a", "b")),
+        ("array(['a', 'b'], dtype=object)", ("a", "b")),
+        ("array(['a', 'b'], dtype='<U1')", ("a", "b")),
+        ('"contract-law"', ("contract-law",)),
+        ('"[\\"a\\", \\"b\\"]"', ("a", "b")),
+        ('"<a><b>"', ("a", "b")),
+        (["a", None, float("nan")], ("a",)),
+        ([b"a"], ("a",)),
+        ("null-and-void", ("null-and-void",)),
+        (["none", "nan"], ("none", "nan")),
         ('["a", "b"]', ("a", "b")),
         ("['a', 'b']", ("a", "b")),
         ("copyright", ("copyright",)),
@@ -35,8 +55,8 @@ def test_tags_are_read_in_every_clear_form(value: object, tags: tuple[str, ...])
 
 @pytest.mark.parametrize(
     "value",
-    ["contract law", "<a", "<a>b", "a|b", "{a}", "[a, b]", "[1, 2]", 5, 1.5, True, {"a": 1}, {"a"}, [1],
-     [["a"]], [f"tag-{number}" for number in range(101)]],
+    ["contract law", "<a", "<a>b", "a|b;c", "a, b; c", "{a}", "[a, b]", "[1, 2]", 5, 1.5, True,
+     {"a": 1}, {"a"}, [1], [["a"]], [f"tag-{number}" for number in range(101)]],
 )  # fmt: skip
 def test_tags_are_not_guessed(value: object) -> None:
     with pytest.raises(LabelError):
@@ -55,3 +75,16 @@ def test_all_forms_of_one_list_are_read_alike(names: list[str]) -> None:
 def test_no_value_raises_anything_else(value: object) -> None:
     with contextlib.suppress(LabelError):
         read_tags(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["contract law", "{a,b}", "[a, b]", "a|b;c", "<a>b", "[u'a', b]", "['a'", "a, b; c"]
+)
+def test_a_form_that_is_not_known_is_shown_with_those_that_are(value: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        read_tags(value)
+    assert "known are a list, <a><b>, |a|b|, a|b, a, b and a; b" in caught.value.reason
+    assert caught.value.detail == repr(value)
+    with pytest.raises(LabelError) as caught:
+        read_tags("{" + value * 100)
+    assert len(str(caught.value.detail)) < 70

@@ -139,3 +139,52 @@ def test_any_text_comes_through(text: str) -> None:
         path.write_text(dump.replace("\ufffe", "").replace("\uffff", ""), encoding="utf-8")
         (row,) = read_posts(path)
         assert row.values["Title"] == text.replace("\ufffe", "").replace("\uffff", "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["&#x0E;", "&#14;", "&#0;", "&#x0;", "&#xFFFE;", "&#xD800;", "&#x110000;", "&#x00000000000E;", "\x0e",
+     "\x00", "\ufffe"],
+)  # fmt: skip
+def test_a_character_that_xml_does_not_allow_is_dropped_and_told(path: Path, wrong: str) -> None:
+    from lawtags_client.curation.notices import Notices
+
+    dump = _dump(QUESTION, QUESTION | {"Title": "A@B"}, QUESTION).replace("@", wrong)
+    path.write_bytes(dump.encode())
+    notices = Notices()
+    (source,) = find_sources([path])
+    titles = [row.title for _, row in read_source(source, {}, notices=notices) if isinstance(row, SourceRow)]
+    assert titles == [QUESTION["Title"], "AB", QUESTION["Title"]]
+    assert notices.dropped == {"Posts.xml": 1}
+
+
+def test_allowed_references_stay_and_none_is_cut_by_the_edge_of_a_chunk(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lawtags_client.curation.posts._CHUNK", 7)
+    path.write_text(
+        _dump(QUESTION | {"Title": "A@B"}).replace("@", "&#x26;&#10;&#xE;&#233;&amp;"), encoding="utf-8"
+    )
+    assert [row.title for row in _good(path)] == ["A&\né&B"]
+
+
+def test_wrong_bytes_cost_the_column_that_they_stand_in(path: Path) -> None:
+    first = _dump(QUESTION | {"OwnerDisplayName": "J@rg"}, QUESTION | {"Title": "@"}, QUESTION).encode()
+    path.write_bytes(first.replace(b"@", b"\xf6"))
+    (source,) = find_sources([path])
+    rows = [row for _, row in read_source(source, {})]
+    assert [type(row).__name__ for row in rows] == ["SourceRow", "BadRow", "SourceRow"]
+
+
+@pytest.mark.parametrize("encoding", ["windows-1252", "iso-8859-1", "utf-16"])
+def test_a_dump_in_another_encoding_is_read(path: Path, encoding: str) -> None:
+    dump = _dump(QUESTION | {"Title": "Schön"}, head=f'<?xml version="1.0" encoding="{encoding}"?>\n')
+    path.write_bytes(dump.replace("“", "").replace("”", "").encode(encoding))
+    assert [row.title for row in _good(path)] == ["Schön"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "unicode_escape", "zlib", "x-unknown"])
+def test_an_encoding_that_would_do_more_than_decode_is_refused(path: Path, encoding: str) -> None:
+    path.write_text(_dump(QUESTION, head=f'<?xml version="1.0" encoding="{encoding}"?>\n'), encoding="utf-8")
+    with pytest.raises(DataError, match="is XML in"):
+        list(read_posts(path))

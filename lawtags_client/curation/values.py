@@ -1,0 +1,233 @@
+"""Single values as other programs write them: nothing at all, numbers, whole numbers of any size, text."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+# What programs write where a value is missing, in their own spelling: pandas, NumPy and R; SQL and its dumps;
+# spreadsheets; C, Go, Ruby and JavaScript. A tag "none" or a title that begins with one of them is not among
+# them, since only a whole cell in exactly this spelling counts.
+MISSING_TEXTS = frozenset(
+    {
+        "nan", "NaN", "NAN", "Nan", "-nan", "-NaN", "nan(ind)", "-nan(ind)", "1.#QNAN", "-1.#QNAN", "1.#IND",
+        "-1.#IND", "NA", "N/A", "n/a", "<NA>", "<N/A>", "#N/A", "#NA", "#N/A N/A", "NaT", "None", "<None>",
+        "null", "NULL", "Null", "<null>", "<NULL>", "(null)", "(NULL)", "[null]", "[NULL]", "\\N", "<nil>",
+        "#NULL!", "#VALUE!", "#REF!", "#NAME?", "#DIV/0!", "#NUM!", "undefined",
+    }
+)  # fmt: skip
+
+MOST_EXACT = 2**53
+"""Whole numbers beyond it are rounded by programs that keep numbers as 64-bit floats."""
+
+# No id and no score has more digits; more would only take time.
+_MOST_DIGITS = 400
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
+_THOUSANDS = {
+    ",": re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII),
+    ".": re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?", re.ASCII),
+}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
+# "3.0" is how a table of numbers with gaps writes the whole number 3.
+_POINT_ZERO = re.compile(r"([+-]?\d+)\.0+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for a value that cannot be read, in the place where it stands.
+
+    Args:
+        reason: why, in the same words for every such value, and without the value.
+        detail: what differs from value to value.
+    """
+
+    reason: str
+    detail: str | None = None
+
+
+class ExactFloat(float):
+    """A number with a fraction or an exponent that also knows how it was written.
+
+    Args:
+        text: as the file has it.
+    """
+
+    text: str
+
+    def __new__(cls, text: str) -> ExactFloat:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
+class ValueFormError(ValueError):
+    """A value is of a form that cannot be used; the message says which, without the value."""
+
+
+def missing_text(value: Any) -> str | None:
+    """The text by which another program says that a value is missing, where this is one.
+
+    Example:
+        >>> missing_text(" NULL "), missing_text("none"), missing_text("None of them")
+        ('NULL', None, None)
+    """
+    # Most values are long texts, which need no look into the set.
+    if not isinstance(value, str) or len(value) > 32:
+        return None
+    text = value.strip()
+    return text if text in MISSING_TEXTS else None
+
+
+def is_absent(value: Any) -> bool:
+    """Whether a value says nothing: none, blank, not a number, or a text that stands for these."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value or value.isspace() or missing_text(value) is not None
+    if isinstance(value, float):
+        return math.isnan(value)
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    # pandas has values of its own for a gap (NaT, NA); neither is equal to itself in the usual way.
+    return type(value).__name__ in ("NaTType", "NAType")
+
+
+def read_number(value: Any) -> float:
+    """A number, from a number of any type or from its text.
+
+    Args:
+        value: a number of Python, NumPy or Arrow, or a text with a point or a comma before the fraction.
+
+    Raises:
+        ValueFormError: it is none, not finite, ambiguous, or beyond what is exact.
+
+    Example:
+        >>> read_number("1.234,5"), read_number("-3")
+        (1234.5, -3.0)
+    """
+    value = plain_value(value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal | str):
+        raise ValueFormError(f"must be a number, not {type(value).__name__}")
+    if isinstance(value, str):
+        value = _number_text(value.strip())
+    try:
+        found = float(value)
+    except (OverflowError, ValueError, InvalidOperation):
+        found = math.inf
+    if not math.isfinite(found):
+        raise ValueFormError("must be a finite number")
+    if abs(found) > MOST_EXACT or (isinstance(value, int) and abs(value) > MOST_EXACT):
+        raise ValueFormError("must lie within 2^53, beyond which numbers are rounded")
+    return found
+
+
+def _number_text(text: str) -> float:
+    if _INFINITE.fullmatch(text):
+        return math.inf
+    if _PLAIN.fullmatch(text):
+        return float(text)
+    if "," not in text and "." not in text:
+        raise ValueFormError("must be a number, not str")
+    for sign, pattern in _THOUSANDS.items():
+        if pattern.fullmatch(text):
+            # "1,234" may be a thousand or one and a fraction; with both signs, or two groups, it is clear.
+            if text.count(sign) == 1 and not ({",", "."} - {sign}) & set(text):
+                raise ValueFormError("is ambiguous: thousands or a fraction? Write it without separators")
+            return float(text.replace(sign, "").replace(",", "."))
+    if _DECIMAL_COMMA.fullmatch(text):
+        return float(text.replace(",", "."))
+    raise ValueFormError("must be a number, not str")
+
+
+def read_id(value: Any) -> str:
+    """An id as text, exact at any size.
+
+    Args:
+        value: a text, or a whole number of any type.
+
+    Raises:
+        ValueFormError: it is of another kind, or a float whose last digits are lost.
+
+    Example:
+        >>> read_id(612345678901234567), read_id(3.0), read_id(" q1 ")
+        ('612345678901234567', '3', 'q1')
+    """
+    value = plain_value(value)
+    if isinstance(value, str):
+        return value.strip()
+    if type(value).__name__ == "UUID":
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueFormError(f"must be a text or a number, not {type(value).__name__}")
+    number = _exact(value)
+    # Of a number with a huge exponent only the size is looked at.
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS or number != number.to_integral_value():
+        raise ValueFormError("must be a text or a whole number")
+    return str(int(number))
+
+
+def whole_text(text: str) -> str:
+    """A text without the ``.0`` that tables write behind whole numbers.
+
+    Example:
+        >>> whole_text("3.0"), whole_text("3.5"), whole_text("007")
+        ('3', '3.5', '007')
+    """
+    found = _POINT_ZERO.fullmatch(text)
+    return found[1] if found else text
+
+
+def whole_number(digits: str) -> int | Unreadable:
+    """A whole number of JSON; no limit but that of sense."""
+    if len(digits) > _MOST_DIGITS:
+        return Unreadable(f"holds a whole number of more than {_MOST_DIGITS} digits")
+    return int(digits)
+
+
+def decimal_number(digits: str) -> float | Unreadable:
+    """A number of JSON with a fraction or an exponent; a long one knows how it was written."""
+    value: float = ExactFloat(digits) if len(digits) > 15 else float(digits)
+    if not math.isfinite(value):
+        return Unreadable("holds a number that is not finite, such as 1e999; write null")
+    return value
+
+
+def plain_value(value: Any) -> Any:
+    """A value of NumPy as one of Python, and bytes that are UTF-8 as text.
+
+    Raises:
+        ValueFormError: bytes are not UTF-8.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        raw = bytes(value)
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueFormError(f"is not UTF-8; {guess_encoding(raw, error)}") from None
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
+def guess_encoding(raw: bytes, error: UnicodeDecodeError) -> str:
+    """What bytes might be that are not UTF-8."""
+    if b"\x00" in raw:
+        return "maybe UTF-16 or UTF-32"
+    if error.reason == "unexpected end of data":
+        return "its last character is cut off"
+    # Curly quotes and dashes stand here in Windows' table, and control characters in Latin-1.
+    return "maybe Windows-1252" if 0x80 <= raw[error.start] <= 0x9F else "maybe Windows-1252 or Latin-1"
+
+
+def _exact(value: float | Decimal) -> Decimal:
+    if isinstance(value, ExactFloat):
+        return Decimal(value.text)
+    if isinstance(value, float) and abs(value) > MOST_EXACT:
+        raise ValueFormError("is a float beyond 2^53, whose last digits are lost; write ids as text")
+    return Decimal(value)
