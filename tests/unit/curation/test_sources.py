@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lawtags_client.curation.columns import SourceRow
 from lawtags_client.curation.raw import BadRow
 from lawtags_client.curation.sources import find_sources, read_source
+from lawtags_client.curation.values import is_absent
 from lawtags_client.errors import ConfigurationError, DataError
 
 GOOD = {"title": "Is it legal?", "tags": ["a"], "body": "Text"}
@@ -222,7 +223,9 @@ def test_inputs_are_found_by_pattern_and_told_apart(tmp_path: Path) -> None:
 
 @given(
     st.lists(
-        st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(str.strip),
+        st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(
+            lambda title: not is_absent(title)
+        ),
         min_size=1,
         max_size=8,
     ),
