@@ -1,6 +1,7 @@
 """What questions that stand in the data twice are known by.
 
-Exact duplicates have the same words in title and body. Near duplicates share most of their phrases of
+Exact duplicates have the same words in title and body, with the same signs where a sign makes another word
+of one (``C++`` and ``C#``, ``$5`` and ``5%``). Near duplicates share most of their phrases of
 three words: MinHash signatures bring likely pairs together, and each pair is then compared in full, so
 nothing is dropped for a collision of hashes.
 """
@@ -12,7 +13,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.columns import normalize_text
+from lawtags_client.curation.signs import normalize_signs
+from lawtags_client.curation.words import words_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +28,7 @@ _MIXER = 0x9E3779B97F4A7C15
 
 
 def text_digest(title: str, body: str | None) -> str:
-    """A digest that is equal for questions of the same words."""
+    """A digest that is equal for questions of the same words and of the same signs that tell words apart."""
     text = _normalized(title) + "\0" + _normalized(body or "")
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -35,7 +37,7 @@ def shingles(title: str, body: str | None) -> frozenset[int]:
     """Hashes of all phrases of three words of a question."""
     import numpy
 
-    words = [_hash(word) for text in (title, body or "") for word in _normalized(text).split()]
+    words = [_hash(word) for text in (title, body or "") for word in words_of(_normalized(text))]
     # A question of fewer words is one phrase, ending with nothing.
     words += [0] * (_SHINGLE - len(words))
     hashed = numpy.asarray(words, dtype=numpy.uint64)
@@ -76,7 +78,7 @@ def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
 
 
 # The same text is asked for as a whole and for its phrases.
-_normalized = lru_cache(maxsize=4)(normalize_text)
+_normalized = lru_cache(maxsize=4)(normalize_signs)
 
 
 # Words come again and again, phrases rarely.

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation import filters, modifiers
-from lawtags_client.curation.html import Links, texts_to_plain
+from lawtags_client.curation.html import texts_to_plain
+from lawtags_client.curation.markdown import Links
 from lawtags_client.curation.options import PiiOptions
 from lawtags_client.curation.pii import mask_texts, masker
 from lawtags_client.errors import ConfigurationError, MissingExtraError

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from lawtags_client.curation.words import words_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def count_words(text: str) -> int:
-    """How many words a text has, parted by white space."""
-    return len(text.split())
+    """How many words a text has; see :mod:`lawtags_client.curation.words` for scripts without spaces."""
+    return len(words_of(text))
 
 
 def repeated_share(text: str, n: int = 5) -> float:
@@ -29,7 +31,7 @@ def repeated_share(text: str, n: int = 5) -> float:
         >>> repeated_share("can my landlord keep the deposit he took from me last year")
         0.0
     """
-    words = text.casefold().split()
+    words = words_of(text.casefold())
     if len(words) <= n:
         return 0.0
     grams = list(zip(*(words[shift:] for shift in range(n)), strict=False))

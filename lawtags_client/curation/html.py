@@ -9,53 +9,48 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from lawtags_client.curation.html_tags import plain_markup
+from lawtags_client.curation.markdown import Links, escape_code, image_text, markdown_links, without_code
 from lawtags_client.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Links = Literal["text", "text_and_target"]
-
 _BLOCKS = (
-    "address", "article", "aside", "blockquote", "center", "dd", "details", "div", "dl", "dt",
-    "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header",
-    "hr", "li", "main", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot",
-    "th", "thead", "tr", "ul",
+    "address", "article", "aside", "blockquote", "caption", "center", "dd", "details", "dialog", "dir", "div",
+    "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
+    "header", "hgroup", "hr", "legend", "li", "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre",
+    "search", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
 )  # fmt: skip
-_INLINE = (
-    "a", "abbr", "b", "bdi", "bdo", "big", "br", "cite", "code", "del", "dfn", "em", "font", "i", "img",
-    "ins", "kbd", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tt",
-    "u", "var", "wbr", "html", "body", "head",
+# Scripts, other pages, drawings, and what is said where a film cannot be shown.
+_DROPPED = (
+    "script", "style", "noscript", "template", "title", "iframe", "object", "svg", "math", "video", "audio",
+    "canvas", "applet", "datalist", "noembed", "noframes",
 )  # fmt: skip
-_DROPPED = ("script", "style", "noscript", "template", "title", "iframe", "object", "svg", "math")
-_KNOWN = "|".join(sorted({*_BLOCKS, *_INLINE, *_DROPPED}, key=len, reverse=True))
 
-# An attribute must have a value: "<b and c>" is a comparison, not a bold tag.
-_ATTRIBUTES = r"(?:\s+[a-zA-Z_:][\w:.-]*\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'|[^\s\"'<>=]+))*"
 # Only a closed block betrays a document: a lone <sup> or <kbd> is common in Markdown.
 _CLOSED_BLOCK = re.compile(r"</(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6])\s*>", re.IGNORECASE)
 _OPEN_BLOCK = re.compile(
-    rf"<(?:!doctype|html|(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6]){_ATTRIBUTES}\s*>)", re.IGNORECASE
+    r"<(?:!doctype|html|(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6])(?:\s[^<>]{0,2000})?>)", re.IGNORECASE
 )
-_STRAY = re.compile(rf"<(?!/?(?:{_KNOWN}){_ATTRIBUTES}\s*/?>|!doctype[^>]*>)", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 _SPACES = re.compile(r"[ \t\r\n\f\u00a0]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
-# [text](target "title") with one level of brackets in the text and of parentheses in the target.
-# The bounds keep the search linear on text made of brackets.
-_LABEL = r"\[((?:[^\[\]\n]|\[[^\[\]\n]{0,300}\]){0,600})\]"
-_TARGET = r"\(\s{0,9}<?((?:[^()\s<>]|\([^()\s]{0,300}\)){1,2000})>?(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
-_IMAGE = re.compile("!" + _LABEL + _TARGET)
-_LINK = re.compile(r"(?<!!)" + _LABEL + _TARGET)
-_FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
+def looks_like_html(text: str, markdown: bool = False) -> bool:
+    """Whether a text is HTML, whole or in part, and not prose that holds a ``<`` or code that quotes HTML.
 
-def looks_like_html(text: str) -> bool:
-    """Whether a text is an HTML document or fragment, and not prose that holds a ``<``."""
-    return "</" in text and bool(_CLOSED_BLOCK.search(text) and _OPEN_BLOCK.search(text))
+    Args:
+        text: a body.
+        markdown: whether it is known to be Markdown, in which indented lines are code, too.
+    """
+    if "</" not in text or not _CLOSED_BLOCK.search(text):
+        return False
+    text = without_code(text, indented=markdown)
+    return bool(_CLOSED_BLOCK.search(text) and _OPEN_BLOCK.search(text))
 
 
 def html_to_text(document: str, links: Links = "text") -> str:
@@ -81,7 +76,7 @@ def html_to_text(document: str, links: Links = "text") -> str:
         raise MissingExtraError("lxml", "curate", "reading HTML") from error
     if not document.strip():
         return ""
-    escaped = _escape_strays(document.replace("\x00", ""))
+    escaped = plain_markup(document.replace("\x00", ""))
     # The parser takes a lone surrogate for the end of the text.
     data = escaped.encode("utf-8", "replace")
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, huge_tree=True)
@@ -99,33 +94,17 @@ def html_to_text(document: str, links: Links = "text") -> str:
     return writer.result()
 
 
-def strip_markup(text: str, links: Links = "text") -> str:
+def strip_markup(text: str, links: Links = "text", markdown: bool = False) -> str:
     """Turn a body of unknown kind into plain text: HTML by its structure, Markdown by its links.
 
     Args:
         text: HTML, Markdown or plain text.
         links: keep the text of a link alone, or its target as well.
+        markdown: whether it is known to be Markdown.
     """
-    return html_to_text(text, links) if looks_like_html(text) else markdown_links(text, links)
-
-
-def markdown_links(text: str, links: Links = "text") -> str:
-    """Turn Markdown links and images into their text, outside of code.
-
-    Example:
-        >>> markdown_links("See [the act](https://example.com/act) and [2] (b).")
-        'See the act and [2] (b).'
-    """
-    if "](" not in text:
-        return text
-    target = r"\1" if links == "text" else r"\1 (\2)"
-
-    def plain(part: str) -> str:
-        # An image may stand inside a link, so it goes first.
-        return _LINK.sub(target, _IMAGE.sub(r"\1", part))
-
-    # re.split with one group gives text and code in turns.
-    return "".join(part if place % 2 else plain(part) for place, part in enumerate(_FENCE.split(text)))
+    if looks_like_html(text, markdown):
+        return html_to_text(escape_code(text), links)
+    return markdown_links(text, links)
 
 
 def unescape_title(title: str) -> str:
@@ -134,7 +113,10 @@ def unescape_title(title: str) -> str:
 
 
 def texts_to_plain(
-    texts: pd.Series, links: Links = "text", html_rows: Iterable[bool] | None = None
+    texts: pd.Series,
+    links: Links = "text",
+    html_rows: Iterable[bool] | None = None,
+    markdown_rows: Iterable[bool] | None = None,
 ) -> pd.Series:
     """The batch form of :func:`strip_markup`.
 
@@ -142,24 +124,17 @@ def texts_to_plain(
         texts: bodies; what is no text stays.
         links: keep the text of a link alone, or its target as well.
         html_rows: which of them are known to be HTML; the others are looked at.
+        markdown_rows: which of them are known to be Markdown.
     """
     from lawtags_client.curation.series import map_pairs
 
     known = list(html_rows) if html_rows is not None else [False] * len(texts)
-    return map_pairs(
-        texts, known, lambda text, sure: html_to_text(text, links) if sure else strip_markup(text, links)
-    )
+    markdown = list(markdown_rows) if markdown_rows is not None else [False] * len(texts)
 
+    def plain(text: str, kind: tuple[bool, bool]) -> str:
+        return html_to_text(text, links) if kind[0] else strip_markup(text, links, kind[1])
 
-def _escape_strays(document: str) -> str:
-    # The parser would take "<5" or "<john@example.com>" for a tag, and an open comment swallows the rest.
-    last_comment_end = document.rfind("-->")
-
-    def escape(found: re.Match[str]) -> str:
-        comment = document.startswith("<!--", found.start()) and found.start() < last_comment_end
-        return "<" if comment else "&lt;"
-
-    return _STRAY.sub(escape, document)
+    return map_pairs(texts, zip(known, markdown, strict=True), plain)
 
 
 class _TextWriter:
@@ -201,7 +176,7 @@ class _TextWriter:
         elif tag == "br":
             self._append("\n")
         elif tag == "img":
-            self.text(element.get("alt"))
+            self.text(image_text(element.get("alt") or ""))
         elif tag == "code" and self._pre is None:
             self._line.append("`")
             self._code += 1

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.citations import format_citations
+from lawtags_client.curation.invisible import without_invisible
 from lawtags_client.curation.series import map_texts
 from lawtags_client.errors import MissingExtraError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 # Line ends beside LF; U+2028 and U+2029 come from word processors.
 _LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029\v\f]")
-_INVISIBLE = re.compile(r"[\u00ad\u200b\u200c\u200d\u2060\ufeff\x00-\x08\x0e-\x1f\x7f]")
 _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\t]")
 _TRAILING = re.compile(r" +(?=\n|\Z)")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -65,7 +65,7 @@ def clean_text(text: str) -> str:
 
     The content of fenced code keeps its spaces.
     """
-    text = _SPACES.sub(" ", _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text)))
+    text = _SPACES.sub(" ", without_invisible(_LINE_ENDS.sub("\n", text)))
     if "  " in text:
         text = "".join(
             part if place % 2 else _RUNS.sub(" ", part) for place, part in enumerate(_FENCE.split(text))
@@ -84,7 +84,7 @@ def clean_title(title: str) -> str:
         >>> clean_title(" Is this\\nlegal?  [closed]")
         'Is this legal?'
     """
-    title = _INVISIBLE.sub("", _LINE_ENDS.sub("\n", title))
+    title = without_invisible(_LINE_ENDS.sub("\n", title))
     return _CLOSED.sub("", " ".join(title.split()))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.words import words_of
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, estimate_tokens
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -52,7 +53,7 @@ class Lengths:
             answer: tokens of its answer.
             question: what it was made of.
         """
-        words = len(question.title.split()) + len((question.body or "").split())
+        words = len(words_of(question.title)) + len(words_of(question.body or ""))
         self.rows += 1
         self.cut += prompt.cut
         self.over += prompt.over_limit

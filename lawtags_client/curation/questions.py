@@ -164,7 +164,8 @@ def _texts(given: QuestionTexts | CurationOptions | None) -> QuestionTexts:
 def _plain(row: SourceRow, options: CurationOptions) -> tuple[str, str | None]:
     body = row.body
     if body is not None:
-        body = html_to_text(body, options.links) if row.html else strip_markup(body, options.links)
+        links = options.links
+        body = html_to_text(body, links) if row.html else strip_markup(body, links, row.markdown)
     title = unescape_title(row.title)
     if options.unicode:
         title, body = repair_text(title), body and repair_text(body)

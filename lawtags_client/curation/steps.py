@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lawtags_client.curation import dedup, filters, modifiers
-from lawtags_client.curation.html import Links, texts_to_plain, unescape_title
+from lawtags_client.curation.html import texts_to_plain, unescape_title
+from lawtags_client.curation.markdown import Links
 from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.pii import masker
 from lawtags_client.curation.series import map_texts
@@ -141,7 +142,7 @@ class HtmlToText:
     name: str = "html"
 
     def __call__(self, rows: pd.DataFrame) -> Outcome:
-        body = texts_to_plain(rows["body"], self.links, rows["html"])
+        body = texts_to_plain(rows["body"], self.links, rows["html"], rows["markdown"])
         return Outcome(rows.assign(title=map_texts(rows["title"], unescape_title), body=body))
 
 

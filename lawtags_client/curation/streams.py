@@ -19,11 +19,18 @@ from lawtags_client.errors import DataError, MissingExtraError
 # One letter outside of Latin makes a text four times as large in memory, and reading holds it several times.
 MAX_ROW_BYTES = 8 * 2**20
 
+# What Zstandard may hold at once while it unpacks: "zstd --long=30"; without the option it takes 8 MiB.
+_MAX_WINDOW = 2**30
+
 # Text shrinks ten or twenty times; a bomb shrinks a thousand times.
 _MAX_RATIO = 200
 _RATIO_FREE_BYTES = 256 * 2**20
 
 _CHUNK = 1 << 16
+
+# Little goes in at once, since all that comes out of it is held.
+_PACKED_AT_ONCE = 1 << 10
+_ZSTD_LONGEST_HEADER = 18
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -41,11 +48,11 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
 
     Raises:
         DataError: the file cannot be read, is empty, is UTF-16 without a mark, or unpacks to far too much.
-        MissingExtraError: it is packed with Zstandard, and pyarrow is not installed.
+        MissingExtraError: it is packed with Zstandard, and zstandard is not installed.
     """
     try:
         with path.open("rb") as file:
-            unpacking = _unpacking(file)
+            unpacking = _unpacking(file, path)
             raw: io.BufferedReader[Any] = (
                 io.BufferedReader(_Unpacked(file, unpacking, path)) if unpacking else file
             )
@@ -86,7 +93,7 @@ def undecoded(raw: bytes, error: UnicodeDecodeError, where: str) -> UnreadableEr
     return UnreadableError(f"is not UTF-8; {guess_encoding(raw, error)}", where)
 
 
-def _unpacking(file: io.BufferedReader[Any]) -> Any:
+def _unpacking(file: io.BufferedReader[Any], path: Path) -> Any:
     """What unpacks a file, with a method ``read``; None where it is not packed."""
     start = file.peek(4)
     if start[:2] == _GZIP_MAGIC:
@@ -94,11 +101,58 @@ def _unpacking(file: io.BufferedReader[Any]) -> Any:
     if start[:4] != _ZSTD_MAGIC:
         return None
     try:
-        import pyarrow
+        import zstandard
     except ImportError as error:
-        raise MissingExtraError("pyarrow", "curate", "reading files packed with Zstandard") from error
-    # It holds no more than one window of 128 MiB, and says when the file ends too early.
-    return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
+        raise MissingExtraError("zstandard", "curate", "reading files packed with Zstandard") from error
+    return _Zstandard(file, path, zstandard)
+
+
+class _Zstandard:
+    """Frames of Zstandard, one behind the other, of which each must be whole."""
+
+    def __init__(self, file: io.BufferedReader[Any], path: Path, zstandard: Any) -> None:
+        self._file = file
+        self._path = path
+        self._zstandard = zstandard
+        self._left = b""
+        self._packed = b""
+        self._frame: Any = None
+
+    def read(self, size: int) -> bytes:
+        while not self._left:
+            if not self._packed:
+                self._packed = self._file.read(_PACKED_AT_ONCE)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("it ends within a frame")
+                return b""
+            self._unpack()
+        data, self._left = self._left[:size], self._left[size:]
+        return data
+
+    def _unpack(self) -> None:
+        try:
+            if self._frame is None:
+                self._begin()
+            self._left = self._frame.decompress(self._packed)
+        except self._zstandard.ZstdError as error:
+            raise EOFError(str(error)) from error
+        self._packed = b""
+        if self._frame.eof:
+            self._packed, self._frame = self._frame.unused_data, None
+
+    def _begin(self) -> None:
+        while len(self._packed) < _ZSTD_LONGEST_HEADER and (more := self._file.read(_PACKED_AT_ONCE)):
+            self._packed += more
+        window = self._zstandard.get_frame_parameters(self._packed).window_size
+        if window > _MAX_WINDOW:
+            raise DataError(
+                f"needs {window >> 20} MiB of memory to unpack, more than {_MAX_WINDOW >> 20} MiB",
+                path=self._path,
+                hint=f"Unpack it first: zstd -d --long=31 {self._path.name}",
+            )
+        made = self._zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+        self._frame = made.decompressobj(write_size=_CHUNK)
 
 
 class _Transcoded(io.RawIOBase):

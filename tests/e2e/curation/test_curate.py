@@ -182,7 +182,7 @@ def test_bad_rows_within_the_limit_are_quarantined(
     assert sum(report.splits.values()) == 80
     refused = [row for row in _rows(out / "rejected.jsonl") if row["step"] == "read"]
     assert [(row["file"], row["line"], row["field"]) for row in refused] == [
-        ("questions.jsonl", 1, None),
+        ("questions.jsonl", 1, "question_title"),
         ("questions.jsonl", 82, "question_title"),
         ("questions.jsonl", 83, None),
     ]

@@ -113,3 +113,92 @@ def test_heaps_of_markup_take_no_long_time(heap: str) -> None:
     strip_markup(heap)
     html_to_text(heap)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ("<details open><summary>S</summary><p>x</p></details>", "S\n\nx"),
+        ("<p><time datetime='2020'>New Year</time> <data value=3>x</data></p>", "New Year x"),
+        ("<p class=M>x<o:p></o:p><st1:city w:st=\"on\">Rome</st1:city></p>", "xRome"),
+        ("<p>a<my-widget kind=x>b</my-widget>c<custom/>d</p>", "abcd"),
+        ("<p @click=\"a > b\" :x='<b>' v-on:click=y data-x hidden>z</p>", "z"),
+        ("<p>a<![if !supportLists]>b<![endif]>c</p><!--[if gte mso 9]><xml>x</xml><![endif]-->", "abc"),
+        ("<![CDATA[<p>x</p>]]><?xml:namespace prefix = o /><!DOCTYPE html><p>y</p>", "x\n\ny"),
+        ("<?php echo 'a > b' ?><p>y</p>", "y"),
+        ("<p>a</p><script>if (a<b) f('</p>')</script><STYLE>p > a {}</STYLE ><p>b</p>", "a\n\nb"),
+        ("<p>a<script>b</p><p>c<style>d</p>", "ab\n\ncd"),
+        ("<p>a <video controls src=x>none</video><iframe allowfullscreen>y</iframe> b</p>", "a b"),
+        ("<p>text <a href=\"http://x", "text"),
+        ("<p>text</p", "text"),
+        ("<p><a href=\"x\"class=\"y\"target=_blank>z</a><input type=text disabled></p>", "z"),
+        ("<p><img alt=\"a < b\" src='data:image/png;base64," + "A" * 9000 + "'> x</p>", "a < b x"),
+        ("<p>caf&eacute is &copy 2020 &amp R&D AT&T ?a=1&copy=2 &#8212 &apos;&lbrack;&#150;</p>",
+         "café is © 2020 & R&D AT&T ?a=1&copy=2 — '[–"),
+        ("<table><caption>Fees</caption><colgroup><col><tr><td nowrap>a</td><td>b</td></tr></table>",
+         "Fees\n\na | b"),
+        ("<p>List<String> Map<K, V> Foo<T> Array<Object> vector<int> std::vector<T></p>",
+         "List<String> Map<K, V> Foo<T> Array<Object> vector<int> std::vector<T>"),
+        ("<pre><code>List<String> x = a < b;\nif (x<y) {}</code></pre>",
+         "```\nList<String> x = a < b;\nif (x<y) {}\n```"),
+        ("<p>to <your name>, <first-name> I <3 <- -> <= </p>", "to <your name>, <first-name> I <3 <- -> <="),
+        ("<p>a<!>b<!-->c<!-- d --><!-- e", "abc<!-- e"),
+    ],
+)  # fmt: skip
+def test_no_element_leaks_and_no_prose_is_lost(document: str, text: str) -> None:
+    assert html_to_text(document).replace("  ", " ") == text
+
+
+@given(
+    st.sampled_from(
+        ["article", "dialog", "font", "x-y", "o:p", "nobr", "marquee", "label", "ruby", "tt", "meter"]
+    ),
+    st.lists(
+        st.sampled_from(["open", "hidden", "a=1", 'b="x > y"', "c='<d>'", "data-x", "aria-label='z'"]),
+        max_size=4,
+    ),
+)
+def test_an_element_of_any_name_and_attributes_leaves_its_text_alone(
+    name: str, attributes: list[str]
+) -> None:
+    tag = " ".join([name, *attributes])
+    assert html_to_text(f"<p>one</p><{tag}>two</{name}>").split() in (["one", "two"], ["one two"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use `<p>` and `</p>` here.",
+        "```html\n<p>one</p>\n```\nWhat is wrong?",
+        "~ `<div>a</div>` ~",
+    ],
+)
+def test_markdown_that_quotes_html_is_no_html(text: str) -> None:
+    assert strip_markup(text) == strip_markup(text, markdown=True) == text
+
+
+def test_indented_code_is_code_where_the_body_is_known_to_be_markdown() -> None:
+    text = "What is wrong with\n\n    <ul>\n      <li>a</li>\n    </ul>\n\nthis?"
+    assert strip_markup(text, markdown=True) == text
+    assert strip_markup(text) != text
+
+
+def test_code_in_a_document_of_both_kinds_keeps_its_tags() -> None:
+    assert strip_markup("<p>Use `<b>` here</p>") == "Use `<b>` here"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ('<p>a</p><p><img alt="enter image description here" src=x></p>', "a"),
+        ('<p>a <img alt="IMG_0123.JPG"><img alt="a chart"></p>', "a a chart"),
+        ("a ![enter image description here](http://x/y.png) b", "a  b"),
+        ("a [![Enter image description here][1]][1] b", "a  b"),
+        ("a ![enter image description here][1] b", "a  b"),
+        ("a ![the notice][1] b", "a ![the notice][1] b"),
+        ("`![enter image description here](x)`", "`![enter image description here](x)`"),
+        ("[![alt text](x)](y) b", " b"),
+    ],
+)
+def test_what_editors_write_for_an_image_goes_with_it(text: str, plain: str) -> None:
+    assert strip_markup(text) == plain

@@ -125,6 +125,20 @@ def test_zstandard_is_unpacked_whatever_its_name(tmp_path: Path) -> None:
             _read(_write(tmp_path, damaged, "cut.jsonl.zst"))
 
 
+@pytest.mark.parametrize("window_log", [20, 27, 28, 30, 31])
+def test_zstandard_of_long_windows_is_unpacked_within_limits(tmp_path: Path, window_log: int) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    parameters = zstandard.ZstdCompressionParameters(window_log=window_log, write_content_size=False)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    path = _write(tmp_path, packer.compress(f"{LINE}\n".encode()) + packer.flush(), "rows.jsonl.zst")
+    if window_log <= 30:
+        assert len(_good(path)) == 1
+        return
+    with pytest.raises(DataError, match="needs 2048 MiB of memory to unpack") as caught:
+        _read(path)
+    assert "zstd -d --long=31" in str(caught.value.hint)
+
+
 def test_parquet_is_read_one_row_group_at_a_time(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     parquet = pytest.importorskip("pyarrow.parquet")

@@ -1,0 +1,206 @@
+"""What in a text is a tag of HTML, and what only looks like one.
+
+The parser behind takes ``<5`` or ``<john@example.com>`` for tags, knows HTML 4 alone, and reads attributes
+in few of the ways in which people write them. So tags are found here: those of known elements go on in a
+plain form, all other markup goes, and every other ``<`` is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from html.entities import html5, name2codepoint
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text))
+
+
+# https://html.spec.whatwg.org/multipage/indices.html#elements-3, with those of older versions and browsers.
+_ELEMENTS = _names(
+    """a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink
+    blockquote body br button canvas caption center cite code col colgroup command content data datalist
+    dd del details dfn dialog dir div dl dt em embed fieldset figcaption figure font footer form frame
+    frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html i iframe image img input ins isindex kbd
+    keygen label legend li link listing main map mark marquee math menu menuitem meta meter nav nobr
+    noembed noframes noscript object ol optgroup option output p param picture plaintext portal pre
+    progress q rb rp rt rtc ruby s samp script search section select shadow slot small source spacer
+    span strike strong style sub summary sup svg table tbody td template textarea tfoot th thead time
+    title tr track tt u ul var video wbr xmp"""
+)
+# Elements that need no closing tag.
+_UNCLOSED = _names(
+    """area base basefont bgsound body br col colgroup command dd dt embed frame head hr html image img
+    input isindex keygen li link menuitem meta option optgroup p param rb rp rt rtc source spacer tbody
+    td tfoot th thead tr track wbr"""
+)
+# https://html.spec.whatwg.org/multipage/indices.html#attributes-3, those without a value, and older ones.
+_BOOLEAN = _names(
+    """allowfullscreen async autofocus autoplay checked compact controls declare default defer disabled
+    disablepictureinpicture download draggable formnovalidate hidden inert ismap itemscope loop multiple
+    muted nohref nomodule noresize noshade novalidate nowrap open playsinline popover readonly required
+    reversed scoped seamless selected shadowrootclonable spellcheck translate truespeed typemustmatch
+    contenteditable webkitallowfullscreen mozallowfullscreen frameborder allowtransparency"""
+)
+# Their content is no text of the page: it is dropped up to their end, whatever it holds.
+_RAW = frozenset(("script", "style", "iframe", "noembed", "noframes"))
+_PREFIXES = ("data-", "aria-", "v-", "ng-", "x-", "_", "*ng", "#", "@", ":")
+# Attributes that the text is made with.
+_KEPT = ("href", "alt", "start")
+
+_NAME = r"[a-zA-Z][a-zA-Z0-9]*(?:[:.-][a-zA-Z0-9_]+)*"
+# A long value holds no tag (an image in itself), one with a tag in it is short: this keeps the search linear.
+_QUOTED = r"\"(?:[^\"<]*+|[^\"]{0,2000})\"|'(?:[^'<]*+|[^']{0,2000})'"
+_VALUE = rf"\s{{0,9}}=\s{{0,9}}(?:{_QUOTED}|[^\s\"'<>=`]++)"
+_ATTRIBUTE = rf"[^\s\"'<>/=]{{1,200}}+(?:{_VALUE})?"
+_TAG = re.compile(rf"<(/?)({_NAME})((?:(?:[\s/]+|(?<=[\"'])){_ATTRIBUTE}){{0,60}})[\s/]{{0,99}}>")
+# Most tags are of these and bare; they go on as they are.
+_NOT_PLAIN = re.compile(
+    r"<(?!/?(?:p|br|li|ul|ol|pre|code|blockquote|strong|em|h[1-6]|hr|div|tr|td|th)\s?/?>)", re.IGNORECASE
+)
+_PAIRS = re.compile(rf"([^\s\"'<>/=]{{1,200}}+)({_VALUE})?")
+_CLOSING = re.compile(rf"</({_NAME})")
+_DECLARATION = re.compile(
+    r"<!\[CDATA\[|<!\[[^<>]{0,300}>|<![a-zA-Z][^<>]{0,2000}>"
+    r"|<\?[a-zA-Z=](?:[^?<]|\?(?!>)){0,5000}\?>|<\?[a-zA-Z][^<>]{0,2000}>|<!-{0,3}>"
+)
+# What is left of a tag where a text was cut off.
+_TRUNCATED = re.compile(rf"<(?:/({_NAME})?|({_NAME})\s[^<>]*=[^<>]*)\Z")
+_ENTITY = re.compile(
+    r"&(?:#(?:[xX][0-9a-fA-F]{1,6}|\d{1,7})(?:;|(?![0-9a-fA-F]))|([a-zA-Z][a-zA-Z0-9]{1,31})(;?))"
+)
+
+
+def plain_markup(document: str) -> str:
+    """HTML with tags of known elements in a plain form, and every other ``<`` escaped.
+
+    Comments, declarations and instructions go, as do tags of other elements; their content stays. What is no
+    tag (a comparison, an address, a type such as ``List<String>``) stays as text.
+
+    Args:
+        document: HTML, whole or in part.
+
+    Example:
+        >>> plain_markup("<o:p>if x<y</o:p> <details open>")
+        'if x&lt;y <details>'
+    """
+    if "&" in document:
+        document = _ENTITY.sub(_entity, document)
+    return _Scanner(document).run()
+
+
+def _entity(found: re.Match[str]) -> str:
+    """An entity in a form that the parser reads: with its semicolon, and in HTML 4 or as the character."""
+    name, end = found[1], found[2]
+    if name is None:
+        return html.escape(html.unescape(found[0].rstrip(";") + ";"), quote=False)
+    if end and name in name2codepoint:
+        return found[0]
+    if end and f"{name};" in html5:
+        return html.escape(html5[f"{name};"], quote=False)
+    # Only the oldest entities may stand without a semicolon; in "?a=1&copy=2" there is none.
+    if not end and name in html5 and found.string[found.end() : found.end() + 1] != "=":
+        return f"&{name};"
+    return f"&amp;{name}{end}"
+
+
+class _Scanner:
+    """Goes from one ``<`` to the next."""
+
+    def __init__(self, document: str) -> None:
+        self._document = document
+        # The last closing tag of each element: whether one comes must not be searched for again and again.
+        self._closed = {found[1].lower(): found.start() for found in _CLOSING.finditer(document)}
+        self._last_comment_end = document.rfind("-->")
+        self._cdata = "<![CDATA[" in document
+
+    def run(self) -> str:
+        document = self._document
+        made: list[str] = []
+        place = 0
+        while found := _NOT_PLAIN.search(document, place):
+            made.append(document[place : found.start()])
+            text, place = self._at(found.start())
+            made.append(text)
+        made.append(document[place:])
+        text = "".join(made)
+        return text.replace("]]>", "") if self._cdata else text
+
+    def _at(self, begin: int) -> tuple[str, int]:
+        """What becomes of what begins here, and where it ends."""
+        document = self._document
+        if found := _TAG.match(document, begin):
+            return self._tag(found)
+        following = document[begin + 1 : begin + 2]
+        if following in ("!", "?"):
+            empty = document.startswith(("<!-->", "<!--->"), begin)
+            if not empty and document.startswith("<!--", begin) and begin + 4 <= self._last_comment_end:
+                return "", document.index("-->", begin + 4) + 3
+            if found := _DECLARATION.match(document, begin):
+                return "", found.end()
+        if (found := _TRUNCATED.match(document, begin)) and (
+            found[2] is None or found[2].lower() in _ELEMENTS
+        ):
+            return "", found.end()
+        return "&lt;", begin + 1
+
+    def _tag(self, found: re.Match[str]) -> tuple[str, int]:
+        name, begin = found[2].lower(), found.start()
+        if found[1]:
+            return (f"</{name}>" if name in _ELEMENTS else ""), found.end()
+        pairs = _PAIRS.findall(found[3])
+        if not self._is_tag(name, found, pairs):
+            return "&lt;", begin + 1
+        if name not in _ELEMENTS:
+            return "", found.end()
+        closed = self._closed.get(name, -1) > begin
+        if name in _RAW:
+            return "", self._raw_end(name, found.end()) if closed else found.end()
+        if not closed and name in _SWALLOWING:
+            return "", found.end()
+        if not pairs:
+            return f"<{name}>", found.end()
+        return f"<{name}{''.join(map(_attribute, pairs))}>", found.end()
+
+    def _is_tag(self, name: str, found: re.Match[str], pairs: list[tuple[str, str]]) -> bool:
+        valued = any(value for _, value in pairs)
+        closed = self._closed.get(name, -1) > found.start()
+        if name not in _ELEMENTS:
+            # An element of nobody's, closed or with values, or of another vocabulary; not "<your name>".
+            ends = ":" in name or closed or found[0].endswith("/>")
+            return valued or (ends and all(_known_attribute(key.lower()) for key, _ in pairs))
+        strange = [key for key, _ in pairs if not valued and not _known_attribute(key.lower())]
+        if strange:
+            # "<b and c>" compares; an element of a longer name that is closed has an attribute of its own.
+            return len(name) > 1 and closed
+        # A type such as "List<A>" follows a word, and nothing closes it.
+        before = self._document[max(0, found.start() - 1) : found.start()]
+        if pairs or name in _UNCLOSED or name in _NO_TYPES or not before.isalnum():
+            return True
+        return closed and name != "a"
+
+    def _raw_end(self, name: str, begin: int) -> int:
+        found = re.compile(rf"</{re.escape(name)}[^>]*>?", re.IGNORECASE).search(self._document, begin)
+        return found.end() if found else begin
+
+
+_NO_TYPES = _RAW | {"noscript", "svg", "textarea", "blockquote", "strong", "details", "summary", "fieldset"}
+# Where no end comes they would take everything behind them along.
+_SWALLOWING = _names(
+    """applet audio canvas datalist math noscript object svg template textarea title video xmp listing
+    plaintext select"""
+)
+
+
+def _known_attribute(name: str) -> bool:
+    return name in _BOOLEAN or name.startswith(_PREFIXES)
+
+
+def _attribute(pair: tuple[str, str]) -> str:
+    name = pair[0].lower()
+    if name not in _KEPT or not pair[1]:
+        return ""
+    value = pair[1].lstrip(" \t\r\n\f=").strip()
+    if value[:1] in "\"'":
+        value = value[1:-1]
+    return f' {name}="{value.replace("<", "&lt;").replace(chr(34), "&quot;")}"'
