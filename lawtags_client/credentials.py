@@ -84,7 +84,7 @@ def given(token: TokenSource, file: Path | None, name: str) -> str | None:
     if token is not None or file is None:
         return token
     try:
-        text = file.read_text("utf-8").strip()
+        text = file.read_text("utf-8-sig").strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"{name}_file cannot be read: {error}", hint="Look at the path and its rights."

@@ -156,7 +156,7 @@ class DataError(LawtagsError):
         if line is not None:
             place += f":{line}"
         if field is not None:
-            place += f": field {field!r}"
+            place += f"{': ' if place else ''}field {field!r}"
         super().__init__(f"{place}: {message}" if place else message, hint=hint)
         self.path = str(path) if path is not None else None
         self.line = line

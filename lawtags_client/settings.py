@@ -317,7 +317,7 @@ def _parse(file: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        document = tomllib.loads(file.read_text("utf-8"))
+        document = tomllib.loads(file.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}") from error
     _refuse_unknown(document, {"schema_version", "default_profile", "profiles"}, str(file))

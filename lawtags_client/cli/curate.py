@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +24,7 @@ def curate(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="JSONL, JSON array, CSV, Parquet or Posts.xml files, patterns, or hf://datasets/NS/NAME; "
+            help="JSONL, JSON, CSV, TSV, Parquet or Posts.xml files, patterns, or hf://datasets/NS/NAME; "
             "none to --forget questions of a curated folder.",
             show_default=False,
         ),
@@ -73,6 +73,10 @@ def curate(
         Path | None,
         typer.Option("--forget", help="Questions to leave out or remove: ids or SHA-256 of ids, one a line."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="With --forget: exit code 1 where an id of the list is not found."),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Replace an option, e.g. split.training=0.95; repeatable."),
@@ -118,7 +122,7 @@ def curate(
                 "there are no questions to curate",
                 hint="Name files; without any, only --forget, --out and the tokenizer say something.",
             )
-        _forget(session, out, forget, count_tokens)
+        _forget(session, out, forget, count_tokens, strict)
         return
     options = merged(_nested(wanted), parse_settings(settings or []))
     options = merged(loaded.curation if loaded else {}, options)
@@ -139,6 +143,7 @@ def curate(
         )
         report = session.run(work, left_behind=_LEFT.format(out / WORK_FOLDER))
     _show(session, report, out)
+    _tell_not_found(session, report.not_found, strict)
 
 
 def _show(session: Session, report: CurationReport, out: Path) -> None:
@@ -161,15 +166,33 @@ def _show(session: Session, report: CurationReport, out: Path) -> None:
     session.say(f"What became of the data, to look at: {out / PAGE}")
 
 
-def _forget(session: Session, out: Path, forget: Path, count_tokens: Callable[[str], int] | None) -> None:
+def _forget(
+    session: Session, out: Path, forget: Path, count_tokens: Callable[[str], int] | None, strict: bool
+) -> None:
     from lawtags_client.curation import forget_questions
+    from lawtags_client.curation.forget_list import load_forget_list
 
     record = forget_questions(out, forget, count_tokens=count_tokens)
+    missing = load_forget_list(forget).named(record["not_found"])
     if session.json:
         session.emit(record)
-        return
-    session.say(f"{record['rows']} rows removed from {out}, of {record['asked']} questions named")
-    session.say("Data sets uploaded and models trained before still hold them.")
+    else:
+        session.say(f"{record['rows']} rows removed from {out}, of {record['asked']} questions named")
+        session.say("Data sets uploaded and models trained before still hold them.")
+    _tell_not_found(session, missing, strict)
+
+
+def _tell_not_found(session: Session, lines: Sequence[str], strict: bool) -> None:
+    """Name every line of a list to forget by which no question was meant."""
+    from lawtags_client.errors import DataError
+
+    for line in lines:
+        session.report(f"not found: {line}")
+    if lines and strict:
+        raise DataError(
+            f"{len(lines)} ids of the list to forget were not found",
+            hint="Compare them with the ids of the questions. A spreadsheet may have rounded them.",
+        )
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:

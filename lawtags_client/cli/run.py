@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 Data = Annotated[
     list[str] | None,
     typer.Option(
-        "--data", "-d", help="Labelled questions: JSONL, JSON array, CSV, Parquet, or hf://datasets/NS/NAME."
+        "--data",
+        "-d",
+        help="Labelled questions: JSONL, JSON, CSV, TSV, Parquet or Posts.xml, also packed, a pattern, or "
+        "hf://datasets/NS/NAME.",
     ),
 ]
 Test = Annotated[Path | None, typer.Option("--test", help="Labelled questions that are only scored.")]

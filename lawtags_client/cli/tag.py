@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +26,11 @@ class _Answering:
 @command
 def tag(
     questions: Annotated[
-        Path | None, typer.Argument(help="A file of questions; without it give --title.")
+        str | None,
+        typer.Argument(
+            help="A file of questions, or hf://datasets/NS/NAME; without it give --title.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where the rows go; a file that is there is completed.")
@@ -48,6 +52,10 @@ def tag(
             "--unmasked", help="Leave personal data in, though the run's model was trained without it."
         ),
     ] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Which column holds a field, e.g. title=headline; repeatable."),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -82,7 +90,7 @@ def tag(
     if title is not None:
         _one(session, chosen, title, body)
     elif questions is not None and out is not None:
-        _file(session, chosen, questions, out)
+        _file(session, _with_columns(chosen, columns or []), questions, out)
 
 
 def _chosen(session: Session, runs: Path, run: str | None, model: str | None, unmasked: bool) -> _Answering:
@@ -98,6 +106,20 @@ def _chosen(session: Session, runs: Path, run: str | None, model: str | None, un
     # A run of the embedded stack is asked there again, unless another place is named.
     session.profile = session.profile or loaded.profile
     return _Answering({"model": loaded.model, "tagger": loaded.tagger, "chat": loaded.chat}, loaded.texts)
+
+
+def _with_columns(chosen: _Answering, given: list[str]) -> _Answering:
+    options = chosen.texts.options
+    columns = dict(options.columns)
+    for setting in given:
+        field, equals, column = setting.partition("=")
+        if not equals or not column:
+            raise ConfigurationError(
+                f"--column {setting}: not of the form FIELD=COLUMN",
+                hint="Write it as --column title=headline",
+            )
+        columns[field] = column
+    return replace(chosen, texts=replace(chosen.texts, options=replace(options, columns=columns)))
 
 
 def _one(session: Session, chosen: _Answering, title: str, body: str | None) -> None:
@@ -119,7 +141,7 @@ def _one(session: Session, chosen: _Answering, title: str, body: str | None) -> 
         session.say(", ".join(tagged.tags))
 
 
-def _file(session: Session, chosen: _Answering, questions: Path, out: Path) -> None:
+def _file(session: Session, chosen: _Answering, questions: str, out: Path) -> None:
     from lawtags_client.runs.tag_file import tag_file
 
     async def work() -> Any:

@@ -34,6 +34,15 @@ def returned_notes(rows: int) -> list[str]:
     return [f"{rows} rows that were forgotten in this folder are in it again: give their list with forget"]
 
 
+def not_found_notes(entries: Sequence[object]) -> list[str]:
+    """That the list to forget names questions which are not in the inputs."""
+    if not entries:
+        return []
+    return [
+        f"{len(entries)} ids of the list to forget are in no input; forgotten.not_found holds their hashes"
+    ]
+
+
 def selection_notes(selection: Selection, options: CurationOptions) -> list[str]:
     """What was done to tags, and how the questions were divided."""
     notes = []

@@ -189,6 +189,11 @@ class SplitOptions:
                 "the shares of a split must not be negative, and training must have one",
                 hint="For example training 0.8, validation 0.1, testing 0.1.",
             )
+        if max(shares) > 1 and any(0 < share < 1 for share in shares):
+            raise ConfigurationError(
+                f"the shares of the split mix percents and fractions: {', '.join(f'{s:g}' for s in shares)}",
+                hint="Write all three as fractions, e.g. 0.9, 0.05 and 0.05, or all three as percents.",
+            )
         _at_least("split.few_rows", self.few_rows, 0)
 
     def for_rows(self, rows: int) -> SplitOptions:

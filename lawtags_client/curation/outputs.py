@@ -32,9 +32,10 @@ from lawtags_client.curation.rendering import (
 from lawtags_client.curation.report import PARTS, REPORT
 from lawtags_client.curation.selection import NOWHERE, Selection
 from lawtags_client.curation.shortlists import Shortlists
+from lawtags_client.curation.sources import Source
 from lawtags_client.curation.staging import Staged, WorkFolder
 from lawtags_client.curation.writing import RowFiles, line_of
-from lawtags_client.errors import DataError
+from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
@@ -72,6 +73,29 @@ class Written:
     dropped: dict[str, list[dict[str, Any]]]
     other_tags: int
     same_ids: list[dict[str, Any]]
+
+
+def check_outputs(out: Path, sources: Sequence[Source], others: Sequence[str | Path | None]) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        out: the folder.
+        sources: the questions.
+        others: further files that are read, where there are any.
+
+    Raises:
+        ConfigurationError: a file to be written is one of those.
+    """
+    read = [source.location for source in sources if not source.hub]
+    read += [str(other) for other in others if other is not None]
+    for name in (*FILES, REPORT, PAGE):
+        path = out / name
+        for location in read:
+            if path.exists() and Path(location).exists() and path.samefile(location):
+                raise ConfigurationError(
+                    f"{location} would be overwritten by the output",
+                    hint="Choose another folder for the output (--out).",
+                )
 
 
 def write_bad_rows(out: Path, work: WorkFolder, staged: Staged) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
-import importlib.util
 import json
 import operator
-import platform
 import shutil
 import time
 from collections import Counter
@@ -18,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation import pii
 from lawtags_client.curation.accounts import Accounts, add_up
 from lawtags_client.curation.card import write_card
 from lawtags_client.curation.execution import Runner, choose_workers, open_runner, run_steps
@@ -28,6 +24,7 @@ from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.notes import (
     empty_parts,
     label_notes,
+    not_found_notes,
     returned_notes,
     selection_notes,
     source_notes,
@@ -37,7 +34,7 @@ from lawtags_client.curation.notes import (
 )
 from lawtags_client.curation.notices import value_notes
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.outputs import Writer, write_bad_rows
+from lawtags_client.curation.outputs import Writer, check_outputs, write_bad_rows
 from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.curation.reading import stage
 from lawtags_client.curation.rendering import REJECTED
@@ -53,17 +50,14 @@ from lawtags_client.curation.sources import Source, find_sources
 from lawtags_client.curation.staging import Staged, WorkFolder
 from lawtags_client.curation.steps import masking, plan_steps
 from lawtags_client.curation.synonyms import load_synonyms
-from lawtags_client.errors import DataError, MissingExtraError
+from lawtags_client.curation.versions import CODE_VERSION, check_installed, versions_of
+from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json, sha256_file
 
 if TYPE_CHECKING:
     import distributed
 
-# Raised whenever a step's result changes for the same input.
-_CODE_VERSION = 5
-
 PARTITION_ROWS = 250
-_PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")
 
 
 def curate(
@@ -108,7 +102,7 @@ def curate(
 
     Raises:
         DataError: an input cannot be used, too many rows are bad, or no training rows are left.
-        ConfigurationError: an option or the environment is wrong.
+        ConfigurationError: an option or the environment is wrong, or the output would overwrite an input.
         MissingExtraError: a package is not installed.
         BusyError: another process curates into the same folder.
 
@@ -116,9 +110,11 @@ def curate(
 
         curate(["questions.jsonl"], Path("curated"), CurationOptions()).splits
     """
-    _check_installed()
+    check_installed()
+    sources = find_sources(inputs, test)
+    check_outputs(Path(out), sources, (forget, options.forget, options.tags.synonyms))
     return _Curation(
-        find_sources(inputs, test),
+        sources,
         Path(out),
         options,
         count_tokens=count_tokens,
@@ -156,7 +152,7 @@ class _Curation:
         self._forget = forget
         self._now = now
         self._remembered = remembered(out / REPORT)
-        self._versions = _versions(options)
+        self._versions = versions_of(options)
         self._identities = [source.identity() for source in sources]
         self._own_test = any(source.test for source in sources)
         named = options.tags.synonyms
@@ -290,11 +286,13 @@ class _Curation:
             outputs=written.outputs,
             digest=outputs_digest(written.outputs),
             forgotten=[self._forget.record(staged.forgotten, self._now())] if self._forget.asked else [],
+            not_found=tuple(entry.given for entry in self._forget.not_found(staged.forgotten)),
             notes=[
                 *step_notes(accounts.steps),
                 *value_notes(staged.values),
                 *source_notes(self._own_test, self._count_tokens is not None),
                 *returned_notes(self._returned(work, staged)),
+                *not_found_notes(self._forget.not_found(staged.forgotten)),
                 *selection_notes(selection, self._options),
                 *label_notes(staged.respelled, written.labels),
                 *twin_notes(selection.counts, written.other_tags),
@@ -312,7 +310,7 @@ class _Curation:
             "names": [(source.name, source.test) for source in self._sources],
             "options": self._options.as_dict(),
             "versions": self._versions,
-            "code": _CODE_VERSION,
+            "code": CODE_VERSION,
             "synonyms": self._synonyms,
             "forget": sorted(self._forget.hashes),
             "tokenizer": self._tokenizer,
@@ -382,22 +380,3 @@ class _Curation:
 def _forget_list(*files: str | Path | None) -> ForgetList:
     lists = [load_forget_list(file) for file in files if file is not None]
     return functools.reduce(operator.or_, lists, ForgetList())
-
-
-def _versions(options: CurationOptions) -> dict[str, str]:
-    versions = {"python": platform.python_version(), "curation": str(_CODE_VERSION)}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    if {"PERSON", "LOCATION"} & set(options.pii.entities):
-        versions["pii-model"] = pii.find_model(options.pii.model)[1]
-    return versions
-
-
-def _check_installed() -> None:
-    # Before anything is read: the import itself comes late, since it takes seconds.
-    for package in ("nemo_curator", "dask", "pandas", "pyarrow"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "curate", "curation")

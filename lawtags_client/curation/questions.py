@@ -5,6 +5,7 @@ The functions of single texts are those that the steps of a curation apply to wh
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +18,7 @@ from lawtags_client.curation.html import html_to_text, strip_markup, unescape_ti
 from lawtags_client.curation.modifiers import clean_text, clean_title, repair_text
 from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import Source, read_source
+from lawtags_client.curation.sources import Source, read_source, source_name
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.tagging.question import Question
 
@@ -123,7 +124,8 @@ def questions_to_tag(
     """The questions of a file, one for each row, in its order; a row that cannot be read tells why.
 
     Args:
-        path: JSONL, JSON array, CSV or Parquet, with a title and perhaps a body.
+        path: JSONL, JSON array, CSV or Parquet, with a title and perhaps a body, or ``hf://datasets/…``. Its
+            other columns are not looked at.
         texts: how texts are made ready, as the tagger says; options of a curation alone mask nothing, since
             whoever asks the model has the data, and nothing is stored.
 
@@ -132,13 +134,26 @@ def questions_to_tag(
         MissingExtraError: a package that makes texts ready is not installed.
     """
     ready = _texts(texts)
-    source = Source(str(path), Path(path).name)
-    rows = (row for _, row in read_source(source, ready.options.columns, needed=("title",)))
+    location = str(path)
+    read = read_source(
+        Source(location, source_name(location)),
+        ready.options.columns,
+        needed=("title",),
+        used=("id", "title", "body"),
+        optional=("id",),
+        hint=_column_hint,
+    )
+    rows = (row for _, row in read)
     size = ready.options.pii.batch_size if ready.masks else 1
     while batch := list(islice(rows, size)):
         questions = iter(ready.prepare(row for row in batch if isinstance(row, SourceRow)))
         for row in batch:
             yield row if isinstance(row, BadRow) else next(questions)
+
+
+def _column_hint(field: str, column: str) -> str:
+    setting = shlex.quote(f"{field}={column}")
+    return f"Say which column holds it: lawtags tag --column {setting}, or columns of CurationOptions."
 
 
 def plain_question(

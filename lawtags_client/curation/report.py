@@ -93,6 +93,8 @@ class CurationReport:
             data that was masked.
         notes: what a reader has to know.
         forgotten: removals on demand: when, how many rows, and hashes of their ids.
+        not_found: lines of the lists to forget by which no question was meant; ``curation.json`` holds
+            their hashes alone.
         asking: how the text of a question that is asked later has to be made ready, see
             :class:`lawtags_client.curation.questions.QuestionTexts`.
     """
@@ -117,6 +119,7 @@ class CurationReport:
     forgotten: list[dict[str, Any]] = field(default_factory=list)
     asking: dict[str, Any] | None = None
     values: dict[str, Any] = field(default_factory=dict)
+    not_found: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The report as ``curation.json`` holds it."""

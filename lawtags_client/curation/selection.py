@@ -318,7 +318,7 @@ class _Selecting:
         dated = self._keys.dated[pool]
         if len(pool) and not dated.any():
             raise DataError(
-                "no question has a date to divide by",
+                self._no_date(),
                 field="created",
                 hint="Say which column holds it, e.g. columns: {created: asked_at}, or split by hash.",
             )
@@ -332,6 +332,13 @@ class _Selecting:
             if (parts == number).any():
                 self._result.begins[part] = min(moments[parts == number].tolist()).decode()
         return pool[~dated]
+
+    def _no_date(self) -> str:
+        unread = [found for found in self._staged.values.get("unreadable", []) if "date" in found["reason"]]
+        told = "".join(
+            f"; {found['rows']} values of {found['field']}: {found['reason']}" for found in unread[:2]
+        )
+        return f"no question has a date to divide by{told}"
 
     def _by_tags(self) -> None:
         import numpy

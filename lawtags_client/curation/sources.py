@@ -7,8 +7,9 @@ touched.
 from __future__ import annotations
 
 import glob
+import os
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,14 +93,14 @@ def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -
     locations = list(first.values())
     if not locations:
         raise ConfigurationError("there is nothing to curate", hint="Name at least one file of questions.")
-    names = [_name(location) for location in locations]
+    names = [source_name(location) for location in locations]
     sources = [
         # Two files of one name are told apart by their whole path.
-        Source(location, name if names.count(name) == 1 else location)
+        Source(location, name if names.count(name) == 1 else shown_path(location))
         for location, name in zip(locations, names, strict=True)
     ]
     if test is not None:
-        sources.append(Source(str(test), _name(str(test)), test=True))
+        sources.append(Source(str(test), source_name(str(test)), test=True))
     for source in sources:
         if not source.hub and not Path(source.location).is_file():
             raise DataError(
@@ -116,6 +117,7 @@ def read_source(
     used: Collection[str] = FIELDS,
     optional: Collection[str] = OPTIONAL,
     notices: Notices | None = None,
+    hint: Callable[[str, str], str] | None = None,
 ) -> Iterator[tuple[int, SourceRow | BadRow]]:
     """The rows of a source, checked, each with its line.
 
@@ -126,6 +128,7 @@ def read_source(
         used: fields that are read; the others may hold anything.
         optional: fields of which an unreadable value costs no row.
         notices: what is noticed on the way.
+        hint: says how to name the column of a field, where that is done otherwise than in a curation.
 
     Raises:
         DataError: the source is empty, broken as a whole, or has no column for the title or the tags.
@@ -147,13 +150,13 @@ def read_source(
             if rows == 1:
                 inner = _list_of_rows(raw.values)
         if rows == _ROWS_TO_JUDGE:
-            _check_columns(source, found, needed)
+            _check_columns(source, found, needed, hint or column_hint)
         yield raw.line, row
     if not rows:
         raise DataError("holds no rows", path=source.location, hint="Is it the right file?")
     if rows == 1 and inner is not None and "title" in found.missing(needed):
         raise list_under(inner, Path(source.location), 1)
-    _check_columns(source, found, needed)
+    _check_columns(source, found, needed, hint or column_hint)
 
 
 def _list_of_rows(values: Mapping[str, Any]) -> str | None:
@@ -164,7 +167,9 @@ def _list_of_rows(values: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _check_columns(source: Source, found: ColumnMap, needed: Sequence[str]) -> None:
+def _check_columns(
+    source: Source, found: ColumnMap, needed: Sequence[str], hint: Callable[[str, str], str]
+) -> None:
     missing = found.missing(needed)
     if not found.seen or not missing:
         return
@@ -172,7 +177,7 @@ def _check_columns(source: Source, found: ColumnMap, needed: Sequence[str]) -> N
         f"has no column for the {' and the '.join(missing)}; it has: {', '.join(found.seen)}",
         path=source.location,
         field=missing[0],
-        hint=column_hint(missing[0], next(iter(found.seen))),
+        hint=hint(missing[0], next(iter(found.seen))),
     )
 
 
@@ -219,5 +224,18 @@ def _real(location: str) -> str:
     return location if location.startswith(HUB_PREFIX) else str(Path(location).resolve())
 
 
-def _name(location: str) -> str:
-    return location if location.startswith(HUB_PREFIX) else Path(location).name
+def source_name(location: str) -> str:
+    """How rows and reports call a source; a name that is not UTF-8 is written with escapes."""
+    if location.startswith(HUB_PREFIX):
+        return location
+    return shown_path(Path(location).name)
+
+
+def shown_path(path: str) -> str:
+    """A path as text that any file can hold.
+
+    Example:
+        >>> shown_path("caf\\udce9.csv")
+        'caf\\\\xe9.csv'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -204,7 +204,7 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> 
             )
         path = bundled()[str(source)]
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise ConfigurationError(f"{path}: not a YAML file: {problem}") from None
     if not isinstance(content, dict):

@@ -49,7 +49,7 @@ class TaggedFile:
 
 
 async def tag_file(
-    questions: Path,
+    questions: str | Path,
     out: Path,
     tag_many: Callable[[Iterable[Question]], AsyncIterator[Tagged]],
     *,
@@ -106,8 +106,8 @@ async def tag_file(
         return TaggedFile(len(log.rows), failed)
 
 
-def _check_apart(questions: Path, out: Path) -> None:
-    if out.exists() and questions.exists() and out.samefile(questions):
+def _check_apart(questions: str | Path, out: Path) -> None:
+    if out.exists() and Path(questions).exists() and out.samefile(questions):
         raise ConfigurationError(f"{out} holds the questions", hint="Name another file with --out.")
 
 

@@ -73,7 +73,6 @@ class Connections:
             await client.aclose()
 
     def _make(self, *, trust_env: bool, secure: bool, direct: bool) -> httpx.AsyncClient:
-        import httpx
 
         from lawtags_client.transport.redact import mask_signed_links
 
@@ -86,6 +85,22 @@ class Connections:
             transport = DirectTransport(tls=lambda: self._tls, max_connections=most, keepalive=_KEEPALIVE)
         # It writes every URL at level INFO, those of signed links included.
         mask_signed_links("httpx")
+        try:
+            return self._client_of(transport, trust_env=trust_env, secure=secure)
+        except ImportError as error:
+            # Of the packages that httpx brings by extras only this one can be asked for by the environment.
+            raise ConfigurationError(
+                "the environment names a SOCKS proxy (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY), which needs the "
+                "package 'socksio'",
+                hint="Install it with: pip install 'httpx[socks]'. Or set NO_PROXY, or trust_env = false.",
+            ) from error
+
+    def _client_of(
+        self, transport: httpx.AsyncBaseTransport | None, *, trust_env: bool, secure: bool
+    ) -> httpx.AsyncClient:
+        import httpx
+
+        settings, most = self._settings, self._settings.max_connections
         return httpx.AsyncClient(
             transport=transport,
             timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),

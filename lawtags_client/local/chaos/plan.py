@@ -135,7 +135,7 @@ def read_plan(path: Path) -> ChaosPlan:
         ConfigurationError: it cannot be read, or says what is not known; names the place.
     """
     try:
-        said = yaml.safe_load(path.read_text("utf-8"))
+        said = yaml.safe_load(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"the chaos file {path} cannot be read: {error}") from error
     try:

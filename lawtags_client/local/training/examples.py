@@ -38,10 +38,11 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Encoded(Generic[ItemT]):
-    """All examples of a data set, and how many rows had to be cut to the sequence length."""
+    """All examples of a data set, how many rows were cut to the length, and of how many the answer."""
 
     examples: list[ItemT]
     cut: int
+    answers_cut: int = 0
 
 
 class RowEncoder:
@@ -51,7 +52,8 @@ class RowEncoder:
         tokenizer: a fast Hugging Face tokenizer.
         prompt_template: for rows without ``messages``; None allows chat rows only.
         tools: tool schemas offered in all chat rows that bring none.
-        max_seq_length: longer examples lose the beginning of their prompt, never their completion.
+        max_seq_length: longer examples lose the beginning of their prompt, and their completion loses its end
+            only where it is too long by itself.
 
     Raises:
         ConfigurationError: the tokenizer has no end-of-text token.
@@ -73,6 +75,7 @@ class RowEncoder:
         self._chats = ChatTemplate(tokenizer)
         self._losses = LossCheck(self._chats)
         self._limit = max_seq_length
+        self._answers_cut = 0
 
     @property
     def padding(self) -> int:
@@ -92,7 +95,7 @@ class RowEncoder:
             DataError: a row lacks what its template needs.
         """
         examples: list[Example] = []
-        cut = 0
+        cut = self._answers_cut = 0
         chunk: list[Row] = []
         for row in rows:
             chunk.append(row)
@@ -101,7 +104,7 @@ class RowEncoder:
                 chunk = []
         if chunk:
             cut += self._encode_chunk(chunk, examples)
-        return Encoded(examples, cut)
+        return Encoded(examples, cut, self._answers_cut)
 
     def _encode_chunk(self, rows: list[Row], into: list[Example]) -> int:
         found: dict[int, Example] = {}
@@ -209,4 +212,5 @@ class RowEncoder:
         start = keep + min(over, max(first - keep - 1, 0))
         tokens = example.tokens[:keep] + example.tokens[start:]
         learnt = example.learnt[:keep] + example.learnt[start:]
+        self._answers_cut += any(learnt[self._limit :])
         return Example(tokens[: self._limit], learnt[: self._limit])

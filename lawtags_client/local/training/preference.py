@@ -61,7 +61,7 @@ def encode_pairs(encoder: RowEncoder, rows: Iterable[Row]) -> Encoded[Pair]:
     encoded = encoder.encode(_both(encoder, rows))
     answers = [_last_answer(example) for example in encoded.examples]
     pairs = [Pair(*two) for two in zip(answers[::2], answers[1::2], strict=True)]
-    return Encoded(pairs, encoded.cut)
+    return Encoded(pairs, encoded.cut, encoded.answers_cut)
 
 
 class PreferenceObjective:

@@ -177,9 +177,16 @@ def _encode(
     kept, held = hold_out(len(training.examples), seed=job.seed)
     report({"event": "phase", "name": "HeldOutValidation", "detail": f"{len(held)} of the training rows"})
     return (
-        Encoded([training.examples[index] for index in kept], training.cut),
+        Encoded([training.examples[index] for index in kept], training.cut, training.answers_cut),
         Encoded([training.examples[index] for index in held], 0),
     )
+
+
+def _what_was_cut(answers: int) -> str:
+    prompts = "The beginning of their prompts was cut off"
+    if not answers:
+        return f"{prompts}; their completions were kept."
+    return f"{prompts}; {answers} completions are too long by themselves and lost their end."
 
 
 def _report_data(
@@ -205,7 +212,7 @@ def _report_data(
             {
                 "event": "warning",
                 "message": f"{cut} rows were longer than {job.max_seq_length} tokens",
-                "explanation": "The beginning of their prompts was cut off; their completions were kept.",
+                "explanation": _what_was_cut(training.answers_cut + validation.answers_cut),
             }
         )
     if job.validation and job.batch_size > len(validation.examples):

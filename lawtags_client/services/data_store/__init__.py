@@ -14,7 +14,7 @@ from lawtags_client.errors import DataError
 from lawtags_client.services.base import Services
 from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded, download
-from lawtags_client.services.data_store.layout import SPLITS, check
+from lawtags_client.services.data_store.layout import SPLITS, check, describe_left_out
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Namespaces, Repositories, Repository
 from lawtags_client.services.data_store.rows import describe_repeats
@@ -102,6 +102,8 @@ class DataStore:
         """
         repository = Repository.of(name)
         layout = await asyncio.to_thread(check, Path(folder), required)
+        if left_out := describe_left_out(layout.left_out):
+            logger.warning("%s", left_out)
         for told in describe_repeats(layout.repeats):
             logger.warning("%s", told)
         entities = self._owner.entity_store

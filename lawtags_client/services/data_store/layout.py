@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ class Layout:
         rows: how many rows each split has.
         kind: whether rows are prompts with completions or conversations.
         longest: the letters of the longest row of each split.
+        left_out: what else lies in the folder and is not sent.
         repeats: rows of one split whose prompt stands in the same or another one before; between training
             and the others it makes scores too good.
     """
@@ -30,6 +32,7 @@ class Layout:
     kind: Kind
     longest: dict[str, int]
     repeats: dict[tuple[str, str], Repeats]
+    left_out: tuple[str, ...] = ()
 
 
 def check(folder: Path, required: Sequence[str] = ("training", "validation")) -> Layout:
@@ -46,9 +49,13 @@ def check(folder: Path, required: Sequence[str] = ("training", "validation")) ->
     if not folder.is_dir():
         raise DataError("there is no such folder", path=folder, hint="Make it with: lawtags curate … --out")
     files: dict[str, Path] = {}
+    left_out = [
+        _shown(path) for path in sorted(folder.iterdir()) if path.name not in (*SPLITS, *_OF_CURATION)
+    ]
     found = RowCheck()
     for split in SPLITS:
-        paths = sorted(path for path in (folder / split).glob("*.jsonl") if path.is_file())
+        paths, others = _rows_in(folder / split)
+        left_out += [f"{split}/{name}" for name in others]
         for path in paths:
             if path.is_symlink():
                 raise DataError("a link is not followed", path=path, hint="Put the file itself there.")
@@ -60,7 +67,50 @@ def check(folder: Path, required: Sequence[str] = ("training", "validation")) ->
     if found.kind is None:
         raise DataError("there are no rows", path=folder, hint=_HINT)
     rows = {split: number for split, number in found.rows.items() if number}
-    return Layout(files, rows, found.kind, found.longest, found.repeats)
+    return Layout(files, rows, found.kind, found.longest, found.repeats, tuple(left_out))
 
 
+def describe_left_out(names: Sequence[str]) -> str:
+    """A sentence on what is not sent; empty where that is nothing."""
+    if not names:
+        return ""
+    told = ", ".join(names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"left out of the upload, which takes *.jsonl files alone: {told}{more}"
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file is none of the user's: systems leave them in every folder that they look into."""
+    return name.startswith("._") or name.lower() in _LEFTOVERS
+
+
+def _rows_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files of rows in a folder, and the names of all else in it."""
+    rows: list[Path] = []
+    others: list[str] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix == ".jsonl" and path.is_file() and not is_leftover(path.name):
+            _check_name(path)
+            rows.append(path)
+        else:
+            others.append(_shown(path))
+    return rows, others
+
+
+def _check_name(path: Path) -> None:
+    try:
+        path.name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError("has a name that is not UTF-8", path=path, hint="Rename the file.") from None
+
+
+def _shown(path: Path) -> str:
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return f"{name}/" if path.is_dir() else name
+
+
+# What lawtags curate writes beside the rows.
+_OF_CURATION = ("questions", "rejected.jsonl", "curation.json", "curation.html", ".curation")
+_LEFTOVERS = (".ds_store", "thumbs.db", "desktop.ini", "__macosx")
+_NAMED = 10
 _HINT = "The folder holds training/*.jsonl, validation/*.jsonl and testing/*.jsonl."

@@ -139,11 +139,16 @@ def _messages(messages: Any, path: Path, number: int) -> tuple[int, int]:
         place = f"messages[{index}]"
         role = message.get("role") if isinstance(message, dict) else None
         if not isinstance(role, str) or role not in _ROLES:
-            _bad("a message has a role and content", path, number, f"{place}.role")
+            told = f"a message has a role and content; the known roles are {', '.join(sorted(_ROLES))}"
+            _bad(told, path, number, f"{place}.role")
         content = message.get("content")
         if not isinstance(content, str):
             if not message.get("tool_calls"):
                 _bad("text is wanted", path, number, f"{place}.content")
+            content = json.dumps(message["tool_calls"])
+        elif role == "assistant" and _blank(content):
+            if not message.get("tool_calls"):
+                _bad("empty, so that nothing could be learnt", path, number, f"{place}.content")
             content = json.dumps(message["tool_calls"])
         contents.append(content)
     if messages[-1]["role"] != "assistant":
@@ -161,6 +166,8 @@ def _unreadable(line: bytes, error: ValueError, path: Path, number: int) -> NoRe
         _bad(f"not UTF-8 at byte {wrong.start} of the line", path, number)
     if not text.strip():
         _bad("an empty line", path, number)
+    if text.startswith("\ufeff"):
+        _bad("begins with a byte order mark; save the file as UTF-8 without one", path, number)
     try:
         json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as wrong:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,41 @@ def test_without_questions_only_forgetting_makes_sense(words: list[str], tmp_pat
     done = _call("--out", tmp_path, *words)
     assert done.exit_code == 2
     assert "no questions to curate" in done.output
+
+
+def test_every_id_that_was_not_found_is_named_and_strict_makes_that_a_failure(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
+    out, listed = tmp_path / "out", tmp_path / "forget.txt"
+    listed.write_text('"1003"\n1004.0\nq-gone\n', encoding="utf-8")
+    words = [write(questions), "--out", out, "--set", "pii.entities=[]", "--forget", listed]
+    done = _call(*words)
+    assert done.exit_code == 0, done.output
+    assert "not found: q-gone" in done.output
+    assert "not found: 1004.0" not in done.output
+    assert "q-gone" not in (out / "curation.json").read_text(encoding="utf-8")
+    again = _call("--out", out, "--forget", listed, "--strict")
+    assert again.exit_code == 1
+    assert "3 ids of the list to forget were not found" in again.output
+
+
+def test_an_input_is_not_overwritten_and_a_name_that_is_not_utf_8_is_read(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "questions").mkdir()
+    path = write(questions).rename(tmp_path / "questions" / "training.jsonl")
+    before = path.read_bytes()
+    for out in (tmp_path, tmp_path / "questions" / ".."):
+        refused = _call(path, "--out", out)
+        assert refused.exit_code == 2
+        assert "would be overwritten" in refused.output
+    assert path.read_bytes() == before
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jsonl"))
+    path.rename(odd)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        app, ["curate", str(odd), "--out", str(out), "--json", "--set", "pii.entities=[]"]
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["inputs"][0]["source"] == "caf\\xe9.jsonl"
+    assert "caf\\\\xe9.jsonl" in (out / "questions" / "training.jsonl").read_text(encoding="utf-8")

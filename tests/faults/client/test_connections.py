@@ -7,6 +7,7 @@ import gzip
 import json
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from raw_server import Act, RawServer, answer, drip, hang_up, reset, send, silen
 
 from lawtags_client.client import NeMo
 from lawtags_client.errors import (
+    ConfigurationError,
     ConnectionFailedError,
     DeadlineExceededError,
     DoubtfulOutcomeError,
@@ -386,3 +388,17 @@ async def test_html_and_cookies_are_treated_alike(direct: bool, tmp_path: Path) 
             with pytest.raises(ProtocolError, match="html"):
                 await nemo.customizer.jobs.get("cust-1")
         assert b"cookie: route=a" in server.heads[1].lower()
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "all_proxy", "HTTPS_PROXY"])
+async def test_a_socks_proxy_without_its_package_is_named_with_the_package(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the package were not installed, wherever the tests run.
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(variable, "socks5://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with connect("https://nemo.test", tmp_path, direct=False) as nemo:
+        with pytest.raises(ConfigurationError, match="socksio") as caught:
+            await nemo.customizer.jobs.get("cust-1")
+    assert "httpx[socks]" in str(caught.value.hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from lawtags_client.errors import DataError, ProtocolError
 from lawtags_client.services.data_store.contents import describe
-from lawtags_client.services.data_store.layout import check
+from lawtags_client.services.data_store.layout import check, describe_left_out
 from lawtags_client.services.data_store.rows import LONGEST_LINE, RowCheck, describe_repeats
 from lawtags_client.types.data_store import LfsPointer, TreeEntry
 
@@ -52,6 +53,15 @@ def test_line_separator_inside_a_string_is_no_line_end(tmp_path: Path) -> None:
         (b'{"prompt": "a", "completion": ["x"]}', "completion"),
         (b'{"prompt": " ", "completion": "x"}', "prompt"),
         (b'{"messages": []}', "messages"),
+        (
+            b'{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": ""}]}',
+            "messages[1].content",
+        ),
+        (
+            b'{"messages": [{"role": "assistant", "content": " "}, {"role": "assistant", "content": "x"}]}',
+            "messages[0].content",
+        ),
+        (b'{"messages": [{"role": "assistant", "content": "", "tool_calls": []}]}', "messages[0].content"),
         (b'{"messages": [{"role": "king", "content": "x"}]}', "messages[0].role"),
         (b'{"messages": [{"role": ["user"], "content": "x"}]}', "messages[0].role"),
         (b'{"prompt": "\\ud800", "completion": "x"}', None),
@@ -207,3 +217,48 @@ async def test_download_does_not_write_through_links(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match="leads out"):
         await nemo.data_store.download("law/tags", tmp_path / "down")
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_an_empty_answer_that_calls_a_tool_is_no_empty_one(tmp_path: Path) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    for content in ("", None):
+        answer = {"role": "assistant", "content": content, "tool_calls": [call]}
+        row = {"messages": [{"role": "user", "content": "a"}, answer]}
+        folder = tmp_path / str(content)
+        assert check(folder_of(folder, json.dumps(row).encode(), CHAT.encode())).rows["training"] == 1
+
+
+def test_an_unknown_role_and_a_byte_order_mark_are_told_for_what_they_are(tmp_path: Path) -> None:
+    row = b'{"messages": [{"role": "bot", "content": "x"}]}'
+    with pytest.raises(DataError, match="known roles are assistant, system, tool, user"):
+        check(folder_of(tmp_path / "role", row))
+    with pytest.raises(DataError, match="byte order mark; save the file as UTF-8 without one"):
+        check(folder_of(tmp_path / "mark", b"\xef\xbb\xbf" + GOOD.encode()))
+
+
+def test_what_is_not_sent_is_named(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, GOOD.encode())
+    for name in (
+        "training/._rows.jsonl", "training/.DS_Store", "training/Thumbs.db", "training/y.json",
+        "validation/more.jsonl.gz", "notes.txt", "rejected.jsonl", "curation.json",
+    ):  # fmt: skip
+        (folder / name).write_bytes(b"\x00\x05\x16\x07")
+    (folder / "training" / "deeper").mkdir()
+    layout = check(folder)
+    assert layout.rows == {"training": 1, "validation": 1}
+    assert sorted(layout.left_out) == [
+        "notes.txt", "training/.DS_Store", "training/._rows.jsonl", "training/Thumbs.db", "training/deeper/",
+        "training/y.json", "validation/more.jsonl.gz",
+    ]  # fmt: skip
+    assert "training/y.json" in describe_left_out(layout.left_out)
+    assert describe_left_out(()) == ""
+    assert describe_left_out([f"{number}.txt" for number in range(30)]).endswith(" and 20 more")
+
+
+def test_a_name_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, GOOD.encode())
+    name = b"caf\xe9.jsonl"
+    path = Path(os.fsdecode(os.fsencode(folder / "training") + b"/" + name))
+    path.write_text(GOOD)
+    with pytest.raises(DataError, match="name that is not UTF-8"):
+        check(folder)

@@ -135,3 +135,10 @@ def test_missing_address_says_how_to_give_one() -> None:
 @pytest.mark.parametrize(("text", "value"), [("0", False), ("false", False), ("ON", True), ("yes", True)])
 def test_switches_are_read_from_words(text: str, value: bool, tmp_path: Path) -> None:
     assert Settings.load(environ={"LAWTAGS_TRUST_ENV": text}, folder=tmp_path).trust_env is value
+
+
+def test_a_byte_order_mark_of_the_file_is_ignored(tmp_path: Path) -> None:
+    text = 'schema_version = 1\n[profiles.cluster]\nplatform_url = "http://127.0.0.1:8710"\n'
+    (tmp_path / "lawtags.toml").write_text(text, encoding="utf-8-sig")
+    found = Settings.load(profile="cluster", environ={}, folder=tmp_path)
+    assert found.platform_url == "http://127.0.0.1:8710"

@@ -43,6 +43,7 @@ def test_the_record_holds_hashes_and_numbers_alone() -> None:
         "asked": 2,
         "rows": 2,
         "hashes": sorted([id_hash("canary-1"), id_hash("canary-2")]),
+        "not_found": [id_hash("canary-2")],
     }
     assert "canary" not in json.dumps(record)
 
@@ -70,3 +71,43 @@ def test_a_folder_that_forgot_nothing_remembers_nothing(tmp_path: Path, content:
     assert remembered(path) == ForgetList()
     path.write_text(json.dumps({"forgotten": [ForgetList.of(["1"]).record([], NOW)]}), encoding="utf-8")
     assert "1" in remembered(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "question"),
+    [
+        ('"q1"', "q1"), ("'q1'", "q1"), ("“q1”", "q1"), ('="q1"', "q1"), ("'q1", "q1"), ("q1,", "q1"),
+        ('"q""1"', 'q"1'), ("3.0", "3"), ('"3.0"', "3"), ("3", "3.0"), ("1,234", "1234"),
+        ("1.2345E+4", "12345"), ("\ufeffq1", "q1"), ("o'neil", "o'neil"), ("q,1", "q,1"), ("007", "007"),
+        ("3.0", "3.0"), ("612345678901234567", "612345678901234567"),
+    ],
+)  # fmt: skip
+def test_ids_match_in_quotes_and_as_spreadsheets_write_them(line: str, question: str) -> None:
+    found = ForgetList.of([line])
+    assert question in found
+    assert len(found.asked) == 1
+    assert found.not_found([question]) == ()
+    assert found.named([found.asked[0]]) == [line.strip("\ufeff")]
+
+
+@pytest.mark.parametrize(
+    ("line", "question"), [("6.12346E+17", "612346000000000000"), ("7", "007"), ("1", "1.5"), ('"', "q1")]
+)
+def test_digits_that_are_gone_are_not_guessed(line: str, question: str) -> None:
+    found = ForgetList.of([line])
+    assert question not in found
+    assert [entry.given for entry in found.not_found([question])] == [line]
+
+
+@pytest.mark.parametrize("head", ["id", '"Question ID"', "question_id,"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_column_out_of_a_spreadsheet_is_a_list(tmp_path: Path, head: str, encoding: str) -> None:
+    path = tmp_path / "forget.csv"
+    path.write_text(f'{head}\r\n"q1"\r\nq2\r\n', encoding=encoding, newline="")
+    found = load_forget_list(path)
+    assert [entry.given for entry in found.entries] == ['"q1"', "q2"]
+
+
+def test_joined_lists_know_what_neither_found() -> None:
+    both = ForgetList.of(["1", "2"]) | ForgetList.of(["3.0", "4"])
+    assert [entry.given for entry in both.not_found(["1", "3"])] == ["2", "4"]

@@ -120,3 +120,10 @@ def test_the_secret_key_may_come_from_the_environment(monkeypatch: pytest.Monkey
     assert CurationOptions.from_dict({"pii": {"action": "hash"}}).pii.key == "from outside"
     assert CurationOptions.from_dict({"pii": {"action": "hash", "key": "given"}}).pii.key == "given"
     assert CurationOptions.from_dict({"pii": {"action": "mask"}}).pii.key is None
+
+
+def test_shares_that_mix_percents_and_fractions_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="mix percents and fractions"):
+        CurationOptions.from_dict({"split": {"training": 90}})
+    assert CurationOptions.from_dict({"split": {"training": 90, "validation": 5, "testing": 5}})
+    assert CurationOptions.from_dict({"split": {"training": 2, "validation": 1, "testing": 0}})

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.raw import BadRow
+from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.questions import questions_to_tag
+from lawtags_client.curation.raw import BadRow, RawRow
 from lawtags_client.curation.sources import find_sources, read_source
 from lawtags_client.curation.values import is_absent
 from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.tagging.question import Question
 
 GOOD = {"title": "Is it legal?", "tags": ["a"], "body": "Text"}
 
@@ -256,3 +259,40 @@ def test_any_titles_survive_both_forms_of_json(
     assert [row.title for row in _good(path)] == titles
     path.write_text(json.dumps(rows, ensure_ascii=ascii_only), encoding="utf-8", newline="")
     assert [row.title for row in _good(path)] == titles
+
+
+def test_columns_that_tagging_does_not_need_may_hold_anything(tmp_path: Path) -> None:
+    rows = [
+        {"title": "A", "tags": 5, "score": "many", "id": [1], "tags_complete": "maybe", "created": {}},
+        {"Title": "B", "Body": "text", "id": "b"},
+        {"title": "C", "body": ["no text"]},
+    ]
+    path = _write(tmp_path, "\n".join(map(json.dumps, rows)))
+    first, second, third = questions_to_tag(path)
+    assert isinstance(first, Question)
+    assert (first.title, first.id.startswith("q-")) == ("A", True)
+    assert isinstance(second, Question)
+    assert (second.title, second.body, second.id) == ("B", "text", "b")
+    assert isinstance(third, BadRow)
+
+
+def test_a_file_to_tag_without_a_title_names_the_option_of_its_command(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        list(questions_to_tag(_write(tmp_path, json.dumps({"head line": "H"}))))
+    assert "lawtags tag --column 'title=head line'" in str(caught.value.hint)
+    options = CurationOptions(columns={"title": "head line"})
+    (question,) = questions_to_tag(_write(tmp_path, json.dumps({"head line": "H"})), options)
+    assert isinstance(question, Question)
+
+
+def test_a_data_set_to_tag_keeps_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def read_hub(location: str) -> list[RawRow]:
+        seen.append(location)
+        return [RawRow(1, {"title": "A"})]
+
+    monkeypatch.setattr("lawtags_client.curation.tables.read_hub", read_hub)
+    (question,) = questions_to_tag("hf://datasets/law/questions?split=test")
+    assert isinstance(question, Question)
+    assert seen == ["hf://datasets/law/questions?split=test"]

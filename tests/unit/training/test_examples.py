@@ -65,6 +65,12 @@ def test_long_rows_lose_the_beginning_of_the_prompt_only(tokenizer: Any) -> None
     assert tokenizer.decode(example.tokens).endswith("law Tags: a, b<eos>")
 
 
+def test_rows_that_lose_a_part_of_their_answer_are_counted(tokenizer: Any) -> None:
+    rows = [{"prompt": "law " * 50, "completion": "a"}, {"prompt": "p", "completion": "law " * 50}]
+    found = encoder(tokenizer, limit=12).encode([Row("rows.jsonl", 1, row) for row in rows])
+    assert (found.cut, found.answers_cut) == (2, 1)
+
+
 def test_completion_longer_than_the_limit_is_cut_at_its_end(tokenizer: Any) -> None:
     example = one(tokenizer, {"prompt": "p", "completion": "law " * 50}, limit=8)
     assert len(example.tokens) == 8
