@@ -66,6 +66,7 @@ hub-conformance: $(VENV)/.dev ## four versions of huggingface_hub against the em
 
 fuzz: $(VENV)/.dev ## made-up requests to the embedded stack by its OpenAPI documents, about ten minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up
+	FUZZ_MUTATIONS=$(or $(MUTATIONS),200) $(BIN)/python -m pytest tests/stack/test_mutated_bodies.py
 
 soak: $(VENV)/.dev ## mixed load on an embedded stack that is killed again and again; SOAK_MINUTES=30
 	$(BIN)/python tests/soak.py --minutes $(or $(SOAK_MINUTES),30)

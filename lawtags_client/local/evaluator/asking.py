@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from lawtags_client.errors import BadRequestError, NotFoundError, ServerError
+from lawtags_client.local.evaluator.addresses import AddressPolicy, guarded_client, is_proxied, policy_of
+from lawtags_client.local.wire.bodies import LARGEST_JSON, strict_json
 
 if TYPE_CHECKING:
     from lawtags_client.local.service import StackContext
@@ -78,9 +80,10 @@ def find_endpoint(context: StackContext, model: str | Mapping[str, Any], *, chat
         model = entity
     endpoint = model.get("api_endpoint") or (model if model.get("url") and model.get("model_id") else None)
     if endpoint:
-        own = str(endpoint["url"]).startswith((context.urls.inference, context.urls.platform))
-        key = endpoint.get("api_key") or (context.options.token if own else None)
-        return Endpoint(str(endpoint["url"]), str(endpoint["model_id"]), key)
+        policy, url = policy_of(context), str(endpoint["url"])
+        policy.check(url)
+        key = endpoint.get("api_key") or (context.options.token if policy.is_own(url) else None)
+        return Endpoint(url, str(endpoint["model_id"]), key)
     if model.get("name"):
         return find_endpoint(context, f"{model.get('namespace') or 'default'}/{model['name']}", chat=chat)
     raise BadRequestError("The model of a target must be a reference or have an api_endpoint")
@@ -92,15 +95,20 @@ class Asker:
     Args:
         timeout: seconds for one answer.
         retries: how often to ask again.
+        policy: which addresses may be called.
     """
 
-    def __init__(self, *, timeout: float, retries: int) -> None:
-        self._client = httpx.AsyncClient(timeout=httpx.Timeout(timeout, connect=10.0), follow_redirects=False)
+    def __init__(self, *, timeout: float, retries: int, policy: AddressPolicy) -> None:
+        limits = httpx.Timeout(timeout, connect=10.0)
+        self._direct = guarded_client(policy, limits)
+        self._proxied = httpx.AsyncClient(timeout=limits, follow_redirects=False)
         self._retries = retries
+        self._policy = policy
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._direct.aclose()
+        await self._proxied.aclose()
 
     async def ask(self, endpoint: Endpoint, body: Mapping[str, Any]) -> Exchange:
         """Ask a model; the path is chosen by what the request holds.
@@ -117,7 +125,7 @@ class Asker:
             if attempt:
                 await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1)))
             try:
-                answer = await self._client.post(url, json=sent, headers=headers)
+                answer = await self._post(url, json=sent, headers=headers)
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
@@ -130,13 +138,30 @@ class Asker:
                 raise BadRequestError(f"The inference server refuses the request: {problem}")
         raise ServerError(f"Error connecting to inference server at {url}: {problem}")
 
+    async def _post(self, url: str, **request: Any) -> httpx.Response:
+        client = self._direct
+        if is_proxied(url):
+            await self._policy.check_proxied(url)
+            client = self._proxied
+        async with client.stream("POST", url, **request) as answer:
+            body = bytearray()
+            async for part in answer.aiter_bytes():
+                body += part
+                if len(body) > LARGEST_JSON:
+                    raise ServerError(f"The answer of {url} is larger than {LARGEST_JSON} bytes")
+            # Decoded already.
+            headers = {"Content-Type": answer.headers.get("content-type", "application/json")}
+            return httpx.Response(answer.status_code, content=bytes(body), headers=headers)
+
 
 def _object(answer: httpx.Response) -> dict[str, Any]:
     try:
-        found = answer.json()
+        found = strict_json(answer.content)
     except ValueError as error:
         raise ServerError(f"The inference server's answer is no JSON: {answer.text[:200]!r}") from error
-    if not isinstance(found, dict) or not found.get("choices"):
+    choices = found.get("choices") if isinstance(found, dict) else None
+    whole = isinstance(choices, list) and choices and all(isinstance(each, dict) for each in choices)
+    if not isinstance(found, dict) or not whole:
         raise ServerError(f"The inference server's answer has no choices: {answer.text[:200]!r}")
     return found
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import BadRequestError
+from lawtags_client.local.evaluator.addresses import policy_of
 from lawtags_client.local.evaluator.asking import Asker, Endpoint, find_endpoint
 from lawtags_client.local.evaluator.rows import Row, clean_rows, read_rows
 from lawtags_client.local.evaluator.scoring import Scorer
@@ -157,6 +158,7 @@ class Evaluation:
         asker = Asker(
             timeout=float(self._params.get("request_timeout") or _TIMEOUT),
             retries=int(self._params.get("max_retries", _RETRIES) or 0),
+            policy=policy_of(self._context),
         )
         try:
             for name, task in self._config["tasks"].items():

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from lawtags_client.errors import NotFoundError
 from lawtags_client.local.entities import entity_routes
+from lawtags_client.local.evaluator.addresses import policy_of
 from lawtags_client.local.evaluator.ending import cancel, remove
 from lawtags_client.local.evaluator.platform_routes import platform_routes
 from lawtags_client.local.evaluator.state import EvaluatorState
@@ -192,5 +193,5 @@ class Evaluator(Service):
 
 def create(context: StackContext) -> Service:
     """Make the Evaluator of a stack."""
-    state = EvaluatorState(context.database, clock=context.clock)
+    state = EvaluatorState(context.database, policy_of(context), clock=context.clock)
     return Evaluator(state, Runner(context, state, context.folder("evaluator")))

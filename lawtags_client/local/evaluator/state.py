@@ -11,8 +11,10 @@ from lawtags_client.errors import ConflictError, NotFoundError
 from lawtags_client.local.entities import Entities, EntityKind
 from lawtags_client.local.entities.secrets import masked
 from lawtags_client.local.evaluator import platform_jobs
+from lawtags_client.local.evaluator.addresses import AddressPolicy, addresses_in
 from lawtags_client.local.evaluator.evaluation import check_supported
 from lawtags_client.local.evaluator.expansion import expanded_config, expanded_target, identified
+from lawtags_client.local.evaluator.params import check_params
 from lawtags_client.local.storage import Database, Documents
 from lawtags_client.local.wire import (
     Clock,
@@ -49,15 +51,17 @@ class EvaluatorState:
 
     Args:
         database: where it is kept.
+        addresses: which addresses of models may be called.
         clock: tells the time.
     """
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, addresses: AddressPolicy, *, clock: Clock = utc_now) -> None:
         self.targets = Entities(database, _kind("target", "eval-target"), clock=clock)
         self.configs = Entities(database, _kind("config", "eval-config"), clock=clock)
         self._jobs = Documents(database, "evaluator_jobs")
         self._results = Documents(database, "evaluator_results")
         self._database = database
+        self._addresses = addresses
         self._clock = clock
 
     # Jobs
@@ -119,6 +123,9 @@ class EvaluatorState:
         config = self._found(self.configs, fields["config"])
         target = self._found(self.targets, fields["target"])
         check_supported(config, target)
+        check_params(config, target)
+        for address in addresses_in(config, target):
+            self._addresses.check(address)
         return config, target
 
     def job(self, job_id: str) -> Document:

@@ -114,8 +114,13 @@ def strict_json(text: bytes) -> Any:
     return value
 
 
-def validate(model: type[M], value: Any) -> M:
+def validate(model: type[M], value: Any, *, within: Sequence[str] = ()) -> M:
     """A value as one of the wire types.
+
+    Args:
+        model: the type.
+        value: what came.
+        within: where in the body it stands.
 
     Raises:
         UnprocessableError: it does not fit; ``detail`` lists ``loc``, ``msg`` and ``type`` of each fault.
@@ -125,7 +130,7 @@ def validate(model: type[M], value: Any) -> M:
     except ValidationError as error:
         raise _unprocessable(
             [
-                {"loc": ["body", *fault["loc"]], "msg": fault["msg"], "type": fault["type"]}
+                {"loc": ["body", *within, *fault["loc"]], "msg": fault["msg"], "type": fault["type"]}
                 for fault in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         ) from None
