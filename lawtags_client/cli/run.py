@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import functools
 from collections.abc import Callable
@@ -169,6 +170,7 @@ def execute_recipe(
     from lawtags_client.intents import SqliteIntents
     from lawtags_client.platform.v1 import V1Platform
     from lawtags_client.runs.naming import plan_folder
+    from lawtags_client.runs.planned import take_over_curation
     from lawtags_client.runs.run import execute
 
     named = plan_folder(wish.runs, wish.name) if until == "plan" else wish.runs / wish.name
@@ -183,6 +185,8 @@ def execute_recipe(
     session.followed = lambda: training_of(folder)
 
     async def work() -> RunResult:
+        if until is None:
+            await asyncio.to_thread(take_over_curation, plan_folder(wish.runs, wish.name), folder)
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
         async with session.client(intents=SqliteIntents(folder / "ledger.sqlite")) as nemo:
             with session.progress() as progress:

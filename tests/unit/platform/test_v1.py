@@ -129,6 +129,42 @@ async def test_following_tells_steps_losses_and_words_until_the_end(tmp_path: Pa
     assert any(sign.steps == 1 for sign in found)
 
 
+def look(status: str, steps: int, *, uploaded: bool = False) -> httpx.Response:
+    """A job that logs each step; the last look also shows what was logged after the last step."""
+
+    def at(second: int) -> str:
+        return f"2025-06-20T04:20:{second:02}"
+
+    logs = [{"updated_at": at(0), "message": "created", "detail": None}]
+    if uploaded:
+        logs += [
+            {"updated_at": at(50), "message": "EntityHandler_1_Running", "detail": "uploading the model"},
+            {"updated_at": at(51), "message": "completed", "detail": None},
+        ]
+    series = {
+        "train_loss": [{"step": n, "value": 3.0 - n, "timestamp": at(10 + n)} for n in range(steps)],
+        "val_loss": [{"step": steps - 1, "value": 0.123456, "timestamp": at(20)}] if uploaded else [],
+    }
+    details = {
+        "status": status,
+        "steps_completed": steps,
+        "metrics": {"metrics": series},
+        "status_logs": logs,
+    }
+    return httpx.Response(200, json={"id": "cust-1", "status": status, "status_details": details, **details})
+
+
+async def test_a_step_is_told_once_with_its_loss_and_the_end_after_what_led_to_it(tmp_path: Path) -> None:
+    looks = [look("running", 1), look("running", 2), look("completed", 3, uploaded=True)]
+    asked, _ = platform(tmp_path, StillTime(), looks[0], *looks)
+    found = await signs(asked)
+    assert [sign.steps for sign in found] == [1, 2, 3]
+    assert [sign.status for sign in found] == ["running", "running", "completed"]
+    losses = [[value for name, _, value in sign.points if name == "train_loss"] for sign in found]
+    assert losses == [[3.0], [2.0], [1.0]]
+    assert found[-1].messages == ("EntityHandler_1_Running: uploading the model",)
+
+
 @pytest.mark.parametrize(("status", "error"), [("failed", JobFailedError), ("cancelled", JobCancelledError)])
 async def test_a_bad_end_is_raised_with_the_services_words(
     tmp_path: Path, status: str, error: type[Exception]

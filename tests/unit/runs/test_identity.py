@@ -14,6 +14,7 @@ from lawtags_client.platform import Platform
 from lawtags_client.runs.identity import FACT, differences, inputs_of, recorded_inputs
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.naming import checked_name, fitting_run, matching_run, next_run, plan_folder
+from lawtags_client.runs.planned import take_over_curation
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import merged, parse_recipe
 from lawtags_client.runs.run import execute
@@ -192,6 +193,26 @@ async def test_the_next_run_has_the_next_number_and_one_that_was_interrupted_goe
     assert fitting_run(tmp_path, "demo", inputs) == tmp_path / "demo-3"
     write(data, "one")
     assert fitting_run(tmp_path, "demo", inputs) == tmp_path / "demo"
+
+
+async def test_a_run_takes_over_what_its_plan_has_curated_and_nothing_else(tmp_path: Path) -> None:
+    plan, run = tmp_path / "plans" / "demo", tmp_path / "demo"
+    take_over_curation(plan, run)
+    assert not run.exists()
+    ledger = Ledger(plan / "ledger.sqlite")
+    ledger.begin("curate", "digest")
+    rows = write(plan / "curated" / "rows.jsonl", "rows")
+    take_over_curation(plan, run)
+    assert not run.exists(), "the plan is not curated yet"
+    ledger.finish("curate", {"files": {"curated/rows.jsonl": "sha"}}, code="0.1/1")
+    take_over_curation(plan, run)
+    assert (run / "curated" / "rows.jsonl").read_text() == rows.read_text()
+    known = Ledger(run / "ledger.sqlite").finished("curate")
+    assert known is not None
+    assert (known.digest, known.code) == ("digest", "0.1/1")
+    write(rows, "others")
+    take_over_curation(plan, run)
+    assert (run / "curated" / "rows.jsonl").read_text() == "rows"
 
 
 def test_the_folder_of_plans_is_no_name_of_a_run(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from lawtags_client.platform import (
 from lawtags_client.runs.answers import working_file
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.predictions import prediction, read_predictions, write_predictions
-from lawtags_client.runs.progress import LoggedProgress
+from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
@@ -79,6 +79,22 @@ class Scripted:
             yield place, self.tokens(prompt)
 
 
+class Told(LoggedProgress):
+    def __init__(self) -> None:
+        super().__init__()
+        self.updates: list[tuple[float, float | None, str]] = []
+        self.notes: list[str] = []
+        self.silence = asyncio.Event()
+
+    def update(self, done: float, total: float | None, text: str) -> None:
+        self.updates.append((done, total, text))
+        if "4 rows under way, no answer for" in text:
+            self.silence.set()
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
 class Before:
     """Stands for the stages before the one that is looked at."""
 
@@ -103,13 +119,19 @@ BEFORE = [
 ]
 
 
-async def carry(folder: Path, platform: Scripted, *steps: Stage, recipe: dict[str, Any] = RECIPE) -> Any:
+async def carry(
+    folder: Path,
+    platform: Scripted,
+    *steps: Stage,
+    recipe: dict[str, Any] = RECIPE,
+    progress: Progress | None = None,
+) -> Any:
     return await execute(
         folder=folder,
         recipe=parse_recipe(recipe),
         data=["x.jsonl"],
         platform=cast(Platform, platform),
-        progress=LoggedProgress(),
+        progress=progress or LoggedProgress(),
         steps=[*BEFORE, *steps],
     )
 
@@ -122,6 +144,31 @@ async def test_a_job_that_ended_badly_gets_a_new_job_next_time(tmp_path: Path, e
         await carry(tmp_path, platform, Customize())
     await carry(tmp_path, platform, Customize())
     assert len(set(platform.keys)) == 2
+
+
+async def test_training_is_told_as_it_happened(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    told = Told()
+
+    class Following(Scripted):
+        async def follow(self, job_id: str, **_: Any) -> AsyncIterator[Follow]:
+            yield Follow("running", None, None)
+            yield Follow("running", 1, None, (("train_loss", 0, 2.0),))
+            # The same step again, with a loss that was late.
+            yield Follow("running", 1, None, (("train_loss", 1, 1.5),))
+            yield Follow("running", 2, None, (("val_loss", 1, 1.23456),))
+            yield Follow("completed", 2, None, (("val_loss", 1, 1.23456),), ("uploading the model",))
+
+    done = await carry(tmp_path, Following(), Customize(), progress=told)
+    steps = [(step, text) for step, total, text in told.updates if total == 2]
+    assert steps == [
+        (1, "training, train loss 2.0000"),
+        (2, "training, train loss 1.5000, val loss 1.2346"),
+    ]
+    assert told.notes[-3:] == [
+        "running", "uploading the model", "completed, train loss 1.5000, val loss 1.2346"
+    ]  # fmt: skip
+    assert done.outputs["customize"]["summary"]["val_loss"] == 1.2346
 
 
 @pytest.mark.parametrize("end", [JobStalledError("silent", job_id="x"), KeyboardInterrupt()])
@@ -255,22 +302,6 @@ async def test_a_server_that_is_down_ends_an_attempt_that_would_lose_too_many_ro
     platform.tokens = lambda prompt: down
     with pytest.raises(ServerError):
         await _first_tokens(made, "model", "validation", asked)
-
-
-class Told(LoggedProgress):
-    def __init__(self) -> None:
-        super().__init__()
-        self.updates: list[tuple[float, float | None, str]] = []
-        self.notes: list[str] = []
-        self.silence = asyncio.Event()
-
-    def update(self, done: float, total: float | None, text: str) -> None:
-        self.updates.append((done, total, text))
-        if "4 rows under way, no answer for" in text:
-            self.silence.set()
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 async def test_progress_shows_the_rows_under_way_while_no_answer_comes(

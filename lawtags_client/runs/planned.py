@@ -1,0 +1,42 @@
+"""Taking over the curated rows of a plan, so that a run does not curate them a second time."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lawtags_client.errors import BusyError
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.lock import run_lock
+
+_LEDGER = "ledger.sqlite"
+_CURATED = "curated"
+
+
+def take_over_curation(plan: Path, run: Path) -> None:
+    """Copy what a plan has curated into the folder of a run that has not begun.
+
+    Nothing is trusted: the run recognises the rows by their inputs and digests, and curates again where they
+    are not its own.
+
+    Args:
+        plan: the folder of the plan, if there is one.
+        run: the folder of the run.
+    """
+    if not (plan / _LEDGER).is_file() or (run / _LEDGER).exists() or (run / _CURATED).exists():
+        return
+    try:
+        with run_lock(plan):
+            done = Ledger(plan / _LEDGER).finished("curate")
+            if done is None:
+                return
+            copied = run / f".{_CURATED}"
+            shutil.rmtree(copied, ignore_errors=True)
+            shutil.copytree(plan / _CURATED, copied)
+    except BusyError:
+        # The plan is at work, perhaps on other rows.
+        return
+    copied.rename(run / _CURATED)
+    ledger = Ledger(run / _LEDGER)
+    ledger.begin("curate", done.digest)
+    ledger.finish("curate", done.output, code=done.code)
