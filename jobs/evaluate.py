@@ -33,6 +33,9 @@ async def main() -> None:
     )
     async with NeMo.from_env(given.profile) as nemo:
         found = await V1Platform(nemo).evaluate(intent, timeout=given.timeout)
+    if found.scored is not None:
+        # Fewer than there are in the file, up to the limit: the requests of the others failed.
+        print(f"{'rows scored':24} {found.scored}")
     for name, value in found.scores.items():
         print(f"{name:24} {value:.4f}")
 

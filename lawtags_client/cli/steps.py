@@ -207,14 +207,16 @@ def evaluate(
                 done = await V1Platform(nemo).evaluate(
                     wish, timeout=timeout, on_progress=lambda share: progress.update(share, 100, "evaluation")
                 )
-        return {"job": done.job_id, "scores": dict(done.scores)}
+        return {"job": done.job_id, "rows": done.scored, "scores": dict(done.scores)}
 
     found = session.run(work())
     if as_json:
         session.emit(found)
         return
     rows = [(name, f"{value:.4f}") for name, value in found["scores"].items()]
-    session.table(("score", "value"), rows, title=found["job"])
+    # Rows whose request failed may be missing in a mean.
+    scored = "" if found["rows"] is None else f", {found['rows']} rows scored"
+    session.table(("score", "value"), rows, title=f"{found['job']}{scored}")
 
 
 def _method(name: str, adapter_dim: int) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_run import make_run
 
 from lawtags_client import cli
 from lawtags_client.cli import session as session_module
@@ -154,6 +155,32 @@ def test_a_run_in_use_ends_with_75(lawtags: Call, tmp_path: Path, monkeypatch: p
     told = json.loads(err)
     assert told["error"] == "BusyError"
     assert f"process {os.getpid()}" in told["message"]
+
+
+def test_a_finished_run_is_kept_from_other_inputs(
+    lawtags: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAWTAGS_PLATFORM_URL", "http://127.0.0.1:9")
+    folder = make_run(tmp_path / "runs" / "small")
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "data.jsonl").write_text("{}\n")
+    words = ("run", "recipe.yaml", "--data", "data.jsonl", "--set", "training.epochs=7", "--json")
+    code, out, err = lawtags(*words)
+    assert (code, out) == (2, "")
+    told = json.loads(err)
+    assert told["error"] == "RunInputsError"
+    assert "training.epochs: 1 -> 7" in told["detail"]
+    assert "--new" in told["hint"]
+    # The next run is one of its own, however far it comes.
+    for again in ("--new", "--new"):
+        code, out, err = lawtags(*words, again)
+        assert code == 1
+        assert "data.jsonl" in err
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["small", "small-2"]
+    for path, content in kept.items():
+        if "ledger.sqlite" not in path.name:
+            assert path.read_bytes() == content, path
 
 
 @pytest.mark.parametrize(
