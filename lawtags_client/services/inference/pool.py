@@ -122,6 +122,7 @@ class _Pool(Generic[T, R]):
         self._done: deque[Outcome[R]] = deque()
         self._following = self._answered = self._failed = 0
         self._exhausted = False
+        self._fault: BaseException | None = None
         settings = pace.settings
         self._outage = Outage(settings.max_retries, settings.total_timeout, pace.clock)
         self._policy = RetryPolicy(settings.max_retries, total=settings.total_timeout)
@@ -140,6 +141,8 @@ class _Pool(Generic[T, R]):
 
     async def advance(self) -> bool:
         """Send what may be sent, and wait until something has changed; False at the end."""
+        if self._fault is not None:
+            raise self._fault
         self._fill()
         if self._done:
             return True
@@ -156,15 +159,14 @@ class _Pool(Generic[T, R]):
         finally:
             for pause in pausing:
                 pause.cancel()
-        for task in [task for task in self._running if task.done()]:
-            self._finish(self._running.pop(task), task)
         return True
 
     async def close(self) -> None:
         """Hang up on what is under way."""
-        for task in self._running:
+        running, self._running = list(self._running), {}
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
     # Sending
 
@@ -209,18 +211,27 @@ class _Pool(Generic[T, R]):
         async def act() -> Sequence[R | LawtagsError]:
             return await self._act([entry.item for entry in batch], allowance)
 
-        self._running[asyncio.create_task(act())] = request
+        task = asyncio.create_task(act())
+        # Not when its outcome is taken: until then, time may have passed that the server did not need.
+        task.add_done_callback(self._finish)
+        self._running[task] = request
         for running in self._running.values():
             running.company = max(running.company, len(self._running))
         self._tell()
 
     # What became of it
 
-    def _finish(self, request: _Request[T], task: asyncio.Task[Sequence[R | LawtagsError]]) -> None:
+    def _finish(self, task: asyncio.Task[Sequence[R | LawtagsError]]) -> None:
+        request = self._running.pop(task, None)
+        if request is None:
+            return
         try:
             found = task.result()
         except LawtagsError as error:
             self._fail(request, error)
+        except BaseException as fault:
+            self._fault = fault
+            return
         else:
             self._outage.answered()
             self._pace.good(request.begun, len(request.entries), request.rows)

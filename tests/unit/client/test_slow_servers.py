@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from client_kit import PLATFORM
+from client_kit import PLATFORM, client
 from simulated_time import Queueing, Sharing, SimulatedNim, simulate, simulated_clock
 
 from lawtags_client.client import NeMo
@@ -182,6 +182,48 @@ def test_what_is_under_way_is_told(tmp_path: Path) -> None:
     assert max(load.rows for load in told.loads) == SALVO
     assert max(load.requests for load in told.loads) == 16
     assert (told.loads[-1].rows, told.loads[-1].answered, told.loads[-1].failed) == (0, ROWS, 0)
+
+
+def test_time_that_the_caller_takes_is_not_the_server_s(tmp_path: Path) -> None:
+    loads: list[Load] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        prompts = json.loads(await request.aread())["prompt"]
+        prompts = prompts if isinstance(prompts, list) else [prompts]
+        if "p150" in prompts:
+            return httpx.Response(500)
+        return httpx.Response(200, json={"choices": [{"index": n, "text": p} for n, p in enumerate(prompts)]})
+
+    async def work() -> int:
+        nemo = NeMo(
+            Settings(platform_url=PLATFORM),
+            intents=SqliteIntents(tmp_path / "intents.sqlite"),
+            clock=simulated_clock(),
+            handler=httpx.MockTransport(answer),
+        )
+        prompts = (f"p{row}" for row in range(300))
+        failed = 0
+        async for outcome in nemo.inference.complete_each(prompts, model="m", on_load=loads.append):
+            failed += outcome.error is not None
+            await asyncio.sleep(40.0)
+        return failed
+
+    assert simulate(work) == 1
+    # Otherwise a failure that came at once would look as if the server had been too slow.
+    assert {load.batch_size for load in loads} == {8}
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("ours"), RecursionError()])
+async def test_a_fault_of_the_program_is_told_and_leaves_nothing_running(
+    fault: Exception, tmp_path: Path
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise fault
+
+    before = asyncio.all_tasks()
+    with pytest.raises(type(fault)):
+        await client(answer, tmp_path).inference.complete_many(["x"] * 50, model="m")
+    assert asyncio.all_tasks() == before
 
 
 # Rows that are given up
