@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lawtags_client.curation.modifiers import clean_text, clean_title, repair_te
 from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.raw import BadRow
 from lawtags_client.curation.sources import Source, read_source, source_name
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.tagging.question import Question
 
 _NO_MASKING = PiiOptions(entities=())
@@ -106,6 +107,9 @@ class QuestionTexts:
     def _masked(self, texts: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
         from lawtags_client.curation.pii import find_model, masker
 
+        if {"PERSON", "LOCATION"} & set(self.options.pii.entities) and find_spec("spacy") is None:
+            # Without it there is no model of names either, which would be named first.
+            raise MissingExtraError("spacy", "curate", "masking names as in the training")
         masking, taught = masker(self.options.pii), self.pii_model
         if taught is not None and (here := find_model(self.options.pii.model)[1]) != taught:
             raise ConfigurationError(

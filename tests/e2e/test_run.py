@@ -41,10 +41,15 @@ RECIPE = {
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
-    folder = tmp_path_factory.mktemp("e2e")
-    options = StackOptions(refresh_interval=0.2, base_models={BASE: make_model(folder / "base")})
-    with StackThread(folder / "stack", options=options) as running:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the base model."""
+    return make_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def stack(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    options = StackOptions(refresh_interval=0.2, base_models={BASE: base})
+    with StackThread(tmp_path_factory.mktemp("e2e") / "stack", options=options) as running:
         yield running
 
 
@@ -118,19 +123,51 @@ def test_a_plan_shows_the_job_and_leaves_the_platform_alone(
     assert httpx.get(repository).status_code == 404
 
 
+def soiled(line: str, number: int) -> str:
+    """A raw row of a source: markup, personal data, and more text than a prompt holds."""
+    row = json.loads(line)
+    kinds = (
+        "<p>{body}</p><p>Write to <b>me{n}@example.com</b> &amp; see <a href='https://example.com/{n}'>this</a></p>",
+        "{body} " * 12 + "Mail me{n}@example.com.",
+        "**{body}**\n\n> as I said under 17 U.S.C. sec. {n}\n\nhttps://example.com/{n}",
+    )
+    row["body"] = kinds[number % len(kinds)].format(body=row.get("body") or "Nothing", n=number)
+    return json.dumps(row) + "\n"
+
+
+def answers_of(path: Path) -> dict[str, Any]:
+    """Tags and scores by question."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return {row["id"]: (row["tags"], row["scores"], row["error"], row["held"]) for row in rows}
+
+
+def same_answers(stack: StackThread, folder: Path, run: str, raw: Path) -> int:
+    """Tag a run's raw rows; they get what the run said of its test rows. Returns how many these are."""
+    out = folder / f"{run}-again.jsonl"
+    tagged = lawtags(stack, folder, "tag", raw, "--out", out, "--run", run)
+    assert tagged.returncode == 0, tagged.stderr
+    judged = answers_of(folder / "runs" / run / "predictions-tagger.jsonl")
+    again = answers_of(out)
+    assert {question: again[question] for question in judged} == judged
+    return len(judged)
+
+
 def test_a_run_on_chats_scores_the_test_file_alone(
-    stack: StackThread, questions: Path, tmp_path: Path
+    stack: StackThread, base: Path, questions: Path, tmp_path: Path
 ) -> None:
     lines = questions.read_text(encoding="utf-8").splitlines(keepends=True)
-    tested = tmp_path / "test.jsonl"
+    lines = [soiled(line, number) if number < 40 else line for number, line in enumerate(lines)]
+    tested, data = tmp_path / "test.jsonl", tmp_path / "data.jsonl"
     tested.write_text("".join(lines[:40]), encoding="utf-8")
+    data.write_text("".join(lines), encoding="utf-8")
     recipe = write_recipe(
         tmp_path,
         name="chats",
-        model=RECIPE["model"] | {"output": "tests/chats"},  # type: ignore[operator]
-        curation=RECIPE["curation"] | {"format": "messages"},  # type: ignore[operator]
+        model=RECIPE["model"] | {"output": "tests/chats", "tokenizer": str(base)},  # type: ignore[operator]
+        curation=RECIPE["curation"]  # type: ignore[operator]
+        | {"format": "messages", "style": {"max_tokens": 64, "shortlist": 3}},
     )
-    done = lawtags(stack, tmp_path, "run", recipe, "--data", questions, "--test", tested, "--json")
+    done = lawtags(stack, tmp_path, "run", recipe, "--data", data, "--test", tested, "--json")
     assert done.returncode == 0, done.stderr
     curated = tmp_path / "runs" / "chats" / "curated"
 
@@ -151,13 +188,19 @@ def test_a_run_on_chats_scores_the_test_file_alone(
     tagged = lawtags(stack, tmp_path, "tag", "--title", "May I copy a map?", "--run", "chats")
     assert tagged.returncode == 0, tagged.stderr
     assert tagged.stdout.strip()
+    assert same_answers(stack, tmp_path, "chats", tested) == len(ids("testing"))
 
 
 @pytest.fixture(scope="module")
-def finished(stack: StackThread, questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    stack: StackThread, base: Path, questions: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The working directory of a run that was carried to its end."""
     folder = tmp_path_factory.mktemp("work")
-    done = lawtags(stack, folder, "run", write_recipe(folder), "--data", questions, "--json")
+    model = RECIPE["model"] | {"tokenizer": str(base)}  # type: ignore[operator]
+    curation = RECIPE["curation"] | {"style": {"max_tokens": 96}}  # type: ignore[operator]
+    recipe = write_recipe(folder, model=model, curation=curation)
+    done = lawtags(stack, folder, "run", recipe, "--data", questions, "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["systems"].keys() == {"tagger", "tuned", "base", "retriever", "tfidf", "most_frequent"}
@@ -199,6 +242,14 @@ def test_no_secret_is_written_anywhere(finished: Path) -> None:
             assert SECRET.encode() not in path.read_bytes(), path
 
 
+def test_raw_rows_are_tagged_as_the_run_was_judged(
+    stack: StackThread, finished: Path, questions: Path
+) -> None:
+    cut = json.loads((finished / "runs" / "tiny" / "curated" / "curation.json").read_text())["prompts"]["cut"]
+    assert cut > 50
+    assert same_answers(stack, finished, "tiny", questions) > 20
+
+
 def test_a_question_is_tagged_by_the_latest_run(stack: StackThread, finished: Path) -> None:
     tagged = lawtags(stack, finished, "tag", "--title", "Can my landlord keep the deposit?", "--json")
     assert tagged.returncode == 0, tagged.stderr
@@ -229,7 +280,8 @@ def test_a_file_is_tagged_row_by_row_and_completed_later(stack: StackThread, fin
 def test_a_gate_that_is_not_passed_ends_with_three(
     stack: StackThread, finished: Path, questions: Path
 ) -> None:
-    recipe = write_recipe(finished, gates=[{"system": "tagger", "at_least": 1.1}])
+    told = yaml.safe_load((finished / "recipe.yaml").read_text())
+    recipe = write_recipe(finished, **told | {"gates": [{"system": "tagger", "at_least": 1.1}]})
     before = content_of(finished / "runs" / "tiny")
     refused = lawtags(stack, finished, "run", recipe, "--data", questions)
     assert refused.returncode == 2

@@ -114,7 +114,7 @@ class Guidance:
         """
         if not wish.guided:
             return (await self._send(wish, None, act))[0]
-        known = self._known.get(wish.model) or await self._look(wish)
+        known = await self._renewed(wish.model) or await self._look(wish)
         answer, form = await self._send(wish, known, act)
         if self._mark(wish, known, form, answer) or not self._worth_a_look(known):
             return answer
@@ -182,6 +182,23 @@ class Guidance:
         found = await asyncio.shield(looking)
         self._known[wish.model] = found
         return found
+
+    async def _renewed(self, model: str) -> _Known | None:
+        """What is known; now and then a server is asked again what it is.
+
+        Answers that match would not show that another release, which holds nothing, has taken its place.
+        """
+        known = self._known.get(model)
+        now = self._clock.monotonic()
+        if known is None or not known.by_name or now - known.looked < _SECONDS_BETWEEN_LOOKS:
+            return known
+        known.looked = now
+        server = await self._identify(model)
+        if server is not None and server.dialect is not known.dialect and self._known.get(model) is known:
+            logger.info("%s is now served by %s", model, server.name)
+            known = _Known(server.dialect, sure=True, by_name=True, looked=now, once_sure=True)
+            self._known[model] = known
+        return known
 
     async def _find(self, model: str, chat: bool, before: _Known | None) -> _Known:
         server = await self._identify(model)

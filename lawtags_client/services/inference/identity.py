@@ -18,7 +18,7 @@ from lawtags_client.types.inference import ChatCompletion, Completion
 logger = logging.getLogger(__name__)
 
 # To know the version is a convenience: a server that does not answer these at once is asked otherwise.
-_PATIENCE = 10.0
+_PATIENCE = 5.0
 _NUMBERS = re.compile(r"v?(\d+)\.(\d+)")
 
 

@@ -153,6 +153,17 @@ async def test_replicas_of_two_releases_do_not_cost_a_look_each_time(tmp_path: P
     assert looks <= 9 and server.probes <= 2
 
 
+async def test_replacement_that_no_answer_shows_is_noticed_within_a_minute(tmp_path: Path) -> None:
+    servers, time = [SERVERS["NIM 1.15"](), SERVERS["NIM 2.1"]()], StillTime()
+    servers[1].free = " tort"
+    replaced = False
+    async with client(lambda request: servers[replaced](request), tmp_path, time) as nemo:
+        await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)
+        replaced, time.seconds = True, time.seconds + 61
+        one = await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)
+    assert (one.tags, one.held) == (("contract-law",), True)
+
+
 async def test_outage_while_finding_out_is_told_once_and_not_remembered(tmp_path: Path) -> None:
     server = HIDDEN["vLLM of today behind a proxy"]()
     down = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +146,15 @@ def test_another_model_of_names_is_refused_and_unmasked_is_a_choice() -> None:
 def test_missing_packages_are_named_with_their_extra(
     monkeypatch: pytest.MonkeyPatch, tokenizer_file: Path
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(MissingExtraError, match="tokenizers") as caught:
         _ = Asking({}, tokenizer_file.read_bytes() + b" ").count_tokens
     assert "lawtags[local]" in str(caught.value.hint)
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    asking = Asking(QuestionTexts(CurationOptions()).as_dict())
+    with pytest.raises(MissingExtraError, match="spacy") as caught:
+        list(prepared([Question("1", "John Miller")], asking))
+    assert "lawtags[curate]" in str(caught.value.hint)
 
 
 def test_questions_that_are_ready_are_not_made_ready_again() -> None:
