@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 STACK = ("one", "lr", "knn", "title", "body", "prior", "title_prior", "body_prior")
 
 _CHUNK = 512
+# So many training rows of weights are turned into float64 at a time.
+_TERMS = 2048
 _MOST_PAIRS = 1_000_000
 _FEWEST_ROWS = 10
 _MANY_ROWS = 2_000
@@ -155,7 +157,7 @@ class Retriever:
         for start in range(0, len(questions), _CHUNK):
             similar = (queries[start : start + _CHUNK] @ self._rows.T).toarray()
             # The same similarities serve the regressions and the vote.
-            margins.append((similar + np.float32(1)) @ self.duals + self.offsets)
+            margins.append((_product(similar + np.float32(1), self.duals) + self.offsets).astype(np.float32))
             votes.append(_vote(similar, self._labels, self.options.neighbours))
         empty = np.zeros((0, len(self.vocabulary)), dtype=np.float32)
         return {
@@ -193,6 +195,18 @@ class Retriever:
                 "a loaded retriever has no out-of-fold scores", hint="Fit it on the training rows again."
             )
         return [_best(row, self.vocabulary, k) for row in self.out_of_fold]
+
+
+def _product(left: Array, right: Array) -> Array:
+    """A matrix product whose rows do not depend on one another, as those of float32 do in their last digits.
+
+    The same question has to get the same score, whatever it is asked with.
+    """
+    total = np.zeros((left.shape[0], right.shape[1]))
+    for start in range(0, right.shape[0], _TERMS):
+        part = slice(start, start + _TERMS)
+        total += left[:, part].astype(np.float64) @ right[part].astype(np.float64)
+    return total
 
 
 def stack_columns(features: dict[str, Array]) -> Array:
