@@ -324,7 +324,7 @@ def rendered(outcomes: list[Outcome], everything: list[str]) -> str:
         f"once, and its answer is checked against the SDK's own types: {len(first) - len(refused)} are "
         f"carried out, {len(refused)} answer 501. Its {len(others)} methods for other services (guardrails, "
         "data designer, intake, auditor, safe synthesizer, platform jobs, and the second versions of models "
-        "and inference) answer 501, with a list of what exists.",
+        "and inference) answer 501, with a link to what exists.",
         "",
         "Made by `make conformance`; a test keeps it true. The suite also asks and streams by `openai`, "
         "loads a repository by `datasets`, and sends made-up requests by schemathesis to all operations "

@@ -66,7 +66,7 @@ class TrainingLoop(Generic[ItemT]):
             zero, ``progress`` after each step, ``early_stop``.
 
     Raises:
-        DataError: there is nothing to train on, or fewer validation rows than one batch holds.
+        DataError: there is nothing to train on, or nothing to validate with.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class TrainingLoop(Generic[ItemT]):
         self._job = model.job
         if not training:
             raise DataError("the data set holds no training rows")
-        if len(validation) < self._job.batch_size:
+        if not validation:
             raise DataError(
-                f"batch_size is {self._job.batch_size}, but there are only {len(validation)} validation rows",
-                hint="Lower batch_size, or upload more validation rows.",
+                "the data set holds no validation rows, and too few training rows to hold some of them out",
+                hint="Upload validation rows.",
             )
         self._model = model
         self._training = training

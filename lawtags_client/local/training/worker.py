@@ -215,7 +215,7 @@ def _report_data(
                 "explanation": _what_was_cut(training.answers_cut + validation.answers_cut),
             }
         )
-    if job.validation and job.batch_size > len(validation.examples):
+    if job.batch_size > len(validation.examples):
         report(
             {
                 "event": "warning",

@@ -187,9 +187,20 @@ def test_without_validation_a_tenth_is_held_out(make_job: MakeJob) -> None:
     assert (data["training_rows"], data["validation_rows"], data["steps"]) == (22, 2, 11)
 
 
-def test_fewer_validation_rows_than_a_batch_is_an_error(make_job: MakeJob) -> None:
-    with pytest.raises(DataError, match="only 6 validation rows"):
-        train(make_job(batch_size=7))
+def test_fewer_validation_rows_than_a_batch_are_warned_of(make_job: MakeJob) -> None:
+    events = train(make_job(batch_size=7, epochs=1))
+    assert "batch_size is 7, but there are only 6 validation rows" in [
+        event["message"] for event in events if event["event"] == "warning"
+    ]
+    assert any(event["event"] == "validation" for event in events)
+
+
+def test_too_few_rows_to_hold_some_out_are_an_error(make_job: MakeJob) -> None:
+    folder = make_job(validation=())
+    path = folder / DATA_FOLDER / "training" / "rows.jsonl"
+    path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:5]), "utf-8")
+    with pytest.raises(DataError, match="no validation rows"):
+        train(folder)
 
 
 def test_warm_up_longer_than_the_run_is_warned_of(make_job: MakeJob) -> None:
