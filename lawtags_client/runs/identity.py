@@ -111,8 +111,8 @@ def check_inputs(ledger: Ledger, folder: Path, wanted: Inputs, names: Sequence[s
         shown = found[:_SHOWN_DIFFERENCES]
         more = [f"and {len(found) - len(shown)} more"] if len(found) > len(shown) else []
         raise RunInputsError(
-            f"run {folder.name!r} was made from other inputs, and its results are kept:\n"
-            + "\n".join(f"  {line}" for line in (*shown, *more)),
+            f"run {folder.name!r} was made from other inputs, and its results are kept. What differs: "
+            + "; ".join([*shown, *more]),
             hint="Add --new to start the next run, or --name to name another one.",
             differences=found,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from typing import Any
 
 LOST_SHARE = 0.02
 """The share of a system's rows that may be lost before nothing is said about it any more."""
+
+RETRIEVER_ALONE = "the model gave no answer; these are the retriever's tags"
+"""What a row of the tagger says that was tagged without the model."""
 
 _MOST_REASONS = 10
 
@@ -46,9 +50,17 @@ def lost_rows(rows: Iterable[Mapping[str, Any]], *, scored_as: str = "no tags") 
         scored_as: what the rows with an error were scored with.
     """
     failed = [row for row in rows if row.get("error")]
-    reasons = Counter(str(row["error"]) for row in failed)
     refused = sum(bool(row.get("refused")) for row in failed)
-    return LostRows(len(failed), refused, tuple(reasons.most_common(_MOST_REASONS)), scored_as)
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for row in failed:
+        reason = str(row["error"]).removeprefix(f"{RETRIEVER_ALONE}: ")
+        # Reasons that differ in their numbers alone are one, told by the first of them.
+        kind = re.sub(r"\d+", "0", reason)
+        first.setdefault(kind, reason)
+        counts[kind] += 1
+    reasons = tuple((first[kind], count) for kind, count in counts.most_common(_MOST_REASONS))
+    return LostRows(len(failed), refused, reasons, scored_as)
 
 
 def too_many(failed: int, rows: int) -> bool:

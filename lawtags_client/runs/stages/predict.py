@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.asking import recorded_asking
 from lawtags_client.platform import Answer, PromptInput
 from lawtags_client.runs.answers import Answers, Asked, working_file
+from lawtags_client.runs.lost_rows import RETRIEVER_ALONE
 from lawtags_client.runs.predictions import held_row, prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 TOP_TOKENS = 20
 ANSWER_TOKENS = 32
-
-_ALONE = "the model gave no answer; these are the retriever's tags"
 
 
 class Predict:
@@ -312,7 +311,7 @@ def _classified(
                 question.id,
                 tagged.tags,
                 scores=tagged.scores,
-                error=f"{_ALONE}: {answer['error']}" if "error" in answer else None,
+                error=f"{RETRIEVER_ALONE}: {answer['error']}" if "error" in answer else None,
                 refused=bool(answer.get("refused")),
             )
             for number, (question, tagged, answer) in enumerate(zip(testing, mixed, given.rows, strict=True))

@@ -149,6 +149,18 @@ def test_every_two_systems_are_compared_and_worse_is_said_as_well_as_better() ->
         assert all(words in line for line in told.values())
 
 
+def test_reasons_that_differ_in_numbers_are_one() -> None:
+    rows = [
+        prediction(n, str(n), [], error=f"BadRequestError: {500 + n} tokens are too many") for n in range(9)
+    ]
+    rows.append(prediction(9, "9", [], error="DeadlineExceededError: late"))
+    found = lost_rows(rows)
+    assert found.failed == 10
+    assert found.reasons == (
+        ("BadRequestError: 500 tokens are too many", 9), ("DeadlineExceededError: late", 1)
+    )  # fmt: skip
+
+
 def test_two_in_a_hundred_is_not_too_many() -> None:
     assert [too_many(failed, 100) for failed in (0, 2, 3)] == [False, False, True]
     assert not too_many(0, 0)
