@@ -7,17 +7,17 @@ adapter stand together, so that an adapter costs two small products on its own s
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.local.generation.adapter_config import AdapterConfig, read_adapter_config
 from lawtags_client.local.products import packed, product
 from lawtags_client.weights import tensors
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from lawtags_client.local.products import Precision
 
 _KEY = re.compile(r"^(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[^.]+)?\.weight$")
-_UNSUPPORTED = ("use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "use_qalora")
 
 
 class PackedHead(nn.Module):
@@ -130,58 +129,57 @@ def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) 
         ConfigurationError: it is no LoRA, uses a variant that is not served, or does not fit the model.
         DataError: its file is broken.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = json.loads(config_path.read_text("utf-8"))
-    _check_variant(config)
+    config = _read_config(config_path)
     tensors(weights_path)
+    try:
+        loaded = load_file(weights_path)
+    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"cannot be loaded: {error}", path=weights_path, hint="Get it again.") from error
     sides: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in load_file(weights_path).items():
+    for key, tensor in loaded.items():
         match = _KEY.match(key)
         if match is None:
             raise ConfigurationError(
                 f"the adapter holds a weight that is no LoRA factor: {key}",
                 hint="Serve it as a merged model through a deployment.",
             )
-        sides.setdefault(match["module"], {})[match["side"]] = tensor.to(torch.float32)
-    known = set(modules)
-    factors = {}
+        sides.setdefault(match["module"], {})[match["side"]] = tensor
+    known, factors = set(modules), {}
     for module, pair in sides.items():
         if module not in known or set(pair) != {"A", "B"}:
             raise ConfigurationError(
                 f"the adapter does not fit the base model at {module}",
                 hint="Was it trained on another base model?",
             )
-        scale = _scale(config, module, rank=pair["A"].shape[0])
-        factors[module] = (pair["A"].contiguous(), (pair["B"] * scale).T.contiguous())
+        factors[module] = _factors(module, pair["A"], pair["B"], config)
     return Adapter(factors)
 
 
-def _check_variant(config: dict[str, Any]) -> None:
-    if config.get("peft_type") != "LORA":
+def _factors(module: str, down: Tensor, up: Tensor, config: AdapterConfig) -> tuple[Tensor, Tensor]:
+    if down.dim() != 2 or up.dim() != 2 or not down.shape[0] or down.shape[0] != up.shape[1]:
+        shapes = f"{list(down.shape)} and {list(up.shape)}"
+        raise ConfigurationError(f"the adapter's weights at {module} are of no common rank: {shapes}")
+    if down.is_complex() or up.is_complex():
+        raise ConfigurationError(f"the adapter's weights at {module} are complex numbers")
+    scale = config.scale(module, rank=down.shape[0])
+    pair = down.to(torch.float32).contiguous(), (up.to(torch.float32) * scale).T.contiguous()
+    if not all(bool(factor.isfinite().all()) for factor in pair):
         raise ConfigurationError(
-            f"adapters of type {config.get('peft_type')!r} are not served", hint="Only LoRA adapters are."
+            f"the adapter's weights at {module} are not all finite numbers",
+            hint="Its training may have diverged; train it with a lower learning rate.",
         )
-    used = [name for name in _UNSUPPORTED if config.get(name)]
-    if config.get("bias", "none") != "none":
-        used.append("bias")
-    if used:
-        raise ConfigurationError(
-            f"the adapter uses {', '.join(used)}, which is not served next to other adapters",
-            hint="Merge it into its base model and serve the result through a deployment.",
-        )
+    return pair
 
 
-def _scale(config: dict[str, Any], module: str, rank: int) -> float:
-    alpha = float(_by_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha", 8)))
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-
-
-def _by_pattern(patterns: dict[str, Any] | None, module: str, default: Any) -> Any:
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(?:.*\.)?{pattern}$", module):
-            return value
-    return default
+def _read_config(path: Path) -> AdapterConfig:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"the adapter's {path.name} cannot be read: {error}") from error
+    return read_adapter_config(found)
 
 
 def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
@@ -194,7 +192,7 @@ def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None
         layer = layers[module]
         if down.shape[1] != layer.in_features or up.shape[1] != layer.out_features:
             raise ConfigurationError(
-                f"the adapter's weights at {module} have the wrong shape",
+                f"the adapter's weights at {module} have the wrong shape for the base model",
                 hint="Was it trained on another base model?",
             )
     for module, pair in adapter.factors.items():

@@ -77,6 +77,12 @@ class Slots:
             for tensor in store.values():
                 tensor[target, :length] = tensor[source, :length]
 
+    def wipe(self, slot: int) -> None:
+        """Forget what a slot holds: NaN would spoil the next row there even where it is masked."""
+        for store in (self.keys, self.values):
+            for tensor in store.values():
+                tensor[slot] = 0
+
     def put_prefix(self, slot: int, prefix: Prefix) -> None:
         """Begin a row with keys and values computed before."""
         length = len(prefix.tokens)

@@ -33,7 +33,13 @@ class Encoder:
         return self._template.calls
 
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of plain prompts, with a beginning-of-text token where the model wants one."""
+        """The tokens of plain prompts, with a beginning-of-text token where the model wants one.
+
+        Raises:
+            ConfigurationError: a text is not valid Unicode.
+        """
+        for text in texts:
+            _check_unicode(text)
         return [list(ids) for ids in self._tokenizer(list(texts))["input_ids"]] if texts else []
 
     def chat(self, messages: Sequence[dict[str, Any]], tools: Sequence[Any] | None = None) -> list[int]:
@@ -54,4 +60,15 @@ class Encoder:
         offered = plain_tools(tools)
         prepared = self._template.prepared(plain_messages(list(messages)), offered)
         text = self._template.render(prepared, offered, generation=True)
+        _check_unicode(text)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"the text is not valid Unicode at character {error.start}",
+            hint="It holds half of a surrogate pair.",
+        ) from error

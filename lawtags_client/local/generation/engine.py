@@ -31,6 +31,7 @@ from lawtags_client.local.generation.encoding import Encoder
 from lawtags_client.local.generation.loading import end_tokens, load_model, slot_token_bytes
 from lawtags_client.local.generation.planning import Batch, lay_out, lay_out_prefix
 from lawtags_client.local.generation.prefixes import PrefixStore
+from lawtags_client.local.generation.reading import Reading, failure
 from lawtags_client.local.generation.request import Answer, Constraint, Sampling
 from lawtags_client.local.generation.rows import Row, Waiting
 from lawtags_client.local.generation.token_text import TextStream, TokenText
@@ -95,6 +96,7 @@ class Engine:
         self.max_length = int(config.max_position_embeddings)
         self._ends = end_tokens(model, tokenizer)
         self._constraints = Constraints(tokenizer, int(config.vocab_size), sorted(self._ends), self.text)
+        self._reading = Reading(self.text, self._ends)
         self._waiting = Waiting()
         self._running: list[Row] = []
         self._instant: list[Row] = []
@@ -175,7 +177,7 @@ class Engine:
             for index in range(len(prompts) * asked.n)
         ]
         for row in rows:
-            if row.finish is None:
+            if row.finish is None and row.fault is None:
                 self._waiting.add(row)
             else:
                 self._instant.append(row)
@@ -202,7 +204,7 @@ class Engine:
             row.generator = torch.Generator().manual_seed(seed % 2**63)
         if asked.constraint is not None:
             row.matcher = self._constraints.matcher(asked.constraint)
-            self._fast_forward(row)
+            self._reading.fast_forward(row)
         return row
 
     @torch.inference_mode()
@@ -212,6 +214,12 @@ class Engine:
         self._instant = [row for row in self._instant if row.request != request]
         for row in [row for row in self._running if row.request == request]:
             self._release(row)
+
+    def reset(self) -> None:
+        """Drop all rows, whatever state a failed step has left them in."""
+        self._waiting, self._running, self._instant = Waiting(), [], []
+        self._slots.clear()
+        self._prefixes = PrefixStore(self.limits.prefix_bytes)
 
     @property
     def busy(self) -> bool:
@@ -231,19 +239,35 @@ class Engine:
         taken = self._take()
         if not taken:
             return done
-        batch = lay_out(taken, self._slots)
-        logits = self._forward(batch)
-        for row, count in taken:
-            row.computed += count
-        if batch.ready:
-            chosen = sampling.choose(batch.ready, logits, self._constraints)
-            sampling.score(batch.ready, logits, chosen, self.text)
-            for row, token in zip(batch.ready, chosen, strict=True):
-                self._advance(row, token)
-        for row in batch.ready:
-            if row.finish is not None:
+        for batch, logits in self._computed(taken):
+            for row, count in batch.taken:
+                row.computed += count
+            if batch.ready:
+                chosen = sampling.choose(batch.ready, logits, self._constraints)
+                sampling.score(batch.ready, logits, chosen, self.text)
+                for row, token in zip(batch.ready, chosen, strict=True):
+                    if row.fault is None:
+                        self._reading.take(row, token)
+                done += batch.ready
+        done += [row for row, _ in taken if row.fault is not None and row not in done]
+        for row in done:
+            if row.finish is not None or row.fault is not None:
                 self._release(row)
-        return done + batch.ready
+        return done
+
+    def _computed(self, taken: list[tuple[Row, int]]) -> list[tuple[Batch, Tensor]]:
+        """The logits of a step; where that fails, of each row by itself, so that only the guilty one fails.
+
+        Doing it again is harmless: keys and values go to the same places.
+        """
+        try:
+            batch = lay_out(taken, self._slots)
+            return [(batch, self._forward(batch))]
+        except Exception as error:
+            if len(taken) == 1:
+                taken[0][0].fault = failure(error)
+                return []
+            return [part for pair in taken for part in self._computed([pair])]
 
     def _forward(self, batch: Batch) -> Tensor:
         self._routing.segments = batch.segments
@@ -303,54 +327,24 @@ class Engine:
             rows = list(group)
             tokens = self._prefixes.worth_computing(adapter, rows)
             if tokens is not None:
-                prefix = Prefix(tokens)
-                self._forward(lay_out_prefix(adapter, prefix))
-                self._prefixes.add(adapter, prefix)
+                self._compute_prefix(adapter, tokens)
             for row in rows:
                 row.prefix = self._prefixes.find(adapter, row.tokens)
                 row.computed = len(row.prefix.tokens) if row.prefix else 0
 
-    def _advance(self, row: Row, token: int) -> None:
-        """Take a chosen token into the row and see whether the answer ends with it."""
-        row.tokens.append(token)
-        if row.matcher is not None and not row.matcher.consume_token(token):
-            row.finish = "stop"
-        self._read(row, token)
-        if row.finish is None and row.matcher is not None:
-            self._fast_forward(row)
-
-    def _read(self, row: Row, token: int) -> None:
-        if token in self._ends and not row.sampling.ignore_eos:
-            row.finish = "stop"
-        elif not self.text.is_special(token):
-            row.stream.feed(self.text.bytes_of(token))
-            if row.stream.stopped:
-                row.finish = "stop"
-        if row.finish is None and row.generated >= row.sampling.max_tokens:
-            row.finish = "length"
-        if row.finish is not None:
-            row.stream.close()
-
-    def _fast_forward(self, row: Row) -> None:
-        """Append the tokens that the constraint leaves no choice about."""
-        if row.matcher.is_stopped():
-            row.finish = "stop"
-            row.stream.close()
-            return
-        if row.sampling.logprobs is not None:
-            return  # forced tokens would have no log-probability of the model's own
-        for token in row.matcher.compute_ff_tokens():
-            if row.finish is not None or not row.matcher.consume_token(token):
-                break
-            row.tokens.append(token)
-            self._read(row, token)
-        if row.finish is None and row.matcher.is_stopped():
-            row.finish = "stop"
-            row.stream.close()
+    def _compute_prefix(self, adapter: str | None, tokens: tuple[int, ...]) -> None:
+        prefix = Prefix(tokens)
+        try:
+            self._forward(lay_out_prefix(adapter, prefix))
+        except Exception:
+            return  # the rows are computed whole, where it shows which of them is to blame
+        self._prefixes.add(adapter, prefix)
 
     def _release(self, row: Row) -> None:
         if row.slot is None:
             return
+        if row.finish is None or row.fault is not None:  # cancelled or failed
+            self._slots.wipe(row.slot)
         last = self._running.pop()
         if last is not row:
             assert last.slot is not None
@@ -379,6 +373,7 @@ class Engine:
 
         Raises:
             ConfigurationError: a prompt, adapter or constraint cannot be used.
+            LawtagsError: the model cannot answer one of them.
         """
         encoded = [self.encoder.texts([p])[0] if isinstance(p, str) else list(p) for p in prompts]
         for place, tokens in enumerate(encoded):
@@ -386,6 +381,8 @@ class Engine:
         found: dict[tuple[Hashable, int], Answer] = {}
         while self.busy:
             for row in self.step():
+                if row.fault is not None:
+                    raise row.fault
                 row.scores += row.new_scores
                 row.new_scores = []
                 if row.finish is not None:

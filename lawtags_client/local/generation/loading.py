@@ -34,8 +34,9 @@ def load_model(folder: Path) -> tuple[Any, Any]:
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
+        model, info = AutoModelForCausalLM.from_pretrained(
             folder,
+            output_loading_info=True,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
@@ -43,10 +44,17 @@ def load_model(folder: Path) -> tuple[Any, Any]:
             attn_implementation=attention.ATTENTION,
         )
     except (OSError, ValueError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(
-            f"the model cannot be loaded: {str(error).splitlines()[0]}",
+            f"the model cannot be loaded: {said}",
             hint="A folder with config.json, tokenizer.json and model.safetensors is needed.",
         ) from error
+    # transformers would go on with random numbers in their place.
+    if missing := sorted([*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])]):
+        raise ConfigurationError(
+            f"the model cannot be loaded: its weights lack {len(missing)} tensors, such as {missing[0]}",
+            hint="Upload all of its safetensors files.",
+        )
     model.requires_grad_(False)
     return model.eval(), tokenizer
 

@@ -12,6 +12,7 @@ from lawtags_client.local.generation.token_text import TextStream
 if TYPE_CHECKING:
     from torch import Generator
 
+    from lawtags_client.errors import LawtagsError
     from lawtags_client.local.generation.attention import Prefix
     from lawtags_client.local.generation.request import FinishReason, Sampling, TokenScore
 
@@ -29,6 +30,7 @@ class Row:
         sampling: how the next ones are chosen.
         matcher: holds the answer to its constraint, where there is one.
         generator: source of randomness, where tokens are sampled.
+        fault: why there will be no answer; such a row takes part in no further step.
     """
 
     request: Hashable
@@ -46,6 +48,7 @@ class Row:
     slot: int | None = None
     prefix: Prefix | None = None
     finish: FinishReason | None = None
+    fault: LawtagsError | None = None
 
     @property
     def pending(self) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
+from lawtags_client.errors import ConfigurationError, ServerError
+from lawtags_client.local.generation.reading import failure
 from lawtags_client.local.generation.request import TokenScore
 
 if TYPE_CHECKING:
@@ -17,23 +20,42 @@ if TYPE_CHECKING:
     from lawtags_client.local.generation.rows import Row
     from lawtags_client.local.generation.token_text import TokenText
 
+_COLDEST = 1e-5
+"""Below this temperature the likeliest token is taken; differences of logits are no finer (as in vLLM)."""
+
 
 def choose(rows: Sequence[Row], logits: Tensor, constraints: Constraints) -> list[int]:
-    """The next token of each row; the logits are not changed."""
-    chosen = logits.argmax(-1).tolist()
-    for place, row in enumerate(rows):
-        asked = row.sampling
-        penalised = asked.frequency_penalty != 0 or asked.presence_penalty != 0
-        if asked.temperature <= 0 and row.matcher is None and not penalised:
-            continue
-        values = logits[place].clone()
-        if penalised:
-            _penalise(values, row)
-        if row.matcher is not None:
-            allowed = torch.from_numpy(constraints.allowed(row.matcher))
-            values.masked_fill_(~allowed, -torch.inf)
-        chosen[place] = int(values.argmax()) if asked.temperature <= 0 else _draw(values, row)
+    """The next token of each row; the logits are not changed. A row that has none gets a fault."""
+    most, places = logits.max(-1)
+    chosen: list[int] = places.tolist()
+    for place, (row, value) in enumerate(zip(rows, most.tolist(), strict=True)):
+        try:
+            # The largest of numbers is no number where one of them is none.
+            if not math.isfinite(value):
+                raise ServerError("The model's scores for the next token are not numbers", status=500)
+            chosen[place] = _chosen(row, logits[place], chosen[place], constraints)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # libraries in Rust raise what is no Exception when they panic
+            row.fault = failure(error)
     return chosen
+
+
+def _chosen(row: Row, logits: Tensor, likeliest: int, constraints: Constraints) -> int:
+    asked = row.sampling
+    penalised = asked.frequency_penalty != 0 or asked.presence_penalty != 0
+    greedy = asked.temperature < _COLDEST
+    if greedy and row.matcher is None and not penalised:
+        return likeliest
+    values = logits.clone()
+    if penalised:
+        _penalise(values, row)
+    if row.matcher is not None:
+        allowed = torch.from_numpy(constraints.allowed(row.matcher))
+        if not allowed.any():
+            raise ConfigurationError("The constraint leaves no token to go on with", hint="Change it.")
+        values.masked_fill_(~allowed, -torch.inf)
+    return int(values.argmax()) if greedy else _draw(values, row)
 
 
 def _penalise(values: Tensor, row: Row) -> None:
@@ -42,7 +64,8 @@ def _penalise(values: Tensor, row: Row) -> None:
 
 
 def _draw(values: Tensor, row: Row) -> int:
-    chances = (values / row.sampling.temperature).softmax(-1)
+    # Without the largest, however cold it is, nothing overflows.
+    chances = ((values - values.max()) / row.sampling.temperature).softmax(-1)
     if row.sampling.top_p < 1:
         ordered, tokens = chances.sort(descending=True)
         # A token stays if those before it do not yet hold the wanted mass; the likeliest always stays.
@@ -54,13 +77,13 @@ def _draw(values: Tensor, row: Row) -> int:
 
 def score(rows: Sequence[Row], logits: Tensor, chosen: Sequence[int], text: TokenText) -> None:
     """Note the log-probabilities of the chosen tokens in the rows that asked for them."""
-    places = [place for place, row in enumerate(rows) if row.sampling.logprobs is not None]
+    places = [p for p, row in enumerate(rows) if row.sampling.logprobs is not None and row.fault is None]
     if not places:
         return
     wanted = logits if len(places) == len(rows) else logits[places]
     total = wanted.logsumexp(-1, keepdim=True)
     most = max(rows[place].sampling.logprobs or 0 for place in places)
-    best, tokens = wanted.topk(max(most, 1), dim=-1)
+    best, tokens = wanted.topk(min(max(most, 1), wanted.shape[-1]), dim=-1)
     best = best - total
     own = wanted.gather(1, torch.tensor([[chosen[place]] for place in places])) - total
     table = zip(places, best.tolist(), tokens.tolist(), own[:, 0].tolist(), strict=True)

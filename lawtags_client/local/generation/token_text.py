@@ -111,7 +111,8 @@ class TextStream:
         return new
 
     def _held(self) -> int:
-        for length in range(max((len(word) for word in self._stop), default=1) - 1, 0, -1):
+        longest = max((len(word) for word in self._stop), default=1) - 1
+        for length in range(min(longest, len(self.text)), 0, -1):
             if any(word.startswith(self.text[-length:]) for word in self._stop if len(word) > length):
                 return min(length, len(self.text))
         return 0

@@ -13,6 +13,7 @@ import queue
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.local.chat.call_grammar import ToolChoice, call_grammar
 from lawtags_client.local.chat.messages import plain_tools
 from lawtags_client.local.chat.reading import CallReader
-from lawtags_client.local.generation.frames import pack, receive
+from lawtags_client.local.generation.frames import LARGEST, pack, receive
+from lawtags_client.local.generation.reading import failure
 from lawtags_client.local.generation.request import Constraint, Piece, Sampling
 from lawtags_client.local.worker_environment import give_memory_back
 
@@ -77,8 +79,20 @@ class Worker:
             }
         )
         while self._take_messages():
+            self._step()
+
+    def _step(self) -> None:
+        try:
             for row in self._engine.step():
-                self._report(row)
+                self._tell(row)
+        except ConnectionError:
+            raise  # nobody is left to answer
+        except Exception as error:
+            # Rows fail one by one within a step. What gets here has left the engine in a state nobody knows.
+            traceback.print_exc()
+            self._engine.reset()
+            for number in list(self._requests):
+                self._refuse(number, failure(error))
 
     def _read(self) -> None:
         try:
@@ -122,9 +136,20 @@ class Worker:
                 self._drop_requests(message["name"])
                 self._engine.remove_adapter(message["name"])
                 self._send({"id": number, "event": "ok"})
-        except LawtagsError as error:
-            self._requests.pop(number, None)
-            self._send({"id": number, "event": "error", "message": error.message, "hint": error.hint})
+        except (KeyboardInterrupt, SystemExit, ConnectionError):
+            raise
+        except BaseException as error:  # libraries in Rust raise what is no Exception when they panic
+            if not isinstance(error, LawtagsError):
+                traceback.print_exc()
+            self._refuse(number, failure(error))
+
+    def _refuse(self, number: int, error: LawtagsError) -> None:
+        self._engine.cancel(number)
+        self._requests.pop(number, None)
+        # A fault of ours has its own status; all else is the request's.
+        status = error.status or 400
+        message = {"message": error.message, "hint": error.hint, "status": status}
+        self._send({"id": number, "event": "error", **message})
 
     def _begin(self, number: int, message: Mapping[str, Any]) -> None:
         prompts = self._prompts(message)
@@ -186,6 +211,16 @@ class Worker:
             del self._requests[number]
             self._send({"id": number, "event": "gone", "message": "the model was removed or replaced"})
 
+    def _tell(self, row: Row) -> None:
+        try:
+            self._report(row)
+        except ConnectionError:
+            raise  # nobody is left to answer
+        except Exception as error:  # reading this answer failed; others can be read
+            traceback.print_exc()
+            assert isinstance(row.request, int)
+            self._refuse(row.request, failure(error))
+
     def _report(self, row: Row) -> None:
         from lawtags_client.local.generation.engine import answer
 
@@ -193,6 +228,9 @@ class Worker:
         assert isinstance(number, int)
         request = self._requests.get(number)
         if request is None:
+            return
+        if row.fault is not None:
+            self._refuse(number, row.fault)
             return
         new, row.new_scores = row.new_scores, []
         row.scores += new
@@ -229,7 +267,12 @@ class Worker:
         )
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._connection.sendall(pack(message))
+        packed = pack(message)
+        if len(packed) > LARGEST:
+            error = f"the answer has {len(packed) >> 20} MiB; the most is {LARGEST >> 20}"
+            hint = "Ask for fewer answers, tokens or log-probabilities."
+            packed = pack({"id": message["id"], "event": "error", "message": error, "hint": hint})
+        self._connection.sendall(packed)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -243,14 +286,23 @@ def main(arguments: list[str] | None = None) -> int:
     connection = socket.socket(fileno=options.fd)
     try:
         engine = _load(options)
-    except LawtagsError as error:
-        connection.sendall(pack({"event": "failed", "message": error.message, "hint": error.hint}))
+    except Exception as error:  # a broken model makes libraries raise anything
+        if not isinstance(error, LawtagsError):
+            traceback.print_exc()
+        connection.sendall(pack({"event": "failed", **_reason(error)}))
         return 1
     try:
         Worker(engine, connection).run()
     except (BrokenPipeError, ConnectionResetError):
         return 0  # the process that asked is gone; nobody is left to answer
     return 0
+
+
+def _reason(error: Exception) -> dict[str, Any]:
+    if isinstance(error, LawtagsError):
+        return {"message": error.message, "hint": error.hint}
+    lines = str(error).strip().splitlines() or [""]
+    return {"message": f"{type(error).__name__}: {lines[0][:300]}", "hint": None}
 
 
 def _load(options: argparse.Namespace) -> Engine:
@@ -261,6 +313,8 @@ def _load(options: argparse.Namespace) -> Engine:
     if options.threads:
         torch.set_num_threads(options.threads)
     engine = Engine.load(options.model, precision=options.precision)
+    # One token: a model whose scores are not numbers, or that cannot be run at all, is not ready.
+    engine.generate([[0]], Sampling(max_tokens=1, temperature=0))
     give_memory_back()  # the weights as they stood in the file, a quarter of all
     return engine
 

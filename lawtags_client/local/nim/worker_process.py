@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.errors import BadRequestError, ServerError
+from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
 from lawtags_client.local.background import Background, result_of
 from lawtags_client.local.generation.frames import pack, receive_async
 from lawtags_client.local.worker_environment import worker_environment
@@ -144,7 +144,7 @@ class WorkerProcess:
                     raise WorkerGoneError
                 over = answer["event"] != "piece"
                 if answer["event"] == "error":
-                    raise BadRequestError(str(answer["message"]), hint=answer.get("hint"))
+                    raise _error(answer)
                 if answer["event"] == "gone":
                     raise ServerError(str(answer["message"]), status=503)
                 yield answer
@@ -228,6 +228,15 @@ class WorkerProcess:
     async def _command(self, message: Mapping[str, Any]) -> None:
         async for _ in self.exchange(dict(message)):
             pass
+
+
+def _error(answer: Message) -> LawtagsError:
+    message, hint, status = str(answer["message"]), answer.get("hint"), int(answer.get("status", 400))
+    return (
+        ServerError(message, hint=hint, status=status)
+        if status >= 500
+        else BadRequestError(message, hint=hint)
+    )
 
 
 def _spawn(folder: Path, log: Path, options: WorkerOptions, descriptor: int) -> subprocess.Popen[bytes]:
