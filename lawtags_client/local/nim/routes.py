@@ -59,7 +59,7 @@ class Inference:
     def routes(self) -> list[BaseRoute]:
         """All routes of the inference port."""
         return [
-            route("GET", "/v1/health/ready", _ready, answers=dict),
+            route("GET", "/v1/health/ready", self.ready, answers=dict),
             route("GET", "/v1/health/live", _live, answers=dict),
             route("GET", "/v1/version", _version, answers=dict),
             route("GET", "/v1/models", self.models, on_error=failed, answers=ServedModels),
@@ -89,6 +89,11 @@ class Inference:
                 answers=EmbeddingResponse,
             ),
         ]
+
+    def ready(self, call: Call) -> Message:
+        """Whether requests can be taken; names the models that cannot be served, and why."""
+        failed = self._state.faults()
+        return {**_HEALTHY, "failed_models": failed} if failed else _HEALTHY
 
     def models(self, call: Call) -> Message:
         """``GET /v1/models``: the models that are served now."""
@@ -164,11 +169,6 @@ class _EventStream(StreamingResponse):
         """Send them; a caller who hangs up, even before the first of them, ends the generation."""
         async with contextlib.aclosing(self._messages):
             await super().__call__(scope, receive, send)
-
-
-def _ready(call: Call) -> Message:
-    """Whether requests can be taken."""
-    return _HEALTHY
 
 
 def _live(call: Call) -> Message:

@@ -9,9 +9,11 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
+from lawtags_client.errors import LawtagsError
 from lawtags_client.local.nim.embeddings import Embeddings
 from lawtags_client.local.nim.routes import Inference
 from lawtags_client.local.nim.state import NimState
+from lawtags_client.local.nim.trials import Trial
 from lawtags_client.local.nim.work import ModelProcesses
 from lawtags_client.local.nim.worker_process import WorkerOptions
 from lawtags_client.local.service import Service, StackContext
@@ -45,10 +47,12 @@ class NimService(Service):
         self._embeddings = embeddings
         self._interval = refresh_interval
         self._refreshing: asyncio.Task[None] | None = None
+        self._trying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Look at what is there, and go on looking."""
         await asyncio.to_thread(self._nim.look)
+        self._try()
         self._refreshing = asyncio.create_task(self._refresh())
 
     async def _refresh(self) -> None:
@@ -56,9 +60,36 @@ class NimService(Service):
             await self._pause()
             try:
                 await asyncio.to_thread(self._nim.look)
-                await self._processes.retire({served.process for served in self._nim.models()})
+                wanted = {served.process for served in self._nim.models()}
+                wanted |= {trial.served.process for trial in self._nim.untried()}
+                await self._processes.retire(wanted)
+                self._try()
             except Exception:  # one bad look must not end all later ones
                 _log.exception("looking for models failed")
+
+    def _try(self) -> None:
+        """Load deployed models, unless that is under way."""
+        if self._trying is None or self._trying.done():
+            self._trying = asyncio.create_task(self._load(self._nim.untried()))
+
+    async def _load(self, trials: Sequence[Trial]) -> None:
+        # One at a time, since each takes memory and all cores.
+        for trial in trials:
+            if not await asyncio.to_thread(self._nim.trials.begin, trial.key):
+                continue
+            fault = None
+            try:
+                await self._processes.of(trial.served).load(trial.served)
+            except asyncio.CancelledError:
+                self._nim.trials.set_down(trial.key)
+                raise
+            except Exception as error:
+                message = (
+                    error.message if isinstance(error, LawtagsError) else f"{type(error).__name__}: {error}"
+                )
+                fault = message.replace(trial.served.process, trial.served.id)
+            await asyncio.to_thread(self._nim.trials.end, trial.key, fault)
+            self._nim.changed.set()
 
     async def _pause(self) -> None:
         """Wait for the next look: the interval, or until deployments have changed."""
@@ -71,9 +102,10 @@ class NimService(Service):
 
     async def stop(self) -> None:
         """End the worker processes; requests under way fail."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.wait({self._refreshing})
+        for task in (self._refreshing, self._trying):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         await self._embeddings.stop()
         await self._processes.stop()
 

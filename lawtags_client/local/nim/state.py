@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.errors import LawtagsError, NotFoundError
+from lawtags_client.errors import LawtagsError, NotFoundError, ServerError
 from lawtags_client.local.base_models import (
     DEFAULT_BASE_MODEL,
     default_base_model_folder,
     ensure_default_base_model,
 )
+from lawtags_client.local.nim.trials import Trial, Trials
 from lawtags_client.local.service import Readiness
 
 if TYPE_CHECKING:
@@ -75,6 +77,10 @@ class NimState:
         }
         self._found: dict[str, Served] = {}
         self._faults: dict[str, str] = {}
+        self._untried: dict[str, Trial] = {}
+        self._deployed: set[str] = set()
+        self._run = uuid.uuid4().hex
+        self.trials = Trials(context.database)
         self.changed = threading.Event()
 
     def models(self) -> list[Served]:
@@ -87,10 +93,13 @@ class NimState:
 
         Raises:
             NotFoundError: none of this name is served (yet).
+            ServerError: it is deployed, and is being loaded.
         """
         with self._lock:
             served = self._bases.get(name) or self._found.get(name)
-            fault = self._faults.get(name)
+            fault, untried = self._faults.get(name), self._untried.get(name)
+        if served is None and untried is not None:
+            raise ServerError(f"The model `{name[:200]}` is being loaded", hint="Ask again soon.", status=503)
         if served is None:
             reason = f": {fault}" if fault else ""
             raise NotFoundError(
@@ -115,12 +124,30 @@ class NimState:
     def readiness(self, model: str) -> Readiness:
         """Whether ``namespace/name[@version]`` is served."""
         with self._lock:
-            if model in self._bases or model in self._found:
-                return Readiness("ready")
-            fault = self._faults.get(model)
+            known = model in self._bases or model in self._found
+            fault, untried = self._faults.get(model), model in self._untried
         if fault:
             return Readiness("failed", fault)
+        if untried or (known and not self._seen_deployed(model)):
+            return Readiness("pending", f"Loading {model}")
+        if known:
+            return Readiness("ready")
         return Readiness("pending", f"Waiting for the files of {model}")
+
+    def untried(self) -> list[Trial]:
+        """Deployed models that are to be loaded before their deployments are ready."""
+        with self._lock:
+            return list(self._untried.values())
+
+    def faults(self) -> dict[str, str]:
+        """Models that cannot be served, and why."""
+        with self._lock:
+            return dict(self._faults)
+
+    def _seen_deployed(self, model: str) -> bool:
+        """Whether the last look knew that a model is deployed, and so has had it loaded."""
+        with self._lock:
+            return model in self._deployed
 
     def deployments_changed(self) -> None:
         """Look at the deployments again at once."""
@@ -152,8 +179,39 @@ class NimState:
                 continue
             if served is not None:
                 found[name] = served
+        untried = self._try(deployed, found, faults)
         with self._lock:
-            self._found, self._faults = found, faults
+            self._found, self._faults, self._untried, self._deployed = found, faults, untried, deployed
+
+    def _try(self, deployed: set[str], found: dict[str, Served], faults: dict[str, str]) -> dict[str, Trial]:
+        """Those of the deployed models that are still to be loaded; faults of others are added."""
+        untried: dict[str, Trial] = {}
+        keys: set[str] = set()
+        for name in sorted(deployed):
+            served = self._bases.get(name) or found.get(name)
+            if served is None:
+                continue
+            key = self._key(served)
+            keys.add(key)
+            fault = self.trials.fault(key)
+            if fault is not None:
+                faults[name] = fault
+            elif not self.trials.loaded(key):
+                untried[name] = Trial(key, served)
+            else:
+                continue
+            # A base model of the stack and an adapter may be asked all the same; what is wrong will show.
+            if served.parent is None and name not in self._bases:
+                _remove(name, found)
+        self.trials.keep(keys)
+        return untried
+
+    def _key(self, served: Served) -> str:
+        precision = self._context.options.inference_precision
+        adapter = served.adapter.weights.name if served.adapter else ""
+        # Folders of base models have no digest and may change, so they are tried at each start of the stack.
+        run = self._run if served.process in self._bases else ""
+        return " ".join([served.process, adapter, precision, run])
 
     def _adapter(self, name: str, entity: Mapping[str, Any], deployed: Mapping[str, Served]) -> Served | None:
         base = _base_name(entity.get("base_model"))
@@ -182,7 +240,9 @@ class NimState:
         identity = "\n".join(f"{path} {blob}" for path, blob in sorted(wanted.items()))
         digest = hashlib.sha256(identity.encode("utf-8")).hexdigest()[:24]
         folder = self._context.folder("nim") / "models" / digest
-        return Served(name, name, lambda: _linked(folder, wanted), _seconds(entity), root=name)
+        # Other files under this name are another process: the one at work goes on with the old ones.
+        process = f"{name}#{digest[:8]}"
+        return Served(name, process, lambda: _linked(folder, wanted), _seconds(entity), root=name)
 
     def _files(self, entity: Mapping[str, Any]) -> dict[str, Path] | None:
         artifact = entity.get("artifact") or {}
@@ -198,6 +258,13 @@ def _base_folders(named: Mapping[str, Path]) -> dict[str, Callable[[], Path]]:
     for name, folder in named.items():
         folders[name] = partial(Path, folder)
     return folders
+
+
+def _remove(name: str, found: dict[str, Served]) -> None:
+    """Take a model away, and the adapters on it."""
+    process = found.pop(name).process
+    for each in [each for each, served in found.items() if served.process == process]:
+        del found[each]
 
 
 def _is_adapter(entity: Mapping[str, Any]) -> bool:

@@ -84,6 +84,16 @@ class ModelProcess:
             self._rows -= rows
             self.last_used = asyncio.get_running_loop().time()
 
+    async def load(self, served: Served) -> None:
+        """Have a model in memory, its adapter too.
+
+        Raises:
+            LawtagsError: it cannot be loaded.
+        """
+        worker = await self._loaded(served)
+        async with worker.adapter(served):
+            self.last_used = asyncio.get_running_loop().time()
+
     async def stop(self) -> None:
         """End the process for good; waiting requests fail."""
         self._stopped = True

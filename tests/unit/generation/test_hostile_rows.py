@@ -183,7 +183,8 @@ def test_any_adapter_config_is_read_or_refused(value: Any, fields: dict[str, Any
 
 
 def test_a_pattern_without_end_is_refused() -> None:
-    config = read_adapter_config({"peft_type": "LORA", "alpha_pattern": {r"(?:.|.)*(?:.|.)*(?:.|.)*[A-Z]": 1}})
+    patterns = {r"(?:.|.)*(?:.|.)*(?:.|.)*[A-Z]": 1}
+    config = read_adapter_config({"peft_type": "LORA", "alpha_pattern": patterns})
     with pytest.raises(ConfigurationError, match=r"alpha_pattern takes more than 2 s"):
         for layer in range(50):
             config.scale(f"model.layers.{layer}.self_attn.q_proj.and.some.more.letters.of.a.name", rank=4)
