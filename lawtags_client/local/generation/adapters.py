@@ -182,8 +182,8 @@ def _read_config(path: Path) -> AdapterConfig:
     return read_adapter_config(found)
 
 
-def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
-    """Hang an adapter's factors into the layers under a name.
+def check_shapes(adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
+    """Make sure that an adapter's factors fit the layers.
 
     Raises:
         ConfigurationError: a factor's shape is not the layer's.
@@ -195,6 +195,10 @@ def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None
                 f"the adapter's weights at {module} have the wrong shape for the base model",
                 hint="Was it trained on another base model?",
             )
+
+
+def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
+    """Hang an adapter's factors, which fit, into the layers under a name."""
     for module, pair in adapter.factors.items():
         layers[module].factors[name] = pair
 

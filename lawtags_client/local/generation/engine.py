@@ -21,6 +21,7 @@ from lawtags_client.local.generation import attention, sampling
 from lawtags_client.local.generation.adapters import (
     Routing,
     attach,
+    check_shapes,
     detach,
     load_adapter,
     route_linears,
@@ -135,6 +136,7 @@ class Engine:
             ConfigurationError: it cannot be served on this base model.
         """
         adapter = load_adapter(config, weights, self._layers)
+        check_shapes(adapter, self._layers)
         self.remove_adapter(name)
         attach(name, adapter, self._layers)
         self._adapters.add(name)
