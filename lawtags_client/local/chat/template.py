@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import BadRequestError, ConfigurationError, ResourceLimitError
+from lawtags_client.local.chat import confined
+from lawtags_client.local.chat.bounds import is_bounded
 from lawtags_client.local.chat.call_format import HERMES, CallFormat, derived
 from lawtags_client.local.chat.messages import Message, Tool, uses_tools
+from lawtags_client.local.sandbox.process import Sandbox
 
 _USER: Message = {"role": "user", "content": "quokka"}
 _TOOL: Tool = {
@@ -52,6 +55,7 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._sandbox = Sandbox(confined.MODULE)
 
     @property
     def exists(self) -> bool:
@@ -164,16 +168,32 @@ class ChatTemplate:
     ) -> str:
         from jinja2 import TemplateError as Refused
 
+        shown = list(tools) if tools else None
         try:
+            template = self._tokenizer.get_chat_template(tools=shown)
+            if not is_bounded(template):
+                return self._confined(template, messages, shown, generation)
             text = self._tokenizer.apply_chat_template(
                 list(messages),
-                tools=list(tools) if tools else None,
+                tools=shown,
                 tokenize=False,
                 add_generation_prompt=generation,
             )
         except (Refused, ValueError, TypeError, KeyError, AttributeError) as error:
             raise TemplateError(error) from error
         return str(text)
+
+    def _confined(
+        self, template: str, messages: Sequence[Message], tools: list[Tool] | None, generation: bool
+    ) -> str:
+        """The text of a template that might never come to an end, made where there are limits."""
+        given = [{name: value for name, value in each.items() if value is not None} for each in messages]
+        values = {"messages": given, "tools": tools, "documents": None, "add_generation_prompt": generation}
+        values |= self._tokenizer.special_tokens_map
+        try:
+            return str(self._sandbox.call("render", {"template": template, "values": values}))
+        except (BadRequestError, ResourceLimitError) as error:
+            raise TemplateError(error.message) from error
 
 
 def _instruction(tools: Sequence[Tool]) -> str:
