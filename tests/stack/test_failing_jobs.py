@@ -184,6 +184,32 @@ def test_stack_killed_during_training_ends_with_the_weights_of_an_undisturbed_on
     assert len(digests[0]) > 1000 and digests[0] == digests[1]
 
 
+def test_a_training_at_work_at_two_crashes_without_a_step_is_not_tried_again(
+    tmp_path: Path, base_model: Path
+) -> None:
+    process, address = start_process(tmp_path / "stack", base_model)
+    try:
+        upload(address, tmp_path)
+        url = f"{address['platform_url']}/v1/customization/jobs"
+        job = httpx.post(url, json=long(output_model="law/crashing@v1")).json()["id"]
+        for end in ("term", "kill", "kill"):
+            with httpx.Client(base_url=address["platform_url"], timeout=30) as client:
+                # The worker is started, and has not come to a step yet.
+                wait(client, job, lambda status: status["status"] == "running")
+            process.terminate() if end == "term" else process.kill()
+            process.communicate()
+            process, address = start_process(tmp_path / "stack", base_model)
+        with httpx.Client(base_url=address["platform_url"], timeout=30) as client:
+            status = wait(client, job, ended)
+        assert status["status"] == "failed"
+        detail = status["status_logs"][-1]["detail"]
+        assert "ended 2 times in a row while this training was at work" in detail
+        assert "submit the job again" in detail
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def start_process(folder: Path, base_model: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
     command = [sys.executable, "-m", "lawtags_client.cli.local", "up", "--json", "--port", "0"]
     command += ["--dir", str(folder), "--base-model", f"{BASE}={base_model}"]

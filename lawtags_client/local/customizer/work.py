@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import subprocess
@@ -96,6 +97,16 @@ class TrainingQueue:
     def _train(self, job_id: str) -> None:
         self._hold(job_id)
         document = self._begin(job_id)
+        self._take_up(job_id)
+        try:
+            self._bring_to_end(job_id, document)
+        finally:
+            # Not after a crash of the stack, which shows by that at the next start. On a full disk it is
+            # taken for a crash.
+            with contextlib.suppress(sqlite3.Error):
+                self._set_down(job_id)
+
+    def _bring_to_end(self, job_id: str, document: Document) -> None:
         self._note_waiting(job_id)
         folder = JobFolder(self._context, job_id)
         model = self._model(job_id, document["work"]["target"])
@@ -176,6 +187,29 @@ class TrainingQueue:
         if document["job"]["status"] != "running":
             raise _Interrupted
         return document
+
+    def _take_up(self, job_id: str) -> None:
+        """Note that a job is at work; refuse one that was at several crashes of the stack without a step."""
+
+        def noted(document: Document) -> Document:
+            work, step = document["work"], document["details"]["steps_completed"]
+            before = work.get("at_work")
+            lost = 0 if before is None else 1 if step > before else work.get("lost", 0) + 1
+            return {**document, "work": {**work, "at_work": step, "lost": lost}}
+
+        lost = self._jobs.update(job_id, noted)["work"]["lost"]
+        if lost > _CRASHES_FORGIVEN:
+            raise LawtagsError(
+                f"the stack ended {lost} times in a row while this training was at work, without a step in "
+                "between",
+                hint="Find out what ended the stack, such as a lack of memory, and submit the job again.",
+            )
+
+    def _set_down(self, job_id: str) -> None:
+        def noted(document: Document) -> Document:
+            return {**document, "work": {**document["work"], "at_work": None}}
+
+        self._jobs.update(job_id, noted)
 
     def _note_waiting(self, running: str) -> None:
         for document in self._jobs.unfinished():
