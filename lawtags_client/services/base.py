@@ -72,7 +72,7 @@ def parse(model: type[M], data: Any, http: ServiceTransport) -> M:
     """
     try:
         return model.model_validate(data)
-    except ValidationError as error:
+    except Exception as error:
         raise _wrong_shape(model.__name__, error, http) from error
 
 
@@ -80,16 +80,20 @@ def parse_list(model: type[M], data: Any, http: ServiceTransport) -> list[M]:
     """Read a bare JSON array of wire models; raises ProtocolError as ``parse`` does."""
     try:
         return TypeAdapter(list[model]).validate_python(data)  # type: ignore[valid-type]
-    except ValidationError as error:
+    except Exception as error:
         raise _wrong_shape(f"list of {model.__name__}", error, http) from error
 
 
-def _wrong_shape(what: str, error: ValidationError, http: ServiceTransport) -> ProtocolError:
-    # Pydantic's own text repeats the input, which may hold what nobody should read in a log.
-    issues = error.errors(include_input=False, include_url=False)
-    places = "; ".join(
-        f"{'.'.join(map(str, issue['loc'])) or 'body'}: {issue['msg']}" for issue in issues[:3]
-    )
+def _wrong_shape(what: str, error: Exception, http: ServiceTransport) -> ProtocolError:
+    if isinstance(error, ValidationError):
+        # Pydantic's own text repeats the input, which may hold what nobody should read in a log.
+        issues = error.errors(include_input=False, include_url=False)
+        places = "; ".join(
+            f"{'.'.join(map(str, issue['loc'])) or 'body'}: {issue['msg']}"[:200] for issue in issues[:3]
+        )
+    else:
+        # Values at the edge of what Python can hold, or nesting, can break a validator in other ways.
+        places = type(error).__name__
     return ProtocolError(
         f"the answer is not a {what}: {places}",
         hint=f"Is the address right? It comes from {http.address.origin}.",
@@ -192,8 +196,9 @@ class Listing(Generic[M, Flt]):
 
 def _identity(entry: BaseModel) -> tuple[Any, ...]:
     # Not every entity carries an id on the wire; namespace and name are as good.
+    # Where a model does not declare them, a server may send anything under these names.
     found = tuple(getattr(entry, name, None) for name in ("id", "namespace", "name"))
-    return found if any(found) else (entry.model_dump_json(),)
+    return tuple(map(str, found)) if any(found) else (repr(entry),)
 
 
 class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
@@ -320,7 +325,7 @@ def _receipt(body: bytes) -> DeleteResponse:
     # Services differ in what they say of a thing that is gone, and some say nothing.
     try:
         return DeleteResponse.model_validate_json(body)
-    except ValidationError:
+    except ValueError:
         return DeleteResponse()
 
 

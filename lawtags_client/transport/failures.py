@@ -158,6 +158,23 @@ def not_json(response: httpx.Response, body: bytes, context: Context) -> Failure
     )
 
 
+def unreadable(error: Exception, context: Context) -> Failure:
+    """A body that is too large, or is not what its headers say."""
+    if not context.repeatable:
+        return lost(context, what=f"its answer cannot be read: {error}")
+    wrong = ProtocolError(
+        context.redactor.text(f"{context.method} {context.url}: the answer cannot be read: {error}"),
+        hint=f"Is the address right? It comes from {context.address.origin}.",
+        **context.fields(),
+    )
+    return Failure(wrong, passing=False)
+
+
+def unexpected(error: Exception, context: Context) -> Failure:
+    """An answer on which a library stumbled in a way that nobody foresaw."""
+    return unreadable(ValueError(f"{type(error).__name__}: {str(error)[:_SHOWN]}"), context)
+
+
 def refused_redirect(what: str, context: Context, response: httpx.Response) -> Failure:
     """A redirect that would carry a request where it must not go."""
     error = ProtocolError(

@@ -11,9 +11,17 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from lawtags_client.errors import ConfigurationError, ProtocolError
+from lawtags_client.errors import ConfigurationError, LawtagsError, ProtocolError
 from lawtags_client.settings import ServiceAddress, ServiceName, Settings
 from lawtags_client.transport import failures, retry
+from lawtags_client.transport.body import (
+    ERROR_LIMIT,
+    JSON_LIMIT,
+    UnreadableBody,
+    body_pieces,
+    decode_json,
+    read_body,
+)
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.connections import Connections
 from lawtags_client.transport.redact import Redactor
@@ -48,6 +56,7 @@ class Call:
         read_timeout: seconds between two pieces of the answer.
         total_timeout: seconds for everything, retries included.
         max_retries: attempts beyond the first.
+        max_bytes: most bytes of an answer that is read into memory, after decompression.
     """
 
     method: str
@@ -61,6 +70,7 @@ class Call:
     read_timeout: float | None = None
     total_timeout: float | None = None
     max_retries: int | None = None
+    max_bytes: int = JSON_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,10 @@ class ServiceTransport:
         """
         return (await self._run(call, decode=True))[1]
 
+    async def json_reply(self, call: Call) -> tuple[Reply, Any]:
+        """As ``json``, with the answer's headers."""
+        return await self._run(call, decode=True)
+
     async def send(self, call: Call) -> Reply:
         """Send a request and take the body as it comes.
 
@@ -143,18 +157,22 @@ class ServiceTransport:
     async def stream(self, call: Call) -> AsyncIterator[tuple[Reply, AsyncIterator[bytes]]]:
         """Send a request and read the body in pieces; what comes before the body is retried, the body is not.
 
+        The call's ``total_timeout`` covers the whole body, so that a server cannot keep a reader for ever.
+
         Raises:
             TransportError: no usable answer.
             APIError: the service refused.
         """
         context = self._context(call)
+        total = call.total_timeout or self._transport.settings.total_timeout
+        deadline = asyncio.get_running_loop().time() + total
 
         async def open_stream(left: float) -> httpx.Response:
             return await self._attempt(call, context, left, self._open)
 
         response = await self._retried(open_stream, call, context)
         try:
-            yield _reply(response, b""), self._chunks(response, context)
+            yield _reply(response, b""), self._chunks(response, context, deadline)
         finally:
             await response.aclose()
 
@@ -169,8 +187,11 @@ class ServiceTransport:
                     service=self.address.service,
                     url=reply.url,
                 )
-            async for event in events(chunks):
-                yield event
+            try:
+                async for event in events(chunks):
+                    yield event
+            except UnreadableBody as error:
+                raise failures.unreadable(error, self._context(call)).error from error
 
     async def _run(self, call: Call, *, decode: bool) -> tuple[Reply, Any]:
         context = self._context(call)
@@ -179,10 +200,10 @@ class ServiceTransport:
         async def read(call: Call, context: failures.Context) -> tuple[Reply, Any]:
             response = await self._open(call, context)
             try:
-                body = await response.aread()
+                body = await read_body(response, call.max_bytes)
             finally:
                 await response.aclose()
-            return _reply(response, body), _decoded(response, body, context) if decode else None
+            return _reply(response, body), await _decoded(response, body, context) if decode else None
 
         async def attempt(left: float) -> tuple[Reply, Any]:
             nonlocal lost_before
@@ -228,6 +249,13 @@ class ServiceTransport:
             raise retry.AttemptFailed(failures.out_of_time(context)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise retry.AttemptFailed(failures.from_exception(error, context)) from error
+        except UnreadableBody as error:
+            raise retry.AttemptFailed(failures.unreadable(error, context)) from error
+        except (LawtagsError, retry.AttemptFailed):
+            raise
+        except Exception as error:
+            # What a server sends can break any library on the way; nobody should have to catch its errors.
+            raise retry.AttemptFailed(failures.unexpected(error, context)) from error
 
     async def _open(self, call: Call, context: failures.Context) -> httpx.Response:
         """Send, and turn error statuses into failures; the body of a success is unread."""
@@ -242,7 +270,9 @@ class ServiceTransport:
         if response.is_success:
             return response
         try:
-            body = await response.aread()
+            body = await read_body(response, ERROR_LIMIT, cut=True)
+        except UnreadableBody:
+            body = b""  # the status says enough
         finally:
             await response.aclose()
         raise retry.AttemptFailed(failures.from_response(response, body, context, self.clock.now()))
@@ -315,7 +345,7 @@ class ServiceTransport:
     ) -> httpx.Request:
         import httpx
 
-        target = request.url.join(response.headers["location"])
+        target = self._target(request, response, context)
         same = _same_place(request.url, target)
         reading = call.method in ("GET", "HEAD")
         if target.scheme not in ("http", "https") or (request.url.scheme == "https" != target.scheme):
@@ -333,6 +363,17 @@ class ServiceTransport:
         moved.headers["host"] = target.netloc.decode("ascii")
         return moved
 
+    @staticmethod
+    def _target(request: httpx.Request, response: httpx.Response, context: failures.Context) -> httpx.URL:
+        import httpx
+
+        try:
+            # Names that are no names are found only when they are taken apart.
+            return _parsed(str(request.url.join(response.headers["location"])))
+        except (httpx.InvalidURL, ValueError, ProtocolError) as error:
+            failure = failures.refused_redirect("leads to no valid address", context, response)
+            raise retry.AttemptFailed(failure) from error
+
     def _redactor(self, call: Call) -> Redactor:
         """What keeps secrets out of messages: the settings', every token that was sent, the body's."""
         if self._masks is None or self._masks[0] != self.address.credential.secrets:
@@ -346,14 +387,27 @@ class ServiceTransport:
         url = _shown(self._url(call))
         return failures.Context(self.address, call.method, url, self._redactor(call), repeatable)
 
-    async def _chunks(self, response: httpx.Response, context: failures.Context) -> AsyncIterator[bytes]:
+    async def _chunks(
+        self, response: httpx.Response, context: failures.Context, deadline: float
+    ) -> AsyncIterator[bytes]:
         import httpx
 
+        chunks = body_pieces(response)
         try:
-            async for chunk in response.aiter_bytes():
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
                 yield chunk
+        except TimeoutError as error:
+            raise failures.out_of_time(replace(context, repeatable=True)).error from error
         except httpx.HTTPError as error:
             raise failures.from_exception(error, context).error from error
+        except UnreadableBody as error:
+            raise failures.unreadable(error, context).error from error
+        finally:
+            await chunks.aclose()
 
 
 def _reply(response: httpx.Response, body: bytes) -> Reply:
@@ -364,7 +418,16 @@ def _reply(response: httpx.Response, body: bytes) -> Reply:
 def _parsed(url: str) -> httpx.URL:
     import httpx
 
-    return httpx.URL(url)
+    try:
+        parsed = httpx.URL(url)
+        # Both can still find the name wrong.
+        _ = parsed.host, parsed.port
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ProtocolError(
+            f"{url.partition('?')[0][:200]!r} is not a valid address: {error}",
+            hint="Check the address, or ask who runs the service that gave it.",
+        ) from error
+    return parsed
 
 
 def _shown(url: httpx.URL) -> str:
@@ -373,11 +436,11 @@ def _shown(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
 
 
-def _decoded(response: httpx.Response, body: bytes, context: failures.Context) -> Any:
+async def _decoded(response: httpx.Response, body: bytes, context: failures.Context) -> Any:
     if not body.strip() and (response.status_code == 204 or context.method in ("DELETE", "PUT")):
         return None
     try:
-        return jsonlib.loads(body)
+        return await decode_json(body)
     except (ValueError, RecursionError) as error:
         raise retry.AttemptFailed(failures.not_json(response, body, context)) from error
 

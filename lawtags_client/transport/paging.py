@@ -6,7 +6,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from typing import Protocol, TypeVar
 
+from lawtags_client.errors import ProtocolError
+
 logger = logging.getLogger(__name__)
+
+_MOST_PAGES = 100_000
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -32,6 +36,9 @@ async def walk(
     Args:
         fetch: gets a page by its number, from one.
         identity: what makes two entries the same.
+
+    Raises:
+        ProtocolError: the list still goes on after 100,000 pages.
     """
     seen: set[Hashable] = set()
     number = 1
@@ -53,3 +60,5 @@ async def walk(
         if page.total_pages is not None and number >= page.total_pages:
             return
         number += 1
+        if number > _MOST_PAGES:
+            raise ProtocolError(f"the list has more than {_MOST_PAGES:,} pages", hint="Filter it.")

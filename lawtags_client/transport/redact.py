@@ -9,6 +9,7 @@ from typing import Any
 
 _SECRET_FIELDS = frozenset({"api_key", "hf_token", "token", "password", "secret", "wandb_api_key"})
 MASK = "***"
+_DEEPEST = 50
 
 _SIGNED = re.compile(r"([?&][^=&]*(?:sig|token|key|secret|credential|password|auth)[^=&]*=)[^&\s\"]+", re.I)
 
@@ -55,14 +56,16 @@ class Redactor:
             text = text.replace(secret, MASK)
         return text
 
-    def value(self, value: Any) -> Any:
-        """JSON with every secret masked."""
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """JSON with every secret masked, and what is nested more than 50 levels deep left out."""
         if isinstance(value, str):
             return self.text(value)
+        if depth > _DEEPEST and isinstance(value, Mapping | list):
+            return "..."
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self.value(inner) for key, inner in value.items()}
+            return {self.text(str(key)): self.value(inner, depth + 1) for key, inner in value.items()}
         if isinstance(value, list):
-            return [self.value(inner) for inner in value]
+            return [self.value(inner, depth + 1) for inner in value]
         return value
 
 

@@ -143,11 +143,11 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None
         return max(0.0, seconds)
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (TypeError, ValueError, LookupError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def _number(text: str | None) -> float | None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from lawtags_client.transport.body import UnreadableBody
+
 DONE = "[DONE]"
+
+_LONGEST = 16 << 20
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,35 +24,49 @@ class ServerSentEvent:
 
 
 async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The lines of a stream, ended by CRLF, LF or CR.
+    """The lines of a stream, ended by CRLF, LF or CR, without a byte order mark at its beginning.
 
     ``str.splitlines`` would also break at U+2028 and its like, which may stand inside JSON.
+
+    Raises:
+        UnreadableBody: a line is longer than 16 MiB.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    buffer = ""
+    buffer, searched, first = bytearray(), 0, True
     async for chunk in chunks:
-        buffer += decoder.decode(chunk)
-        # A CR at the very end may be the first half of a CRLF.
-        held = buffer.endswith("\r")
-        text = buffer[:-1] if held else buffer
-        *whole, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        for line in whole:
-            yield line
-        buffer = rest + ("\r" if held else "")
-    buffer += decoder.decode(b"", final=True)
-    for line in buffer.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-        if line:
-            yield line
+        buffer += chunk
+        begin = 0
+        for end in _LINE_END.finditer(buffer, searched):
+            # A CR at the very end may be the first half of a CRLF.
+            if end.group() == b"\r" and end.end() == len(buffer):
+                break
+            line = bytes(buffer[begin : end.start()])
+            yield _text(line, first)
+            begin, first = end.end(), False
+        del buffer[:begin]
+        if len(buffer) > _LONGEST:
+            raise UnreadableBody(f"an event of its stream is longer than {_LONGEST >> 20} MiB")
+        # Each byte is looked at once, however many chunks a line comes in.
+        searched = max(0, len(buffer) - 1)
+    if rest := bytes(buffer).removesuffix(b"\r"):
+        yield _text(rest, first)
+
+
+def _text(line: bytes, first: bool) -> str:
+    return (line.removeprefix(codecs.BOM_UTF8) if first else line).decode("utf-8", "replace")
 
 
 async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
-    """The events of a stream; comments and unknown fields are passed over."""
-    name, data = "message", list[str]()
+    """The events of a stream; comments and unknown fields are passed over.
+
+    Raises:
+        UnreadableBody: an event is longer than 16 MiB.
+    """
+    name, data, size = "message", list[str](), 0
     async for line in lines(chunks):
         if not line:
             if data:
                 yield ServerSentEvent(name, "\n".join(data))
-            name, data = "message", []
+            name, data, size = "message", [], 0
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -54,5 +74,8 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]
             name = value
         elif field == "data":
             data.append(value)
+            size += len(value)
+            if size > _LONGEST:
+                raise UnreadableBody(f"an event of its stream is longer than {_LONGEST >> 20} MiB")
     if data:
         yield ServerSentEvent(name, "\n".join(data))

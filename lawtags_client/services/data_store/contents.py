@@ -23,6 +23,9 @@ _SAMPLE = 512
 _PORTION = 32 << 20
 # Beyond this every server keeps files by LFS; git's name of one would take as long again as its SHA-256.
 _LARGE = 32 << 20
+# A slow line is no failure: seconds for a file grow with its size, at this many bytes a second.
+SLOWEST = 250_000
+ANSWER = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,20 @@ import asyncio
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from lawtags_client.errors import ConfigurationError, ProtocolError
-from lawtags_client.services.data_store.contents import describe
+from lawtags_client.errors import ConfigurationError, DataError, ProtocolError
+from lawtags_client.services.data_store.contents import ANSWER, SLOWEST, describe
 from lawtags_client.services.data_store.repositories import Repositories, Repository
 from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.transport.paths import file_path, segment
 from lawtags_client.types.data_store import TreeEntry
+
+# For a file whose size nobody told.
+_UNKNOWN_SIZE = 10 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +56,54 @@ async def download(
 
     Raises:
         NotFoundError: there is no such repository or revision.
-        ProtocolError: a file's content is not what its hash says, or its path leads out of the folder.
+        ProtocolError: a file's content is not what its hash says, its path leads out of the folder, or two
+            files cannot stand beside each other; found before any file is fetched.
+        DataError: a file cannot be written.
     """
     repositories = Repositories(http)
     info = await repositories.info(repository, revision)
     entries = await repositories.tree(repository, info.sha or revision)
+    wanted = _checked([entry for entry in entries if entry.path.startswith(prefix)])
     files: dict[str, str] = {}
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    for entry in entries:
-        if not entry.path.startswith(prefix):
-            continue
-        target = await asyncio.to_thread(_target, folder, entry.path)
-        files[entry.path] = await _fetch(http, repository, entry, target, info.sha or revision)
+    place: Path = folder
+    try:
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        for entry in wanted:
+            place = folder / entry.path
+            target = await asyncio.to_thread(_target, folder, entry.path)
+            files[entry.path] = await _fetch(http, repository, entry, target, info.sha or revision)
+    except OSError as error:
+        raise DataError(
+            f"cannot be written: {error.strerror or error}",
+            path=place,
+            hint="Check the folder's permissions and free space, or choose another folder.",
+        ) from error
     return Downloaded(folder, info.sha, files)
 
 
+def _checked(entries: Sequence[TreeEntry]) -> list[TreeEntry]:
+    """Each file once; refuses a list that no folder can hold."""
+    known: dict[str, TreeEntry] = {}
+    for entry in entries:
+        # A page that was asked for while the repository changed may repeat what came before.
+        if known.setdefault(entry.path, entry) != entry:
+            raise ProtocolError(
+                f"the repository lists {entry.path[:200]!r} with two contents", service="data_store"
+            )
+    for path in known:
+        try:
+            file_path(path)
+        except ConfigurationError as error:
+            raise _outside(path) from error
+        above = next((str(parent) for parent in PurePosixPath(path).parents if str(parent) in known), None)
+        if above is not None:
+            raise ProtocolError(
+                f"the repository lists {above[:200]!r} both as a file and as a folder", service="data_store"
+            )
+    return list(known.values())
+
+
 def _target(folder: Path, path: str) -> Path:
-    try:
-        file_path(path)
-    except ConfigurationError as error:
-        raise _outside(path) from error
     root = folder.resolve()
     target = root / PurePosixPath(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +114,9 @@ def _target(folder: Path, path: str) -> Path:
 
 
 def _outside(path: str) -> ProtocolError:
-    return ProtocolError(f"the path {path!r} leads out of the folder", service="data_store")
+    return ProtocolError(
+        f"the path {path[:200]!r} leads out of the folder, or is no name for a file", service="data_store"
+    )
 
 
 async def _fetch(
@@ -93,7 +127,7 @@ async def _fetch(
         if there.is_at(entry):
             return there.sha256
     # Not in a thread: whoever is cancelled while waiting for it would leave it behind, and open.
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=".lawtags-", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -117,8 +151,21 @@ async def _receive(
 ) -> str:
     path = f"{repository.files}/resolve/{segment(revision)}/{file_path(entry.path)}"
     digest = hashlib.sha256()
-    async with http.stream(Call("GET", path, headers={"accept": "*/*"})) as (_, chunks):
+    size = entry.lfs.size if entry.lfs is not None else entry.size
+    patience = ANSWER + (size if size is not None else _UNKNOWN_SIZE) / SLOWEST
+    received = 0
+    async with http.stream(Call("GET", path, headers={"accept": "*/*"}, total_timeout=patience)) as (
+        _,
+        chunks,
+    ):
         async for chunk in chunks:
+            received += len(chunk)
+            if size is not None and received > size:
+                raise ProtocolError(
+                    f"{repository}: {entry.path} came with another content than its hash says: more than {size:,} bytes",
+                    hint="Get it again; something on the way or on the server spoils it.",
+                    service="data_store",
+                )
             digest.update(chunk)
             await asyncio.to_thread(stream.write, chunk)
     return digest.hexdigest()

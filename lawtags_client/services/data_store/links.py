@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from lawtags_client.errors import ConnectionFailedError
+from lawtags_client.errors import ConnectionFailedError, ProtocolError
 from lawtags_client.settings import LfsRewrite
 from lawtags_client.transport.http import Call, Reply, ServiceTransport
 
@@ -31,9 +31,10 @@ class Links:
         """Send a request to a link.
 
         Raises:
-            ConnectionFailedError: neither the link's host nor the Data Store's answers.
+            ProtocolError: the link is not an HTTP address.
+        ConnectionFailedError: neither the link's host nor the Data Store's answers.
         """
-        own, host = urlsplit(self._http.address.url), urlsplit(call.path).netloc
+        own, host = urlsplit(self._http.address.url), _parsed(call.path).netloc
         moved = replace(call, path=self._at_own_address(call.path))
         if host == own.netloc or self._rewrite == "never":
             return await self._http.send(call)
@@ -49,6 +50,24 @@ class Links:
         return await self._http.send(moved)
 
     def _at_own_address(self, link: str) -> str:
-        own, parts = urlsplit(self._http.address.url), urlsplit(link)
+        own, parts = urlsplit(self._http.address.url), _parsed(link)
         path = parts.path if parts.path.startswith(own.path) else own.path + parts.path
         return urlunsplit((own.scheme, own.netloc, path, parts.query, ""))
+
+
+def _parsed(link: str) -> SplitResult:
+    try:
+        parts = urlsplit(link)
+    except ValueError as error:
+        raise _unusable(link) from error
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise _unusable(link)
+    return parts
+
+
+def _unusable(link: str) -> ProtocolError:
+    return ProtocolError(
+        f"the Data Store handed out a link that is not an HTTP address: {link.partition('?')[0][:200]!r}",
+        hint="Check the Data Store's external address.",
+        service="data_store",
+    )

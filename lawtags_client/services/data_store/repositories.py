@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from lawtags_client.errors import (
     APIError,
     DoubtfulOutcomeError,
     LawtagsError,
     NotFoundError,
+    ProtocolError,
     ServerError,
     WaitTimeoutError,
 )
@@ -30,7 +31,10 @@ from lawtags_client.types.data_store import (
 
 _NAMESPACES = "/v1/datastore/namespaces"
 _POLL_FROM, _POLL_TO = 0.1, 2.0
-_NEXT_LINK = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next"?')
+_NEXT_LINK = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?')
+# Looking through a longer one would take time that grows with the square of its length.
+_LONGEST_LINK = 8192
+_MOST_PAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,14 +254,15 @@ class Repositories:
         asked: set[tuple[str, str]] = set()
         while (path, str(query)) not in asked:
             asked.add((path, str(query)))
-            reply = await self._http.send(Call("GET", path, query=query))
-            found += parse_list(TreeEntry, _json(reply.body), self._http)
-            link = _NEXT_LINK.search(reply.headers.get("link", ""))
+            if len(asked) > _MOST_PAGES:
+                raise ProtocolError(f"the list of {repository}'s files has no end", service="data_store")
+            reply, data = await self._http.json_reply(Call("GET", path, query=query))
+            found += parse_list(TreeEntry, data, self._http)
+            link = _NEXT_LINK.search(reply.headers.get("link", "")[:_LONGEST_LINK])
             if not link:
                 break
             # Only its query is taken: its host may be one that is reachable from inside the cluster alone.
-            parts = urlsplit(link[1])
-            query = _pairs(parts.query)
+            query = _pairs(link[1].partition("#")[0].partition("?")[2])
         return [entry for entry in found if entry.type == "file"]
 
     async def list(self, namespace: str | None = None, type: RepoType = "dataset") -> list[RepoInfo]:
@@ -270,15 +275,6 @@ class Repositories:
         query = [("author", namespace)] if namespace is not None else []
         data = await self._http.json(Call("GET", f"/v1/hf/api/{type}s", query=query))
         return parse_list(RepoInfo, data, self._http)
-
-
-def _json(body: bytes) -> object:
-    import json
-
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

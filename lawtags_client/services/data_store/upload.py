@@ -15,7 +15,14 @@ from dataclasses import dataclass
 
 from lawtags_client.errors import APIError, ConfigurationError, ProtocolError
 from lawtags_client.services.base import parse
-from lawtags_client.services.data_store.contents import LocalFile, Sending, Source, describe_some
+from lawtags_client.services.data_store.contents import (
+    ANSWER,
+    SLOWEST,
+    LocalFile,
+    Sending,
+    Source,
+    describe_some,
+)
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Repositories, Repository
 from lawtags_client.transport.http import Call, ServiceTransport
@@ -43,9 +50,6 @@ OnBytes = Callable[[int, int], None]
 _AT_ONCE = 4
 _FILES_A_REQUEST = 200
 _BYTES_A_COMMIT = 16 << 20
-# A slow line is no failure: seconds for a file grow with its size, at this many bytes a second.
-_SLOWEST = 250_000
-_ANSWER = 600.0
 _LFS_JSON = {"accept": "application/vnd.git-lfs+json", "content-type": "application/vnd.git-lfs+json"}
 
 
@@ -228,8 +232,8 @@ class Uploader:
                 content=sending.chunks,
                 headers=headers,
                 token=False,
-                read_timeout=_ANSWER,
-                total_timeout=_ANSWER + file.size / _SLOWEST,
+                read_timeout=ANSWER,
+                total_timeout=ANSWER + file.size / SLOWEST,
             )
             await self._links.send(upload)
         if actions.verify is not None:
@@ -241,8 +245,8 @@ class Uploader:
                 json=check,
                 headers=sent,
                 repeatable=True,
-                read_timeout=_ANSWER,
-                total_timeout=_ANSWER,
+                read_timeout=ANSWER,
+                total_timeout=ANSWER,
             )
             await self._links.send(verify)
         self._advance(file.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lawtags_client.services.base import Listing, parse
+from lawtags_client.transport.body import ARCHIVE_LIMIT
 from lawtags_client.transport.http import Call
 from lawtags_client.transport.paths import join
 from lawtags_client.types.evaluator import (
@@ -53,11 +54,13 @@ class EvaluationJobs(Listing[EvaluationJob, EvaluationJobFilter]):
     async def download_results(self, job_id: str) -> bytes:
         """Everything about an evaluation, as a ZIP file."""
         path = f"{JOBS}{join(job_id)}/download-results"
-        return (await self._http.send(Call("GET", path, headers={"accept": "application/zip"}))).body
+        call = Call("GET", path, headers={"accept": "application/zip"}, max_bytes=ARCHIVE_LIMIT)
+        return (await self._http.send(call)).body
 
     async def logs(self, job_id: str) -> bytes:
         """An evaluation's logs, as the service gives them."""
-        return (await self._http.send(Call("GET", f"{JOBS}{join(job_id)}/logs"))).body
+        call = Call("GET", f"{JOBS}{join(job_id)}/logs", max_bytes=ARCHIVE_LIMIT)
+        return (await self._http.send(call)).body
 
     async def cancel(self, job_id: str) -> None:
         """Ask for an evaluation's end."""

@@ -8,6 +8,7 @@ from lawtags_client.services.base import Listing, Services, parse
 from lawtags_client.services.evaluator.evaluation import ADVICE
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
+from lawtags_client.transport.body import ARCHIVE_LIMIT
 from lawtags_client.transport.http import Call
 from lawtags_client.transport.paths import join
 from lawtags_client.types.evaluator_v2 import (
@@ -115,12 +116,14 @@ class JobsV2(Listing[EvaluatorV2Job, EvaluatorV2JobFilter]):
             NotFoundError: there is none of that name.
         """
         path = f"{JOBS}{join(job_id)}/results{join(name)}/download"
-        return (await self._http.send(Call("GET", path, headers={"accept": "*/*"}))).body
+        call = Call("GET", path, headers={"accept": "*/*"}, max_bytes=ARCHIVE_LIMIT)
+        return (await self._http.send(call)).body
 
     async def artifacts(self, job_id: str) -> bytes:
         """Everything that an evaluation left, as one archive."""
         path = f"{JOBS}{join(job_id)}/results/artifacts/download"
-        return (await self._http.send(Call("GET", path, headers={"accept": "*/*"}))).body
+        call = Call("GET", path, headers={"accept": "*/*"}, max_bytes=ARCHIVE_LIMIT)
+        return (await self._http.send(call)).body
 
     async def evaluation_results(self, job_id: str) -> EvaluationResultV2:
         """What an evaluation found.

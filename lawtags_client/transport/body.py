@@ -1,0 +1,171 @@
+"""Reading the body of an answer, within limits on its decoded size.
+
+httpx decompresses whatever a server sends, however far it expands: 826 bytes of twice-compressed zeros become
+839 MiB. Here the raw bytes are decompressed step by step, each step bounded, and counted as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
+
+JSON_LIMIT = 64 << 20
+"""Bytes of a decoded body that is read into memory, unless the call allows more."""
+
+ARCHIVE_LIMIT = 1 << 30
+"""Bytes of an archive of results or of a job's logs."""
+
+ERROR_LIMIT = 1 << 20
+"""Bytes of an error's body that are read; the rest is of no use to anyone."""
+
+_STEP = 256 << 10
+# Up to this size decoding takes a few milliseconds; beyond it, it leaves the event loop.
+_INLINE = 1 << 20
+# Arrays and objects cost far more than the bytes that spell them: 64 MiB of "[]," would take 2 GB and 16 s.
+_MOST_CONTAINERS = 1_000_000
+_GZIP, _GZIP_MAGIC = zlib.MAX_WBITS | 16, b"\x1f\x8b"
+
+
+class UnreadableBody(Exception):
+    """The body is larger than allowed, or is not what its headers say; never leaves this room."""
+
+
+class _Inflater:
+    """Undoes the compression that an answer's headers name.
+
+    Args:
+        response: its headers count.
+
+    Raises:
+        UnreadableBody: the compression was not asked for.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        named = response.headers.get("content-encoding", "").lower().split(",")
+        codings = [name for part in named if (name := part.strip()) not in ("", "identity")]
+        # One after the other could expand a million times before a single byte came out.
+        if len(codings) > 1:
+            raise UnreadableBody("it is compressed more than once")
+        if codings and codings[0] not in ("gzip", "x-gzip", "deflate"):
+            raise UnreadableBody(f"its content-encoding {codings[0][:40]!r} was not asked for")
+        self._name = codings[0].removeprefix("x-") if codings else ""
+        self._begun = False
+        self._inflater = zlib.decompressobj(_GZIP if self._name == "gzip" else zlib.MAX_WBITS)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What comes out for what goes in, in bounded pieces, none of them empty."""
+        if not self._name:
+            yield from (data,) if data else ()
+            return
+        while data and not self._inflater.eof:
+            try:
+                piece = self._inflater.decompress(data, _STEP)
+            except zlib.error as error:
+                if self._begun or self._name == "gzip":
+                    raise UnreadableBody(f"it is not valid {self._name}: {error}") from error
+                # Some servers leave the zlib header out.
+                self._begun, self._inflater = True, zlib.decompressobj(-zlib.MAX_WBITS)
+                continue
+            self._begun = True
+            data = self._inflater.unconsumed_tail
+            if self._inflater.eof and self._inflater.unused_data.startswith(_GZIP_MAGIC):
+                data, self._inflater = self._inflater.unused_data, zlib.decompressobj(_GZIP)
+            if piece:
+                yield piece
+
+    def end(self) -> None:
+        """Check that nothing is missing.
+
+        Raises:
+            UnreadableBody: it is cut off.
+        """
+        if self._begun and not self._inflater.eof:
+            raise UnreadableBody(f"its {self._name} data is cut off")
+
+
+async def body_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The decoded body of an answer that was opened as a stream.
+
+    Raises:
+        UnreadableBody: it is not what its headers say.
+        httpx.HTTPError: the connection failed.
+    """
+    if response.is_stream_consumed:
+        # Only answers made in memory come here; they are decoded already.
+        yield response.content
+        return
+    inflater = _Inflater(response)
+    compressed = 0
+    size = 0
+    async for raw in response.aiter_raw():
+        compressed += len(raw)
+        inflated = inflater.feed(raw)
+        # What does not expand costs nothing here; what expands far is a matter for another thread.
+        while piece := (
+            next(inflated, b"")
+            if size < compressed + _INLINE
+            else await asyncio.to_thread(next, inflated, b"")
+        ):
+            size += len(piece)
+            yield piece
+    inflater.end()
+
+
+async def read_body(response: httpx.Response, limit: int, *, cut: bool = False) -> bytes:
+    """The decoded body of an answer, whole.
+
+    Args:
+        response: opened as a stream.
+        limit: bytes, after decompression.
+        cut: give the first ``limit`` bytes of a larger one instead of an error.
+
+    Raises:
+        UnreadableBody: it is larger, or is not what its headers say.
+        httpx.HTTPError: the connection failed.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for piece in body_pieces(response):
+        parts.append(piece)
+        size += len(piece)
+        if size > limit:
+            if cut:
+                break
+            raise UnreadableBody(_too_large(limit))
+    return b"".join(parts)[:limit]
+
+
+async def decode_json(body: bytes) -> Any:
+    """The value of a JSON text; a large one is decoded beside the event loop.
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+        UnreadableBody: it holds more arrays and objects than any answer of the API.
+    """
+    if len(body) <= _INLINE:
+        return json.loads(body)
+    if body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
+        raise UnreadableBody(f"it holds more than {_MOST_CONTAINERS:,} arrays and objects")
+    return await asyncio.to_thread(_decode_in_turns, body)
+
+
+def _decode_in_turns(body: bytes) -> Any:
+    # The decoder keeps the interpreter to itself from beginning to end, unless it calls functions of Python:
+    # these let the event loop have its turns in between.
+    return json.loads(
+        body,
+        object_pairs_hook=lambda pairs: dict(pairs),
+        parse_int=lambda digits: int(digits),
+        parse_float=lambda digits: float(digits),
+    )
+
+
+def _too_large(limit: int) -> str:
+    return f"it is larger than {limit / (1 << 20):,.0f} MiB"
