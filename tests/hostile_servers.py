@@ -49,7 +49,7 @@ LOCATIONS = (
     "http://user:pass@127.0.0.1:1/",
 )
 RETRIES = ("", " ", ",", "nan", "-1", "1e999", "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 99 Foo", "0" * 5000)
-LINKS = ("<" * 5000, '<a>; rel="next"', '<http://[>; rel="next"', "<a>;" * 2000, '<?%zz&;=%00>; rel=next')
+LINKS = ("<" * 5000, '<a>; rel="next"', '<http://[>; rel="next"', "<a>;" * 2000, "<?%zz&;=%00>; rel=next")
 
 TWICE = gzip.compress(gzip.compress(bytes(1 << 20)))
 BOMB = gzip.compress(bytes(70 << 20), 1)
@@ -57,6 +57,7 @@ BOMB = gzip.compress(bytes(70 << 20), 1)
 
 def deep(depth: int, opening: str, closing: str) -> bytes:
     return (opening * depth + closing * depth).encode()
+
 
 DEEP = (
     deep(100_000, "[", "]"),
@@ -95,7 +96,21 @@ def documents(rng: Random) -> bytes:
     files = [
         {"type": "file", "path": path, "oid": hashlib.sha1(path.encode()).hexdigest(), "size": 3}
         for path in rng.sample(
-            ["a", "a/b", "a", "b" * 255, "c" * 300, "../d", "/e", "f\0", "g/../h", "é", "CON", ".", "i" * 200],
+            [
+                "a",
+                "a/b",
+                "a",
+                "b" * 255,
+                "c" * 300,
+                "../d",
+                "/e",
+                "f\0",
+                "g/../h",
+                "é",
+                "CON",
+                ".",
+                "i" * 200,
+            ],
             3,
         )
     ]

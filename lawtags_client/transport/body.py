@@ -29,11 +29,20 @@ _STEP = 256 << 10
 _INLINE = 1 << 20
 # Arrays and objects cost far more than the bytes that spell them: 64 MiB of "[]," would take 2 GB and 16 s.
 _MOST_CONTAINERS = 1_000_000
-_GZIP, _GZIP_MAGIC = zlib.MAX_WBITS | 16, b"\x1f\x8b"
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class UnreadableBody(Exception):
-    """The body is larger than allowed, or is not what its headers say; never leaves this room."""
+    """The body is larger than allowed, or is not what its headers say; never leaves this room.
+
+    Args:
+        what: is wrong with it.
+        passing: whether it may be right the next time.
+    """
+
+    def __init__(self, what: str, *, passing: bool = False) -> None:
+        super().__init__(what)
+        self.passing = passing
 
 
 class _Inflater:
@@ -55,29 +64,39 @@ class _Inflater:
         if codings and codings[0] not in ("gzip", "x-gzip", "deflate"):
             raise UnreadableBody(f"its content-encoding {codings[0][:40]!r} was not asked for")
         self._name = codings[0].removeprefix("x-") if codings else ""
-        self._begun = False
-        self._inflater = zlib.decompressobj(_GZIP if self._name == "gzip" else zlib.MAX_WBITS)
+        self._ahead = b""
+        self._inflater: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What comes out for what goes in, in bounded pieces, none of them empty."""
         if not self._name:
             yield from (data,) if data else ()
             return
-        while data and not self._inflater.eof:
+        data, self._ahead = self._ahead + data, b""
+        while data:
+            if self._inflater is None or self._inflater.eof:
+                # The first two bytes tell what follows.
+                if len(data) < 2:
+                    self._ahead = data
+                    return
+                if self._inflater is not None and not (self._name == "gzip" and data.startswith(_GZIP_MAGIC)):
+                    return  # servers that pad are common
+                self._inflater = zlib.decompressobj(self._window(data))
             try:
                 piece = self._inflater.decompress(data, _STEP)
             except zlib.error as error:
-                if self._begun or self._name == "gzip":
-                    raise UnreadableBody(f"it is not valid {self._name}: {error}") from error
-                # Some servers leave the zlib header out.
-                self._begun, self._inflater = True, zlib.decompressobj(-zlib.MAX_WBITS)
-                continue
-            self._begun = True
-            data = self._inflater.unconsumed_tail
-            if self._inflater.eof and self._inflater.unused_data.startswith(_GZIP_MAGIC):
-                data, self._inflater = self._inflater.unused_data, zlib.decompressobj(_GZIP)
+                raise UnreadableBody(f"it is not valid {self._name}: {error}", passing=True) from error
+            data = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
             if piece:
                 yield piece
+
+    def _window(self, head: bytes) -> int:
+        """What zlib calls the format: the window's size, and a sign for what is around the data."""
+        if self._name == "gzip":
+            return zlib.MAX_WBITS | 16
+        # Some servers leave zlib's header out; where it stands, it is a multiple of 31 (RFC 1950).
+        headed = head[0] & 0x0F == 8 and int.from_bytes(head[:2]) % 31 == 0
+        return zlib.MAX_WBITS if headed else -zlib.MAX_WBITS
 
     def end(self) -> None:
         """Check that nothing is missing.
@@ -85,8 +104,8 @@ class _Inflater:
         Raises:
             UnreadableBody: it is cut off.
         """
-        if self._begun and not self._inflater.eof:
-            raise UnreadableBody(f"its {self._name} data is cut off")
+        if (self._ahead and self._inflater is None) or (self._inflater and not self._inflater.eof):
+            raise UnreadableBody(f"its {self._name} data is cut off", passing=True)
 
 
 async def body_pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -158,7 +158,7 @@ def not_json(response: httpx.Response, body: bytes, context: Context) -> Failure
     )
 
 
-def unreadable(error: Exception, context: Context) -> Failure:
+def unreadable(error: Exception, context: Context, *, passing: bool = False) -> Failure:
     """A body that is too large, or is not what its headers say."""
     if not context.repeatable:
         return lost(context, what=f"its answer cannot be read: {error}")
@@ -167,7 +167,7 @@ def unreadable(error: Exception, context: Context) -> Failure:
         hint=f"Is the address right? It comes from {context.address.origin}.",
         **context.fields(),
     )
-    return Failure(wrong, passing=False)
+    return Failure(wrong, passing=passing)
 
 
 def unexpected(error: Exception, context: Context) -> Failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -176,7 +176,7 @@ class ServiceTransport:
         finally:
             await response.aclose()
 
-    async def events(self, call: Call) -> AsyncIterator[ServerSentEvent]:
+    async def events(self, call: Call) -> AsyncGenerator[ServerSentEvent, None]:
         """Send a request and read the events it is answered with."""
         async with self.stream(call) as (reply, chunks):
             kind = reply.headers.get("content-type", "")
@@ -250,7 +250,7 @@ class ServiceTransport:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise retry.AttemptFailed(failures.from_exception(error, context)) from error
         except UnreadableBody as error:
-            raise retry.AttemptFailed(failures.unreadable(error, context)) from error
+            raise retry.AttemptFailed(failures.unreadable(error, context, passing=error.passing)) from error
         except (LawtagsError, retry.AttemptFailed):
             raise
         except Exception as error:
@@ -389,7 +389,7 @@ class ServiceTransport:
 
     async def _chunks(
         self, response: httpx.Response, context: failures.Context, deadline: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         import httpx
 
         chunks = body_pieces(response)

@@ -162,7 +162,8 @@ async def _receive(
             received += len(chunk)
             if size is not None and received > size:
                 raise ProtocolError(
-                    f"{repository}: {entry.path} came with another content than its hash says: more than {size:,} bytes",
+                    f"{repository}: {entry.path} came with another content than its hash says: "
+                    f"more than {size:,} bytes",
                     hint="Get it again; something on the way or on the server spoils it.",
                     service="data_store",
                 )

@@ -131,16 +131,18 @@ class Inference:
             ProtocolError: the stream ended early, or carried an error.
         """
         body = {**request.to_wire(), **(extra or {})}
-        async for chunk in stream(self._http, _CHAT, body, ChatCompletionChunk):
-            yield chunk
+        async with aclosing(stream(self._http, _CHAT, body, ChatCompletionChunk)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def stream_completion(
         self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> AsyncIterator[CompletionChunk]:
         """A completion in pieces; errors as for ``stream_chat``."""
         body = {**request.to_wire(), **(extra or {})}
-        async for chunk in stream(self._http, _COMPLETIONS, body, CompletionChunk):
-            yield chunk
+        async with aclosing(stream(self._http, _COMPLETIONS, body, CompletionChunk)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def complete_each(
         self,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -18,7 +19,7 @@ C = TypeVar("C", bound=BaseModel)
 
 async def stream(
     http: ServiceTransport, path: str, body: Mapping[str, Any], kind: type[C]
-) -> AsyncIterator[C]:
+) -> AsyncGenerator[C, None]:
     """The chunks of a streamed answer.
 
     Args:
@@ -32,17 +33,19 @@ async def stream(
     """
     asked = {**body, "stream": True}
     call = Call("POST", path, json=asked, headers={"accept": "text/event-stream"}, repeatable=True)
-    async for event in http.events(call):
-        if event.data.startswith(DONE):
-            return
-        try:
-            data = json.loads(event.data)
-        except ValueError as error:
-            raise _broken(f"an event that is not JSON: {event.data[:200]!r}", http) from error
-        if event.name == "error" or (isinstance(data, dict) and "error" in data):
-            raise _broken(f"an error in the stream: {event.data[:200]}", http)
-        if event.name == "message":
-            yield parse(kind, data, http)
+    # A caller that stops halfway must not leave the connection open until the collector comes by.
+    async with aclosing(http.events(call)) as events:
+        async for event in events:
+            if event.data.startswith(DONE):
+                return
+            try:
+                data = json.loads(event.data)
+            except (ValueError, RecursionError) as error:
+                raise _broken(f"an event that is not JSON: {event.data[:200]!r}", http) from error
+            if event.name == "error" or (isinstance(data, dict) and "error" in data):
+                raise _broken(f"an error in the stream: {event.data[:200]}", http)
+            if event.name == "message":
+                yield parse(kind, data, http)
     raise _broken("the stream ended before it was done", http)
 
 

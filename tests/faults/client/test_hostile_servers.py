@@ -34,7 +34,7 @@ CHAT = ChatCompletionRequest(model="m", messages=[ChatMessage(role="user", conte
 
 def connect(url: str, folder: Path, **settings: Any) -> NeMo:
     urls = {"platform_url": url, "data_store_url": url, "inference_url": url}
-    settings = {"read_timeout": 0.3, "total_timeout": 1.5, "max_retries": 1, **settings}
+    settings = {"read_timeout": 0.1, "total_timeout": 0.5, "max_retries": 1, **settings}
     intents = SqliteIntents(folder / "intents.sqlite")
     return NeMo(Settings(**urls, **settings), intents=intents, clock=StillTime().clock())
 
@@ -109,7 +109,7 @@ async def test_bodies_that_expand_are_given_up(body: bytes, tmp_path: Path) -> N
     async with RawServer([send(body)]) as server:
         nemo = connect(server.url, tmp_path, read_timeout=60, total_timeout=120)
         async with nemo:
-            with pytest.raises(ProtocolError, match="larger than 64 MiB|more than once|more than 1,000,000"):
+            with pytest.raises(ProtocolError, match=r"larger than 64 MiB|more than once|more than 1,000,000"):
                 await nemo.customizer.jobs.get("cust-1")
             # The size is no accident, so that asking again would be for nothing.
             assert len(server.requests) == 1
@@ -207,5 +207,5 @@ async def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> No
     entries = [{"type": "file", "path": "a", "oid": "0" * 40, "size": 3}]
     script = Script([Response(200, json={"sha": "main"}), Response(200, json=entries)])
     async with client(script, tmp_path / "state", data_store_url="http://data.test") as nemo:
-        with pytest.raises(DataError, match="down.*cannot be written"):
+        with pytest.raises(DataError, match=r"down.*cannot be written"):
             await nemo.data_store.download("law/tags", tmp_path / "down")

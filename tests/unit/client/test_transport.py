@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.transport.body import UnreadableBody
 from lawtags_client.transport.paging import walk
 from lawtags_client.transport.paths import file_path, join, segment, split_reference
 from lawtags_client.transport.query import list_query
 from lawtags_client.transport.redact import Redactor
+from lawtags_client.transport.retry import parse_retry_after
 from lawtags_client.transport.sse import ServerSentEvent, events, lines
 
 
@@ -124,3 +129,46 @@ def test_redaction_knows_the_secrets_of_a_body() -> None:
     redactor = Redactor(["token-1", "token-12"]).with_body({"a": [{"api_key": "nested-key"}]})
     assert redactor.text("token-12 token-1 nested-key") == "*** *** ***"
     assert redactor.value({"x": ["nested-key", 3, None]}) == {"x": ["***", 3, None]}
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+async def test_a_byte_order_mark_before_a_stream_is_no_part_of_it(size: int) -> None:
+    data = b"\xef\xbb\xbfdata: one\n\ndata: \xef\xbb\xbftwo\n\n"
+    found = [event.data async for event in events(chunked(data, size))]
+    assert found == ["one", "\ufefftwo"]
+
+
+async def test_a_long_line_costs_time_in_proportion_to_its_length() -> None:
+    # With a second look at every byte for each chunk, this would take minutes.
+    line = b"a" * (4 << 20)
+    found = [text async for text in lines(chunked(line + b"\n", 64))]
+    assert len(found) == 1 and len(found[0]) == len(line)
+
+
+@pytest.mark.parametrize(
+    "data", [b"a" * (17 << 20), b"data: " + b"b" * (1 << 20) + b"\n"], ids=["line", "lines"]
+)
+async def test_an_event_without_an_end_is_refused(data: bytes) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield data
+
+    with pytest.raises(UnreadableBody, match="longer than 16 MiB"):
+        async for _ in events(endless()):
+            pass
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", ",", "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 99 Foo", "nan", "1e999", "\x00", "0" * 5000],
+)
+def test_an_odd_retry_after_is_no_error(text: str) -> None:
+    after = parse_retry_after({"retry-after": text}, datetime(2025, 6, 20, tzinfo=UTC))
+    assert after is None or after >= 0
+
+
+def test_secrets_in_nested_answers_are_masked_at_any_depth() -> None:
+    value: Any = "the secret word"
+    for _ in range(3000):
+        value = [{"a": value}]
+    assert "secret word" not in json.dumps(Redactor(["secret word"]).value(value))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lawtags_client.transport.body import UnreadableBody, decode_json, read_body
+
+PACK: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "plain": ("", bytes),
+    "identity": ("identity", bytes),
+    "gzip": ("gzip", gzip.compress),
+    "x-gzip in capitals": (" X-GZIP ", gzip.compress),
+    "two members": ("gzip", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
+    "zeros behind": ("gzip", lambda data: gzip.compress(data) + bytes(64)),
+    "deflate": ("deflate", zlib.compress),
+    "deflate without a header": ("deflate", lambda data: zlib.compress(data)[2:-4]),
+}
+
+
+def response(data: bytes, coding: str, size: int) -> httpx.Response:
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+
+    return httpx.Response(200, headers={"content-encoding": coding}, content=chunks())
+
+
+@pytest.mark.parametrize(("coding", "pack"), PACK.values(), ids=PACK)
+@given(data=st.binary(max_size=400), size=st.integers(1, 50))
+async def test_bodies_are_decoded_however_they_come(
+    coding: str, pack: Callable[[bytes], bytes], data: bytes, size: int
+) -> None:
+    assert await read_body(response(pack(data), coding, size), 400) == data
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_body_far_larger_than_its_compressed_form_is_read_up_to_the_limit(coding: str) -> None:
+    data = bytes(9 << 20)
+    packed = PACK[coding][1](data)
+    assert await read_body(response(packed, coding, 1 << 16), 9 << 20) == data
+    assert await read_body(response(packed, coding, 1 << 16), 5, cut=True) == bytes(5)
+    with pytest.raises(UnreadableBody, match="larger than 8 MiB"):
+        await read_body(response(packed, coding, 1 << 16), 8 << 20)
+
+
+@given(data=st.binary(min_size=1, max_size=300), missing=st.integers(1, 300))
+async def test_cut_gzip_is_never_taken_for_whole(data: bytes, missing: int) -> None:
+    packed = gzip.compress(data)
+    cut = packed[: max(1, len(packed) - missing)]
+    with pytest.raises(UnreadableBody, match="cut off"):
+        await read_body(response(cut, "gzip", 64), 1000)
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "deflate, gzip", "nonsense"])
+async def test_compressions_that_were_not_asked_for_are_named(coding: str) -> None:
+    with pytest.raises(UnreadableBody, match=r"not asked for|more than once"):
+        await read_body(response(b"x", coding, 1), 10)
+
+
+async def test_large_json_is_what_small_json_is() -> None:
+    value = [{"a": [1, 2.5, None, True, "é", {}], "b": 10**30, "c": 1e300}] * 30_000
+    text = json.dumps(value).encode()
+    assert len(text) > 1 << 20
+    assert await decode_json(text) == value
