@@ -54,10 +54,13 @@ class Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         host = url.raw_host.decode("ascii")
         port = url.port or (443 if tls else 80)
+        # A race of addresses that is cancelled in the moment it is won leaves its socket open (Python 3.11 and
+        # 3.12), so there is none where there is but one address.
+        literal = ":" in host or host.replace(".", "").isdecimal()
         try:
             async with asyncio.timeout(timeout):
                 _, connection = await loop.create_connection(
-                    cls, host, port, ssl=tls, happy_eyeballs_delay=_NEXT_ADDRESS
+                    cls, host, port, ssl=tls, happy_eyeballs_delay=None if literal else _NEXT_ADDRESS
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
