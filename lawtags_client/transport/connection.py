@@ -54,8 +54,8 @@ class Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         host = url.raw_host.decode("ascii")
         port = url.port or (443 if tls else 80)
-        # A race of addresses that is cancelled in the moment it is won leaves its socket open (Python 3.11 and
-        # 3.12), so there is none where there is but one address.
+        # A race of addresses that is cancelled in the moment it is won leaves its socket open (Python 3.11
+        # and 3.12), so there is none where there is but one address.
         literal = ":" in host or host.replace(".", "").isdecimal()
         try:
             async with asyncio.timeout(timeout):
