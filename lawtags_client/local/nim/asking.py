@@ -8,6 +8,7 @@ from typing import Any
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.local.generation.request import Constraint, Sampling
+from lawtags_client.local.nim.limits import check_chat, check_completion
 from lawtags_client.local.nim.tools import tool_choice
 from lawtags_client.types.inference import (
     ChatCompletionRequest,
@@ -45,6 +46,7 @@ def understand_completion(request: CompletionRequest) -> Asked:
     Raises:
         BadRequestError: something in it cannot be honoured.
     """
+    check_completion(request)
     if request.echo:
         raise BadRequestError("echo is not supported")
     if request.suffix:
@@ -67,6 +69,7 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
     Raises:
         BadRequestError: something in it cannot be honoured.
     """
+    check_chat(request)
     if not request.messages:
         raise BadRequestError("messages must not be empty")
     if request.top_logprobs is not None and not request.logprobs:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lawtags_client.errors import BadRequestError, NotFoundError
 from lawtags_client.local.embedding.process import EmbeddingProcess
+from lawtags_client.local.nim.limits import check_embedding
 from lawtags_client.local.service import StackContext
 from lawtags_client.types.inference import EmbeddingRequest
 
@@ -51,6 +52,7 @@ class Embeddings:
         texts = [request.input] if isinstance(request.input, str) else request.input
         if not 0 < len(texts) <= MOST_TEXTS:
             raise BadRequestError(f"input must be one to {MOST_TEXTS} texts, not {len(texts)}")
+        check_embedding(request)
         truncate = request.truncate or "NONE"
         if truncate not in ("NONE", "START", "END"):
             raise BadRequestError(f"truncate is NONE, START or END, not {truncate[:80]!r}")

@@ -19,8 +19,11 @@ M = TypeVar("M", bound=BaseModel)
 
 LARGEST_JSON = 16 << 20
 DEEPEST = 100
+MOST_VALUES = 500_000
+_MOST_FAULTS = 1000
 _MOST_DIGITS = 20
 _JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json")
+_LARGE = re.compile(r"[0-9]{19}|[0-9][eE][+]?[0-9]{3}")
 _log = logging.getLogger(__name__)
 
 
@@ -88,7 +91,7 @@ def strict_json(text: bytes) -> Any:
     """JSON that every part of the stack can hold and write again.
 
     That leaves out NaN and numbers beyond a double or 64 bits, half of a surrogate pair, whether as an escape
-    or as bytes, and values that are nested more than ``DEEPEST`` levels.
+    or as bytes, values that are nested more than ``DEEPEST`` levels, and more than ``MOST_VALUES`` of them.
 
     Raises:
         ValueError: it is none.
@@ -98,14 +101,19 @@ def strict_json(text: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is not UTF-8") from None
     try:
+        # Calls for each number cost seconds on large bodies, and few have a number that needs them.
+        large = _LARGE.search(plain) is not None
         value = json.loads(
-            plain, parse_constant=_no_constant, parse_float=_finite_float, parse_int=_bounded_int
+            plain,
+            parse_constant=_no_constant,
+            parse_float=_finite_float if large else None,
+            parse_int=_bounded_int if large else None,
         )
     except RecursionError:
         raise _too_deep() from None
-    # Each level opens with a bracket, so most bodies need no walk.
-    if plain.count("[") + plain.count("{") > DEEPEST:
-        _check_depth(value)
+    # Each level opens with a bracket, and values stand between commas: most bodies need no walk.
+    if plain.count("[") + plain.count("{") > DEEPEST or plain.count(",") > MOST_VALUES:
+        _check_shape(value)
     if "\\ud" in plain or "\\uD" in plain:
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -128,6 +136,9 @@ def validate(model: type[M], value: Any, *, within: Sequence[str] = ()) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
+        if error.error_count() > _MOST_FAULTS:  # to write them out would take longer than to find them
+            message = f"{error.error_count()} values do not have the types of their fields"
+            raise _unprocessable([{"loc": ["body", *within], "msg": message, "type": "too_many"}]) from None
         raise _unprocessable(
             [
                 {"loc": ["body", *within, *fault["loc"]], "msg": fault["msg"], "type": fault["type"]}
@@ -154,10 +165,15 @@ def _too_large(limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(f"The request body is larger than {limit} bytes")
 
 
-def _check_depth(value: Any) -> None:
-    level = [value]
+def _check_shape(value: Any) -> None:
+    if not isinstance(value, dict | list):
+        return
+    level, values = [value], 0
     for _ in range(DEEPEST + 1):
         inner = [each.values() if isinstance(each, dict) else each for each in level]
+        values += sum(map(len, inner))
+        if values > MOST_VALUES:
+            raise ValueError(f"JSON of more than {MOST_VALUES} values")
         level = [child for each in inner for child in each if isinstance(child, dict | list)]
         if not level:
             return

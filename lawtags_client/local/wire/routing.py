@@ -24,6 +24,8 @@ from lawtags_client.local.wire.bodies import (
 from lawtags_client.local.wire.operations import JSON, Operation, Parameter, summary_of
 from lawtags_client.local.wire.query import ListQuery, parse_list_query
 
+_LARGE_BODY = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -104,8 +106,11 @@ def route(
             if body is not None or reads is not None:
                 check_media_type(request, accepts)
             if body is not None:
-                value = parse_json(await read_limited(request, limit))
-                content = _checked(body, value)
+                sent = await read_limited(request, limit)
+                if len(sent) > _LARGE_BODY:  # takes long enough to hold up other requests
+                    content = await run_in_threadpool(_checked, body, sent)
+                else:
+                    content = _checked(body, sent)
             call = Call(request, request.path_params, content)
             if inspect.iscoroutinefunction(handler):
                 return answer(await handler(call), status)
@@ -128,7 +133,8 @@ def route(
     return ApiRoute(path, endpoint, method, described)
 
 
-def _checked(kind: type[Any], value: Any) -> Any:
+def _checked(kind: type[Any], sent: bytes) -> Any:
+    value = parse_json(sent)
     if issubclass(kind, BaseModel):
         return validate(kind, value)
     return validate(_AnyObject, {"value": value}).value
