@@ -130,7 +130,14 @@ def _named(context: StackContext, reference: str | Mapping[str, Any]) -> tuple[s
 
 def _rows(files: Iterable[FileEntry], folder: str) -> Iterable[FileEntry]:
     return sorted(
-        (file for file in files if file.path.startswith(folder) and file.path.endswith(_SUFFIXES)),
+        (
+            file
+            for file in files
+            if file.path.startswith(folder)
+            and file.path.endswith(_SUFFIXES)
+            # What macOS leaves beside a file on other disks; there are no rows in it.
+            and not file.path.rpartition("/")[2].startswith("._")
+        ),
         key=lambda file: file.path,
     )
 
