@@ -157,9 +157,8 @@ class Wish:
 
         loaded = load_recipe(recipe, parse_settings(settings or []))
         sources = [_absolute(source) for source in data] if data else None
-        return cls(
-            loaded, sources, test and test.absolute(), checked_name(name or loaded.name), runs, scheduler
-        )
+        scored = test and Path(_absolute(str(test)))
+        return cls(loaded, sources, scored, checked_name(name or loaded.name), runs, scheduler)
 
 
 def execute_recipe(
@@ -256,7 +255,16 @@ def training_of(folder: Path) -> str | None:
 
 
 def _absolute(source: str) -> str:
-    return source if source.startswith("hf://") else str(Path(source).absolute())
+    if source.startswith("hf://"):
+        return source
+    path = str(Path(source).absolute())
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"{path}: a run records where its questions are, and this name is not UTF-8", hint="Rename it."
+        ) from None
+    return path
 
 
 def _recorded_data(folder: Path, test: Path | None) -> tuple[list[str], Path | None]:

@@ -76,5 +76,5 @@ class Isolated:
             f"the step {self.name} fails on this row: {kind}",
             path=first("file"),
             line=int(first("line")),
-            hint="Leave such rows out with on_bad_row: quarantine.",
+            hint="Leave such rows out: --on-bad-row quarantine, or on_bad_row: quarantine in a recipe.",
         )

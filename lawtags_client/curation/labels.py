@@ -139,7 +139,7 @@ def _check(tag: str) -> None:
 
 def _split(text: str, depth: int = 0) -> Sequence[Any]:
     text = _decoded(text).strip()
-    if not text:
+    if text in ("", "{}", "()"):
         return ()
     if _ANGLED.fullmatch(text):
         return re.findall(r"<([^<>]+)>", text)

@@ -69,12 +69,16 @@ def value_notes(values: Mapping[str, Any]) -> list[str]:
     notes = []
     for column, texts in values.get("missing", {}).items():
         told = ", ".join(f"{text} ({rows})" for text, rows in texts.items())
-        notes.append(f"{column}: {sum(texts.values())} values read as missing: {told}")
+        notes.append(f"{column}: {_values(sum(texts.values()))} read as missing: {told}")
     for found in values.get("unreadable", []):
         place = f"{found['first']['file']}:{found['first']['line']}"
         notes.append(
-            f"{found['field']}: {found['rows']} values are unknown, the first at {place}: {found['reason']}"
+            f"{found['field']}: {_values(found['rows'])} unknown, the first at {place}: {found['reason']}"
         )
     for file, count in values.get("dropped_characters", {}).items():
         notes.append(f"{file}: {count} characters that XML does not allow were dropped")
     return notes
+
+
+def _values(count: int) -> str:
+    return f"{count} value{'s' * (count != 1)}"

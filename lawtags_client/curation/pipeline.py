@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     import distributed
 
 PARTITION_ROWS = 250
+_MORE_BAD = "lawtags curate --max-bad 0.1, lawtags run --set curation.max_bad=0.1"
 
 
 def curate(
@@ -337,7 +338,7 @@ class _Curation:
             path=first["file"],
             line=first["line"],
             field=first["field"],
-            hint=f"All are listed in {self._out / REJECTED}. Mend them, or raise max_bad.",
+            hint=f"All are listed in {self._out / REJECTED}. Fix them, or allow more: {_MORE_BAD}.",
         )
 
     def _check_failures(self, work: WorkFolder, staged: Staged) -> None:
@@ -354,7 +355,7 @@ class _Curation:
             raise DataError(
                 f"steps failed on {failed.total()} of {total} rows, with bad rows more than "
                 f"{self._options.max_bad:.1%} ({listed})",
-                hint="Raise max_bad to see which rows in rejected.jsonl.",
+                hint=f"Allow more to see which rows in rejected.jsonl: {_MORE_BAD}.",
             )
 
     def _returned(self, work: WorkFolder, staged: Staged) -> int:

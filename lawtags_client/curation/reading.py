@@ -159,7 +159,8 @@ class _Reading:
                 path=source.location,
                 line=row.line,
                 field=row.field,
-                hint="Mend the row, or leave such rows out with on_bad_row: quarantine.",
+                hint="Fix the row, or leave such rows out: --on-bad-row quarantine, or "
+                "on_bad_row: quarantine in a recipe.",
             )
         entry = {"source": number, "file": source.name, "line": row.line, "field": row.field}
         entry |= {"reason": row.reason, "detail": row.detail}

@@ -320,7 +320,8 @@ class _Selecting:
             raise DataError(
                 self._no_date(),
                 field="created",
-                hint="Say which column holds it, e.g. columns: {created: asked_at}, or split by hash.",
+                hint="Say which column holds it, e.g. lawtags curate --set columns.created=asked_at "
+                "(lawtags run: --set curation.columns.created=asked_at), or split by hash.",
             )
         rows = pool[dated]
         moments = self._keys.created[rows]

@@ -138,3 +138,11 @@ def test_the_latest_complete_run_answers(folder: Path) -> None:
     assert latest_served(runs, None) == newest
     with pytest.raises(ConfigurationError, match="no tagger yet"):
         load_run_tagger(latest_served(runs, "three"))
+
+
+def test_a_run_refuses_a_name_that_it_could_not_record(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jsonl")
+    done = CliRunner().invoke(app, ["plan", "smollm2-demo", "--data", odd, "--runs", str(tmp_path / "new")])
+    assert done.exit_code == 2
+    assert "not UTF-8" in done.output
+    assert not (tmp_path / "new").exists()

@@ -45,6 +45,7 @@ from lawtags_client.tagging.vocabulary import normalize_tag
         ("copyright", ("copyright",)),
         ("", ()),
         ("[]", ()),
+        ("{}", ()),
         (None, ()),
         ([], ()),
     ],

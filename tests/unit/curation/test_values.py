@@ -47,7 +47,7 @@ def test_a_text_for_a_missing_value_is_missing_in_every_field(tmp_path: Path, te
     assert row.tags == (() if field == "tags" else ("a",))
     assert (row.body, row.score, row.created, row.link, row.id) == (None, None, None, None, plain.id)
     assert notices.missing == {field: {text.strip(): 1}}
-    assert value_notes(notices.as_dict()) == [f"{field}: 1 values read as missing: {text.strip()} (1)"]
+    assert value_notes(notices.as_dict()) == [f"{field}: 1 value read as missing: {text.strip()} (1)"]
 
 
 @pytest.mark.parametrize("text", sorted(MISSING_TEXTS))
@@ -213,7 +213,7 @@ def test_a_date_that_could_be_two_days_is_refused_by_name(tmp_path: Path, text: 
     assert row.created is None
     (told,) = value_notes(notices.as_dict())
     assert told.startswith(
-        "creation_date: 1 values are unknown, the first at rows.jsonl:1: is an ambiguous date"
+        "creation_date: 1 value unknown, the first at rows.jsonl:1: is an ambiguous date"
     )
 
 
