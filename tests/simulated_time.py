@@ -147,6 +147,45 @@ class Queueing:
             await asyncio.sleep(self.seconds * sum(sizes))
 
 
+@dataclass
+class Batching:
+    """Writes all answers together, a word of each at a time; with each row a word takes longer.
+
+    Args:
+        word: seconds for a word of all of them.
+        more: seconds that each of them adds.
+        words: of an answer.
+    """
+
+    word: float
+    more: float
+    words: int
+    _running: int = 0
+    _written: asyncio.Event | None = None
+    _writing: asyncio.Task[None] | None = None
+
+    async def serve(self, sizes: list[float]) -> None:
+        """Answer some rows."""
+        self._running += len(sizes)
+        if self._writing is None:
+            self._written = asyncio.Event()
+            self._writing = asyncio.create_task(self._write())
+        try:
+            for _ in range(self.words):
+                assert self._written is not None
+                await self._written.wait()
+        finally:
+            self._running -= len(sizes)
+
+    async def _write(self) -> None:
+        while self._running:
+            await asyncio.sleep(self.word + self.more * self._running)
+            written, self._written = self._written, asyncio.Event()
+            assert written is not None
+            written.set()
+        self._writing = None
+
+
 class SimulatedNim(httpx.AsyncBaseTransport):
     """A server of completions and chats whose time is simulated.
 

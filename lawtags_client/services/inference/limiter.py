@@ -23,7 +23,7 @@ from typing import Literal
 
 from lawtags_client.transport.clock import Clock
 
-_START, _SMALL_ROUND = 16, 16
+_START, _SMALL_ROUND, _SMALLEST_ROUND = 16, 16, 4
 _GROWTH = 2.0
 # What growing must bring of the most it could bring: to go on growing, and to keep what was only tried.
 _SCALES, _HELPS = 0.8, 0.12
@@ -158,7 +158,7 @@ class Limiter:
         if self._phase == "grow" and not self._uneven:
             added = self._limit - (self._before.limit if self._before else 0.0)
             return self._answers >= int(added) and self._all >= self.limit
-        return self._answers >= max(self.limit, _SMALL_ROUND)
+        return self._answers >= max(self.limit, min(_SMALL_ROUND, _SMALLEST_ROUND * self.limit))
 
     def bad(self, begun: float, pause: float, *, overloaded: bool = False) -> None:
         """A request met an overloaded or failing server.

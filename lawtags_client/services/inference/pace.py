@@ -87,6 +87,7 @@ class Pace:
         self._most_rows = self._rows = max(1, batch_size)
         self._a_row = 0.0
         self._brisk = 0
+        self._cut = False
 
     @property
     def most_rows(self) -> int:
@@ -134,8 +135,11 @@ class Pace:
         seen = took / under_way
         self._a_row = seen if not self._a_row else self._a_row + _NEWEST * (seen - self._a_row)
         limiter = self.limiter
+        if not self.settings.is_chosen("read_timeout"):
+            # From now on requests are allowed what they should need, so that more can be tried without harm.
+            self._longest = max(self._longest, self.settings.total_timeout)
         patience = self._longest if took > limiter.patience else limiter.patience * _FORGETTING
-        limiter.patience = min(self._longest, patience)
+        limiter.patience = min(self._longest, patience if self._cut else self._longest)
         limiter.good(begun)
         if self._rows == self._most_rows or rows < self._rows:
             return
@@ -143,7 +147,7 @@ class Pace:
         if self._brisk >= 2 * limiter.limit and limiter.settled:
             self._resize(min(self._most_rows, 2 * self._rows))
 
-    def slow(self, begun: float, cuts: int, running: int, largest: int, pause: float) -> None:
+    def slow(self, begun: float, cuts: int, running: int, largest: int, pause: float, *, cut: bool) -> None:
         """A request was not answered in time.
 
         Args:
@@ -152,11 +156,12 @@ class Pace:
             running: how many requests were under way, this one included.
             largest: the rows of the largest of them.
             pause: seconds in which nothing should be sent.
+            cut: not we gave it up, but the server, or a proxy, which may allow less time than we do.
         """
         self.limiter.rest(pause)
-        # Proxies cut what takes longer than they allow, which may be less than we do.
-        took = self.clock.monotonic() - begun
-        self.limiter.patience = min(self.limiter.patience, took)
+        if cut:
+            self._cut = True
+            self.limiter.patience = min(self.limiter.patience, self.clock.monotonic() - begun)
         if self.limiter.slow(cuts, running):
             self._resize(max(1, min(self._rows, largest) // 2))
 

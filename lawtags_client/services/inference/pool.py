@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Itera
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lawtags_client.errors import LawtagsError, RateLimitedError
+from lawtags_client.errors import DeadlineExceededError, LawtagsError, RateLimitedError
 from lawtags_client.services.inference.giving_up import (
     Outage,
     counts,
@@ -256,7 +256,8 @@ class _Pool(Generic[T, R]):
         if slow:
             sizes = [len(other.entries) for other in self._running.values()]
             largest = max([len(entries), *sizes])
-            self._pace.slow(request.begun, request.cuts, request.company, largest, pause)
+            cut = not isinstance(error, DeadlineExceededError)
+            self._pace.slow(request.begun, request.cuts, request.company, largest, pause, cut=cut)
         else:
             self._pace.limiter.bad(request.begun, pause, overloaded=error.status in (429, 503))
         if counted and not is_the_rows_own(error):

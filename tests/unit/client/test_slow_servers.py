@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from client_kit import PLATFORM, client
-from simulated_time import Queueing, Sharing, SimulatedNim, simulate, simulated_clock
+from simulated_time import Batching, Queueing, Sharing, SimulatedNim, simulate, simulated_clock
 
 from lawtags_client.client import NeMo
 from lawtags_client.errors import (
@@ -152,6 +152,18 @@ def test_a_server_with_places_and_a_queue_answers_all_rows(
     told = ask(SimulatedNim(Queueing(places, seconds).serve), tmp_path, read_timeout=60.0)
     assert told.lost == 0
     assert told.seconds <= 4 * seconds * ROWS / places
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+@pytest.mark.parametrize(("word", "more", "best"), [(0.2, 0.05, 16), (1.0, 0.1, 4), (1.0, 0.3, 1)])
+def test_a_server_that_batches_is_asked_for_more_again_where_that_brings_something(
+    word: float, more: float, best: int, chosen: bool, tmp_path: Path
+) -> None:
+    settings = {"read_timeout": 60.0} if chosen else {}
+    told = ask(SimulatedNim(Batching(word, more, words=40).serve), tmp_path, **settings)
+    assert told.lost == 0
+    # The most rows at a time that are answered within the limit.
+    assert told.seconds <= 1.6 * ROWS / best * 40 * (word + more * best)
 
 
 def test_after_a_timeout_fewer_and_smaller_requests_go_out(tmp_path: Path) -> None:
