@@ -263,7 +263,7 @@ class ServiceTransport:
         response = await self._exchange(call, context)
         refused = response.status_code == 401 and sent and call.token and self._is_ours(call)
         # Tokens expire while jobs are waited for; a request that is refused for it has done nothing.
-        if refused and await asyncio.to_thread(self.address.credential.renew, sent):
+        if refused and await self._renewed(response, sent):
             await response.aclose()
             context = replace(context, redactor=self._redactor(call))
             response = await self._exchange(call, context)
@@ -276,6 +276,14 @@ class ServiceTransport:
         finally:
             await response.aclose()
         raise retry.AttemptFailed(failures.from_response(response, body, context, self.clock.now()))
+
+    async def _renewed(self, response: httpx.Response, sent: str | None) -> bool:
+        """Look the token up again; whoever is cancelled meanwhile gives the connection back."""
+        try:
+            return await asyncio.to_thread(self.address.credential.renew, sent)
+        except BaseException:
+            await response.aclose()
+            raise
 
     async def _exchange(self, call: Call, context: failures.Context) -> httpx.Response:
         """Send, and follow redirects."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -170,3 +172,41 @@ async def test_deadlines_do_not_see_the_wall_clock_jump(tmp_path: Path) -> None:
         )
         job = await nemo.customizer.job("cust-1")
         assert (await job.wait(timeout=60, stall=30)).status == "completed"
+
+
+class _Body(httpx.AsyncByteStream):
+    """An answer's body that notes whether it was closed."""
+
+    closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_a_call_that_is_cancelled_while_its_token_is_looked_up_gives_its_connection_back(
+    tmp_path: Path,
+) -> None:
+    body, asked, go_on = _Body(), threading.Event(), threading.Event()
+
+    def token() -> str:
+        if body_sent:
+            asked.set()
+            go_on.wait(30)
+        return "canary-token"
+
+    body_sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body_sent.append(True)
+        return httpx.Response(401, stream=body)
+
+    nemo = client(answer, tmp_path, token=token)
+    call = asyncio.create_task(nemo.customizer.jobs.get("cust-1"))
+    await asyncio.to_thread(asked.wait, 30)
+    call.cancel()
+    await asyncio.wait({call})
+    go_on.set()
+    assert call.cancelled() and body.closed
