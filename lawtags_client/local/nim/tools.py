@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.types.inference import ChatCompletionRequest
 
 MOST_TOOLS = 128
+MOST_CHARACTERS = 1 << 18
+"""Of all tools as JSON: each schema becomes part of a grammar, which is compiled before the answer begins."""
+
 _MODES = ("auto", "none", "required")
 
 
@@ -37,6 +41,8 @@ def tool_choice(request: ChatCompletionRequest) -> dict[str, Any] | None:
         return None
     if len(tools) > MOST_TOOLS:
         raise BadRequestError(f"at most {MOST_TOOLS} tools can be offered; there are {len(tools)}")
+    if len(json.dumps(tools)) > MOST_CHARACTERS:
+        raise BadRequestError(f"the tools take more than {MOST_CHARACTERS} characters; shorten their schemas")
     if name is not None and name not in map(_name, tools):
         raise BadRequestError(f"tool_choice names {name[:80]!r}, which is not among the tools")
     return {"mode": mode, "name": name, "parallel": request.parallel_tool_calls is not False}

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from lawtags_client.types.customizer import CustomizationJob, CustomizationStatusDetails
-from lawtags_client.types.entity_store import Dataset
-from lawtags_client.types.evaluator import EvaluationResult
+from lawtags_client.types.entity_store import Dataset, Model
+from lawtags_client.types.evaluator import EvaluationJob, EvaluationResult
+from lawtags_client.types.inference import ServedModel
 
 JOB = {
     "id": "cust-FarcM8gwhL1XFDXQ57qGLL", "namespace": "default", "description": None, "project": None,
@@ -74,14 +75,75 @@ DATASET = {
     "files_url": "hf://datasets/demo/reviews", "hf_endpoint": None, "split": None, "limit": None,
     "id": "dataset-3G75hURMVmSLfNahcqQZd5", "project": "demo-project", "custom_fields": {},
 }  # fmt: skip
+MODEL = {
+    "created_at": "2025-06-20T03:56:40.123456", "updated_at": "2025-06-20T03:56:40.123459",
+    "name": "reviews@cust-BhMuWx96Q25LWXuTMbAGP9", "namespace": "demo", "description": "None",
+    "spec": {"num_parameters": 1000000000, "context_size": 4096, "num_virtual_tokens": 0, "is_chat": True},
+    "artifact": {
+        "gpu_arch": "Ampere", "precision": "bf16-mixed", "tensor_parallelism": 1, "backend_engine": "nemo",
+        "status": "upload_completed", "files_url": "hf://demo/reviews@cust-BhMuWx96Q25LWXuTMbAGP9",
+    },
+    "base_model": "meta/llama-3.2-1b-instruct", "peft": {"finetuning_type": "lora"},
+    "schema_version": "1.0", "custom_fields": {},
+}  # fmt: skip
+PERMISSION = {"id": "modelperm-7ad2", "object": "model_permission", "group": None, "is_blocking": False}
+SERVED = {
+    "id": "demo/reviews@cust-B", "object": "model", "created": 1745354426, "owned_by": "system",
+    "root": "hf://demo/reviews@cust-B", "parent": "meta/llama-3.2-1b-instruct", "max_model_len": None,
+    "permission": [PERMISSION],
+}  # fmt: skip
+ENTITY = {
+    "schema_version": "1.0", "description": None, "namespace": "default", "project": None,
+    "created_at": "2025-07-08T19:28:46.640661", "updated_at": "2025-07-08T19:28:46.640663",
+    "custom_fields": {}, "ownership": None,
+}  # fmt: skip
+EVALUATION = {
+    "created_at": "2025-07-08T19:28:46.640661", "updated_at": "2025-07-08T19:28:46.640663",
+    "id": "eval-PLUWikEJpyH7WkcYj6sWZb", "namespace": "demo", "description": None, "project": None,
+    "target": {
+        **ENTITY, "id": "eval-target-G", "name": "chats", "type_prefix": "eval-target", "type": "model",
+        "cached_outputs": None, "retriever": None, "rag": None, "rows": None, "dataset": None,
+        "model": {
+            **ENTITY, "id": "model-R", "name": "model-R", "type_prefix": "model", "version_id": "main",
+            "version_tags": [], "spec": None, "artifact": None, "base_model": None, "peft": None,
+            "prompt": None, "guardrails": None,
+            "api_endpoint": {
+                "url": "http://nim.test/v1", "model_id": "m", "api_key": "******", "format": "nim"
+            },
+        },
+    },
+    "config": {
+        **ENTITY, "id": "eval-config-M", "name": "consults", "type_prefix": "eval-config", "type": "custom",
+        "params": None, "groups": None,
+        "tasks": {"sentiment": {"type": "chat-completion", "params": None, "metrics": None, "dataset": None}},
+    },
+    "result": "evaluation_result-1", "output_files_url": None, "status": "completed",
+    "status_details": {"message": None, "task_status": {}, "progress": 100.0},
+    "custom_fields": {}, "ownership": None,
+}  # fmt: skip
 RECORDED: list[tuple[type[BaseModel], dict[str, Any]]] = [
     (CustomizationJob, JOB),
     (CustomizationStatusDetails, STATUS),
     (EvaluationResult, RESULT),
     (Dataset, DATASET),
+    (Model, MODEL),
+    (ServedModel, SERVED),
+    (EvaluationJob, EVALUATION),
 ]
 # What the API always gives, and names that its users chose.
-NEEDED = {"id", "job", "files_url", "training_type", "finetuning_type", "sentiment", "acc", "string-check"}
+NEEDED = {
+    "id",
+    "job",
+    "files_url",
+    "training_type",
+    "finetuning_type",
+    "type",
+    "url",
+    "model_id",
+    "sentiment",
+    "acc",
+    "string-check",
+}
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -119,6 +181,7 @@ def test_what_was_recorded_is_kept_whole(kind: type[BaseModel], recorded: dict[s
 
 
 @pytest.mark.parametrize(("kind", "recorded"), RECORDED, ids=lambda value: getattr(value, "__name__", ""))
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_fields_that_are_new_missing_or_null_are_no_obstacle(
     kind: type[BaseModel], recorded: dict[str, Any], data: st.DataObject
