@@ -11,25 +11,23 @@ import hmac
 import importlib.metadata
 import importlib.util
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.curation.options import PiiOptions
-from lawtags_client.curation.pii_allow import AllowList, is_ambiguous
-from lawtags_client.curation.pii_cues import (
-    NAME_WORD,
-    find_cued,
-    find_doubtful_people,
-    find_land,
-    is_common_noun,
-)
+from lawtags_client.curation.pii_allow import AllowList, find_called_after
+from lawtags_client.curation.pii_case import Recased, recase
+from lawtags_client.curation.pii_cues import find_land
 from lawtags_client.curation.pii_findings import Finding, is_free, without_overlaps
-from lawtags_client.curation.pii_interest import NO_NAME
 from lawtags_client.curation.pii_names import NameFinder, name_finder
 from lawtags_client.curation.pii_patterns import FINDERS
+from lawtags_client.curation.pii_people import People, without_known
+from lawtags_client.curation.pii_unicode import compose
+from lawtags_client.curation.pii_words import english_words
 from lawtags_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -53,12 +51,9 @@ _LONGEST = 50_000
 # What parts the fields of a document; no name goes over it.
 _GAP = "\n\n"
 
-_PARTICLES = frozenset(
-    ("de", "da", "di", "la", "le", "van", "von", "der", "den", "bin", "ibn", "al", "el", "y")
-)
-_BEFORE_NOUN = re.compile(r"\b(?:an?|the|my|your|our|this|that|each|its|no) (?:[a-z]+ )?\Z")
-_NOUN_END = re.compile(r"s?\b")
-_POSSESSIVE = re.compile(r"['’]s?$")
+# What stands for one person in a digest: apostrophes and hyphens of any shape are one.
+_SAME = str.maketrans(dict.fromkeys("’ʼʻ‘", "'") | dict.fromkeys("‐‑", "-"))
+_POSSESSIVE = re.compile(r"['’](?:[sS]\b|(?=[\s.,;:!?)]|$))")
 
 
 def find_model(name: str | None = None) -> tuple[str, str]:
@@ -105,10 +100,13 @@ class PiiMasker:
         self._entities = frozenset(options.entities)
         self._allow = AllowList(options.allow)
         self._finder: NameFinder | None = None
+        self._people: People | None = None
         self.model_name: str | None = None
         if self._entities & set(_LABELS.values()):
             path, self.model_name = find_model(options.model)
             self._finder = name_finder(path, self._allow.allows_cued)
+            self._words = english_words(path)
+            self._people = People(self._allow, self._words)
 
     def mask(self, texts: Sequence[str]) -> tuple[list[str], Counter[str]]:
         """Replace the personal data in texts.
@@ -153,13 +151,25 @@ class PiiMasker:
         Args:
             texts: one text a document.
         """
-        return [self.resolve(text, names) for text, names in zip(texts, self._names(texts), strict=True)]
+        composed = [compose(text) for text in texts]
+        documents = [
+            Recased(one.text) if self._people is None else recase(one.text, self._words) for one in composed
+        ]
+        names = self._names([document.text for document in documents])
+        return [
+            [
+                Finding(*one.origin(found.start, found.end), found.entity)
+                for found in self._resolve(one.text, document, seen)
+            ]
+            for one, document, seen in zip(composed, documents, names, strict=True)
+        ]
 
-    def resolve(self, text: str, names: Iterable[Finding] = ()) -> list[Finding]:
+    def _resolve(self, text: str, document: Recased, names: Sequence[Finding]) -> list[Finding]:
         """What is to be replaced in a text, in its order and without overlaps.
 
         Args:
-            text: one document.
+            text: in composed form.
+            document: the same with capitals where names may stand.
             names: what the model found in it.
         """
         taken: list[Finding] = []
@@ -169,34 +179,29 @@ class PiiMasker:
             taken += sorted(found, key=lambda f: f.start - f.end)
             taken = without_overlaps(taken)
         kept = [finding for finding in taken if finding.entity in self._entities]
-        return without_overlaps(kept + self._people_and_places(text, list(names), taken))
+        if self._people is None:
+            return kept
+        return without_overlaps(kept + self._people_and_places(text, document, names, taken))
 
     def _people_and_places(
-        self, text: str, names: Sequence[Finding], taken: Sequence[Finding]
+        self, text: str, document: Recased, names: Sequence[Finding], taken: Sequence[Finding]
     ) -> list[Finding]:
-        doubtful = [name for name in names if name.entity not in _LABELS.values()]
         found: list[Finding] = []
-        if "PERSON" in self._entities:
-            cued = [
-                one
-                for one in (*find_cued(text, doubtful), *find_doubtful_people(text, doubtful))
-                if not self._allow.allows_cued(text[one.start : one.end])
-            ]
-            found += cued + [
-                one
-                for one in self._plausible(text, (name for name in names if name.entity == "PERSON"))
-                if is_free(one, cued)
-            ]
+        if self._people and "PERSON" in self._entities:
+            found += without_overlaps(self._people.find(document, names, taken))
         if "LOCATION" in self._entities:
             places = [name for name in names if name.entity != "PERSON"]
-            found += [one for one in find_land(text, places) if text[one.start : one.end] not in self._allow]
-        if not found:
+            land = find_land(document.text, places)
+            found += [one for one in land if text[one.start : one.end] not in self._allow]
+        if not found or not self._people:
             return []
-        protected = [Finding(start, end, "") for start, end in self._allow.protected(text)]
+        protected = [Finding(start, end, "") for start, end in self._allow.protected(document.text)]
         found = [one for one in found if is_free(one, taken) and is_free(one, protected)]
-        found = _without_known(text, found, protected)
+        found = without_known(document.text, found, protected)
+        protected += [Finding(start, end, "") for start, end in find_called_after(document.text)]
+        found = [one for one in found if is_free(one, protected)]
         return found + [
-            one for one in self._echoes(text, found) if is_free(one, taken) and is_free(one, protected)
+            one for one in self._people.echoes(text, found) if is_free(one, taken) and is_free(one, protected)
         ]
 
     def _names(self, texts: Sequence[str]) -> list[list[Finding]]:
@@ -215,59 +220,19 @@ class PiiMasker:
                         found[place].append(Finding(start + name.start, start + name.end, kind or name.label))
         return found
 
-    def _plausible(self, text: str, names: Iterable[Finding]) -> list[Finding]:
-        kept = []
-        for name in names:
-            start, end = name.start, name.end
-            # A name does not go over the end of a line.
-            inner = text[start:end]
-            lead = len(inner) - len(inner.lstrip())
-            start, inner = start + lead, inner.strip().split("\n")[0]
-            inner = _POSSESSIVE.sub("", inner.rstrip(" .,'’-"))
-            end = start + len(inner)
-            if len(inner) < 2 or NO_NAME.search(inner) or inner in self._allow:
-                continue
-            if name.entity == "PERSON":
-                inner = _leading_name(inner)
-                end = start + len(inner)
-            if len(inner) < 2 or inner in self._allow or (" " not in inner and inner.isupper()):
-                continue
-            if name.entity == "PERSON" and not re.search(r"[^\W\d_]{2}", inner):
-                continue
-            if " " not in inner and (is_common_noun(text, start, end) or _is_noun(inner, text)):
-                continue
-            kept.append(Finding(start, end, name.entity))
-        return kept
-
-    def _echoes(self, text: str, people: Iterable[Finding]) -> list[Finding]:
-        # Who was named once is often called by one name afterwards, where a model sees no person.
-        parts = {
-            word
-            for person in people
-            if person.entity == "PERSON"
-            for word in NAME_WORD.findall(text[person.start : person.end])
-            if len(word) > 2 and word not in self._allow and not is_ambiguous(word)
-        }
-        if not parts:
-            return []
-        found: list[Finding] = []
-        for part in sorted(parts, key=lambda part: (-len(part), part)):
-            for start in _places(part, text):
-                one = Finding(start, start + len(part), "PERSON")
-                before, behind = text[start - 1 : start] if start else "", text[one.end : one.end + 1]
-                if not (_is_word(before) or _is_word(behind) or behind == "-") and is_free(one, found):
-                    found.append(one)
-        return found
-
     def _replace(self, text: str, findings: Sequence[Finding]) -> str:
         if not findings:
             return text
+        action = self._options.action
         parts, end = [], 0
         for finding in findings:
             parts += [text[end : finding.start], self._stand_in(text[finding.start : finding.end], finding)]
             end = finding.end
+            # Without the name its possessive stands for nothing.
+            rest = _POSSESSIVE.match(text, end) if action == "redact" and finding.entity == "PERSON" else None
+            end = rest.end() if rest else end
         result = "".join([*parts, text[end:]])
-        if self._options.action == "redact":
+        if action == "redact":
             result = re.sub(r"(?<=\S) {2,}", " ", result)
         return result
 
@@ -280,7 +245,7 @@ class PiiMasker:
         if action == "mask":
             return re.sub(r"\S", "*", value)
         key = (self._options.key or "").encode()
-        digest = hmac.new(key, " ".join(value.split()).casefold().encode(), hashlib.sha256).hexdigest()
+        digest = hmac.new(key, _same(value).encode(), hashlib.sha256).hexdigest()
         return f"<{finding.entity}:{digest[:16]}>"
 
 
@@ -307,6 +272,12 @@ def mask_texts(texts: pd.Series, options: PiiOptions | None = None) -> pd.Series
     return like(texts, values)
 
 
+def _same(value: str) -> str:
+    # One digest for one name, in whatever case and form of Unicode it is written.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold())
+    return " ".join(folded.translate(_SAME).split())
+
+
 def _label(folder: Path) -> str:
     import json
 
@@ -331,43 +302,3 @@ def _within(findings: Iterable[Finding], start: int, end: int) -> list[Finding]:
 
 def _starts(text: str) -> range:
     return range(0, max(1, len(text)), _LONGEST)
-
-
-def _leading_name(text: str) -> str:
-    # Models run on into the sentence; a name ends where the capitals do, but for "de" and "von".
-    words = text.split(" ")
-    length = 0
-    for place, word in enumerate(words):
-        if word[:1].isupper():
-            length = place + 1
-        elif word.lower() not in _PARTICLES or not length:
-            break
-    return " ".join(words[:length])
-
-
-def _is_noun(word: str, text: str) -> bool:
-    # "Controller" in a title is no person where the body says "the controller".
-    noun = word.lower()
-    return any(
-        _NOUN_END.match(text, start + len(noun)) and _BEFORE_NOUN.search(text, max(0, start - 60), start)
-        for start in _places(noun, text)
-    )
-
-
-def _places(part: str, text: str) -> Iterator[int]:
-    # A pattern would have to be made for each part, which takes longer than to look for it.
-    start = text.find(part)
-    while start >= 0:
-        yield start
-        start = text.find(part, start + 1)
-
-
-def _is_word(sign: str) -> bool:
-    return sign.isalnum() or sign == "_"
-
-
-def _without_known(text: str, people: Sequence[Finding], protected: Iterable[Finding]) -> list[Finding]:
-    # The parties of a case and its judge are called by their last names in the rest of a question.
-    known = {word for span in protected for word in NAME_WORD.findall(text[span.start : span.end])}
-    words = [set(NAME_WORD.findall(text[one.start : one.end])) for one in people]
-    return [one for one, parts in zip(people, words, strict=True) if not parts or not parts <= known]

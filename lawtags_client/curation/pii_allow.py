@@ -167,6 +167,17 @@ _PROTECTED = (
     re.compile(r"<[A-Z_]+(?::[0-9a-f]+)?>"),
 )
 
+# Buildings, days and diseases called after someone, who may well be called the same elsewhere in the text.
+_CALLED_AFTER = (
+    re.compile(
+        rf"\b[Tt]he\s+{_NAME}(?:\s+(?:{_NAME}|and|of|the|de|la)){{0,4}}\s+(?:[Aa]irport|[Mm]useum|[Tt]unnel|[Bb]ridge|Tower|"
+        r"Park|Stadium|Theat(?:re|er)|Station|Building|Cent(?:re|er)|Library|Hotel|Hospital|Cathedral|Abbey|Palace|"
+        r"Castle|Gallery|Seaway|Canal|Dam|Highway|Memorial|Monument|Prize|Award)\b"
+    ),
+    re.compile(rf"\b{_NAME}['’]s\s+(?:Day|Eve|Week|disease|syndrome|palsy)\b|\bHobson['’]s\s+choice\b"),
+    re.compile(r"\bOld Bailey\b"),
+)
+
 # Words that begin a sentence.
 _OPENING_WORDS = """
     what who whom whose why how when where which this that there these those the and but i my me we
@@ -215,6 +226,13 @@ class AllowList:
         for pattern in _PROTECTED:
             for found in pattern.finditer(text):
                 yield found.span()
+
+
+def find_called_after(text: str) -> Iterator[tuple[int, int]]:
+    """The stretches of a text that name a building, a day or a disease after someone."""
+    for pattern in _CALLED_AFTER:
+        for found in pattern.finditer(text):
+            yield found.span()
 
 
 def is_ambiguous(word: str) -> bool:

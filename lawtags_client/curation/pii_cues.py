@@ -6,14 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from lawtags_client.curation.pii_findings import Finding, is_free
-
-# Latin letters with all their marks; those beyond Latin-1 stand in blocks of both cases.
-_UPPER = r"[A-ZÀ-ÖØ-ÞĀ-ſḀ-ỿ]"
-_LETTERS = r"[a-zß-öø-ÿĀ-ſḀ-ỿ]"
-NAME_WORD = re.compile(rf"(?:[DO]['’])?{_UPPER}{_LETTERS}+(?:['’-]{_UPPER}?{_LETTERS}+)*")
-_WORD = NAME_WORD.pattern
-_PARTICLE = r"(?:(?:van|von|de|da|di|del|della|der|den|dos|du|la|le|al|el|bin|bint|ibn|ter|ten|zu|af)[ -])"
-_NAME = rf"{_PARTICLE}{{0,2}}{_WORD}(?: (?:{_UPPER}\. )?{_PARTICLE}{{0,2}}{_WORD}){{0,2}}"
+from lawtags_client.curation.pii_shapes import NAME, UPPER, WORD
 
 _SHORT_TITLES = "Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Lt|Capt|Det|Messrs|Mme|Mlle|Hr|Sra|Srta"
 _LONG_TITLES = (
@@ -22,48 +15,72 @@ _LONG_TITLES = (
 )
 _TITLES = rf"(?:(?:{_SHORT_TITLES})\b\.?|\b(?:{_LONG_TITLES}))"
 _TITLED = re.compile(
-    rf"\b{_TITLES} (?!General|Practitioner|Sheriff|Minister|Commissioner|Director|Constable|Client|Who\b)"
-    rf"(?:{_UPPER}\. )*(?P<name>{_NAME})"
+    rf"\b(?:{_TITLES} )++"
+    r"(?!General|Practitioner|Sheriff|Minister|Commissioner|Director|Constable|Client|Who\b)"
+    rf"(?P<name>{NAME})"
 )
+TITLE_BEFORE = re.compile(rf"(?:{_TITLES} )+")
 
-_RELATIVES = (
+RELATIVES = (
     "brother|sister|mother|father|mom|mum|dad|son|daughter|wife|husband|girlfriend|boyfriend|fiancée?|partner|spouse|"
     "uncle|aunt|cousin|nephew|niece|grandmother|grandfather|grandson|granddaughter|stepfather|stepmother|stepson|"
     "stepdaughter|godfather|godmother|ex|child|baby|twin|roommate|flatmate|housemate|friend|neighbou?r|landlord|"
     "landlady|boss|manager|supervisor|colleague|co-?worker|co-?founder|secretary|assistant|employee|lawyer|attorney|"
     "solicitor|barrister|doctor|dentist|therapist|teacher|tutor|professor|advisor|adviser|guardian|witness|accountant|"
     "broker|plumber|builder|contractor|nanny|babysitter|tenant|subtenant|lodger|client|classmate|teammate|buddy|"
-    "brother-in-law|sister-in-law|mother-in-law|father-in-law|ex-wife|ex-husband|ex-girlfriend|ex-boyfriend"
+    "(?:brother|sister|mother|father|son|daughter)[- ]in[- ]law|"
+    "ex[- ](?:wife|husband|girlfriend|boyfriend|partner)"
 )
 _RELATED = re.compile(
-    rf"\b(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Yy]our) (?:[a-z]+ )?(?:{_RELATIVES}),? "
-    rf"(?P<name>{_NAME})(?!['’]?s? (?:v|vs)\b)"
+    rf"\b(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Yy]our) (?:[a-z]+(?:['’]s)? )?(?:{RELATIVES}),? "
+    rf"(?P<name>{NAME})(?!['’]?s? (?:v|vs)\b)"
 )
 _INTRODUCED = re.compile(
     rf"\b(?:[Mm]y (?:full )?name is|I am called|[Ss]igned by|"
     rf"(?:[Mm]an|[Ww]oman|[Gg]uy|[Pp]erson|[Ll]ady|[Gg]irl|[Bb]oy|[Ss]omeone|[Ss]omebody) (?:named|called)) "
-    rf"(?P<name>{_NAME})"
+    rf"(?P<name>{NAME})"
 )
 _NOBODY = (
     "World|All|Every|Sirs?|Madam|Folks|Guys|Team|Community|Friends|Lawyers|There|Law|Stack|Reddit|Kitty|User|"
     "Customer"
 )
 _GREETED = re.compile(
-    rf"(?:^|[\n\"“'‘(.] ?)(?:Dear|Hello|Hi|Hey|Good (?:morning|evening)),? "
-    rf"(?!{_NOBODY})(?P<name>{_NAME})(?=[,!\n])"
+    rf"(?:^|[\n\"“'‘(.] ?)(?:[Dd]ear|[Hh]ello|[Hh]i|[Hh]ey|[Gg]ood (?:morning|evening)),? "
+    rf"(?!{_NOBODY})(?P<name>{NAME})(?=[,!\n])"
 )
 # "Best regards, Anna" or "- Anna" at the end of all.
 _SIGNED = re.compile(
     rf"(?:\b(?:[Rr]egards|[Ss]incerely|[Cc]heers|[Tt]hanks|[Tt]hank you|[Yy]ours(?: truly)?|[Bb]est wishes)"
     rf"[,!.]?\s+[-–—]?\s?"
-    rf"|(?:[.!?]\s+|\n)[-–—]{{1,2}}\s?)(?P<name>{_NAME})\.?\s*\Z"
+    rf"|(?:[.!?]\s+|\n)[-–—]{{1,2}}\s?)(?P<name>{NAME})\.?\s*\Z"
 )
 # What somebody does to somebody; its object is a person or a company, and the latter are known to the model.
 _OBJECT = re.compile(
     r"\b(?:I|[Ww]e|[Hh]e|[Ss]he) (?:(?:have|had|has|never|also|then|only|already) )?"
     r"(?:lent|told|asked|married|divorced|met|dated|trusted|loaned|warned|texted|befriended|forgave|owe|introduced|"
-    rf"hugged|punched) (?P<name>{_NAME})(?! v)"
+    rf"hugged|punched) (?P<name>{NAME})(?! v)"
 )
+# Cues that a company, a place or a thing may follow as well.
+_PARTIES = (
+    "Landlord|Landlady|Tenant|Lessor|Lessee|Buyer|Seller|Vendor|Purchaser|Licensor|Licensee|Employer|Employee|"
+    "Plaintiff|Defendant|Petitioner|Respondent|Contractor|Client|Borrower|Lender|Owner|Guarantor"
+)
+_ROLES = (
+    f"{RELATIVES}|buyer|seller|notary|guarantor|driver|owner|co-owner|executor|executrix|heir|victim|debtor|creditor|"
+    "lender|borrower|suspect|deceased|applicant|complainant"
+)
+_IN_ROLE = re.compile(rf"\b[Tt]he (?:[a-z]+ )?(?:{_ROLES}),? (?P<name>{NAME})")
+_SELF = re.compile(rf"\b(?:I['’]?m|I am|[Tt]his is) (?P<name>{NAME})")
+_PARTY = re.compile(rf",? \((?:the |hereinafter |hereafter )*[\"“]?(?:{_PARTIES})\b")
+_NAME_AT_END = re.compile(rf"(?P<name>{NAME})\Z")
+_HEADER = re.compile(r"(?:^|\n)[ >]*(?:From|To|Cc|CC|Bcc|Attn|Sender|Signed):[ \t]*(?P<line>[^\n]{1,200})")
+_EACH_NAME = re.compile(NAME)
+_BEFORE_ADDRESS = re.compile(rf"(?P<name>{NAME}),?\s{{0,2}}(?:[-–—|:]\s?|at |on )?[<(\[]?\Z")
+_IMPERATIVE = re.compile(
+    r"(?:Contact|E-?[Mm]ail|Mail|Write|Ask|Call|Text|See|Send|From|To|Cc|By|Via|Attn|Regards|Thanks|Cheers|Best|Sincerely|"
+    r"Or|And|Please) "
+)
+_LOOK_BACK = 70
 _TITLE_PARTS = tuple(re.sub(r".\?", "", title) for title in f"{_SHORT_TITLES}|{_LONG_TITLES}".split("|"))
 
 
@@ -81,7 +98,7 @@ _CUES: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (_TITLED, _holds_any(*_TITLE_PARTS)),
     (_RELATED, _holds_any("y ", "r ", "is ")),
     (_INTRODUCED, _holds_any("name is ", "called ", "named ", "igned by ")),
-    (_GREETED, _holds_any("Dear", "Hello", "Hi", "Hey", "Good ")),
+    (_GREETED, _holds_any("ear ", "ello", "Hi", "hi ", "hi,", "ey ", "ey,", "ood ")),
     (_SIGNED, _ends_with_name),
 )
 
@@ -96,6 +113,8 @@ _HUMAN = re.compile(
     r"lives|lived|slept|admitted|confessed|signed|witnessed|inherited|resigned|quit|"
     r"was (?:born|arrested|drunk|fired|my|her|his)|is (?:my|our|his|her|sixteen|seventeen|eighteen))\b"
 )
+# No company is called "Saoirse Ní Mhurchú".
+_GAELIC = re.compile(rf"^{WORD} (?:O['’]|Ó |Ní |Nic )(?={UPPER})")
 _COMPANY = re.compile(
     r"\b(?:Inc|LLC|Ltd|GmbH|AG|Corp|Co|Bank|Group|Holdings?|Company|Corporation|Insurance|Airlines?|Air|"
     r"Motors?|Foods?|Stores?|Services?|Systems?|Technolog(?:y|ies)|Media|Press|Times|Post|News|"
@@ -103,7 +122,7 @@ _COMPANY = re.compile(
     r"Committee|Council|Commission|Department|Office|Ministry|Board|School|College|Church|Hospital|"
     r"Clinic|Club|Party|Police|Claims?|Resources|Security|Wireless|Mobile|Energy|Electric|Gas|Water|"
     r"Network|Online|Law|Legal|Court|Act|State|City|County|Contract|Agreement|Clause|Form|Notice|"
-    r"Right|Rights)\b"
+    r"Right|Rights|Customer|Care|Support|Team|Policy|Privacy|Billing|Sales|Desk)\b"
 )
 # Long words with an ending of this kind are German nouns, as long as they stand alone.
 _GERMAN_NOUN = re.compile(
@@ -124,8 +143,8 @@ _FEATURE = (
 # Towns are called like this as well, and where the model sees one it is left alone.
 _TOWN_FEATURE = "Valley|Falls|Bay|Beach|Hills?|Heath|Springs?"
 _LAND = re.compile(
-    rf"\b(?:(?:{_WORD}(?:['’]s)? ){{1,3}}(?:{_FEATURE}|(?P<town>{_TOWN_FEATURE}))"
-    rf"|(?:Lake|Mount|Mt\.|Loch|Lough|River|Isle of|Cape) {_WORD})\b(?! {_UPPER})"
+    rf"\b(?:(?:{WORD}(?:['’]s)? ){{1,3}}(?:{_FEATURE}|(?P<town>{_TOWN_FEATURE}))"
+    rf"|(?:Lake|Mount|Mt\.|Loch|Lough|River|Isle of|Cape) {WORD})\b(?! {UPPER})"
 )
 
 
@@ -146,6 +165,37 @@ def find_cued(text: str, doubtful: Iterable[Finding] = ()) -> Iterator[Finding]:
             yield someone
 
 
+def find_weakly_cued(text: str, addresses: Iterable[Finding]) -> Iterator[Finding]:
+    """What may be names, by cues that say little alone.
+
+    Args:
+        text: the document.
+        addresses: where mail addresses and telephone numbers stand; a name may stand before them.
+    """
+    for found in (*_IN_ROLE.finditer(text), *_SELF.finditer(text)):
+        yield Finding(*found.span("name"), "PERSON")
+    for party in _PARTY.finditer(text) if " (" in text else ():
+        first = max(0, party.start() - _LOOK_BACK)
+        if before := _NAME_AT_END.search(text[first : party.start()]):
+            yield Finding(first + before.start(), party.start(), "PERSON")
+    for header in _HEADER.finditer(text) if ":" in text else ():
+        for found in _EACH_NAME.finditer(header["line"]):
+            start = header.start("line")
+            yield Finding(start + found.start(), start + found.end(), "PERSON")
+    for address in addresses:
+        first = max(0, address.start - _LOOK_BACK)
+        if before := _BEFORE_ADDRESS.search(text[first : address.start]):
+            start, end = before.span("name")
+            if verb := _IMPERATIVE.match(before["name"]):
+                start += verb.end()
+            yield Finding(first + start, first + end, "PERSON")
+
+
+def is_company(name: str) -> bool:
+    """Whether a name says that it is one of a company or an office."""
+    return _COMPANY.search(name) is not None
+
+
 def find_doubtful_people(text: str, doubtful: Iterable[Finding]) -> Iterator[Finding]:
     """Those of a model's companies and places that do what people do.
 
@@ -155,7 +205,9 @@ def find_doubtful_people(text: str, doubtful: Iterable[Finding]) -> Iterator[Fin
     """
     for one in doubtful:
         value = text[one.start : one.end]
-        if re.fullmatch(_NAME, value) and not _COMPANY.search(value) and _HUMAN.match(text, one.end):
+        if not re.fullmatch(NAME, value) or _COMPANY.search(value):
+            continue
+        if _HUMAN.match(text, one.end) or _GAELIC.search(value):
             yield Finding(one.start, one.end, "PERSON")
 
 

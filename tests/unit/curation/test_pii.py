@@ -227,6 +227,6 @@ def test_a_missing_model_is_named() -> None:
 
 @given(st.text(max_size=80))
 def test_no_text_raises_and_what_is_masked_is_gone(text: str) -> None:
-    findings = masker(FORMS).resolve(text)
+    (findings,) = masker(FORMS).find([text])
     assert all(first.end <= second.start for first, second in pairwise(findings))
     _masked(text)

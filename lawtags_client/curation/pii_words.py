@@ -1,0 +1,134 @@
+"""Which words are words of English: the dictionary that comes with a model of names.
+
+Names behind "my landlord" or "MR" in a text without capitals are known by this alone: they are in no
+dictionary.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+# Without their apostrophe, and what letters to strangers are full of.
+_COLLOQUIAL = """
+    im ive id ill youre youve youll hes shes theyre theyve theyll were thats whats whos lets theres heres
+    isnt arent wasnt werent dont doesnt didnt wont wouldnt cant couldnt shouldnt havent hasnt hadnt aint
+    gonna wanna gotta kinda btw imo imho afaik iirc idk lol tldr thx pls plz tia ok okay yeah nope hmm etc
+    eg ie aka asap fyi faq ps nb googled emailed texted online website email smartphone covid app apps blog
+    lgbt hoa llc
+"""
+_FUNCTION_WORDS = """
+    a an the and for with from that this who whom whose which what when where why how because since until
+    while although though if unless whether than then there here also too very just only even still yet
+    already again ever never always often once soon now today tomorrow yesterday all any both each every
+    either neither none no not some such many much more most few less least own same other another of in on
+    at by to into onto upon about against between among through during before after above below under over
+    up down out off around near without within along across behind beyond despite except per via toward
+    towards as or nor but so i me my mine myself we us our ours ourselves you your yours yourself he him his
+    himself she her hers herself it its itself they them their theirs themselves one ones someone somebody
+    anyone anybody everyone everybody nobody something anything everything nothing be am is are was were
+    been being do does did done have has had having can could may might must shall should will would ought
+    need cannot let upon whose whoever whatever whenever wherever etc
+"""
+# Endings by which English makes words that no dictionary lists.
+_MADE = re.compile(r".{3,}(?:ed|ing|ly|tion|ness|ment|able|ible|less|wise|like)$")
+_PARTS = ("noun", "verb", "adj", "adv")
+
+
+class EnglishWords:
+    """A dictionary of English, with the forms of its words.
+
+    Args:
+        folder: a model; without a dictionary in it every word counts as English, so that nothing is taken
+            for a name on this evidence.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._known = frozenset(f"{_COLLOQUIAL} {_FUNCTION_WORDS}".split())
+        self._function = frozenset(_FUNCTION_WORDS.split())
+        self._base: dict[str, frozenset[str]] = {}
+        self._irregular: dict[str, frozenset[str]] = {}
+        self._endings: list[tuple[str, str, str]] = []
+        self.is_empty = not self._read(folder)
+        self._kinds = lru_cache(maxsize=20_000)(self._kinds_of)
+
+    def _read(self, folder: str) -> bool:
+        from spacy.lookups import Lookups
+
+        path = _lookups(folder)
+        if path is None:
+            return False
+        lookups = Lookups().from_disk(path)
+        names = ("lemma_index", "lemma_exc", "lemma_rules")
+        if not all(lookups.has_table(name) for name in names):
+            return False
+        index, irregular, rules = (lookups.get_table(name) for name in names)
+        for part in _PARTS:
+            self._base[part] = frozenset(index.get(part, ()))
+            self._irregular[part] = frozenset(irregular.get(part, ()))
+            self._endings += [(part, old, new) for old, new in rules.get(part, ()) if old]
+        return any(self._base.values())
+
+    def is_function(self, word: str) -> bool:
+        """Whether a small word only holds a sentence together, or asks, or points."""
+        return word in self._function
+
+    def knows(self, word: str) -> bool:
+        """Whether a word in small letters is English, in whatever form.
+
+        Args:
+            word: without possessive.
+        """
+        return self.is_empty or word in self._known or bool(self._kinds(word))
+
+    def is_only_noun(self, word: str) -> bool:
+        """Whether a word is known as a noun in its base form and as nothing else, as first names are."""
+        return self._kinds(word) == frozenset(("noun",)) and word in self._base["noun"]
+
+    def _kinds_of(self, word: str) -> frozenset[str]:
+        return frozenset(self._found(word))
+
+    def _found(self, word: str) -> Iterator[str]:
+        for part in self._base:
+            if word in self._base[part] or word in self._irregular[part]:
+                yield part
+        for part, old, new in self._endings:
+            if word.endswith(old) and word.removesuffix(old) + new in self._base[part]:
+                yield part
+        doubled = re.fullmatch(r"(.+?)([bdgklmnprt])\2(?:ed|ing|er)", word)
+        if doubled and doubled[1] + doubled[2] in self._base.get("verb", ()):
+            yield "verb"
+        if "-" in word and all(self._part_known(part) for part in word.split("-")):
+            yield "noun"
+
+    def _part_known(self, part: str) -> bool:
+        return not part or part in self._known or bool(self._kinds_of(part))
+
+
+def looks_made(word: str) -> bool:
+    """Whether a word that no dictionary has ends like one that English has made."""
+    return _MADE.match(word) is not None
+
+
+@lru_cache(maxsize=2)
+def english_words(folder: str) -> EnglishWords:
+    """The dictionary of a model, read once in a process.
+
+    Args:
+        folder: the model's, or the name of its package.
+    """
+    return EnglishWords(folder)
+
+
+def _lookups(folder: str) -> Path | None:
+    path = Path(folder)
+    if not path.is_dir():
+        import importlib.util
+
+        spec = importlib.util.find_spec(folder)
+        path = Path(spec.origin).parent if spec and spec.origin else path
+    # A package of spaCy holds its model in a folder of its own.
+    found = sorted(path.rglob("lookups.bin"))
+    return next((one.parent for one in found if one.parent.parent.name == "lemmatizer"), None)
