@@ -233,11 +233,12 @@ def _overview(folder: Path) -> dict[str, Any]:
     ledger = Ledger(folder / "ledger.sqlite")
     records = ledger.stages()
     metrics = _metrics(folder)
+    ended = "no verdict: rows failed" if metrics and metrics.get("incomplete") else "done"
     return {
         "run": folder.name,
         "recipe": (ledger.fact("recipe") or {}).get("name"),
         "done": sum(record.status == "done" for record in records),
-        "state": next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), "done"),
+        "state": next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), ended),
         "tagger_micro_f1": round(metrics["systems"]["tagger"]["micro_f1"], 3) if metrics else None,
         "test_rows": metrics["test_rows"] if metrics else None,
     }

@@ -86,6 +86,43 @@ def test_a_system_of_one_run_only_is_shown_without_a_difference(folder: Path) ->
         assert "older" in call("runs", "compare", *pair)
 
 
+def test_a_run_that_lost_rows_is_not_compared_and_is_listed_as_one_without_a_verdict(folder: Path) -> None:
+    path = folder / "runs" / "one" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    reason = {"reason": "DeadlineExceededError: late", "rows": 2}
+    metrics["systems"]["base"] |= {
+        "failed": 2, "refused": 0, "failed_scored_as": "no tags", "failed_reasons": [reason]
+    }  # fmt: skip
+    metrics["incomplete"] = [{"system": "base", "part": "testing", "rows": 3, "failed": 2, "refused": 0}]
+    path.write_text(json.dumps(metrics))
+    (found,) = rows("runs", "compare", "one", "two")
+    differences = {row["system"]: row["difference"] for row in found["figures"]}
+    assert differences["base"] is None
+    assert differences["tuned"] == 0
+    assert any("2 of 3 rows have no answer" in line for line in found["lost"])
+    assert "2 of 3 rows have no answer" in call("runs", "compare", "one", "two")
+    states = {row["run"]: row["state"] for row in rows("runs", "ls")}
+    assert states == {"one": "no verdict: rows failed", "two": "done"}
+
+
+def test_a_verdict_of_an_older_release_is_shown(folder: Path) -> None:
+    path = folder / "runs" / "one" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    for found in metrics["systems"].values():
+        del found["failed"], found["refused"]
+    del metrics["incomplete"], metrics["validation"]
+    metrics["differences"] = [
+        {name: value for name, value in row.items() if name != "reading"}
+        for row in metrics["differences"]
+        if (row["a"], row["b"]) == ("tuned", "base")
+    ]
+    path.write_text(json.dumps(metrics))
+    assert "tuned against base" in call("runs", "show", "one")
+    call("runs", "compare", "one", "two")
+    (told,) = rows("report", "one")
+    assert "tuned against base" in Path(told["report"]).read_text()
+
+
 def test_other_test_rows_are_said(folder: Path) -> None:
     shutil.rmtree(folder / "runs" / "two")
     make_run(folder / "runs" / "two", ids=("a", "b", "x"))  # as many, and others
