@@ -162,7 +162,9 @@ def test_upload_cut_short_or_garbled_stores_nothing(http: httpx.Client, repo: st
 def test_unknown_route_names_what_there_is(http: httpx.Client) -> None:
     answer = http.get("/v1/hf/api/spaces/a/b")
     assert answer.status_code == 501 and answer.headers["x-should-retry"] == "false"
-    assert "post" in httpx.get(answer.json()["available"]).json()["paths"]["/v1/hf/api/repos/create"]
+    assert (
+        "post" in httpx.get(answer.json()["available"], timeout=60).json()["paths"]["/v1/hf/api/repos/create"]
+    )
 
 
 def test_xet_is_refused_in_words_that_help(http: httpx.Client, repo: str) -> None:

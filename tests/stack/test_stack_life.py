@@ -218,7 +218,7 @@ def upload_with_token(stack: StackThread, right: dict[str, str]) -> None:
 def test_unknown_paths_and_methods(stack: StackThread) -> None:
     missing = httpx.get(f"{stack.platform_url}/v1/guardrail/configs")
     assert missing.status_code == 501
-    assert "get" in httpx.get(missing.json()["available"]).json()["paths"]["/v1/datasets"]
+    assert "get" in httpx.get(missing.json()["available"], timeout=60).json()["paths"]["/v1/datasets"]
     wrong = httpx.put(f"{stack.platform_url}/v1/datasets", json={})
     assert wrong.status_code == 405 and "POST" in wrong.headers["allow"]
     assert httpx.get(f"{stack.platform_url}/nim/v1/models").json()["object"] == "list"
