@@ -24,6 +24,8 @@ from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.tagging.question import Question
 
 _NO_MASKING = PiiOptions(entities=())
+# Few, since a client that asks waits for them.
+_ROWS_AT_ONCE = 8
 # Of a curation's options those that decide the text of a question that is only asked.
 _TEXT = ("columns", "links", "unicode", "sections")
 
@@ -148,7 +150,7 @@ def questions_to_tag(
         hint=_column_hint,
     )
     rows = (row for _, row in read)
-    size = ready.options.pii.batch_size if ready.masks else 1
+    size = _ROWS_AT_ONCE if ready.masks else 1
     while batch := list(islice(rows, size)):
         questions = iter(ready.prepare(row for row in batch if isinstance(row, SourceRow)))
         for row in batch:
