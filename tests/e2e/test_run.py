@@ -248,7 +248,7 @@ def test_raw_rows_are_tagged_as_the_run_was_judged(
 ) -> None:
     cut = json.loads((finished / "runs" / "tiny" / "curated" / "curation.json").read_text())["prompts"]["cut"]
     assert cut > 50
-    assert same_answers(stack, finished, "tiny", questions) > 20
+    assert same_answers(stack, finished, "tiny", questions) > 10
 
 
 def test_a_question_is_tagged_by_the_latest_run(stack: StackThread, finished: Path) -> None:
