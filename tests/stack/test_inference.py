@@ -372,7 +372,8 @@ def test_a_full_model_is_served_through_a_deployment(
     url = f"{stack.thread.platform_url}/v1/deployment/model-deployments"
     body = {"name": "full", "namespace": "tests", "config": {"model": "tests/full@cust-2"}}
     httpx.post(url, json=body).raise_for_status()
-    wait_for(lambda: httpx.get(f"{url}/tests/full").json()["status_details"]["status"] == "ready")
+    # Ready once the model is loaded, which the first request waited for before.
+    wait_for(lambda: httpx.get(f"{url}/tests/full").json()["status_details"]["status"] == "ready", 240)
     full = client.completions.create(model="tests/full@cust-2", prompt=PROMPT, max_tokens=8, temperature=0)
     base = client.completions.create(model=BASE, prompt=PROMPT, max_tokens=8, temperature=0)
     assert full.choices[0].text != base.choices[0].text
