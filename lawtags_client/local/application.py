@@ -75,7 +75,7 @@ class Gate:
             return
         reason = self.origins.refusal(scope)
         if reason is not None:
-            _log.warning("refused %s %s: %s", scope["method"], scope["path"][:200], reason)
+            _log.warning("refused %s %r: %s", scope["method"], scope["path"][:200], reason)
             await error_answer(403, reason)(scope, receive, send)
             return
         if scope["path"] in HEALTH_PATHS:

@@ -58,7 +58,7 @@ class OriginPolicy:
         origin = headers.get("origin")
         if site not in _OWN_SITES or (origin is not None and not _same(origin, hosts)):
             return (
-                f"A web page of another origin ({(origin or site)[:200]}) sent this request. "
+                f"A web page of another origin ({(origin or site)[:200]!r}) sent this request. "
                 "Only programs may use this stack, and they send neither Origin nor Sec-Fetch-Site."
             )
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lawtags_client.local.data_store import commits
 from lawtags_client.local.data_store.commits import LONGEST_LINE
 from lawtags_client.local.service import StackOptions
 from lawtags_client.local.stack import StackThread
@@ -85,3 +86,15 @@ def assert_nothing_stays(stack: StackThread) -> None:
     assert [path for path in blobs.rglob("*") if path.is_file()] == []
     url = f"{stack.data_store_url}/v1/hf/api/datasets/law/rows/tree/main"
     assert httpx.get(url).json() == []
+
+
+def test_a_commit_of_endless_lines_is_refused(hub: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "MOST_LINES", 50)
+    line, url = b'{"key": "deletedFile", "value": {"path": "a"}}\n', "/api/datasets/law/rows/commit/main"
+    headers = {"Content-Type": "application/x-ndjson"}
+    many = hub.post(url, content=line * 60, headers=headers)
+    monkeypatch.setattr(commits, "LARGEST_COMMIT", 100)
+    large = hub.post(url, content=line * 20, headers=headers)
+    for answer in (many, large):
+        assert answer.status_code == 413
+        assert "at most" in answer.json()["detail"]

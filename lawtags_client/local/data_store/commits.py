@@ -26,6 +26,8 @@ from lawtags_client.types.data_store import (
 
 # Base64 of a file of 32 MiB and its wrapping; what is larger belongs into LFS.
 LONGEST_LINE = 45 << 20
+MOST_LINES = 100_000
+LARGEST_COMMIT = 8 << 30
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ async def read_changes(chunks: AsyncIterator[bytes], state: DataStoreState) -> C
     number = 0
     async for line in _lines(chunks):
         number += 1
+        if number > MOST_LINES:
+            raise PayloadTooLargeError(f"A commit has at most {MOST_LINES} lines; send several")
         if line.strip():
             await run_in_threadpool(_take, line, number, changes, state)
     if changes.header is None:
@@ -58,8 +62,13 @@ async def read_changes(chunks: AsyncIterator[bytes], state: DataStoreState) -> C
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     pieces: list[bytes] = []
-    length = 0
+    length = total = 0
     async for chunk in chunks:
+        total += len(chunk)
+        if total > LARGEST_COMMIT:
+            raise PayloadTooLargeError(
+                f"A commit has at most {LARGEST_COMMIT} bytes; send large files through LFS"
+            )
         *ended, rest = chunk.split(b"\n")
         for end in ended:
             yield b"".join([*pieces, end])

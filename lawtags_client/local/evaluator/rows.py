@@ -71,10 +71,13 @@ def parse_rows(path: str, content: bytes) -> list[Row]:
             try:
                 found = json.loads(text)
             except ValueError:
-                found = [json.loads(line) for line in text.splitlines() if line.strip()]
+                found = [json.loads(line) for line in text.split("\n") if line.strip()]
             rows = found if isinstance(found, list) else [found]
         else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            # Not splitlines(): JSON leaves the line separators of Unicode within texts as they are.
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+        if "\\ud" in text:
+            json.dumps(rows, ensure_ascii=False).encode("utf-8")  # fails on half of a surrogate pair
     except (ValueError, csv.Error, RecursionError) as error:
         raise BadRequestError(f"Dataset {path} is not in the expected format: {error}") from error
     if not all(isinstance(row, dict) for row in rows):

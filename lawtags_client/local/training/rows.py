@@ -63,7 +63,7 @@ def _decoded(content: bytes, name: str, number: int | None) -> Any:
         return json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DataError("the text is not UTF-8", path=name, line=number) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"the row is not valid JSON: {error}", path=name, line=number) from error
 
 
