@@ -38,9 +38,7 @@ def not_found_notes(entries: Sequence[object]) -> list[str]:
     """That the list to forget names questions which are not in the inputs."""
     if not entries:
         return []
-    return [
-        f"{len(entries)} ids of the list to forget are in no input; forgotten.not_found holds their hashes"
-    ]
+    return [f"{len(entries)} ids of the list to forget are in no input"]
 
 
 def selection_notes(selection: Selection, options: CurationOptions) -> list[str]:

@@ -81,6 +81,7 @@ def test_a_folder_after_forgetting_is_what_a_curation_with_the_list_writes(
     assert _card(before)["labels"]["parts"] == _card(after)["labels"]["parts"]
     hashes = sorted(map(id_hash, ("1003", "1040", "1077", "9999")))
     expected = {"at": "2026-05-04T00:00:00+00:00", "asked": 4, "rows": 3, "hashes": hashes}
+    expected |= {"not_found": [id_hash("9999")]}
     assert record == expected
     assert report.forgotten == [expected]
 
