@@ -20,6 +20,7 @@ _CAPITAL_WORD = rf"{UPPER}++(?:[{APOSTROPHES}{HYPHENS}]{UPPER}++)*+(?!{LETTER})"
 _SHOUTED = re.compile(
     rf"(?<!{LETTER})(?<![{APOSTROPHES}{HYPHENS}_./@\d]){_CAPITAL_WORD}(?:\.? {_CAPITAL_WORD})++(?![_/@\d])"
 )
+_PREFIXED = re.compile(rf"(?!o.clock)[odn][{APOSTROPHES}]{LETTER}{{3}}")
 _CLITIC = re.compile(rf"[{APOSTROPHES}](?:m|d|ll|ve|re|t)$")
 _THREE_CAPITALS = re.compile(rf"{UPPER}{{3}}")
 _ANY_WORD = re.compile(rf"{LETTER}++(?:[{APOSTROPHES}{HYPHENS}]{LETTER}++)*+")
@@ -201,7 +202,8 @@ class _Changes:
 
     def _verdict(self, bare: str, is_large: bool, kind: str, number: int) -> bool | None:
         """Whether a word is a name in all likelihood; None where it is none."""
-        if kind == "sure" and not number:
+        # Dictionaries have some of the famous: "o'connor".
+        if (kind == "sure" and not number) or _PREFIXED.match(bare):
             return True
         if not self._words.knows(bare):
             if is_large and len(bare) < 4 and kind not in ("sure", "title"):

@@ -85,6 +85,8 @@ class EnglishWords:
 
     def is_only_noun(self, word: str) -> bool:
         """Whether a word is known as a noun in its base form and as nothing else, as first names are."""
+        if "-" in word:
+            return all(part and self.is_only_noun(part) for part in word.split("-"))
         return self._kinds(word) == frozenset(("noun",)) and word in self._base["noun"]
 
     def _kinds_of(self, word: str) -> frozenset[str]:
