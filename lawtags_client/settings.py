@@ -10,6 +10,9 @@ and its parents, then in the user's configuration folder::
     [profiles.cluster]
     platform_url = "https://nemo.example.com"
     data_store_url = "https://data-store.example.com"
+
+The profile ``local`` needs no file: it is the embedded stack of the working directory, and its addresses win
+over those of the environment.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ from lawtags_client.errors import ConfigurationError
 
 SCHEMA_VERSION = 1
 FILE_NAME = "lawtags.toml"
+LOCAL_PROFILE = "local"
+"""The profile that every installation has: the embedded stack of the working directory."""
+STACK_FOLDER = Path(".lawtags/stack")
+"""Where the embedded stack of a working directory keeps everything, its address in ``stack.json``."""
 
 ServiceName = Literal["entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"]
 LfsRewrite = Literal["auto", "always", "never"]
@@ -234,7 +241,13 @@ class Settings:
         known = {item.name for item in fields(cls)} - {"sources", "profile", "reload"}
         _refuse_unknown(overrides, known, "argument")
         chosen = profile or environ.get("LAWTAGS_PROFILE") or None
-        chosen, table, file = _read_profile(chosen, environ, folder or Path.cwd(), known)
+        file: Path | None = None
+        table: Mapping[str, Any] = {}
+        if chosen == LOCAL_PROFILE:
+            # A cluster's address in the environment must not draw a part of the work away.
+            overrides = {**_stack_addresses(folder or Path.cwd()), **_without_none(overrides)}
+        else:
+            chosen, table, file = _read_profile(chosen, environ, folder or Path.cwd(), known)
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
         for name in known:
@@ -265,6 +278,32 @@ def find_file(folder: Path, environ: Mapping[str, str]) -> Path | None:
 
     own = platformdirs.user_config_path("lawtags") / FILE_NAME
     return own if own.is_file() else None
+
+
+def _stack_addresses(folder: Path) -> dict[str, str]:
+    """Where the embedded stack of a working directory answers, by setting.
+
+    Raises:
+        ConfigurationError: none is running.
+    """
+    import json
+
+    path = folder / STACK_FOLDER / "stack.json"
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        os.kill(int(found["pid"]), 0)
+        platform = str(found["platform_url"])
+        own = {"data_store_url": str(found["data_store_url"]), "inference_url": str(found["inference_url"])}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ConfigurationError(
+            f"no embedded stack is running on {folder / STACK_FOLDER}",
+            hint="Start it here with: lawtags local up --detach",
+        ) from error
+    return dict.fromkeys(_URLS, platform) | own
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def default_intents_path() -> Path:

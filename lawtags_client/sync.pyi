@@ -578,6 +578,10 @@ class SyncRepositories:
         """Wait until a new repository can be written to."""
     def tree(self, repository: Repository, revision: str = "main") -> list[TreeEntry]:
         """All files of a repository."""
+    def revisions(self, repository: Repository) -> dict[str, str]:
+        """The branches of a repository and the commits they are at."""
+    def default_revision(self, repository: Repository) -> str:
+        """The branch that is meant where none is named: ``main``, or the only one that holds files."""
     def list(self, namespace: str | None = None, type: RepoType = "dataset") -> list[RepoInfo]:
         """The repositories of a type, of one namespace or of all."""
 
@@ -653,7 +657,7 @@ class SyncDataStore:
         folder: str | Path,
         *,
         repo_type: RepoType = "dataset",
-        revision: str = "main",
+        revision: str | None = None,
         prefix: str = "",
     ) -> Downloaded:
         """Get the files of a repository, verified by hash."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,17 +14,10 @@ from typing import Annotated
 import typer
 
 from lawtags_client.cli.run import Following, Name, New, Runs, Set, Wish, execute_recipe, tell_result
-from lawtags_client.cli.session import (
-    LOCAL_PROFILE,
-    STACK_FOLDER,
-    Json,
-    NoInput,
-    Profile,
-    Session,
-    Verbose,
-    command,
-)
+from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 from lawtags_client.errors import BusyError
+from lawtags_client.extras import MARKERS, require
+from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 
 IDLE_TIMEOUT = 900
 _MARK = "demo.pid"
@@ -48,6 +44,7 @@ def demo(
 
     Example: lawtags demo --data questions.jsonl
     """
+    require(list(MARKERS), "lawtags demo")
     from lawtags_client import sample
     from lawtags_client.cli.verdict import tell_examples
     from lawtags_client.curation.sources import find_sources
@@ -75,10 +72,23 @@ def demo(
     require_verdict(result.outputs["evaluate"])
     if as_json:
         return
-    session.say(
-        "Ask it: lawtags local up --detach && "
-        'lawtags tag --title "Can my landlord keep the deposit?" --body "I moved out of a flat in London."'
-    )
+    session.say(f"Ask it, also from a new shell:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
+
+
+def _asking(folder: Path, program: Path) -> str:
+    """Commands that ask the demo's tagger, as they can be pasted into a shell of any folder.
+
+    Args:
+        folder: the working directory of the demo.
+        program: how this program was called.
+    """
+    found = shutil.which("lawtags")
+    # `make demo` runs it from an environment that no shell has on its path.
+    here = program.name == "lawtags" and not (found and Path(found).samefile(program.resolve()))
+    name = shlex.quote(str(program.absolute())) if here and program.exists() else "lawtags"
+    start = f"cd {shlex.quote(str(folder))} && {name} local up --detach"
+    ask = f'{name} tag --title "Can my landlord keep the deposit?" --body "I moved out of a flat in London."'
+    return f"  {start} &&\n  {ask}"
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lawtags_client.cli.session import STACK_FOLDER, Json, NoInput, Session, Verbose, command
+from lawtags_client.cli.session import Json, NoInput, Session, Verbose, command
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.extras import require
+from lawtags_client.settings import STACK_FOLDER
 
 app = typer.Typer(help="The embedded stack: NeMo microservices on this machine.", no_args_is_help=True)
 
@@ -100,6 +102,7 @@ def up(
       customizer: {pending: 30}
     """
     session = Session(json=as_json, verbose=verbose)
+    require(["local"], "the embedded stack")
     models = _model_folders("--base-model", base_model or [])
     encoders = _model_folders("--embedding-model", embedding_model or [])
     from lawtags_client.local.chaos import read_plan
@@ -255,6 +258,12 @@ def _tell(session: Session, address: dict[str, Any]) -> None:
         return
     for name in ("platform_url", "data_store_url", "inference_url"):
         session.say(f"{name.removesuffix('_url').replace('_', ' '):11} {address[name]}")
+    from lawtags_client.local.base_models import DEFAULT_BASE_MODEL
+
+    session.say(f"base model  {DEFAULT_BASE_MODEL}")
+    session.say('\nUse it in this folder by --profile local or NeMo.from_env("local"), elsewhere by:')
+    for name in ("platform_url", "data_store_url", "inference_url"):
+        session.say(f"export LAWTAGS_{name.upper()}={address[name]}")
 
 
 def _model_folders(option: str, texts: list[str]) -> dict[str, Path]:

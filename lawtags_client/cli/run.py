@@ -15,6 +15,7 @@ import typer
 from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 from lawtags_client.errors import ConfigurationError, RunInputsError
+from lawtags_client.extras import require
 
 if TYPE_CHECKING:
     from lawtags_client.runs.ledger import Ledger
@@ -165,8 +166,10 @@ def execute_recipe(
     session: Session, wish: Wish, *, until: str | None = None, following: Following = Following.NONE
 ) -> RunResult:
     """Carry a recipe as far as asked, with the progress that fits the place."""
+    require(["curate", "tag", "report"] if until is None else ["curate"], "a run")
     from lawtags_client.curation.sources import find_sources
     from lawtags_client.intents import SqliteIntents
+    from lawtags_client.platform.checks import require_platform
     from lawtags_client.platform.v1 import V1Platform
     from lawtags_client.runs.naming import plan_folder
     from lawtags_client.runs.planned import take_over_curation
@@ -183,7 +186,13 @@ def execute_recipe(
     folder = _followed(session, named, wish, given, following)
     session.followed = lambda: training_of(folder)
 
+    begun = folder.exists()
+
     async def work() -> RunResult:
+        if until is None and not begun:
+            # Minutes of curation would be for nothing, and a folder would be left behind.
+            async with session.client() as nemo:
+                await require_platform(nemo, wish.recipe.model.config)
         if until is None:
             await asyncio.to_thread(take_over_curation, plan_folder(wish.runs, wish.name), folder)
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.

@@ -14,12 +14,12 @@ import sys
 import textwrap
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.errors import LawtagsError
+from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 from lawtags_client.terminal import harmless
 
 if TYPE_CHECKING:
@@ -43,11 +43,6 @@ Profile = Annotated[
 ]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice: everything.")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; take the safe answer.")]
-
-LOCAL_PROFILE = "local"
-"""The profile that every installation has: the embedded stack of the working directory."""
-
-STACK_FOLDER = Path(".lawtags/stack")
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -144,11 +139,6 @@ class Session:
         """The client that the settings describe."""
         from lawtags_client.client import NeMo
 
-        if self._is_local():
-            # It needs no profile of that name in a file.
-            environ = {name: value for name, value in os.environ.items() if name != "LAWTAGS_PROFILE"}
-            overrides = {**local_services(), **overrides}
-            return NeMo.from_env(environ=environ, **overrides)
         return NeMo.from_env(profile=self.profile, **overrides)
 
     def services(self) -> dict[str, str]:
@@ -225,28 +215,6 @@ class Session:
         return asyncio.run(guarded())
 
 
-def local_services() -> dict[str, str]:
-    """Where the embedded stack of the working directory answers.
-
-    Raises:
-        ConfigurationError: it is not running.
-    """
-    from lawtags_client.local.control import running
-
-    found = running(STACK_FOLDER)
-    if found is None or found[1] is None:
-        raise ConfigurationError(
-            f"no embedded stack is running on {STACK_FOLDER}", hint="Start it with: lawtags local up --detach"
-        )
-    address = found[1]
-    on_platform = ("platform_url", "entity_store_url", "customizer_url", "evaluator_url", "deployment_url")
-    # Each by name: a cluster's address in the environment must not draw a part of the work away.
-    return dict.fromkeys(on_platform, address.platform_url) | {
-        "data_store_url": address.data_store_url,
-        "inference_url": address.inference_url,
-    }
-
-
 def command(function: Callable[P, None]) -> Callable[P, None]:
     """End a command as the contract says: errors in words, or as one JSON object, with their exit code."""
 
@@ -285,7 +253,7 @@ def script(main: Callable[[], Any]) -> None:
             asyncio.run(work)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except (LawtagsError, OSError) as problem:
+    except (LawtagsError, OSError, ModuleNotFoundError) as problem:
         expected = _expected(problem)
         if expected is None:
             raise
@@ -314,10 +282,15 @@ def explain(problem: LawtagsError, *, as_json: bool) -> None:
 def _expected(problem: Exception) -> LawtagsError | None:
     if isinstance(problem, LawtagsError):
         return problem
+    if isinstance(problem, ModuleNotFoundError):
+        from lawtags_client.extras import explained
+
+        return explained(problem)
     # A full disk or a folder that may not be written is no defect of ours.
     if isinstance(problem, OSError) and not isinstance(problem, BrokenPipeError):
         place = f"{problem.filename}: " if problem.filename else ""
-        return LawtagsError(f"{place}{problem.strerror or problem}", hint="Look at the path and its rights.")
+        hint = "Check the path, its permissions and the free space."
+        return LawtagsError(f"{place}{problem.strerror or problem}", hint=hint)
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import shutil
 import sys
 import time
@@ -15,15 +14,10 @@ from typing import Any, get_args
 from lawtags_client import __version__
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.extras import MARKERS, absent
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import ServiceName, Settings, default_intents_path
 
-_EXTRAS = {
-    "curate": ("nemo_curator", "spacy", "ftfy"),
-    "tag": ("numpy", "scipy"),
-    "local": ("torch", "transformers", "peft", "uvicorn"),
-    "report": ("matplotlib", "jinja2"),
-}
 _PARTS = ("httpx", "pydantic", "tenacity", "typer")
 _LEAST_FREE = 2 * 1024**3
 _CLOCK_TOLERANCE = 60.0
@@ -107,11 +101,10 @@ async def check_clock(nemo: NeMo) -> list[Finding]:
 def check_extras() -> list[Finding]:
     """Which extras of lawtags are installed."""
     findings = []
-    for extra, modules in _EXTRAS.items():
-        absent = [module for module in modules if importlib.util.find_spec(module) is None]
-        if absent:
+    for extra in MARKERS:
+        if packages := absent(extra):
             fix = f"pip install 'lawtags[{extra}]'"
-            findings.append(_finding(f"extra {extra}", "missing", f"without {', '.join(absent)}", fix))
+            findings.append(_finding(f"extra {extra}", "missing", f"without {', '.join(packages)}", fix))
         else:
             findings.append(_finding(f"extra {extra}", "ok", "installed"))
     return findings
@@ -134,6 +127,30 @@ async def check_services(nemo: NeMo) -> list[Finding]:
         "inference": lambda: _models(nemo),
     }
     return list(await asyncio.gather(*(_ask(service, ask) for service, ask in questions.items())))
+
+
+async def require_platform(nemo: NeMo, config: str | None) -> None:
+    """Check, before hours of work, that the services answer and have what is going to be asked of them.
+
+    Args:
+        nemo: an open client.
+        config: the training configuration that will be used, if any.
+
+    Raises:
+        LawtagsError: what the first service says that does not.
+    """
+    asked = [
+        _count(nemo.entity_store.namespaces, "namespaces"),
+        _namespace(nemo),
+        _count(nemo.evaluator.configs, "evaluation configs"),
+        _models(nemo),
+    ]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    if config is not None:
+        await nemo.customizer.config(config)
 
 
 async def _ask(service: str, ask: Callable[[], Awaitable[str]]) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     import httpx
 
 _SHOWN = 200
+# How a TLS server answers plain HTTP: an alert, which h11 shows in its message.
+_TLS_ALERT = "\\x15\\x03"
+_TITLE = re.compile(rb"<title[^>]{0,100}>([^<]{1,200})</title>", re.IGNORECASE)
 _BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -91,6 +95,8 @@ def from_exception(error: Exception, context: Context) -> Failure:
         hint = "Ask for less at once, or raise max_connections."
         waiting = DeadlineExceededError(message, hint=hint, **context.fields())
         return Failure(waiting, passing=True, processed=False)
+    if _TLS_ALERT in str(error):
+        return _speaks_tls(context)
     if isinstance(error, httpx.DecodingError):
         return _no_sense(f"the body cannot be decoded: {error}", context)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.InvalidURL):
@@ -104,6 +110,15 @@ def from_exception(error: Exception, context: Context) -> Failure:
     hint = "Raise read_timeout, or look at the service's health." if slow else "Look at the service's health."
     message = context.redactor.text(f"{context.method} {context.url}: {text}")
     return Failure(kind(message, hint=hint, **context.fields()), passing=True)
+
+
+def _speaks_tls(context: Context) -> Failure:
+    error = ConnectionFailedError(
+        f"{context.url} speaks TLS, and was asked without it",
+        hint=f"Write https:// in place of http://. The address comes from {context.address.origin}.",
+        **context.fields(),
+    )
+    return Failure(error, passing=False, processed=False)
 
 
 def lost(context: Context, *, what: str, response: httpx.Response | None = None) -> Failure:
@@ -144,10 +159,12 @@ def not_json(response: httpx.Response, body: bytes, context: Context) -> Failure
     kind = response.headers.get("content-type", "no content type").partition(";")[0]
     start = context.redactor.text(body[:_SHOWN].decode("utf-8", "replace"))
     if "html" in kind or start.lstrip()[:1] == "<":
+        moved = str(response.url).partition("?")[0]
+        after = f" after a redirect to {moved}" if moved != context.url else ""
         error = ProtocolError(
-            f"expected JSON, got {kind}, beginning with {start!r}",
-            hint=f"Is the address right? It comes from {context.address.origin}. A login page or a proxy may "
-            "be answering instead of the service.",
+            f"expected JSON, got {_page(body) or kind}{after}, beginning with {start!r}",
+            hint=f"Check the address; it comes from {context.address.origin}. A login page or a proxy may be "
+            "answering instead of the service.",
             **context.fields(response),
         )
         return Failure(error, passing=False)
@@ -179,7 +196,8 @@ def refused_redirect(what: str, context: Context, response: httpx.Response) -> F
     """A redirect that would carry a request where it must not go."""
     error = ProtocolError(
         f"a redirect that {what} is not followed",
-        hint=f"Is the address right? It comes from {context.address.origin}.",
+        hint=f"Check the address; it comes from {context.address.origin}. If the service has moved, or "
+        "answers by https:// alone, set its new address. If it leads to a login page, sign in there first.",
         **context.fields(response),
     )
     return Failure(error, passing=False, processed=False)
@@ -197,13 +215,30 @@ def _no_sense(what: str, context: Context, response: httpx.Response | None = Non
 
 def _not_connected(error: Exception, context: Context) -> Failure:
     origin = f"The address comes from {context.address.origin}."
-    if _tls_problem(error):
-        message = f"{context.url}: the TLS certificate is not accepted: {error}"
+    problem = _tls_problem(error)
+    if problem is not None and _no_certificate_shown(problem):
+        secure = "https://" + context.url.partition("://")[2]
+        message = f"{secure} does not speak TLS: {problem}"
+        hint = f"{origin} Use http:// where the service has no certificate."
+        return Failure(
+            ConnectionFailedError(message, hint=hint, **context.fields()), passing=False, processed=False
+        )
+    if problem is not None:
+        message = f"{context.url}: the TLS certificate is not accepted: {problem}"
         hint = f"{origin} For an authority of your own, set ca_file (or SSL_CERT_FILE) to its certificate."
         refused = ConnectionFailedError(message, hint=hint, **context.fields())
         refused.passing = False
         return Failure(refused, passing=False, processed=False)
     reason = context.redactor.text(str(error) or type(error).__name__)
+    if _is_of_proxy(error):
+        message = f"the proxy does not let {context.address.service} be reached at {context.url}: {reason}"
+        hint = (
+            "The proxy comes from HTTPS_PROXY, HTTP_PROXY or ALL_PROXY. Check it, or go around it by adding "
+        )
+        hint += "the host to NO_PROXY."
+        return Failure(
+            ConnectionFailedError(message, hint=hint, **context.fields()), passing=False, processed=False
+        )
     message = f"{context.address.service} cannot be reached at {context.url}: {reason}"
     hint = f"{origin} Is the service up? `lawtags local up` starts one on this machine, for --profile local."
     return Failure(
@@ -211,12 +246,24 @@ def _not_connected(error: Exception, context: Context) -> Failure:
     )
 
 
-def _tls_problem(error: BaseException | None) -> bool:
+def _is_of_proxy(error: Exception) -> bool:
+    import httpx
+
+    return isinstance(error, httpx.ProxyError)
+
+
+def _tls_problem(error: BaseException | None) -> BaseException | None:
     while error is not None:
         if isinstance(error, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return True
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None
+
+
+def _no_certificate_shown(problem: BaseException) -> bool:
+    """Whether the other side spoke no TLS at all, as a plain HTTP server does."""
+    reasons = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "RECORD_LAYER", "HTTP_REQUEST")
+    return any(reason in str(problem) for reason in reasons)
 
 
 def _api_error(
@@ -224,15 +271,31 @@ def _api_error(
 ) -> LawtagsError:
     status = response.status_code
     detail = context.redactor.value(_detail(body))
-    message = _message(detail) or response.reason_phrase or "the service refused"
+    page = _page(body)
+    message = page or _message(detail) or response.reason_phrase or "the service refused"
     fields = context.fields(response) | {"detail": detail, "hint": _HINTS.get(status)}
-    if status == 404:
+    if page is not None:
+        fields["hint"] = (
+            f"Check the address; it comes from {context.address.origin}. A proxy or another server may be "
+            "answering instead of the service."
+        )
+    elif status == 404:
         fields["hint"] = f"Asked at {context.url}.{_where_to_look(context.url)}"
     if status == 429:
         return RateLimitedError(message, retry_after=retry_after, **fields)
     if status in _BY_STATUS:
         return _BY_STATUS[status](message, **fields)
     return (ServerError if status >= 500 else APIError)(message, **fields)
+
+
+def _page(body: bytes) -> str | None:
+    """What a page for people is called, where a server sends one instead of JSON."""
+    start = body[: 16 << 10].lstrip().lower()
+    if not start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return None
+    title = _TITLE.search(body[: 16 << 10])
+    named = f" titled {' '.join(title[1].decode('utf-8', 'replace').split())!r}" if title else ""
+    return f"an HTML page{named}"
 
 
 def _where_to_look(url: str) -> str:

@@ -64,6 +64,19 @@ class RepoInfo(CamelModel):
     siblings: Items[Sibling] = Field(default_factory=list)
 
 
+class RepoRef(CamelModel):
+    """A branch or tag of a repository."""
+
+    name: str
+    target_commit: str
+
+
+class RepoRefs(WireModel):
+    """``GET /v1/hf/api/{type}s/{repo}/refs``."""
+
+    branches: Items[RepoRef] = Field(default_factory=list)
+
+
 class PreuploadFile(WireModel):
     """A file announced before its upload; ``sample`` is the base64 of its first 512 bytes."""
 

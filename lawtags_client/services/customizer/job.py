@@ -183,7 +183,7 @@ class Job:
         try:
             import pandas
         except ImportError as error:
-            raise MissingExtraError("pandas", "curate", "a frame of metrics") from error
+            raise MissingExtraError("pandas", "pandas", "a frame of metrics") from error
         rows = await self.metrics()
         names = ("job_id", "metric", "step", "value", "at")
         return pandas.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=list(names))

@@ -219,16 +219,26 @@ class DataStore:
         folder: str | Path,
         *,
         repo_type: RepoType = "dataset",
-        revision: str = "main",
+        revision: str | None = None,
         prefix: str = "",
     ) -> Downloaded:
         """Get the files of a repository, verified by hash.
 
+        Args:
+            name: ``namespace/name``, or ``namespace/name@revision`` as output models are called.
+            folder: where to; made where it is missing.
+            repo_type: ``"dataset"`` or ``"model"``.
+            revision: branch or commit. Without one it is ``main``, or where that is empty, as for a tuned
+                model, the only other branch.
+            prefix: only files whose path begins with it.
+
         Raises:
-            NotFoundError: there is no such repository or revision.
+            NotFoundError: there is no such repository or revision, or it holds no such file.
             ProtocolError: a file is not what its hash says, or its path leads out of the folder.
         """
+        name, _, named = name.partition("@")
         repository = Repository.of(name, repo_type)
+        revision = revision or named or await self.repositories.default_revision(repository)
         return await download(self._http, repository, Path(folder), revision=revision, prefix=prefix)
 
     def _uploader(self, repository: Repository, on_bytes: OnBytes | None) -> Uploader:

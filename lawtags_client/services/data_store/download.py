@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from lawtags_client.errors import ConfigurationError, DataError, ProtocolError
+from lawtags_client.errors import ConfigurationError, DataError, NotFoundError, ProtocolError
 from lawtags_client.services.data_store.contents import ANSWER, SLOWEST, describe
 from lawtags_client.services.data_store.repositories import Repositories, Repository
 from lawtags_client.transport.http import Call, ServiceTransport
@@ -55,7 +55,7 @@ async def download(
         prefix: only files whose path begins with it.
 
     Raises:
-        NotFoundError: there is no such repository or revision.
+        NotFoundError: there is no such repository or revision, or it holds no such file.
         ProtocolError: a file's content is not what its hash says, its path leads out of the folder, or two
             files cannot stand beside each other; found before any file is fetched.
         DataError: a file cannot be written.
@@ -64,6 +64,11 @@ async def download(
     info = await repositories.info(repository, revision)
     entries = await repositories.tree(repository, info.sha or revision)
     wanted = _checked([entry for entry in entries if entry.path.startswith(prefix)])
+    if not wanted:
+        below = f" below {prefix!r}" if prefix else ""
+        raise NotFoundError(
+            f"{repository} holds no files{below} at revision {revision}", service="data_store"
+        )
     files: dict[str, str] = {}
     place: Path = folder
     try:

@@ -25,6 +25,7 @@ from lawtags_client.types.data_store import (
     RepoCreateRequest,
     RepoDeleteRequest,
     RepoInfo,
+    RepoRefs,
     RepoType,
     TreeEntry,
 )
@@ -35,6 +36,7 @@ _NEXT_LINK = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?')
 # Looking through a longer one would take time that grows with the square of its length.
 _LONGEST_LINK = 8192
 _MOST_PAGES = 10_000
+_WEIGHTS = (".safetensors", ".bin", ".nemo", ".gguf", ".pt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +266,44 @@ class Repositories:
             # Only its query is taken: its host may be one that is reachable from inside the cluster alone.
             query = _pairs(link[1].partition("#")[0].partition("?")[2])
         return [entry for entry in found if entry.type == "file"]
+
+    async def revisions(self, repository: Repository) -> dict[str, str]:
+        """The branches of a repository and the commits they are at.
+
+        Raises:
+            NotFoundError: there is no such repository, or the server does not list branches.
+        """
+        data = await self._http.json(Call("GET", f"{repository.api}/refs"))
+        return {ref.name: ref.target_commit for ref in parse(RepoRefs, data, self._http).branches}
+
+    async def default_revision(self, repository: Repository) -> str:
+        """The branch that is meant where none is named: ``main``, or the only one that holds a model's weights.
+
+        Raises:
+            NotFoundError: there is no such repository, or none or several of its branches could be meant.
+        """
+        entries: list[TreeEntry] = []
+        try:
+            entries = await self.tree(repository)
+        except NotFoundError:
+            await self.info(repository)
+        weights = any(entry.path.endswith(_WEIGHTS) for entry in entries)
+        if entries and (weights or repository.type != "model"):
+            return "main"
+        try:
+            others = sorted(name for name in await self.revisions(repository) if name != "main")
+        except APIError:
+            others = []
+        if len(others) == 1:
+            return others[0]
+        if entries and not others:
+            return "main"
+        found = f"its branches are: {', '.join(others)}" if others else "the server names no other branch"
+        raise NotFoundError(
+            f"{repository} holds no {'weights' if entries else 'files'} on main; {found}",
+            hint="Name one with revision=, or as NAMESPACE/NAME@REVISION.",
+            service="data_store",
+        )
 
     async def list(self, namespace: str | None = None, type: RepoType = "dataset") -> list[RepoInfo]:
         """The repositories of a type, of one namespace or of all.

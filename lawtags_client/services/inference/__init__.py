@@ -8,7 +8,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from lawtags_client.errors import ProtocolError, WaitTimeoutError
+from lawtags_client.errors import (
+    APIError,
+    ConfigurationError,
+    LawtagsError,
+    NotFoundError,
+    ProtocolError,
+    WaitTimeoutError,
+)
 from lawtags_client.services.base import Services, parse
 from lawtags_client.services.inference.completions import PromptLists, complete_each, first_token
 from lawtags_client.services.inference.dialects import Guided
@@ -42,6 +49,8 @@ from lawtags_client.types.inference import (
 
 _CHAT, _COMPLETIONS, _EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 _CLASSIFY = "/v1/classify"
+_BEHIND_ONE_HOST = "/nim/v1/models"
+_MOST_NAMED = 10
 
 
 class Inference:
@@ -55,14 +64,33 @@ class Inference:
     def __init__(self, http: ServiceTransport, owner: Services) -> None:
         self._http = http
         self._owner = owner
-        models = owner.settings.inference_models_path
+        self._models_path = models = owner.settings.inference_models_path
         self._guidance = Guidance(partial(identify, http, models), partial(probe, http), owner.clock)
         self._lists = PromptLists()
 
     async def models(self) -> list[ServedModel]:
         """What is served now, adapters included."""
-        data = await self._http.json(Call("GET", self._owner.settings.inference_models_path))
+        data = await self._http.json(Call("GET", self._models_path))
+        if _is_registry(data):
+            data = await self._proxy_models()
         return parse(ServedModels, data, self._http).data
+
+    async def _proxy_models(self) -> Any:
+        """The list where one host carries all services, so that ``/v1/models`` is the Entity Store's."""
+        try:
+            data = await self._http.json(Call("GET", _BEHIND_ONE_HOST))
+        except APIError:
+            data = None
+        if data is None or _is_registry(data):
+            address = self._http.address
+            raise ConfigurationError(
+                f"{address.url}{self._models_path} lists the Entity Store's models, not the served ones",
+                hint=f"The address comes from {address.origin}. Set LAWTAGS_INFERENCE_URL to that of the "
+                "NIM Proxy.",
+                service="inference",
+            )
+        self._models_path = _BEHIND_ONE_HOST
+        return data
 
     async def served(self, model: str, *, timeout: float = 600) -> str:
         """Wait until a model is listed; an adapter needs a refresh of the server after its training.
@@ -396,7 +424,34 @@ class Inference:
             # Who has an allowance repeats by itself.
             read, total = allowance.read_timeout, allowance.total_timeout
             call = replace(call, read_timeout=read, total_timeout=total, max_retries=0)
-        return await self._http.json(call)
+        try:
+            return await self._http.json(call)
+        except NotFoundError as error:
+            error.hint = await self._what_is_served(request.model) or error.hint
+            raise
+
+    async def _what_is_served(self, model: str) -> str | None:
+        """What to say of a model that was not found; None where that cannot be told."""
+        try:
+            served = [entry.id for entry in await self.models()]
+        except LawtagsError:
+            return None
+        if model in served:
+            return None
+        versions = [name for name in served if name.partition("@")[0] == model.partition("@")[0]]
+        if versions:
+            return f"Served versions of it: {', '.join(versions[:_MOST_NAMED])}. Name one of them."
+        others = ", ".join(served[:_MOST_NAMED]) or "none"
+        return f"Served models: {others}. List all with: lawtags models ls"
+
+
+def _is_registry(data: Any) -> bool:
+    # OpenAI's list has neither pages nor namespaces.
+    if not isinstance(data, dict):
+        return False
+    entries = data.get("data")
+    named = isinstance(entries, list) and any(isinstance(e, dict) and "namespace" in e for e in entries)
+    return "pagination" in data or named
 
 
 __all__ = ["Inference", "Load", "Outcome", "Tagged", "Tagger", "first_token"]

@@ -184,7 +184,7 @@ async def test_files_that_no_folder_can_hold_are_refused_before_any_is_fetched(
     script = Script([Response(200, json={"sha": "main"}), Response(200, json=entries)])
     async with client(script, tmp_path / "state", data_store_url="http://data.test") as nemo:
         with pytest.raises(ProtocolError):
-            await nemo.data_store.download("law/tags", tmp_path / "down")
+            await nemo.data_store.download("law/tags", tmp_path / "down", revision="main")
     assert len(script.requests) == 2
     assert not (tmp_path / "down").exists()
 
@@ -198,7 +198,7 @@ async def test_a_longest_name_can_be_downloaded(tmp_path: Path) -> None:
         [Response(200, json={"sha": "main"}), Response(200, json=entries), Response(200, content=b"one")]
     )
     async with client(script, tmp_path / "state", data_store_url="http://data.test") as nemo:
-        await nemo.data_store.download("law/tags", tmp_path / "down")
+        await nemo.data_store.download("law/tags", tmp_path / "down", revision="main")
     assert (tmp_path / "down" / ("n" * 255)).read_bytes() == b"one"
 
 
@@ -208,4 +208,4 @@ async def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> No
     script = Script([Response(200, json={"sha": "main"}), Response(200, json=entries)])
     async with client(script, tmp_path / "state", data_store_url="http://data.test") as nemo:
         with pytest.raises(DataError, match=r"down.*cannot be written"):
-            await nemo.data_store.download("law/tags", tmp_path / "down")
+            await nemo.data_store.download("law/tags", tmp_path / "down", revision="main")

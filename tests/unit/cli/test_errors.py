@@ -18,8 +18,10 @@ from made_run import make_run
 from lawtags_client import cli
 from lawtags_client.cli import session as session_module
 from lawtags_client.cli.session import Session, command, script
+from lawtags_client.client import NeMo
 from lawtags_client.errors import BusyError, ConfigurationError, DataError, GateNotPassedError, LawtagsError
 from lawtags_client.runs.lock import run_lock
+from lawtags_client.settings import STACK_FOLDER
 
 Call = Callable[..., tuple[int, str, str]]
 RECIPE = "schema_version: 1\nname: small\nmodel: {config: ns/model@v1}\n"
@@ -281,22 +283,27 @@ def test_tables_show_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) ->
     assert "[job]" in shown
 
 
-def test_the_local_profile_sends_everything_to_the_embedded_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    services = {
+def test_the_local_profile_sends_everything_to_the_embedded_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = {
         "platform_url": "http://127.0.0.1:1",
         "data_store_url": "http://127.0.0.1:2",
         "inference_url": "http://127.0.0.1:3",
+        "pid": os.getpid(),
     }
-
-    class Address:
-        platform_url = services["platform_url"]
-        data_store_url = services["data_store_url"]
-        inference_url = services["inference_url"]
-
-    monkeypatch.setattr("lawtags_client.local.control.running", lambda folder: (None, Address))
+    (tmp_path / STACK_FOLDER).mkdir(parents=True)
+    (tmp_path / STACK_FOLDER / "stack.json").write_text(json.dumps(address))
+    monkeypatch.chdir(tmp_path)
     for name in ("ENTITY_STORE", "CUSTOMIZER", "EVALUATOR", "DEPLOYMENT", "DATA_STORE", "INFERENCE"):
         monkeypatch.setenv(f"LAWTAGS_{name}_URL", "http://cluster.test")
     monkeypatch.setenv("LAWTAGS_PROFILE", "local")
     settings = Session().client().settings
     for service in ("entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"):
         assert settings.address(service).url.startswith("http://127.0.0.1"), service  # type: ignore[arg-type]
+    # From Python it is the same word.
+    assert NeMo.from_env("local").settings.inference_url == address["inference_url"]
+    (tmp_path / STACK_FOLDER / "stack.json").unlink()
+    with pytest.raises(ConfigurationError, match="no embedded stack is running") as caught:
+        NeMo.from_env("local")
+    assert caught.value.hint and "lawtags local up" in caught.value.hint

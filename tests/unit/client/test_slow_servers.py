@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -229,12 +229,17 @@ def test_time_that_the_caller_takes_is_not_the_server_s(tmp_path: Path) -> None:
 async def test_a_fault_of_the_program_is_told_and_leaves_nothing_running(
     fault: Exception, tmp_path: Path
 ) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(60)
+        raise AssertionError("nobody waits for this")
+
+    def prompts() -> Iterator[str]:
+        yield from ["x"] * 5
         raise fault
 
     before = asyncio.all_tasks()
     with pytest.raises(type(fault)):
-        await client(answer, tmp_path).inference.complete_many(["x"] * 50, model="m")
+        await client(answer, tmp_path).inference.complete_many(prompts(), model="m")  # type: ignore[arg-type]
     assert asyncio.all_tasks() == before
 
 
