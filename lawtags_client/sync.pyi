@@ -581,7 +581,7 @@ class SyncRepositories:
     def revisions(self, repository: Repository) -> dict[str, str]:
         """The branches of a repository and the commits they are at."""
     def default_revision(self, repository: Repository) -> str:
-        """The branch that is meant where none is named: ``main``, or the only one that holds files."""
+        """The branch that is meant where none is named: ``main``, or the only other one of a model."""
     def list(self, namespace: str | None = None, type: RepoType = "dataset") -> list[RepoInfo]:
         """The repositories of a type, of one namespace or of all."""
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     import httpx
 
 _SHOWN = 200
-# How a TLS server answers plain HTTP: an alert, which h11 shows in its message.
-_TLS_ALERT = "\\x15\\x03"
+# How h11 calls the first bytes of what is no HTTP, such as a TLS server's answer to plain HTTP.
+_NOT_HTTP = ("illegal request line", "illegal status line")
 _TITLE = re.compile(rb"<title[^>]{0,100}>([^<]{1,200})</title>", re.IGNORECASE)
 _BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
@@ -95,8 +95,6 @@ def from_exception(error: Exception, context: Context) -> Failure:
         hint = "Ask for less at once, or raise max_connections."
         waiting = DeadlineExceededError(message, hint=hint, **context.fields())
         return Failure(waiting, passing=True, processed=False)
-    if _TLS_ALERT in str(error):
-        return _speaks_tls(context)
     if isinstance(error, httpx.DecodingError):
         return _no_sense(f"the body cannot be decoded: {error}", context)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.InvalidURL):
@@ -104,21 +102,20 @@ def from_exception(error: Exception, context: Context) -> Failure:
         return Failure(wrong, passing=False, processed=False)
     if not context.repeatable:
         return lost(context, what=type(error).__name__)
+    if context.url.startswith("http://") and str(error).startswith(_NOT_HTTP):
+        other = TransportError(
+            f"{context.url} answers with something other than HTTP",
+            hint="Write https:// if the service speaks TLS, and check the port. The address comes from "
+            f"{context.address.origin}.",
+            **context.fields(),
+        )
+        return Failure(other, passing=True)
     slow = isinstance(error, httpx.TimeoutException)
     kind: type[TransportError] = DeadlineExceededError if slow else TransportError
     text = "no answer in time" if slow else f"the connection broke: {error or type(error).__name__}"
     hint = "Raise read_timeout, or look at the service's health." if slow else "Look at the service's health."
     message = context.redactor.text(f"{context.method} {context.url}: {text}")
     return Failure(kind(message, hint=hint, **context.fields()), passing=True)
-
-
-def _speaks_tls(context: Context) -> Failure:
-    error = ConnectionFailedError(
-        f"{context.url} speaks TLS, and was asked without it",
-        hint=f"Write https:// in place of http://. The address comes from {context.address.origin}.",
-        **context.fields(),
-    )
-    return Failure(error, passing=False, processed=False)
 
 
 def lost(context: Context, *, what: str, response: httpx.Response | None = None) -> Failure:

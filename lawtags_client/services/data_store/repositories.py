@@ -277,7 +277,7 @@ class Repositories:
         return {ref.name: ref.target_commit for ref in parse(RepoRefs, data, self._http).branches}
 
     async def default_revision(self, repository: Repository) -> str:
-        """The branch that is meant where none is named: ``main``, or the only one that holds a model's weights.
+        """The branch that is meant where none is named: ``main``, or the only other one of a model.
 
         Raises:
             NotFoundError: there is no such repository, or none or several of its branches could be meant.

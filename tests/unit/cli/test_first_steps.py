@@ -182,8 +182,8 @@ async def test_where_a_redirect_led_is_told(tmp_path: Path) -> None:
 
 async def test_plain_http_and_tls_are_told_apart(tmp_path: Path) -> None:
     alert = [send(b"\x15\x03\x03\x00\x02\x02\x46", close=True)]
-    async with RawServer([], greeting=alert) as server, NeMo(Settings(platform_url=server.url)) as nemo:
-        with pytest.raises(ConnectionFailedError, match="speaks TLS, and was asked without it") as caught:
+    async with RawServer(alert) as server, NeMo(Settings(platform_url=server.url)) as nemo:
+        with pytest.raises(LawtagsError, match="something other than HTTP") as caught:
             await nemo.customizer.jobs.get("cust-1")
     assert caught.value.hint and "https://" in caught.value.hint
     refusal = [send(b"HTTP/1.1 400 Bad Request\r\n\r\n", close=True)]
