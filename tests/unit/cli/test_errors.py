@@ -174,6 +174,11 @@ def test_a_finished_run_is_kept_from_other_inputs(
     assert told["error"] == "RunInputsError"
     assert "training.epochs: 1 -> 7" in told["detail"]
     assert "--new" in told["hint"]
+
+    async def answering(nemo: NeMo, config: str) -> None:
+        """A platform that would answer, if the rows ever got that far."""
+
+    monkeypatch.setattr("lawtags_client.platform.checks.require_platform", answering)
     # The next run is one of its own, however far it comes.
     for again in ("--new", "--new"):
         code, out, err = lawtags(*words, again)
