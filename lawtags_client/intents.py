@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lawtags_client.errors import BusyError, ConflictError, DataError
+from lawtags_client.files import make_folder
 
 FIELD = "lawtags_intent"
 """The custom field of a job that carries the token."""
@@ -199,7 +200,7 @@ class SqliteIntents:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             with closing(sqlite3.connect(self._path, timeout=30)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from lawtags_client.errors import DataError
 
 # The format's own limit (huggingface/safetensors, README, "Format").
 _LONGEST_HEADER = 100_000_000
-_BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16}
-_BITS |= {"U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64}
+_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8}
+_BITS |= {"F8_E8M0": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16, "U32": 32, "I32": 32, "F32": 32}
+_BITS |= {"U64": 64, "I64": 64, "F64": 64, "C64": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,9 @@ def tensors(path: Path) -> list[Tensor]:
             if header_length > min(length - 8, _LONGEST_HEADER):
                 raise ValueError(f"a header of {header_length} bytes in a file of {length}")
             header = json.loads(stream.read(header_length))
-        room = length - 8 - header_length
-        found = [_tensor(name, said, room) for name, said in header.items() if name != "__metadata__"]
+        places = {name: _place(name, said) for name, said in header.items() if name != "__metadata__"}
+        _check_cover(places, length - 8 - header_length)
+        found = [_tensor(name, header[name], start, end) for name, (start, end) in places.items()]
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"is not a safetensors file: {error}", path=path, hint="Get it again; other formats are not read."
@@ -56,11 +58,44 @@ def tensors(path: Path) -> list[Tensor]:
     return found
 
 
-def _tensor(name: str, said: Any, room: int) -> Tensor:
-    dtype, shape, (start, end) = said["dtype"], said["shape"], said["data_offsets"]
-    if not all(isinstance(side, int) and side >= 0 for side in (*shape, start, end)):
-        raise ValueError(f"the tensor {name[:80]!r} has no sound shape and place")
-    size = prod(shape)
-    if not start <= end <= room or (dtype in _BITS and (end - start) * 8 != size * _BITS[dtype]):
+def _place(name: str, said: Any) -> tuple[int, int]:
+    start, end = said["data_offsets"]
+    if not (_is_count(start) and _is_count(end) and start <= end):
+        raise ValueError(f"the tensor {name[:80]!r} has no sound place")
+    return start, end
+
+
+def _check_cover(places: Mapping[str, tuple[int, int]], room: int) -> None:
+    """See that the tensors fill the data one after the other, as the format demands: no overlap, no gap."""
+    reached = 0
+    for name, (start, end) in sorted(places.items(), key=lambda item: item[1]):
+        if start != reached or end > room:
+            raise ValueError(f"the tensor {name[:80]!r} does not fit into the file")
+        reached = end
+    if places and reached != room:
+        raise ValueError(f"its tensors take {reached} of {room} bytes")
+
+
+def _tensor(name: str, said: Any, start: int, end: int) -> Tensor:
+    dtype, bits = said["dtype"], 8 * (end - start)
+    # A type that is not known here takes at least a bit for each number.
+    size = _numbers(name, said["shape"], most=bits)
+    if dtype in _BITS and bits != size * _BITS[dtype]:
         raise ValueError(f"the tensor {name[:80]!r} does not fit into the file")
     return Tensor(name, str(dtype), size)
+
+
+def _numbers(name: str, shape: Sequence[Any], *, most: int) -> int:
+    if not all(_is_count(side) for side in shape):
+        raise ValueError(f"the tensor {name[:80]!r} has no sound shape")
+    size = 0 if 0 in shape else 1
+    for side in shape:
+        size *= side
+        # Not multiplied out: a header has room for sides enough to do so for hours.
+        if size > most:
+            raise ValueError(f"the tensor {name[:80]!r} does not fit into the file")
+    return size
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import DataError
+from lawtags_client.files import make_folder
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -86,7 +87,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self.path = path
         self._now = now
         with self._connection() as connection:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from lawtags_client.errors import DataError
-from lawtags_client.files import atomic_write_text
+from lawtags_client.files import atomic_write_text, make_folder, sync
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -45,7 +45,7 @@ class RowLog:
     """
 
     def __init__(self, path: Path, *, key: str = "row", every: int = 64) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self.path = path
         self._every = every
         self._unsynced = 0
@@ -65,6 +65,7 @@ class RowLog:
                 self.rows[row[key]] = row
             _cut_torn_line(path)
         self._stream = path.open("a", encoding="utf-8")
+        sync(path.parent)
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one row."""

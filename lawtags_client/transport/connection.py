@@ -8,6 +8,7 @@ What went wrong is told by where it went wrong: before the connection stood (``C
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from typing import Any
 
@@ -70,8 +71,24 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether it may carry the next request."""
+        """Whether it carries no request and still stands."""
         return not self._closed and self._http.our_state is h11.IDLE
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may carry the next request.
+
+        What arrived since, its end included, may not have been read yet where the event loop was busy; it
+        would be taken for the answer to the next request.
+        """
+        if not self.idle or self._transport is None:
+            return False
+        handle = self._transport.get_extra_info("socket").fileno()
+        if handle < 0:
+            return False
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        return not waiting.poll(0)
 
     async def ask(self, request: httpx.Request, body: bytes, timeout: float | None) -> h11.Response:
         """Send a request and wait for the head of its answer.

@@ -103,7 +103,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         free = self._free.get(_origin(url), [])
         while free:
             since, connection = free.pop()
-            if connection.idle and time.monotonic() - since < self._keepalive:
+            if connection.ready and time.monotonic() - since < self._keepalive:
                 return connection
             connection.close()
         return None

@@ -66,8 +66,7 @@ def check_path(path: str) -> str:
     """
     parts = path.split("/")
     bad = (
-        not path
-        or len(path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH
+        len(path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH
         or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
         or any(character < " " or character in "\\\x7f" for character in path)
         or any("\ud800" <= character <= "\udfff" for character in path)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lawtags_client.errors import APIError, BadRequestError, ConflictError, DataError
+from lawtags_client.files import make_folder, sync
 from lawtags_client.local.data_store import git
 from lawtags_client.local.data_store.faults import EntryMissingError, RevisionMissingError
 from lawtags_client.local.data_store.hub_urls import FilesUrl, check_path, parse_files_url
 from lawtags_client.local.data_store.repositories import Repositories, Repository
 from lawtags_client.local.data_store.trees import FileEntry
 from lawtags_client.local.storage import Blob, Blobs, DamagedBlobError, Database
-from lawtags_client.local.storage.blobs import sync
 from lawtags_client.local.wire.times import Clock, utc_now
 from lawtags_client.types.data_store import RepoType
 
@@ -150,7 +150,7 @@ class DataStoreState:
         """
         if folder.exists():
             raise FileExistsError(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
             whole = Path(made) / "files"
             whole.mkdir()

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from lawtags_client.errors import DataError
-from lawtags_client.files import sha256_file
+from lawtags_client.files import make_folder, sha256_file, sync
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -80,7 +80,7 @@ class Blobs:
         self._incoming = folder / "incoming"
         if self._incoming.exists():
             shutil.rmtree(self._incoming)
-        self._incoming.mkdir(parents=True)
+        make_folder(self._incoming)
 
     def put(
         self,
@@ -206,9 +206,7 @@ class BlobWriter:
         os.fsync(self._stream.fileno())
         self._stream.close()
         place = self._blobs._place(found)
-        if not place.parent.is_dir():
-            place.parent.mkdir(exist_ok=True)
-            sync(place.parent.parent)
+        make_folder(place.parent)
         # Over a blob of this name as well: it may be damaged, and what has just arrived is whole.
         self._path.replace(place)
         sync(place.parent)
@@ -238,12 +236,3 @@ def _chunks(data: bytes | Path | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
             yield chunk
     else:
         yield from data
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.files import make_folder
 
 _BUSY_SECONDS = 30.0
 _LONGEST_PATH = 500  # SQLite takes no more than 512 bytes, with what it appends
@@ -42,7 +43,7 @@ class Database:
                 f"the database's path is longer than the {_LONGEST_PATH} bytes that SQLite takes: {path}",
                 hint="Name a folder with a shorter path.",
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self.path = path
         self._lock = threading.RLock()
         self._within = False

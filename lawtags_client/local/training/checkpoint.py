@@ -6,13 +6,13 @@ Weights, optimizer and random state are safetensors, the rest is JSON; nothing i
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import LawtagsError
+from lawtags_client.files import make_folder, sync
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ class CheckpointFolder:
         import torch
         from safetensors.torch import save_file
 
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         name = f"step-{cursor.step:08d}"
         temporary = self._folder / f".{name}"
         shutil.rmtree(temporary, ignore_errors=True)
@@ -149,12 +149,3 @@ def _restore_optimizer(
         key, name = label.split("/", 1)
         state.setdefault(position[name], {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from lawtags_client.errors import DataError, LawtagsError
+from lawtags_client.files import sync
 from lawtags_client.local.training.batches import epoch_batches, split_by_tokens
-from lawtags_client.local.training.checkpoint import CheckpointFolder, Cursor, sync
+from lawtags_client.local.training.checkpoint import CheckpointFolder, Cursor
 from lawtags_client.local.training.objective import ItemT, Objective
 from lawtags_client.local.training.optimizer import learning_rate, make_optimizer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import select
 import socket
 import ssl
 import sys
@@ -223,6 +224,88 @@ async def test_what_was_sent_unasked_ends_the_connection(tmp_path: Path) -> None
             for _ in range(3):
                 assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
         assert server.connections == 2
+
+
+UNASKED = {
+    "a whole answer": answer(b'{"id": "cust-other"}'),
+    "an end of waiting": answer(b"{}", "connection: close", status="408 Request Timeout"),
+    "hints": b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n",
+    "the beginning of an answer": b"HTTP/1.1 200 OK\r\ncontent-le",
+    "one byte": b"\n",
+    "no answer at all": b"\x00" * 200_000,
+}
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("unasked", UNASKED)
+async def test_what_arrives_on_an_idle_connection_ends_it_and_answers_nothing(
+    unasked: str, secure: bool, authority: trustme.CA, tmp_path: Path
+) -> None:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def keep(writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await GOOD(writer)
+
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    options: dict[str, Any] = {"ca_file": tmp_path / "ca.pem"} if secure else {}
+    tls = _server_tls(authority) if secure else None
+    async with RawServer([keep], tls=tls) as server:
+        async with connect(server.url, tmp_path, read_timeout=5, max_retries=0, **options) as nemo:
+            for number in range(2):
+                assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+                server.left.clear()
+                writers[-1].write(UNASKED[unasked])
+                # The client hangs up by itself.
+                await asyncio.wait_for(server.left.wait(), 5)
+                assert server.connections == number + 1
+            assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+        assert server.connections == 3
+
+
+class BlockingServer:
+    """One that is served by hand while the event loop of the client stands still."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(5)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.peers: list[socket.socket] = []
+
+    async def serve(self, body: bytes) -> None:
+        """Answer one request on the newest connection that carries one."""
+        await asyncio.to_thread(self._answer, body)
+
+    def _answer(self, body: bytes) -> None:
+        ready, _, _ = select.select([self._listening, *self.peers], [], [], 5)
+        if self._listening in ready:
+            self.peers.append(self._listening.accept()[0])
+            self.peers[-1].settimeout(5)
+            ready = self.peers[-1:]
+        while b"\r\n\r\n" not in ready[0].recv(65536):
+            pass
+        ready[0].sendall(answer(body))
+
+    def close(self) -> None:
+        for each in (*self.peers, self._listening):
+            each.close()
+
+
+@pytest.mark.parametrize("unasked", [*UNASKED, "an end"])
+async def test_what_arrived_while_the_loop_was_busy_is_not_taken_for_an_answer(
+    unasked: str, tmp_path: Path
+) -> None:
+    server = BlockingServer()
+    async with connect(server.url, tmp_path, read_timeout=5, max_retries=0) as nemo:
+        for number in range(2):
+            [job, _] = await asyncio.gather(nemo.customizer.jobs.get("cust-1"), server.serve(JOB))
+            assert job.id == "cust-1" and len(server.peers) == number + 1
+            # No other task comes to its turn between this and the next request.
+            if unasked == "an end":
+                server.peers[-1].shutdown(socket.SHUT_WR)
+            else:
+                server.peers[-1].sendall(UNASKED[unasked])
+    server.close()
 
 
 async def test_no_more_connections_than_allowed(tmp_path: Path) -> None:

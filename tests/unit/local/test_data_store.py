@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.errors import BadRequestError, NotFoundError, UnprocessableError
-from lawtags_client.local.data_store.faults import EntryMissingError, RevisionMissingError
+from lawtags_client.errors import APIError, BadRequestError, NotFoundError, UnprocessableError
+from lawtags_client.local.data_store.faults import BadPathError, EntryMissingError, RevisionMissingError
 from lawtags_client.local.data_store.hub_urls import check_path, parse_files_url
 from lawtags_client.local.data_store.state import DataStoreState
 from lawtags_client.local.signing import is_signed, signed_query
@@ -25,14 +28,103 @@ def state(tmp_path: Path) -> Iterator[DataStoreState]:
     database.close()
 
 
-@given(st.text())
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "../a", "a/..", "a/../b", "a/../../b"),
+        *(".git", ".git/config", "a/.git", "a/.git/hooks/pre-commit", ".GIT", "a/.Git/b"),
+        *("a\\b", "\\", "..\\a", "a\x7fb", *(f"a{chr(code)}b" for code in range(32))),
+        *("\ud800", "a/\udfff", "a\ud83d\ude00", "x" * 1025, "é" * 512 + "x", "/".join(["a"] * 513)),
+    ],
+    ids=lambda path: ascii(path)[:20],
+)
+def test_paths_that_leave_the_folder_or_that_git_would_not_take_are_refused(path: str) -> None:
+    with pytest.raises(BadPathError, match="cannot be used in a repository") as refused:
+        check_path(path)
+    assert len(str(refused.value)) < 2500
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("a", "a/b", "...", "a..b", "..a", ".gitignore", ".github/b", "git", "a.git/b", " ", "~", "-rf"),
+        *("C:", "a b", "\x80", "\ud7ff", "\ue000", "Recht/Miete.jsonl", "法律/租赁", "x" * 1024, "é" * 512),
+    ],
+    ids=lambda path: ascii(path)[:20],
+)
+def test_other_paths_are_taken_as_they_are(path: str) -> None:
+    assert check_path(path) == path
+
+
+@given(st.text(st.sampled_from("./\\ag\x00\x1f\x7f") | st.characters(), max_size=12))
 def test_paths_are_either_inside_or_refused(path: str) -> None:
     try:
-        check_path(path)
-    except BadRequestError:
+        assert check_path(path) == path
+    except BadPathError:
         return
-    assert (Path("/root") / path).resolve().is_relative_to("/root")
-    assert not path.startswith("/") and "\\" not in path and "\x00" not in path
+    assert os.path.normpath(f"/root/{path}") == f"/root/{path}"
+    assert re.search(r"[\\\x00-\x1f\x7f\ud800-\udfff]", path) is None
+    assert ".git" not in path.lower().split("/")
+
+
+def test_paths_are_checked_wherever_they_come_from(state: DataStoreState) -> None:
+    for use in (
+        lambda: state.commit("dataset", "law", "tags", {"a/../../b": b"1"}, "out"),
+        lambda: parse_files_url("hf://datasets/law/tags/a/../../b"),
+        lambda: state.put_base64("../a", b"1"),
+    ):
+        with pytest.raises(BadPathError):
+            use()
+    assert state.files("dataset", "law", "tags") == []
+
+
+def _commit(state: DataStoreState, content: bytes, expected: str | None) -> str:
+    repository = state.repositories.get("dataset", "law", "tags")
+    entries = [state.put_base64("a", content)]
+    return state.add_commit(repository, "main", entries, title="t", expected_parent=expected)
+
+
+def test_commit_on_the_parent_that_it_expects_is_made(state: DataStoreState) -> None:
+    first = _commit(state, b"1", None)
+    second = _commit(state, b"2", first)
+    third = _commit(state, b"3", second[:7])
+    fourth = _commit(state, b"4", None)
+    assert len({first, second, third, fourth}) == 4
+    repository = state.repositories.get("dataset", "law", "tags")
+    log = [commit.oid for commit in state.repositories.history(repository, "main")]
+    assert log[:4] == [fourth, third, second, first]
+
+
+def test_commit_on_another_parent_is_refused_and_changes_nothing(state: DataStoreState) -> None:
+    first = _commit(state, b"1", None)
+    second = _commit(state, b"2", None)
+    unknown = ["0" * 40, first, first[:7], second[:39] + ("0" if second[39] != "0" else "1")]
+    for expected in unknown:
+        with pytest.raises(APIError, match="has moved on") as refused:
+            _commit(state, b"3", expected)
+        assert refused.value.status == 412
+    malformed = ["", second[:6], second + "0", "g" * 40, f" {second}", f"{second}\n", second.upper(), "main"]
+    for expected in malformed:
+        with pytest.raises(BadRequestError, match="not a commit id"):
+            _commit(state, b"3", expected)
+    assert state.read("dataset", "law", "tags", "a") == b"2"
+    repository = state.repositories.get("dataset", "law", "tags")
+    assert state.repositories.resolve(repository, "main").oid == second
+
+
+def test_of_commits_on_one_parent_at_the_same_time_one_is_made(state: DataStoreState) -> None:
+    parent = _commit(state, b"0", None)
+
+    def attempt(number: int) -> int:
+        try:
+            _commit(state, b"%d" % number, parent)
+        except APIError as refused:
+            return refused.status or 0
+        return 200
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = sorted(threads.map(attempt, range(1, 9)))
+    assert outcomes == [200, *[412] * 7]
 
 
 @pytest.mark.parametrize(
