@@ -81,3 +81,12 @@ def test_what_cannot_be_honoured_is_refused(
 ) -> None:
     answer = httpx.post(f"{stack[0].inference_url}/v1/embeddings", json={"model": MODEL} | fields, timeout=60)
     assert answer.status_code == status, answer.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["", " ", "\x00", "\u202e\U000e0001", "a" * 100_000])
+def test_an_odd_text_leaves_the_encoder_at_work(stack: tuple[StackThread, Path], text: str) -> None:
+    url = f"{stack[0].inference_url}/v1/embeddings"
+    odd = httpx.post(url, json={"model": MODEL, "input": ["law", text]}, timeout=60)
+    assert odd.status_code in (200, 400), odd.text
+    assert httpx.post(url, json={"model": MODEL, "input": "law"}, timeout=60).status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 
 from lawtags_client.errors import BadRequestError, ServerError
 from lawtags_client.local.background import Background, result_of
+from lawtags_client.local.suspects import Suspects
 
 _MODULE = "lawtags_client.local.embedding.worker"
 _LONGEST_ANSWER = 256 << 20
 # Texts an exchange: a request whose client is gone costs no more than the exchange at hand.
 _TEXTS = 32
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 
 
 class EmbeddingsGoneError(ServerError):
@@ -45,14 +48,15 @@ class EmbeddingProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._background = Background()
+        self._suspects = Suspects()
         self._stopped = False
 
     async def embed(self, texts: Sequence[str], truncate: str) -> tuple[list[list[float]], int]:
         """Vectors and the number of tokens.
 
         Raises:
-            BadRequestError: a text is too long.
-            ServerError: the process could not be started, or died over it.
+            BadRequestError: a text is too long, or the process has died of it before.
+            ServerError: the process could not be started, died over it, or failed on it.
         """
         vectors: list[list[float]] = []
         tokens = 0
@@ -61,6 +65,8 @@ class EmbeddingProcess:
             found = await self._answer(asked)
             if "refused" in found:
                 raise BadRequestError(found["refused"])
+            if "failed" in found:
+                raise ServerError(found["failed"], status=500)
             vectors += found["vectors"]
             tokens += found["tokens"]
         return vectors, tokens
@@ -86,17 +92,17 @@ class EmbeddingProcess:
         async with self._turn:
             if not wanted.is_set():
                 return {}
+            self._suspects.suspected(asked)  # raises where it must not run again
             process = await self._started()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            with contextlib.suppress(ConnectionError):
-                process.stdin.write(json.dumps(asked).encode() + b"\n")
-                await process.stdin.drain()
-            answered = await process.stdout.readline()
-        if not answered:
-            raise ServerError(f"The embedding process ended; see {self._log.name} of the stack", status=503)
-        found: dict[str, Any] = json.loads(answered)
-        return found
+            answered = await _asked(process, asked)
+            if answered is not None:
+                self._suspects.succeeded(asked)
+                return answered
+            code = await process.wait()
+            if not self._stopped:
+                self._suspects.died([asked], crashed=code not in _KILLED)
+                self._suspects.suspected(asked)
+        raise ServerError(f"The embedding process ended; see {self._log.name} of the stack", status=503)
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
@@ -112,7 +118,28 @@ class EmbeddingProcess:
             await _end(process)
             raise EmbeddingsGoneError
         self._process = process
+        if await _line(process) is None:
+            reason = f"it ended; see {self._log.name} of the stack"
+            raise ServerError(f"The embedding model could not be loaded: {reason}", status=503)
         return process
+
+
+async def _asked(process: asyncio.subprocess.Process, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The answer; None where the process ended instead."""
+    assert process.stdin is not None
+    with contextlib.suppress(ConnectionError):
+        process.stdin.write(json.dumps(asked).encode() + b"\n")
+        await process.stdin.drain()
+    return await _line(process)
+
+
+async def _line(process: asyncio.subprocess.Process) -> dict[str, Any] | None:
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line.endswith(b"\n"):
+        return None  # it ended, perhaps within a line
+    found: dict[str, Any] = json.loads(line)
+    return found
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

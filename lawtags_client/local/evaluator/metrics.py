@@ -6,11 +6,14 @@ comes from sacrebleu, ``rouge`` from rouge-score.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import string
+import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from lawtags_client.errors import BadRequestError, MissingExtraError
@@ -43,6 +46,12 @@ _SYMBOLS = {
     ">=": "greater than or equals",
     "<": "less than",
     "<=": "less than or equals",
+}
+_ROUGE = {
+    "rouge1": "rouge_1_score",
+    "rouge2": "rouge_2_score",
+    "rouge3": "rouge_3_score",
+    "rougeL": "rouge_L_score",
 }
 _DIFFERENCE = "absolute difference"
 OPERATORS = frozenset({*_STRING_CHECKS, *_NUMBER_CHECKS, *_SYMBOLS, _DIFFERENCE})
@@ -99,14 +108,33 @@ def accuracy(output: str, truth: str) -> RowScores:
 
 def rouge(output: str, truth: str) -> RowScores:
     """ROUGE-1, -2, -3 and -L, F-measure."""
+    found = _rouge_scorer().score(truth, output)
+    return {name: float(found[kind].fmeasure) for kind, name in _ROUGE.items()}
+
+
+@lru_cache(maxsize=1)
+def _rouge_scorer() -> Any:
+    # The stemmer comes from NLTK, which imports SciPy and scikit-learn where they are installed, for parts
+    # that nobody needs here. That took most of the time of a first evaluation.
+    with _hidden("scipy", "sklearn"):
+        try:
+            from rouge_score.rouge_scorer import RougeScorer
+        except ImportError as error:
+            raise MissingExtraError("rouge_score", "local", "the metric rouge") from error
+    return RougeScorer(list(_ROUGE), use_stemmer=True)
+
+
+@contextlib.contextmanager
+def _hidden(*packages: str) -> Iterator[None]:
+    """Keep optional packages from being imported; those that are imported already stay."""
+    absent = [name for name in packages if name not in sys.modules]
+    blocked: dict[str, Any] = dict.fromkeys(absent)
+    sys.modules.update(blocked)
     try:
-        from rouge_score.rouge_scorer import RougeScorer
-    except ImportError as error:
-        raise MissingExtraError("rouge_score", "local", "the metric rouge") from error
-    kinds = {"rouge1": "rouge_1_score", "rouge2": "rouge_2_score", "rouge3": "rouge_3_score"}
-    kinds["rougeL"] = "rouge_L_score"
-    found = RougeScorer(list(kinds), use_stemmer=True).score(truth, output)
-    return {name: float(found[kind].fmeasure) for kind, name in kinds.items()}
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[float], float]:

@@ -39,7 +39,7 @@ class Encoder:
             ConfigurationError: a text is not valid Unicode.
         """
         for text in texts:
-            _check_unicode(text)
+            check_unicode(text)
         return [list(ids) for ids in self._tokenizer(list(texts))["input_ids"]] if texts else []
 
     def chat(self, messages: Sequence[dict[str, Any]], tools: Sequence[Any] | None = None) -> list[int]:
@@ -60,11 +60,16 @@ class Encoder:
         offered = plain_tools(tools)
         prepared = self._template.prepared(plain_messages(list(messages)), offered)
         text = self._template.render(prepared, offered, generation=True)
-        _check_unicode(text)
+        check_unicode(text)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _check_unicode(text: str) -> None:
+def check_unicode(text: str) -> None:
+    """Refuse a text that no tokenizer can read.
+
+    Raises:
+        ConfigurationError: it is not valid Unicode.
+    """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -2,8 +2,8 @@
 
 Started as ``python -m lawtags_client.local.generation.worker --fd N --model FOLDER``. Messages in:
 ``generate``, ``cancel``, ``add_adapter``, ``remove_adapter``. Messages out: ``ready`` or ``failed`` once,
-then for each request ``piece`` (streamed ones), ``done``, ``ok``, ``error``, or ``gone`` where its adapter
-was taken away. The process ends when the socket is closed.
+then for each request ``piece`` (streamed ones), ``done``, ``ok``, ``error``, ``cancelled``, or ``gone`` where
+its adapter was taken away. The process ends when the socket is closed.
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ class Worker:
             elif message["op"] == "cancel":
                 self._engine.cancel(number)
                 self._requests.pop(number, None)
+                self._send({"id": number, "event": "cancelled"})
             elif message["op"] == "add_adapter":
                 self._drop_requests(message["name"])
                 self._engine.add_adapter(message["name"], Path(message["config"]), Path(message["weights"]))

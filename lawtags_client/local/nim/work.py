@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import RateLimitedError
 from lawtags_client.local.background import Background, result_of
-from lawtags_client.local.nim.worker_process import WorkerGoneError, WorkerOptions, WorkerProcess
+from lawtags_client.local.nim.worker_process import (
+    WorkerGoneError,
+    WorkerOptions,
+    WorkerProcess,
+    adapter_suspect,
+)
+from lawtags_client.local.suspects import Suspects, Turn, Turns
 
 if TYPE_CHECKING:
     from lawtags_client.local.nim.state import Served
@@ -35,6 +41,8 @@ class ModelProcess:
         self._background = Background()
         self._loading: asyncio.Task[WorkerProcess] | None = None
         self._worker: WorkerProcess | None = None
+        self._suspects = Suspects()
+        self._turns = Turns()
         self._stopped = False
         self._rows = 0
         self.last_used = 0.0
@@ -66,23 +74,48 @@ class ModelProcess:
 
         Raises:
             RateLimitedError: too much is under way.
-            BadRequestError: the worker refuses the request.
+            BadRequestError: the worker refuses the request, or has died of it before.
             WorkerGoneError: the process died meanwhile.
         """
         if self._rows and self._rows + rows > self._options.most_rows:
             busy = "Too many requests are waiting for this model"
             raise RateLimitedError(busy, retry_after=1.0, status=429)
         self._rows += rows
+        suspects = _suspects(served, request)
+        turn: Turn | None = None
         try:
+            turn = await self._turn(suspects)
             worker = await self._loaded(served)
             async with worker.adapter(served) as adapter:
                 message = {**request, "op": "generate", "adapter": adapter}
-                async with aclosing(worker.exchange(message)) as answers:
+                async with aclosing(worker.exchange(message, suspects[-1], turn.end)) as answers:
                     async for answer in answers:
                         yield answer
+        except WorkerGoneError:
+            self._suspected(suspects)  # refused right away where it is known to be the reason
+            raise
         finally:
+            if turn is not None:
+                turn.end()
             self._rows -= rows
             self.last_used = asyncio.get_running_loop().time()
+
+    async def _turn(self, suspects: Sequence[Mapping[str, Any]]) -> Turn:
+        """Wait until a request may run, by itself where a worker died while it was running."""
+        while True:
+            alone = self._suspected(suspects)
+            turn = await self._turns.take(alone=alone)
+            try:
+                if self._suspected(suspects) == alone:
+                    return turn
+            except BaseException:
+                turn.end()
+                raise
+            turn.end()
+
+    def _suspected(self, suspects: Sequence[Mapping[str, Any]]) -> bool:
+        # All are looked at, since each may be refused.
+        return sum(self._suspects.suspected(each) for each in suspects) > 0
 
     async def load(self, served: Served) -> None:
         """Have a model in memory, its adapter too.
@@ -120,7 +153,7 @@ class ModelProcess:
         if before is not None:
             await before.end()
         folder = await asyncio.to_thread(served.folder)
-        worker = self._worker = WorkerProcess(self.name, folder, self._log, self._options)
+        worker = self._worker = WorkerProcess(self.name, folder, self._log, self._options, self._suspects)
         try:
             await worker.ready()
         except BaseException:
@@ -128,6 +161,14 @@ class ModelProcess:
             await worker.end()
             raise
         return worker
+
+
+def _suspects(served: Served, request: Mapping[str, Any]) -> list[Message]:
+    """What a request is remembered by if its worker dies: its adapter, if it has one, and itself."""
+    if served.adapter is None:
+        return [dict(request)]
+    adapter = adapter_suspect(served.adapter)
+    return [adapter, {**request, "adapter": adapter}]
 
 
 class ModelProcesses:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import signal
 import socket
 import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
 from lawtags_client.local.background import Background, result_of
 from lawtags_client.local.generation.frames import pack, receive_async
+from lawtags_client.local.suspects import Suspects
 from lawtags_client.local.worker_environment import worker_environment
 
 if TYPE_CHECKING:
@@ -26,6 +28,15 @@ Message = dict[str, Any]
 _MODULE = "lawtags_client.local.generation.worker"
 _START_SECONDS = 600.0
 _STOP_SECONDS = 1.0
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What the process is working on: the request as suspects are known, and who is told that it is over."""
+
+    request: Mapping[str, Any]
+    over: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +76,17 @@ class WorkerProcess:
         folder: where the model is.
         log: file for what the process prints.
         options: how it runs.
+        suspects: is told what was running when the process died.
     """
 
-    def __init__(self, name: str, folder: Path, log: Path, options: WorkerOptions) -> None:
+    def __init__(
+        self, name: str, folder: Path, log: Path, options: WorkerOptions, suspects: Suspects
+    ) -> None:
         self._name = name
         self._log = log
+        self._suspects = suspects
+        self._running: dict[int, _Running] = {}
+        self._ending = False
         self._most_adapters = options.most_adapters
         self._ours, theirs = socket.socketpair()
         self._connected = False
@@ -114,6 +131,7 @@ class WorkerProcess:
 
     async def end(self) -> None:
         """End the process; waiting requests fail."""
+        self._ending = True
         if not self._connected:
             self._ours.close()
         self._lose()
@@ -125,8 +143,15 @@ class WorkerProcess:
 
     # Messages
 
-    async def exchange(self, message: Message) -> AsyncGenerator[Message, None]:
+    async def exchange(
+        self, message: Message, suspect: Mapping[str, Any], over: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[Message, None]:
         """Send a message and give the worker's answers to it; the worker drops it when this is closed early.
+
+        Args:
+            message: the message.
+            suspect: what the message is remembered by if the process dies of it.
+            over: called once the process no longer works on it.
 
         Raises:
             BadRequestError: the worker refuses it.
@@ -134,15 +159,16 @@ class WorkerProcess:
         """
         number = next(self._numbers)
         queue = self._waiting[number] = asyncio.Queue()
-        over = False
+        self._running[number] = _Running(suspect, over)
+        ended = False
         try:
             await self._send({**message, "id": number})
-            while not over:
+            while not ended:
                 answer = await queue.get()
                 if answer is None:
-                    over = True
+                    ended = True
                     raise WorkerGoneError
-                over = answer["event"] != "piece"
+                ended = answer["event"] != "piece"
                 if answer["event"] == "error":
                     raise _error(answer)
                 if answer["event"] == "gone":
@@ -151,7 +177,7 @@ class WorkerProcess:
         finally:
             del self._waiting[number]
             # Without an await, since whoever closes this may be cancelled at the same time.
-            if not over and self._writer is not None:
+            if not ended and self._writer is not None:
                 self._writer.write(pack({"id": number, "op": "cancel"}))
 
     async def _send(self, message: Message) -> None:
@@ -166,11 +192,26 @@ class WorkerProcess:
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
             while (message := await receive_async(reader)) is not None:
-                queue = self._waiting.get(int(message["id"]))
+                number = int(message["id"])
+                queue = self._waiting.get(number)
                 if queue is not None:
                     queue.put_nowait(message)
+                if message["event"] != "piece" and number in self._running:
+                    running = self._running.pop(number)
+                    if message["event"] in ("done", "ok"):
+                        self._suspects.succeeded(running.request)
+                    running.over()
+            if not self._ending:
+                await self._died()
         finally:
             self._lose()
+
+    async def _died(self) -> None:
+        # A request that was cancelled stays here until the worker says that it has dropped it.
+        running = [each.request for each in self._running.values()]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self.process.wait, _STOP_SECONDS)
+        self._suspects.died(running, crashed=self.process.returncode not in _KILLED)
 
     def _lose(self) -> None:
         """The process is gone, or is to go: it ends with its connection."""
@@ -179,6 +220,9 @@ class WorkerProcess:
         self._writer = None
         for queue in self._waiting.values():
             queue.put_nowait(None)
+        running, self._running = self._running, {}
+        for each in running.values():
+            each.over()
 
     # Adapters
 
@@ -217,17 +261,22 @@ class WorkerProcess:
                     break
                 await self._forget_adapter(other)
             paths = {"config": str(files.config), "weights": str(files.weights)}
-            await self._command({"op": "add_adapter", "name": name, **paths})
+            await self._command({"op": "add_adapter", "name": name, **paths}, adapter_suspect(files))
             self._adapters[name] = files
 
     async def _forget_adapter(self, name: str) -> None:
         # Struck off first, so that nobody counts on it from now on.
         del self._adapters[name]
-        await self._command({"op": "remove_adapter", "name": name})
+        await self._command({"op": "remove_adapter", "name": name}, {"remove_adapter": name})
 
-    async def _command(self, message: Mapping[str, Any]) -> None:
-        async for _ in self.exchange(dict(message)):
+    async def _command(self, message: Mapping[str, Any], suspect: Mapping[str, Any]) -> None:
+        async for _ in self.exchange(dict(message), suspect):
             pass
+
+
+def adapter_suspect(files: AdapterFiles) -> Message:
+    """What loading an adapter is remembered by if the process dies of it."""
+    return {"config": str(files.config), "weights": str(files.weights)}
 
 
 def _error(answer: Message) -> LawtagsError:

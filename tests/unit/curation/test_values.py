@@ -212,9 +212,7 @@ def test_a_date_that_could_be_two_days_is_refused_by_name(tmp_path: Path, text: 
     assert isinstance(row, SourceRow)
     assert row.created is None
     (told,) = value_notes(notices.as_dict())
-    assert told.startswith(
-        "creation_date: 1 value unknown, the first at rows.jsonl:1: is an ambiguous date"
-    )
+    assert told.startswith("creation_date: 1 value unknown, the first at rows.jsonl:1: is an ambiguous date")
 
 
 @pytest.mark.parametrize(

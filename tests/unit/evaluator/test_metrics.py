@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -62,6 +64,17 @@ def test_bleu_of_equal_texts_is_a_hundred() -> None:
     sentences, corpus = metrics.bleu(["the law of the land is old"], [["x", "the law of the land is old"]])
     assert sentences == [pytest.approx(100)]
     assert corpus == pytest.approx(100)
+
+
+def test_rouge_needs_no_packages_that_take_seconds_to_import() -> None:
+    code = (
+        "import sys; from lawtags_client.local.evaluator import metrics\n"
+        "found = metrics.rouge('the leases were signed', 'the lease was signed')\n"
+        "heavy = {'torch', 'scipy', 'sklearn', 'pandas', 'transformers'} & set(sys.modules)\n"
+        "print(sorted(heavy), round(found['rouge_1_score'], 2))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "0.75"]
 
 
 def test_rouge_of_equal_texts_is_one() -> None:

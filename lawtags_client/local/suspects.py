@@ -1,0 +1,124 @@
+"""Which requests were running when a worker process died, so that none can kill one worker after another."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lawtags_client.errors import BadRequestError
+
+_MOST = 1024
+_REFUSED = 2
+
+
+def digest(request: Mapping[str, Any]) -> str:
+    """What stands for a request: the same for a request that is sent again, streamed or not."""
+    asked = {name: value for name, value in request.items() if name not in ("id", "stream")}
+    text = json.dumps(asked, sort_keys=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+class Suspects:
+    """Requests that were running when a worker died.
+
+    A request that ran alone when its worker crashed is refused from then on. One that ran beside others is
+    tried again by itself: if it succeeds it is cleared, if the worker dies again it is refused. A process
+    that somebody else killed proves less, so only the second such death counts as much as one crash.
+
+    Args:
+        most: how many requests are remembered; the oldest is forgotten first.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._deaths: OrderedDict[str, int] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._deaths)
+
+    def died(self, running: Iterable[Mapping[str, Any]], *, crashed: bool) -> None:
+        """Remember the requests that were running when a worker died.
+
+        Args:
+            running: the requests.
+            crashed: whether the process ended by itself, and was not killed.
+        """
+        keys = [digest(request) for request in running]
+        for key in keys:
+            self._deaths[key] = self._deaths.pop(key, 0) + (_REFUSED if crashed and len(keys) == 1 else 1)
+        while len(self._deaths) > self._most:
+            self._deaths.popitem(last=False)
+
+    def succeeded(self, request: Mapping[str, Any]) -> None:
+        """Clear a request that was answered."""
+        if self._deaths:
+            self._deaths.pop(digest(request), None)
+
+    def suspected(self, request: Mapping[str, Any]) -> bool:
+        """Whether a request must run by itself.
+
+        Raises:
+            BadRequestError: it must not run at all.
+        """
+        deaths = self._deaths.get(digest(request), 0) if self._deaths else 0
+        if deaths >= _REFUSED:
+            raise BadRequestError(
+                "The worker process of the model ended while it was running this request, so the request is "
+                "not run again. Change the request; the log of the worker may say what is wrong with it."
+            )
+        return deaths > 0
+
+
+class Turn:
+    """A request's place among those that run."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    def end(self) -> None:
+        """Make room for others; may be called again."""
+        self._turns.leave(self)
+
+
+class Turns:
+    """Lets requests run together, and those under suspicion one by one with nothing beside them."""
+
+    def __init__(self) -> None:
+        self._running: set[Turn] = set()
+        self._alone: list[Turn] = []
+        self._moved = asyncio.Event()
+
+    async def take(self, *, alone: bool) -> Turn:
+        """Wait for a turn.
+
+        Args:
+            alone: whether nothing else may run meanwhile.
+        """
+        turn = Turn(self)
+        if alone:
+            self._alone.append(turn)
+        try:
+            while not self._free(turn, alone=alone):
+                await self._moved.wait()
+        except BaseException:
+            self.leave(turn)
+            raise
+        self._running.add(turn)
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        """End a turn, or the wait for it."""
+        self._running.discard(turn)
+        if turn in self._alone:
+            self._alone.remove(turn)
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def _free(self, turn: Turn, *, alone: bool) -> bool:
+        if alone:
+            return self._alone[0] is turn and not self._running
+        return not self._alone
