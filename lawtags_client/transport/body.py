@@ -1,4 +1,4 @@
-"""Reading the body of an answer, within limits on its decoded size.
+"""Bodies: JSON that is sent, and answers that are read within limits on their decoded size.
 
 httpx decompresses whatever a server sends, however far it expands: 826 bytes of twice-compressed zeros become
 839 MiB. Here the raw bytes are decompressed step by step, each step bounded, and counted as they come.
@@ -11,6 +11,8 @@ import json
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import httpx
@@ -184,6 +186,21 @@ def _decode_in_turns(body: bytes) -> Any:
         parse_int=lambda digits: int(digits),
         parse_float=lambda digits: float(digits),
     )
+
+
+def encoded(value: Any) -> bytes:
+    """A value as JSON in UTF-8.
+
+    Raises:
+        ConfigurationError: JSON cannot hold it.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the request cannot be written as JSON: {type(error).__name__}",
+            hint="It holds NaN, an infinity, or text that is not valid Unicode.",
+        ) from error
 
 
 def _too_large(limit: int) -> str:

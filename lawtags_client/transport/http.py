@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from lawtags_client.errors import ConfigurationError, LawtagsError, ProtocolError
+from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.settings import ServiceAddress, ServiceName, Settings
 from lawtags_client.transport import failures, retry
 from lawtags_client.transport.body import (
@@ -20,12 +18,14 @@ from lawtags_client.transport.body import (
     UnreadableBody,
     body_pieces,
     decode_json,
+    encoded,
     read_body,
 )
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.connections import Connections
 from lawtags_client.transport.redact import Redactor
 from lawtags_client.transport.sse import ServerSentEvent, events
+from lawtags_client.transport.urls import parsed, same_place, shown
 
 if TYPE_CHECKING:
     import httpx
@@ -293,8 +293,8 @@ class ServiceTransport:
             response = await self._client(request.url, call, context).send(request, stream=True)
             if logger.isEnabledFor(logging.DEBUG):
                 took = self.clock.monotonic() - begin
-                shown = _shown(request.url)
-                logger.debug("%s %s: %d in %.3f s", call.method, shown, response.status_code, took)
+                where = shown(request.url)
+                logger.debug("%s %s: %d in %.3f s", call.method, where, response.status_code, took)
             if response.status_code not in _REDIRECTS or "location" not in response.headers:
                 break
             await response.aclose()
@@ -323,7 +323,7 @@ class ServiceTransport:
         content: bytes | AsyncIterator[bytes] | None = None
         if call.json is not None:
             headers.setdefault("content-type", "application/json")
-            content = _encoded(call.json)
+            content = encoded(call.json)
         elif call.content is not None:
             content = call.content if isinstance(call.content, bytes) else call.content()
         if call.token and self.address.token and self._is_ours(call):
@@ -346,7 +346,7 @@ class ServiceTransport:
         return "://" not in call.path or call.path.startswith(self.address.url + "/")
 
     def _url(self, call: Call) -> httpx.URL:
-        return _parsed(call.path if "://" in call.path else self.address.url + call.path)
+        return parsed(call.path if "://" in call.path else self.address.url + call.path)
 
     def _redirected(
         self, request: httpx.Request, response: httpx.Response, call: Call, context: failures.Context
@@ -354,7 +354,7 @@ class ServiceTransport:
         import httpx
 
         target = self._target(request, response, context)
-        same = _same_place(request.url, target)
+        same = same_place(request.url, target)
         reading = call.method in ("GET", "HEAD")
         if target.scheme not in ("http", "https") or (request.url.scheme == "https" != target.scheme):
             raise retry.AttemptFailed(
@@ -377,7 +377,7 @@ class ServiceTransport:
 
         try:
             # Names that are no names are found only when they are taken apart.
-            return _parsed(str(request.url.join(response.headers["location"])))
+            return parsed(str(request.url.join(response.headers["location"])))
         except (httpx.InvalidURL, ValueError, ProtocolError) as error:
             failure = failures.refused_redirect("leads to no valid address", context, response)
             raise retry.AttemptFailed(failure) from error
@@ -392,7 +392,7 @@ class ServiceTransport:
 
     def _context(self, call: Call) -> failures.Context:
         repeatable = call.method in _REPEATABLE if call.repeatable is None else call.repeatable
-        url = _shown(self._url(call))
+        url = shown(self._url(call))
         return failures.Context(self.address, call.method, url, self._redactor(call), repeatable)
 
     async def _chunks(
@@ -419,29 +419,7 @@ class ServiceTransport:
 
 
 def _reply(response: httpx.Response, body: bytes) -> Reply:
-    return Reply(response.status_code, response.headers, body, _shown(response.url))
-
-
-@lru_cache(maxsize=512)
-def _parsed(url: str) -> httpx.URL:
-    import httpx
-
-    try:
-        parsed = httpx.URL(url)
-        # Both can still find the name wrong.
-        _ = parsed.host, parsed.port
-    except (httpx.InvalidURL, ValueError) as error:
-        raise ProtocolError(
-            f"{url.partition('?')[0][:200]!r} is not a valid address: {error}",
-            hint="Check the address, or ask who runs the service that gave it.",
-        ) from error
-    return parsed
-
-
-def _shown(url: httpx.URL) -> str:
-    # Without the query, in which signed links carry their secret, and without credentials.
-    path = url.raw_path.partition(b"?")[0].decode("ascii")
-    return f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
+    return Reply(response.status_code, response.headers, body, shown(response.url))
 
 
 async def _decoded(response: httpx.Response, body: bytes, context: failures.Context) -> Any:
@@ -451,20 +429,3 @@ async def _decoded(response: httpx.Response, body: bytes, context: failures.Cont
         return await decode_json(body)
     except (ValueError, RecursionError) as error:
         raise retry.AttemptFailed(failures.not_json(response, body, context)) from error
-
-
-def _encoded(value: Any) -> bytes:
-    try:
-        return jsonlib.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except ValueError as error:
-        raise ConfigurationError(
-            f"the request cannot be written as JSON: {type(error).__name__}",
-            hint="It holds NaN, an infinity, or text that is not valid Unicode.",
-        ) from error
-
-
-def _same_place(here: httpx.URL, there: httpx.URL) -> bool:
-    if here.host != there.host:
-        return False
-    upgraded = here.scheme == "http" and there.scheme == "https" and not here.port and not there.port
-    return upgraded or (here.scheme, here.port) == (there.scheme, there.port)
