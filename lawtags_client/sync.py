@@ -18,17 +18,19 @@ from typing import Any, Self
 
 from lawtags_client.blocking import Blocking, fronts, portal
 from lawtags_client.client import NeMo as AsyncNeMo
+from lawtags_client.settings import Settings
 
 
 class NeMo(Blocking):
-    """The blocking client; takes what the asynchronous one takes.
+    """The blocking client.
 
     Args:
-        target: an asynchronous client, which from then on is used through this one only.
+        target: where the services are, or an asynchronous client that is used only through this one from
+            then on.
     """
 
-    def __init__(self, target: AsyncNeMo) -> None:
-        super().__init__(target)
+    def __init__(self, target: AsyncNeMo | Settings) -> None:
+        super().__init__(AsyncNeMo(target) if isinstance(target, Settings) else target)
 
     @classmethod
     def from_env(cls, profile: str | None = None, **options: Any) -> Self:

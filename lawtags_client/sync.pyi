@@ -664,7 +664,7 @@ class SyncDataStore:
 
 class NeMo:
     """NeMo microservices, typed and asynchronous."""
-    def __init__(self, target: AsyncNeMo) -> None: ...
+    def __init__(self, target: AsyncNeMo | Settings) -> None: ...
     settings: Settings
     clock: Clock
     @classmethod

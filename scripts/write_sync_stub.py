@@ -105,7 +105,7 @@ class Stub:
         lines = [f"class {name}({bases}):" if bases else f"class {name}:", *_summary(node)]
         if root:
             self.imports.add("from lawtags_client.client import NeMo as AsyncNeMo")
-            lines.append("    def __init__(self, target: AsyncNeMo) -> None: ...")
+            lines.append("    def __init__(self, target: AsyncNeMo | Settings) -> None: ...")
         lines += [f"    {line}" for line in self._attributes(node, source)]
         methods = [n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
         shown = [n for n in methods if not n.name.startswith("_") and not (root and n.name == "close")]

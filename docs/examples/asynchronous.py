@@ -12,7 +12,7 @@ async def main() -> None:
     async with NeMo.from_env() as nemo:
         dataset = await nemo.data_store.upload_dataset("law/tags", "curated/")
         job = await nemo.customizer.fine_tune(
-            config="google/gemma-2-2b",
+            config="huggingfacetb/smollm2-135m-instruct",
             dataset=dataset,
             method=LoRA(adapter_dim=8),
             batch_size=4,

@@ -7,7 +7,7 @@ from lawtags_client import LoRA, sync
 with sync.NeMo.from_env() as nemo:
     dataset = nemo.data_store.upload_dataset("law/tags", "curated/")
     job = nemo.customizer.fine_tune(
-        config="google/gemma-2-2b",
+        config="huggingfacetb/smollm2-135m-instruct",
         dataset=dataset,
         method=LoRA(adapter_dim=8),
         batch_size=4,

@@ -71,6 +71,7 @@ def run(
 
     Example: lawtags run gemma-2-2b --data questions.jsonl --profile cluster
     """
+    require(["curate", "tag", "report"], "a run")
     from lawtags_client.runs.verdict import require_verdict
 
     session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt)

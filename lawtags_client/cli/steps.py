@@ -86,7 +86,7 @@ def customize(
 ) -> None:
     """Train once on a data set; the same command again finds the job it made before.
 
-    Example: lawtags customize law/questions --config google/gemma-2-2b@v1.0.0+80GB -m law/tagger
+    Example: lawtags customize law/questions --config huggingfacetb/smollm2-135m-instruct -m law/tagger
     """
     from lawtags_client.cli.overrides import parse_settings
 

@@ -94,14 +94,15 @@ def tag(
 
 
 def _chosen(session: Session, runs: Path, run: str | None, model: str | None, unmasked: bool) -> _Answering:
-    from lawtags_client.cli.runs import latest_served
     from lawtags_client.curation.questions import QuestionTexts
-    from lawtags_client.runs.tagger import load_run_tagger
 
     if model is not None:
         if run is not None:
             raise ConfigurationError("--run and --model exclude each other", hint="A run knows its model.")
         return _Answering({"model": model}, QuestionTexts())
+    from lawtags_client.cli.runs import latest_served
+    from lawtags_client.runs.tagger import load_run_tagger
+
     loaded = load_run_tagger(latest_served(runs, run), unmasked=unmasked)
     # A run of the embedded stack is asked there again, unless another place is named.
     session.profile = session.profile or loaded.profile

@@ -48,6 +48,9 @@ _BY_STATUS: dict[int, type[APIError]] = {
     413: PayloadTooLargeError,
     422: UnprocessableError,
 }
+_WRONG_PLACE = (404, 405, 501)
+"""What a server answers whose address belongs to another service, or has a path too many."""
+
 _HINTS: dict[int, str] = {
     401: "Set LAWTAGS_TOKEN (or the service's own token) to a valid one, or name a file that holds it as "
     "LAWTAGS_TOKEN_FILE; it is read again when a token is refused.",
@@ -276,8 +279,8 @@ def _api_error(
             f"Check the address; it comes from {context.address.origin}. A proxy or another server may be "
             "answering instead of the service."
         )
-    elif status == 404:
-        fields["hint"] = f"Asked at {context.url}.{_where_to_look(context.url)}"
+    elif status in _WRONG_PLACE:
+        fields["hint"] = f"{_asked_at(context)}{_where_to_look(context.url)}"
     if status == 429:
         return RateLimitedError(message, retry_after=retry_after, **fields)
     if status in _BY_STATUS:
@@ -293,6 +296,14 @@ def _page(body: bytes) -> str | None:
     title = _TITLE.search(body[: 16 << 10])
     named = f" titled {' '.join(title[1].decode('utf-8', 'replace').split())!r}" if title else ""
     return f"an HTML page{named}"
+
+
+def _asked_at(context: Context) -> str:
+    """The URL of a request that this server has no answer for, and what may be wrong with it."""
+    asked = f"The request went to {context.url}; the address comes from {context.address.origin}."
+    if context.address.url.endswith("/v1"):
+        return f"{asked} Leave out /v1 at its end: lawtags adds it."
+    return asked
 
 
 def _where_to_look(url: str) -> str:

@@ -10,23 +10,31 @@ import pytest
 from tiny_models import make_model, write_rows
 
 from lawtags_client import sample
+from lawtags_client.local.base_models import DEFAULT_BASE_MODEL
 from lawtags_client.local.service import StackOptions
 from lawtags_client.local.stack import StackThread
 
-BASE = "google/gemma-2-2b"
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with random weights, of the architecture of the stack's own base and of a size for tests."""
+    return make_model(tmp_path_factory.mktemp("docs-base") / "smollm2", "llama")
 
 
 @pytest.fixture(scope="session")
 def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Gemma 2 with random weights, of a size for tests."""
-    return make_model(tmp_path_factory.mktemp("docs-base") / "gemma", "gemma2")
+    return make_model(tmp_path_factory.mktemp("docs-gemma") / "gemma", "gemma2")
 
 
 @pytest.fixture(scope="session")
-def stack(gemma: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
-    """A stack that has the base model by the name that the pages use."""
+def stack(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    """A stack with the names that `lawtags local up` starts with, and none besides."""
     options = StackOptions(
-        refresh_interval=0.1, base_models={BASE: gemma}, training_threads=1, inference_threads=1
+        refresh_interval=0.1,
+        base_models={DEFAULT_BASE_MODEL: base},
+        training_threads=1,
+        inference_threads=1,
     )
     with StackThread(tmp_path_factory.mktemp("docs-stack"), options=options) as running:
         yield running

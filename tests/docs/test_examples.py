@@ -35,8 +35,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 KINDS = {"python", "sh", "console", "py", "toml", "yaml", "json", ""}
-# The name of a config says for which GPU it is; the stack has its own for the CPU.
-OF_A_CLUSTER, OF_THE_STACK = "@v1.0.0+80GB", "@v1.0.0+cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def pages(*kinds: str) -> list[Any]:
 
 def compiled(block: Block, page: Path) -> CodeType:
     # With the block's place in the page, so that a failure shows the line of the page.
-    source = "\n" * (block.line - 1) + block.text.replace(OF_A_CLUSTER, OF_THE_STACK)
+    source = "\n" * (block.line - 1) + block.text
     return compile(source, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
 

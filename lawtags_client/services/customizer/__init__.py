@@ -184,8 +184,8 @@ class Customizer:
         """Train once: the same call again, even after a crash or a lost answer, finds the job it made before.
 
         Example:
-            ``job = await nemo.customizer.fine_tune(config="google/gemma-2-2b", dataset="law/tags",
-            method=LoRA(adapter_dim=32), epochs=2, output_model="law/tagger")``
+            ``job = await nemo.customizer.fine_tune(config="huggingfacetb/smollm2-135m-instruct",
+            dataset="law/tags", method=LoRA(adapter_dim=32), epochs=2, output_model="law/tagger")``
 
         Args:
             dataset: what to train on, by ``namespace/name`` or as it came from an upload.

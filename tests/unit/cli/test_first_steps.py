@@ -14,6 +14,7 @@ import pytest
 from client_kit import client
 from raw_server import RawServer, answer, send
 
+from lawtags_client import sync
 from lawtags_client.cli.demo import _asking
 from lawtags_client.client import NeMo
 from lawtags_client.errors import (
@@ -58,6 +59,7 @@ def _without(package: str, *command: str) -> subprocess.CompletedProcess[str]:
         ("nemo_curator dask spacy", ("demo",), "curate"),
         ("torch nemo_curator", ("demo",), "curate,local"),
         ("nemo_curator", ("run", "smollm2-demo", "--data", __file__), "curate"),
+        ("numpy nemo_curator matplotlib", ("run", "gemma-2-2b"), "curate,tag,report"),
         ("nemo_curator", ("curate", __file__, "--out", "nowhere"), "curate"),
     ],
 )
@@ -71,6 +73,54 @@ def test_a_missing_extra_is_told_in_two_lines(
     assert f"pip install 'lawtags[{extra}]'" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_a_served_model_is_asked_without_any_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAWTAGS_INFERENCE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LAWTAGS_MAX_RETRIES", "0")
+    packages = " ".join(package for packages in MARKERS.values() for package in packages)
+    done = _without(packages, "tag", "--title", "Is it binding?", "--model", "law/tagger")
+    assert done.returncode == 1, done.stderr
+    assert "cannot be reached at http://127.0.0.1:9" in done.stderr
+    assert "pip install" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["stack", "service", "nim.routes", "customizer.state"])
+def test_the_embedded_stack_in_a_program_names_its_extra(module: str) -> None:
+    code = (
+        "import importlib.util, sys\n"
+        "from lawtags_client.errors import MissingExtraError\n"
+        "sys.modules['starlette'] = None\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'starlette' else found(name, *a)\n"
+        "try:\n"
+        f"    import lawtags_client.local.{module}\n"
+        "except MissingExtraError as error:\n"
+        "    print(error.extra)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("local\n", "")
+
+
+def test_the_blocking_front_takes_settings(tmp_path: Path) -> None:
+    settings = Settings(platform_url="http://127.0.0.1:9", intents_path=tmp_path / "intents.sqlite")
+    with sync.NeMo(settings) as nemo:
+        assert nemo.settings is settings
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "405 Method Not Allowed", "501 Not Implemented"])
+@pytest.mark.parametrize("path", ["", "/v1", "/nim"])
+async def test_an_address_with_the_wrong_path_is_told(status: str, path: str) -> None:
+    async with (
+        RawServer([send(answer(b'{"detail": "no such route"}', status=status))]) as server,
+        NeMo(Settings(platform_url=server.url + path, max_retries=0)) as nemo,
+    ):
+        with pytest.raises(LawtagsError, match="no such route") as caught:
+            await nemo.customizer.jobs.get("cust-1")
+    hint = caught.value.hint or ""
+    assert f"{server.url}{path}/v1/customization/jobs/cust-1" in hint and "platform_url" in hint
+    assert ("Leave out /v1" in hint) == (path == "/v1")
 
 
 def test_extras_are_known_by_their_packages() -> None:
