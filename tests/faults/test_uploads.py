@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from fault_proxy import Answer, CutRequest, FaultProxy, Verdict
+from raw_server import RawServer, answer, send
 
 from lawtags_client.client import NeMo
-from lawtags_client.errors import DataError, LawtagsError
+from lawtags_client.errors import DataError, LawtagsError, ProtocolError
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.local.stack import StackThread
 from lawtags_client.services.data_store.repositories import Repository
@@ -170,6 +172,38 @@ async def test_file_that_changes_while_it_is_sent_is_named_and_nothing_is_commit
                 await nemo.data_store.upload_files(name, files)
             left = [entry.path for entry in await nemo.data_store.files(name)]
     assert not any(path.endswith(".bin") for path in left)
+
+
+async def test_each_step_of_a_large_upload_sends_the_headers_that_the_store_names(
+    stack: StackThread, tmp_path: Path
+) -> None:
+    path = tmp_path / "part.bin"
+    path.write_bytes(b"content")
+    oid = hashlib.sha256(b"content").hexdigest()
+    as_json = (("content-type", "application/json"),)
+    async with RawServer([send(answer(b"{}"))]) as elsewhere:
+        actions = {
+            "upload": {"href": f"{elsewhere.url}/put", "header": {"x-kind": "BlockBlob", "x-key": "one"}},
+            "verify": {"href": f"{elsewhere.url}/verify", "header": {"x-key": "two"}},
+        }
+        batch = json.dumps({"objects": [{"oid": oid, "size": 7, "actions": actions}]}).encode()
+
+        def judge(request: str) -> Verdict:
+            if "/objects/batch" in request:
+                return Answer(200, batch, as_json)
+            return Answer(200, b'{"success": true}', as_json) if "/commit/" in request else "pass"
+
+        with FaultProxy(stack.data_store_url, by_lfs([path.name], judge)) as proxy:
+            async with connect(proxy.url, tmp_path) as nemo:
+                name = await prepare(nemo, "headers")
+                # What it says is looked at again: nothing was committed.
+                with pytest.raises(ProtocolError, match=r"part\.bin arrived with another content"):
+                    await nemo.data_store.upload_files(name, {path.name: path})
+        sent = [head.lower() for head in elsewhere.heads]
+    assert elsewhere.requests == ["PUT /put", "POST /verify"]
+    assert b"x-kind: blockblob\r\n" in sent[0] and b"x-key: one\r\n" in sent[0]
+    assert b"content-length: 7\r\n" in sent[0]
+    assert b"x-key: two\r\n" in sent[1] and b"content-type: application/vnd.git-lfs+json\r\n" in sent[1]
 
 
 async def test_links_stay_behind(stack: StackThread, tmp_path: Path) -> None:

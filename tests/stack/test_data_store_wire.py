@@ -159,6 +159,20 @@ def test_upload_cut_short_or_garbled_stores_nothing(http: httpx.Client, repo: st
     assert entry["lfs"] == {"oid": body["oid"], "size": 3000, "pointerSize": 129}
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(f"{'a' * 64}/x", f"{'a' * 64}/-1", f"{'a' * 64}/{'9' * 19}", f"{'a' * 64}/１"),
+        *(f"{'a' * 63}/1", f"{'A' * 64}/1", f"{'g' * 64}/1", "x/y"),
+    ],
+)
+def test_large_file_at_another_place_than_its_digest_and_size_is_refused(
+    http: httpx.Client, place: str
+) -> None:
+    refused = http.put(f"/v1/hf/lfs/{place}", content=b"a")
+    assert refused.status_code == 404 and "<SHA-256>/<size in bytes>" in refused.json()["detail"]
+
+
 def test_unknown_route_names_what_there_is(http: httpx.Client) -> None:
     answer = http.get("/v1/hf/api/spaces/a/b")
     assert answer.status_code == 501 and answer.headers["x-should-retry"] == "false"
