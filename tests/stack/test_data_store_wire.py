@@ -173,6 +173,19 @@ def test_large_file_at_another_place_than_its_digest_and_size_is_refused(
     assert refused.status_code == 404 and "<SHA-256>/<size in bytes>" in refused.json()["detail"]
 
 
+def test_pages_of_a_list_of_files_hold_what_was_asked_for(http: httpx.Client, repo: str) -> None:
+    commit(http, repo, *(file_line(name, b"x") for name in "abc"))
+    tree = f"/v1/hf/api/datasets/{repo}/tree/main"
+    seen, page = [], http.get(tree, params={"limit": 1})
+    while True:
+        assert len(page.json()) == 1
+        seen += [entry["path"] for entry in page.json()]
+        if "next" not in page.links:
+            break
+        page = http.get(page.links["next"]["url"])
+    assert seen == ["a", "b", "c"]
+
+
 def test_unknown_route_names_what_there_is(http: httpx.Client) -> None:
     answer = http.get("/v1/hf/api/spaces/a/b")
     assert answer.status_code == 501 and answer.headers["x-should-retry"] == "false"
