@@ -18,6 +18,7 @@ from typing import Any
 
 from lawtags_client.curation.card import write_card
 from lawtags_client.curation.forget_list import ForgetList, load_forget_list
+from lawtags_client.curation.leaving import labels_still_told, words_still_allowed
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.notes import unseen_tags
 from lawtags_client.curation.options import CurationOptions
@@ -112,16 +113,18 @@ class _Forgetting:
                 for name in part_files(part):
                     (self._folder / name).unlink(missing_ok=True)
         record = self._listed.record(self._forgotten, at)
+        forgotten = [*self._card["forgotten"], record]
         self._card |= {
             "digest": outputs_digest(outputs),
             "splits": left,
             "rejected": rejected,
             "prompts": maker.summary(),
             "tags": dict(zip(vocabulary.tags, vocabulary.counts, strict=True)),
-            "labels": self._labels(labels),
+            "labels": self._labels(labels, sum(removal["rows"] for removal in forgotten)),
             "examples": self._examples(),
             "same_ids": [same for same in self._card["same_ids"] if same["id"] not in self._listed],
-            "forgotten": [*self._card["forgotten"], record],
+            "forgotten": forgotten,
+            "asking": self._asking(labels),
             "outputs": outputs,
         }
         atomic_write_json(self._folder / REPORT, self._card)
@@ -152,16 +155,30 @@ class _Forgetting:
             tag: {part: counts[part][tag] for part in PARTS} for tag in sorted(set().union(*counts.values()))
         }
 
-    def _labels(self, parts: dict[str, dict[str, int]]) -> dict[str, Any]:
+    def _labels(self, parts: dict[str, dict[str, int]], gone: int) -> dict[str, Any]:
         """What is said of tags, without those that no question has any more."""
-        card: dict[str, Any] = self._card["labels"]
-        known = parts.keys() | card["rare"].keys()
-        return card | {
-            "parts": parts,
-            "unseen": unseen_tags(parts),
-            "respelled": [row for row in card["respelled"] if row["tag"] in known],
-            "proposals": [row for row in card["proposals"] if {row["tag"], row["into"]} <= known],
-        }
+        left = labels_still_told(self._card["labels"], parts, gone)
+        return left | {"parts": parts, "unseen": unseen_tags(parts)}
+
+    def _asking(self, tags: Mapping[str, Any]) -> dict[str, Any] | None:
+        """How questions are put, without words that only forgotten questions brought.
+
+        Args:
+            tags: those of the rows that are left.
+        """
+        # Curations of older releases did not record it.
+        asking: dict[str, Any] | None = self._card.get("asking")
+        if not asking or not asking["pii"]:
+            return asking
+        pii = asking["pii"]
+        kept = [*self._card["options"]["pii"]["allow"], *(tag.replace("-", " ") for tag in tags)]
+        texts = (
+            text
+            for part in PARTS
+            for _, question in self._questions(part)
+            for text in (question.title, question.body or "")
+        )
+        return asking | {"pii": pii | {"allow": words_still_allowed(pii["allow"], kept, texts)}}
 
     def _examples(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
         """Those of the questions that stay."""
@@ -216,10 +233,12 @@ def _load_card(folder: Path) -> dict[str, Any]:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
-            "is no curated folder", path=folder, hint="Name the folder that lawtags curate wrote with --out."
+            "is not a curated folder",
+            path=folder,
+            hint="Name the folder that lawtags curate wrote with --out.",
         ) from error
     except ValueError as error:
-        raise DataError("is no JSON", path=path, hint="Curate again, with --forget.") from error
+        raise DataError("is not valid JSON", path=path, hint="Curate again, with --forget.") from error
     needed = ("options", "prompts", "splits", "labels", "forgotten", "examples", "same_ids")
     if not isinstance(card, dict) or any(name not in card for name in needed):
         raise DataError("is of another version", path=path, hint="Curate again, with --forget.")
@@ -233,6 +252,8 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                 try:
                     yield json.loads(line)
                 except ValueError as error:
-                    raise DataError("is no JSON", path=path, line=number, hint="Curate again.") from error
+                    raise DataError(
+                        "is not valid JSON", path=path, line=number, hint="Curate again."
+                    ) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path, hint="Curate again.") from error

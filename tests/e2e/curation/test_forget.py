@@ -10,7 +10,14 @@ import pytest
 
 pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
 
-from lawtags_client.curation import CurationOptions, PiiOptions, SplitOptions, curate, forget_questions
+from lawtags_client.curation import (
+    CurationOptions,
+    PiiOptions,
+    SplitOptions,
+    TagOptions,
+    curate,
+    forget_questions,
+)
 from lawtags_client.curation.forget_list import id_hash
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging.prompt import PromptStyle
@@ -111,6 +118,34 @@ def test_no_file_holds_a_word_of_what_was_forgotten(
     assert stepped["forget"] == (80, 77)
 
 
+def test_tags_and_words_that_forgotten_questions_alone_brought_leave_with_them(
+    marked: list[dict[str, Any]], listed: Path, write: Write, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    marked[3]["tags"] = [*marked[3]["tags"], "canary-alone"]
+    marked[40]["tags"] = ["Copyright CANARY", "copyright-canary"]
+    marked[5]["tags"] = [*marked[5]["tags"], "left-alone"]
+    marked[6]["question_title"] += " as Copyright Canary says"
+    forms = PiiOptions(entities=("EMAIL_ADDRESS",), allow=("Always Allowed",))
+    curate([write(marked)], out, CurationOptions(pii=forms, tags=TagOptions(min_count=2)))
+    before = _card(out)
+    assert {"canary tag", "canary alone", "copyright canary"} < set(before["asking"]["pii"]["allow"])
+    assert "canary-alone" in before["labels"]["rare"]
+    forget_questions(out, listed)
+    card = _card(out)
+    allowed = set(card["asking"]["pii"]["allow"])
+    # It stands in the title of a question that stays, which is still masked as it was.
+    assert "copyright canary" in allowed
+    assert "Always Allowed" in allowed
+    assert not {"canary tag", "canary alone"} & allowed
+    assert {name: value for name, value in card["asking"].items() if name != "pii"} == {
+        name: value for name, value in before["asking"].items() if name != "pii"
+    }
+    text = (out / "curation.json").read_text("utf-8") + (out / "curation.html").read_text("utf-8")
+    for gone in ("canary tag", "canary-tag", "canary-alone", "Copyright CANARY"):
+        assert gone not in text
+
+
 def test_forgetting_again_removes_nothing_and_adds_to_the_record(
     marked: list[dict[str, Any]], listed: Path, write: Write, tmp_path: Path
 ) -> None:
@@ -163,7 +198,7 @@ def test_what_cannot_be_done_changes_nothing(
     with pytest.raises(ConfigurationError, match="tokenizer"):
         forget_questions(out, named, count_tokens=len)
     assert (_files(out), _card(out)) == before
-    with pytest.raises(DataError, match="no curated folder"):
+    with pytest.raises(DataError, match="not a curated folder"):
         forget_questions(tmp_path, named)
 
 
