@@ -78,6 +78,19 @@ class _Known:
     shown: set[bool] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class _Shared:
+    """A look at a server that several requests wait for.
+
+    Args:
+        task: the look.
+        waiting: how many requests wait for it.
+    """
+
+    task: asyncio.Task[_Known]
+    waiting: int = 0
+
+
 class Guidance:
     """Knows for each model how its server holds answers.
 
@@ -97,7 +110,7 @@ class Guidance:
         self._probe = probe
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._looking: dict[str, asyncio.Task[_Known]] = {}
+        self._looking: dict[str, _Shared] = {}
         self._accepted: dict[tuple[object, ...], int] = {}
 
     async def ask(self, wish: Wish, act: Callable[[dict[str, Any]], Awaitable[A]]) -> A:
@@ -173,15 +186,26 @@ class Guidance:
         current = self._known.get(wish.model)
         if current is not before and current is not None:
             return current
-        looking = self._looking.get(wish.model)
-        if looking is None:
-            looking = asyncio.create_task(self._find(wish.model, wish.chat, before))
-            self._looking[wish.model] = looking
-            looking.add_done_callback(lambda _: self._looking.pop(wish.model, None))
-        # A request that is given up must not take from the others what they wait for.
-        found = await asyncio.shield(looking)
+        shared = self._looking.get(wish.model)
+        if shared is None or shared.task.done():
+            shared = _Shared(asyncio.create_task(self._find(wish.model, wish.chat, before)))
+            self._looking[wish.model] = shared
+        found = await self._shared(wish.model, shared)
         self._known[wish.model] = found
         return found
+
+    async def _shared(self, model: str, shared: _Shared) -> _Known:
+        """Wait for a look; it ends with the last request that waits for it."""
+        shared.waiting += 1
+        try:
+            # A request that is given up must not take from the others what they wait for.
+            return await asyncio.shield(shared.task)
+        finally:
+            shared.waiting -= 1
+            if not shared.waiting:
+                shared.task.cancel()
+                if self._looking.get(model) is shared:
+                    del self._looking[model]
 
     async def _renewed(self, model: str) -> _Known | None:
         """What is known; now and then a server is asked again what it is.

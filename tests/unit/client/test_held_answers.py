@@ -24,8 +24,11 @@ from inference_servers import (
 from lawtags_client.errors import LawtagsError
 from lawtags_client.services.inference import Inference, Tagged
 from lawtags_client.services.inference.dialects import Dialect, forms, probe_fields
+from lawtags_client.services.inference.guidance import Guidance, Wish
+from lawtags_client.services.inference.identity import Server
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
+from lawtags_client.types.inference import Completion
 
 KNOWN = Vocabulary.from_questions([Question("1", "t", None, ("contract-law", "tax", "tort"))])
 QUESTIONS = [Question(str(number), f"Title {number}") for number in range(24)]
@@ -308,3 +311,41 @@ async def test_nobody_is_asked_what_it_is_where_nothing_is_to_be_held(tmp_path: 
     async with client(handler, tmp_path) as nemo:
         one = await nemo.inference.tag(title="Title", model=MODEL)
     assert (one.held, seen) == (None, ["POST"])
+
+
+async def test_look_ends_with_the_last_request_that_waits_for_it() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+    looks = 0
+
+    async def identify(model: str) -> Server | None:
+        nonlocal looks
+        looks += 1
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError("nobody sets the event")
+
+    async def probe(model: str, chat: bool, fields: dict[str, Any]) -> str:
+        raise AssertionError("nothing was found out")
+
+    async def act(fields: dict[str, Any]) -> Completion:
+        raise AssertionError("nothing was found out")
+
+    guidance = Guidance(identify, probe, StillTime().clock())
+    wish = Wish(MODEL, False, {"guided_choice": ["tax"]})
+    for look in (1, 2):
+        begun.clear()
+        ended.clear()
+        waiting = [asyncio.create_task(guidance.ask(wish, act)) for _ in range(3)]
+        await begun.wait()
+        for task in waiting[:2]:
+            task.cancel()
+        await asyncio.wait(waiting[:2])
+        assert not ended.is_set()
+        waiting[2].cancel()
+        await asyncio.wait(waiting)
+        await ended.wait()
+        assert looks == look
+    assert asyncio.all_tasks() == {asyncio.current_task()}
