@@ -5,9 +5,11 @@ The functions of single texts are those that the steps of a curation apply to wh
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -22,6 +24,11 @@ from lawtags_client.curation.raw import BadRow
 from lawtags_client.curation.sources import Source, read_source, source_name
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.tagging.question import Question
+
+logger = logging.getLogger(__name__)
+
+TEXT_VERSION = 1
+"""Raised whenever texts come out differently, cleaned or masked; a test checks that it was."""
 
 _NO_MASKING = PiiOptions(entities=())
 # Few, since a client that asks waits for them.
@@ -58,15 +65,20 @@ class QuestionTexts:
             **{name: values[name] for name in _TEXT},
             "pii": values["pii"] if self.masks else None,
             "pii_model": self.pii_model,
+            "version": TEXT_VERSION,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> QuestionTexts:
         """Read what :meth:`as_dict` gave; the key of hashes comes from the environment.
 
+        A warning is logged where texts were cleaned and masked by other rules than those of this release.
+
         Raises:
             ConfigurationError: a value makes no sense, or the key is missing or another one.
         """
+        if (version := values.get("version", TEXT_VERSION)) != TEXT_VERSION:
+            _warn_of_rules(str(version))
         known = {name: values[name] for name in _TEXT if name in values}
         pii = values.get("pii")
         if not isinstance(pii, Mapping):
@@ -122,6 +134,18 @@ class QuestionTexts:
         masked, _ = masking.mask_documents(documents)
         # Where a title begins with what is deleted, a blank would be left.
         return [(fields[0].strip(), fields[1] if len(fields) > 1 else None) for fields in masked]
+
+
+@lru_cache(maxsize=16)
+def _warn_of_rules(version: str) -> None:
+    """Say once that questions are not cleaned and masked as in the training."""
+    logger.warning(
+        "The model was trained on texts cleaned and masked by version %s of the rules, and this release has "
+        "version %s: some prompts will differ from those of the training. Run the recipe again "
+        "(lawtags run RECIPE --new), or install the lawtags release that curation.json of the run names.",
+        version,
+        TEXT_VERSION,
+    )
 
 
 def questions_to_tag(
