@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -51,11 +52,18 @@ class ChatTemplate:
 
     Args:
         tokenizer: the model's fast Hugging Face tokenizer.
+        sandbox: where templates are rendered that might not end; None makes one.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, sandbox: Sandbox | None = None) -> None:
         self._tokenizer = tokenizer
-        self._sandbox = Sandbox(confined.MODULE)
+        self._sandbox = sandbox or Sandbox(confined.MODULE)
+
+    def replaced(self, template: str) -> ChatTemplate:
+        """Another template for the same tokenizer."""
+        tokenizer = copy.copy(self._tokenizer)
+        tokenizer.chat_template = template
+        return ChatTemplate(tokenizer, self._sandbox)
 
     @property
     def exists(self) -> bool:

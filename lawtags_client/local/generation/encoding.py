@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import ConfigurationError
@@ -10,17 +11,39 @@ from lawtags_client.local.chat.call_format import CallFormat
 from lawtags_client.local.chat.messages import plain_messages, plain_tools
 from lawtags_client.local.chat.template import ChatTemplate
 
+_LARGEST_TEMPLATE = 1 << 20
+
 
 class Encoder:
     """Encodes prompts for one model.
 
     Args:
         tokenizer: its fast Hugging Face tokenizer.
+        template: its chat template, where that is not the tokenizer's own.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, template: ChatTemplate | None = None) -> None:
         self._tokenizer = tokenizer
-        self._template = ChatTemplate(tokenizer)
+        self._template = template or ChatTemplate(tokenizer)
+
+    def with_template(self, path: Path) -> Encoder:
+        """The same tokenizer with another chat template.
+
+        Args:
+            path: a file with a template in Jinja.
+
+        Raises:
+            ConfigurationError: it cannot be read, or is too large.
+        """
+        try:
+            with path.open("rb") as stream:
+                found = stream.read(_LARGEST_TEMPLATE + 1)
+            template = found.decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"the chat template cannot be read: {error}") from error
+        if len(found) > _LARGEST_TEMPLATE:
+            raise ConfigurationError(f"the chat template is larger than {_LARGEST_TEMPLATE >> 10} KiB")
+        return Encoder(self._tokenizer, self._template.replaced(template))
 
     @property
     def chats(self) -> bool:

@@ -30,6 +30,7 @@ from lawtags_client.local.worker_environment import give_memory_back
 
 if TYPE_CHECKING:
     from lawtags_client.local.chat.call_format import Call
+    from lawtags_client.local.generation.encoding import Encoder
     from lawtags_client.local.generation.engine import Engine
     from lawtags_client.local.generation.request import Answer
     from lawtags_client.local.generation.rows import Row
@@ -66,6 +67,7 @@ class Worker:
         self._connection = connection
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._requests: dict[int, _Request] = {}
+        self._encoders: dict[str, Encoder] = {}
 
     def run(self) -> None:
         """Answer until the other side is gone."""
@@ -131,11 +133,12 @@ class Worker:
                 self._send({"id": number, "event": "cancelled"})
             elif message["op"] == "add_adapter":
                 self._drop_requests(message["name"])
-                self._engine.add_adapter(message["name"], Path(message["config"]), Path(message["weights"]))
+                self._add_adapter(message)
                 self._send({"id": number, "event": "ok"})
             elif message["op"] == "remove_adapter":
                 self._drop_requests(message["name"])
                 self._engine.remove_adapter(message["name"])
+                self._encoders.pop(message["name"], None)
                 self._send({"id": number, "event": "ok"})
         except (KeyboardInterrupt, SystemExit, ConnectionError):
             raise
@@ -143,6 +146,18 @@ class Worker:
             if not isinstance(error, LawtagsError):
                 traceback.print_exc()
             self._refuse(number, failure(error))
+
+    def _add_adapter(self, message: Mapping[str, Any]) -> None:
+        name, template = str(message["name"]), message.get("template")
+        encoder = self._engine.encoder.with_template(Path(template)) if template else None
+        self._engine.add_adapter(name, Path(message["config"]), Path(message["weights"]))
+        self._encoders.pop(name, None)
+        if encoder is not None:
+            self._encoders[name] = encoder
+
+    def _encoder(self, message: Mapping[str, Any]) -> Encoder:
+        """What makes prompts for a request: an adapter may bring the template that it was trained with."""
+        return self._encoders.get(str(message.get("adapter")), self._engine.encoder)
 
     def _refuse(self, number: int, error: LawtagsError) -> None:
         self._engine.cancel(number)
@@ -169,7 +184,7 @@ class Worker:
         if "messages" in message:
             # Tools that must not be called are not shown.
             shown = message.get("tools") if message.get("tool_choice", _AUTO)["mode"] != "none" else None
-            return [self._engine.encoder.chat(message["messages"], shown)]
+            return [self._encoder(message).chat(message["messages"], shown)]
         prompts = message["prompts"]
         texts = self._engine.encoder.texts([prompt for prompt in prompts if isinstance(prompt, str)])
         encoded = iter(texts)
@@ -191,7 +206,7 @@ class Worker:
         tools = plain_tools(message.get("tools"))
         if tools is None:
             return None, asked
-        form, choice = self._engine.encoder.calls, ToolChoice.from_json(message.get("tool_choice", _AUTO))
+        form, choice = self._encoder(message).calls, ToolChoice.from_json(message.get("tool_choice", _AUTO))
         names = [tool["function"]["name"] for tool in tools]
         reader = CallReader(form, names) if choice.mode != "none" else None
         if asked.constraint is not None:

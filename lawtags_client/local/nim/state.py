@@ -26,15 +26,23 @@ if TYPE_CHECKING:
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+CHAT_TEMPLATE = "chat_template.jinja"
 _SERVABLE_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterFiles:
-    """Where an adapter's two files stand."""
+    """Where an adapter's files are.
+
+    Args:
+        config: ``adapter_config.json``.
+        weights: ``adapter_model.safetensors``.
+        template: the chat template that it was trained with; None where that is the base model's.
+    """
 
     config: Path
     weights: Path
+    template: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +217,8 @@ class NimState:
     def _key(self, served: Served) -> str:
         precision = self._context.options.inference_precision
         adapter = served.adapter.weights.name if served.adapter else ""
+        if served.adapter and served.adapter.template:
+            adapter += f"+{served.adapter.template.name}"
         # Folders of base models have no digest and may change, so they are tried at each start of the stack.
         run = self._run if served.process in self._bases else ""
         return " ".join([served.process, adapter, precision, run])
@@ -228,7 +238,7 @@ class NimState:
             parent.folder,
             _seconds(entity),
             parent=parent.id,
-            adapter=AdapterFiles(files[ADAPTER_CONFIG], files[ADAPTER_WEIGHTS]),
+            adapter=AdapterFiles(files[ADAPTER_CONFIG], files[ADAPTER_WEIGHTS], files.get(CHAT_TEMPLATE)),
             root=name,
         )
 

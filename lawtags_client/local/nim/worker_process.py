@@ -260,8 +260,8 @@ class WorkerProcess:
                 if len(self._adapters) < self._most_adapters:
                     break
                 await self._forget_adapter(other)
-            paths = {"config": str(files.config), "weights": str(files.weights)}
-            await self._command({"op": "add_adapter", "name": name, **paths}, adapter_suspect(files))
+            paths = adapter_suspect(files)
+            await self._command({"op": "add_adapter", "name": name, **paths}, paths)
             self._adapters[name] = files
 
     async def _forget_adapter(self, name: str) -> None:
@@ -276,7 +276,8 @@ class WorkerProcess:
 
 def adapter_suspect(files: AdapterFiles) -> Message:
     """What loading an adapter is remembered by if the process dies of it."""
-    return {"config": str(files.config), "weights": str(files.weights)}
+    template = str(files.template) if files.template is not None else None
+    return {"config": str(files.config), "weights": str(files.weights), "template": template}
 
 
 def _error(answer: Message) -> LawtagsError:

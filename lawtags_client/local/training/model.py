@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
-from lawtags_client.files import atomic_write_json
+from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_client.local.training.lora import adapter_modules
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lawtags_client.local.training.job import TrainingJob
 
+CHAT_TEMPLATE = "chat_template.jinja"
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -23,7 +24,7 @@ _TOKENIZER_FILES = (
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
-    "chat_template.jinja",
+    CHAT_TEMPLATE,
     "generation_config.json",
 )
 
@@ -70,7 +71,13 @@ class TrainableModel:
         folder.mkdir(parents=True, exist_ok=True)
         if self.job.method == "lora":
             self._save_adapter(folder)
-            return
+        else:
+            self._save_whole(folder)
+        # Whatever the base model has: prompts are to be those of the training.
+        if self.job.chat_template:
+            atomic_write_text(folder / CHAT_TEMPLATE, self.job.chat_template)
+
+    def _save_whole(self, folder: Path) -> None:
         whole = self.module.merge_and_unload() if self.job.method == "lora_merged" else self.module
         whole.to(self._stored_type).save_pretrained(folder, safe_serialization=True)
         for name in _TOKENIZER_FILES:

@@ -280,3 +280,19 @@ def test_worker_says_that_memory_ran_out(make_job: MakeJob) -> None:
     process.communicate()
     last = read_events(folder / "events.jsonl")[-1]
     assert (process.returncode, last["event"], last["reason"]) == (EXIT_FAILED, "failed", "out of memory")
+
+
+@pytest.mark.parametrize("method", ["lora", "lora_merged", "all_weights"])
+@pytest.mark.parametrize("template", [None, "{% for m in messages %}{{ m['content'] }}{% endfor %}Tags:"])
+def test_a_result_carries_the_chat_template_that_it_was_trained_with(
+    make_job: MakeJob, tmp_path: Path, method: str, template: str | None
+) -> None:
+    job = TrainingJob.read(make_job(method=method, chat_template=template))
+    TrainableModel(job, padding=0).save(tmp_path / "result")
+    written = tmp_path / "result" / "chat_template.jinja"
+    if template is None and method == "lora":
+        assert not written.exists()  # its base model's own
+    else:
+        assert written.read_text() == (template or (Path(job.model) / written.name).read_text())
+    if method != "lora":
+        assert load_tokenizer(written.parent).chat_template == written.read_text()
