@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _STEP = 1.0
 # Files a stack needs beside its connections: database, logs, sockets of workers, uploads.
 _OTHER_FILES = 128
-_TOO_MANY, _NO_REQUEST = "there were more connections than the limit", "no request came"
+_TOO_MANY, _NO_REQUEST = "there were more connections than the limit", "no request arrived"
 _SLOW_HEAD, _SLOW_BODY = "the head of a request was not complete in time", "the body of a request stalled"
 _UNREAD = "the client did not read its answer"
 

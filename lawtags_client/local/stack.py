@@ -287,7 +287,7 @@ def _check_not_lost(dir: Path) -> None:
     if next((dir / "blobs").glob("??/*"), None) is not None:
         raise ConfigurationError(
             f"the database {database} is {'empty' if database.exists() else 'missing'}, but the folder holds "
-            "files of data sets and models that it should name",
+            "data sets and models that it should list",
             hint=f"Restore it from a copy, or start over with: lawtags local reset --dir {dir}",
         )
 

@@ -149,5 +149,5 @@ def _arguments(sent: Any, field: str) -> dict[str, Any]:
     if sent is None:
         return {}
     if not isinstance(sent, Mapping):
-        raise MessageError("the arguments must be a JSON object, or text that spells one", field)
+        raise MessageError("the arguments must be a JSON object, or a string that contains one", field)
     return dict(sent)

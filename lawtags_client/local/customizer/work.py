@@ -202,7 +202,7 @@ class TrainingQueue:
             raise LawtagsError(
                 f"the stack ended {lost} times in a row while this training was at work, without a step in "
                 "between",
-                hint="Find out what ended the stack, such as a lack of memory, and submit the job again.",
+                hint="Find out why the stack ended, such as a lack of memory, and submit the job again.",
             )
 
     def _set_down(self, job_id: str) -> None:

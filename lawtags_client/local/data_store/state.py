@@ -220,7 +220,7 @@ class DataStoreState:
             stored = self.blobs.path(sha256).stat().st_size
         except DamagedBlobError:
             raise BadRequestError(
-                f"The LFS object {sha256} of {path[:200]!r} is damaged here; upload it again"
+                f"The LFS object {sha256} of {path[:200]!r} is damaged on this server; upload it again"
             ) from None
         except DataError:
             raise BadRequestError(

@@ -70,7 +70,7 @@ def check_supported(config: Document, target: Document) -> None:
     for name, task in tasks.items():
         if task.get("type") == "prompt-optimization":
             raise BadRequestError(
-                f"Task {name!r} is to optimize a prompt, which is not offered; {_offered()}"
+                f"Task {name!r} asks to optimize a prompt, which this stack does not support; {_offered()}"
             )
         if task.get("type") not in kinds:
             raise BadRequestError(f"Task {name!r} has type {task.get('type')!r}; {_offered()}")

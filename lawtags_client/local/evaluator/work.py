@@ -206,7 +206,7 @@ class Runner:
             return
         if starts > _STARTS:
             times = f"The stack ended {starts - 1} times while this evaluation was at work"
-            self._fail(job_id, f"{times}, so it is not tried again. Find out what ended the stack.")
+            self._fail(job_id, f"{times}, so it is not tried again. Check the stack's log for the reason.")
             return
         job = self._state.stored(job_id)
         self._at_work.add(job_id)

@@ -75,7 +75,7 @@ def read_adapter_config(found: Any) -> AdapterConfig:
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
         raise ConfigurationError(
-            f"{name} in the adapter's config is {str(value)[:80]!r}, not a number of use"
+            f"{name} in the adapter's config is {str(value)[:80]!r}, not a usable number"
         )
     return float(value)
 
@@ -91,6 +91,6 @@ def _check_variant(config: Mapping[str, Any]) -> None:
         used.append("bias")
     if used:
         raise ConfigurationError(
-            f"the adapter uses {', '.join(used)}, which is not served next to other adapters",
+            f"the adapter uses {', '.join(used)}, which cannot be served beside other adapters",
             hint="Merge it into its base model and serve the result through a deployment.",
         )

@@ -137,7 +137,7 @@ def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) 
     try:
         loaded = load_file(weights_path)
     except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
-        raise DataError(f"cannot be loaded: {error}", path=weights_path, hint="Get it again.") from error
+        raise DataError(f"cannot be loaded: {error}", path=weights_path, hint="Download it again.") from error
     sides: dict[str, dict[str, Tensor]] = {}
     for key, tensor in loaded.items():
         match = _KEY.match(key)
@@ -161,7 +161,7 @@ def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) 
 def _factors(module: str, down: Tensor, up: Tensor, config: AdapterConfig) -> tuple[Tensor, Tensor]:
     if down.dim() != 2 or up.dim() != 2 or not down.shape[0] or down.shape[0] != up.shape[1]:
         shapes = f"{list(down.shape)} and {list(up.shape)}"
-        raise ConfigurationError(f"the adapter's weights at {module} are of no common rank: {shapes}")
+        raise ConfigurationError(f"the ranks of the adapter's weights at {module} differ: {shapes}")
     if down.is_complex() or up.is_complex():
         raise ConfigurationError(f"the adapter's weights at {module} are complex numbers")
     scale = config.scale(module, rank=down.shape[0])

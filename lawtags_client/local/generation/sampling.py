@@ -53,7 +53,7 @@ def _chosen(row: Row, logits: Tensor, likeliest: int, constraints: Constraints) 
     if row.matcher is not None:
         allowed = torch.from_numpy(constraints.allowed(row.matcher))
         if not allowed.any():
-            raise ConfigurationError("The constraint leaves no token to go on with", hint="Change it.")
+            raise ConfigurationError("The constraint allows no further token", hint="Change it.")
         values.masked_fill_(~allowed, -torch.inf)
     return int(values.argmax()) if greedy else _draw(values, row)
 

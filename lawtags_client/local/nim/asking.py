@@ -84,7 +84,7 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
     if choice is not None:
         if choice["mode"] == "required" and message["sampling"]["constraint"] is not None:
             raise BadRequestError(
-                "tool_choice cannot ask for a call where the answer is held to another form"
+                "tool_choice cannot require a call while the answer is constrained to another format"
             )
         message |= {"tools": request.tools, "tool_choice": choice}
     return _asked(request, message, 1)

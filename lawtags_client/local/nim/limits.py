@@ -100,6 +100,6 @@ def _length(value: Any) -> int:
 
 def _check(field: str, size: int, most: int, unit: str) -> None:
     if size > most:
-        message = f"{field} has {size} {unit}; at most {most} are taken"
+        message = f"{field} has {size} {unit}; at most {most} are allowed"
         _log.warning("refused a request: %s", message)
         raise BadRequestError(message)

@@ -107,7 +107,9 @@ class NimState:
             served = self._bases.get(name) or self._found.get(name)
             fault, untried = self._faults.get(name), self._untried.get(name)
         if served is None and untried is not None:
-            raise ServerError(f"The model `{name[:200]}` is being loaded", hint="Ask again soon.", status=503)
+            raise ServerError(
+                f"The model `{name[:200]}` is being loaded", hint="Retry in a few seconds.", status=503
+            )
         if served is None:
             reason = f": {fault}" if fault else ""
             raise NotFoundError(

@@ -62,7 +62,7 @@ class WorkerGoneError(ServerError):
     """The worker process ended while requests were waiting for it."""
 
     def __init__(self) -> None:
-        super().__init__("The inference worker ended unexpectedly; it is started again", status=503)
+        super().__init__("The inference worker ended unexpectedly and is being restarted", status=503)
 
 
 class WorkerProcess:

@@ -104,7 +104,7 @@ def joined(pieces: Iterable[str], most: int = LARGEST_TEXT) -> str:
 
 def too_large(most: int) -> ResourceLimitError:
     """What is said of the work at hand if its output is larger than allowed."""
-    return ResourceLimitError(f"{_here.what} gives more than {most >> 20} MiB{_here.place}")
+    return ResourceLimitError(f"{_here.what} produces more than {most >> 20} MiB{_here.place}")
 
 
 def out_of_memory() -> ResourceLimitError:
@@ -123,4 +123,4 @@ def told(note: bytes) -> str:
         found = json.loads(note)
         return f"{found['what']} takes more than {found['seconds']:g} s of CPU time"
     except (ValueError, KeyError, TypeError):
-        return "The work takes more CPU time than it may"
+        return "The work exceeded its limit on CPU time"

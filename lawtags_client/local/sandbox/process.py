@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from typing import IO, Any, Self
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ResourceLimitError
@@ -44,6 +45,7 @@ class Sandbox:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._notes: IO[bytes] | None = None
+        self._dropped: weakref.finalize[..., Sandbox] | None = None
         self._stopped = False
 
     def __enter__(self) -> Self:
@@ -64,7 +66,7 @@ class Sandbox:
         try:
             message = pack({"operation": operation, "argument": argument})
         except RecursionError:
-            raise ResourceLimitError("The work's values are nested too deeply") from None
+            raise ResourceLimitError("The values are nested too deeply") from None
         said = ""
         with self._turn:
             for _ in range(_STARTS):
@@ -99,7 +101,7 @@ class Sandbox:
     def _started(self) -> socket.socket:
         with self._guard:
             if self._stopped:
-                raise SandboxStoppedError("The work was ended")
+                raise SandboxStoppedError("The work was stopped")
             if self._connection is not None:
                 return self._connection
             ours, theirs = socket.socketpair()
@@ -108,6 +110,8 @@ class Sandbox:
             with theirs:
                 self._process = _spawn(self._arguments, theirs.fileno(), notes)
             self._connection, self._notes = ours, notes
+            # A sandbox that its owner merely drops must leave neither a process nor open files behind.
+            self._dropped = weakref.finalize(self, _let_go, self._process, ours, notes)
             return ours
 
     def _check_limit(self) -> None:
@@ -116,7 +120,7 @@ class Sandbox:
         assert self._notes is not None
         code = self._process.wait()
         if self._stopped:
-            raise SandboxStoppedError("The work was ended")
+            raise SandboxStoppedError("The work was stopped")
         if code == -signal.SIGPROF:
             note = os.pread(self._notes.fileno(), NOTE_BYTES, 0)
             self._clear()
@@ -130,9 +134,8 @@ class Sandbox:
             self._process.wait()
         if self._notes is not None:
             said = os.pread(self._notes.fileno(), _PRINTED_BYTES, NOTE_BYTES).decode("utf-8", "replace")
-            self._notes.close()
-        if self._connection is not None:
-            self._connection.close()
+        if self._dropped is not None:
+            self._dropped()
         self._process = self._connection = self._notes = None
         return (said.strip().splitlines() or [""])[-1]
 
@@ -186,6 +189,13 @@ def _spawn(arguments: list[str], descriptor: int, notes: IO[bytes]) -> subproces
         stderr=notes,
         env=environment,
     )
+
+
+def _let_go(process: subprocess.Popen[bytes], connection: socket.socket, notes: IO[bytes]) -> None:
+    process.kill()
+    process.wait()
+    connection.close()
+    notes.close()
 
 
 def _result(answer: dict[str, Any]) -> Any:

@@ -34,7 +34,7 @@ class Database:
         path: the file; its folder is made where missing.
 
     Raises:
-        ConfigurationError: the path is too long, or the file is no database.
+        ConfigurationError: the path is too long, or the file is not a database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,7 +94,7 @@ class Database:
 
     def _damaged(self, reason: str) -> ConfigurationError:
         return ConfigurationError(
-            f"{self.path} is damaged, or is no database: {' '.join(reason.split())}",
+            f"{self.path} is damaged or is not a database: {' '.join(reason.split())}",
             hint="Nothing was changed. Restore the file from a copy, or start over with: "
             f"lawtags local reset --dir {self.path.parent}",
         )

@@ -186,7 +186,7 @@ def _what_was_cut(answers: int) -> str:
     prompts = "The beginning of their prompts was cut off"
     if not answers:
         return f"{prompts}; their completions were kept."
-    return f"{prompts}; {answers} completions are too long by themselves and lost their end."
+    return f"{prompts}; {answers} completions were too long even without a prompt and lost their end."
 
 
 def _report_data(

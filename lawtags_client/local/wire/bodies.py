@@ -137,7 +137,7 @@ def validate(model: type[M], value: Any, *, within: Sequence[str] = ()) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         if error.error_count() > _MOST_FAULTS:  # to write them out would take longer than to find them
-            message = f"{error.error_count()} values do not have the types of their fields"
+            message = f"{error.error_count()} values have the wrong type for their field"
             raise _unprocessable([{"loc": ["body", *within], "msg": message, "type": "too_many"}]) from None
         raise _unprocessable(
             [

@@ -43,4 +43,4 @@ def read_moment(text: str) -> datetime:
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError(f"not a moment of the years 1 to 9999 in UTC: {text[:40]!r}") from None
+        raise ValueError(f"not a date and time in the years 1 to 9999 (UTC): {text[:40]!r}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from lawtags_client.local.evaluator.metrics import judge_scores
 from lawtags_client.local.evaluator.templates import render
 from lawtags_client.local.sandbox.process import Sandbox, SandboxStoppedError
 
-TIME, MEMORY, OUTPUT = "CPU time", "memory", "gives more than"
+TIME, MEMORY, OUTPUT = "CPU time", "memory", "produces more than"
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,17 @@ def test_a_process_that_was_killed_is_replaced_and_the_work_done(sandbox: Sandbo
     process.kill()
     process.wait()
     assert rendered(sandbox, "{{ a }}", a=2) == "2"
+
+
+def test_a_sandbox_that_is_dropped_leaves_no_process_and_no_open_file() -> None:
+    dropped = Sandbox(confined.MODULE)
+    rendered(dropped, "{{ a }}", a=1)
+    process, notes = dropped._process, dropped._notes
+    assert process is not None and notes is not None
+    del dropped
+    gc.collect()
+    assert process.returncode is not None
+    assert notes.closed
 
 
 def test_a_process_that_cannot_start_is_an_error_with_its_last_words() -> None:

@@ -142,6 +142,6 @@ def test_path_that_is_too_long_for_sqlite_is_named(tmp_path: Path) -> None:
 def test_file_that_is_no_database_is_named_and_left(tmp_path: Path) -> None:
     path = tmp_path / "stack.sqlite"
     path.write_bytes(b"not a database" * 400)
-    with pytest.raises(ConfigurationError, match=r"stack\.sqlite is damaged, or is no database"):
+    with pytest.raises(ConfigurationError, match=r"stack\.sqlite is damaged or is not a database"):
         Database(path)
     assert path.read_bytes() == b"not a database" * 400
