@@ -239,7 +239,7 @@ def _with_fitting_run(problem: RunInputsError, wish: Wish, inputs: Callable[[Led
     fitting = matching_run(wish.runs, wish.name, inputs)
     if fitting is None:
         return problem
-    hint = f"{fitting.name} was made from just these inputs: go on with it by --name {fitting.name}"
+    hint = f"{fitting.name} was made from these inputs: resume it with --name {fitting.name}"
     return RunInputsError(problem.message, hint=f"{hint}, or add --new.", differences=problem.differences)
 
 

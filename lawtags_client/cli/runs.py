@@ -204,7 +204,7 @@ def report(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Make a run's report anew and print where it is. Example: lawtags report demo"""
+    """Rebuild a run's report and print its path. Example: lawtags report demo"""
     from lawtags_client.files import atomic_write_text
     from lawtags_client.runs.ledger import Ledger
     from lawtags_client.runs.model_card import attribution, data_licenses
@@ -251,7 +251,7 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as problem:
-        raise DataError(f"not JSON: {problem}", path=path, hint="Run it again to make it anew.") from None
+        raise DataError(f"not JSON: {problem}", path=path, hint="Run it again to rebuild it.") from None
     return found
 
 

@@ -68,14 +68,14 @@ def tag(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Tag one question, or a file of them row by row; the same command again does the rows that are missing.
+    """Tag one question, or a file of them; run the same command again for the missing rows.
 
     Examples: lawtags tag --title "Can pricing be trademarked?"
 
     lawtags tag questions.jsonl --out tags.jsonl --run demo
     """
     if (questions is None) == (title is None):
-        raise ConfigurationError("what is to be tagged?", hint="Give --title, or a file and --out.")
+        raise ConfigurationError("nothing to tag was given", hint="Give --title, or a file and --out.")
     if questions is not None and out is None:
         raise ConfigurationError(
             "a file of questions needs --out", hint="lawtags tag IN.jsonl --out OUT.jsonl"
@@ -98,7 +98,7 @@ def _chosen(session: Session, runs: Path, run: str | None, model: str | None, un
 
     if model is not None:
         if run is not None:
-            raise ConfigurationError("--run and --model exclude each other", hint="A run knows its model.")
+            raise ConfigurationError("--run and --model cannot be combined", hint="A run knows its model.")
         return _Answering({"model": model}, QuestionTexts())
     from lawtags_client.cli.runs import latest_served
     from lawtags_client.runs.tagger import load_run_tagger
@@ -116,7 +116,7 @@ def _with_columns(chosen: _Answering, given: list[str]) -> _Answering:
         field, equals, column = setting.partition("=")
         if not equals or not column:
             raise ConfigurationError(
-                f"--column {setting}: not of the form FIELD=COLUMN",
+                f"--column {setting}: expected FIELD=COLUMN",
                 hint="Write it as --column title=headline",
             )
         columns[field] = column
@@ -165,5 +165,5 @@ def _file(session: Session, chosen: _Answering, questions: str, out: Path) -> No
     if done.failed:
         raise LawtagsError(
             f"{done.failed} of {done.rows} rows could not be tagged; their rows carry the reason",
-            hint="The same command again asks for those rows only.",
+            hint="Run the same command again to retry only those rows.",
         )

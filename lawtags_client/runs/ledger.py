@@ -106,7 +106,7 @@ class Ledger:
                 with connection:
                     yield connection
         except sqlite3.DatabaseError as problem:
-            hint = "Look at its rights and the disk; a damaged one is moved away, and the run made anew."
+            hint = "Check its permissions and the disk. If it is damaged, move it away and run again."
             raise DataError(f"the ledger cannot be used: {problem}", path=self.path, hint=hint) from problem
 
     def fact(self, name: str) -> Any:

@@ -101,7 +101,7 @@ def _read(folder: Path, name: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as problem:
-        hint = "Carry the run to its end again: it is made anew."
+        hint = "Run the recipe again to rebuild it."
         raise DataError(f"not JSON: {problem}", path=path, hint=hint) from None
 
 

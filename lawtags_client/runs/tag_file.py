@@ -60,7 +60,7 @@ async def tag_file(
 
     Args:
         questions: the file; see :func:`lawtags_client.curation.questions_to_tag`.
-        out: one row a question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``, ``held``.
+        out: one row per question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``, ``held``.
         tag_many: tags questions in their order, reading them as it needs them.
         options: how texts are made ready; those of a curation alone mask nothing.
         on_row: told how many rows there are after each new one.
@@ -116,5 +116,5 @@ def _check_same(question: Question, answered: Mapping[str, Any], out: Path) -> N
         raise DataError(
             f"row {answered['row']} is of question {answered.get('id')!r}, not of {question.id!r}",
             path=out,
-            hint="The file holds answers to other questions; name another one.",
+            hint="The file holds answers to other questions. Name another file with --out.",
         )

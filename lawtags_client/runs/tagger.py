@@ -63,15 +63,16 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
     model = predicted.output.get("model") if predicted else None
     if model is None or not (folder / "tagger" / "tagger.json").is_file():
         raise ConfigurationError(
-            f"run {folder.name!r} has no tagger yet", hint="Carry it to its end first: lawtags run RECIPE"
+            f"run {folder.name!r} has no tagger yet", hint="Finish it first: lawtags run RECIPE"
         )
     tagger = load_tagger(folder / "tagger")
     if tagger.asking is not None:
         texts, chat = question_texts(tagger.asking, unmasked=unmasked), tagger.asking.chat
     else:
         logger.warning(
-            "run %s is of a release whose taggers do not know how questions were masked and counted: its "
-            "questions are asked unmasked, with estimated lengths. Run it again to mend that.",
+            "The tagger of run %s comes from an older release and does not record how questions were "
+            "masked and counted: they are asked unmasked, with estimated lengths. "
+            "Run the recipe again to fix that.",
             folder.name,
         )
         curation = (ledger.fact("recipe") or {}).get("curation", {})

@@ -140,7 +140,7 @@ def _judged(intent: Intent, found: list[MarkedJob], store: str) -> AuditRow:
     alive = [job for job in found if job.status not in ("cancelled", "cancelling")]
     if not found:
         state = "missing"
-        fix = "Its job is no more: the same call makes it anew, and --forget-missing drops the intent."
+        fix = "Its job no longer exists: the same call recreates it, and --forget-missing drops the intent."
         if intent.remote_id is None:
             fix = "It was never seen to arrive: the same call looks for it, and submits it if need be."
     elif len(alive) > 1:

@@ -65,8 +65,8 @@ class FileCounter:
 def _of_file(path: str) -> Callable[[str], int]:
     if not Path(path).is_file():
         raise ConfigurationError(
-            f"there is no tokenizer at {path!r} here",
-            hint="The workers of a cluster must see it under the same path.",
+            f"no tokenizer at {path!r} on this machine",
+            hint="All workers of a cluster need it at the same path.",
         )
     return _counting(Path(path).read_bytes())
 

@@ -87,7 +87,7 @@ def _rows(path: Path) -> Iterator[Question]:
         try:
             row = json.loads(raw)
         except ValueError as error:  # also bytes that are not UTF-8
-            raise DataError(f"is no JSON: {error}", path=path, line=number) from error
+            raise DataError(f"is not valid JSON: {error}", path=path, line=number) from error
         if not isinstance(row, dict):
-            raise DataError("is no JSON object", path=path, line=number)
+            raise DataError("is not a JSON object", path=path, line=number)
         yield Question.from_row(row, path=path, line=number)

@@ -194,7 +194,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(_read(path, _MOST_JSON_BYTES, "is too large for a tagger's description"))
     except (ValueError, RecursionError) as error:
-        raise _refuse(path, "is no JSON") from error
+        raise _refuse(path, "is not valid JSON") from error
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise _refuse(path, "does not describe a tagger")
     version = document.get("schema_version")

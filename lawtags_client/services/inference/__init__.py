@@ -377,7 +377,7 @@ class Inference:
 
         Questions are read only as they are needed, and as many requests are under way as the server serves
         best, which is found out on the way. ``lawtags_client.runs.tag_file`` writes the results to a file,
-        and goes on where it was stopped.
+        and resumes where it stopped.
 
         Args:
             questions: what to tag; those that ``questions_to_tag`` made ready are asked as they are.

@@ -1,4 +1,4 @@
-"""How servers want to be told what an answer must look like."""
+"""How each server is told what an answer must look like."""
 
 from __future__ import annotations
 
