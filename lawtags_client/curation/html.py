@@ -35,6 +35,13 @@ _CLOSED_BLOCK = re.compile(r"</(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6])\s*
 _OPEN_BLOCK = re.compile(
     r"<(?:!doctype|html|(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6])(?:\s[^<>]{0,2000})?>)", re.IGNORECASE
 )
+# What Markdown is not written with; in HTML it stands without any of the blocks above.
+_HTML_ALONE = (
+    "article|aside|button|center|dd|dialog|dl|dt|fieldset|figcaption|figure|font|footer|form|header|iframe|main|math|nav|"
+    "noscript|object|script|section|select|span|style|svg|template|textarea|time|video"
+)
+_CLOSED_ALONE = re.compile(rf"</(?:{_HTML_ALONE})\s*>", re.IGNORECASE)
+_OPEN_ALONE = re.compile(rf"<(?:{_HTML_ALONE})(?:\s[^<>]{{0,2000}})?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 _SPACES = re.compile(r"[ \t\r\n\f\u00a0]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -47,10 +54,13 @@ def looks_like_html(text: str, markdown: bool = False) -> bool:
         text: a body.
         markdown: whether it is known to be Markdown, in which indented lines are code, too.
     """
-    if "</" not in text or not _CLOSED_BLOCK.search(text):
+    if "</" not in text:
+        return False
+    kinds = [(_CLOSED_BLOCK, _OPEN_BLOCK)] + ([] if markdown else [(_CLOSED_ALONE, _OPEN_ALONE)])
+    if not any(closed.search(text) for closed, _ in kinds):
         return False
     text = without_code(text, indented=markdown)
-    return bool(_CLOSED_BLOCK.search(text) and _OPEN_BLOCK.search(text))
+    return any(closed.search(text) and opened.search(text) for closed, opened in kinds)
 
 
 def html_to_text(document: str, links: Links = "text") -> str:

@@ -168,7 +168,9 @@ class _Scanner:
         if name not in _ELEMENTS:
             # An element of nobody's, closed or with values, or of another vocabulary; not "<your name>".
             ends = ":" in name or closed or found[0].endswith("/>")
-            return valued or (ends and all(_known_attribute(key.lower()) for key, _ in pairs))
+            # A page's own elements have a hyphen in their name, and attributes of any name.
+            own = closed and "-" in name
+            return valued or own or (ends and all(_known_attribute(key.lower()) for key, _ in pairs))
         strange = [key for key, _ in pairs if not valued and not _known_attribute(key.lower())]
         if strange:
             # "<b and c>" compares; an element of a longer name that is closed has an attribute of its own.

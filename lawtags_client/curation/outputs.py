@@ -271,7 +271,8 @@ class Writer:
     def _nothing_left(self, made: Rendered) -> DataError:
         found = [f"{reasons.total()} at {step}" for step, reasons in made.rejected.items()]
         return DataError(
-            f"no training rows are left of {self._staged.rows} ({', '.join(found) or 'none were refused'})",
+            f"no training rows are left of {self._staged.rows} that were read "
+            f"({', '.join(found) or 'none of these were refused'})",
             path=self._out / REJECTED,
             hint="The file names the reason for each row.",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ _ZSTD_LONGEST_HEADER = 18
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+# Frames of other data, which programs that pack in parallel put before and behind the rest (RFC 8878, 3.1.2).
+_ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF_32 = b"\xff\xfe\x00\x00"
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -98,7 +101,7 @@ def _unpacking(file: io.BufferedReader[Any], path: Path) -> Any:
     start = file.peek(4)
     if start[:2] == _GZIP_MAGIC:
         return gzip.GzipFile(fileobj=file)
-    if start[:4] != _ZSTD_MAGIC:
+    if start[:4] != _ZSTD_MAGIC and not _ZSTD_SKIPPED.match(start):
         return None
     try:
         import zstandard
@@ -132,8 +135,8 @@ class _Zstandard:
 
     def _unpack(self) -> None:
         try:
-            if self._frame is None:
-                self._begin()
+            if self._frame is None and not self._begin():
+                return
             self._left = self._frame.decompress(self._packed)
         except self._zstandard.ZstdError as error:
             raise EOFError(str(error)) from error
@@ -141,10 +144,21 @@ class _Zstandard:
         if self._frame.eof:
             self._packed, self._frame = self._frame.unused_data, None
 
-    def _begin(self) -> None:
+    def _begin(self) -> bool:
+        """Begin the next frame; False where it holds no data of the file."""
         while len(self._packed) < _ZSTD_LONGEST_HEADER and (more := self._file.read(_PACKED_AT_ONCE)):
             self._packed += more
-        window = self._zstandard.get_frame_parameters(self._packed).window_size
+        if len(self._packed) >= 8 and _ZSTD_SKIPPED.match(self._packed):
+            self._skip(8 + int.from_bytes(self._packed[4:8], "little"))
+            return False
+        parameters = self._zstandard.get_frame_parameters(self._packed)
+        if parameters.dict_id:
+            raise DataError(
+                "is packed with a dictionary, which is not in the file",
+                path=self._path,
+                hint=f"Unpack it first: zstd -d -D DICTIONARY {self._path.name}",
+            )
+        window = parameters.window_size
         if window > _MAX_WINDOW:
             raise DataError(
                 f"needs {window >> 20} MiB of memory to unpack, more than {_MAX_WINDOW >> 20} MiB",
@@ -153,6 +167,15 @@ class _Zstandard:
             )
         made = self._zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
         self._frame = made.decompressobj(write_size=_CHUNK)
+        return True
+
+    def _skip(self, size: int) -> None:
+        left, self._packed = size - len(self._packed), self._packed[size:]
+        while left > 0:
+            data = self._file.read(min(left, _CHUNK))
+            if not data:
+                raise EOFError("it ends within a frame")
+            left -= len(data)
 
 
 class _Transcoded(io.RawIOBase):

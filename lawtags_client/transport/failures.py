@@ -335,6 +335,7 @@ def _message(detail: Any) -> str:
 
 def _issue(entry: Any) -> str:
     if isinstance(entry, dict) and "msg" in entry:
-        place = ".".join(str(part) for part in entry.get("loc", ()))
+        loc = entry.get("loc")
+        place = ".".join(str(part) for part in loc) if isinstance(loc, list) else ""
         return f"{place}: {entry['msg']}" if place else str(entry["msg"])
     return str(entry)

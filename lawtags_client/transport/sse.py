@@ -12,6 +12,8 @@ from lawtags_client.transport.body import UnreadableBody
 DONE = "[DONE]"
 
 _LONGEST = 16 << 20
+# What a line takes in memory beside its letters, so that an event of short lines is limited, too.
+_LINE_COST = 64
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
@@ -74,7 +76,7 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]
             name = value
         elif field == "data":
             data.append(value)
-            size += len(value)
+            size += len(value) + _LINE_COST
             if size > _LONGEST:
                 raise UnreadableBody(f"an event of its stream is longer than {_LONGEST >> 20} MiB")
     if data:

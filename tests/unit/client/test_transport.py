@@ -172,3 +172,13 @@ def test_secrets_in_nested_answers_are_masked_at_any_depth() -> None:
     for _ in range(3000):
         value = [{"a": value}]
     assert "secret word" not in json.dumps(Redactor(["secret word"]).value(value))
+
+
+async def test_an_event_of_countless_empty_lines_is_given_up() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield b"data:\n" * 8192
+
+    with pytest.raises(UnreadableBody, match="longer than 16 MiB"):
+        async for _ in events(chunks()):
+            pass

@@ -202,3 +202,18 @@ def test_code_in_a_document_of_both_kinds_keeps_its_tags() -> None:
 )
 def test_what_editors_write_for_an_image_goes_with_it(text: str, plain: str) -> None:
     assert strip_markup(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("<p>a</p><my-card wide>in</my-card>", "a\n\nin"),
+        ("<section><time datetime=2020>noon</time></section>", "noon"),
+        ("before <svg viewBox='0 0 1 1'><path d='M0'/></svg> after", "before after"),
+        ("a <script>alert(1)</script>b", "a b"),
+        ("type `<section>x</section>` here", "type `<section>x</section>` here"),
+        ("write to <your-name here>, if x<y", "write to <your-name here>, if x<y"),
+    ],
+)
+def test_html_without_paragraphs_is_html_too(text: str, plain: str) -> None:
+    assert strip_markup(text).replace("  ", " ") == plain

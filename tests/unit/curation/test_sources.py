@@ -296,3 +296,17 @@ def test_a_data_set_to_tag_keeps_its_address(monkeypatch: pytest.MonkeyPatch) ->
     (question,) = questions_to_tag("hf://datasets/law/questions?split=test")
     assert isinstance(question, Question)
     assert seen == ["hf://datasets/law/questions?split=test"]
+
+
+def test_frames_of_other_data_are_skipped_and_a_dictionary_is_named(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    other = b"\x50\x2a\x4d\x18" + (3000).to_bytes(4, "little") + bytes(3000)
+    packed = zstandard.compress(f"{LINE}\n".encode())
+    path = _write(tmp_path, other + packed + other + packed + other, "rows.jsonl.zst")
+    assert len(_good(path)) == 2
+    with pytest.raises(DataError, match="ends within a frame"):
+        _good(_write(tmp_path, packed + other[:-1], "cut.jsonl.zst"))
+    words = zstandard.train_dictionary(512, [f"law lease {n} court {n * 7}".encode() for n in range(500)])
+    packed = zstandard.ZstdCompressor(dict_data=words).compress(f"{LINE}\n".encode())
+    with pytest.raises(DataError, match="packed with a dictionary"):
+        _good(_write(tmp_path, packed, "words.jsonl.zst"))
