@@ -100,7 +100,8 @@ Users, Author, Owner, Borrower, Lender, Debtor, Creditor, Mortgagor, Mortgagee, 
 Principal, Agent, Manager, Director, President, Neighbor, Neighbour, Vermieter, Mieter, Untermieter,
 Kaution, Miete, Verein, Gericht, Notar, Anwalt, Kläger, Beklagte, Gesetz, Grundgesetz, Impressum,
 Betriebsrat, Vollmacht, Zeuge, Antrag, Urteil, Vertrag, Frist, Klausel, Schufa, Finanzamt, Rechtsanwalt,
-Hartz, Abmahnung, Herr, Frau, Monsieur, Madame, Maître, Bailleur, Locataire, Notaire, Préavis, Huissier
+Hartz, Abmahnung, Herr, Frau, Monsieur, Madame, Maître, Bailleur, Locataire, Notaire, Préavis, Huissier,
+Madam, Ma'am, Sir, Sirs, Judge, Speaker
 """
 
 # Places that everybody knows; a model calls them locations, and they tell of no one.
@@ -205,6 +206,7 @@ class AllowList:
     """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
+        self._brands = frozenset(map(normalize_text, BRANDS.replace("\n", " ").split(",")))
         lists = (JURISDICTIONS, TERMS, AUTHORITIES, BRANDS, ROLES, LANDMARKS)
         built_in = ",".join(lists).replace("\n", " ").split(",")
         self._terms = frozenset(filter(None, (normalize_text(term) for term in (*built_in, *more))))
@@ -220,6 +222,13 @@ class AllowList:
         """
         words = _words(name)
         return words in self._terms or words in _OPENINGS
+
+    def allows_titled(self, name: str) -> bool:
+        """Whether a name stands on the list although "Mr." or the like stands before it.
+
+        No company is called "Mr. McDonald".
+        """
+        return self.allows_cued(name) and _words(name) not in self._brands
 
     def protected(self, text: str) -> Iterator[tuple[int, int]]:
         """The stretches of a text that name a case, a court, a statute or a judge."""

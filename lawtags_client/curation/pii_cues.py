@@ -20,6 +20,7 @@ _TITLED = re.compile(
     rf"(?P<name>{NAME})"
 )
 TITLE_BEFORE = re.compile(rf"(?:{_TITLES} )+")
+PERSONAL_TITLE_BEFORE = re.compile(rf"\b(?:{_SHORT_TITLES})\b\.? \Z")
 
 RELATIVES = (
     "brother|sister|mother|father|mom|mum|dad|son|daughter|wife|husband|girlfriend|boyfriend|fiancée?|partner|spouse|"
@@ -48,9 +49,19 @@ _GREETED = re.compile(
     rf"(?:^|[\n\"“'‘(.] ?)(?:[Dd]ear|[Hh]ello|[Hh]i|[Hh]ey|[Gg]ood (?:morning|evening)),? "
     rf"(?!{_NOBODY})(?P<name>{NAME})(?=[,!\n])"
 )
+# Where a script has no capitals, a change of script behind a cue shows the name.
+_UNCASED_LETTER = (
+    "[\u0590-\u05ff\u0620-\u06d3\u06d5-\u08ff\u0900-\u0dff\u0e01-\u0e4e\u1000-\u109f\u1780-\u17d3"
+    "\u200c\u200d\u3005\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+)
+_UNCASED = re.compile(
+    rf"\b(?:{_TITLES} |(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Yy]our) (?:[a-z]+ )?(?:{RELATIVES}),? "
+    rf"|[Mm]y (?:full )?name is |[Dd]ear )(?P<name>{_UNCASED_LETTER}+(?:[ ·・]{_UNCASED_LETTER}+){{0,3}})"
+)
 # "Best regards, Anna" or "- Anna" at the end of all.
 _SIGNED = re.compile(
-    rf"(?:\b(?:[Rr]egards|[Ss]incerely|[Cc]heers|[Tt]hanks|[Tt]hank you|[Yy]ours(?: truly)?|[Bb]est wishes)"
+    rf"(?:\b(?:[Rr]egards|[Ss]incerely|[Cc]heers|[Tt]hanks|[Tt]hank you|[Yy]ours(?: truly)?|[Bb]est wishes|"
+    rf"[Rr]espectfully|[Ff]aithfully|[Ww]armly|[Bb]est(?=,\s*\n))"
     rf"[,!.]?\s+[-–—]?\s?"
     rf"|(?:[.!?]\s+|\n)[-–—]{{1,2}}\s?)(?P<name>{NAME})\.?\s*\Z"
 )
@@ -100,6 +111,7 @@ _CUES: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (_INTRODUCED, _holds_any("name is ", "called ", "named ", "igned by ")),
     (_GREETED, _holds_any("ear ", "ello", "Hi", "hi ", "hi,", "ey ", "ey,", "ood ")),
     (_SIGNED, _ends_with_name),
+    (_UNCASED, lambda text: not text.isascii()),
 )
 
 # What only people do or have done to them, behind a name that the model takes for a company or a place.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from lawtags_client.curation.pii_allow import AllowList, is_ambiguous
 from lawtags_client.curation.pii_case import Recased
 from lawtags_client.curation.pii_cues import (
+    PERSONAL_TITLE_BEFORE,
     TITLE_BEFORE,
     find_cued,
     find_doubtful_people,
@@ -90,7 +91,9 @@ class People:
     def _is_nobody(self, text: str, one: Finding, doubtful: Sequence[Finding]) -> bool:
         value = text[one.start : one.end]
         # "My therapist, Dr. Okoye": a title is no name.
-        if self._allow.allows_cued(value) or TITLE_BEFORE.match(text, one.start):
+        titled = PERSONAL_TITLE_BEFORE.search(text, max(0, one.start - _LOOK_BACK), one.start)
+        allows = self._allow.allows_titled if titled else self._allow.allows_cued
+        if allows(value) or TITLE_BEFORE.match(text, one.start):
             return True
         # "Kind regards, Customer Care"
         words = value.lower().split()

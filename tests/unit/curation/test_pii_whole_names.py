@@ -176,3 +176,19 @@ def test_a_part_of_a_name_leads_to_the_whole(text: str, known: str, whole: str) 
     start = text.index(known)
     begin, end = whole_name(text, start, start + len(known), {"like", "anti"}.__contains__)
     assert text[begin:end] == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Ms. Ford sued Mr. McDonald at McDonald's.", "Ms. <PERSON> sued Mr. <PERSON> at McDonald's."),
+        ("My tenant 李小龙 left, and so did Mr. حسن.", "My tenant <PERSON> left, and so did Mr. <PERSON>."),
+        ("My lawyer, משה לוי, agrees.", "My lawyer, <PERSON>, agrees."),
+        ("Please help.\n\nBest,\nNgaio", "Please help.\n\nBest,\n<PERSON>"),
+        ("Dear Sir or Madam, I rent.", "Dear Sir or Madam, I rent."),
+        ("Dear Judge, I rent from Mr. Speaker.", "Dear Judge, I rent from Mr. Speaker."),
+        ("My landlord said 你好 to me.", "My landlord said 你好 to me."),
+    ],
+)
+def test_a_cue_decides_over_brands_and_scripts(names: PiiMasker, text: str, masked: str) -> None:
+    assert names.mask([text])[0] == [masked]
