@@ -20,6 +20,7 @@ _STEP = 1.0
 _OTHER_FILES = 128
 _TOO_MANY, _NO_REQUEST = "there were more connections than the limit", "no request arrived"
 _SLOW_HEAD, _SLOW_BODY = "the head of a request was not complete in time", "the body of a request stalled"
+_USELESS = "a request went on after its answer"
 _UNREAD = "the client did not read its answer"
 
 
@@ -182,10 +183,12 @@ class LimitedProtocol(H11Protocol):
             self.transport.abort()
             return _UNREAD
         if self._body_missing():
-            if self.flow.read_paused or self._received - self._marked >= limits.least:
+            going_on = self.flow.read_paused or self._received - self._marked >= limits.least
+            # After an answer, what is left of the body is of no use, and could go on without end.
+            if going_on and self.at_work():
                 self._since, self._marked = now, self._received
             elif waited > limits.body:
-                return self._time_out(_SLOW_BODY)
+                return self._time_out(_SLOW_BODY if self.at_work() else _USELESS)
         elif self._within_head and waited > limits.head:
             return self._time_out(_SLOW_HEAD)
         elif not self.at_work() and not self._within_head and waited > limits.idle:

@@ -112,6 +112,16 @@ def test_a_body_that_comes_slowly_but_surely_is_taken(stack: StackThread) -> Non
         assert received(connection).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_body_that_goes_on_after_its_answer_is_cut_off(stack: StackThread) -> None:
+    with connect(stack.platform_url) as connection:
+        connection.sendall(
+            b"POST /v1/namespaces HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        said = drip(connection, b"1000\r\n" + b" " * 4096 + b"\r\n")
+    assert said.startswith(b"HTTP/1.1 415") and said.count(b"HTTP/1.1") == 1
+
+
 def test_idle_connections_are_closed_before_and_after_a_request(stack: StackThread) -> None:
     with connect(stack.platform_url) as silent, connect(stack.platform_url) as used:
         used.sendall(HEAD + b"\r\n")

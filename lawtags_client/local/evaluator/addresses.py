@@ -178,10 +178,10 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
 def _parsed(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
-        port = parsed.port
+        host, port = parsed.host, parsed.port  # reading the host decodes international names
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
         raise BadRequestError(f"The address {url[:200]!r} cannot be used: {error}") from None
-    if parsed.scheme not in _PORTS or not parsed.host or (port is not None and not 0 < port < 65536):
+    if parsed.scheme not in _PORTS or not host or (port is not None and not 0 < port < 65536):
         raise BadRequestError(
             f"The address {url[:200]!r} cannot be used; it must begin with http:// or https://"
         )

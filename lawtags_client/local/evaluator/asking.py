@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -118,20 +119,23 @@ class Asker:
             NotFoundError: it does not know the model.
             ServerError: it cannot be reached, or fails again and again.
         """
-        headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        # Uncompressed: a few bytes could expand to gigabytes before their size can be checked.
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if endpoint.api_key:
+            headers["Authorization"] = f"Bearer {endpoint.api_key}"
         url, sent = endpoint.address(body), {**body, "model": endpoint.model_id}
-        problem = ""
+        content, problem = _encoded(sent), ""
         for attempt in range(self._retries + 1):
             if attempt:
                 await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1)))
             try:
-                answer = await self._post(url, json=sent, headers=headers)
+                answer = await self._post(url, content=content, headers=headers)
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
             if answer.status_code < 300:
-                return {"request": sent, "response": _object(answer)}
-            problem = f"HTTP {answer.status_code}: {answer.text[:300]}"
+                return {"request": sent, "response": _object(answer.content)}
+            problem = f"HTTP {answer.status_code}: {_start(answer.content, 300)}"
             if answer.status_code == 404:
                 raise NotFoundError(f"The inference server does not know {endpoint.model_id}: {problem}")
             if answer.status_code not in _AGAIN:
@@ -144,26 +148,46 @@ class Asker:
             await self._policy.check_proxied(url)
             client = self._proxied
         async with client.stream("POST", url, **request) as answer:
+            coding = answer.headers.get("content-encoding", "identity").strip().lower()
+            if coding not in ("", "identity"):
+                raise ServerError(
+                    f"The answer of {url} has the content-encoding {coding[:40]!r}, not identity"
+                )
             body = bytearray()
-            async for part in answer.aiter_bytes():
+            async for part in answer.aiter_raw():
                 body += part
                 if len(body) > LARGEST_JSON:
                     raise ServerError(f"The answer of {url} is larger than {LARGEST_JSON} bytes")
-            # Decoded already.
-            headers = {"Content-Type": answer.headers.get("content-type", "application/json")}
-            return httpx.Response(answer.status_code, content=bytes(body), headers=headers)
+            return httpx.Response(answer.status_code, content=bytes(body))
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
+def _encoded(request: Mapping[str, Any]) -> bytes:
+    """A request as JSON; templates can produce values that JSON cannot hold."""
     try:
-        found = strict_json(answer.content)
+        return json.dumps(request, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError(f"The request to the model cannot be written as JSON: {error}") from None
+
+
+def _start(content: bytes, most: int) -> str:
+    # The charset is the server's claim, and may name a codec that is not one of texts.
+    return content[: 4 * most].decode("utf-8", "replace")[:most]
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        found = strict_json(content)
     except ValueError as error:
-        raise ServerError(f"The inference server's answer is no JSON: {answer.text[:200]!r}") from error
+        raise ServerError(f"The inference server's answer is not JSON: {_start(content, 200)!r}") from error
     choices = found.get("choices") if isinstance(found, dict) else None
-    whole = isinstance(choices, list) and choices and all(isinstance(each, dict) for each in choices)
+    whole = isinstance(choices, list) and choices and all(map(_is_choice, choices))
     if not isinstance(found, dict) or not whole:
-        raise ServerError(f"The inference server's answer has no choices: {answer.text[:200]!r}")
+        raise ServerError(f"The inference server's answer has no choices: {_start(content, 200)!r}")
     return found
+
+
+def _is_choice(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("message"), dict | None)
 
 
 def output_text(response: Mapping[str, Any]) -> str:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
@@ -37,6 +42,8 @@ from lawtags_client.types.evaluator import (
 
 _JOBS = "/v1/evaluation/jobs"
 _RESULTS = "/v1/evaluation/results"
+# Each may keep a process of its own; further ones wait their turn.
+_LIVE_AT_A_TIME = 8
 _LISTED = list_parameters(("created_at",))
 
 
@@ -51,6 +58,7 @@ class Evaluations:
     def __init__(self, state: EvaluatorState, runner: Runner) -> None:
         self._state = state
         self._runner = runner
+        self._lives = CapacityLimiter(_LIVE_AT_A_TIME)
 
     def routes(self) -> list[BaseRoute]:
         """All routes of the Evaluator."""
@@ -155,9 +163,23 @@ class Evaluations:
         """``DELETE /v1/evaluation/results/{id}``: remove a result."""
         return self._state.result_delete(call.path["result"])
 
-    def live(self, call: Call) -> Any:
+    async def live(self, call: Call) -> Any:
         """``POST /v1/evaluation/live``: evaluate at once; the answer comes when it is done."""
-        return self._runner.live(*self._state.described(sent_fields(call.body)))
+        described = await run_in_threadpool(self._state.described, sent_fields(call.body))
+        gone = threading.Event()
+        watching = asyncio.create_task(_watch(call.request, gone))
+        try:
+            # In threads of their own: those of other requests must not all wait for models elsewhere.
+            return await run_sync(self._runner.live, *described, gone, limiter=self._lives)
+        finally:
+            watching.cancel()
+
+
+async def _watch(request: Request, gone: threading.Event) -> None:
+    """Say when the client has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
 
 
 class Evaluator(Service):

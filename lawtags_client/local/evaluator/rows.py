@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -69,13 +70,12 @@ def parse_rows(path: str, content: bytes) -> list[Row]:
             return [dict(row) for row in csv.DictReader(io.StringIO(text))]
         if path.endswith(".json"):
             try:
-                found = json.loads(text)
+                found = _value(text)
             except ValueError:
-                found = [json.loads(line) for line in text.split("\n") if line.strip()]
+                found = _lines(text)
             rows = found if isinstance(found, list) else [found]
         else:
-            # Not splitlines(): JSON leaves the line separators of Unicode within texts as they are.
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+            rows = _lines(text)
         if "\\ud" in text:
             json.dumps(rows, ensure_ascii=False).encode("utf-8")  # fails on half of a surrogate pair
     except (ValueError, csv.Error, RecursionError) as error:
@@ -83,6 +83,34 @@ def parse_rows(path: str, content: bytes) -> list[Row]:
     if not all(isinstance(row, dict) for row in rows):
         raise BadRequestError(f"Dataset {path} is not in the expected format: every row must be an object")
     return rows
+
+
+def _lines(text: str) -> list[Any]:
+    found = []
+    # Not splitlines(): JSON leaves the line separators of Unicode within texts as they are.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                found.append(_value(line))
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+    return found
+
+
+def _value(text: str) -> Any:
+    """A JSON value that can be written again, to requests and to results."""
+    return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is not JSON; write null for a missing number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
 
 
 def clean_rows(rows: Iterable[Row]) -> list[Row]:

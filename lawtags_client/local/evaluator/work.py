@@ -59,6 +59,7 @@ class Runner:
         self._cancelled: dict[str, threading.Event] = {}
         self._sandboxes = Sandboxes(confined.MODULE, _AT_A_TIME)
         self._at_work: set[str] = set()
+        self._live: set[threading.Event] = set()
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, name=f"evaluator-{number}", daemon=True)
@@ -77,7 +78,7 @@ class Runner:
         self._stopping.set()
         for job_id in list(self._at_work):
             self._state.job_set_down(job_id)
-        for event in list(self._cancelled.values()):
+        for event in [*self._cancelled.values(), *self._live]:
             event.set()
         self._sandboxes.stop()
         deadline = time.monotonic() + _STOP_SECONDS
@@ -101,24 +102,41 @@ class Runner:
 
     def busy(self) -> bool:
         """Whether a job is at work or waiting."""
-        return bool(self._cancelled)
+        return bool(self._cancelled or self._live)
 
-    def live(self, config: Document, target: Document) -> dict[str, Any]:
-        """Evaluate while the caller waits; nothing is kept."""
+    def live(self, config: Document, target: Document, cancelled: threading.Event) -> dict[str, Any]:
+        """Evaluate while the caller waits; nothing is kept.
+
+        Args:
+            config: what to do, written out.
+            target: what to measure, written out.
+            cancelled: set to end it; ``stop`` sets it as well.
+        """
+        self._live.add(cancelled)
+        if self._stopping.is_set():
+            cancelled.set()
+        try:
+            return self._evaluated(config, target, cancelled)
+        finally:
+            self._live.discard(cancelled)
+
+    def _evaluated(self, config: Document, target: Document, cancelled: threading.Event) -> dict[str, Any]:
         lines: list[str] = []
         details: dict[str, Any] = {"message": None, "task_status": {}, "progress": None}
         try:
+            if cancelled.is_set():  # while it waited for its turn
+                raise CancelledError
             outcome = Evaluation(
                 self._context,
                 config,
                 target,
                 sandboxes=self._sandboxes,
-                cancelled=self._stopping,
+                cancelled=cancelled,
                 on_progress=lambda progress: details.update(_details(progress)),
                 log=lines.append,
             ).run()
         except CancelledError:
-            return self._live_failure(details, lines, "The stack is being stopped")
+            return self._live_failure(details, lines, "The evaluation was ended")
         except LawtagsError as error:
             return self._live_failure(details, lines, error.message)
         details |= {"message": "Job completed successfully", "progress": 100.0}
