@@ -335,7 +335,7 @@ def _read_profile(
     if file is None:
         if chosen is not None:
             raise ConfigurationError(
-                f"profile {chosen!r} is asked for, but there is no {FILE_NAME}",
+                f"profile {chosen!r} was requested, but no {FILE_NAME} was found",
                 hint=f"Write {FILE_NAME} here or in a folder above, or set LAWTAGS_PLATFORM_URL instead.",
             )
         return None, {}, None

@@ -34,7 +34,7 @@ def root(
     """Options of lawtags itself."""
 
 
-_WHOLE, _STEPS, _LOOK = "The whole way", "Single steps", "Look and manage"
+_WHOLE, _STEPS, _LOOK = "Pipeline", "Individual steps", "Inspect and manage"
 app.command(rich_help_panel=_WHOLE)(demo.demo)
 app.command(rich_help_panel=_WHOLE)(run.run)
 app.command(rich_help_panel=_WHOLE)(run.plan)

@@ -73,7 +73,7 @@ def tell(session: Session, found: Audit, forgotten: int, *, others: bool) -> Non
         states = sorted({row.state for row in wrong})
         raise LawtagsError(
             f"{len(wrong)} of {len(found.rows)} are not in order: {', '.join(states)}",
-            hint="What to do stands with each.",
+            hint="The table says what to do about each.",
         )
 
 

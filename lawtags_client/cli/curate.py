@@ -163,7 +163,7 @@ def _show(session: Session, report: CurationReport, out: Path) -> None:
         session.say(note)
     parts = ", ".join(f"{rows} {part}" for part, rows in report.splits.items())
     session.say(f"{parts} rows in {out}; refused rows in {out / 'rejected.jsonl'}")
-    session.say(f"What became of the data, to look at: {out / PAGE}")
+    session.say(f"Data card: {out / PAGE}")
 
 
 def _forget(

@@ -38,9 +38,9 @@ def demo(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """The whole way on this machine: curate, train a small model, evaluate, serve and report.
+    """Run the full pipeline on this machine: curate, train a small model, evaluate, serve and report.
 
-    The same questions again go on with their run; other questions, or other options, get one of their own.
+    The same questions resume their run; other questions or options start a run of their own.
 
     Example: lawtags demo --data questions.jsonl
     """

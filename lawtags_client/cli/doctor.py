@@ -50,7 +50,7 @@ def doctor(
         _tell(session, findings)
     broken = [row["what"] for row in findings if row["state"] == "failed"]
     if broken:
-        raise LawtagsError(f"not in order: {', '.join(broken)}", hint="What to do stands above.")
+        raise LawtagsError(f"not working: {', '.join(broken)}", hint="See the fixes above.")
 
 
 def _tell(session: Session, findings: list[dict[str, Any]]) -> None:

@@ -278,7 +278,7 @@ def _model_folders(option: str, texts: list[str]) -> dict[str, Path]:
         path = Path(folder).expanduser().absolute()
         if not (path / "config.json").is_file():
             raise ConfigurationError(
-                f"{option} {name}: {path} is no Hugging Face model folder",
+                f"{option} {name}: {path} is not a Hugging Face model folder",
                 hint="It must hold config.json, the tokenizer and *.safetensors.",
             )
         models[name] = path

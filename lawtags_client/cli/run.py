@@ -65,7 +65,7 @@ def run(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Carry a recipe from raw questions to a verdict; the same command again goes on where it stopped.
+    """Run a recipe from raw questions to a verdict; repeat the command to resume.
 
     A run keeps what it was made from: with other data, options or services, add --new or --name.
 

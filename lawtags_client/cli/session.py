@@ -38,11 +38,13 @@ Profile = Annotated[
     typer.Option(
         "--profile",
         "-p",
-        help="Profile of lawtags.toml: which services to talk to; local: the embedded stack.",
+        help="Profile in lawtags.toml that names the services; local is the embedded stack.",
     ),
 ]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice: everything.")]
-NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; take the safe answer.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="Print more; -vv prints everything.")
+]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never prompt; use the safe answer.")]
 
 INTERRUPTED = 130
 TERMINATED = 143

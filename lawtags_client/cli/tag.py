@@ -68,14 +68,14 @@ def tag(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Tag one question, or a file of them; run the same command again for the missing rows.
+    """Tag one question, or a file of questions row by row; repeat the command to tag the missing rows.
 
     Examples: lawtags tag --title "Can pricing be trademarked?"
 
     lawtags tag questions.jsonl --out tags.jsonl --run demo
     """
     if (questions is None) == (title is None):
-        raise ConfigurationError("nothing to tag was given", hint="Give --title, or a file and --out.")
+        raise ConfigurationError("nothing to tag", hint="Give --title, or a file and --out.")
     if questions is not None and out is None:
         raise ConfigurationError(
             "a file of questions needs --out", hint="lawtags tag IN.jsonl --out OUT.jsonl"

@@ -6,12 +6,12 @@ import re
 import unicodedata
 
 _CURRENCY = "$¢£¤¥€\u20a0-\u20cf\u0e3f"
-_PICTURES = "\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_PICTURES = "¬√∞∀∃∈∉∪∩⊂⊃∧∨∑∏∂∇\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 # A sign counts where it stands at a word, not between words: dashes, bullets and emphasis say nothing. All
 # that is asked of a sign is asked behind it, so that the search goes from one to the next.
 _SIGN = re.compile(
     rf"""
-    [-+±~\#%‰°§<>=≤≥≠!{_CURRENCY}{_PICTURES}]
+    [-+±~\#%‰°§<>=≤≥≠!.,:/^*×÷&|@{_CURRENCY}{_PICTURES}]
     (?: (?<=[{_PICTURES}])                                              # a picture is a word
       | (?<=[%‰°]) (?: (?<=\w.) | (?<=\w[ ].) )                          # 5 %, 20°
       | (?<=[{_CURRENCY}]) (?: (?=[ ]?[\d.]) | (?<=\w.) | (?<=\w[ ].) )    # $5, 5 €
@@ -21,12 +21,17 @@ _SIGN = re.compile(
       | (?<=\+) (?<=[\w+].) (?!\w)                                       # C++, 18+
       | (?<=-) (?: (?<=\d.) | (?<=\b[a-z].) ) (?!\w|[ ]?\d)               # 18-, B-
       | (?<=[<>=≤≥≠]) (?: (?<=[\w)].) | (?<=[\w)][ ].) ) =? (?=[ ]?[\w(-])  # a<b, x = y
+      | (?<=[.,:/^*×÷]) (?<=\d.) (?=\d)                                 # 1.5, 1,5, 1/2, 2^3
+      | (?<=[&|]) (?: (?<=\w.) (?=\w) | (?<=\w[ ].) (?=[ ]\w) )          # R&D, p | q
+      | (?<=@) (?<![\w.].) (?=\w)                                       # @home
+      | (?<=\.) (?<![\w.].) (?=[^\W\d])                                # .NET
       | (?<=!) (?: (?<=[\w)].) | (?<=[\w)][ ].) ) = (?=[ ]?[\w(-])         # x != y
     )
     """,
     re.VERBOSE,
 )
 _WORDS = re.compile(r"\w+")
+_RAISED = re.compile(r"(?<=\w)[⁰¹²³⁴-⁹]+")
 
 
 def normalize_signs(text: str) -> str:
@@ -38,7 +43,9 @@ def normalize_signs(text: str) -> str:
         >>> normalize_signs("Is C++ legal?") == normalize_signs("Is C# legal?")
         False
     """
-    text = unicodedata.normalize("NFKC", text).casefold()
+    # In compatible letters 2² would be 22.
+    text = _RAISED.sub(r"^\g<0>", text)
+    text = unicodedata.normalize("NFKC", text).replace("\u2044", "/").casefold()
     return " ".join(_WORDS.findall(_SIGN.sub(_spelled, text)))
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -103,6 +103,7 @@ class Asker:
         limits = httpx.Timeout(timeout, connect=10.0)
         self._direct = guarded_client(policy, limits)
         self._proxied = httpx.AsyncClient(timeout=limits, follow_redirects=False)
+        self._timeout = timeout
         self._retries = retries
         self._policy = policy
 
@@ -129,7 +130,12 @@ class Asker:
             if attempt:
                 await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1)))
             try:
-                answer = await self._post(url, content=content, headers=headers)
+                # The client's own limit is for each piece: an answer that drips would never end.
+                async with asyncio.timeout(self._timeout):
+                    answer = await self._post(url, content=content, headers=headers)
+            except TimeoutError:
+                problem = f"no complete answer in {self._timeout:g} s"
+                continue
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
@@ -140,7 +146,7 @@ class Asker:
                 raise NotFoundError(f"The inference server does not know {endpoint.model_id}: {problem}")
             if answer.status_code not in _AGAIN:
                 raise BadRequestError(f"The inference server refuses the request: {problem}")
-        raise ServerError(f"Error connecting to inference server at {url}: {problem}")
+        raise ServerError(f"Error connecting to inference server at {_public(url)}: {problem}")
 
     async def _post(self, url: str, **request: Any) -> httpx.Response:
         client = self._direct
@@ -151,14 +157,20 @@ class Asker:
             coding = answer.headers.get("content-encoding", "identity").strip().lower()
             if coding not in ("", "identity"):
                 raise ServerError(
-                    f"The answer of {url} has the content-encoding {coding[:40]!r}, not identity"
+                    f"The answer of {_public(url)} has the content-encoding {coding[:40]!r}, not identity"
                 )
             body = bytearray()
             async for part in answer.aiter_raw():
                 body += part
                 if len(body) > LARGEST_JSON:
-                    raise ServerError(f"The answer of {url} is larger than {LARGEST_JSON} bytes")
+                    raise ServerError(f"The answer of {_public(url)} is larger than {LARGEST_JSON} bytes")
             return httpx.Response(answer.status_code, content=bytes(body))
+
+
+def _public(url: str) -> str:
+    """An address without the credentials and the query that may stand in it."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _encoded(request: Mapping[str, Any]) -> bytes:

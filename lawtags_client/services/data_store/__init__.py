@@ -7,10 +7,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lawtags_client.errors import DataError
+from lawtags_client.errors import DataError, LawtagsError, NotFoundError
 from lawtags_client.services.base import Services
 from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded, download
@@ -238,8 +238,21 @@ class DataStore:
         """
         name, _, named = name.partition("@")
         repository = Repository.of(name, repo_type)
-        revision = revision or named or await self.repositories.default_revision(repository)
+        try:
+            revision = revision or named or await self.repositories.default_revision(repository)
+        except NotFoundError as error:
+            error.hint = await self._hint_of_kind(repository) or error.hint
+            raise
         return await download(self._http, repository, Path(folder), revision=revision, prefix=prefix)
+
+    async def _hint_of_kind(self, repository: Repository) -> str | None:
+        """What to say where a repository of this name is of the other type."""
+        other: RepoType = "model" if repository.type == "dataset" else "dataset"
+        try:
+            await self.repositories.info(replace(repository, type=other))
+        except LawtagsError:
+            return None
+        return f"There is a {other} repository of this name: pass repo_type={other!r}."
 
     def _uploader(self, repository: Repository, on_bytes: OnBytes | None) -> Uploader:
         return Uploader(self._http, self._links, repository, on_bytes=on_bytes)

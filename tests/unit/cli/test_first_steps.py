@@ -273,3 +273,14 @@ def test_the_hint_of_the_demo_can_be_pasted(tmp_path: Path, monkeypatch: pytest.
     assert done.returncode == 0, done.stderr
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}/usr/bin:/bin")
     assert shlex.split(_asking(folder, Path(".venv/bin/lawtags")))[3] == "lawtags"
+
+
+async def test_a_repository_of_the_other_type_is_told(tmp_path: Path) -> None:
+    def store(request: httpx.Request) -> httpx.Response:
+        found = "/models/" in request.url.path
+        return httpx.Response(200 if found else 404, json={"id": "law/tagger"} if found else {"detail": "no"})
+
+    async with client(store, tmp_path, data_store_url="http://data.test") as nemo:
+        with pytest.raises(NotFoundError) as caught:
+            await nemo.data_store.download("law/tagger", tmp_path / "model")
+    assert caught.value.hint == "There is a model repository of this name: pass repo_type='model'."
