@@ -192,15 +192,21 @@ def test_a_run_on_chats_scores_the_test_file_alone(
     assert same_answers(stack, tmp_path, "chats", tested) == len(ids("testing"))
 
 
+def counted_by(base: Path, **model: str) -> dict[str, Any]:
+    """Parts of a recipe whose prompts are cut by the tokenizer of a model."""
+    return {
+        "model": RECIPE["model"] | {"tokenizer": str(base)} | model,  # type: ignore[operator]
+        "curation": RECIPE["curation"] | {"style": {"max_tokens": 96}},  # type: ignore[operator]
+    }
+
+
 @pytest.fixture(scope="module")
 def finished(
     stack: StackThread, base: Path, questions: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The working directory of a run that was carried to its end."""
     folder = tmp_path_factory.mktemp("work")
-    model = RECIPE["model"] | {"tokenizer": str(base)}  # type: ignore[operator]
-    curation = RECIPE["curation"] | {"style": {"max_tokens": 96}}  # type: ignore[operator]
-    recipe = write_recipe(folder, model=model, curation=curation)
+    recipe = write_recipe(folder, **counted_by(base))
     done = lawtags(stack, folder, "run", recipe, "--data", questions, "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -357,10 +363,10 @@ MOMENTS = {
 
 
 def test_a_run_killed_again_and_again_gives_what_an_unbroken_one_gives(
-    stack: StackThread, finished: Path, questions: Path, tmp_path: Path
+    stack: StackThread, finished: Path, base: Path, questions: Path, tmp_path: Path
 ) -> None:
     model = "tests/killed-again"
-    recipe = write_recipe(tmp_path, model=RECIPE["model"] | {"output": model})  # type: ignore[operator]
+    recipe = write_recipe(tmp_path, **counted_by(base, output=model))
     run = tmp_path / "runs" / "tiny"
     command = [LAWTAGS, "run", recipe, "--data", questions]
     for moment, has_come in MOMENTS.items():
