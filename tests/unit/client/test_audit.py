@@ -44,7 +44,7 @@ def test_intent_without_a_job_is_missing_and_says_what_the_same_call_does() -> N
     found = compare({"s": [intent("a", job="j-a"), intent("b")]}, [], HERE)
     assert states(found) == {"law/a": "missing", "law/b": "missing"}
     gone, unseen = found.rows
-    assert gone.jobs == ("j-a",) and "no more" in (gone.fix or "")
+    assert gone.jobs == ("j-a",) and "no longer exists" in (gone.fix or "")
     assert unseen.jobs == () and "never seen" in (unseen.fix or "")
 
 
