@@ -43,7 +43,7 @@ class ServedStack:
         }
         httpx.post(f"{self.thread.platform_url}/v1/models", json=body).raise_for_status()
 
-    def wait_until_served(self, model: str, seconds: float = 60.0) -> None:
+    def wait_until_served(self, model: str, seconds: float = 240.0) -> None:
         """Poll the inference server until it lists a model."""
         wait_for(lambda: model in self.served(), seconds)
 
@@ -53,7 +53,7 @@ class ServedStack:
         return [model["id"] for model in listed["data"]]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240.0) -> None:
     """Poll until something holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -292,7 +292,10 @@ def _hang_up(stack: ServedStack, body: dict[str, object], seconds: float) -> Non
 
 
 def _is_over(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def _nim(stack: ServedStack) -> dict[str, dict[str, int]]:
@@ -321,8 +324,8 @@ def test_answers_that_nobody_waits_for_any_more_are_not_written(
     stack: ServedStack, client: openai.OpenAI, stream: bool
 ) -> None:
     client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=1)
-    # Hours of work for a model of any size, so that only giving it up ends it.
-    body = {"model": ADAPTER, "prompt": [PROMPT] * 32, "n": 128, "max_tokens": 400, "ignore_eos": True}
+    # As much as one request may ask for: minutes of work, so that only giving it up ends it soon.
+    body = {"model": ADAPTER, "prompt": [PROMPT] * 8, "n": 128, "max_tokens": 400, "ignore_eos": True}
     with (
         httpx.stream(
             "POST",
@@ -333,7 +336,7 @@ def test_answers_that_nobody_waits_for_any_more_are_not_written(
         if stream
         else _asked(stack, body)
     ):
-        assert _nim(stack)["rows"][BASE] == 32 * 128
+        assert _nim(stack)["rows"][BASE] == 8 * 128
     wait_for(lambda: _nim(stack)["rows"][BASE] == 0)
     assert client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=1).choices
 
