@@ -36,7 +36,7 @@ def tuned(stack: StackThread) -> dict[str, str]:
     for method in METHODS[1:]:
         body = {"name": method, "namespace": "law", "config": {"model": models[method]}}
         httpx.post(deployments, json=body).raise_for_status()
-    wait_for(lambda: set(models.values()) <= served(stack), 60)
+    wait_for(lambda: set(models.values()) <= served(stack), 240)
     return models
 
 
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_files_and_the_same_scores(
     stack: StackThread, tuned: dict[str, str]
 ) -> None:
     again = train(stack, "lora", "law/again@v1")
-    wait_for(lambda: again in served(stack), 60)
+    wait_for(lambda: again in served(stack), 240)
     files = [weights(stack, name) for name in (tuned["lora"], again)]
     assert files[0] == files[1]
     assert evaluated(stack, tuned["lora"]) == evaluated(stack, again)
