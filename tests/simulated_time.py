@@ -134,14 +134,24 @@ class Queueing:
     Args:
         places: how many.
         seconds: for a row.
+        drops: whether work whose client is gone is dropped.
     """
 
     places: int
     seconds: float
+    drops: bool = True
     _free: asyncio.Semaphore | None = None
 
     async def serve(self, sizes: list[float]) -> None:
         """Answer rows of these sizes."""
+        work = asyncio.create_task(self._work(sizes))
+        try:
+            await asyncio.shield(work)
+        finally:
+            if self.drops:
+                work.cancel()
+
+    async def _work(self, sizes: list[float]) -> None:
         self._free = self._free or asyncio.Semaphore(self.places)
         async with self._free:
             await asyncio.sleep(self.seconds * sum(sizes))

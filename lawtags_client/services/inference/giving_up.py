@@ -13,7 +13,7 @@ from lawtags_client.transport.clock import Clock
 # A server that says that it failed, and took so many seconds for it, had too much to do.
 _SLOW = 5.0
 # Where so many rows were lost and nothing was answered since, for as long as a call may take, the others are
-# not asked for any more.
+# not asked for any more; nor are they where the first is refused for good and nothing was ever answered.
 _ROWS = 5
 
 
@@ -32,7 +32,12 @@ def is_slow(error: LawtagsError, took: float) -> bool:
 
 def is_refusal(error: LawtagsError) -> bool:
     """Whether the server did not take the request at all, whatever was in it."""
-    return isinstance(error, ConnectionFailedError | RateLimitedError) or error.status == 503
+    return isinstance(error, ConnectionFailedError) or is_busy(error)
+
+
+def is_busy(error: LawtagsError) -> bool:
+    """Whether the server said that it has too much to do."""
+    return isinstance(error, RateLimitedError) or error.status == 503
 
 
 def is_the_rows_own(error: LawtagsError) -> bool:
@@ -51,7 +56,7 @@ def counts(error: LawtagsError, *, slow: bool, company: int, rows: int) -> bool:
     """
     if slow:
         return company == 1 and rows == 1
-    if isinstance(error, RateLimitedError) or error.status == 503:
+    if is_busy(error):
         return company == 1
     return True
 
@@ -67,7 +72,7 @@ class Outage:
 
     def __init__(self, retries: int, total: float, clock: Clock) -> None:
         self._retries, self._total, self._clock = retries, total, clock
-        self._answered = False
+        self._last_answer: float | None = None
         self._since: float | None = None
         self._lost = 0
         self.over: LawtagsError | None = None
@@ -77,7 +82,7 @@ class Outage:
         """Attempts beyond the first for a row that fails now: none where others were just given up."""
         if not self._lost:
             return self._retries
-        return self._retries if self._answered and self._lasting < self._total else 0
+        return self._retries if self._last_answer is not None and self._lasting < self._total else 0
 
     @property
     def _lasting(self) -> float:
@@ -85,15 +90,26 @@ class Outage:
 
     def answered(self) -> None:
         """The server answers."""
-        self._answered, self._since, self._lost = True, None, 0
+        self._last_answer, self._since, self._lost = self._clock.monotonic(), None, 0
+
+    def is_silent(self, begun: float) -> bool:
+        """Whether nothing was answered since this moment."""
+        return self._last_answer is None or self._last_answer < begun
 
     def failed(self, begun: float) -> None:
         """A request failed that was sent at this moment."""
         self._since = begun if self._since is None else self._since
 
-    def lost(self, error: LawtagsError) -> None:
-        """A row was given up."""
+    def lost(self, error: LawtagsError, *, slow: bool) -> None:
+        """A row was given up.
+
+        Args:
+            error: why.
+            slow: it was not answered in time, which may be the row's own fault.
+        """
         self._lost += 1
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
-        if (self._lost >= _ROWS and self._lasting > self._total) or (asked or 0.0) > self._total:
+        never = self._last_answer is None and not slow
+        for_long = self._lost >= _ROWS and self._lasting > self._total
+        if never or for_long or (asked or 0.0) > self._total:
             self.over = error

@@ -213,6 +213,10 @@ class Limiter:
         self._new_round()
         return True
 
+    def at_most(self, limit: int) -> None:
+        """Allow no more than this for now."""
+        self._limit = min(self._limit, float(limit))
+
     def _cut(self) -> None:
         self._cut_at = self._clock.monotonic()
         self.cuts += 1

@@ -21,6 +21,7 @@ _SLOWER, _NEWEST = 3.0, 0.3
 _FORGETTING = 1.01
 # A batch grows where its answers take less than this part of the time that is allowed.
 _BRISK = 0.25
+_INSTANT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +132,40 @@ class Pace:
             rows: how many it had.
             under_way: how many rows were under way when it was sent, with its own.
         """
-        took = self.clock.monotonic() - begun
-        seen = took / under_way
-        self._a_row = seen if not self._a_row else self._a_row + _NEWEST * (seen - self._a_row)
-        limiter = self.limiter
-        if not self.settings.is_chosen("read_timeout"):
-            # From now on requests are allowed what they should need, so that more can be tried without harm.
-            self._longest = max(self._longest, self.settings.total_timeout)
-        patience = self._longest if took > limiter.patience else limiter.patience * _FORGETTING
-        limiter.patience = min(self._longest, patience if self._cut else self._longest)
+        took, limiter = self.clock.monotonic() - begun, self.limiter
+        self._learn(took, under_way)
         limiter.good(begun)
         if self._rows == self._most_rows or rows < self._rows:
             return
         self._brisk = self._brisk + 1 if took < _BRISK * limiter.patience else 0
         if self._brisk >= 2 * limiter.limit and limiter.settled:
             self._resize(min(self._most_rows, 2 * self._rows))
+
+    def free_again(self, begun: float, under_way: int, *, kept: bool) -> None:
+        """A row by itself was answered, after others were not.
+
+        Args:
+            begun: when it was sent.
+            under_way: how many rows were under way when it was sent, with its own.
+            kept: whether the server goes on with what was given up, so that every further timeout costs it as
+                much as an answer.
+        """
+        took, limiter = self.clock.monotonic() - begun, self.limiter
+        self._learn(took, under_way)
+        if kept:
+            many = max(1, int(limiter.patience / 2 / max(took, _INSTANT)))
+            self._resize(max(1, min(self._rows, many // limiter.limit)))
+            limiter.at_most(max(1, many // self._rows))
+        limiter.resized()
+
+    def _learn(self, took: float, under_way: int) -> None:
+        seen, limiter = took / under_way, self.limiter
+        self._a_row = seen if not self._a_row else self._a_row + _NEWEST * (seen - self._a_row)
+        if not self.settings.is_chosen("read_timeout"):
+            # From now on requests are allowed what they should need, so that more can be tried without harm.
+            self._longest = max(self._longest, self.settings.total_timeout)
+        patience = self._longest if took > limiter.patience else limiter.patience * _FORGETTING
+        limiter.patience = min(self._longest, patience if self._cut else self._longest)
 
     def slow(self, begun: float, cuts: int, running: int, largest: int, pause: float, *, cut: bool) -> None:
         """A request was not answered in time.

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import DeadlineExceededError, LawtagsError, RateLimitedError
+from lawtags_client.services.inference.draining import Draining
 from lawtags_client.services.inference.giving_up import (
     Outage,
     counts,
+    is_busy,
     is_refusal,
     is_slow,
     is_the_rows_own,
@@ -75,6 +77,7 @@ class _Request(Generic[T]):
         cuts: how often the number of requests had been cut then.
         rows: how many rows were under way then, with its own.
         company: the most requests that were under way at the same time, this one included.
+        pause: seconds to wait after it failed.
     """
 
     entries: list[_Entry[T]]
@@ -82,6 +85,7 @@ class _Request(Generic[T]):
     cuts: int
     rows: int
     company: int = 1
+    pause: float = 0.0
 
 
 async def each(
@@ -91,7 +95,7 @@ async def each(
 
     A request whose error may pass is repeated, in its turn: its items go to the head of the queue, and are
     sent when there is a place under the limit of that moment, perhaps in smaller requests. What failed
-    because too much was asked for at once is no failure of theirs.
+    because too much was asked for at once, or waited behind work that was given up, is no failure of theirs.
 
     Args:
         items: read only as they are sent.
@@ -125,6 +129,7 @@ class _Pool(Generic[T, R]):
         self._fault: BaseException | None = None
         settings = pace.settings
         self._outage = Outage(settings.max_retries, settings.total_timeout, pace.clock)
+        self._draining = Draining(pace.clock)
         self._policy = RetryPolicy(settings.max_retries, total=settings.total_timeout)
 
     def ready(self) -> Iterator[Outcome[R]]:
@@ -172,15 +177,23 @@ class _Pool(Generic[T, R]):
 
     def _fill(self) -> None:
         limiter = self._pace.limiter
-        while not limiter.pause and len(self._running) < limiter.limit and (batch := self._batch()):
+        while not limiter.pause and self._has_room() and (batch := self._batch()):
             self._send(batch)
+
+    def _has_room(self) -> bool:
+        if self._draining.alone:
+            return not any(self._draining.is_probe(request.begun) for request in self._running.values())
+        return len(self._running) < self._pace.limiter.limit
 
     def _batch(self) -> list[_Entry[T]]:
         """The items of the next request: of those to be repeated, or else new ones."""
         if self._outage.over is not None:
             self._give_up_some(self._outage.over)
             return []
-        room, batch = self._pace.batch_size, list[_Entry[T]]()
+        room, batch = 1 if self._draining.alone else self._pace.batch_size, list[_Entry[T]]()
+        # Every other time a row that was never asked for, in case the others are at fault themselves.
+        if self._draining.tries % 2 and self._draining.alone and (entry := self._fresh()) is not None:
+            return [entry]
         if self._again:
             while self._again and len(batch) < min(room, self._again[0].most):
                 room = min(room, self._again[0].most)
@@ -203,6 +216,8 @@ class _Pool(Generic[T, R]):
     def _send(self, batch: list[_Entry[T]]) -> None:
         rows = len(batch) + self._rows()
         lone_timeouts = max(entry.lone_timeouts for entry in batch)
+        if self._draining.kept:
+            lone_timeouts = max(lone_timeouts, self._draining.tries)
         left = max(0.001, self._policy.total - max(entry.spent for entry in batch))
         allowance = self._pace.allowance(rows, lone_timeouts, left)
         pace = self._pace
@@ -234,7 +249,11 @@ class _Pool(Generic[T, R]):
             return
         else:
             self._outage.answered()
-            self._pace.good(request.begun, len(request.entries), request.rows)
+            kept = self._draining.kept
+            if self._draining.answered(request.begun):
+                self._pace.free_again(request.begun, request.rows, kept=kept)
+            else:
+                self._pace.good(request.begun, len(request.entries), request.rows)
             for entry, value in zip(request.entries, found, strict=True):
                 if isinstance(value, LawtagsError):
                     self._lose(entry, value)
@@ -251,18 +270,50 @@ class _Pool(Generic[T, R]):
             return
         took = self._pace.clock.monotonic() - request.begun
         slow = is_slow(error, took)
-        counted = counts(error, slow=slow, company=request.company, rows=len(entries))
-        pause = self._pause(request, error) if counted or not slow else 0.0
+        excused = self._draining.excuses and (slow or is_busy(error))
+        counted = not excused and counts(error, slow=slow, company=request.company, rows=len(entries))
+        probe = self._draining.is_probe(request.begun)
+        self._slow_down(request, error, slow=slow, excused=excused, counted=counted)
+        if counted and not is_the_rows_own(error):
+            self._outage.failed(request.begun)
+        again = self._used(request, error, took, slow=slow, counted=counted)
+        if probe and slow:
+            # Another row next, and not its neighbor: this one may be at fault itself.
+            self._again.extend(again)
+            self._again.rotate(-(len(self._again) // 3))
+        else:
+            self._again.extendleft(reversed(again))
+        settings = self._pace.settings
+        if probe and slow and self._draining.hopeless(settings.max_retries, settings.total_timeout):
+            self._outage.over = error
+
+    def _slow_down(
+        self, request: _Request[T], error: LawtagsError, *, slow: bool, excused: bool, counted: bool
+    ) -> None:
+        """Ask for less, and not before the server may be ready for it."""
+        entries, pace, draining = request.entries, self._pace, self._draining
         if slow:
+            draining.gave_up(request.begun, len(entries))
+        elif is_refusal(error) and not self._running and self._outage.is_silent(request.begun):
+            draining.gave_up(request.begun, 0)
+        request.pause = pause = self._pause(request, error) if counted or not slow else 0.0
+        if draining.is_probe(request.begun):
+            pause = max(pause, draining.rest)
+        if excused:
+            pace.limiter.rest(pause)
+        elif slow:
             sizes = [len(other.entries) for other in self._running.values()]
             largest = max([len(entries), *sizes])
             cut = not isinstance(error, DeadlineExceededError)
-            self._pace.slow(request.begun, request.cuts, request.company, largest, pause, cut=cut)
+            pace.slow(request.begun, request.cuts, request.company, largest, pause, cut=cut)
         else:
-            self._pace.limiter.bad(request.begun, pause, overloaded=error.status in (429, 503))
-        if counted and not is_the_rows_own(error):
-            self._outage.failed(request.begun)
-        retries, again = self._outage.retries, []
+            pace.limiter.bad(request.begun, pause, overloaded=error.status in (429, 503))
+
+    def _used(
+        self, request: _Request[T], error: LawtagsError, took: float, *, slow: bool, counted: bool
+    ) -> list[_Entry[T]]:
+        """Those of a request's rows that are asked for again; the others are lost."""
+        entries, pause, retries, again = request.entries, request.pause, self._outage.retries, []
         for entry in entries:
             if counted:
                 entry.failures, entry.spent = entry.failures + 1, entry.spent + took
@@ -273,14 +324,14 @@ class _Pool(Generic[T, R]):
             if final and (len(entries) == 1 or is_refusal(error)):
                 self._lose(entry, error)
                 if not is_the_rows_own(error):
-                    self._outage.lost(error)
+                    self._outage.lost(error, slow=slow)
                 continue
             if not is_refusal(error):
                 # Each by itself in the end, since one of them may be the reason.
                 entry.most = 1 if used_up else max(1, len(entries) // 2)
             entry.spent += _APART * pause if counted else 0.0
             again.append(entry)
-        self._again.extendleft(reversed(again))
+        return again
 
     def _pause(self, request: _Request[T], error: LawtagsError) -> float:
         """Seconds before anything is sent again."""
