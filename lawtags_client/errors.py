@@ -23,7 +23,7 @@
   x JobError                  a job came to an end that is not success
     + JobFailedError
     + JobCancelledError
-    + JobStalledError         no progress for longer than allowed; the job goes on
+    + JobStalledError         no progress for longer than allowed; the job is still running
   x WaitTimeoutError          what was waited for did not come; it may still come
   x RowsFailedError           too many rows of a run went without an answer for a verdict
   x GateNotPassedError        a run's quality gate said no (exit code 3)

@@ -145,7 +145,9 @@ class Settings:
                 checked(name, value)
         for name in ("connect_timeout", "read_timeout", "total_timeout"):
             if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name} must be greater than zero", hint="Give it in seconds.")
+                raise ConfigurationError(
+                    f"{name} must be greater than zero", hint="Set it to a number of seconds."
+                )
         if self.max_retries < 0 or self.max_connections < 1:
             raise ConfigurationError("max_retries must be 0 or more, max_connections 1 or more")
         if self.lfs_rewrite not in get_args(LfsRewrite):
@@ -346,7 +348,7 @@ def _read_profile(
         return None, {}, file
     if chosen not in profiles:
         raise ConfigurationError(
-            f"{file} has no profile {chosen!r}", hint=f"It has: {', '.join(sorted(profiles)) or 'none'}"
+            f"{file} has no profile {chosen!r}", hint=f"Profiles: {', '.join(sorted(profiles)) or 'none'}"
         )
     _refuse_unknown(profiles[chosen], known, f"{file}, profile {chosen}")
     return chosen, profiles[chosen], file
@@ -367,7 +369,7 @@ def _parse(file: Path) -> dict[str, Any]:
         )
     profiles = document.get("profiles", {})
     if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
-        raise ConfigurationError(f"{file}: profiles are tables, written as [profiles.NAME]")
+        raise ConfigurationError(f"{file}: profiles must be tables, written as [profiles.NAME]")
     return document
 
 
@@ -375,7 +377,8 @@ def _refuse_unknown(found: Mapping[str, Any], known: set[str], where: str) -> No
     unknown = sorted(set(found) - known)
     if unknown:
         raise ConfigurationError(
-            f"{where}: unknown setting {', '.join(unknown)}", hint=f"Known are: {', '.join(sorted(known))}"
+            f"{where}: unknown setting {', '.join(unknown)}",
+            hint=f"Known settings: {', '.join(sorted(known))}",
         )
 
 
@@ -435,11 +438,11 @@ def _checked_url(name: str, value: str) -> str:
     except ValueError as error:
         raise ConfigurationError(f"{name} is not a URL: {error}") from None
     if parts.username or parts.password:
-        hint = "Give them as token; a URL is shown in messages and logs."
+        hint = "Pass them as a token; URLs are shown in messages and logs."
         raise ConfigurationError(f"{name} holds credentials", hint=hint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"{name} is not a base URL: {value!r}", hint="It looks like http://host:port, without a query."
+            f"{name} is not a base URL: {value!r}", hint="Use the form http://host:port, without a query."
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".removesuffix(
         _KNOWN_SUFFIXES.get(name, "\0")

@@ -36,7 +36,7 @@ def check_place() -> list[Finding]:
         _finding("disk", "ok", f"{free / 1e9:.0f} GB free")
         if free > _LEAST_FREE
         else _finding(
-            "disk", "failed", f"only {free / 1e9:.1f} GB free", "Make room; a run needs about 2 GB."
+            "disk", "failed", f"only {free / 1e9:.1f} GB free", "Free some space; a run needs about 2 GB."
         ),
     ]
 
@@ -90,11 +90,11 @@ async def check_clock(nemo: NeMo) -> list[Finding]:
         # Told already, as what the Entity Store answers.
         return []
     if ahead is None:
-        return [_finding("clock", "unknown", "the platform does not tell its time")]
+        return [_finding("clock", "unknown", "the platform does not report its time")]
     if abs(ahead) <= _CLOCK_TOLERANCE:
         return [_finding("clock", "ok", f"within {max(2, abs(round(ahead)))} s of the platform's")]
     side = "behind" if ahead > 0 else "ahead of"
-    fix = "Have the clock set from the network, e.g. timedatectl set-ntp true; tokens and links expire by it."
+    fix = "Sync the clock with the network, e.g. timedatectl set-ntp true; tokens and links expire by it."
     return [_finding("clock", "failed", f"{abs(ahead):.0f} s {side} the platform's", fix)]
 
 

@@ -93,7 +93,7 @@ class V1Platform:
             if target.enabled is False:
                 raise ConfigurationError(
                     f"the target {config.target} is not enabled for training",
-                    hint="An administrator enables it: PATCH its `enabled`, or the Helm values.",
+                    hint="Ask an administrator to enable it: PATCH its `enabled`, or change the Helm values.",
                 )
             # Releases that do not fill the status in have the model at hand.
             if target.status in ("ready", None):
@@ -101,7 +101,7 @@ class V1Platform:
             if target.status in ("failed", "cancelled", "deleted", "delete_failed"):
                 raise ConfigurationError(
                     f"the target {config.target} cannot be trained: {target.status}",
-                    hint="An administrator looks at where its model comes from, and makes it anew.",
+                    hint="Ask an administrator to check where its model comes from and to recreate it.",
                 )
             if clock.monotonic() - begin > self._target_timeout:
                 raise WaitTimeoutError(
@@ -114,7 +114,7 @@ class V1Platform:
     ) -> UploadedDataset:
         """Put the three parts of a curated folder on the platform, or find them there unchanged."""
         done = await self._nemo.data_store.upload_dataset(
-            name, folder, description="Curated questions of law with their tags", on_bytes=on_bytes
+            name, folder, description="Curated legal questions with their tags", on_bytes=on_bytes
         )
         return UploadedDataset(name=done.name, files_url=done.files_url, files=done.files)
 
@@ -130,7 +130,9 @@ class V1Platform:
         )
         job = await self._nemo.customizer.submit(request, key=intent.key)
         if job.output_model is None:
-            raise ConfigurationError(f"job {job.id} makes no model", hint="Give output_model in the recipe.")
+            raise ConfigurationError(
+                f"job {job.id} produces no model", hint="Set output_model in the recipe."
+            )
         return JobReference(job.id, job.output_model)
 
     async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[Follow]:
@@ -139,8 +141,8 @@ class V1Platform:
         Raises:
             JobFailedError: it failed.
             JobCancelledError: it was cancelled.
-            JobStalledError: nothing happened for ``stall`` seconds; it goes on.
-            WaitTimeoutError: it took longer than ``timeout`` seconds; it goes on.
+            JobStalledError: nothing happened for ``stall`` seconds; it is still running.
+            WaitTimeoutError: it took longer than ``timeout`` seconds; it is still running.
         """
         job = await self._nemo.customizer.job(job_id)
         looks = job.looks()
@@ -333,12 +335,13 @@ def _points(event: object) -> tuple[tuple[str, int, float], ...]:
 def _silent(job: Job, stall: float, left: float) -> LawtagsError:
     if left <= stall:
         return WaitTimeoutError(
-            f"{job.id} is {job.status} after the time allowed", hint="It goes on; run again."
+            f"{job.id} is {job.status} after the time allowed",
+            hint="It is still running; run again to resume.",
         )
     return JobStalledError(
-        f"{job.id} is {job.status} and has shown nothing new for {stall:.0f} s",
+        f"{job.id} is {job.status} and has made no progress for {stall:.0f} s",
         job_id=job.id,
-        hint="It goes on, and the same run takes it up again. A job may wait for a free GPU.",
+        hint="It is still running, and the same run resumes it. It may be waiting for a free GPU.",
     )
 
 

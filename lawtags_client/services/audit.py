@@ -142,7 +142,7 @@ def _judged(intent: Intent, found: list[MarkedJob], store: str) -> AuditRow:
         state = "missing"
         fix = "Its job no longer exists: the same call recreates it, and --forget-missing drops the intent."
         if intent.remote_id is None:
-            fix = "It was never seen to arrive: the same call looks for it, and submits it if need be."
+            fix = "It may never have arrived: the same call looks for it first, and submits it if missing."
     elif len(alive) > 1:
         state = "doubled"
         kept = intent.remote_id if any(job.id == intent.remote_id for job in alive) else alive[-1].id
@@ -157,7 +157,7 @@ def _judged(intent: Intent, found: list[MarkedJob], store: str) -> AuditRow:
 
 
 def _orphan(job: MarkedJob) -> AuditRow:
-    fix = "Another store's or another person's; name the store with --store, or cancel the job."
+    fix = "It belongs to another store or person. Name the store with --store, or cancel the job."
     return AuditRow("orphan", job.kind, None, (job.id,), (job.status,), fix=fix)
 
 

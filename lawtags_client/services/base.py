@@ -96,7 +96,7 @@ def _wrong_shape(what: str, error: Exception, http: ServiceTransport) -> Protoco
         places = type(error).__name__
     return ProtocolError(
         f"the answer is not a {what}: {places}",
-        hint=f"Is the address right? It comes from {http.address.origin}.",
+        hint=f"Check the address; it comes from {http.address.origin}.",
         service=http.address.service,
         url=http.address.url,
     )
@@ -314,7 +314,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         differing = differences(wanted, found.model_dump(mode="json", by_alias=True))
         if differing:
             raise ConflictError(
-                f"{reference} exists and differs in {', '.join(differing)}",
+                f"{reference} already exists and differs in {', '.join(differing)}",
                 hint="Choose another name, change the existing one, or delete it.",
                 service=self._http.address.service,
             )

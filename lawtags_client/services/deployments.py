@@ -119,7 +119,7 @@ class Deployments:
             "deployments",
             look,
             _ENDS.__contains__,
-            advice="Look at the pods of the deployment in the cluster.",
+            advice="Check the deployment's pods in the cluster.",
             goes_on="Wait longer: pulling an image and loading weights can take half an hour.",
         )
         await awaited.end(self._owner.clock, timeout=timeout, patience=_PATIENCE)
@@ -136,7 +136,7 @@ class Deployments:
         await self.deployments.delete(name, missing_ok=True)
         while await self.deployments.find(name) is not None:
             if clock.monotonic() - begin > timeout:
-                raise WaitTimeoutError(f"the deployment {name} is still there after {timeout:g} s")
+                raise WaitTimeoutError(f"the deployment {name} still exists after {timeout:g} s")
             await clock.sleep(_POLL)
         try:
             await self.configs.delete(name)

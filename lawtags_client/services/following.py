@@ -74,7 +74,7 @@ class Follower(Generic[M]):
         model: what an entry is.
         clock: time, sleep and chance.
         every: seconds between looks.
-        patience: how long a silent service is borne.
+        patience: how long to wait for a silent service.
         filter: narrows the list where it also holds many other jobs.
     """
 
@@ -151,13 +151,13 @@ class Follower(Generic[M]):
         except (BadRequestError, UnprocessableError):
             if self._page_size == _PAGE_SIZES[-1]:
                 raise
-            logger.info("the service gives no pages of %d entries", self._page_size)
+            logger.info("the service does not return pages of %d entries", self._page_size)
             self._page_size = _PAGE_SIZES[-1]
             data = await self._poller.look(read)
         if not isinstance(data, dict) or not isinstance(data.get("data", []), list | None):
             raise ProtocolError(
                 "the answer is not a list of jobs",
-                hint=f"Is the address right? It comes from {self._http.address.origin}.",
+                hint=f"Check the address; it comes from {self._http.address.origin}.",
                 service=self._http.address.service,
                 url=self._http.address.url,
             )

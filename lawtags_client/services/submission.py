@@ -85,7 +85,7 @@ async def _submit_locked(wanted: Intent, submission: Submission[J], store: Inten
             return await submission.get(intent.remote_id)
         except NotFoundError:
             # Such jobs cannot be deleted, so this is another server, or one that was reset.
-            logger.warning("job %s is no more; its intent begins anew", intent.remote_id)
+            logger.warning("job %s no longer exists; its intent starts over", intent.remote_id)
             await asyncio.to_thread(store.forget, intent.key)
             intent = await asyncio.to_thread(store.begin, wanted)
     elif intent.token != wanted.token:
@@ -122,7 +122,7 @@ async def _look(
     intent: Intent, error: DoubtfulOutcomeError | ServerError, submission: Submission[J], clock: Clock
 ) -> J:
     """The job of a request whose outcome is not known; raises that outcome where none is found."""
-    error.hint = "No job of this intent was found since. Submit the same again: it is looked for first."
+    error.hint = "No job with this intent has been found. Submit the same again; the job is looked up first."
     for look in range(1 if isinstance(error, APIError) else _LOOKS):
         if look:
             # It may show up in the list only a moment later.
@@ -132,8 +132,8 @@ async def _look(
         except LawtagsError as blind:
             # What matters is that something was sent, not why it could not be looked for.
             error.hint = (
-                f"Whether it made a job could not be seen ({blind.message}). "
-                "Submit the same again: the job is looked for first."
+                f"Could not check whether a job was created ({blind.message}). "
+                "Submit the same again; the job is looked up first."
             )
             raise error from blind
         if found is not None:

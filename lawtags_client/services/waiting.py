@@ -54,7 +54,7 @@ class Awaited:
     look: Callable[[], Awaitable[Look]]
     ended: Callable[[str | None], bool]
     advice: str
-    goes_on: str = "It goes on. Wait again, or cancel it."
+    goes_on: str = "It is still running. Wait again, or cancel it."
 
     async def end(
         self,
@@ -70,13 +70,13 @@ class Awaited:
             clock: time, sleep and chance.
             timeout: seconds to wait in all.
             stall: seconds without any change after which to give up.
-            patience: how often to look, and how long a silent service is borne.
+            patience: how often to poll, and how long to wait for a silent service.
 
         Raises:
             JobFailedError: it failed.
             JobCancelledError: it was cancelled.
-            JobStalledError: nothing moved for ``stall`` seconds; it goes on.
-            WaitTimeoutError: the time is over; it goes on.
+            JobStalledError: nothing moved for ``stall`` seconds; it is still running.
+            WaitTimeoutError: the timeout passed; it is still running.
         """
         poller = Poller(clock, (patience or Patience()).within(timeout))
         begin = moved = clock.monotonic()
@@ -90,16 +90,16 @@ class Awaited:
             if seen.state not in _ON_THE_WAY | strange:
                 strange.add(seen.state)
                 logger.warning(
-                    "%s is in the state %r, which is taken for one that passes", self.name, seen.state
+                    "%s is in the unknown state %r, which is treated as not final", self.name, seen.state
                 )
             moved = now if seen.moved else moved
             said = f": {seen.said}" if seen.said else ""
             if stall is not None and now - moved > stall:
                 raise JobStalledError(
-                    f"{self.name} shows no progress for {now - moved:.0f} s; it is {seen.state}{said}",
+                    f"{self.name} has made no progress for {now - moved:.0f} s; it is {seen.state}{said}",
                     job_id=self.name,
                     reason=seen.said,
-                    hint="It goes on. Look at its history; it may wait for a free GPU.",
+                    hint="It is still running. Check its history; it may be waiting for a free GPU.",
                 )
             if timeout is not None and now - begin > timeout:
                 raise WaitTimeoutError(
@@ -128,5 +128,5 @@ class Awaited:
                 f"{self.name} is {state}",
                 job_id=self.name,
                 reason=said,
-                hint="Submit it with an intent of its own to run it again.",
+                hint="To run it again, submit it with a new intent.",
             )

@@ -68,7 +68,7 @@ class Poller:
                 since = self._answered if self._answered is not None else self._begin
                 if self._clock.monotonic() - since > self._patience.silence:
                     raise
-                logger.warning("no answer, looking again: %s", harmless(error.message))
+                logger.warning("no answer, retrying: %s", harmless(error.message))
                 asked = error.retry_after if isinstance(error, RateLimitedError) else None
                 await self.rest(at_least=asked or 0.0)
             else:

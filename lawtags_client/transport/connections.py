@@ -135,7 +135,7 @@ class Connections:
         except OSError as error:
             raise ConfigurationError(
                 f"the TLS certificates cannot be loaded: {error}",
-                hint="Look at ca_file, client_cert, client_key.",
+                hint="Check ca_file, client_cert, and client_key.",
             ) from error
         return context
 

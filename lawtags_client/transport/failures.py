@@ -54,8 +54,8 @@ _WRONG_PLACE = (404, 405, 501)
 _HINTS: dict[int, str] = {
     401: "Set LAWTAGS_TOKEN (or the service's own token) to a valid one, or name a file that holds it as "
     "LAWTAGS_TOKEN_FILE; it is read again when a token is refused.",
-    403: "The token does not allow this; ask for the right, or use another token.",
-    413: "Send less at once, or have the limit of the proxy in front raised.",
+    403: "The token does not allow this; request the permission, or use another token.",
+    413: "Send less at once, or raise the limit of the proxy in front of the service.",
     507: "The server's disk is full.",
 }
 
@@ -95,7 +95,7 @@ def from_exception(error: Exception, context: Context) -> Failure:
         return _not_connected(error, context)
     if isinstance(error, httpx.PoolTimeout):
         message = "no connection became free in time"
-        hint = "Ask for less at once, or raise max_connections."
+        hint = "Send fewer requests at once, or raise max_connections."
         waiting = DeadlineExceededError(message, hint=hint, **context.fields())
         return Failure(waiting, passing=True, processed=False)
     if isinstance(error, httpx.DecodingError):
@@ -116,7 +116,7 @@ def from_exception(error: Exception, context: Context) -> Failure:
     slow = isinstance(error, httpx.TimeoutException)
     kind: type[TransportError] = DeadlineExceededError if slow else TransportError
     text = "no answer in time" if slow else f"the connection broke: {error or type(error).__name__}"
-    hint = "Raise read_timeout, or look at the service's health." if slow else "Look at the service's health."
+    hint = "Raise read_timeout, or check the service's health." if slow else "Check the service's health."
     message = context.redactor.text(f"{context.method} {context.url}: {text}")
     return Failure(kind(message, hint=hint, **context.fields()), passing=True)
 
@@ -124,9 +124,9 @@ def from_exception(error: Exception, context: Context) -> Failure:
 def lost(context: Context, *, what: str, response: httpx.Response | None = None) -> Failure:
     """A create whose answer did not arrive."""
     error = DoubtfulOutcomeError(
-        f"{context.method} {context.url} was sent and its answer lost ({what}): "
+        f"{context.method} {context.url} was sent but its answer was lost ({what}): "
         "it may or may not have happened",
-        hint="Look for what it would have made before doing it again.",
+        hint="Check whether it took effect before you repeat it.",
         **context.fields(response),
     )
     return Failure(error, passing=False)
@@ -136,7 +136,7 @@ def out_of_time(context: Context) -> Failure:
     """The time for the whole call ran out while an answer was awaited."""
     if not context.repeatable:
         return lost(context, what="no answer in time")
-    message = f"{context.method} {context.url}: no complete answer in the time for the whole call"
+    message = f"{context.method} {context.url}: no complete answer within the time for the whole call"
     error = DeadlineExceededError(message, hint="Raise total_timeout.", **context.fields())
     return Failure(error, passing=False)
 
@@ -181,7 +181,7 @@ def unreadable(error: Exception, context: Context, *, passing: bool = False) -> 
         return lost(context, what=f"its answer cannot be read: {error}")
     wrong = ProtocolError(
         context.redactor.text(f"{context.method} {context.url}: the answer cannot be read: {error}"),
-        hint=f"Is the address right? It comes from {context.address.origin}.",
+        hint=f"Check the address; it comes from {context.address.origin}.",
         **context.fields(),
     )
     return Failure(wrong, passing=passing)
@@ -197,7 +197,7 @@ def refused_redirect(what: str, context: Context, response: httpx.Response) -> F
     error = ProtocolError(
         f"a redirect that {what} is not followed",
         hint=f"Check the address; it comes from {context.address.origin}. If the service has moved, or "
-        "answers by https:// alone, set its new address. If it leads to a login page, sign in there first.",
+        "answers only over https://, set its new address. If it leads to a login page, sign in there first.",
         **context.fields(response),
     )
     return Failure(error, passing=False, processed=False)
@@ -208,7 +208,11 @@ def _no_sense(what: str, context: Context, response: httpx.Response | None = Non
         return lost(context, what=what, response=response)
     message = context.redactor.text(what)
     return Failure(
-        ProtocolError(message, hint="Something on the way spoils the answers.", **context.fields(response)),
+        ProtocolError(
+            message,
+            hint="A proxy or another program in between may be corrupting the answers.",
+            **context.fields(response),
+        ),
         passing=True,
     )
 
@@ -225,22 +229,25 @@ def _not_connected(error: Exception, context: Context) -> Failure:
         )
     if problem is not None:
         message = f"{context.url}: the TLS certificate is not accepted: {problem}"
-        hint = f"{origin} For an authority of your own, set ca_file (or SSL_CERT_FILE) to its certificate."
+        hint = f"{origin} For a private authority, set ca_file (or SSL_CERT_FILE) to its certificate."
         refused = ConnectionFailedError(message, hint=hint, **context.fields())
         refused.passing = False
         return Failure(refused, passing=False, processed=False)
     reason = context.redactor.text(str(error) or type(error).__name__)
     if _is_of_proxy(error):
-        message = f"the proxy does not let {context.address.service} be reached at {context.url}: {reason}"
+        message = f"the proxy cannot reach {context.address.service} at {context.url}: {reason}"
         hint = (
-            "The proxy comes from HTTPS_PROXY, HTTP_PROXY or ALL_PROXY. Check it, or go around it by adding "
+            "The proxy comes from HTTPS_PROXY, HTTP_PROXY or ALL_PROXY. Check it, or bypass it by adding the "
+            "host to NO_PROXY."
         )
-        hint += "the host to NO_PROXY."
         return Failure(
             ConnectionFailedError(message, hint=hint, **context.fields()), passing=False, processed=False
         )
     message = f"{context.address.service} cannot be reached at {context.url}: {reason}"
-    hint = f"{origin} Is the service up? `lawtags local up` starts one on this machine, for --profile local."
+    hint = (
+        f"{origin} Check that the service is running. `lawtags local up` starts one on this machine, for "
+        "--profile local."
+    )
     return Failure(
         ConnectionFailedError(message, hint=hint, **context.fields()), passing=True, processed=False
     )
@@ -309,8 +316,8 @@ def _asked_at(context: Context) -> str:
 def _where_to_look(url: str) -> str:
     """What lists the things of which one was not found."""
     if url.endswith("/completions"):
-        return " What is served is listed by: lawtags models ls"
-    return " Jobs are listed by: lawtags jobs ls" if "/customization/jobs/" in url else ""
+        return " List the served models with: lawtags models ls"
+    return " List jobs with: lawtags jobs ls" if "/customization/jobs/" in url else ""
 
 
 def _detail(body: bytes) -> Any:

@@ -49,7 +49,7 @@ class Call:
         path: below the service's base; or a whole URL, which then gets no token.
         query: pairs of the query string.
         json: the body, as JSON.
-        content: the body as bytes, or a function that gives its chunks anew for every attempt.
+        content: the body as bytes, or a function that produces its chunks again for every attempt.
         headers: beyond the usual ones; never shown anywhere.
         repeatable: doing it twice is the same as doing it once; by default all but POST.
         token: whether the service's token is sent.
@@ -300,7 +300,7 @@ class ServiceTransport:
             await response.aclose()
             request = self._redirected(request, response, call, context)
         else:
-            what = "goes round in circles"
+            what = "loops"
             raise retry.AttemptFailed(failures.refused_redirect(what, context, response))
         return response
 
@@ -354,7 +354,9 @@ class ServiceTransport:
         import httpx
 
         target = self._target(request, response, context)
-        same = same_place(request.url, target)
+        begun = self._url(call)
+        # Also where an earlier redirect led away: that server must not get them by one of its own.
+        same = same_place(begun, request.url) and same_place(request.url, target)
         reading = call.method in ("GET", "HEAD")
         if target.scheme not in ("http", "https") or (request.url.scheme == "https" != target.scheme):
             raise retry.AttemptFailed(
@@ -362,11 +364,11 @@ class ServiceTransport:
             )
         if not reading and (not same or response.status_code not in (307, 308)):
             raise retry.AttemptFailed(failures.refused_redirect(f"leads to {target.host}", context, response))
-        # Made anew, since a streamed body can be read only once.
+        # Built again, since a streamed body can be read only once.
         moved = self._request(call, context)
         moved.url = target
         if not same:
-            # Whoever is elsewhere gets neither the token nor any other header of ours.
+            # Another server gets neither the token nor any other header of ours.
             moved.headers = httpx.Headers({"accept": moved.headers["accept"]})
         moved.headers["host"] = target.netloc.decode("ascii")
         return moved

@@ -63,7 +63,7 @@ def _check(name: str, what: str) -> None:
     elif len(name.encode("utf-8", "surrogatepass")) > _LONGEST:
         problem = f"is longer than {_LONGEST} bytes"
     elif set(name) == {"."}:
-        problem = "means another folder"
+        problem = "refers to another folder"
     elif found := sorted(set(name) & set("/\\%?#")):
         problem = f"holds {' '.join(found)}"
     elif any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):

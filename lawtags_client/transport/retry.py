@@ -25,7 +25,7 @@ _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(slots=True)
 class Failure:
-    """One attempt that did not succeed.
+    """One attempt that failed.
 
     Args:
         error: what will be raised if it is the last.

@@ -197,7 +197,7 @@ async def test_each_step_of_a_large_upload_sends_the_headers_that_the_store_name
             async with connect(proxy.url, tmp_path) as nemo:
                 name = await prepare(nemo, "headers")
                 # What it says is looked at again: nothing was committed.
-                with pytest.raises(ProtocolError, match=r"part\.bin arrived with another content"):
+                with pytest.raises(ProtocolError, match=r"part\.bin arrived with different content"):
                     await nemo.data_store.upload_files(name, {path.name: path})
         sent = [head.lower() for head in elsewhere.heads]
     assert elsewhere.requests == ["PUT /put", "POST /verify"]

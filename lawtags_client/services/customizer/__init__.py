@@ -137,7 +137,7 @@ class Customizer:
         Args:
             jobs: ids, handles or records; first the state of each is told.
             every: seconds between looks at the list.
-            patience: how long a silent service is borne.
+            patience: how long to wait for a silent service.
             filter: narrows the list, where the service holds many other jobs.
 
         Raises:
@@ -283,7 +283,7 @@ class Customizer:
             if not differing:
                 return job
             raise ConflictError(
-                f"{job.output_model} is made by {job.id}, which differs in {', '.join(differing)}",
+                f"{job.output_model} is already made by {job.id}, which differs in {', '.join(differing)}",
                 hint="Choose another output_model.",
                 service="customizer",
                 status=409,
@@ -312,7 +312,9 @@ def _training(
     unknown = sorted(set(more) - set(Hyperparameters.model_fields))
     if unknown:
         known = ", ".join(sorted(Hyperparameters.model_fields))
-        raise ConfigurationError(f"unknown hyperparameter {', '.join(unknown)}", hint=f"Known are: {known}")
+        raise ConfigurationError(
+            f"unknown hyperparameter {', '.join(unknown)}", hint=f"Known hyperparameters: {known}"
+        )
     values: dict[str, Any] = {
         "training_type": "sft",
         "finetuning_type": method.finetuning_type,

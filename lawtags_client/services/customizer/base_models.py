@@ -35,8 +35,8 @@ PUBLIC_HUB = "https://huggingface.co"
 _ENDS = frozenset({"ready", "failed", "cancelled", "deleting", "deleted", "delete_failed"})
 _PATIENCE = Patience(shortest=0.2, longest=15.0)
 _ADVICE = (
-    "Look at where its model comes from: the public hub needs an administrator's leave and, for a gated "
-    "model, a token. Then delete the target, or give another version."
+    "Check where its model comes from: the public hub must be allowed by an administrator, and a gated model "
+    "needs a token. Then delete the target, or choose another version."
 )
 
 
@@ -197,8 +197,8 @@ class BaseModels:
             file = await asyncio.to_thread(describe, path, source)
             if not file.is_at(there.get(path)):
                 raise ConflictError(
-                    f"the target {target} was made of another {path} than this one",
-                    hint="Give another version.",
+                    f"the target {target} already exists with a different {path}",
+                    hint="Choose another version.",
                     service="customizer",
                 )
 
@@ -219,7 +219,7 @@ class BaseModels:
         if seen.enabled is False:
             raise ConfigurationError(
                 f"the target {target} is not enabled for training",
-                hint="An administrator enables it: PATCH its `enabled`, or the Helm values.",
+                hint="Ask an administrator to enable it: PATCH its `enabled`, or change the Helm values.",
             )
 
         async def look() -> Look:
@@ -229,7 +229,12 @@ class BaseModels:
             return Look(seen.status or "ready", seen != before, seen.description)
 
         awaited = Awaited(
-            f"the target {target}", "customizer", look, _ENDS.__contains__, _ADVICE, "It goes on; wait again."
+            f"the target {target}",
+            "customizer",
+            look,
+            _ENDS.__contains__,
+            _ADVICE,
+            "It is still in progress; wait again.",
         )
         await awaited.end(owner.clock, timeout=timeout, patience=_PATIENCE)
         return seen
@@ -250,7 +255,8 @@ def _fetched(target: CustomizationTargetRequest, uri: str, hf_endpoint: str | No
     """Say in a target that the platform fetches its files itself."""
     if not target.num_parameters:
         raise ConfigurationError(
-            f"how large {uri} is cannot be seen from here", hint="Give num_parameters, e.g. 2_614_341_888."
+            f"the size of {uri} cannot be determined from here",
+            hint="Pass num_parameters, e.g. 2_614_341_888.",
         )
     target.model_uri = uri
     if hf_endpoint is not None:

@@ -42,18 +42,18 @@ def choose(
     if not offered:
         raise ConfigurationError(
             "the platform offers no customization config",
-            hint="An administrator enables targets and configs.",
+            hint="Ask an administrator to enable targets and configs.",
         )
     if len(fitting) > 1:
         raise ConfigurationError(
-            f"several configs fit{f' {wanted!r}' if wanted else ''}", hint=f"Name one of: {_list(fitting)}"
+            f"several configs match{f' {wanted!r}' if wanted else ''}", hint=f"Name one of: {_list(fitting)}"
         )
     if named:
         raise ConfigurationError(
             f"{', '.join(map(full_name, named))} does not offer {finetuning_type}",
-            hint=f"On offer: {_list(offered)}",
+            hint=f"Available: {_list(offered)}",
         )
-    raise ConfigurationError(f"there is no config {wanted!r}", hint=f"On offer: {_list(offered)}")
+    raise ConfigurationError(f"there is no config {wanted!r}", hint=f"Available: {_list(offered)}")
 
 
 def _is_meant(config: CustomizationConfig, wanted: str) -> bool:

@@ -89,7 +89,7 @@ class Job:
             ``async for event in job.watch(): print(event)``
 
         Args:
-            patience: how often to look, and how long a silent service is borne.
+            patience: how often to poll, and how long to wait for a silent service.
 
         Raises:
             TransportError: no answer for longer than the patience.
@@ -130,13 +130,13 @@ class Job:
         Args:
             timeout: seconds to wait in all.
             stall: seconds without any sign of progress after which to give up.
-            patience: how often to look, and how long a silent service is borne.
+            patience: how often to poll, and how long to wait for a silent service.
 
         Raises:
             JobFailedError: it failed; ``reason`` holds the service's words.
             JobCancelledError: it was cancelled.
-            JobStalledError: nothing moved for ``stall`` seconds; the job goes on.
-            WaitTimeoutError: the time is over; the job goes on.
+            JobStalledError: nothing moved for ``stall`` seconds; the job is still running.
+            WaitTimeoutError: the timeout passed; the job is still running.
         """
         log = EventLog()
 
@@ -144,7 +144,7 @@ class Job:
             events = log.update(await self.details(), self.status)
             return Look(log.state, bool(events), self._last_words())
 
-        advice = "Put right what it says, and submit it with an intent of its own to run it again."
+        advice = "Fix the reported error, and submit the job again with a new intent."
         awaited = Awaited(self.id, "customizer", look, is_final, advice)
         await awaited.end(self._owner.clock, timeout=timeout, stall=stall, patience=patience)
         return await self.refresh()
@@ -198,12 +198,12 @@ class Job:
             The model's id, to be used in requests.
 
         Raises:
-            JobError: the job did not succeed.
+            JobError: the job failed.
             WaitTimeoutError: the model was not listed in time.
         """
         if self.output_model is None:
             raise ConfigurationError(
-                f"{self.id} makes no model", hint="Give output_model when submitting the job."
+                f"{self.id} produces no model", hint="Set output_model when you submit the job."
             )
         # Right away where it has ended well.
         await self.wait()

@@ -54,7 +54,7 @@ def inspect(folder: Path) -> Snapshot:
     missing += [] if weights else ["*.safetensors"]
     if missing:
         raise DataError(
-            f"this is no Hugging Face model: it lacks {', '.join(missing)}",
+            f"this is not a Hugging Face model: it lacks {', '.join(missing)}",
             path=folder,
             hint="Get one with: hf download NAMESPACE/NAME --local-dir FOLDER",
         )
@@ -81,7 +81,7 @@ def _config(path: Path) -> dict[str, Any]:
         raise DataError("is not a JSON object", path=path)
     if config.get("quantization_config"):
         raise DataError(
-            "a quantised checkpoint cannot be trained", path=path, hint="Take the one in bf16 or fp16."
+            "a quantized checkpoint cannot be trained", path=path, hint="Use the checkpoint in bf16 or fp16."
         )
     if config.get("model_type") in _UNFIT:
         raise DataError(
@@ -97,5 +97,5 @@ def _behind_link(path: Path, folder: Path) -> Path:
     found = path.resolve()
     # snapshots/<commit>/file leads to blobs/<hash> two folders up; a link to elsewhere is somebody's mistake.
     if not found.is_relative_to(folder.resolve().parent.parent):
-        raise DataError("a link out of the model's folder is not followed", path=path)
+        raise DataError("links that lead out of the model's folder are not followed", path=path)
     return found

@@ -271,7 +271,7 @@ def _files_below(root: Path) -> dict[str, Path]:
         if any(part.startswith(".") for part in relative.parts) or not path.is_file():
             continue
         if path.is_symlink():
-            logger.warning("%s is a link and stays behind", path)
+            logger.warning("%s is a symbolic link and is not sent", path)
             continue
         found[relative.as_posix()] = path
     if not found:

@@ -18,6 +18,7 @@ from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.transport.paths import file_path, segment
 from lawtags_client.types.data_store import TreeEntry
 
+_AGAIN = "Download it again. If that fails as well, check the server and any proxy in between."
 # For a file whose size nobody told.
 _UNKNOWN_SIZE = 10 << 30
 
@@ -93,7 +94,8 @@ def _checked(entries: Sequence[TreeEntry]) -> list[TreeEntry]:
         # A page that was asked for while the repository changed may repeat what came before.
         if known.setdefault(entry.path, entry) != entry:
             raise ProtocolError(
-                f"the repository lists {entry.path[:200]!r} with two contents", service="data_store"
+                f"the repository lists {entry.path[:200]!r} twice with different contents",
+                service="data_store",
             )
     for path in known:
         try:
@@ -120,7 +122,7 @@ def _target(folder: Path, path: str) -> Path:
 
 def _outside(path: str) -> ProtocolError:
     return ProtocolError(
-        f"the path {path[:200]!r} leads out of the folder, or is no name for a file", service="data_store"
+        f"the path {path[:200]!r} leads out of the folder, or is not a valid file name", service="data_store"
     )
 
 
@@ -141,8 +143,8 @@ async def _fetch(
         got = await asyncio.to_thread(describe, entry.path, temporary)
         if not got.is_at(entry):
             raise ProtocolError(
-                f"{repository}: {entry.path} came with another content than its hash says",
-                hint="Get it again; something on the way or on the server spoils it.",
+                f"{repository}: {entry.path} does not match its hash",
+                hint=_AGAIN,
                 service="data_store",
             )
         await asyncio.to_thread(temporary.replace, target)
@@ -167,9 +169,8 @@ async def _receive(
             received += len(chunk)
             if size is not None and received > size:
                 raise ProtocolError(
-                    f"{repository}: {entry.path} came with another content than its hash says: "
-                    f"more than {size:,} bytes",
-                    hint="Get it again; something on the way or on the server spoils it.",
+                    f"{repository}: {entry.path} does not match its hash: more than {size:,} bytes",
+                    hint=_AGAIN,
                     service="data_store",
                 )
             digest.update(chunk)

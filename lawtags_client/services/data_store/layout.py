@@ -47,7 +47,7 @@ def check(folder: Path, required: Sequence[str] = ("training", "validation")) ->
         DataError: something is missing, or a row is wrong; names file, line and field.
     """
     if not folder.is_dir():
-        raise DataError("there is no such folder", path=folder, hint="Make it with: lawtags curate … --out")
+        raise DataError("there is no such folder", path=folder, hint="Create it with: lawtags curate … --out")
     files: dict[str, Path] = {}
     left_out = [
         _shown(path) for path in sorted(folder.iterdir()) if path.name not in (*SPLITS, *_OF_CURATION)
@@ -58,7 +58,9 @@ def check(folder: Path, required: Sequence[str] = ("training", "validation")) ->
         left_out += [f"{split}/{name}" for name in others]
         for path in paths:
             if path.is_symlink():
-                raise DataError("a link is not followed", path=path, hint="Put the file itself there.")
+                raise DataError(
+                    "symbolic links are not followed", path=path, hint="Copy the file itself there."
+                )
             files[f"{split}/{path.name}"] = path
             found.read(path, split)
         if split in required and not found.rows.get(split):
@@ -76,7 +78,7 @@ def describe_left_out(names: Sequence[str]) -> str:
         return ""
     told = ", ".join(names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"left out of the upload, which takes *.jsonl files alone: {told}{more}"
+    return f"left out of the upload, which takes only *.jsonl files: {told}{more}"
 
 
 def is_leftover(name: str) -> bool:
@@ -113,4 +115,4 @@ def _shown(path: Path) -> str:
 _OF_CURATION = ("questions", "rejected.jsonl", "curation.json", "curation.html", ".curation")
 _LEFTOVERS = (".ds_store", "thumbs.db", "desktop.ini", "__macosx")
 _NAMED = 10
-_HINT = "The folder holds training/*.jsonl, validation/*.jsonl and testing/*.jsonl."
+_HINT = "The folder must hold training/*.jsonl, validation/*.jsonl and testing/*.jsonl."

@@ -32,7 +32,7 @@ class Links:
 
         Raises:
             ProtocolError: the link is not an HTTP address.
-        ConnectionFailedError: neither the link's host nor the Data Store's answers.
+            ConnectionFailedError: neither the link's host nor the Data Store's answers.
         """
         own, host = urlsplit(self._http.address.url), _parsed(call.path).netloc
         moved = replace(call, path=self._at_own_address(call.path))
@@ -51,7 +51,8 @@ class Links:
 
     def _at_own_address(self, link: str) -> str:
         own, parts = urlsplit(self._http.address.url), _parsed(link)
-        path = parts.path if parts.path.startswith(own.path) else own.path + parts.path
+        below = f"{parts.path}/".startswith(f"{own.path}/")
+        path = parts.path if below else own.path + parts.path
         return urlunsplit((own.scheme, own.netloc, path, parts.query, ""))
 
 

@@ -196,7 +196,7 @@ class Repositories:
             except NotFoundError:
                 return
             if clock.monotonic() - begin > timeout:
-                raise WaitTimeoutError(f"the repository {repository} is still there after {timeout:g} s")
+                raise WaitTimeoutError(f"the repository {repository} still exists after {timeout:g} s")
             await clock.sleep(pause)
             pause = min(pause * 2, _POLL_TO)
 
@@ -238,7 +238,7 @@ class Repositories:
                 if clock.monotonic() - begin + pause > timeout:
                     raise WaitTimeoutError(
                         f"the repository {repository} was not ready after {timeout:g} s: {error.message}",
-                        hint="Delete and make it again: some never come out of this state.",
+                        hint="Delete the repository and create it again; some never leave this state.",
                         service="data_store",
                     ) from error
             await clock.sleep(pause)
@@ -257,7 +257,7 @@ class Repositories:
         while (path, str(query)) not in asked:
             asked.add((path, str(query)))
             if len(asked) > _MOST_PAGES:
-                raise ProtocolError(f"the list of {repository}'s files has no end", service="data_store")
+                raise ProtocolError(f"the list of files in {repository} does not end", service="data_store")
             reply, data = await self._http.json_reply(Call("GET", path, query=query))
             found += parse_list(TreeEntry, data, self._http)
             link = _NEXT_LINK.search(reply.headers.get("link", "")[:_LONGEST_LINK])
@@ -298,7 +298,7 @@ class Repositories:
             return others[0]
         if entries and not others:
             return "main"
-        found = f"its branches are: {', '.join(others)}" if others else "the server names no other branch"
+        found = f"its branches are: {', '.join(others)}" if others else "the server lists no other branch"
         raise NotFoundError(
             f"{repository} holds no {'weights' if entries else 'files'} on main; {found}",
             hint="Name one with revision=, or as NAMESPACE/NAME@REVISION.",

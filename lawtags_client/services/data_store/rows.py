@@ -21,7 +21,7 @@ LONGEST_LINE = 16 << 20
 _REMEMBERED = 500_000
 _BUFFER = 1 << 20
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
-_HINT = 'Rows are {"prompt", "completion"} or {"messages"}, one JSON object a line, all of one kind.'
+_HINT = 'Rows are {"prompt", "completion"} or {"messages"}, one JSON object per line, all of the same kind.'
 
 
 @dataclass(slots=True)
@@ -72,6 +72,8 @@ class RowCheck:
         with path.open("rb", buffering=_BUFFER) as stream:
             # Binary lines end at LF only; U+2028 inside a string is no line end.
             for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
+                if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+                    _bad(f"the line is longer than {LONGEST_LINE >> 20} MiB", path, number)
                 try:
                     row = loads(line)
                 except JSONDecodeError as error:
@@ -111,7 +113,7 @@ def _kind(value: Any) -> str:
 def _row(row: Any, path: Path, number: int) -> tuple[Kind, int, int]:
     """The kind of a row, a hash of its prompt, and its letters."""
     if type(row) is not dict:
-        _bad(f"a row is an object, this is {_kind(row)}", path, number)
+        _bad(f"a row must be an object; this is {_kind(row)}", path, number)
     if "messages" in row:
         return "chat", *_messages(row["messages"], path, number)
     prompt, completion = row.get("prompt"), row.get("completion")
@@ -121,7 +123,7 @@ def _row(row: Any, path: Path, number: int) -> tuple[Kind, int, int]:
         if name not in row:
             _bad("missing", path, number, name)
         if not isinstance(text, str):
-            _bad(f"text is wanted, this is {_kind(text)}", path, number, name)
+            _bad(f"must be text; this is {_kind(text)}", path, number, name)
         if _blank(text):
             _bad("empty", path, number, name)
     raise AssertionError("one of the two is wrong")
@@ -133,7 +135,7 @@ def _blank(text: str) -> bool:
 
 def _messages(messages: Any, path: Path, number: int) -> tuple[int, int]:
     if not isinstance(messages, list) or not messages:
-        _bad("a list of messages is wanted", path, number, "messages")
+        _bad("must be a list of messages", path, number, "messages")
     contents: list[str] = []
     for index, message in enumerate(messages):
         place = f"messages[{index}]"
@@ -144,22 +146,20 @@ def _messages(messages: Any, path: Path, number: int) -> tuple[int, int]:
         content = message.get("content")
         if not isinstance(content, str):
             if not message.get("tool_calls"):
-                _bad("text is wanted", path, number, f"{place}.content")
+                _bad("must be text", path, number, f"{place}.content")
             content = json.dumps(message["tool_calls"])
         elif role == "assistant" and _blank(content):
             if not message.get("tool_calls"):
-                _bad("empty, so that nothing could be learnt", path, number, f"{place}.content")
+                _bad("empty, so there is nothing to learn", path, number, f"{place}.content")
             content = json.dumps(message["tool_calls"])
         contents.append(content)
     if messages[-1]["role"] != "assistant":
-        _bad("the last message is not the assistant's", path, number, f"messages[{len(messages) - 1}].role")
+        _bad("the last message must be the assistant's", path, number, f"messages[{len(messages) - 1}].role")
     return hash(tuple(contents[:-1])), sum(map(len, contents))
 
 
 def _unreadable(line: bytes, error: ValueError, path: Path, number: int) -> NoReturn:
     """Say why a line was refused, in more words than the fast reader has."""
-    if len(line) > LONGEST_LINE:
-        _bad(f"the line is longer than {LONGEST_LINE >> 20} MiB", path, number)
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as wrong:

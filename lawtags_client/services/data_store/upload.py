@@ -130,8 +130,8 @@ class Uploader:
             wrong = [file.path for file in files if not file.is_at(there.get(file.path))]
             if wrong:
                 raise ProtocolError(
-                    f"{self._repository}: {', '.join(wrong[:5])} arrived with another content",
-                    hint="Upload again; if it stays so, delete the repository first.",
+                    f"{self._repository}: {', '.join(wrong[:5])} arrived with different content",
+                    hint="Upload again. If that fails as well, delete the repository first.",
                     service="data_store",
                 )
         info = await Repositories(self._http).info(self._repository, self._revision)
@@ -185,7 +185,7 @@ class Uploader:
         ignored = [answer.path for answer in answers if answer.should_ignore]
         if ignored:
             raise ConfigurationError(
-                f"the repository's .gitignore keeps out {', '.join(ignored[:5])}", hint="Rename the files."
+                f"the repository's .gitignore excludes {', '.join(ignored[:5])}", hint="Rename the files."
             )
         return {answer.path: answer.upload_mode for answer in answers}
 
@@ -219,7 +219,7 @@ class Uploader:
     async def _send_object(self, file: LocalFile, answer: LfsObjectAnswer | None) -> None:
         if answer is None or answer.error is not None:
             reason = answer.error.message if answer and answer.error else "it is not in the answer"
-            raise APIError(f"the Data Store does not take {file.path}: {reason}", service="data_store")
+            raise APIError(f"the Data Store refused {file.path}: {reason}", service="data_store")
         actions = answer.actions
         if actions is None or actions.upload is None:
             self._advance(file.size)
@@ -260,7 +260,7 @@ class Uploader:
         call = Call("POST", path, content=body, headers=headers, repeatable=True)
         answer = parse(CommitInfo, await self._http.json(call) or {}, self._http)
         if answer.success is False:
-            raise ProtocolError(f"the commit to {self._repository} did not succeed", service="data_store")
+            raise ProtocolError(f"the commit to {self._repository} failed", service="data_store")
 
     def _advance(self, size: int) -> None:
         self._done += size

@@ -9,7 +9,7 @@ from lawtags_client.types.common import is_final
 from lawtags_client.types.evaluator import EvaluationJob, EvaluationResult
 from lawtags_client.types.evaluator_v2 import EvaluationResultV2
 
-ADVICE = "Often a dataset that is not one file's URL, or a model that is not served."
+ADVICE = "Common causes: a dataset URL that does not name a single file, or a model that is not served."
 
 
 class Evaluation:
@@ -63,13 +63,13 @@ class Evaluation:
         Args:
             timeout: seconds to wait in all.
             stall: seconds without any change after which to give up.
-            patience: how often to look, and how long a silent service is borne.
+            patience: how often to poll, and how long to wait for a silent service.
 
         Raises:
             JobFailedError: it failed.
             JobCancelledError: it was cancelled.
-            JobStalledError: nothing moved for ``stall`` seconds; it goes on.
-            WaitTimeoutError: the time is over; it goes on.
+            JobStalledError: nothing moved for ``stall`` seconds; it is still running.
+            WaitTimeoutError: the timeout passed; it is still running.
         """
         last: str | None = None
 

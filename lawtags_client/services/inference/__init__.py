@@ -85,8 +85,8 @@ class Inference:
             address = self._http.address
             raise ConfigurationError(
                 f"{address.url}{self._models_path} lists the Entity Store's models, not the served ones",
-                hint=f"The address comes from {address.origin}. Set LAWTAGS_INFERENCE_URL to that of the "
-                "NIM Proxy.",
+                hint=f"The address comes from {address.origin}. Set LAWTAGS_INFERENCE_URL to "
+                "the address of the NIM Proxy.",
                 service="inference",
             )
         self._models_path = _BEHIND_ONE_HOST
@@ -111,7 +111,7 @@ class Inference:
             if clock.monotonic() - begin > timeout:
                 others = ", ".join(listed[:10]) or "none"
                 raise WaitTimeoutError(
-                    f"{model} is not served after {timeout:g} s; served are: {others}",
+                    f"{model} is not served after {timeout:g} s; served models: {others}",
                     hint="An adapter needs a running server of its base model that loads adapters; "
                     "merged and full models need a deployment.",
                     service="inference",

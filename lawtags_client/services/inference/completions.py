@@ -64,7 +64,7 @@ async def complete_each(
             apart = await _singly(batch, ask, allowance)
             if not any(isinstance(choice, LawtagsError) for choice in apart):
                 # All of them are fine by themselves: it is the list that the server does not take.
-                logger.info("%s takes one prompt a request: %s", model, error.message)
+                logger.info("%s accepts one prompt per request: %s", model, error.message)
                 lists.refused.add(model)
                 pace.one_row_each()
             return apart
@@ -97,8 +97,8 @@ def _in_order(completion: Completion, wanted: int) -> Iterable[CompletionChoice]
     choices = {choice.index: choice for choice in completion.choices}
     if sorted(choices) != list(range(wanted)):
         raise ProtocolError(
-            f"{wanted} prompts were sent and {len(completion.choices)} answers came",
-            hint="The server may not take lists of prompts.",
+            f"{wanted} prompts were sent but {len(completion.choices)} answers came back",
+            hint="The server may not accept lists of prompts.",
             service="inference",
         )
     return (choices[index] for index in range(wanted))
@@ -115,7 +115,7 @@ def first_token(choice: CompletionChoice) -> dict[str, float]:
     if not likeliest:
         raise ProtocolError(
             "the answer carries no log-probabilities",
-            hint="The server may not give them for this model; ask it with logprobs=20 to see.",
+            hint="The server may not provide them for this model; try with logprobs=20.",
             service="inference",
         )
     return likeliest
@@ -131,7 +131,7 @@ def first_chat_token(chat: ChatCompletion) -> dict[str, float]:
     if logprobs is None or not logprobs.content:
         raise ProtocolError(
             "the answer carries no log-probabilities",
-            hint="The server may not give them for this model; ask it with top_logprobs=20 to see.",
+            hint="The server may not provide them for this model; try with top_logprobs=20.",
             service="inference",
         )
     return {top.token: top.logprob for top in logprobs.content[0].top_logprobs}

@@ -154,7 +154,9 @@ class Guidance:
                     raise
                 continue
             if wish.guided and forms[place].constraint is None and key not in self._accepted:
-                logger.warning("%s takes no constraints; its answers are marked as not held", wish.model)
+                logger.warning(
+                    "%s does not support constraints; its answers are marked as not held", wish.model
+                )
             self._accepted[key] = max(place, self._accepted.get(key, 0))
             return answer, forms[place]
         raise AssertionError("the last form returns or raises")

@@ -173,7 +173,7 @@ class Limiter:
             return
         self._cut()
         if pause >= _LONG_PAUSE:
-            logger.warning("the server asks to be left alone for %.0f s", pause)
+            logger.warning("the server asked for a pause of %.0f s", pause)
         if self._phase == "more" and self._before is not None:
             self._limit, self._until_more = self._before.limit, min(self._until_more * 2, _SELDOM)
         else:

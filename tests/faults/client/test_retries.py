@@ -122,6 +122,8 @@ async def test_server_overrules_the_decision(tmp_path: Path) -> None:
         ({"retry-after": "Fri, 20 Jun 2025 12:00:20 GMT"}, 20, 21),
         ({"retry-after": "Fri, 20 Jun 2025 11:00:00 GMT"}, 0.25, 0.5),
         ({"retry-after": "-5"}, 0.25, 0.5),
+        ({"retry-after": "0"}, 0.25, 0.5),
+        ({"retry-after-ms": "0"}, 0.25, 0.5),
         ({"retry-after": "nan"}, 0.25, 0.5),
         ({"retry-after": "soon"}, 0.25, 0.5),
         ({}, 0.25, 0.5),
@@ -134,6 +136,40 @@ async def test_retry_after_is_honoured_and_never_undercut(
     time = StillTime()
     await client(Script([httpx.Response(429, headers=header), OK]), tmp_path, time).customizer.jobs.get("c")
     assert least <= time.slept[0] <= most
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "-0"}, 0.0),
+        ({"retry-after": "-5"}, 0.0),
+        ({"retry-after": "90"}, 90.0),
+        ({"retry-after": "Fri, 20 Jun 2025 12:01:30 GMT"}, 90.0),
+        ({"retry-after": "Fri, 20 Jun 2025 14:01:30 +0200"}, 90.0),
+        ({"retry-after": "Fri, 20 Jun 2025 12:01:30 -0000"}, 90.0),
+        ({"retry-after": "Fri, 20 Jun 2025 12:00:00 GMT"}, 0.0),
+        ({"retry-after": "Fri, 20 Jun 2025 11:59:59 GMT"}, 0.0),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"retry-after": "Fri, 20 Jun 2025 25:00:00 GMT"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after-ms": "0", "retry-after": "7"}, 0.0),
+        ({"retry-after-ms": "-1", "retry-after": "7"}, 0.0),
+        ({"retry-after-ms": "soon", "retry-after": "7"}, 7.0),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_what_a_server_asks_for_is_read_to_the_second(headers: dict[str, str], seconds: float | None) -> None:
+    assert parse_retry_after(headers, BEGIN) == seconds
+
+
+@pytest.mark.parametrize("asked", [None, 0.0])
+def test_a_server_that_asks_for_no_pause_gets_the_usual_one(asked: float | None) -> None:
+    failure = Failure(RateLimitedError("busy"), passing=True, retry_after=asked)
+    delays = [RetryPolicy().delay(retry, failure, 0.5) for retry in range(7)]
+    assert delays == [0.375, 0.75, 1.5, 3.0, 6.0, 6.0, 6.0]
 
 
 @given(
@@ -339,9 +375,46 @@ async def test_redirect_on_the_same_host_is_followed_with_body_and_token(tmp_pat
     assert (await nemo.customizer.jobs.create(REQUEST)).id == "cust-1"
 
 
+@pytest.mark.parametrize("back", ["http://elsewhere.test/2", "/2", "http://nemo.test/2"])
+async def test_a_server_that_a_redirect_led_to_gets_no_token_by_redirects_of_its_own(
+    back: str, tmp_path: Path
+) -> None:
+    steps = {"/v1/customization/jobs/cust-1": "http://elsewhere.test/1", "/1": back}
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        location = steps.get(request.url.path)
+        return httpx.Response(307, headers={"location": location}) if location else OK
+
+    await client(answer, tmp_path, token="canary-secret-1").customizer.jobs.get("cust-1")
+    assert ["authorization" in request.headers for request in seen] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("location", "url", "host"),
+    [
+        ("/moved", "http://nemo.test/moved", "nemo.test"),
+        ("http://nemo.test:80/moved", "http://nemo.test/moved", "nemo.test"),
+        ("https://nemo.test/moved", "https://nemo.test/moved", "nemo.test"),
+        ("http://nemo.test:8080/moved", "http://nemo.test:8080/moved", "nemo.test:8080"),
+        ("http://elsewhere.test/moved", "http://elsewhere.test/moved", "elsewhere.test"),
+        ("http://[::1]:81/moved?a=b", "http://[::1]:81/moved?a=b", "[::1]:81"),
+    ],
+)
+async def test_a_redirected_request_names_the_host_that_it_goes_to(
+    location: str, url: str, host: str, tmp_path: Path
+) -> None:
+    script = Script([httpx.Response(302, headers={"location": location}), OK])
+    await client(script, tmp_path).customizer.jobs.get("cust-1")
+    first, second = script.requests
+    assert first.headers.get_list("host") == ["nemo.test"]
+    assert (str(second.url), second.headers.get_list("host")) == (url, [host])
+
+
 async def test_endless_redirects_end(tmp_path: Path) -> None:
     script = Script([httpx.Response(302, headers={"location": "/again"})])
-    with pytest.raises(ProtocolError, match="round"):
+    with pytest.raises(ProtocolError, match="loops"):
         await client(script, tmp_path).customizer.jobs.get("cust-1")
 
 

@@ -17,6 +17,7 @@ from lawtags_client.errors import AuthenticationError, ConfigurationError
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import Settings
 from lawtags_client.transport.clock import Clock
+from lawtags_client.transport.http import Call
 from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
 
 REQUEST = CustomizationJobRequest(
@@ -147,6 +148,65 @@ async def test_token_of_another_host_is_never_renewed_for_it(tmp_path: Path) -> 
     with pytest.raises(AuthenticationError):
         await nemo.inference.models()
     assert server.tokens == [""]
+
+
+@pytest.mark.parametrize("way", ["no token at all", "a call without it", "a URL elsewhere"])
+async def test_a_refusal_of_a_request_without_the_token_renews_nothing(way: str, tmp_path: Path) -> None:
+    reads: list[str] = []
+
+    def token() -> str:
+        reads.append("read")
+        return f"token-{len(reads)}"
+
+    server = Guarded("token-2")
+    nemo = client(server, tmp_path, token=None if way == "no token at all" else token)
+    service = nemo.customizer._http
+    path = "http://elsewhere.test/v1/x" if way == "a URL elsewhere" else "/v1/x"
+    with pytest.raises(AuthenticationError):
+        await service.json(Call("GET", path, token=way != "a call without it"))
+    assert server.tokens == [""] and len(reads) <= 1
+
+
+async def test_a_whole_url_of_the_service_itself_gets_the_renewed_token(tmp_path: Path) -> None:
+    given = iter(["old", "new"])
+    server = Guarded("new")
+    service = client(server, tmp_path, token=lambda: next(given)).customizer._http
+    await service.json(Call("POST", f"{PLATFORM}/v1/x", json={"a": 1}))
+    assert server.tokens == ["old", "new"]
+
+
+async def test_a_refused_request_is_sent_again_whole_and_its_first_answer_closed(tmp_path: Path) -> None:
+    given = iter(["old", "new"])
+    refusal = _Body()
+    seen: list[tuple[str, bytes, str | None, bool]] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"first "
+        yield b"second"
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        sent = await request.aread()
+        seen.append((str(request.url), sent, request.headers.get("x-part"), refusal.closed))
+        if request.headers["authorization"] != "Bearer new":
+            return httpx.Response(401, stream=refusal)
+        return httpx.Response(200, json={})
+
+    nemo = client(answer, tmp_path, token=lambda: next(given))  # type: ignore[arg-type]
+    call = Call("POST", "/v1/x", query=[("a", "b")], content=chunks, headers={"X-Part": "1"})
+    await nemo.customizer._http.json(call)
+    asked = (f"{PLATFORM}/v1/x?a=b", b"first second", "1")
+    assert seen == [(*asked, False), (*asked, True)]
+
+
+async def test_a_renewed_token_that_is_refused_as_well_stays_out_of_the_error(tmp_path: Path) -> None:
+    given = iter(["canary-one", "canary-two"])
+
+    def echo(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, json={"detail": f"refused {request.headers['authorization']}"})
+
+    with pytest.raises(AuthenticationError) as caught:
+        await client(echo, tmp_path, token=lambda: next(given)).customizer.jobs.get("cust-1")
+    assert "canary" not in f"{caught.value} {caught.value.as_dict()}"
 
 
 async def test_deadlines_do_not_see_the_wall_clock_jump(tmp_path: Path) -> None:

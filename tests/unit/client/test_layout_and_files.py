@@ -262,3 +262,46 @@ def test_a_name_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
     path.write_text(GOOD)
     with pytest.raises(DataError, match="name that is not UTF-8"):
         check(folder)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"", b"\n\n"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_line_may_have_so_many_bytes_and_not_one_more(more: int, end: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    # Spaces at the end: what is cut off there would still be JSON.
+    path.write_bytes(GOOD.encode().ljust(LONGEST_LINE + more) + end)
+    checked = RowCheck()
+    if not more and end != b"\n\n":
+        checked.read(path, "training")
+        assert checked.rows == {"training": 1}
+        return
+    with pytest.raises(DataError) as caught:
+        checked.read(path, "training")
+    told = ("longer than 16 MiB", 1) if more else ("an empty line", 2)
+    assert told[0] in str(caught.value) and caught.value.line == told[1]
+
+
+def test_a_line_of_the_longest_length_is_told_what_is_wrong_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"[" + b" " * (LONGEST_LINE - 1) + b"\n")
+    with pytest.raises(DataError, match="not JSON"):
+        RowCheck().read(path, "training")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"), [(b"\n", 1), (b"%s\n\n%s\n", 2), (b"%s\n \t\n", 2), (b"%s\n\r\n", 2), (b"%s\n\n", 2)]
+)
+def test_an_empty_line_is_named(content: bytes, line: int, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content.replace(b"%s", GOOD.encode()))
+    with pytest.raises(DataError, match="an empty line") as caught:
+        RowCheck().read(path, "training")
+    assert caught.value.line == line
+
+
+def test_a_file_without_a_line_has_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"")
+    checked = RowCheck()
+    checked.read(path, "training")
+    assert checked.rows == {"training": 0}
