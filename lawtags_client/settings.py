@@ -25,9 +25,8 @@ from typing import Any, Literal, get_args
 
 from lawtags_client.credentials import Credential, TokenSource, checked, given
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.profiles import FILE_NAME, read_profile, refuse_unknown
 
-SCHEMA_VERSION = 1
-FILE_NAME = "lawtags.toml"
 LOCAL_PROFILE = "local"
 """The profile that every installation has: the embedded stack of the working directory."""
 STACK_FOLDER = Path(".lawtags/stack")
@@ -241,7 +240,7 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         known = {item.name for item in fields(cls)} - {"sources", "profile", "reload"}
-        _refuse_unknown(overrides, known, "argument")
+        refuse_unknown(overrides, known, "argument")
         chosen = profile or environ.get("LAWTAGS_PROFILE") or None
         file: Path | None = None
         table: Mapping[str, Any] = {}
@@ -249,7 +248,7 @@ class Settings:
             # A cluster's address in the environment must not draw a part of the work away.
             overrides = {**_stack_addresses(folder or Path.cwd()), **_without_none(overrides)}
         else:
-            chosen, table, file = _read_profile(chosen, environ, folder or Path.cwd(), known)
+            chosen, table, file = read_profile(chosen, environ, folder or Path.cwd(), known)
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
         for name in known:
@@ -264,22 +263,6 @@ class Settings:
             return cls.load(profile, environ=environ, folder=folder, **overrides)
 
         return cls(**values, profile=chosen, sources=sources, reload=reload)
-
-
-def find_file(folder: Path, environ: Mapping[str, str]) -> Path | None:
-    """The profile file: ``LAWTAGS_CONFIG``, else the nearest above ``folder``, else the user's own."""
-    named = environ.get("LAWTAGS_CONFIG")
-    if named:
-        if not (path := Path(named).expanduser()).is_file():
-            raise ConfigurationError(f"LAWTAGS_CONFIG names {path}, which is not a file")
-        return path
-    for parent in (folder, *folder.parents):
-        if (parent / FILE_NAME).is_file():
-            return parent / FILE_NAME
-    import platformdirs
-
-    own = platformdirs.user_config_path("lawtags") / FILE_NAME
-    return own if own.is_file() else None
 
 
 def _stack_addresses(folder: Path) -> dict[str, str]:
@@ -328,58 +311,6 @@ def _find(
         if environ.get(variable):
             return environ[variable], f"environment {variable}"
     return table.get(name), profile
-
-
-def _read_profile(
-    chosen: str | None, environ: Mapping[str, str], folder: Path, known: set[str]
-) -> tuple[str | None, Mapping[str, Any], Path | None]:
-    file = find_file(folder, environ)
-    if file is None:
-        if chosen is not None:
-            raise ConfigurationError(
-                f"profile {chosen!r} was requested, but no {FILE_NAME} was found",
-                hint=f"Write {FILE_NAME} here or in a folder above, or set LAWTAGS_PLATFORM_URL instead.",
-            )
-        return None, {}, None
-    document = _parse(file)
-    profiles = document.get("profiles", {})
-    chosen = chosen or document.get("default_profile") or ("default" if "default" in profiles else None)
-    if chosen is None:
-        return None, {}, file
-    if chosen not in profiles:
-        raise ConfigurationError(
-            f"{file} has no profile {chosen!r}", hint=f"Profiles: {', '.join(sorted(profiles)) or 'none'}"
-        )
-    _refuse_unknown(profiles[chosen], known, f"{file}, profile {chosen}")
-    return chosen, profiles[chosen], file
-
-
-def _parse(file: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        document = tomllib.loads(file.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{file} cannot be read: {error}") from error
-    _refuse_unknown(document, {"schema_version", "default_profile", "profiles"}, str(file))
-    if document.get("schema_version") != SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"{file} has schema_version {document.get('schema_version')!r}",
-            hint=f"This version reads schema_version = {SCHEMA_VERSION}.",
-        )
-    profiles = document.get("profiles", {})
-    if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
-        raise ConfigurationError(f"{file}: profiles must be tables, written as [profiles.NAME]")
-    return document
-
-
-def _refuse_unknown(found: Mapping[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(set(found) - known)
-    if unknown:
-        raise ConfigurationError(
-            f"{where}: unknown setting {', '.join(unknown)}",
-            hint=f"Known settings: {', '.join(sorted(known))}",
-        )
 
 
 def _as_bool(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.settings import ServiceAddress, ServiceName, Settings
-from lawtags_client.transport import failures, retry
+from lawtags_client.transport import failures, redirects, retry
 from lawtags_client.transport.body import (
     ERROR_LIMIT,
     JSON_LIMIT,
@@ -25,7 +25,7 @@ from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.connections import Connections
 from lawtags_client.transport.redact import Redactor
 from lawtags_client.transport.sse import ServerSentEvent, events
-from lawtags_client.transport.urls import parsed, same_place, shown
+from lawtags_client.transport.urls import parsed, shown
 
 if TYPE_CHECKING:
     import httpx
@@ -36,7 +36,6 @@ T = TypeVar("T")
 Stream: TypeAlias = Callable[[], AsyncIterator[bytes]]
 
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 
 
@@ -295,7 +294,7 @@ class ServiceTransport:
                 took = self.clock.monotonic() - begin
                 where = shown(request.url)
                 logger.debug("%s %s: %d in %.3f s", call.method, where, response.status_code, took)
-            if response.status_code not in _REDIRECTS or "location" not in response.headers:
+            if not redirects.is_redirect(response):
                 break
             await response.aclose()
             request = self._redirected(request, response, call, context)
@@ -353,17 +352,7 @@ class ServiceTransport:
     ) -> httpx.Request:
         import httpx
 
-        target = self._target(request, response, context)
-        begun = self._url(call)
-        # Also where an earlier redirect led away: that server must not get them by one of its own.
-        same = same_place(begun, request.url) and same_place(request.url, target)
-        reading = call.method in ("GET", "HEAD")
-        if target.scheme not in ("http", "https") or (request.url.scheme == "https" != target.scheme):
-            raise retry.AttemptFailed(
-                failures.refused_redirect(f"leads to {target.scheme}", context, response)
-            )
-        if not reading and (not same or response.status_code not in (307, 308)):
-            raise retry.AttemptFailed(failures.refused_redirect(f"leads to {target.host}", context, response))
+        target, same = redirects.followed(self._url(call), request, response, context)
         # Built again, since a streamed body can be read only once.
         moved = self._request(call, context)
         moved.url = target
@@ -372,17 +361,6 @@ class ServiceTransport:
             moved.headers = httpx.Headers({"accept": moved.headers["accept"]})
         moved.headers["host"] = target.netloc.decode("ascii")
         return moved
-
-    @staticmethod
-    def _target(request: httpx.Request, response: httpx.Response, context: failures.Context) -> httpx.URL:
-        import httpx
-
-        try:
-            # Names that are no names are found only when they are taken apart.
-            return parsed(str(request.url.join(response.headers["location"])))
-        except (httpx.InvalidURL, ValueError, ProtocolError) as error:
-            failure = failures.refused_redirect("leads to no valid address", context, response)
-            raise retry.AttemptFailed(failure) from error
 
     def _redactor(self, call: Call) -> Redactor:
         """What keeps secrets out of messages: the settings', every token that was sent, the body's."""

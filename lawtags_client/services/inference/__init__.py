@@ -9,12 +9,8 @@ from functools import partial
 from typing import Any
 
 from lawtags_client.errors import (
-    APIError,
-    ConfigurationError,
-    LawtagsError,
     NotFoundError,
     ProtocolError,
-    WaitTimeoutError,
 )
 from lawtags_client.services.base import Services, parse
 from lawtags_client.services.inference.completions import PromptLists, complete_each, first_token
@@ -24,9 +20,9 @@ from lawtags_client.services.inference.identity import identify, probe
 from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.services.inference.pool import Outcome, each
+from lawtags_client.services.inference.served import Served
 from lawtags_client.services.inference.streaming import stream
 from lawtags_client.services.inference.tags import Tagged, Tagger, tag_by
-from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -44,13 +40,10 @@ from lawtags_client.types.inference import (
     EmbeddingResponse,
     SamplingRequest,
     ServedModel,
-    ServedModels,
 )
 
 _CHAT, _COMPLETIONS, _EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 _CLASSIFY = "/v1/classify"
-_BEHIND_ONE_HOST = "/nim/v1/models"
-_MOST_NAMED = 10
 
 
 class Inference:
@@ -64,33 +57,14 @@ class Inference:
     def __init__(self, http: ServiceTransport, owner: Services) -> None:
         self._http = http
         self._owner = owner
-        self._models_path = models = owner.settings.inference_models_path
+        models = owner.settings.inference_models_path
+        self._served = Served(http, models, owner.clock)
         self._guidance = Guidance(partial(identify, http, models), partial(probe, http), owner.clock)
         self._lists = PromptLists()
 
     async def models(self) -> list[ServedModel]:
         """What is served now, adapters included."""
-        data = await self._http.json(Call("GET", self._models_path))
-        if _is_registry(data):
-            data = await self._proxy_models()
-        return parse(ServedModels, data, self._http).data
-
-    async def _proxy_models(self) -> Any:
-        """The list where one host carries all services, so that ``/v1/models`` is the Entity Store's."""
-        try:
-            data = await self._http.json(Call("GET", _BEHIND_ONE_HOST))
-        except APIError:
-            data = None
-        if data is None or _is_registry(data):
-            address = self._http.address
-            raise ConfigurationError(
-                f"{address.url}{self._models_path} lists the Entity Store's models, not the served ones",
-                hint=f"The address comes from {address.origin}. Set LAWTAGS_INFERENCE_URL to "
-                "the address of the NIM Proxy.",
-                service="inference",
-            )
-        self._models_path = _BEHIND_ONE_HOST
-        return data
+        return await self._served.models()
 
     async def served(self, model: str, *, timeout: float = 600) -> str:
         """Wait until a model is listed; an adapter needs a refresh of the server after its training.
@@ -102,21 +76,7 @@ class Inference:
         Raises:
             WaitTimeoutError: it was not listed in time.
         """
-        clock = self._owner.clock
-        begin, poller = clock.monotonic(), Poller(clock, Patience(longest=10.0, silence=timeout))
-        while True:
-            listed = [served.id for served in await poller.look(self.models)]
-            if model in listed:
-                return model
-            if clock.monotonic() - begin > timeout:
-                others = ", ".join(listed[:10]) or "none"
-                raise WaitTimeoutError(
-                    f"{model} is not served after {timeout:g} s; served models: {others}",
-                    hint="An adapter needs a running server of its base model that loads adapters; "
-                    "merged and full models need a deployment.",
-                    service="inference",
-                )
-            await poller.rest()
+        return await self._served.wait(model, timeout)
 
     async def chat(
         self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
@@ -427,31 +387,8 @@ class Inference:
         try:
             return await self._http.json(call)
         except NotFoundError as error:
-            error.hint = await self._what_is_served(request.model) or error.hint
+            error.hint = await self._served.advice(request.model) or error.hint
             raise
-
-    async def _what_is_served(self, model: str) -> str | None:
-        """What to say of a model that was not found; None where that cannot be told."""
-        try:
-            served = [entry.id for entry in await self.models()]
-        except LawtagsError:
-            return None
-        if model in served:
-            return None
-        versions = [name for name in served if name.partition("@")[0] == model.partition("@")[0]]
-        if versions:
-            return f"Served versions of it: {', '.join(versions[:_MOST_NAMED])}. Name one of them."
-        others = ", ".join(served[:_MOST_NAMED]) or "none"
-        return f"Served models: {others}. List all with: lawtags models ls"
-
-
-def _is_registry(data: Any) -> bool:
-    # OpenAI's list has neither pages nor namespaces.
-    if not isinstance(data, dict):
-        return False
-    entries = data.get("data")
-    named = isinstance(entries, list) and any(isinstance(e, dict) and "namespace" in e for e in entries)
-    return "pagination" in data or named
 
 
 __all__ = ["Inference", "Load", "Outcome", "Tagged", "Tagger", "first_token"]

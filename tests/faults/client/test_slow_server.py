@@ -1,4 +1,4 @@
-"""A real server on loopback that shares its time among all it was asked for, and drops what nobody wants."""
+"""A real server on loopback that shares its time among all it was asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
 from simulated_time import Sharing
 
 from lawtags_client.client import NeMo
@@ -13,9 +14,8 @@ from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import Settings
 
 ROWS = 134
-PATIENCE = 1.5
-# The first 128 rows would take three times as long as they may.
-RATE = 128 / PATIENCE / 3
+# The first 128 rows would take so many times as long as they may.
+SLOWER = 3
 
 
 async def _serve(sharing: Sharing, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,7 +29,7 @@ async def _serve(sharing: Sharing, reader: asyncio.StreamReader, writer: asyncio
             gone = asyncio.create_task(reader.read(1))
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
-                work.cancel()
+                work.cancel()  # which stops it only where the server drops such work
                 await asyncio.gather(work, return_exceptions=True)
                 return
             gone.cancel()
@@ -44,11 +44,14 @@ async def _serve(sharing: Sharing, reader: asyncio.StreamReader, writer: asyncio
         writer.close()
 
 
-async def test_a_real_server_that_is_too_slow_for_the_first_requests_loses_nothing(tmp_path: Path) -> None:
-    sharing = Sharing(RATE)
+@pytest.mark.parametrize(("drops", "patience"), [(True, 1.5), (False, 0.8)])
+async def test_a_real_server_that_is_too_slow_for_the_first_requests_loses_nothing(
+    drops: bool, patience: float, tmp_path: Path
+) -> None:
+    sharing = Sharing(128 / patience / SLOWER, drops=drops)
     server = await asyncio.start_server(lambda r, w: _serve(sharing, r, w), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    settings = Settings(platform_url=url, read_timeout=PATIENCE)
+    settings = Settings(platform_url=url, read_timeout=patience)
     async with NeMo(settings, intents=SqliteIntents(tmp_path / "intents.sqlite")) as nemo:
         outcomes = await nemo.inference.complete_many([f"p{row}" for row in range(ROWS)], model="m")
     assert [outcome.value.text for outcome in outcomes if outcome.value] == [f"p{row}" for row in range(ROWS)]

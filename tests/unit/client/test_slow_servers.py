@@ -137,11 +137,56 @@ def test_rows_of_all_lengths_are_answered(slower: float, tmp_path: Path) -> None
     assert told.seconds <= 2 * sum(_unlike(f"p{row}") for row in range(ROWS)) / server.rate
 
 
-@pytest.mark.parametrize("slower", [1.5, 4])
-def test_a_server_that_goes_on_after_a_client_is_gone_loses_nothing_either(
-    slower: float, tmp_path: Path
+@pytest.mark.parametrize("ends", ["timeout", "cut"])
+@pytest.mark.parametrize("shares", [True, False])
+@pytest.mark.parametrize("slower", [1.5, 4, 16, 64])
+def test_a_server_that_does_not_notice_hang_ups_loses_nothing_either(
+    slower: float, shares: bool, ends: str, tmp_path: Path
 ) -> None:
-    told = ask(SimulatedNim(Sharing(SALVO / 60 / slower, drops=False).serve), tmp_path, read_timeout=60.0)
+    patience = 60.0 if ends == "timeout" else 7.0
+    seconds = slower * patience / SALVO
+    serve = Sharing(1 / seconds, drops=False).serve if shares else Queueing(1, seconds, drops=False).serve
+    nim = SimulatedNim(serve, cut=patience if ends == "cut" else None)
+    told = ask(nim, tmp_path, read_timeout=60.0)
+    assert told.lost == 0
+    # It does the first requests in vain, and is found free again a little late.
+    assert told.seconds <= 1.5 * (SALVO + ROWS) * seconds
+
+
+@pytest.mark.parametrize("how", ["concurrency of one's own", "chats", "no time limit chosen", "few places"])
+def test_work_that_goes_on_costs_no_row_however_the_rows_are_asked_for(how: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"concurrency of one's own": {"concurrency": 24, "batch_size": 4}}
+    chosen = {} if how == "no time limit chosen" else {"read_timeout": 60.0}
+    server = Queueing(4, 30.0, drops=False) if how == "few places" else Sharing(SALVO / 60 / 16, drops=False)
+    told = ask(
+        SimulatedNim(server.serve), tmp_path, chat=how == "chats", options=options.get(how), **chosen
+    )
+    assert told.lost == 0
+
+
+def test_a_server_that_is_busy_with_what_was_given_up_and_refuses_the_rest_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    server, busy = Queueing(1, 30.0, drops=False), [0]
+
+    async def work() -> None:
+        busy[0] += 1
+        await server.serve([1.0])
+        busy[0] -= 1
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if busy[0] >= 16:
+            return httpx.Response(503)
+        prompt = json.loads(await request.aread())["messages"][0]["content"]
+        try:
+            async with asyncio.timeout(60.0):
+                await asyncio.shield(asyncio.create_task(work()))
+        except TimeoutError:
+            raise httpx.ReadTimeout("slow") from None
+        choice = {"index": 0, "message": {"role": "assistant", "content": prompt}}
+        return httpx.Response(200, json={"choices": [choice]})
+
+    told = ask(httpx.MockTransport(answer), tmp_path, rows=30, chat=True, read_timeout=60.0)
     assert told.lost == 0
 
 
@@ -172,7 +217,8 @@ def test_after_a_timeout_fewer_and_smaller_requests_go_out(tmp_path: Path) -> No
     salvos = {
         round(begun, 3): [size for at, size in nim.requests if at == begun] for begun, _ in nim.requests
     }
-    assert list(salvos.values())[:3] == [[8] * 16, [4] * 8, [2] * 4]
+    # Before each a row by itself, which shows that the server is free.
+    assert list(salvos.values())[:5] == [[8] * 16, [1], [4] * 8, [1], [2] * 4]
 
 
 def test_both_grow_again_when_a_server_has_recovered(tmp_path: Path) -> None:
@@ -244,6 +290,44 @@ async def test_a_fault_of_the_program_is_told_and_leaves_nothing_running(
 
 
 # Rows that are given up
+
+
+@pytest.mark.parametrize(("retries", "total"), [(0, 5.0), (2, 5.0), (4, 300.0), (1000, 5.0)])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.Response(503),
+        httpx.Response(503, headers={"retry-after": "1"}),
+        httpx.Response(429),
+        httpx.Response(502),
+        httpx.Response(504),
+        httpx.ConnectError("refused"),
+        httpx.ReadError("reset"),
+    ],
+    ids=lambda failure: str(getattr(failure, "status_code", failure)),
+)
+def test_a_server_that_answers_nothing_costs_as_much_as_one_row_may(
+    failure: httpx.Response | Exception, retries: int, total: float, tmp_path: Path
+) -> None:
+    server = Failing(failure)
+    told = ask(server, tmp_path, rows=1500, max_retries=retries, total_timeout=total)
+    assert told.lost == 1500
+    assert told.seconds <= total
+    # The first requests, and then one at a time.
+    assert server.asked <= 16 + min(retries, 16) + 1
+    assert {type(error) for error in told.errors} == {type(told.errors[0])}
+
+
+def test_an_outage_in_the_middle_costs_no_row_that_can_still_be_asked_for(tmp_path: Path) -> None:
+    server = Sharing(20.0)
+
+    async def serve(sizes: list[float]) -> None:
+        if 10 < asyncio.get_running_loop().time() < 13:
+            raise httpx.ConnectError("restarting")
+        await server.serve(sizes)
+
+    told = ask(SimulatedNim(serve), tmp_path, rows=600)
+    assert told.lost == 0
 
 
 def _endless(row: int) -> Callable[[str], float]:
