@@ -15,6 +15,8 @@ from lawtags_client.transport.clock import Clock
 _SHARE = 0.75
 # After an attempt in vain the server is left alone for this part of the time that it has been busy.
 _REST = 0.25
+# Before a server is given up, so many rows were asked for in vain: some may be at fault themselves.
+_TRIES = 5
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +48,16 @@ class Draining:
     @property
     def kept(self) -> bool:
         """Whether the server was seen not to drop what was given up."""
-        return self._rows > 0 and self.tries > 0
+        return self.alone and self._rows > 0 and self.tries > 0
 
     @property
     def rest(self) -> float:
         """Seconds for which the server is left alone."""
-        return _REST * self._lasting if self.kept else 0.0
+        if not self.kept:
+            return 0.0
+        # The last attempt ends about when what was given up should be done.
+        left = self._longest - self._patience - self._lasting
+        return max(0.0, min(_REST * self._lasting, left))
 
     @property
     def _lasting(self) -> float:
@@ -69,7 +75,8 @@ class Draining:
             total: seconds that a call may take.
         """
         late = self._lasting - self._longest
-        return self.alone and late >= 0 and (self.tries > retries or late >= total)
+        tried = self.tries > min(self._rows, _TRIES)
+        return self.alone and tried and late >= 0 and (self.tries > retries or late >= total)
 
     def is_probe(self, begun: float) -> bool:
         """Whether a request sent at this moment was sent to see whether the server is free again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lawtags_client.errors import (
     ConnectionFailedError,
+    DeadlineExceededError,
     LawtagsError,
     ProtocolError,
     RateLimitedError,
@@ -12,6 +13,8 @@ from lawtags_client.transport.clock import Clock
 
 # A server that says that it failed, and took so many seconds for it, had too much to do.
 _SLOW = 5.0
+# A connection that breaks, or a gateway that complains, sooner than this has kept no server busy.
+_AT_WORK = 1.0
 # Where so many rows were lost and nothing was answered since, for as long as a call may take, the others are
 # not asked for any more; nor are they where the first is refused for good and nothing was ever answered.
 _ROWS = 5
@@ -28,6 +31,16 @@ def is_slow(error: LawtagsError, took: float) -> bool:
         return False
     # A connection that breaks may have been cut by a proxy, after whatever time that allows.
     return error.status in (None, 408, 502, 504) or took >= _SLOW
+
+
+def leaves_work(error: LawtagsError, took: float) -> bool:
+    """Whether the server may still be at work on a request that failed since it took too long.
+
+    Args:
+        error: why it failed.
+        took: seconds until it did.
+    """
+    return isinstance(error, DeadlineExceededError) or took >= _AT_WORK
 
 
 def is_refusal(error: LawtagsError) -> bool:
@@ -100,16 +113,16 @@ class Outage:
         """A request failed that was sent at this moment."""
         self._since = begun if self._since is None else self._since
 
-    def lost(self, error: LawtagsError, *, slow: bool) -> None:
+    def lost(self, error: LawtagsError, *, own: bool) -> None:
         """A row was given up.
 
         Args:
             error: why.
-            slow: it was not answered in time, which may be the row's own fault.
+            own: whether the row itself may be why the server took too long.
         """
         self._lost += 1
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
-        never = self._last_answer is None and not slow
+        never = self._last_answer is None and not own
         for_long = self._lost >= _ROWS and self._lasting > self._total
         if never or for_long or (asked or 0.0) > self._total:
             self.over = error

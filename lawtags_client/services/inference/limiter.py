@@ -223,6 +223,8 @@ class Limiter:
 
     def resized(self) -> None:
         """Requests are of another size from now on, so that their times compare with none before."""
+        if self._phase in ("alone", "more", "fewer"):
+            self._hold(self._limit)
         self._base = self._fastest = math.inf
         self._before, self._quiet = None, 0
         self._new_round()

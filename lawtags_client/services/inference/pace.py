@@ -152,11 +152,11 @@ class Pace:
         """
         took, limiter = self.clock.monotonic() - begun, self.limiter
         self._learn(took, under_way)
+        limiter.resized()
         if kept:
             many = max(1, int(limiter.patience / 2 / max(took, _INSTANT)))
             self._resize(max(1, min(self._rows, many // limiter.limit)))
             limiter.at_most(max(1, many // self._rows))
-        limiter.resized()
 
     def _learn(self, took: float, under_way: int) -> None:
         seen, limiter = took / under_way, self.limiter

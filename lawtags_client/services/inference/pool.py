@@ -17,6 +17,7 @@ from lawtags_client.services.inference.giving_up import (
     is_refusal,
     is_slow,
     is_the_rows_own,
+    leaves_work,
 )
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.transport.retry import Failure, RetryPolicy, is_passing
@@ -192,7 +193,7 @@ class _Pool(Generic[T, R]):
             return []
         room, batch = 1 if self._draining.alone else self._pace.batch_size, list[_Entry[T]]()
         # Every other time a row that was never asked for, in case the others are at fault themselves.
-        if self._draining.tries % 2 and self._draining.alone and (entry := self._fresh()) is not None:
+        if self._draining.kept and self._draining.tries % 2 and (entry := self._fresh()) is not None:
             return [entry]
         if self._again:
             while self._again and len(batch) < min(room, self._again[0].most):
@@ -272,30 +273,33 @@ class _Pool(Generic[T, R]):
         slow = is_slow(error, took)
         excused = self._draining.excuses and (slow or is_busy(error))
         counted = not excused and counts(error, slow=slow, company=request.company, rows=len(entries))
-        probe = self._draining.is_probe(request.begun)
+        working = slow and leaves_work(error, took)
+        waited = working and self._draining.is_probe(request.begun)
+        self._give_up_on(request, error, slow=slow, working=working)
         self._slow_down(request, error, slow=slow, excused=excused, counted=counted)
         if counted and not is_the_rows_own(error):
             self._outage.failed(request.begun)
-        again = self._used(request, error, took, slow=slow, counted=counted)
-        if probe and slow:
+        again = self._used(request, error, took, own=working, counted=counted)
+        if waited:
             # Another row next, and not its neighbor: this one may be at fault itself.
             self._again.extend(again)
             self._again.rotate(-(len(self._again) // 3))
         else:
             self._again.extendleft(reversed(again))
         settings = self._pace.settings
-        if probe and slow and self._draining.hopeless(settings.max_retries, settings.total_timeout):
+        if waited and self._draining.hopeless(settings.max_retries, settings.total_timeout):
             self._outage.over = error
+
+    def _give_up_on(self, request: _Request[T], error: LawtagsError, *, slow: bool, working: bool) -> None:
+        silent = not self._running and self._outage.is_silent(request.begun)
+        if slow or (silent and is_refusal(error)):
+            self._draining.gave_up(request.begun, len(request.entries) if working else 0)
 
     def _slow_down(
         self, request: _Request[T], error: LawtagsError, *, slow: bool, excused: bool, counted: bool
     ) -> None:
         """Ask for less, and not before the server may be ready for it."""
         entries, pace, draining = request.entries, self._pace, self._draining
-        if slow:
-            draining.gave_up(request.begun, len(entries))
-        elif is_refusal(error) and not self._running and self._outage.is_silent(request.begun):
-            draining.gave_up(request.begun, 0)
         request.pause = pause = self._pause(request, error) if counted or not slow else 0.0
         if draining.is_probe(request.begun):
             pause = max(pause, draining.rest)
@@ -310,21 +314,21 @@ class _Pool(Generic[T, R]):
             pace.limiter.bad(request.begun, pause, overloaded=error.status in (429, 503))
 
     def _used(
-        self, request: _Request[T], error: LawtagsError, took: float, *, slow: bool, counted: bool
+        self, request: _Request[T], error: LawtagsError, took: float, *, own: bool, counted: bool
     ) -> list[_Entry[T]]:
         """Those of a request's rows that are asked for again; the others are lost."""
         entries, pause, retries, again = request.entries, request.pause, self._outage.retries, []
         for entry in entries:
             if counted:
                 entry.failures, entry.spent = entry.failures + 1, entry.spent + took
-                entry.lone_timeouts += slow
+                entry.lone_timeouts += own
             too_late = entry.spent + _APART * pause >= self._policy.total
             used_up = entry.failures > retries or too_late
             final = used_up and (counted or too_late)
             if final and (len(entries) == 1 or is_refusal(error)):
                 self._lose(entry, error)
                 if not is_the_rows_own(error):
-                    self._outage.lost(error, slow=slow)
+                    self._outage.lost(error, own=own)
                 continue
             if not is_refusal(error):
                 # Each by itself in the end, since one of them may be the reason.

@@ -46,7 +46,7 @@ async def test_lost_reply_and_then_a_list_that_cannot_be_read_leave_one_job(
     server: SmallCustomizer, tmp_path: Path, status: int, request_: CustomizationJobRequest
 ) -> None:
     server.fault, server.blind = "lose reply", status
-    with pytest.raises(DoubtfulOutcomeError, match="could not be seen"):
+    with pytest.raises(DoubtfulOutcomeError, match="Could not check whether a job was created"):
         await nemo_for(server, tmp_path).customizer.submit(request_)
     server.blind = None
     job = await nemo_for(server, tmp_path).customizer.submit(request_)

@@ -62,7 +62,7 @@ async def test_other_files_need_another_version_and_leave_the_first_alone(
     (other / "config.json").write_text(json.dumps(config | {"final_logit_softcapping": 7.0}))
     recorder = Recorder()
     async with connect(stack, tmp_path, handler=recorder) as watched:
-        with pytest.raises(ConflictError, match=r"google/other@v1 was made of another config\.json"):
+        with pytest.raises(ConflictError, match=r"google/other@v1 already exists with a different config\.json"):
             await watched.customizer.base_models.add("google/other", other, max_seq_length=256)
     assert not any(method == "PUT" or path.endswith("/commit/main") for method, path in recorder.seen)
     second = await nemo.customizer.base_models.add(
@@ -77,10 +77,10 @@ async def test_other_files_need_another_version_and_leave_the_first_alone(
     [
         (lambda folder: (folder / "tokenizer.json").unlink(), "lacks tokenizer"),
         (lambda folder: (folder / "model.safetensors").unlink(), "lacks"),
-        (lambda folder: change(folder, quantization_config={"bits": 4}), "quantised"),
+        (lambda folder: change(folder, quantization_config={"bits": 4}), "quantized"),
         (lambda folder: change(folder, model_type="gpt2"), "gpt2"),
     ],
-    ids=["no tokenizer", "no weights", "quantised", "conv1d"],
+    ids=["no tokenizer", "no weights", "quantized", "conv1d"],
 )
 async def test_folder_that_cannot_be_trained_is_refused_before_anything_is_sent(
     stack: StackThread, gemma: Path, tmp_path: Path, spoil: object, says: str

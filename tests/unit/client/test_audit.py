@@ -45,7 +45,7 @@ def test_intent_without_a_job_is_missing_and_says_what_the_same_call_does() -> N
     assert states(found) == {"law/a": "missing", "law/b": "missing"}
     gone, unseen = found.rows
     assert gone.jobs == ("j-a",) and "no longer exists" in (gone.fix or "")
-    assert unseen.jobs == () and "never seen" in (unseen.fix or "")
+    assert unseen.jobs == () and "may never have arrived" in (unseen.fix or "")
 
 
 def test_two_jobs_of_one_intent_are_doubled_until_one_is_cancelled() -> None:

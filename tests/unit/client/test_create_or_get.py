@@ -48,7 +48,7 @@ async def test_the_same_is_adopted(taken: httpx.Response | Exception, tmp_path: 
 @pytest.mark.parametrize("taken", TAKEN, ids=["409", "422", "500"])
 async def test_another_is_explained_by_what_differs(taken: httpx.Response, tmp_path: Path) -> None:
     store = Store(taken, files_url="hf://datasets/law/others")
-    with pytest.raises(ConflictError, match="law/tags exists and differs in files_url"):
+    with pytest.raises(ConflictError, match="law/tags already exists and differs in files_url"):
         await client(store, tmp_path, StillTime()).entity_store.datasets.create_or_get(WANTED)
     assert store.posts == 1
 

@@ -187,7 +187,7 @@ async def test_a_job_that_shows_nothing_new_is_let_go_of(
     nemo = NeMo(Settings(platform_url=PLATFORM), intents=intents, handler=handler)
     with pytest.raises(error, match="cust-1 is running") as caught:
         await signs(V1Platform(nemo), **bounds)
-    assert "It goes on" in str(caught.value)
+    assert "It is still running" in str(caught.value)
 
 
 async def test_an_evaluation_belongs_to_the_address_that_it_asks(tmp_path: Path) -> None:
