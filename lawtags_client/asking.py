@@ -8,8 +8,7 @@ tokens, and how a prompt looks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,6 @@ from lawtags_client.tagging.question import Question
 
 if TYPE_CHECKING:
     from lawtags_client.curation.questions import QuestionTexts
-
-# Few, since the event loop waits for them where a client tags many.
-_ROWS_AT_ONCE = 4
 
 
 def recorded_asking(curated: Path, tokenizer: Path | None) -> Asking | None:
@@ -59,12 +55,12 @@ def question_texts(asking: Asking, *, unmasked: bool = False) -> QuestionTexts:
 
 
 def prepared(
-    questions: Iterable[Question], asking: Asking | None, *, unmasked: bool = False
-) -> Iterator[Question]:
+    questions: Sequence[Question], asking: Asking | None, *, unmasked: bool = False
+) -> list[Question]:
     """Questions with texts as the model was trained with; those that have such texts pass as they are.
 
     Args:
-        questions: read as they are needed.
+        questions: any.
         asking: the tagger's; None leaves the texts alone.
         unmasked: leave personal data in, though the model was trained without.
 
@@ -72,12 +68,8 @@ def prepared(
         MissingExtraError: a package that makes texts ready is not installed.
         ConfigurationError: see :func:`question_texts`.
     """
-    source = iter(questions)
-    while batch := list(islice(source, _ROWS_AT_ONCE)):
-        raw = [question for question in batch if not question.prepared]
-        if asking is None or not raw:
-            yield from batch
-            continue
-        ready = iter(question_texts(asking, unmasked=unmasked).prepare_questions(raw))
-        for question in batch:
-            yield question if question.prepared else next(ready)
+    raw = [question for question in questions if not question.prepared]
+    if asking is None or not raw:
+        return list(questions)
+    ready = iter(question_texts(asking, unmasked=unmasked).prepare_questions(raw))
+    return [question if question.prepared else next(ready) for question in questions]

@@ -152,7 +152,7 @@ class SyncInference:
         """A completion in pieces; errors as for ``stream_chat``."""
     def complete_each(
         self,
-        prompts: Iterable[str],
+        prompts: Iterable[str] | Iterable[str],
         *,
         model: str,
         max_tokens: int = 1,
@@ -185,7 +185,7 @@ class SyncInference:
         """All outcomes of ``complete_each``, in the order of the prompts."""
     def chat_each(
         self,
-        requests: Iterable[ChatCompletionRequest],
+        requests: Iterable[ChatCompletionRequest] | Iterable[ChatCompletionRequest],
         *,
         guided: Guided | None = None,
         matches: Matches = ...,
@@ -214,7 +214,7 @@ class SyncInference:
         """Tag one question."""
     def tag_many(
         self,
-        questions: Iterable[Question],
+        questions: Iterable[Question] | Iterable[Question],
         *,
         model: str,
         tagger: Tagger | None = None,

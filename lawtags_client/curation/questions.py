@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lawtags_client.curation.citations import format_citations
@@ -31,8 +32,10 @@ TEXT_VERSION = 1
 """Raised whenever texts come out differently, cleaned or masked; a test checks that it was."""
 
 _NO_MASKING = PiiOptions(entities=())
-# Few, since a client that asks waits for them.
+# Few, since whoever asks waits for them.
 _ROWS_AT_ONCE = 8
+# A masker is shared by threads that tag, and the network of names in it takes one text at a time.
+_ONE_AT_A_TIME = Lock()
 # Of a curation's options those that decide the text of a question that is only asked.
 _TEXT = ("columns", "links", "unicode", "sections")
 
@@ -131,7 +134,8 @@ class QuestionTexts:
                 hint="Install that version, or tag with --unmasked.",
             )
         documents = [(title,) if body is None else (title, body) for title, body in texts]
-        masked, _ = masking.mask_documents(documents)
+        with _ONE_AT_A_TIME:
+            masked, _ = masking.mask_documents(documents)
         # Where a title begins with what is deleted, a blank would be left.
         return [(fields[0].strip(), fields[1] if len(fields) > 1 else None) for fields in masked]
 

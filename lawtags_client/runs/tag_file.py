@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +17,8 @@ from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.predictions import held_row, prediction
 from lawtags_client.runs.rows import RowLog
 from lawtags_client.tagging.question import Question
+
+_ROWS_AT_ONCE = 16
 
 
 class Tagged(Protocol):
@@ -51,7 +55,7 @@ class TaggedFile:
 async def tag_file(
     questions: str | Path,
     out: Path,
-    tag_many: Callable[[Iterable[Question]], AsyncIterator[Tagged]],
+    tag_many: Callable[[AsyncIterable[Question]], AsyncIterator[Tagged]],
     *,
     options: QuestionTexts | CurationOptions | None = None,
     on_row: Callable[[int], None] | None = None,
@@ -82,8 +86,11 @@ async def tag_file(
             if on_row is not None:
                 on_row(len(log.rows))
 
-        def asked() -> Iterator[Question]:
-            for row, question in enumerate(questions_to_tag(questions, options)):
+        async def asked() -> AsyncIterator[Question]:
+            # Reading, cleaning and masking take their time, in a thread; the rows are written here.
+            row = -1
+            async for question in _in_thread(questions_to_tag(questions, options)):
+                row += 1
                 if row in done:
                     if not isinstance(question, BadRow):
                         _check_same(question, done[row], out)
@@ -104,6 +111,12 @@ async def tag_file(
             add(held_row(row, tagged.held) if isinstance(tagged, Held) else row)
         failed = sum(entry.get("error") is not None for entry in log.rows.values())
         return TaggedFile(len(log.rows), failed)
+
+
+async def _in_thread(questions: Iterator[Question | BadRow]) -> AsyncIterator[Question | BadRow]:
+    while batch := await asyncio.to_thread(lambda: list(islice(questions, _ROWS_AT_ONCE))):
+        for question in batch:
+            yield question
 
 
 def _check_apart(questions: str | Path, out: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -134,7 +134,7 @@ class Inference:
 
     async def complete_each(
         self,
-        prompts: Iterable[str],
+        prompts: Iterable[str] | AsyncIterable[str],
         *,
         model: str,
         max_tokens: int = 1,
@@ -224,7 +224,7 @@ class Inference:
 
     async def chat_each(
         self,
-        requests: Iterable[ChatCompletionRequest],
+        requests: Iterable[ChatCompletionRequest] | AsyncIterable[ChatCompletionRequest],
         *,
         guided: Guided | None = None,
         matches: Matches = matches_constraint,
@@ -319,7 +319,7 @@ class Inference:
 
     async def tag_many(
         self,
-        questions: Iterable[Question],
+        questions: Iterable[Question] | AsyncIterable[Question],
         *,
         model: str,
         tagger: Tagger | None = None,
@@ -335,9 +335,9 @@ class Inference:
     ) -> AsyncIterator[Tagged]:
         """Tag many questions; one that cannot be tagged carries its error.
 
-        Questions are read only as they are needed, and as many requests are under way as the server serves
-        best, which is found out on the way. ``lawtags_client.runs.tag_file`` writes the results to a file,
-        and resumes where it stopped.
+        Questions are read as they are needed and prepared in a thread. The number of concurrent requests
+        adapts to the server. ``lawtags_client.runs.tag_file`` writes the results to a file, and resumes where
+        it stopped.
 
         Args:
             questions: what to tag; those that ``questions_to_tag`` made ready are asked as they are.

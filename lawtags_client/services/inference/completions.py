@@ -15,6 +15,7 @@ from lawtags_client.errors import (
 )
 from lawtags_client.services.inference.pace import Allowance, Pace
 from lawtags_client.services.inference.pool import Outcome, each
+from lawtags_client.services.inference.source import Items
 from lawtags_client.types.inference import ChatCompletion, Completion, CompletionChoice
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class PromptLists:
 
 
 async def complete_each(
-    prompts: Iterable[str],
+    prompts: Items[str],
     ask: Ask,
     *,
     model: str,

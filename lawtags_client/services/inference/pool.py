@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -20,6 +20,7 @@ from lawtags_client.services.inference.giving_up import (
     leaves_work,
 )
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
+from lawtags_client.services.inference.source import Items, Source
 from lawtags_client.transport.retry import Failure, RetryPolicy, is_passing
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class _Request(Generic[T]):
 
 
 async def each(
-    items: Iterable[T], act: Act[T, R], *, pace: Pace, ordered: bool = False
+    items: Items[T], act: Act[T, R], *, pace: Pace, ordered: bool = False
 ) -> AsyncGenerator[Outcome[R], None]:
     """Act on each item; an item that fails for good becomes an outcome with its error.
 
@@ -99,7 +100,7 @@ async def each(
     because too much was asked for at once, or waited behind work that was given up, is no failure of theirs.
 
     Args:
-        items: read only as they are sent.
+        items: read only as they are sent; an ``AsyncIterable`` a little ahead.
         act: one request for some items, with the result or the error of each.
         pace: how many items a request, how many requests at once, and how long.
         ordered: outcomes in the order of the items, else as they come.
@@ -118,15 +119,14 @@ async def each(
 
 
 class _Pool(Generic[T, R]):
-    def __init__(self, items: Iterable[T], act: Act[T, R], pace: Pace, ordered: bool) -> None:
-        self._source: Iterator[tuple[int, T]] = enumerate(items)
+    def __init__(self, items: Items[T], act: Act[T, R], pace: Pace, ordered: bool) -> None:
+        self._source = Source(items)
         self._act, self._pace, self._ordered = act, pace, ordered
         self._again: deque[_Entry[T]] = deque()
         self._running: dict[asyncio.Task[Sequence[R | LawtagsError]], _Request[T]] = {}
         self._held: dict[int, Outcome[R]] = {}
         self._done: deque[Outcome[R]] = deque()
         self._following = self._answered = self._failed = 0
-        self._exhausted = False
         self._fault: BaseException | None = None
         settings = pace.settings
         self._outage = Outage(settings.max_retries, settings.total_timeout, pace.clock)
@@ -158,13 +158,18 @@ class _Pool(Generic[T, R]):
             self._again.extendleft(reversed(batch))
             if batch:
                 await limiter.admitted()
+            elif not self._done and self._source.waiting:
+                await self._source.changed()
+                return True
             return bool(batch or self._done)
-        pausing = [asyncio.create_task(limiter.admitted())] if limiter.pause else []
+        others = [asyncio.create_task(limiter.admitted())] if limiter.pause else []
+        if self._source.waiting and not limiter.pause:
+            others.append(asyncio.create_task(self._source.changed()))
         try:
-            await asyncio.wait([*self._running, *pausing], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*self._running, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for pause in pausing:
-                pause.cancel()
+            for other in others:
+                other.cancel()
         return True
 
     async def close(self) -> None:
@@ -173,6 +178,7 @@ class _Pool(Generic[T, R]):
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await self._source.close()
 
     # Sending
 
@@ -208,10 +214,9 @@ class _Pool(Generic[T, R]):
         # When order is kept, one slow item must not let finished ones pile up without end.
         pace = self._pace
         many = (4 * pace.limiter.limit + 16) * pace.batch_size
-        if self._exhausted or len(self._held) >= many:
+        if len(self._held) >= many:
             return None
-        found = next(self._source, None)
-        self._exhausted = found is None
+        found = self._source.take()
         return _Entry(*found, most=pace.most_rows) if found is not None else None
 
     def _send(self, batch: list[_Entry[T]]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from lawtags_client.asking import prepared
@@ -15,6 +14,7 @@ from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.services.inference.completions import first_chat_token, first_token
 from lawtags_client.services.inference.matching import MatchesTags, matches_constraint
 from lawtags_client.services.inference.pool import Outcome
+from lawtags_client.services.inference.source import Items, made_in_thread
 from lawtags_client.services.inference.written import as_completion, constraints, scores
 from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle
@@ -30,6 +30,7 @@ R = TypeVar("R")
 Likeliest: TypeAlias = Mapping[str, float] | LawtagsError
 
 TOP_TOKENS = 20
+_ROWS_AT_ONCE = 16
 
 
 class Tagger(Protocol):
@@ -76,7 +77,7 @@ def abstaining(tagged: Tagged, threshold: float) -> Tagged:
 
 async def tag_by(
     inference: Inference,
-    questions: Iterable[Question],
+    questions: Items[Question],
     *,
     tagger: Tagger | None,
     chat: bool | None,
@@ -95,8 +96,9 @@ async def tag_by(
         asking = getattr(tagger, "asking", None)
         found = tag_by_mixing(
             inference,
-            await _begun(prepared(questions, asking, unmasked=unmasked)),
+            questions,
             tagger,
+            unmasked=unmasked,
             model=model,
             chat=asking.chat if chat is None and asking is not None else bool(chat),
             concurrency=concurrency,
@@ -119,17 +121,12 @@ async def tag_by(
         yield tagged if threshold is None else abstaining(tagged, threshold)
 
 
-async def _begun(questions: Iterator[Question]) -> Iterator[Question]:
-    """The same questions, the first of them made ready: that may take seconds, in which others go on."""
-    first = await asyncio.to_thread(next, questions, None)
-    return iter(()) if first is None else chain((first,), questions)
-
-
 async def tag_by_mixing(
     inference: Inference,
-    questions: Iterable[Question],
+    questions: Items[Question],
     tagger: Tagger,
     *,
+    unmasked: bool,
     model: str,
     chat: bool,
     concurrency: int | None,
@@ -138,14 +135,20 @@ async def tag_by_mixing(
     """Tag with a fitted tagger: one token of the model, mixed with the retriever.
 
     Rows are mixed in blocks at fixed places, since the last digits of a score may depend on its neighbours;
-    the answers for the next blocks are fetched meanwhile.
+    the answers for the next blocks are fetched meanwhile, and the next questions made ready.
     """
     asked: deque[Question] = deque()
+    asking = getattr(tagger, "asking", None)
 
-    def prompts() -> Iterator[str]:
-        for question in questions:
-            asked.append(question)
-            yield tagger.prompt(question).text
+    def ready(batch: list[Question]) -> list[tuple[Question, str]]:
+        made = prepared(batch, asking, unmasked=unmasked)
+        return [(question, tagger.prompt(question).text) for question in made]
+
+    async def prompts() -> AsyncGenerator[str, None]:
+        async with aclosing(made_in_thread(questions, ready, _ROWS_AT_ONCE)) as made:
+            async for question, prompt in made:
+                asked.append(question)
+                yield prompt
 
     if chat:
         answers = _chat_tokens(inference, prompts(), model, concurrency)
@@ -162,7 +165,7 @@ async def tag_by_mixing(
 
 
 async def _tokens(
-    inference: Inference, prompts: Iterable[str], model: str, concurrency: int | None, batch_size: int
+    inference: Inference, prompts: AsyncIterable[str], model: str, concurrency: int | None, batch_size: int
 ) -> AsyncGenerator[Likeliest, None]:
     outcomes = inference.complete_each(
         prompts,
@@ -178,7 +181,7 @@ async def _tokens(
 
 
 async def _chat_tokens(
-    inference: Inference, prompts: Iterable[str], model: str, concurrency: int | None
+    inference: Inference, prompts: AsyncIterable[str], model: str, concurrency: int | None
 ) -> AsyncGenerator[Likeliest, None]:
     requests = (
         ChatCompletionRequest(
@@ -189,7 +192,7 @@ async def _chat_tokens(
             logprobs=True,
             top_logprobs=TOP_TOKENS,
         )
-        for prompt in prompts
+        async for prompt in prompts
     )
     async for outcome in inference.chat_each(requests, concurrency=concurrency, ordered=True):
         yield _read(first_chat_token, outcome)
@@ -261,7 +264,7 @@ def _mix(
 
 async def tag_by_writing(
     inference: Inference,
-    questions: Iterable[Question],
+    questions: Items[Question],
     *,
     model: str,
     style: PromptStyle | None,
@@ -276,10 +279,15 @@ async def tag_by_writing(
     builder = PromptBuilder(style or PromptStyle())
     ids: dict[int, str] = {}
 
-    def prompts() -> Iterator[str]:
-        for row, question in enumerate(questions):
-            ids[row] = question.id
-            yield builder.build(question.title, question.body).text
+    def build(batch: list[Question]) -> list[tuple[str, str]]:
+        return [(question.id, builder.build(question.title, question.body).text) for question in batch]
+
+    async def prompts() -> AsyncGenerator[str, None]:
+        row = 0
+        async with aclosing(made_in_thread(questions, build, _ROWS_AT_ONCE)) as made:
+            async for ids[row], prompt in made:
+                row += 1
+                yield prompt
 
     write = _written_in_chats if chat else _written
     outcomes = write(
@@ -308,14 +316,14 @@ async def tag_by_writing(
 
 
 def _written(
-    inference: Inference, prompts: Iterable[str], **options: Any
+    inference: Inference, prompts: AsyncIterable[str], **options: Any
 ) -> AsyncIterator[Outcome[CompletionChoice]]:
     # A written answer ends with its line; what follows would be the next question.
     return inference.complete_each(prompts, logprobs=1, extra={"stop": ["\n"]}, batch_size=1, **options)
 
 
 async def _written_in_chats(
-    inference: Inference, prompts: Iterable[str], *, model: str, max_tokens: int, **options: Any
+    inference: Inference, prompts: AsyncIterable[str], *, model: str, max_tokens: int, **options: Any
 ) -> AsyncIterator[Outcome[CompletionChoice]]:
     requests = (
         ChatCompletionRequest(
@@ -324,7 +332,7 @@ async def _written_in_chats(
             max_tokens=max_tokens,
             temperature=0.0,
         )
-        for prompt in prompts
+        async for prompt in prompts
     )
     async for outcome in inference.chat_each(requests, logprobs=True, **options):
         value = as_completion(outcome.value) if outcome.value is not None else None

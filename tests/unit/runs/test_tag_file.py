@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,10 @@ class FakeTagger:
     dies_after: int | None = None
     asked: list[str] = field(default_factory=list)
 
-    async def __call__(self, questions: Iterable[Question]) -> AsyncIterator[Answer]:
-        for row, question in enumerate(questions):
+    async def __call__(self, questions: AsyncIterable[Question]) -> AsyncIterator[Answer]:
+        row = -1
+        async for question in questions:
+            row += 1
             if self.dies_after is not None and row >= self.dies_after:
                 raise KeyboardInterrupt
             self.asked.append(question.id)
