@@ -21,7 +21,9 @@ class NvExt(WireModel):
     guided_grammar: str | None = None
     guided_whitespace_pattern: str | None = None
     top_k: int | None = None
+    min_p: float | None = None
     repetition_penalty: float | None = None
+    ignore_eos: bool | None = None
 
 
 class StructuredOutputs(WireModel):
@@ -90,6 +92,9 @@ class SamplingRequest(WireRequest):
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
     n: int | None = None
     seed: int | None = None
     stop: str | list[str] | None = None

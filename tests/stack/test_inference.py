@@ -132,6 +132,32 @@ def test_a_seed_repeats_and_several_answers_differ(client: openai.OpenAI) -> Non
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("narrow", [{"top_k": 1}, {"min_p": 1.0}, {"nvext": {"top_k": 1}}])
+def test_extensions_of_openais_parameters_are_carried_out(
+    client: openai.OpenAI, narrow: dict[str, object], stream: bool
+) -> None:
+    asked = {"model": ADAPTER, "messages": MESSAGES, "max_tokens": 12}
+    greedy = client.chat.completions.create(**asked, temperature=0)  # type: ignore[call-overload]
+    hot = {**asked, "temperature": 2, "seed": 5, "stream": stream, "extra_body": narrow}
+    answer = client.chat.completions.create(**hot)  # type: ignore[call-overload]
+    if stream:
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in answer)
+    else:
+        text = answer.choices[0].message.content
+    assert text == greedy.choices[0].message.content
+
+
+def test_a_repetition_penalty_is_carried_out(client: openai.OpenAI) -> None:
+    asked = {"model": BASE, "prompt": PROMPT, "max_tokens": 30, "temperature": 0}
+    plain = client.completions.create(**asked, logprobs=0)  # type: ignore[call-overload]
+    penalty = {"repetition_penalty": 1e6}
+    varied = client.completions.create(**asked, logprobs=0, extra_body=penalty)  # type: ignore[call-overload]
+    tokens = varied.choices[0].logprobs.tokens
+    assert len(set(tokens)) == len(tokens)
+    assert varied.choices[0].text != plain.choices[0].text
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_a_stop_string_ends_an_answer_before_it(client: openai.OpenAI, stream: bool) -> None:
     asked = {"model": ADAPTER, "prompt": PROMPT, "max_tokens": 24, "temperature": 0}
     whole = client.completions.create(**asked).choices[0].text  # type: ignore[call-overload]
@@ -218,6 +244,10 @@ def test_unknown_models_are_not_found_in_every_client_s_words(
         ({"structured_outputs": {"structural_tag": "{}"}}, "structural_tag"),
         ({"response_format": {"type": "xml"}}, "xml"),
         ({"logit_bias": {"1": 1}}, "logit_bias"),
+        ({"top_k": -2}, "top_k"),
+        ({"nvext": {"min_p": 2}}, "min_p"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty"),
+        ({"min_tokens": 3}, "min_tokens"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

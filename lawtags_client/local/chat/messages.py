@@ -45,7 +45,7 @@ def plain_messages(messages: Any) -> list[Message]:
         if message["role"] == "function":
             message["role"] = "tool"
         calls = _calls(message, field, numbers)
-        message["content"] = _text(message.get("content"), f"{field}.content")
+        message["content"] = plain_text(message.get("content"), f"{field}.content")
         if calls:
             message["tool_calls"] = calls
         if message["role"] == "tool":
@@ -76,6 +76,37 @@ def plain_tools(tools: Any) -> list[Tool] | None:
     return found
 
 
+def plain_text(content: Any, field: str) -> str:
+    """The text of a message's content, which may come in parts.
+
+    Args:
+        content: a text, a list of parts, or None for no text.
+        field: what to call it in an error.
+
+    Raises:
+        MessageError: it has another form, or a part that is not text.
+    """
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise MessageError("the content must be text or a list of parts", field)
+    return "".join(_part(part, f"{field}[{index}]") for index, part in enumerate(content))
+
+
+def _part(part: Any, field: str) -> str:
+    if not isinstance(part, Mapping):
+        raise MessageError("the part must be an object with type and text", field)
+    kind, text = part.get("type"), part.get("text")
+    if kind != "text":
+        shown = f"; it is {kind[:80]!r}" if isinstance(kind, str) else ""
+        raise MessageError(f"only text can be read, so the type must be 'text'{shown}", f"{field}.type")
+    if not isinstance(text, str):
+        raise MessageError("the field must be text", f"{field}.text")
+    return text
+
+
 def uses_tools(messages: Sequence[Message], tools: Sequence[Tool] | None) -> bool:
     """Whether a conversation has tools, calls or results of calls."""
     return bool(tools) or any("tool_calls" in each or each["role"] == "tool" for each in messages)
@@ -103,21 +134,6 @@ class _Numbers:
         if identity in self._open:
             self._open.remove(identity)
         return identity
-
-
-def _text(content: Any, field: str) -> str:
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        parts = [
-            part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
-            for part in content
-        ]
-        if all(isinstance(part, str) for part in parts):
-            return "".join(map(str, parts))
-    raise MessageError("the content must be text; leave image and other parts out", field)
 
 
 def _calls(message: Message, field: str, numbers: _Numbers) -> list[dict[str, Any]]:

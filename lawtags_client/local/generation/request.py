@@ -33,6 +33,8 @@ class Sampling:
         max_tokens: the most tokens of an answer.
         temperature: 0 takes the likeliest token.
         top_p: sample from the smallest set of tokens with this much probability.
+        top_k: sample from this many of the likeliest tokens; 0 sets no limit.
+        min_p: sample from the tokens with at least this share of the likeliest token's probability.
         seed: makes sampling repeatable; None draws a new seed.
         n: answers per prompt.
         stop: strings that end an answer and are not part of it.
@@ -40,12 +42,16 @@ class Sampling:
         ignore_eos: go on after the model's end-of-text token.
         frequency_penalty: subtracted from a token's logit for each time it occurred in the answer.
         presence_penalty: subtracted once from the logit of a token that occurred in the answer.
+        repetition_penalty: divides positive logits of tokens in the prompt or the answer, and multiplies
+            negative ones; above 1 it discourages repetition.
         constraint: what the answer must look like.
     """
 
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
     seed: int | None = None
     n: int = 1
     stop: tuple[str, ...] = ()
@@ -53,6 +59,7 @@ class Sampling:
     ignore_eos: bool = False
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
     constraint: Constraint | None = None
 
     def as_json(self) -> dict[str, Any]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _COLDEST = 1e-5
 """Below this temperature the likeliest token is taken; differences of logits are no finer (as in vLLM)."""
 
+_FARTHEST = 1e30
+"""Logits beyond are cut: their differences must still be finite."""
+
 
 def choose(rows: Sequence[Row], logits: Tensor, constraints: Constraints) -> list[int]:
     """The next token of each row; the logits are not changed. A row that has none gets a fault."""
@@ -43,7 +46,7 @@ def choose(rows: Sequence[Row], logits: Tensor, constraints: Constraints) -> lis
 
 def _chosen(row: Row, logits: Tensor, likeliest: int, constraints: Constraints) -> int:
     asked = row.sampling
-    penalised = asked.frequency_penalty != 0 or asked.presence_penalty != 0
+    penalised = (asked.frequency_penalty, asked.presence_penalty, asked.repetition_penalty) != (0, 0, 1)
     greedy = asked.temperature < _COLDEST
     if greedy and row.matcher is None and not penalised:
         return likeliest
@@ -59,17 +62,33 @@ def _chosen(row: Row, logits: Tensor, likeliest: int, constraints: Constraints) 
 
 
 def _penalise(values: Tensor, row: Row) -> None:
-    for token, count in Counter(row.tokens[row.prompt_length :]).items():
-        values[token] -= count * row.sampling.frequency_penalty + row.sampling.presence_penalty
+    asked = row.sampling
+    if asked.repetition_penalty != 1:
+        seen = torch.tensor(sorted(set(row.tokens)))
+        # In double precision, since a tiny penalty may take a logit beyond a float's range.
+        old = values[seen].double()
+        new = torch.where(old > 0, old / asked.repetition_penalty, old * asked.repetition_penalty)
+        values[seen] = new.clamp(-_FARTHEST, _FARTHEST).to(values.dtype)
+    if asked.frequency_penalty != 0 or asked.presence_penalty != 0:
+        for token, count in Counter(row.tokens[row.prompt_length :]).items():
+            values[token] -= count * asked.frequency_penalty + asked.presence_penalty
 
 
 def _draw(values: Tensor, row: Row) -> int:
+    """Draw a token: temperature, then ``min_p``, then ``top_k``, then ``top_p``, in vLLM's order."""
+    asked = row.sampling
     # Without the largest, however cold it is, nothing overflows.
-    chances = ((values - values.max()) / row.sampling.temperature).softmax(-1)
-    if row.sampling.top_p < 1:
+    scaled = (values - values.max()) / asked.temperature
+    if asked.min_p > 0:
+        scaled[scaled < math.log(asked.min_p)] = -torch.inf
+    if 0 < asked.top_k < len(scaled):
+        # Tokens as likely as the last of the k stay, too.
+        scaled[scaled < scaled.topk(asked.top_k).values[-1]] = -torch.inf
+    chances = scaled.softmax(-1)
+    if asked.top_p < 1:
         ordered, tokens = chances.sort(descending=True)
         # A token stays if those before it do not yet hold the wanted mass; the likeliest always stays.
-        ordered[(ordered.cumsum(0) - ordered) >= row.sampling.top_p] = 0
+        ordered[(ordered.cumsum(0) - ordered) >= asked.top_p] = 0
         ordered[0] = max(float(ordered[0]), 1e-30)
         return int(tokens[torch.multinomial(ordered, 1, generator=row.generator)])
     return int(torch.multinomial(chances, 1, generator=row.generator))

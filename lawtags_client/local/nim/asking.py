@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from lawtags_client.errors import BadRequestError
+from lawtags_client.local.chat.messages import MessageError, plain_text
 from lawtags_client.local.generation.request import Constraint, Sampling
 from lawtags_client.local.nim.limits import check_chat, check_completion
+from lawtags_client.local.nim.parameters import (
+    check_chat_parameters,
+    check_completion_parameters,
+    extension,
+)
 from lawtags_client.local.nim.tools import tool_choice
 from lawtags_client.types.inference import (
     ChatCompletionRequest,
+    ChatMessage,
     CompletionRequest,
     SamplingRequest,
     StructuredOutputs,
@@ -21,6 +28,8 @@ MOST_LOGPROBS = 20
 MOST_ANSWERS = 128
 DEFAULT_COMPLETION_TOKENS = 16
 _GUIDED = ("guided_json", "guided_choice", "guided_regex", "guided_grammar")
+_SPEAKERS = ("system", "developer", "user")
+"""Whose messages say something; others may call tools instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +56,14 @@ def understand_completion(request: CompletionRequest) -> Asked:
         BadRequestError: something in it cannot be honoured.
     """
     check_completion(request)
-    if request.echo:
-        raise BadRequestError("echo is not supported")
-    if request.suffix:
-        raise BadRequestError("suffix is not supported")
-    if request.best_of is not None and request.best_of != (request.n or 1):
-        raise BadRequestError("best_of is not supported")
+    check_completion_parameters(request)
     prompts = _prompts(request.prompt)
     logprobs = request.logprobs
     extra = request.model_extra or {}
-    if logprobs is not None and isinstance(extra.get("top_logprobs"), int):
+    if logprobs is not None and extra.get("top_logprobs") is not None:
         logprobs = extra["top_logprobs"]
+        if isinstance(logprobs, bool) or not isinstance(logprobs, int):
+            raise BadRequestError("top_logprobs must be an integer")
     limit = DEFAULT_COMPLETION_TOKENS if request.max_tokens is None else request.max_tokens
     sampling = _sampling(request, limit, logprobs)
     return _asked(request, {"prompts": prompts, "sampling": sampling}, len(prompts))
@@ -70,14 +76,16 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
         BadRequestError: something in it cannot be honoured.
     """
     check_chat(request)
+    check_chat_parameters(request)
     if not request.messages:
         raise BadRequestError("messages must not be empty")
     if request.top_logprobs is not None and not request.logprobs:
         raise BadRequestError("top_logprobs needs logprobs to be true")
     logprobs = (request.top_logprobs or 0) if request.logprobs else None
+    # The two are equal where both are sent.
     limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
     message: dict[str, Any] = {
-        "messages": [_spoken(each.model_dump(exclude_none=True)) for each in request.messages],
+        "messages": [_spoken(index, each) for index, each in enumerate(request.messages)],
         "sampling": _sampling(request, limit, logprobs),
     }
     choice = tool_choice(request)
@@ -106,14 +114,20 @@ def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> list[str 
     return list(prompt)
 
 
-def _spoken(message: dict[str, Any]) -> dict[str, Any]:
-    content = message.get("content")
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if part.get("type") == "text"]
-        if len(parts) != len(content):
-            raise BadRequestError("only text can be read; leave image and other parts out")
-        message["content"] = "".join(str(part) for part in parts)
-    return message
+def _spoken(index: int, message: ChatMessage) -> dict[str, Any]:
+    """A message as the worker reads it; its content is text."""
+    field = f"messages[{index}]"
+    if "role" not in message.model_fields_set:
+        raise BadRequestError(f"{field}.role is missing")
+    if message.content is None and message.role in _SPEAKERS:
+        raise BadRequestError(f"{field}.content must be text or a list of parts; it is missing or null")
+    spoken = message.model_dump(exclude_none=True)
+    if message.content is not None:
+        try:
+            spoken["content"] = plain_text(message.content, f"{field}.content")
+        except MessageError as error:
+            raise BadRequestError(f"{error.field}: {error.reason}") from None
+    return spoken
 
 
 def _sampling(request: SamplingRequest, max_tokens: int | None, logprobs: int | None) -> dict[str, Any]:
@@ -126,19 +140,26 @@ def _sampling(request: SamplingRequest, max_tokens: int | None, logprobs: int | 
     _check_range("presence_penalty", request.presence_penalty, -2, 2)
     if request.top_p is not None and not 0 < request.top_p <= 1:
         raise BadRequestError("top_p must be above 0 and at most 1")
-    if request.logit_bias:
-        raise BadRequestError("logit_bias is not supported")
+    top_k, min_p = extension(request, "top_k"), extension(request, "min_p")
+    _check_range("top_k", top_k, -1, 2**31 - 1)
+    _check_range("min_p", min_p, 0, 1)
+    repetition_penalty = extension(request, "repetition_penalty")
+    if repetition_penalty is not None and not repetition_penalty > 0:
+        raise BadRequestError(f"repetition_penalty must be above 0; it is {repetition_penalty}")
     sampling = Sampling(
         max_tokens=max_tokens or 1,
         temperature=1.0 if request.temperature is None else request.temperature,
         top_p=1.0 if request.top_p is None else request.top_p,
+        top_k=max(top_k or 0, 0),
+        min_p=min_p or 0.0,
         seed=request.seed,
         n=request.n or 1,
         stop=_stop(request.stop),
         logprobs=logprobs,
-        ignore_eos=bool(request.ignore_eos),
+        ignore_eos=bool(extension(request, "ignore_eos")),
         frequency_penalty=request.frequency_penalty or 0.0,
         presence_penalty=request.presence_penalty or 0.0,
+        repetition_penalty=1.0 if repetition_penalty is None else repetition_penalty,
         constraint=_constraint(request),
     )
     return {**sampling.as_json(), "max_tokens": max_tokens}
@@ -191,8 +212,9 @@ def _structured(asked: StructuredOutputs | None) -> list[tuple[str, Any]]:
         return []
     # A field that is passed over would be a constraint lost without a word.
     unknown = sorted(name for name, value in (asked.model_extra or {}).items() if value)
+    unknown += ["whitespace_pattern"] if asked.whitespace_pattern else []
     if unknown:
-        raise BadRequestError(f"structured_outputs.{unknown[0]} is not supported")
+        raise BadRequestError(f"structured_outputs.{unknown[0]} is not supported", hint="Leave it out.")
     named = {
         "guided_choice": asked.choice,
         "guided_regex": asked.regex,

@@ -11,6 +11,7 @@ from typing import Any
 from lawtags_client.errors import BadRequestError, NotFoundError
 from lawtags_client.local.embedding.process import EmbeddingProcess
 from lawtags_client.local.nim.limits import check_embedding
+from lawtags_client.local.nim.parameters import check_embedding_parameters
 from lawtags_client.local.service import StackContext
 from lawtags_client.types.inference import EmbeddingRequest
 
@@ -53,6 +54,7 @@ class Embeddings:
         if not 0 < len(texts) <= MOST_TEXTS:
             raise BadRequestError(f"input must be one to {MOST_TEXTS} texts, not {len(texts)}")
         check_embedding(request)
+        check_embedding_parameters(request)
         truncate = request.truncate or "NONE"
         if truncate not in ("NONE", "START", "END"):
             raise BadRequestError(f"truncate is NONE, START or END, not {truncate[:80]!r}")

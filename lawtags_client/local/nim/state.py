@@ -173,7 +173,7 @@ class NimState:
         deployed = {model for each in active if each.external_endpoint is None for model in each.models}
         for each in active:
             if each.external_endpoint is not None:
-                faults |= dict.fromkeys(each.models, "External endpoints are not passed on by this stack")
+                faults |= dict.fromkeys(each.models, "This stack does not proxy external endpoints")
         # Whole models first: one that is deployed may be the base of an adapter.
         for entity in sorted(self._context.entity_store.models.all(), key=_is_adapter):
             name = f"{entity['namespace']}/{entity['name']}"
