@@ -115,6 +115,75 @@ def test_a_damaged_small_file_is_wanted_again_and_repaired(stack: StackThread, h
     assert http.get(RESOLVE + "s.jsonl").content == content
 
 
+def misplace(path: Path, how: str) -> None:
+    """Put something else in the place of a blob."""
+    path.unlink()
+    if how == "folder":
+        path.mkdir()
+    elif how == "folder with a file":
+        path.mkdir()
+        (path / "mine.txt").write_text("mine")
+    elif how == "pipe":
+        os.mkfifo(path)
+    elif how == "link to nowhere":
+        path.symlink_to("nowhere")
+    elif how == "link to itself":
+        path.symlink_to(path.name)
+    elif how == "link to a folder":
+        path.symlink_to(path.parent)
+    elif how == "file above":
+        path.parent.rmdir()
+        path.parent.write_text("mine")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "missing",
+        "folder",
+        "folder with a file",
+        "pipe",
+        "link to nowhere",
+        "link to itself",
+        "link to a folder",
+        "file above",
+    ],
+)
+def test_what_is_no_file_is_told_once_and_repaired(
+    stack: StackThread, http: httpx.Client, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    put(http)
+    assert commit(http, POINTER).status_code == 200
+    misplace(blob_path(stack, DIGEST), how)
+    caplog.clear()
+    answer = http.get(RESOLVE + "a.jsonl")
+    assert answer.status_code == 500
+    assert "upload the file again" in answer.json()["detail"]
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert DIGEST in record.getMessage() and record.exc_info is None
+    assert http.post("/v1/hf/lfs/verify", json={"oid": DIGEST, "size": len(CONTENT)}).status_code == 404
+    assert announce(http) is not None
+    put(http)
+    assert http.get(RESOLVE + "a.jsonl").content == CONTENT
+    kept = [path for path in (stack.stack.dir / "blobs" / "displaced").rglob("*") if path.is_file()]
+    assert [path.read_text() for path in kept] == ["mine"] * (how in ("folder with a file", "file above"))
+
+
+@pytest.mark.parametrize("how", ["missing", "file", "folder with a file"])
+def test_uploads_survive_the_loss_of_the_folder_that_they_arrive_in(
+    stack: StackThread, http: httpx.Client, how: str
+) -> None:
+    incoming = stack.stack.dir / "blobs" / "incoming"
+    incoming.rmdir()
+    if how == "file":
+        incoming.write_text("mine")
+    elif how == "folder with a file":
+        incoming.mkdir()
+        (incoming / "mine.txt").write_text("mine")
+    put(http)
+    assert commit(http, POINTER).status_code == 200
+
+
 def test_damage_is_noticed_after_a_restart(tmp_path: Path) -> None:
     with StackThread(tmp_path / "stack") as stack:
         with httpx.Client(base_url=stack.data_store_url) as http:

@@ -34,7 +34,7 @@ from lawtags_client.types.data_store import (
 )
 
 _TREE_PAGE = 1000
-_XET = "This Data Store does not speak Xet. Set HF_HUB_DISABLE_XET=1 to send large files through LFS."
+_XET = "This Data Store does not support Xet. Set HF_HUB_DISABLE_XET=1 to send large files through LFS."
 
 
 _TREE_QUERY = (

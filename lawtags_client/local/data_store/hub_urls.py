@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lawtags_client.errors import UnprocessableError
 from lawtags_client.local.data_store.faults import BadPathError
+from lawtags_client.local.wire.ids import unseen_character
 from lawtags_client.types.data_store import RepoType
 
 _LONGEST_PATH = 1024
@@ -38,6 +39,9 @@ def parse_files_url(url: str) -> FilesUrl:
     Raises:
         UnprocessableError: it does not point into the Data Store.
     """
+    unseen = unseen_character(url)
+    if unseen is not None:
+        raise UnprocessableError(f"files_url {url[:200]!r} contains the invisible character {unseen}")
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in ("hf", "nds"):
         raise UnprocessableError(f"files_url {url[:200]!r} does not begin with hf:// or nds://")
@@ -59,18 +63,22 @@ def parse_files_url(url: str) -> FilesUrl:
 
 
 def check_path(path: str) -> str:
-    """Refuse paths that would leave a folder or that git would not take.
+    """Refuse paths that would leave a folder, that git would not take, or that look like another path.
 
     Raises:
-        BadPathError: the path is absolute, climbs, has empty parts or control characters, or is too long.
+        BadPathError: the path is absolute, climbs, has empty parts, a backslash, or control or format
+            characters, or is too long.
     """
     parts = path.split("/")
-    bad = (
-        len(path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH
-        or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
-        or any(character < " " or character in "\\\x7f" for character in path)
-        or any("\ud800" <= character <= "\udfff" for character in path)
-    )
-    if bad:
-        raise BadPathError(f"The path {path[:200]!r} cannot be used in a repository")
-    return path
+    unseen = unseen_character(path)
+    if unseen is not None:
+        why = f"it contains the invisible character {unseen}"
+    elif len(path.encode("utf-8")) > _LONGEST_PATH:
+        why = f"it is longer than {_LONGEST_PATH} bytes"
+    elif any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+        why = "parts of it may not be empty, '.', '..' or '.git'"
+    elif "\\" in path:
+        why = "it contains a backslash"
+    else:
+        return path
+    raise BadPathError(f"The path {path[:200]!r} cannot be used in a repository: {why}")

@@ -34,7 +34,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
         state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
         request: LfsBatchRequest = call.body
         if request.operation not in ("upload", "download"):
-            raise BadRequestError(f"LFS knows upload and download, not {request.operation[:80]!r}")
+            raise BadRequestError(f"LFS supports upload and download, not {request.operation[:80]!r}")
         objects = [_announced(context, state, request, each, call.base_url) for each in request.objects]
         answer = {"transfer": "basic", "objects": objects, "hash_algo": "sha256"}
         return Answer(answer, media_type=_MEDIA_TYPE)
@@ -47,7 +47,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
             raise NotFoundError("LFS objects are sent to /v1/hf/lfs/<SHA-256>/<size in bytes>")
         announced = int(size)
         if announced > context.options.largest_upload:
-            raise PayloadTooLargeError(f"{announced} bytes are more than this stack takes for one file")
+            raise PayloadTooLargeError(f"{announced} bytes exceed this stack's limit for one file")
         with state.blobs.writer() as writer:
             await _receive(call, writer, announced)
             await run_in_threadpool(writer.commit, sha256=oid, size=announced)
@@ -103,7 +103,7 @@ def _announced(
     if stored:
         return shown
     if wanted.size > context.options.largest_upload:
-        return shown | {"error": {"code": 413, "message": "Larger than this stack takes for one file"}}
+        return shown | {"error": {"code": 413, "message": "Larger than this stack's limit for one file"}}
     path = f"/v1/hf/lfs/{wanted.oid}/{wanted.size}"
     signed = signed_query(context.options.token, "PUT", path, context.clock)
     return shown | {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import logging
 import os
 import re
 import shutil
@@ -19,6 +21,7 @@ from lawtags_client.files import make_folder, sha256_file, sync
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,21 @@ class Blob:
     stored: float = 0.0
 
 
+class MissingBlobError(DataError):
+    """Content that was never stored, or whose file is gone."""
+
+    def __init__(self, sha256: str, folder: Path) -> None:
+        super().__init__(f"no blob {sha256} is stored here; upload the file again", path=folder)
+        self.status = 500
+
+
 class DamagedBlobError(DataError):
     """A stored file no longer has its content."""
 
-    def __init__(self, sha256: str, path: Path) -> None:
+    def __init__(self, sha256: str, path: Path, reason: str | None = None) -> None:
+        why = f" ({reason})" if reason else ""
         super().__init__(
-            f"the stored content {sha256} is damaged on the disk of this stack; upload the file again",
+            f"the stored content {sha256} is damaged on the disk of this stack{why}; upload the file again",
             path=path,
         )
         self.status = 500
@@ -78,9 +90,9 @@ class Blobs:
         self._folder = folder
         self._whole: dict[str, _Signature] = {}
         self._incoming = folder / "incoming"
-        if self._incoming.exists():
+        if self._incoming.is_dir() and not self._incoming.is_symlink():
             shutil.rmtree(self._incoming)
-        make_folder(self._incoming)
+        self._make(self._incoming)
 
     def put(
         self,
@@ -106,20 +118,26 @@ class Blobs:
 
     def writer(self) -> BlobWriter:
         """A writer to fill chunk by chunk, for content that arrives over time."""
+        self._make(self._incoming)
         return BlobWriter(self, self._incoming)
 
     def path(self, sha256: str) -> Path:
         """Where a blob stands, found whole; read it, never write it.
 
         Raises:
-            DataError: there is no such blob.
+            MissingBlobError: there is no such blob.
             DamagedBlobError: it no longer has the content that its name promises.
         """
         path = self._place(sha256)
-        if not path.is_file():
-            raise DataError(f"no blob {sha256} is stored here", path=self._folder)
-        if not self._is_whole(path):
-            raise DamagedBlobError(sha256, path)
+        try:
+            if not path.exists():
+                raise MissingBlobError(sha256, self._folder)
+            if not path.is_file():
+                raise DamagedBlobError(sha256, path, "a folder or another thing stands in its place")
+            if not self._is_whole(path):
+                raise DamagedBlobError(sha256, path)
+        except OSError as error:
+            raise DamagedBlobError(sha256, path, error.strerror) from error
         return path
 
     def open(self, sha256: str) -> BinaryIO:
@@ -129,15 +147,18 @@ class Blobs:
     def has(self, sha256: str, size: int | None = None) -> bool:
         """Whether a blob is stored whole, and is as long as expected."""
         path = self._place(sha256)
-        if not path.is_file() or (size is not None and path.stat().st_size != size):
+        try:
+            if not path.is_file() or (size is not None and path.stat().st_size != size):
+                return False
+            return self._is_whole(path)
+        except OSError:
             return False
-        return self._is_whole(path)
 
     def verify(self, sha256: str) -> bool:
         """Whether a blob still has the content that its name promises.
 
         Raises:
-            DataError: there is no such blob.
+            MissingBlobError: there is no such blob.
         """
         try:
             return self.path(sha256).is_file()
@@ -147,15 +168,34 @@ class Blobs:
     def delete(self, sha256: str) -> int:
         """Remove a blob that nothing refers to any more; the bytes freed."""
         path = self._place(sha256)
+        if path.is_dir() and not path.is_symlink():
+            return 0  # not ours
         size = path.stat().st_size if path.is_file() else 0
         path.unlink(missing_ok=True)
         return size
 
     def __iter__(self) -> Iterator[Blob]:
         for path in sorted(self._folder.glob("??/*")):
-            if _DIGEST.match(path.name):
+            if _DIGEST.match(path.name) and path.is_file():
                 found = path.stat()
                 yield Blob(path.name, found.st_size, found.st_mtime)
+
+    def _make(self, folder: Path) -> None:
+        """Have a folder, whatever stands in its place."""
+        if not folder.is_dir():
+            self._displace(folder)
+            make_folder(folder)
+
+    def _displace(self, path: Path) -> None:
+        """Move away what stands where a blob or a folder of blobs belongs; it is not ours to delete."""
+        if not os.path.lexists(path):
+            return
+        aside = self._folder / "displaced"
+        make_folder(aside)
+        names = (aside / f"{path.name}.{number}" for number in itertools.count(1))
+        free = next(name for name in names if not os.path.lexists(name))
+        path.rename(free)
+        _log.warning("%s stood where stored content belongs; moved it to %s", path, free)
 
     def _is_whole(self, path: Path) -> bool:
         """Whether a blob has the content of its name: read once, then again whenever the file has changed."""
@@ -206,7 +246,9 @@ class BlobWriter:
         os.fsync(self._stream.fileno())
         self._stream.close()
         place = self._blobs._place(found)
-        make_folder(place.parent)
+        self._blobs._make(place.parent)
+        if place.is_dir() and not place.is_symlink():
+            self._blobs._displace(place)
         # Over a blob of this name as well: it may be damaged, and what has just arrived is whole.
         self._path.replace(place)
         sync(place.parent)

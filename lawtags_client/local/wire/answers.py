@@ -69,7 +69,13 @@ def answer_for(error: Exception) -> Response:
         if isinstance(error, errors.RateLimitedError) and error.retry_after is not None:
             headers["Retry-After"] = f"{error.retry_after:g}"
         detail = error.detail if error.detail is not None else error.message
+        if isinstance(error, errors.DataError) and error.status == 500:  # data of ours, on our disk
+            _log.error("%s", error.message)
         return error_answer(error.status or status or 500, detail, headers=headers)
+    if isinstance(error, OSError) and error.filename is not None:
+        told = f"The stack cannot use {error.filename}: {error.strerror}. Check what is there, and its mode."
+        _log.error("%s", told)
+        return error_answer(500, told)
     _log.error("unexpected error", exc_info=error)
     return error_answer(500, f"Internal error: {type(error).__name__}: {error}")
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import uuid
 
 from lawtags_client.errors import UnprocessableError
 
 # Base 58: digits and letters without the look-alikes 0, O, I and l.
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"
+"""Zero-width characters that words of Persian and other scripts, and emoji, are written with."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+:@\-]{0,254}\Z")
 
 
@@ -30,6 +34,21 @@ def new_id(prefix: str, value: uuid.UUID | None = None) -> str:
         value: the UUID to write; a random one by default.
     """
     return f"{prefix}-{base58((value or uuid.uuid4()).int)}"
+
+
+def unseen_character(text: str) -> str | None:
+    """The first character that a reader cannot see and that may change what the text looks like.
+
+    Those are control characters (C0, C1 and DEL), format characters such as U+202E and U+FEFF, line and
+    paragraph separators, and halves of surrogate pairs. The joiners U+200C and U+200D are letters' parts.
+
+    Returns:
+        Its code point, e.g. ``U+202E``; None where there is none.
+    """
+    for character in text:
+        if character not in _JOINERS and unicodedata.category(character) in _UNSEEN:
+            return f"U+{ord(character):04X}"
+    return None
 
 
 def check_name(name: str, *, what: str = "name", versioned: bool = True) -> str:

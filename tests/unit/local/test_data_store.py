@@ -35,6 +35,17 @@ def state(tmp_path: Path) -> Iterator[DataStoreState]:
         *(".git", ".git/config", "a/.git", "a/.git/hooks/pre-commit", ".GIT", "a/.Git/b"),
         *("a\\b", "\\", "..\\a", "a\x7fb", *(f"a{chr(code)}b" for code in range(32))),
         *("\ud800", "a/\udfff", "a\ud83d\ude00", "x" * 1025, "é" * 512 + "x", "/".join(["a"] * 513)),
+        *(f"a{chr(code)}b" for code in range(0x80, 0xA0)),
+        *(
+            "a\u202ejpg.b",
+            "a/\u2067b",
+            "\u200ea",
+            "a\u200f",
+            "\ufeffa",
+            "a\u2028b",
+            "a\u00adb",
+            "a\U000e0041",
+        ),
     ],
     ids=lambda path: ascii(path)[:20],
 )
@@ -48,7 +59,8 @@ def test_paths_that_leave_the_folder_or_that_git_would_not_take_are_refused(path
     "path",
     [
         *("a", "a/b", "...", "a..b", "..a", ".gitignore", ".github/b", "git", "a.git/b", " ", "~", "-rf"),
-        *("C:", "a b", "\x80", "\ud7ff", "\ue000", "Recht/Miete.jsonl", "法律/租赁", "x" * 1024, "é" * 512),
+        *("C:", "a b", "\ud7ff", "\ue000", "Recht/Miete.jsonl", "法律/租赁", "x" * 1024, "é" * 512),
+        *("می\u200cخواهم.jsonl", "\U0001f469\u200d\u2696\ufe0f", "e\u0301"),
     ],
     ids=lambda path: ascii(path)[:20],
 )
