@@ -126,7 +126,8 @@ def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) 
         modules: names of the layers that can carry an adapter.
 
     Raises:
-        ConfigurationError: it is no LoRA, uses a variant that is not served, or does not fit the model.
+        ConfigurationError: it is no LoRA, uses a variant that is not served, or its config, its weights and
+            the model do not fit together.
         DataError: its file is broken.
     """
     from safetensors import SafetensorError
@@ -143,7 +144,7 @@ def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) 
         match = _KEY.match(key)
         if match is None:
             raise ConfigurationError(
-                f"the adapter holds a weight that is no LoRA factor: {key}",
+                f"the adapter contains a weight that is not a LoRA factor: {key}",
                 hint="Serve it as a merged model through a deployment.",
             )
         sides.setdefault(match["module"], {})[match["side"]] = tensor
@@ -152,9 +153,10 @@ def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) 
         if module not in known or set(pair) != {"A", "B"}:
             raise ConfigurationError(
                 f"the adapter does not fit the base model at {module}",
-                hint="Was it trained on another base model?",
+                hint="Check that it was trained on this base model.",
             )
         factors[module] = _factors(module, pair["A"], pair["B"], config)
+    config.check_targets(factors.keys(), known)
     return Adapter(factors)
 
 
@@ -164,6 +166,7 @@ def _factors(module: str, down: Tensor, up: Tensor, config: AdapterConfig) -> tu
         raise ConfigurationError(f"the ranks of the adapter's weights at {module} differ: {shapes}")
     if down.is_complex() or up.is_complex():
         raise ConfigurationError(f"the adapter's weights at {module} are complex numbers")
+    config.check_rank(module, rank=down.shape[0])
     scale = config.scale(module, rank=down.shape[0])
     pair = down.to(torch.float32).contiguous(), (up.to(torch.float32) * scale).T.contiguous()
     if not all(bool(factor.isfinite().all()) for factor in pair):
@@ -193,7 +196,7 @@ def check_shapes(adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
         if down.shape[1] != layer.in_features or up.shape[1] != layer.out_features:
             raise ConfigurationError(
                 f"the adapter's weights at {module} have the wrong shape for the base model",
-                hint="Was it trained on another base model?",
+                hint="Check that it was trained on this base model.",
             )
 
 

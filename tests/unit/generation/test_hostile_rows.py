@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from tiny_models import make_adapter
 
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.local.generation.adapter_config import AdapterConfig, read_adapter_config
@@ -169,7 +170,11 @@ _JSON = st.recursive(
 
 
 @given(value=_JSON, fields=st.dictionaries(
-    st.sampled_from(["lora_alpha", "alpha_pattern", "use_rslora", "bias", "use_dora", "peft_type"]), _JSON
+    st.sampled_from([
+        "lora_alpha", "alpha_pattern", "use_rslora", "bias", "use_dora", "peft_type", "r", "rank_pattern",
+        "target_modules", "exclude_modules", "layers_to_transform",
+    ]),
+    _JSON,
 ))  # fmt: skip
 @settings(max_examples=150, deadline=None)
 def test_any_adapter_config_is_read_or_refused(value: Any, fields: dict[str, Any]) -> None:
@@ -177,6 +182,8 @@ def test_any_adapter_config_is_read_or_refused(value: Any, fields: dict[str, Any
         try:
             found = read_adapter_config(content)
             scale = found.scale("model.layers.0.self_attn.q_proj", rank=4)
+            found.check_rank("model.layers.0.self_attn.q_proj", rank=4)
+            found.check_targets(["model.layers.0.self_attn.q_proj"], ["model.layers.0.self_attn.q_proj"])
         except ConfigurationError:
             continue
         assert isinstance(found, AdapterConfig) and abs(scale) < 1e9
@@ -237,3 +244,59 @@ def test_a_config_that_is_none_is_refused(
     path.write_text(content, "utf-8", "surrogatepass")
     with pytest.raises(ConfigurationError):
         load_adapter(path, tiny_adapters[0] / "adapter_model.safetensors", engine._layers)
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"r": 16}, "states rank 16"),
+        ({"rank_pattern": {"layers.1.*q_proj": 2}}, "states rank 2"),
+        ({"r": 0}, "r in the adapter's config"),
+        ({"r": "4"}, "r in the adapter's config"),
+        ({"target_modules": ["q_proj"]}, "does not state the target module"),
+        ({"target_modules": r".*self_attn\..*"}, "does not state the target module"),
+        ({"target_modules": ["nothing"]}, "does not have"),
+        ({"target_modules": 5}, "target_modules"),
+        ({"target_modules": "("}, "not a regular expression"),
+        ({"target_modules": "all-linear", "exclude_modules": ["o_proj"]}, "does not state the target module"),
+        ({"target_modules": "all-linear", "layers_to_transform": [0]}, "does not state the target module"),
+    ],
+)
+def test_a_config_that_does_not_state_its_weights_is_refused(
+    engine: Engine, tiny_adapters: list[Path], tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    config = json.loads((tiny_adapters[0] / "adapter_config.json").read_text("utf-8"))
+    (tmp_path / "adapter_config.json").write_text(json.dumps({**config, **change}), "utf-8")
+    with pytest.raises(ConfigurationError, match=reason):
+        load_adapter(
+            tmp_path / "adapter_config.json", tiny_adapters[0] / "adapter_model.safetensors", engine._layers
+        )
+
+
+def test_weights_that_lack_a_stated_module_are_refused(
+    engine: Engine, tiny_adapters: list[Path], tmp_path: Path
+) -> None:
+    weights = load_file(tiny_adapters[0] / "adapter_model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if "layers.0.self_attn.v_proj" not in name}
+    assert len(kept) == len(weights) - 2
+    save_file(kept, tmp_path / "w.safetensors")
+    with pytest.raises(ConfigurationError, match=r"layers\.0\.self_attn\.v_proj, but there are no weights"):
+        engine.add_adapter("x", tiny_adapters[0] / "adapter_config.json", tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": r".*\.self_attn\.[qv]_proj", "r": 3},
+        {"target_modules": ["q_proj", "up_proj"], "rank_pattern": {"up_proj": 6}, "r": 2},
+        {"target_modules": ["q_proj", "o_proj"], "layers_to_transform": [1]},
+        {"target_modules": "all-linear", "exclude_modules": ["down_proj"]},
+    ],
+)
+def test_what_peft_writes_is_served(
+    engine: Engine, tiny_model: Callable[[str], Path], tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    folder = make_adapter(tmp_path / "made", tiny_model("llama"), **settings)
+    assert load_adapter(
+        folder / "adapter_config.json", folder / "adapter_model.safetensors", engine._layers
+    ).factors
