@@ -30,7 +30,9 @@ def _jobs(services: Report) -> Iterator[str]:
     trainings, evaluations = services["customizer"], services["evaluator"]
     yield _line("trainings", _counts(trainings["jobs_by_state"]))
     for job in trainings["jobs"]:
-        done = f"step {job['steps_completed']}, {job['percentage_done']:.0f} %"
+        done, steps = f"step {job['steps_completed']}", job["steps"]
+        if steps:
+            done += f" of {steps}, {100 * job['steps_completed'] / steps:.0f} %"
         yield _line("", f"{job['id']}  {job['status']:10}  {done}  {job['output_model'] or ''}".rstrip())
     yield _line("evaluations", _counts(evaluations["jobs_by_state"]))
     for job in evaluations["unfinished"]:

@@ -14,6 +14,7 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -33,6 +34,7 @@ def shown(console: Console) -> Iterator[Receiver]:
         TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
+        TaskProgressColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[text]}", style="dim", markup=False),
     )
@@ -107,7 +109,7 @@ class Lines:
         if self._clock() - self._last < self._every:
             return
         self._last = self._clock()
-        reached = f"{done:.0f}/{total:.0f}" if total else f"{done:.0f}" if done else ""
+        reached = f"{done:.0f}/{total:.0f} ({done / total:.0%})" if total else f"{done:.0f}" if done else ""
         self._print(f"    {reached} {text}".rstrip())
 
     def note(self, text: str) -> None:

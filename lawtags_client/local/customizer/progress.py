@@ -89,6 +89,16 @@ def applied(document: Document, events: Iterable[Document], now: datetime) -> Do
     return {**document, "job": {**job, "updated_at": details["updated_at"]}, "details": details}
 
 
+def planned_steps(document: Document) -> int | None:
+    """The optimizer steps of a stored job; None until its rows are counted."""
+    per_epoch, planned = document["details"]["steps_per_epoch"], document["job"]["hyperparameters"]
+    if per_epoch is None:
+        return None
+    steps = int(per_epoch * planned["epochs"])
+    most = planned.get("max_steps") or 0
+    return min(steps, int(most)) if most > 0 else steps
+
+
 def _log(details: Document, at: str, message: str, detail: str | None) -> None:
     details["status_logs"].append({"updated_at": at, "message": message, "detail": detail})
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from lawtags_client.local.customizer.configs import SORTS
+from lawtags_client.local.customizer.progress import planned_steps
 from lawtags_client.local.customizer.state import CustomizerState
 from lawtags_client.local.entities import entity_routes
 from lawtags_client.local.service import Service, StackContext
@@ -49,6 +50,7 @@ class Customizer(Service):
         shown = [
             {name: each["job"][name] for name in ("id", "status", "output_model")}
             | {name: each["details"][name] for name in ("steps_completed", "percentage_done")}
+            | {"steps": planned_steps(each)}
             for each in self.state.jobs.unfinished()
         ]
         return {"jobs": shown, "jobs_by_state": self.state.jobs.counts()}

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from lawtags_client.types.common import is_final
-from lawtags_client.types.customizer import CustomizationStatusDetails
+from lawtags_client.types.customizer import CustomizationStatusDetails, Hyperparameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,52 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class ProgressMade:
-    """Steps and epochs done; ``percentage`` moves by whole epochs."""
+    """Steps and epochs done.
+
+    Attributes:
+        steps: optimizer steps done.
+        steps_per_epoch: optimizer steps of one epoch.
+        epochs: whole epochs done.
+        percentage: as the service reports it: whole epochs done, so 0 throughout the first one.
+        total_steps: optimizer steps of the whole job; fewer are done where it stops early.
+        total_epochs: epochs of the whole job.
+        share: steps done, in percent of all steps; the service's percentage where steps are not known.
+    """
 
     steps: int | None
     steps_per_epoch: int | None
     epochs: int | None
     percentage: float | None
+    total_steps: int | None = None
+    total_epochs: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def of(cls, details: CustomizationStatusDetails, planned: Hyperparameters | None = None) -> ProgressMade:
+        """The progress that a status tells.
+
+        Args:
+            details: the status.
+            planned: the job's hyperparameters.
+        """
+        steps, per_epoch = details.steps_completed, details.steps_per_epoch
+        epochs = planned.epochs if planned else None
+        total = epochs * per_epoch if epochs and per_epoch else None
+        most = planned.max_steps if planned else None
+        if total and most and most > 0:
+            total = min(total, most)
+        share = details.percentage_done
+        if total and steps is not None:
+            share = round(min(100.0 * steps / total, 100.0), 1)
+        return cls(steps, per_epoch, details.epochs_completed, details.percentage_done, total, epochs, share)
 
     def __str__(self) -> str:
-        return f"step {self.steps}, epoch {self.epochs}, {self.percentage or 0:g} %"
+        told = [f"step {self.steps}" + (f" of {self.total_steps}" if self.total_steps else "")]
+        if self.share or self.total_steps:
+            told.append(f"{self.share or 0:g} %")
+        if self.epochs is not None:
+            told.append(f"{self.epochs}{f' of {self.total_epochs}' if self.total_epochs else ''} epochs done")
+        return ", ".join(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +107,13 @@ _SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 
 @dataclass(slots=True)
 class EventLog:
-    """Turns one status after another into what is new in it."""
+    """Turns one status after another into what is new in it.
 
+    Args:
+        planned: the job's hyperparameters, which say how many epochs and steps it has.
+    """
+
+    planned: Hyperparameters | None = None
     state: str | None = None
     _progress: ProgressMade | None = None
     _points: set[tuple[str, int | None]] = field(default_factory=set)
@@ -84,12 +126,7 @@ class EventLog:
         """
         told: list[LogWritten | MetricRecorded] = [*self._new_lines(details), *self._new_points(details)]
         events = _by_time(told)
-        progress = ProgressMade(
-            details.steps_completed,
-            details.steps_per_epoch,
-            details.epochs_completed,
-            details.percentage_done,
-        )
+        progress = ProgressMade.of(details, self.planned)
         if progress != self._progress and any((progress.steps, progress.epochs, progress.percentage)):
             points = [place for place, event in enumerate(events) if isinstance(event, MetricRecorded)]
             events.insert(points[-1] + 1 if points else len(events), progress)

@@ -109,7 +109,7 @@ class Job:
             TransportError: no answer for longer than the patience.
             NotFoundError: the service does not know the job (any more).
         """
-        poller, log = Poller(self._owner.clock, patience or Patience()), EventLog()
+        poller, log = Poller(self._owner.clock, patience or Patience()), EventLog(self.record.hyperparameters)
         while True:
             events = log.update(await poller.look(self.details), self.status)
             if events:

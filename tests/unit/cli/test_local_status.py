@@ -11,7 +11,8 @@ def report(**changes: Any) -> dict[str, Any]:
         "status": "running",
         "output_model": "law/tagger@v2",
         "steps_completed": 40,
-        "percentage_done": 50.0,
+        "percentage_done": 0.0,
+        "steps": 80,
     }
     services = {
         "data_store": {"repositories": {"dataset": 2, "model": 1}, "blob_bytes": 5},
@@ -46,7 +47,7 @@ def test_jobs_models_and_disk_are_told() -> None:
     for expected in (
         "platform     http://127.0.0.1:8600",
         "trainings    1 completed, 1 running",
-        "             cust-1  running     step 40, 50 %  law/tagger@v2",
+        "             cust-1  running     step 40 of 80, 50 %  law/tagger@v2",
         "evaluations  none",
         "served       base/tiny, law/tagger@v1",
         "not served   law/tagger@v2",

@@ -40,7 +40,7 @@ def test_lines_tell_progress_now_and_then_only() -> None:
         now[0] = float(second)
         lines.update(second, 60, "steps")
     assert [line.strip() for line in out.getvalue().splitlines()] == [
-        "[1/1] train", "15/60 steps", "30/60 steps", "45/60 steps"
+        "[1/1] train", "15/60 (25%) steps", "30/60 (50%) steps", "45/60 (75%) steps"
     ]  # fmt: skip
 
 

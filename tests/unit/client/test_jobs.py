@@ -27,7 +27,11 @@ from lawtags_client.errors import (
 from lawtags_client.intents import FIELD
 from lawtags_client.services.customizer.events import LogWritten, MetricRecorded, ProgressMade, StateChanged
 from lawtags_client.services.evaluator import scores
-from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
+from lawtags_client.types.customizer import (
+    CustomizationJobRequest,
+    CustomizationStatusDetails,
+    Hyperparameters,
+)
 from lawtags_client.types.evaluator import EvaluationResult
 
 REQUEST = CustomizationJobRequest(
@@ -75,6 +79,54 @@ async def test_each_thing_is_told_once(tmp_path: Path) -> None:
     assert len([event for event in events if isinstance(event, LogWritten)]) == 2
     assert [event.steps for event in events if isinstance(event, ProgressMade)] == [1, 2]
     assert "diverged" in " ".join(map(str, events))
+
+
+@pytest.mark.parametrize(
+    "planned, details, told",
+    [
+        (
+            Hyperparameters(finetuning_type="lora", epochs=1),
+            {"steps_completed": 12, "steps_per_epoch": 45, "epochs_completed": 0, "percentage_done": 0.0},
+            "step 12 of 45, 26.7 %, 0 of 1 epochs done",
+        ),
+        (
+            Hyperparameters(finetuning_type="lora", epochs=3, max_steps=50),
+            {"steps_completed": 45, "steps_per_epoch": 45, "epochs_completed": 1, "percentage_done": 33.3},
+            "step 45 of 50, 90 %, 1 of 3 epochs done",
+        ),
+        (
+            Hyperparameters(finetuning_type="lora", epochs=2, max_steps=-1),
+            {"steps_completed": 95, "steps_per_epoch": 45, "epochs_completed": 2, "percentage_done": 100.0},
+            "step 95 of 90, 100 %, 2 of 2 epochs done",
+        ),
+        (
+            None,
+            {"steps_completed": 12, "epochs_completed": 0, "percentage_done": 0.0},
+            "step 12, 0 epochs done",
+        ),
+        (None, {"steps_completed": 12, "percentage_done": 50.0}, "step 12, 50 %"),
+    ],
+)
+def test_progress_is_the_share_of_steps(
+    planned: Hyperparameters | None, details: dict[str, Any], told: str
+) -> None:
+    found = ProgressMade.of(CustomizationStatusDetails.model_validate(details), planned)
+    assert str(found) == told
+    assert found.percentage == details["percentage_done"]
+
+
+async def test_watching_knows_how_many_steps_a_job_has(tmp_path: Path) -> None:
+    record = {
+        "id": "cust-1",
+        "status": "created",
+        "hyperparameters": {"finetuning_type": "lora", "epochs": 1},
+    }
+    details = {"status": "running", "steps_completed": 3, "steps_per_epoch": 4, "percentage_done": 0.0}
+    answers = [record, details, {**details, "status": "completed", "steps_completed": 4}]
+    script = Script([httpx.Response(200, json=each) for each in answers])
+    job = await client(script, tmp_path, max_retries=0).customizer.job("cust-1")
+    events = [event async for event in job.watch() if isinstance(event, ProgressMade)]
+    assert [event.share for event in events] == [75.0, 100.0]
 
 
 async def test_watching_outlives_lost_connections(tmp_path: Path) -> None:
