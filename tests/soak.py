@@ -326,7 +326,7 @@ class Soak:
             last = job["status_details"]["status_logs"][-1]
             if job["status"] == "completed" and job["output_model"] not in served:
                 self._fault(f"the model of {job['id']} is not served")
-            forgiven = ("SIGKILL", "times in a row while this training was at work")
+            forgiven = ("SIGKILL", "times in a row during this training")
             if job["status"] != "completed" and not any(words in str(last["detail"]) for words in forgiven):
                 self._fault(f"job {job['id']} is {job['status']}: {last}")
 

@@ -12,7 +12,7 @@ from lawtags_client.cli import curate, demo, doctor, jobs, local, models, run, r
 app = typer.Typer(
     name="lawtags",
     help="Curate legal questions, fine-tune, evaluate and serve a tagger on NVIDIA NeMo microservices.\n\n"
-    "Begin with: lawtags demo",
+    "Start with: lawtags demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -28,8 +28,8 @@ def read_stores(own: Path | None, runs: Path, more: Sequence[Path]) -> dict[str,
     absent = [str(path) for path in more if not path.is_file()]
     if absent:
         raise ConfigurationError(
-            f"there is no store of intents at {', '.join(absent)}",
-            hint="It is a SQLite file: intents.sqlite of a client, or ledger.sqlite of a run.",
+            f"no intent store was found at {', '.join(absent)}",
+            hint="Name a client's intents.sqlite or a run's ledger.sqlite.",
         )
     found = [own or default_intents_path(), *sorted(runs.glob("*/ledger.sqlite")), *more]
     return {str(path): SqliteIntents(path) for path in found if path.is_file()}
@@ -72,7 +72,7 @@ def tell(session: Session, found: Audit, forgotten: int, *, others: bool) -> Non
     if wrong:
         states = sorted({row.state for row in wrong})
         raise LawtagsError(
-            f"{len(wrong)} of {len(found.rows)} are not in order: {', '.join(states)}",
+            f"{len(wrong)} of {len(found.rows)} need attention: {', '.join(states)}",
             hint="The table says what to do about each.",
         )
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from lawtags_client.curation import CurationReport
 
 _LEFT = (
-    "{} holds questions as they were read, with their personal data, for you alone to open. "
-    "Delete it unless you go on."
+    "{} holds the questions as they were read, personal data included; only you can open it. "
+    "Delete it unless you resume."
 )
 
 
@@ -32,7 +32,7 @@ def curate(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the rows; files in it are replaced.")],
     recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", help="Take the curation section of this recipe.")
+        str | None, typer.Option("--recipe", "-r", help="Use the curation section of this recipe.")
     ] = None,
     test: Annotated[
         Path | None, typer.Option("--test", help="Labelled questions that become the testing part.")
@@ -50,7 +50,7 @@ def curate(
         typer.Option(
             "--workers",
             min=1,
-            help="Processes on this machine; without it as many as pay.",
+            help="Worker processes on this machine; chosen automatically by default.",
             show_default=False,
         ),
     ] = None,
@@ -58,13 +58,14 @@ def curate(
         str | None, typer.Option("--on-bad-row", help="fail, skip or quarantine (the default).")
     ] = None,
     max_bad: Annotated[
-        float | None, typer.Option("--max-bad", help="Share of unreadable rows that fails the whole; 0.01.")
+        float | None,
+        typer.Option("--max-bad", help="Largest tolerated share of unreadable rows; 0.01 by default."),
     ] = None,
     synonyms: Annotated[
         Path | None, typer.Option("--synonyms", help="CSV or YAML file of synonyms and the tags they mean.")
     ] = None,
     min_tag_count: Annotated[
-        int | None, typer.Option("--min-tag-count", help="Take off tags on fewer questions than this.")
+        int | None, typer.Option("--min-tag-count", help="Remove tags used on fewer questions than this.")
     ] = None,
     split_by: Annotated[
         str | None, typer.Option("--split-by", help="hash (the default), time or stratified.")
@@ -75,7 +76,7 @@ def curate(
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="With --forget: exit code 1 where an id of the list is not found."),
+        typer.Option("--strict", help="With --forget: exit with 1 if an id is not found."),
     ] = False,
     settings: Annotated[
         list[str] | None,
@@ -88,8 +89,8 @@ def curate(
 ) -> None:
     """Clean, filter, split and format questions; refused rows go to rejected.jsonl with the reason.
 
-    With --forget and no questions, the questions named there are removed from every file of a folder that
-    was curated before, and what depends on them is made again.
+    With --forget and no input files, the listed questions are removed from every file of a folder that
+    was curated before, and everything that depends on them is rebuilt.
 
     Example: lawtags curate questions.jsonl --out curated --set pii.action=redact
     """
@@ -120,7 +121,7 @@ def curate(
         if forget is None or wanted or settings or test or scheduler or workers:
             raise ConfigurationError(
                 "there are no questions to curate",
-                hint="Name files; without any, only --forget, --out and the tokenizer say something.",
+                hint="Name input files; without any, only --forget, --out and --tokenizer are allowed.",
             )
         _forget(session, out, forget, count_tokens, strict)
         return
@@ -178,7 +179,7 @@ def _forget(
         session.emit(record)
     else:
         session.say(f"{record['rows']} rows removed from {out}, of {record['asked']} questions named")
-        session.say("Data sets uploaded and models trained before still hold them.")
+        session.say("Data sets already uploaded and models already trained still contain them.")
     _tell_not_found(session, missing, strict)
 
 
@@ -190,7 +191,7 @@ def _tell_not_found(session: Session, lines: Sequence[str], strict: bool) -> Non
         session.report(f"not found: {line}")
     if lines and strict:
         raise DataError(
-            f"{len(lines)} ids of the list to forget were not found",
+            f"{len(lines)} of the ids to forget were not found",
             hint="Compare them with the ids of the questions. A spreadsheet may have rounded them.",
         )
 

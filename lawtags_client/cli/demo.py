@@ -60,7 +60,7 @@ def demo(
     # A name that a person gave means that run.
     following = Following.NEW if new else Following.NONE if name else Following.FITTING
     if not default_base_model_ready():
-        session.messages.print("Preparing the base model, this once", style="dim")
+        session.messages.print("Preparing the base model (only once)", style="dim")
     ensure_default_base_model()
     # A profile names a stack that somebody else runs.
     with _stack(STACK_FOLDER, session) if session.profile == LOCAL_PROFILE else nullcontext():
@@ -72,7 +72,7 @@ def demo(
     require_verdict(result.outputs["evaluate"])
     if as_json:
         return
-    session.say(f"Ask it, also from a new shell:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
+    session.say(f"Try it, from this shell or a new one:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
 
 
 def _asking(folder: Path, program: Path) -> str:

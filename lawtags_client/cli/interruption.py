@@ -21,7 +21,7 @@ CancelOnInterrupt = Annotated[
 SECOND_THOUGHTS = 3.0
 """Seconds in which a second Ctrl-C is about the job."""
 
-_GOES_ON = "The same command goes on where this one stopped."
+_GOES_ON = "Run the same command again to resume."
 
 
 async def take_leave(session: Session, code: int, again: asyncio.Event) -> None:
@@ -41,7 +41,7 @@ async def take_leave(session: Session, code: int, again: asyncio.Event) -> None:
     elif session.cancel_on_interrupt or (_has_terminal(session) and await _is_meant(session, job, again)):
         await _cancel(session, job)
     else:
-        session.report(f"Interrupted. {job} goes on on the platform. {_GOES_ON}")
+        session.report(f"Interrupted. {job} is still running on the platform. {_GOES_ON}")
 
 
 def _has_terminal(session: Session) -> bool:
@@ -70,4 +70,4 @@ async def _cancel(session: Session, job: str) -> None:
     except ConflictError:
         session.report(f"Interrupted. {job} has ended already.")
     except LawtagsError as error:
-        session.report(f"Interrupted. {job} could not be cancelled and goes on: {error}")
+        session.report(f"Interrupted. {job} could not be cancelled and is still running: {error}")

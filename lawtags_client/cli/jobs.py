@@ -39,7 +39,7 @@ def _row(job: CustomizationJob) -> dict[str, Any]:
 def ls(
     status: Annotated[str | None, typer.Option("--status", help="Only jobs in this state.")] = None,
     namespace: Annotated[str | None, typer.Option("--namespace", help="Only jobs of this namespace.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many, newest first.")] = 50,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
@@ -109,7 +109,7 @@ def watch(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Follow a job to its end: states, losses, log lines. Example: lawtags jobs watch cust-…"""
+    """Follow a job until it ends: states, steps, losses, log lines. Example: lawtags jobs watch cust-…"""
     import dataclasses
 
     session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt, lambda: job_id)
@@ -136,7 +136,7 @@ def cancel(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Ask for a job's end. Example: lawtags jobs cancel cust-…"""
+    """Cancel a job. Example: lawtags jobs cancel cust-…"""
     session = Session(as_json, profile, verbose, no_input)
 
     async def work() -> dict[str, Any]:
@@ -212,27 +212,27 @@ def audit(
     ),
     stores: Annotated[
         list[Path] | None,
-        typer.Option("--store", help="A further store of intents or ledger of a run; repeatable."),
+        typer.Option("--store", help="Another intent store or run ledger; repeatable."),
     ] = None,
     days: Annotated[
-        float | None, typer.Option("--days", min=0, help="Leave out what is older than so many days.")
+        float | None, typer.Option("--days", min=0, help="Ignore anything older than this many days.")
     ] = None,
     others: Annotated[
-        bool, typer.Option("--others", help="Others use this platform too: orphans are no fault.")
+        bool, typer.Option("--others", help="Others share this platform: orphans are not a problem.")
     ] = False,
     forget_missing: Annotated[
-        bool, typer.Option("--forget-missing", help="Drop intents whose job is known to be no more.")
+        bool, typer.Option("--forget-missing", help="Drop intents whose job no longer exists.")
     ] = False,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Compare what was asked for with the jobs there are; ends with 1 where an intent has not exactly one.
+    """Compare intents with the jobs on the platform; exits with 1 unless each intent has exactly one job.
 
-    Reads the client's own store of intents, and the ledgers of runs.
+    Reads the client's own intent store and the ledgers of runs.
 
-    Matched has its one job, missing has none, doubled has several; nobody here knows an orphan.
+    Matched: exactly one job; missing: none; doubled: several. An orphan is a job without an intent here.
 
     Example: lawtags jobs audit --profile cluster --others
 

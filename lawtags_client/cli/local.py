@@ -36,9 +36,11 @@ def up(
         int, typer.Option(help="Port of the platform; Data Store and inference take the next two. 0: any.")
     ] = _DEFAULT_PORT,
     host: Annotated[
-        str, typer.Option(help="Address to bind to; others than loopback need a token.")
+        str, typer.Option(help="Address to bind to; anything but loopback needs a token.")
     ] = "127.0.0.1",
-    detach: Annotated[bool, typer.Option("--detach", help="Return once it answers; it goes on.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once it answers; it keeps running.")
+    ] = False,
     base_model: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,15 +54,15 @@ def up(
         ),
     ] = None,
     refresh_interval: Annotated[
-        float, typer.Option(min=0.05, help="Seconds between looks of the inference server for new adapters.")
+        float, typer.Option(min=0.05, help="Seconds between the inference server's checks for new adapters.")
     ] = 5.0,
     inference_precision: Annotated[
         Literal["float32", "bfloat16"],
-        typer.Option(help="What served models multiply in; bfloat16 needs a processor that does."),
+        typer.Option(help="Number format for serving; bfloat16 needs a processor that supports it."),
     ] = "float32",
     idle_timeout: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Stop by itself after so many seconds without request and job."),
+        typer.Option(min=0.1, help="Stop after this many seconds without a request or job."),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
@@ -78,7 +80,7 @@ def up(
     ] = False,
     chaos: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Deliberate trouble: a YAML file, as docs/local-stack.md says."),
+        typer.Option(metavar="FILE", help="YAML file of deliberate faults; see docs/local-stack.md."),
     ] = None,
     token: Token = None,
     as_json: Json = False,
@@ -86,11 +88,11 @@ def up(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Start the stack and keep it until Ctrl-C or SIGTERM; says where it answers once it does.
+    """Start the stack and run it until Ctrl-C or SIGTERM; prints its addresses once it is ready.
 
     Example: lawtags local up --detach
 
-    With --chaos it makes trouble on purpose, so that you can see your own code survive.
+    With --chaos it injects faults, so that you can test how your own code handles them.
 
     For instance two refused polls, a submission whose reply is lost, and a GPU that is busy for a while:
 
@@ -160,7 +162,7 @@ def down(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Stop the stack; nothing is lost, and interrupted jobs go on at the next start.
+    """Stop the stack; nothing is lost, and interrupted jobs resume at the next start.
 
     Example: lawtags local down
     """
@@ -203,9 +205,9 @@ def status(
 def prune(
     dir: Dir = STACK_FOLDER,
     keep: Annotated[
-        float, typer.Option(min=0, help="Hours for which files stay that were uploaded but not committed.")
+        float, typer.Option(min=0, help="Hours to keep files that were uploaded but not committed.")
     ] = 1.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; remove nothing.")] = False,
     as_json: Json = False,
     profile: Unused = None,
     verbose: Verbose = 0,
@@ -261,7 +263,7 @@ def _tell(session: Session, address: dict[str, Any]) -> None:
     from lawtags_client.local.base_models import DEFAULT_BASE_MODEL
 
     session.say(f"base model  {DEFAULT_BASE_MODEL}")
-    session.say('\nUse it in this folder by --profile local or NeMo.from_env("local"), elsewhere by:')
+    session.say('\nIn this folder, use it with --profile local or NeMo.from_env("local"). Elsewhere, set:')
     for name in ("platform_url", "data_store_url", "inference_url"):
         session.say(f"export LAWTAGS_{name.upper()}={address[name]}")
 

@@ -77,7 +77,7 @@ def ls(
         session.emit(rows)
         return
     if not rows:
-        session.say(f"No runs in {runs} yet. Begin one with: lawtags demo, or lawtags run RECIPE --data FILE")
+        session.say(f"No runs in {runs} yet. Start one with: lawtags demo, or lawtags run RECIPE --data FILE")
         return
     session.table(
         ("run", "recipe", "stages done", "state", "tagger micro F1", "test rows"),
@@ -192,7 +192,7 @@ def compare(
     for line in lost:
         session.say(line)
     if not same:
-        session.say("The runs have different test rows: their figures cannot be compared closely.")
+        session.say("The runs have different test rows: their figures are not directly comparable.")
 
 
 @command
@@ -258,7 +258,9 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
 def _verdict(folder: Path) -> dict[str, Any]:
     metrics = _metrics(folder)
     if metrics is None:
-        raise ConfigurationError(f"run {folder.name!r} has no verdict yet", hint="Carry it to its end first.")
+        raise ConfigurationError(
+            f"run {folder.name!r} has no verdict yet", hint="Finish it first: lawtags run RECIPE"
+        )
     return metrics
 
 

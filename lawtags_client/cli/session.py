@@ -14,11 +14,12 @@ import sys
 import textwrap
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 from lawtags_client.terminal import harmless
 
@@ -236,7 +237,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             if kwargs.get("verbose"):
                 logging.getLogger("lawtags").info("where it happened", exc_info=problem)
             explain(expected or _defect(problem), as_json=as_json)
-            raise typer.Exit(expected.exit_code if expected else 1) from None
+            raise typer.Exit(_exit_code(problem, expected, kwargs.values())) from None
 
     return wrapped
 
@@ -281,6 +282,19 @@ def explain(problem: LawtagsError, *, as_json: bool) -> None:
         console.print(Text(harmless(hint)), soft_wrap=True)
 
 
+def _exit_code(problem: Exception, expected: LawtagsError | None, given: Iterable[object]) -> int:
+    """What a command ends with: a path on the command line with no file behind it is an error of usage."""
+    if expected is None:
+        return 1
+    path = problem.filename if isinstance(problem, OSError) else getattr(problem, "path", None)
+    if isinstance(problem, DataError | OSError) and isinstance(path, str) and not Path(path).is_file():
+        words = [word for value in given for word in (value if isinstance(value, list) else [value])]
+        named = {Path(word).absolute() for word in words if isinstance(word, str | os.PathLike)}
+        if Path(path).absolute() in named:
+            return ConfigurationError.exit_code
+    return expected.exit_code
+
+
 def _expected(problem: Exception) -> LawtagsError | None:
     if isinstance(problem, LawtagsError):
         return problem
@@ -299,7 +313,7 @@ def _expected(problem: Exception) -> LawtagsError | None:
 def _defect(problem: Exception) -> LawtagsError:
     return LawtagsError(
         f"{type(problem).__name__}: {problem}",
-        hint="This is a defect of lawtags; -v shows where it happened.",
+        hint="This is a bug in lawtags; -v shows where it happened.",
     )
 
 

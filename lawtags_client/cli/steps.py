@@ -11,19 +11,17 @@ import typer
 from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end, or return at once.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it ends, or return at once.")]
 Intent = Annotated[
     str | None,
-    typer.Option(
-        "--intent", help="A key of your own: the same key finds the same job, a new one repeats it."
-    ),
+    typer.Option("--intent", help="Your own key: the same key finds the same job, a new key starts another."),
 ]
 
 
 @command
 def upload(
     folder: Annotated[
-        Path, typer.Argument(help="Curated rows: training/, validation/ and perhaps testing/.")
+        Path, typer.Argument(help="Curated rows: training/, validation/ and optionally testing/.")
     ],
     dataset: Annotated[str, typer.Argument(help="Name of the data set, namespace/name.")],
     description: Annotated[str | None, typer.Option("--description", help="For people.")] = None,
@@ -32,7 +30,7 @@ def upload(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Check curated rows and put them on the platform; what is there already is not sent again.
+    """Check curated rows and upload them to the platform; files already there are not sent again.
 
     Example: lawtags upload curated law/questions
     """
@@ -84,7 +82,7 @@ def customize(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Train once on a data set; the same command again finds the job it made before.
+    """Train once on a data set; the same command again finds the existing job.
 
     Example: lawtags customize law/questions --config huggingfacetb/smollm2-135m-instruct -m law/tagger
     """
@@ -129,7 +127,7 @@ def deploy(
         str | None,
         typer.Option("--image", help="Container image of the NIM, NAME:TAG; not for the embedded stack."),
     ] = None,
-    gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs for it.")] = 1,
+    gpus: Annotated[int, typer.Option("--gpus", min=0, help="Number of GPUs.")] = 1,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait until it answers.")] = 1800,
     as_json: Json = False,
     profile: Profile = None,
@@ -179,8 +177,8 @@ def evaluate(
     files_url: Annotated[
         str, typer.Argument(help="Test rows on the platform, hf://datasets/NS/NAME/testing/testing.jsonl.")
     ],
-    namespace: Annotated[str, typer.Option("--namespace", help="Where the evaluation goes.")] = "default",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many rows.")] = 200,
+    namespace: Annotated[str, typer.Option("--namespace", help="Namespace of the evaluation.")] = "default",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Score at most this many rows.")] = 200,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the result.")] = 3600,
     intent: Intent = None,
     as_json: Json = False,

@@ -33,7 +33,7 @@ def tag(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where the rows go; a file that is there is completed.")
+        Path | None, typer.Option("--out", "-o", help="Output file; an existing one is completed.")
     ] = None,
     title: Annotated[str | None, typer.Option("--title", "-t", help="Title of one question.")] = None,
     body: Annotated[str | None, typer.Option("--body", "-b", help="Its text.")] = None,
@@ -58,9 +58,7 @@ def tag(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            "--threshold", min=0, max=1, help="Leave out tags less likely than this; there may be none then."
-        ),
+        typer.Option("--threshold", min=0, max=1, help="Drop tags less likely than this, possibly all."),
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")] = Path("runs"),
     as_json: Json = False,
@@ -164,6 +162,6 @@ def _file(session: Session, chosen: _Answering, questions: str, out: Path) -> No
         session.say(f"{done.rows} rows in {out}{failed}")
     if done.failed:
         raise LawtagsError(
-            f"{done.failed} of {done.rows} rows could not be tagged; their rows carry the reason",
+            f"{done.failed} of {done.rows} rows could not be tagged; the output gives the reason for each",
             hint="Run the same command again to retry only those rows.",
         )

@@ -59,7 +59,7 @@ def find_default_source() -> Path:
         path = Path(str(file.locate()))
         if path.suffix == ".gguf" and path.is_file():
             return path
-    raise ConfigurationError(f"the package {_PACKAGE!r} carries no GGUF file", hint=hint)
+    raise ConfigurationError(f"the package {_PACKAGE!r} contains no GGUF file", hint=hint)
 
 
 def ensure_default_base_model() -> Path:
@@ -102,7 +102,8 @@ def convert_default_base_model() -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"the cache {folder.parent} cannot be written ({error.strerror}); {CACHE_VARIABLE} names another"
+            f"the cache {folder.parent} cannot be written ({error.strerror})",
+            hint=f"Set {CACHE_VARIABLE} to a folder that can be written.",
         ) from error
     with _exclusive(folder.parent / f".{folder.name}.lock"):
         if default_base_model_ready():

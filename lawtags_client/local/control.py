@@ -92,7 +92,7 @@ def stop(dir: Path, *, timeout: float = 15.0) -> bool:
         return False
     if found.host != socket.gethostname() or found.pid <= 0:
         raise BusyError(
-            f"the stack of {dir} runs as process {found.pid} on {found.host}", hint="Stop it over there."
+            f"the stack of {dir} runs as process {found.pid} on {found.host}", hint="Stop it on that machine."
         )
     os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
@@ -100,7 +100,7 @@ def stop(dir: Path, *, timeout: float = 15.0) -> bool:
         if time.monotonic() > deadline:
             raise BusyError(
                 f"the stack of {dir} (process {found.pid}) has not stopped within {timeout:.0f} s",
-                hint="It loses nothing that was acknowledged if it is killed.",
+                hint="Killing it loses nothing that was acknowledged.",
             )
         time.sleep(_STEP)
     for child in _DETACHED:
@@ -180,7 +180,7 @@ def _reap() -> None:
 
 def _ended(code: int, log: Path) -> LawtagsError:
     words = log.read_text("utf-8", "replace").strip().splitlines()
-    last = words[-1] if words else "it said nothing"
+    last = words[-1] if words else "it printed nothing"
     kinds = {ConfigurationError.exit_code: ConfigurationError, BusyError.exit_code: BusyError}
     try:
         told = json.loads(last)

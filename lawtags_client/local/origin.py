@@ -51,8 +51,8 @@ class OriginPolicy:
         hosts = headers.getlist("host")
         if not self.any_host and not all(self._own(host, scope) for host in hosts):
             return (
-                f"This stack does not answer for the host {hosts[0][:200]!r}. Use the address it prints at "
-                "its start, or allow the name: lawtags local up --allow-host NAME"
+                f"This stack does not accept requests for the host {hosts[0][:200]!r}. Use the address that "
+                "it prints at startup, or allow the name: lawtags local up --allow-host NAME"
             )
         site = headers.get("sec-fetch-site", "none").lower()
         origin = headers.get("origin")

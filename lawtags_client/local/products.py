@@ -44,13 +44,11 @@ def check_precision(precision: str) -> None:
     if precision == "float32":
         return
     if precision not in _NEEDED:
-        raise ConfigurationError(
-            f"there is no precision {precision!r}", hint="There are float32 and bfloat16."
-        )
+        raise ConfigurationError(f"unknown precision {precision!r}", hint="Use float32 or bfloat16.")
     needed = _NEEDED[precision]
     if not has_onednn() or not torch.cpu.get_capabilities().get(needed):
         raise ConfigurationError(
-            f"this processor does not compute in {precision} (it lacks {needed})",
+            f"this processor does not support {precision} (it lacks {needed})",
             hint="Serve in float32, which works everywhere.",
         )
 

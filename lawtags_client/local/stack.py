@@ -98,7 +98,7 @@ class Stack:
             )
         if not is_loopback(host) and not self._options.token:
             raise ConfigurationError(
-                f"binding to {host} lets other machines in, which requires a token",
+                f"binding to {host} opens the stack to other machines, which requires a token",
                 hint="Add --token, or bind to 127.0.0.1.",
             )
 
@@ -185,7 +185,7 @@ class Stack:
             try:
                 await asyncio.wait_for(service.stop(), _STOP_SECONDS)
             except Exception as error:
-                _log.warning("%s did not stop in order: %r", service.name, error)
+                _log.warning("%s did not shut down cleanly: %r", service.name, error)
 
         await asyncio.gather(*(stop(service) for service in self.services))
 

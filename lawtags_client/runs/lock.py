@@ -31,7 +31,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(
-                f"run {folder.name!r} is in use by {_owner(path)}", hint="Wait for it, or end it first."
+                f"run {folder.name!r} is in use by {_owner(path)}", hint="Wait for it, or stop it first."
             ) from None
         stream.seek(0)
         stream.truncate()

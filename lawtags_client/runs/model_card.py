@@ -90,7 +90,7 @@ of that mix stands beside the model. `tuned` is this model alone.
 ## Limits
 
 - The tags are those of the training rows; others are never given. Rare tags are seldom given.
-- Tags sort questions. They are no legal advice, and nobody should decide a person's case by them.
+- Tags sort questions. They are not legal advice, and nobody should decide a person's case by them.
 - {_personal_data(recipe)}
 - Questions in other languages than English, or far from a forum's style, were not measured.
 """
@@ -100,7 +100,7 @@ of that mix stands beside the model. `tuned` is this model alone.
 def _personal_data(recipe: Recipe) -> str:
     pii = recipe.curation.get("pii") or {}
     if pii.get("entities") == []:
-        return "Personal data in the training rows was not looked for."
+        return "The training rows were not checked for personal data."
     return "Personal data in the training rows was replaced by a detector that misses some of it."
 
 

@@ -226,7 +226,7 @@ def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as problem:
         lines = [f"{where}: {_place(error['loc'])}: {error['msg']}" for error in problem.errors()]
-        raise ConfigurationError("\n".join(lines), hint="See jobs/recipes/ for the keys there are.") from None
+        raise ConfigurationError("\n".join(lines), hint="See jobs/recipes/ for the available keys.") from None
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -109,6 +109,6 @@ def _path(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
         raise ConfigurationError(
             f"run {folder.name!r} has no {name} yet",
-            hint="Carry the run to its end first: lawtags run RECIPE",
+            hint="Finish the run first: lawtags run RECIPE",
         )
     return folder / name

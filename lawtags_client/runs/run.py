@@ -99,9 +99,7 @@ async def execute(
         inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
         changed = check_inputs(ledger, folder, inputs, names)
         if changed:
-            progress.note(
-                "other inputs than before; what depends on them is done again: " + "; ".join(changed)
-            )
+            progress.note("inputs changed; redoing what depends on them: " + "; ".join(changed))
         ledger.set_facts(
             {
                 "run_id": run_id,
@@ -146,7 +144,7 @@ class _Carried:
         if self._by_other_code:
             named = ", ".join(self._by_other_code)
             context.progress.note(
-                f"another version of lawtags did {named}; this run stays as it is. "
+                f"{named} ran with another version of lawtags; this run is left unchanged. "
                 "Add --new to start one with this version."
             )
 

@@ -155,7 +155,7 @@ def lost_in_words(metrics: Mapping[str, Any]) -> list[str]:
         )
     if metrics.get("incomplete"):
         systems = ", ".join(dict.fromkeys(entry["system"] for entry in metrics["incomplete"]))
-        told.append(f"Nothing is said about {systems}. {remedy(metrics['incomplete'])}")
+        told.append(f"There is no verdict on {systems}. {remedy(metrics['incomplete'])}")
     return told
 
 
@@ -163,7 +163,7 @@ def remedy(incomplete: Sequence[Mapping[str, Any]]) -> str:
     """What to do about lost rows, as a hint."""
     again = "Run the same command again: it asks only for the missing rows."
     refused = (
-        "The server refuses some rows for good and is not asked for them again; predictions-*.jsonl has the "
+        "The server permanently refuses some rows, so they are not retried; predictions-*.jsonl has the "
         "reasons. Shorten the prompts (curation.style.max_tokens), or leave those rows out, and add --new."
     )
     hints = [again] if any(entry["failed"] > entry["refused"] for entry in incomplete) else []

@@ -114,8 +114,8 @@ def test_ctrl_c_once_leaves_the_job_and_says_how_to_go_on(
     terminal.wait_for("created")
     terminal.press(CTRL_C)
     assert terminal.end() == 130
-    assert f"{job} goes on on the platform" in terminal.shown
-    assert "The same command goes on" in terminal.shown
+    assert f"{job} is still running on the platform" in terminal.shown
+    assert "Run the same command again" in terminal.shown
     assert "Traceback" not in terminal.shown
     assert status(stack, job) == "created"
 
@@ -164,7 +164,7 @@ def test_terminated_command_leaves_its_job_and_the_same_command_takes_it_up(
             rest = process.stderr.read()
             assert process.wait(timeout=10) == 143
         assert time.monotonic() - started < 5
-        assert "The same command goes on" in rest
+        assert "Run the same command again" in rest
     assert told[0] == told[1]
     assert status(stack, told[0]) == "created"
 
@@ -182,7 +182,7 @@ def test_without_a_terminal_ctrl_c_asks_nothing(stack: StackThread, job: str, tm
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 130
-        assert "goes on on the platform" in process.stderr.read()
+        assert "is still running on the platform" in process.stderr.read()
     assert status(stack, job) == "created"
 
 

@@ -146,7 +146,7 @@ def test_a_job_fails_at_the_step_that_the_file_names(stack: Started, tmp_path: P
     job = httpx.post(jobs, json=body).json()["id"]
     wait_for(lambda: httpx.get(f"{jobs}/{job}/status").json()["status"] == "failed", 60)
     status = httpx.get(f"{jobs}/{job}/status").json()
-    assert "lets this job fail" in status["status_logs"][-1]["detail"]
+    assert "makes this job fail" in status["status_logs"][-1]["detail"]
     assert [each["step"] for each in status["metrics"]["metrics"]["train_loss"]] == [0]
 
 

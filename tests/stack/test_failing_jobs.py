@@ -203,7 +203,7 @@ def test_a_training_at_work_at_two_crashes_without_a_step_is_not_tried_again(
             status = wait(client, job, ended)
         assert status["status"] == "failed"
         detail = status["status_logs"][-1]["detail"]
-        assert "ended 2 times in a row while this training was at work" in detail
+        assert "stopped 2 times in a row during this training" in detail
         assert "submit the job again" in detail
     finally:
         process.kill()

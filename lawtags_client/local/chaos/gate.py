@@ -106,4 +106,4 @@ async def _unsent(message: Any) -> None:
 def _refusal(rule: RequestRule) -> Answer:
     assert rule.answer is not None
     headers = {} if rule.retry_after is None else {"Retry-After": f"{rule.retry_after:g}"}
-    return Answer({"detail": "Refused on purpose, as the chaos file says"}, rule.answer, headers)
+    return Answer({"detail": "Refused on purpose by the chaos file"}, rule.answer, headers)

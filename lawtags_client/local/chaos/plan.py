@@ -144,6 +144,6 @@ def read_plan(path: Path) -> ChaosPlan:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ConfigurationError(
-            f"the chaos file {path} is no good at {place}: {first['msg']}",
-            hint="docs/local-stack.md says what it may hold.",
+            f"the chaos file {path} is invalid at {place}: {first['msg']}",
+            hint="See docs/local-stack.md for what it may contain.",
         ) from None

@@ -65,7 +65,7 @@ class Jobs:
         option = training_option(config, training_type, wanted["finetuning_type"])
         if training_type not in _TRAINED:
             raise BadRequestError(
-                f"Training type {training_type} is not available; there are: {', '.join(_TRAINED)}"
+                f"Training type {training_type} is not available; choose one of: {', '.join(_TRAINED)}"
             )
         target = self._targets.usable(config["target"])
         data = find_data(self._context, sent["dataset"])

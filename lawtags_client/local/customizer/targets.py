@@ -235,7 +235,7 @@ class Targets:
 
         def told(document: Document) -> Document:
             if any(document[name] != target[name] for name in ("id", "model_uri")):
-                raise NotFoundError("the target is another one now")
+                raise NotFoundError("the target was replaced meanwhile")
             return {**document, "status": status, **fields}
 
         self.entities.change(target["namespace"], target["name"], told)
@@ -256,7 +256,7 @@ def check_folder(folder: Path) -> None:
         missing.append("*.safetensors")
     if missing:
         raise ConfigurationError(
-            f"{folder.name} is no Hugging Face model folder: it lacks {', '.join(missing)}"
+            f"{folder.name} is not a Hugging Face model folder: it lacks {', '.join(missing)}"
         )
     for weights in folder.glob("*.safetensors"):
         tensors(weights)

@@ -138,7 +138,7 @@ class TrainingQueue:
                     events, trouble = self._trouble.meet(job, events)
                     self._apply(job_id, events)
                     if trouble == "fail":
-                        raise LawtagsError("the chaos file lets this job fail at this step")
+                        raise LawtagsError("the chaos file makes this job fail at this step")
                     if trouble == "kill":
                         worker.process.kill()
                         worker.process.wait()
@@ -200,9 +200,8 @@ class TrainingQueue:
         lost = self._jobs.update(job_id, noted)["work"]["lost"]
         if lost > _CRASHES_FORGIVEN:
             raise LawtagsError(
-                f"the stack ended {lost} times in a row while this training was at work, without a step in "
-                "between",
-                hint="Find out why the stack ended, such as a lack of memory, and submit the job again.",
+                f"the stack stopped {lost} times in a row during this training, before it completed a step",
+                hint="Find out why the stack stopped (out of memory?), then submit the job again.",
             )
 
     def _set_down(self, job_id: str) -> None:

@@ -223,7 +223,7 @@ class Runner:
         if cancelled.is_set() or (starts := self._state.job_begin(job_id)) is None:
             return
         if starts > _STARTS:
-            times = f"The stack ended {starts - 1} times while this evaluation was at work"
+            times = f"The stack ended {starts - 1} times while this evaluation was running"
             self._fail(job_id, f"{times}, so it is not tried again. Check the stack's log for the reason.")
             return
         job = self._state.stored(job_id)

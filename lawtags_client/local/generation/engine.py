@@ -195,7 +195,7 @@ class Engine:
             )
         size = int(self._model.config.vocab_size)
         if min(prompt) < 0 or max(prompt) >= size:
-            raise ConfigurationError(f"token ids must lie between 0 and {size - 1}")
+            raise ConfigurationError(f"token ids must be between 0 and {size - 1}")
 
     def _row(
         self, request: Hashable, index: int, prompt: Sequence[int], asked: Sampling, adapter: str | None

@@ -33,7 +33,7 @@ def unpack(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise ProtocolError(f"a message of the worker cannot be read: {error}") from error
     if not isinstance(message, dict):
-        raise ProtocolError("a message of the worker is no object")
+        raise ProtocolError("a message of the worker is not an object")
     return message
 
 

@@ -47,7 +47,7 @@ def load_model(folder: Path) -> tuple[Any, Any]:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(
             f"the model cannot be loaded: {said}",
-            hint="A folder with config.json, tokenizer.json and model.safetensors is needed.",
+            hint="Use a folder with config.json, tokenizer.json and model.safetensors.",
         ) from error
     # transformers would go on with random numbers in their place.
     if missing := sorted([*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])]):

@@ -221,7 +221,7 @@ def _report_data(
                 "event": "warning",
                 "message": f"batch_size is {job.batch_size}, but there are only "
                 f"{len(validation.examples)} validation rows",
-                "explanation": "The training goes on; newer releases of the service refuse such a job.",
+                "explanation": "Training continues; newer releases of the service refuse such a job.",
             }
         )
     cosine = job.optimizer.endswith("cosine_annealing")
@@ -230,7 +230,7 @@ def _report_data(
             {
                 "event": "warning",
                 "message": f"warmup_steps is {job.warmup_steps}, but the run has only {schedule.steps} steps",
-                "explanation": "The learning rate never reaches the one asked for.",
+                "explanation": "The learning rate never reaches the requested value.",
             }
         )
 

@@ -61,7 +61,7 @@ class Evaluate:
         if not options.platform_rows:
             return None
         if context.recipe.curation.get("format") == "messages":
-            context.progress.note("no evaluation job: rows of messages hold the answer among the prompt")
+            context.progress.note("no evaluation job: rows of messages contain the answer in the prompt")
             return None
         record = context.ledger.stage(self.name)
         assert record is not None

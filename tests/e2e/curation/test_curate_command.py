@@ -68,7 +68,7 @@ def test_every_id_that_was_not_found_is_named_and_strict_makes_that_a_failure(
     assert "q-gone" not in (out / "curation.json").read_text(encoding="utf-8")
     again = _call("--out", out, "--forget", listed, "--strict")
     assert again.exit_code == 1
-    assert "3 ids of the list to forget were not found" in again.output
+    assert "3 of the ids to forget were not found" in again.output
 
 
 def test_an_input_is_not_overwritten_and_a_name_that_is_not_utf_8_is_read(

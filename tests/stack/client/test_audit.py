@@ -78,7 +78,7 @@ def test_what_is_wrong_is_named_with_its_cure_and_ends_with_one(stack: StackThre
     double = asyncio.run(_twice(stack, own))
     code, told, errors = audit(stack, tmp_path, "--json")
     assert code == 1
-    assert json.loads(errors)["message"] == "3 of 4 are not in order: doubled, missing, orphan"
+    assert json.loads(errors)["message"] == "3 of 4 need attention: doubled, missing, orphan"
     rows = {row["state"]: row for row in told["rows"]}
     assert rows["missing"]["jobs"] == ["cust-gone"]
     assert set(rows["doubled"]["jobs"]) == set(double)

@@ -98,7 +98,7 @@ def test_a_wrong_setting_is_told_in_words_too(lawtags: Call, words: list[str]) -
 
 def test_the_demo_starts_nothing_for_questions_that_are_not_there(lawtags: Call, tmp_path: Path) -> None:
     code, _, err = lawtags("demo", "--data", "missing.jsonl", "--json")
-    assert code == 1
+    assert code == 2
     assert "missing.jsonl" in json.loads(err)["message"]
     assert not (tmp_path / ".lawtags").exists()
 
@@ -116,7 +116,7 @@ def test_missing_questions_are_named(lawtags: Call, tmp_path: Path, option: str)
     given = {"--data": "there.jsonl", "--test": "there.jsonl"} | {option: "missing.jsonl"}
     words = [word for pair in given.items() for word in pair]
     code, out, err = lawtags("run", "smollm2-demo", *words, "--json")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert json.loads(err)["error"] == "DataError"
     assert "missing.jsonl" in err
 
@@ -269,7 +269,7 @@ def test_signals_end_async_work_at_once_with_their_code(sent: signal.Signals, co
         process.send_signal(sent)
         _, told = process.communicate(timeout=20)
     assert process.returncode == code
-    assert "goes on where this one stopped" in told
+    assert "Run the same command again" in told
 
 
 def test_json_has_no_nan_and_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:

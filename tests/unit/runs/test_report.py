@@ -140,4 +140,4 @@ def test_a_licence_cannot_break_the_cards_tables() -> None:
 
 def test_the_card_says_whether_personal_data_was_looked_for() -> None:
     assert "replaced by a detector" in card({})
-    assert "was not looked for" in card({}, pii={"entities": []})
+    assert "were not checked for personal data" in card({}, pii={"entities": []})
