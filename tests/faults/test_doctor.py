@@ -75,7 +75,7 @@ def test_all_is_in_order_where_a_stack_answers(stack: StackThread, tmp_path: Pat
     [
         (Answer(200, b"<html>Sign in</html>", (("content-type", "text/html"),)), "Check the address"),
         (Answer(401, b'{"detail": "expired"}', (TYPE,)), "LAWTAGS_TOKEN"),
-        (Answer(403, b'{"detail": "no"}', (TYPE,)), "ask for the right"),
+        (Answer(403, b'{"detail": "no"}', (TYPE,)), "request the permission"),
         (Answer(404, b'{"detail": "no"}', (TYPE,)), "The request went to http"),
         (Answer(200, b"[1]", (TYPE,)), "platform_url"),
     ],
