@@ -87,7 +87,7 @@ class Outage:
         self._retries, self._total, self._clock = retries, total, clock
         self._last_answer: float | None = None
         self._since: float | None = None
-        self._lost = 0
+        self._lost = self._lost_alone = 0
         self.over: LawtagsError | None = None
 
     @property
@@ -103,7 +103,8 @@ class Outage:
 
     def answered(self) -> None:
         """The server answers."""
-        self._last_answer, self._since, self._lost = self._clock.monotonic(), None, 0
+        self._last_answer, self._since = self._clock.monotonic(), None
+        self._lost = self._lost_alone = 0
 
     def is_silent(self, begun: float) -> bool:
         """Whether nothing was answered since this moment."""
@@ -113,16 +114,17 @@ class Outage:
         """A request failed that was sent at this moment."""
         self._since = begun if self._since is None else self._since
 
-    def lost(self, error: LawtagsError, *, own: bool) -> None:
+    def lost(self, error: LawtagsError, *, slow: bool) -> None:
         """A row was given up.
 
         Args:
             error: why.
-            own: whether the row itself may be why the server took too long.
+            slow: the server took too long, for which the row itself may be the reason.
         """
-        self._lost += 1
+        own = is_the_rows_own(error)
+        self._lost, self._lost_alone = self._lost + (not own), self._lost_alone + own
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
-        never = self._last_answer is None and not own
-        for_long = self._lost >= _ROWS and self._lasting > self._total
+        never = self._last_answer is None and not own and not slow
+        for_long = self._lost + self._lost_alone >= _ROWS and self._lasting > self._total
         if never or for_long or (asked or 0.0) > self._total:
             self.over = error

@@ -16,7 +16,6 @@ from lawtags_client.services.inference.giving_up import (
     is_busy,
     is_refusal,
     is_slow,
-    is_the_rows_own,
     leaves_work,
 )
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
@@ -282,9 +281,9 @@ class _Pool(Generic[T, R]):
         waited = working and self._draining.is_probe(request.begun)
         self._give_up_on(request, error, slow=slow, working=working)
         self._slow_down(request, error, slow=slow, excused=excused, counted=counted)
-        if counted and not is_the_rows_own(error):
+        if counted:
             self._outage.failed(request.begun)
-        again = self._used(request, error, took, own=working, counted=counted)
+        again = self._used(request, error, took, working=working, counted=counted)
         if waited:
             # Another row next, and not its neighbor: this one may be at fault itself.
             self._again.extend(again)
@@ -319,21 +318,20 @@ class _Pool(Generic[T, R]):
             pace.limiter.bad(request.begun, pause, overloaded=error.status in (429, 503))
 
     def _used(
-        self, request: _Request[T], error: LawtagsError, took: float, *, own: bool, counted: bool
+        self, request: _Request[T], error: LawtagsError, took: float, *, working: bool, counted: bool
     ) -> list[_Entry[T]]:
         """Those of a request's rows that are asked for again; the others are lost."""
         entries, pause, retries, again = request.entries, request.pause, self._outage.retries, []
         for entry in entries:
             if counted:
                 entry.failures, entry.spent = entry.failures + 1, entry.spent + took
-                entry.lone_timeouts += own
+                entry.lone_timeouts += working
             too_late = entry.spent + _APART * pause >= self._policy.total
             used_up = entry.failures > retries or too_late
             final = used_up and (counted or too_late)
             if final and (len(entries) == 1 or is_refusal(error)):
                 self._lose(entry, error)
-                if not is_the_rows_own(error):
-                    self._outage.lost(error, own=own)
+                self._outage.lost(error, slow=working)
                 continue
             if not is_refusal(error):
                 # Each by itself in the end, since one of them may be the reason.

@@ -114,6 +114,22 @@ async def test_variables_and_profiles_are_looked_up_again(tmp_path: Path) -> Non
     assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
 
 
+async def test_a_token_that_is_set_only_later_is_found(tmp_path: Path) -> None:
+    environ = {"LAWTAGS_PLATFORM_URL": PLATFORM}
+    server = Guarded("late")
+    nemo = NeMo(
+        Settings.load(environ=environ, folder=tmp_path),
+        intents=SqliteIntents(tmp_path / "i.sqlite"),
+        clock=StillTime().clock(),
+        handler=httpx.MockTransport(server),
+    )
+    with pytest.raises(AuthenticationError):
+        await nemo.customizer.jobs.get("cust-1")
+    environ["LAWTAGS_TOKEN"] = "late"
+    assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
+    assert server.tokens == ["", "", "late"]
+
+
 async def test_file_that_is_gone_leaves_the_refusal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "token"
     file.write_text("canary-expired")

@@ -158,9 +158,7 @@ def test_work_that_goes_on_costs_no_row_however_the_rows_are_asked_for(how: str,
     options: dict[str, Any] = {"concurrency of one's own": {"concurrency": 24, "batch_size": 4}}
     chosen = {} if how == "no time limit chosen" else {"read_timeout": 60.0}
     server = Queueing(4, 30.0, drops=False) if how == "few places" else Sharing(SALVO / 60 / 16, drops=False)
-    told = ask(
-        SimulatedNim(server.serve), tmp_path, chat=how == "chats", options=options.get(how), **chosen
-    )
+    told = ask(SimulatedNim(server.serve), tmp_path, chat=how == "chats", options=options.get(how), **chosen)
     assert told.lost == 0
 
 
@@ -409,7 +407,7 @@ def test_a_server_that_refuses_what_it_has_no_place_for_loses_nothing(
 
 
 @pytest.mark.parametrize(
-    "failure", [httpx.Response(429), httpx.Response(503), httpx.ReadError("reset"), None]
+    "failure", [httpx.Response(429), httpx.Response(500), httpx.Response(503), httpx.ReadError("reset"), None]
 )
 def test_a_server_that_answers_nothing_is_given_up(
     failure: httpx.Response | Exception | None, tmp_path: Path
