@@ -94,7 +94,7 @@ def test_service_that_answers_wrongly_is_told_with_a_cure(answer: Answer, says: 
         (3600, "failed", "behind"),
         (-3600, "failed", "ahead of"),
         (0, "ok", "within"),
-        (None, "unknown", "not tell"),
+        (None, "unknown", "not report"),
     ],
     ids=["behind", "ahead", "right", "untold"],
 )
