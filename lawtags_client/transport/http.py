@@ -261,7 +261,7 @@ class ServiceTransport:
         sent = self.address.token
         response = await self._exchange(call, context)
         refused = response.status_code == 401 and call.token and self._is_ours(call)
-        # Tokens expire, or are set, while jobs are waited for; a request that is refused for it has done nothing.
+        # Tokens expire, or are set, while jobs are waited for; a request that is refused has done nothing.
         if refused and await self._renewed(response, sent):
             await response.aclose()
             context = replace(context, redactor=self._redactor(call))
