@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from lawtags_client.curation.columns import normalize_text
+from lawtags_client.curation.pii_companies import find_companies
+from lawtags_client.curation.pii_words import FUNCTION_WORDS
 
 JURISDICTIONS = """
 Africa, Asia, Europe, North America, South America, Central America, Latin America, Oceania, Antarctica,
@@ -45,7 +47,8 @@ Miranda, Brady, Daubert, Terry, Giglio, Chevron, Lemon, Roe, Wade, Dobbs, Berne,
 Creative Commons, Apache, Debian, Ubuntu, Linux, Android, Java, JavaScript, Python, Ruby, Github, Gitlab,
 Google, Facebook, Instagram, Twitter, YouTube, Netflix, Spotify, Uber, Airbnb, Amazon, Apple, Microsoft,
 Wikipedia, Wikimedia, Reddit, Stack Exchange, Stack Overflow, Tesla, Disney, Nintendo, Steam, Minecraft,
-Pokemon, Harry Potter, Sherlock Holmes, Mickey Mouse, Star Wars, Star Trek, Shakespeare, Bible, Quran, Torah,
+Pokemon, Harry Potter, Sherlock Holmes, Mickey Mouse, Donald Duck, Homer Simpson, Bugs Bunny, Darth Vader,
+Luke Skywalker, Indiana Jones, Lara Croft, Star Wars, Star Trek, Shakespeare, Bible, Quran, Torah,
 Covid, Covid-19, Coronavirus, Brexit, Bitcoin, Ethereum, Jesus, Christ, God, Santa Claus, Christmas, Easter,
 Esq, Plaintiff, Defendant, Appellant, Appellee, Petitioner, Respondent, Licensee, Licensor, Lessee, Lessor,
 Landlord, Tenant, Buyer, Seller, Employer, Employee, Contractor, Client, Agency, Company, Congress, Senate,
@@ -86,7 +89,7 @@ Morgan, Morgan Stanley, Goldman Sachs, Merrill Lynch, Charles Schwab, Barclays, 
 Mastercard, Paypal, Venmo, Zelle, Stripe, Klarna, Equifax, Experian, Verizon, Comcast, Vodafone, Sprint,
 Lyft, Doordash, Zillow, Craigslist, Etsy, Ebay, Kickstarter, Patreon, Twitch, Discord, Telegram, Whatsapp,
 Signal, Tiktok, Snapchat, Linkedin, Tinder, Zoom, Siri, Cortana, Chatgpt, Openai, Winchester, Smith &
-Wesson, Glock, Taser, Lego, Barbie, Marvel, Hasbro, Mattel, Pixar, Simpsons, Dungeons
+Wesson, Glock, Taser, Lego, Barbie, Marvel, Hasbro, Mattel, Pixar, Simpsons, Dungeons, Deere
 """
 
 # Kin and offices written with a capital, and German words of law that look like names in an English text.
@@ -164,6 +167,8 @@ _PROTECTED = (
         rf"\b(?:University|Court|City|County|State|Province|Republic|Kingdom|Bank|Church)\s+of\s+(?:the\s+)?"
         rf"{_NAME}(?:\s+{_NAME}){{0,3}}"
     ),
+    # Journals and rulings of the tax office: "Harv. L. Rev. Forum", "Rev. Rul. 59-60".
+    re.compile(r"\b(?:L\. ?Rev|Rev\. ?(?:Rul|Proc|Stat))\b\.?(?: (?:Forum|Online|Disc)\b)?"),
     # What a first pass has put in the place of personal data.
     re.compile(r"<[A-Z_]+(?::[0-9a-f]+)?>"),
 )
@@ -178,6 +183,16 @@ _CALLED_AFTER = (
     re.compile(rf"\b{_NAME}['’]s\s+(?:Day|Eve|Week|disease|syndrome|palsy)\b|\bHobson['’]s\s+choice\b"),
     re.compile(r"\bOld Bailey\b"),
 )
+
+# "MIRANDA V. ARIZONA"; "VICTOR V. CHEN" behind "MR." or "MY LANDLORD" has an initial.
+_SHOUTED_VERSUS = re.compile(r"(?<=[A-ZÀ-Þ.'’] )VS?\.? (?=[A-ZÀ-Þ]{2})")
+_CAPITALS_BEFORE = re.compile(r"(?:(?<![\w'’-])[A-ZÀ-Þ&][A-ZÀ-Þ.&'’-]* ){1,12}\Z")
+_CAPITALS_BEHIND = re.compile(r"[A-ZÀ-Þ&][A-ZÀ-Þ.&'’-]*(?: [A-ZÀ-Þ&][A-ZÀ-Þ.&'’-]*(?![\w'’-])){0,4}")
+_PERSONAL_WORDS = (
+    "mr mrs ms miss mx dr prof rev my our his her their your dear hello hi man woman named called"
+)
+_PERSONAL_CAPITALS = frozenset(_PERSONAL_WORDS.upper().split())
+_MOST_PARTY_WORDS = 4
 
 # Words that begin a sentence.
 _OPENING_WORDS = """
@@ -194,6 +209,8 @@ _WORD_NAMES = """
     miles norm pearl ray reed rich rusty sandy skip sky stone victor wade ward young
     christian virgin mercy chance guy warren
 """
+_SENTENCE_WORDS = frozenset(FUNCTION_WORDS.split())
+_LOOK_BACK = 120
 _OPENINGS = frozenset(_OPENING_WORDS.split())
 _AMBIGUOUS = _OPENINGS | frozenset(_WORD_NAMES.split())
 
@@ -235,10 +252,44 @@ class AllowList:
         for pattern in _PROTECTED:
             for found in pattern.finditer(text):
                 yield found.span()
+        yield from find_shouted_cases(text)
+
+
+def find_shouted_cases(text: str) -> Iterator[tuple[int, int]]:
+    """The stretches of a text that name a case all in capitals.
+
+    A party has at most four words, and none of those that hold a sentence together.
+    """
+    for versus in _SHOUTED_VERSUS.finditer(text):
+        first = max(0, versus.start() - _LOOK_BACK)
+        before = _CAPITALS_BEFORE.search(text[first : versus.start()])
+        behind = _CAPITALS_BEHIND.match(text, versus.end())
+        if not before or not behind:
+            continue
+        words = [word.strip(".,") for word in before.group().split()]
+        party = _party(words[::-1])
+        rest = words[: len(words) - len(party)][-3:]
+        if not party or not _PERSONAL_CAPITALS.isdisjoint([*party, *rest]):
+            continue
+        begin = versus.start() - sum(map(len, before.group().split()[-len(party) :])) - len(party)
+        other = behind.group().split()
+        end = versus.end() + len(" ".join(other[: max(1, len(_party(other)))]))
+        yield begin, end
+
+
+def _party(words: list[str]) -> list[str]:
+    """The words of a party, from the one beside the "v." on."""
+    party: list[str] = []
+    for word in words[:_MOST_PARTY_WORDS]:
+        if word not in ("OF", "THE", "&") and word.lower() in _SENTENCE_WORDS:
+            break
+        party.append(word)
+    return party
 
 
 def find_called_after(text: str) -> Iterator[tuple[int, int]]:
-    """The stretches of a text that name a building, a day or a disease after someone."""
+    """The stretches of a text that name a building, a day, a disease or a company after someone."""
+    yield from find_companies(text)
     for pattern in _CALLED_AFTER:
         for found in pattern.finditer(text):
             yield found.span()

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lawtags_client.curation.pii_cues import RELATIVES
+from lawtags_client.curation.pii_allow import find_shouted_cases
+from lawtags_client.curation.pii_cues import RELATIVES, address_tells
 from lawtags_client.curation.pii_shapes import APOSTROPHES, HYPHENS, LETTER, PARTICLES, UPPER
 from lawtags_client.curation.pii_words import EnglishWords, looks_made
 
@@ -30,10 +31,13 @@ _MOST = 4
 
 # Behind these stands a name, whether a dictionary has it or not.
 _SURE_TITLES = "mr|mrs|mme|mlle|mister"
-_TITLES = r"ms|dr|prof|(?:mx|sgt|lt|capt|det|hr|sra|srta)(?=\.)|frau|herrn?|señora?|señorita|monsieur|madame"
+_TITLES = (
+    r"ms|dr|prof|(?:mx|sgt|lt|capt|cpl|cmdr|det|insp|supt|col|maj|hr|sra|srta|revd?)(?=\.)|"
+    "frau|herrn?|señora?|señorita|monsieur|madame"
+)
 _OFFICES = (
-    "professor|doctor|officer|sergeant|lieutenant|detective|deputy|inspector|constable|trooper|nurse|attorney|pastor|"
-    "rabbi|imam|aunt|uncle"
+    "professor|doctor|reverend|chaplain|vicar|captain|colonel|corporal|officer|sergeant|lieutenant|detective|"
+    "deputy|inspector|constable|trooper|nurse|attorney|pastor|rabbi|imam|aunt|uncle"
 )
 _CUE = re.compile(
     rf"(?<![\w-])(?:(?P<sure>(?:{_SURE_TITLES})\.? )"
@@ -46,6 +50,10 @@ _CUE = re.compile(
     r"[,!.]?\s+[-–—]?\s?)"
     r"|(?P<self>(?:i['’]?m|i am|this is) ))"
 )
+_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.\w")
+_TO_ADDRESS = re.compile(r" ?(?:[-–—|:] ?[<(\[]?|[<(\[])\Z")
+_LAST_WORD = re.compile(rf"({LETTER}++(?:[{APOSTROPHES}{HYPHENS}]{LETTER}++)*+)(,? )?\Z")
+_LOOK_BACK = 80
 _AFTER_GREETING = re.compile(r"[,!.:;\n]|$")
 _GREETING_BEFORE = re.compile(r"(?:^|\n)\s*(?:[Hh]i|[Hh]ello|[Hh]ey)(?: all| there| everyone)?[,.!]? $")
 _AFTER_CLOSING = re.compile(r"\.?\s*\Z|\.?\s*\n")
@@ -82,6 +90,8 @@ def recase(text: str, words: EnglishWords) -> Recased:
     changes = _Changes(text, words)
     for cue in _CUE.finditer(_lower(text)):
         changes.follow(cue)
+    for address in _ADDRESS.finditer(text) if "@" in text else ():
+        changes.look_before(address.start())
     return Recased(changes.result(), changes.doubtful)
 
 
@@ -114,11 +124,14 @@ def _bare(word: str) -> str:
 
 def _calm(found: re.Match[str], signs: list[str], words: EnglishWords) -> None:
     """Write a run of capitals as it would stand in a sentence."""
-    run = [(one.start() + found.start(), one.group()) for one in _ANY_WORD.finditer(found.group())]
+    # The name of a case stays as it is.
+    cases = tuple(find_shouted_cases(found.group()))
+    run = [
+        (one.start() + found.start(), one.group())
+        for one in _ANY_WORD.finditer(found.group())
+        if not any(begin <= one.start() < end for begin, end in cases)
+    ]
     bare = [_bare(word) for _, word in run]
-    if "v" in bare or "vs" in bare:
-        # The name of a case stays as it is.
-        return
     unknown = [
         len(word) > 3 and _VOWEL.search(word) is not None and not words.knows(word) and not looks_made(word)
         for word in bare
@@ -130,6 +143,9 @@ def _calm(found: re.Match[str], signs: list[str], words: EnglishWords) -> None:
         if is_unknown or not is_sentence:
             is_particle = bare[place] in _PARTICLES and place + 1 < len(run)
             new = _lower(word) if is_particle else _capitalised(word)
+        elif len(word) == 1 and "".join(signs[start + 1 : start + 2]) == ".":
+            # An initial, as in "VICTOR V. CHEN".
+            continue
         elif words.knows(bare[place]) or bare[place] in _PARTICLES:
             new = word if word == "I" else _lower(word)
         else:
@@ -161,6 +177,7 @@ class _Changes:
         kind = str(cue.lastgroup)
         chosen = list(self._candidates(cue.end(), kind))
         if not chosen:
+            self._follow_title(cue, kind)
             return
         end = chosen[-1][1]
         if kind == "greeted" and not _AFTER_GREETING.match(self._text, end):
@@ -174,7 +191,48 @@ class _Changes:
             if kind == "self" or not is_sure:
                 self.doubtful.add((start, stop))
         if kind in ("sure", "title"):
-            self._write(cue.start(), cue.end(), only_first=True)
+            self._write_title(cue)
+
+    def _follow_title(self, cue: re.Match[str], kind: str) -> None:
+        """Give a small title its capital before a name that has one, as in "mr. Smith"."""
+        found = _ANY_WORD.match(self._text, cue.end())
+        if kind not in ("sure", "title") or not found or not found.group()[0].isupper():
+            return
+        # "ms Word" is no title.
+        if kind == "sure" or "." in cue.group() or not self._words.knows(_bare(found.group())):
+            self._write_title(cue)
+
+    def _write_title(self, cue: re.Match[str]) -> None:
+        is_large = self._text[cue.start() : cue.end()].isupper()
+        self._write(cue.start(), cue.end(), only_first=not is_large)
+
+    def look_before(self, address: int) -> None:
+        """Look at the two or three words before a mail address: "jones, alice - a@…"."""
+        first = max(0, address - _LOOK_BACK)
+        joint = _TO_ADDRESS.search(self._text[first:address])
+        if not joint:
+            return
+        end = first + joint.start()
+        chosen: list[tuple[int, int]] = []
+        is_unknown = False
+        while len(chosen) < 3 and (found := _LAST_WORD.search(self._text[first:end])):
+            word, gap = found.groups()
+            bare = _lower(word)
+            if bool(gap) != bool(chosen) or self._words.is_function(bare) or _VOWEL.search(bare) is None:
+                break
+            is_new = not self._words.knows(bare) and not looks_made(bare)
+            if not (is_new or self._words.is_only_noun(bare)):
+                break
+            is_unknown |= is_new and len(bare) > 2
+            chosen.append((first + found.start(), first + found.end(1)))
+            end = first + found.start()
+            if gap and "," in gap:
+                break
+        local = _lower(self._text[address : self._text.index("@", address)])
+        names = [_lower(self._text[start:stop]) for start, stop in chosen]
+        if len(chosen) > 1 and (is_unknown or address_tells(local, names)):
+            for start, stop in chosen:
+                self._write(start, stop)
 
     def _candidates(self, place: int, kind: str) -> Iterator[tuple[int, int, bool]]:
         """The words behind a cue that may be names, and whether they are in all likelihood."""
@@ -182,6 +240,9 @@ class _Changes:
         while number < _MOST and (found := _ANY_WORD.match(self._text, place)):
             word, bare = found.group(), _bare(found.group())
             place = found.end() + 1
+            if len(word) == 1 and word.isupper() and self._text.startswith(". ", found.end()):
+                place = found.end() + 2
+                continue
             goes_on = self._text[found.end() : place] == " "
             if bare in _PARTICLES and goes_on:
                 continue

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lawtags_client.curation.pii_findings import Finding, is_free
 from lawtags_client.curation.pii_shapes import NAME, UPPER, WORD
 
-_SHORT_TITLES = "Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Lt|Capt|Det|Messrs|Mme|Mlle|Hr|Sra|Srta"
+# "Rev. Rul. 59-60" is a ruling, and "Harv. L. Rev." a journal.
+_REVEREND = r"(?<!L\. )(?<!L\.)Revd?(?!\.? (?:Rul|Proc|Stat|Code|Laws?|Ed|Online|Forum)\b)"
+_ABBREVIATED = "Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Lt|Capt|Cpl|Cmdr|Det|Insp|Supt|Messrs|Mme|Mlle|Hr|Sra|Srta"
+_SHORT_TITLES = rf"{_ABBREVIATED}|(?:Col|Maj)(?=\. )|{_REVEREND}"
 _LONG_TITLES = (
-    "Professor|Doctor|Officer|Sergeant|Lieutenant|Detective|Deputy|Inspector|Constable|Trooper|Nurse|Attorney|"
+    "Professor|Doctor|Reverend|Chaplain|Vicar|Captain|Colonel|Corporal|Officer|Sergeant|Lieutenant|Detective|"
+    "Deputy|Inspector|Constable|Trooper|Nurse|Attorney|"
     "Frau|Herrn?|Señora?|Señorita|Monsieur|Madame|Mademoiselle|Maître|Signora?|Pastor|Rabbi|Imam"
 )
 _TITLES = rf"(?:(?:{_SHORT_TITLES})\b\.?|\b(?:{_LONG_TITLES}))"
@@ -86,13 +90,27 @@ _PARTY = re.compile(rf",? \((?:the |hereinafter |hereafter )*[\"“]?(?:{_PARTIE
 _NAME_AT_END = re.compile(rf"(?P<name>{NAME})\Z")
 _HEADER = re.compile(r"(?:^|\n)[ >]*(?:From|To|Cc|CC|Bcc|Attn|Sender|Signed):[ \t]*(?P<line>[^\n]{1,200})")
 _EACH_NAME = re.compile(NAME)
-_BEFORE_ADDRESS = re.compile(rf"(?P<name>{NAME}),?\s{{0,2}}(?:[-–—|:]\s?|at |on )?[<(\[]?\Z")
+_TO_ADDRESS = r",?\s{0,2}(?:[-–—|:]\s?|at |on )?[<(\[]?\Z"
+_BEFORE_ADDRESS = re.compile(rf"(?P<name>{NAME}){_TO_ADDRESS}")
+# "Jones, Alice <a.jones@…>" at the beginning of a line or an entry; not "Thanks, Alice".
+_NO_LAST_NAME = (
+    "Regards|Thanks|Thank|Cheers|Best|Sincerely|Yours|Wishes|Hello|Hi|Hey|Dear|Yes|No|Please|Attn|Today|"
+    "Yesterday|Tomorrow|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|January|February|March|April|May|June|July|August|"
+    "September|October|November|December"
+)
+_REVERSED_BEFORE_ADDRESS = re.compile(
+    r"(?:^|[\n;:(>\"] ?|\b(?:[Cc]ontact|e-?mail|mail|write|ask|call|to|from|cc|by|via) )"
+    rf"(?P<name>(?!(?:{_NO_LAST_NAME})\b){WORD}, {NAME}){_TO_ADDRESS}"
+)
 _IMPERATIVE = re.compile(
     r"(?:Contact|E-?[Mm]ail|Mail|Write|Ask|Call|Text|See|Send|From|To|Cc|By|Via|Attn|Regards|Thanks|Cheers|Best|Sincerely|"
     r"Or|And|Please) "
 )
 _LOOK_BACK = 70
-_TITLE_PARTS = tuple(re.sub(r".\?", "", title) for title in f"{_SHORT_TITLES}|{_LONG_TITLES}".split("|"))
+_TITLE_PARTS = (
+    *("Col", "Maj", "Rev"),
+    *(re.sub(r".\?", "", title) for title in f"{_ABBREVIATED}|{_LONG_TITLES}".split("|")),
+)
 
 
 def _holds_any(*parts: str) -> Callable[[str], bool]:
@@ -201,6 +219,23 @@ def find_weakly_cued(text: str, addresses: Iterable[Finding]) -> Iterator[Findin
             if verb := _IMPERATIVE.match(before["name"]):
                 start += verb.end()
             yield Finding(first + start, first + end, "PERSON")
+        turned = _REVERSED_BEFORE_ADDRESS.search(text[first : address.start])
+        # Where the look back was cut off within a line, no line begins.
+        if turned and (turned.start() or not first):
+            yield Finding(first + turned.start("name"), first + turned.end("name"), "PERSON")
+
+
+def address_tells(local: str, words: Sequence[str]) -> bool:
+    """Whether the local part of a mail address is made of the words of a name, or of their initials.
+
+    Args:
+        local: what stands before the "@", in small letters.
+        words: those of the name, in small letters.
+    """
+    first, last = words[0], words[-1]
+    pairs = [(one, other) for one in (first, first[0]) for other in (last, last[0])]
+    told = {first, last, first[0], last[0]}.union(*({one + other, other + one} for one, other in pairs))
+    return "".join(filter(str.isalpha, local)) in told
 
 
 def is_company(name: str) -> bool:

@@ -10,6 +10,7 @@ from lawtags_client.curation.pii_case import Recased
 from lawtags_client.curation.pii_cues import (
     PERSONAL_TITLE_BEFORE,
     TITLE_BEFORE,
+    address_tells,
     find_cued,
     find_doubtful_people,
     find_weakly_cued,
@@ -73,7 +74,8 @@ class People:
         cued += [
             one
             for one in find_weakly_cued(text, addresses)
-            if is_free(one, (*cued, *others)) and self._is_likely(text, one, addresses)
+            if is_free(one, cued if ", " in text[one.start : one.end] else (*cued, *others))
+            and self._is_likely(text, one, addresses)
         ]
         plausible = [one for one in self._plausible(text, seen) if is_free(one, cued)]
         for one in (*cued, *plausible):
@@ -114,13 +116,20 @@ class People:
             return False
         if any(word in self._allow for word in words):
             return False
+        if ", " in value and not self._is_last_name(words[0].lower()):
+            return False
         if any(not self._words.knows(word.lower()) for word in words):
             before = text[max(0, one.start - 20) : one.start]
             return len(words) > 1 or not _NEEDS_TWO.search(before)
         # "Rose Baker <r.baker@…>": words alone, but the address says the same.
         first, last = words[0].lower(), words[-1].lower()
         local = [text[other.start : other.end].partition("@")[0].lower() for other in addresses]
+        if ", " in value:
+            return any(address_tells(part, (first, last)) for part in local)
         return len(words) > 1 and any(part.startswith(first[0]) and last in part for part in local)
+
+    def _is_last_name(self, word: str) -> bool:
+        return not self._words.knows(word) or self._words.is_only_noun(word)
 
     def _plausible(self, text: str, names: Iterable[Finding]) -> Iterator[Finding]:
         for name in names:

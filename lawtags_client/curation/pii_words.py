@@ -19,7 +19,7 @@ _COLLOQUIAL = """
     eg ie aka asap fyi faq ps nb googled emailed texted online website email smartphone covid app apps blog
     lgbt hoa llc
 """
-_FUNCTION_WORDS = """
+FUNCTION_WORDS = """
     a an the and for with from that this who whom whose which what when where why how because since until
     while although though if unless whether than then there here also too very just only even still yet
     already again ever never always often once soon now today tomorrow yesterday all any both each every
@@ -46,8 +46,8 @@ class EnglishWords:
     """
 
     def __init__(self, folder: str) -> None:
-        self._known = frozenset(f"{_COLLOQUIAL} {_FUNCTION_WORDS}".split())
-        self._function = frozenset(_FUNCTION_WORDS.split())
+        self._known = frozenset(f"{_COLLOQUIAL} {FUNCTION_WORDS}".split())
+        self._function = frozenset(FUNCTION_WORDS.split())
         self._base: dict[str, frozenset[str]] = {}
         self._irregular: dict[str, frozenset[str]] = {}
         self._endings: list[tuple[str, str, str]] = []
