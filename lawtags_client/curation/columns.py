@@ -231,9 +231,12 @@ class ColumnMap:
     def _labels(self, row: Mapping[str, Any]) -> Labels:
         name, tags = self._first(row, "tags", required=False)
         try:
-            return read_labels(tags)
+            labels = read_labels(tags)
         except LabelError as error:
             raise RowError(error.reason, name, error.detail) from None
+        for text in labels.missing:
+            self.notices.took_for_missing(name, text)
+        return labels
 
     def _id(self, row: Mapping[str, Any], title: str) -> str:
         found = self._value(row, "id", _id_text)

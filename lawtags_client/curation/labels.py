@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lawtags_client.curation.values import Unreadable, ValueFormError, plain_value
+from lawtags_client.curation.values import (
+    Unreadable,
+    ValueFormError,
+    is_absent,
+    missing_element,
+    missing_text,
+    plain_value,
+)
 from lawtags_client.tagging.vocabulary import normalize_tag
 
 MOST_TAGS = 100
@@ -22,8 +29,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_TAG = re.compile(r"[<>\[\]{}()|\"'`\\:\x00-\x1f\x7f-\x9f]")
 # A text as Python prints it, in its second or third version.
 _LITERAL = re.compile(r"""[uUbB]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+# A gap between them.
+_GAP = r"(?:nan|NaN|None|NaT|<NA>|null)(?=[\s,\])])"
 _PRINTED = re.compile(
-    rf"(?:array\(|Index\()?[\[(]\s*(?:{_LITERAL.pattern}[\s,]*)*[\])](?:,\s*dtype=[\w.<'\"]+\))?"
+    rf"(?:array\(|Index\()?[\[(]\s*(?:(?:{_LITERAL.pattern}|{_GAP})[\s,]*)*[\])](?:,\s*dtype=[\w.<'\"]+\))?"
 )
 _ESCAPED = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
 _SEPARATORS = ("|", "\n", ",", ";")
@@ -55,10 +64,12 @@ class Labels:
     Args:
         tags: in normal form, each once, in their order.
         respelled: those that stood there in another form, each with its normal form.
+        missing: texts among them by which other programs write a missing value.
     """
 
     tags: tuple[str, ...]
     respelled: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def read_tags(value: Any) -> tuple[str, ...]:
@@ -79,7 +90,9 @@ def read_labels(value: Any) -> Labels:
 
     Read are lists, ``<a><b>`` and ``|a|b|`` as in Stack Exchange's dumps, lists as JSON or Python write them,
     and texts parted by commas, semicolons, bars or line ends. HTML entities are decoded first. A text with
-    spaces and no such sign could be one tag or several.
+    spaces and no such sign could be one tag or several. ``nan``, ``NaN``, ``None``, ``<NA>`` and the like are
+    gaps and not tags, except in ``<a><b>``: dumps write no gaps, and ``nan`` is a tag there. ``null``,
+    ``NULL``, ``NA`` and ``undefined`` are gaps only where they are all that the row has.
 
     Args:
         value: what stands in the row; None means no tags.
@@ -88,27 +101,40 @@ def read_labels(value: Any) -> Labels:
         LabelError: the value is of another kind, ambiguous, holds too many tags, or one that is too long or
             that no answer of a model could name.
     """
-    if value is None:
-        return Labels(())
+    gap = missing_text(value)
+    if value is None or gap:
+        return Labels((), missing=(gap,) if gap else ())
     parts = _split(value) if isinstance(value, str) else value
     # A data frame's cell is an array; a mapping or a set has no order to rely on.
     if isinstance(parts, bytes | dict | set) or not isinstance(parts, Iterable):
         raise LabelError(f"must be a list of texts, not {type(value).__name__}")
     tags: dict[str, None] = {}
     respelled: dict[tuple[str, str], None] = {}
-    for part in _texts(parts):
-        if tag := normalize_tag(part):
+    missing: list[str] = []
+    for part, is_dump in _texts(parts, isinstance(value, str) and _is_dump(value)):
+        if not is_dump and (found := missing_element(part)):
+            missing.append(found)
+        elif tag := normalize_tag(part):
             _check(tag)
             tags[tag] = None
             if (given := part.strip()) != tag:
                 respelled[given[:MOST_LETTERS], tag] = None
     if len(tags) > MOST_TAGS:
         raise LabelError(f"holds more than {MOST_TAGS} tags", f"{len(tags)}")
-    return Labels(tuple(tags), tuple(respelled))
+    return Labels(tuple(tags), tuple(respelled), tuple(missing))
 
 
-def _texts(parts: Iterable[Any]) -> Iterator[str]:
-    """The texts of a list, with their entities decoded; one that is a list itself gives those in it."""
+def _is_dump(text: str) -> bool:
+    return _ANGLED.fullmatch(_decoded(text).strip()) is not None
+
+
+def _texts(parts: Iterable[Any], is_dump: bool) -> Iterator[tuple[str, bool]]:
+    """The texts of a list, with their entities decoded; one that is a list itself gives those in it.
+
+    Args:
+        parts: the elements.
+        is_dump: whether they stood as ``<a><b>``; it comes with each text.
+    """
     for part in parts:
         if isinstance(part, Unreadable):
             raise LabelError(part.reason, part.detail)
@@ -117,15 +143,15 @@ def _texts(parts: Iterable[Any]) -> Iterator[str]:
         except ValueFormError as error:
             raise LabelError(str(error)) from None
         # A gap in a list is no tag.
-        if part is None or (isinstance(part, float) and part != part):
+        if not isinstance(part, str) and is_absent(part):
             continue
         if not isinstance(part, str):
             raise LabelError(f"must hold texts only, not {type(part).__name__}")
         part = _decoded(part)
         if "><" in part and _ANGLED.fullmatch(part.strip()):
-            yield from _split(part)
+            yield from ((text, True) for text in _split(part))
         else:
-            yield part
+            yield part, is_dump
 
 
 def _check(tag: str) -> None:
@@ -145,15 +171,18 @@ def _split(text: str, depth: int = 0) -> Sequence[Any]:
         return re.findall(r"<([^<>]+)>", text)
     if len(text) > 1 and text[0] == text[-1] == '"' and depth < _DEEPEST:
         return _json_text(text, depth)
-    if text[0] in "[(" or text.startswith(("array(", "Index(")):
-        return _split_list(text)
-    if any(sign in text for sign in "<>[]{}"):
-        raise LabelError(f"is a text of a form that is not known; known are {FORMS}", _shown(text))
     signs = [sign for sign in _SEPARATORS if sign in text]
+    parts = text.split(signs[0]) if len(signs) == 1 else [text]
+    # "(null), a" begins with a gap.
+    is_list = text[0] in "[(" or text.startswith(("array(", "Index("))
+    if is_list and not (len(parts) > 1 and missing_element(parts[0])):
+        return _split_list(text)
+    if any(sign in part for part in parts if not missing_element(part) for sign in "<>[]{}"):
+        raise LabelError(f"is a text in an unknown form; known are {FORMS}", _shown(text))
     if len(signs) > 1:
-        raise LabelError(f"parts its tags by several signs; known are {FORMS}", _shown(text))
+        raise LabelError(f"separates its tags by several signs; known are {FORMS}", _shown(text))
     if signs:
-        return text.split(signs[0])
+        return parts
     if len(text.split()) > 1:
         reason = f"is a text with spaces: it could be one tag or several; known are {FORMS}"
         raise LabelError(reason, _shown(text))
@@ -167,7 +196,7 @@ def _json_text(text: str, depth: int) -> Sequence[Any]:
     except (ValueError, RecursionError):
         decoded = text[1:-1] if '"' not in text[1:-1] else None
     if not isinstance(decoded, str):
-        raise LabelError(f"is a text of a form that is not known; known are {FORMS}", _shown(text))
+        raise LabelError(f"is a text in an unknown form; known are {FORMS}", _shown(text))
     return _split(decoded, depth + 1)
 
 
@@ -180,9 +209,14 @@ def _split_list(text: str) -> Sequence[Any]:
             raise LabelError(f"is a list that cannot be read; known are {FORMS}", _shown(text)) from None
         inner = re.sub(r",\s*dtype=.*$", "", text)
         return [_unescaped(found[1][1:-1]) for found in _LITERAL.finditer(inner)]
-    if not isinstance(decoded, list) or not all(isinstance(part, str | None) for part in decoded):
+    if not isinstance(decoded, list) or not all(_is_text_or_gap(part) for part in decoded):
         raise LabelError("must hold texts only", _shown(text))
     return decoded
+
+
+def _is_text_or_gap(part: Any) -> bool:
+    # Python writes and reads NaN in JSON.
+    return part is None or isinstance(part, str) or (isinstance(part, float) and part != part)
 
 
 def _decoded(text: str) -> str:

@@ -21,6 +21,9 @@ MISSING_TEXTS = frozenset(
     }
 )  # fmt: skip
 
+# Of these, words that a tag may be. They stand for a missing value only where they are the whole cell.
+_WORDS = frozenset(("NA", "NULL", "Null", "null", "undefined"))
+
 MOST_EXACT = 2**53
 """Whole numbers beyond it are rounded by programs that keep numbers as 64-bit floats."""
 
@@ -84,6 +87,17 @@ def missing_text(value: Any) -> str | None:
     return text if text in MISSING_TEXTS else None
 
 
+def missing_element(text: str) -> str | None:
+    """The text by which another program says that an element of a list is missing, where this is one.
+
+    Example:
+        >>> missing_element(" NaN"), missing_element("null"), missing_element("none")
+        ('NaN', None, None)
+    """
+    found = missing_text(text)
+    return None if found in _WORDS else found
+
+
 def is_absent(value: Any) -> bool:
     """Whether a value says nothing: none, blank, not a number, or a text that stands for these."""
     if value is None:
@@ -123,7 +137,7 @@ def read_number(value: Any) -> float:
     if not math.isfinite(found):
         raise ValueFormError("must be a finite number")
     if abs(found) > MOST_EXACT or (isinstance(value, int) and abs(value) > MOST_EXACT):
-        raise ValueFormError("must lie within 2^53, beyond which numbers are rounded")
+        raise ValueFormError("must be within 2^53: larger numbers lose digits")
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.labels import LabelError, read_tags
+from lawtags_client.curation.labels import LabelError, read_labels, read_tags
 from lawtags_client.tagging.vocabulary import normalize_tag
 
 
@@ -39,7 +39,7 @@ from lawtags_client.tagging.vocabulary import normalize_tag
         (["a", None, float("nan")], ("a",)),
         ([b"a"], ("a",)),
         ("null-and-void", ("null-and-void",)),
-        (["none", "nan"], ("none", "nan")),
+        (["none", "null", "NA"], ("none", "null", "na")),
         ('["a", "b"]', ("a", "b")),
         ("['a', 'b']", ("a", "b")),
         ("copyright", ("copyright",)),
@@ -52,6 +52,45 @@ from lawtags_client.tagging.vocabulary import normalize_tag
 )
 def test_tags_are_read_in_every_clear_form(value: object, tags: tuple[str, ...]) -> None:
     assert read_tags(value) == tags
+
+
+@pytest.mark.parametrize(
+    ("value", "tags", "missing"),
+    [
+        ("a, nan, b", ("a", "b"), ("nan",)),
+        ("a;None", ("a",), ("None",)),
+        ("|a|NaN|b|", ("a", "b"), ("NaN",)),
+        ("<NA>, a", ("a",), ("<NA>",)),
+        ("(null)|a", ("a",), ("(null)",)),
+        ("a\nNaT\n", ("a",), ("NaT",)),
+        (["nan"], (), ("nan",)),
+        (["#N/A", "a", " None "], ("a",), ("#N/A", "None")),
+        ("['nan', 'a']", ("a",), ("nan",)),
+        ('["NaN", "a", null, NaN]', ("a",), ("NaN",)),
+        ("['a', nan, None]", ("a",), ()),
+        ("['a', <NA>]", ("a",), ()),
+        ("array(['a', nan], dtype=object)", ("a",), ()),
+        ("[nan]", (), ()),
+        ("NULL", (), ("NULL",)),
+        ("null, sql", ("null", "sql"), ()),
+        (["NULL"], ("null",), ()),
+        ("nano, banana", ("nano", "banana"), ()),
+        # A dump writes no gaps, and questions about NaN have this tag.
+        ("<python><nan>", ("python", "nan"), ()),
+        ("&lt;python&gt;&lt;nan&gt;", ("python", "nan"), ()),
+        (["<python><nan>"], ("python", "nan"), ()),
+    ],
+)
+def test_what_other_programs_write_for_a_gap_is_no_tag(
+    value: object, tags: tuple[str, ...], missing: tuple[str, ...]
+) -> None:
+    labels = read_labels(value)
+    assert (labels.tags, labels.missing) == (tags, missing)
+
+
+def test_a_gap_of_pandas_is_no_tag() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert read_tags(pandas.Series(["a", pandas.NA, pandas.NaT, None]).array) == ("a",)
 
 
 @pytest.mark.parametrize(
