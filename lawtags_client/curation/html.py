@@ -11,8 +11,16 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.html_tags import plain_markup
-from lawtags_client.curation.markdown import Links, escape_code, image_text, markdown_links, without_code
+from lawtags_client.curation.html_tags import markup_in_prose, plain_markup
+from lawtags_client.curation.markdown import (
+    Links,
+    escape_code,
+    escape_markup,
+    image_text,
+    markdown_links,
+    split_code,
+    without_code,
+)
 from lawtags_client.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -35,32 +43,29 @@ _CLOSED_BLOCK = re.compile(r"</(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6])\s*
 _OPEN_BLOCK = re.compile(
     r"<(?:!doctype|html|(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6])(?:\s[^<>]{0,2000})?>)", re.IGNORECASE
 )
-# What Markdown is not written with; in HTML it stands without any of the blocks above.
-_HTML_ALONE = (
-    "article|aside|button|center|dd|dialog|dl|dt|fieldset|figcaption|figure|font|footer|form|header|iframe|main|math|nav|"
-    "noscript|object|script|section|select|span|style|svg|template|textarea|time|video"
-)
-_CLOSED_ALONE = re.compile(rf"</(?:{_HTML_ALONE})\s*>", re.IGNORECASE)
-_OPEN_ALONE = re.compile(rf"<(?:{_HTML_ALONE})(?:\s[^<>]{{0,2000}})?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+_MAYBE_MARKUP = re.compile(r"<[a-zA-Z/!?]")
+_BLOCK_TAG = rf"</?(?:{'|'.join(_BLOCKS)}|br)(?: [^<>]*)?>"
+_BEFORE_BLOCK = re.compile(rf"(?<!\s)\s+(?={_BLOCK_TAG})")
+_BEHIND_BLOCK = re.compile(rf"({_BLOCK_TAG})\s+")
+# They stand for white space that stays as it is. Unicode assigns no characters to these places.
+_LINE_END, _SPACE, _TAB, _CODE_LINE_END, _CODE_SPACE, _CODE_TAB = map(chr, range(0xFDD0, 0xFDD6))
+_PROSE_SIGNS = str.maketrans({_LINE_END: "\n", _SPACE: " ", _TAB: "\t"})
+_CODE_SIGNS = str.maketrans({_CODE_LINE_END: "\n", _CODE_SPACE: " ", _CODE_TAB: "\t"})
 _SPACES = re.compile(r"[ \t\r\n\f\u00a0]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
-def looks_like_html(text: str, markdown: bool = False) -> bool:
-    """Whether a text is HTML, whole or in part, and not prose that holds a ``<`` or code that quotes HTML.
+def looks_like_html(text: str) -> bool:
+    """Whether a text is an HTML document or part of one, and not prose or Markdown with tags in it.
 
     Args:
         text: a body.
-        markdown: whether it is known to be Markdown, in which indented lines are code, too.
     """
-    if "</" not in text:
+    if "</" not in text or not _CLOSED_BLOCK.search(text):
         return False
-    kinds = [(_CLOSED_BLOCK, _OPEN_BLOCK)] + ([] if markdown else [(_CLOSED_ALONE, _OPEN_ALONE)])
-    if not any(closed.search(text) for closed, _ in kinds):
-        return False
-    text = without_code(text, indented=markdown)
-    return any(closed.search(text) and opened.search(text) for closed, opened in kinds)
+    text = without_code(text)
+    return _CLOSED_BLOCK.search(text) is not None and _OPEN_BLOCK.search(text) is not None
 
 
 def html_to_text(document: str, links: Links = "text") -> str:
@@ -80,15 +85,54 @@ def html_to_text(document: str, links: Links = "text") -> str:
         >>> html_to_text("<p>Is <b>3 &lt; 4</b>?</p><ul><li>yes</li></ul>")
         'Is 3 < 4?\\n\\n- yes'
     """
+    if not document.strip():
+        return ""
+    return _text_of(plain_markup(document.replace("\x00", "")), links)
+
+
+def prose_to_text(text: str, links: Links = "text") -> str:
+    """Take tags and comments out of prose or Markdown whose lines stay as they are.
+
+    Args:
+        text: prose, with tags here and there; code is left alone.
+        links: keep the text of a link alone, or its target as well.
+
+    Raises:
+        MissingExtraError: lxml is not installed.
+
+    Example:
+        >>> prose_to_text("Line one<!-- x -->\\nline <b>two, `<b>` and x < y")
+        'Line one\\nline two, `<b>` and x < y'
+    """
+    if not _MAYBE_MARKUP.search(text):
+        return text
+    text = text.replace("\x00", "").translate(dict.fromkeys([*_PROSE_SIGNS, *_CODE_SIGNS]))
+    parts = split_code(text, indented=True)
+    document = "".join(_kept_lines(part) if is_code else part for part, is_code in parts)
+    markup = markup_in_prose(document)
+    if markup is None:
+        return text
+    # Blocks bring line ends of their own.
+    markup = _BEHIND_BLOCK.sub(r"\1", _BEFORE_BLOCK.sub("", markup))
+    lines = markup.replace("\r\n", "\n").replace("  ", _SPACE * 2)
+    lines = lines.replace("\n", _LINE_END).replace("\t", _TAB)
+    plain = _text_of(lines, links).translate(_PROSE_SIGNS)
+    return _BLANK_LINES.sub("\n\n", plain).strip("\n").translate(_CODE_SIGNS)
+
+
+def _kept_lines(code: str) -> str:
+    """Code without anything that a reader of HTML would change."""
+    escaped = escape_markup(code).replace("\r\n", "\n")
+    return escaped.replace("\n", _CODE_LINE_END).replace(" ", _CODE_SPACE).replace("\t", _CODE_TAB)
+
+
+def _text_of(markup: str, links: Links) -> str:
     try:
         from lxml import etree
     except ImportError as error:
         raise MissingExtraError("lxml", "curate", "reading HTML") from error
-    if not document.strip():
-        return ""
-    escaped = plain_markup(document.replace("\x00", ""))
     # The parser takes a lone surrogate for the end of the text.
-    data = escaped.encode("utf-8", "replace")
+    data = markup.encode("utf-8", "replace")
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, huge_tree=True)
     root = etree.fromstring(b"<html><body>" + data + b"</body></html>", parser)
     writer = _TextWriter(links)
@@ -105,16 +149,16 @@ def html_to_text(document: str, links: Links = "text") -> str:
 
 
 def strip_markup(text: str, links: Links = "text", markdown: bool = False) -> str:
-    """Turn a body of unknown kind into plain text: HTML by its structure, Markdown by its links.
+    """Turn a body of unknown kind into plain text: HTML by its structure, Markdown by its links and tags.
 
     Args:
         text: HTML, Markdown or plain text.
         links: keep the text of a link alone, or its target as well.
         markdown: whether it is known to be Markdown.
     """
-    if looks_like_html(text, markdown):
+    if not markdown and looks_like_html(text):
         return html_to_text(escape_code(text), links)
-    return markdown_links(text, links)
+    return markdown_links(prose_to_text(text, links), links)
 
 
 def unescape_title(title: str) -> str:

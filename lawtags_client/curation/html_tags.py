@@ -34,6 +34,19 @@ _UNCLOSED = _names(
     input isindex keygen li link menuitem meta option optgroup p param rb rp rt rtc source spacer tbody
     td tfoot th thead tr track wbr"""
 )
+# What people write in angle brackets for something to fill in, or a name of a type or a header file.
+_PLACEHOLDERS = _names(
+    """a address area article audio base body button canvas caption command content data datalist dialog dir
+    embed figure filter font form frame head header html image input label legend link listing map mark
+    math menu meta meter object option output param picture portal progress search section select slot
+    source spacer style template text time title track var video"""
+)
+# What stands directly behind a word without ever being closed.
+_BEHIND_WORDS = _names("br p li hr img tr td th dd dt wbr")
+# What nobody calls a type.
+_FORMATTING = _names(
+    "b big center code div em font h1 h2 h3 h4 h5 h6 i ol pre small span strong sub sup table tt u ul"
+)
 # https://html.spec.whatwg.org/multipage/indices.html#attributes-3, those without a value, and older ones.
 _BOOLEAN = _names(
     """allowfullscreen async autofocus autoplay checked compact controls declare default defer disabled
@@ -66,6 +79,8 @@ _DECLARATION = re.compile(
 )
 # What is left of a tag where a text was cut off.
 _TRUNCATED = re.compile(rf"<(?:/({_NAME})?|({_NAME})\s[^<>]*=[^<>]*)\Z")
+# In prose "<a == b" ends a text, too.
+_TRUNCATED_IN_PROSE = re.compile(rf"<(?:/({_NAME})|({_NAME})\s[^<>]*=\s?[\"'][^<>]*)\Z")
 _ENTITY = re.compile(
     r"&(?:#(?:[xX][0-9a-fA-F]{1,6}|\d{1,7})(?:;|(?![0-9a-fA-F]))|([a-zA-Z][a-zA-Z0-9]{1,31})(;?))"
 )
@@ -84,9 +99,31 @@ def plain_markup(document: str) -> str:
         >>> plain_markup("<o:p>if x<y</o:p> <details open>")
         'if x&lt;y <details>'
     """
-    if "&" in document:
-        document = _ENTITY.sub(_entity, document)
-    return _Scanner(document).run()
+    return _Scanner(_with_plain_entities(document)).run()
+
+
+def markup_in_prose(document: str) -> str | None:
+    """As :func:`plain_markup`, for prose that may hold a tag or a comment here and there.
+
+    A lone ``<title>`` is something to fill in, and ``List<Link>`` a type, unless there are other tags.
+
+    Args:
+        document: prose or Markdown, its code escaped.
+
+    Returns:
+        None where there is no markup.
+
+    Example:
+        >>> markup_in_prose("<p>unclosed <b>"), markup_in_prose("Dear <title>, x < y")
+        ('<p>unclosed <b>', None)
+    """
+    scanner = _ProseScanner(_with_plain_entities(document))
+    text = scanner.run()
+    return text if scanner.has_markup else None
+
+
+def _with_plain_entities(document: str) -> str:
+    return _ENTITY.sub(_entity, document) if "&" in document else document
 
 
 def _entity(found: re.Match[str]) -> str:
@@ -107,6 +144,9 @@ def _entity(found: re.Match[str]) -> str:
 class _Scanner:
     """Goes from one ``<`` to the next."""
 
+    _next = _NOT_PLAIN
+    _truncated = _TRUNCATED
+
     def __init__(self, document: str) -> None:
         self._document = document
         # The last closing tag of each element: whether one comes must not be searched for again and again.
@@ -118,7 +158,7 @@ class _Scanner:
         document = self._document
         made: list[str] = []
         place = 0
-        while found := _NOT_PLAIN.search(document, place):
+        while found := self._next.search(document, place):
             made.append(document[place : found.start()])
             text, place = self._at(found.start())
             made.append(text)
@@ -138,7 +178,10 @@ class _Scanner:
                 return "", document.index("-->", begin + 4) + 3
             if found := _DECLARATION.match(document, begin):
                 return "", found.end()
-        if (found := _TRUNCATED.match(document, begin)) and (
+            if document.startswith("<!--", begin):
+                # Never closed, it would hide all that follows.
+                return "", begin + 4
+        if (found := self._truncated.match(document, begin)) and (
             found[2] is None or found[2].lower() in _ELEMENTS
         ):
             return "", found.end()
@@ -176,16 +219,54 @@ class _Scanner:
             # "<b and c>" compares; an element of a longer name that is closed has an attribute of its own.
             return len(name) > 1 and closed
         # A type such as "List<A>" follows a word, and nothing closes it.
-        before = self._document[max(0, found.start() - 1) : found.start()]
-        if pairs or name in _UNCLOSED or name in _NO_TYPES or not before.isalnum():
+        if pairs or name in _UNCLOSED or name in _NO_TYPES or not self._follows_word(found):
             return True
-        return closed and name != "a"
+        return (closed and name != "a") or (name in _FORMATTING and found[2] == name)
+
+    def _follows_word(self, found: re.Match[str]) -> bool:
+        return self._document[max(0, found.start() - 1) : found.start()].isalnum()
 
     def _raw_end(self, name: str, begin: int) -> int:
         found = re.compile(rf"</{re.escape(name)}[^>]*>?", re.IGNORECASE).search(self._document, begin)
         return found.end() if found else begin
 
 
+class _ProseScanner(_Scanner):
+    """Goes through prose, in which most of what stands in angle brackets is no tag."""
+
+    _next = re.compile("<")
+    _truncated = _TRUNCATED_IN_PROSE
+
+    def __init__(self, document: str) -> None:
+        super().__init__(document)
+        self.has_markup = False
+        self._is_page = any(name in _ELEMENTS for name in self._closed) or _PAGE.search(document) is not None
+
+    def _at(self, begin: int) -> tuple[str, int]:
+        text, end = super()._at(begin)
+        self.has_markup |= text != "&lt;"
+        # A comment on a line of its own leaves no blank line.
+        before, behind = self._document[max(0, begin - 1) : begin], self._document[end : end + 1]
+        if self._document.startswith("<!--", begin) and before in ("", "\n") and behind == "\n":
+            end += 1
+        return text, end
+
+    def _is_tag(self, name: str, found: re.Match[str], pairs: list[tuple[str, str]]) -> bool:
+        if not super()._is_tag(name, found, pairs):
+            return False
+        if pairs or name not in _ELEMENTS or self._closed.get(name, -1) > found.start():
+            return True
+        if self._is_page:
+            return True
+        if self._follows_word(found):
+            return name in _BEHIND_WORDS and found[2] == name
+        return name not in _PLACEHOLDERS
+
+
+# Not "List<P>".
+_PAGE = re.compile(
+    r"(?<![^\W_])<(?:!doctype|html|(?:p|div|span|ul|ol|li|br|table|h[1-6])(?=[\s/>]))", re.IGNORECASE
+)
 _NO_TYPES = _RAW | {"noscript", "svg", "textarea", "blockquote", "strong", "details", "summary", "fieldset"}
 # Where no end comes they would take everything behind them along.
 _SWALLOWING = _names(

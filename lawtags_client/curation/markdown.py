@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 Links = Literal["text", "text_and_target"]
@@ -13,8 +14,30 @@ _LABEL = r"\[((?:[^\[\]\n]|\[[^\[\]\n]{0,300}\]){0,600})\]"
 _TARGET = r"\(\s{0,9}<?((?:[^()\s<>]|\([^()\s]{0,300}\)){1,2000})>?(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
 _IMAGE = re.compile("!" + _LABEL + _TARGET)
 _LINK = re.compile(r"(?<!!)" + _LABEL + _TARGET)
-_FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
-_INDENTED = re.compile(r"^(?: {4}|\t).*$", re.MULTILINE)
+# A fence may stand in a list or a quotation.
+_MARGIN = r"(?:[ ]{0,3}>[ ]?){0,9}[ ]{0,6}"
+_FENCE = re.compile(
+    rf"(^{_MARGIN}```.*?^{_MARGIN}```[^\n]*$|^{_MARGIN}~~~.*?^{_MARGIN}~~~[^\n]*$|`[^`\n]+`)",
+    re.MULTILINE | re.DOTALL,
+)
+# Code by its indent needs a blank line before it, or it belongs to a paragraph.
+_INDENTED_BLOCK = re.compile(r"(?:\A|\n[ \t]*\n)((?: {4}|\t)[^\n]*(?:\n(?:[ \t]*\n)*(?: {4}|\t)[^\n]*)*)")
+# '[1]: https://example.com "title"'. A label that begins with "^" is that of a note. See
+# https://spec.commonmark.org/0.31.2/#link-reference-definitions.
+_DEFINITION = re.compile(
+    r"^(?:[ ]{0,3}>[ ]?){0,9}[ ]{0,3}\[(?P<label>[^\[\]\n^][^\[\]\n]{0,300})\]:[ \t]*\n?[ \t]*"
+    r"(?:<(?P<angled>[^<>\n]{0,2000})>|(?P<target>[^\s<]\S{0,2000}))"
+    r"(?:\s{1,9}(?:\"[^\"\n]{0,300}\"|'[^'\n]{0,300}'|\([^()\n]{0,300}\)))?[ \t]*(?:\n|\Z)",
+    re.MULTILINE,
+)
+# What is a definition although nothing refers to it; "[note]: see" is none.
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://|mailto:|www\.|//)\S", re.IGNORECASE)
+_REFERRED = r"(?:\[(?P<label>[^\[\]\n]{0,300})\])?(?![\[(:])"
+_REFERENCED_IMAGE = re.compile(r"!\[(?P<text>[^\[\]\n]{0,300})\]" + _REFERRED)
+# One level of brackets in the text, as with other links.
+_REFERENCED_LINK = re.compile(
+    r"(?<![!\]\\])\[(?P<text>(?:[^\[\]\n]|\n(?!\s*\n)|\[[^\[\]\n]{0,300}\]){1,600})\]" + _REFERRED
+)
 # An image by reference, whole or within a link, of which only what editors write by themselves is dropped.
 _REFERENCED = re.compile(r"!\[([^\[\]\n]{0,300})\](?:\[[^\[\]\n]{0,300}\])?")
 _EMPTY_LINK = re.compile(r"(?<!!)\[\s*\](?:\([^()\s]{0,2000}\)|\[[^\[\]\n]{0,300}\])")
@@ -46,14 +69,21 @@ def image_text(description: str) -> str:
 
 
 def markdown_links(text: str, links: Links = "text") -> str:
-    """Turn Markdown links and images into their text, outside of code.
+    """Turn Markdown links and images into their text, outside of code, and drop what defines their targets.
 
     Example:
         >>> markdown_links("See [the act](https://example.com/act) and [2] (b).")
         'See the act and [2] (b).'
+        >>> markdown_links("See [the act][1].\\n\\n[1]: https://example.com/act")
+        'See the act.'
     """
-    if "](" not in text and "![" not in text:
+    has_definition = "]:" in text
+    if not has_definition and "](" not in text and "![" not in text:
         return text
+    # re.split with one group gives text and code in turns.
+    parts = _FENCE.split(text)
+    if has_definition:
+        parts[::2] = _Definitions(parts[::2], links).resolved()
     target = r"\1" if links == "text" else r"\1 (\2)"
 
     def plain(part: str) -> str:
@@ -63,30 +93,112 @@ def markdown_links(text: str, links: Links = "text") -> str:
             part = _EMPTY_LINK.sub("", _REFERENCED.sub(_referenced, part))
         return _LINK.sub(target, part)
 
-    # re.split with one group gives text and code in turns.
-    return "".join(part if place % 2 else plain(part) for place, part in enumerate(_FENCE.split(text)))
+    resolved = "".join(part if place % 2 else plain(part) for place, part in enumerate(parts))
+    return resolved.rstrip() if has_definition and resolved != text else resolved
 
 
-def without_code(text: str, indented: bool = False) -> str:
-    """A text without the code in it.
+class _Definitions:
+    """The targets that lines such as ``[1]: https://example.com`` define, and what refers to them.
 
     Args:
-        text: Markdown.
-        indented: whether lines that begin with four spaces are code, too.
+        parts: a text without its code.
+        links: what becomes of a link.
     """
-    if "`" in text:
-        text = _FENCE.sub("", text)
-    return _INDENTED.sub("", text) if indented else text
+
+    def __init__(self, parts: list[str], links: Links) -> None:
+        self._parts = parts
+        self._links = links
+        self._targets: dict[str, str] = {}
+        for part in parts:
+            for found in _DEFINITION.finditer(part):
+                # Of two definitions of one label the first counts.
+                self._targets.setdefault(_label(found["label"]), found["angled"] or found["target"] or "")
+        self._used: set[str] = set()
+
+    def resolved(self) -> list[str]:
+        """The parts without references and definitions."""
+        if not self._targets:
+            return self._parts
+        # Images first, since one may stand inside a link. Definitions refer to nothing.
+        parts = [self._outside(part) for part in self._parts]
+        return [_DEFINITION.sub(self._dropped, part) for part in parts]
+
+    def _outside(self, part: str) -> str:
+        made, place = [], 0
+        for found in _DEFINITION.finditer(part):
+            made += [self._without_references(part[place : found.start()]), found.group()]
+            place = found.end()
+        return "".join([*made, self._without_references(part[place:])])
+
+    def _without_references(self, text: str) -> str:
+        if "![" in text:
+            text = _REFERENCED_IMAGE.sub(self._image, text)
+            text = _EMPTY_LINK.sub("", text)
+        return _REFERENCED_LINK.sub(self._link, text)
+
+    def _target(self, found: re.Match[str]) -> str | None:
+        label = _label(found["label"] or found["text"])
+        if label in self._targets:
+            self._used.add(label)
+        return self._targets.get(label)
+
+    def _image(self, found: re.Match[str]) -> str:
+        return found[0] if self._target(found) is None else image_text(found["text"])
+
+    def _link(self, found: re.Match[str]) -> str:
+        target = self._target(found)
+        if target is None:
+            return found[0]
+        # "[1]" alone marks a source, and reads as one only in its brackets.
+        text = found[0] if found["label"] is None and found["text"].isdigit() else found["text"]
+        return text if self._links == "text" else f"{text} ({target})"
+
+    def _dropped(self, found: re.Match[str]) -> str:
+        target = found["angled"] or found["target"] or ""
+        is_definition = _label(found["label"]) in self._used or _ADDRESS.match(target)
+        return "" if is_definition else found[0]
+
+
+def _label(text: str) -> str:
+    """A label as references are compared: in any case, with any white space."""
+    return " ".join(text.split()).casefold()
+
+
+def without_code(text: str) -> str:
+    """A text without the code in it."""
+    return "".join(part for part, is_code in split_code(text) if not is_code)
 
 
 def escape_code(text: str) -> str:
     """A text in which tags that code quotes are no tags for a reader of HTML."""
-    if "`" not in text:
-        return text
-    return "".join(
-        part.replace("&", "&amp;").replace("<", "&lt;") if place % 2 else part
-        for place, part in enumerate(_FENCE.split(text))
-    )
+    return "".join(escape_markup(part) if is_code else part for part, is_code in split_code(text))
+
+
+def split_code(text: str, indented: bool = False) -> Iterator[tuple[str, bool]]:
+    """The parts of a text in their order, each with whether it is code.
+
+    Args:
+        text: Markdown.
+        indented: whether paragraphs that begin with four spaces are code, too.
+    """
+    if "`" not in text and "~~~" not in text and not indented:
+        yield text, False
+        return
+    for place, part in enumerate(_FENCE.split(text)):
+        if place % 2 or not indented:
+            yield part, bool(place % 2)
+            continue
+        end = 0
+        for found in _INDENTED_BLOCK.finditer(part):
+            yield part[end : found.start(1)], False
+            yield found[1], True
+            end = found.end()
+        yield part[end:], False
+
+
+def escape_markup(code: str) -> str:
+    """Code as HTML has it in its text."""
+    return code.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _image(found: re.Match[str]) -> str:

@@ -28,7 +28,7 @@ from lawtags_client.tagging.question import Question
 
 logger = logging.getLogger(__name__)
 
-TEXT_VERSION = 1
+TEXT_VERSION = 2
 """Raised whenever texts come out differently, cleaned or masked; a test checks that it was."""
 
 _NO_MASKING = PiiOptions(entities=())
@@ -161,7 +161,7 @@ def questions_to_tag(
         path: JSONL, JSON array, CSV or Parquet, with a title and perhaps a body, or ``hf://datasets/…``. Its
             other columns are not looked at.
         texts: how texts are made ready, as the tagger says; options of a curation alone mask nothing, since
-            whoever asks the model has the data, and nothing is stored.
+            who asks the model has the data, and nothing is stored.
 
     Raises:
         DataError: the file is empty, broken as a whole, or has no column for the title.

@@ -62,7 +62,11 @@ def test_a_link_that_shows_its_address_says_it_once() -> None:
         "write to <john@example.com>",
         "see <https://example.com/x?a=1&b=2>",
         "> quoted\n\n- item\n\n    code < more",
-        "H<sub>2</sub>O and <kbd>Ctrl</kbd>",
+        "Dear <title> <name>, of <address>",
+        "#include <map>\n#include <string>",
+        "Map<Link>, Vec<option> and a <b and c> d",
+        "if x <a == b",
+        "--> and <-- and <3",
         "an array [1](2) is not array[1] (2)",
         "2 < 3 </ 4",
         "",
@@ -106,7 +110,26 @@ def test_no_input_raises(text: str) -> None:
 
 @pytest.mark.parametrize(
     "heap",
-    [heap * 20_000 for heap in ("<p>", "</p><p ", "[a", "[", "<!--", "<a href='", "](", "```\n")],
+    [
+        heap * 20_000
+        for heap in (
+            "<p>",
+            "</p><p ",
+            "[a",
+            "[",
+            "<!--",
+            "<a href='",
+            "](",
+            "```\n",
+            "<b>x ",
+            "<b \n",
+            " \n<p>",
+            "[1]: ",
+            "[a][1]\n[1]: b\n",
+            "    x\n\n",
+            "\n \n",
+        )
+    ],
 )
 def test_heaps_of_markup_take_no_long_time(heap: str) -> None:
     started = time.process_time()
@@ -142,7 +165,8 @@ def test_heaps_of_markup_take_no_long_time(heap: str) -> None:
         ("<pre><code>List<String> x = a < b;\nif (x<y) {}</code></pre>",
          "```\nList<String> x = a < b;\nif (x<y) {}\n```"),
         ("<p>to <your name>, <first-name> I <3 <- -> <= </p>", "to <your name>, <first-name> I <3 <- -> <="),
-        ("<p>a<!>b<!-->c<!-- d --><!-- e", "abc<!-- e"),
+        ("<p>a<!>b<!-->c<!-- d --><!-- e", "abc e"),
+        ("<p>one<b>two <i>three", "onetwo three"),
     ],
 )  # fmt: skip
 def test_no_element_leaks_and_no_prose_is_lost(document: str, text: str) -> None:
@@ -181,6 +205,91 @@ def test_indented_code_is_code_where_the_body_is_known_to_be_markdown() -> None:
     text = "What is wrong with\n\n    <ul>\n      <li>a</li>\n    </ul>\n\nthis?"
     assert strip_markup(text, markdown=True) == text
     assert strip_markup(text) != text
+
+
+LINES = "One & two\n  three\n\n- a\n  - b"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("<p>unclosed <b>", "unclosed"),
+        ("<p>One &amp;<p>two <em>three", "One &\n\ntwo three"),
+        ("<div>\n  <ul>\n    <li>a\n    <li>b", "- a\n- b"),
+        ("<table><tr><td>a<td>b<tr><td>c", "a | b\n\nc"),
+        ("<P>One<P>two", "One\n\ntwo"),
+        (f"<details>\n<summary>More</summary>\n\n{LINES}\n\n</details>\n\nrest",
+         f"More\n\n{LINES}\n\nrest"),
+        ("<details open><summary>S", "S"),
+        ("<!-- x -->", ""),
+        ("<!-- x", "x"),
+        (f"{LINES}\n<!-- a note\nof two lines -->\nend", f"{LINES}\nend"),
+        (f"{LINES} <span class=x>c</span>", f"{LINES} c"),
+        ("H<sub>2</sub>O, 10<sup>2</sup> and <kbd>Ctrl</kbd>", "H2O, 10^2 and Ctrl"),
+        ("one<br>two<br/>three", "one\ntwo\nthree"),
+        ("> quoted <b>x\n> more", "> quoted x\n> more"),
+        ("<o:p>x</o:p> of <your name>", "x of <your name>"),
+        ("<b>List<String></b> of <a@b.example>, x < y", "List<String> of <a@b.example>, x < y"),
+        ("See [the act](https://example.com) <!-- x -->in <i>full", "See the act in full"),
+    ],
+)  # fmt: skip
+def test_lone_markup_goes_and_lines_stay(text: str, plain: str) -> None:
+    assert strip_markup(text) == strip_markup(text, markdown=True) == plain
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "`<p>` and ``<b>``",
+        "```html\n<p>a\n\n\n\n\t<!-- b -->&amp;\n```",
+        "~~~\n<div>\n~~~",
+        "1. one\n   ```\n   <p>x  y\n   ```",
+        "What of\n\n    <p>a</b>\n\n      <!-- x -->\n\nhere?",
+    ],
+)
+def test_code_keeps_its_markup_beside_lone_markup(code: str) -> None:
+    assert strip_markup(f"<!-- x -->\n{code}\n\n<b>end") == f"{code}\n\nend"
+
+
+def test_a_link_in_prose_keeps_its_target_where_asked() -> None:
+    text = "one\n<a href='https://example.com'>two</a>\n[three][1]\n\n[1]: https://example.org"
+    assert strip_markup(text) == "one\ntwo\nthree"
+    targets = "one\ntwo (https://example.com)\nthree (https://example.org)"
+    assert strip_markup(text, "text_and_target") == targets
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text"),
+    [
+        ("See ![a chart][1].\n\n[1]: https://example.com/y.png", "See a chart."),
+        ("[![enter image description here][1]][1] b\n\n  [1]: https://i.example.com/a.png", " b"),
+        ("![pic]\n\n[pic]: pic.png", "pic"),
+        ('The [act][Act] of [us][] and [me].\n\n[act]: https://a.example "T"\n'
+         "[US]: <https://b.example/x y>\n[me]: /me",
+         "The act of us and me."),
+        ("[a [b]\nc][1]\n\n[1]:\n  https://a.example\n  'T'\n", "a [b]\nc"),
+        ("See [1].\n\n[1]: https://a.example", "See [1]."),
+        ("> [x][1]\n> [1]: https://a.example\n\nrest", "> x\n\nrest"),
+        ("one\n\n[9]: https://unused.example", "one"),
+        ("`[a][1]` [a][1]\n\n```\n[1]: https://b.example\n```\n\n[1]: https://a.example",
+         "`[a][1]` a\n\n```\n[1]: https://b.example\n```"),
+    ],
+)  # fmt: skip
+def test_definitions_of_links_and_images_go_with_them(markdown: str, text: str) -> None:
+    assert strip_markup(markdown) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[note]: see",
+        "a [^1]\n\n[^1]: https://a.example",
+        "[a][b] and [2020] EWCA 1",
+        "[to do]: ask them again",
+    ],
+)
+def test_brackets_that_define_nothing_stay(text: str) -> None:
+    assert strip_markup(text) == text
 
 
 def test_code_in_a_document_of_both_kinds_keeps_its_tags() -> None:
