@@ -83,12 +83,12 @@ def read_delimited(path: Path, usual: str, columns: ColumnMap) -> Iterator[RawRo
                 except csv.Error as error:
                     if "end of data" in str(error):
                         raise DataError(
-                            "is no CSV from here on: a quote that is opened here is never closed",
+                            "is not valid CSV from here on: the quote opened here is never closed",
                             path=path,
                             line=begin,
                             hint='Was the file cut off? A quote inside a quoted field is written "".',
                         ) from error
-                    yield BadRow(begin, "is no CSV", detail=str(error))
+                    yield BadRow(begin, "is not valid CSV", detail=str(error))
                     continue
                 # Spreadsheets write rows without any content behind the last one.
                 if any(value and not value.isspace() for value in values):
@@ -163,7 +163,7 @@ def _first_row(reader: Any, path: Path, dialect: _Dialect) -> list[str]:
                 return list(names)
     except csv.Error as error:
         raise DataError(
-            f"has a header that is no CSV: {error}", path=path, line=max(reader.line_num, 1)
+            f"has a header that is not valid CSV: {error}", path=path, line=max(reader.line_num, 1)
         ) from error
     return []
 

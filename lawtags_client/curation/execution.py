@@ -190,7 +190,7 @@ class _Processes:
         except BrokenProcessPool as error:
             raise LawtagsError(
                 "a worker process ended before its work was done",
-                hint="Was memory short? Fewer workers need less. The same call goes on where this one ended.",
+                hint="Was memory short? Use fewer workers. The same call resumes where this one stopped.",
             ) from error
 
     def call(
@@ -224,7 +224,7 @@ class _Cluster:
         except distributed.KilledWorker as error:
             raise LawtagsError(
                 "several workers of the cluster ended while they worked on one partition",
-                hint="Was memory short? The same call goes on where this one ended.",
+                hint="Was memory short? The same call resumes where this one stopped.",
             ) from error
         finally:
             self._client.cancel(futures)

@@ -97,7 +97,7 @@ def _row(raw: bytes, line: int, offset: int, torn: bool) -> RawRow | BadRow:
             return undecoded(raw, wrong, _place(wrong, offset)).at(line)
         return _no_json(error, text, line, torn)
     if not isinstance(values, dict):
-        return BadRow(line, f"is no JSON object but {_KINDS.get(type(values), 'a value')}")
+        return BadRow(line, f"is not a JSON object but {_KINDS.get(type(values), 'a value')}")
     if wrong is not None:
         values = undecoded_fields(values, raw, wrong, _place(wrong, offset))
     return RawRow(line, values)
@@ -119,8 +119,8 @@ def _no_json(error: json.JSONDecodeError, text: str, line: int, torn: bool) -> B
     elif torn and (error.pos >= len(text) or error.msg.startswith("Unterminated")):
         return BadRow(line, "is cut off: the file ends within it", detail=f"{error.msg}, {column}")
     if re.match(r"\s*\{\s*'", text):
-        return BadRow(line, "is no JSON but looks like Python: names and texts need double quotes")
-    return BadRow(line, "is no JSON", detail=f"{error.msg}, {column}")
+        return BadRow(line, "is not valid JSON but looks like Python: keys and strings need double quotes")
+    return BadRow(line, "is not valid JSON", detail=f"{error.msg}, {column}")
 
 
 def _check_form(raw: bytes, stream: BufferedReader[Any], path: Path, line: int) -> None:
@@ -135,7 +135,7 @@ def _check_form(raw: bytes, stream: BufferedReader[Any], path: Path, line: int) 
     if found := _LIST_UNDER_KEY.match(raw + b"\n" + rest):
         raise list_under(found[1].decode(), path, line)
     raise DataError(
-        "is neither one object a line nor a list: an object goes over several lines",
+        "is neither one object a line nor a list: an object spans several lines",
         path=path,
         line=line,
         hint=f"Put each object on a line of its own: jq -c . {path.name} > rows.jsonl",
@@ -218,7 +218,7 @@ class _ArrayReader:
         element = self._text[self._place : end]
         self._advance(end)
         if not isinstance(values, dict):
-            return BadRow(line, f"is no JSON object but {_KINDS.get(type(values), 'a value')}")
+            return BadRow(line, f"is not a JSON object but {_KINDS.get(type(values), 'a value')}")
         return RawRow(line, _decoded(values, element))
 
     def _check_error(self, error: json.JSONDecodeError) -> None:
@@ -230,7 +230,7 @@ class _ArrayReader:
         if not self._ended and error.pos > len(self._text) - _NEAR_END:
             return
         self._line += self._text.count("\n", self._place, error.pos)
-        raise self._broken(f"is no JSON from here on: {error.msg}", error.colno)
+        raise self._broken(f"is not valid JSON from here on: {error.msg}", error.colno)
 
     def _check_end(self) -> None:
         rest = self._text[self._place + 1 :]
@@ -241,15 +241,15 @@ class _ArrayReader:
         if text := rest.strip():
             self._line += rest[: rest.index(text[0])].count("\n")
             form = " (a second list?)" if text[0] == "[" else ""
-            raise self._broken(f"goes on behind the end of its list{form}")
+            raise self._broken(f"continues after the end of its list{form}")
 
     def _broken(self, message: str, column: int | None = None) -> DataError:
         where = f", column {column}" if column else ""
         return DataError(
-            f"{message}{where}; {self._rows} rows stand before",
+            f"{message}{where}; {self._rows} rows come before it",
             path=self._path,
             line=self._line,
-            hint="Was the file cut off, or put together of several? Nothing behind this place can be read.",
+            hint="Was the file cut off, or joined from several? Nothing after this point can be read.",
         )
 
     def _skip_separators(self) -> None:

@@ -23,7 +23,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                values[name] = Unreadable("stands twice in its row; keep one of the two")
+                values[name] = Unreadable("appears twice in its row; keep one")
             seen.add(name)
     return values
 

@@ -106,7 +106,7 @@ class FilterOptions:
         _at_least("filters.min_words", self.min_words, 0)
         _at_least("filters.ngram", self.ngram, 1)
         if self.max_repeated is not None and not 0 <= self.max_repeated <= 1:
-            raise ConfigurationError("filters.max_repeated must lie between 0 and 1", hint="0.15 is usual.")
+            raise ConfigurationError("filters.max_repeated must be between 0 and 1", hint="0.15 is usual.")
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,12 @@ class DuplicateOptions:
     def __post_init__(self) -> None:
         if not 0.5 <= self.threshold <= 1:
             raise ConfigurationError(
-                "duplicates.threshold must lie between 0.5 and 1",
+                "duplicates.threshold must be between 0.5 and 1",
                 hint="Below 0.5 the search would miss too many pairs; 0.8 is usual.",
             )
         if self.max_overlap is not None and not 0 <= self.max_overlap <= 1:
             raise ConfigurationError(
-                "duplicates.max_overlap must lie between 0 and 1", hint="0.01 is one row in a hundred."
+                "duplicates.max_overlap must be between 0 and 1", hint="0.01 is one row in a hundred."
             )
 
 
@@ -260,7 +260,7 @@ class CurationOptions:
                 hint=f"Known fields: {', '.join(FIELDS)}.",
             )
         if not 0 <= self.max_bad <= 1:
-            raise ConfigurationError("max_bad must lie between 0 and 1", hint="0.01 is one row in a hundred.")
+            raise ConfigurationError("max_bad must be between 0 and 1", hint="0.01 is one row in a hundred.")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CurationOptions:

@@ -80,7 +80,7 @@ def curate(
     """Turn questions into training, validation and testing rows.
 
     The files in ``out`` depend on inputs and options alone, not on the number of partitions or workers. A
-    curation that was killed goes on where it stopped.
+    curation that was killed resumes where it stopped.
 
     Args:
         inputs: files, patterns, or ``hf://datasets/namespace/name``.
@@ -92,7 +92,7 @@ def curate(
             open. None stays on this machine.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
         tokenizer: what tells this counting from others, such as the SHA-256 of the tokenizer; recorded, and
-            a curation that was killed under another one begins anew.
+            a curation that was killed under another one starts over.
         on_progress: told how far it is.
         forget: a file of questions to leave out, beside that of ``options.forget``.
         workers: processes on this machine; None starts several only where that pays (a script must then

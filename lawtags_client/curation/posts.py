@@ -119,7 +119,7 @@ class _Posts:
             self._parser.Parse(chunk, last)
         except expat.ExpatError as error:
             raise DataError(
-                f"is no XML from here on: {expat.ErrorString(error.code)}",
+                f"is not valid XML from here on: {expat.ErrorString(error.code)}",
                 path=self._path,
                 line=error.lineno,
                 hint="Was the file cut off? Fetch it again.",
@@ -134,7 +134,7 @@ class _Posts:
     def _start(self, name: str, values: Mapping[str, str]) -> None:
         self._depth += 1
         if self._depth == 1 and name != "posts":
-            raise self._wrong(f"is no list of posts but of <{name}>")
+            raise self._wrong(f"is not a list of posts but of <{name}>")
         if self._depth == 2 and name == "row" and values.get("PostTypeId") == _QUESTION:
             self._rows.append(RawRow(self._parser.CurrentLineNumber, _readable(values)))
 

@@ -68,7 +68,7 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
                 raise DataError("is empty (0 bytes of text)", path=path, hint="Is it the right file?")
             if b"\x00" in start:
                 raise DataError(
-                    "is no text in UTF-8: it begins with NUL bytes; maybe UTF-16 or UTF-32 without a mark",
+                    "is not UTF-8: it begins with NUL bytes; maybe UTF-16 or UTF-32 without a mark",
                     path=path,
                     line=1,
                     hint="Convert it, e.g. iconv -f UTF-16LE -t UTF-8",

@@ -84,7 +84,7 @@ def _csv_pairs(text: str, path: Path) -> Iterator[tuple[int, str, str]]:
                 )
             yield reader.line_num, values[0], values[1]
     except csv.Error as error:
-        raise DataError(f"is no CSV: {error}", path=path, line=reader.line_num) from error
+        raise DataError(f"is not valid CSV: {error}", path=path, line=reader.line_num) from error
 
 
 def _yaml_pairs(text: str, path: Path) -> Iterator[tuple[int, str, str]]:
@@ -94,11 +94,11 @@ def _yaml_pairs(text: str, path: Path) -> Iterator[tuple[int, str, str]]:
         # Nodes rather than values: a mapping would drop what stands in it twice, and lose the lines.
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise DataError(f"is no YAML: {error}", path=path) from error
+        raise DataError(f"is not valid YAML: {error}", path=path) from error
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
-        raise DataError("is no mapping", path=path, line=1, hint="Write one 'synonym: tag' a line.")
+        raise DataError("is not a mapping", path=path, line=1, hint="Write one 'synonym: tag' a line.")
     for key, value in root.value:
         line = key.start_mark.line + 1
         for node in (key, value):

@@ -49,7 +49,7 @@ def read_parquet(path: Path, columns: ColumnMap) -> Iterator[RawRow | BadRow]:
                     else:
                         yield RawRow(row, values)
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"is no Parquet file: {error}", path=path, hint="Fetch it again.") from error
+        raise DataError(f"is not a Parquet file: {error}", path=path, hint="Fetch it again.") from error
 
 
 def _wanted(names: list[str], columns: ColumnMap, path: Path) -> list[str]:
@@ -143,7 +143,7 @@ def _parse(location: str) -> tuple[str, str | None, dict[str, str]]:
     found = _HUB.fullmatch(location.removeprefix(HUB_PREFIX))
     if not found:
         raise DataError(
-            "is no name of a data set",
+            "is not the name of a data set",
             path=location,
             hint="Write hf://datasets/namespace/name[?split=train].",
         )

@@ -72,8 +72,8 @@ def test_a_table_without_rows_is_an_error_that_names_it(tmp_path: Path, content:
 @pytest.mark.parametrize(
     ("wrong", "reason", "field"),
     [
-        (b'{"title": "x", "tags": ["a"', "is no JSON", None),
-        (b'{"title": "x" "tags": ["a"]}', "is no JSON", None),
+        (b'{"title": "x", "tags": ["a"', "is not valid JSON", None),
+        (b'{"title": "x" "tags": ["a"]}', "is not valid JSON", None),
         (b"{'title': 'x'}", "looks like Python", None),
         (b'{"tags": ["a"]}', "is missing", "title"),
         (b'{"title": null, "tags": ["a"]}', "is null", "title"),
@@ -88,9 +88,9 @@ def test_a_table_without_rows_is_an_error_that_names_it(tmp_path: Path, content:
         (b'{"title": "x", "tags": ["a"], "score": "1e999"}', "finite", "score"),
         (b'{"title": "x", "tags": ["a"], "score": "1e300"}', "within 2^53", "score"),
         (b'{"title": "x", "tags": ["a"], "tags_complete": "maybe"}', "true or false", "tags_complete"),
-        (b'["x"]', "no JSON object but a list", None),
-        (b"null", "no JSON object but null", None),
-        (b'"x"', "no JSON object but a text", None),
+        (b'["x"]', "is not a JSON object but a list", None),
+        (b"null", "is not a JSON object but null", None),
+        (b'"x"', "is not a JSON object but a text", None),
         (b'{"title": "' + b"x" * 10_001 + b'", "tags": ["a"]}', "more than 10,000 characters", "title"),
     ],
 )
@@ -257,7 +257,7 @@ def test_a_list_that_is_cut_off_anywhere_is_refused_with_line_and_rows(
     cut = 1 + cut % (len(text) - 2)
     refused = _refusal(_write(tmp_path_factory.getbasetemp(), text[:cut], "cut.json"))
     whole = text[:cut].count(b"}")
-    assert f"{whole} rows stand before" in str(refused)
+    assert f"{whole} rows come before it" in str(refused)
     assert refused.line is not None
     # The line on which the row in question begins, or on which it breaks off.
     assert refused.line in (text[:cut].count(b"\n") + 1, max(1, whole + 1))
@@ -266,10 +266,10 @@ def test_a_list_that_is_cut_off_anywhere_is_refused_with_line_and_rows(
 @pytest.mark.parametrize(
     ("content", "said", "line"),
     [
-        (b"[" + LINE + b"]\n[" + LINE + b"]", "goes on behind the end of its list (a second list?)", 2),
-        (b"[" + LINE + b"] junk", "goes on behind the end of its list", 1),
-        (b"[" + LINE + b',\n{"title": x}]', "is no JSON from here on", 2),
-        (b'{\n  "title": "x",\n  "tags": []\n}\n', "an object goes over several lines", 1),
+        (b"[" + LINE + b"]\n[" + LINE + b"]", "continues after the end of its list (a second list?)", 2),
+        (b"[" + LINE + b"] junk", "continues after the end of its list", 1),
+        (b"[" + LINE + b',\n{"title": x}]', "is not valid JSON from here on", 2),
+        (b'{\n  "title": "x",\n  "tags": []\n}\n', "an object spans several lines", 1),
         (b'{"questions": [' + LINE + b"]}", "with a list under 'questions'", 1),
         (b'{\n "questions": [\n' + LINE + b"\n]}", "with a list under 'questions'", 1),
     ],
@@ -299,7 +299,7 @@ def test_a_name_that_stands_twice_in_an_object_is_told(tmp_path: Path) -> None:
     for content in (b"\n".join([LINE, row]), b"[" + LINE + b",\n" + row + b"]"):
         (bad,) = _bad(_write(tmp_path, content))
         assert (bad.line, bad.field) == (2, "title")
-        assert "stands twice" in bad.reason
+        assert "appears twice" in bad.reason
 
 
 _ROWS = st.lists(
