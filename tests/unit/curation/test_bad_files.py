@@ -307,7 +307,9 @@ _ROWS = st.lists(
         {
             "title": st.text(st.characters(exclude_categories=("Cs",)), max_size=12).map(lambda t: f"T{t}"),
             "tags": st.lists(
-                st.text(string.ascii_lowercase, min_size=1, max_size=4), max_size=3, unique=True
+                st.text(string.ascii_lowercase, min_size=1, max_size=4).filter(lambda tag: tag != "nan"),
+                max_size=3,
+                unique=True,
             ),
         }
     ),
