@@ -10,6 +10,7 @@ import typer
 
 from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+from lawtags_client.errors import ConfigurationError
 
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it ends, or return at once.")]
 Intent = Annotated[
@@ -67,7 +68,7 @@ def customize(
     method: Annotated[str, typer.Option("--method", help="lora, lora_merged or all_weights.")] = "lora",
     epochs: Annotated[int, typer.Option("--epochs", min=1)] = 1,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 16,
-    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-4,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", min=0, help="Above 0.")] = 1e-4,
     adapter_dim: Annotated[int, typer.Option("--adapter-dim", min=1)] = 16,
     max_steps: Annotated[int | None, typer.Option("--max-steps", min=1)] = None,
     settings: Annotated[
@@ -90,6 +91,9 @@ def customize(
 
     session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt)
     chosen = _method(method, adapter_dim)
+    _check_names(dataset=dataset, config=config, output_model=output_model)
+    if not learning_rate:
+        raise ConfigurationError("--learning-rate must be above 0", hint="For example: --learning-rate 1e-4")
 
     async def work() -> dict[str, Any]:
         async with session.client() as nemo:
@@ -128,7 +132,9 @@ def deploy(
         typer.Option("--image", help="Container image of the NIM, NAME:TAG; not for the embedded stack."),
     ] = None,
     gpus: Annotated[int, typer.Option("--gpus", min=0, help="Number of GPUs.")] = 1,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait until it answers.")] = 1800,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait until it answers.")
+    ] = 1800,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
@@ -138,13 +144,13 @@ def deploy(
 
     Example: lawtags deploy law/tagger@v2 --image nvcr.io/nim/nvidia/llm-nim:1.13
     """
-    from lawtags_client.errors import ConfigurationError
     from lawtags_client.types.deployments import NIMDeploymentConfig
 
     session = Session(as_json, profile, verbose, no_input)
     # A colon before the last slash belongs to the registry's port.
     if image is not None and ":" not in image.rpartition("/")[2]:
         raise ConfigurationError(f"--image {image} has no tag", hint="Write it as NAME:TAG.")
+    _check_names(model=model)
 
     async def work() -> dict[str, Any]:
         async with session.client() as nemo:
@@ -179,7 +185,9 @@ def evaluate(
     ],
     namespace: Annotated[str, typer.Option("--namespace", help="Namespace of the evaluation.")] = "default",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Score at most this many rows.")] = 200,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the result.")] = 3600,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait for the result.")
+    ] = 3600,
     intent: Intent = None,
     as_json: Json = False,
     profile: Profile = None,
@@ -196,6 +204,11 @@ def evaluate(
     from lawtags_client.platform.v1 import V1Platform
 
     session = Session(as_json, profile, verbose, no_input)
+    if not files_url.startswith("hf://"):
+        raise ConfigurationError(
+            f"{files_url!r} is not a file on the platform",
+            hint="Upload it, and write it as hf://datasets/NS/NAME/testing/testing.jsonl",
+        )
     key = intent or hashlib.sha256(f"{model} {files_url} {namespace} {limit}".encode()).hexdigest()
     wish = EvaluationIntent(key=key, model=model, files_url=files_url, namespace=namespace, limit=limit)
 
@@ -219,7 +232,6 @@ def evaluate(
 
 def _method(name: str, adapter_dim: int) -> Any:
     from lawtags_client import AllWeights, LoRA, LoRAMerged
-    from lawtags_client.errors import ConfigurationError
 
     if name == "all_weights":
         return AllWeights()
@@ -227,3 +239,12 @@ def _method(name: str, adapter_dim: int) -> Any:
     if name not in kinds:
         raise ConfigurationError(f"unknown method {name!r}", hint="lora, lora_merged or all_weights.")
     return kinds[name](adapter_dim=adapter_dim)
+
+
+def _check_names(**names: str | None) -> None:
+    """Refuse what is not ``namespace/name`` before any service is asked."""
+    from lawtags_client.transport.paths import split_reference
+
+    for what, name in names.items():
+        if name is not None and not name.startswith("hf://"):
+            split_reference(name, what.replace("_", " "))

@@ -139,6 +139,8 @@ def test_an_adapter_that_is_none_is_refused_and_the_worker_lives(stack: ServedSt
         "list": ("[]", weights),
         "deep": ("[" * 50_000 + "]" * 50_000, weights),
         "rank": (config, {name: tensor[:0].contiguous() for name, tensor in weights.items()}),
+        "other": (json.dumps({**json.loads(config), "r": 64}), weights),
+        "targets": (json.dumps({**json.loads(config), "target_modules": ["q_proj"]}), weights),
         "huge": (config, {name: tensor * 1e25 for name, tensor in weights.items()}),
     }
     for name, (written, tensors) in cases.items():

@@ -70,6 +70,14 @@ WRONG = [
     ["jobs", "ls", "--profile", "nowhere"],
     ["jobs", "ls", "--profile", "local"],
     ["customize", "ns/data", "--method", "magic"],
+    ["customize", "data"],
+    ["customize", "ns/data", "--config", "model@v1"],
+    ["customize", "ns/data", "--output-model", "a/b/c"],
+    ["customize", "ns/data", "--learning-rate", "0"],
+    ["customize", "ns/data", "--learning-rate", "nan"],
+    ["evaluate", "ns/model@v1", "rows.jsonl"],
+    ["evaluate", "ns/model@v1", "hf://datasets/ns/rows", "--timeout", "-1"],
+    ["deploy", "model"],
     ["deploy", "ns/model@v1", "--image", "registry:5000/nim/llm"],
     ["local", "up", "--base-model", "nonsense"],
 ]
@@ -108,6 +116,42 @@ def test_a_wrong_call_leaves_nothing_behind(lawtags: Call, tmp_path: Path) -> No
         lawtags(*words, "--json")
     lawtags("run", "smollm2-demo", "--data", "missing.jsonl")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["curate", "missing.jsonl", "-o", "out"],
+        ["curate", "no-*.jsonl", "-o", "out"],
+        ["curate", "there.jsonl", "-o", "out", "--synonyms", "missing.csv"],
+        ["curate", "there.jsonl", "-o", "out", "--forget", "missing.txt"],
+        ["curate", "there.jsonl", "-o", "out", "--tokenizer", "missing"],
+        ["curate", "there.jsonl", "-o", "out", "--test", "folder"],
+        ["plan", "smollm2-demo", "--data", "folder"],
+        ["upload", "missing", "ns/data"],
+        ["tag", "missing.jsonl", "--out", "out.jsonl", "--model", "m"],
+        ["tag", "there.jsonl", "--out", "folder", "--model", "m"],
+        ["jobs", "audit", "--store", "missing.sqlite"],
+        ["local", "up", "--chaos", "missing.yaml"],
+    ],
+    ids=" ".join,
+)
+def test_a_named_file_that_is_not_there_is_an_error_of_usage(
+    lawtags: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setenv("LAWTAGS_PLATFORM_URL", "http://127.0.0.1:9")
+    (tmp_path / "there.jsonl").write_text("{}\n")
+    (tmp_path / "folder").mkdir()
+    code, out, err = lawtags(*words, "--json")
+    assert (code, out) == (2, "")
+    assert any(word in json.loads(err)["message"] for word in words[1:] if not word.startswith("-"))
+
+
+def test_a_file_that_is_there_and_broken_is_no_error_of_usage(lawtags: Call, tmp_path: Path) -> None:
+    (tmp_path / "broken.jsonl").write_text("{}\n")
+    code, _, err = lawtags("curate", "broken.jsonl", "-o", "out", "--json")
+    assert code == 1
+    assert "broken.jsonl" in err
 
 
 @pytest.mark.parametrize("option", ["--data", "--test"])
