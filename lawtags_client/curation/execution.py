@@ -243,7 +243,13 @@ def _client(scheduler: str | distributed.Client) -> Iterator[distributed.Client]
         # Whoever made it ends it.
         yield scheduler
         return
+    from distributed.comm.addressing import parse_address, parse_host_port
+
     try:
+        kind, place = parse_address(scheduler)
+        if kind in ("tcp", "tls"):
+            # Before there is a client: one that cannot read its address takes a minute to be given up.
+            parse_host_port(place)
         client = distributed.Client(scheduler, timeout="30s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigurationError(

@@ -19,6 +19,7 @@ from lawtags_client import cli
 from lawtags_client.cli import session as session_module
 from lawtags_client.cli.session import Session, command, script
 from lawtags_client.client import NeMo
+from lawtags_client.curation.execution import _client
 from lawtags_client.errors import BusyError, ConfigurationError, DataError, GateNotPassedError, LawtagsError
 from lawtags_client.runs.lock import run_lock
 from lawtags_client.settings import STACK_FOLDER
@@ -145,6 +146,11 @@ def test_a_named_file_that_is_not_there_is_an_error_of_usage(
     code, out, err = lawtags(*words, "--json")
     assert (code, out) == (2, "")
     assert any(word in json.loads(err)["message"] for word in words[1:] if not word.startswith("-"))
+
+
+def test_a_scheduler_without_a_port_is_refused_before_there_is_a_client() -> None:
+    with pytest.raises(ConfigurationError, match="somewhere"), _client("somewhere"):
+        pass
 
 
 def test_a_file_that_is_there_and_broken_is_no_error_of_usage(lawtags: Call, tmp_path: Path) -> None:
