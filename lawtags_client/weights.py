@@ -49,6 +49,8 @@ def tensors(path: Path) -> list[Tensor]:
         places = {name: _place(name, said) for name, said in header.items() if name != "__metadata__"}
         _check_cover(places, length - 8 - header_length)
         found = [_tensor(name, header[name], start, end) for name, (start, end) in places.items()]
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path, hint="Check the path.") from error
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"is not a safetensors file: {error}", path=path, hint="Get it again; other formats are not read."

@@ -43,6 +43,11 @@ class Database:
                 f"the database's path is longer than the {_LONGEST_PATH} bytes that SQLite takes: {path}",
                 hint="Name a folder with a shorter path.",
             )
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(
+                f"{path} is a folder or another thing where the database belongs",
+                hint="Move it away, or name another folder.",
+            )
         make_folder(path.parent)
         self.path = path
         self._lock = threading.RLock()

@@ -3,10 +3,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.local.storage import Database
 from lawtags_client.local.wire.answers import answer_for
+from lawtags_client.weights import tensors
 
 
 @pytest.mark.parametrize("number", [errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EIO, errno.ELOOP])
@@ -19,3 +23,10 @@ def test_a_file_that_cannot_be_used_is_named_in_one_line(
     assert "/stack/blobs" in told and os.strerror(number) in told
     [record] = caplog.records
     assert record.getMessage() == told and record.exc_info is None
+
+
+def test_folders_in_the_place_of_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Is a directory"):
+        tensors(tmp_path)
+    with pytest.raises(ConfigurationError, match="where the database belongs"):
+        Database(tmp_path)
