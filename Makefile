@@ -19,7 +19,7 @@ test: $(VENV)/.dev ## the whole suite, and what checks the code
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 state-machine: $(VENV)/.dev ## a thousand scenes of lost requests and killed processes; SCENES=N for another number
 	LAWTAGS_STATE_MACHINE=$(or $(SCENES),1000) $(BIN)/python -m pytest -s tests/faults/test_exactly_once.py
