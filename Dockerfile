@@ -6,6 +6,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY pyproject.toml constraints.txt models.txt README.md LICENSE ./
 COPY lawtags_client lawtags_client
+COPY lawtags_stack lawtags_stack
 COPY jobs jobs
 RUN python -m venv /opt/lawtags \
  && /opt/lawtags/bin/pip install --no-cache-dir --constraint constraints.txt '.[all]' \

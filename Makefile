@@ -25,7 +25,7 @@ state-machine: $(VENV)/.dev ## a thousand scenes of lost requests and killed pro
 	LAWTAGS_STATE_MACHINE=$(or $(SCENES),1000) $(BIN)/python -m pytest -s tests/faults/test_exactly_once.py
 
 curator-ray: $(VENV)/.dev $(RAY)/.made ## the steps of curation on NeMo Curator 1.x (Ray), in an environment of its own
-	@cd tests_ray && LAWTAGS_PYTHON_OF_CURATOR_0_9="$(CURDIR)/$(BIN)/python" \
+	@cd tests/ray && LAWTAGS_PYTHON_OF_CURATOR_0_9="$(CURDIR)/$(BIN)/python" \
 		"$(CURDIR)/$(RAY)/bin/python" -m pytest -c pytest.ini .
 
 check: lint types rooms ## linter, type checker, room rules
@@ -58,18 +58,18 @@ benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled 
 	$(BIN)/python benchmarks/client.py
 
 conformance: $(VENV)/.dev ## the clients of others against the embedded stack; writes docs/conformance.md
-	$(BIN)/python tests/sdk_conformance.py docs/conformance.md
-	$(BIN)/python tests/hub_conformance.py docs/conformance.md
+	PYTHONPATH=tests/support $(BIN)/python tests/programs/sdk_conformance.py docs/conformance.md
+	PYTHONPATH=tests/support $(BIN)/python tests/programs/hub_conformance.py docs/conformance.md
 
 hub-conformance: $(VENV)/.dev ## four versions of huggingface_hub against the embedded stack, in environments of their own
-	$(BIN)/python tests/hub_conformance.py
+	PYTHONPATH=tests/support $(BIN)/python tests/programs/hub_conformance.py
 
 fuzz: $(VENV)/.dev ## made-up requests to the embedded stack by its OpenAPI documents, about ten minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up
 	FUZZ_MUTATIONS=$(or $(MUTATIONS),200) $(BIN)/python -m pytest tests/stack/test_mutated_bodies.py
 
 soak: $(VENV)/.dev ## mixed load on an embedded stack that is killed again and again; SOAK_MINUTES=30
-	$(BIN)/python tests/soak.py --minutes $(or $(SOAK_MINUTES),30)
+	PYTHONPATH=tests/support $(BIN)/python tests/programs/soak.py --minutes $(or $(SOAK_MINUTES),30)
 
 clean: ## remove the environments; runs and the embedded stack's data stay
 	rm -rf $(VENV) $(RAY)

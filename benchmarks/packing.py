@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lawtags_client.local.training.batches import Batch, collate, epoch_batches, split_by_tokens
-from lawtags_client.local.training.examples import Example, RowEncoder
-from lawtags_client.local.training.job import LoraSettings, TrainingJob
-from lawtags_client.local.training.rows import Row
+from lawtags_stack.engines.training.batches import Batch, collate, epoch_batches, split_by_tokens
+from lawtags_stack.engines.training.examples import Example, RowEncoder
+from lawtags_stack.engines.training.job import LoraSettings, TrainingJob
+from lawtags_stack.engines.training.rows import Row
 
 LIMIT = 512
 
@@ -121,8 +121,8 @@ def main() -> None:
     """Measure and print."""
     import torch
 
-    from lawtags_client.local.base_models import ensure_default_base_model
-    from lawtags_client.local.training.model import TrainableModel, load_tokenizer
+    from lawtags_stack.base_models import ensure_default_base_model
+    from lawtags_stack.engines.training.model import TrainableModel, load_tokenizer
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("rows", type=Path)

@@ -35,9 +35,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lawtags_client.curation.citations import format_citations
+from lawtags_client.curation.clean.citations import format_citations
+from lawtags_client.curation.mask.masker import PiiMasker, find_model
 from lawtags_client.curation.options import DEFAULT_ENTITIES, ENTITIES, PiiOptions
-from lawtags_client.curation.pii import PiiMasker, find_model
 from lawtags_client.files import atomic_write_json
 
 DATA = Path(__file__).parent / "data" / "pii.jsonl"

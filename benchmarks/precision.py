@@ -17,9 +17,9 @@ from pathlib import Path
 
 from lawtags_client import sample
 from lawtags_client.files import atomic_write_json
-from lawtags_client.local.base_models import ensure_default_base_model
-from lawtags_client.local.generation.engine import Engine
-from lawtags_client.local.generation.request import Sampling
+from lawtags_stack.base_models import ensure_default_base_model
+from lawtags_stack.engines.generation.engine import Engine
+from lawtags_stack.engines.generation.request import Sampling
 
 TOP = 20
 

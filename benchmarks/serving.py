@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.files import atomic_write_json
-from lawtags_client.local.base_models import ensure_default_base_model
-from lawtags_client.local.generation.request import Constraint, Sampling
-from lawtags_client.local.worker_environment import worker_environment
+from lawtags_stack.base_models import ensure_default_base_model
+from lawtags_stack.engines.generation.request import Constraint, Sampling
+from lawtags_stack.processes.environment import worker_environment
 
 BODY_TOKENS = 300
 ANSWER_TOKENS = 24
@@ -69,7 +69,7 @@ class Ours:
     """The engine of the embedded stack."""
 
     def __init__(self, model: Path, adapter: Path, precision: Any) -> None:
-        from lawtags_client.local.generation.engine import Engine
+        from lawtags_stack.engines.generation.engine import Engine
 
         self.engine = Engine.load(model, precision=precision)
         self.engine.add_adapter("a", adapter / "adapter_config.json", adapter / "adapter_model.safetensors")

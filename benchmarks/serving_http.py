@@ -30,7 +30,7 @@ from serving import BODY_TOKENS, read_questions
 from stack import StackProcess, cpu_seconds, memory_mb, running
 
 from lawtags_client.files import atomic_write_json
-from lawtags_client.local.base_models import DEFAULT_BASE_MODEL, ensure_default_base_model
+from lawtags_stack.base_models import DEFAULT_BASE_MODEL, ensure_default_base_model
 
 SCORE = {"max_tokens": 1, "temperature": 0, "logprobs": 20}
 ANSWER = {"max_tokens": 16, "temperature": 0}

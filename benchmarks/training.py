@@ -28,11 +28,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lawtags_client.local.training.batches import collate, epoch_batches, split_by_tokens
-from lawtags_client.local.training.examples import Example, RowEncoder
-from lawtags_client.local.training.job import LoraSettings, TrainingJob
-from lawtags_client.local.training.rows import read_rows
-from lawtags_client.local.worker_environment import worker_environment
+from lawtags_stack.engines.training.batches import collate, epoch_batches, split_by_tokens
+from lawtags_stack.engines.training.examples import Example, RowEncoder
+from lawtags_stack.engines.training.job import LoraSettings, TrainingJob
+from lawtags_stack.engines.training.rows import read_rows
+from lawtags_stack.processes.environment import worker_environment
 
 SHAPES = {"titles, 16 rows": (16, None), "4 rows of 256 tokens": (4, 256)}
 WARM_UP = 2
@@ -71,9 +71,9 @@ def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> li
     """Each step as the trainer takes it."""
     import torch
 
-    from lawtags_client.local.training.model import TrainableModel
-    from lawtags_client.local.training.objective import GRADIENT_NORM, completion_loss
-    from lawtags_client.local.training.optimizer import make_optimizer
+    from lawtags_stack.engines.training.model import TrainableModel
+    from lawtags_stack.engines.training.objective import GRADIENT_NORM, completion_loss
+    from lawtags_stack.engines.training.optimizer import make_optimizer
 
     model = TrainableModel(job, padding=padding)
     weights = model.trainable()
@@ -145,7 +145,7 @@ def measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """All shapes in this process, by one of the two loops."""
     import torch
 
-    from lawtags_client.local.training.model import load_tokenizer
+    from lawtags_stack.engines.training.model import load_tokenizer
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.model is None:
-        from lawtags_client.local.base_models import ensure_default_base_model
+        from lawtags_stack.base_models import ensure_default_base_model
 
         arguments.model = ensure_default_base_model()
     if arguments.only:

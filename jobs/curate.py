@@ -1,6 +1,6 @@
 """Curate questions into the Customizer's layout.
 
-Example: python jobs/curate.py questions.jsonl --out curated --recipe jobs/recipes/gemma-2-2b.yaml
+Example: python jobs/curate.py questions.jsonl --out curated --recipe gemma-2-2b
 """
 
 from __future__ import annotations

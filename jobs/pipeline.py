@@ -2,7 +2,7 @@
 
 The folder of a run that holds results is not given to other inputs: name another one with --run.
 
-Example: python jobs/pipeline.py jobs/recipes/gemma-2-2b.yaml --data questions.jsonl --run runs/gemma
+Example: python jobs/pipeline.py gemma-2-2b --data questions.jsonl --run runs/gemma
 """
 
 from __future__ import annotations

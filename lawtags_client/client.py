@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lawtags_client.settings import Settings, default_intents_path
 from lawtags_client.transport.clock import Clock
-from lawtags_client.transport.http import Transport
+from lawtags_client.transport.http import Handler, Transport
 
 if TYPE_CHECKING:
-    import httpx
-
     from lawtags_client.intents import IntentStore
     from lawtags_client.services.customizer import Customizer
     from lawtags_client.services.data_store import DataStore
@@ -45,7 +43,7 @@ class NeMo:
         *,
         intents: IntentStore | None = None,
         clock: Clock | None = None,
-        handler: httpx.AsyncBaseTransport | None = None,
+        handler: Handler | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or Clock()

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lawtags_client import __version__
 from lawtags_client.cli import curate, demo, doctor, jobs, local, models, run, runs, steps, tag
+from lawtags_client.version import __version__
 
 app = typer.Typer(
     name="lawtags",

@@ -148,7 +148,7 @@ def curate(
 
 
 def _show(session: Session, report: CurationReport, out: Path) -> None:
-    from lawtags_client.curation.card import PAGE
+    from lawtags_client.curation.write.card import PAGE
 
     if session.json:
         session.emit(report.as_dict())
@@ -171,7 +171,7 @@ def _forget(
     session: Session, out: Path, forget: Path, count_tokens: Callable[[str], int] | None, strict: bool
 ) -> None:
     from lawtags_client.curation import forget_questions
-    from lawtags_client.curation.forget_list import load_forget_list
+    from lawtags_client.curation.select.forget_list import load_forget_list
 
     record = forget_questions(out, forget, count_tokens=count_tokens)
     missing = load_forget_list(forget).named(record["not_found"])

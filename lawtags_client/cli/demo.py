@@ -47,9 +47,9 @@ def demo(
     require(list(MARKERS), "lawtags demo")
     from lawtags_client import sample
     from lawtags_client.cli.verdict import tell_examples
-    from lawtags_client.curation.sources import find_sources
-    from lawtags_client.local.base_models import default_base_model_ready, ensure_default_base_model
+    from lawtags_client.curation.read.sources import find_sources
     from lawtags_client.runs.verdict import require_verdict
+    from lawtags_stack.base_models import default_base_model_ready, ensure_default_base_model
 
     session = Session(as_json, profile or LOCAL_PROFILE, verbose, no_input)
     questions = data or [str(sample.path())]
@@ -99,7 +99,7 @@ def _stack(folder: Path, session: Session) -> Iterator[None]:
     behind is taken over with the job it is working on, and stopped at the end.
     """
     from lawtags_client.cli.local import foreground
-    from lawtags_client.local.control import detach, running, stop
+    from lawtags_stack.control import detach, running, stop
 
     mark = folder.parent / _MARK
     found = running(folder)

@@ -107,12 +107,12 @@ def up(
     require(["local"], "the embedded stack")
     models = _model_folders("--base-model", base_model or [])
     encoders = _model_folders("--embedding-model", embedding_model or [])
-    from lawtags_client.local.chaos import read_plan
+    from lawtags_stack.chaos import read_plan
 
     # Read here as well where the stack runs in another process: what is wrong with it is said at once.
     plan = read_plan(chaos) if chaos else None
     if detach:
-        from lawtags_client.local.control import detach as start
+        from lawtags_stack.control import detach as start
 
         if token:
             os.environ[_TOKEN_VARIABLE] = token  # not on a command line that every user can list
@@ -131,9 +131,9 @@ def up(
         )
         _tell(session, start(command_line, dir).as_dict())
         return
-    from lawtags_client.local.serve import serve
-    from lawtags_client.local.service import StackOptions
-    from lawtags_client.local.stack import Stack
+    from lawtags_stack.serve import serve
+    from lawtags_stack.service import StackOptions
+    from lawtags_stack.stack import Stack
 
     options = StackOptions(
         refresh_interval=refresh_interval,
@@ -166,7 +166,7 @@ def down(
 
     Example: lawtags local down
     """
-    from lawtags_client.local.control import stop
+    from lawtags_stack.control import stop
 
     session = Session(json=as_json, verbose=verbose)
     stopped = stop(dir)
@@ -187,7 +187,7 @@ def status(
     no_input: NoInput = False,
 ) -> None:
     """Show whether the stack runs, and its jobs, models and disk use. Example: lawtags local status --json"""
-    from lawtags_client.local.control import report
+    from lawtags_stack.control import report
 
     session = Session(json=as_json, verbose=verbose)
     found = report(dir, token=token)
@@ -219,7 +219,7 @@ def prune(
     """
     from datetime import timedelta
 
-    from lawtags_client.local.prune import prune as remove
+    from lawtags_stack.prune import prune as remove
 
     session = Session(json=as_json, verbose=verbose)
     found = remove(dir, kept=timedelta(hours=keep), dry_run=dry_run).as_dict()
@@ -244,7 +244,7 @@ def reset(
     no_input: NoInput = False,
 ) -> None:
     """Remove everything a stopped stack keeps; asks first. Example: lawtags local reset --yes"""
-    from lawtags_client.local.control import reset as clear
+    from lawtags_stack.control import reset as clear
 
     session = Session(json=as_json, verbose=verbose, no_input=no_input)
     done = clear(dir, lambda question: yes or session.confirm(question))
@@ -260,7 +260,7 @@ def _tell(session: Session, address: dict[str, Any]) -> None:
         return
     for name in ("platform_url", "data_store_url", "inference_url"):
         session.say(f"{name.removesuffix('_url').replace('_', ' '):11} {address[name]}")
-    from lawtags_client.local.base_models import DEFAULT_BASE_MODEL
+    from lawtags_stack.base_models import DEFAULT_BASE_MODEL
 
     session.say(f"base model  {DEFAULT_BASE_MODEL}")
     session.say('\nIn this folder, use it with --profile local or NeMo.from_env("local"). Elsewhere, set:')

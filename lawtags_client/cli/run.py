@@ -168,7 +168,7 @@ def execute_recipe(
 ) -> RunResult:
     """Carry a recipe as far as asked, with the progress that fits the place."""
     require(["curate", "tag", "report"] if until is None else ["curate"], "a run")
-    from lawtags_client.curation.sources import find_sources
+    from lawtags_client.curation.read.sources import find_sources
     from lawtags_client.intents import SqliteIntents
     from lawtags_client.platform.checks import require_platform
     from lawtags_client.platform.v1 import V1Platform

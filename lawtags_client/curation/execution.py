@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lawtags_client.curation.examples import stride_for
 from lawtags_client.curation.staging import Staged, WorkFolder, read_partition
 from lawtags_client.curation.steps import Step, prepare_steps
+from lawtags_client.curation.write.examples import stride_for
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 
 if TYPE_CHECKING:

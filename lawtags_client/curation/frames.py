@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.columns import ColumnMap, RowError
+from lawtags_client.curation.read.columns import ColumnMap, RowError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,13 +15,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.accounts import Accounts, add_up
-from lawtags_client.curation.card import write_card
 from lawtags_client.curation.execution import Runner, choose_workers, open_runner, run_steps
-from lawtags_client.curation.forget_list import ForgetList, load_forget_list, remembered
 from lawtags_client.curation.isolation import FAILED, Isolated
 from lawtags_client.curation.lock import curation_lock
-from lawtags_client.curation.notes import (
+from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.questions import QuestionTexts
+from lawtags_client.curation.read.notices import value_notes
+from lawtags_client.curation.read.partitions import stage
+from lawtags_client.curation.read.sources import Source, find_sources
+from lawtags_client.curation.select.forget_list import ForgetList, load_forget_list, remembered
+from lawtags_client.curation.select.selection import Selection, select
+from lawtags_client.curation.select.synonyms import load_synonyms
+from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.steps import masking, plan_steps
+from lawtags_client.curation.versions import CODE_VERSION, check_installed, versions_of
+from lawtags_client.curation.write.card import write_card
+from lawtags_client.curation.write.notes import (
     empty_parts,
     label_notes,
     not_found_notes,
@@ -32,25 +41,16 @@ from lawtags_client.curation.notes import (
     twin_notes,
     unseen_tags,
 )
-from lawtags_client.curation.notices import value_notes
-from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.outputs import Writer, check_outputs, write_bad_rows
-from lawtags_client.curation.questions import QuestionTexts
-from lawtags_client.curation.reading import stage
-from lawtags_client.curation.rendering import REJECTED
-from lawtags_client.curation.report import (
+from lawtags_client.curation.write.outputs import Writer, check_outputs, write_bad_rows
+from lawtags_client.curation.write.rendering import REJECTED
+from lawtags_client.curation.write.report import (
     REPORT,
     CurationProgress,
     CurationReport,
     StepCount,
     outputs_digest,
 )
-from lawtags_client.curation.selection import Selection, select
-from lawtags_client.curation.sources import Source, find_sources
-from lawtags_client.curation.staging import Staged, WorkFolder
-from lawtags_client.curation.steps import masking, plan_steps
-from lawtags_client.curation.synonyms import load_synonyms
-from lawtags_client.curation.versions import CODE_VERSION, check_installed, versions_of
+from lawtags_client.curation.write.totals import Accounts, add_up
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json, sha256_file
 

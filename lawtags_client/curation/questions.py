@@ -16,13 +16,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from lawtags_client.curation.citations import format_citations
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.html import html_to_text, strip_markup, unescape_title
-from lawtags_client.curation.modifiers import clean_text, clean_title, repair_text
+from lawtags_client.curation.clean.citations import format_citations
+from lawtags_client.curation.clean.html import html_to_text, strip_markup, unescape_title
+from lawtags_client.curation.clean.modifiers import clean_text, clean_title, repair_text
 from lawtags_client.curation.options import CurationOptions, PiiOptions
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import Source, read_source, source_name
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import Source, read_source, source_name
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.tagging.question import Question
 
@@ -122,7 +122,7 @@ class QuestionTexts:
         )
 
     def _masked(self, texts: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
-        from lawtags_client.curation.pii import find_model, masker
+        from lawtags_client.curation.mask.masker import find_model, masker
 
         if {"PERSON", "LOCATION"} & set(self.options.pii.entities) and find_spec("spacy") is None:
             # Without it there is no model of names either, which would be named first.

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.examples import Changes
+from lawtags_client.curation.write.examples import Changes
 from lawtags_client.files import atomic_write_json
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Staged:
         bad: rows that cannot be used, by reason.
         first_bad: the first of them.
         respelled: tags that stood there in another form, with their normal form and rows, the most first.
-        values: what was noticed of single values, see :class:`~lawtags_client.curation.notices.Notices`.
+        values: what was noticed of single values, see :class:`~lawtags_client.curation.read.notices.Notices`.
     """
 
     starts: tuple[int, ...]

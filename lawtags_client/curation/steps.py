@@ -15,14 +15,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lawtags_client.curation import dedup, filters, modifiers
-from lawtags_client.curation.html import texts_to_plain, unescape_title
-from lawtags_client.curation.markdown import Links
+from lawtags_client.curation.clean import modifiers
+from lawtags_client.curation.clean.html import texts_to_plain, unescape_title
+from lawtags_client.curation.clean.markdown import Links
+from lawtags_client.curation.mask.masker import masker
 from lawtags_client.curation.options import CurationOptions, PiiOptions
-from lawtags_client.curation.pii import masker
+from lawtags_client.curation.select import dedup, filters
+from lawtags_client.curation.select.split import split_key
+from lawtags_client.curation.select.synonyms import rename_tags
 from lawtags_client.curation.series import map_texts
-from lawtags_client.curation.split import split_key
-from lawtags_client.curation.synonyms import rename_tags
 
 if TYPE_CHECKING:
     import pandas as pd

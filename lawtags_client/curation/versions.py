@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import platform
 
-from lawtags_client.curation import pii
+from lawtags_client.curation.mask import masker as pii
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.errors import MissingExtraError
 

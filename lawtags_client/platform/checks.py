@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-from lawtags_client import __version__
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.extras import MARKERS, absent
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import ServiceName, Settings, default_intents_path
+from lawtags_client.version import __version__
 
 _PARTS = ("httpx", "pydantic", "tenacity", "typer")
 _LEAST_FREE = 2 * 1024**3

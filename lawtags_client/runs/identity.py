@@ -150,7 +150,7 @@ def _named_files(recipe: Recipe, run_id: str) -> dict[str, str]:
 
 
 def _contents(data: Sequence[str], test: Path | None) -> list[dict[str, Any]]:
-    from lawtags_client.curation.sources import find_sources
+    from lawtags_client.curation.read.sources import find_sources
 
     given = [*data] if data else [str(test)] if test else []
     try:

@@ -179,10 +179,7 @@ class Recipe(Section):
 
 def bundled() -> dict[str, Path]:
     """Recipes that come with lawtags, by name."""
-    package = Path(__file__).parent
-    # A wheel carries them inside the package; a checkout has them where users look for them.
-    folders = (package / "recipes", package.parents[1] / "jobs" / "recipes")
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}
 
 
 def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
@@ -226,7 +223,7 @@ def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as problem:
         lines = [f"{where}: {_place(error['loc'])}: {error['msg']}" for error in problem.errors()]
-        raise ConfigurationError("\n".join(lines), hint="See jobs/recipes/ for the available keys.") from None
+        raise ConfigurationError("\n".join(lines), hint="See docs/run.md for the available keys.") from None
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lawtags_client import __version__
-from lawtags_client.curation.card import card_section
+from lawtags_client.curation.write.card import card_section
 from lawtags_client.errors import ConfigurationError, DataError, MissingExtraError
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, reading, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import harmless
+from lawtags_client.version import __version__
 
 EXAMPLES = 12
 SHOWN_TAGS = 40

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from lawtags_client import __version__
 from lawtags_client.files import sha256_file
 from lawtags_client.platform import Platform
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.progress import Progress
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.version import __version__
 
 
 @dataclass(slots=True)

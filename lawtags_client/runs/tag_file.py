@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from lawtags_client.curation import questions_to_tag
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.questions import QuestionTexts
-from lawtags_client.curation.raw import BadRow
+from lawtags_client.curation.read.raw import BadRow
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.predictions import held_row, prediction
 from lawtags_client.runs.rows import RowLog

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Handler: TypeAlias = "httpx.AsyncBaseTransport"
 Stream: TypeAlias = Callable[[], AsyncIterator[bytes]]
 
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -10,9 +10,9 @@ import pytest
 from tiny_models import make_model, write_rows
 
 from lawtags_client import sample
-from lawtags_client.local.base_models import DEFAULT_BASE_MODEL
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.base_models import DEFAULT_BASE_MODEL
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 
 @pytest.fixture(scope="session")

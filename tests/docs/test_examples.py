@@ -28,8 +28,8 @@ import yaml
 from nbclient import NotebookClient
 
 from lawtags_client.cli.app import app
-from lawtags_client.local.stack import StackThread
 from lawtags_client.settings import Settings
+from lawtags_stack.stack import StackThread
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -19,8 +19,8 @@ import yaml
 from tiny_models import make_model
 
 from lawtags_client import sample
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 pytestmark = pytest.mark.slow
 

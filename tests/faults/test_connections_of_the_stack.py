@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from lawtags_client.local.connections import ConnectionLimits
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.server.connections import ConnectionLimits
+from lawtags_stack.stack import StackThread
 
 SHORT = ConnectionLimits(most=40, idle=2.0, head=1.0, body=2.0, least=256, unread=2.0)
 HEAD = b"GET /v1/health/ready HTTP/1.1\r\nHost: localhost\r\n"
@@ -31,7 +31,7 @@ HEAD = b"GET /v1/health/ready HTTP/1.1\r\nHost: localhost\r\n"
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
     """A stack with short limits."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lawtags_client.local.servers.ConnectionLimits", lambda: SHORT)
+        patch.setattr("lawtags_stack.server.servers.ConnectionLimits", lambda: SHORT)
         with StackThread(tmp_path_factory.mktemp("limits") / "stack") as running:
             yield running
 

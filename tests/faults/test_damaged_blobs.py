@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from lawtags_client.errors import BusyError, ConfigurationError
-from lawtags_client.local.control import reset
-from lawtags_client.local.data_store.state import DataStoreState
-from lawtags_client.local.entity_store.state import EntityStoreState
-from lawtags_client.local.lock import FolderLock, holder
-from lawtags_client.local.stack import Stack, StackThread
-from lawtags_client.local.storage import Blobs, Database, Documents
+from lawtags_stack.control import reset
+from lawtags_stack.lock import FolderLock, holder
+from lawtags_stack.services.data_store.state import DataStoreState
+from lawtags_stack.services.entity_store.state import EntityStoreState
+from lawtags_stack.stack import Stack, StackThread
+from lawtags_stack.store import Blobs, Database, Documents
 
 CLI = [sys.executable, "-m", "lawtags_client.cli.local"]
 UP = [*CLI, "up", "--json", "--port", "0", "--dir"]

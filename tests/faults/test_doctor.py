@@ -17,7 +17,6 @@ import pytest
 from fault_proxy import Answer, FaultProxy
 
 from lawtags_client.client import NeMo
-from lawtags_client.local.stack import StackThread
 from lawtags_client.platform.checks import (
     check_clock,
     check_credentials,
@@ -25,6 +24,7 @@ from lawtags_client.platform.checks import (
     check_services,
 )
 from lawtags_client.settings import Settings
+from lawtags_stack.stack import StackThread
 
 LAWTAGS = Path(sys.executable).with_name("lawtags")
 LIST = b'{"object": "list", "data": []}'

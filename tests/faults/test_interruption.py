@@ -21,8 +21,8 @@ from submitting import CONFIG, DATASET, Wish, submit, waiting_stack
 
 from lawtags_client.cli.run import training_of
 from lawtags_client.intents import SqliteIntents, new_intent
-from lawtags_client.local.stack import StackThread
 from lawtags_client.runs.ledger import Ledger
+from lawtags_stack.stack import StackThread
 
 LAWTAGS = Path(sys.executable).with_name("lawtags")
 CTRL_C = b"\x03"

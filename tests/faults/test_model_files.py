@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tiny_models import make_adapter, make_model
 
 from lawtags_client.errors import LawtagsError
-from lawtags_client.local.customizer.targets import count_parameters
 from lawtags_client.services.customizer.snapshots import inspect
+from lawtags_stack.services.customizer.targets import count_parameters
 
 HIT: list[str] = []
 
@@ -132,8 +132,8 @@ def test_whatever_a_weights_file_holds_it_is_read_or_refused(
 def test_false_weights_are_never_loaded(
     kind: str, base: Path, adapter: Path, tmp_path: Path, little_memory: Callable[[], None]
 ) -> None:
-    from lawtags_client.local.generation.adapters import load_adapter
-    from lawtags_client.local.generation.loading import load_model
+    from lawtags_stack.engines.generation.adapters import load_adapter
+    from lawtags_stack.engines.generation.loading import load_model
 
     content = {**FALSE, **LYING}[kind]
     (tmp_path / "adapter_model.safetensors").write_bytes(content)
@@ -172,7 +172,7 @@ def test_other_files_of_a_model_stay_behind(base: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_code_of_a_model_is_never_run(base: Path, tmp_path: Path) -> None:
-    from lawtags_client.local.generation.loading import load_model
+    from lawtags_stack.engines.generation.loading import load_model
 
     folder, mark = tmp_path / "model", tmp_path / "was-run"
     shutil.copytree(base, folder)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 NAMES = [
     "../x",

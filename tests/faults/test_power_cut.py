@@ -13,10 +13,10 @@ from power_cut import PowerCut
 
 from lawtags_client.files import atomic_write_bytes, make_folder
 from lawtags_client.intents import SqliteIntents, new_intent
-from lawtags_client.local.data_store.state import DataStoreState
-from lawtags_client.local.storage import Blobs, Database
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.rows import RowLog, read_rows
+from lawtags_stack.services.data_store.state import DataStoreState
+from lawtags_stack.store import Blobs, Database
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks at open files as on Linux")
 

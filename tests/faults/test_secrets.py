@@ -15,7 +15,7 @@ from fault_proxy import Answer, FaultProxy
 from submitting import CONFIG, DATASET, waiting_stack
 
 from lawtags_client.cli.session import LogFormatter
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 LAWTAGS = Path(sys.executable).with_name("lawtags")
 CANARY = "canary-7c1f9e"

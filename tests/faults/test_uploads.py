@@ -15,10 +15,10 @@ from raw_server import RawServer, answer, send
 from lawtags_client.client import NeMo
 from lawtags_client.errors import DataError, LawtagsError, ProtocolError
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.local.stack import StackThread
 from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.settings import Settings
 from lawtags_client.transport.clock import Clock
+from lawtags_stack.stack import StackThread
 
 SIZE = 1 << 20
 FILES = 3

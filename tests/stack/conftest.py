@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,11 @@ from tiny_models import make_model, write_rows
 
 from lawtags_client import LoRA, NeMo
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.local.chaos import ChaosPlan, read_plan
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
 from lawtags_client.settings import Settings
 from lawtags_client.types.inference import CompletionRequest
+from lawtags_stack.chaos import ChaosPlan, read_plan
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 Started = Callable[..., StackThread]
 

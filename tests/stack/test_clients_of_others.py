@@ -19,8 +19,8 @@ from served_stack import wait_for
 from tiny_models import make_model
 from tool_rows import TOOLS, asked, calls_of, tool_texts, write_test_rows, write_tool_rows
 
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 BASE = "test/tools"
 TARGET = f"{BASE}@v1"

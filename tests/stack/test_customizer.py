@@ -25,8 +25,8 @@ from training_stack import (
 )
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.local.base_models import find_default_source
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.base_models import find_default_source
+from lawtags_stack.stack import StackThread
 
 CHAT = (
     "{% for turn in messages %}{{ turn.role }}: {{ turn.content }}\n{% endfor %}"

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from lawtags_client.cli.demo import _stack
 from lawtags_client.cli.local import foreground
 from lawtags_client.cli.session import Session
 from lawtags_client.errors import BusyError
-from lawtags_client.local.control import detach, running, stop
+from lawtags_stack.control import detach, running, stop
 
 
 def test_a_demo_stops_the_stack_that_it_started(tmp_path: Path) -> None:

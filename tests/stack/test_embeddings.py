@@ -11,8 +11,8 @@ import openai
 import pytest
 from tiny_models import make_tokenizer
 
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 MODEL = "tests/encoder"
 TEXTS = ["Is a verbal lease binding?", "lease", "Who owns a photo taken at work, and who may sell it?"]

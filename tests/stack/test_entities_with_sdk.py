@@ -13,7 +13,7 @@ import nemo_microservices
 import pytest
 from nemo_microservices import NeMoMicroservices
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\Z")
 

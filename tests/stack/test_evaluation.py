@@ -15,8 +15,8 @@ from nemo_microservices import NeMoMicroservices, NotFoundError
 from served_stack import ADAPTER, ServedStack, served_stack, wait_for
 from tiny_models import make_adapter, make_model
 
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 ROWS = [
     {"Prompt": f"Title: lease {number}\nTags:", "completion": "landlord, contract-law"} for number in range(8)

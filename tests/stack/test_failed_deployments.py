@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from served_stack import BASE, served_stack, wait_for
 from tiny_models import make_adapter, make_model
 
-from lawtags_client.local.nim.trials import Trials
-from lawtags_client.local.storage import Database
+from lawtags_stack.services.nim.trials import Trials
+from lawtags_stack.store import Database
 
 WEIGHTS = "model.safetensors"
 

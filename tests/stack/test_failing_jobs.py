@@ -31,7 +31,7 @@ from training_stack import (
     worker_pid,
 )
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 
 @pytest.fixture(scope="module")

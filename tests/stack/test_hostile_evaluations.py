@@ -17,8 +17,8 @@ import httpx
 import pytest
 from served_stack import wait_for
 
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread, read_address
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread, read_address
 
 HONEST = "{{ item.a }}"
 POWER = "{{ 10**(10**9) }}"

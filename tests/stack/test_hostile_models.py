@@ -16,9 +16,9 @@ import pytest
 from served_stack import wait_for
 
 from lawtags_client.errors import BadRequestError
-from lawtags_client.local.evaluator.rows import parse_rows
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.services.evaluator.rows import parse_rows
+from lawtags_stack.stack import StackThread
 
 ASKED = {"messages": [{"role": "user", "content": "{{ item.a }}"}]}
 MATCH = {"match": {"type": "em", "params": {"ground_truth": "x"}}}

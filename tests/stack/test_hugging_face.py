@@ -20,8 +20,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from lawtags_client.local.data_store.state import LARGEST_REGULAR
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.services.data_store.state import LARGEST_REGULAR
+from lawtags_stack.stack import StackThread
 
 
 @pytest.fixture

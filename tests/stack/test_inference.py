@@ -17,9 +17,9 @@ import pytest
 from served_stack import ADAPTER, BASE, ServedStack, served_stack, wait_for
 from tiny_models import make_adapter, make_model
 
-from lawtags_client.local.products import described
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.engines.products import described
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 PROMPT = "Title: Can pricing be trademarked?\nTags:"
 MESSAGES: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "law question"}]
@@ -416,7 +416,7 @@ def test_a_full_model_is_served_through_a_deployment(
 
 def test_a_precision_that_the_processor_lacks_is_told(tmp_path: Path) -> None:
     from lawtags_client.errors import ConfigurationError
-    from lawtags_client.local.products import check_precision
+    from lawtags_stack.engines.products import check_precision
 
     base = make_model(tmp_path / "base")
     options = StackOptions(base_models={BASE: base}, inference_precision="bfloat16")

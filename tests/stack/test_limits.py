@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lawtags_client.local.data_store import commits
-from lawtags_client.local.data_store.commits import LONGEST_LINE
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
-from lawtags_client.local.wire.bodies import LARGEST_JSON
+from lawtags_stack.http.bodies import LARGEST_JSON
+from lawtags_stack.service import StackOptions
+from lawtags_stack.services.data_store import commits
+from lawtags_stack.services.data_store.commits import LONGEST_LINE
+from lawtags_stack.stack import StackThread
 
 LARGEST_FILE = 10_000
 

@@ -10,7 +10,7 @@ import pytest
 from tiny_models import make_model
 from training_stack import BASE, CONFIG, FAST, start_stack, upload_rows
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 OPTION = {"training_type": "sft", "finetuning_type": "lora", "num_gpus": 1, "micro_batch_size": 1}
 CHECK = {"type": "string-check", "params": {"check": ["{{output}}", "equals", "a"]}}

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from lawtags_client.errors import BadRequestError
-from lawtags_client.local.evaluator.addresses import AddressPolicy, guarded_client, is_metadata
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.services.evaluator.addresses import AddressPolicy, guarded_client, is_metadata
+from lawtags_stack.stack import StackThread
 
 STRICT = AddressPolicy(link_local=False, own=["http://127.0.0.1:8002", "http://[::1]:8000"])
 ANSWER = {"choices": [{"message": {"role": "assistant", "content": "3"}, "text": "3"}]}

@@ -17,9 +17,9 @@ import pytest
 from bodies_of_routes import EXAMPLES, NDJSON, Example, Port, prepare
 from body_mutations import Mutation, mutations, sampled
 
-from lawtags_client.local.chaos.plan import ChaosPlan
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.chaos.plan import ChaosPlan
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 NUMBER = int(os.environ.get("FUZZ_MUTATIONS", "5"))
 SEED = os.environ.get("FUZZ_SEED", "1")

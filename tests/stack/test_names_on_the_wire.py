@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lawtags_client.local.stack import Stack, StackThread
+from lawtags_stack.stack import Stack, StackThread
 
 NASTY = [
     "../x", "a/b", "C:\\x", "-rf", "%2e%2e", "..", ".", "a\0b", "x" * 300, "😀", "con", "/etc/x", "~", "a\nb",

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 PORTS = ("platform", "data_store", "inference")

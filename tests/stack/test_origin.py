@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 PORTS = ("platform", "data_store", "inference")
 

@@ -12,7 +12,7 @@ import pytest
 from nemo_microservices import BadRequestError, NeMoMicroservices, NotFoundError
 from served_stack import wait_for
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 FINAL = ("completed", "error", "cancelled")
 ROWS = [{"output": "a", "reference": "a"}, {"output": "b", "reference": "a"}]

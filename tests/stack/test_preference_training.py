@@ -12,7 +12,7 @@ from nemo_microservices import NeMoMicroservices
 from tiny_models import make_model, write_pairs
 from training_stack import CONFIG, ended, start_stack, upload_rows, wait
 
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 DPO = {"finetuning_type": "lora", "training_type": "dpo", "batch_size": 6, "warmup_steps": 1}
 

@@ -16,10 +16,10 @@ import pytest
 from huggingface_hub import HfApi
 
 from lawtags_client.errors import BusyError, ConfigurationError
-from lawtags_client.local.prune import prune
-from lawtags_client.local.stack import StackThread
-from lawtags_client.local.storage import Blobs
-from lawtags_client.local.storage import blobs as blob_module
+from lawtags_stack.prune import prune
+from lawtags_stack.stack import StackThread
+from lawtags_stack.store import Blobs
+from lawtags_stack.store import blobs as blob_module
 
 BIG = b"\0" * 2_000_000
 

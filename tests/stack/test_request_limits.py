@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lawtags_client.local.stack import StackThread
-from lawtags_client.local.wire.bodies import MOST_VALUES
+from lawtags_stack.http.bodies import MOST_VALUES
+from lawtags_stack.stack import StackThread
 
 MODEL = "huggingfacetb/smollm2-135m-instruct"
 WORDS = [f"word{number}" for number in range(30_000)]

@@ -19,9 +19,9 @@ import pytest
 from huggingface_hub import HfApi
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.local.lock import holder
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import Stack, StackThread, read_address
+from lawtags_stack.lock import holder
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import Stack, StackThread, read_address
 
 CLI = [sys.executable, "-m", "lawtags_client.cli.local"]
 
@@ -89,7 +89,7 @@ def test_signal_stops_it_quickly_and_silently(run: Callable[..., Running], numbe
 
 def test_startup_imports_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from lawtags_client.local.stack import StackThread\n"
+        "import sys; from pathlib import Path; from lawtags_stack.stack import StackThread\n"
         "with StackThread(Path(sys.argv[1])) as stack: pass\n"
         "print([name for name in ('torch', 'transformers', 'peft', 'pandas') if name in sys.modules])"
     )

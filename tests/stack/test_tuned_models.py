@@ -12,8 +12,8 @@ from served_stack import wait_for
 from tiny_models import make_model
 from training_stack import BASE, CONFIG, ended, upload_rows, wait
 
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 PROMPT = "Title: law 27 lease\nTags:"
 METHODS = ("lora", "lora_merged", "all_weights")

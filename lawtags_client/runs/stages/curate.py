@@ -18,7 +18,7 @@ class Curate:
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         from lawtags_client.curation import CurationOptions
-        from lawtags_client.curation.sources import find_sources
+        from lawtags_client.curation.read.sources import find_sources
 
         sources = find_sources(context.data, context.test)
         # A remembered recipe has no key for the hashes of personal data, and none is needed here.

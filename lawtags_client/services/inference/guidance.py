@@ -192,9 +192,7 @@ class Guidance:
         if shared is None or shared.task.done():
             shared = _Shared(asyncio.create_task(self._find(wish.model, wish.chat, before)))
             self._looking[wish.model] = shared
-        found = await self._shared(wish.model, shared)
-        self._known[wish.model] = found
-        return found
+        return await self._shared(wish.model, shared)
 
     async def _shared(self, model: str, shared: _Shared) -> _Known:
         """Wait for a look; it ends with the last request that waits for it."""
@@ -239,6 +237,8 @@ class Guidance:
             found.once_sure = True
             logger.warning("%s stopped keeping to constraints sent as %s", model, before.dialect.value)
         found.looked = self._clock.monotonic()
+        # Here, not where it is waited for: a request that comes in between would look once more.
+        self._known[model] = found
         return found
 
     async def _tried(self, model: str, chat: bool) -> _Known:

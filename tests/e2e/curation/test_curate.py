@@ -331,7 +331,7 @@ def test_prompts_that_had_to_be_cut_are_counted(
 def test_names_are_masked_by_the_model_that_is_recorded(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
-    from lawtags_client.curation.pii import find_model
+    from lawtags_client.curation.mask.masker import find_model
     from lawtags_client.errors import ConfigurationError
 
     try:

@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
 
 from lawtags_client.curation import CurationOptions, PiiOptions, TagOptions, curate
-from lawtags_client.curation.forget_list import id_hash
-from lawtags_client.curation.prompts import Lengths
+from lawtags_client.curation.select.forget_list import id_hash
+from lawtags_client.curation.write.prompts import Lengths
 from lawtags_client.tagging.prompt import PromptStyle
 
 Write = Callable[..., Path]

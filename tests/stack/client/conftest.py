@@ -8,8 +8,8 @@ from client_kit import connect
 from tiny_models import make_model, write_rows
 
 from lawtags_client import NeMo
-from lawtags_client.local.service import StackOptions
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
 
 
 @pytest.fixture(scope="session")

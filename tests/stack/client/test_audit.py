@@ -16,7 +16,7 @@ import pytest
 from submitting import Wish, connect, submit, waiting_stack
 
 from lawtags_client.intents import FIELD, SqliteIntents, new_intent
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 LAWTAGS = Path(sys.executable).with_name("lawtags")
 

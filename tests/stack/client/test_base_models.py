@@ -13,8 +13,8 @@ from tiny_models import make_model
 
 from lawtags_client import AllWeights, LoRA, NeMo
 from lawtags_client.errors import ConfigurationError, ConflictError, DataError
-from lawtags_client.local.stack import StackThread
 from lawtags_client.services.watching import Patience
+from lawtags_stack.stack import StackThread
 
 QUICK = Patience(shortest=0.05, longest=0.2)
 METHODS = [LoRA(), AllWeights()]

@@ -25,7 +25,6 @@ from lawtags_client.errors import (
     NotFoundError,
 )
 from lawtags_client.intents import FIELD
-from lawtags_client.local.stack import StackThread
 from lawtags_client.services.customizer.events import LogWritten, MetricRecorded, StateChanged
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Repository
@@ -44,6 +43,7 @@ from lawtags_client.types.evaluator import (
     TaskConfig,
 )
 from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage, CompletionRequest
+from lawtags_stack.stack import StackThread
 
 pytestmark = pytest.mark.slow
 

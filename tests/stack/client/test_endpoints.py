@@ -20,7 +20,6 @@ from endpoint_list import Recorder
 
 from lawtags_client import LoRA, NeMo, scores
 from lawtags_client.errors import NotFoundError
-from lawtags_client.local.stack import StackThread
 from lawtags_client.services.base import Entities
 from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.services.watching import Patience
@@ -75,6 +74,7 @@ from lawtags_client.types.evaluator import (
 )
 from lawtags_client.types.evaluator_v2 import EvaluationConfigV2, EvaluationTargetV2, EvaluatorV2JobFilter
 from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage, CompletionRequest
+from lawtags_stack.stack import StackThread
 
 BASE = "tiny/llama"
 QUICK = Patience(shortest=0.05, longest=0.2)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lawtags_client.cli.app import app
-from lawtags_client.local.stack import StackThread
+from lawtags_stack.stack import StackThread
 
 
 def listed(stack: StackThread, *words: str) -> str:

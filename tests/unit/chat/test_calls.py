@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import make_tokenizer
 
-from lawtags_client.local.chat.call_format import HERMES, CallFormat
-from lawtags_client.local.chat.call_grammar import ToolChoice, call_grammar
-from lawtags_client.local.chat.reading import CallReader
+from lawtags_stack.chat.call_format import HERMES, CallFormat
+from lawtags_stack.chat.call_grammar import ToolChoice, call_grammar
+from lawtags_stack.chat.reading import CallReader
 
 BARE = CallFormat(lead="", middle='", "parameters": ', between=None, tail="")
 LISTED = CallFormat(lead="CALLS[", between=", ", tail="]")

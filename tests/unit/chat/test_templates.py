@@ -11,12 +11,12 @@ import pytest
 from tiny_models import CHAT_TEMPLATE, make_tokenizer
 
 from lawtags_client.errors import DataError
-from lawtags_client.local.chat.call_format import HERMES
-from lawtags_client.local.chat.messages import plain_messages, plain_tools
-from lawtags_client.local.chat.template import ChatTemplate
-from lawtags_client.local.training.examples import RowEncoder
-from lawtags_client.local.training.model import load_tokenizer
-from lawtags_client.local.training.rows import Row
+from lawtags_stack.chat.call_format import HERMES
+from lawtags_stack.chat.messages import plain_messages, plain_tools
+from lawtags_stack.chat.template import ChatTemplate
+from lawtags_stack.engines.training.examples import RowEncoder
+from lawtags_stack.engines.training.model import load_tokenizer
+from lawtags_stack.engines.training.rows import Row
 
 END = "<eos>\n"
 OPEN = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -202,7 +202,10 @@ def test_a_template_that_hides_results_is_not_trusted_with_tools(plain: Any) -> 
         ({"tools": [{"type": "function"}]}, "tools[0]"),
         ({"tools": "find_statute"}, "tools"),
         ({"messages": [{"content": "x"}]}, "messages[0].role"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages[0].content[0].type",
+        ),
         ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant"}]}, "messages[1].content"),
         (
             {

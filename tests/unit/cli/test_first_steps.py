@@ -95,7 +95,7 @@ def test_the_embedded_stack_in_a_program_names_its_extra(module: str) -> None:
         "found = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name, *a: None if name == 'starlette' else found(name, *a)\n"
         "try:\n"
-        f"    import lawtags_client.local.{module}\n"
+        f"    import lawtags_stack.{module}\n"
         "except MissingExtraError as error:\n"
         "    print(error.extra)\n"
     )

@@ -349,3 +349,29 @@ async def test_look_ends_with_the_last_request_that_waits_for_it() -> None:
         await ended.wait()
         assert looks == look
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_request_that_begins_when_a_look_ends_does_not_look_again() -> None:
+    probes: list[str] = []
+    later: list[asyncio.Task[Completion]] = []
+    wish = Wish("m", True, guided={"guided_choice": ["tort"]}, matches=lambda *_: True)
+
+    async def unknown(model: str) -> None:
+        return None
+
+    async def probe(model: str, chat: bool, fields: dict[str, Any]) -> str:
+        probes.append(model)
+        # Runs once the look is done, and before whoever waits for it is told.
+        asyncio.get_running_loop().call_soon(lambda: later.append(asyncio.create_task(ask())))
+        return "nothing that was asked for"
+
+    async def ask() -> Completion:
+        return await guidance.ask(wish, act)
+
+    async def act(fields: dict[str, Any]) -> Completion:
+        return Completion.model_validate({"choices": [{"index": 0, "text": "tort"}]})
+
+    guidance = Guidance(unknown, probe, StillTime().clock())
+    await ask()
+    await asyncio.gather(*later)
+    assert len(later) == 1 and probes == ["m"]

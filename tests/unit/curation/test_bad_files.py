@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import find_sources, read_source
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import find_sources, read_source
 from lawtags_client.errors import DataError
 
 GOOD = {"title": "Is it legal?", "tags": ["a"], "body": "Text"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import find_sources, read_source
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import find_sources, read_source
 from lawtags_client.errors import DataError
 
 LINE = b'{"title": "Is it legal?", "tags": ["a"]}\n'
@@ -101,7 +101,7 @@ def test_a_bomb_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str, name: str
 ) -> None:
     pyarrow = pytest.importorskip("pyarrow")
-    monkeypatch.setattr("lawtags_client.curation.streams._RATIO_FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("lawtags_client.curation.read.streams._RATIO_FREE_BYTES", 1 << 20)
     content = LINE * 500_000 if name == "bomb.jsonl" else b"title,tags\n" + b"A,a\n" * 5_000_000
     packed = gzip.compress(content) if packing == "gz" else pyarrow.compress(content, "zstd", asbytes=True)
     with pytest.raises(DataError, match="more than 200 times its size"):

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.labels import MOST_LETTERS, LabelError, read_labels, read_tags
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import find_sources, read_source
-from lawtags_client.curation.tag_census import TagCensus, propose_merges
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.labels import MOST_LETTERS, LabelError, read_labels, read_tags
+from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import find_sources, read_source
+from lawtags_client.curation.select.tag_census import TagCensus, propose_merges
 from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.prompt import PromptBuilder, PromptStyle
 from lawtags_client.tagging.question import Question

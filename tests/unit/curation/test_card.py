@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("jinja2")
 
-from lawtags_client.curation.card import card_page, card_section
+from lawtags_client.curation.write.card import card_page, card_section
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[2J\u202e"
 STEP = {"name": "votes", "rows_in": 40, "rows_out": 30, "seconds": 0.5}

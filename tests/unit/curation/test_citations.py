@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.citations import format_citations
+from lawtags_client.curation.clean.citations import format_citations
 
 CHANGED = [
     ("§107", "§ 107"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import find_sources, read_source
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import find_sources, read_source
 from lawtags_client.errors import DataError
 
 

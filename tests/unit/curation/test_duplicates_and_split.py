@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.dedup import jaccard, shingles, signature_bands, text_digest
 from lawtags_client.curation.options import SplitOptions
-from lawtags_client.curation.split import part_of, parts_of, split_key
-from lawtags_client.curation.twins import exact_twins, near_pairs, near_twins
+from lawtags_client.curation.select.dedup import jaccard, shingles, signature_bands, text_digest
+from lawtags_client.curation.select.duplicates import exact_twins, near_pairs, near_twins
+from lawtags_client.curation.select.split import part_of, parts_of, split_key
 
 WORDS = [f"word{number}" for number in range(400)]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.notices import Notices
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import find_sources, read_source
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.notices import Notices
+from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import find_sources, read_source
 
 ROOT = Path(__file__).resolve().parents[3]
 FAULTS = Path(os.environ.get("LAWTAGS_DATA", ROOT.parent / "shared" / "data")).parent / "faults"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.prompts import RowMaker
 from lawtags_client.curation.questions import plain_question
+from lawtags_client.curation.write.prompts import RowMaker
 from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.html import html_to_text, looks_like_html, strip_markup, unescape_title
+from lawtags_client.curation.clean.html import html_to_text, looks_like_html, strip_markup, unescape_title
 
 
 @pytest.mark.parametrize(

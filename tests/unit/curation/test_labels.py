@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.labels import LabelError, read_labels, read_tags
+from lawtags_client.curation.read.labels import LabelError, read_labels, read_tags
 from lawtags_client.tagging.vocabulary import normalize_tag
 
 

@@ -19,8 +19,8 @@ LINE = b'{"title": "Is it legal?", "tags": ["a"]}\n'
 _READ = """
 import json, re, resource, sys
 from pathlib import Path
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import find_sources, read_source
+from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import find_sources, read_source
 from lawtags_client.errors import DataError
 
 good, bad, refused = 0, [], None

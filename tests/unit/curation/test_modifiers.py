@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.modifiers import clean_text, clean_title, repair_text
+from lawtags_client.curation.clean.modifiers import clean_text, clean_title, repair_text
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lawtags_client.curation.mask.masker import PiiMasker, find_model, mask_texts, masker
 from lawtags_client.curation.options import ENTITIES, PiiOptions
-from lawtags_client.curation.pii import PiiMasker, find_model, mask_texts, masker
 from lawtags_client.errors import ConfigurationError
 
 FORMS = PiiOptions(entities=tuple(entity for entity in ENTITIES if entity not in ("PERSON", "LOCATION")))
@@ -214,7 +214,7 @@ def test_settings_of_one_masker_do_not_reach_another() -> None:
 
 
 def test_a_very_long_text_is_read_in_pieces(names: PiiMasker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lawtags_client.curation.pii._LONGEST", 1000)
+    monkeypatch.setattr("lawtags_client.curation.mask.masker._LONGEST", 1000)
     text = "word " * 500 + "My landlord is Quentin Abernathy."
     (masked,), _ = names.mask([text])
     assert "Abernathy" not in masked

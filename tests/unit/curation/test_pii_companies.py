@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from lawtags_client.curation.mask.allowed import find_shouted_cases
+from lawtags_client.curation.mask.companies import find_companies
+from lawtags_client.curation.mask.cues import address_tells
+from lawtags_client.curation.mask.masker import PiiMasker, find_model, masker
 from lawtags_client.curation.options import PiiOptions
-from lawtags_client.curation.pii import PiiMasker, find_model, masker
-from lawtags_client.curation.pii_allow import find_shouted_cases
-from lawtags_client.curation.pii_companies import find_companies
-from lawtags_client.curation.pii_cues import address_tells
 from lawtags_client.errors import ConfigurationError
 
 

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lawtags_client.curation import pii_addresses, pii_cues, pii_names
+from lawtags_client.curation.mask import addresses as pii_addresses
+from lawtags_client.curation.mask import cues as pii_cues
+from lawtags_client.curation.mask import names as pii_names
+from lawtags_client.curation.mask.candidates import look_at, tokens_of_interest
+from lawtags_client.curation.mask.masker import PiiMasker, find_model
+from lawtags_client.curation.mask.matrix_product import by_numpy
+from lawtags_client.curation.mask.names import NetworkNames, SpacyNames, name_finder
 from lawtags_client.curation.options import ENTITIES, PiiOptions
-from lawtags_client.curation.pii import PiiMasker, find_model
-from lawtags_client.curation.pii_interest import look_at, tokens_of_interest
-from lawtags_client.curation.pii_names import NetworkNames, SpacyNames, name_finder
-from lawtags_client.curation.pii_product import by_numpy
 from lawtags_client.curation.steps import MaskPii, prepare_steps
 from lawtags_client.errors import ConfigurationError
 

@@ -8,8 +8,8 @@ import numpy
 import pytest
 from threadpoolctl import threadpool_info
 
-from lawtags_client.curation import pii_product
-from lawtags_client.curation.pii_product import choose_product, is_steady, one_thread
+from lawtags_client.curation.mask import matrix_product as pii_product
+from lawtags_client.curation.mask.matrix_product import choose_product, is_steady, one_thread
 
 ROWS = 24
 WEIGHTS = numpy.random.default_rng(1).standard_normal((36, 12), dtype=numpy.float32)

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
+from lawtags_client.curation.mask.masker import find_model
 from lawtags_client.curation.options import DEFAULT_ENTITIES, ENTITIES
-from lawtags_client.curation.pii import find_model
 from lawtags_client.errors import ConfigurationError
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "pii.py"

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lawtags_client.curation.mask.accents import compose
+from lawtags_client.curation.mask.case import recase
+from lawtags_client.curation.mask.english_words import EnglishWords, english_words
+from lawtags_client.curation.mask.masker import PiiMasker, find_model, masker
+from lawtags_client.curation.mask.shapes import NAME_WORD, whole_name
 from lawtags_client.curation.options import PiiOptions
-from lawtags_client.curation.pii import PiiMasker, find_model, masker
-from lawtags_client.curation.pii_case import recase
-from lawtags_client.curation.pii_shapes import NAME_WORD, whole_name
-from lawtags_client.curation.pii_unicode import compose
-from lawtags_client.curation.pii_words import EnglishWords, english_words
 from lawtags_client.errors import ConfigurationError
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.posts import read_posts
-from lawtags_client.curation.sources import find_sources, read_source
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.posts import read_posts
+from lawtags_client.curation.read.sources import find_sources, read_source
 from lawtags_client.errors import DataError
 
 QUESTION = {
@@ -123,7 +123,7 @@ def test_other_files_are_refused(path: Path, content: str, words: str) -> None:
 
 
 def test_a_row_without_end_does_not_fill_the_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lawtags_client.curation.posts.MAX_ROW_BYTES", 1 << 20)
+    monkeypatch.setattr("lawtags_client.curation.read.posts.MAX_ROW_BYTES", 1 << 20)
     path.write_text('<posts><row PostTypeId="1" Body="' + "x" * 3_000_000, encoding="utf-8")
     with pytest.raises(DataError, match="longer than"):
         list(read_posts(path))
@@ -147,7 +147,7 @@ def test_any_text_comes_through(text: str) -> None:
      "\x00", "\ufffe"],
 )  # fmt: skip
 def test_a_character_that_xml_does_not_allow_is_dropped_and_told(path: Path, wrong: str) -> None:
-    from lawtags_client.curation.notices import Notices
+    from lawtags_client.curation.read.notices import Notices
 
     dump = _dump(QUESTION, QUESTION | {"Title": "A@B"}, QUESTION).replace("@", wrong)
     path.write_bytes(dump.encode())
@@ -161,7 +161,7 @@ def test_a_character_that_xml_does_not_allow_is_dropped_and_told(path: Path, wro
 def test_allowed_references_stay_and_none_is_cut_by_the_edge_of_a_chunk(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lawtags_client.curation.posts._CHUNK", 7)
+    monkeypatch.setattr("lawtags_client.curation.read.posts._CHUNK", 7)
     path.write_text(
         _dump(QUESTION | {"Title": "A@B"}).replace("@", "&#x26;&#10;&#xE;&#233;&amp;"), encoding="utf-8"
     )

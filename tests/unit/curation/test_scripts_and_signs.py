@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.dedup import jaccard, shingles, text_digest
-from lawtags_client.curation.filters import count_words, repeated_share
-from lawtags_client.curation.modifiers import clean_text, clean_title
-from lawtags_client.curation.signs import normalize_signs
-from lawtags_client.curation.words import words_of
+from lawtags_client.curation.clean.modifiers import clean_text, clean_title
+from lawtags_client.curation.clean.signs import normalize_signs
+from lawtags_client.curation.clean.words import words_of
+from lawtags_client.curation.select.dedup import jaccard, shingles, text_digest
+from lawtags_client.curation.select.filters import count_words, repeated_share
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.columns import SourceRow
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.questions import questions_to_tag
-from lawtags_client.curation.raw import BadRow, RawRow
-from lawtags_client.curation.sources import find_sources, read_source
-from lawtags_client.curation.values import is_absent
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.raw import BadRow, RawRow
+from lawtags_client.curation.read.sources import find_sources, read_source
+from lawtags_client.curation.read.values import is_absent
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging.question import Question
 
@@ -292,7 +292,7 @@ def test_a_data_set_to_tag_keeps_its_address(monkeypatch: pytest.MonkeyPatch) ->
         seen.append(location)
         return [RawRow(1, {"title": "A"})]
 
-    monkeypatch.setattr("lawtags_client.curation.tables.read_hub", read_hub)
+    monkeypatch.setattr("lawtags_client.curation.read.tables.read_hub", read_hub)
     (question,) = questions_to_tag("hf://datasets/law/questions?split=test")
     assert isinstance(question, Question)
     assert seen == ["hf://datasets/law/questions?split=test"]

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.tag_census import TagCensus, propose_merges
+from lawtags_client.curation.select.tag_census import TagCensus, propose_merges
 
 
 def _census(*rows: str) -> TagCensus:

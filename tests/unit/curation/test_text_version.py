@@ -8,8 +8,8 @@ import logging
 
 import pytest
 
+from lawtags_client.curation.mask.masker import find_model
 from lawtags_client.curation.options import ENTITIES, CurationOptions, PiiOptions
-from lawtags_client.curation.pii import find_model
 from lawtags_client.curation.questions import TEXT_VERSION, QuestionTexts, plain_question
 
 # One for each kind of rule: HTML, Markdown, links, wrong encodings, spaces, citations, forms, names.

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.columns import SourceRow
-from lawtags_client.curation.moments import AmbiguousDateError, read_moment, to_moment
-from lawtags_client.curation.notices import Notices, value_notes
-from lawtags_client.curation.raw import BadRow
-from lawtags_client.curation.sources import find_sources, read_source
-from lawtags_client.curation.values import MISSING_TEXTS, ValueFormError, is_absent, read_id, read_number
+from lawtags_client.curation.read.columns import SourceRow
+from lawtags_client.curation.read.dates import AmbiguousDateError, read_moment, to_moment
+from lawtags_client.curation.read.notices import Notices, value_notes
+from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import find_sources, read_source
+from lawtags_client.curation.read.values import MISSING_TEXTS, ValueFormError, is_absent, read_id, read_number
 
 GOOD = {"title": "Is it legal?", "tags": ["a"]}
 

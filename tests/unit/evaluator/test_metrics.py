@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import BadRequestError
-from lawtags_client.local.evaluator import metrics
-from lawtags_client.local.evaluator.rows import clean_rows, parse_rows
-from lawtags_client.local.evaluator.templates import render
+from lawtags_stack.services.evaluator import metrics
+from lawtags_stack.services.evaluator.rows import clean_rows, parse_rows
+from lawtags_stack.services.evaluator.templates import render
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_bleu_of_equal_texts_is_a_hundred() -> None:
 
 def test_rouge_needs_no_packages_that_take_seconds_to_import() -> None:
     code = (
-        "import sys; from lawtags_client.local.evaluator import metrics\n"
+        "import sys; from lawtags_stack.services.evaluator import metrics\n"
         "found = metrics.rouge('the leases were signed', 'the lease was signed')\n"
         "heavy = {'torch', 'scipy', 'sklearn', 'pandas', 'transformers'} & set(sys.modules)\n"
         "print(sorted(heavy), round(found['rouge_1_score'], 2))"

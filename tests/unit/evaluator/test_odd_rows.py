@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lawtags_client.errors import BadRequestError
-from lawtags_client.local.evaluator.rows import parse_rows
+from lawtags_stack.services.evaluator.rows import parse_rows
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])

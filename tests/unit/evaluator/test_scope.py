@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lawtags_client.errors import BadRequestError
-from lawtags_client.local.evaluator import metrics
-from lawtags_client.local.evaluator.asking import Endpoint
-from lawtags_client.local.evaluator.scoring import Sample, Scorer, results
+from lawtags_stack.services.evaluator import metrics
+from lawtags_stack.services.evaluator.asking import Endpoint
+from lawtags_stack.services.evaluator.scoring import Sample, Scorer, results
 
 ROW = {"question": "2+2", "answer": "4", "response": "recorded", "output_text": "old"}
 

@@ -32,7 +32,7 @@ def tiny_adapters(tiny_model: Callable[[str], Path], tmp_path_factory: pytest.Te
 @pytest.fixture
 def engine(tiny_model: Callable[[str], Path], tiny_adapters: list[Path]) -> Any:
     """An engine on the tiny Llama with both adapters."""
-    from lawtags_client.local.generation.engine import Engine
+    from lawtags_stack.engines.generation.engine import Engine
 
     made = Engine.load(tiny_model("llama"))
     for name, folder in zip(("all", "some"), tiny_adapters, strict=True):

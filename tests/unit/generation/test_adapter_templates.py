@@ -12,9 +12,9 @@ import pytest
 from tiny_models import CHAT_TEMPLATE
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.local.generation.frames import pack, receive
-from lawtags_client.local.generation.request import Sampling
-from lawtags_client.local.generation.worker import Worker
+from lawtags_stack.engines.generation.request import Sampling
+from lawtags_stack.engines.generation.worker import Worker
+from lawtags_stack.processes.frames import pack, receive
 
 OWN = "{% for message in messages %}Question: {{ message['content'] }}\n{% endfor %}Tags:"
 MESSAGES = [{"role": "user", "content": "Is a verbal lease binding?"}]

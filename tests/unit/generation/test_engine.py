@@ -13,8 +13,8 @@ import torch
 from tiny_models import ARCHITECTURES
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.local.generation.engine import Engine, Limits
-from lawtags_client.local.generation.request import Constraint, Sampling
+from lawtags_stack.engines.generation.engine import Engine, Limits
+from lawtags_stack.engines.generation.request import Constraint, Sampling
 
 PROMPTS = [
     "Title: Can pricing be trademarked?\nTags:",

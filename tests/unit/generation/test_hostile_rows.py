@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 from tiny_models import make_adapter
 
 from lawtags_client.errors import ConfigurationError, LawtagsError
-from lawtags_client.local.generation.adapter_config import AdapterConfig, read_adapter_config
-from lawtags_client.local.generation.adapters import load_adapter
-from lawtags_client.local.generation.engine import Engine
-from lawtags_client.local.generation.request import Constraint, Sampling
-from lawtags_client.local.generation.rows import Row
+from lawtags_stack.engines.generation.adapter_config import AdapterConfig, read_adapter_config
+from lawtags_stack.engines.generation.adapters import load_adapter
+from lawtags_stack.engines.generation.engine import Engine
+from lawtags_stack.engines.generation.request import Constraint, Sampling
+from lawtags_stack.engines.generation.rows import Row
 
 PROMPT = "Title: lease\nTags:"
 GREEDY = Sampling(max_tokens=12, temperature=0, ignore_eos=True)
@@ -106,7 +106,7 @@ def test_a_matcher_that_panics_ends_its_row_alone(
     class Panic(BaseException):
         """What a library in Rust raises is no Exception."""
 
-    from lawtags_client.local.generation.choices import ChoiceMatcher
+    from lawtags_stack.engines.generation.choices import ChoiceMatcher
 
     alone = engine.generate([PROMPT], GREEDY)[0].text
     submit(engine, "good", GREEDY)

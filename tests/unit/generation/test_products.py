@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.local import products
+from lawtags_stack.engines import products
 
 needs_onednn = pytest.mark.skipif(not products.has_onednn(), reason="torch multiplies by other means here")
 # What each precision may be off by, as a share of the result's size.

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tiny_models import make_adapter
 
-from lawtags_client.local.base_models import ensure_default_base_model
-from lawtags_client.local.generation.request import Constraint, Sampling
+from lawtags_stack.base_models import ensure_default_base_model
+from lawtags_stack.engines.generation.request import Constraint, Sampling
 
 pytestmark = pytest.mark.slow
 PROMPTS = [
@@ -23,7 +23,7 @@ PROMPTS = [
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from lawtags_client.local.generation.engine import Engine
+    from lawtags_stack.engines.generation.engine import Engine
 
     folder = ensure_default_base_model()
     made = Engine.load(folder)

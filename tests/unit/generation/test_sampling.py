@@ -14,9 +14,9 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from lawtags_client.local.generation import sampling
-from lawtags_client.local.generation.request import Sampling
-from lawtags_client.local.generation.rows import Row
+from lawtags_stack.engines.generation import sampling
+from lawtags_stack.engines.generation.request import Sampling
+from lawtags_stack.engines.generation.rows import Row
 
 SIZE = 50
 PROMPT = [3, 1, 4, 1, 5]

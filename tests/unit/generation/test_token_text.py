@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.local.generation.token_text import TextStream
+from lawtags_stack.engines.generation.token_text import TextStream
 
 
 @given(st.text(), st.lists(st.text(min_size=1, max_size=4), max_size=3), st.integers(1, 5))

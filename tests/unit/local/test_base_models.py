@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lawtags_client.cache import CACHE_VARIABLE
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.local import base_models
-from lawtags_client.local.gguf_conversion import hugging_face_name, interleave_halves
+from lawtags_stack import base_models
+from lawtags_stack.engines.gguf_conversion import hugging_face_name, interleave_halves
 
 
 def installed() -> bool:
@@ -99,5 +99,5 @@ def test_names_of_tensors_are_translated() -> None:
 def test_cache_that_takes_nothing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
-    with pytest.raises(ConfigurationError, match=rf"{tmp_path}/file/base-models.*{CACHE_VARIABLE}"):
+    with pytest.raises(ConfigurationError, match=rf"(?s){tmp_path}/file/base-models.*{CACHE_VARIABLE}"):
         base_models.convert_default_base_model()

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from lawtags_client.local.embedding import process as embedding
-from lawtags_client.local.embedding.process import EmbeddingProcess
-from lawtags_client.local.nim import worker_process
-from lawtags_client.local.nim.state import AdapterFiles, Served
-from lawtags_client.local.nim.work import ModelProcess, ModelProcesses
-from lawtags_client.local.nim.worker_process import WorkerOptions
+from lawtags_stack.engines.embedding import process as embedding
+from lawtags_stack.engines.embedding.process import EmbeddingProcess
+from lawtags_stack.services.nim import worker_process
+from lawtags_stack.services.nim.queue import ModelProcess, ModelProcesses
+from lawtags_stack.services.nim.state import AdapterFiles, Served
+from lawtags_stack.services.nim.worker_process import WorkerOptions
 
 T = TypeVar("T")
 _PATIENCE = 60.0
@@ -26,7 +26,7 @@ _PATIENCE = 60.0
 def small_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "_MODULE", "small_worker")
     monkeypatch.setattr(embedding, "_MODULE", "small_encoder")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support"))
 
 
 @types.coroutine

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tiny_models import CHAT_TEMPLATE, make_tokenizer
 
-from lawtags_client.local.chat import confined
-from lawtags_client.local.chat.bounds import is_bounded
-from lawtags_client.local.chat.template import ChatTemplate, TemplateError
-from lawtags_client.local.sandbox.process import Sandbox
+from lawtags_stack.chat import confined
+from lawtags_stack.chat.bounds import is_bounded
+from lawtags_stack.chat.template import ChatTemplate, TemplateError
+from lawtags_stack.sandbox.process import Sandbox
 
 ENDLESS = (
     "{{ 10**(10**9) }}",

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import APIError, BadRequestError, NotFoundError, UnprocessableError
-from lawtags_client.local.data_store.faults import BadPathError, EntryMissingError, RevisionMissingError
-from lawtags_client.local.data_store.hub_urls import check_path, parse_files_url
-from lawtags_client.local.data_store.state import DataStoreState
-from lawtags_client.local.signing import is_signed, signed_query
-from lawtags_client.local.storage import Blobs, Database
+from lawtags_stack.http.signing import is_signed, signed_query
+from lawtags_stack.services.data_store.faults import BadPathError, EntryMissingError, RevisionMissingError
+from lawtags_stack.services.data_store.hub_urls import check_path, parse_files_url
+from lawtags_stack.services.data_store.state import DataStoreState
+from lawtags_stack.store import Blobs, Database
 
 
 @pytest.fixture

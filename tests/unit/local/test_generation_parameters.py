@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import BadRequestError
-from lawtags_client.local.nim.asking import understand_chat, understand_completion
-from lawtags_client.local.nim.parameters import check_embedding_parameters
 from lawtags_client.types.inference import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
+from lawtags_stack.services.nim.asking import understand_chat, understand_completion
+from lawtags_stack.services.nim.parameters import check_embedding_parameters
 
 USER = {"role": "user", "content": "law"}
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from lawtags_client.errors import BadRequestError, ServerError
-from lawtags_client.local.embedding import process as embedding
-from lawtags_client.local.embedding import worker as embedding_worker
-from lawtags_client.local.embedding.process import EmbeddingProcess
-from lawtags_client.local.nim import worker_process
-from lawtags_client.local.nim.state import AdapterFiles, Served
-from lawtags_client.local.nim.work import ModelProcess
-from lawtags_client.local.nim.worker_process import WorkerGoneError, WorkerOptions
-from lawtags_client.local.suspects import Suspects, Turns, digest
+from lawtags_stack.engines.embedding import process as embedding
+from lawtags_stack.engines.embedding import worker as embedding_worker
+from lawtags_stack.engines.embedding.process import EmbeddingProcess
+from lawtags_stack.processes.suspects import Suspects, Turns, digest
+from lawtags_stack.services.nim import worker_process
+from lawtags_stack.services.nim.queue import ModelProcess
+from lawtags_stack.services.nim.state import AdapterFiles, Served
+from lawtags_stack.services.nim.worker_process import WorkerGoneError, WorkerOptions
 
 BASE = Served("base", "base", lambda: Path("folder"), 0)
 
@@ -26,7 +26,7 @@ BASE = Served("base", "base", lambda: Path("folder"), 0)
 @pytest.fixture
 async def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModelProcess]:
     monkeypatch.setattr(worker_process, "_MODULE", "small_worker")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support"))
     made = ModelProcess("base", tmp_path / "log", WorkerOptions())
     yield made
     await made.stop()
@@ -139,7 +139,7 @@ async def test_texts_that_end_the_embedding_process_are_refused_and_others_embed
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding, "_MODULE", "small_encoder")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support"))
     process = EmbeddingProcess(tmp_path, tmp_path / "log", 0)
     try:
         asked = [("a", "exit"), ("b",), ("SIGKILL",), ("c", "d")]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lawtags_client.errors import ConfigurationError, DataError
-from lawtags_client.local.storage import Database
-from lawtags_client.local.wire.answers import answer_for
 from lawtags_client.weights import tensors
+from lawtags_stack.http.answers import answer_for
+from lawtags_stack.store import Database
 
 
 @pytest.mark.parametrize("number", [errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EIO, errno.ELOOP])

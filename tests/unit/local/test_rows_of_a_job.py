@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lawtags_client.local.customizer.datasets import find_data, place_rows
-from lawtags_client.local.data_store.state import DataStoreState
-from lawtags_client.local.entity_store.state import EntityStoreState
-from lawtags_client.local.service import StackContext, Urls
-from lawtags_client.local.storage import Blobs, Database
+from lawtags_stack.service import StackContext, Urls
+from lawtags_stack.services.customizer.datasets import find_data, place_rows
+from lawtags_stack.services.data_store.state import DataStoreState
+from lawtags_stack.services.entity_store.state import EntityStoreState
+from lawtags_stack.store import Blobs, Database
 
 # Folder names that have led to collisions: those of the splits themselves, again and as parts of others.
 FOLDERS = st.sampled_from(["training", "validation", "pretraining", "a", "training-2", "Training"])

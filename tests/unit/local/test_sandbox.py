@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ResourceLimitError
-from lawtags_client.local.evaluator import confined
-from lawtags_client.local.evaluator.metrics import judge_scores
-from lawtags_client.local.evaluator.templates import render
-from lawtags_client.local.sandbox.process import Sandbox, SandboxStoppedError
+from lawtags_stack.sandbox.process import Sandbox, SandboxStoppedError
+from lawtags_stack.services.evaluator import confined
+from lawtags_stack.services.evaluator.metrics import judge_scores
+from lawtags_stack.services.evaluator.templates import render
 
 TIME, MEMORY, OUTPUT = "CPU time", "memory", "produces more than"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lawtags_client.errors import ConfigurationError, DataError
-from lawtags_client.local.storage import Blobs, Database, Documents, DuplicateKeyError
+from lawtags_stack.store import Blobs, Database, Documents, DuplicateKeyError
 
 
 @pytest.fixture

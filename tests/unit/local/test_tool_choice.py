@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lawtags_client.errors import BadRequestError
-from lawtags_client.local.nim.tools import MOST_CHARACTERS, MOST_TOOLS, tool_choice
 from lawtags_client.types.inference import ChatCompletionRequest
+from lawtags_stack.services.nim.tools import MOST_CHARACTERS, MOST_TOOLS, tool_choice
 
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
 LONG = {"type": "function", "function": {"name": "find", "description": "a" * MOST_CHARACTERS}}

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import UnprocessableError
-from lawtags_client.local.wire.ids import base58, check_name, new_id, split_reference
-from lawtags_client.local.wire.query import ListQuery, parse_list_query
-from lawtags_client.local.wire.select import select
-from lawtags_client.local.wire.times import naive, read_moment, zulu, zulu_milliseconds, zulu_seconds
+from lawtags_stack.http.ids import base58, check_name, new_id, split_reference
+from lawtags_stack.http.query import ListQuery, parse_list_query
+from lawtags_stack.http.select import select
+from lawtags_stack.times import naive, read_moment, zulu, zulu_milliseconds, zulu_seconds
 
 MOMENT = datetime(2025, 6, 20, 4, 20, 21, 387984, UTC)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tiny_models import make_model, write_rows
 
-from lawtags_client.local.training.job import DATA_FOLDER, TrainingJob
+from lawtags_stack.engines.training.job import DATA_FOLDER, TrainingJob
 
 
 @pytest.fixture(scope="session")

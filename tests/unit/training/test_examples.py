@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lawtags_client.errors import ConfigurationError, DataError
-from lawtags_client.local.training.batches import epoch_batches, hold_out, split_by_tokens
-from lawtags_client.local.training.examples import Example, RowEncoder
-from lawtags_client.local.training.model import load_tokenizer
-from lawtags_client.local.training.rows import PromptTemplate, Row, read_rows
+from lawtags_stack.engines.training.batches import epoch_batches, hold_out, split_by_tokens
+from lawtags_stack.engines.training.examples import Example, RowEncoder
+from lawtags_stack.engines.training.model import load_tokenizer
+from lawtags_stack.engines.training.rows import PromptTemplate, Row, read_rows
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ import pytest
 from tiny_models import ARCHITECTURES, write_pairs
 
 from lawtags_client.errors import DataError
-from lawtags_client.local.training.examples import RowEncoder
-from lawtags_client.local.training.job import DATA_FOLDER, LoraSettings, PreferenceSettings, TrainingJob
-from lawtags_client.local.training.model import TrainableModel, load_tokenizer
-from lawtags_client.local.training.preference import Pair, PreferenceObjective, encode_pairs
-from lawtags_client.local.training.rows import Row, read_rows
-from lawtags_client.local.training.worker import run_job
+from lawtags_stack.engines.training.examples import RowEncoder
+from lawtags_stack.engines.training.job import DATA_FOLDER, LoraSettings, PreferenceSettings, TrainingJob
+from lawtags_stack.engines.training.model import TrainableModel, load_tokenizer
+from lawtags_stack.engines.training.preference import Pair, PreferenceObjective, encode_pairs
+from lawtags_stack.engines.training.rows import Row, read_rows
+from lawtags_stack.engines.training.worker import run_job
 
 MakeJob = Callable[..., Path]
 

@@ -13,13 +13,13 @@ import pytest
 from tiny_models import ARCHITECTURES
 
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
-from lawtags_client.local.training.batches import collate
-from lawtags_client.local.training.examples import RowEncoder
-from lawtags_client.local.training.job import DATA_FOLDER, LoraSettings, TrainingJob
-from lawtags_client.local.training.model import TrainableModel, load_tokenizer
-from lawtags_client.local.training.objective import completion_loss
-from lawtags_client.local.training.rows import read_rows
-from lawtags_client.local.training.worker import EXIT_FAILED, EXIT_ORPHANED, run_job
+from lawtags_stack.engines.training.batches import collate
+from lawtags_stack.engines.training.examples import RowEncoder
+from lawtags_stack.engines.training.job import DATA_FOLDER, LoraSettings, TrainingJob
+from lawtags_stack.engines.training.model import TrainableModel, load_tokenizer
+from lawtags_stack.engines.training.objective import completion_loss
+from lawtags_stack.engines.training.rows import read_rows
+from lawtags_stack.engines.training.worker import EXIT_FAILED, EXIT_ORPHANED, run_job
 
 MakeJob = Callable[..., Path]
 
@@ -226,7 +226,7 @@ def start_worker(folder: Path, events: str) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
-        "lawtags_client.local.training.worker",
+        "lawtags_stack.engines.training.worker",
         str(folder),
         str(folder / events),
     ]

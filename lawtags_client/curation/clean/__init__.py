@@ -1,0 +1,1 @@
+"""Markup, characters, white space and citations."""

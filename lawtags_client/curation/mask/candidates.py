@@ -1,0 +1,120 @@
+"""Which tokens of a text could be part of a name that is masked.
+
+What is masked begins with a capital, so most of a text cannot matter, whatever a model makes of it. Capitals
+alone are too many: a sentence begins with one, and abbreviations have nothing else. Such a word matters only
+beside another capital, since alone it is let through in the end.
+
+The rules here are those by which :mod:`lawtags_client.curation.mask.masker` refuses a name, and no more: a
+token that they leave out could not have changed what is found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+    Flags = NDArray[np.bool_]
+
+# No name holds one of these.
+NO_NAME = re.compile(r"[\d@/\\_<>{}\[\]()|=+*#$%^~`:;\"]")
+# What stands between the parts of a name.
+_PARTICLES = "van von de da di del della der den dos du la le al el bin bint ibn ter ten zu af y"
+# How far from another capital a word still may be part of one name: "Will J. de la Rue".
+_NEAR = 3
+# How far before a name a particle that belongs to it may stand.
+_BEFORE = 2
+
+# What a token is in itself.
+_NOTHING, _ALLOWED, _CAPITALS, _NAME, _PARTICLE = range(5)
+# What a token does to the word that it is written to without a space.
+_ENDS, _SIGNS, _LETTERS, _POSSESSIVE = range(4)
+
+
+class Word(NamedTuple):
+    """What decides whether a token matters.
+
+    Args:
+        kind: what it is in itself.
+        joint: what it does to a word before it.
+    """
+
+    kind: int
+    joint: int
+
+
+def look_at(token: str, is_allowed: Callable[[str], bool]) -> Word:
+    """Look at a token by itself.
+
+    Args:
+        token: its text.
+        is_allowed: whether a capitalised word alone is let through.
+    """
+    return Word(_kind(token, is_allowed), _joint(token))
+
+
+def _kind(token: str, is_allowed: Callable[[str], bool]) -> int:
+    if not token[:1].isupper():
+        return _PARTICLE if token in _PARTICLES.split() else _NOTHING
+    # No name begins with the pronoun, which is the most common capital of all.
+    if token == "I" or NO_NAME.search(token):
+        return _NOTHING
+    if is_allowed(token):
+        return _ALLOWED
+    # A single word in capitals is an abbreviation.
+    return _CAPITALS if token.isupper() else _NAME
+
+
+def _joint(token: str) -> int:
+    if token.isspace():
+        # A name ends with its line, and its words are parted by spaces alone.
+        return _ENDS if "\n" in token or not token.strip(" ") else _LETTERS
+    if NO_NAME.match(token):
+        return _ENDS
+    if token in ("'s", "’s"):
+        return _POSSESSIVE
+    return _LETTERS if any(sign.isalnum() for sign in token) else _SIGNS
+
+
+def tokens_of_interest(words: Bytes, spaced: Flags, ends: NDArray[np.int64]) -> Flags:
+    """Which tokens could be part of a name that is masked.
+
+    Args:
+        words: kind and joint of each token of some texts, side by side.
+        spaced: whether a space follows a token.
+        ends: for each token the number of the first one behind its text.
+    """
+    import numpy
+
+    count = len(words)
+    kind = words[:, 0]
+    place = numpy.arange(count)
+
+    def later(values: NDArray[np.generic], distance: int) -> NDArray[np.generic]:
+        # What stands so many tokens further on, or nothing where the text has ended.
+        moved = numpy.zeros_like(values)
+        if distance < count:
+            moved[: count - distance] = values[distance:]
+        moved[place + distance >= ends] = 0
+        return moved
+
+    joint, attached = later(words[:, 1], 1), ~spaced
+    goes_on = later(attached, 1) & (later(words[:, 1], 2) != _ENDS)
+    joined = attached & (
+        (joint == _LETTERS) | ((joint == _POSSESSIVE) & (kind == _CAPITALS)) | ((joint != _ENDS) & goes_on)
+    )
+    capital = (kind == _ALLOWED) | (kind == _CAPITALS) | (kind == _NAME)
+    found = (kind == _NAME) | (capital & joined)
+    for distance in range(1, _NEAR + 1):
+        pair = capital & later(capital, distance).astype(bool)
+        found |= pair
+        found[distance:] |= pair[: count - distance]
+    for distance in range(1, _BEFORE + 1):
+        pair = (kind == _PARTICLE) & later(capital, distance).astype(bool)
+        found[distance:] |= pair[: count - distance]
+    return numpy.asarray(found)

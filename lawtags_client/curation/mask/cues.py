@@ -1,0 +1,290 @@
+"""Names that the words around them give away, where a model sees no person or is in doubt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from lawtags_client.curation.mask.findings import Finding, is_free
+from lawtags_client.curation.mask.shapes import NAME, UPPER, WORD
+
+# "Rev. Rul. 59-60" is a ruling, and "Harv. L. Rev." a journal.
+_REVEREND = r"(?<!L\. )(?<!L\.)Revd?(?!\.? (?:Rul|Proc|Stat|Code|Laws?|Ed|Online|Forum)\b)"
+_ABBREVIATED = "Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Lt|Capt|Cpl|Cmdr|Det|Insp|Supt|Messrs|Mme|Mlle|Hr|Sra|Srta"
+_SHORT_TITLES = rf"{_ABBREVIATED}|(?:Col|Maj)(?=\. )|{_REVEREND}"
+_LONG_TITLES = (
+    "Professor|Doctor|Reverend|Chaplain|Vicar|Captain|Colonel|Corporal|Officer|Sergeant|Lieutenant|Detective|"
+    "Deputy|Inspector|Constable|Trooper|Nurse|Attorney|"
+    "Frau|Herrn?|Señora?|Señorita|Monsieur|Madame|Mademoiselle|Maître|Signora?|Pastor|Rabbi|Imam"
+)
+_TITLES = rf"(?:(?:{_SHORT_TITLES})\b\.?|\b(?:{_LONG_TITLES}))"
+_TITLED = re.compile(
+    rf"\b(?:{_TITLES} )++"
+    r"(?!General|Practitioner|Sheriff|Minister|Commissioner|Director|Constable|Client|Who\b)"
+    rf"(?P<name>{NAME})"
+)
+TITLE_BEFORE = re.compile(rf"(?:{_TITLES} )+")
+PERSONAL_TITLE_BEFORE = re.compile(rf"\b(?:{_SHORT_TITLES})\b\.? \Z")
+
+RELATIVES = (
+    "brother|sister|mother|father|mom|mum|dad|son|daughter|wife|husband|girlfriend|boyfriend|fiancée?|partner|spouse|"
+    "uncle|aunt|cousin|nephew|niece|grandmother|grandfather|grandson|granddaughter|stepfather|stepmother|stepson|"
+    "stepdaughter|godfather|godmother|ex|child|baby|twin|roommate|flatmate|housemate|friend|neighbou?r|landlord|"
+    "landlady|boss|manager|supervisor|colleague|co-?worker|co-?founder|secretary|assistant|employee|lawyer|attorney|"
+    "solicitor|barrister|doctor|dentist|therapist|teacher|tutor|professor|advisor|adviser|guardian|witness|accountant|"
+    "broker|plumber|builder|contractor|nanny|babysitter|tenant|subtenant|lodger|client|classmate|teammate|buddy|"
+    "(?:brother|sister|mother|father|son|daughter)[- ]in[- ]law|"
+    "ex[- ](?:wife|husband|girlfriend|boyfriend|partner)"
+)
+_RELATED = re.compile(
+    rf"\b(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Yy]our) (?:[a-z]+(?:['’]s)? )?(?:{RELATIVES}),? "
+    rf"(?P<name>{NAME})(?!['’]?s? (?:v|vs)\b)"
+)
+_INTRODUCED = re.compile(
+    rf"\b(?:[Mm]y (?:full )?name is|I am called|[Ss]igned by|"
+    rf"(?:[Mm]an|[Ww]oman|[Gg]uy|[Pp]erson|[Ll]ady|[Gg]irl|[Bb]oy|[Ss]omeone|[Ss]omebody) (?:named|called)) "
+    rf"(?P<name>{NAME})"
+)
+_NOBODY = (
+    "World|All|Every|Sirs?|Madam|Folks|Guys|Team|Community|Friends|Lawyers|There|Law|Stack|Reddit|Kitty|User|"
+    "Customer"
+)
+_GREETED = re.compile(
+    rf"(?:^|[\n\"“'‘(.] ?)(?:[Dd]ear|[Hh]ello|[Hh]i|[Hh]ey|[Gg]ood (?:morning|evening)),? "
+    rf"(?!{_NOBODY})(?P<name>{NAME})(?=[,!\n])"
+)
+# Where a script has no capitals, a change of script behind a cue shows the name.
+_UNCASED_LETTER = (
+    "[\u0590-\u05ff\u0620-\u06d3\u06d5-\u08ff\u0900-\u0dff\u0e01-\u0e4e\u1000-\u109f\u1780-\u17d3"
+    "\u200c\u200d\u3005\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+)
+_UNCASED = re.compile(
+    rf"\b(?:{_TITLES} |(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Yy]our) (?:[a-z]+ )?(?:{RELATIVES}),? "
+    rf"|[Mm]y (?:full )?name is |[Dd]ear )(?P<name>{_UNCASED_LETTER}+(?:[ ·・]{_UNCASED_LETTER}+){{0,3}})"
+)
+# "Best regards, Anna" or "- Anna" at the end of all.
+_SIGNED = re.compile(
+    rf"(?:\b(?:[Rr]egards|[Ss]incerely|[Cc]heers|[Tt]hanks|[Tt]hank you|[Yy]ours(?: truly)?|[Bb]est wishes|"
+    rf"[Rr]espectfully|[Ff]aithfully|[Ww]armly|[Bb]est(?=,\s*\n))"
+    rf"[,!.]?\s+[-–—]?\s?"
+    rf"|(?:[.!?]\s+|\n)[-–—]{{1,2}}\s?)(?P<name>{NAME})\.?\s*\Z"
+)
+# What somebody does to somebody; its object is a person or a company, and the latter are known to the model.
+_OBJECT = re.compile(
+    r"\b(?:I|[Ww]e|[Hh]e|[Ss]he) (?:(?:have|had|has|never|also|then|only|already) )?"
+    r"(?:lent|told|asked|married|divorced|met|dated|trusted|loaned|warned|texted|befriended|forgave|owe|introduced|"
+    rf"hugged|punched) (?P<name>{NAME})(?! v)"
+)
+# Cues that a company, a place or a thing may follow as well.
+_PARTIES = (
+    "Landlord|Landlady|Tenant|Lessor|Lessee|Buyer|Seller|Vendor|Purchaser|Licensor|Licensee|Employer|Employee|"
+    "Plaintiff|Defendant|Petitioner|Respondent|Contractor|Client|Borrower|Lender|Owner|Guarantor"
+)
+_ROLES = (
+    f"{RELATIVES}|buyer|seller|notary|guarantor|driver|owner|co-owner|executor|executrix|heir|victim|debtor|creditor|"
+    "lender|borrower|suspect|deceased|applicant|complainant"
+)
+_IN_ROLE = re.compile(rf"\b[Tt]he (?:[a-z]+ )?(?:{_ROLES}),? (?P<name>{NAME})")
+_SELF = re.compile(rf"\b(?:I['’]?m|I am|[Tt]his is) (?P<name>{NAME})")
+_PARTY = re.compile(rf",? \((?:the |hereinafter |hereafter )*[\"“]?(?:{_PARTIES})\b")
+_NAME_AT_END = re.compile(rf"(?P<name>{NAME})\Z")
+_HEADER = re.compile(r"(?:^|\n)[ >]*(?:From|To|Cc|CC|Bcc|Attn|Sender|Signed):[ \t]*(?P<line>[^\n]{1,200})")
+_EACH_NAME = re.compile(NAME)
+_TO_ADDRESS = r",?\s{0,2}(?:[-–—|:]\s?|at |on )?[<(\[]?\Z"
+_BEFORE_ADDRESS = re.compile(rf"(?P<name>{NAME}){_TO_ADDRESS}")
+# "Jones, Alice <a.jones@…>" at the beginning of a line or an entry; not "Thanks, Alice".
+_NO_LAST_NAME = (
+    "Regards|Thanks|Thank|Cheers|Best|Sincerely|Yours|Wishes|Hello|Hi|Hey|Dear|Yes|No|Please|Attn|Today|"
+    "Yesterday|Tomorrow|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|January|February|March|April|May|June|July|August|"
+    "September|October|November|December"
+)
+_REVERSED_BEFORE_ADDRESS = re.compile(
+    r"(?:^|[\n;:(>\"] ?|\b(?:[Cc]ontact|e-?mail|mail|write|ask|call|to|from|cc|by|via) )"
+    rf"(?P<name>(?!(?:{_NO_LAST_NAME})\b){WORD}, {NAME}){_TO_ADDRESS}"
+)
+_IMPERATIVE = re.compile(
+    r"(?:Contact|E-?[Mm]ail|Mail|Write|Ask|Call|Text|See|Send|From|To|Cc|By|Via|Attn|Regards|Thanks|Cheers|Best|Sincerely|"
+    r"Or|And|Please) "
+)
+_LOOK_BACK = 70
+_TITLE_PARTS = (
+    *("Col", "Maj", "Rev"),
+    *(re.sub(r".\?", "", title) for title in f"{_ABBREVIATED}|{_LONG_TITLES}".split("|")),
+)
+
+
+def _holds_any(*parts: str) -> Callable[[str], bool]:
+    return lambda text: any(part in text for part in parts)
+
+
+def _ends_with_name(text: str) -> bool:
+    last = text.rstrip().removesuffix(".").rpartition(" ")[2]
+    return last[-1:].isalpha() and not last.islower()
+
+
+# Each with what a text must hold for it to match: most hold nothing of it, and that is quickly seen.
+_CUES: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
+    (_TITLED, _holds_any(*_TITLE_PARTS)),
+    (_RELATED, _holds_any("y ", "r ", "is ")),
+    (_INTRODUCED, _holds_any("name is ", "called ", "named ", "igned by ")),
+    (_GREETED, _holds_any("ear ", "ello", "Hi", "hi ", "hi,", "ey ", "ey,", "ood ")),
+    (_SIGNED, _ends_with_name),
+    (_UNCASED, lambda text: not text.isascii()),
+)
+
+# What only people do or have done to them, behind a name that the model takes for a company or a place.
+_HUMAN = re.compile(
+    r"['’]?,? (?:(?:now|still|never|also|then|always|just|once|only|later|already|even|has|had|who|keeps) )*"
+    r"(?:and (?:I|my|me|her|his|she|he)|says (?:he|she|that he|that she|I|the|we|my|his|her)|"
+    r"lied|lies|owes|owed|promised|promises|married|died|moved|lent|borrowed|stole|drove|replied|replies|"
+    r"fired me|hired me|told (?:me|us|my)|refuses to|refused to|wants (?:to|me|my|his|her|us|half)|"
+    r"threatens|threatened|insists|insisted|apologi[sz]ed|texted|calls me|called me|calling|"
+    r"rented (?:me|us|out)|sold (?:me|us|her|his)|gave (?:me|us)|bought (?:me|his|her)|hit (?:me|my|us)|"
+    r"lives|lived|slept|admitted|confessed|signed|witnessed|inherited|resigned|quit|"
+    r"was (?:born|arrested|drunk|fired|my|her|his)|is (?:my|our|his|her|sixteen|seventeen|eighteen))\b"
+)
+# No company is called "Saoirse Ní Mhurchú".
+_GAELIC = re.compile(rf"^{WORD} (?:O['’]|Ó |Ní |Nic )(?={UPPER})")
+_COMPANY = re.compile(
+    r"\b(?:Inc|LLC|Ltd|GmbH|AG|Corp|Co|Bank|Group|Holdings?|Company|Corporation|Insurance|Airlines?|Air|"
+    r"Motors?|Foods?|Stores?|Services?|Systems?|Technolog(?:y|ies)|Media|Press|Times|Post|News|"
+    r"Partners|Associates|Properties|Realty|Management|Union|Association|Society|Foundation|Institute|"
+    r"Committee|Council|Commission|Department|Office|Ministry|Board|School|College|Church|Hospital|"
+    r"Clinic|Club|Party|Police|Claims?|Resources|Security|Wireless|Mobile|Energy|Electric|Gas|Water|"
+    r"Network|Online|Law|Legal|Court|Act|State|City|County|Contract|Agreement|Clause|Form|Notice|"
+    r"Right|Rights|Customer|Care|Support|Team|Policy|Privacy|Billing|Sales|Desk)\b"
+)
+# Long words with an ending of this kind are German nouns, as long as they stand alone.
+_GERMAN_NOUN = re.compile(
+    r"(?:pflicht|ung|heit|keit|schaft|gericht|gesetz|(?<!b)recht|vertrag|frist|bescheid|ordnung|verein|verfahren|klage|"
+    r"urteil|schutz|anwalt|antrag|ruf|steuer|geld|buch|amt|spruch|mieter|geber|nehmer|käufer|gläubiger|schuldner|macht|"
+    r"sache|miete|kosten|zeuge|zeugnis|erlaubnis|ergebnis|verhältnis|versicherung|kasse|sitz|abgabe|behörde|beamter|"
+    r"verwaltung|kündigung|abmahnung|rechnung|grundstück|eigentum|besitz|testament)(?:e[nrs]?|s|en)?$"
+)
+_DETERMINED = re.compile(
+    r"\b(?:the|an?|my|our|your|its|this|that|these|those|each|every|no|any|some|another|der|die|das|den|dem|des|"
+    r"eine?[rnms]?|le|la|les|un|une) $",
+    re.IGNORECASE,
+)
+_FEATURE = (
+    "Lake|Creek|Moor|Island|Isle|Forest|Ridge|Hollow|Meadows?|Pond|Marsh|Cove|Glen|Mountains?|River|Brook|Canyon|"
+    "Woods|Fen|Bluff|Gorge|Peak|Swamp|Bog|Inlet|Lagoon|Bayou|Fell|Tarn"
+)
+# Towns are called like this as well, and where the model sees one it is left alone.
+_TOWN_FEATURE = "Valley|Falls|Bay|Beach|Hills?|Heath|Springs?"
+_LAND = re.compile(
+    rf"\b(?:(?:{WORD}(?:['’]s)? ){{1,3}}(?:{_FEATURE}|(?P<town>{_TOWN_FEATURE}))"
+    rf"|(?:Lake|Mount|Mt\.|Loch|Lough|River|Isle of|Cape) {WORD})\b(?! {UPPER})"
+)
+
+
+def find_cued(text: str, doubtful: Iterable[Finding] = ()) -> Iterator[Finding]:
+    """Names behind a title, a relation, a greeting or the like.
+
+    Args:
+        text: the document.
+        doubtful: what a model calls a company, a place or the like.
+    """
+    for cue, could_match in _CUES:
+        for found in cue.finditer(text) if could_match(text) else ():
+            yield Finding(*found.span("name"), "PERSON")
+    doubtful = tuple(doubtful)
+    for found in _OBJECT.finditer(text):
+        someone = Finding(*found.span("name"), "PERSON")
+        if is_free(someone, doubtful) and not _COMPANY.search(found["name"]):
+            yield someone
+
+
+def find_weakly_cued(text: str, addresses: Iterable[Finding]) -> Iterator[Finding]:
+    """What may be names, by cues that say little alone.
+
+    Args:
+        text: the document.
+        addresses: where mail addresses and telephone numbers stand; a name may stand before them.
+    """
+    for found in (*_IN_ROLE.finditer(text), *_SELF.finditer(text)):
+        yield Finding(*found.span("name"), "PERSON")
+    for party in _PARTY.finditer(text) if " (" in text else ():
+        first = max(0, party.start() - _LOOK_BACK)
+        if before := _NAME_AT_END.search(text[first : party.start()]):
+            yield Finding(first + before.start(), party.start(), "PERSON")
+    for header in _HEADER.finditer(text) if ":" in text else ():
+        for found in _EACH_NAME.finditer(header["line"]):
+            start = header.start("line")
+            yield Finding(start + found.start(), start + found.end(), "PERSON")
+    for address in addresses:
+        first = max(0, address.start - _LOOK_BACK)
+        if before := _BEFORE_ADDRESS.search(text[first : address.start]):
+            start, end = before.span("name")
+            if verb := _IMPERATIVE.match(before["name"]):
+                start += verb.end()
+            yield Finding(first + start, first + end, "PERSON")
+        turned = _REVERSED_BEFORE_ADDRESS.search(text[first : address.start])
+        # Where the look back was cut off within a line, no line begins.
+        if turned and (turned.start() or not first):
+            yield Finding(first + turned.start("name"), first + turned.end("name"), "PERSON")
+
+
+def address_tells(local: str, words: Sequence[str]) -> bool:
+    """Whether the local part of a mail address is made of the words of a name, or of their initials.
+
+    Args:
+        local: what stands before the "@", in small letters.
+        words: those of the name, in small letters.
+    """
+    first, last = words[0], words[-1]
+    pairs = [(one, other) for one in (first, first[0]) for other in (last, last[0])]
+    told = {first, last, first[0], last[0]}.union(*({one + other, other + one} for one, other in pairs))
+    return "".join(filter(str.isalpha, local)) in told
+
+
+def is_company(name: str) -> bool:
+    """Whether a name says that it is one of a company or an office."""
+    return _COMPANY.search(name) is not None
+
+
+def find_doubtful_people(text: str, doubtful: Iterable[Finding]) -> Iterator[Finding]:
+    """Those of a model's companies and places that do what people do.
+
+    Args:
+        text: the document.
+        doubtful: what the model calls a company, a place or the like.
+    """
+    for one in doubtful:
+        value = text[one.start : one.end]
+        if not re.fullmatch(NAME, value) or _COMPANY.search(value):
+            continue
+        if _HUMAN.match(text, one.end) or _GAELIC.search(value):
+            yield Finding(one.start, one.end, "PERSON")
+
+
+def find_land(text: str, places: Iterable[Finding]) -> Iterator[Finding]:
+    """Lakes, hills and the like among the places of a model, found whole.
+
+    Args:
+        text: the document.
+        places: what the model calls a place of whatever kind.
+    """
+    known = tuple(places)
+    if not known:
+        return
+    for found in _LAND.finditer(text):
+        land = Finding(*found.span(), "LOCATION")
+        if any(
+            not is_free(land, (place,)) and not (found["town"] and place.entity == "GPE") for place in known
+        ):
+            yield land
+
+
+def is_common_noun(text: str, start: int, end: int) -> bool:
+    """Whether a single word is a thing or an office: it has an article, or the ending of a German noun.
+
+    Args:
+        text: the document.
+        start: where the word begins.
+        end: behind its last letter.
+    """
+    word = text[start:end]
+    if len(word) > 6 and _GERMAN_NOUN.search(word):
+        return True
+    return _DETERMINED.search(text[max(0, start - 40) : start]) is not None

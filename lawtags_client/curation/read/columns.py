@@ -1,0 +1,327 @@
+"""Which column of a source holds what, and the check of each row."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lawtags_client.curation.options import FIELDS
+from lawtags_client.curation.read.dates import to_moment
+from lawtags_client.curation.read.labels import LabelError, Labels, read_labels
+from lawtags_client.curation.read.notices import Notices
+from lawtags_client.curation.read.values import (
+    Unreadable,
+    ValueFormError,
+    is_absent,
+    missing_text,
+    plain_value,
+    read_id,
+    read_number,
+)
+
+# First match wins; for the body, the first column that holds a text in the row at hand. Names are compared
+# exactly first, then without regard to case, spaces and underscores.
+KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
+    "id": ("question_id", "row_id", "id"),
+    "title": ("question_title", "title"),
+    "body": ("question_body", "body", "body_html", "body_markdown", "question", "text", "content"),
+    "tags": ("tags", "question_tags", "labels"),
+    "tags_complete": ("tags_complete",),
+    "score": ("score", "question_score", "votes"),
+    "created": ("created", "creation_date", "created_at", "date"),
+    "link": ("link", "url"),
+    "license": ("license", "content_license"),
+    "answers": ("answers", "answer_count"),
+}
+_HTML_COLUMNS = ("bodyhtml",)
+_MARKDOWN_COLUMNS = ("bodymarkdown",)
+OPTIONAL = ("created", "link", "license", "answers")
+"""Fields that may be unreadable without costing their row."""
+
+MAX_TITLE = 10_000
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_WORDS = re.compile(r"\w+")
+_SEPARATORS = re.compile(r"[\s_.\-]+")
+# Rows of so many different sets of columns are remembered.
+_MOST_SHAPES = 256
+_TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
+
+
+class RowError(ValueError):
+    """A row cannot be used.
+
+    Args:
+        reason: what is wrong, without the value itself.
+        field: the column concerned.
+        detail: what differs from row to row, e.g. a length.
+    """
+
+    def __init__(self, reason: str, field: str | None = None, detail: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.field = field
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One row of a source, checked. Texts are as the source has them.
+
+    Args:
+        id: the source's id, or one made of the title.
+        title: the title.
+        body: the body, if the source has one.
+        html: whether the body is known to be HTML.
+        tags: the tags in normal form.
+        complete: whether they are all the tags of the question.
+        score: net votes, if known.
+        created: when it was asked, as the source writes it.
+        link: where it stands.
+        license: its licence.
+        answered: whether it has an answer, if known.
+        respelled: tags that stood there in another form, each with its normal form.
+        markdown: whether the body is known to be Markdown.
+    """
+
+    id: str
+    title: str
+    body: str | None
+    html: bool
+    tags: tuple[str, ...]
+    complete: bool
+    score: float | None
+    created: str | None
+    link: str | None
+    license: str | None
+    answered: bool | None
+    respelled: tuple[tuple[str, str], ...] = ()
+    markdown: bool = False
+
+
+class ColumnMap:
+    """Finds the fields of a question in the rows of one source.
+
+    Args:
+        chosen: field to column, for what is not recognised by its name.
+        used: fields that are read; the others may hold anything.
+        optional: fields that no row hangs on: what cannot be read of them is unknown, and that is told.
+        notices: what is noticed on the way.
+    """
+
+    def __init__(
+        self,
+        chosen: Mapping[str, str],
+        used: Collection[str] = FIELDS,
+        optional: Collection[str] = OPTIONAL,
+        notices: Notices | None = None,
+    ) -> None:
+        self._optional = optional
+        self._names = {
+            field: (chosen[field],) if field in chosen else KNOWN_COLUMNS[field]
+            for field in FIELDS
+            if field in used
+        }
+        self.notices = notices if notices is not None else Notices()
+        self.seen: dict[str, None] = {}
+        self.found: set[str] = set()
+        self._shapes: dict[frozenset[str], dict[str, tuple[str, ...]]] = {}
+        self._columns: dict[str, tuple[str, ...]] = {}
+
+    def read(self, row: Mapping[str, Any]) -> SourceRow:
+        """Check one row.
+
+        Raises:
+            RowError: a field that the row cannot do without is missing or of the wrong type.
+        """
+        self.note(row)
+        title_column, title = self._first(row, "title")
+        title = _text(title, title_column)
+        if not title.strip():
+            raise RowError("is empty", title_column)
+        if len(title) > MAX_TITLE:
+            detail = f"{len(title):,}"
+            raise RowError(f"has more than {MAX_TITLE:,} characters", title_column, detail)
+        body_column, body = self._first(row, "body", required=False)
+        labels = self._labels(row)
+        return SourceRow(
+            id=self._id(row, title),
+            title=title,
+            body=_text(body, body_column) if body is not None else None,
+            html=normal_name(body_column) in _HTML_COLUMNS,
+            tags=labels.tags,
+            complete=self._flag(row),
+            score=self._value(row, "score", read_number),
+            created=self._value(row, "created", _date),
+            link=self._value(row, "link", _plain),
+            license=self._value(row, "license", _plain),
+            answered=self._value(row, "answers", _has_answer),
+            respelled=labels.respelled,
+            markdown=normal_name(body_column) in _MARKDOWN_COLUMNS,
+        )
+
+    def missing(self, needed: Sequence[str] = ("title", "tags")) -> tuple[str, ...]:
+        """Needed fields for which no row so far had a column."""
+        return tuple(field for field in needed if field not in self.found)
+
+    def note(self, names: Collection[str]) -> None:
+        """Find which of these columns hold what."""
+        shape = frozenset(names)
+        known = self._shapes.get(shape)
+        if known is None:
+            if len(self._shapes) < _MOST_SHAPES:
+                self.seen.update(dict.fromkeys(map(str, names)))
+            known = self.columns(list(names))
+            self.found |= known.keys()
+            if len(self._shapes) < _MOST_SHAPES:
+                self._shapes[shape] = known
+        self._columns = known
+
+    def columns(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The columns of each field among these, the foremost first."""
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            # A name such as _id belongs to a database, not to the question.
+            if not name.startswith("_"):
+                alike.setdefault(normal_name(name), []).append(name)
+        found = {}
+        for field, wanted in self._names.items():
+            exact = [name for name in wanted if name in names]
+            others = [other for name in wanted for other in alike.get(normal_name(name), ())]
+            if chosen := tuple(dict.fromkeys((*exact, *others))):
+                found[field] = chosen
+        return found
+
+    def _first(self, row: Mapping[str, Any], field: str, required: bool = True) -> tuple[str, Any]:
+        present = self._columns.get(field, ())
+        blank = "is null"
+        for name in present:
+            value = row[name]
+            if isinstance(value, Unreadable):
+                raise RowError(value.reason, name, value.detail)
+            if not is_absent(value):
+                return name, value
+            if (text := missing_text(value)) is not None:
+                self.notices.took_for_missing(name, text)
+                blank = "is a text that stands for a missing value"
+            elif isinstance(value, str):
+                blank = "is empty"
+        # Absent here, it goes by the name that it has in the other rows.
+        names = present or [name for name in self._names.get(field, ()) if name in self.seen] or [field]
+        if required:
+            raise RowError(blank if present else "is missing", names[0])
+        return names[0], None
+
+    def _value(self, row: Mapping[str, Any], field: str, read: Callable[[Any], Any]) -> Any:
+        """A value of a field, None where there is none, or none that can be read and is needed."""
+        name = field
+        try:
+            name, value = self._first(row, field, required=False)
+            return None if value is None else read(value)
+        except (RowError, ValueFormError) as error:
+            refused = error if isinstance(error, RowError) else RowError(str(error), name)
+            if field not in self._optional:
+                raise refused from None
+            self.notices.could_not_read(refused.field or field, refused.reason)
+            return None
+
+    def _labels(self, row: Mapping[str, Any]) -> Labels:
+        name, tags = self._first(row, "tags", required=False)
+        try:
+            labels = read_labels(tags)
+        except LabelError as error:
+            raise RowError(error.reason, name, error.detail) from None
+        for text in labels.missing:
+            self.notices.took_for_missing(name, text)
+        return labels
+
+    def _id(self, row: Mapping[str, Any], title: str) -> str:
+        found = self._value(row, "id", _id_text)
+        # Stable, so that the same question keeps its id when rows are added.
+        return made_id(title) if found is None else str(found)
+
+    def _flag(self, row: Mapping[str, Any]) -> bool:
+        name, value = self._first(row, "tags_complete", required=False)
+        value = plain_value(value)
+        told = str(value).strip().lower()
+        if value is None or (isinstance(value, bool | int | float | str) and told in _TRUE):
+            return True
+        if isinstance(value, bool | int | float | str) and told in _FALSE:
+            return False
+        raise RowError("must be true or false", name)
+
+
+def made_id(title: str) -> str:
+    """The id of a question that has none: it follows from the words of its title."""
+    return "q-" + hashlib.sha256(normalize_text(title).encode()).hexdigest()[:12]
+
+
+def normal_name(name: str) -> str:
+    """The name of a column without case, spaces, underscores and hyphens.
+
+    Example:
+        >>> normal_name(" Question_ID ")
+        'questionid'
+    """
+    return _SEPARATORS.sub("", name.strip("\ufeff")).casefold()
+
+
+def normalize_text(text: str) -> str:
+    """The words of a text in lower case, without signs: equal for texts that differ in form alone."""
+    import unicodedata
+
+    return " ".join(_WORDS.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _text(value: Any, field: str) -> str:
+    try:
+        value = plain_value(value)
+    except ValueFormError as error:
+        raise RowError(str(error), field) from None
+    if not isinstance(value, str):
+        raise RowError(f"must be a text, not {type(value).__name__}", field)
+    if _SURROGATE.search(value):
+        raise RowError("holds half of a character (a lone surrogate)", field)
+    return value
+
+
+def _id_text(value: Any) -> str:
+    text = read_id(value)
+    if _SURROGATE.search(text):
+        raise ValueFormError("holds half of a character (a lone surrogate)")
+    return text
+
+
+def _date(value: Any) -> str:
+    """A date as the source writes it, once it is known to be one."""
+    moment = to_moment(value)
+    value = plain_value(value)
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    # A number may be written in a form that only its reader knows.
+    return value if isinstance(value, str) else moment
+
+
+def _plain(value: Any) -> str:
+    value = plain_value(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueFormError(f"must be a text, not {type(value).__name__}")
+    if _SURROGATE.search(text := str(value)):
+        raise ValueFormError("holds half of a character (a lone surrogate)")
+    return text
+
+
+def _has_answer(value: Any) -> bool:
+    value = plain_value(value)
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            return read_number(text) > 0
+        except ValueFormError:
+            return text.lower() not in ("[]", "{}", "false")
+    if hasattr(value, "__len__"):
+        return len(value) > 0
+    return bool(read_number(int(value) if isinstance(value, bool) else value) > 0)

@@ -1,0 +1,276 @@
+"""Rows of tables as text: CSV and TSV in the dialects of spreadsheets, databases and data frames.
+
+What parts the columns and whether fields are quoted is found out from the file: from a line ``sep=;`` of
+Excel, from the header, whose names are known, and from whether the rows have as many fields as it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.curation.read.columns import ColumnMap
+from lawtags_client.curation.read.raw import BadRow, RawRow
+from lawtags_client.curation.read.streams import MAX_ROW_BYTES, open_rows
+from lawtags_client.curation.read.values import Unreadable, whole_text
+from lawtags_client.errors import DataError
+
+_DELIMITERS = (",", ";", "\t", "|")
+# Fields of these are often not quoted at all, as none can hold the sign that parts them.
+_UNQUOTED = ("\t", "|")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;:|^~\t])"?,*\s*', re.IGNORECASE)
+_NOT_UTF_8 = "is not UTF-8; maybe Windows-1252 or Latin-1"
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How fields are parted and quoted.
+
+    Args:
+        delimiter: parts the columns.
+        quoted: whether a quote at the beginning of a field opens it.
+        escaped: whether a backslash stands before what is meant literally.
+    """
+
+    delimiter: str
+    quoted: bool = True
+    escaped: bool = False
+
+    def reader(self, lines: Iterator[str]) -> Any:
+        # Strict, or one quote too many would swallow all the rows behind it without a word.
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+            doublequote=not self.escaped,
+            escapechar="\\" if self.escaped else None,
+            strict=True,
+        )
+
+
+def read_delimited(path: Path, usual: str, columns: ColumnMap) -> Iterator[RawRow | BadRow]:
+    """The rows of a file with a header; quoted fields may hold line ends.
+
+    Args:
+        path: the file.
+        usual: what parts the columns by the file's name.
+        columns: knows which names of columns are looked for.
+
+    Raises:
+        DataError: the file as a whole cannot be read.
+    """
+    csv.field_size_limit(MAX_ROW_BYTES)
+    dialect = _find_dialect(path, usual, columns)
+    with _lines_of(path) as text:
+        too_long: list[int] = []
+        reader = dialect.reader(_bounded(text, too_long))
+        try:
+            header = _Header(_first_row(reader, path, dialect), path, reader.line_num, columns)
+            while True:
+                begin = reader.line_num + 1
+                try:
+                    values = next(reader)
+                    if too_long:
+                        yield BadRow(too_long.pop(), f"is longer than {MAX_ROW_BYTES >> 20} MiB")
+                        continue
+                except csv.Error as error:
+                    if "end of data" in str(error):
+                        raise DataError(
+                            "is not valid CSV from here on: the quote opened here is never closed",
+                            path=path,
+                            line=begin,
+                            hint='Was the file cut off? A quote inside a quoted field is written "".',
+                        ) from error
+                    yield BadRow(begin, "is not valid CSV", detail=str(error))
+                    continue
+                # Spreadsheets write rows without any content behind the last one.
+                if any(value and not value.isspace() for value in values):
+                    yield header.row(values, begin)
+        except StopIteration:
+            return
+
+
+class _Header:
+    """The names of the columns, and what to make of the fields of a row."""
+
+    def __init__(self, names: list[str], path: Path, line: int, columns: ColumnMap) -> None:
+        self._names = [name.strip().strip("\ufeff") for name in names]
+        # Behind the last name there may be separators without one; before it a column of row numbers.
+        self._named = _named(self._names)
+        readable = [name for name in self._names if name and not _UNDECODED.search(name)]
+        found = columns.columns(readable)
+        used = {name for field in found.values() for name in field}
+        if len(readable) < sum(map(bool, self._names)) and "title" not in found:
+            raise DataError(
+                "has a header that is not UTF-8; maybe Windows-1252 or Latin-1",
+                path=path,
+                line=line,
+                hint=f"Convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf-8.csv",
+            )
+        twice = next((name for name in readable if name in used and readable.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(
+                "names a column twice",
+                path=path,
+                line=line,
+                field=twice,
+                hint=f"Rename one of them in line {line}.",
+            )
+        self._ids = set(found.get("id", ()))
+        # Fields of other columns are not looked at.
+        self._places = [(place, name) for place, name in enumerate(self._names) if name in used]
+        columns.note(readable)
+
+    def row(self, values: list[str], line: int) -> RawRow | BadRow:
+        if not _fits(values, self._named):
+            detail = f"{len(values)}, and the header {self._named}"
+            return BadRow(line, "has another number of fields than the header", detail=detail)
+        found: dict[str, Any] = {}
+        for place, name in self._places:
+            value = values[place]
+            if _UNDECODED.search(value):
+                found[name] = Unreadable(_NOT_UTF_8)
+            else:
+                # A table has no types: a column of ids with gaps is written as 3.0.
+                found[name] = whole_text(value.strip()) if name in self._ids else value
+        return RawRow(line, found)
+
+
+def _named(names: list[str]) -> int:
+    """How many columns there are up to the last that has a name."""
+    return max((place + 1 for place, name in enumerate(names) if name.strip()), default=0)
+
+
+def _fits(values: list[str], named: int) -> bool:
+    """Whether a row has a field for each column, and behind them nothing."""
+    return len(values) >= named and not any(map(str.strip, values[named:]))
+
+
+def _first_row(reader: Any, path: Path, dialect: _Dialect) -> list[str]:
+    """The header, behind blank lines and the line by which Excel is told what parts the columns."""
+    try:
+        for names in reader:
+            if _SEPARATOR_LINE.fullmatch(dialect.delimiter.join(names)) and reader.line_num == 1:
+                continue
+            if any(name.strip() for name in names):
+                return list(names)
+    except csv.Error as error:
+        raise DataError(
+            f"has a header that is not valid CSV: {error}", path=path, line=max(reader.line_num, 1)
+        ) from error
+    return []
+
+
+def _find_dialect(path: Path, usual: str, columns: ColumnMap) -> _Dialect:
+    with _lines_of(path) as text:
+        lines = (line for line in _bounded(text, []) if line.strip())
+        first = next(lines, "")
+        told = _SEPARATOR_LINE.fullmatch(first)
+        header = next(lines, "") if told else first
+        delimiter = told[1] if told else _delimiter(header, usual, columns)
+    standard = _Dialect(delimiter)
+    counted = _count(path, standard)
+    if not counted.bad and not counted.over_lines:
+        return standard
+    others = []
+    if delimiter in _UNQUOTED:
+        others.append(_Dialect(delimiter, quoted=False))
+    if counted.bad and counted.escapes:
+        others.append(_Dialect(delimiter, escaped=True))
+    for other in others:
+        # Only one under which every row is whole: a few quotes too many make no other dialect.
+        if not _count(path, other).bad:
+            return other
+    if delimiter in _UNQUOTED and _count(path, others[0]).bad < counted.bad:
+        return others[0]
+    return standard
+
+
+def _delimiter(header: str, usual: str, columns: ColumnMap) -> str:
+    """What parts the columns: under it the most names are known."""
+
+    def known(sign: str) -> tuple[int, bool, int]:
+        try:
+            names = next(csv.reader([header], delimiter=sign), [])
+        except csv.Error:
+            return (0, False, 0)
+        names = [name.strip() for name in names]
+        return (len(columns.columns(names)), sign == usual, len(names))
+
+    if not any(sign in header for sign in _DELIMITERS):
+        return usual
+    return max((sign for sign in _DELIMITERS if sign in header), key=known)
+
+
+@dataclass
+class _Count:
+    """What speaks for a dialect or against it.
+
+    Args:
+        bad: lines of rows that are not whole.
+        over_lines: rows of which a field goes over several lines.
+        escapes: lines with a backslash before a quote.
+    """
+
+    bad: int = 0
+    over_lines: int = 0
+    escapes: int = 0
+
+
+def _count(path: Path, dialect: _Dialect) -> _Count:
+    found = _Count()
+    with _lines_of(path) as text:
+        reader = dialect.reader(_noting_escapes(_bounded(text, []), found))
+        width, begin = 0, 0
+        while True:
+            begin = reader.line_num
+            try:
+                values = next(reader)
+            except StopIteration:
+                return found
+            except csv.Error:
+                found.bad += reader.line_num - begin
+                continue
+            if not width:
+                told = _SEPARATOR_LINE.fullmatch(dialect.delimiter.join(values))
+                width = 0 if told else _named(values)
+            elif any(values) and not _fits(values, width):
+                found.bad += reader.line_num - begin
+            found.over_lines += reader.line_num - begin > 1
+
+
+def _noting_escapes(lines: Iterator[str], found: _Count) -> Iterator[str]:
+    for line in lines:
+        found.escapes += '\\"' in line
+        yield line
+
+
+@contextmanager
+def _lines_of(path: Path) -> Iterator[io.TextIOWrapper]:
+    with open_rows(path) as stream:
+        # Wrong bytes become lone surrogates, so that one bad row does not stop the file.
+        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()
+
+
+def _bounded(text: io.TextIOWrapper, too_long: list[int]) -> Iterator[str]:
+    """The lines of a file; one that is too long is left out, and its number told."""
+    number = 0
+    while line := text.readline(MAX_ROW_BYTES + 1):
+        number += 1
+        if len(line) > MAX_ROW_BYTES:
+            while line and not line.endswith(("\n", "\r")):
+                line = text.readline(MAX_ROW_BYTES)
+            too_long.append(number)
+            line = "\n"
+        yield line

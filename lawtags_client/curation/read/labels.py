@@ -1,0 +1,247 @@
+"""Reading the tags of a row, in whatever form a source holds them."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lawtags_client.curation.read.values import (
+    Unreadable,
+    ValueFormError,
+    is_absent,
+    missing_element,
+    missing_text,
+    plain_value,
+)
+from lawtags_client.tagging.vocabulary import normalize_tag
+
+MOST_TAGS = 100
+MOST_LETTERS = 100
+
+_ANGLED = re.compile(r"(?:<[^<>]+>[\s,;]*)+")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Brackets, quotes, bars, colons and control characters mark lists, texts and roles in an answer.
+_NO_TAG = re.compile(r"[<>\[\]{}()|\"'`\\:\x00-\x1f\x7f-\x9f]")
+# A text as Python prints it, in its second or third version.
+_LITERAL = re.compile(r"""[uUbB]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+# A gap between them.
+_GAP = r"(?:nan|NaN|None|NaT|<NA>|null)(?=[\s,\])])"
+_PRINTED = re.compile(
+    rf"(?:array\(|Index\()?[\[(]\s*(?:(?:{_LITERAL.pattern}|{_GAP})[\s,]*)*[\])](?:,\s*dtype=[\w.<'\"]+\))?"
+)
+_ESCAPED = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
+_SEPARATORS = ("|", "\n", ",", ";")
+_MOST_SHOWN = 60
+# A text within a text within a text: more is an accident.
+_DEEPEST = 3
+FORMS = "a list, <a><b>, |a|b|, a|b, a, b and a; b"
+"""What texts of several tags may look like."""
+
+
+class LabelError(ValueError):
+    """The tags of a row cannot be read without guessing.
+
+    Args:
+        reason: why, in the same words for every such row.
+        detail: what differs from row to row.
+    """
+
+    def __init__(self, reason: str, detail: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The tags of a row.
+
+    Args:
+        tags: in normal form, each once, in their order.
+        respelled: those that stood there in another form, each with its normal form.
+        missing: texts among them by which other programs write a missing value.
+    """
+
+    tags: tuple[str, ...]
+    respelled: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def read_tags(value: Any) -> tuple[str, ...]:
+    """The tags of a row in normal form; see :func:`read_labels`.
+
+    Raises:
+        LabelError: the value is of another kind, ambiguous, or holds too many tags.
+
+    Example:
+        >>> read_tags("<contract-law><united-states>")
+        ('contract-law', 'united-states')
+    """
+    return read_labels(value).tags
+
+
+def read_labels(value: Any) -> Labels:
+    """The tags of a row, and which of them were written in another form.
+
+    Read are lists, ``<a><b>`` and ``|a|b|`` as in Stack Exchange's dumps, lists as JSON or Python write them,
+    and texts parted by commas, semicolons, bars or line ends. HTML entities are decoded first. A text with
+    spaces and no such sign could be one tag or several. ``nan``, ``NaN``, ``None``, ``<NA>`` and the like are
+    gaps and not tags, except in ``<a><b>``: dumps write no gaps, and ``nan`` is a tag there. ``null``,
+    ``NULL``, ``NA`` and ``undefined`` are gaps only where they are all that the row has.
+
+    Args:
+        value: what stands in the row; None means no tags.
+
+    Raises:
+        LabelError: the value is of another kind, ambiguous, holds too many tags, or one that is too long or
+            that no answer of a model could name.
+    """
+    gap = missing_text(value)
+    if value is None or gap:
+        return Labels((), missing=(gap,) if gap else ())
+    parts = _split(value) if isinstance(value, str) else value
+    # A data frame's cell is an array; a mapping or a set has no order to rely on.
+    if isinstance(parts, bytes | dict | set) or not isinstance(parts, Iterable):
+        raise LabelError(f"must be a list of texts, not {type(value).__name__}")
+    tags: dict[str, None] = {}
+    respelled: dict[tuple[str, str], None] = {}
+    missing: list[str] = []
+    for part, is_dump in _texts(parts, isinstance(value, str) and _is_dump(value)):
+        if not is_dump and (found := missing_element(part)):
+            missing.append(found)
+        elif tag := normalize_tag(part):
+            _check(tag)
+            tags[tag] = None
+            if (given := part.strip()) != tag:
+                respelled[given[:MOST_LETTERS], tag] = None
+    if len(tags) > MOST_TAGS:
+        raise LabelError(f"holds more than {MOST_TAGS} tags", f"{len(tags)}")
+    return Labels(tuple(tags), tuple(respelled), tuple(missing))
+
+
+def _is_dump(text: str) -> bool:
+    return _ANGLED.fullmatch(_decoded(text).strip()) is not None
+
+
+def _texts(parts: Iterable[Any], is_dump: bool) -> Iterator[tuple[str, bool]]:
+    """The texts of a list, with their entities decoded; one that is a list itself gives those in it.
+
+    Args:
+        parts: the elements.
+        is_dump: whether they stood as ``<a><b>``; it comes with each text.
+    """
+    for part in parts:
+        if isinstance(part, Unreadable):
+            raise LabelError(part.reason, part.detail)
+        try:
+            part = plain_value(part)
+        except ValueFormError as error:
+            raise LabelError(str(error)) from None
+        # A gap in a list is no tag.
+        if not isinstance(part, str) and is_absent(part):
+            continue
+        if not isinstance(part, str):
+            raise LabelError(f"must hold texts only, not {type(part).__name__}")
+        part = _decoded(part)
+        if "><" in part and _ANGLED.fullmatch(part.strip()):
+            yield from ((text, True) for text in _split(part))
+        else:
+            yield part, is_dump
+
+
+def _check(tag: str) -> None:
+    if len(tag) > MOST_LETTERS:
+        raise LabelError(f"holds a tag of more than {MOST_LETTERS} letters", f"{len(tag)}")
+    if _SURROGATE.search(tag):
+        raise LabelError("holds half of a character (a lone surrogate)")
+    if _NO_TAG.search(tag) or not any(letter.isalnum() for letter in tag):
+        raise LabelError("holds a tag with signs that no answer could be told apart by", _shown(tag))
+
+
+def _split(text: str, depth: int = 0) -> Sequence[Any]:
+    text = _decoded(text).strip()
+    if text in ("", "{}", "()"):
+        return ()
+    if _ANGLED.fullmatch(text):
+        return re.findall(r"<([^<>]+)>", text)
+    if len(text) > 1 and text[0] == text[-1] == '"' and depth < _DEEPEST:
+        return _json_text(text, depth)
+    signs = [sign for sign in _SEPARATORS if sign in text]
+    parts = text.split(signs[0]) if len(signs) == 1 else [text]
+    # "(null), a" begins with a gap.
+    is_list = text[0] in "[(" or text.startswith(("array(", "Index("))
+    if is_list and not (len(parts) > 1 and missing_element(parts[0])):
+        return _split_list(text)
+    if any(sign in part for part in parts if not missing_element(part) for sign in "<>[]{}"):
+        raise LabelError(f"is a text in an unknown form; known are {FORMS}", _shown(text))
+    if len(signs) > 1:
+        raise LabelError(f"separates its tags by several signs; known are {FORMS}", _shown(text))
+    if signs:
+        return parts
+    if len(text.split()) > 1:
+        reason = f"is a text with spaces: it could be one tag or several; known are {FORMS}"
+        raise LabelError(reason, _shown(text))
+    return (text,)
+
+
+def _json_text(text: str, depth: int) -> Sequence[Any]:
+    """What stands in a text that was written as JSON once more."""
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError):
+        decoded = text[1:-1] if '"' not in text[1:-1] else None
+    if not isinstance(decoded, str):
+        raise LabelError(f"is a text in an unknown form; known are {FORMS}", _shown(text))
+    return _split(decoded, depth + 1)
+
+
+def _split_list(text: str) -> Sequence[Any]:
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError):
+        # A list as Python prints it, which is what a data frame writes into a CSV file.
+        if len(text) > MOST_TAGS * MOST_LETTERS * 2 or not _PRINTED.fullmatch(text):
+            raise LabelError(f"is a list that cannot be read; known are {FORMS}", _shown(text)) from None
+        inner = re.sub(r",\s*dtype=.*$", "", text)
+        return [_unescaped(found[1][1:-1]) for found in _LITERAL.finditer(inner)]
+    if not isinstance(decoded, list) or not all(_is_text_or_gap(part) for part in decoded):
+        raise LabelError("must hold texts only", _shown(text))
+    return decoded
+
+
+def _is_text_or_gap(part: Any) -> bool:
+    # Python writes and reads NaN in JSON.
+    return part is None or isinstance(part, str) or (isinstance(part, float) and part != part)
+
+
+def _decoded(text: str) -> str:
+    """A text without HTML entities, as a dump holds them that was read without an XML parser."""
+    for _ in range(_DEEPEST):
+        if "&" not in text or not _ENTITY.search(text):
+            break
+        text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    return text
+
+
+def _unescaped(text: str) -> str:
+    """What a literal of Python means."""
+    if "\\" not in text:
+        return text
+    return _ESCAPED.sub(lambda found: _ESCAPES.get(found[0][1:]) or _character(found[0]), text)
+
+
+_ESCAPES = {"'": "'", '"': '"', "\\": "\\", "n": "\n", "t": "\t", "r": "\r"}
+
+
+def _character(escape: str) -> str:
+    number = int(escape[2:], 16) if len(escape) > 2 else 0x110000
+    return chr(number) if number < 0x110000 else escape
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…")

@@ -1,0 +1,241 @@
+"""Reading questions from files and data sets, row by row, with the line that each came from.
+
+Nothing is held but the row at hand. A row that cannot be read becomes a ``BadRow``; its neighbours are not
+touched.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.curation.options import FIELDS
+from lawtags_client.curation.read.columns import OPTIONAL, ColumnMap, RowError, SourceRow
+from lawtags_client.curation.read.json_rows import list_under, read_json
+from lawtags_client.curation.read.notices import Notices
+from lawtags_client.curation.read.raw import HUB_PREFIX, BadRow, RawRow
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.files import sha256_file
+
+# So many rows without a title or tags, and the columns are not what they were taken for.
+_ROWS_TO_JUDGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input.
+
+    Args:
+        location: a path, or ``hf://datasets/namespace/name``.
+        name: how rows and reports call it.
+        test: whether its rows are only to be scored.
+    """
+
+    location: str
+    name: str
+    test: bool = False
+
+    @property
+    def hub(self) -> bool:
+        """Whether it is a data set of the Hugging Face Hub."""
+        return self.location.startswith(HUB_PREFIX)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells one content from another: the SHA-256 of a file, the revision of a data set.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if self.hub:
+            from lawtags_client.curation.read.tables import hub_revision
+
+            return {"source": self.location, "revision": hub_revision(self.location)}
+        path = Path(self.location)
+        try:
+            return {"source": self.name, "sha256": sha256_file(path), "bytes": path.stat().st_size}
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+
+
+def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -> list[Source]:
+    """Resolve inputs, of which some may be patterns such as ``data/*.jsonl``.
+
+    A file that several of them name is read once; a pattern leaves the test file out.
+
+    Args:
+        inputs: paths, patterns or ``hf://datasets/…``.
+        test: a file whose rows are only to be scored.
+
+    Raises:
+        ConfigurationError: there are no inputs.
+        DataError: a file does not exist, or is a folder, or a pattern fits none.
+    """
+    locations: list[str] = []
+    for given in inputs:
+        text = str(given)
+        if text.startswith(HUB_PREFIX) or Path(text).exists():
+            locations.append(text)
+        elif any(sign in text for sign in "*?["):
+            found = _matches(text, test)
+            if not found:
+                raise DataError("no file fits this pattern", path=text, hint="Check the pattern.")
+            locations += found
+        else:
+            raise DataError("there is no such file", path=text, hint="Check the path.")
+    first: dict[str, str] = {}
+    for location in locations:
+        first.setdefault(_real(location), location)
+    locations = list(first.values())
+    if not locations:
+        raise ConfigurationError("there is nothing to curate", hint="Name at least one file of questions.")
+    names = [source_name(location) for location in locations]
+    sources = [
+        # Two files of one name are told apart by their whole path.
+        Source(location, name if names.count(name) == 1 else shown_path(location))
+        for location, name in zip(locations, names, strict=True)
+    ]
+    if test is not None:
+        sources.append(Source(str(test), source_name(str(test)), test=True))
+    for source in sources:
+        if not source.hub and not Path(source.location).is_file():
+            raise DataError(
+                "is not a file", path=source.location, hint="Name files, or a pattern such as 'data/*.jsonl'."
+            )
+    return sources
+
+
+def read_source(
+    source: Source,
+    columns: Mapping[str, str],
+    *,
+    needed: Sequence[str] = ("title", "tags"),
+    used: Collection[str] = FIELDS,
+    optional: Collection[str] = OPTIONAL,
+    notices: Notices | None = None,
+    hint: Callable[[str, str], str] | None = None,
+) -> Iterator[tuple[int, SourceRow | BadRow]]:
+    """The rows of a source, checked, each with its line.
+
+    Args:
+        source: what to read.
+        columns: field to column, for what is not recognised by its name.
+        needed: fields that the source must have a column for.
+        used: fields that are read; the others may hold anything.
+        optional: fields of which an unreadable value costs no row.
+        notices: what is noticed on the way.
+        hint: says how to name the column of a field, where that is done otherwise than in a curation.
+
+    Raises:
+        DataError: the source is empty, broken as a whole, or has no column for the title or the tags.
+    """
+    notices = notices if notices is not None else Notices()
+    found = ColumnMap(columns, used, optional, notices)
+    notices.file = source.name
+    rows, inner = 0, None
+    for raw in _raw_rows(source, found):
+        rows += 1
+        if isinstance(raw, BadRow):
+            yield raw.line, raw
+            continue
+        notices.line = raw.line
+        try:
+            row: SourceRow | BadRow = found.read(raw.values)
+        except RowError as error:
+            row = BadRow(raw.line, error.reason, error.field, error.detail)
+            if rows == 1:
+                inner = _list_of_rows(raw.values)
+        if rows == _ROWS_TO_JUDGE:
+            _check_columns(source, found, needed, hint or column_hint)
+        yield raw.line, row
+    if not rows:
+        raise DataError("holds no rows", path=source.location, hint="Is it the right file?")
+    if rows == 1 and inner is not None and "title" in found.missing(needed):
+        raise list_under(inner, Path(source.location), 1)
+    _check_columns(source, found, needed, hint or column_hint)
+
+
+def _list_of_rows(values: Mapping[str, Any]) -> str | None:
+    """The first name under which a list of objects stands, if one does."""
+    for name, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return name
+    return None
+
+
+def _check_columns(
+    source: Source, found: ColumnMap, needed: Sequence[str], hint: Callable[[str, str], str]
+) -> None:
+    missing = found.missing(needed)
+    if not found.seen or not missing:
+        return
+    raise DataError(
+        f"has no column for the {' and the '.join(missing)}; it has: {', '.join(found.seen)}",
+        path=source.location,
+        field=missing[0],
+        hint=hint(missing[0], next(iter(found.seen))),
+    )
+
+
+def column_hint(field: str, column: str) -> str:
+    """How to say which column holds a field, for each command that reads questions."""
+    setting = shlex.quote(f"columns.{field}={column}")
+    return (
+        f"Say which column holds it: lawtags curate --set {setting}, lawtags run --set "
+        f"{shlex.quote(f'curation.columns.{field}={column}')}, or in the curation section of a recipe "
+        f"columns: {{{field}: {column}}}."
+    )
+
+
+def _raw_rows(source: Source, columns: ColumnMap) -> Iterator[RawRow | BadRow]:
+    from lawtags_client.curation.read import delimited, posts, tables
+
+    if source.hub:
+        return tables.read_hub(source.location)
+    path = Path(source.location)
+    packed = path.suffix.lower() in (".gz", ".zst")
+    suffix = (path.with_suffix("") if packed else path).suffix.lower()
+    if suffix == ".parquet":
+        return tables.read_parquet(path, columns)
+    if suffix in (".csv", ".tsv", ".tab"):
+        return delimited.read_delimited(path, "\t" if suffix in (".tsv", ".tab") else ",", columns)
+    if suffix in (".jsonl", ".ndjson", ".json", ""):
+        return read_json(path)
+    if suffix == ".xml":
+        return posts.read_posts(path, columns.notices)
+    raise DataError(
+        f"files ending in {suffix!r} cannot be read",
+        path=path,
+        hint="Known: .jsonl, .json, .csv, .tsv and Posts.xml, each also .gz or .zst, and .parquet.",
+    )
+
+
+def _matches(pattern: str, test: str | Path | None) -> list[str]:
+    # Path.glob takes no absolute patterns.
+    found = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    return [path for path in found if test is None or _real(path) != _real(str(test))]
+
+
+def _real(location: str) -> str:
+    return location if location.startswith(HUB_PREFIX) else str(Path(location).resolve())
+
+
+def source_name(location: str) -> str:
+    """How rows and reports call a source; a name that is not UTF-8 is written with escapes."""
+    if location.startswith(HUB_PREFIX):
+        return location
+    return shown_path(Path(location).name)
+
+
+def shown_path(path: str) -> str:
+    """A path as text that any file can hold.
+
+    Example:
+        >>> shown_path("caf\\udce9.csv")
+        'caf\\\\xe9.csv'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

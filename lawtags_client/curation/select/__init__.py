@@ -1,0 +1,1 @@
+"""Filters, duplicates, split, and lists of questions to forget."""

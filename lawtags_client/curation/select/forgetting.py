@@ -1,0 +1,259 @@
+"""Taking questions out of a curated folder, when its sources are no longer at hand or need not be read.
+
+What depends on the questions that are left is made again from them: prompts and answers, whose order and
+candidates follow from the training rows, the numbers of rows, the tags, and all digests. The rows are those
+that a curation with the same list would have written, with one exception: a question that was refused as a
+duplicate of a forgotten one stays refused.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.curation.lock import curation_lock
+from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.select.forget_list import ForgetList, load_forget_list
+from lawtags_client.curation.select.forgotten_tags import labels_still_told, words_still_allowed
+from lawtags_client.curation.select.shortlists import Shortlists
+from lawtags_client.curation.write.atomic_files import RowFiles
+from lawtags_client.curation.write.card import write_card
+from lawtags_client.curation.write.notes import unseen_tags
+from lawtags_client.curation.write.prompts import RowMaker
+from lawtags_client.curation.write.rendering import REJECTED, part_files
+from lawtags_client.curation.write.report import PARTS, REPORT, outputs_digest
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.files import atomic_write_json
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.vocabulary import Vocabulary
+
+# Beside its question and the seed, all that a row for the Customizer depends on.
+_DECIDING = ("style", "format")
+# What a refused row says of the question that stands in its place.
+_OF_ANOTHER = ("title", "instead_at", "tags_differ")
+
+
+def forget_questions(
+    folder: Path,
+    forget: str | Path,
+    *,
+    count_tokens: Callable[[str], int] | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> dict[str, Any]:
+    """Remove questions from every output of a curated folder, and make again what depends on them.
+
+    Data sets that were uploaded and models that were trained before know the questions still.
+
+    Args:
+        folder: what :func:`~lawtags_client.curation.curate` wrote.
+        forget: a file of ids or of SHA-256 of ids, one a line.
+        count_tokens: the length of a text in tokens; needed if the curation had one.
+        now: tells when it was done.
+
+    Returns:
+        The record of the removal, as ``curation.json`` now holds it under ``forgotten``.
+
+    Raises:
+        DataError: the folder or the list cannot be read, or no training rows would be left; then nothing is
+            changed.
+        ConfigurationError: the curation counted tokens with a tokenizer, and none is given, or conversely.
+
+    Example::
+
+        forget_questions(Path("curated"), "deletions.txt")["rows"]
+    """
+    listed = load_forget_list(forget)
+    return _Forgetting(Path(folder), listed, count_tokens).run(now())
+
+
+class _Forgetting:
+    """One removal from one folder."""
+
+    def __init__(self, folder: Path, listed: ForgetList, count_tokens: Callable[[str], int] | None) -> None:
+        self._folder = folder
+        self._listed = listed
+        self._count_tokens = count_tokens
+        self._card = _load_card(folder)
+        self._forgotten: list[str] = []
+        if self._card["prompts"]["tokens_are_estimates"] != (count_tokens is None):
+            had = "no" if count_tokens else "a"
+            raise ConfigurationError(
+                f"{folder} was curated with {had} tokenizer, so its prompts would be cut elsewhere",
+                hint="Give the same tokenizer as then, or none if there was none.",
+            )
+        options = self._card["options"]
+        self._options = CurationOptions.from_dict(
+            {name: options[name] for name in _DECIDING} | {"split": {"seed": options["split"]["seed"]}}
+        )
+
+    def run(self, at: datetime) -> dict[str, Any]:
+        with curation_lock(self._folder) as left_behind:
+            record = self._run(at)
+            # Left by a curation that was killed; it holds the questions as they were read.
+            shutil.rmtree(left_behind, ignore_errors=True)
+        return record
+
+    def _run(self, at: datetime) -> dict[str, Any]:
+        left = {part: sum(1 for _ in self._questions(part)) for part in PARTS}
+        if not left["training"]:
+            raise DataError("no training rows would be left", path=self._folder, hint="Delete the folder.")
+        vocabulary = Vocabulary.from_questions(question for _, question in self._questions("training"))
+        maker = RowMaker(self._options, vocabulary, self._count_tokens, self._card["prompts"]["tokenizer"])
+        with RowFiles(self._folder) as files:
+            labels = self._write_parts(files, left, maker, self._shortlists(vocabulary))
+            rejected = self._write_rejected(files)
+            outputs = files.commit()
+        for part in PARTS:
+            if not left[part]:
+                for name in part_files(part):
+                    (self._folder / name).unlink(missing_ok=True)
+        record = self._listed.record(self._forgotten, at)
+        forgotten = [*self._card["forgotten"], record]
+        self._card |= {
+            "digest": outputs_digest(outputs),
+            "splits": left,
+            "rejected": rejected,
+            "prompts": maker.summary(),
+            "tags": dict(zip(vocabulary.tags, vocabulary.counts, strict=True)),
+            "labels": self._labels(labels, sum(removal["rows"] for removal in forgotten)),
+            "examples": self._examples(),
+            "same_ids": [same for same in self._card["same_ids"] if same["id"] not in self._listed],
+            "forgotten": forgotten,
+            "asking": self._asking(labels),
+            "outputs": outputs,
+        }
+        atomic_write_json(self._folder / REPORT, self._card)
+        write_card(self._folder, self._card)
+        return record
+
+    def _write_parts(
+        self, files: RowFiles, left: Mapping[str, int], maker: RowMaker, shortlists: Shortlists | None
+    ) -> dict[str, dict[str, int]]:
+        counts = {part: Counter[str]() for part in PARTS}
+        for part in PARTS:
+            self._forgotten += [row["id"] for row in self._rows(part) if row["id"] in self._listed]
+            if not left[part]:
+                continue
+            rows, questions = part_files(part)
+            files.add(rows)
+            files.add(questions)
+            for place, (row, question) in enumerate(self._questions(part)):
+                candidates: tuple[str, ...] = ()
+                if shortlists is not None and part == "training":
+                    candidates = shortlists.training(place, question)
+                elif shortlists is not None:
+                    candidates = shortlists.other(question)
+                files.write(rows, maker.row(question, candidates))
+                files.write(questions, row | {"row": place})
+                counts[part].update(question.tags)
+        return {
+            tag: {part: counts[part][tag] for part in PARTS} for tag in sorted(set().union(*counts.values()))
+        }
+
+    def _labels(self, parts: dict[str, dict[str, int]], gone: int) -> dict[str, Any]:
+        """What is said of tags, without those that no question has any more."""
+        left = labels_still_told(self._card["labels"], parts, gone)
+        return left | {"parts": parts, "unseen": unseen_tags(parts)}
+
+    def _asking(self, tags: Mapping[str, Any]) -> dict[str, Any] | None:
+        """How questions are put, without words that only forgotten questions brought.
+
+        Args:
+            tags: those of the rows that are left.
+        """
+        # Curations of older releases did not record it.
+        asking: dict[str, Any] | None = self._card.get("asking")
+        if not asking or not asking["pii"]:
+            return asking
+        pii = asking["pii"]
+        kept = [*self._card["options"]["pii"]["allow"], *(tag.replace("-", " ") for tag in tags)]
+        texts = (
+            text
+            for part in PARTS
+            for _, question in self._questions(part)
+            for text in (question.title, question.body or "")
+        )
+        return asking | {"pii": pii | {"allow": words_still_allowed(pii["allow"], kept, texts)}}
+
+    def _examples(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """Those of the questions that stay."""
+        return {
+            kind: {
+                step: [
+                    row
+                    for row in rows
+                    if row["id"] not in self._listed and row.get("instead") not in self._listed
+                ]
+                for step, rows in steps.items()
+            }
+            for kind, steps in self._card["examples"].items()
+        }
+
+    def _write_rejected(self, files: RowFiles) -> dict[str, dict[str, int]]:
+        counts: dict[str, Counter[str]] = {}
+        files.add(REJECTED)
+        for row in _read(self._folder / REJECTED):
+            if row["id"] in self._listed:
+                self._forgotten.append(row["id"])
+                continue
+            if row.get("instead") in self._listed:
+                # It has the words of the forgotten question.
+                row = {name: value for name, value in row.items() if name not in _OF_ANOTHER}
+                row |= {"instead": None}
+            counts.setdefault(row["step"], Counter())[row["reason"]] += 1
+            files.write(REJECTED, row)
+        return {step: dict(sorted(reasons.items())) for step, reasons in counts.items()}
+
+    def _shortlists(self, vocabulary: Vocabulary) -> Shortlists | None:
+        k = self._options.style.shortlist
+        if not k:
+            return None
+        training = (question for _, question in self._questions("training"))
+        return Shortlists(training, vocabulary.rows, vocabulary, k, self._options.split.seed)
+
+    def _questions(self, part: str) -> Iterator[tuple[dict[str, Any], Question]]:
+        """The questions of a part that stay, each with its row."""
+        for row in self._rows(part):
+            if row["id"] not in self._listed:
+                yield row, Question(row["id"], row["title"], row["body"], tuple(row["tags"]))
+
+    def _rows(self, part: str) -> Iterator[dict[str, Any]]:
+        path = self._folder / part_files(part)[1]
+        return _read(path) if path.exists() or self._card["splits"][part] else iter(())
+
+
+def _load_card(folder: Path) -> dict[str, Any]:
+    path = folder / REPORT
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            "is not a curated folder",
+            path=folder,
+            hint="Name the folder that lawtags curate wrote with --out.",
+        ) from error
+    except ValueError as error:
+        raise DataError("is not valid JSON", path=path, hint="Curate again, with --forget.") from error
+    needed = ("options", "prompts", "splits", "labels", "forgotten", "examples", "same_ids")
+    if not isinstance(card, dict) or any(name not in card for name in needed):
+        raise DataError("is of another version", path=path, hint="Curate again, with --forget.")
+    return card
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise DataError(
+                        "is not valid JSON", path=path, line=number, hint="Curate again."
+                    ) from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path, hint="Curate again.") from error

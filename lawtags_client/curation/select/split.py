@@ -1,0 +1,52 @@
+"""Dividing questions into training, validation and testing, each by its own hash.
+
+A question's part depends on its title, the seed and the shares alone: it stays where it is when rows are
+added, removed or put in another order, and two questions of one title are never parted. Divisions for
+which all questions have to be in view are in :mod:`lawtags_client.curation.select.stratified_split`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from lawtags_client.curation.options import SplitOptions
+from lawtags_client.curation.read.columns import normalize_text
+
+
+def split_key(title: str, seed: int) -> float:
+    """The place of a question between zero and one, evenly spread.
+
+    Args:
+        title: the title; case, signs and white space do not matter.
+        seed: another seed gives other places.
+    """
+    digest = hashlib.sha256(f"{seed}\0{normalize_text(title)}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64
+
+
+def part_of(key: float, options: SplitOptions, own_test: bool = False) -> str:
+    """The part that a place belongs to.
+
+    Args:
+        key: of :func:`split_key`.
+        options: the shares.
+        own_test: whether the testing rows come from elsewhere; their share then goes to training.
+
+    Example:
+        >>> part_of(0.85, SplitOptions())
+        'validation'
+    """
+    total = options.training + options.validation + options.testing
+    # Training stands at both ends, so that validation is the same with a test file and without.
+    if key < options.training / total:
+        return "training"
+    if key < (options.training + options.validation) / total:
+        return "validation"
+    # Rounding must not open a part that was given no share.
+    return "training" if own_test or not options.testing else "testing"
+
+
+def parts_of(titles: Sequence[str], options: SplitOptions, own_test: bool = False) -> list[str]:
+    """The batch form: the part of each title."""
+    return [part_of(split_key(title, options.seed), options, own_test) for title in titles]

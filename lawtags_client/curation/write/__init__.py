@@ -1,0 +1,1 @@
+"""Files of rows, the report and the data card."""

@@ -1,0 +1,105 @@
+"""What a reader of ``curation.json`` has to know beside its numbers, each in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.select.selection import Selection
+from lawtags_client.curation.write.report import PARTS, StepCount
+
+
+def step_notes(steps: Sequence[StepCount]) -> list[str]:
+    """Why steps did nothing."""
+    return [f"{step.name}: {step.note}" for step in steps if step.note]
+
+
+def source_notes(own_test: bool, tokenizer: bool) -> list[str]:
+    """What follows from a file for testing, and from the lack of a tokenizer."""
+    notes = []
+    if own_test:
+        notes.append(
+            "testing comes from a file of its own: no filter dropped its rows, and the share of "
+            "testing went to training"
+        )
+    if not tokenizer:
+        notes.append("token counts are estimates: no tokenizer was given")
+    return notes
+
+
+def returned_notes(rows: int) -> list[str]:
+    """That questions are back which had been forgotten in the same folder."""
+    if not rows:
+        return []
+    return [f"{rows} rows that were forgotten in this folder are in it again: give their list with forget"]
+
+
+def not_found_notes(entries: Sequence[object]) -> list[str]:
+    """That the list to forget names questions which are not in the inputs."""
+    if not entries:
+        return []
+    return [f"{len(entries)} ids of the list to forget are in no input"]
+
+
+def selection_notes(selection: Selection, options: CurationOptions) -> list[str]:
+    """What was done to tags, and how the questions were divided."""
+    notes = []
+    if selection.rare:
+        notes.append(f"{len(selection.rare)} rare tags were taken off; labels.rare names them")
+    if selection.proposals:
+        notes.append(
+            f"{len(selection.proposals)} pairs of tags might mean the same; labels.proposals names them, and "
+            "nothing was merged"
+        )
+    taken = selection.split
+    if taken != options.split:
+        notes.append(
+            f"fewer than {options.split.few_rows} questions: {taken.training:g} of them are for training, "
+            f"{taken.validation:g} for validation, {taken.testing:g} for testing"
+        )
+    begins = [f"{part} from {selection.begins[part]}" for part in PARTS if part in selection.begins]
+    if begins:
+        notes.append(f"divided by time: {', '.join(begins)}")
+    return notes
+
+
+def unseen_tags(labels: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Tags that a model cannot learn, as they are on no training row, with the rows that have them.
+
+    Args:
+        labels: for each tag on how many rows of each part it stands.
+    """
+    return {tag: sum(parts.values()) for tag, parts in labels.items() if parts and not parts.get("training")}
+
+
+def label_notes(
+    respelled: Sequence[tuple[str, str, int]], labels: Mapping[str, Mapping[str, int]]
+) -> list[str]:
+    """That tags were written in another form, and that some are on no training row."""
+    notes = []
+    if respelled:
+        notes.append(f"{len(respelled)} tags were written in another form; labels.respelled names them")
+    if unseen := unseen_tags(labels):
+        notes.append(f"{len(unseen)} tags are on no training row, so no model can learn them; labels.unseen")
+    return notes
+
+
+def twin_notes(counts: Mapping[str, int], other_tags: int) -> list[str]:
+    """That questions of the same words have other tags, and that different ones have the same id."""
+    notes = []
+    if other_tags:
+        notes.append(
+            f"{other_tags} duplicates had other tags than the question that stays; rejected.jsonl names both"
+        )
+    if same := counts.get("same_id"):
+        notes.append(f"{same} ids stand on several different questions, which all stay; same_ids names them")
+    return notes
+
+
+def empty_parts(splits: Mapping[str, int], options: CurationOptions) -> list[str]:
+    """Which parts have a share and no rows."""
+    return [
+        f"the {part} part has no rows: too few questions for its share"
+        for part in PARTS
+        if not splits[part] and getattr(options.split, part) > 0
+    ]

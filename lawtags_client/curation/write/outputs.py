@@ -1,0 +1,342 @@
+"""Writing what was curated: rows for the Customizer, the questions beside them, and what was refused."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import pickle
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.curation.execution import Runner
+from lawtags_client.curation.options import CurationOptions, PiiOptions
+from lawtags_client.curation.read.sources import Source
+from lawtags_client.curation.select.selection import NOWHERE, Selection
+from lawtags_client.curation.select.shortlists import Shortlists
+from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.write.atomic_files import RowFiles, line_of
+from lawtags_client.curation.write.card import PAGE
+from lawtags_client.curation.write.rendering import (
+    FILES,
+    REJECTED,
+    Fate,
+    Kept,
+    Manner,
+    Rendered,
+    bad_entry,
+    part_files,
+    question_of,
+    records_of,
+    render_partition,
+    rendered,
+    rows_path,
+)
+from lawtags_client.curation.write.report import PARTS, REPORT
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_COPY_BYTES = 1 << 20
+# Few partitions' worth of work at a time are described to the workers.
+_PARTITIONS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Args:
+        outputs: file to SHA-256.
+        splits: rows in each part.
+        prompts: how long they are, and how many were cut.
+        tags: on how many training rows each tag stands.
+        labels: on how many rows of each part each tag stands.
+        rejected: refused rows by step and reason.
+        dropped: the first refused rows of each step.
+        other_tags: questions refused for one of the same words that has other tags.
+        same_ids: where different questions of one id stand.
+    """
+
+    outputs: dict[str, str]
+    splits: dict[str, int]
+    prompts: dict[str, Any]
+    tags: dict[str, int]
+    labels: dict[str, dict[str, int]]
+    rejected: dict[str, dict[str, int]]
+    dropped: dict[str, list[dict[str, Any]]]
+    other_tags: int
+    same_ids: list[dict[str, Any]]
+
+
+def check_outputs(out: Path, sources: Sequence[Source], others: Sequence[str | Path | None]) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        out: the folder.
+        sources: the questions.
+        others: further files that are read, where there are any.
+
+    Raises:
+        ConfigurationError: a file to be written is one of those.
+    """
+    read = [source.location for source in sources if not source.hub]
+    read += [str(other) for other in others if other is not None]
+    for name in (*FILES, REPORT, PAGE):
+        path = out / name
+        for location in read:
+            if path.exists() and Path(location).exists() and path.samefile(location):
+                raise ConfigurationError(
+                    f"{location} would be overwritten by the output",
+                    hint="Choose another folder for the output (--out).",
+                )
+
+
+def write_bad_rows(out: Path, work: WorkFolder, staged: Staged) -> None:
+    """Write ``rejected.jsonl`` with the unreadable rows alone, where a curation ends early."""
+    with RowFiles(out) as files:
+        files.add(REJECTED)
+        for number in range(staged.partitions + 1):
+            for entry in work.bad_rows(number, last=False):
+                files.append(REJECTED, line_of(bad_entry(entry)))
+        _forget_last(out)
+        files.commit()
+
+
+class Writer:
+    """Writes the outputs of one curation.
+
+    Args:
+        out: the folder.
+        work: the partitions behind all steps.
+        staged: what reading found.
+        selection: which question goes where.
+        options: what is asked for.
+        count_tokens: the length of a text in tokens of the model.
+        tokenizer: what tells this counting from others.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        work: WorkFolder,
+        staged: Staged,
+        selection: Selection,
+        options: CurationOptions,
+        count_tokens: Callable[[str], int] | None,
+        tokenizer: str | None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._out = out
+        self._work = work
+        self._staged = staged
+        self._selection = selection
+        # What makes rows does not need the key of hashes, and gets none.
+        bare = PiiOptions(entities=options.pii.entities)
+        self._options = dataclasses.replace(options, pii=bare)
+        self._count_tokens = count_tokens
+        self._parts = {part: int((selection.parts == number).sum()) for number, part in enumerate(PARTS)}
+
+    def pending(self) -> list[int]:
+        """Partitions whose rows are not made."""
+        return [n for n in range(self._staged.partitions) if rendered(self._work, n) is None]
+
+    def write(self, runner: Runner, on_done: Callable[[int], None]) -> Written:
+        """Write all files.
+
+        Args:
+            runner: where rows are made.
+            on_done: told the number of each partition whose rows are made.
+
+        Raises:
+            DataError: no training rows are left; ``rejected.jsonl`` is written all the same.
+        """
+        if not self._staged.partitions:
+            write_bad_rows(self._out, self._work, self._staged)
+            raise self._nothing_left(Rendered())
+        vocabulary = Vocabulary.from_questions(self._training())
+        rare = frozenset(self._selection.rare)
+        manner = Manner(self._options, vocabulary, rare, self._count_tokens)
+        self._render(manner, runner, on_done)
+        if not self._parts["training"]:
+            with RowFiles(self._out) as files:
+                made = self._join(files, (REJECTED,))
+                files.commit()
+            raise self._nothing_left(made)
+        with RowFiles(self._out) as files:
+            wanted = [name for part in PARTS if self._parts[part] for name in part_files(part)]
+            made = self._join(files, (*wanted, REJECTED))
+            for part in PARTS:
+                if not self._parts[part]:
+                    for name in part_files(part):
+                        (self._out / name).unlink(missing_ok=True)
+            outputs = files.commit()
+        return Written(
+            outputs,
+            dict(self._parts),
+            made.lengths.summary(
+                self._options.style.max_tokens,
+                estimated=self._count_tokens is None,
+                tokenizer=self._tokenizer,
+            ),
+            dict(zip(vocabulary.tags, vocabulary.counts, strict=True)),
+            {
+                tag: {part: made.labels[part][tag] for part in PARTS}
+                for tag in sorted(set().union(*made.labels.values()))
+            },
+            {step: dict(sorted(reasons.items())) for step, reasons in made.rejected.items()},
+            made.dropped,
+            made.other_tags,
+            self._same_ids(),
+        )
+
+    def _same_ids(self) -> list[dict[str, Any]]:
+        """Where different questions of one id stand."""
+        found = []
+        for rows in self._selection.same_ids:
+            places = []
+            for row in rows:
+                number = bisect.bisect_right(self._staged.starts, row) - 1
+                frame = self._work.frame(number, ("id", "file", "line"))
+                values = frame.iloc[row - self._staged.starts[number]]
+                places.append({"file": values["file"], "line": int(values["line"])})
+            found.append({"id": values["id"], "at": places})
+        return found
+
+    def _training(self) -> Iterator[Question]:
+        """The training rows, in the order of the input."""
+        rare = frozenset(self._selection.rare)
+        training = self._selection.parts == PARTS.index("training")
+        columns = ("id", "title", "body", "tags", "test")
+        for number in range(self._staged.partitions):
+            chosen = training[self._place(number)]
+            if chosen.any():
+                for values in records_of(self._work.frame(number, columns)[chosen]):
+                    yield question_of(values, rare)
+
+    def _render(self, manner: Manner, runner: Runner, on_done: Callable[[int], None]) -> None:
+        """Make the lines of every partition of which that was not done."""
+        pending = self.pending()
+        fates = _Fates(self._work, self._staged, self._selection)
+        style = self._options.style
+        if style.shortlist and self._parts["training"]:
+            rows, seed = self._parts["training"], self._options.split.seed
+            shortlists = Shortlists(self._training(), rows, manner.vocabulary, style.shortlist, seed)
+            # A retriever is too large to be sent about.
+            for number in pending:
+                render_partition(number, self._work.text, manner, fates.of(number), shortlists)
+                on_done(number)
+            return
+        if not _can_travel(manner.count_tokens):
+            for number in pending:
+                render_partition(number, self._work.text, manner, fates.of(number))
+                on_done(number)
+            return
+        for begin in range(0, len(pending), _PARTITIONS_AT_ONCE):
+            arguments = {
+                number: (self._work.text, manner, fates.of(number))
+                for number in pending[begin : begin + _PARTITIONS_AT_ONCE]
+            }
+            runner.call(render_partition, arguments, on_done)
+
+    def _join(self, files: RowFiles, names: Sequence[str]) -> Rendered:
+        """Put the partitions' lines behind each other; what stands in the folder already is forgotten."""
+        made = Rendered()
+        for name in names:
+            files.add(name)
+        for number in range(self._staged.partitions):
+            record = rendered(self._work, number)
+            if record is None:
+                raise DataError(f"the rows of partition {number} are gone", hint="Run it again.")
+            made.merge(record)
+            with rows_path(self._work, number).open("rb") as stream:
+                for name, size in zip(FILES, record.sizes, strict=True):
+                    if name not in names:
+                        stream.seek(size, 1)
+                        continue
+                    for piece in _pieces(size):
+                        files.append(name, stream.read(piece))
+        _forget_last(self._out)
+        return made
+
+    def _place(self, number: int) -> slice:
+        return slice(self._staged.starts[number], self._staged.starts[number + 1])
+
+    def _nothing_left(self, made: Rendered) -> DataError:
+        found = [f"{reasons.total()} at {step}" for step, reasons in made.rejected.items()]
+        return DataError(
+            f"no training rows are left of {self._staged.rows} that were read "
+            f"({', '.join(found) or 'none of these were refused'})",
+            path=self._out / REJECTED,
+            hint="The file names the reason for each row.",
+        )
+
+
+class _Fates:
+    """Where the questions of each partition go, with those that stand in the place of others."""
+
+    def __init__(self, work: WorkFolder, staged: Staged, selection: Selection) -> None:
+        import numpy
+
+        self._staged = staged
+        self._selection = selection
+        wanted = numpy.unique(selection.instead)
+        self._kept = wanted[wanted != NOWHERE]
+        self._questions: list[Kept] = []
+        places = numpy.searchsorted(self._kept, staged.starts)
+        for number in range(staged.partitions):
+            chosen = self._kept[places[number] : places[number + 1]] - staged.starts[number]
+            if len(chosen):
+                frame = work.frame(number, ("id", "file", "line", "tags")).iloc[chosen]
+                self._questions += [
+                    Kept(values["id"], values["file"], values["line"], frozenset(values["tags"]))
+                    for values in records_of(frame)
+                ]
+        self._before: dict[int, tuple[int, ...]] = {}
+        counts: Counter[int] = Counter()
+        for number in range(staged.partitions):
+            self._before[number] = tuple(counts[part] for part in range(len(PARTS)))
+            counts.update(selection.parts[staged.starts[number] : staged.starts[number + 1]].tolist())
+
+    def of(self, number: int) -> Fate:
+        """That of the questions of one partition."""
+        import numpy
+
+        place = slice(self._staged.starts[number], self._staged.starts[number + 1])
+        instead: NDArray[np.int64] = self._selection.instead[place]
+        kept = numpy.unique(instead[instead != NOWHERE])
+        found = numpy.searchsorted(self._kept, kept)
+        return Fate(
+            self._selection.parts[place],
+            self._selection.refused[place],
+            instead,
+            {int(row): self._questions[at] for row, at in zip(kept, found, strict=True)},
+            self._before[number],
+            last=number == self._staged.partitions - 1,
+        )
+
+
+def _forget_last(out: Path) -> None:
+    # What stands here is no result of these inputs, and must not look whole beside files of theirs.
+    for name in (REPORT, PAGE):
+        (out / name).unlink(missing_ok=True)
+
+
+def _can_travel(function: Callable[[str], int] | None) -> bool:
+    """Whether another process can be told to call it."""
+    try:
+        pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
+
+
+def _pieces(size: int) -> Iterator[int]:
+    for begin in range(0, size, _COPY_BYTES):
+        yield min(_COPY_BYTES, size - begin)

@@ -1,0 +1,204 @@
+"""Training rows in the Customizer's form, made by the same function that makes prompts at inference."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lawtags_client.curation.clean.words import words_of
+from lawtags_client.curation.options import CurationOptions
+from lawtags_client.tagging.prompt import Prompt, PromptBuilder, estimate_tokens
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.vocabulary import Vocabulary
+
+# So many of the questions that had to be cut most are named.
+_NAMED = 5
+_BARS = 24
+
+
+@dataclass
+class Lengths:
+    """How long prompts, rows and questions are.
+
+    Args:
+        rows: how many there are.
+        cut: those of which a body was cut.
+        over: those that are too long all the same.
+        longest: tokens of the longest prompt.
+        tokens: of all prompts together.
+        row_tokens: rows by the tokens of prompt and answer.
+        words: rows by the words of the question, before it was cut.
+        most_cut: of the longest questions that were cut, words and id.
+    """
+
+    rows: int = 0
+    cut: int = 0
+    over: int = 0
+    longest: int = 0
+    tokens: int = 0
+    row_tokens: Counter[int] = field(default_factory=Counter)
+    words: Counter[int] = field(default_factory=Counter)
+    most_cut: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, prompt: Prompt, answer: int, question: Question) -> None:
+        """Count a row.
+
+        Args:
+            prompt: its prompt.
+            answer: tokens of its answer.
+            question: what it was made of.
+        """
+        words = len(words_of(question.title)) + len(words_of(question.body or ""))
+        self.rows += 1
+        self.cut += prompt.cut
+        self.over += prompt.over_limit
+        self.tokens += prompt.tokens
+        self.longest = max(self.longest, prompt.tokens)
+        self.row_tokens[prompt.tokens + answer] += 1
+        self.words[words] += 1
+        if prompt.cut:
+            self.most_cut = _most([*self.most_cut, (words, question.id)])
+
+    def __add__(self, other: Lengths) -> Lengths:
+        return Lengths(
+            self.rows + other.rows,
+            self.cut + other.cut,
+            self.over + other.over,
+            max(self.longest, other.longest),
+            self.tokens + other.tokens,
+            self.row_tokens + other.row_tokens,
+            self.words + other.words,
+            _most([*self.most_cut, *other.most_cut]),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, in the form of JSON."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Lengths:
+        """What :meth:`as_dict` gave, behind a file of JSON."""
+        counts = {
+            name: Counter({int(length): rows for length, rows in values[name].items()})
+            for name in ("row_tokens", "words")
+        }
+        most_cut = [(int(words), str(name)) for words, name in values["most_cut"]]
+        return cls(**{**values, **counts, "most_cut": most_cut})
+
+    def summary(self, max_tokens: int, *, estimated: bool, tokenizer: str | None = None) -> dict[str, Any]:
+        """How long the prompts are, and how many were cut.
+
+        Args:
+            max_tokens: where they were cut.
+            estimated: whether no tokenizer counted.
+            tokenizer: what tells the tokenizer from others.
+        """
+        return {
+            "rows": self.rows,
+            "max_tokens": max_tokens,
+            "tokens_are_estimates": estimated,
+            "tokenizer": tokenizer,
+            "cut": self.cut,
+            "cut_share": round(self.cut / self.rows, 4) if self.rows else 0.0,
+            "over_limit": self.over,
+            "longest_tokens": self.longest,
+            "mean_tokens": round(self.tokens / self.rows, 1) if self.rows else 0.0,
+            "row_tokens": _distribution(self.row_tokens),
+            "question_words": _distribution(self.words),
+            "most_cut": [{"id": name, "words": words} for words, name in self.most_cut],
+        }
+
+
+def _most(named: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    return sorted(named, key=lambda pair: (-pair[0], pair[1]))[:_NAMED]
+
+
+def _distribution(counts: Counter[int]) -> dict[str, Any]:
+    """Where most of some lengths lie: percentiles, and rows by steps of equal width.
+
+    The last step holds all that is longer: one heap of text must not squeeze all others into one bar.
+    """
+    rows = counts.total()
+    if not rows:
+        return {}
+    ordered = sorted(counts)
+    sums = list(itertools.accumulate(counts[length] for length in ordered))
+
+    def percentile(share: float) -> int:
+        return ordered[bisect.bisect_left(sums, math.ceil(share * rows))]
+
+    width = max(1, math.ceil((percentile(0.99) + 1) / _BARS))
+    bars = [0] * (percentile(0.99) // width + 1)
+    for length, found in counts.items():
+        bars[min(length // width, len(bars) - 1)] += found
+    return {
+        "least": ordered[0],
+        "half": percentile(0.5),
+        "nine_tenths": percentile(0.9),
+        "ninety_nine_hundredths": percentile(0.99),
+        "most": ordered[-1],
+        "mean": round(sum(length * found for length, found in counts.items()) / rows, 1),
+        "step": width,
+        "rows_by_step": bars,
+    }
+
+
+class RowMaker:
+    """Makes rows and counts how many prompts had to be cut.
+
+    Args:
+        options: style and format of the rows.
+        vocabulary: the tags of the training rows.
+        count_tokens: the length of a text in tokens of the model; an estimate if None.
+        tokenizer: what tells this counting from others.
+
+    Attributes:
+        lengths: of the rows that were made.
+    """
+
+    def __init__(
+        self,
+        options: CurationOptions,
+        vocabulary: Vocabulary,
+        count_tokens: Callable[[str], int] | None,
+        tokenizer: str | None = None,
+    ) -> None:
+        self._options = options
+        self._vocabulary = vocabulary
+        self._count_tokens = count_tokens or estimate_tokens
+        self._tokenizer = tokenizer
+        self._builder = PromptBuilder(options.style, self._count_tokens)
+        self._estimated = count_tokens is None
+        self.lengths = Lengths()
+
+    def row(self, question: Question, shortlist: Sequence[str] = ()) -> dict[str, Any]:
+        """The row of a question.
+
+        Args:
+            question: with its tags.
+            shortlist: candidate tags for the prompt, best first.
+        """
+        prompt = self._builder.build(question.title, question.body, shortlist)
+        completion = self._builder.completion(
+            question.tags, key=f"{self._options.split.seed}:{question.id}", vocabulary=self._vocabulary
+        )
+        self.lengths.add(prompt, self._count_tokens(completion), question)
+        if self._options.format == "messages":
+            return {
+                "messages": [
+                    {"role": "user", "content": prompt.text},
+                    {"role": "assistant", "content": completion},
+                ]
+            }
+        return {"prompt": prompt.text, "completion": completion}
+
+    def summary(self) -> dict[str, Any]:
+        """How long the prompts are, and how many were cut."""
+        return self.lengths.summary(
+            self._options.style.max_tokens, estimated=self._estimated, tokenizer=self._tokenizer
+        )

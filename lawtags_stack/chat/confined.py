@@ -1,0 +1,73 @@
+"""Rendering chat templates in the sandbox, where nobody knows beforehand that they come to an end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from lawtags_client.errors import BadRequestError
+from lawtags_stack.sandbox.limits import joined, limited
+
+MODULE = __name__
+_SECONDS = 5.0  # of CPU time for one conversation
+_FAULTS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
+
+
+def _render(argument: dict[str, Any]) -> str:
+    from jinja2 import TemplateError
+
+    try:
+        with limited("The chat template of the model", _SECONDS):
+            return joined(_compiled(argument["template"]).generate(argument["values"]))
+    except (TemplateError, *_FAULTS) as error:
+        raise BadRequestError(str(error) or type(error).__name__) from error
+
+
+@lru_cache(maxsize=8)
+def _compiled(template: str) -> Any:
+    """A template with what transformers offers to it (``utils/chat_template_utils.py``)."""
+    from jinja2 import TemplateError, nodes
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """Marks the assistant's text in a template; here it stays as it is."""
+
+        tags = {"generation"}  # noqa: RUF012  (as jinja2 wants it)
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body).set_lineno(line)
+
+    def raise_exception(message: object) -> None:
+        raise TemplateError(str(message))
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _as_json
+    environment.globals |= {"raise_exception": raise_exception, "strftime_now": _now}
+    return environment.from_string(template)
+
+
+def _as_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: Any = None,
+    separators: Any = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+
+
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+OPERATIONS: dict[str, Callable[[dict[str, Any]], str]] = {"render": _render}

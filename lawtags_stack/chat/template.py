@@ -1,0 +1,219 @@
+"""A model's chat template, with tools where it knows them and by a stated format where it does not."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from lawtags_client.errors import BadRequestError, ConfigurationError, ResourceLimitError
+from lawtags_stack.chat import confined
+from lawtags_stack.chat.bounds import is_bounded
+from lawtags_stack.chat.call_format import HERMES, CallFormat, derived
+from lawtags_stack.chat.messages import Message, Tool, uses_tools
+from lawtags_stack.sandbox.process import Sandbox
+
+_USER: Message = {"role": "user", "content": "quokka"}
+_TOOL: Tool = {
+    "type": "function",
+    "function": {
+        "name": "wombat_one",
+        "description": "numbat",
+        "parameters": {"type": "object", "properties": {"bilby": {"type": "string"}}},
+    },
+}
+
+
+def _call(index: int, name: str, word: str) -> dict[str, Any]:
+    function = {"name": name, "arguments": {"bilby": word, "count": index}}
+    return {"id": f"call{index:05d}", "type": "function", "function": function}
+
+
+_CALLS = (_call(0, "wombat_one", "dingo"), _call(1, "wombat_two", "possum"))
+
+
+class TemplateError(ConfigurationError):
+    """A template refuses a conversation."""
+
+    def __init__(self, reason: object) -> None:
+        message = f"the chat template refuses the messages: {reason}"
+        super().__init__(message, hint="Check roles and their order.")
+
+
+class ChatTemplate:
+    """Renders conversations for one model.
+
+    Where the model's template shows tools, calls and their results, it does so here. Where it lacks any of
+    them, tools go as JSON into the system message (or the first user message, where the template takes no
+    system message), calls into the assistant's text as ``<tool_call>{"name": ..., "arguments": ...}
+    </tool_call>``, and results into a user message as ``<tool_response>...</tool_response>``.
+
+    Args:
+        tokenizer: the model's fast Hugging Face tokenizer.
+        sandbox: where templates are rendered that might not end; None makes one.
+    """
+
+    def __init__(self, tokenizer: Any, sandbox: Sandbox | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._sandbox = sandbox or Sandbox(confined.MODULE)
+
+    def replaced(self, template: str) -> ChatTemplate:
+        """Another template for the same tokenizer."""
+        tokenizer = copy.copy(self._tokenizer)
+        tokenizer.chat_template = template
+        return ChatTemplate(tokenizer, self._sandbox)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the model has a template."""
+        return bool(self._tokenizer.chat_template)
+
+    @cached_property
+    def native_calls(self) -> CallFormat | None:
+        """How the template writes calls; None where it lacks tools, calls or results, or writes no JSON."""
+        try:
+            tools = self._raw([_USER], [_TOOL], generation=True)
+            before = self._raw([_USER], [_TOOL], generation=True)
+            one = self._turn(before, _CALLS[:1])
+            result = {
+                "role": "tool",
+                "content": "echidna",
+                "name": "wombat_one",
+                "tool_call_id": _CALLS[0]["id"],
+            }
+            asked = {"role": "assistant", "content": "", "tool_calls": [_CALLS[0]]}
+            answered = self._raw([_USER, asked, result], [_TOOL], generation=True)
+        except TemplateError:
+            return None
+        if one is None or not all(word in tools for word in ("wombat_one", "numbat", "bilby")):
+            return None
+        if "echidna" not in answered:
+            return None
+        try:
+            two = self._turn(before, _CALLS)
+        except TemplateError:
+            two = None
+        return derived(one, two, _CALLS)
+
+    @property
+    def calls(self) -> CallFormat:
+        """How calls are written for this model."""
+        return self.native_calls or HERMES
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether the template shows a system message."""
+        try:
+            return "numbat" in self._raw([{"role": "system", "content": "numbat"}, _USER], None)
+        except TemplateError:
+            return False
+
+    def prepared(self, messages: Sequence[Message], tools: Sequence[Tool] | None) -> list[Message]:
+        """The messages as the template can show them, which is as they are where it knows tools.
+
+        Args:
+            messages: in the form of ``plain_messages``.
+            tools: what is offered.
+        """
+        if not uses_tools(messages, tools) or self.native_calls is not None:
+            return list(messages)
+        found: list[Message] = []
+        for message in messages:
+            if message["role"] == "tool":
+                _add_result(found, message["content"])
+            elif "tool_calls" in message:
+                spelled = HERMES.spelled(message["tool_calls"])
+                text = "\n".join(part for part in (message["content"], spelled) if part)
+                found.append({"role": message["role"], "content": text})
+            else:
+                found.append(dict(message))
+        return self._instructed(found, tools) if tools else found
+
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[Tool] | None, *, generation: bool = False
+    ) -> str:
+        """The text of prepared messages.
+
+        Args:
+            messages: what ``prepared`` gave, or the beginning of it.
+            tools: as they were given there.
+            generation: whether the text ends where the assistant's answer begins.
+
+        Raises:
+            TemplateError: the template refuses them.
+        """
+        return self._raw(messages, tools if self.native_calls is not None else None, generation=generation)
+
+    def _instructed(self, messages: list[Message], tools: Sequence[Tool]) -> list[Message]:
+        text = _instruction(tools)
+        first = messages[0] if messages else None
+        if first is not None and first["role"] == "system":
+            together = "\n\n".join(part for part in (first["content"], text) if part)
+            return [{**first, "content": together}, *messages[1:]]
+        if self.takes_system:
+            return [{"role": "system", "content": text}, *messages]
+        if first is not None and first["role"] == "user":
+            return [{**first, "content": f"{text}\n\n{first['content']}"}, *messages[1:]]
+        return [{"role": "user", "content": text}, *messages]
+
+    def _turn(self, before: str, calls: Sequence[dict[str, Any]]) -> str | None:
+        """What the template makes of calls, up to the mark that ends the turn."""
+        message = {"role": "assistant", "content": "", "tool_calls": list(calls)}
+        whole = self._raw([_USER, message], [_TOOL])
+        if not whole.startswith(before):
+            return None
+        turn = whole[len(before) :]
+        last = turn.rfind("}") + 1
+        ends = [place for mark in self._tokenizer.all_special_tokens if (place := turn.find(mark, last)) >= 0]
+        turn = turn[: min(ends)] if ends else turn.rstrip("\n")
+        # Special tokens never show in an answer, so calls could not be read from it.
+        return None if any(mark in turn for mark in self._tokenizer.all_special_tokens) else turn
+
+    def _raw(
+        self, messages: Sequence[Message], tools: Sequence[Tool] | None, *, generation: bool = False
+    ) -> str:
+        from jinja2 import TemplateError as Refused
+
+        shown = list(tools) if tools else None
+        try:
+            template = self._tokenizer.get_chat_template(tools=shown)
+            if not is_bounded(template):
+                return self._confined(template, messages, shown, generation)
+            text = self._tokenizer.apply_chat_template(
+                list(messages),
+                tools=shown,
+                tokenize=False,
+                add_generation_prompt=generation,
+            )
+        except (Refused, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise TemplateError(error) from error
+        return str(text)
+
+    def _confined(
+        self, template: str, messages: Sequence[Message], tools: list[Tool] | None, generation: bool
+    ) -> str:
+        """The text of a template that might never come to an end, made where there are limits."""
+        given = [{name: value for name, value in each.items() if value is not None} for each in messages]
+        values = {"messages": given, "tools": tools, "documents": None, "add_generation_prompt": generation}
+        values |= self._tokenizer.special_tokens_map
+        try:
+            return str(self._sandbox.call("render", {"template": template, "values": values}))
+        except (BadRequestError, ResourceLimitError) as error:
+            raise TemplateError(error.message) from error
+
+
+def _instruction(tools: Sequence[Tool]) -> str:
+    listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
+    form = '<tool_call>{"name": <name>, "arguments": <object>}</tool_call>'
+    return f"Tools:\n{listed}\nTo call one, answer {form}"
+
+
+def _add_result(messages: list[Message], content: str) -> None:
+    """Results go into one user message, as many templates want user and assistant in turn."""
+    text = f"<tool_response>{content}</tool_response>"
+    if messages and messages[-1].get("results"):
+        messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n{text}"}
+    else:
+        messages.append({"role": "user", "content": text, "results": True})

@@ -1,0 +1,191 @@
+"""Looking after a stack from outside its process: is it up, stop it, clear it away."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import BusyError, ConfigurationError, LawtagsError, WaitTimeoutError
+from lawtags_stack.lock import FolderLock, Holder, busy_error, holder
+from lawtags_stack.prune import folder_bytes
+from lawtags_stack.stack import STACK_FILE, StackAddress, read_address
+
+LOG_FILE = "stack.log"
+_STEP = 0.05
+# Children that shall outlive us: kept, so that those that end meanwhile are reaped.
+_DETACHED: list[subprocess.Popen[bytes]] = []
+# A stack's folder holds nothing but these; whatever else is found there is left alone.
+_OWN = (
+    "stack.sqlite", "stack.sqlite-wal", "stack.sqlite-shm", STACK_FILE, LOG_FILE,
+    "blobs", "customizer", "nim", "evaluator", "deployments", "data_store", "entity_store",
+)  # fmt: skip
+
+
+def running(dir: Path) -> tuple[Holder, StackAddress | None] | None:
+    """Who runs a stack on a folder and where it answers; ``None`` where nobody does.
+
+    The address is ``None`` while the stack is starting.
+    """
+    found = holder(dir)
+    return (found, read_address(dir)) if found else None
+
+
+def detach(command: Sequence[str], dir: Path, *, timeout: float = 60.0) -> StackAddress:
+    """Start a stack in a process that outlives this one.
+
+    Args:
+        command: arguments of the Python interpreter that run the stack in the foreground.
+        dir: the stack's folder; the process writes its messages to ``stack.log`` there.
+        timeout: seconds to wait for it.
+
+    Raises:
+        BusyError: a stack runs there already.
+        LawtagsError: it ended instead of answering; carries its last words.
+        WaitTimeoutError: it is still not answering; it was ended.
+    """
+    if holder(dir) is not None:
+        raise busy_error(dir)
+    dir.mkdir(parents=True, exist_ok=True)
+    log = dir / LOG_FILE
+    with log.open("wb") as messages:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=messages,
+            stderr=messages,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        address = read_address(dir)
+        if address is not None and address.pid == process.pid:
+            _reap()
+            _DETACHED.append(process)
+            return address
+        if process.poll() is not None:
+            raise _ended(process.returncode, log)
+        time.sleep(_STEP)
+    process.kill()
+    process.wait()
+    raise WaitTimeoutError(f"the stack did not answer within {timeout:.0f} s", hint=f"See {log}.")
+
+
+def stop(dir: Path, *, timeout: float = 15.0) -> bool:
+    """Stop the stack of a folder; whether one was running.
+
+    Raises:
+        BusyError: it runs on another host, or does not stop.
+    """
+    found = holder(dir)
+    if found is None:
+        return False
+    if found.host != socket.gethostname() or found.pid <= 0:
+        raise BusyError(
+            f"the stack of {dir} runs as process {found.pid} on {found.host}", hint="Stop it on that machine."
+        )
+    os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while holder(dir) is not None:
+        if time.monotonic() > deadline:
+            raise BusyError(
+                f"the stack of {dir} (process {found.pid}) has not stopped within {timeout:.0f} s",
+                hint="Killing it loses nothing that was acknowledged.",
+            )
+        time.sleep(_STEP)
+    for child in _DETACHED:
+        if child.pid == found.pid:
+            child.wait(timeout)  # it has let go of the folder, and ends any moment
+    _reap()
+    return True
+
+
+def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> dict[str, Any]:
+    """What a stack holds: jobs, models, disk; ``running`` says whether it answers.
+
+    Args:
+        dir: its folder.
+        token: the token it requires, if any.
+        timeout: seconds to wait for its answer.
+    """
+    found = running(dir)
+    shown: dict[str, Any] = {
+        "running": found is not None,
+        "dir": str(dir.absolute()),
+        "disk_bytes": folder_bytes(dir),
+        "disk": disk_use(dir),
+    }
+    if found is None or found[1] is None:
+        return shown
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"{found[1].platform_url}/v1/stack/status", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return {**json.load(answer), "started": found[0].started, **shown}
+    except urllib.error.HTTPError as error:
+        hint = "Give its token: --token, or LAWTAGS_LOCAL_TOKEN." if error.code == 401 else None
+        raise LawtagsError(f"the stack answers with {error.code}", status=error.code, hint=hint) from None
+    except OSError as error:
+        raise LawtagsError(f"the stack of {dir} does not answer: {error}") from None
+
+
+def disk_use(dir: Path) -> dict[str, int]:
+    """Bytes by what they hold: the database, the files of repositories, and each service's own folder."""
+    database = sum(path.stat().st_size for path in dir.glob("stack.sqlite*"))
+    folders = {name: folder_bytes(dir / name) for name in _OWN if (dir / name).is_dir()}
+    return {"database": database, **folders}
+
+
+def reset(dir: Path, confirm: Callable[[str], bool]) -> bool:
+    """Remove everything that the stack of a folder keeps; whether that was done.
+
+    Args:
+        dir: the folder. Files in it that are not a stack's stay.
+        confirm: asked with a sentence that says what goes.
+
+    Raises:
+        BusyError: the stack is running.
+        ConfigurationError: the folder is no stack's.
+    """
+    if not dir.exists():
+        return False
+    if not (dir / "stack.sqlite").exists() and any(dir.iterdir()) and not (dir / "stack.lock").exists():
+        raise ConfigurationError(f"{dir} is not the folder of a stack; nothing was removed")
+    with FolderLock(dir):
+        size = folder_bytes(dir) / 1e6
+        if not confirm(f"Remove all data sets, models and jobs in {dir} ({size:,.1f} MB)?"):
+            return False
+        for name in _OWN:
+            path = dir / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    return True
+
+
+def _reap() -> None:
+    _DETACHED[:] = [each for each in _DETACHED if each.poll() is None]
+
+
+def _ended(code: int, log: Path) -> LawtagsError:
+    words = log.read_text("utf-8", "replace").strip().splitlines()
+    last = words[-1] if words else "it printed nothing"
+    kinds = {ConfigurationError.exit_code: ConfigurationError, BusyError.exit_code: BusyError}
+    try:
+        told = json.loads(last)
+        return kinds.get(code, LawtagsError)(told["message"], hint=told.get("hint"))
+    except (ValueError, KeyError, TypeError):
+        return kinds.get(code, LawtagsError)(
+            f"the stack ended with exit code {code}: {last}", hint=f"See {log}."
+        )

@@ -1,0 +1,1 @@
+"""Training and generation: the only home of torch."""

@@ -1,0 +1,131 @@
+"""The process that embeds: ``python -m lawtags_stack.engines.embedding.worker FOLDER``.
+
+It writes ``{"ready": true}`` once the model is loaded. From then on one JSON object per line comes on
+standard input, and one goes to standard output for it: ``vectors`` and ``tokens``, or the reason as
+``refused`` or ``failed``. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
+from lawtags_stack.engines.generation.encoding import check_unicode
+from lawtags_stack.engines.generation.reading import failure
+
+_BATCH = 32
+_POOLING = Path("1_Pooling") / "config.json"
+
+
+class Encoder:
+    """A Hugging Face encoder with its pooling.
+
+    Args:
+        folder: its folder; weights as safetensors. Where sentence-transformers' pooling is described in it,
+            that is followed; else tokens are averaged.
+        threads: threads for computing; 0 leaves it to torch.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+
+        if threads:
+            torch.set_num_threads(threads)
+        self._torch = torch
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._model = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        ).eval()
+        self._first_token = _takes_first_token(folder)
+        self._longest = min(self._tokenizer.model_max_length, self._model.config.max_position_embeddings)
+
+    def embed(self, texts: Sequence[str], truncate: str = "END") -> tuple[list[list[float]], int]:
+        """Vectors of length one, and the number of tokens.
+
+        Args:
+            texts: the texts.
+            truncate: which end of a text that is too long to cut off; ``NONE`` refuses it.
+
+        Raises:
+            BadRequestError: a text has no tokens, or is too long and is not to be cut.
+            ConfigurationError: a text is not valid Unicode.
+        """
+        vectors: list[list[float]] = []
+        tokens = 0
+        for start in range(0, len(texts), _BATCH):
+            found, count = self._batch(texts[start : start + _BATCH], truncate)
+            vectors += found
+            tokens += count
+        return vectors, tokens
+
+    def _batch(self, texts: Sequence[str], truncate: str) -> tuple[list[list[float]], int]:
+        for text in texts:
+            check_unicode(text)
+        if truncate == "NONE":
+            for text in texts:
+                length = len(self._tokenizer(text)["input_ids"])
+                if length > self._longest:
+                    raise BadRequestError(f"A text has {length} tokens; the model takes {self._longest}")
+        self._tokenizer.truncation_side = "left" if truncate == "START" else "right"
+        batch = self._tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
+        )
+        if not bool(batch["attention_mask"].bool().any(dim=1).all()):
+            raise BadRequestError("A text has no tokens that the model knows, so it has no vector")
+        with self._torch.inference_mode():
+            states = self._model(**batch).last_hidden_state
+            mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
+            pooled = states[:, 0] if self._first_token else (states * mask).sum(1) / mask.sum(1)
+            vectors: list[list[float]] = self._torch.nn.functional.normalize(pooled, dim=-1).tolist()
+        if not all(math.isfinite(value) for vector in vectors for value in vector):
+            raise ServerError("The model gives vectors that are not finite numbers", status=500)
+        return vectors, int(batch["attention_mask"].sum())
+
+
+def _takes_first_token(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / _POOLING).read_text("utf-8")).get("pooling_mode_cls_token"))
+    except FileNotFoundError:
+        return False
+
+
+def _answer(encoder: Encoder, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        vectors, tokens = encoder.embed(request["texts"], request["truncate"])
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # libraries in Rust raise what is no Exception when they panic
+        if not isinstance(error, LawtagsError):
+            traceback.print_exc()
+        said = failure(error)
+        return {"failed" if isinstance(said, ServerError) else "refused": said.message}
+    return {"vectors": vectors, "tokens": tokens}
+
+
+def main(arguments: list[str]) -> int:
+    """Answer until the input ends."""
+    # What libraries print must not get between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    encoder = Encoder(Path(arguments[0]), int(arguments[1]))
+    _write(answers, {"ready": True})
+    for line in sys.stdin.buffer:
+        _write(answers, _answer(encoder, json.loads(line)))
+    return 0
+
+
+def _write(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

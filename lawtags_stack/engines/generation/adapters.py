@@ -1,0 +1,212 @@
+"""LoRA adapters beside one set of base weights, chosen row by row within a batch.
+
+Each linear layer keeps the base weight and the low-rank factors of all adapters. In a batch the tokens of one
+adapter stand together, so that an adapter costs two small products on its own slice and nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.weights import tensors
+from lawtags_stack.engines.generation.adapter_config import AdapterConfig, read_adapter_config
+from lawtags_stack.engines.products import packed, product
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lawtags_stack.engines.products import Precision
+
+_KEY = re.compile(r"^(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[^.]+)?\.weight$")
+
+
+class PackedHead(nn.Module):
+    """The layer that turns a last state into logits.
+
+    Args:
+        base: the layer whose place it takes; a weight that it shares with the embedding stays there.
+        precision: what its product is computed in.
+    """
+
+    def __init__(self, base: nn.Linear, precision: Precision) -> None:
+        super().__init__()
+        self._product = packed(base.weight, base.bias, precision)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """The logits."""
+        return self._product(hidden)
+
+
+@dataclass(slots=True)
+class Routing:
+    """Which slice of the current batch's tokens belongs to which adapter."""
+
+    segments: list[tuple[str, int, int]] = field(default_factory=list)
+
+
+class RoutedLinear(nn.Module):
+    """A linear layer with any number of low-rank additions.
+
+    Args:
+        base: the layer whose place it takes.
+        routing: shared by all layers of a model; set before each forward.
+        precision: what the base product is computed in; the additions are fp32.
+    """
+
+    def __init__(self, base: nn.Linear, routing: Routing, precision: Precision) -> None:
+        super().__init__()
+        self.in_features, self.out_features = base.in_features, base.out_features
+        self._product = packed(base.weight, base.bias, precision)
+        self._routing = routing
+        self.factors: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Base product, plus each adapter's addition on its slice of the tokens."""
+        out = self._product(hidden)
+        for name, start, end in self._routing.segments:
+            pair = self.factors.get(name)
+            if pair is not None:
+                down, up = pair
+                out[0, start:end].addmm_(product(hidden[0, start:end], down), up)
+        return out
+
+
+def route_linears(
+    model: nn.Module, routing: Routing, precision: Precision = "float32"
+) -> dict[str, RoutedLinear]:
+    """Replace the model's linear layers: those of its decoder by routed ones, its head by a packed one.
+
+    Args:
+        model: a Hugging Face causal language model in fp32.
+        routing: the routing that the layers share.
+        precision: what their products are computed in.
+
+    Returns:
+        The decoder's layers by their full module name.
+    """
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    found = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    routed = {}
+    # One at a time, so that never more than one layer stands in memory twice.
+    while found:
+        name, module = found.popitem()
+        new: nn.Module = (
+            PackedHead(module, precision) if module is head else RoutedLinear(module, routing, precision)
+        )
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, new)
+        if isinstance(new, RoutedLinear):
+            routed[name] = new
+        del module
+    return routed
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """The factors of one adapter, by module name: (rank, in) and (rank, out), the scale in the second."""
+
+    factors: dict[str, tuple[Tensor, Tensor]]
+
+
+def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) -> Adapter:
+    """Read an adapter in the PEFT format.
+
+    Args:
+        config_path: ``adapter_config.json``.
+        weights_path: ``adapter_model.safetensors``.
+        modules: names of the layers that can carry an adapter.
+
+    Raises:
+        ConfigurationError: it is no LoRA, uses a variant that is not served, or its config, its weights and
+            the model do not fit together.
+        DataError: its file is broken.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = _read_config(config_path)
+    tensors(weights_path)
+    try:
+        loaded = load_file(weights_path)
+    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"cannot be loaded: {error}", path=weights_path, hint="Download it again.") from error
+    sides: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in loaded.items():
+        match = _KEY.match(key)
+        if match is None:
+            raise ConfigurationError(
+                f"the adapter contains a weight that is not a LoRA factor: {key}",
+                hint="Serve it as a merged model through a deployment.",
+            )
+        sides.setdefault(match["module"], {})[match["side"]] = tensor
+    known, factors = set(modules), {}
+    for module, pair in sides.items():
+        if module not in known or set(pair) != {"A", "B"}:
+            raise ConfigurationError(
+                f"the adapter does not fit the base model at {module}",
+                hint="Check that it was trained on this base model.",
+            )
+        factors[module] = _factors(module, pair["A"], pair["B"], config)
+    config.check_targets(factors.keys(), known)
+    return Adapter(factors)
+
+
+def _factors(module: str, down: Tensor, up: Tensor, config: AdapterConfig) -> tuple[Tensor, Tensor]:
+    if down.dim() != 2 or up.dim() != 2 or not down.shape[0] or down.shape[0] != up.shape[1]:
+        shapes = f"{list(down.shape)} and {list(up.shape)}"
+        raise ConfigurationError(f"the ranks of the adapter's weights at {module} differ: {shapes}")
+    if down.is_complex() or up.is_complex():
+        raise ConfigurationError(f"the adapter's weights at {module} are complex numbers")
+    config.check_rank(module, rank=down.shape[0])
+    scale = config.scale(module, rank=down.shape[0])
+    pair = down.to(torch.float32).contiguous(), (up.to(torch.float32) * scale).T.contiguous()
+    if not all(bool(factor.isfinite().all()) for factor in pair):
+        raise ConfigurationError(
+            f"the adapter's weights at {module} are not all finite numbers",
+            hint="Its training may have diverged; train it with a lower learning rate.",
+        )
+    return pair
+
+
+def _read_config(path: Path) -> AdapterConfig:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"the adapter's {path.name} cannot be read: {error}") from error
+    return read_adapter_config(found)
+
+
+def check_shapes(adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
+    """Make sure that an adapter's factors fit the layers.
+
+    Raises:
+        ConfigurationError: a factor's shape is not the layer's.
+    """
+    for module, (down, up) in adapter.factors.items():
+        layer = layers[module]
+        if down.shape[1] != layer.in_features or up.shape[1] != layer.out_features:
+            raise ConfigurationError(
+                f"the adapter's weights at {module} have the wrong shape for the base model",
+                hint="Check that it was trained on this base model.",
+            )
+
+
+def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
+    """Hang an adapter's factors, which fit, into the layers under a name."""
+    for module, pair in adapter.factors.items():
+        layers[module].factors[name] = pair
+
+
+def detach(name: str, layers: dict[str, RoutedLinear]) -> None:
+    """Forget the factors of an adapter; unknown names are ignored."""
+    for layer in layers.values():
+        layer.factors.pop(name, None)

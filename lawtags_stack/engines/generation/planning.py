@@ -1,0 +1,149 @@
+"""Laying the tokens of a step one behind the other, and saying who attends to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import torch
+
+from lawtags_stack.engines.generation.attention import Fresh, Growing, Plan, Prefix, Slots
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lawtags_stack.engines.generation.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A step, ready to run.
+
+    Args:
+        tokens: (1, N) token ids.
+        positions: (1, N) positions within the rows.
+        segments: adapter, first and last place of its tokens.
+        plan: for attention.
+        ready: rows whose next token can be chosen after the step.
+        last: places of these rows' last tokens.
+        taken: rows with the number of tokens that the step computes for them.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    segments: list[tuple[str, int, int]]
+    plan: Plan
+    ready: list[Row]
+    last: Tensor
+    taken: list[tuple[Row, int]]
+
+
+class _Layout:
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.positions: list[int] = []
+        self.segments: list[tuple[str, int, int]] = []
+        self.fresh: list[Fresh] = []
+        self.growing: list[Growing] = []
+        self.decode: list[tuple[int, int, int]] = []
+        self.stored: list[tuple[int, int, int]] = []
+        self.ready: list[Row] = []
+        self.last: list[int] = []
+
+    def put(self, row: Row, count: int) -> int:
+        """Append a row's next tokens and return where they begin."""
+        start = len(self.tokens)
+        self.tokens += row.tokens[row.computed : row.computed + count]
+        self.positions += range(row.computed, row.computed + count)
+        if row.computed + count == len(row.tokens):
+            self.ready.append(row)
+            self.last.append(len(self.tokens) - 1)
+        return start
+
+    def put_slotted(self, row: Row, count: int) -> None:
+        assert row.slot is not None
+        start, past = self.put(row, count), row.computed
+        if count == 1:
+            self.decode.append((start, row.slot, past + 1))
+        else:
+            self.growing.append(Growing(start, count, row.slot, past))
+        self.stored += [(start + place, row.slot, past + place) for place in range(count)]
+
+    def put_fresh(self, rows: Sequence[Row]) -> None:
+        rows = sorted(rows, key=_fresh_key)
+        for _, group in groupby(rows, key=_fresh_key):
+            alike = list(group)
+            starts = [self.put(row, row.pending) for row in alike]
+            self.fresh.append(Fresh(starts[0], len(alike), alike[0].pending, alike[0].prefix))
+
+
+def _fresh_key(row: Row) -> tuple[int, int]:
+    return (id(row.prefix) if row.prefix else 0, row.pending)
+
+
+def lay_out(taken: Sequence[tuple[Row, int]], slots: Slots) -> Batch:
+    """Arrange a step.
+
+    Args:
+        taken: rows and how many of their pending tokens to compute; rows without a slot must be taken whole.
+        slots: where rows with a slot keep their keys and values.
+    """
+    layout = _Layout()
+    by_adapter = sorted(taken, key=lambda pair: (pair[0].adapter or "", _slot_order(pair[0])))
+    for adapter, group in groupby(by_adapter, key=lambda pair: pair[0].adapter):
+        start, pairs = len(layout.tokens), list(group)
+        layout.put_fresh([row for row, _ in pairs if row.slot is None])
+        for row, count in pairs:
+            if row.slot is not None:
+                layout.put_slotted(row, count)
+        if adapter is not None:
+            layout.segments.append((adapter, start, len(layout.tokens)))
+    return _finished(layout, slots, list(taken))
+
+
+def _slot_order(row: Row) -> int:
+    return -1 if row.slot is None else row.slot
+
+
+def _finished(layout: _Layout, slots: Slots, taken: list[tuple[Row, int]]) -> Batch:
+    decode = torch.tensor(sorted(layout.decode, key=lambda item: item[1]), dtype=torch.long).reshape(-1, 3)
+    stored = torch.tensor(layout.stored, dtype=torch.long).reshape(-1, 3)
+    plan = Plan(
+        fresh=layout.fresh,
+        growing=layout.growing,
+        decode_tokens=decode[:, 0],
+        decode_slots=decode[:, 1],
+        decode_lengths=decode[:, 2],
+        slot_tokens=stored[:, 0],
+        slot_ids=stored[:, 1],
+        slot_positions=stored[:, 2],
+        slots=slots,
+    )
+    return Batch(
+        tokens=torch.tensor([layout.tokens]),
+        positions=torch.tensor([layout.positions]),
+        segments=layout.segments,
+        plan=plan,
+        ready=layout.ready,
+        last=torch.tensor(layout.last, dtype=torch.long),
+        taken=taken,
+    )
+
+
+def lay_out_prefix(adapter: str | None, prefix: Prefix) -> Batch:
+    """Arrange a step that only computes a prefix's keys and values."""
+    length = len(prefix.tokens)
+    whole = Fresh(0, 1, length, None)
+    none = torch.empty(0, dtype=torch.long)
+    plan = Plan([whole], [], none, none, none, none, none, none, Slots(), capture=[(whole, prefix)])
+    return Batch(
+        tokens=torch.tensor([prefix.tokens]),
+        positions=torch.arange(length)[None],
+        segments=[(adapter, 0, length)] if adapter is not None else [],
+        plan=plan,
+        ready=[],
+        last=torch.tensor([length - 1]),
+        taken=[],
+    )

@@ -1,0 +1,98 @@
+"""Which examples go together, and in which order: decided by the seed alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from lawtags_stack.engines.training.examples import Example
+
+
+class Sized(Protocol):
+    """Something that is put into batches."""
+
+    @property
+    def width(self) -> int:
+        """Tokens that it takes in a batch of its own, padding counted."""
+        ...
+
+
+_BUCKET = 32  # batches sorted by length together: enough for little padding, few enough to stay well mixed
+
+
+def epoch_batches(examples: Sequence[Sized], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of one epoch as indices: shuffled, with examples of like length side by side.
+
+    Args:
+        examples: the training set.
+        batch_size: examples a step; the last batch may be smaller.
+        seed: of the run.
+        epoch: counted from zero; each epoch has its own order, known without the ones before.
+    """
+    order = list(range(len(examples)))
+    source = random.Random(f"{seed}/{epoch}")
+    source.shuffle(order)
+    batches: list[list[int]] = []
+    window = batch_size * _BUCKET
+    for start in range(0, len(order), window):
+        bucket = sorted(order[start : start + window], key=lambda index: examples[index].width)
+        batches.extend(bucket[first : first + batch_size] for first in range(0, len(bucket), batch_size))
+    source.shuffle(batches)
+    return batches
+
+
+def split_by_tokens(indices: Sequence[int], examples: Sequence[Sized], limit: int) -> list[list[int]]:
+    """Split a batch into parts of at most ``limit`` padded tokens, the longest examples first.
+
+    The parts only bound the memory: their gradients add up to the gradient of the whole batch.
+    """
+    ordered = sorted(indices, key=lambda index: examples[index].width, reverse=True)
+    parts: list[list[int]] = []
+    room = 0
+    for index in ordered:
+        if room == 0:
+            parts.append([])
+            room = max(limit // examples[index].width, 1)
+        parts[-1].append(index)
+        room -= 1
+    return parts
+
+
+def hold_out(count: int, *, seed: int) -> tuple[list[int], list[int]]:
+    """Nine tenths of ``count`` rows for training (rounded up), the rest for validation."""
+    order = list(range(count))
+    random.Random(f"{seed}/hold-out").shuffle(order)
+    kept = -(-count * 9 // 10)
+    return sorted(order[:kept]), sorted(order[kept:])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Token ids padded on the right, the positions to predict from, and what is to be predicted there."""
+
+    tokens: torch.Tensor
+    keep: torch.Tensor
+    targets: torch.Tensor
+
+
+def collate(examples: Sequence[Example], *, padding: int) -> Batch:
+    """Put examples into one batch.
+
+    Nothing is predicted from the last token of an example, so it is a target only. Padding stands on the
+    right, where causal attention never looks at it, so no attention mask is needed.
+    """
+    import torch
+
+    width = max(len(example.tokens) for example in examples)
+    tokens = torch.full((len(examples), width), padding, dtype=torch.long)
+    learnt = torch.zeros((len(examples), width), dtype=torch.bool)
+    for row, example in enumerate(examples):
+        tokens[row, : len(example.tokens)] = torch.tensor(example.tokens, dtype=torch.long)
+        learnt[row, : len(example.learnt)] = torch.tensor(example.learnt, dtype=torch.bool)
+    keep = learnt[:, 1:].contiguous()
+    return Batch(tokens[:, :-1].contiguous(), keep, tokens[:, 1:][keep])

@@ -1,0 +1,245 @@
+"""The training loop: epochs, steps, validations, the best weights kept, checkpoints on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic
+
+from lawtags_client.errors import DataError, LawtagsError
+from lawtags_client.files import sync
+from lawtags_stack.engines.training.batches import epoch_batches, split_by_tokens
+from lawtags_stack.engines.training.checkpoint import CheckpointFolder, Cursor
+from lawtags_stack.engines.training.objective import ItemT, Objective
+from lawtags_stack.engines.training.optimizer import learning_rate, make_optimizer
+
+if TYPE_CHECKING:
+    from lawtags_stack.engines.training.job import TrainingJob
+    from lawtags_stack.engines.training.model import TrainableModel
+
+Report = Callable[[dict[str, Any]], None]
+
+# Fixed by the platform whose behaviour this follows.
+STOPPING_DELTA = 0.001
+STOPPING_EPOCHS = 10
+
+_BEST_WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long a training is: steps an epoch, steps in all, steps between validations."""
+
+    steps_per_epoch: int
+    steps: int
+    validate_every: int
+
+    @classmethod
+    def of(cls, job: TrainingJob, rows: int) -> Schedule:
+        """The schedule of a job over so many training rows."""
+        per_epoch = -(-rows // job.batch_size)
+        steps = per_epoch * job.epochs
+        if job.max_steps > 0:
+            steps = min(steps, job.max_steps)
+        every = per_epoch
+        if isinstance(job.val_check_interval, float):
+            every = max(int(per_epoch * min(job.val_check_interval, 1.0)), 1)
+        elif job.val_check_interval is not None:
+            every = min(job.val_check_interval, per_epoch)
+        if 0 < job.max_steps < every:
+            every = max(job.max_steps - 1, 1)
+        return cls(per_epoch, steps, every)
+
+
+class TrainingLoop(Generic[ItemT]):
+    """Trains a model on encoded examples.
+
+    Args:
+        model: what is trained.
+        training: the examples it learns from.
+        validation: the examples that decide which weights are the best.
+        objective: what is to become smaller.
+        checkpoints: where the training's state is kept.
+        best: folder of the best weights so far.
+        report: receives one event after another: ``train`` and ``validation`` points with steps counted from
+            zero, ``progress`` after each step, ``early_stop``.
+
+    Raises:
+        DataError: there is nothing to train on, or nothing to validate with.
+    """
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        training: Sequence[ItemT],
+        validation: Sequence[ItemT],
+        *,
+        objective: Objective[ItemT],
+        checkpoints: CheckpointFolder,
+        best: Path,
+        report: Report,
+    ) -> None:
+        self._job = model.job
+        if not training:
+            raise DataError("the data set holds no training rows")
+        if not validation:
+            raise DataError(
+                "the data set holds no validation rows, and too few training rows to hold some of them out",
+                hint="Upload validation rows.",
+            )
+        self._model = model
+        self._training = training
+        self._validation = validation
+        self._objective = objective
+        self._checkpoints = checkpoints
+        self._best = best
+        self._report = report
+        self._weights = model.trainable()
+        self._optimizer = make_optimizer(self._weights.values(), self._job)
+        self.schedule = Schedule.of(self._job, len(training))
+
+    def run(self) -> Cursor:
+        """Train to the end, from the newest checkpoint if there is one, and put the best weights back.
+
+        Raises:
+            LawtagsError: the loss is no longer a number.
+        """
+        # Before a checkpoint is loaded: the weights are those of the base model.
+        self._training = self._objective.prepared(self._model, self._training)
+        self._validation = self._objective.prepared(self._model, self._validation)
+        cursor = self._checkpoints.load(self._weights, self._optimizer) or Cursor()
+        while cursor.step < self.schedule.steps and cursor.stale_epochs < STOPPING_EPOCHS:
+            self._epoch(cursor)
+        if cursor.step < self.schedule.steps:
+            self._report({"event": "early_stop", "step": cursor.step - 1, "epochs": cursor.epoch})
+        self._restore_best()
+        return cursor
+
+    def _epoch(self, cursor: Cursor) -> None:
+        job = self._job
+        batches = epoch_batches(self._training, batch_size=job.batch_size, seed=job.seed, epoch=cursor.epoch)
+        for batch in batches[cursor.batch :]:
+            self._step(cursor, batch)
+            ended = cursor.batch == len(batches)
+            finished = cursor.step == self.schedule.steps
+            if ended or finished or cursor.batch % self.schedule.validate_every == 0:
+                loss = self._validate(cursor)
+                if ended:
+                    self._note_epoch(cursor, loss)
+            self._report({"event": "progress", "steps": cursor.step, "epochs": cursor.epoch})
+            if cursor.step % job.checkpoint_every_n_steps == 0 and not finished:
+                self._checkpoints.save(cursor, self._weights, self._optimizer)
+            if finished:
+                return
+
+    def _step(self, cursor: Cursor, batch: list[int]) -> None:
+        import torch
+
+        self._model.module.train()
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._job, cursor.step, self.schedule.steps)
+        self._optimizer.zero_grad(set_to_none=True)
+        weight = self._objective.weight([self._training[index] for index in batch])
+        total = 0.0
+        for part in split_by_tokens(batch, self._training, self._job.tokens_per_micro_batch):
+            loss, right = self._objective.loss(self._model, [self._training[index] for index in part])
+            loss = loss / weight
+            torch.autograd.backward(loss)
+            total += loss.item()
+            if right is not None:
+                cursor.window_right += right
+                cursor.window_items += len(part)
+        if not math.isfinite(total):
+            raise _no_number("training", total, cursor.step)
+        torch.nn.utils.clip_grad_norm_(self._weights.values(), self._objective.gradient_norm)
+        self._optimizer.step()
+        cursor.step += 1
+        cursor.batch += 1
+        cursor.window_loss += total
+        cursor.window_steps += 1
+        if cursor.step % self._job.log_every_n_steps == 0 or cursor.step == self.schedule.steps:
+            cursor.train_loss = cursor.window_loss / cursor.window_steps
+            accuracy = cursor.window_right / cursor.window_items if cursor.window_items else None
+            cursor.window_loss, cursor.window_steps = 0.0, 0
+            cursor.window_right, cursor.window_items = 0, 0
+            self._report(
+                {"event": "train", "step": cursor.step - 1, "value": cursor.train_loss} | _accuracy(accuracy)
+            )
+
+    def _validate(self, cursor: Cursor) -> float:
+        loss, accuracy = self._evaluate()
+        if not math.isfinite(loss):
+            raise _no_number("validation", loss, cursor.step - 1)
+        better = cursor.best_loss is None or loss < cursor.best_loss
+        if better:
+            running = cursor.window_loss / cursor.window_steps if cursor.window_steps else cursor.train_loss
+            cursor.best_loss, cursor.best_step = loss, cursor.step
+            cursor.best_epoch, cursor.best_train_loss = cursor.epoch + 1, running
+            self._keep_best()
+        self._report(
+            {
+                "event": "validation",
+                "step": cursor.step - 1,
+                "value": loss,
+                "best_epoch": cursor.best_epoch,
+                "best_train_loss": cursor.best_train_loss,
+                "best_loss": cursor.best_loss,
+                **_accuracy(accuracy),
+            }
+        )
+        return loss
+
+    def _evaluate(self) -> tuple[float, float | None]:
+        """The mean loss of the validation examples, and the share that is right, where that can be said."""
+        import torch
+
+        self._model.module.eval()
+        everything = range(len(self._validation))
+        # Nothing is kept for a backward pass, so twice the tokens fit into the same memory.
+        parts = split_by_tokens(everything, self._validation, 2 * self._job.tokens_per_micro_batch)
+        total = 0.0
+        right: list[int] = []
+        with torch.inference_mode():
+            for part in parts:
+                loss, count = self._objective.loss(self._model, [self._validation[index] for index in part])
+                total += loss.item()
+                right += [count] if count is not None else []
+        share = sum(right) / len(self._validation) if right else None
+        return total / self._objective.weight(self._validation), share
+
+    def _note_epoch(self, cursor: Cursor, loss: float) -> None:
+        cursor.epoch += 1
+        cursor.batch = 0
+        if cursor.stopping_loss is None or loss < cursor.stopping_loss - STOPPING_DELTA:
+            cursor.stopping_loss, cursor.stale_epochs = loss, 0
+        else:
+            cursor.stale_epochs += 1
+
+    def _keep_best(self) -> None:
+        from safetensors.torch import save_file
+
+        self._best.mkdir(parents=True, exist_ok=True)
+        temporary = self._best / f".{_BEST_WEIGHTS}"
+        save_file({name: value.detach() for name, value in self._weights.items()}, temporary)
+        # A checkpoint that is on the disk counts on these weights.
+        sync(temporary)
+        temporary.replace(self._best / _BEST_WEIGHTS)
+        sync(self._best)
+
+    def _restore_best(self) -> None:
+        from safetensors.torch import load_file
+
+        self._model.load_trainable(load_file(self._best / _BEST_WEIGHTS))
+
+
+def _accuracy(value: float | None) -> dict[str, float]:
+    return {} if value is None else {"accuracy": value}
+
+
+def _no_number(kind: str, loss: float, step: int) -> LawtagsError:
+    return LawtagsError(
+        f"the {kind} loss became {loss} at step {step}",
+        hint="Lower learning_rate, or lengthen warmup_steps.",
+    )

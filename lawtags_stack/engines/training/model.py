@@ -1,0 +1,188 @@
+"""The model that is trained: loaded from a folder, adapted or whole, and written out at the end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_client.files import atomic_write_json, atomic_write_text
+from lawtags_stack.engines.training.lora import adapter_modules
+
+if TYPE_CHECKING:
+    import torch
+
+    from lawtags_stack.engines.training.job import TrainingJob
+
+CHAT_TEMPLATE = "chat_template.jinja"
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    CHAT_TEMPLATE,
+    "generation_config.json",
+)
+
+
+class TrainableModel:
+    """A causal language model and the part of it that is trained.
+
+    Args:
+        job: names the model folder and the method.
+        padding: the token that fills short rows.
+
+    Raises:
+        MissingExtraError: transformers or peft is not installed.
+        ConfigurationError: the folder holds no usable model, or no module fits ``target_modules``.
+    """
+
+    def __init__(self, job: TrainingJob, *, padding: int) -> None:
+        import torch
+
+        from lawtags_stack.engines.products import train_with_onednn
+
+        self.job = job
+        self.padding = padding
+        self.warnings: list[str] = []
+        base = self._load(Path(job.model))
+        torch.manual_seed(job.seed)
+        self.module = base if job.method == "all_weights" else self._with_adapter(base)
+        train_with_onednn(self.module)
+
+    def trainable(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that are trained, by name, in a fixed order."""
+        return {name: value for name, value in self.module.named_parameters() if value.requires_grad}
+
+    def load_trainable(self, weights: dict[str, torch.Tensor]) -> None:
+        """Put saved values into the trained parameters."""
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in self.trainable().items():
+                parameter.copy_(weights[name])
+
+    def save(self, folder: Path) -> None:
+        """Write the result: a PEFT adapter, or a whole Hugging Face folder for merged and full training."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.job.method == "lora":
+            self._save_adapter(folder)
+        else:
+            self._save_whole(folder)
+        # Whatever the base model has: prompts are to be those of the training.
+        if self.job.chat_template:
+            atomic_write_text(folder / CHAT_TEMPLATE, self.job.chat_template)
+
+    def _save_whole(self, folder: Path) -> None:
+        whole = self.module.merge_and_unload() if self.job.method == "lora_merged" else self.module
+        whole.to(self._stored_type).save_pretrained(folder, safe_serialization=True)
+        for name in _TOKENIZER_FILES:
+            source = Path(self.job.model) / name
+            if source.is_file():
+                shutil.copyfile(source, folder / name)
+
+    def _load(self, folder: Path) -> Any:
+        import torch
+
+        try:
+            from transformers import AutoConfig, AutoModelForCausalLM
+        except ImportError as error:
+            raise MissingExtraError("transformers", "local", "Training") from error
+        if not any(folder.glob("*.safetensors")):
+            raise ConfigurationError(f"{folder} holds no safetensors weights; other formats are not loaded")
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        self._stored_type = config.dtype or torch.float32
+        self._set_dropout(config)
+        # Only the eager attention applies the soft cap that Gemma 2 puts on its scores.
+        capped = getattr(config, "attn_logit_softcapping", None) is not None
+        # In bf16 the processors without native support for it are some thirty times slower.
+        return AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation="eager" if capped else "sdpa",
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+
+    def _set_dropout(self, config: Any) -> None:
+        names = {
+            "attention_dropout": ("attention_dropout",),
+            "hidden_dropout": ("hidden_dropout", "resid_pdrop"),
+        }
+        for setting, attributes in names.items():
+            value = getattr(self.job, setting)
+            if value is None:
+                continue
+            known = [name for name in attributes if hasattr(config, name)]
+            for name in known:
+                setattr(config, name, value)
+            if not known:
+                self.warnings.append(f"the base model has no {setting}; the setting has no effect")
+
+    def _with_adapter(self, base: Any) -> Any:
+        try:
+            from peft import LoraConfig, get_peft_model
+        except ImportError as error:
+            raise MissingExtraError("peft", "local", "Training an adapter") from error
+        lora = self.job.lora
+        config = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=adapter_modules(base, lora.target_modules),
+        )
+        return get_peft_model(base, config)
+
+    def _save_adapter(self, folder: Path) -> None:
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import save_file
+
+        # Asking for "auto" would look the base model up on a public hub.
+        weights = get_peft_model_state_dict(self.module, save_embedding_layers=False)
+        tensors = {name: value.detach().contiguous().clone() for name, value in weights.items()}
+        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        config = self.module.peft_config["default"].to_dict()
+        config |= {"base_model_name_or_path": self.job.model_name, "inference_mode": True}
+        atomic_write_json(folder / "adapter_config.json", _as_json(config))
+
+
+def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
+    """The fast tokenizer of a model folder, with another chat template where one is given.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        ConfigurationError: the folder has no fast tokenizer.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError("transformers", "local", "Training") from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
+    if not tokenizer.is_fast:
+        raise ConfigurationError(f"{folder} has no tokenizer.json")
+    if chat_template:
+        tokenizer.chat_template = chat_template
+    # Long rows are cut here, and counted; the tokenizer is neither to cut nor to warn.
+    tokenizer.model_max_length = int(1e30)
+    return tokenizer
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _as_json(item) for key, item in sorted(value.items())}
+    if isinstance(value, set):
+        return sorted(value)
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    # Enumerations of peft are strings too; JSON wants the plain value.
+    return value.value if hasattr(value, "value") else value

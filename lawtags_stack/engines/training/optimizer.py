@@ -1,0 +1,40 @@
+"""Optimizer and learning rate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+
+    from lawtags_stack.engines.training.job import TrainingJob
+
+
+def make_optimizer(parameters: Iterable[torch.nn.Parameter], job: TrainingJob) -> torch.optim.Optimizer:
+    """Adam or AdamW over the given parameters; flat schedules keep the usual betas."""
+    import torch
+
+    kind = torch.optim.AdamW if job.optimizer.startswith("adamw") else torch.optim.Adam
+    betas = (0.9, 0.999) if _is_flat(job) else (job.adam_beta1, job.adam_beta2)
+    return kind(parameters, lr=job.learning_rate, betas=betas, weight_decay=job.weight_decay, fused=True)
+
+
+def learning_rate(job: TrainingJob, step: int, total: int) -> float:
+    """The learning rate of a step counted from zero: linear warm-up, then half a cosine down to the minimum.
+
+    A function of the step alone, so that a resumed run needs no schedule's state.
+    """
+    if _is_flat(job):
+        return job.learning_rate
+    if step < job.warmup_steps:
+        return job.learning_rate * (step + 1) / (job.warmup_steps + 1)
+    lowest = job.min_learning_rate or 0.1 * job.learning_rate
+    done = (step - job.warmup_steps) / max(total - job.warmup_steps, 1)
+    return lowest + (job.learning_rate - lowest) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _is_flat(job: TrainingJob) -> bool:
+    return job.optimizer.endswith("flat_lr")

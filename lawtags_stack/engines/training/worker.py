@@ -1,0 +1,257 @@
+"""The process that trains: ``python -m lawtags_stack.engines.training.worker JOBDIR``.
+
+It reads ``job.json`` and the rows below ``data/``, appends events as JSON lines to the file named by its
+second argument, and leaves the result in ``result/``. Its standard input is a pipe from the process that
+started it: when that end closes, however it came to close, the worker ends at once. What is lost is the time
+since the last checkpoint, and whoever starts it again goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from lawtags_client.errors import LawtagsError
+from lawtags_stack.engines.training.job import (
+    BEST_FOLDER,
+    CHECKPOINT_FOLDER,
+    DATA_FOLDER,
+    RESULT_FOLDER,
+    TrainingJob,
+)
+
+if TYPE_CHECKING:
+    from lawtags_stack.engines.training.examples import Encoded, RowEncoder
+    from lawtags_stack.engines.training.model import TrainableModel
+    from lawtags_stack.engines.training.objective import Objective
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_ORPHANED = 3
+"""The starting process is gone."""
+
+
+class EventFile:
+    """Events as JSON lines, each with its time, each flushed before the training goes on."""
+
+    def __init__(self, stream: TextIO, now: Callable[[], datetime]) -> None:
+        self._stream = stream
+        self._now = now
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Append one event."""
+        stamped = {"at": self._now().replace(tzinfo=None).isoformat(timespec="microseconds"), **event}
+        self._stream.write(json.dumps(stamped, allow_nan=False) + "\n")
+        self._stream.flush()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job of a folder; the exit code says whether it is done."""
+    folder, events = Path(arguments[0]), Path(arguments[1])
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with events.open("a", encoding="utf-8") as stream:
+        report = EventFile(stream, lambda: datetime.now(UTC))
+        try:
+            run_job(folder, report)
+        except LawtagsError as error:
+            report({"event": "failed", "reason": error.message, "hint": error.hint})
+        except Exception as error:
+            if _is_out_of_memory(error):
+                report({"event": "failed", "reason": "out of memory", "hint": _MEMORY_HINT})
+            else:
+                traceback.print_exc()
+                report({"event": "failed", "reason": f"{type(error).__name__}: {error}", "hint": None})
+        else:
+            return EXIT_DONE
+    return EXIT_FAILED
+
+
+_MEMORY_HINT = "Lower max_seq_length, train an adapter rather than all weights, or free memory."
+
+
+def run_job(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
+    """Train what the folder describes, and write the result into it.
+
+    Args:
+        folder: the job folder.
+        report: receives the events: ``phase``, ``data``, ``warning``, those of the loop, and ``done``.
+
+    Raises:
+        LawtagsError: the job, its data or its loss is no good.
+    """
+    job = TrainingJob.read(folder)
+    _limit_memory(job.memory_limit_mb)
+    # Rows first: a bad one is found before the model has been loaded.
+    report({"event": "phase", "name": "EncodingRows"})
+    encoder = _encoder(job)
+    training, validation = _encode(encoder, folder / DATA_FOLDER, job, report)
+    report({"event": "phase", "name": "LoadingModel"})
+    model = _load_model(job, encoder.padding)
+    for message in model.warnings:
+        report({"event": "warning", "message": message})
+
+    from lawtags_stack.engines.training.checkpoint import CheckpointFolder
+    from lawtags_stack.engines.training.loop import TrainingLoop
+
+    checkpoints = CheckpointFolder(folder / CHECKPOINT_FOLDER)
+    loop = TrainingLoop(
+        model,
+        training.examples,
+        validation.examples,
+        objective=_objective(job),
+        checkpoints=checkpoints,
+        best=folder / BEST_FOLDER,
+        report=report,
+    )
+    _report_data(job, training, validation, loop.schedule, report)
+    report({"event": "phase", "name": "Training"})
+    started = time.monotonic()
+    cursor = loop.run()
+    seconds = time.monotonic() - started
+    report({"event": "phase", "name": "SavingModel"})
+    temporary = folder / f".{RESULT_FOLDER}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(folder / RESULT_FOLDER, ignore_errors=True)
+    model.save(temporary)
+    temporary.rename(folder / RESULT_FOLDER)
+    report({"event": "done", "steps": cursor.step, "epochs": cursor.epoch, "seconds": round(seconds, 3)})
+
+
+def _encoder(job: TrainingJob) -> RowEncoder:
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from lawtags_stack.engines.training.examples import RowEncoder
+    from lawtags_stack.engines.training.model import load_tokenizer
+
+    return RowEncoder(
+        load_tokenizer(Path(job.model), job.chat_template),
+        prompt_template=job.prompt_template,
+        max_seq_length=job.max_seq_length,
+        tools=job.tools,
+    )
+
+
+def _load_model(job: TrainingJob, padding: int) -> TrainableModel:
+    import torch
+    from transformers.utils import logging
+
+    from lawtags_stack.engines.training.model import TrainableModel
+
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    logging.disable_progress_bar()
+    return TrainableModel(job, padding=padding)
+
+
+def _objective(job: TrainingJob) -> Objective[Any]:
+    from lawtags_stack.engines.training.objective import CompletionObjective
+    from lawtags_stack.engines.training.preference import PreferenceObjective
+
+    return PreferenceObjective(job.preference) if job.preference else CompletionObjective()
+
+
+def _encode(
+    encoder: RowEncoder, data: Path, job: TrainingJob, report: Callable[[dict[str, Any]], None]
+) -> tuple[Encoded[Any], Encoded[Any]]:
+    from lawtags_stack.engines.training.batches import hold_out
+    from lawtags_stack.engines.training.examples import Encoded
+    from lawtags_stack.engines.training.preference import encode_pairs
+    from lawtags_stack.engines.training.rows import read_rows
+
+    def encoded(names: tuple[str, ...]) -> Encoded[Any]:
+        rows = read_rows(data, names)
+        return encode_pairs(encoder, rows) if job.preference else encoder.encode(rows)
+
+    training = encoded(job.training)
+    if job.validation:
+        return training, encoded(job.validation)
+    kept, held = hold_out(len(training.examples), seed=job.seed)
+    report({"event": "phase", "name": "HeldOutValidation", "detail": f"{len(held)} of the training rows"})
+    return (
+        Encoded([training.examples[index] for index in kept], training.cut, training.answers_cut),
+        Encoded([training.examples[index] for index in held], 0),
+    )
+
+
+def _what_was_cut(answers: int) -> str:
+    prompts = "The beginning of their prompts was cut off"
+    if not answers:
+        return f"{prompts}; their completions were kept."
+    return f"{prompts}; {answers} completions were too long even without a prompt and lost their end."
+
+
+def _report_data(
+    job: TrainingJob,
+    training: Encoded[Any],
+    validation: Encoded[Any],
+    schedule: Any,
+    report: Callable[[dict[str, Any]], None],
+) -> None:
+    report(
+        {
+            "event": "data",
+            "training_rows": len(training.examples),
+            "validation_rows": len(validation.examples),
+            "training_tokens": sum(example.size for example in training.examples),
+            "steps_per_epoch": schedule.steps_per_epoch,
+            "steps": schedule.steps,
+        }
+    )
+    cut = training.cut + validation.cut
+    if cut:
+        report(
+            {
+                "event": "warning",
+                "message": f"{cut} rows were longer than {job.max_seq_length} tokens",
+                "explanation": _what_was_cut(training.answers_cut + validation.answers_cut),
+            }
+        )
+    if job.batch_size > len(validation.examples):
+        report(
+            {
+                "event": "warning",
+                "message": f"batch_size is {job.batch_size}, but there are only "
+                f"{len(validation.examples)} validation rows",
+                "explanation": "Training continues; newer releases of the service refuse such a job.",
+            }
+        )
+    cosine = job.optimizer.endswith("cosine_annealing")
+    if cosine and job.warmup_steps >= schedule.steps:
+        report(
+            {
+                "event": "warning",
+                "message": f"warmup_steps is {job.warmup_steps}, but the run has only {schedule.steps} steps",
+                "explanation": "The learning rate never reaches the requested value.",
+            }
+        )
+
+
+def _limit_memory(megabytes: int | None) -> None:
+    if megabytes is not None:
+        limit = megabytes * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch tells of a failed allocation on the CPU by a RuntimeError in words only.
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def _end_with_parent() -> None:
+    # The other end closes even where the parent is killed and can say nothing.
+    while os.read(0, 4096):
+        pass
+    os._exit(EXIT_ORPHANED)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

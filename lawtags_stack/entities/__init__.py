@@ -1,0 +1,8 @@
+"""Named things with a namespace: what most resources of the API are."""
+
+from __future__ import annotations
+
+from lawtags_stack.entities.routes import entity_routes
+from lawtags_stack.entities.store import Entities, EntityKind
+
+__all__ = ["Entities", "EntityKind", "entity_routes"]

@@ -1,0 +1,108 @@
+"""The five routes that every kind of entity has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from lawtags_client.types.common import DeleteResponse
+from lawtags_client.types.common import Page as Listed
+from lawtags_stack.entities.store import Document, EntityKind
+from lawtags_stack.http.bodies import sent_fields
+from lawtags_stack.http.operations import list_parameters
+from lawtags_stack.http.query import ListQuery
+from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.http.select import Page
+
+
+class Collection(Protocol):
+    """What the routes need of a state; ``Entities`` is one."""
+
+    @property
+    def kind(self) -> EntityKind:
+        """What is kept here."""
+        ...
+
+    def create(self, fields: Mapping[str, Any]) -> Document:
+        """Add one."""
+        ...
+
+    def get(self, namespace: str, name: str) -> Document:
+        """Read one."""
+        ...
+
+    def patch(self, namespace: str, name: str, changes: Mapping[str, Any]) -> Document:
+        """Change one."""
+        ...
+
+    def delete(self, namespace: str, name: str) -> Any:
+        """Remove one; the receipt."""
+        ...
+
+    def select(self, query: ListQuery) -> Page:
+        """A page of them."""
+        ...
+
+
+def entity_routes(
+    prefix: str,
+    entities: Collection,
+    create: type[BaseModel],
+    update: type[BaseModel],
+    shown: type[BaseModel],
+    *,
+    on_create: Callable[[Document], Document] | None = None,
+    on_update: Callable[[str, str, Document], Document] | None = None,
+    on_delete: Callable[[str, str], Any] | None = None,
+    keep_extra: bool = False,
+    searched: bool = True,
+) -> list[ApiRoute]:
+    """List, create, read, change and delete under one path.
+
+    Args:
+        prefix: e.g. ``"/v1/datasets"``.
+        entities: the state behind it.
+        create: the type of a create's body.
+        update: the type of a PATCH's body.
+        shown: the type of an answer.
+        on_create: takes the sent fields and answers instead of ``entities.create``.
+        on_update: takes namespace, name and the sent fields and answers instead of ``entities.patch``.
+        on_delete: takes namespace and name and answers instead of ``entities.delete``.
+        keep_extra: whether fields that the type does not know are kept.
+        searched: whether the real service searches in the list.
+    """
+    make = on_create or entities.create
+    change = on_update or entities.patch
+    remove = on_delete or entities.delete
+    one = f"{prefix}/{{name}}" if entities.kind.keyed_by_id else f"{prefix}/{{namespace}}/{{name}}"
+
+    def names(call: Call) -> tuple[str, str]:
+        return call.path.get("namespace", ""), call.path["name"]
+
+    def list_all(call: Call) -> Any:
+        return entities.select(call.list_query(entities.kind.sorts)).envelope()
+
+    def create_one(call: Call) -> Any:
+        return make(sent_fields(call.body, extra=keep_extra))
+
+    def read_one(call: Call) -> Any:
+        return entities.get(*names(call))
+
+    def change_one(call: Call) -> Any:
+        return change(*names(call), sent_fields(call.body, extra=keep_extra))
+
+    def delete_one(call: Call) -> Any:
+        return remove(*names(call))
+
+    listed, label = list_parameters(entities.kind.sorts, search=searched), entities.kind.label
+    kept = "absent fields, and those that are null, keep their value"
+    page: Any = Listed[shown]  # type: ignore[valid-type]
+    return [
+        route("GET", prefix, list_all, answers=page, query=listed, summary=f"One page of all {label}s."),
+        route("POST", prefix, create_one, body=create, answers=shown, summary=f"Add a {label}."),
+        route("GET", one, read_one, answers=shown, summary=f"Read a {label}."),
+        route("PATCH", one, change_one, body=update, answers=shown, summary=f"Change a {label}: {kept}."),
+        route("DELETE", one, delete_one, answers=DeleteResponse, summary=f"Remove a {label}."),
+    ]

@@ -1,0 +1,236 @@
+"""Entities under ``namespace/name``: create, read, change, list and delete, without any HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lawtags_client.errors import ConflictError, NotFoundError
+from lawtags_stack.http.ids import check_name, new_id, split_reference
+from lawtags_stack.http.query import ListQuery
+from lawtags_stack.http.select import Page, select
+from lawtags_stack.store import Database, Documents, DuplicateKeyError
+from lawtags_stack.times import Clock, naive, utc_now
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityKind:
+    """What sets one kind of entity apart from another.
+
+    Args:
+        label: what messages call it, e.g. ``"dataset"``.
+        table: the table that holds them, e.g. ``"entity_store_datasets"``.
+        id_prefix: beginning of generated identifiers; an entity without a name is called by its id.
+        fields: the fields of a response in the order of the wire; others follow behind.
+        nulls: whether unset fields are shown as ``null``.
+        defaults: values of fields that were not sent.
+        sorts: fields a list can be sorted by.
+        stamp: how moments are written.
+        keyed_by_id: whether the id is the name and there is no namespace, as for namespaces themselves.
+        shows_id: whether responses carry ``id``.
+        present: makes a response of a stored entity, e.g. masks what is secret.
+        found_by: what lists are filtered by, made of a stored entity.
+    """
+
+    label: str
+    table: str
+    id_prefix: str
+    fields: tuple[str, ...] = ()
+    nulls: bool = True
+    defaults: Mapping[str, Any] = field(default_factory=lambda: {"custom_fields": {}})
+    sorts: tuple[str, ...] = ("created_at",)
+    stamp: Callable[[datetime], str] = naive
+    keyed_by_id: bool = False
+    shows_id: bool = True
+    present: Callable[[Document], Document] = dict
+    found_by: Callable[[Document], Document] = dict
+
+
+class Entities:
+    """All entities of one kind.
+
+    Example:
+        >>> targets = Entities(database, EntityKind("target", "customizer_targets", "cust-target"))
+        >>> targets.create({"namespace": "meta", "name": "llama@2.0", "enabled": True})["name"]
+        'llama@2.0'
+
+    Args:
+        database: where they live.
+        kind: what they are.
+        clock: tells the time.
+    """
+
+    def __init__(self, database: Database, kind: EntityKind, *, clock: Clock = utc_now) -> None:
+        self.kind = kind
+        self._documents = Documents(database, kind.table)
+        self._clock = clock
+
+    def create(self, fields: Mapping[str, Any]) -> Document:
+        """Add an entity.
+
+        Args:
+            fields: what it holds. Without ``name`` the generated id is its name; without ``namespace`` it
+                is in ``default``.
+
+        Raises:
+            ConflictError: there is one of this name.
+            UnprocessableError: the name or namespace cannot be used.
+        """
+        document = self._completed(fields)
+        try:
+            self._documents.insert(self._key_of(document), document)
+        except DuplicateKeyError:
+            raise ConflictError(self._exists(document)) from None
+        return self.shown(document)
+
+    def put(self, fields: Mapping[str, Any]) -> Document:
+        """Add an entity, or lay the fields over the one of this name."""
+        document = self._completed(fields)
+        key = self._key_of(document)
+        try:
+            self._documents.insert(key, document)
+        except DuplicateKeyError:
+            return self.patch(*self._names_of(document), fields)
+        return self.shown(document)
+
+    def get(self, namespace: str, name: str) -> Document:
+        """An entity as responses show it.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        return self.shown(self.stored(namespace, name))
+
+    def stored(self, namespace: str, name: str) -> Document:
+        """An entity as it is kept, secrets and all.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        document = self._documents.get(self._key(namespace, name))
+        if document is None:
+            raise self._missing(namespace, name)
+        return document
+
+    def find(self, reference: str) -> Document | None:
+        """The entity that ``namespace/name`` refers to, if there is one."""
+        namespace, name = split_reference(reference, what=self.kind.label)
+        return self._documents.get(self._key(namespace, name))
+
+    def exists(self, namespace: str, name: str) -> bool:
+        """Whether there is an entity of this name."""
+        return self._documents.get(self._key(namespace, name)) is not None
+
+    def patch(self, namespace: str, name: str, changes: Mapping[str, Any]) -> Document:
+        """Lay new values over an entity; a field that is ``null`` or absent keeps its old value.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        fixed = {"id", "name", "namespace", "created_at", "updated_at"}
+        news = {key: value for key, value in changes.items() if key not in fixed and value is not None}
+        return self.change(namespace, name, lambda document: {**document, **news})
+
+    def change(self, namespace: str, name: str, change: Callable[[Document], Document]) -> Document:
+        """Replace an entity by what a function makes of it, in one transaction.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+
+        def stamped(document: Document) -> Document:
+            return {**change(document), "updated_at": self.kind.stamp(self._clock())}
+
+        document = self._documents.update(self._key(namespace, name), stamped)
+        if document is None:
+            raise self._missing(namespace, name)
+        return self.shown(document)
+
+    def delete(self, namespace: str, name: str) -> Document:
+        """Remove an entity; the receipt that the API answers with.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        document = self._documents.get(self._key(namespace, name))
+        if document is None or not self._documents.delete(self._key(namespace, name)):
+            raise self._missing(namespace, name)
+        return {
+            "message": "Resource deleted successfully.",
+            "id": document.get("id") or self._key(namespace, name),
+            "deleted_at": self.kind.stamp(self._clock()),
+        }
+
+    def select(self, query: ListQuery) -> Page:
+        """The page of entities that a list request asks for."""
+        if not query.filter and not query.search and query.sort.removeprefix("-") == "created_at":
+            documents = self._documents.page(
+                query.page_size, (query.page - 1) * query.page_size, newest_first=query.sort.startswith("-")
+            )
+            page = Page(documents, self._documents.count(), query)
+        else:
+            page = select(self._documents, query, found_by=self._findable)
+        return Page([self.shown(document) for document in page.data], page.total, query)
+
+    def count(self) -> int:
+        """How many entities there are."""
+        return self._documents.count()
+
+    def all(self) -> list[Document]:
+        """Every entity as it is kept, oldest first."""
+        return [*self._documents]
+
+    def shown(self, document: Document) -> Document:
+        """A stored entity in the order, and with the nulls, of the wire."""
+        presented = self.kind.present(document)
+        if not self.kind.shows_id:
+            presented = {key: value for key, value in presented.items() if key != "id"}
+        hidden = {"namespace"} if self.kind.keyed_by_id else set()
+        names = [name for name in dict.fromkeys((*self.kind.fields, *presented)) if name not in hidden]
+        shown = {name: presented.get(name) for name in names}
+        return shown if self.kind.nulls else {k: v for k, v in shown.items() if v is not None}
+
+    def _findable(self, document: Document) -> Document:
+        # filter[namespace] on namespaces themselves means their id.
+        found = self.kind.found_by(document)
+        return {**found, "namespace": document["id"]} if self.kind.keyed_by_id else found
+
+    def _completed(self, fields: Mapping[str, Any]) -> Document:
+        label = self.kind.label
+        now = self.kind.stamp(self._clock())
+        sent = {key: value for key, value in fields.items() if value is not None}
+        identity = sent["id"] if self.kind.keyed_by_id and "id" in sent else new_id(self.kind.id_prefix)
+        document = {**self.kind.defaults, **sent, "id": identity, "created_at": now, "updated_at": now}
+        if self.kind.keyed_by_id:
+            check_name(identity, what=f"{label} id", versioned=False)
+        else:
+            document["name"] = check_name(sent.get("name") or identity, what=f"{label} name")
+            document["namespace"] = check_name(
+                sent.get("namespace") or "default", what="namespace", versioned=False
+            )
+        return document
+
+    def _names_of(self, document: Document) -> tuple[str, str]:
+        if self.kind.keyed_by_id:
+            return "", document["id"]
+        return document["namespace"], document["name"]
+
+    def _key_of(self, document: Document) -> str:
+        return self._key(*self._names_of(document))
+
+    def _key(self, namespace: str, name: str) -> str:
+        return name if self.kind.keyed_by_id else f"{namespace}/{name}"
+
+    def _exists(self, document: Document) -> str:
+        namespace, name = self._names_of(document)
+        label = self.kind.label.capitalize()
+        if self.kind.keyed_by_id:
+            return f"{label} {name} already exists"
+        return f"{label} {name} already exists in namespace {namespace}"
+
+    def _missing(self, namespace: str, name: str) -> NotFoundError:
+        return NotFoundError(f"{self.kind.label.capitalize()} {self._key(namespace, name)} not found")

@@ -1,0 +1,37 @@
+"""How the services write: identifiers, moments, lists, errors, bodies and routes."""
+
+from __future__ import annotations
+
+from lawtags_stack.http.answers import Answer, answer, answer_for, error_answer
+from lawtags_stack.http.bodies import parse_json, read_limited, sent_fields, validate
+from lawtags_stack.http.ids import check_name, new_id, split_reference
+from lawtags_stack.http.query import ListQuery, parse_list_query
+from lawtags_stack.http.routing import Call, route
+from lawtags_stack.http.select import Page, select
+from lawtags_stack.times import Clock, naive, read_moment, utc_now, zulu, zulu_seconds
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Clock",
+    "ListQuery",
+    "Page",
+    "answer",
+    "answer_for",
+    "check_name",
+    "error_answer",
+    "naive",
+    "new_id",
+    "parse_json",
+    "parse_list_query",
+    "read_limited",
+    "read_moment",
+    "route",
+    "select",
+    "sent_fields",
+    "split_reference",
+    "utc_now",
+    "validate",
+    "zulu",
+    "zulu_seconds",
+]

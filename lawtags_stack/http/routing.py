@@ -1,0 +1,144 @@
+"""From a path to a handler and back to a response."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lawtags_stack.http.answers import answer, answer_for
+from lawtags_stack.http.bodies import (
+    LARGEST_JSON,
+    check_media_type,
+    parse_json,
+    read_limited,
+    validate,
+)
+from lawtags_stack.http.operations import JSON, Operation, Parameter, summary_of
+from lawtags_stack.http.query import ListQuery, parse_list_query
+
+_LARGE_BODY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, taken apart.
+
+    Args:
+        request: the request itself, for headers and streams.
+        path: the path's parameters, decoded; ``+`` and ``@`` stay what they are.
+        body: the validated body where the route names a type; the decoded JSON where it asks for any.
+    """
+
+    request: Request
+    path: Mapping[str, str]
+    body: Any = None
+
+    def list_query(self, sorts: Collection[str] = ("created_at",)) -> ListQuery:
+        """The list request in the query string.
+
+        Raises:
+            UnprocessableError: see ``parse_list_query``.
+        """
+        return parse_list_query(self.request.query_params.multi_items(), sorts=sorts)
+
+    @property
+    def base_url(self) -> str:
+        """How the caller reaches this server, without a trailing slash."""
+        return str(self.request.base_url).rstrip("/")
+
+
+class ApiRoute(Route):
+    """A route that can be described."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], method: str, operation: Operation) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.operation = operation
+
+
+def route(
+    method: str,
+    path: str,
+    handler: Callable[[Call], Any],
+    *,
+    body: type[BaseModel] | type[Any] | None = None,
+    status: int = 200,
+    limit: int = LARGEST_JSON,
+    on_error: Callable[[Exception], Response] = answer_for,
+    answers: Any = None,
+    gives: str = JSON,
+    reads: Any = None,
+    accepts: Sequence[str] = (JSON,),
+    query: Sequence[Parameter] = (),
+    summary: str | None = None,
+) -> ApiRoute:
+    """A route whose handler takes a ``Call`` and returns what is to be sent.
+
+    A plain function runs in a thread, so that it may touch the disk; a coroutine function runs on the loop
+    and must not. Expected errors become the API's error answers.
+
+    Args:
+        method: ``"GET"``, ``"POST"``, ...
+        path: Starlette's path pattern.
+        handler: returns JSON-ready data, a wire type, a ``Response``, or ``None`` for an empty body.
+        body: the type to check the body against; ``dict`` for any JSON object; ``None`` leaves it unread.
+        status: the status of success.
+        limit: the largest body in bytes.
+        on_error: makes the answer for an exception.
+        answers: for the description: the type of the answer; see ``Operation``.
+        gives: for the description: its media type.
+        reads: the type of a body that the handler reads itself.
+        accepts: the media types of the body; another is refused with 415.
+        query: for the description: the parameters of the query string.
+        summary: for the description: what it does; by default the first sentence of the handler's docstring.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            content = None
+            if body is not None or reads is not None:
+                check_media_type(request, accepts)
+            if body is not None:
+                sent = await read_limited(request, limit)
+                if len(sent) > _LARGE_BODY:  # takes long enough to hold up other requests
+                    content = await run_in_threadpool(_checked, body, sent)
+                else:
+                    content = _checked(body, sent)
+            call = Call(request, request.path_params, content)
+            if inspect.iscoroutinefunction(handler):
+                return answer(await handler(call), status)
+            return answer(await run_in_threadpool(handler, call), status)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        except Exception as error:
+            return on_error(error)
+
+    endpoint.__name__ = getattr(handler, "__name__", "endpoint")
+    described = Operation(
+        body=reads if reads is not None else body,
+        answers=answers,
+        status=status,
+        query=tuple(query),
+        accepts=tuple(accepts),
+        gives=gives,
+        summary=summary or summary_of(handler, f"{method} {path}"),
+    )
+    return ApiRoute(path, endpoint, method, described)
+
+
+def _checked(kind: type[Any], sent: bytes) -> Any:
+    value = parse_json(sent)
+    if issubclass(kind, BaseModel):
+        return validate(kind, value)
+    return validate(_AnyObject, {"value": value}).value
+
+
+class _AnyObject(BaseModel):
+    value: dict[str, Any]

@@ -1,0 +1,161 @@
+"""Choosing, ordering and paging documents as list requests ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import ge, gt, le, lt
+from typing import Any
+
+from lawtags_stack.http.query import Conditions, ListQuery, plain
+from lawtags_stack.times import read_moment
+
+Document = dict[str, Any]
+
+_COMPARISONS = {"gte": ge, "gt": gt, "lte": le, "lt": lt, "start": ge, "end": le}
+_RANGE_KEYS = {*_COMPARISONS, "eq", "neq"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list and what is known of the whole."""
+
+    data: list[Document]
+    total: int
+    query: ListQuery
+
+    def envelope(self) -> Document:
+        """The page as the wire shows it; beyond the last page ``data`` is empty."""
+        size = self.query.page_size
+        return {
+            "object": "list",
+            "data": self.data,
+            "pagination": {
+                "page": self.query.page,
+                "page_size": size,
+                "current_page_size": len(self.data),
+                "total_pages": -(-self.total // size),
+                "total_results": self.total,
+            },
+            "sort": self.query.sort,
+            "filter": plain(self.query.filter),
+            "search": plain(self.query.search),
+        }
+
+
+def select(
+    documents: Iterable[Document], query: ListQuery, *, found_by: Callable[[Document], Document] = dict
+) -> Page:
+    """The page that a query asks for.
+
+    Args:
+        documents: all of them, oldest first; documents that sort alike keep this order.
+        query: what was asked for.
+        found_by: what conditions look at, made of a document.
+    """
+    chosen = [
+        each
+        for each in documents
+        if matches(looked_at := found_by(each), query.filter)
+        and matches(looked_at, query.search, search=True)
+    ]
+    field = query.sort.removeprefix("-")
+    descending = query.sort.startswith("-")
+    if descending:
+        chosen.reverse()
+    # Absent values come last in either direction.
+    present = [each for each in chosen if _look_up(each, field) is not None]
+    absent = [each for each in chosen if _look_up(each, field) is None]
+    present.sort(key=lambda each: _sort_key(_look_up(each, field)), reverse=descending)
+    start = (query.page - 1) * query.page_size
+    return Page((present + absent)[start : start + query.page_size], len(chosen), query)
+
+
+def matches(document: Any, conditions: Conditions, *, search: bool = False) -> bool:
+    """Whether a document meets all conditions.
+
+    Args:
+        document: the document, or a part of it.
+        conditions: nested field names; a leaf lists alternatives.
+        search: whether a text need only contain the value, in any case of letters.
+    """
+    return all(_meets(_look_up(document, name), wanted, search) for name, wanted in conditions.items())
+
+
+def _meets(value: Any, wanted: Conditions | Sequence[str], search: bool) -> bool:
+    if isinstance(wanted, dict):
+        if not isinstance(value, dict) and wanted.keys() <= _RANGE_KEYS:
+            return value is not None and all(
+                _compare(value, operator, bounds) for operator, bounds in wanted.items()
+            )
+        return matches(_nested(value, wanted), wanted, search=search)
+    if isinstance(value, list) and not search:
+        return any(_equal(each, text) for each in value for text in wanted)
+    if search:
+        return any(_contains(value, text) for text in wanted)
+    return any(_equal(value, text) for text in wanted)
+
+
+def _nested(value: Any, wanted: Conditions) -> Any:
+    # A reference "namespace/name" answers for the object it stands for: filter[base_model][name]=ns/name.
+    if isinstance(value, str) and "name" in wanted:
+        namespace, _, name = value.rpartition("/")
+        return {"name": value if "/" in str(wanted["name"]) else name, "namespace": namespace}
+    return value
+
+
+def _look_up(document: Any, name: str) -> Any:
+    return document.get(name) if isinstance(document, dict) else None
+
+
+def _equal(value: Any, text: str) -> bool:
+    if isinstance(value, bool):
+        return text.lower() == ("true" if value else "false")
+    if value is None or isinstance(value, dict):
+        # filter[peft]=true asks whether the attribute is there at all.
+        return text.lower() == ("true" if value else "false")
+    if isinstance(value, int | float):
+        try:
+            return float(text) == float(value)
+        except (ValueError, OverflowError):
+            return False
+    return str(value) == text
+
+
+def _contains(value: Any, text: str) -> bool:
+    if isinstance(value, dict):
+        return any(_contains(each, text) for each in value.values())
+    if isinstance(value, list):
+        return any(_contains(each, text) for each in value)
+    if isinstance(value, bool):
+        return text.lower() == ("true" if value else "false")
+    return value is not None and text.lower() in str(value).lower()
+
+
+def _compare(value: Any, operator: str, bounds: Sequence[str]) -> bool:
+    return all(_compare_one(value, operator, bound) for bound in bounds)
+
+
+def _compare_one(value: Any, operator: str, bound: str) -> bool:
+    left, right = _comparable(value), _comparable(bound)
+    if type(left) is not type(right):
+        left, right = str(value), bound
+    if operator in ("eq", "neq"):
+        return (left == right) is (operator == "eq")
+    return bool(_COMPARISONS[operator](left, right))
+
+
+def _comparable(value: Any) -> float | datetime | str:
+    for read in (float, read_moment):
+        try:
+            return read(str(value))
+        except (ValueError, OverflowError):
+            continue
+    return str(value)
+
+
+def _sort_key(value: Any) -> tuple[int, float, str]:
+    if isinstance(value, bool | int | float):
+        return (0, float(value), "")
+    return (1, 0.0, str(value))

@@ -1,0 +1,148 @@
+"""Giving back disk space: what nobody refers to any more, and what ended jobs left lying about."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.types.common import FINAL_JOB_STATES
+from lawtags_stack.engines.training.job import BEST_FOLDER, CHECKPOINT_FOLDER, DATA_FOLDER, RESULT_FOLDER
+from lawtags_stack.lock import FolderLock
+from lawtags_stack.store import Blobs, Database, Documents
+from lawtags_stack.times import Clock, utc_now
+
+KEPT = timedelta(hours=1)
+"""How long a file may lie uncommitted before it counts as forgotten."""
+
+_SCRATCH = (DATA_FOLDER, CHECKPOINT_FOLDER, BEST_FOLDER, RESULT_FOLDER, f".{RESULT_FOLDER}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was, or would be, removed.
+
+    Args:
+        blobs: files that no commit of any repository holds.
+        blob_bytes: their size.
+        trees: snapshots of repositories that are gone.
+        folders: working folders of ended or deleted jobs, and of models that are served no more.
+        folder_bytes: their size.
+    """
+
+    blobs: int
+    blob_bytes: int
+    trees: int
+    folders: int
+    folder_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return asdict(self) | {"bytes": self.blob_bytes + self.folder_bytes}
+
+
+def prune(dir: Path, *, kept: timedelta = KEPT, dry_run: bool = False, clock: Clock = utc_now) -> Pruned:
+    """Remove from a stopped stack's folder what nothing refers to.
+
+    Args:
+        dir: the stack's folder.
+        kept: files that were uploaded within this time stay even where no commit holds them yet, since
+            their upload may still be under way.
+        dry_run: count, and remove nothing.
+        clock: tells the time.
+
+    Raises:
+        BusyError: the stack is running.
+        ConfigurationError: the folder is no stack's.
+    """
+    if not (dir / "stack.sqlite").exists():
+        raise ConfigurationError(f"{dir} is not the folder of a stack", hint="Name it with --dir.")
+    with FolderLock(dir, clock=clock):
+        database = Database(dir / "stack.sqlite")
+        try:
+            trees, held = _reachable(database)
+            orphans = [key for key in _all_trees(database) if key not in trees]
+            blobs = Blobs(dir / "blobs")
+            forgotten = _forgotten(blobs, held, clock().timestamp() - kept.total_seconds())
+            folders = [path for path in _scratch(dir, database) if path.exists()]
+            sizes = [blob.size for blob in blobs if blob.sha256 in forgotten]
+            found = Pruned(
+                len(forgotten), sum(sizes), len(orphans), len(folders), sum(map(folder_bytes, folders))
+            )
+            if not dry_run:
+                # Rows before the files they name: a kill between the two leaves nothing that is missed.
+                with database.transaction() as connection:
+                    for key in orphans:
+                        connection.execute("DELETE FROM data_store_trees WHERE key = ?", (key,))
+                for sha256 in forgotten:
+                    blobs.delete(sha256)
+                for folder in folders:
+                    shutil.rmtree(folder)
+                database.rows("VACUUM")
+        finally:
+            database.close()
+    return found
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of all files below a folder; links count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
+        except OSError:
+            continue  # went away while we looked
+    return total
+
+
+def _reachable(database: Database) -> tuple[set[str], set[str]]:
+    """The snapshots that commits refer to, and the blobs in them."""
+    rows = database.rows("SELECT DISTINCT tree FROM data_store_commits")
+    waiting, trees, blobs = [row["tree"] for row in rows], set[str](), set[str]()
+    while waiting:
+        key = waiting.pop()
+        if key in trees:
+            continue
+        trees.add(key)
+        row = database.row("SELECT entries FROM data_store_trees WHERE key = ?", (key,))
+        for entry in json.loads(row["entries"]).values() if row else ():
+            if "tree" in entry:
+                waiting.append(entry["tree"])
+            else:
+                blobs.add(entry["sha256"])
+    return trees, blobs
+
+
+def _all_trees(database: Database) -> Iterable[str]:
+    return [row["key"] for row in database.rows("SELECT key FROM data_store_trees")]
+
+
+def _forgotten(blobs: Blobs, held: set[str], before: float) -> set[str]:
+    return {blob.sha256 for blob in blobs if blob.sha256 not in held and blob.stored < before}
+
+
+def _scratch(dir: Path, database: Database) -> list[Path]:
+    trainings = {
+        document["job"]["id"]: document["job"]["status"]
+        for document in Documents(database, "customizer_jobs")
+    }
+    evaluations = {job["id"] for job in Documents(database, "evaluator_jobs")}
+    found: list[Path] = []
+    for folder in _folders(dir / "customizer" / "jobs"):
+        if folder.name not in trainings:
+            found.append(folder)
+        elif trainings[folder.name] in FINAL_JOB_STATES:
+            found += [folder / name for name in _SCRATCH]
+    found += [folder for folder in _folders(dir / "evaluator") if folder.name not in evaluations]
+    # Links into the blobs, made again when a deployment asks for them.
+    return found + _folders(dir / "nim" / "models")
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []

@@ -1,0 +1,60 @@
+"""The sandbox process: ``python -m lawtags_stack.sandbox.worker``.
+
+The module has ``OPERATIONS``, functions of one JSON value by name. A message in names an operation and brings
+its argument, a message out has its result, or the reason why there is none. The process ends when the socket
+is closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lawtags_client.errors import LawtagsError, ResourceLimitError
+from lawtags_stack.processes.frames import pack, receive
+from lawtags_stack.sandbox import limits
+
+Operation = Callable[[Any], Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Work until the other side is gone."""
+    parser = argparse.ArgumentParser(prog="lawtags-sandbox")
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--notes", type=int, required=True)
+    parser.add_argument("--operations", required=True)
+    parser.add_argument("--patience", type=float, default=1.0)
+    options = parser.parse_args(arguments)
+    connection = socket.socket(fileno=options.fd)
+    operations: Mapping[str, Operation] = importlib.import_module(options.operations).OPERATIONS
+    limits.confine(options.notes, options.patience)
+    while (message := receive(connection)) is not None:
+        connection.sendall(_answered(operations[message["operation"]], message["argument"]))
+    return 0
+
+
+def _answered(operation: Operation, argument: Any) -> bytes:
+    limits.at("")
+    try:
+        return pack({"result": operation(argument)})
+    except LawtagsError as error:
+        return _refused(error)
+    except MemoryError:
+        return _refused(limits.out_of_memory())
+    except RecursionError:
+        return _refused(limits.too_deep())
+    except Exception as error:
+        return _refused(LawtagsError(f"Internal error: {type(error).__name__}: {error}"))
+
+
+def _refused(error: LawtagsError) -> bytes:
+    limit = isinstance(error, ResourceLimitError)
+    return pack({"error": error.message[:2000], "hint": error.hint, "limit": limit})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

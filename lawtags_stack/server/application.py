@@ -1,0 +1,222 @@
+"""One ASGI application a port: the routes of its services, who may call them, and what is not there."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from time import monotonic
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lawtags_stack.http.answers import Answer, answer_for, error_answer
+from lawtags_stack.http.openapi import document
+from lawtags_stack.http.origin import OriginPolicy
+from lawtags_stack.http.routing import ApiRoute
+from lawtags_stack.http.signing import is_signed
+from lawtags_stack.server.chaos_gate import ChaosGate
+from lawtags_stack.service import Port, Service, StackOptions
+from lawtags_stack.times import Clock
+
+_log = logging.getLogger(__name__)
+
+HEALTH_PATHS = ("/health", "/v1/health", "/v1/health/live", "/v1/health/ready")
+
+
+class Activity:
+    """When the stack was last used."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.requests = 0
+        self._last = monotonic()
+
+    def began(self) -> None:
+        """A request came."""
+        self.under_way += 1
+        self.requests += 1
+        self.touch()
+
+    def ended(self) -> None:
+        """A request was answered."""
+        self.under_way -= 1
+        self.touch()
+
+    def touch(self) -> None:
+        """Something happened just now."""
+        self._last = monotonic()
+
+    def idle_seconds(self) -> float:
+        """How long nothing has happened; zero while a request is under way."""
+        return 0.0 if self.under_way else monotonic() - self._last
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Counts requests and lets in only those of programs, with the token where one is required."""
+
+    app: ASGIApp
+    activity: Activity
+    token: str | None
+    clock: Clock
+    origins: OriginPolicy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        reason = self.origins.refusal(scope)
+        if reason is not None:
+            _log.warning("refused %s %r: %s", scope["method"], scope["path"][:200], reason)
+            await error_answer(403, reason)(scope, receive, send)
+            return
+        if scope["path"] in HEALTH_PATHS:
+            # Probes know no token, and are no use of the stack.
+            await self.app(scope, receive, send)
+            return
+        self.activity.began()
+        try:
+            if self.token is None or self._allowed(scope, self.token):
+                await self.app(scope, receive, send)
+            else:
+                refused = error_answer(
+                    401, "This stack requires a bearer token", headers={"WWW-Authenticate": "Bearer"}
+                )
+                await refused(scope, receive, send)
+        finally:
+            self.activity.ended()
+
+    def _allowed(self, scope: Scope, token: str) -> bool:
+        given = Headers(scope=scope).get("authorization", "")
+        if hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {token}".encode()):
+            return True
+        query = QueryParams(scope["query_string"])
+        return is_signed(token, scope["method"], scope["path"], query, self.clock)
+
+
+def application(
+    port: Port, services: Sequence[Service], extra: Iterable[BaseRoute], activity: Activity, clock: Clock,
+    options: StackOptions, url: str, origins: OriginPolicy,
+) -> ASGIApp:  # fmt: skip
+    """The application of a port.
+
+    The platform's port also answers for the other two, as a single host behind one ingress does: the Data
+    Store under its own paths, inference under its own but for ``/v1/models``, which is ``/nim/v1/models``.
+
+    Args:
+        port: which port.
+        services: all services of the stack.
+        extra: further routes of this port.
+        activity: where requests are counted.
+        clock: tells the time.
+        options: the token that requests must carry, and the trouble they are to meet with, if any.
+        url: where the port answers.
+        origins: which requests are refused for where they come from.
+    """
+    own = [route for service in services if service.port == port for route in service.routes]
+    aliases = _aliases(services, own) if port == "platform" else []
+    described = _description(port, services, url)
+    routes = [*own, *_health(port, services), described, *extra, *aliases]
+    routes.append(_rest(routes))
+    app = Starlette(routes=routes, exception_handlers={Exception: _unexpected, 404: _unmatched})
+    within: ASGIApp = app
+    if options.chaos is not None:
+        data_store = next(service.state for service in services if service.name == "data_store")
+        within = ChaosGate(app, port, options.chaos, data_store, clock)
+    return Gate(within, activity, options.token, clock, origins)
+
+
+def _aliases(services: Sequence[Service], own: Sequence[BaseRoute]) -> list[BaseRoute]:
+    taken = {route.path for route in own if isinstance(route, Route)}
+    aliases: list[BaseRoute] = []
+    for service in services:
+        if service.port == "data_store":
+            aliases += service.routes
+        elif service.port == "inference":
+            aliases += [r for r in service.routes if isinstance(r, Route) and r.path not in taken]
+            aliases.append(Mount("/nim", routes=[*service.routes, _rest(service.routes)]))
+    return aliases
+
+
+def _description(port: Port, services: Sequence[Service], url: str) -> Route:
+    groups = [
+        (service.name, [each for each in service.routes if isinstance(each, ApiRoute)])
+        for service in services
+        if service.port == port
+    ]
+    made = cache(partial(document, f"lawtags local stack: {port.replace('_', ' ')}", groups, url))
+
+    def openapi(request: Request) -> Response:
+        return Answer(made())
+
+    return Route("/openapi.json", openapi, methods=["GET"])
+
+
+def _health(port: Port, services: Sequence[Service]) -> list[Route]:
+    names = [service.name for service in services if service.port == port]
+    body = {
+        "object": "health.response",
+        "status": "ready",
+        "message": "Service is ready.",
+        "services": names,
+    }
+
+    async def ready(request: Request) -> Response:
+        return Answer(body)
+
+    return [Route(path, ready, methods=["GET"]) for path in HEALTH_PATHS]
+
+
+def _rest(routes: Sequence[BaseRoute]) -> Route:
+    async def missing(request: Request) -> Response:
+        allowed = _other_methods(routes, request.scope)
+        if allowed:
+            return error_answer(
+                405,
+                f"{request.method} is not offered for {request.url.path}",
+                headers={"Allow": ", ".join(sorted(allowed))},
+            )
+        available = str(request.url.replace(path="/openapi.json", query="", fragment=""))
+        return error_answer(
+            501, f"{request.method} {request.url.path} is not part of this stack", available=available
+        )
+
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Route("/{path:path}", missing, methods=methods)
+
+
+def _other_methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
+    found: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.path != "/{path:path}":
+            match, _ = route.matches(scope)
+            if match is Match.PARTIAL:
+                found |= set(route.methods or ())
+    return found
+
+
+async def _unmatched(request: Request, error: Exception) -> Response:
+    # Not even the last route takes a path with a line break in it.
+    return error_answer(404, "There can be nothing at this path")
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return answer_for(error)
+
+
+def status_route(services: Sequence[Service], about: dict[str, Any]) -> Route:
+    """What ``lawtags local status`` asks for."""
+
+    def status(request: Request) -> Response:
+        shown = {service.name: service.summary() for service in services}
+        return Answer({**about, "services": shown, "busy": [s.name for s in services if s.busy()]})
+
+    return Route("/v1/stack/status", status, methods=["GET"])

@@ -1,0 +1,126 @@
+"""HTTP servers on sockets of our own, within the caller's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_stack.port_owner import port_owner
+from lawtags_stack.server.connections import ConnectionLimits, Connections, LimitedProtocol
+
+GRACE_SECONDS = 2
+_WAITING = 1024
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to whoever runs the loop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Servers:
+    """Several applications, each on its socket, started and stopped together.
+
+    Args:
+        applications: each with its listening socket.
+        limits: what all their connections together are held to.
+    """
+
+    def __init__(
+        self, applications: Sequence[tuple[ASGIApp, socket.socket]], limits: ConnectionLimits | None = None
+    ) -> None:
+        self._connections = Connections(limits or ConnectionLimits())
+        self._servers = [
+            (_Server(_config(app, self._connections)), listening) for app, listening in applications
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Serve; returns once every socket is answered."""
+        self._tasks = [
+            asyncio.create_task(server.serve(sockets=[listening])) for server, listening in self._servers
+        ]
+        while not all(server.started for server, _ in self._servers):
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.005)
+        for _, listening in self._servers:
+            # The loop accepts as many connections in one go as its backlog says, and has made it that of the
+            # socket, too: more may wait than are accepted at once.
+            listening.listen(_WAITING)
+        self._connections.start()
+
+    async def stop(self) -> None:
+        """Finish what is under way, two seconds at most, and close the sockets."""
+        self._connections.stop()
+        for server, _ in self._servers:
+            server.should_exit = True
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _, listening in self._servers:
+            listening.close()
+
+
+def listen(host: str, port: int, *, purpose: str) -> socket.socket:
+    """A listening socket.
+
+    Args:
+        host: address or name to bind to.
+        port: zero for any free one.
+        purpose: what the port is for, for the message.
+
+    Raises:
+        ConfigurationError: the port is taken or may not be used; names it.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host!r}: {error}", hint="Name another --host."
+        ) from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_WAITING)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            owner = port_owner(port)
+            raise ConfigurationError(
+                f"port {port} for the {purpose} is taken on {host}" + (f" by {owner}" if owner else ""),
+                hint="Name another --port, or 0 for free ones. A stack takes the port and the two after it.",
+            ) from error
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="Name another --host or --port."
+        ) from error
+    listening.setblocking(False)
+    return listening
+
+
+def _config(app: ASGIApp, connections: Connections) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        http=partial(LimitedProtocol, connections),  # type: ignore[arg-type]
+        backlog=connections.limits.backlog,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=int(connections.limits.idle),
+    )

@@ -1,0 +1,199 @@
+"""The shape of a microservice of the stack, and what the services share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from starlette.routing import BaseRoute
+
+from lawtags_stack.chaos import ChaosPlan
+from lawtags_stack.store import Blobs, Database
+from lawtags_stack.times import Clock, utc_now
+
+if TYPE_CHECKING:
+    from lawtags_stack.services.data_store.state import DataStoreState
+    from lawtags_stack.services.deployments.state import DeploymentsState
+    from lawtags_stack.services.entity_store.state import EntityStoreState
+
+Port = Literal["platform", "data_store", "inference"]
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What a stack can be told.
+
+    Args:
+        refresh_interval: seconds between two looks of the inference server for new adapters.
+        base_models: Hugging Face folders of further base models, by ``namespace/name``.
+        embedding_models: Hugging Face folders of encoders to embed with, by ``namespace/name``.
+        token: the bearer token every request must carry; ``None`` lets everyone in.
+        allowed_hosts: further host names that requests may be sent to; with a token every name is accepted.
+        link_local: let evaluations call link-local addresses, those of cloud metadata services included.
+        largest_upload: the largest single file in bytes that the Data Store takes.
+        training_threads: threads a training uses; ``None`` takes all cores.
+        training_memory_mb: memory a training may take before it fails; ``None`` sets no limit.
+        inference_threads: threads that a model is served with; 0 leaves it to torch.
+        inference_precision: what served models compute their large products in; ``bfloat16`` needs a
+            processor with instructions for it.
+        empty_commit_url: answer commits with an empty ``commitUrl``, as deployed Data Stores do.
+        chaos: deliberate trouble.
+    """
+
+    refresh_interval: float = 5.0
+    base_models: Mapping[str, Path] = field(default_factory=dict)
+    embedding_models: Mapping[str, Path] = field(default_factory=dict)
+    token: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    link_local: bool = False
+    largest_upload: int = 20 << 30
+    training_threads: int | None = None
+    training_memory_mb: int | None = None
+    inference_threads: int = 0
+    inference_precision: Literal["float32", "bfloat16"] = "float32"
+    empty_commit_url: bool = False
+    chaos: ChaosPlan | None = None
+
+    def settled(self) -> StackOptions:
+        """These options, with what the chaos plan says of them."""
+        if self.chaos is None:
+            return self
+        return replace(
+            self,
+            refresh_interval=self.chaos.inference.refresh_interval or self.refresh_interval,
+            empty_commit_url=self.chaos.data_store.empty_commit_url or self.empty_commit_url,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the three ports answer, without a trailing slash."""
+
+    platform: str
+    data_store: str
+    inference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the inference server answers for a model.
+
+    Args:
+        status: ``ready`` once it does; ``failed`` where it never will.
+        description: why, in a sentence.
+    """
+
+    status: Literal["pending", "ready", "failed"]
+    description: str | None = None
+
+
+class InferenceState(Protocol):
+    """What Deployment Management asks of the inference server."""
+
+    def readiness(self, model: str) -> Readiness:
+        """Whether ``namespace/name[@version]`` is served; asked on every read of a deployment."""
+        ...
+
+    def deployments_changed(self) -> None:
+        """Deployments were added, changed or removed: look at them again soon."""
+        ...
+
+
+@dataclass(slots=True)
+class StackContext:
+    """What a service is made from.
+
+    Args:
+        dir: the stack's folder.
+        database: its SQLite file.
+        blobs: its content-addressed files.
+        urls: where the stack answers; known before any service is made.
+        options: what it was told.
+        clock: tells the time.
+        states: the states of the services made so far, by the name of their folder. All of them are there
+            once the first ``start`` is called.
+    """
+
+    dir: Path
+    database: Database
+    blobs: Blobs
+    urls: Urls
+    options: StackOptions = field(default_factory=StackOptions)
+    clock: Clock = utc_now
+    states: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def data_store(self) -> DataStoreState:
+        """Repositories and their files."""
+        state: DataStoreState = self.states["data_store"]
+        return state
+
+    @property
+    def entity_store(self) -> EntityStoreState:
+        """Namespaces, projects, data sets and models."""
+        state: EntityStoreState = self.states["entity_store"]
+        return state
+
+    @property
+    def deployments(self) -> DeploymentsState:
+        """What is to be served apart from adapters."""
+        state: DeploymentsState = self.states["deployments"]
+        return state
+
+    @property
+    def customizer(self) -> Any:
+        """Targets, configs and training jobs."""
+        return self.states["customizer"]
+
+    @property
+    def evaluator(self) -> Any:
+        """Evaluation targets, configs, jobs and results."""
+        return self.states["evaluator"]
+
+    @property
+    def nim(self) -> InferenceState:
+        """The inference server."""
+        state: InferenceState = self.states["nim"]
+        return state
+
+    def folder(self, name: str) -> Path:
+        """A service's own folder for what is neither row nor blob; made where missing."""
+        folder = self.dir / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+class Service:
+    """One microservice: its routes, its state, and what runs beside them.
+
+    Every service folder offers ``create(context: StackContext) -> Service``. Creating one opens tables and
+    reads nothing of other services; ``start`` resumes what was interrupted and may use them all.
+
+    Args:
+        name: the name of its folder.
+        port: which of the three ports it answers on.
+        routes: its routes; paths are those of the API, from ``/`` on.
+        state: what other services talk to.
+    """
+
+    def __init__(self, name: str, port: Port, routes: Sequence[BaseRoute], state: Any) -> None:
+        self.name = name
+        self.port = port
+        self.routes = routes
+        self.state = state
+
+    async def start(self) -> None:
+        """Begin or resume work; must return soon. Nothing is served before all services have started."""
+
+    async def stop(self) -> None:
+        """End work within two seconds; what was begun must be resumable."""
+
+    def busy(self) -> bool:
+        """Whether a job is at work or waiting, so that an idle stack must not end."""
+        return False
+
+    def summary(self) -> dict[str, Any]:
+        """What ``lawtags local status`` shows of it; cheap."""
+        return {}

@@ -1,0 +1,7 @@
+"""The Customizer: targets, configs and training jobs."""
+
+from __future__ import annotations
+
+from lawtags_stack.services.customizer.routes import create
+
+__all__ = ["create"]

@@ -1,0 +1,203 @@
+"""Configs: a target with its ways of training, sequence length and prompt template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
+from lawtags_stack.base_models import DEFAULT_BASE_MODEL
+from lawtags_stack.entities import Entities, EntityKind
+from lawtags_stack.http.query import ListQuery
+from lawtags_stack.http.select import Page, select
+from lawtags_stack.service import StackContext
+from lawtags_stack.services.customizer.targets import SEEDED_VERSION, Targets, context_length
+
+Document = dict[str, Any]
+
+SEEDED_CONFIG = "v1.0.0+cpu"
+"""Version of the configs that a stack brings: ``namespace/name@v1.0.0+cpu``."""
+
+DEFAULT_TEMPLATE = "{prompt} {completion}"
+SORTS = ("created_at", "updated_at", "name", "target_enabled", "num_parameters")
+
+_FIELDS = (
+    "id", "name", "namespace", "created_at", "updated_at", "description", "project", "custom_fields",
+    "ownership", "target", "max_seq_length", "training_options", "prompt_template",
+    "chat_prompt_template", "training_precision", "dataset_schemas", "pod_spec",
+)  # fmt: skip
+_OPTION_DEFAULTS = {"num_nodes": 1, "tensor_parallel_size": 1, "use_sequence_parallel": False}
+_LONGEST_SEQUENCE = 2048
+
+
+class Configs:
+    """All configs.
+
+    Args:
+        context: the stack.
+        targets: what configs refer to.
+    """
+
+    def __init__(self, context: StackContext, targets: Targets) -> None:
+        kind = EntityKind(
+            label="customization config",
+            table="customizer_configs",
+            id_prefix="config",
+            fields=_FIELDS,
+            defaults={"custom_fields": {}, "prompt_template": DEFAULT_TEMPLATE},
+            sorts=SORTS,
+        )
+        self.entities = Entities(context.database, kind, clock=context.clock)
+        self._context = context
+        self._targets = targets
+
+    def seed(self) -> None:
+        """Bring the configs of the seeded targets up to date."""
+        for base_model in (DEFAULT_BASE_MODEL, *self._context.options.base_models):
+            folder = self._context.options.base_models.get(base_model)
+            longest = context_length(folder) if folder else _LONGEST_SEQUENCE
+            namespace, _, name = base_model.partition("/")
+            option = {"num_gpus": 0, "micro_batch_size": 1, "data_parallel_size": 1}
+            self.entities.put(
+                {
+                    "namespace": namespace,
+                    "name": f"{name}@{SEEDED_CONFIG}",
+                    "target": f"{base_model}@{SEEDED_VERSION}",
+                    "max_seq_length": min(longest, _LONGEST_SEQUENCE),
+                    "training_precision": "fp32",
+                    "prompt_template": DEFAULT_TEMPLATE,
+                    "training_options": [
+                        _OPTION_DEFAULTS | option | {"training_type": training, "finetuning_type": kind}
+                        for training in ("sft", "dpo")
+                        for kind in ("lora", "lora_merged", "all_weights")
+                    ],
+                }
+            )
+
+    def create(self, fields: Document) -> Document:
+        """Add a config.
+
+        Raises:
+            NotFoundError: its target does not exist.
+            ConflictError: there is one of this name.
+        """
+        fields = dict(fields)
+        target = fields.get("target")
+        if isinstance(target, Mapping):
+            created = self._targets.create(dict(target))
+            fields["target"] = f"{created['namespace']}/{created['name']}"
+        elif target is not None:
+            self._targets.entities.stored(*_split(target))
+        fields["training_options"] = [_completed(option) for option in fields["training_options"]]
+        return self.entities.create(fields)
+
+    def patch(self, namespace: str, name: str, fields: Document) -> Document:
+        """Change a config; options are added, changed field by field, or removed.
+
+        Raises:
+            UnprocessableError: ``target`` is to be changed, or no option would be left.
+            ConflictError: an option to add is there already.
+        """
+        fields = dict(fields)
+        if fields.get("target") is not None:
+            raise UnprocessableError("The target of a config cannot be changed")
+        changes = [fields.pop(f"{verb}training_options", None) for verb in ("", "add_", "remove_")]
+        pod_spec = fields.pop("pod_spec", None)
+
+        def changed(document: Document) -> Document:
+            news = {key: value for key, value in fields.items() if value is not None}
+            options = _changed_options(document["training_options"], *changes)
+            spec = {**(document.get("pod_spec") or {}), **(pod_spec or {})} or None
+            return {**document, **news, "training_options": options, "pod_spec": spec}
+
+        return self.entities.change(namespace, name, changed) | {"warning_message": None}
+
+    def find(self, reference: str) -> Document:
+        """The config that a job names.
+
+        Raises:
+            BadRequestError: the reference has no version.
+            NotFoundError: there is no such config.
+        """
+        namespace, name = _split(reference)
+        if "@" not in name:
+            raise BadRequestError(f"Version is not specified in the config URN: {reference}")
+        return self.entities.get(namespace, name)
+
+    def select(self, query: ListQuery) -> Page:
+        """The page of configs that a list request asks for."""
+        page = select([self._view(each) for each in self.entities.all()], query)
+        return Page([view["config"] for view in page.data], page.total, query)
+
+    def _view(self, config: Document) -> Document:
+        # A list is filtered and sorted by what its target and options say, too.
+        target = self._targets.entities.find(config["target"]) if config.get("target") else None
+        target = target or {}
+        shown = self.entities.shown(config)
+        return {
+            **{name: shown[name] for name in ("name", "namespace", "created_at", "updated_at")},
+            "description": shown["description"],
+            "project": shown["project"],
+            "custom_fields": shown["custom_fields"],
+            "finetuning_type": [option["finetuning_type"] for option in shown["training_options"]],
+            "training_type": [option["training_type"] for option in shown["training_options"]],
+            "target_name": [config.get("target"), target.get("name")],
+            "target_base_model": target.get("base_model"),
+            "target_enabled": target.get("enabled"),
+            "num_parameters": target.get("num_parameters"),
+            "config": shown,
+        }
+
+
+def training_option(config: Mapping[str, Any], training_type: str, finetuning_type: str) -> Document:
+    """The option of a config for a way of training.
+
+    Raises:
+        BadRequestError: the config does not offer it.
+    """
+    for option in config["training_options"]:
+        if (option["training_type"], option["finetuning_type"]) == (training_type, finetuning_type):
+            return {"pipeline_parallel_size": 1, **_completed(option)}
+    raise BadRequestError(
+        f"Training option {training_type}/{finetuning_type} is not available for this config; "
+        f"it offers: {', '.join(_label(option) for option in config['training_options']) or 'nothing'}"
+    )
+
+
+def _changed_options(
+    options: list[Document],
+    changed: list[Document] | None,
+    added: list[Document] | None,
+    removed: list[Document] | None,
+) -> list[Document]:
+    known = {_label(option): option for option in options}
+    for option in changed or ():
+        label = _label(option)
+        if label not in known:
+            raise UnprocessableError(f"The config has no training option {label}; use add_training_options")
+        known[label] = {**known[label], **{key: value for key, value in option.items() if value is not None}}
+    for option in added or ():
+        if _label(option) in known:
+            raise ConflictError(f"The config already has a training option {_label(option)}")
+        known[_label(option)] = _completed(option)
+    for option in removed or ():
+        if known.pop(_label(option), None) is None:
+            raise UnprocessableError(f"The config has no training option {_label(option)}")
+    if not known:
+        raise UnprocessableError("A config needs at least one training option")
+    return list(known.values())
+
+
+def _completed(option: Mapping[str, Any]) -> Document:
+    sent = {key: value for key, value in option.items() if value is not None}
+    devices = sent.get("num_gpus", 1) * sent.get("num_nodes", 1)
+    return {**_OPTION_DEFAULTS, "data_parallel_size": max(devices, 1), **sent}
+
+
+def _label(option: Mapping[str, Any]) -> str:
+    return f"{option['training_type']}/{option['finetuning_type']}"
+
+
+def _split(reference: str) -> tuple[str, str]:
+    namespace, slash, name = reference.partition("/")
+    return (namespace, name) if slash else ("default", namespace)

@@ -1,0 +1,51 @@
+"""The metric series of jobs, one row a point: a long one costs no more to extend than a short one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lawtags_stack.store import Database
+
+TRAIN_LOSS = "train_loss"
+VALIDATION_LOSS = "val_loss"
+TRAIN_ACCURACY = "train_accuracy"
+VALIDATION_ACCURACY = "val_accuracy"
+
+
+class MetricPoints:
+    """Points of all jobs by series and step; a step that is trained again replaces its point."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.migrate(
+            "customizer_points",
+            [
+                "CREATE TABLE customizer_points (job TEXT NOT NULL, series TEXT NOT NULL, "
+                "step INTEGER NOT NULL, timestamp TEXT NOT NULL, value REAL NOT NULL, "
+                "PRIMARY KEY (job, series, step)) WITHOUT ROWID"
+            ],
+        )
+
+    def add(self, job: str, points: Iterable[tuple[str, int, str, float]]) -> None:
+        """Store points: series, step counted from zero, timestamp, value."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO customizer_points VALUES (?, ?, ?, ?, ?)",
+                [(job, *point) for point in points],
+            )
+
+    def series(self, job: str) -> dict[str, Any]:
+        """The ``metrics`` of a job as its status shows them."""
+        rows = self._database.rows(
+            "SELECT series, step, timestamp, value FROM customizer_points WHERE job = ? "
+            "ORDER BY series, step",
+            (job,),
+        )
+        metrics: dict[str, list[dict[str, Any]]] = {TRAIN_LOSS: [], VALIDATION_LOSS: []}
+        for row in rows:
+            # Accuracies are there only where a training has them.
+            metrics.setdefault(row["series"], []).append(
+                {"step": row["step"], "timestamp": row["timestamp"], "value": row["value"]}
+            )
+        return {"keys": [name for name, points in metrics.items() if points], "metrics": metrics}

@@ -1,0 +1,334 @@
+"""The queue of trainings: one at a time, each in a process of its own, none lost when anything is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+from lawtags_client.errors import LawtagsError
+from lawtags_stack.base_models import (
+    default_base_model_folder,
+    default_base_model_ready,
+    start_conversion,
+)
+from lawtags_stack.chaos.jobs import JobTrouble
+from lawtags_stack.service import StackContext
+from lawtags_stack.services.customizer.jobs import Jobs
+from lawtags_stack.services.customizer.progress import EventTail, applied, points_of
+from lawtags_stack.services.customizer.targets import Targets
+from lawtags_stack.services.customizer.training import JobFolder, Worker
+from lawtags_stack.services.data_store.hub_urls import parse_files_url
+from lawtags_stack.times import naive
+
+Document = dict[str, Any]
+
+_POLL_SECONDS = 0.1
+_CRASHES_FORGIVEN = 1
+_FULL_DISK_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+class _Interrupted(Exception):
+    """The stack stops, or the job was cancelled."""
+
+
+class TrainingQueue:
+    """Trains the jobs in the order of their creation.
+
+    Args:
+        context: the stack.
+        jobs: where the jobs are.
+        targets: where their base models are.
+    """
+
+    def __init__(self, context: StackContext, jobs: Jobs, targets: Targets) -> None:
+        self._context = context
+        self._jobs = jobs
+        self._targets = targets
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._trouble = JobTrouble(context.options.chaos)
+        jobs.on_change = self._wake.set
+
+    def start(self) -> None:
+        """Begin to work on what is there, beginning with a training that was interrupted."""
+        self._thread = threading.Thread(target=self._run, name="customizer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the running worker and the queue; the job goes on from its checkpoint at the next start."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            document = self._next()
+            if document is None:
+                self._wake.wait()
+                continue
+            try:
+                self._train(document["job"]["id"])
+            except _Interrupted:
+                continue
+            except LawtagsError as error:
+                self._failed(document["job"]["id"], error.message, error.hint)
+            except Exception as error:
+                _log.exception("training %s failed", document["job"]["id"])
+                self._failed(document["job"]["id"], f"{type(error).__name__}: {error}")
+
+    def _next(self) -> Document | None:
+        waiting = self._jobs.unfinished()
+        for document in waiting:
+            if document["job"]["status"] == "cancelling":
+                self._cancelled(document["job"]["id"])
+        waiting = [each for each in waiting if each["job"]["status"] != "cancelling"]
+        running = [each for each in waiting if each["job"]["status"] == "running"]
+        return next(iter(running + waiting), None)
+
+    def _train(self, job_id: str) -> None:
+        self._hold(job_id)
+        document = self._begin(job_id)
+        self._take_up(job_id)
+        try:
+            self._bring_to_end(job_id, document)
+        finally:
+            # Not after a crash of the stack, which shows by that at the next start. On a full disk it is
+            # taken for a crash.
+            with contextlib.suppress(sqlite3.Error):
+                self._set_down(job_id)
+
+    def _bring_to_end(self, job_id: str, document: Document) -> None:
+        self._note_waiting(job_id)
+        folder = JobFolder(self._context, job_id)
+        model = self._model(job_id, document["work"]["target"])
+        if not folder.prepared:
+            self._log(job_id, "EntityHandler_0_Running")
+            folder.prepare(document, model)
+            self._log(job_id, "EntityHandler_0_Completed")
+        while True:
+            attempt = self._attempt(job_id)
+            self._log(job_id, "TrainingJobCreated")
+            failure = self._follow(job_id, folder, attempt)
+            if failure is None:
+                break
+            crashes = self._note_crash(job_id, failure)
+            if crashes > _CRASHES_FORGIVEN:
+                raise LawtagsError(failure)
+        self._log(job_id, "TrainingJobCompleted")
+        self._complete(job_id, folder)
+
+    def _follow(self, job_id: str, folder: JobFolder, attempt: int) -> str | None:
+        tail, job = EventTail(folder.events(attempt)), self._jobs.stored(job_id)["job"]
+        worker = Worker.start(folder, attempt)
+        self._log(job_id, "TrainingJobRunning")
+        try:
+            while True:
+                # Asked before the events are read: nothing is written after the end.
+                ended = worker.process.poll() is not None
+                if events := [*tail]:
+                    events, trouble = self._trouble.meet(job, events)
+                    self._apply(job_id, events)
+                    if trouble == "fail":
+                        raise LawtagsError("the chaos file makes this job fail at this step")
+                    if trouble == "kill":
+                        worker.process.kill()
+                        worker.process.wait()
+                        return worker.crash_reason()
+                for event in events:
+                    if event["event"] == "failed":
+                        raise LawtagsError(event["reason"], hint=event["hint"])
+                    if event["event"] == "done":
+                        return None
+                if ended:
+                    return worker.crash_reason()
+                self._check_interrupted(job_id)
+                if self._wake.wait(_POLL_SECONDS):
+                    self._wake.clear()
+                    self._note_waiting(job_id)
+        finally:
+            worker.end()
+
+    def _check_interrupted(self, job_id: str) -> None:
+        if self._stopping.is_set():
+            raise _Interrupted
+        if self._jobs.stored(job_id)["job"]["status"] == "cancelling":
+            raise _Interrupted
+
+    def _hold(self, job_id: str) -> None:
+        """Let a job wait for a GPU where it is told to."""
+        while self._trouble.holds(document := self._jobs.stored(job_id)["job"], self._context.clock()):
+            if document["status"] == "created":
+                self._note_pending(job_id, "0/1 nodes are available: 1 Insufficient nvidia.com/gpu")
+            elif document["status"] != "pending":
+                raise _Interrupted
+            self._stopping.wait(_POLL_SECONDS)
+            if self._stopping.is_set():
+                raise _Interrupted
+
+    def _begin(self, job_id: str) -> Document:
+        now = naive(self._context.clock())
+
+        def begun(document: Document) -> Document | None:
+            if document["job"]["status"] not in ("created", "pending"):
+                return None
+            moved = self._jobs.moved(document, "running", "EntityHandler_0_Created")
+            return {**moved, "work": {**moved["work"], "started_at": now}}
+
+        document = self._jobs.update(job_id, begun)
+        if document["job"]["status"] != "running":
+            raise _Interrupted
+        return document
+
+    def _take_up(self, job_id: str) -> None:
+        """Note that a job is at work; refuse one that was at several crashes of the stack without a step."""
+
+        def noted(document: Document) -> Document:
+            work, step = document["work"], document["details"]["steps_completed"]
+            before = work.get("at_work")
+            lost = 0 if before is None else 1 if step > before else work.get("lost", 0) + 1
+            return {**document, "work": {**work, "at_work": step, "lost": lost}}
+
+        lost = self._jobs.update(job_id, noted)["work"]["lost"]
+        if lost > _CRASHES_FORGIVEN:
+            raise LawtagsError(
+                f"the stack stopped {lost} times in a row during this training, before it completed a step",
+                hint="Find out why the stack stopped (out of memory?), then submit the job again.",
+            )
+
+    def _set_down(self, job_id: str) -> None:
+        def noted(document: Document) -> Document:
+            return {**document, "work": {**document["work"], "at_work": None}}
+
+        self._jobs.update(job_id, noted)
+
+    def _note_waiting(self, running: str) -> None:
+        for document in self._jobs.unfinished():
+            job_id = document["job"]["id"]
+            if document["job"]["status"] == "created" and job_id != running:
+                self._note_pending(job_id, f"another job is training: {running}")
+
+    def _note_pending(self, job_id: str, detail: str) -> None:
+        def noted(document: Document) -> Document | None:
+            if document["job"]["status"] != "created":
+                return None
+            return self._jobs.moved(document, "pending", "NotEnoughResources", detail)
+
+        self._jobs.update(job_id, noted)
+
+    def _model(self, job_id: str, target: str) -> Path:
+        self._log(job_id, "ModelPending")
+        while (folder := self._targets.folder(target)) is None:
+            self._pause(job_id)
+        if folder == default_base_model_folder() and not default_base_model_ready():
+            self._convert(job_id)
+        return folder
+
+    def _convert(self, job_id: str) -> None:
+        self._log(job_id, "ConvertingBaseModel", "done once; kept in the user's cache")
+        conversion = start_conversion()
+        try:
+            while conversion.poll() is None:
+                self._pause(job_id)
+        except _Interrupted:
+            conversion.kill()
+            raise
+        finally:
+            said = _last_words(conversion)
+        if not default_base_model_ready():
+            raise LawtagsError(f"the default base model could not be converted: {said}")
+
+    def _pause(self, job_id: str) -> None:
+        self._check_interrupted(job_id)
+        self._stopping.wait(_POLL_SECONDS)
+
+    def _attempt(self, job_id: str) -> int:
+        def counted(document: Document) -> Document:
+            return {**document, "work": {**document["work"], "attempts": document["work"]["attempts"] + 1}}
+
+        return int(self._jobs.update(job_id, counted)["work"]["attempts"])
+
+    def _note_crash(self, job_id: str, reason: str) -> int:
+        def noted(document: Document) -> Document:
+            moved = self._jobs.moved(document, "running", "TrainingRestarted", reason)
+            return {**moved, "work": {**moved["work"], "crashes": moved["work"]["crashes"] + 1}}
+
+        return int(self._jobs.update(job_id, noted)["work"]["crashes"])
+
+    def _apply(self, job_id: str, events: list[Document]) -> None:
+        now = self._context.clock()
+        with self._context.database.transaction():
+            self._jobs.points.add(job_id, points_of(events))
+            self._jobs.update(job_id, lambda document: applied(document, events, now))
+
+    def _log(self, job_id: str, message: str, detail: str | None = None) -> None:
+        def logged(document: Document) -> Document:
+            return self._jobs.moved(document, document["job"]["status"], message, detail)
+
+        self._jobs.update(job_id, logged)
+
+    def _complete(self, job_id: str, folder: JobFolder) -> None:
+        document = self._jobs.stored(job_id)
+        output = document["job"]["output_model"]
+        if output is not None:
+            self._log(job_id, "EntityHandler_1_Running", "uploading the model")
+            self._upload(output, folder, f"Result of {job_id}")
+            self._log(job_id, "EntityHandler_1_Completed")
+
+        def completed(document: Document) -> Document | None:
+            if document["job"]["status"] == "cancelling":
+                return self._jobs.moved(document, "cancelled", "cancelled")
+            details = dict(document["details"])
+            if not any(log["message"] == "EarlyStopping" for log in details["status_logs"]):
+                details["percentage_done"] = 100.0
+            return self._jobs.moved({**document, "details": details}, "completed", "completed")
+
+        with self._context.database.transaction():
+            document = self._jobs.update(job_id, completed)
+            done = document["job"]["status"] == "completed"
+            self._jobs.set_artifact(document, "upload_completed" if done else "upload_failed")
+        folder.clear()
+
+    def _upload(self, output: str, folder: JobFolder, message: str) -> None:
+        url, store = parse_files_url(f"hf://{output}"), self._context.data_store
+        store.repo_create("model", url.namespace, url.repo, exist_ok=True, make_namespace=True)
+        files = folder.result_files()
+        store.commit("model", url.namespace, url.repo, files, message, revision=url.revision)
+
+    def _failed(self, job_id: str, reason: str, hint: str | None = None) -> None:
+        try:
+            self._fail(job_id, reason, hint)
+        except sqlite3.Error:
+            # A full disk takes not even this; the job is taken up again, until there is space or it ends.
+            _log.exception("the end of training %s cannot be written down", job_id)
+            self._stopping.wait(_FULL_DISK_SECONDS)
+
+    def _fail(self, job_id: str, reason: str, hint: str | None = None) -> None:
+        detail = f"{reason}. {hint}" if hint else reason
+        self._end(job_id, "failed", detail)
+
+    def _cancelled(self, job_id: str) -> None:
+        self._end(job_id, "cancelled", None)
+
+    def _end(self, job_id: str, status: str, detail: str | None) -> None:
+        def ended(document: Document) -> Document:
+            return self._jobs.moved(document, status, status, detail)
+
+        with self._context.database.transaction():
+            document = self._jobs.update(job_id, ended)
+            self._jobs.set_artifact(document, "upload_failed")
+        # Of a failed training the weights of its best validation stay, until the folder is pruned.
+        JobFolder(self._context, job_id).clear(keep_best=status == "failed")
+
+
+def _last_words(process: subprocess.Popen[str]) -> str:
+    _, errors = process.communicate()
+    return (errors.strip().splitlines() or [f"exit code {process.returncode}"])[-1]

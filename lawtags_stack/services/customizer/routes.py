@@ -1,0 +1,139 @@
+"""The Customizer as a service: ``/v1/customization``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from lawtags_client.types.common import Page
+from lawtags_client.types.customizer import (
+    ContainerLogs,
+    CustomizationConfig,
+    CustomizationConfigRequest,
+    CustomizationConfigUpdate,
+    CustomizationJob,
+    CustomizationJobRequest,
+    CustomizationStatusDetails,
+    CustomizationTarget,
+    CustomizationTargetRequest,
+    CustomizationTargetUpdate,
+)
+from lawtags_stack.entities import entity_routes
+from lawtags_stack.http.bodies import validate
+from lawtags_stack.http.operations import list_parameters
+from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.service import Service, StackContext
+from lawtags_stack.services.customizer.configs import SORTS
+from lawtags_stack.services.customizer.progress import planned_steps
+from lawtags_stack.services.customizer.state import CustomizerState
+
+_TARGETS = "/v1/customization/targets"
+_CONFIGS = "/v1/customization/configs"
+_JOBS = "/v1/customization/jobs"
+
+
+class Customizer(Service):
+    """The Customizer; it answers on the platform's port."""
+
+    state: CustomizerState
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.state.start)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.state.stop)
+
+    def busy(self) -> bool:
+        return bool(self.state.jobs.unfinished())
+
+    def summary(self) -> dict[str, Any]:
+        shown = [
+            {name: each["job"][name] for name in ("id", "status", "output_model")}
+            | {name: each["details"][name] for name in ("steps_completed", "percentage_done")}
+            | {"steps": planned_steps(each)}
+            for each in self.state.jobs.unfinished()
+        ]
+        return {"jobs": shown, "jobs_by_state": self.state.jobs.counts()}
+
+
+def create(context: StackContext) -> Service:
+    """Make the Customizer."""
+    state = CustomizerState(context)
+    return Customizer("customizer", "platform", [*_entity_routes(state), *_job_routes(state)], state)
+
+
+def _entity_routes(state: CustomizerState) -> list[ApiRoute]:
+    targets = entity_routes(
+        _TARGETS,
+        state.targets.entities,
+        CustomizationTargetRequest,
+        CustomizationTargetUpdate,
+        CustomizationTarget,
+        on_create=state.targets.create,
+        on_update=state.targets.patch,
+        on_delete=lambda namespace, name: state.targets.delete(
+            namespace, name, in_use=state.jobs.uses_target
+        ),
+        searched=False,
+    )
+    configs = entity_routes(
+        _CONFIGS,
+        state.configs.entities,
+        CustomizationConfigRequest,
+        CustomizationConfigUpdate,
+        CustomizationConfig,
+        on_create=state.configs.create,
+        on_update=state.configs.patch,
+        searched=False,
+    )
+
+    def list_configs(call: Call) -> Any:
+        """One page of all configs, filtered by what their targets and options say as well."""
+        return state.configs.select(call.list_query(SORTS)).envelope()
+
+    listed = route(
+        "GET",
+        _CONFIGS,
+        list_configs,
+        answers=Page[CustomizationConfig],
+        query=list_parameters(SORTS, search=False),
+    )
+    return [listed, *targets, *configs]
+
+
+def _job_routes(state: CustomizerState) -> list[ApiRoute]:
+    def list_jobs(call: Call) -> Any:
+        """One page of all jobs."""
+        return state.jobs.select(call.list_query()).envelope()
+
+    def create_job(call: Call) -> Any:
+        """Submit a job."""
+        # Checked for its types, but kept as it was sent: 1 and 1.0 mean different validation intervals.
+        validate(CustomizationJobRequest, call.body)
+        return state.jobs.create(call.body)
+
+    def read_job(call: Call) -> Any:
+        """Read a job."""
+        return state.jobs.get(call.path["job_id"])
+
+    def read_status(call: Call) -> Any:
+        """How far a job is, with its metric series."""
+        return state.jobs.status(call.path["job_id"])
+
+    def cancel_job(call: Call) -> Any:
+        """End a job."""
+        return state.jobs.cancel(call.path["job_id"])
+
+    def read_logs(call: Call) -> Any:
+        """What the training process wrote."""
+        return state.container_logs(call.path["job_id"])
+
+    one, listed = f"{_JOBS}/{{job_id}}", list_parameters(("created_at",), search=False)
+    return [
+        route("GET", _JOBS, list_jobs, answers=Page[CustomizationJob], query=listed),
+        route("POST", _JOBS, create_job, body=dict, reads=CustomizationJobRequest, answers=CustomizationJob),
+        route("GET", one, read_job, answers=CustomizationJob),
+        route("GET", f"{one}/status", read_status, answers=CustomizationStatusDetails),
+        route("POST", f"{one}/cancel", cancel_job, answers=CustomizationJob),
+        route("GET", f"{one}/container-logs", read_logs, answers=ContainerLogs),
+    ]

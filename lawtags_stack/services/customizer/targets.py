@@ -1,0 +1,283 @@
+"""Targets: the base models that can be trained, and whether they are there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import (
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    LawtagsError,
+    NotFoundError,
+)
+from lawtags_client.weights import tensors
+from lawtags_stack.base_models import (
+    DEFAULT_BASE_MODEL,
+    DEFAULT_NUM_PARAMETERS,
+    default_base_model_folder,
+    default_base_model_ready,
+    find_default_source,
+)
+from lawtags_stack.entities import Entities, EntityKind
+from lawtags_stack.services.data_store.hub_urls import parse_files_url
+
+if TYPE_CHECKING:
+    from lawtags_stack.service import StackContext
+
+Document = dict[str, Any]
+
+SEEDED_VERSION = "v1"
+"""Version of the targets that a stack brings: ``namespace/name@v1``."""
+
+_FIELDS = (
+    "id", "name", "namespace", "created_at", "updated_at", "description", "project", "custom_fields",
+    "ownership", "base_model", "enabled", "status", "model_type", "model_uri", "hf_endpoint",
+    "model_path", "num_parameters", "precision", "tokenizer",
+)  # fmt: skip
+_FOLDER = "_folder"
+
+
+class Targets:
+    """All targets.
+
+    A target that a stack brings stands in a folder of this machine; one that is created through the API is
+    copied from a model repository of the Data Store. No path from the API is ever opened.
+
+    Args:
+        context: the stack.
+    """
+
+    def __init__(self, context: StackContext) -> None:
+        kind = EntityKind(
+            label="customization target",
+            table="customizer_targets",
+            id_prefix="target",
+            fields=_FIELDS,
+            defaults={"custom_fields": {}, "enabled": False, "status": "created", "model_path": ""},
+            present=_public,
+        )
+        self.entities = Entities(context.database, kind, clock=context.clock)
+        self._context = context
+        self._copies: list[threading.Thread] = []
+        self._copying = threading.Lock()
+
+    def seed(self) -> None:
+        """Bring the targets of the default base model and of all folders named to the stack up to date."""
+        self._seed_default()
+        for name, folder in self._context.options.base_models.items():
+            self._put(name, Path(folder).resolve(), num_parameters=count_parameters(Path(folder)))
+
+    def resume(self) -> None:
+        """Go on with copies that were interrupted."""
+        for target in self.entities.all():
+            if target["status"] in ("created", "pending", "downloading") and target.get("model_uri"):
+                self._start_copy(target["namespace"], target["name"])
+
+    def create(self, fields: Document) -> Document:
+        """Add a target, and begin to copy its files."""
+        name = fields.get("name")
+        defaults = (
+            {"base_model": f"{fields.get('namespace') or 'default'}/{name.split('@')[0]}"} if name else {}
+        )
+        target = self.entities.create(defaults | fields)
+        if target["model_uri"]:
+            self._start_copy(target["namespace"], target["name"])
+        return target
+
+    def patch(self, namespace: str, name: str, fields: Document) -> Document:
+        """Change a target; a new ``model_uri`` is copied anew."""
+        before = self.entities.get(namespace, name)
+        changed = self.entities.patch(namespace, name, fields)
+        warning = None
+        if changed["model_uri"] != before["model_uri"]:
+            warning = "model_uri has changed; its files are fetched again"
+            self.entities.patch(namespace, name, {"status": "created"})
+            self._start_copy(namespace, name)
+        return self.entities.get(namespace, name) | {"warning_message": warning}
+
+    def delete(self, namespace: str, name: str, *, in_use: Callable[[str], bool]) -> Document:
+        """Remove a target and its files.
+
+        Raises:
+            ConflictError: a job uses it.
+        """
+        target = self.entities.stored(namespace, name)
+        if in_use(f"{namespace}/{name}"):
+            raise ConflictError(f"Customization target {namespace}/{name} is in use by a job")
+        receipt = self.entities.delete(namespace, name)
+        # Not the folder that the target names: a copy may have ended since it was read.
+        shutil.rmtree(self._models / target["id"], ignore_errors=True)
+        return receipt
+
+    def usable(self, reference: str) -> Document:
+        """A target that can be trained on.
+
+        Raises:
+            NotFoundError: there is no such target.
+            BadRequestError: it is not enabled, or its files could not be fetched.
+        """
+        namespace, _, name = reference.partition("/")
+        target = self.entities.stored(namespace, name)
+        if not target["enabled"]:
+            raise BadRequestError(f"Customization target {reference} is not enabled")
+        if target["status"] in ("failed", "deleting", "deleted"):
+            reason = target.get("description") or "its files are not available"
+            raise BadRequestError(f"Customization target {reference} is {target['status']}: {reason}")
+        return target
+
+    def folder(self, reference: str) -> Path | None:
+        """Where a target's files stand; None as long as they are being fetched.
+
+        Raises:
+            NotFoundError: there is no such target.
+            ConfigurationError: fetching them has failed.
+        """
+        target = self.entities.stored(*reference.split("/", 1))
+        if target["status"] == "failed":
+            raise ConfigurationError(f"the files of target {reference} could not be fetched")
+        return Path(target[_FOLDER]) if target.get(_FOLDER) and target["status"] == "ready" else None
+
+    def stop(self, seconds: float) -> None:
+        """Wait a little for copies to end; those that do not are begun again at the next start."""
+        for copy in self._copies:
+            copy.join(seconds)
+
+    @property
+    def _models(self) -> Path:
+        return self._context.folder("customizer") / "models"
+
+    def _seed_default(self) -> None:
+        problem = None
+        if not default_base_model_ready():
+            try:
+                find_default_source()
+            except ConfigurationError as error:
+                problem = f"{error.message}. {error.hint}"
+        self._put(
+            DEFAULT_BASE_MODEL,
+            default_base_model_folder(),
+            num_parameters=DEFAULT_NUM_PARAMETERS,
+            status="failed" if problem else "ready",
+            description=problem or "SmolLM2 135M Instruct, from weights of four bits",
+        )
+
+    def _put(self, base_model: str, folder: Path, **fields: Any) -> None:
+        namespace, _, name = base_model.partition("/")
+        self.entities.put(
+            {
+                "namespace": namespace,
+                "name": f"{name}@{SEEDED_VERSION}",
+                "base_model": base_model,
+                "enabled": True,
+                "status": "ready",
+                "model_type": "hf",
+                "model_path": f"{name}_{SEEDED_VERSION}",
+                "precision": "fp32",
+                _FOLDER: str(folder),
+            }
+            | fields
+        )
+
+    def _start_copy(self, namespace: str, name: str) -> None:
+        copy = threading.Thread(target=self._copy, args=(namespace, name), daemon=True)
+        self._copies.append(copy)
+        copy.start()
+
+    def _copy(self, namespace: str, name: str) -> None:
+        try:
+            target = self.entities.stored(namespace, name)
+        except NotFoundError:
+            return
+        folder = self._models / target["id"]
+        # One at a time: two copies of the same target would go to the same folder.
+        with self._copying:
+            try:
+                self._tell(target, "downloading")
+                self._tell(target, **self._fetched(target, folder))
+            except NotFoundError:
+                if not self._is_there(target):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def _fetched(self, target: Document, folder: Path) -> Document:
+        """Copy a target's files; what became of it, as fields of the target."""
+        try:
+            self._check_endpoint(target)
+            url = parse_files_url(target["model_uri"])
+            shutil.rmtree(folder, ignore_errors=True)
+            self._context.data_store.download("model", url.namespace, url.repo, folder, url.revision)
+            check_folder(folder)
+        except (LawtagsError, OSError) as error:
+            reason = error.message if isinstance(error, LawtagsError) else str(error)
+            return {"status": "failed", "description": reason}
+        return {"status": "ready", "model_type": "hf", _FOLDER: str(folder)}
+
+    def _check_endpoint(self, target: Mapping[str, Any]) -> None:
+        endpoint = str(target.get("hf_endpoint") or "").rstrip("/")
+        known = self._context.urls.data_store
+        if endpoint and endpoint not in (known, f"{known}/v1/hf"):
+            raise ConfigurationError(
+                f"models are taken from this stack's Data Store only, not from {endpoint}; upload the model "
+                "there and leave hf_endpoint out"
+            )
+
+    def _tell(self, target: Document, status: str, **fields: Any) -> None:
+        """Write down how far the copy of a target is.
+
+        Raises:
+            NotFoundError: meanwhile it was deleted, or is to have other files, which another copy brings.
+        """
+
+        def told(document: Document) -> Document:
+            if any(document[name] != target[name] for name in ("id", "model_uri")):
+                raise NotFoundError("the target was replaced meanwhile")
+            return {**document, "status": status, **fields}
+
+        self.entities.change(target["namespace"], target["name"], told)
+
+    def _is_there(self, target: Document) -> bool:
+        return any(document["id"] == target["id"] for document in self.entities.all())
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder holds a Hugging Face model that can be trained.
+
+    Raises:
+        ConfigurationError: something is missing; says what.
+        DataError: a file of weights is broken.
+    """
+    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
+    if not any(folder.glob("*.safetensors")):
+        missing.append("*.safetensors")
+    if missing:
+        raise ConfigurationError(
+            f"{folder.name} is not a Hugging Face model folder: it lacks {', '.join(missing)}"
+        )
+    for weights in folder.glob("*.safetensors"):
+        tensors(weights)
+
+
+def count_parameters(folder: Path) -> int:
+    """The number of parameters of a Hugging Face folder, from the headers of its safetensors files.
+
+    Raises:
+        ConfigurationError: the folder holds no model.
+        DataError: a file of it is broken.
+    """
+    check_folder(folder)
+    return sum(tensor.size for path in folder.glob("*.safetensors") for tensor in tensors(path))
+
+
+def context_length(folder: Path) -> int:
+    """How many tokens the model of a folder was made for."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    return int(config.get("max_position_embeddings", 2048))
+
+
+def _public(document: Document) -> Document:
+    return {name: value for name, value in document.items() if not name.startswith("_")}

@@ -1,0 +1,47 @@
+"""What the Data Store refuses, with the codes by which Hugging Face clients tell it apart."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from lawtags_client.errors import BadRequestError, LawtagsError, NotFoundError
+from lawtags_stack.http.answers import answer_for
+
+
+class RepositoryMissingError(NotFoundError):
+    """There is no such repository."""
+
+    code = "RepoNotFound"
+
+
+class RevisionMissingError(NotFoundError):
+    """The repository has no such branch, tag or commit."""
+
+    code = "RevisionNotFound"
+
+
+class EntryMissingError(NotFoundError):
+    """The revision has no such file."""
+
+    code = "EntryNotFound"
+
+
+class BadPathError(BadRequestError):
+    """A path that no repository may hold."""
+
+
+def hub_answer(error: Exception) -> Response:
+    """The usual error answer, with ``X-Error-Code`` and ``X-Error-Message`` for Hugging Face clients."""
+    response = answer_for(error)
+    code = getattr(error, "code", None)
+    if isinstance(code, str):
+        response.headers["X-Error-Code"] = code
+    if isinstance(error, LawtagsError):
+        response.headers["X-Error-Message"] = header_text(error.message)
+    return response
+
+
+def header_text(message: str) -> str:
+    """A message as a header may hold it: one line of printable ASCII, whatever names it repeats."""
+    line = " ".join(message.split()).encode("ascii", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in line)

@@ -1,0 +1,240 @@
+"""Namespaces and repositories: create, list, look at, delete; branches and tags."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
+from lawtags_client.types.common import CamelModel, DeleteResponse, WireModel
+from lawtags_client.types.data_store import (
+    DataStoreNamespace,
+    RepoCreated,
+    RepoCreateRequest,
+    RepoDeleteRequest,
+    RepoInfo,
+    RepoType,
+)
+from lawtags_stack.http.answers import error_answer
+from lawtags_stack.http.bodies import parse_json, read_limited, validate
+from lawtags_stack.http.operations import Parameter
+from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.services.data_store.faults import header_text, hub_answer
+from lawtags_stack.services.data_store.shown import commit_shown, repository_shown
+from lawtags_stack.services.data_store.state import DataStoreState
+
+FORM_OR_JSON = ("application/x-www-form-urlencoded", "application/json")
+_LIST_QUERY = (
+    Parameter("author", about="The namespace."),
+    Parameter("search", about="A part of the name."),
+    Parameter("limit", "integer", "The most to give.", least=1),
+)
+
+REPO_TYPES: tuple[RepoType, ...] = ("dataset", "model")
+
+
+class _NewNamespace(WireModel):
+    namespace: str
+
+
+class _NewTag(WireModel):
+    tag: str
+
+
+class _NewBranch(CamelModel):
+    starting_point: str | None = None
+
+
+class _Namespaces(WireModel):
+    object: str
+    data: list[DataStoreNamespace]
+
+
+def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
+    """Namespaces of the Data Store, which are not those of the Entity Store."""
+    repositories = state.repositories
+    prefix = "/v1/datastore/namespaces"
+
+    async def create(call: Call) -> Any:
+        """Add a namespace."""
+        body = validate(_NewNamespace, await form_or_json(call.request))
+        return await run_in_threadpool(repositories.namespace_create, body.namespace)
+
+    def read(call: Call) -> Any:
+        """Read a namespace."""
+        return repositories.namespace(call.path["name"])
+
+    def list_all(call: Call) -> Any:
+        """All namespaces."""
+        return {"object": "list", "data": repositories.namespaces()}
+
+    def delete(call: Call) -> Any:
+        """Remove a namespace."""
+        repositories.namespace_delete(call.path["name"])
+        return {"message": "Resource deleted successfully.", "id": call.path["name"]}
+
+    added = partial(route, reads=_NewNamespace, accepts=FORM_OR_JSON, answers=DataStoreNamespace)
+    return [
+        *(added("POST", path, create, status=201) for path in (prefix, prefix + "/")),
+        *(route("GET", path, list_all, answers=_Namespaces) for path in (prefix, prefix + "/")),
+        # The real service answers 201 to this GET, and clients check for it.
+        route("GET", prefix + "/{name}", read, status=201, answers=DataStoreNamespace),
+        route("DELETE", prefix + "/{name}", delete, answers=DeleteResponse),
+    ]
+
+
+def repo_routes(state: DataStoreState) -> list[ApiRoute]:
+    """Repositories of either type."""
+    hub = partial(route, on_error=hub_answer)
+
+    def create(call: Call) -> Any:
+        """Add a repository."""
+        request: RepoCreateRequest = call.body
+        repo_type, namespace, name = _target(request)
+        prefix = "datasets/" if repo_type == "dataset" else ""
+        made = {"url": f"{prefix}{namespace}/{name}", "name": f"{namespace}/{name}"}
+        try:
+            state.repo_create(repo_type, namespace, name, private=bool(request.private))
+        except ConflictError as error:
+            # Clients that do not mind read the address from the refusal.
+            told = {"X-Error-Message": header_text(error.message)}
+            return error_answer(409, error.message, headers=told, **made)
+        return made
+
+    def delete(call: Call) -> Any:
+        """Remove a repository."""
+        state.repo_delete(*_target(call.body))
+        return {"message": "Resource deleted successfully."}
+
+    routes = [
+        hub("POST", "/v1/hf/api/repos/create", create, body=RepoCreateRequest, answers=RepoCreated),
+        hub("DELETE", "/v1/hf/api/repos/delete", delete, body=RepoDeleteRequest, answers=DeleteResponse),
+        hub("POST", "/v1/hf/api/validate-yaml", _card_checked, body=dict, answers=dict),
+        hub("GET", "/v1/hf/api/whoami-v2", _who, answers=dict),
+    ]
+    for repo_type in REPO_TYPES:
+        routes += _typed_routes(state, repo_type)
+    return routes
+
+
+def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
+    hub = partial(route, on_error=hub_answer)
+    every = f"/v1/hf/api/{repo_type}s"
+    one = every + "/{namespace}/{repo}"
+    repositories = state.repositories
+
+    def named(call: Call) -> Any:
+        return repositories.get(repo_type, call.path["namespace"], call.path["repo"])
+
+    def list_all(call: Call) -> Any:
+        """All repositories of this type."""
+        query = call.request.query_params
+        found = repositories.all(repo_type, query.get("author"))
+        wanted = query.get("search", "").lower()
+        found = [each for each in found if wanted in f"{each.namespace}/{each.name}".lower()]
+        limit = query.get("limit", "")
+        found = found[: int(limit)] if re.fullmatch("[0-9]{1,9}", limit) else found
+        return [repository_shown(each, repositories.resolve(each, "main"), None) for each in found]
+
+    def read(call: Call) -> Any:
+        """A repository at a revision, and its files."""
+        repository = named(call)
+        commit = repositories.resolve(repository, call.path.get("revision", "main"))
+        files = [*repositories.trees.files(commit.tree).values()]
+        blobs = call.request.query_params.get("blobs", "").lower() in ("true", "1")
+        return repository_shown(repository, commit, files, blobs=blobs)
+
+    def history(call: Call) -> Any:
+        """The commits that led to a revision."""
+        return [commit_shown(each) for each in repositories.history(named(call), call.path["revision"])]
+
+    def refs(call: Call) -> Any:
+        """Branches and tags."""
+        repository = named(call)
+        shown = {
+            key: [
+                {"name": name, "ref": f"refs/{folder}/{name}", "targetCommit": oid}
+                for name, oid in repositories.refs(repository, kind).items()
+            ]
+            for key, kind, folder in (("branches", "branch", "heads"), ("tags", "tag", "tags"))
+        }
+        return shown | {"converts": [], "pullRequests": []}
+
+    def tag_create(call: Call) -> Any:
+        """Give a revision a name."""
+        repositories.ref_create(named(call), "tag", call.body.tag, call.path["revision"])
+
+    async def branch_create(call: Call) -> Any:
+        """Begin a branch."""
+        body = await read_limited(call.request)
+        wanted = validate(_NewBranch, parse_json(body)) if body.strip() else _NewBranch()
+        start = wanted.starting_point or "main"
+        await run_in_threadpool(
+            lambda: repositories.ref_create(named(call), "branch", call.path["branch"], start)
+        )
+
+    def ref_delete(kind: str, call: Call) -> None:
+        """Remove a branch or tag."""
+        repositories.ref_delete(named(call), kind, call.path["name"])
+
+    return [
+        hub("GET", every, list_all, answers=list[RepoInfo], query=_LIST_QUERY),
+        hub("GET", one, read, answers=RepoInfo),
+        hub("GET", one + "/revision/{revision}", read, answers=RepoInfo),
+        hub("GET", one + "/commits/{revision}", history, answers=list[dict[str, Any]]),
+        hub("GET", one + "/refs", refs, answers=dict),
+        hub("POST", one + "/tag/{revision}", tag_create, body=_NewTag),
+        hub("DELETE", one + "/tag/{name}", partial(ref_delete, "tag")),
+        hub("POST", one + "/branch/{branch}", branch_create, reads=_NewBranch),
+        hub("DELETE", one + "/branch/{name}", partial(ref_delete, "branch")),
+    ]
+
+
+async def form_or_json(request: Request) -> dict[str, Any]:
+    """A body that some clients send as a form and others as JSON; repeated form fields become lists.
+
+    Raises:
+        UnprocessableError: it is neither.
+    """
+    body = await read_limited(request)
+    if "form" in request.headers.get("content-type", ""):
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+        return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise UnprocessableError("The body is not an object")
+    return value
+
+
+def _target(request: RepoCreateRequest | RepoDeleteRequest) -> tuple[RepoType, str, str]:
+    repo_type = request.type or "model"
+    if repo_type not in REPO_TYPES:
+        raise BadRequestError(f"Repositories are datasets or models, not {repo_type[:80]!r}")
+    namespace, name = request.organization, request.name
+    if namespace is None:
+        namespace, _, name = name.rpartition("/")
+    if not namespace:
+        raise BadRequestError("A repository needs a namespace (organization)")
+    return repo_type, namespace, name
+
+
+def _card_checked(call: Call) -> dict[str, Any]:
+    """Check the metadata of a card."""
+    # The Hub checks the metadata of a card; here any text may be stored.
+    return {"errors": [], "warnings": []}
+
+
+def _who(call: Call) -> dict[str, Any]:
+    """Whose token this is."""
+    return {
+        "type": "user",
+        "name": "default",
+        "fullname": "default",
+        "orgs": [],
+        "auth": {"type": "access_token"},
+    }

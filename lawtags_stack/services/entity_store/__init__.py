@@ -1,0 +1,7 @@
+"""The Entity Store: namespaces, projects, data sets and models by name."""
+
+from __future__ import annotations
+
+from lawtags_stack.services.entity_store.routes import create
+
+__all__ = ["create"]

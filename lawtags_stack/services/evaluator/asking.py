@@ -1,0 +1,210 @@
+"""Asking the model of a target, with retries, by the OpenAI API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from lawtags_client.errors import BadRequestError, NotFoundError, ServerError
+from lawtags_stack.http.bodies import LARGEST_JSON, strict_json
+from lawtags_stack.services.evaluator.addresses import AddressPolicy, guarded_client, is_proxied, policy_of
+
+if TYPE_CHECKING:
+    from lawtags_stack.service import StackContext
+
+_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
+_LONGEST_PAUSE = 8.0
+
+
+_CHAT, _COMPLETION = "/chat/completions", "/completions"
+
+
+class Exchange(TypedDict):
+    """A request to a model and its answer."""
+
+    request: dict[str, Any]
+    response: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model answers.
+
+    Args:
+        url: an address of the API: its base, e.g. ``.../v1``, or the path of any of its tasks.
+        model_id: what the model is called there.
+        api_key: sent as bearer token, never shown.
+    """
+
+    url: str
+    model_id: str
+    api_key: str | None = None
+
+    @property
+    def chats(self) -> bool:
+        """Whether the address is that of chats; a base, which says nothing, is not."""
+        return urlsplit(self.url).path.rstrip("/").endswith(_CHAT)
+
+    def address(self, body: Mapping[str, Any]) -> str:
+        """Where to send a request: messages are a chat's, a prompt is a completion's."""
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/")
+        path = path.removesuffix(_CHAT if path.endswith(_CHAT) else _COMPLETION) or "/v1"
+        return parts._replace(path=path + (_CHAT if "messages" in body else _COMPLETION)).geturl()
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url!r}, {self.model_id!r})"
+
+
+def find_endpoint(context: StackContext, model: str | Mapping[str, Any], *, chat: bool) -> Endpoint:
+    """The endpoint of a target's model.
+
+    Args:
+        context: the stack; its inference server answers for models named by reference.
+        model: ``namespace/name[@version]``, or an object with ``api_endpoint``.
+        chat: whether a model of the stack is asked by chat or by plain completion.
+
+    Raises:
+        BadRequestError: the object says neither.
+    """
+    if isinstance(model, str):
+        entity = context.entity_store.model_get(model) or {}
+        if not entity.get("api_endpoint"):
+            path = "chat/completions" if chat else "completions"
+            return Endpoint(f"{context.urls.inference}/v1/{path}", model, context.options.token)
+        model = entity
+    endpoint = model.get("api_endpoint") or (model if model.get("url") and model.get("model_id") else None)
+    if endpoint:
+        policy, url = policy_of(context), str(endpoint["url"])
+        policy.check(url)
+        key = endpoint.get("api_key") or (context.options.token if policy.is_own(url) else None)
+        return Endpoint(url, str(endpoint["model_id"]), key)
+    if model.get("name"):
+        return find_endpoint(context, f"{model.get('namespace') or 'default'}/{model['name']}", chat=chat)
+    raise BadRequestError("The model of a target must be a reference or have an api_endpoint")
+
+
+class Asker:
+    """Asks endpoints, again where that can help.
+
+    Args:
+        timeout: seconds for one answer.
+        retries: how often to ask again.
+        policy: which addresses may be called.
+    """
+
+    def __init__(self, *, timeout: float, retries: int, policy: AddressPolicy) -> None:
+        limits = httpx.Timeout(timeout, connect=10.0)
+        self._direct = guarded_client(policy, limits)
+        self._proxied = httpx.AsyncClient(timeout=limits, follow_redirects=False)
+        self._timeout = timeout
+        self._retries = retries
+        self._policy = policy
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._direct.aclose()
+        await self._proxied.aclose()
+
+    async def ask(self, endpoint: Endpoint, body: Mapping[str, Any]) -> Exchange:
+        """Ask a model; the path is chosen by what the request holds.
+
+        Raises:
+            BadRequestError: it refuses the request.
+            NotFoundError: it does not know the model.
+            ServerError: it cannot be reached, or fails again and again.
+        """
+        # Uncompressed: a few bytes could expand to gigabytes before their size can be checked.
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if endpoint.api_key:
+            headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        url, sent = endpoint.address(body), {**body, "model": endpoint.model_id}
+        content, problem = _encoded(sent), ""
+        for attempt in range(self._retries + 1):
+            if attempt:
+                await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1)))
+            try:
+                # The client's own limit is for each piece: an answer that drips would never end.
+                async with asyncio.timeout(self._timeout):
+                    answer = await self._post(url, content=content, headers=headers)
+            except TimeoutError:
+                problem = f"no complete answer in {self._timeout:g} s"
+                continue
+            except httpx.HTTPError as error:
+                problem = f"{type(error).__name__}: {error}"
+                continue
+            if answer.status_code < 300:
+                return {"request": sent, "response": _object(answer.content)}
+            problem = f"HTTP {answer.status_code}: {_start(answer.content, 300)}"
+            if answer.status_code == 404:
+                raise NotFoundError(f"The inference server does not know {endpoint.model_id}: {problem}")
+            if answer.status_code not in _AGAIN:
+                raise BadRequestError(f"The inference server refuses the request: {problem}")
+        raise ServerError(f"Error connecting to inference server at {_public(url)}: {problem}")
+
+    async def _post(self, url: str, **request: Any) -> httpx.Response:
+        client = self._direct
+        if is_proxied(url):
+            await self._policy.check_proxied(url)
+            client = self._proxied
+        async with client.stream("POST", url, **request) as answer:
+            coding = answer.headers.get("content-encoding", "identity").strip().lower()
+            if coding not in ("", "identity"):
+                raise ServerError(
+                    f"The answer of {_public(url)} has the content-encoding {coding[:40]!r}, not identity"
+                )
+            body = bytearray()
+            async for part in answer.aiter_raw():
+                body += part
+                if len(body) > LARGEST_JSON:
+                    raise ServerError(f"The answer of {_public(url)} is larger than {LARGEST_JSON} bytes")
+            return httpx.Response(answer.status_code, content=bytes(body))
+
+
+def _public(url: str) -> str:
+    """An address without the credentials and the query that may stand in it."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _encoded(request: Mapping[str, Any]) -> bytes:
+    """A request as JSON; templates can produce values that JSON cannot hold."""
+    try:
+        return json.dumps(request, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError(f"The request to the model cannot be written as JSON: {error}") from None
+
+
+def _start(content: bytes, most: int) -> str:
+    # The charset is the server's claim, and may name a codec that is not one of texts.
+    return content[: 4 * most].decode("utf-8", "replace")[:most]
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        found = strict_json(content)
+    except ValueError as error:
+        raise ServerError(f"The inference server's answer is not JSON: {_start(content, 200)!r}") from error
+    choices = found.get("choices") if isinstance(found, dict) else None
+    whole = isinstance(choices, list) and choices and all(map(_is_choice, choices))
+    if not isinstance(found, dict) or not whole:
+        raise ServerError(f"The inference server's answer has no choices: {_start(content, 200)!r}")
+    return found
+
+
+def _is_choice(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("message"), dict | None)
+
+
+def output_text(response: Mapping[str, Any]) -> str:
+    """The text of an answer's first choice."""
+    choice = response["choices"][0]
+    message = choice.get("message")
+    found = message.get("content") if isinstance(message, dict) else choice.get("text")
+    return str(found or "")

@@ -1,0 +1,102 @@
+"""Configs and targets as a job shows them: written out in full, with identifiers and nulls.
+
+The forms, and the order of their fields, are those of recorded answers of the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lawtags_stack.http import new_id
+
+Document = dict[str, Any]
+
+_ENTITY = (
+    "schema_version", "id", "description", "type_prefix", "namespace", "project", "created_at", "updated_at",
+    "custom_fields", "ownership", "name",
+)  # fmt: skip
+_TARGET = (*_ENTITY, "type", "cached_outputs", "model", "retriever", "rag", "rows", "dataset")
+_CONFIG = (*_ENTITY, "type", "params", "tasks", "groups")
+_VERSIONED = (*_ENTITY, "version_id", "version_tags")
+_DATASET = (*_VERSIONED, "format", "files_url", "hf_endpoint", "split", "limit")
+_MODEL = (*_VERSIONED, "spec", "artifact", "base_model", "api_endpoint", "peft", "prompt", "guardrails")
+_PARAMS = (
+    "parallelism", "request_timeout", "max_retries", "limit_samples", "max_tokens", "temperature", "top_p",
+    "stop", "extra",
+)  # fmt: skip
+_TASK = ("type", "params", "metrics", "dataset")
+_ENDPOINT = ("url", "model_id", "api_key", "format")
+
+
+def identified(entity: Document, *, now: str) -> Document:
+    """A config or target in which the data sets and the model that it brings along have identifiers.
+
+    Args:
+        entity: as it was sent, or as it is kept.
+        now: what these parts say they were made at.
+    """
+
+    def part(value: Any, prefix: str, type_prefix: str | None) -> Any:
+        if not isinstance(value, Mapping) or "id" in value:
+            return value
+        identity = new_id(prefix)
+        return {
+            "schema_version": "1.0",
+            "id": identity,
+            "type_prefix": type_prefix,
+            "namespace": "default",
+            "created_at": now,
+            "updated_at": now,
+            "custom_fields": {},
+            "name": identity,
+            "version_id": "main",
+            "version_tags": [],
+            **{name: each for name, each in value.items() if each is not None},
+        }
+
+    found = dict(entity)
+    if isinstance(found.get("tasks"), Mapping):
+        found["tasks"] = {
+            name: {**task, "dataset": part(task["dataset"], "dataset", None)} if task.get("dataset") else task
+            for name, task in found["tasks"].items()
+        }
+    if found.get("dataset"):
+        found["dataset"] = part(found["dataset"], "dataset", None)
+    if found.get("model"):
+        found["model"] = part(found["model"], "model", "model")
+    return found
+
+
+def expanded_target(target: Mapping[str, Any]) -> Document:
+    """A target with all fields that one can have."""
+    return _filled(target, _TARGET, model=_model, dataset=_dataset)
+
+
+def expanded_config(config: Mapping[str, Any]) -> Document:
+    """A config with all fields that one can have; the params of tasks and metrics are open and stay so."""
+    return _filled(config, _CONFIG, params=lambda value: _filled(value, _PARAMS), tasks=_tasks)
+
+
+def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> Document:
+    return {name: _filled(task, _TASK, dataset=_dataset) for name, task in tasks.items()}
+
+
+def _dataset(value: Any) -> Any:
+    return _filled(value, _DATASET) if isinstance(value, Mapping) else value
+
+
+def _model(value: Any) -> Any:
+    def endpoint(inner: Mapping[str, Any]) -> Document:
+        return _filled({"format": "nim", **inner}, _ENDPOINT)
+
+    return _filled(value, _MODEL, api_endpoint=endpoint) if isinstance(value, Mapping) else value
+
+
+def _filled(given: Mapping[str, Any], fields: tuple[str, ...], **parts: Callable[[Any], Any]) -> Document:
+    """All fields in their order, null where nothing was given, and then what else was given."""
+    found = {name: given.get(name) for name in dict.fromkeys((*fields, *given))}
+    for name, expand in parts.items():
+        if found[name] is not None:
+            found[name] = expand(found[name])
+    return found

@@ -1,0 +1,253 @@
+"""The Evaluator's metrics: figures per row, put together to scores with their statistics.
+
+``f1`` and ``em`` compare texts as SQuAD does (case, punctuation, articles and blanks do not count), ``bleu``
+comes from sacrebleu, ``rouge`` from rouge-score.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import string
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from lawtags_client.errors import BadRequestError, MissingExtraError
+from lawtags_stack.sandbox.limits import limited
+
+_PATTERN_SECONDS = 2.0  # of CPU time for one search
+RowScores = dict[str, float]
+Scores = dict[str, dict[str, Any]]
+
+_STRING_CHECKS: dict[str, Callable[[str, str], bool]] = {
+    "equals": lambda left, right: left == right,
+    "not equals": lambda left, right: left != right,
+    "contains": lambda left, right: right in left,
+    "not contains": lambda left, right: right not in left,
+    "startswith": lambda left, right: left.startswith(right),
+    "endswith": lambda left, right: left.endswith(right),
+}
+_NUMBER_CHECKS: dict[str, Callable[[float, float], bool]] = {
+    "equals": lambda left, right: left == right,
+    "not equals": lambda left, right: left != right,
+    "greater than": lambda left, right: left > right,
+    "greater than or equals": lambda left, right: left >= right,
+    "less than": lambda left, right: left < right,
+    "less than or equals": lambda left, right: left <= right,
+}
+_SYMBOLS = {
+    "==": "equals",
+    "!=": "not equals",
+    ">": "greater than",
+    ">=": "greater than or equals",
+    "<": "less than",
+    "<=": "less than or equals",
+}
+_ROUGE = {
+    "rouge1": "rouge_1_score",
+    "rouge2": "rouge_2_score",
+    "rouge3": "rouge_3_score",
+    "rougeL": "rouge_L_score",
+}
+_DIFFERENCE = "absolute difference"
+OPERATORS = frozenset({*_STRING_CHECKS, *_NUMBER_CHECKS, *_SYMBOLS, _DIFFERENCE})
+"""What may stand between, or before, the two sides of a check."""
+
+
+def string_check(left: str, operator: str, right: str) -> RowScores:
+    """Whether two texts stand in a relation: 1 or 0."""
+    check = _STRING_CHECKS.get(operator)
+    if check is None:
+        raise BadRequestError(f"string-check knows {', '.join(_STRING_CHECKS)}; not {operator!r}")
+    return {"string-check": float(check(left, right))}
+
+
+def number_check(left: str, operator: str, right: str, epsilon: float = 0.0) -> RowScores:
+    """Whether two numbers stand in a relation: 1 or 0; NaN where one of them is no number."""
+    try:
+        first, second = float(left), float(right)
+    except ValueError:
+        return {"number-check": math.nan}
+    if operator == _DIFFERENCE:
+        return {"number-check": float(abs(first - second) <= epsilon)}
+    check = _NUMBER_CHECKS.get(_SYMBOLS.get(operator, operator))
+    if check is None:
+        known = ", ".join([*_NUMBER_CHECKS, *_SYMBOLS, _DIFFERENCE])
+        raise BadRequestError(f"number-check knows {known}; not {operator!r}")
+    return {"number-check": float(check(first, second))}
+
+
+def normalize(text: str) -> str:
+    """A text without case, punctuation, articles and superfluous blanks."""
+    text = "".join(character for character in text.lower() if character not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+
+def exact_match(output: str, truth: str) -> RowScores:
+    """Whether two texts are the same but for case, punctuation and articles."""
+    return {"em": float(normalize(output) == normalize(truth))}
+
+
+def token_f1(output: str, truth: str) -> RowScores:
+    """Harmonic mean of precision and recall of the words."""
+    found, wanted = normalize(output).split(), normalize(truth).split()
+    if not found or not wanted:
+        return {"f1": float(found == wanted)}
+    common = sum((Counter(found) & Counter(wanted)).values())
+    return {"f1": 2 * common / (len(found) + len(wanted))}
+
+
+def accuracy(output: str, truth: str) -> RowScores:
+    """Whether two texts are the same but for blanks around them."""
+    return {"accuracy": float(output.strip() == truth.strip())}
+
+
+def rouge(output: str, truth: str) -> RowScores:
+    """ROUGE-1, -2, -3 and -L, F-measure."""
+    found = _rouge_scorer().score(truth, output)
+    return {name: float(found[kind].fmeasure) for kind, name in _ROUGE.items()}
+
+
+@lru_cache(maxsize=1)
+def _rouge_scorer() -> Any:
+    # The stemmer comes from NLTK, which imports SciPy and scikit-learn where they are installed, for parts
+    # that nobody needs here. That took most of the time of a first evaluation.
+    with _hidden("scipy", "sklearn"):
+        try:
+            from rouge_score.rouge_scorer import RougeScorer
+        except ImportError as error:
+            raise MissingExtraError("rouge_score", "local", "the metric rouge") from error
+    return RougeScorer(list(_ROUGE), use_stemmer=True)
+
+
+@contextlib.contextmanager
+def _hidden(*packages: str) -> Iterator[None]:
+    """Keep optional packages from being imported; those that are imported already stay."""
+    absent = [name for name in packages if name not in sys.modules]
+    blocked: dict[str, Any] = dict.fromkeys(absent)
+    sys.modules.update(blocked)
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[float], float]:
+    """BLEU of each sentence, and of all as one corpus, from 0 to 100."""
+    try:
+        from sacrebleu.metrics import BLEU
+    except ImportError as error:
+        raise MissingExtraError("sacrebleu", "local", "the metric bleu") from error
+    if not outputs:
+        return [], math.nan
+    sentences = BLEU(effective_order=True)
+    each = [
+        float(sentences.sentence_score(output, list(texts)).score)
+        for output, texts in zip(outputs, references, strict=True)
+    ]
+    # sacrebleu wants one stream per position of a reference; rows with fewer have none there.
+    most = max(len(texts) for texts in references)
+    streams = [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
+    return each, float(BLEU().corpus_score(list(outputs), streams).score)
+
+
+def judge_scores(text: str, wanted: Mapping[str, Mapping[str, Any]]) -> RowScores:
+    """The scores that a judge's answer holds; NaN where its pattern is not found.
+
+    Raises:
+        BadRequestError: a pattern is no regular expression with a group.
+    """
+    found: RowScores = {}
+    for name, score in wanted.items():
+        pattern = str((score.get("parser") or {}).get("pattern", ""))
+        try:
+            with limited(f"The pattern {pattern[:200]!r} of score {name[:80]!r}", _PATTERN_SECONDS):
+                match = re.search(pattern, text)
+            value = math.nan if match is None else float(match.group(1))
+        except (re.error, IndexError, OverflowError) as error:
+            raise BadRequestError(f"The pattern of score {name!r} cannot be used: {error}") from error
+        except (ValueError, TypeError):  # no number, or a group that took no part in the match
+            value = math.nan
+        if not math.isfinite(value):
+            value = math.nan
+        elif score.get("type") == "int":
+            value = float(int(value))
+        found[name] = value
+    return found
+
+
+def tool_calls(response: Mapping[str, Any], truth: Any) -> RowScores:
+    """Whether the right functions were called, by name, and by name and arguments.
+
+    Raises:
+        BadRequestError: the calls that are compared with are no list of calls.
+    """
+    import json
+
+    def calls(value: Any) -> list[tuple[str, str]]:
+        found = []
+        for call in value if isinstance(value, list) else [value] if value else []:
+            function = call.get("function", call) if isinstance(call, Mapping) else None
+            if not isinstance(function, Mapping):
+                raise BadRequestError(
+                    "tool_calls_ground_truth must give a list of calls with function.name and "
+                    "function.arguments, e.g. {{ item.tool_calls | tojson }}"
+                )
+            arguments = function.get("arguments", {})
+            if isinstance(arguments, str):
+                try:
+                    arguments = json.loads(arguments)
+                except ValueError:
+                    arguments = {"": arguments}
+            found.append((str(function.get("name")), json.dumps(arguments, sort_keys=True)))
+        return sorted(found)
+
+    message = (response.get("choices") or [{}])[0].get("message") or {}
+    given, wanted = calls(message.get("tool_calls")), calls(truth)
+    names = [name for name, _ in given] == [name for name, _ in wanted]
+    return {
+        "function_name_accuracy": float(names),
+        "function_name_and_args_accuracy": float(given == wanted),
+    }
+
+
+def finite(scores: Mapping[str, RowScores]) -> dict[str, dict[str, float | None]]:
+    """Figures as JSON can hold them: None for NaN."""
+    return {
+        key: {name: None if math.isnan(value) else value for name, value in row.items()}
+        for key, row in scores.items()
+    }
+
+
+def summarize(rows: Sequence[RowScores]) -> Scores:
+    """Scores with their statistics, from the figures of all rows; NaN figures are counted apart."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {name: _score([row[name] for row in rows if name in row]) for name in names}
+
+
+def _score(values: Sequence[float]) -> dict[str, Any]:
+    known = [value for value in values if not math.isnan(value)]
+    count = len(known)
+    if not count:
+        return {"value": None, "stats": {"count": 0, "nan_count": len(values)}}
+    total = math.fsum(known)
+    mean = total / count
+    variance = math.fsum((value - mean) ** 2 for value in known) / (count - 1) if count > 1 else 0.0
+    stats = {
+        "count": count,
+        "sum": total,
+        "mean": mean,
+        "min": min(known),
+        "max": max(known),
+        "stddev": math.sqrt(variance),
+        "stderr": math.sqrt(variance / count),
+        "variance": variance,
+        "sum_squared": math.fsum(value * value for value in known),
+        "nan_count": len(values) - count,
+    }
+    return {"value": mean, "stats": stats}

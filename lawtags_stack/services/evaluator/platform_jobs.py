@@ -1,0 +1,168 @@
+"""Evaluations as platform jobs, the Evaluator's second version: other names around the same work."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from lawtags_client.errors import BadRequestError, NotFoundError
+from lawtags_stack.entities.secrets import masked
+from lawtags_stack.http import read_moment
+
+Document = dict[str, Any]
+
+STEP = "evaluation"
+SCORES = "evaluation-results"
+RESULTS = (SCORES, "artifacts")
+"""What a completed job leaves: the scores, and everything else as one archive."""
+
+SORTS = ("created_at", "updated_at")
+_STATES = {"running": "active", "failed": "error"}
+_DEFAULT_LINES = 100
+_MOST_LINES = 1000
+
+
+def shown_job(job: Mapping[str, Any]) -> Document:
+    """A stored job as the second version shows it."""
+    platform = job["platform"]
+    return {
+        "id": job["id"],
+        "name": platform["name"],
+        "namespace": job["namespace"],
+        "description": job["description"],
+        "project": job["project"],
+        "spec": masked(platform["spec"]),
+        "status": _status(job),
+        "status_details": job["status_details"],
+        "error_details": _error(job),
+        "custom_fields": job["custom_fields"],
+        "ownership": job["ownership"],
+        "created_at": job["created_at"],
+        "updated_at": job["updated_at"],
+    }
+
+
+def shown_status(job: Mapping[str, Any]) -> Document:
+    """How far a job is: one step, which has one task."""
+    state = {
+        "status": _status(job),
+        "status_details": job["status_details"],
+        "error_details": _error(job) or {},
+    }
+    task = {"id": job["platform"]["task"], "error_stack": "", **state}
+    return {"job_id": job["id"], **state, "steps": [{"name": STEP, **state, "tasks": [task]}]}
+
+
+def listed_results(job: Mapping[str, Any], url: str) -> Document:
+    """What a job left.
+
+    Args:
+        job: the stored job.
+        url: the address of the job.
+    """
+    names = RESULTS if job["status"] == "completed" else ()
+    return {"object": "list", "data": [_result(job, url, name) for name in names]}
+
+
+def one_result(job: Mapping[str, Any], url: str, name: str) -> Document:
+    """One of the things a job left.
+
+    Raises:
+        NotFoundError: it left none of this name, or has not come to its end.
+    """
+    check_result(job, name)
+    return _result(job, url, name)
+
+
+def check_result(job: Mapping[str, Any], name: str) -> None:
+    """Refuse a result that is not there.
+
+    Raises:
+        NotFoundError: see ``one_result``.
+    """
+    if name not in RESULTS:
+        raise NotFoundError(f"Job {job['id']} has no result {name!r}; there are {', '.join(RESULTS)}")
+    if job["status"] != "completed":
+        raise NotFoundError(f"Job {job['id']} has no results; its status is {_status(job)}")
+
+
+def log_page(job: Mapping[str, Any], lines: list[str], query: Mapping[str, str]) -> Document:
+    """A stretch of a job's log.
+
+    Args:
+        job: the stored job.
+        lines: the whole log; each line begins with its moment.
+        query: ``limit`` and ``page_cursor``.
+
+    Raises:
+        BadRequestError: one of these cannot be read.
+    """
+    limit, start = _limit(query.get("limit")), _read_cursor(query.get("page_cursor"))
+    end = min(start + limit, len(lines))
+    task = {"job_id": job["id"], "job_step": STEP, "job_task": job["platform"]["task"]}
+    return {
+        "object": "list",
+        "data": [task | _entry(line, job["updated_at"]) for line in lines[start:end]],
+        "next_page": _cursor(end) if end < len(lines) else "",
+        "prev_page": _cursor(max(0, start - limit)) if start else "",
+        "total": len(lines),
+    }
+
+
+def _entry(line: str, otherwise: str) -> Document:
+    moment, _, message = line.partition(" ")
+    try:
+        read_moment(moment)
+    except ValueError:  # torn by a kill
+        moment, message = otherwise, line
+    return {"timestamp": moment, "message": message}
+
+
+def _result(job: Mapping[str, Any], url: str, name: str) -> Document:
+    return {
+        "result_name": name,
+        "job_id": job["id"],
+        "namespace": job["namespace"],
+        "project": job["project"],
+        "artifact_url": f"{url}/results/{name}/download",
+        "artifact_storage_type": "nds",
+        "created_at": job["updated_at"],
+        "updated_at": job["updated_at"],
+    }
+
+
+def _status(job: Mapping[str, Any]) -> str:
+    status = str(job["status"])
+    return _STATES.get(status, status)
+
+
+def _error(job: Mapping[str, Any]) -> Document | None:
+    return {"message": job["status_details"].get("message")} if job["status"] == "failed" else None
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_LINES
+    if not text.isascii() or not text.isdigit() or not int(text[:9]):
+        raise BadRequestError("limit must be a positive integer")
+    return min(int(text[:9]), _MOST_LINES)
+
+
+def _cursor(line: int) -> str:
+    return base64.urlsafe_b64encode(str(line).encode()).decode().rstrip("=")
+
+
+def _read_cursor(text: str | None) -> int:
+    if not text:
+        return 0
+    try:
+        line = base64.urlsafe_b64decode(text.encode() + b"==").decode("ascii")
+        return int(line) if line.isdigit() and len(line) < 10 else _no_cursor(text)
+    except (ValueError, binascii.Error):
+        return _no_cursor(text)
+
+
+def _no_cursor(text: str) -> int:
+    raise BadRequestError(f"page_cursor {text[:80]!r} was not given by this service")

@@ -1,0 +1,114 @@
+"""The routes of the Evaluator's second version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from lawtags_client.types.common import DeleteResponse, Page
+from lawtags_client.types.evaluator_v2 import (
+    EvaluatorV2Job,
+    EvaluatorV2JobRequest,
+    PlatformJobListResultResponse,
+    PlatformJobLogPage,
+    PlatformJobResult,
+    PlatformJobStatusResponse,
+)
+from lawtags_stack.http import Call, route, sent_fields
+from lawtags_stack.http.operations import Parameter, list_parameters
+from lawtags_stack.http.routing import ApiRoute
+from lawtags_stack.services.evaluator import platform_jobs
+from lawtags_stack.services.evaluator.ending import cancel, remove
+from lawtags_stack.services.evaluator.queue import Runner
+from lawtags_stack.services.evaluator.state import Document, EvaluatorState
+
+_JOBS = "/v2/evaluation/jobs"
+_LOG_QUERY = (
+    Parameter("limit", "integer", "Lines on a page.", least=1),
+    Parameter("page_cursor", about="As given by the page before."),
+)
+
+
+def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
+    """Evaluations as platform jobs."""
+
+    def found(call: Call) -> Document:
+        return state.platform_job(call.path["job"])
+
+    def list_jobs(call: Call) -> Any:
+        """One page of all platform jobs."""
+        return state.platform_job_list(call.list_query(platform_jobs.SORTS)).envelope()
+
+    def create(call: Call) -> Any:
+        """Submit a platform job."""
+        job = state.platform_job_create(sent_fields(call.body))
+        runner.submit(job["id"])
+        return job
+
+    def read(call: Call) -> Any:
+        """Read a platform job."""
+        return platform_jobs.shown_job(found(call))
+
+    def delete(call: Call) -> Any:
+        """Remove a platform job; ends it first where it is at work."""
+        job = found(call)
+        remove(state, runner, job)
+        return {"message": "Resource deleted successfully.", "id": job["id"]}
+
+    def cancel_job(call: Call) -> Any:
+        """End a platform job."""
+        return platform_jobs.shown_job(cancel(state, runner, found(call)))
+
+    def status(call: Call) -> Any:
+        """How far a platform job and its steps are."""
+        return platform_jobs.shown_status(found(call))
+
+    def logs(call: Call) -> Any:
+        """A page of what happened in a platform job."""
+        job = found(call)
+        lines = runner.logs(job["id"])["lines"]
+        return platform_jobs.log_page(job, lines, call.request.query_params)
+
+    one, listed = f"{_JOBS}/{{job}}", list_parameters(platform_jobs.SORTS)
+    return [
+        route("GET", _JOBS, list_jobs, answers=Page[EvaluatorV2Job], query=listed),
+        route("POST", _JOBS, create, body=EvaluatorV2JobRequest, answers=EvaluatorV2Job),
+        route("GET", one, read, answers=EvaluatorV2Job),
+        route("DELETE", one, delete, answers=DeleteResponse),
+        route("POST", f"{one}/cancel", cancel_job, answers=EvaluatorV2Job),
+        route("GET", f"{one}/status", status, answers=PlatformJobStatusResponse),
+        route("GET", f"{one}/logs", logs, answers=PlatformJobLogPage, query=_LOG_QUERY),
+        *_result_routes(state, runner),
+    ]
+
+
+def _result_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
+    def results(call: Call) -> Any:
+        """What a platform job left."""
+        return platform_jobs.listed_results(state.platform_job(call.path["job"]), _url_of(call))
+
+    def result(call: Call) -> Any:
+        """One of the things a platform job left."""
+        job = state.platform_job(call.path["job"])
+        return platform_jobs.one_result(job, _url_of(call), call.path["result"])
+
+    def download(call: Call) -> Response:
+        """The content of one of the things a platform job left: JSON for the scores, else an archive."""
+        job, name = state.platform_job(call.path["job"]), call.path["result"]
+        platform_jobs.check_result(job, name)
+        if name == platform_jobs.SCORES:
+            return Response(runner.scores(job["id"]), media_type="application/json")
+        headers = {"Content-Disposition": f'attachment; filename="{job["id"]}.tar.gz"'}
+        return Response(runner.tarball(job["id"]), media_type="application/gzip", headers=headers)
+
+    one = f"{_JOBS}/{{job}}/results"
+    return [
+        route("GET", one, results, answers=PlatformJobListResultResponse),
+        route("GET", f"{one}/{{result}}", result, answers=PlatformJobResult),
+        route("GET", f"{one}/{{result}}/download", download, answers=bytes, gives="*/*"),
+    ]
+
+
+def _url_of(call: Call) -> str:
+    return f"{call.base_url}{_JOBS}/{call.path['job']}"

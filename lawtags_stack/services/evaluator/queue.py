@@ -1,0 +1,324 @@
+"""Running evaluation jobs in threads, some at a time; what a stop interrupts is begun anew."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import queue
+import shutil
+import sqlite3
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import LawtagsError
+from lawtags_client.files import atomic_write_json, atomic_write_text
+from lawtags_stack.entities.secrets import masked
+from lawtags_stack.http import naive, new_id
+from lawtags_stack.sandbox.process import Sandboxes
+from lawtags_stack.services.evaluator import confined
+from lawtags_stack.services.evaluator.evaluation import CancelledError, Evaluation, Outcome, Progress
+
+if TYPE_CHECKING:
+    from lawtags_stack.service import StackContext
+    from lawtags_stack.services.evaluator.state import Document, EvaluatorState
+
+_log = logging.getLogger(__name__)
+_STOP_SECONDS = 1.5
+# More than one, so that a short job need not wait for one that asks a model thousands of times.
+_AT_A_TIME = 3
+# A job that was at work when the stack was killed may be the reason, so it gets one more try.
+_STARTS = 2
+LOG_FILE = "log.txt"
+ROWS_FILE = "rows.jsonl"
+SCORES_FILE = "scores.json"
+RESULTS_FILE = "results/results.json"
+"""The rows of each task, where and as clients look for them in the archive."""
+
+
+class Runner:
+    """Takes jobs from a queue and runs them, the oldest first.
+
+    Args:
+        context: the stack.
+        state: where jobs and results are kept.
+        folder: where logs and answers are kept, a folder per job.
+    """
+
+    def __init__(self, context: StackContext, state: EvaluatorState, folder: Path) -> None:
+        self._context = context
+        self._state = state
+        self._folder = folder
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._cancelled: dict[str, threading.Event] = {}
+        self._sandboxes = Sandboxes(confined.MODULE, _AT_A_TIME)
+        self._at_work: set[str] = set()
+        self._live: set[threading.Event] = set()
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"evaluator-{number}", daemon=True)
+            for number in range(_AT_A_TIME)
+        ]
+
+    def start(self) -> None:
+        """Begin to work, first on what was left unfinished."""
+        for job_id in self._state.unfinished():
+            self.submit(job_id)
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End work; the jobs at hand stay unfinished and are begun anew at the next start."""
+        self._stopping.set()
+        for job_id in list(self._at_work):
+            self._state.job_set_down(job_id)
+        for event in [*self._cancelled.values(), *self._live]:
+            event.set()
+        self._sandboxes.stop()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def submit(self, job_id: str) -> None:
+        """Queue a job."""
+        self._cancelled[job_id] = threading.Event()
+        self._queue.put(job_id)
+
+    def cancel(self, job_id: str) -> None:
+        """End a job, or take it from the queue."""
+        self._state.job_change(job_id, status="cancelled")
+        event = self._cancelled.get(job_id)
+        if event is not None:
+            event.set()
+
+    def busy(self) -> bool:
+        """Whether a job is at work or waiting."""
+        return bool(self._cancelled or self._live)
+
+    def live(self, config: Document, target: Document, cancelled: threading.Event) -> dict[str, Any]:
+        """Evaluate while the caller waits; nothing is kept.
+
+        Args:
+            config: what to do, written out.
+            target: what to measure, written out.
+            cancelled: set to end it; ``stop`` sets it as well.
+        """
+        self._live.add(cancelled)
+        if self._stopping.is_set():
+            cancelled.set()
+        try:
+            return self._evaluated(config, target, cancelled)
+        finally:
+            self._live.discard(cancelled)
+
+    def _evaluated(self, config: Document, target: Document, cancelled: threading.Event) -> dict[str, Any]:
+        lines: list[str] = []
+        details: dict[str, Any] = {"message": None, "task_status": {}, "progress": None}
+        try:
+            if cancelled.is_set():  # while it waited for its turn
+                raise CancelledError
+            outcome = Evaluation(
+                self._context,
+                config,
+                target,
+                sandboxes=self._sandboxes,
+                cancelled=cancelled,
+                on_progress=lambda progress: details.update(_details(progress)),
+                log=lines.append,
+            ).run()
+        except CancelledError:
+            return self._live_failure(details, lines, "The evaluation was ended")
+        except LawtagsError as error:
+            return self._live_failure(details, lines, error.message)
+        details |= {"message": "Job completed successfully", "progress": 100.0}
+        found = {"job": new_id("eval"), "tasks": outcome.tasks, "groups": outcome.groups}
+        return {
+            "status": "completed",
+            "status_details": details,
+            "result": self._state.result_draft(found),
+            "logs": {"lines": lines},
+        }
+
+    @staticmethod
+    def _live_failure(details: dict[str, Any], lines: list[str], message: str) -> dict[str, Any]:
+        details["message"] = message
+        return {"status": "failed", "status_details": details, "result": None, "logs": {"lines": lines}}
+
+    # Files of a job
+
+    def logs(self, job_id: str) -> dict[str, Any]:
+        """What happened in a job, line by line."""
+        path = self._folder / job_id / LOG_FILE
+        # Written as it happens: a kill may have torn the last line within a character.
+        text = path.read_text("utf-8", "replace") if path.exists() else ""
+        return {"job_id": job_id, "lines": text.split("\n")[:-1]}
+
+    def archive(self, job_id: str) -> bytes:
+        """Job, result, log and all rows with their answers, as a ZIP file."""
+        job = self._state.job(job_id)
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in self._documents(job).items():
+                archive.writestr(name, text)
+            for path in self._files(job_id):
+                archive.write(path, path.relative_to(self._folder / job_id))
+        return content.getvalue()
+
+    def tarball(self, job_id: str) -> bytes:
+        """The same as a compressed tar file, which is what the second version gives."""
+        job = self._state.platform_job(job_id)
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w:gz") as archive:
+            for name, text in self._documents(job).items():
+                member = tarfile.TarInfo(name)
+                member.size = len(text.encode("utf-8"))
+                archive.addfile(member, io.BytesIO(text.encode("utf-8")))
+            for path in self._files(job_id):
+                archive.add(path, path.relative_to(self._folder / job_id))
+        return content.getvalue()
+
+    def _files(self, job_id: str) -> list[Path]:
+        return sorted(path for path in (self._folder / job_id).rglob("*") if path.is_file())
+
+    def scores(self, job_id: str) -> bytes:
+        """Tasks and groups of a completed job with their scores, as JSON."""
+        return (self._folder / job_id / SCORES_FILE).read_bytes()
+
+    def _documents(self, job: Document) -> dict[str, str]:
+        documents = {"job.json": json.dumps(self._state.shown(job), indent=2)}
+        if job["result"]:
+            documents["result.json"] = json.dumps(self._state.result(job["result"]), indent=2)
+        return documents
+
+    def forget(self, job_id: str) -> None:
+        """Remove a job's files."""
+        shutil.rmtree(self._folder / job_id, ignore_errors=True)
+
+    # The threads
+
+    def _run(self) -> None:
+        while (job_id := self._queue.get()) is not None and not self._stopping.is_set():
+            try:
+                self._work(job_id)
+            except Exception as error:  # a fault of ours is the job's failure, not the Evaluator's end
+                _log.exception("evaluation %s failed unexpectedly", job_id)
+                # Where not even that can be written, the job is begun anew at the next start.
+                with contextlib.suppress(sqlite3.Error):
+                    self._fail(job_id, f"Internal error: {type(error).__name__}: {error}")
+            finally:
+                self._cancelled.pop(job_id, None)
+                self._at_work.discard(job_id)
+
+    def _work(self, job_id: str) -> None:
+        cancelled = self._cancelled[job_id]
+        if cancelled.is_set() or (starts := self._state.job_begin(job_id)) is None:
+            return
+        if starts > _STARTS:
+            times = f"The stack ended {starts - 1} times while this evaluation was running"
+            self._fail(job_id, f"{times}, so it is not tried again. Check the stack's log for the reason.")
+            return
+        job = self._state.stored(job_id)
+        self._at_work.add(job_id)
+        path = self._folder / job_id / LOG_FILE
+        path.parent.mkdir(exist_ok=True)
+
+        def log(line: str) -> None:
+            # Deleted meanwhile: the folder is gone, and nobody will ask.
+            with contextlib.suppress(FileNotFoundError), path.open("a", encoding="utf-8") as stream:
+                stream.write(f"{naive(self._context.clock())} {' '.join(line.split())}\n")
+
+        def on_progress(progress: Progress) -> None:
+            self._state.job_change(job_id, status_details=_details(progress))
+
+        evaluation = Evaluation(
+            self._context,
+            job["config"],
+            job["target"],
+            sandboxes=self._sandboxes,
+            cancelled=cancelled,
+            on_progress=_Seldom(on_progress),
+            log=log,
+        )
+        try:
+            self._finish(job_id, evaluation.run(), log)
+        except CancelledError:
+            log("cancelled")
+        except LawtagsError as error:
+            log(f"failed: {error.message}")
+            self._fail(job_id, error.message)
+        if not self._state.exists(job_id):
+            self.forget(job_id)  # deleted meanwhile
+
+    def _finish(self, job_id: str, outcome: Outcome, log: Callable[[str], None]) -> None:
+        if not self._state.exists(job_id):
+            return
+        log(f"completed: {len(outcome.raw)} rows")
+        folder = self._folder / job_id
+        rows = [masked(row) for row in outcome.raw]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        atomic_write_text(folder / ROWS_FILE, lines)
+        (folder / RESULTS_FILE).parent.mkdir(exist_ok=True)
+        atomic_write_json(folder / RESULTS_FILE, _by_task(outcome.tasks, rows))
+        atomic_write_json(folder / SCORES_FILE, {"tasks": outcome.tasks, "groups": outcome.groups})
+        details = {
+            "message": "Job completed successfully",
+            "task_status": dict.fromkeys(outcome.tasks, "completed"),
+            "progress": 100.0,
+            "samples_processed": len(outcome.raw),
+        }
+        self._state.job_complete(job_id, outcome.tasks, outcome.groups, details)
+
+    def _fail(self, job_id: str, message: str) -> None:
+        if not self._state.exists(job_id):
+            return
+        details = dict(self._state.stored(job_id)["status_details"])
+        states = details.get("task_status") or {}
+        ended = {name: "completed" if state == "completed" else "failed" for name, state in states.items()}
+        details |= {"message": message, "task_status": ended}
+        self._state.job_change(job_id, status="failed", status_details=details)
+
+
+def _by_task(tasks: Mapping[str, Any], rows: Sequence[Document]) -> dict[str, list[Document]]:
+    """The rows of each task with their figures as scores."""
+    found: dict[str, list[Document]] = {task: [] for task in tasks}
+    for row in rows:
+        scored = {
+            key: {"scores": {name: {"value": value, "stats": None} for name, value in figures.items()}}
+            for key, figures in row["metrics"].items()
+        }
+        named = {name: row[name] for name in ("item", "sample")}
+        found[row["task"]].append({**named, "metrics": scored, "requests": row["requests"]})
+    return found
+
+
+class _Seldom:
+    """Passes progress on when it changed by a percent, since each change is a write to the disk."""
+
+    def __init__(self, tell: Any) -> None:
+        self._tell = tell
+        self._told: tuple[int, tuple[str, ...]] | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        percent = 100 * progress.processed // max(1, progress.total)
+        now = percent, tuple(progress.tasks.values())
+        if now != self._told:
+            self._told = now
+            self._tell(progress)
+
+
+def _details(progress: Progress) -> dict[str, Any]:
+    return {
+        "message": None,
+        "task_status": dict(progress.tasks),
+        "progress": round(100.0 * progress.processed / max(1, progress.total), 2),
+        "samples_processed": progress.processed,
+    }

@@ -1,0 +1,219 @@
+"""The Evaluator's routes, and the Evaluator as a service of the stack."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from lawtags_client.errors import NotFoundError
+from lawtags_client.types.common import DeleteResponse, Page
+from lawtags_client.types.evaluator import (
+    EvaluationConfig,
+    EvaluationConfigRequest,
+    EvaluationConfigUpdate,
+    EvaluationJob,
+    EvaluationJobRequest,
+    EvaluationResult,
+    EvaluationResultRequest,
+    EvaluationResultUpdate,
+    EvaluationStatusDetails,
+    EvaluationTarget,
+    EvaluationTargetRequest,
+    EvaluationTargetUpdate,
+    LiveEvaluation,
+)
+from lawtags_stack.entities import entity_routes
+from lawtags_stack.http import Call, route, sent_fields
+from lawtags_stack.http.operations import list_parameters
+from lawtags_stack.service import Service, StackContext
+from lawtags_stack.services.evaluator.addresses import policy_of
+from lawtags_stack.services.evaluator.ending import cancel, remove
+from lawtags_stack.services.evaluator.platform_routes import platform_routes
+from lawtags_stack.services.evaluator.queue import Runner
+from lawtags_stack.services.evaluator.state import EvaluatorState
+
+_JOBS = "/v1/evaluation/jobs"
+_RESULTS = "/v1/evaluation/results"
+# Each may keep a process of its own; further ones wait their turn.
+_LIVE_AT_A_TIME = 8
+_LISTED = list_parameters(("created_at",))
+
+
+class Evaluations:
+    """The handlers of jobs, results and live evaluation.
+
+    Args:
+        state: what there is.
+        runner: what runs it.
+    """
+
+    def __init__(self, state: EvaluatorState, runner: Runner) -> None:
+        self._state = state
+        self._runner = runner
+        self._lives = CapacityLimiter(_LIVE_AT_A_TIME)
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes of the Evaluator."""
+        state, one, result = self._state, f"{_JOBS}/{{job}}", f"{_RESULTS}/{{result}}"
+
+        def read(call: Call) -> Any:
+            """Read a job."""
+            return state.shown(state.job(call.path["job"]))
+
+        def status(call: Call) -> Any:
+            """How far a job is; its state stands in the job."""
+            return state.job(call.path["job"])["status_details"]
+
+        targets = entity_routes(
+            "/v1/evaluation/targets",
+            state.targets,
+            EvaluationTargetRequest,
+            EvaluationTargetUpdate,
+            EvaluationTarget,
+        )
+        configs = entity_routes(
+            "/v1/evaluation/configs",
+            state.configs,
+            EvaluationConfigRequest,
+            EvaluationConfigUpdate,
+            EvaluationConfig,
+        )
+        return [
+            *targets,
+            *configs,
+            route("GET", _JOBS, self.list_jobs, answers=Page[EvaluationJob], query=_LISTED),
+            route("POST", _JOBS, self.create, body=EvaluationJobRequest, answers=EvaluationJob),
+            route("GET", one, read, answers=EvaluationJob),
+            route("DELETE", one, self.delete),
+            route("GET", f"{one}/status", status, answers=EvaluationStatusDetails),
+            route("GET", f"{one}/results", self.job_result, answers=EvaluationResult),
+            route("GET", f"{one}/download-results", self.download, answers=bytes, gives="application/zip"),
+            route("GET", f"{one}/logs", self.logs, answers=dict),
+            route("POST", f"{one}/cancel", self.cancel, answers=EvaluationJob),
+            route("GET", _RESULTS, self.list_results, answers=Page[EvaluationResult], query=_LISTED),
+            route("POST", _RESULTS, self.add_result, body=EvaluationResultRequest, answers=EvaluationResult),
+            route("GET", result, self.read_result, answers=EvaluationResult),
+            route("PATCH", result, self.change_result, body=EvaluationResultUpdate, answers=EvaluationResult),
+            route("DELETE", result, self.delete_result, answers=DeleteResponse),
+            route(
+                "POST", "/v1/evaluation/live", self.live, body=EvaluationJobRequest, answers=LiveEvaluation
+            ),
+        ]
+
+    def list_jobs(self, call: Call) -> Any:
+        """``GET /v1/evaluation/jobs``: one page of all jobs."""
+        return self._state.jobs(call.list_query()).envelope()
+
+    def create(self, call: Call) -> Any:
+        """``POST /v1/evaluation/jobs``: submit a job."""
+        job = self._state.job_create(sent_fields(call.body))
+        self._runner.submit(job["id"])
+        return job
+
+    def delete(self, call: Call) -> None:
+        """``DELETE /v1/evaluation/jobs/{id}``: remove a job; ends it first where it is at work."""
+        remove(self._state, self._runner, self._state.job(call.path["job"]))
+
+    def job_result(self, call: Call) -> Any:
+        """``GET /v1/evaluation/jobs/{id}/results``: what a completed job found."""
+        job = self._state.job(call.path["job"])
+        if not job["result"]:
+            raise NotFoundError(f"Evaluation job {job['id']} has no results; its status is {job['status']}")
+        return self._state.result(job["result"])
+
+    def download(self, call: Call) -> Response:
+        """``GET /v1/evaluation/jobs/{id}/download-results``: everything of a job as one file."""
+        job_id = call.path["job"]
+        headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
+        return Response(self._runner.archive(job_id), media_type="application/zip", headers=headers)
+
+    def logs(self, call: Call) -> Any:
+        """``GET /v1/evaluation/jobs/{id}/logs``: what happened in a job."""
+        return self._runner.logs(self._state.job(call.path["job"])["id"])
+
+    def cancel(self, call: Call) -> Any:
+        """``POST /v1/evaluation/jobs/{id}/cancel``: end a job."""
+        return self._state.shown(cancel(self._state, self._runner, self._state.job(call.path["job"])))
+
+    def add_result(self, call: Call) -> Any:
+        """``POST /v1/evaluation/results``: add a result; the Evaluator does so itself as a rule."""
+        return self._state.result_create(sent_fields(call.body))
+
+    def change_result(self, call: Call) -> Any:
+        """``PATCH /v1/evaluation/results/{id}``: change a result."""
+        return self._state.result_change(call.path["result"], sent_fields(call.body))
+
+    def list_results(self, call: Call) -> Any:
+        """``GET /v1/evaluation/results``: one page of all results."""
+        return self._state.results(call.list_query()).envelope()
+
+    def read_result(self, call: Call) -> Any:
+        """``GET /v1/evaluation/results/{id}``: read a result."""
+        return self._state.result(call.path["result"])
+
+    def delete_result(self, call: Call) -> Any:
+        """``DELETE /v1/evaluation/results/{id}``: remove a result."""
+        return self._state.result_delete(call.path["result"])
+
+    async def live(self, call: Call) -> Any:
+        """``POST /v1/evaluation/live``: evaluate at once; the answer comes when it is done."""
+        described = await run_in_threadpool(self._state.described, sent_fields(call.body))
+        gone = threading.Event()
+        watching = asyncio.create_task(_watch(call.request, gone))
+        try:
+            # In threads of their own: those of other requests must not all wait for models elsewhere.
+            return await run_sync(self._runner.live, *described, gone, limiter=self._lives)
+        finally:
+            watching.cancel()
+
+
+async def _watch(request: Request, gone: threading.Event) -> None:
+    """Say when the client has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
+
+
+class Evaluator(Service):
+    """The Evaluator; it answers on the platform's port.
+
+    Args:
+        state: what there is.
+        runner: what runs it.
+    """
+
+    def __init__(self, state: EvaluatorState, runner: Runner) -> None:
+        routes = [*Evaluations(state, runner).routes(), *platform_routes(state, runner)]
+        super().__init__("evaluator", "platform", routes, state)
+        self._evaluations = state
+        self._runner = runner
+
+    async def start(self) -> None:
+        """Go on with what was left unfinished."""
+        await asyncio.to_thread(self._runner.start)
+
+    async def stop(self) -> None:
+        """End work resumably."""
+        await asyncio.to_thread(self._runner.stop)
+
+    def busy(self) -> bool:
+        """Whether an evaluation is at work or waiting."""
+        return self._runner.busy()
+
+    def summary(self) -> dict[str, Any]:
+        """Jobs that have not come to their end, and how many there are in each state."""
+        return {"unfinished": self._evaluations.unfinished(), "jobs_by_state": self._evaluations.counts()}
+
+
+def create(context: StackContext) -> Service:
+    """Make the Evaluator of a stack."""
+    state = EvaluatorState(context.database, policy_of(context), clock=context.clock)
+    return Evaluator(state, Runner(context, state, context.folder("evaluator")))

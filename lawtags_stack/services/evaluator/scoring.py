@@ -1,0 +1,218 @@
+"""The metrics of a task, applied to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lawtags_client.errors import BadRequestError
+from lawtags_stack.sandbox.limits import limited
+from lawtags_stack.services.evaluator import metrics
+from lawtags_stack.services.evaluator.rows import Row
+from lawtags_stack.services.evaluator.templates import render, render_text
+
+_SECONDS = 20.0  # of CPU time for one metric and one row; ROUGE of long texts takes some
+_OUTPUTS = ("output_text", "output", "response", "prediction")
+_TRUTHS = ("reference", "ideal_response", "ground_truth", "completion", "expected_output")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A row and the model's answer to it.
+
+    Args:
+        item: the row.
+        output: the answer's text.
+        response: the whole answer.
+    """
+
+    item: Row
+    output: str
+    response: Mapping[str, Any]
+
+    @classmethod
+    def recorded(cls, row: Row) -> Sample:
+        """A row that brings its answer along, if it has one."""
+        found = next((row[name] for name in _OUTPUTS if isinstance(row.get(name), str)), "")
+        # Recorded outputs of similarity evaluations keep the row itself under "input".
+        inner = row.get("input")
+        item = {**inner, **row} if isinstance(inner, dict) else row
+        return cls(item, found, {})
+
+    def values(self) -> dict[str, Any]:
+        """What templates may name: ``item`` and ``sample``, and the fields of both by themselves.
+
+        A column of the row comes before a field of the answer with the same name, unless the answer was
+        asked for in this evaluation: then ``output_text`` is that answer.
+        """
+        named = {**self.shown(), **self.item}
+        if self.response:
+            named["output_text"] = self.output
+        return {**named, "item": self.item, "sample": self.shown()}
+
+    def shown(self) -> dict[str, Any]:
+        """The answer as templates and result files see it."""
+        return {"output_text": self.output, "response": self.response}
+
+    def render(self, template: Any) -> Any:
+        """Fill in a template. Raises as ``templates.render``."""
+        return render(template, self.values())
+
+    def text(self, template: Any) -> str:
+        """Fill in a template that must give text. Raises as ``templates.render``."""
+        return render_text(str(template), self.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the metrics make of one row.
+
+    Args:
+        figures: the figures of the row, by metric; those of judges are not among them yet.
+        questions: what the judges are to be asked, by metric.
+        texts: output and references for metrics of all rows together, by metric.
+    """
+
+    figures: dict[str, metrics.RowScores]
+    questions: dict[str, dict[str, Any]]
+    texts: dict[str, list[Any]]
+
+
+class Scorer:
+    """Computes the metrics of a task, row by row.
+
+    Args:
+        configs: metric configs by their key.
+    """
+
+    KINDS: ClassVar[frozenset[str]] = frozenset(
+        {
+            "accuracy", "bleu", "em", "f1", "llm-judge", "number-check", "rouge", "string-check",
+            "tool-calling",
+        }
+    )  # fmt: skip
+
+    def __init__(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        self._configs = configs
+
+    def row(self, sample: Sample) -> Scored:
+        """What the metrics make of one row.
+
+        Raises:
+            BadRequestError: a metric lacks a parameter, or has a wrong one.
+            ResourceLimitError: a template or a metric needs more than it may.
+        """
+        found = Scored({}, {}, {})
+        for key, config in self._configs.items():
+            kind, params = config["type"], config.get("params") or {}
+            if kind == "llm-judge":
+                found.questions[key] = _question(params, sample)
+            elif kind == "bleu":
+                found.texts[key] = [_output(params, sample), _references(params, sample)]
+            else:
+                found.figures[key] = self._figures(kind, params, sample)
+        return found
+
+    def _figures(self, kind: str, params: Mapping[str, Any], sample: Sample) -> metrics.RowScores:
+        if kind in ("string-check", "number-check"):
+            left, operator, right, *rest = _check(params)
+            if kind == "string-check":
+                return metrics.string_check(sample.text(left), operator, sample.text(right))
+            epsilon = _epsilon(params, rest)
+            return metrics.number_check(sample.text(left), operator, sample.text(right), epsilon)
+        if kind == "tool-calling":
+            truth = sample.render(params.get("tool_calls_ground_truth", "{{ item.tool_calls | tojson }}"))
+            return metrics.tool_calls(sample.response, truth)
+        compare = {
+            "em": metrics.exact_match,
+            "f1": metrics.token_f1,
+            "rouge": metrics.rouge,
+            "accuracy": metrics.accuracy,
+        }[kind]
+        output, truth = _output(params, sample), _truth(params, sample)
+        with limited(f"The metric {kind}", _SECONDS):
+            return compare(output, truth)
+
+
+def results(
+    configs: Mapping[str, Mapping[str, Any]],
+    rows: Sequence[Mapping[str, metrics.RowScores]],
+    texts: Sequence[Mapping[str, Any]],
+    bleu: Callable[[list[str], list[list[str]]], tuple[list[float], float]],
+    *,
+    similarity: bool = False,
+) -> dict[str, Any]:
+    """The metrics of all rows as the result shows them.
+
+    Args:
+        configs: metric configs by their key.
+        rows: the figures of each row.
+        texts: the texts of each row, as ``Scored`` has them.
+        bleu: BLEU of each sentence and of all as one corpus.
+        similarity: whether scores have the form of similarity evaluations: BLEU from 0 to 1, no statistics.
+    """
+    found = {}
+    for key, config in configs.items():
+        if config["type"] == "bleu":
+            pairs = [row[key] for row in texts]
+            sentences, corpus = bleu([output for output, _ in pairs], [wanted for _, wanted in pairs])
+            scores = _bleu_scores(sentences, corpus, similarity=similarity)
+        else:
+            scores = metrics.summarize([row[key] for row in rows])
+        if similarity:
+            scores = {name: {"value": score["value"]} for name, score in scores.items()}
+        found[key] = {"scores": scores}
+    return found
+
+
+def _question(params: Mapping[str, Any], sample: Sample) -> dict[str, Any]:
+    if not params.get("model") or not params.get("template") or not params.get("scores"):
+        raise BadRequestError("llm-judge needs the parameters model, template and scores")
+    return dict(sample.render(dict(params["template"])))
+
+
+def _check(params: Mapping[str, Any]) -> list[str]:
+    """Left, operator, right and what follows; the operator may also come first."""
+    check = params.get("check")
+    if not isinstance(check, list) or len(check) < 3:
+        raise BadRequestError("The parameter check must be [left, operator, right]")
+    first, second, *rest = (str(part) for part in check)
+    if first in metrics.OPERATORS and second not in metrics.OPERATORS:
+        return [second, first, *rest]
+    return [first, second, *rest]
+
+
+def _epsilon(params: Mapping[str, Any], rest: Sequence[str]) -> float:
+    """The tolerance, as a parameter or behind the check, where its name may stand before it."""
+    given = params.get("epsilon", next((part for part in rest if part != "epsilon"), 0.0))
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        raise BadRequestError(f"The epsilon of a number-check must be a number, not {given!r}") from None
+
+
+def _output(params: Mapping[str, Any], sample: Sample) -> str:
+    return sample.text(params["prediction"]) if "prediction" in params else sample.output
+
+
+def _truth(params: Mapping[str, Any], sample: Sample) -> str:
+    if "ground_truth" in params:
+        return sample.text(params["ground_truth"])
+    for name in _TRUTHS:
+        if isinstance(sample.item.get(name), str):
+            return str(sample.item[name])
+    raise BadRequestError("The metric needs the parameter ground_truth, or rows with a reference")
+
+
+def _references(params: Mapping[str, Any], sample: Sample) -> list[str]:
+    templates = params.get("references")
+    return [sample.text(each) for each in templates] if templates else [_truth(params, sample)]
+
+
+def _bleu_scores(sentences: Sequence[float], corpus: float, *, similarity: bool) -> metrics.Scores:
+    known = bool(sentences)
+    if similarity:
+        return {"bleu_score": {"value": corpus / 100 if known else None}}
+    each = metrics.summarize([{"sentence": value} for value in sentences])
+    return {**each, "corpus": {"value": corpus if known else None}}

@@ -1,0 +1,77 @@
+"""Jinja templates in a sandbox, over the fields of a row and the model's answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from lawtags_client.errors import BadRequestError, LawtagsError, MissingExtraError
+from lawtags_stack.sandbox.limits import joined, limited
+
+_SECONDS = 2.0  # of CPU time for one template and one row; as a rule it takes less than a millisecond
+
+
+def render(template: Any, values: Mapping[str, Any]) -> Any:
+    """Fill in a template, or all templates within a JSON value.
+
+    A template that uses ``tojson`` and renders to JSON becomes that value, so that
+    ``"{{ item.messages | tojson }}"`` gives messages; a prompt that merely looks like JSON stays text.
+
+    Args:
+        template: text, or JSON with texts in it.
+        values: what the templates may name.
+
+    Raises:
+        BadRequestError: a template is broken, names what is not there, or tries what the sandbox forbids.
+        ResourceLimitError: a template gives more text than it may.
+    """
+    if isinstance(template, str):
+        text = render_text(template, values)
+        return _parsed(text) if "tojson" in template else text
+    if isinstance(template, Mapping):
+        return {name: render(inner, values) for name, inner in template.items()}
+    if isinstance(template, list):
+        return [render(inner, values) for inner in template]
+    return template
+
+
+def render_text(template: str, values: Mapping[str, Any]) -> str:
+    """Fill in one template. Raises as ``render``."""
+    if "{" not in template:
+        return template
+    try:
+        # Compiling is limited, too: it computes what is constant.
+        with limited(f"The template {template[:200]!r}", _SECONDS):
+            return joined(_compiled(template).generate(values))
+    except (LawtagsError, MemoryError, RecursionError):
+        raise
+    except Exception as error:  # a template can make Python and Jinja raise anything
+        raise BadRequestError(f"The template {template[:200]!r} cannot be used: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _compiled(template: str) -> Any:
+    return _environment().from_string(template)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    try:
+        from jinja2 import StrictUndefined
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+    except ImportError as error:
+        raise MissingExtraError("jinja2", "local", "evaluation") from error
+    # Strict: a misspelt column is an error, not an empty prompt for every row.
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    # Jinja's own filter escapes for HTML, which would change prompts.
+    environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
+    return environment
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,211 @@
+"""Worker processes that hold the models: started when first asked, started again when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import RateLimitedError
+from lawtags_stack.processes.background import Background, result_of
+from lawtags_stack.processes.suspects import Suspects, Turn, Turns
+from lawtags_stack.services.nim.worker_process import (
+    WorkerGoneError,
+    WorkerOptions,
+    WorkerProcess,
+    adapter_suspect,
+)
+
+if TYPE_CHECKING:
+    from lawtags_stack.services.nim.state import Served
+
+Message = dict[str, Any]
+
+
+class ModelProcess:
+    """The worker process of one model: one at a time, loaded once for all requests that wait for it.
+
+    Args:
+        name: the model that it holds.
+        log: file for what the process prints.
+        options: how it runs.
+    """
+
+    def __init__(self, name: str, log: Path, options: WorkerOptions) -> None:
+        self.name = name
+        self._log = log
+        self._options = options
+        self._background = Background()
+        self._loading: asyncio.Task[WorkerProcess] | None = None
+        self._worker: WorkerProcess | None = None
+        self._suspects = Suspects()
+        self._turns = Turns()
+        self._stopped = False
+        self._rows = 0
+        self.last_used = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Answers under way."""
+        return self._rows
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """The process, also while it loads the model."""
+        return self._worker.process if self._worker is not None else None
+
+    @property
+    def computing(self) -> str | None:
+        """How the process computes, once it has loaded the model."""
+        return self._worker.computing if self._worker is not None else None
+
+    async def ask(
+        self, served: Served, request: Mapping[str, Any], rows: int
+    ) -> AsyncGenerator[Message, None]:
+        """Send a request and give the worker's messages about it, the last one being ``done``.
+
+        Args:
+            served: the model asked for.
+            request: fields of a ``generate`` message.
+            rows: how many answers it will have.
+
+        Raises:
+            RateLimitedError: too much is under way.
+            BadRequestError: the worker refuses the request, or has died of it before.
+            WorkerGoneError: the process died meanwhile.
+        """
+        if self._rows and self._rows + rows > self._options.most_rows:
+            busy = "Too many requests are waiting for this model"
+            raise RateLimitedError(busy, retry_after=1.0, status=429)
+        self._rows += rows
+        suspects = _suspects(served, request)
+        turn: Turn | None = None
+        try:
+            turn = await self._turn(suspects)
+            worker = await self._loaded(served)
+            async with worker.adapter(served) as adapter:
+                message = {**request, "op": "generate", "adapter": adapter}
+                async with aclosing(worker.exchange(message, suspects[-1], turn.end)) as answers:
+                    async for answer in answers:
+                        yield answer
+        except WorkerGoneError:
+            self._suspected(suspects)  # refused right away where it is known to be the reason
+            raise
+        finally:
+            if turn is not None:
+                turn.end()
+            self._rows -= rows
+            self.last_used = asyncio.get_running_loop().time()
+
+    async def _turn(self, suspects: Sequence[Mapping[str, Any]]) -> Turn:
+        """Wait until a request may run, by itself where a worker died while it was running."""
+        while True:
+            alone = self._suspected(suspects)
+            turn = await self._turns.take(alone=alone)
+            try:
+                if self._suspected(suspects) == alone:
+                    return turn
+            except BaseException:
+                turn.end()
+                raise
+            turn.end()
+
+    def _suspected(self, suspects: Sequence[Mapping[str, Any]]) -> bool:
+        # All are looked at, since each may be refused.
+        return sum(self._suspects.suspected(each) for each in suspects) > 0
+
+    async def load(self, served: Served) -> None:
+        """Have a model in memory, its adapter too.
+
+        Raises:
+            LawtagsError: it cannot be loaded.
+        """
+        worker = await self._loaded(served)
+        async with worker.adapter(served):
+            self.last_used = asyncio.get_running_loop().time()
+
+    async def stop(self) -> None:
+        """End the process for good; waiting requests fail."""
+        self._stopped = True
+        worker, self._worker = self._worker, None
+        await self._background.stop()
+        if worker is not None:
+            await worker.end()
+
+    async def _loaded(self, served: Served) -> WorkerProcess:
+        """The worker with its model in memory, started where there is none."""
+        if self._stopped:
+            raise WorkerGoneError
+        task = self._loading
+        if task is None or (task.done() and not self._usable(task)):
+            task = self._loading = self._background.start(self._load(served))
+        return await result_of(task, gone=WorkerGoneError)
+
+    @staticmethod
+    def _usable(task: asyncio.Task[WorkerProcess]) -> bool:
+        return not task.cancelled() and task.exception() is None and task.result().alive
+
+    async def _load(self, served: Served) -> WorkerProcess:
+        before, self._worker = self._worker, None
+        if before is not None:
+            await before.end()
+        folder = await asyncio.to_thread(served.folder)
+        worker = self._worker = WorkerProcess(self.name, folder, self._log, self._options, self._suspects)
+        try:
+            await worker.ready()
+        except BaseException:
+            self._worker = None
+            await worker.end()
+            raise
+        return worker
+
+
+def _suspects(served: Served, request: Mapping[str, Any]) -> list[Message]:
+    """What a request is remembered by if its worker dies: its adapter, if it has one, and itself."""
+    if served.adapter is None:
+        return [dict(request)]
+    adapter = adapter_suspect(served.adapter)
+    return [adapter, {**request, "adapter": adapter}]
+
+
+class ModelProcesses:
+    """All worker processes, one for each set of base weights.
+
+    Args:
+        folder: for their logs.
+        options: how they run.
+    """
+
+    def __init__(self, folder: Path, options: WorkerOptions) -> None:
+        self._folder = folder
+        self._options = options
+        self._processes: dict[str, ModelProcess] = {}
+        self._background = Background()
+
+    def __iter__(self) -> Iterator[ModelProcess]:
+        return iter(list(self._processes.values()))
+
+    def of(self, served: Served) -> ModelProcess:
+        """The process that holds a model, or is going to."""
+        if served.process not in self._processes:
+            log = self._folder / (served.process.replace("/", "--") + ".log")
+            process = self._processes[served.process] = ModelProcess(served.process, log, self._options)
+            process.last_used = asyncio.get_running_loop().time()
+        return self._processes[served.process]
+
+    async def retire(self, wanted: set[str]) -> None:
+        """End processes that nobody can name any more, or that nobody has used for long."""
+        now, idle = asyncio.get_running_loop().time(), self._options.idle_seconds
+        for name, process in list(self._processes.items()):
+            unused = idle is not None and now - process.last_used > idle and not process.rows
+            if name not in wanted or unused:
+                del self._processes[name]
+                await result_of(self._background.start(process.stop()), gone=WorkerGoneError)
+
+    async def stop(self) -> None:
+        """End all of them."""
+        await asyncio.gather(*(process.stop() for process in self._processes.values()))
+        await self._background.stop()

@@ -1,0 +1,217 @@
+"""The routes of the inference server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
+
+from lawtags_client.types.inference import (
+    ChatCompletion,
+    ChatCompletionRequest,
+    Completion,
+    CompletionRequest,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    SamplingRequest,
+    ServedModel,
+    ServedModels,
+)
+from lawtags_client.version import __version__
+from lawtags_stack.http import Call, Clock, error_answer, route
+from lawtags_stack.services.nim.answering import Envelope, Kind, Message, events, failed, whole
+from lawtags_stack.services.nim.asking import Asked, understand_chat, understand_completion
+from lawtags_stack.services.nim.embeddings import Embeddings
+from lawtags_stack.services.nim.permissions import permission
+from lawtags_stack.services.nim.queue import ModelProcesses
+from lawtags_stack.services.nim.state import NimState, Served
+
+R = TypeVar("R")
+
+_HEALTHY = {"object": "health.response", "message": "Service is ready.", "status": "ready"}
+_LIVE = {"object": "health.response", "message": "Service is live.", "status": "live"}
+
+
+class Inference:
+    """The handlers.
+
+    Args:
+        state: what is served.
+        processes: what serves it.
+        embeddings: the embedding models.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self, state: NimState, processes: ModelProcesses, embeddings: Embeddings, clock: Clock
+    ) -> None:
+        self._state = state
+        self._embeddings = embeddings
+        self._processes = processes
+        self._clock = clock
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes of the inference port."""
+        return [
+            route("GET", "/v1/health/ready", self.ready, answers=dict),
+            route("GET", "/v1/health/live", _live, answers=dict),
+            route("GET", "/v1/version", _version, answers=dict),
+            route("GET", "/v1/models", self.models, on_error=failed, answers=ServedModels),
+            route("GET", "/v1/models/{model:path}", self.model, on_error=failed, answers=ServedModel),
+            route(
+                "POST",
+                "/v1/completions",
+                self.complete,
+                body=CompletionRequest,
+                on_error=failed,
+                answers=Completion,
+            ),
+            route(
+                "POST",
+                "/v1/chat/completions",
+                self.chat,
+                body=ChatCompletionRequest,
+                on_error=failed,
+                answers=ChatCompletion,
+            ),
+            route(
+                "POST",
+                "/v1/embeddings",
+                self.embed,
+                body=EmbeddingRequest,
+                on_error=failed,
+                answers=EmbeddingResponse,
+            ),
+        ]
+
+    def ready(self, call: Call) -> Message:
+        """Whether requests can be taken; names the models that cannot be served, and why."""
+        failed = self._state.faults()
+        return {**_HEALTHY, "failed_models": failed} if failed else _HEALTHY
+
+    def models(self, call: Call) -> Message:
+        """``GET /v1/models``: the models that are served now."""
+        listed = [self._listed(served) for served in self._state.models()]
+        return {"object": "list", "data": [*listed, *self._embeddings.listed()]}
+
+    def model(self, call: Call) -> Message:
+        """``GET /v1/models/{model}``: one model that is served."""
+        name = call.path["model"]
+        encoders = {each["id"]: each for each in self._embeddings.listed()}
+        return encoders[name] if name in encoders else self._listed(self._state.find(name))
+
+    def _listed(self, served: Served) -> Message:
+        adapts = served.adapter is not None
+        return {
+            "id": served.id,
+            "object": "model",
+            "created": served.created,
+            "owned_by": "system",
+            "root": f"hf://{served.id}" if adapts else served.root,
+            "parent": served.parent,
+            "max_model_len": None if adapts else self._state.max_length(served),
+            "permission": [permission(served.id, served.created)],
+        }
+
+    async def complete(self, call: Call) -> Response | Message:
+        """``POST /v1/completions``: go on with a text; as a stream where asked for."""
+        request: CompletionRequest = call.body
+        served = self._state.find(request.model)
+        return await self._answer(call, "completion", request, served, understand_completion(request))
+
+    async def chat(self, call: Call) -> Response | Message:
+        """``POST /v1/chat/completions``: answer in a chat; as a stream where asked for."""
+        request: ChatCompletionRequest = call.body
+        served = self._state.find(request.model)
+        return await self._answer(call, "chat", request, served, understand_chat(request))
+
+    async def embed(self, call: Call) -> Response | Mapping[str, Any]:
+        """``POST /v1/embeddings``: turn texts into vectors, where an embedding model is offered."""
+        if not self._embeddings:
+            return error_answer(501, "No embedding model is served by this stack; see --embedding-model")
+        found = await _unless_gone(call.request, self._embeddings.answer(call.body))
+        return Response(status_code=499) if found is None else found
+
+    async def _answer(
+        self, call: Call, kind: Kind, request: SamplingRequest, served: Served, asked: Asked
+    ) -> Response | Message:
+        scored = asked.message["sampling"]["logprobs"] is not None
+        envelope = Envelope(kind, request.model, int(self._clock().timestamp()), scored)
+        messages = self._processes.of(served).ask(served, asked.message, asked.answers)
+        # Nobody reads the answer to a caller who is gone; 499 shows in logs what happened.
+        nobody = Response(status_code=499)
+        if not asked.stream:
+            done = await _unless_gone(call.request, _last(messages))
+            return nobody if done is None else whole(envelope, done)
+        # The first message is awaited here, so that a refusal is an error answer and not a broken stream.
+        first = await _unless_gone(call.request, _next(messages))
+        if first is None:
+            return nobody
+        stream = events(envelope, _chained(first, messages), asked.answers, asked.include_usage)
+        return _EventStream(stream, messages)
+
+
+class _EventStream(StreamingResponse):
+    """Events of a generation, which ends with them."""
+
+    def __init__(self, stream: AsyncIterator[str], messages: AsyncGenerator[Message, None]) -> None:
+        headers = {"Cache-Control": "no-store"}
+        super().__init__(stream, media_type="text/event-stream", headers=headers)
+        self._messages = messages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them; a caller who hangs up, even before the first of them, ends the generation."""
+        async with contextlib.aclosing(self._messages):
+            await super().__call__(scope, receive, send)
+
+
+def _live(call: Call) -> Message:
+    """Whether the server is up."""
+    return _LIVE
+
+
+def _version(call: Call) -> Message:
+    """The release, as a NIM tells it, and whose it is."""
+    return {"release": __version__, "api": "1.0.0", "product": "lawtags"}
+
+
+async def _last(messages: AsyncGenerator[Message, None]) -> Message:
+    last: Message = {}
+    async with contextlib.aclosing(messages):
+        async for message in messages:
+            last = message
+    return last
+
+
+async def _next(messages: AsyncIterator[Message]) -> Message:
+    return await anext(messages)
+
+
+async def _chained(first: Message, rest: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    yield first
+    async for message in rest:
+        yield message
+
+
+async def _unless_gone(request: Request, work: Awaitable[R]) -> R | None:
+    """Wait for work, and end it when the caller hangs up."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for each in (task, gone):
+            each.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,131 @@
+"""The inference server as a service of the stack."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from lawtags_client.errors import LawtagsError
+from lawtags_stack.service import Service, StackContext
+from lawtags_stack.services.nim.embeddings import Embeddings
+from lawtags_stack.services.nim.queue import ModelProcesses
+from lawtags_stack.services.nim.routes import Inference
+from lawtags_stack.services.nim.state import NimState
+from lawtags_stack.services.nim.trials import Trial
+from lawtags_stack.services.nim.worker_process import WorkerOptions
+
+_log = logging.getLogger(__name__)
+_NOTICE_SECONDS = 0.05
+
+
+class NimService(Service):
+    """Looks for new models at intervals and serves them.
+
+    Args:
+        state: what is served.
+        processes: what serves it.
+        embeddings: what serves embedding models.
+        routes: the HTTP side.
+        refresh_interval: seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        state: NimState,
+        processes: ModelProcesses,
+        embeddings: Embeddings,
+        routes: Sequence[BaseRoute],
+        refresh_interval: float,
+    ) -> None:
+        super().__init__("nim", "inference", routes, state)
+        self._nim = state
+        self._processes = processes
+        self._embeddings = embeddings
+        self._interval = refresh_interval
+        self._refreshing: asyncio.Task[None] | None = None
+        self._trying: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look at what is there, and go on looking."""
+        await asyncio.to_thread(self._nim.look)
+        self._try()
+        self._refreshing = asyncio.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        while True:
+            await self._pause()
+            try:
+                await asyncio.to_thread(self._nim.look)
+                wanted = {served.process for served in self._nim.models()}
+                wanted |= {trial.served.process for trial in self._nim.untried()}
+                await self._processes.retire(wanted)
+                self._try()
+            except Exception:  # one bad look must not end all later ones
+                _log.exception("looking for models failed")
+
+    def _try(self) -> None:
+        """Load deployed models, unless that is under way."""
+        if self._trying is None or self._trying.done():
+            self._trying = asyncio.create_task(self._load(self._nim.untried()))
+
+    async def _load(self, trials: Sequence[Trial]) -> None:
+        # One at a time, since each takes memory and all cores.
+        for trial in trials:
+            if not await asyncio.to_thread(self._nim.trials.begin, trial.key):
+                continue
+            fault = None
+            try:
+                await self._processes.of(trial.served).load(trial.served)
+            except asyncio.CancelledError:
+                self._nim.trials.set_down(trial.key)
+                raise
+            except Exception as error:
+                message = (
+                    error.message if isinstance(error, LawtagsError) else f"{type(error).__name__}: {error}"
+                )
+                fault = message.replace(trial.served.process, trial.served.id)
+            await asyncio.to_thread(self._nim.trials.end, trial.key, fault)
+            self._nim.changed.set()
+
+    async def _pause(self) -> None:
+        """Wait for the next look: the interval, or until deployments have changed."""
+        waited = 0.0
+        while waited < self._interval and not self._nim.changed.is_set():
+            step = min(_NOTICE_SECONDS, self._interval - waited)
+            await asyncio.sleep(step)
+            waited += step
+        self._nim.changed.clear()
+
+    async def stop(self) -> None:
+        """End the worker processes; requests under way fail."""
+        for task in (self._refreshing, self._trying):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+        await self._embeddings.stop()
+        await self._processes.stop()
+
+    def summary(self) -> dict[str, Any]:
+        """Models that are served, the worker processes, how these compute, and their answers under way."""
+        served = [each.id for each in self._nim.models()]
+        workers = {p.name: p.process.pid for p in self._processes if p.process is not None}
+        computing = {p.name: p.computing for p in self._processes if p.name in workers}
+        rows = {p.name: p.rows for p in self._processes}
+        return {
+            "models": len(served), "served": served, "workers": workers, "computing": computing, "rows": rows
+        }  # fmt: skip
+
+
+def create(context: StackContext) -> Service:
+    """Make the inference server of a stack."""
+    state = NimState(context)
+    asked = context.options
+    options = WorkerOptions(threads=asked.inference_threads, precision=asked.inference_precision)
+    processes = ModelProcesses(context.dir / "nim", options)
+    embeddings = Embeddings(context)
+    routes = Inference(state, processes, embeddings, context.clock).routes()
+    return NimService(state, processes, embeddings, routes, context.options.refresh_interval)

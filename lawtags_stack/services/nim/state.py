@@ -1,0 +1,310 @@
+"""What the inference server serves: base models, adapters that have become visible, deployed models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lawtags_client.errors import LawtagsError, NotFoundError, ServerError
+from lawtags_stack.base_models import (
+    DEFAULT_BASE_MODEL,
+    default_base_model_folder,
+    ensure_default_base_model,
+)
+from lawtags_stack.service import Readiness
+from lawtags_stack.services.nim.trials import Trial, Trials
+
+if TYPE_CHECKING:
+    from lawtags_stack.service import StackContext
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+CHAT_TEMPLATE = "chat_template.jinja"
+_SERVABLE_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFiles:
+    """Where an adapter's files are.
+
+    Args:
+        config: ``adapter_config.json``.
+        weights: ``adapter_model.safetensors``.
+        template: the chat template that it was trained with; None where that is the base model's.
+    """
+
+    config: Path
+    weights: Path
+    template: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that requests may name.
+
+    Args:
+        id: what requests call it.
+        process: which worker process holds it; models of one process share their base weights.
+        folder: finds the folder that the process loads; may take its time.
+        created: seconds since 1970.
+        parent: an adapter's base model.
+        adapter: an adapter's files.
+        root: what the model is made of.
+    """
+
+    id: str
+    process: str
+    folder: Callable[[], Path]
+    created: int
+    parent: str | None = None
+    adapter: AdapterFiles | None = None
+    root: str | None = None
+
+
+class NimState:
+    """The catalogue of served models, looked up anew at intervals as a NIM does.
+
+    Args:
+        context: the stack; its Entity Store names the models, its Data Store holds their files.
+    """
+
+    def __init__(self, context: StackContext) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        started = int(context.clock().timestamp())
+        self._bases = {
+            name: Served(name, name, folder, started, root=name)
+            for name, folder in _base_folders(context.options.base_models).items()
+        }
+        self._found: dict[str, Served] = {}
+        self._faults: dict[str, str] = {}
+        self._untried: dict[str, Trial] = {}
+        self._deployed: set[str] = set()
+        self._run = uuid.uuid4().hex
+        self.trials = Trials(context.database)
+        self.changed = threading.Event()
+
+    def models(self) -> list[Served]:
+        """All models that can be asked now, base models first."""
+        with self._lock:
+            return [*self._bases.values(), *self._found.values()]
+
+    def find(self, name: str) -> Served:
+        """The model of this name.
+
+        Raises:
+            NotFoundError: none of this name is served (yet).
+            ServerError: it is deployed, and is being loaded.
+        """
+        with self._lock:
+            served = self._bases.get(name) or self._found.get(name)
+            fault, untried = self._faults.get(name), self._untried.get(name)
+        if served is None and untried is not None:
+            raise ServerError(
+                f"The model `{name[:200]}` is being loaded", hint="Retry in a few seconds.", status=503
+            )
+        if served is None:
+            reason = f": {fault}" if fault else ""
+            raise NotFoundError(
+                f"The model `{name[:200]}` does not exist{reason}",
+                hint="GET /v1/models lists what is served; a new adapter appears after the refresh interval.",
+            )
+        return served
+
+    def max_length(self, served: Served) -> int | None:
+        """How many tokens the model takes; None while its folder is not made yet."""
+        converted_on_demand = served.folder is ensure_default_base_model
+        folder = default_base_model_folder() if converted_on_demand else served.folder()
+        try:
+            config = json.loads((folder / "config.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        length = config.get("max_position_embeddings")
+        return int(length) if isinstance(length, int) else None
+
+    # What Deployment Management asks
+
+    def readiness(self, model: str) -> Readiness:
+        """Whether ``namespace/name[@version]`` is served."""
+        with self._lock:
+            known = model in self._bases or model in self._found
+            fault, untried = self._faults.get(model), model in self._untried
+        if fault:
+            return Readiness("failed", fault)
+        if untried or (known and not self._seen_deployed(model)):
+            return Readiness("pending", f"Loading {model}")
+        if known:
+            return Readiness("ready")
+        return Readiness("pending", f"Waiting for the files of {model}")
+
+    def untried(self) -> list[Trial]:
+        """Deployed models that are to be loaded before their deployments are ready."""
+        with self._lock:
+            return list(self._untried.values())
+
+    def faults(self) -> dict[str, str]:
+        """Models that cannot be served, and why."""
+        with self._lock:
+            return dict(self._faults)
+
+    def _seen_deployed(self, model: str) -> bool:
+        """Whether the last look knew that a model is deployed, and so has had it loaded."""
+        with self._lock:
+            return model in self._deployed
+
+    def deployments_changed(self) -> None:
+        """Look at the deployments again at once."""
+        self.changed.set()
+
+    # The look
+
+    def look(self) -> None:
+        """Find out which adapters and deployed models can be served now."""
+        found: dict[str, Served] = {}
+        faults: dict[str, str] = {}
+        active = self._context.deployments.active()
+        deployed = {model for each in active if each.external_endpoint is None for model in each.models}
+        for each in active:
+            if each.external_endpoint is not None:
+                faults |= dict.fromkeys(each.models, "This stack does not proxy external endpoints")
+        # Whole models first: one that is deployed may be the base of an adapter.
+        for entity in sorted(self._context.entity_store.models.all(), key=_is_adapter):
+            name = f"{entity['namespace']}/{entity['name']}"
+            if name in self._bases:
+                continue
+            try:
+                if _is_adapter(entity):
+                    served = self._adapter(name, entity, found)
+                else:
+                    served = self._full(name, entity, deployed)
+            except (LawtagsError, OSError) as error:
+                faults[name] = str(error)
+                continue
+            if served is not None:
+                found[name] = served
+        untried = self._try(deployed, found, faults)
+        with self._lock:
+            self._found, self._faults, self._untried, self._deployed = found, faults, untried, deployed
+
+    def _try(self, deployed: set[str], found: dict[str, Served], faults: dict[str, str]) -> dict[str, Trial]:
+        """Those of the deployed models that are still to be loaded; faults of others are added."""
+        untried: dict[str, Trial] = {}
+        keys: set[str] = set()
+        for name in sorted(deployed):
+            served = self._bases.get(name) or found.get(name)
+            if served is None:
+                continue
+            key = self._key(served)
+            keys.add(key)
+            fault = self.trials.fault(key)
+            if fault is not None:
+                faults[name] = fault
+            elif not self.trials.loaded(key):
+                untried[name] = Trial(key, served)
+            else:
+                continue
+            # A base model of the stack and an adapter may be asked all the same; what is wrong will show.
+            if served.parent is None and name not in self._bases:
+                _remove(name, found)
+        self.trials.keep(keys)
+        return untried
+
+    def _key(self, served: Served) -> str:
+        precision = self._context.options.inference_precision
+        adapter = served.adapter.weights.name if served.adapter else ""
+        if served.adapter and served.adapter.template:
+            adapter += f"+{served.adapter.template.name}"
+        # Folders of base models have no digest and may change, so they are tried at each start of the stack.
+        run = self._run if served.process in self._bases else ""
+        return " ".join([served.process, adapter, precision, run])
+
+    def _adapter(self, name: str, entity: Mapping[str, Any], deployed: Mapping[str, Served]) -> Served | None:
+        base = _base_name(entity.get("base_model"))
+        parent = self._bases.get(base) or deployed.get(base)
+        files = self._files(entity)
+        if files is None or parent is None or parent.adapter is not None:
+            return None
+        missing = {ADAPTER_CONFIG, ADAPTER_WEIGHTS} - files.keys()
+        if missing:
+            raise NotFoundError(f"its repository lacks {', '.join(sorted(missing))}")
+        return Served(
+            name,
+            parent.process,
+            parent.folder,
+            _seconds(entity),
+            parent=parent.id,
+            adapter=AdapterFiles(files[ADAPTER_CONFIG], files[ADAPTER_WEIGHTS], files.get(CHAT_TEMPLATE)),
+            root=name,
+        )
+
+    def _full(self, name: str, entity: Mapping[str, Any], deployed: set[str]) -> Served | None:
+        files = self._files(entity) if name in deployed else None
+        if files is None:
+            return None
+        wanted = {path: blob for path, blob in files.items() if path.endswith(_SERVABLE_SUFFIXES)}
+        identity = "\n".join(f"{path} {blob}" for path, blob in sorted(wanted.items()))
+        digest = hashlib.sha256(identity.encode("utf-8")).hexdigest()[:24]
+        folder = self._context.folder("nim") / "models" / digest
+        # Other files under this name are another process: the one at work goes on with the old ones.
+        process = f"{name}#{digest[:8]}"
+        return Served(name, process, lambda: _linked(folder, wanted), _seconds(entity), root=name)
+
+    def _files(self, entity: Mapping[str, Any]) -> dict[str, Path] | None:
+        artifact = entity.get("artifact") or {}
+        if artifact.get("status") != "upload_completed" or not artifact.get("files_url"):
+            return None
+        store = self._context.data_store
+        _, files = store.resolve_url(str(artifact["files_url"]))
+        return {file.path: store.blobs.path(file.sha256) for file in files}
+
+
+def _base_folders(named: Mapping[str, Path]) -> dict[str, Callable[[], Path]]:
+    folders: dict[str, Callable[[], Path]] = {DEFAULT_BASE_MODEL: ensure_default_base_model}
+    for name, folder in named.items():
+        folders[name] = partial(Path, folder)
+    return folders
+
+
+def _remove(name: str, found: dict[str, Served]) -> None:
+    """Take a model away, and the adapters on it."""
+    process = found.pop(name).process
+    for each in [each for each, served in found.items() if served.process == process]:
+        del found[each]
+
+
+def _is_adapter(entity: Mapping[str, Any]) -> bool:
+    peft: Mapping[str, Any] = entity.get("peft") or {}
+    return bool(peft) and peft.get("finetuning_type", "lora") == "lora"
+
+
+def _base_name(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = f"{value.get('namespace', 'default')}/{value.get('name', '')}"
+    return str(value or "").partition("@")[0]
+
+
+def _seconds(entity: Mapping[str, Any]) -> int:
+    from lawtags_stack.http import read_moment
+
+    return int(read_moment(str(entity["created_at"])).timestamp())
+
+
+def _linked(folder: Path, files: Mapping[str, Path]) -> Path:
+    """A folder in which stored files stand under their names, without a second copy of the weights."""
+    if folder.exists():
+        return folder
+    temporary = folder.with_name(f".{folder.name}")
+    for path, blob in files.items():
+        place = temporary / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        place.symlink_to(blob.resolve())
+    temporary.rename(folder)
+    return folder

@@ -1,0 +1,311 @@
+"""The stack: all services on one folder and three ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import ipaddress
+import json
+import logging
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.files import atomic_write_json
+from lawtags_stack.http.origin import OriginPolicy
+from lawtags_stack.lock import ADDRESS_FILE, FolderLock
+from lawtags_stack.server.application import Activity, application, status_route
+from lawtags_stack.server.servers import Servers, listen
+from lawtags_stack.service import Port, Service, StackContext, StackOptions, Urls
+from lawtags_stack.store import Blobs, Database
+from lawtags_stack.times import Clock, utc_now, zulu_seconds
+
+_log = logging.getLogger(__name__)
+
+SERVICES = ("data_store", "entity_store", "deployments", "customizer", "nim", "evaluator")
+"""The services, by folder, in the order in which they start."""
+
+PORTS: tuple[Port, ...] = ("platform", "data_store", "inference")
+STACK_FILE = ADDRESS_FILE
+DATABASE_FILE = "stack.sqlite"
+_STOP_SECONDS = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class StackAddress:
+    """Where a running stack is: what ``stack.json`` and ``lawtags local up --json`` say."""
+
+    platform_url: str
+    data_store_url: str
+    inference_url: str
+    dir: str
+    pid: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+class Stack:
+    """The embedded stack.
+
+    Example:
+        >>> stack = Stack(Path("stack"), platform_port=0)
+        >>> await stack.start()
+        >>> stack.address.platform_url
+        'http://127.0.0.1:40123'
+        >>> await stack.stop()
+
+    Args:
+        dir: where everything is kept; made where missing.
+        platform_port: the platform's port; Data Store and inference take the two after it. Zero takes any
+            three free ones.
+        host: the address to bind to. Anything but loopback requires a token in the options.
+        options: see ``StackOptions``.
+        clock: tells the time.
+
+    Raises:
+        ConfigurationError: host, port and token do not go together.
+    """
+
+    def __init__(
+        self,
+        dir: Path,
+        platform_port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        options: StackOptions | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.dir = dir.absolute()
+        self.activity = Activity()
+        self.services: list[Service] = []
+        self._options = (options or StackOptions()).settled()
+        self._host = host
+        self._port = platform_port
+        self._clock = clock
+        self._address: StackAddress | None = None
+        self._cleanup = contextlib.AsyncExitStack()
+        if not 0 <= platform_port <= 65533:
+            raise ConfigurationError(
+                f"{platform_port} cannot be the platform's port: it and the two after it must be below 65536"
+            )
+        if not is_loopback(host) and not self._options.token:
+            raise ConfigurationError(
+                f"binding to {host} opens the stack to other machines, which requires a token",
+                hint="Add --token, or bind to 127.0.0.1.",
+            )
+
+    @property
+    def address(self) -> StackAddress:
+        """Where the stack answers, once started."""
+        if self._address is None:
+            raise RuntimeError("the stack has not been started")
+        return self._address
+
+    async def start(self) -> StackAddress:
+        """Take the folder, resume interrupted work, and serve; returns once everything answers.
+
+        Raises:
+            BusyError: another stack holds the folder.
+            ConfigurationError: a port is taken, or the folder was written by a later version.
+        """
+        try:
+            return await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Finish requests, end the services' work resumably, and let go of folder and ports."""
+        await self._cleanup.aclose()
+        self._address = None
+
+    def busy(self) -> bool:
+        """Whether any service has a job at work or waiting."""
+        return any(service.busy() for service in self.services)
+
+    async def _start(self) -> StackAddress:
+        cleanup = self._cleanup
+        lock = cleanup.enter_context(FolderLock(self.dir, clock=self._clock))
+        assert lock is not None
+        sockets = self._listen()
+        for each in sockets.values():
+            cleanup.callback(each.close)
+        urls = Urls(*(self._url(sockets[port]) for port in PORTS))
+        _check_not_lost(self.dir)
+        database = Database(self.dir / DATABASE_FILE)
+        cleanup.callback(database.close)
+        await asyncio.to_thread(database.check)
+        blobs = Blobs(self.dir / "blobs")
+        context = StackContext(self.dir, database, blobs, urls, self._options, self._clock)
+        self._create_services(context)
+        cleanup.push_async_callback(self._stop_services)
+        for service in self.services:
+            await service.start()
+        address = StackAddress(urls.platform, urls.data_store, urls.inference, str(self.dir), os.getpid())
+        await self._serve(sockets, address)
+        atomic_write_json(self.dir / STACK_FILE, address.as_dict() | {"started": zulu_seconds(self._clock())})
+        cleanup.callback((self.dir / STACK_FILE).unlink, missing_ok=True)
+        self._address = address
+        return address
+
+    def _create_services(self, context: StackContext) -> None:
+        self.services = []
+        for name in SERVICES:
+            module = importlib.import_module(f"lawtags_stack.{name}")
+            service: Service = module.create(context)
+            context.states[name] = service.state
+            self.services.append(service)
+
+    async def _serve(self, sockets: dict[Port, socket.socket], address: StackAddress) -> None:
+        applications = []
+        origins = OriginPolicy.of(
+            self._host, self._options.allowed_hosts, token=self._options.token is not None
+        )
+        for port in PORTS:
+            extra = [status_route(self.services, address.as_dict())] if port == "platform" else []
+            app = application(
+                port, self.services, extra, self.activity, self._clock, self._options,
+                self._url(sockets[port]), origins,
+            )  # fmt: skip
+            applications.append((app, sockets[port]))
+        servers = Servers(applications)
+        self._cleanup.push_async_callback(servers.stop)
+        await servers.start()
+
+    async def _stop_services(self) -> None:
+        async def stop(service: Service) -> None:
+            try:
+                await asyncio.wait_for(service.stop(), _STOP_SECONDS)
+            except Exception as error:
+                _log.warning("%s did not shut down cleanly: %r", service.name, error)
+
+        await asyncio.gather(*(stop(service) for service in self.services))
+
+    def _listen(self) -> dict[Port, socket.socket]:
+        found: dict[Port, socket.socket] = {}
+        try:
+            for offset, port in enumerate(PORTS):
+                number = self._port + offset if self._port else 0
+                found[port] = listen(self._host, number, purpose=port.replace("_", " "))
+        except BaseException:
+            for each in found.values():
+                each.close()
+            raise
+        return found
+
+    def _url(self, listening: socket.socket) -> str:
+        host, port = listening.getsockname()[:2]
+        # Reachable from this machine whatever it is bound to.
+        wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        host = wildcard.get(host, host)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class StackThread:
+    """A stack in a thread of its own, for tests and for programs that are not asynchronous.
+
+    Example:
+        >>> with StackThread(Path("stack")) as stack:
+        ...     print(stack.platform_url)
+
+    Args:
+        dir, platform_port, options: as for ``Stack``.
+    """
+
+    def __init__(self, dir: Path, platform_port: int = 0, *, options: StackOptions | None = None) -> None:
+        self.stack = Stack(dir, platform_port, options=options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="lawtags-stack", daemon=True)
+
+    @property
+    def platform_url(self) -> str:
+        """Entity Store, Customizer, Evaluator, Deployment Management."""
+        return self.stack.address.platform_url
+
+    @property
+    def data_store_url(self) -> str:
+        """The Data Store; ``/v1/hf`` below it is the endpoint for ``huggingface_hub``."""
+        return self.stack.address.data_store_url
+
+    @property
+    def inference_url(self) -> str:
+        """The inference server."""
+        return self.stack.address.inference_url
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Start; returns once everything answers. Raises as ``Stack.start``."""
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self.stack.start(), self._loop).result(timeout)
+        except BaseException:
+            self._end()
+            raise
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Stop; returns once folder and ports are free."""
+        if self._loop.is_closed():
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(self.stack.stop(), self._loop).result(timeout)
+        finally:
+            self._end()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        # Here, since the thread that stops the stack may have a running loop of its own.
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+def _check_not_lost(dir: Path) -> None:
+    database = dir / DATABASE_FILE
+    if database.exists() and database.stat().st_size:
+        return
+    # A kill during the very first start leaves an empty database, but no files yet.
+    if next((dir / "blobs").glob("??/*"), None) is not None:
+        raise ConfigurationError(
+            f"the database {database} is {'empty' if database.exists() else 'missing'}, but the folder holds "
+            "data sets and models that it should list",
+            hint=f"Restore it from a copy, or start over with: lawtags local reset --dir {dir}",
+        )
+
+
+def read_address(dir: Path) -> StackAddress | None:
+    """Where the stack of a folder said it is; it may be dead since."""
+    try:
+        found = json.loads((dir / STACK_FILE).read_text("utf-8"))
+        return StackAddress(**{name: found[name] for name in StackAddress.__dataclass_fields__})
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,18 @@
+"""What the services keep on disk: one SQLite file and a folder of content-addressed blobs."""
+
+from __future__ import annotations
+
+from lawtags_stack.store.blobs import Blob, Blobs, BlobWriter, DamagedBlobError
+from lawtags_stack.store.database import Database
+from lawtags_stack.store.documents import Document, Documents, DuplicateKeyError
+
+__all__ = [
+    "Blob",
+    "BlobWriter",
+    "Blobs",
+    "DamagedBlobError",
+    "Database",
+    "Document",
+    "Documents",
+    "DuplicateKeyError",
+]

@@ -1,0 +1,118 @@
+"""JSON documents under a key: the table that nearly every resource of the API needs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lawtags_stack.store.database import Database
+
+Document = dict[str, Any]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+class DuplicateKeyError(Exception):
+    """A document with this key exists."""
+
+
+class Documents:
+    """A table of JSON documents, in the order in which they were first written.
+
+    The table is made on first use, under a migration of its own.
+
+    Args:
+        database: where the table lives.
+        table: its name: lower-case letters, digits and underscores, e.g. ``"customizer_jobs"``.
+    """
+
+    def __init__(self, database: Database, table: str) -> None:
+        if not _NAME.match(table):
+            raise ValueError(f"not a table name: {table!r}")
+        self._database = database
+        self._table = table
+        database.migrate(
+            f"documents:{table}",
+            [
+                f"CREATE TABLE {table} (sequence INTEGER PRIMARY KEY AUTOINCREMENT, "
+                "key TEXT NOT NULL UNIQUE, body TEXT NOT NULL)"
+            ],
+        )
+
+    def insert(self, key: str, document: Document) -> None:
+        """Add a document.
+
+        Raises:
+            DuplicateKeyError: the key is taken.
+        """
+        try:
+            self._database.execute(
+                f"INSERT INTO {self._table} (key, body) VALUES (?, ?)", (key, _encode(document))
+            )
+        except sqlite3.IntegrityError as error:
+            raise DuplicateKeyError(key) from error
+
+    def put(self, key: str, document: Document) -> None:
+        """Add a document, or replace the one with this key in its place."""
+        self._database.execute(
+            f"INSERT INTO {self._table} (key, body) VALUES (?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET body = excluded.body",
+            (key, _encode(document)),
+        )
+
+    def get(self, key: str) -> Document | None:
+        """The document under a key, if there is one."""
+        row = self._database.row(f"SELECT body FROM {self._table} WHERE key = ?", (key,))
+        return _decode(row["body"]) if row else None
+
+    def update(self, key: str, change: Callable[[Document], Document | None]) -> Document | None:
+        """Read, change and write a document in one transaction.
+
+        Args:
+            key: which document.
+            change: takes the stored document and gives the new one, or ``None`` to leave it as it is.
+
+        Returns:
+            The document as it stands afterwards; ``None`` if there is none under the key.
+        """
+        with self._database.transaction():
+            document = self.get(key)
+            if document is None:
+                return None
+            changed = change(document)
+            if changed is None:
+                return self.get(key)
+            self.put(key, changed)
+            return changed
+
+    def delete(self, key: str) -> bool:
+        """Remove a document; whether there was one."""
+        return self._database.execute(f"DELETE FROM {self._table} WHERE key = ?", (key,)) > 0
+
+    def count(self) -> int:
+        """How many documents there are."""
+        row = self._database.row(f"SELECT COUNT(*) AS total FROM {self._table}")
+        return int(row["total"]) if row else 0
+
+    def page(self, limit: int, offset: int = 0, *, newest_first: bool = False) -> list[Document]:
+        """A stretch of the documents in the order of their creation."""
+        order = "DESC" if newest_first else "ASC"
+        rows = self._database.rows(
+            f"SELECT body FROM {self._table} ORDER BY sequence {order} LIMIT ? OFFSET ?", (limit, offset)
+        )
+        return [_decode(row["body"]) for row in rows]
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self.page(-1))
+
+
+def _encode(document: Document) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _decode(body: str) -> Document:
+    document: Document = json.loads(body)
+    return document

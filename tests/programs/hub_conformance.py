@@ -1,0 +1,84 @@
+"""The same scenario by several versions of huggingface_hub, each in an environment of its own.
+
+``python tests/programs/hub_conformance.py [FILE]`` prints what they found, adds it to a document where one is
+named, and ends with 1 where a step did not succeed; the environments stay below ``.conformance/``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from lawtags_stack.stack import StackThread
+
+ROOT = Path(__file__).parents[2]
+VERSIONS = ("0.34.*", "0.36.*", "1.18.*", "")
+"""The newest comes last, whichever it is."""
+
+HEADING = "## huggingface_hub"
+
+
+def environment(version: str) -> Path:
+    """The interpreter of an environment with a version of huggingface_hub and nothing else."""
+    folder = ROOT / ".conformance" / f"huggingface_hub-{version.removesuffix('.*') or 'newest'}"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    wanted = f"huggingface_hub=={version}" if version else "huggingface_hub"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--upgrade", wanted], check=True)
+    return python
+
+
+def run(python: Path, url: str, namespace: str) -> dict[str, Any]:
+    """What an environment's version found."""
+    httpx.post(f"{url}/v1/datastore/namespaces", json={"namespace": namespace}).raise_for_status()
+    command = [python, ROOT / "tests" / "hub_scenario.py", url, namespace]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if not done.stdout:
+        raise RuntimeError(done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def rendered(reports: list[dict[str, Any]]) -> str:
+    """The table."""
+    steps = max((report["done"] for report in reports), key=len)
+    versions = [report["version"] for report in reports]
+    lines = [
+        HEADING,
+        "",
+        "Each in an environment of its own, with `HF_HUB_DISABLE_XET=1`; a file of 12 MB goes by LFS.",
+        "",
+        f"| step | {' | '.join(versions)} |",
+        f"| --- |{' --- |' * len(versions)}",
+    ]
+    for step in steps:
+        marks = ["ok" if step in report["done"] else "no" for report in reports]
+        lines.append(f"| {step} | {' | '.join(marks)} |")
+    lines += [f"\n{report['version']}: {report['problem']}" for report in reports if report["problem"]]
+    return "\n".join(lines) + "\n"
+
+
+def main(document: Path | None) -> int:
+    """Run all versions, and write the table behind what the document holds."""
+    with tempfile.TemporaryDirectory() as folder, StackThread(Path(folder) / "stack") as stack:
+        reports = [
+            run(environment(version), stack.data_store_url, f"hub-{number}")
+            for number, version in enumerate(VERSIONS)
+        ]
+    if document is not None:
+        before = document.read_text("utf-8").partition(HEADING)[0].rstrip()
+        document.write_text(f"{before}\n\n{rendered(reports)}", "utf-8")
+    print(rendered(reports))
+    return 1 if any(report["problem"] for report in reports) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else None))

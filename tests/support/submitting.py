@@ -1,0 +1,163 @@
+"""Submitting in a process of its own, which can be told to die at a named point."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Literal
+
+from lawtags_client.client import NeMo
+from lawtags_client.errors import LawtagsError
+from lawtags_client.intents import Intent, SqliteIntents
+from lawtags_client.settings import Settings
+from lawtags_client.transport.clock import Clock
+from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
+from lawtags_stack.stack import StackThread
+
+Point = Literal["before the intent", "before the request", "before the id", "after the id"]
+POINTS: tuple[Point, ...] = ("before the intent", "before the request", "before the id", "after the id")
+
+_PRELOADED = ["httpx", "httpcore", "h11", "anyio._backends._asyncio", "tenacity", "lawtags_client.client"]
+
+CONFIG = "huggingfacetb/smollm2-135m-instruct@v1.0.0+cpu"
+DATASET = "law/tags"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One thing that somebody wants done once.
+
+    Args:
+        number: tells it from the others; it goes into the job's description.
+        project: all wishes of one scene.
+        key: the caller's own key, if any.
+        named: whether the model that comes of it has a name.
+    """
+
+    number: int
+    project: str
+    key: str | None
+    named: bool
+
+    @property
+    def request(self) -> CustomizationJobRequest:
+        """What is sent for it."""
+        request = CustomizationJobRequest(
+            config=CONFIG, dataset=DATASET, hyperparameters=Hyperparameters(finetuning_type="lora")
+        )
+        # A key of one's own stands for the wish; without it only the request does.
+        wished = 0 if self.key else self.number
+        request.description = f"wish {wished}"
+        request.project = self.project
+        if self.named:
+            request.output_model = f"law/{self.project}-{wished}"
+        return request
+
+
+@contextlib.contextmanager
+def waiting_stack(folder: Path) -> Iterator[StackThread]:
+    """A stack that takes jobs on a data set it has, and trains none of them."""
+    with StackThread(folder / "stack") as stack:
+        (customizer,) = (each for each in stack.stack.services if each.name == "customizer")
+        customizer.state.queue.stop()  # type: ignore[attr-defined]
+        for part in ("training", "validation"):
+            (folder / "data" / part).mkdir(parents=True)
+            (folder / "data" / part / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+
+        async def upload() -> None:
+            urls = {"platform_url": stack.platform_url, "data_store_url": stack.data_store_url}
+            async with connect(urls, folder / "upload.sqlite") as nemo:
+                await nemo.data_store.upload_dataset(DATASET, folder / "data")
+
+        asyncio.run(upload())
+        yield stack
+
+
+class DyingIntents(SqliteIntents):
+    """Intents whose process is killed, as by the kernel, at one point of the way."""
+
+    def __init__(self, path: Path, point: Point | None) -> None:
+        super().__init__(path)
+        self._point = point
+
+    def begin(self, intent: Intent) -> Intent:
+        self._die("before the intent")
+        found = super().begin(intent)
+        self._die("before the request")
+        return found
+
+    def settle(self, key: str, remote_id: str) -> None:
+        self._die("before the id")
+        super().settle(key, remote_id)
+        self._die("after the id")
+
+    def _die(self, point: Point) -> None:
+        if point == self._point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def connect(urls: dict[str, str], store: Path, point: Point | None = None) -> NeMo:
+    """A client that loses no time between two attempts."""
+
+    async def nap(seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.01))
+
+    intents = DyingIntents(store, point)
+    return NeMo(Settings(**urls, max_retries=2), intents=intents, clock=Clock(sleep=nap))  # type: ignore[arg-type]
+
+
+async def submit(urls: dict[str, str], store: Path, wish: Wish, point: Point | None = None) -> str:
+    """The id of a wish's job."""
+    async with connect(urls, store, point) as nemo:
+        return (await nemo.customizer.submit(wish.request, key=wish.key)).id
+
+
+def _main(urls: dict[str, str], store: Path, wish: Wish, point: Point | None, told: Connection) -> None:
+    try:
+        told.send(("job", asyncio.run(submit(urls, store, wish, point))))
+    except LawtagsError as error:
+        told.send(("error", type(error).__name__))
+
+
+class Submitter:
+    """One such process.
+
+    Args:
+        urls, store, wish, point: as for ``submit``.
+    """
+
+    def __init__(self, urls: dict[str, str], store: Path, wish: Wish, point: Point | None = None) -> None:
+        processes = multiprocessing.get_context("forkserver")
+        # Imported once, so that a process costs a fork and not a second of imports.
+        processes.set_forkserver_preload(_PRELOADED)
+        self._told, child = processes.Pipe(duplex=False)
+        self.process: BaseProcess = processes.Process(
+            target=_main, args=(urls, store, wish, point, child), daemon=True
+        )
+        self.process.start()
+        child.close()
+
+    def result(self, timeout: float = 30.0) -> tuple[str, str] | None:
+        """Job or error, as it ended; None where it was killed before it could tell."""
+        found = None
+        with contextlib.suppress(EOFError):
+            assert self._told.poll(timeout), "the process neither ended nor told anything"
+            found = self._told.recv()
+        self.process.join(timeout)
+        self._told.close()
+        return found
+
+    def kill(self) -> None:
+        """Kill it as the kernel does when memory is short."""
+        self.process.kill()
+
+
+__all__ = ["POINTS", "Point", "Submitter", "Wish", "connect", "submit", "waiting_stack"]
