@@ -159,7 +159,7 @@ class Stack:
     def _create_services(self, context: StackContext) -> None:
         self.services = []
         for name in SERVICES:
-            module = importlib.import_module(f"lawtags_stack.{name}")
+            module = importlib.import_module(f"lawtags_stack.services.{name}")
             service: Service = module.create(context)
             context.states[name] = service.state
             self.services.append(service)
