@@ -15,6 +15,8 @@ from lawtags_client.transport.clock import Clock
 _SHARE = 0.75
 # After an attempt in vain the server is left alone for this part of the time that it has been busy.
 _REST = 0.25
+# However much was given up: a server that is silent for so many times as long as a call may take has no reader.
+_MOST = 6
 # Before a server is given up, so many rows were asked for in vain: some may be at fault themselves.
 _TRIES = 5
 
@@ -26,10 +28,11 @@ class Draining:
 
     Args:
         clock: to measure.
+        total: seconds that a call may take.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, total: float) -> None:
+        self._clock, self._total = clock, total
         self._since: float | None = None
         self._first = self._last = self._patience = 0.0
         self._rows = 0
@@ -65,18 +68,17 @@ class Draining:
 
     @property
     def _longest(self) -> float:
-        return _SHARE * self._rows * self._patience
+        return min(_SHARE * self._rows * self._patience, _MOST * self._total)
 
-    def hopeless(self, retries: int, total: float) -> bool:
+    def hopeless(self, retries: int) -> bool:
         """Whether everything that was given up should be done by now, and still nothing is answered.
 
         Args:
             retries: attempts beyond the first for each row.
-            total: seconds that a call may take.
         """
         late = self._lasting - self._longest
         tried = self.tries > min(self._rows, _TRIES)
-        return self.alone and tried and late >= 0 and (self.tries > retries or late >= total)
+        return self.alone and tried and late >= 0 and (self.tries > retries or late >= self._total)
 
     def is_probe(self, begun: float) -> bool:
         """Whether a request sent at this moment was sent to see whether the server is free again."""

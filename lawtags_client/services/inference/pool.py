@@ -128,8 +128,8 @@ class _Pool(Generic[T, R]):
         self._following = self._answered = self._failed = 0
         self._fault: BaseException | None = None
         settings = pace.settings
+        self._draining = Draining(pace.clock, settings.total_timeout)
         self._outage = Outage(settings.max_retries, settings.total_timeout, pace.clock)
-        self._draining = Draining(pace.clock)
         self._policy = RetryPolicy(settings.max_retries, total=settings.total_timeout)
 
     def ready(self) -> Iterator[Outcome[R]]:
@@ -291,7 +291,7 @@ class _Pool(Generic[T, R]):
         else:
             self._again.extendleft(reversed(again))
         settings = self._pace.settings
-        if waited and self._draining.hopeless(settings.max_retries, settings.total_timeout):
+        if waited and self._draining.hopeless(settings.max_retries):
             self._outage.over = error
 
     def _give_up_on(self, request: _Request[T], error: LawtagsError, *, slow: bool, working: bool) -> None:

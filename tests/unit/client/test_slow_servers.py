@@ -147,7 +147,8 @@ def test_a_server_that_does_not_notice_hang_ups_loses_nothing_either(
     seconds = slower * patience / SALVO
     serve = Sharing(1 / seconds, drops=False).serve if shares else Queueing(1, seconds, drops=False).serve
     nim = SimulatedNim(serve, cut=patience if ends == "cut" else None)
-    told = ask(nim, tmp_path, read_timeout=60.0)
+    # Its first work is done after six times as long as a call may take, or the server would be given up.
+    told = ask(nim, tmp_path, read_timeout=60.0, total_timeout=max(300.0, SALVO * seconds / 4))
     assert told.lost == 0
     # It does the first requests in vain, and is found free again a little late.
     assert told.seconds <= 1.5 * (SALVO + ROWS) * seconds
@@ -415,6 +416,16 @@ def test_a_server_that_answers_nothing_is_given_up(
     told = ask(Failing(failure), tmp_path, rows=1500, read_timeout=10.0)
     assert told.lost == 1500
     assert told.seconds < 1000
+
+
+@pytest.mark.parametrize("total", [5.0, 60.0, 300.0])
+@pytest.mark.parametrize("patience", [1.0, 30.0, 60.0])
+def test_a_silent_server_is_waited_for_no_longer_than_total_timeout_allows(
+    patience: float, total: float, tmp_path: Path
+) -> None:
+    told = ask(Failing(None), tmp_path, rows=500, read_timeout=patience, total_timeout=total)
+    assert told.lost == 500
+    assert told.seconds <= 8 * total + 3 * patience
 
 
 def test_a_pause_longer_than_a_call_may_take_is_told_at_once(tmp_path: Path) -> None:
