@@ -1,9 +1,9 @@
-"""Training speed: lawtags' trainer beside a plain loop of transformers and peft.
+"""Training speed: lawtags' trainer beside transformers' Trainer, which gets the same products.
 
-Both train the same LoRA of the same model on the same batches in the same order; the plain loop calls
-``model(labels=...)`` on padded batches with an attention mask, as most scripts do, in the same environment
-(memory kept for reuse, waiting threads asleep). Reported are tokens a
-second (padding not counted) by the clock and by the processor's time, the latter being what to compare on a
+Both train the same LoRA of the same model on the same batches in the same order. The Trainer gets padded
+batches with an attention mask, peft's LoRA, the optimizer's settings, and oneDNN for the products of its
+linear layers, in the same environment (memory kept for reuse, waiting threads asleep). It reports tokens
+per second (padding not counted) by the clock and by the processor's time, the latter being what to compare on a
 busy machine, the largest difference between the losses of the two, and the peak memory of a process that
 runs only one of them.
 
@@ -96,11 +96,13 @@ def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> li
     return timed(step, batches)
 
 
-def plain(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[Step]:
-    """Each step of the plain loop."""
+def trainer(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[Step]:
+    """Each step of transformers' Trainer."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
+
+    from lawtags_stack.engines.products import train_with_onednn
 
     base = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32)
     torch.manual_seed(job.seed)
@@ -108,27 +110,45 @@ def plain(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> l
         r=job.lora.rank, lora_alpha=job.lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
     model = get_peft_model(base, lora)
-    weights = [each for each in model.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=job.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    train_with_onednn(model)
+    found: list[Step] = []
 
-    def step(examples: list[Example]) -> float:
-        width = max(len(example.tokens) for example in examples)
-        ids = torch.full((len(examples), width), padding)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for row, example in enumerate(examples):
-            size = len(example.tokens)
-            ids[row, :size] = torch.tensor(example.tokens)
-            mask[row, :size] = 1
-            labels[row, :size] = torch.tensor(example.tokens).where(torch.tensor(example.learnt), -100)
-        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        return float(loss.item())
+    class Timing(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.started, self.used = time.perf_counter(), time.process_time()
 
-    model.train()
-    return timed(step, batches)
+        def on_log(self, *_: Any, logs: dict[str, float] | None = None, **__: Any) -> None:
+            if logs and "loss" in logs:
+                taken, used = time.perf_counter() - self.started, time.process_time() - self.used
+                found.append((logs["loss"], taken, used))
+
+    class OnBatches(Trainer):  # type: ignore[misc]
+        def get_train_dataloader(self) -> Any:
+            return [padded(batch, padding) for batch in batches]
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TrainingArguments(
+            output_dir=folder, max_steps=len(batches), learning_rate=job.learning_rate, adam_beta2=0.99,
+            weight_decay=0.01, max_grad_norm=1.0, lr_scheduler_type="constant", logging_steps=1,
+            save_strategy="no", report_to=[], use_cpu=True, disable_tqdm=True,
+        )  # fmt: skip
+        OnBatches(model=model, args=settings, callbacks=[Timing()]).train()
+    return found
+
+
+def padded(examples: list[Example], padding: int) -> dict[str, Any]:
+    """A batch as the Trainer takes it."""
+    import torch
+
+    width = max(len(example.tokens) for example in examples)
+    ids = torch.full((len(examples), width), padding)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for row, example in enumerate(examples):
+        size = len(example.tokens)
+        ids[row, :size] = torch.tensor(example.tokens)
+        mask[row, :size] = 1
+        labels[row, :size] = torch.tensor(example.tokens).where(torch.tensor(example.learnt), -100)
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 def timed(step: Callable[[list[Example]], float], batches: Sequence[list[Example]]) -> list[Step]:
@@ -169,7 +189,7 @@ def measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
             examples = encoder.encode(read_rows(Path(made), job.training)).examples
         order = epoch_batches(examples, batch_size=batch_size, seed=0, epoch=0)[: arguments.steps + WARM_UP]
         batches = [[examples[index] for index in batch] for batch in order]
-        loop = ours if kind == "ours" else plain
+        loop = ours if kind == "ours" else trainer
         steps = loop(job, batches, encoder.padding)
         tokens = [sum(len(example.tokens) for example in batch) for batch in batches]
         figures[shape] = {
@@ -189,13 +209,13 @@ def _rate(tokens: Sequence[int], seconds: Sequence[float]) -> float:
 
 def compared(shape: str, found: dict[str, Any]) -> dict[str, Any]:
     """The two loops side by side in one shape."""
-    mine, plain = found["ours"][shape], found["plain"][shape]
+    mine, other = found["ours"][shape], found["trainer"][shape]
     row: dict[str, Any] = {"tokens_per_step": mine["tokens_per_step"]}
     for rate in ("tokens_per_second", "tokens_per_cpu_second"):
-        times = round(mine[rate] / plain[rate], 2)
-        row[rate] = {"plain": plain[rate], "ours": mine[rate], "times": times}
-    losses = zip(mine["losses"], plain["losses"], strict=True)
-    row["largest_loss_difference"] = max(abs(one - other) for one, other in losses)
+        times = round(mine[rate] / other[rate], 2)
+        row[rate] = {"trainer": other[rate], "ours": mine[rate], "times": times}
+    losses = zip(mine["losses"], other["losses"], strict=True)
+    row["largest_loss_difference"] = max(abs(one - two) for one, two in losses)
     return row
 
 
@@ -208,7 +228,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="default: all cores")
     parser.add_argument("--micro-batch", type=int, default=512, help="padded tokens at once")
     parser.add_argument("--shape", choices=SHAPES)
-    parser.add_argument("--only", choices=("ours", "plain"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=("ours", "trainer"), help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.model is None:
@@ -227,7 +247,7 @@ def main() -> None:
                 env=worker_environment(),
             )
         )
-        for kind in ("plain", "ours")
+        for kind in ("trainer", "ours")
     }
     table = {shape: compared(shape, found) for shape in SHAPES if shape in found["ours"]}
     memory = {kind: found[kind]["peak_memory_mb"] for kind in found}
@@ -239,8 +259,8 @@ def main() -> None:
         for rate in ("tokens_per_second", "tokens_per_cpu_second"):
             each = row[rate]
             name = rate.replace("_", " ")
-            print(f"  {name}: plain {each['plain']}, lawtags {each['ours']} ({each['times']} times)")
-    print(f"peak memory: plain {memory['plain']} MB, lawtags {memory['ours']} MB")
+            print(f"  {name}: Trainer {each['trainer']}, lawtags {each['ours']} ({each['times']} times)")
+    print(f"peak memory: Trainer {memory['trainer']} MB, lawtags {memory['ours']} MB")
     print(f"load average after: {os.getloadavg()[0]:.1f}")
 
 
