@@ -2,9 +2,9 @@
 
 Both train the same LoRA of the same model on the same batches in the same order. The Trainer gets padded
 batches with an attention mask, peft's LoRA, the optimizer's settings, and oneDNN for the products of its
-linear layers, in the same environment (memory kept for reuse, waiting threads asleep). It reports tokens
-per second (padding not counted) by the clock and by the processor's time, the latter being what to compare on a
-busy machine, the largest difference between the losses of the two, and the peak memory of a process that
+linear layers, in the same environment (memory kept for reuse, waiting threads asleep). Reported are for each:
+tokens per second (padding not counted) by the clock and by the processor's time, which is what to compare on
+a busy machine; the largest difference between the losses of the two; and the peak memory of a process that
 runs only one of them.
 
     python benchmarks/training.py [--model FOLDER] [--rows FILE.jsonl] [--steps N] [--threads N] [--json]
