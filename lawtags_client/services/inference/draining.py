@@ -15,7 +15,7 @@ from lawtags_client.transport.clock import Clock
 _SHARE = 0.75
 # After an attempt in vain the server is left alone for this part of the time that it has been busy.
 _REST = 0.25
-# However much was given up: a server that is silent for so many times as long as a call may take has no reader.
+# However much was given up: a server silent for so many times `total_timeout` will not answer any more.
 _MOST = 6
 # Before a server is given up, so many rows were asked for in vain: some may be at fault themselves.
 _TRIES = 5
