@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from lawtags_client.errors import BusyError, ConflictError, DataError
 from lawtags_client.files import make_folder
+from lawtags_client.locks import FolderLock, Holder
 
 FIELD = "lawtags_intent"
 """The custom field of a job that carries the token."""
@@ -182,19 +183,14 @@ class SqliteIntents:
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        # The kernel drops such a lock with the process that holds it: nothing stale is left by a kill.
-        import fcntl
+        def busy(holder: Holder) -> BusyError:
+            return BusyError(
+                f"the intent {key!r} is being submitted by {holder}", hint="Wait for it to finish."
+            )
 
-        folder = self._path.parent / f"{self._path.name}.locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        with (folder / name).open("a") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BusyError(
-                    f"another process is submitting the intent {key!r}", hint="Wait for it to end."
-                ) from None
+        # A folder per key, since a lock file alone could be deleted while it is held.
+        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+        with FolderLock(self._path.parent / f"{self._path.name}.locks" / name, busy, remove=True):
             yield
 
     @contextmanager

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
+import math
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 from lawtags_client.cache import CACHE_VARIABLE, find_cached
-from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.errors import BusyError, ConfigurationError, LawtagsError
 from lawtags_client.files import atomic_write_json, sha256_file
+from lawtags_client.locks import FolderLock, Holder
 
 DEFAULT_BASE_MODEL = "huggingfacetb/smollm2-135m-instruct"
 """The name under which the stack knows its default base model."""
@@ -105,7 +104,7 @@ def convert_default_base_model() -> Path:
             f"the cache {folder.parent} cannot be written ({error.strerror})",
             hint=f"Set {CACHE_VARIABLE} to a folder that can be written.",
         ) from error
-    with _exclusive(folder.parent / f".{folder.name}.lock"):
+    with FolderLock(folder.parent, _busy, file=f".{folder.name}.lock", patience=math.inf):
         if default_base_model_ready():
             return folder
         source = find_default_source()
@@ -128,11 +127,8 @@ def convert_default_base_model() -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+def _busy(holder: Holder) -> BusyError:
+    return BusyError(f"the base model is being converted by {holder}", hint="Wait for it to finish.")
 
 
 if __name__ == "__main__":

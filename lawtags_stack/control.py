@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import BusyError, ConfigurationError, LawtagsError, WaitTimeoutError
-from lawtags_stack.lock import FolderLock, Holder, busy_error, holder
+from lawtags_client.locks import Holder
+from lawtags_stack.lock import LOCK_FILE, busy_error, stack_holder, stack_lock
 from lawtags_stack.prune import folder_bytes
 from lawtags_stack.stack import STACK_FILE, StackAddress, read_address
 
@@ -37,7 +38,7 @@ def running(dir: Path) -> tuple[Holder, StackAddress | None] | None:
 
     The address is ``None`` while the stack is starting.
     """
-    found = holder(dir)
+    found = stack_holder(dir)
     return (found, read_address(dir)) if found else None
 
 
@@ -54,8 +55,8 @@ def detach(command: Sequence[str], dir: Path, *, timeout: float = 60.0) -> Stack
         LawtagsError: it ended instead of answering; carries its last words.
         WaitTimeoutError: it is still not answering; it was ended.
     """
-    if holder(dir) is not None:
-        raise busy_error(dir)
+    if (found := stack_holder(dir)) is not None:
+        raise busy_error(dir, found)
     dir.mkdir(parents=True, exist_ok=True)
     log = dir / LOG_FILE
     with log.open("wb") as messages:
@@ -87,16 +88,15 @@ def stop(dir: Path, *, timeout: float = 15.0) -> bool:
     Raises:
         BusyError: it runs on another host, or does not stop.
     """
-    found = holder(dir)
+    found = stack_holder(dir)
     if found is None:
         return False
-    if found.host != socket.gethostname() or found.pid <= 0:
-        raise BusyError(
-            f"the stack of {dir} runs as process {found.pid} on {found.host}", hint="Stop it on that machine."
-        )
+    if found.host != socket.gethostname():
+        hint = "Stop it on that machine." if found.pid else "It may be starting. Try again in a moment."
+        raise BusyError(f"the stack of {dir} runs as {found}", hint=hint)
     os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
-    while holder(dir) is not None:
+    while stack_holder(dir) is not None:
         if time.monotonic() > deadline:
             raise BusyError(
                 f"the stack of {dir} (process {found.pid}) has not stopped within {timeout:.0f} s",
@@ -131,7 +131,7 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> dict
     request = urllib.request.Request(f"{found[1].platform_url}/v1/stack/status", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return {**json.load(answer), "started": found[0].started, **shown}
+            return {**json.load(answer), "started": found[0].since, **shown}
     except urllib.error.HTTPError as error:
         hint = "Give its token: --token, or LAWTAGS_LOCAL_TOKEN." if error.code == 401 else None
         raise LawtagsError(f"the stack answers with {error.code}", status=error.code, hint=hint) from None
@@ -159,9 +159,9 @@ def reset(dir: Path, confirm: Callable[[str], bool]) -> bool:
     """
     if not dir.exists():
         return False
-    if not (dir / "stack.sqlite").exists() and any(dir.iterdir()) and not (dir / "stack.lock").exists():
+    if not (dir / "stack.sqlite").exists() and any(dir.iterdir()) and not (dir / LOCK_FILE).exists():
         raise ConfigurationError(f"{dir} is not the folder of a stack; nothing was removed")
-    with FolderLock(dir):
+    with stack_lock(dir):
         size = folder_bytes(dir) / 1e6
         if not confirm(f"Remove all data sets, models and jobs in {dir} ({size:,.1f} MB)?"):
             return False

@@ -13,7 +13,7 @@ from typing import Any
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.types.common import FINAL_JOB_STATES
 from lawtags_stack.engines.training.job import BEST_FOLDER, CHECKPOINT_FOLDER, DATA_FOLDER, RESULT_FOLDER
-from lawtags_stack.lock import FolderLock
+from lawtags_stack.lock import stack_lock
 from lawtags_stack.store import Blobs, Database, Documents
 from lawtags_stack.times import Clock, utc_now
 
@@ -62,7 +62,7 @@ def prune(dir: Path, *, kept: timedelta = KEPT, dry_run: bool = False, clock: Cl
     """
     if not (dir / "stack.sqlite").exists():
         raise ConfigurationError(f"{dir} is not the folder of a stack", hint="Name it with --dir.")
-    with FolderLock(dir, clock=clock):
+    with stack_lock(dir, clock=clock):
         database = Database(dir / "stack.sqlite")
         try:
             trees, held = _reachable(database)

@@ -19,7 +19,7 @@ from typing import Any, Self
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_stack.http.origin import OriginPolicy
-from lawtags_stack.lock import ADDRESS_FILE, FolderLock
+from lawtags_stack.lock import ADDRESS_FILE, stack_lock
 from lawtags_stack.server.application import Activity, application, status_route
 from lawtags_stack.server.servers import Servers, listen
 from lawtags_stack.service import Port, Service, StackContext, StackOptions, Urls
@@ -133,8 +133,7 @@ class Stack:
 
     async def _start(self) -> StackAddress:
         cleanup = self._cleanup
-        lock = cleanup.enter_context(FolderLock(self.dir, clock=self._clock))
-        assert lock is not None
+        cleanup.enter_context(stack_lock(self.dir, clock=self._clock))
         sockets = self._listen()
         for each in sockets.values():
             cleanup.callback(each.close)

@@ -19,7 +19,7 @@ import pytest
 
 from lawtags_client.errors import BusyError, ConfigurationError
 from lawtags_stack.control import reset
-from lawtags_stack.lock import FolderLock, holder
+from lawtags_stack.lock import stack_holder, stack_lock
 from lawtags_stack.services.data_store.state import DataStoreState
 from lawtags_stack.services.entity_store.state import EntityStoreState
 from lawtags_stack.stack import Stack, StackThread
@@ -53,21 +53,21 @@ def test_a_second_stack_does_not_start_where_the_lock_file_was_deleted(
         assert (code, told["error"]) == (75, "BusyError")
         assert str(running.pid) in told["message"]
     with pytest.raises(BusyError):
-        FolderLock(dir)
+        stack_lock(dir)
     stopped = subprocess.run([*CLI, "down", "--dir", str(dir)], capture_output=True, text=True, timeout=60)
     assert stopped.stdout.strip() == "Stopped."
-    assert running.wait(30) == 0 and holder(dir) is None
+    assert running.wait(30) == 0 and stack_holder(dir) is None
 
 
 def test_a_lock_file_that_was_replaced_frees_nothing(tmp_path: Path) -> None:
-    with FolderLock(tmp_path):
+    with stack_lock(tmp_path):
         (tmp_path / "stack.lock").unlink()
         (tmp_path / "stack.lock").write_text("{}")
         with pytest.raises(BusyError):
-            FolderLock(tmp_path)
-        assert holder(tmp_path) is not None
-    with FolderLock(tmp_path):
-        found = holder(tmp_path)
+            stack_lock(tmp_path)
+        assert stack_holder(tmp_path) is not None
+    with stack_lock(tmp_path):
+        found = stack_holder(tmp_path)
         assert found is not None and found.pid == os.getpid()
 
 

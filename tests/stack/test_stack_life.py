@@ -19,7 +19,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_stack.lock import holder
+from lawtags_stack.lock import stack_holder
 from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import Stack, StackThread, read_address
 
@@ -84,7 +84,7 @@ def test_signal_stops_it_quickly_and_silently(run: Callable[..., Running], numbe
     code, errors = stack.end(number)
     assert (code, errors) == (0, "")
     assert not (stack.dir / "stack.json").exists()
-    assert holder(stack.dir) is None
+    assert stack_holder(stack.dir) is None
 
 
 def test_startup_imports_no_torch(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
     assert str(port) in message
     if Path("/proc/net/tcp").exists():
         assert f"(process {os.getpid()}:" in message
-    assert holder(tmp_path / "stack") is None
+    assert stack_holder(tmp_path / "stack") is None
 
 
 def test_killed_stack_loses_nothing_acknowledged(run: Callable[..., Running]) -> None:
@@ -238,4 +238,4 @@ async def test_stack_in_a_thread_starts_and_stops_within_a_running_loop(tmp_path
     with StackThread(tmp_path / "stack") as stack:
         async with httpx.AsyncClient(base_url=stack.platform_url) as http:
             assert (await http.get("/v1/namespaces")).status_code == 200
-    assert holder(tmp_path / "stack") is None
+    assert stack_holder(tmp_path / "stack") is None
