@@ -140,6 +140,7 @@ class DataError(LawtagsError):
         message: what is wrong.
         path: the file.
         line: the line, counted from one.
+        column: the character of the line, counted from one.
         field: the field of the row.
     """
 
@@ -149,21 +150,23 @@ class DataError(LawtagsError):
         *,
         path: str | Path | None = None,
         line: int | None = None,
+        column: int | None = None,
         field: str | None = None,
         hint: str | None = None,
     ) -> None:
         place = str(path) if path is not None else ""
         if line is not None:
-            place += f":{line}"
+            place += f":{line}" if column is None else f":{line}:{column}"
         if field is not None:
             place += f"{': ' if place else ''}field {field!r}"
         super().__init__(f"{place}: {message}" if place else message, hint=hint)
         self.path = str(path) if path is not None else None
         self.line = line
+        self.column = column
         self.field = field
 
     def as_dict(self) -> dict[str, Any]:
-        found = {"path": self.path, "line": self.line, "field": self.field}
+        found = {"path": self.path, "line": self.line, "column": self.column, "field": self.field}
         return super().as_dict() | {k: v for k, v in found.items() if v is not None}
 
 

@@ -9,27 +9,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lawtags_client import jsonl
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_text, make_folder, sync
+
+_POLICY = jsonl.LinePolicy(blank=False, mark=False, torn=True)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file of JSON lines; a torn last line is passed over, as its row was never finished.
 
     Raises:
-        DataError: a line before the last is not a JSON object.
+        DataError: another line is not a JSON object.
     """
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                row = json.loads(line)
-            except ValueError as problem:
-                raise DataError(f"not JSON: {problem}", path=path, line=number) from None
-            if not isinstance(row, dict):
-                raise DataError("not a JSON object", path=path, line=number)
-            yield row
+    for _, row in jsonl.read_rows(path, _POLICY):
+        yield row
 
 
 class RowLog:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import DataError
+from lawtags_client.jsonl import read_rows
 from lawtags_client.tagging.vocabulary import normalize_tag
 
 
@@ -78,16 +78,7 @@ def read_questions(path: Path) -> list[Question]:
 
 def _rows(path: Path) -> Iterator[Question]:
     try:
-        lines = path.read_bytes().splitlines()
+        for line, row in read_rows(path):
+            yield Question.from_row(row, path=path, line=line)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
-    for number, raw in enumerate(lines, start=1):
-        if not raw.strip():
-            continue
-        try:
-            row = json.loads(raw)
-        except ValueError as error:  # also bytes that are not UTF-8
-            raise DataError(f"is not valid JSON: {error}", path=path, line=number) from error
-        if not isinstance(row, dict):
-            raise DataError("is not a JSON object", path=path, line=number)
-        yield Question.from_row(row, path=path, line=number)

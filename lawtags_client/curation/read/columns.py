@@ -13,7 +13,6 @@ from lawtags_client.curation.read.dates import to_moment
 from lawtags_client.curation.read.labels import LabelError, Labels, read_labels
 from lawtags_client.curation.read.notices import Notices
 from lawtags_client.curation.read.values import (
-    Unreadable,
     ValueFormError,
     is_absent,
     missing_text,
@@ -21,6 +20,7 @@ from lawtags_client.curation.read.values import (
     read_id,
     read_number,
 )
+from lawtags_client.jsonl.values import Unreadable
 
 # First match wins; for the body, the first column that holds a text in the row at hand. Names are compared
 # exactly first, then without regard to case, spaces and underscores.

@@ -18,8 +18,9 @@ from typing import Any
 from lawtags_client.curation.read.columns import ColumnMap
 from lawtags_client.curation.read.raw import BadRow, RawRow
 from lawtags_client.curation.read.streams import MAX_ROW_BYTES, open_rows
-from lawtags_client.curation.read.values import Unreadable, whole_text
+from lawtags_client.curation.read.values import whole_text
 from lawtags_client.errors import DataError
+from lawtags_client.jsonl.values import Unreadable
 
 _DELIMITERS = (",", ";", "\t", "|")
 # Fields of these are often not quoted at all, as none can hold the sign that parts them.

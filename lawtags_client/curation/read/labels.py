@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lawtags_client.curation.read.values import (
-    Unreadable,
     ValueFormError,
     is_absent,
     missing_element,
     missing_text,
     plain_value,
 )
+from lawtags_client.jsonl.values import Unreadable
 from lawtags_client.tagging.vocabulary import normalize_tag
 
 MOST_TAGS = 100

@@ -21,8 +21,8 @@ from xml.parsers import expat
 from lawtags_client.curation.read.notices import Notices
 from lawtags_client.curation.read.raw import RawRow
 from lawtags_client.curation.read.streams import MAX_ROW_BYTES, open_rows
-from lawtags_client.curation.read.values import Unreadable
 from lawtags_client.errors import DataError
+from lawtags_client.jsonl.values import Unreadable
 
 _CHUNK = 1 << 18
 _QUESTION = "1"

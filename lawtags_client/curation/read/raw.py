@@ -41,21 +41,3 @@ class BadRow:
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.detail})" if self.detail else self.reason
-
-
-class UnreadableError(ValueError):
-    """A row cannot be decoded.
-
-    Args:
-        reason: as in :class:`BadRow`.
-        detail: as in :class:`BadRow`.
-    """
-
-    def __init__(self, reason: str, detail: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.detail = detail
-
-    def at(self, line: int) -> BadRow:
-        """The row that this was raised for."""
-        return BadRow(line, self.reason, detail=self.detail)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from lawtags_client.curation.read.raw import UnreadableError
-from lawtags_client.curation.read.values import guess_encoding
 from lawtags_client.errors import DataError, MissingExtraError
 
 # One row of more bytes than this is a mistake or an attack: a post has 30,000 letters at most.
@@ -83,17 +81,6 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
             # Of the unpacking, not of the system.
             raise DataError(f"is damaged: {error}", path=path, hint="Fetch it again.") from error
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
-
-
-def undecoded(raw: bytes, error: UnicodeDecodeError, where: str) -> UnreadableError:
-    """What is to be said of bytes that are not UTF-8.
-
-    Args:
-        raw: the row.
-        error: of decoding it.
-        where: the place of the first wrong byte.
-    """
-    return UnreadableError(f"is not UTF-8; {guess_encoding(raw, error)}", where)
 
 
 def _unpacking(file: io.BufferedReader[Any], path: Path) -> Any:

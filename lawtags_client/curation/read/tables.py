@@ -10,8 +10,8 @@ from typing import Any
 from lawtags_client.curation.read.columns import ColumnMap
 from lawtags_client.curation.read.raw import HUB_PREFIX, BadRow, RawRow
 from lawtags_client.curation.read.streams import MAX_ROW_BYTES
-from lawtags_client.curation.read.values import Unreadable, guess_encoding
 from lawtags_client.errors import DataError, MissingExtraError
+from lawtags_client.jsonl.values import Unreadable, guess_encoding
 
 _BATCH = 512
 _HUB = re.compile(

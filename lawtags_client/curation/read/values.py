@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from lawtags_client.jsonl.values import MOST_DIGITS, ExactFloat, guess_encoding
 
 # What programs write where a value is missing, in their own spelling: pandas, NumPy and R; SQL and its dumps;
 # spreadsheets; C, Go, Ruby and JavaScript. A tag "none" or a title that begins with one of them is not among
@@ -27,8 +28,6 @@ _WORDS = frozenset(("NA", "NULL", "Null", "null", "undefined"))
 MOST_EXACT = 2**53
 """Whole numbers beyond it are rounded by programs that keep numbers as 64-bit floats."""
 
-# No id and no score has more digits; more would only take time.
-_MOST_DIGITS = 400
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
@@ -39,34 +38,6 @@ _THOUSANDS = {
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 # "3.0" is how a table of numbers with gaps writes the whole number 3.
 _POINT_ZERO = re.compile(r"([+-]?\d+)\.0+", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Stands for a value that cannot be read, in the place where it stands.
-
-    Args:
-        reason: why, in the same words for every such value, and without the value.
-        detail: what differs from value to value.
-    """
-
-    reason: str
-    detail: str | None = None
-
-
-class ExactFloat(float):
-    """A number with a fraction or an exponent that also knows how it was written.
-
-    Args:
-        text: as the file has it.
-    """
-
-    text: str
-
-    def __new__(cls, text: str) -> ExactFloat:
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
 
 
 class ValueFormError(ValueError):
@@ -181,7 +152,7 @@ def read_id(value: Any) -> str:
         raise ValueFormError(f"must be a text or a number, not {type(value).__name__}")
     number = _exact(value)
     # Of a number with a huge exponent only the size is looked at.
-    if not number.is_finite() or number.adjusted() > _MOST_DIGITS or number != number.to_integral_value():
+    if not number.is_finite() or number.adjusted() > MOST_DIGITS or number != number.to_integral_value():
         raise ValueFormError("must be a text or a whole number")
     return str(int(number))
 
@@ -195,21 +166,6 @@ def whole_text(text: str) -> str:
     """
     found = _POINT_ZERO.fullmatch(text)
     return found[1] if found else text
-
-
-def whole_number(digits: str) -> int | Unreadable:
-    """A whole number of JSON; no limit but that of sense."""
-    if len(digits) > _MOST_DIGITS:
-        return Unreadable(f"holds a whole number of more than {_MOST_DIGITS} digits")
-    return int(digits)
-
-
-def decimal_number(digits: str) -> float | Unreadable:
-    """A number of JSON with a fraction or an exponent; a long one knows how it was written."""
-    value: float = ExactFloat(digits) if len(digits) > 15 else float(digits)
-    if not math.isfinite(value):
-        return Unreadable("holds a number that is not finite, such as 1e999; write null")
-    return value
 
 
 def plain_value(value: Any) -> Any:
@@ -227,16 +183,6 @@ def plain_value(value: Any) -> Any:
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         return value.item()
     return value
-
-
-def guess_encoding(raw: bytes, error: UnicodeDecodeError) -> str:
-    """What bytes might be that are not UTF-8."""
-    if b"\x00" in raw:
-        return "maybe UTF-16 or UTF-32"
-    if error.reason == "unexpected end of data":
-        return "its last character is cut off"
-    # Curly quotes and dashes stand here in Windows' table, and control characters in Latin-1.
-    return "maybe Windows-1252" if 0x80 <= raw[error.start] <= 0x9F else "maybe Windows-1252 or Latin-1"
 
 
 def _exact(value: float | Decimal) -> Decimal:

@@ -29,6 +29,7 @@ from lawtags_client.curation.write.rendering import REJECTED, part_files
 from lawtags_client.curation.write.report import PARTS, REPORT, outputs_digest
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_json
+from lawtags_client.jsonl import read_rows
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
@@ -247,13 +248,7 @@ def _load_card(folder: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                try:
-                    yield json.loads(line)
-                except ValueError as error:
-                    raise DataError(
-                        "is not valid JSON", path=path, line=number, hint="Curate again."
-                    ) from error
+        for _, row in read_rows(path, hint="Curate again."):
+            yield row
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path, hint="Curate again.") from error

@@ -6,20 +6,19 @@ import json
 from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from lawtags_client.errors import DataError
+from lawtags_client.jsonl import JsonFault, LinePolicy, json_kind, scan_lines
 
 Kind = Literal["completion", "chat"]
-
-LONGEST_LINE = 16 << 20
-"""Bytes of a line; longer than any context, and short enough to be read at once."""
 
 # Prompts that are remembered to find repeated ones; more would take more memory than the rows are worth.
 _REMEMBERED = 500_000
 _BUFFER = 1 << 20
+# The service takes neither empty lines nor a byte order mark.
+_POLICY = LinePolicy(blank=False, mark=False)
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
 _HINT = 'Rows are {"prompt", "completion"} or {"messages"}, one JSON object per line, all of the same kind.'
 
@@ -64,20 +63,11 @@ class RowCheck:
         Raises:
             DataError: a row is wrong; names file, line and field.
         """
-        from orjson import JSONDecodeError, loads
-
         begin, longest, seen = self._total, self.longest.get(split, 0), self._seen
         self._files.append((begin, split, path))
         number = 0
         with path.open("rb", buffering=_BUFFER) as stream:
-            # Binary lines end at LF only; U+2028 inside a string is no line end.
-            for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
-                if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
-                    _bad(f"the line is longer than {LONGEST_LINE >> 20} MiB", path, number)
-                try:
-                    row = loads(line)
-                except JSONDecodeError as error:
-                    _unreadable(line, error, path, number)
+            for number, row in scan_lines(stream, _POLICY):
                 kind, prompt, letters = _row(row, path, number)
                 if kind is not self.kind:
                     if self.kind is not None:
@@ -104,16 +94,10 @@ class RowCheck:
             known.rows += 1
 
 
-def _kind(value: Any) -> str:
-    """What a value is called in JSON."""
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _row(row: Any, path: Path, number: int) -> tuple[Kind, int, int]:
+def _row(row: dict[str, Any] | JsonFault, path: Path, number: int) -> tuple[Kind, int, int]:
     """The kind of a row, a hash of its prompt, and its letters."""
-    if type(row) is not dict:
-        _bad(f"a row must be an object; this is {_kind(row)}", path, number)
+    if isinstance(row, JsonFault):
+        raise row.error(path, number, hint=_HINT)
     if "messages" in row:
         return "chat", *_messages(row["messages"], path, number)
     prompt, completion = row.get("prompt"), row.get("completion")
@@ -123,7 +107,7 @@ def _row(row: Any, path: Path, number: int) -> tuple[Kind, int, int]:
         if name not in row:
             _bad("missing", path, number, name)
         if not isinstance(text, str):
-            _bad(f"must be text; this is {_kind(text)}", path, number, name)
+            _bad(f"must be text; this is {json_kind(text)}", path, number, name)
         if _blank(text):
             _bad("empty", path, number, name)
     raise AssertionError("one of the two is wrong")
@@ -156,28 +140,6 @@ def _messages(messages: Any, path: Path, number: int) -> tuple[int, int]:
     if messages[-1]["role"] != "assistant":
         _bad("the last message must be the assistant's", path, number, f"messages[{len(messages) - 1}].role")
     return hash(tuple(contents[:-1])), sum(map(len, contents))
-
-
-def _unreadable(line: bytes, error: ValueError, path: Path, number: int) -> NoReturn:
-    """Say why a line was refused, in more words than the fast reader has."""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as wrong:
-        _bad(f"not UTF-8 at byte {wrong.start} of the line", path, number)
-    if not text.strip():
-        _bad("an empty line", path, number)
-    if text.startswith("\ufeff"):
-        _bad("begins with a byte order mark; save the file as UTF-8 without one", path, number)
-    try:
-        json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as wrong:
-        _bad(f"not JSON: {wrong}", path, number)
-    # Python's reader takes some things that JSON does not have, such as halves of surrogate pairs.
-    _bad(f"not JSON: {error}", path, number)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _bad(what: str, path: Path, number: int, field: str | None = None) -> NoReturn:

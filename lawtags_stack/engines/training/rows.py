@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.jsonl import JsonFault, parse_array, parse_lines
 
 ROW_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -28,49 +28,22 @@ class Row:
 
 
 def read_rows(folder: Path, names: Iterable[str]) -> Iterator[Row]:
-    """All rows of the named files, one file after the other; blank lines are passed over.
+    """All rows of the named files, one file after the other; blank lines are skipped.
 
     Args:
         folder: what the names are relative to.
-        names: the files, e.g. ``training/training.jsonl``.
+        names: the files, e.g. ``training/training.jsonl``; one that ends in ``.json`` may hold a list.
 
     Raises:
-        DataError: a line is not UTF-8, not JSON or not an object.
+        DataError: a row is not UTF-8, not valid JSON or not an object.
     """
     for name in names:
-        yield from _file_rows(folder / name, name)
-
-
-def _file_rows(path: Path, name: str) -> Iterator[Row]:
-    with path.open("rb") as stream:
-        start = stream.read(64).lstrip()
-        stream.seek(0)
-        if path.suffix == ".json" and start.startswith(b"["):
-            yield from _array_rows(stream.read(), name)
-            return
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
-                yield Row(name, number, _object(_decoded(line, name, number), name, number))
-
-
-def _array_rows(content: bytes, name: str) -> Iterator[Row]:
-    for number, item in enumerate(_decoded(content, name, None), start=1):
-        yield Row(name, number, _object(item, name, number))
-
-
-def _decoded(content: bytes, name: str, number: int | None) -> Any:
-    try:
-        return json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DataError("the text is not UTF-8", path=name, line=number) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the row is not valid JSON: {error}", path=name, line=number) from error
-
-
-def _object(value: Any, name: str, number: int) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DataError(f"the row is a JSON {type(value).__name__}, not an object", path=name, line=number)
-    return value
+        with (folder / name).open("rb") as stream:
+            in_list = name.endswith(".json") and stream.peek(64)[:64].lstrip().startswith(b"[")
+            for line, row in parse_array(stream, name) if in_list else parse_lines(stream):
+                if isinstance(row, JsonFault):
+                    raise row.error(name, line)
+                yield Row(name, line, row)
 
 
 class PromptTemplate:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.errors import BadRequestError, NotFoundError
+from lawtags_client.errors import BadRequestError, DataError, NotFoundError
+from lawtags_client.jsonl import JsonFault, decode_row, parse_array, parse_lines
 
 if TYPE_CHECKING:
     from lawtags_stack.service import StackContext
@@ -65,52 +65,33 @@ def parse_rows(path: str, content: bytes) -> list[Row]:
         BadRequestError: the file is not in the expected format.
     """
     try:
-        text = content.decode("utf-8-sig")
         if path.endswith(".csv"):
-            return [dict(row) for row in csv.DictReader(io.StringIO(text))]
-        if path.endswith(".json"):
-            try:
-                found = _value(text)
-            except ValueError:
-                found = _lines(text)
-            rows = found if isinstance(found, list) else [found]
-        else:
-            rows = _lines(text)
-        if "\\ud" in text:
-            json.dumps(rows, ensure_ascii=False).encode("utf-8")  # fails on half of a surrogate pair
-    except (ValueError, csv.Error, RecursionError) as error:
+            return [dict(row) for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig")))]
+        return [_checked(path, line, row) for line, row in _json_rows(path, content)]
+    except DataError as error:
+        raise BadRequestError(f"Dataset is not in the expected format: {error.message}") from error
+    except (ValueError, csv.Error) as error:
         raise BadRequestError(f"Dataset {path} is not in the expected format: {error}") from error
-    if not all(isinstance(row, dict) for row in rows):
-        raise BadRequestError(f"Dataset {path} is not in the expected format: every row must be an object")
-    return rows
 
 
-def _lines(text: str) -> list[Any]:
-    found = []
-    # Not splitlines(): JSON leaves the line separators of Unicode within texts as they are.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                found.append(_value(line))
-            except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from error
-    return found
+def _json_rows(path: str, content: bytes) -> Iterable[tuple[int, Row | JsonFault]]:
+    if path.endswith(".json"):
+        text = content.removeprefix(codecs.BOM_UTF8)
+        if text.lstrip().startswith(b"["):
+            return parse_array(io.BytesIO(text), path)
+        # One object over several lines, as an editor lays it out.
+        row = decode_row(text)
+        if isinstance(row, dict) or row.field:
+            return [(1, row)]
+    return parse_lines(io.BytesIO(content))
 
 
-def _value(text: str) -> Any:
-    """A JSON value that can be written again, to requests and to results."""
-    return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON; write null for a missing number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text[:20]} is too large")
-    return value
+def _checked(path: str, line: int, row: Row | JsonFault) -> Row:
+    if isinstance(row, JsonFault):
+        place = f"line {line}"
+        place += f", column {row.column}" if row.column else f", field {row.field!r}" if row.field else ""
+        raise BadRequestError(f"Dataset {path} is not in the expected format: {place}: {row}")
+    return row
 
 
 def clean_rows(rows: Iterable[Row]) -> list[Row]:

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.errors import DataError, ProtocolError
+from lawtags_client.jsonl import LONGEST_LINE
 from lawtags_client.services.data_store.contents import describe
 from lawtags_client.services.data_store.layout import check, describe_left_out
-from lawtags_client.services.data_store.rows import LONGEST_LINE, RowCheck, describe_repeats
+from lawtags_client.services.data_store.rows import RowCheck, describe_repeats
 from lawtags_client.types.data_store import LfsPointer, TreeEntry
 
 GOOD = '{"prompt": "a", "completion": " b"}'
@@ -48,7 +49,7 @@ def test_line_separator_inside_a_string_is_no_line_end(tmp_path: Path) -> None:
         (b"[1]", None),
         (b"\xff\xfe", None),
         (b"", None),
-        (b'{"prompt": "a", "completion": NaN}', None),
+        (b'{"prompt": "a", "completion": NaN}', "completion"),
         (b'{"prompt": "a"}', "completion"),
         (b'{"prompt": "a", "completion": ["x"]}', "completion"),
         (b'{"prompt": " ", "completion": "x"}', "prompt"),
@@ -64,7 +65,7 @@ def test_line_separator_inside_a_string_is_no_line_end(tmp_path: Path) -> None:
         (b'{"messages": [{"role": "assistant", "content": "", "tool_calls": []}]}', "messages[0].content"),
         (b'{"messages": [{"role": "king", "content": "x"}]}', "messages[0].role"),
         (b'{"messages": [{"role": ["user"], "content": "x"}]}', "messages[0].role"),
-        (b'{"prompt": "\\ud800", "completion": "x"}', None),
+        (b'{"prompt": "\\ud800", "completion": "x"}', "prompt"),
         (b'\xef\xbb\xbf{"prompt": "a", "completion": "x"}', None),
         (b'{"messages": [{"role": "user", "content": 3}]}', "messages[0].content"),
         (b'{"messages": [{"role": "user", "content": "x"}]}', "messages[0].role"),
@@ -284,7 +285,7 @@ def test_a_line_may_have_so_many_bytes_and_not_one_more(more: int, end: bytes, t
 def test_a_line_of_the_longest_length_is_told_what_is_wrong_with_it(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"[" + b" " * (LONGEST_LINE - 1) + b"\n")
-    with pytest.raises(DataError, match="not JSON"):
+    with pytest.raises(DataError, match="is not valid JSON"):
         RowCheck().read(path, "training")
 
 

@@ -245,7 +245,7 @@ def test_a_last_line_that_was_cut_off_is_said_to_be(tmp_path: Path, cut: int) ->
 
 def test_several_objects_on_one_line_are_told_with_the_column_of_the_second(tmp_path: Path) -> None:
     (bad,) = _bad(_write(tmp_path, LINE + b"\n" + LINE + LINE + b"\n"))
-    assert (bad.line, bad.reason) == (2, "holds several JSON values; one object a line is read")
+    assert (bad.line, bad.reason) == (2, "holds several JSON values; one object per line is read")
     assert bad.detail == f"the second begins in column {len(LINE) + 1}"
 
 

@@ -1,20 +1,25 @@
-"""Decoding one row of JSON so that a value that cannot be read costs the field that it stands in alone."""
+"""Decoding JSON so that a value that cannot be read costs only the field it is in."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from lawtags_client.curation.read.values import Unreadable, decimal_number, guess_encoding, whole_number
+from lawtags_client.jsonl.values import (
+    Unreadable,
+    constant,
+    decimal_number,
+    exact_number,
+    guess_encoding,
+    whole_number,
+)
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _SPACE = re.compile(r"\s*")
 _UNDECODED = re.compile("[\udc80-\udcff]")
-
-
-def _constant(name: str) -> Unreadable:
-    return Unreadable(f"holds {name}, which JSON does not have; write null")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -28,10 +33,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-DECODER = json.JSONDecoder(
-    parse_constant=_constant, parse_int=whole_number, parse_float=decimal_number, object_pairs_hook=_unique
+PLAIN = json.JSONDecoder(
+    parse_constant=constant, parse_int=whole_number, parse_float=decimal_number, object_pairs_hook=_unique
 )
-"""Reads JSON, with :class:`~lawtags_client.curation.read.values.Unreadable` in place of what JSON lacks."""
+"""Decodes JSON, with :class:`~lawtags_client.jsonl.values.Unreadable` in place of what JSON lacks."""
+
+EXACT = json.JSONDecoder(
+    parse_constant=constant, parse_int=whole_number, parse_float=exact_number, object_pairs_hook=_unique
+)
+"""Like ``PLAIN``; long numbers know how they were written."""
 
 
 def element_end(text: str, begin: int) -> int | None:
@@ -52,11 +62,11 @@ def element_end(text: str, begin: int) -> int | None:
     return None
 
 
-def salvage(text: str) -> dict[str, Any] | None:
-    """The fields of an object of which some nest too deeply to be decoded; these say so.
+def salvage(decoder: json.JSONDecoder, text: str) -> dict[str, Any] | None:
+    """The fields of an object of which some nest too deeply to be decoded; those say so.
 
     Returns:
-        None where it is no object whose fields can be told apart.
+        None where it is not an object whose fields can be told apart.
     """
     place = _skip(text, 0)
     if text[place : place + 1] != "{":
@@ -65,11 +75,11 @@ def salvage(text: str) -> dict[str, Any] | None:
     place = _skip(text, place + 1)
     while text[place : place + 1] != "}":
         try:
-            name, place = DECODER.raw_decode(text, place)
+            name, place = decoder.raw_decode(text, place)
             place = _skip(text, place)
             if not isinstance(name, str) or text[place : place + 1] != ":":
                 return None
-            value, place = _value(text, _skip(text, place + 1))
+            value, place = _value(decoder, text, _skip(text, place + 1))
         except json.JSONDecodeError:
             return None
         pairs.append((name, value))
@@ -95,29 +105,58 @@ def undecoded_fields(
     wrong = Unreadable(f"is not UTF-8; {guess_encoding(raw, error)}", where)
     return {
         # The name of a field cannot be one that is looked for.
-        name.encode("utf-8", "replace").decode(): wrong if _holds_undecoded(value) else value
+        name.encode("utf-8", "replace").decode(): wrong if _holds(value, _UNDECODED) else value
         for name, value in values.items()
     }
 
 
-def _holds_undecoded(value: Any) -> bool:
+def first_unreadable(values: dict[str, Any]) -> tuple[str, Unreadable] | None:
+    """The first value of a row that cannot be read, with its place, such as ``messages[0].content``."""
+    for name, value in values.items():
+        # Most rows are flat, and naming each value within would take longer than decoding them.
+        if type(value) in (str, int, float, bool):
+            continue
+        for place, inner in _inner(name, value):
+            if type(inner) is Unreadable:
+                return place, inner
+    return None
+
+
+def first_half(values: dict[str, Any]) -> str | None:
+    """The first field in which half of a surrogate pair stands, in a text or a name."""
+    return next((name for name, value in values.items() if _HALF.search(name) or _holds(value, _HALF)), None)
+
+
+def _inner(place: str, value: Any) -> Iterator[tuple[str, Any]]:
     # A list of values to look at, since a row may nest deeply.
-    open_values = [value]
-    while open_values:
-        one = open_values.pop()
+    remaining = [(place, value)]
+    while remaining:
+        place, value = remaining.pop()
+        yield place, value
+        if isinstance(value, list):
+            inner = [(f"{place}[{index}]", one) for index, one in enumerate(value)]
+            remaining += reversed(inner)
+        elif isinstance(value, dict):
+            remaining += reversed([(f"{place}.{name}", one) for name, one in value.items()])
+
+
+def _holds(value: Any, pattern: re.Pattern[str]) -> bool:
+    remaining = [value]
+    while remaining:
+        one = remaining.pop()
         if isinstance(one, str):
-            if _UNDECODED.search(one):
+            if pattern.search(one):
                 return True
         elif isinstance(one, list):
-            open_values += one
+            remaining += one
         elif isinstance(one, dict):
-            open_values += [*one, *one.values()]
+            remaining += [*one, *one.values()]
     return False
 
 
-def _value(text: str, place: int) -> tuple[Any, int]:
+def _value(decoder: json.JSONDecoder, text: str, place: int) -> tuple[Any, int]:
     try:
-        value: tuple[Any, int] = DECODER.raw_decode(text, place)
+        value: tuple[Any, int] = decoder.raw_decode(text, place)
     except RecursionError:
         end = element_end(text, place)
         if end is None:
