@@ -62,16 +62,21 @@ def scan_lines(
     from orjson import JSONDecodeError, loads
 
     row: dict[str, Any] | JsonFault | None
+    quick = not policy.torn
     for number, line in read_lines(stream, policy.limit):
         try:
             row = loads(line)  # type: ignore[arg-type]  # a line that was passed over is refused, too
         except JSONDecodeError:
             row = None
-        if type(row) is not dict:
+        if type(row) is not dict or not (quick or _ended(line)):
             row = _judged(line, number, policy)
             if row is None:
                 continue
         yield number, row
+
+
+def _ended(line: bytes | TooLong) -> bool:
+    return isinstance(line, bytes) and line.endswith(b"\n")
 
 
 def _judged(line: bytes | TooLong, number: int, policy: LinePolicy) -> dict[str, Any] | JsonFault | None:
