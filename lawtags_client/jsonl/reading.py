@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from lawtags_client.jsonl.fields import PLAIN
 from lawtags_client.jsonl.lines import LONGEST_LINE, TooLong, read_lines
 
 _MARK = b"\xef\xbb\xbf"
+_EXACT_LINES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ def scan_lines(
 ) -> Iterator[tuple[int, dict[str, Any] | JsonFault]]:
     """Like :func:`parse_lines`, several times faster, for callers that look only at texts.
 
-    Whole numbers beyond 64 bits lose digits here, and of a name that appears twice the last value counts.
+    Whole numbers beyond 64 bits lose digits. A name that appears twice is found in the first rows, as it is
+    their writer's fault and in all of them; of later ones the last value counts.
 
     Args:
         stream: the file.
@@ -62,8 +65,13 @@ def scan_lines(
     from orjson import JSONDecodeError, loads
 
     row: dict[str, Any] | JsonFault | None
+    lines = read_lines(stream, policy.limit)
+    for number, line in islice(lines, _EXACT_LINES):
+        row = _judged(line, number, policy)
+        if row is not None:
+            yield number, row
     quick = not policy.torn
-    for number, line in read_lines(stream, policy.limit):
+    for number, line in lines:
         try:
             row = loads(line)  # type: ignore[arg-type]  # a line that was passed over is refused, too
         except JSONDecodeError:
