@@ -8,13 +8,24 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from lawtags_client.intents import FIELD, Intent
-from lawtags_client.services.base import Services
+from lawtags_client.services.base import Owner
+from lawtags_client.services.customizer import Customizer
+from lawtags_client.services.evaluator import Evaluator
 
 State = Literal["matched", "missing", "doubled", "orphan"]
 """``matched``: the intent has its one job. ``missing``: it has none. ``doubled``: it has several that nobody
 has cancelled. ``orphan``: a job carries a token that no intent here knows."""
 
 KINDS = ("customization", "evaluation", "evaluation-v2")
+
+
+class AuditedClient(Owner, Protocol):
+    """The client, as far as an audit needs it."""
+
+    @property
+    def customizer(self) -> Customizer: ...
+    @property
+    def evaluator(self) -> Evaluator: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +183,7 @@ class _Job(Protocol):
     def custom_fields(self) -> Mapping[str, Any]: ...
 
 
-async def marked_jobs(nemo: Services, *, since: datetime | None = None) -> list[MarkedJob]:
+async def marked_jobs(nemo: AuditedClient, *, since: datetime | None = None) -> list[MarkedJob]:
     """All jobs of the Customizer and the Evaluator, with their tokens.
 
     Args:
@@ -198,7 +209,7 @@ async def marked_jobs(nemo: Services, *, since: datetime | None = None) -> list[
 
 
 async def audit(
-    nemo: Services, stores: Mapping[str, Sequence[Intent]], *, since: datetime | None = None
+    nemo: AuditedClient, stores: Mapping[str, Sequence[Intent]], *, since: datetime | None = None
 ) -> Audit:
     """Set the intents of some stores against the jobs of the platform.
 

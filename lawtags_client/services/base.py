@@ -24,12 +24,6 @@ from lawtags_client.types.common import DeleteResponse, Page, WireModel, WireReq
 
 if TYPE_CHECKING:
     from lawtags_client.intents import IntentStore
-    from lawtags_client.services.customizer import Customizer
-    from lawtags_client.services.data_store import DataStore
-    from lawtags_client.services.deployments import Deployments
-    from lawtags_client.services.entity_store import EntityStore
-    from lawtags_client.services.evaluator import Evaluator
-    from lawtags_client.services.inference import Inference
     from lawtags_client.settings import Settings
     from lawtags_client.transport.clock import Clock
 
@@ -41,8 +35,8 @@ Flt = TypeVar("Flt", bound=WireRequest)
 PAGE_SIZE = 100
 
 
-class Services(Protocol):
-    """The client that owns the services; through it they reach one another."""
+class Owner(Protocol):
+    """The client that a service belongs to; each service adds those that it needs."""
 
     @property
     def settings(self) -> Settings: ...
@@ -50,18 +44,6 @@ class Services(Protocol):
     def clock(self) -> Clock: ...
     @property
     def intents(self) -> IntentStore: ...
-    @property
-    def data_store(self) -> DataStore: ...
-    @property
-    def entity_store(self) -> EntityStore: ...
-    @property
-    def customizer(self) -> Customizer: ...
-    @property
-    def evaluator(self) -> Evaluator: ...
-    @property
-    def deployments(self) -> Deployments: ...
-    @property
-    def inference(self) -> Inference: ...
 
 
 def parse(model: type[M], data: Any, http: ServiceTransport) -> M:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lawtags_client.errors import NotFoundError, WaitTimeoutError
-from lawtags_client.services.base import Entities, Services
+from lawtags_client.services.base import Entities, Owner
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
 from lawtags_client.transport.http import ServiceTransport
@@ -33,7 +33,7 @@ class Deployments:
         owner: the client.
     """
 
-    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+    def __init__(self, http: ServiceTransport, owner: Owner) -> None:
         self._owner = owner
         self.configs = Entities[
             DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate, DeploymentFilter

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lawtags_client.errors import ConfigurationError, ConflictError
 from lawtags_client.intents import FIELD, Intent, new_intent
-from lawtags_client.services.base import Entities, Listing, Services, parse
-from lawtags_client.services.customizer.base_models import BaseModels, ImportedModel
+from lawtags_client.services.base import Owner, parse
+from lawtags_client.services.customizer.base_models import BaseModels, Configs, ImportedModel, Targets
 from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
+from lawtags_client.services.customizer.jobs import JOBS, Jobs
 from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
 from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.services.following import EVERY, Follower, JobChange
@@ -22,50 +23,36 @@ from lawtags_client.types.common import reference
 from lawtags_client.types.customizer import (
     ContainerLogs,
     CustomizationConfig,
-    CustomizationConfigFilter,
-    CustomizationConfigRequest,
-    CustomizationConfigUpdate,
     CustomizationJob,
     CustomizationJobFilter,
     CustomizationJobRequest,
     CustomizationStatusDetails,
     CustomizationTarget,
-    CustomizationTargetFilter,
-    CustomizationTargetRequest,
-    CustomizationTargetUpdate,
     Hyperparameters,
     WandBData,
     WandBIntegration,
 )
 from lawtags_client.types.entity_store import Dataset
 
-_JOBS = "/v1/customization/jobs"
+if TYPE_CHECKING:
+    from lawtags_client.services.data_store import DataStore
+    from lawtags_client.services.entity_store import EntityStore
+    from lawtags_client.services.inference import Inference
+
 _VERSION = "lt-"
 
 
-class Jobs(Listing[CustomizationJob, CustomizationJobFilter]):
-    """Training jobs."""
+class CustomizerOwner(Owner, Protocol):
+    """The client, as far as the Customizer and its jobs need it."""
 
-    async def get(self, job_id: str) -> CustomizationJob:
-        """Read a job.
-
-        Raises:
-            NotFoundError: there is no such job.
-        """
-        return parse(CustomizationJob, await self._http.json(Call("GET", _JOBS + join(job_id))), self._http)
-
-    async def create(
-        self, request: CustomizationJobRequest, *, wandb_api_key: str | None = None
-    ) -> CustomizationJob:
-        """Submit a job, bare; ``fine_tune`` is the call that does it once only.
-
-        Raises:
-            ConflictError: the output model exists.
-            DoubtfulOutcomeError: the answer was lost; look for the job before submitting again.
-        """
-        headers = {"wandb-api-key": wandb_api_key} if wandb_api_key and request.integrations else {}
-        call = Call("POST", _JOBS, json=request.to_wire(), headers=headers)
-        return parse(CustomizationJob, await self._http.json(call), self._http)
+    @property
+    def data_store(self) -> DataStore: ...
+    @property
+    def entity_store(self) -> EntityStore: ...
+    @property
+    def inference(self) -> Inference: ...
+    @property
+    def customizer(self) -> Customizer: ...
 
 
 class Customizer:
@@ -76,38 +63,28 @@ class Customizer:
         owner: the client.
     """
 
-    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+    def __init__(self, http: ServiceTransport, owner: CustomizerOwner) -> None:
         self._http = http
         self._owner = owner
-        self.targets = Entities[
-            CustomizationTarget,
-            CustomizationTargetRequest,
-            CustomizationTargetUpdate,
-            CustomizationTargetFilter,
-        ](http, "/v1/customization/targets", CustomizationTarget)
-        self.configs = Entities[
-            CustomizationConfig,
-            CustomizationConfigRequest,
-            CustomizationConfigUpdate,
-            CustomizationConfigFilter,
-        ](http, "/v1/customization/configs", CustomizationConfig)
-        self.jobs = Jobs(http, _JOBS, CustomizationJob)
-        self.base_models = BaseModels(owner)
+        self.targets = Targets(http, "/v1/customization/targets", CustomizationTarget)
+        self.configs = Configs(http, "/v1/customization/configs", CustomizationConfig)
+        self.jobs = Jobs(http, JOBS, CustomizationJob)
+        self.base_models = BaseModels(owner, self.targets, self.configs)
 
     async def status(self, job_id: str) -> CustomizationStatusDetails:
         """A job's progress with the full series."""
-        data = await self._http.json(Call("GET", f"{_JOBS}{join(job_id)}/status"))
+        data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/status"))
         return parse(CustomizationStatusDetails, data, self._http)
 
     async def cancel(self, job_id: str) -> CustomizationJob:
         """Ask for a job's end."""
         # Cancelling twice is the same as once.
-        call = Call("POST", f"{_JOBS}{join(job_id)}/cancel", repeatable=True)
+        call = Call("POST", f"{JOBS}{join(job_id)}/cancel", repeatable=True)
         return parse(CustomizationJob, await self._http.json(call), self._http)
 
     async def logs(self, job_id: str) -> ContainerLogs:
         """What the job's containers wrote."""
-        data = await self._http.json(Call("GET", f"{_JOBS}{join(job_id)}/container-logs"))
+        data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/container-logs"))
         return parse(ContainerLogs, data, self._http)
 
     async def job(self, job_id: str) -> Job:
@@ -145,7 +122,7 @@ class Customizer:
         """
         clock = self._owner.clock
         follower = Follower(
-            self._http, _JOBS, CustomizationJob, clock, every=every, patience=patience, filter=filter
+            self._http, JOBS, CustomizationJob, clock, every=every, patience=patience, filter=filter
         )
         async for change in follower.follow(getattr(job, "id", str(job)) for job in jobs):
             yield change

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.errors import ConfigurationError, ConflictError
-from lawtags_client.services.base import Services
+from lawtags_client.services.base import Entities, Owner
 from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.customizer.methods import LoRA, Method
 from lawtags_client.services.customizer.snapshots import Snapshot, inspect
@@ -20,15 +20,21 @@ from lawtags_client.services.watching import Patience
 from lawtags_client.transport.paths import split_reference
 from lawtags_client.types.customizer import (
     CustomizationConfig,
+    CustomizationConfigFilter,
     CustomizationConfigRequest,
+    CustomizationConfigUpdate,
     CustomizationTarget,
+    CustomizationTargetFilter,
     CustomizationTargetRequest,
+    CustomizationTargetUpdate,
     TrainingOption,
 )
 from lawtags_client.types.entity_store import ModelArtifact, ModelRequest
 
 if TYPE_CHECKING:
+    from lawtags_client.services.data_store import DataStore
     from lawtags_client.services.data_store.upload import OnBytes
+    from lawtags_client.services.entity_store import EntityStore
 
 PUBLIC_HUB = "https://huggingface.co"
 
@@ -38,6 +44,14 @@ _ADVICE = (
     "Check where its model comes from: the public hub must be allowed by an administrator, and a gated model "
     "needs a token. Then delete the target, or choose another version."
 )
+
+
+Targets = Entities[
+    CustomizationTarget, CustomizationTargetRequest, CustomizationTargetUpdate, CustomizationTargetFilter
+]
+Configs = Entities[
+    CustomizationConfig, CustomizationConfigRequest, CustomizationConfigUpdate, CustomizationConfigFilter
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +72,28 @@ class ImportedModel:
         return full_name(self.config)
 
 
+class BaseModelsOwner(Owner, Protocol):
+    """The client, as far as bringing in a base model needs it."""
+
+    @property
+    def data_store(self) -> DataStore: ...
+    @property
+    def entity_store(self) -> EntityStore: ...
+
+
 class BaseModels:
     """Base models that the platform was not shipped with.
 
     Args:
         owner: the client.
+        targets: of the Customizer.
+        configs: of the Customizer.
     """
 
-    def __init__(self, owner: Services) -> None:
+    def __init__(self, owner: BaseModelsOwner, targets: Targets, configs: Configs) -> None:
         self._owner = owner
+        self._targets = targets
+        self._configs = configs
 
     async def add(
         self,
@@ -153,8 +180,8 @@ class BaseModels:
             target.num_parameters = num_parameters or snapshot.num_parameters
             target.precision = precision or snapshot.precision
             sent = await self._send(target, snapshot, on_bytes)
-        await self._owner.customizer.targets.create_or_get(target, compare=("base_model", "model_uri"))
-        made = await self._owner.customizer.configs.create_or_get(config, compare=("max_seq_length",))
+        await self._targets.create_or_get(target, compare=("base_model", "model_uri"))
+        made = await self._configs.create_or_get(config, compare=("max_seq_length",))
         return ImportedModel(await self.ready(f"{model}@{version}", timeout=timeout), made, sent)
 
     async def _send(
@@ -162,7 +189,7 @@ class BaseModels:
     ) -> tuple[str, ...]:
         """Put a snapshot into the Data Store, and say in the target where it is."""
         reference = f"{target.namespace}/{target.name}"
-        there = await self._owner.customizer.targets.find(reference)
+        there = await self._targets.find(reference)
         # One repository for each version: a target shall never find other files under its address.
         repository = Repository.of(reference.replace("@", "_"), "model")
         if there is not None and there.status == "ready":
@@ -214,8 +241,7 @@ class BaseModels:
             JobFailedError: they could not be fetched.
             WaitTimeoutError: they were not there in time.
         """
-        owner = self._owner
-        seen = await owner.customizer.targets.get(target)
+        seen = await self._targets.get(target)
         if seen.enabled is False:
             raise ConfigurationError(
                 f"the target {target} is not enabled for training",
@@ -224,7 +250,7 @@ class BaseModels:
 
         async def look() -> Look:
             nonlocal seen
-            before, seen = seen, await owner.customizer.targets.get(target)
+            before, seen = seen, await self._targets.get(target)
             # Releases that do not fill the status in have the model at hand.
             return Look(seen.status or "ready", seen != before, seen.description)
 
@@ -236,7 +262,7 @@ class BaseModels:
             _ADVICE,
             "It is still in progress; wait again.",
         )
-        await awaited.end(owner.clock, timeout=timeout, patience=_PATIENCE)
+        await awaited.end(self._owner.clock, timeout=timeout, patience=_PATIENCE)
         return seen
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from lawtags_client.services.base import Services
+from lawtags_client.services.base import Owner
 from lawtags_client.services.customizer.events import EventLog, JobEvent, MetricRecorded
+from lawtags_client.services.customizer.jobs import Jobs
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.types.common import is_final
@@ -20,6 +21,8 @@ from lawtags_client.types.customizer import CustomizationJob, CustomizationStatu
 
 if TYPE_CHECKING:
     import pandas
+
+    from lawtags_client.services.inference import Inference
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,22 @@ class MetricRow:
     at: datetime | None
 
 
+class _Jobs(Protocol):
+    @property
+    def jobs(self) -> Jobs: ...
+    async def status(self, job_id: str) -> CustomizationStatusDetails: ...
+    async def cancel(self, job_id: str) -> CustomizationJob: ...
+
+
+class JobOwner(Owner, Protocol):
+    """The client, as far as a job in hand needs it."""
+
+    @property
+    def customizer(self) -> _Jobs: ...
+    @property
+    def inference(self) -> Inference: ...
+
+
 class Job:
     """A customization job.
 
@@ -41,7 +60,7 @@ class Job:
         owner: the client.
     """
 
-    def __init__(self, record: CustomizationJob, owner: Services) -> None:
+    def __init__(self, record: CustomizationJob, owner: JobOwner) -> None:
         self.record = record
         self._owner = owner
 

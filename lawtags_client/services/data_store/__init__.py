@@ -9,9 +9,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from lawtags_client.errors import DataError, LawtagsError, NotFoundError
-from lawtags_client.services.base import Services
+from lawtags_client.services.base import Owner
 from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded, download
 from lawtags_client.services.data_store.layout import SPLITS, check, describe_left_out
@@ -19,6 +20,7 @@ from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Namespaces, Repositories, Repository
 from lawtags_client.services.data_store.rows import describe_repeats
 from lawtags_client.services.data_store.upload import OnBytes, Uploaded, Uploader
+from lawtags_client.services.entity_store import EntityStore
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.data_store import RepoType, TreeEntry
 from lawtags_client.types.entity_store import Dataset, DatasetRequest
@@ -54,6 +56,13 @@ class UploadedDataset:
         return self.name
 
 
+class DataStoreOwner(Owner, Protocol):
+    """The client, as far as the Data Store needs it."""
+
+    @property
+    def entity_store(self) -> EntityStore: ...
+
+
 class DataStore:
     """Files on the platform.
 
@@ -62,7 +71,7 @@ class DataStore:
         owner: the client.
     """
 
-    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+    def __init__(self, http: ServiceTransport, owner: DataStoreOwner) -> None:
         self._http = http
         self._owner = owner
         self._links = Links(http, owner.settings.lfs_rewrite)

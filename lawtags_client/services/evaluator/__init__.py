@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from lawtags_client.intents import FIELD, Intent, new_intent
-from lawtags_client.services.base import Entities, Services, by_id, parse
+from lawtags_client.services.base import Entities, Owner, by_id, parse
 from lawtags_client.services.evaluator.evaluation import Evaluation, rows_scored, scores
 from lawtags_client.services.evaluator.jobs import JOBS, EvaluationJobs
 from lawtags_client.services.evaluator.v2 import JOBS as V2_JOBS
@@ -38,6 +40,13 @@ from lawtags_client.types.evaluator_v2 import (
 _LIVE_TIMEOUT = 600.0
 
 
+class EvaluatorOwner(Owner, Protocol):
+    """The client, as far as its evaluations need it."""
+
+    @property
+    def evaluator(self) -> Evaluator: ...
+
+
 class Evaluator:
     """Scoring on the platform.
 
@@ -46,7 +55,7 @@ class Evaluator:
         owner: the client.
     """
 
-    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+    def __init__(self, http: ServiceTransport, owner: EvaluatorOwner) -> None:
         self._http = http
         self._owner = owner
         self.targets = Entities[

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from lawtags_client.services.base import Services
+from typing import Protocol
+
+from lawtags_client.services.base import Owner
+from lawtags_client.services.evaluator.jobs import EvaluationJobs
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
 from lawtags_client.types.common import is_final
@@ -10,6 +13,18 @@ from lawtags_client.types.evaluator import EvaluationJob, EvaluationResult
 from lawtags_client.types.evaluator_v2 import EvaluationResultV2
 
 ADVICE = "Common causes: a dataset URL that does not name a single file, or a model that is not served."
+
+
+class _Jobs(Protocol):
+    @property
+    def jobs(self) -> EvaluationJobs: ...
+
+
+class EvaluationOwner(Owner, Protocol):
+    """The client, as far as an evaluation in hand needs it."""
+
+    @property
+    def evaluator(self) -> _Jobs: ...
 
 
 class Evaluation:
@@ -20,7 +35,7 @@ class Evaluation:
         owner: the client.
     """
 
-    def __init__(self, record: EvaluationJob, owner: Services) -> None:
+    def __init__(self, record: EvaluationJob, owner: EvaluationOwner) -> None:
         self.record = record
         self._owner = owner
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Protocol
 
-from lawtags_client.services.base import Listing, Services, parse
+from lawtags_client.services.base import Listing, Owner, parse
 from lawtags_client.services.evaluator.evaluation import ADVICE
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
@@ -135,6 +136,18 @@ class JobsV2(Listing[EvaluatorV2Job, EvaluatorV2JobFilter]):
         return parse(EvaluationResultV2, await self._http.json(Call("GET", path)), self._http)
 
 
+class _Jobs(Protocol):
+    @property
+    def v2_jobs(self) -> JobsV2: ...
+
+
+class EvaluationOwnerV2(Owner, Protocol):
+    """The client, as far as an evaluation in hand needs it."""
+
+    @property
+    def evaluator(self) -> _Jobs: ...
+
+
 class EvaluationV2:
     """An evaluation in hand, as a platform job.
 
@@ -143,7 +156,7 @@ class EvaluationV2:
         owner: the client.
     """
 
-    def __init__(self, record: EvaluatorV2Job, owner: Services) -> None:
+    def __init__(self, record: EvaluatorV2Job, owner: EvaluationOwnerV2) -> None:
         self.record = record
         self._owner = owner
 

@@ -12,7 +12,7 @@ from lawtags_client.errors import (
     NotFoundError,
     ProtocolError,
 )
-from lawtags_client.services.base import Services, parse
+from lawtags_client.services.base import Owner, parse
 from lawtags_client.services.inference.completions import PromptLists, complete_each, first_token
 from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.guidance import Guidance, Matches, Wish
@@ -54,7 +54,7 @@ class Inference:
         owner: the client.
     """
 
-    def __init__(self, http: ServiceTransport, owner: Services) -> None:
+    def __init__(self, http: ServiceTransport, owner: Owner) -> None:
         self._http = http
         self._owner = owner
         models = owner.settings.inference_models_path
