@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lawtags_client.errors import ConfigurationError, ConflictError
 from lawtags_client.intents import FIELD, Intent, new_intent
-from lawtags_client.services.base import Owner, parse
-from lawtags_client.services.customizer.base_models import BaseModels, Configs, ImportedModel, Targets
+from lawtags_client.services.base import Entities, Owner, parse
+from lawtags_client.services.customizer.base_models import BaseModels, ImportedModel
 from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.jobs import JOBS, Jobs
@@ -23,11 +23,17 @@ from lawtags_client.types.common import reference
 from lawtags_client.types.customizer import (
     ContainerLogs,
     CustomizationConfig,
+    CustomizationConfigFilter,
+    CustomizationConfigRequest,
+    CustomizationConfigUpdate,
     CustomizationJob,
     CustomizationJobFilter,
     CustomizationJobRequest,
     CustomizationStatusDetails,
     CustomizationTarget,
+    CustomizationTargetFilter,
+    CustomizationTargetRequest,
+    CustomizationTargetUpdate,
     Hyperparameters,
     WandBData,
     WandBIntegration,
@@ -66,8 +72,18 @@ class Customizer:
     def __init__(self, http: ServiceTransport, owner: CustomizerOwner) -> None:
         self._http = http
         self._owner = owner
-        self.targets = Targets(http, "/v1/customization/targets", CustomizationTarget)
-        self.configs = Configs(http, "/v1/customization/configs", CustomizationConfig)
+        self.targets = Entities[
+            CustomizationTarget,
+            CustomizationTargetRequest,
+            CustomizationTargetUpdate,
+            CustomizationTargetFilter,
+        ](http, "/v1/customization/targets", CustomizationTarget)
+        self.configs = Entities[
+            CustomizationConfig,
+            CustomizationConfigRequest,
+            CustomizationConfigUpdate,
+            CustomizationConfigFilter,
+        ](http, "/v1/customization/configs", CustomizationConfig)
         self.jobs = Jobs(http, JOBS, CustomizationJob)
         self.base_models = BaseModels(owner, self.targets, self.configs)
 
