@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.types.common import FINAL_JOB_STATES
@@ -41,7 +40,7 @@ class Pruned:
     folders: int
     folder_bytes: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, int]:
         """As one JSON object."""
         return asdict(self) | {"bytes": self.blob_bytes + self.folder_bytes}
 
@@ -128,11 +127,13 @@ def _forgotten(blobs: Blobs, held: set[str], before: float) -> set[str]:
 
 
 def _scratch(dir: Path, database: Database) -> list[Path]:
-    trainings = {
-        document["job"]["id"]: document["job"]["status"]
-        for document in Documents(database, "customizer_jobs")
-    }
-    evaluations = {job["id"] for job in Documents(database, "evaluator_jobs")}
+    # Here, since `lawtags local status` measures folders with this module and needs no services for it.
+    from lawtags_stack.services.customizer import records as customizer
+    from lawtags_stack.services.evaluator import records as evaluator
+
+    jobs = [customizer.JOB.read(each).job for each in Documents(database, customizer.JOBS_TABLE)]
+    trainings = {job.id: job.status for job in jobs}
+    evaluations = {evaluator.JOB.read(each).id for each in Documents(database, evaluator.JOBS_TABLE)}
     found: list[Path] = []
     for folder in _folders(dir / "customizer" / "jobs"):
         if folder.name not in trainings:

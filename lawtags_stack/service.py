@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Literal
 
 from starlette.routing import BaseRoute
 
 from lawtags_stack.chaos import ChaosPlan
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.store import Blobs, Database
 from lawtags_stack.times import Clock, utc_now
-
-if TYPE_CHECKING:
-    from lawtags_stack.services.data_store.state import DataStoreState
-    from lawtags_stack.services.deployments.state import DeploymentsState
-    from lawtags_stack.services.entity_store.state import EntityStoreState
 
 Port = Literal["platform", "data_store", "inference"]
 
@@ -77,31 +73,6 @@ class Urls:
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether the inference server answers for a model.
-
-    Args:
-        status: ``ready`` once it does; ``failed`` where it never will.
-        description: why, in a sentence.
-    """
-
-    status: Literal["pending", "ready", "failed"]
-    description: str | None = None
-
-
-class InferenceState(Protocol):
-    """What Deployment Management asks of the inference server."""
-
-    def readiness(self, model: str) -> Readiness:
-        """Whether ``namespace/name[@version]`` is served; asked on every read of a deployment."""
-        ...
-
-    def deployments_changed(self) -> None:
-        """Deployments were added, changed or removed: look at them again soon."""
-        ...
-
-
-@dataclass(slots=True)
 class StackContext:
     """What a service is made from.
 
@@ -112,8 +83,6 @@ class StackContext:
         urls: where the stack answers; known before any service is made.
         options: what it was told.
         clock: tells the time.
-        states: the states of the services made so far, by the name of their folder. All of them are there
-            once the first ``start`` is called.
     """
 
     dir: Path
@@ -122,41 +91,6 @@ class StackContext:
     urls: Urls
     options: StackOptions = field(default_factory=StackOptions)
     clock: Clock = utc_now
-    states: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def data_store(self) -> DataStoreState:
-        """Repositories and their files."""
-        state: DataStoreState = self.states["data_store"]
-        return state
-
-    @property
-    def entity_store(self) -> EntityStoreState:
-        """Namespaces, projects, data sets and models."""
-        state: EntityStoreState = self.states["entity_store"]
-        return state
-
-    @property
-    def deployments(self) -> DeploymentsState:
-        """What is to be served apart from adapters."""
-        state: DeploymentsState = self.states["deployments"]
-        return state
-
-    @property
-    def customizer(self) -> Any:
-        """Targets, configs and training jobs."""
-        return self.states["customizer"]
-
-    @property
-    def evaluator(self) -> Any:
-        """Evaluation targets, configs, jobs and results."""
-        return self.states["evaluator"]
-
-    @property
-    def nim(self) -> InferenceState:
-        """The inference server."""
-        state: InferenceState = self.states["nim"]
-        return state
 
     def folder(self, name: str) -> Path:
         """A service's own folder for what is neither row nor blob; made where missing."""
@@ -166,23 +100,21 @@ class StackContext:
 
 
 class Service:
-    """One microservice: its routes, its state, and what runs beside them.
+    """One microservice: its routes, and what runs beside them.
 
-    Every service folder offers ``create(context: StackContext) -> Service``. Creating one opens tables and
-    reads nothing of other services; ``start`` resumes what was interrupted and may use them all.
+    Making one opens tables and reads nothing of other services; ``start`` resumes what was interrupted and
+    may use them all.
 
     Args:
         name: the name of its folder.
         port: which of the three ports it answers on.
         routes: its routes; paths are those of the API, from ``/`` on.
-        state: what other services talk to.
     """
 
-    def __init__(self, name: str, port: Port, routes: Sequence[BaseRoute], state: Any) -> None:
+    def __init__(self, name: str, port: Port, routes: Sequence[BaseRoute]) -> None:
         self.name = name
         self.port = port
         self.routes = routes
-        self.state = state
 
     async def start(self) -> None:
         """Begin or resume work; must return soon. Nothing is served before all services have started."""
@@ -194,6 +126,6 @@ class Service:
         """Whether a job is at work or waiting, so that an idle stack must not end."""
         return False
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """What ``lawtags local status`` shows of it; cheap."""
         return {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import ipaddress
 import json
 import logging
@@ -14,22 +13,20 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_stack.http.origin import OriginPolicy
 from lawtags_stack.lock import ADDRESS_FILE, stack_lock
 from lawtags_stack.server.application import Activity, application, status_route
+from lawtags_stack.server.chaos_gate import RepositoryAges
 from lawtags_stack.server.servers import Servers, listen
 from lawtags_stack.service import Port, Service, StackContext, StackOptions, Urls
 from lawtags_stack.store import Blobs, Database
 from lawtags_stack.times import Clock, utc_now, zulu_seconds
 
 _log = logging.getLogger(__name__)
-
-SERVICES = ("data_store", "entity_store", "deployments", "customizer", "nim", "evaluator")
-"""The services, by folder, in the order in which they start."""
 
 PORTS: tuple[Port, ...] = ("platform", "data_store", "inference")
 STACK_FILE = ADDRESS_FILE
@@ -47,7 +44,7 @@ class StackAddress:
     dir: str
     pid: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, str | int]:
         """As one JSON object."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
@@ -144,26 +141,20 @@ class Stack:
         await asyncio.to_thread(database.check)
         blobs = Blobs(self.dir / "blobs")
         context = StackContext(self.dir, database, blobs, urls, self._options, self._clock)
-        self._create_services(context)
+        self.services, repositories = _services(context)
         cleanup.push_async_callback(self._stop_services)
         for service in self.services:
             await service.start()
         address = StackAddress(urls.platform, urls.data_store, urls.inference, str(self.dir), os.getpid())
-        await self._serve(sockets, address)
+        await self._serve(sockets, address, repositories)
         atomic_write_json(self.dir / STACK_FILE, address.as_dict() | {"started": zulu_seconds(self._clock())})
         cleanup.callback((self.dir / STACK_FILE).unlink, missing_ok=True)
         self._address = address
         return address
 
-    def _create_services(self, context: StackContext) -> None:
-        self.services = []
-        for name in SERVICES:
-            module = importlib.import_module(f"lawtags_stack.services.{name}")
-            service: Service = module.create(context)
-            context.states[name] = service.state
-            self.services.append(service)
-
-    async def _serve(self, sockets: dict[Port, socket.socket], address: StackAddress) -> None:
+    async def _serve(
+        self, sockets: dict[Port, socket.socket], address: StackAddress, repositories: RepositoryAges
+    ) -> None:
         applications = []
         origins = OriginPolicy.of(
             self._host, self._options.allowed_hosts, token=self._options.token is not None
@@ -172,7 +163,7 @@ class Stack:
             extra = [status_route(self.services, address.as_dict())] if port == "platform" else []
             app = application(
                 port, self.services, extra, self.activity, self._clock, self._options,
-                self._url(sockets[port]), origins,
+                self._url(sockets[port]), origins, repositories,
             )  # fmt: skip
             applications.append((app, sockets[port]))
         servers = Servers(applications)
@@ -276,6 +267,26 @@ class StackThread:
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+
+def _services(context: StackContext) -> tuple[list[Service], RepositoryAges]:
+    """The services in the order in which they start, each made with those it talks to."""
+    # Here, since commands that only look for a running stack need none of them.
+    from lawtags_stack.services.customizer import Customizer
+    from lawtags_stack.services.data_store import DataStore
+    from lawtags_stack.services.deployments import ActiveDeployments, Deployments
+    from lawtags_stack.services.entity_store import EntityStore
+    from lawtags_stack.services.evaluator.routes import Evaluator
+    from lawtags_stack.services.nim import NimService
+
+    data_store, entity_store = DataStore(context), EntityStore(context)
+    files, entities = data_store.state, entity_store.state
+    active = ActiveDeployments(context.database, clock=context.clock)
+    nim = NimService(context, entities, files, active)
+    deployments = Deployments(context, active, nim.state)
+    customizer = Customizer(context, entities, files)
+    evaluator = Evaluator(context, entities, files)
+    return [data_store, entity_store, deployments, customizer, nim, evaluator], files.repositories
 
 
 def _check_not_lost(dir: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -95,9 +95,9 @@ class CustomizerChaos(_Part):
     kill_at_step: int | None = Field(default=None, ge=0)
     fail_at_step: int | None = Field(default=None, ge=0)
 
-    def fits(self, job: dict[str, Any]) -> bool:
+    def fits(self, job_id: str, output_model: str | None) -> bool:
         """Whether a job is meant."""
-        return any(fnmatchcase(str(name), self.jobs) for name in (job["id"], job["output_model"]) if name)
+        return any(fnmatchcase(name, self.jobs) for name in (job_id, output_model) if name)
 
 
 class InferenceChaos(_Part):

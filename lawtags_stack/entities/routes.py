@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from lawtags_client.types.common import DeleteResponse
 from lawtags_client.types.common import Page as Listed
-from lawtags_stack.entities.store import Document, EntityKind
+from lawtags_stack.entities.store import EntityKind, EntityRecord
 from lawtags_stack.http.bodies import sent_fields
 from lawtags_stack.http.operations import list_parameters
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.routing import ApiRoute, Call, route
 from lawtags_stack.http.select import Page
+from lawtags_stack.json_value import JsonObject
+
+RecordT = TypeVar("RecordT", bound=EntityRecord)
 
 
-class Collection(Protocol):
+class Collection(Protocol[RecordT]):
     """What the routes need of a state; ``Entities`` is one."""
 
     @property
-    def kind(self) -> EntityKind:
+    def kind(self) -> EntityKind[RecordT]:
         """What is kept here."""
         ...
 
-    def create(self, fields: Mapping[str, Any]) -> Document:
+    def create(self, fields: JsonObject) -> JsonObject:
         """Add one."""
         ...
 
-    def get(self, namespace: str, name: str) -> Document:
+    def get(self, namespace: str, name: str) -> JsonObject:
         """Read one."""
         ...
 
-    def patch(self, namespace: str, name: str, changes: Mapping[str, Any]) -> Document:
+    def patch(self, namespace: str, name: str, changes: JsonObject) -> JsonObject:
         """Change one."""
         ...
 
-    def delete(self, namespace: str, name: str) -> Any:
+    def delete(self, namespace: str, name: str) -> JsonObject:
         """Remove one; the receipt."""
         ...
 
@@ -48,14 +51,14 @@ class Collection(Protocol):
 
 def entity_routes(
     prefix: str,
-    entities: Collection,
+    entities: Collection[RecordT],
     create: type[BaseModel],
     update: type[BaseModel],
     shown: type[BaseModel],
     *,
-    on_create: Callable[[Document], Document] | None = None,
-    on_update: Callable[[str, str, Document], Document] | None = None,
-    on_delete: Callable[[str, str], Any] | None = None,
+    on_create: Callable[[JsonObject], JsonObject] | None = None,
+    on_update: Callable[[str, str, JsonObject], JsonObject] | None = None,
+    on_delete: Callable[[str, str], JsonObject] | None = None,
     keep_extra: bool = False,
     searched: bool = True,
 ) -> list[ApiRoute]:
@@ -81,24 +84,24 @@ def entity_routes(
     def names(call: Call) -> tuple[str, str]:
         return call.path.get("namespace", ""), call.path["name"]
 
-    def list_all(call: Call) -> Any:
+    def list_all(call: Call) -> JsonObject:
         return entities.select(call.list_query(entities.kind.sorts)).envelope()
 
-    def create_one(call: Call) -> Any:
-        return make(sent_fields(call.body, extra=keep_extra))
+    def create_one(call: Call) -> JsonObject:
+        return make(sent_fields(call.sent(BaseModel), extra=keep_extra))
 
-    def read_one(call: Call) -> Any:
+    def read_one(call: Call) -> JsonObject:
         return entities.get(*names(call))
 
-    def change_one(call: Call) -> Any:
-        return change(*names(call), sent_fields(call.body, extra=keep_extra))
+    def change_one(call: Call) -> JsonObject:
+        return change(*names(call), sent_fields(call.sent(BaseModel), extra=keep_extra))
 
-    def delete_one(call: Call) -> Any:
+    def delete_one(call: Call) -> JsonObject:
         return remove(*names(call))
 
     listed, label = list_parameters(entities.kind.sorts, search=searched), entities.kind.label
     kept = "absent fields, and those that are null, keep their value"
-    page: Any = Listed[shown]  # type: ignore[valid-type]
+    page = Listed[shown]  # type: ignore[valid-type]
     return [
         route("GET", prefix, list_all, answers=page, query=listed, summary=f"One page of all {label}s."),
         route("POST", prefix, create_one, body=create, answers=shown, summary=f"Add a {label}."),

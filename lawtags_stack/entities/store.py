@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Generic, TypeVar
 
 from lawtags_client.errors import ConflictError, NotFoundError
 from lawtags_stack.http.ids import check_name, new_id, split_reference
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import Page, select
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.store import Database, Documents, DuplicateKeyError
+from lawtags_stack.store.codec import Codec
 from lawtags_stack.times import Clock, naive, utc_now
 
-Document = dict[str, Any]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityRecord:
+    """What every entity has; namespaces are named by their id, and are in no namespace."""
+
+    id: str
+    created_at: str
+    updated_at: str
+    namespace: str = ""
+    name: str = ""
+
+    @property
+    def reference(self) -> str:
+        """``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+
+RecordT = TypeVar("RecordT", bound=EntityRecord)
 
 
 @dataclass(frozen=True, slots=True)
-class EntityKind:
+class EntityKind(Generic[RecordT]):
     """What sets one kind of entity apart from another.
 
     Args:
+        record: what the stack itself reads of an entity.
         label: what messages call it, e.g. ``"dataset"``.
         table: the table that holds them, e.g. ``"entity_store_datasets"``.
         id_prefix: beginning of generated identifiers; an entity without a name is called by its id.
@@ -36,27 +56,32 @@ class EntityKind:
         found_by: what lists are filtered by, made of a stored entity.
     """
 
+    record: type[RecordT]
     label: str
     table: str
     id_prefix: str
     fields: tuple[str, ...] = ()
     nulls: bool = True
-    defaults: Mapping[str, Any] = field(default_factory=lambda: {"custom_fields": {}})
+    defaults: JsonObject = field(default_factory=lambda: {"custom_fields": {}})
     sorts: tuple[str, ...] = ("created_at",)
     stamp: Callable[[datetime], str] = naive
     keyed_by_id: bool = False
     shows_id: bool = True
-    present: Callable[[Document], Document] = dict
-    found_by: Callable[[Document], Document] = dict
+    present: Callable[[JsonObject], JsonObject] = dict
+    found_by: Callable[[JsonObject], JsonObject] = dict
 
 
-class Entities:
+class Entities(Generic[RecordT]):
     """All entities of one kind.
 
+    Requests and answers are JSON; what the stack reads for itself are records.
+
     Example:
-        >>> targets = Entities(database, EntityKind("target", "customizer_targets", "cust-target"))
+        >>> targets = Entities(database, EntityKind(TargetRecord, "target", "customizer_targets", "target"))
         >>> targets.create({"namespace": "meta", "name": "llama@2.0", "enabled": True})["name"]
         'llama@2.0'
+        >>> targets.stored("meta", "llama@2.0").enabled
+        True
 
     Args:
         database: where they live.
@@ -64,12 +89,17 @@ class Entities:
         clock: tells the time.
     """
 
-    def __init__(self, database: Database, kind: EntityKind, *, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, kind: EntityKind[RecordT], *, clock: Clock = utc_now) -> None:
         self.kind = kind
         self._documents = Documents(database, kind.table)
+        self._codec = Codec(kind.record)
         self._clock = clock
 
-    def create(self, fields: Mapping[str, Any]) -> Document:
+    def create(self, fields: JsonObject) -> JsonObject:
+        """Add an entity, and show it. Takes and raises what ``add`` does."""
+        return self.shown(self._added(fields))
+
+    def add(self, fields: JsonObject) -> RecordT:
         """Add an entity.
 
         Args:
@@ -80,14 +110,9 @@ class Entities:
             ConflictError: there is one of this name.
             UnprocessableError: the name or namespace cannot be used.
         """
-        document = self._completed(fields)
-        try:
-            self._documents.insert(self._key_of(document), document)
-        except DuplicateKeyError:
-            raise ConflictError(self._exists(document)) from None
-        return self.shown(document)
+        return self._codec.read(self._added(fields))
 
-    def put(self, fields: Mapping[str, Any]) -> Document:
+    def put(self, fields: JsonObject) -> JsonObject:
         """Add an entity, or lay the fields over the one of this name."""
         document = self._completed(fields)
         key = self._key_of(document)
@@ -97,15 +122,15 @@ class Entities:
             return self.patch(*self._names_of(document), fields)
         return self.shown(document)
 
-    def get(self, namespace: str, name: str) -> Document:
+    def get(self, namespace: str, name: str) -> JsonObject:
         """An entity as responses show it.
 
         Raises:
             NotFoundError: there is none of this name.
         """
-        return self.shown(self.stored(namespace, name))
+        return self.shown(self.document(namespace, name))
 
-    def stored(self, namespace: str, name: str) -> Document:
+    def document(self, namespace: str, name: str) -> JsonObject:
         """An entity as it is kept, secrets and all.
 
         Raises:
@@ -116,16 +141,25 @@ class Entities:
             raise self._missing(namespace, name)
         return document
 
-    def find(self, reference: str) -> Document | None:
+    def stored(self, namespace: str, name: str) -> RecordT:
+        """What the stack reads of an entity.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        return self._codec.read(self.document(namespace, name))
+
+    def find(self, reference: str) -> RecordT | None:
         """The entity that ``namespace/name`` refers to, if there is one."""
         namespace, name = split_reference(reference, what=self.kind.label)
-        return self._documents.get(self._key(namespace, name))
+        document = self._documents.get(self._key(namespace, name))
+        return None if document is None else self._codec.read(document)
 
     def exists(self, namespace: str, name: str) -> bool:
         """Whether there is an entity of this name."""
         return self._documents.get(self._key(namespace, name)) is not None
 
-    def patch(self, namespace: str, name: str, changes: Mapping[str, Any]) -> Document:
+    def patch(self, namespace: str, name: str, changes: JsonObject) -> JsonObject:
         """Lay new values over an entity; a field that is ``null`` or absent keeps its old value.
 
         Raises:
@@ -133,24 +167,25 @@ class Entities:
         """
         fixed = {"id", "name", "namespace", "created_at", "updated_at"}
         news = {key: value for key, value in changes.items() if key not in fixed and value is not None}
-        return self.change(namespace, name, lambda document: {**document, **news})
+        return self.change(namespace, name, lambda _: news)
 
-    def change(self, namespace: str, name: str, change: Callable[[Document], Document]) -> Document:
-        """Replace an entity by what a function makes of it, in one transaction.
+    def change(self, namespace: str, name: str, change: Callable[[RecordT], JsonObject]) -> JsonObject:
+        """Lay over an entity the fields that a function gives for it, in one transaction.
 
         Raises:
             NotFoundError: there is none of this name.
         """
 
-        def stamped(document: Document) -> Document:
-            return {**change(document), "updated_at": self.kind.stamp(self._clock())}
+        def stamped(document: JsonObject) -> JsonObject:
+            fields = change(self._codec.read(document))
+            return {**document, **fields, "updated_at": self.kind.stamp(self._clock())}
 
         document = self._documents.update(self._key(namespace, name), stamped)
         if document is None:
             raise self._missing(namespace, name)
         return self.shown(document)
 
-    def delete(self, namespace: str, name: str) -> Document:
+    def delete(self, namespace: str, name: str) -> JsonObject:
         """Remove an entity; the receipt that the API answers with.
 
         Raises:
@@ -180,52 +215,66 @@ class Entities:
         """How many entities there are."""
         return self._documents.count()
 
-    def all(self) -> list[Document]:
+    def all(self) -> list[RecordT]:
+        """Every entity, oldest first."""
+        return [self._codec.read(document) for document in self._documents]
+
+    def documents(self) -> list[JsonObject]:
         """Every entity as it is kept, oldest first."""
         return [*self._documents]
 
-    def shown(self, document: Document) -> Document:
+    def shown(self, document: JsonObject) -> JsonObject:
         """A stored entity in the order, and with the nulls, of the wire."""
         presented = self.kind.present(document)
         if not self.kind.shows_id:
             presented = {key: value for key, value in presented.items() if key != "id"}
         hidden = {"namespace"} if self.kind.keyed_by_id else set()
         names = [name for name in dict.fromkeys((*self.kind.fields, *presented)) if name not in hidden]
-        shown = {name: presented.get(name) for name in names}
+        shown: dict[str, JsonValue] = {name: presented.get(name) for name in names}
         return shown if self.kind.nulls else {k: v for k, v in shown.items() if v is not None}
 
-    def _findable(self, document: Document) -> Document:
+    def _added(self, fields: JsonObject) -> JsonObject:
+        document = self._completed(fields)
+        try:
+            self._documents.insert(self._key_of(document), document)
+        except DuplicateKeyError:
+            raise ConflictError(self._exists(document)) from None
+        return document
+
+    def _findable(self, document: JsonObject) -> JsonObject:
         # filter[namespace] on namespaces themselves means their id.
         found = self.kind.found_by(document)
         return {**found, "namespace": document["id"]} if self.kind.keyed_by_id else found
 
-    def _completed(self, fields: Mapping[str, Any]) -> Document:
+    def _completed(self, fields: JsonObject) -> JsonObject:
         label = self.kind.label
         now = self.kind.stamp(self._clock())
         sent = {key: value for key, value in fields.items() if value is not None}
-        identity = sent["id"] if self.kind.keyed_by_id and "id" in sent else new_id(self.kind.id_prefix)
+        identity = new_id(self.kind.id_prefix)
+        if self.kind.keyed_by_id and "id" in sent:
+            identity = str(sent["id"])
         document = {**self.kind.defaults, **sent, "id": identity, "created_at": now, "updated_at": now}
         if self.kind.keyed_by_id:
             check_name(identity, what=f"{label} id", versioned=False)
         else:
-            document["name"] = check_name(sent.get("name") or identity, what=f"{label} name")
+            document["name"] = check_name(str(sent.get("name") or identity), what=f"{label} name")
             document["namespace"] = check_name(
-                sent.get("namespace") or "default", what="namespace", versioned=False
+                str(sent.get("namespace") or "default"), what="namespace", versioned=False
             )
         return document
 
-    def _names_of(self, document: Document) -> tuple[str, str]:
+    def _names_of(self, document: JsonObject) -> tuple[str, str]:
         if self.kind.keyed_by_id:
-            return "", document["id"]
-        return document["namespace"], document["name"]
+            return "", str(document["id"])
+        return str(document["namespace"]), str(document["name"])
 
-    def _key_of(self, document: Document) -> str:
+    def _key_of(self, document: JsonObject) -> str:
         return self._key(*self._names_of(document))
 
     def _key(self, namespace: str, name: str) -> str:
         return name if self.kind.keyed_by_id else f"{namespace}/{name}"
 
-    def _exists(self, document: Document) -> str:
+    def _exists(self, document: JsonObject) -> str:
         namespace, name = self._names_of(document)
         label = self.kind.label.capitalize()
         if self.kind.keyed_by_id:

@@ -7,12 +7,12 @@ import json
 import logging
 import sqlite3
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from lawtags_client import errors
+from lawtags_stack.json_value import JsonObject, JsonValue
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ _FINAL = {409, 500, 501, 507}
 class Answer(JSONResponse):
     """JSON as the services write it: UTF-8, no NaN."""
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: object) -> bytes:
         return json.dumps(
             content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_encode
         ).encode("utf-8")
 
 
-def answer(content: Any, status: int = 200) -> Response:
+def answer(content: object, status: int = 200) -> Response:
     """Whatever a handler returned, as a response; ``None`` is an empty body."""
     if isinstance(content, Response):
         return content
@@ -52,7 +52,7 @@ def answer(content: Any, status: int = 200) -> Response:
 
 
 def error_answer(
-    status: int, detail: Any, *, headers: Mapping[str, str] | None = None, **fields: Any
+    status: int, detail: JsonValue, *, headers: Mapping[str, str] | None = None, **fields: JsonValue
 ) -> Response:
     """An error: ``{"detail": ...}``, and ``x-should-retry: false`` where trying again cannot help."""
     extra = {"x-should-retry": "false"} if status in _FINAL else {}
@@ -89,7 +89,8 @@ def out_of_space(error: BaseException) -> bool:
     return error.__cause__ is not None and out_of_space(error.__cause__)
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: object) -> JsonValue:
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        dumped: JsonObject = value.model_dump(mode="json")
+        return dumped
     raise TypeError(f"cannot be written as JSON: {type(value).__name__}")

@@ -7,13 +7,14 @@ import logging
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import NoReturn, TypedDict, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from lawtags_client.errors import APIError, PayloadTooLargeError, UnprocessableError
 from lawtags_stack.http.operations import BINARY, JSON
+from lawtags_stack.json_value import JsonValue
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -25,6 +26,14 @@ _MOST_DIGITS = 20
 _JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json")
 _LARGE = re.compile(r"[0-9]{19}|[0-9][eE][+]?[0-9]{3}")
 _log = logging.getLogger(__name__)
+
+
+class Fault(TypedDict):
+    """What is wrong with a body, in the form that FastAPI gives it."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
 
 
 class UnsupportedMediaTypeError(APIError):
@@ -70,7 +79,7 @@ def check_media_type(request: Request, accepted: Sequence[str]) -> None:
     raise UnsupportedMediaTypeError(f"Content-Type must be {' or '.join(accepted)}, {shown}")
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes) -> JsonValue:
     """A body as JSON.
 
     Raises:
@@ -87,7 +96,7 @@ def parse_json(body: bytes) -> Any:
         ) from None
 
 
-def strict_json(text: bytes) -> Any:
+def strict_json(text: bytes) -> JsonValue:
     """JSON that every part of the stack can hold and write again.
 
     That leaves out NaN and numbers beyond a double or 64 bits, half of a surrogate pair, whether as an escape
@@ -103,7 +112,7 @@ def strict_json(text: bytes) -> Any:
     try:
         # Calls for each number cost seconds on large bodies, and few have a number that needs them.
         large = _LARGE.search(plain) is not None
-        value = json.loads(
+        value: JsonValue = json.loads(
             plain,
             parse_constant=_no_constant,
             parse_float=_finite_float if large else None,
@@ -122,7 +131,7 @@ def strict_json(text: bytes) -> Any:
     return value
 
 
-def validate(model: type[M], value: Any, *, within: Sequence[str] = ()) -> M:
+def validate(model: type[M], value: object, *, within: Sequence[str] = ()) -> M:
     """A value as one of the wire types.
 
     Args:
@@ -147,7 +156,7 @@ def validate(model: type[M], value: Any, *, within: Sequence[str] = ()) -> M:
         ) from None
 
 
-def sent_fields(model: BaseModel, *, extra: bool = False) -> dict[str, Any]:
+def sent_fields(model: BaseModel, *, extra: bool = False) -> dict[str, JsonValue]:
     """What was sent, as JSON: unset fields left out, unknown ones too unless asked for."""
     sent = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
     unknown = set() if extra else set(model.model_extra or {})
@@ -165,12 +174,13 @@ def _too_large(limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(f"The request body is larger than {limit} bytes")
 
 
-def _check_shape(value: Any) -> None:
+def _check_shape(value: JsonValue) -> None:
     if not isinstance(value, dict | list):
         return
-    level, values = [value], 0
+    level: list[list[JsonValue] | dict[str, JsonValue]] = [value]
+    values = 0
     for _ in range(DEEPEST + 1):
-        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        inner = [[*each.values()] if isinstance(each, dict) else each for each in level]
         values += sum(map(len, inner))
         if values > MOST_VALUES:
             raise ValueError(f"JSON of more than {MOST_VALUES} values")
@@ -184,7 +194,7 @@ def _too_deep() -> ValueError:
     return ValueError(f"JSON nested deeper than {DEEPEST} levels")
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
@@ -204,7 +214,7 @@ def _bounded_int(digits: str) -> int:
     raise ValueError(f"the number {digits[:20]} does not fit into 64 bits")
 
 
-def _unprocessable(faults: list[dict[str, Any]]) -> UnprocessableError:
+def _unprocessable(faults: list[Fault]) -> UnprocessableError:
     first = faults[0]
     place = ".".join(str(part) for part in first["loc"])
     return UnprocessableError(f"{place}: {first['msg']}", detail=faults)

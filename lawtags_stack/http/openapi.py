@@ -14,7 +14,7 @@ from lawtags_client.types.common import ErrorBody
 from lawtags_stack.http.operations import Operation, Parameter
 from lawtags_stack.http.routing import ApiRoute
 
-Schema = dict[str, Any]
+Schema = JsonSchemaValue
 
 _PLACE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
@@ -61,11 +61,11 @@ def document(title: str, groups: Iterable[tuple[str, Sequence[ApiRoute]]], url: 
     }
 
 
-def _schemas(operations: list[Operation]) -> tuple[dict[int, int], dict[Any, Schema], dict[str, Schema]]:
+def _schemas(operations: list[Operation]) -> tuple[dict[int, int], dict[int, Schema], dict[str, Schema]]:
     """Schemas of all bodies and answers, those that have names apart."""
-    kinds = [kind for each in operations for kind in (each.body, each.answers)] + [ErrorBody]
+    kinds: list[Any] = [kind for each in operations for kind in (each.body, each.answers)] + [ErrorBody]
     known: dict[int, int] = {}
-    inputs: list[tuple[int, str, TypeAdapter[Any]]] = []
+    inputs: list[tuple[int, str, TypeAdapter[object]]] = []
     for kind in kinds:
         if kind not in (None, bytes) and id(kind) not in known:
             known[id(kind)] = len(inputs)
@@ -80,11 +80,11 @@ def _schemas(operations: list[Operation]) -> tuple[dict[int, int], dict[Any, Sch
 
 
 def _operation(
-    route: ApiRoute, method: str, tag: str, known: dict[int, int], schemas: dict[Any, Schema]
+    route: ApiRoute, method: str, tag: str, known: dict[int, int], schemas: dict[int, Schema]
 ) -> Schema:
     operation = route.operation
 
-    def schema_of(kind: Any) -> Schema:
+    def schema_of(kind: object) -> Schema:
         return {} if kind is bytes else schemas[known[id(kind)]]
 
     error = {"description": "Refused", "content": {"application/json": {"schema": schema_of(ErrorBody)}}}

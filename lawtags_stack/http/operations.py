@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
@@ -44,8 +43,8 @@ class Operation:
         summary: what it does.
     """
 
-    body: Any = None
-    answers: Any = None
+    body: object = None
+    answers: object = None
     status: int = 200
     query: tuple[Parameter, ...] = ()
     accepts: tuple[str, ...] = (JSON,)
@@ -72,7 +71,7 @@ def list_parameters(sorts: Collection[str], *, search: bool = True) -> tuple[Par
     return tuple(found)
 
 
-def summary_of(handler: Callable[..., Any], otherwise: str) -> str:
+def summary_of(handler: Callable[..., object], otherwise: str) -> str:
     """The first sentence of a handler's docstring, without the path that it may begin with."""
     inner = handler.func if isinstance(handler, partial) else handler
     text = (getattr(inner, "__doc__", None) or "").strip().partition("\n")[0]

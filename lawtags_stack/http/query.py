@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias, Union
 
 from lawtags_client.errors import UnprocessableError
+from lawtags_stack.json_value import JsonObject, JsonValue
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 1000
@@ -15,7 +16,7 @@ _KEY = re.compile(r"(filter|search)((?:\[[^\[\]]*\])+)(?:\[\])?\Z")
 _MOST_DEPTH = 4
 
 # A tree of field names; a leaf is the list of values of which one must fit.
-Conditions = dict[str, Any]
+Conditions: TypeAlias = dict[str, Union["Conditions", list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ def parse_list_query(
     return ListQuery(page, page_size, sort, conditions["filter"], conditions["search"])
 
 
-def plain(conditions: Conditions) -> dict[str, Any] | None:
+def plain(conditions: Conditions) -> JsonObject | None:
     """Conditions as a list's envelope echoes them: a single value stands alone, nothing is ``null``."""
-    echoed: dict[str, Any] = {}
+    echoed: dict[str, JsonValue] = {}
     for name, value in conditions.items():
         if isinstance(value, dict):
             echoed[name] = plain(value)

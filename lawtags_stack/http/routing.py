@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -23,8 +23,10 @@ from lawtags_stack.http.bodies import (
 )
 from lawtags_stack.http.operations import JSON, Operation, Parameter, summary_of
 from lawtags_stack.http.query import ListQuery, parse_list_query
+from lawtags_stack.json_value import JsonValue
 
 _LARGE_BODY = 1 << 20
+BodyT = TypeVar("BodyT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,12 @@ class Call:
 
     request: Request
     path: Mapping[str, str]
-    body: Any = None
+    body: object = None
+
+    def sent(self, kind: type[BodyT]) -> BodyT:
+        """The body, which is of the type that the route names."""
+        assert isinstance(self.body, kind)
+        return self.body
 
     def list_query(self, sorts: Collection[str] = ("created_at",)) -> ListQuery:
         """The list request in the query string.
@@ -58,7 +65,9 @@ class Call:
 class ApiRoute(Route):
     """A route that can be described."""
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], method: str, operation: Operation) -> None:
+    def __init__(
+        self, path: str, endpoint: Callable[[Request], Awaitable[Response]], method: str, operation: Operation
+    ) -> None:
         super().__init__(path, endpoint, methods=[method])
         self.operation = operation
 
@@ -66,15 +75,15 @@ class ApiRoute(Route):
 def route(
     method: str,
     path: str,
-    handler: Callable[[Call], Any],
+    handler: Callable[[Call], object],
     *,
-    body: type[BaseModel] | type[Any] | None = None,
+    body: type[BaseModel] | type[dict[str, JsonValue]] | None = None,
     status: int = 200,
     limit: int = LARGEST_JSON,
     on_error: Callable[[Exception], Response] = answer_for,
-    answers: Any = None,
+    answers: object = None,
     gives: str = JSON,
-    reads: Any = None,
+    reads: object = None,
     accepts: Sequence[str] = (JSON,),
     query: Sequence[Parameter] = (),
     summary: str | None = None,
@@ -133,7 +142,7 @@ def route(
     return ApiRoute(path, endpoint, method, described)
 
 
-def _checked(kind: type[Any], sent: bytes) -> Any:
+def _checked(kind: type[object], sent: bytes) -> object:
     value = parse_json(sent)
     if issubclass(kind, BaseModel):
         return validate(kind, value)
@@ -141,4 +150,4 @@ def _checked(kind: type[Any], sent: bytes) -> Any:
 
 
 class _AnyObject(BaseModel):
-    value: dict[str, Any]
+    value: dict[str, object]

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import ge, gt, le, lt
-from typing import Any
 
 from lawtags_stack.http.query import Conditions, ListQuery, plain
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.times import read_moment
-
-Document = dict[str, Any]
 
 _COMPARISONS = {"gte": ge, "gt": gt, "lte": le, "lt": lt, "start": ge, "end": le}
 _RANGE_KEYS = {*_COMPARISONS, "eq", "neq"}
@@ -21,11 +19,11 @@ _RANGE_KEYS = {*_COMPARISONS, "eq", "neq"}
 class Page:
     """One page of a list and what is known of the whole."""
 
-    data: list[Document]
+    data: Sequence[JsonObject]
     total: int
     query: ListQuery
 
-    def envelope(self) -> Document:
+    def envelope(self) -> JsonObject:
         """The page as the wire shows it; beyond the last page ``data`` is empty."""
         size = self.query.page_size
         return {
@@ -45,7 +43,7 @@ class Page:
 
 
 def select(
-    documents: Iterable[Document], query: ListQuery, *, found_by: Callable[[Document], Document] = dict
+    documents: Iterable[JsonObject], query: ListQuery, *, found_by: Callable[[JsonObject], JsonObject] = dict
 ) -> Page:
     """The page that a query asks for.
 
@@ -72,7 +70,7 @@ def select(
     return Page((present + absent)[start : start + query.page_size], len(chosen), query)
 
 
-def matches(document: Any, conditions: Conditions, *, search: bool = False) -> bool:
+def matches(document: JsonValue, conditions: Conditions, *, search: bool = False) -> bool:
     """Whether a document meets all conditions.
 
     Args:
@@ -83,11 +81,11 @@ def matches(document: Any, conditions: Conditions, *, search: bool = False) -> b
     return all(_meets(_look_up(document, name), wanted, search) for name, wanted in conditions.items())
 
 
-def _meets(value: Any, wanted: Conditions | Sequence[str], search: bool) -> bool:
+def _meets(value: JsonValue, wanted: Conditions | Sequence[str], search: bool) -> bool:
     if isinstance(wanted, dict):
         if not isinstance(value, dict) and wanted.keys() <= _RANGE_KEYS:
             return value is not None and all(
-                _compare(value, operator, bounds) for operator, bounds in wanted.items()
+                _compare(value, operator, [*bounds]) for operator, bounds in wanted.items()
             )
         return matches(_nested(value, wanted), wanted, search=search)
     if isinstance(value, list) and not search:
@@ -97,7 +95,7 @@ def _meets(value: Any, wanted: Conditions | Sequence[str], search: bool) -> bool
     return any(_equal(value, text) for text in wanted)
 
 
-def _nested(value: Any, wanted: Conditions) -> Any:
+def _nested(value: JsonValue, wanted: Conditions) -> JsonValue:
     # A reference "namespace/name" answers for the object it stands for: filter[base_model][name]=ns/name.
     if isinstance(value, str) and "name" in wanted:
         namespace, _, name = value.rpartition("/")
@@ -105,11 +103,11 @@ def _nested(value: Any, wanted: Conditions) -> Any:
     return value
 
 
-def _look_up(document: Any, name: str) -> Any:
+def _look_up(document: JsonValue, name: str) -> JsonValue:
     return document.get(name) if isinstance(document, dict) else None
 
 
-def _equal(value: Any, text: str) -> bool:
+def _equal(value: JsonValue, text: str) -> bool:
     if isinstance(value, bool):
         return text.lower() == ("true" if value else "false")
     if value is None or isinstance(value, dict):
@@ -123,7 +121,7 @@ def _equal(value: Any, text: str) -> bool:
     return str(value) == text
 
 
-def _contains(value: Any, text: str) -> bool:
+def _contains(value: JsonValue, text: str) -> bool:
     if isinstance(value, dict):
         return any(_contains(each, text) for each in value.values())
     if isinstance(value, list):
@@ -133,11 +131,11 @@ def _contains(value: Any, text: str) -> bool:
     return value is not None and text.lower() in str(value).lower()
 
 
-def _compare(value: Any, operator: str, bounds: Sequence[str]) -> bool:
+def _compare(value: JsonValue, operator: str, bounds: Sequence[str]) -> bool:
     return all(_compare_one(value, operator, bound) for bound in bounds)
 
 
-def _compare_one(value: Any, operator: str, bound: str) -> bool:
+def _compare_one(value: JsonValue, operator: str, bound: str) -> bool:
     left, right = _comparable(value), _comparable(bound)
     if type(left) is not type(right):
         left, right = str(value), bound
@@ -146,7 +144,7 @@ def _compare_one(value: Any, operator: str, bound: str) -> bool:
     return bool(_COMPARISONS[operator](left, right))
 
 
-def _comparable(value: Any) -> float | datetime | str:
+def _comparable(value: JsonValue) -> float | datetime | str:
     for read in (float, read_moment):
         try:
             return read(str(value))
@@ -155,7 +153,7 @@ def _comparable(value: Any) -> float | datetime | str:
     return str(value)
 
 
-def _sort_key(value: Any) -> tuple[int, float, str]:
+def _sort_key(value: JsonValue) -> tuple[int, float, str]:
     if isinstance(value, bool | int | float):
         return (0, float(value), "")
     return (1, 0.0, str(value))

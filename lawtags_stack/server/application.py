@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from time import monotonic
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, QueryParams
@@ -22,7 +21,8 @@ from lawtags_stack.http.openapi import document
 from lawtags_stack.http.origin import OriginPolicy
 from lawtags_stack.http.routing import ApiRoute
 from lawtags_stack.http.signing import is_signed
-from lawtags_stack.server.chaos_gate import ChaosGate
+from lawtags_stack.json_value import JsonObject
+from lawtags_stack.server.chaos_gate import ChaosGate, RepositoryAges
 from lawtags_stack.service import Port, Service, StackOptions
 from lawtags_stack.times import Clock
 
@@ -104,7 +104,7 @@ class Gate:
 
 def application(
     port: Port, services: Sequence[Service], extra: Iterable[BaseRoute], activity: Activity, clock: Clock,
-    options: StackOptions, url: str, origins: OriginPolicy,
+    options: StackOptions, url: str, origins: OriginPolicy, repositories: RepositoryAges,
 ) -> ASGIApp:  # fmt: skip
     """The application of a port.
 
@@ -120,6 +120,7 @@ def application(
         options: the token that requests must carry, and the trouble they are to meet with, if any.
         url: where the port answers.
         origins: which requests are refused for where they come from.
+        repositories: knows how old repositories are, for the trouble.
     """
     own = [route for service in services if service.port == port for route in service.routes]
     aliases = _aliases(services, own) if port == "platform" else []
@@ -129,8 +130,7 @@ def application(
     app = Starlette(routes=routes, exception_handlers={Exception: _unexpected, 404: _unmatched})
     within: ASGIApp = app
     if options.chaos is not None:
-        data_store = next(service.state for service in services if service.name == "data_store")
-        within = ChaosGate(app, port, options.chaos, data_store, clock)
+        within = ChaosGate(app, port, options.chaos, repositories, clock)
     return Gate(within, activity, options.token, clock, origins)
 
 
@@ -212,7 +212,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     return answer_for(error)
 
 
-def status_route(services: Sequence[Service], about: dict[str, Any]) -> Route:
+def status_route(services: Sequence[Service], about: JsonObject) -> Route:
     """What ``lawtags local status`` asks for."""
 
     def status(request: Request) -> Response:

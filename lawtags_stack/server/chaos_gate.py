@@ -6,24 +6,29 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lawtags_client.errors import LawtagsError
+from lawtags_client.types.data_store import RepoType
 from lawtags_stack.chaos.plan import ChaosPlan, RequestRule
 from lawtags_stack.http.answers import Answer
 from lawtags_stack.times import Clock, read_moment
-
-if TYPE_CHECKING:
-    from lawtags_client.types.data_store import RepoType
-    from lawtags_stack.services.data_store.state import DataStoreState
 
 DROP = "lawtags.drop"
 """The server's extension that closes the connection of a request."""
 
 _REPOSITORY = re.compile(r"/v1/hf/(?:api/)?(datasets/|models/)?([^/]+)/([^/]+?)(?:\.git)?/")
 Sleep = Callable[[float], Awaitable[None]]
+
+
+class RepositoryAges(Protocol):
+    """Knows when repositories were made."""
+
+    def created_at(self, repo_type: RepoType, namespace: str, name: str) -> str:
+        """When a repository was made; raises ``NotFoundError`` where there is none."""
+        ...
 
 
 class ChaosGate:
@@ -33,7 +38,7 @@ class ChaosGate:
         app: the application.
         port: which port it answers on.
         plan: what to do; its counts are of this port.
-        data_store: knows how old repositories are.
+        repositories: knows how old repositories are.
         clock: tells the time.
         sleep: waits.
     """
@@ -43,14 +48,14 @@ class ChaosGate:
         app: ASGIApp,
         port: str,
         plan: ChaosPlan,
-        data_store: DataStoreState,
+        repositories: RepositoryAges,
         clock: Clock,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._app = app
         self._port = port
         self._plan = plan
-        self._data_store = data_store
+        self._repositories = repositories
         self._clock = clock
         self._sleep = sleep
         self._random = random.Random(plan.seed)
@@ -92,14 +97,14 @@ class ChaosGate:
             return False
         kind: RepoType = "dataset" if found[1] == "datasets/" else "model"
         try:
-            repository = self._data_store.repositories.get(kind, found[2], found[3])
+            created_at = self._repositories.created_at(kind, found[2], found[3])
         except LawtagsError:
             return False
-        age = self._clock() - read_moment(repository.created_at)
+        age = self._clock() - read_moment(created_at)
         return age.total_seconds() < self._plan.data_store.initialization
 
 
-async def _unsent(message: Any) -> None:
+async def _unsent(message: Message) -> None:
     """A reply that nobody gets."""
 
 

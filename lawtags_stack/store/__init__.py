@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lawtags_stack.store.blobs import Blob, Blobs, BlobWriter, DamagedBlobError
 from lawtags_stack.store.database import Database
-from lawtags_stack.store.documents import Document, Documents, DuplicateKeyError
+from lawtags_stack.store.documents import Documents, DuplicateKeyError, Records
 
 __all__ = [
     "Blob",
@@ -12,7 +12,7 @@ __all__ = [
     "Blobs",
     "DamagedBlobError",
     "Database",
-    "Document",
     "Documents",
     "DuplicateKeyError",
+    "Records",
 ]

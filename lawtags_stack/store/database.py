@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import make_folder
+
+SqlValue: TypeAlias = int | float | str | bytes | None
 
 _BUSY_SECONDS = 30.0
 _LONGEST_PATH = 500  # SQLite takes no more than 512 bytes, with what it appends
@@ -127,17 +129,17 @@ class Database:
             finally:
                 self._within = False
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def rows(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[sqlite3.Row]:
         """The rows that a query finds."""
         with self._lock:
             return self._connection.execute(sql, parameters).fetchall()
 
-    def row(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
+    def row(self, sql: str, parameters: Sequence[SqlValue] = ()) -> sqlite3.Row | None:
         """The first row that a query finds."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+    def execute(self, sql: str, parameters: Sequence[SqlValue] = ()) -> int:
         """Run one statement in a transaction of its own; the number of rows changed."""
         with self.transaction() as connection:
             return connection.execute(sql, parameters).rowcount

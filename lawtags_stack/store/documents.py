@@ -6,11 +6,12 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Generic, TypeVar
 
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.store.database import Database
 
-Document = dict[str, Any]
+RecordT = TypeVar("RecordT")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -42,7 +43,7 @@ class Documents:
             ],
         )
 
-    def insert(self, key: str, document: Document) -> None:
+    def insert(self, key: str, document: JsonObject) -> None:
         """Add a document.
 
         Raises:
@@ -55,7 +56,7 @@ class Documents:
         except sqlite3.IntegrityError as error:
             raise DuplicateKeyError(key) from error
 
-    def put(self, key: str, document: Document) -> None:
+    def put(self, key: str, document: JsonObject) -> None:
         """Add a document, or replace the one with this key in its place."""
         self._database.execute(
             f"INSERT INTO {self._table} (key, body) VALUES (?, ?) "
@@ -63,12 +64,12 @@ class Documents:
             (key, _encode(document)),
         )
 
-    def get(self, key: str) -> Document | None:
+    def get(self, key: str) -> JsonObject | None:
         """The document under a key, if there is one."""
         row = self._database.row(f"SELECT body FROM {self._table} WHERE key = ?", (key,))
         return _decode(row["body"]) if row else None
 
-    def update(self, key: str, change: Callable[[Document], Document | None]) -> Document | None:
+    def update(self, key: str, change: Callable[[JsonObject], JsonObject | None]) -> JsonObject | None:
         """Read, change and write a document in one transaction.
 
         Args:
@@ -97,7 +98,7 @@ class Documents:
         row = self._database.row(f"SELECT COUNT(*) AS total FROM {self._table}")
         return int(row["total"]) if row else 0
 
-    def page(self, limit: int, offset: int = 0, *, newest_first: bool = False) -> list[Document]:
+    def page(self, limit: int, offset: int = 0, *, newest_first: bool = False) -> list[JsonObject]:
         """A stretch of the documents in the order of their creation."""
         order = "DESC" if newest_first else "ASC"
         rows = self._database.rows(
@@ -105,14 +106,68 @@ class Documents:
         )
         return [_decode(row["body"]) for row in rows]
 
-    def __iter__(self) -> Iterator[Document]:
+    def __iter__(self) -> Iterator[JsonObject]:
         return iter(self.page(-1))
 
 
-def _encode(document: Document) -> str:
+class Records(Generic[RecordT]):
+    """Records of one type, kept as JSON documents.
+
+    Args:
+        documents: the table that holds them.
+        read: makes a record of a stored document, also of one that an earlier release has written.
+        write: makes the document of a record.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        read: Callable[[JsonObject], RecordT],
+        write: Callable[[RecordT], JsonObject],
+    ) -> None:
+        self._documents = documents
+        self._read = read
+        self._write = write
+
+    def insert(self, key: str, record: RecordT) -> None:
+        """Add a record.
+
+        Raises:
+            DuplicateKeyError: the key is taken.
+        """
+        self._documents.insert(key, self._write(record))
+
+    def put(self, key: str, record: RecordT) -> None:
+        """Add a record, or replace the one with this key in its place."""
+        self._documents.put(key, self._write(record))
+
+    def get(self, key: str) -> RecordT | None:
+        """The record under a key, if there is one."""
+        document = self._documents.get(key)
+        return None if document is None else self._read(document)
+
+    def update(self, key: str, change: Callable[[RecordT], RecordT | None]) -> RecordT | None:
+        """Read, change and write a record in one transaction; see ``Documents.update``."""
+
+        def changed(document: JsonObject) -> JsonObject | None:
+            record = change(self._read(document))
+            return None if record is None else self._write(record)
+
+        document = self._documents.update(key, changed)
+        return None if document is None else self._read(document)
+
+    def delete(self, key: str) -> bool:
+        """Remove a record; whether there was one."""
+        return self._documents.delete(key)
+
+    def __iter__(self) -> Iterator[RecordT]:
+        return map(self._read, self._documents)
+
+
+def _encode(document: JsonObject) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _decode(body: str) -> Document:
-    document: Document = json.loads(body)
+def _decode(body: str) -> JsonObject:
+    document: JsonObject = json.loads(body)
     return document

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lawtags_stack.services.customizer.routes import create
+from lawtags_stack.services.customizer.routes import Customizer
 
-__all__ = ["create"]
+__all__ = ["Customizer"]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
 from lawtags_stack.base_models import DEFAULT_BASE_MODEL
 from lawtags_stack.entities import Entities, EntityKind
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import Page, select
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
+from lawtags_stack.services.customizer.records import ConfigRecord
 from lawtags_stack.services.customizer.targets import SEEDED_VERSION, Targets, context_length
-
-Document = dict[str, Any]
 
 SEEDED_CONFIG = "v1.0.0+cpu"
 """Version of the configs that a stack brings: ``namespace/name@v1.0.0+cpu``."""
@@ -26,7 +26,7 @@ _FIELDS = (
     "ownership", "target", "max_seq_length", "training_options", "prompt_template",
     "chat_prompt_template", "training_precision", "dataset_schemas", "pod_spec",
 )  # fmt: skip
-_OPTION_DEFAULTS = {"num_nodes": 1, "tensor_parallel_size": 1, "use_sequence_parallel": False}
+_OPTION_DEFAULTS: JsonObject = {"num_nodes": 1, "tensor_parallel_size": 1, "use_sequence_parallel": False}
 _LONGEST_SEQUENCE = 2048
 
 
@@ -40,6 +40,7 @@ class Configs:
 
     def __init__(self, context: StackContext, targets: Targets) -> None:
         kind = EntityKind(
+            record=ConfigRecord,
             label="customization config",
             table="customizer_configs",
             id_prefix="config",
@@ -57,7 +58,12 @@ class Configs:
             folder = self._context.options.base_models.get(base_model)
             longest = context_length(folder) if folder else _LONGEST_SEQUENCE
             namespace, _, name = base_model.partition("/")
-            option = {"num_gpus": 0, "micro_batch_size": 1, "data_parallel_size": 1}
+            option: JsonObject = {
+                **_OPTION_DEFAULTS,
+                "num_gpus": 0,
+                "micro_batch_size": 1,
+                "data_parallel_size": 1,
+            }
             self.entities.put(
                 {
                     "namespace": namespace,
@@ -67,52 +73,49 @@ class Configs:
                     "training_precision": "fp32",
                     "prompt_template": DEFAULT_TEMPLATE,
                     "training_options": [
-                        _OPTION_DEFAULTS | option | {"training_type": training, "finetuning_type": kind}
+                        {**option, "training_type": training, "finetuning_type": kind}
                         for training in ("sft", "dpo")
                         for kind in ("lora", "lora_merged", "all_weights")
                     ],
                 }
             )
 
-    def create(self, fields: Document) -> Document:
+    def create(self, fields: JsonObject) -> JsonObject:
         """Add a config.
 
         Raises:
             NotFoundError: its target does not exist.
             ConflictError: there is one of this name.
         """
-        fields = dict(fields)
         target = fields.get("target")
-        if isinstance(target, Mapping):
-            created = self._targets.create(dict(target))
-            fields["target"] = f"{created['namespace']}/{created['name']}"
+        if isinstance(target, dict):
+            target = self._targets.add(target).reference
         elif target is not None:
-            self._targets.entities.stored(*_split(target))
-        fields["training_options"] = [_completed(option) for option in fields["training_options"]]
-        return self.entities.create(fields)
+            self._targets.entities.stored(*_split(str(target)))
+        options = [_completed(option) for option in _objects(fields["training_options"])]
+        return self.entities.create({**fields, "target": target, "training_options": options})
 
-    def patch(self, namespace: str, name: str, fields: Document) -> Document:
+    def patch(self, namespace: str, name: str, fields: JsonObject) -> JsonObject:
         """Change a config; options are added, changed field by field, or removed.
 
         Raises:
             UnprocessableError: ``target`` is to be changed, or no option would be left.
             ConflictError: an option to add is there already.
         """
-        fields = dict(fields)
         if fields.get("target") is not None:
             raise UnprocessableError("The target of a config cannot be changed")
-        changes = [fields.pop(f"{verb}training_options", None) for verb in ("", "add_", "remove_")]
-        pod_spec = fields.pop("pod_spec", None)
+        sent = {key: value for key, value in fields.items() if value is not None}
+        changes = [_objects(sent.pop(f"{verb}training_options", None)) for verb in ("", "add_", "remove_")]
+        pod_spec = sent.pop("pod_spec", None)
 
-        def changed(document: Document) -> Document:
-            news = {key: value for key, value in fields.items() if value is not None}
-            options = _changed_options(document["training_options"], *changes)
-            spec = {**(document.get("pod_spec") or {}), **(pod_spec or {})} or None
-            return {**document, **news, "training_options": options, "pod_spec": spec}
+        def changed(config: ConfigRecord) -> JsonObject:
+            options = _changed_options(config.training_options, *changes)
+            spec = {**(config.pod_spec or {}), **(pod_spec if isinstance(pod_spec, dict) else {})}
+            return {**sent, "training_options": options, "pod_spec": spec or None}
 
-        return self.entities.change(namespace, name, changed) | {"warning_message": None}
+        return {**self.entities.change(namespace, name, changed), "warning_message": None}
 
-    def find(self, reference: str) -> Document:
+    def find(self, reference: str) -> ConfigRecord:
         """The config that a job names.
 
         Raises:
@@ -122,65 +125,81 @@ class Configs:
         namespace, name = _split(reference)
         if "@" not in name:
             raise BadRequestError(f"Version is not specified in the config URN: {reference}")
-        return self.entities.get(namespace, name)
+        return self.entities.stored(namespace, name)
 
     def select(self, query: ListQuery) -> Page:
         """The page of configs that a list request asks for."""
-        page = select([self._view(each) for each in self.entities.all()], query)
-        return Page([view["config"] for view in page.data], page.total, query)
+        shown = {str(each["id"]): each for each in map(self.entities.shown, self.entities.documents())}
+        page = select([self._view(each, shown[each.id]) for each in self.entities.all()], query)
+        return Page([shown[str(view["id"])] for view in page.data], page.total, query)
 
-    def _view(self, config: Document) -> Document:
+    def _view(self, config: ConfigRecord, shown: JsonObject) -> JsonObject:
         # A list is filtered and sorted by what its target and options say, too.
-        target = self._targets.entities.find(config["target"]) if config.get("target") else None
-        target = target or {}
-        shown = self.entities.shown(config)
+        target = self._targets.entities.find(config.target) if config.target else None
+        named = ("id", "name", "namespace", "created_at", "updated_at", "description", "project")
         return {
-            **{name: shown[name] for name in ("name", "namespace", "created_at", "updated_at")},
-            "description": shown["description"],
-            "project": shown["project"],
-            "custom_fields": shown["custom_fields"],
-            "finetuning_type": [option["finetuning_type"] for option in shown["training_options"]],
-            "training_type": [option["training_type"] for option in shown["training_options"]],
-            "target_name": [config.get("target"), target.get("name")],
-            "target_base_model": target.get("base_model"),
-            "target_enabled": target.get("enabled"),
-            "num_parameters": target.get("num_parameters"),
-            "config": shown,
+            **{name: shown[name] for name in (*named, "custom_fields")},
+            "finetuning_type": [option["finetuning_type"] for option in config.training_options],
+            "training_type": [option["training_type"] for option in config.training_options],
+            "target_name": [config.target, target.name if target else None],
+            "target_base_model": target.base_model if target else None,
+            "target_enabled": target.enabled if target else None,
+            "num_parameters": target.num_parameters if target else None,
         }
 
 
-def training_option(config: Mapping[str, Any], training_type: str, finetuning_type: str) -> Document:
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """What a job takes from its config, whether that is named or written into the job.
+
+    Args:
+        reference: the config as responses show it.
+        target: the target to train on, as ``namespace/name``.
+        options: the ways of training that it offers.
+        precision: the precision to train in; None for that of the target.
+    """
+
+    reference: JsonValue
+    target: str
+    max_seq_length: int
+    options: list[JsonObject]
+    prompt_template: str | None
+    chat_prompt_template: str | None
+    precision: str | None
+
+
+def training_option(config: TrainingConfig, training_type: str, finetuning_type: str) -> JsonObject:
     """The option of a config for a way of training.
 
     Raises:
         BadRequestError: the config does not offer it.
     """
-    for option in config["training_options"]:
+    for option in config.options:
         if (option["training_type"], option["finetuning_type"]) == (training_type, finetuning_type):
             return {"pipeline_parallel_size": 1, **_completed(option)}
     raise BadRequestError(
         f"Training option {training_type}/{finetuning_type} is not available for this config; "
-        f"it offers: {', '.join(_label(option) for option in config['training_options']) or 'nothing'}"
+        f"it offers: {', '.join(map(_label, config.options)) or 'nothing'}"
     )
 
 
 def _changed_options(
-    options: list[Document],
-    changed: list[Document] | None,
-    added: list[Document] | None,
-    removed: list[Document] | None,
-) -> list[Document]:
+    options: Iterable[JsonObject],
+    changed: Iterable[JsonObject],
+    added: Iterable[JsonObject],
+    removed: Iterable[JsonObject],
+) -> list[JsonObject]:
     known = {_label(option): option for option in options}
-    for option in changed or ():
+    for option in changed:
         label = _label(option)
         if label not in known:
             raise UnprocessableError(f"The config has no training option {label}; use add_training_options")
         known[label] = {**known[label], **{key: value for key, value in option.items() if value is not None}}
-    for option in added or ():
+    for option in added:
         if _label(option) in known:
             raise ConflictError(f"The config already has a training option {_label(option)}")
         known[_label(option)] = _completed(option)
-    for option in removed or ():
+    for option in removed:
         if known.pop(_label(option), None) is None:
             raise UnprocessableError(f"The config has no training option {_label(option)}")
     if not known:
@@ -188,13 +207,21 @@ def _changed_options(
     return list(known.values())
 
 
-def _completed(option: Mapping[str, Any]) -> Document:
+def _completed(option: JsonObject) -> JsonObject:
     sent = {key: value for key, value in option.items() if value is not None}
-    devices = sent.get("num_gpus", 1) * sent.get("num_nodes", 1)
+    devices = _count(sent.get("num_gpus", 1)) * _count(sent.get("num_nodes", 1))
     return {**_OPTION_DEFAULTS, "data_parallel_size": max(devices, 1), **sent}
 
 
-def _label(option: Mapping[str, Any]) -> str:
+def _count(value: JsonValue) -> int:
+    return value if isinstance(value, int) else 1
+
+
+def _objects(value: JsonValue) -> list[JsonObject]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _label(option: JsonObject) -> str:
     return f"{option['training_type']}/{option['finetuning_type']}"
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import BadRequestError, NotFoundError
+from lawtags_client.types.customizer import DatasetReference
 from lawtags_stack.http.ids import split_reference
+from lawtags_stack.json_value import JsonObject
+from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
 from lawtags_stack.services.data_store.hub_urls import check_path, parse_files_url
-
-if TYPE_CHECKING:
-    from lawtags_stack.service import StackContext
-    from lawtags_stack.services.data_store.trees import FileEntry
+from lawtags_stack.services.data_store.trees import FileEntry
+from lawtags_stack.store import Blobs
 
 _FIRST_ROW_BYTES = 1 << 20
 _SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -39,11 +39,12 @@ class TrainingData:
     validation: tuple[FileEntry, ...]
 
 
-def find_data(context: StackContext, reference: str | Mapping[str, Any]) -> TrainingData:
+def find_data(entities: EntityStore, store: DataStore, reference: str | DatasetReference) -> TrainingData:
     """The data set that a job names, in any of the forms the API takes.
 
     Args:
-        context: knows Entity Store and Data Store.
+        entities: knows data sets by name.
+        store: holds their files.
         reference: ``namespace/name``, ``hf://datasets/namespace/repository``, or an object with ``name`` and
             ``namespace`` or with ``files_url``.
 
@@ -52,8 +53,8 @@ def find_data(context: StackContext, reference: str | Mapping[str, Any]) -> Trai
         BadRequestError: it holds no rows for training.
         UnprocessableError: the reference has another form.
     """
-    shown, files_url = _named(context, reference)
-    url, files = context.data_store.resolve_url(files_url)
+    shown, files_url = _named(entities, reference)
+    url, files = store.resolve_url(files_url)
     inside = f"{url.path}/" if url.path else ""
     training = tuple(_rows(files, f"{inside}training/"))
     if not training:
@@ -63,7 +64,7 @@ def find_data(context: StackContext, reference: str | Mapping[str, Any]) -> Trai
     return TrainingData(shown, files_url, training, tuple(_rows(files, f"{inside}validation/")))
 
 
-def place_rows(context: StackContext, data: TrainingData, folder: Path) -> tuple[list[str], list[str]]:
+def place_rows(blobs: Blobs, data: TrainingData, folder: Path) -> tuple[list[str], list[str]]:
     """Put the row files of a data set below a folder; their names there, for training and validation."""
     inside = parse_files_url(data.files_url).path
     names: tuple[list[str], list[str]] = ([], [])
@@ -73,23 +74,23 @@ def place_rows(context: StackContext, data: TrainingData, folder: Path) -> tuple
             name = check_path(file.path.removeprefix(f"{inside}/" if inside else ""))
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link(context.blobs.path(file.sha256), target)
+            _link(blobs.path(file.sha256), target)
             into.append(name)
     return names
 
 
-def refuse_embedding_rows(context: StackContext, data: TrainingData, prompt_template: str | None) -> None:
+def refuse_embedding_rows(blobs: Blobs, data: TrainingData, prompt_template: str | None) -> None:
     """Refuse rows made for embedding models, which are not trained here, before a job is made of them.
 
     Args:
-        context: the stack.
+        blobs: the content of its files.
         data: the data set; its first row tells.
         prompt_template: a template that names the fields of these rows makes them rows like any others.
 
     Raises:
         BadRequestError: they are.
     """
-    first = _first_row(context, data.training[0])
+    first = _first_row(blobs, data.training[0])
     if not {"query", "pos_doc"} <= first.keys() or "messages" in first:
         return
     if prompt_template and "{query}" in prompt_template:
@@ -100,8 +101,8 @@ def refuse_embedding_rows(context: StackContext, data: TrainingData, prompt_temp
     )
 
 
-def _first_row(context: StackContext, file: FileEntry) -> Mapping[str, Any]:
-    with context.blobs.path(file.sha256).open("rb") as stream:
+def _first_row(blobs: Blobs, file: FileEntry) -> JsonObject:
+    with blobs.path(file.sha256).open("rb") as stream:
         start = stream.read(_FIRST_ROW_BYTES)
     text = start.decode("utf-8-sig", "replace").lstrip("[ \t\r\n")
     try:
@@ -111,21 +112,21 @@ def _first_row(context: StackContext, file: FileEntry) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _named(context: StackContext, reference: str | Mapping[str, Any]) -> tuple[str, str]:
-    if isinstance(reference, Mapping):
-        if reference.get("files_url"):
-            return str(reference["files_url"]), str(reference["files_url"])
-        reference = f"{reference.get('namespace') or 'default'}/{reference.get('name') or ''}"
+def _named(entities: EntityStore, reference: str | DatasetReference) -> tuple[str, str]:
+    if isinstance(reference, DatasetReference):
+        if reference.files_url:
+            return reference.files_url, reference.files_url
+        reference = f"{reference.namespace or 'default'}/{reference.name or ''}"
     if "://" in reference:
         # A repository that is registered under its own name is shown by that name.
         url = parse_files_url(reference)
         shown = f"{url.namespace}/{url.repo}"
-        return (shown if context.entity_store.datasets.find(shown) else reference), reference
+        return (shown if entities.dataset_find(shown) else reference), reference
     namespace, name = split_reference(reference, what="dataset")
-    entity = context.entity_store.datasets.find(f"{namespace}/{name}")
-    if entity is None:
+    dataset = entities.dataset_find(f"{namespace}/{name}")
+    if dataset is None:
         raise NotFoundError(f"Dataset {reference} not found")
-    return reference, str(entity["files_url"])
+    return reference, dataset.files_url
 
 
 def _rows(files: Iterable[FileEntry], folder: str) -> Iterable[FileEntry]:

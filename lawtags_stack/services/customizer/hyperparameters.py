@@ -3,34 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, TypeGuard
 
 from lawtags_client.errors import UnprocessableError
+from lawtags_stack.engines.training.job import Method, Optimizer
+from lawtags_stack.http.bodies import Fault
+from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_stack.store.codec import Codec
 
-Fields = Mapping[str, Any]
 
-# What the API takes where a field is not sent; see `echo` for what a response shows.
-DEFAULTS: dict[str, Any] = {
-    "training_type": "sft",
-    "epochs": 1,
-    "batch_size": 8,
-    "learning_rate": 1e-4,
-    "warmup_steps": 200,
-    "max_steps": -1,
-    "seed": 42,
-    "optimizer": "adamw_with_cosine_annealing",
-    "adam_beta1": 0.9,
-    "adam_beta2": 0.99,
-    "weight_decay": 0.01,
-    "log_every_n_steps": 10,
-}
-LORA_DEFAULTS: dict[str, Any] = {
+@dataclass(frozen=True, slots=True)
+class LoraChoice:
+    """The adapter of a job."""
+
+    adapter_dim: int = 32
+    alpha: int = 16
+    adapter_dropout: float | None = None
+    target_modules: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceChoice:
+    """How a job learns from preferences."""
+
+    ref_policy_kl_penalty: float
+    preference_loss_weight: float
+    preference_average_log_probs: bool
+    sft_loss_weight: float
+    sft_average_log_probs: bool
+    max_grad_norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dropouts:
+    """Where the base model's dropouts are overridden."""
+
+    attention_dropout: float | None = None
+    hidden_dropout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTraining:
+    """The hyperparameters of a stored job; what the API takes where a field is not sent stands here."""
+
+    finetuning_type: Method
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    training_type: Literal["sft", "dpo"] = "sft"
+    warmup_steps: int = 200
+    max_steps: int = -1
+    seed: int = 42
+    optimizer: Optimizer = "adamw_with_cosine_annealing"
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.99
+    weight_decay: float = 0.01
+    log_every_n_steps: int = 10
+    min_learning_rate: float | None = None
+    val_check_interval: int | float | None = None
+    lora: LoraChoice | None = None
+    dpo: PreferenceChoice | None = None
+    sft: Dropouts | None = None
+
+
+# What a response shows where a field was not sent.
+_DEFAULTS: JsonObject = {"training_type": "sft", "epochs": 1, "batch_size": 8, "learning_rate": 1e-4}
+LORA_DEFAULTS: JsonObject = {
     "adapter_dim": 32,
     "alpha": 16,
     "adapter_dropout": None,
     "target_modules": None,
 }
-DPO_DEFAULTS: dict[str, Any] = {
+DPO_DEFAULTS: JsonObject = {
     "ref_policy_kl_penalty": 0.1,
     "preference_loss_weight": 1.0,
     "preference_average_log_probs": False,
@@ -39,13 +84,14 @@ DPO_DEFAULTS: dict[str, Any] = {
     "max_grad_norm": 1.0,
 }
 # Where preference training starts from other values.
-_DEFAULTS_OF = {"dpo": {"batch_size": 16, "learning_rate": 9e-6}}
+_DEFAULTS_OF: Mapping[str, JsonObject] = {"dpo": {"batch_size": 16, "learning_rate": 9e-6}}
 _NULLS = ("weight_decay", "val_check_interval", "log_every_n_steps", "sft", "distillation")
 _OPTIMIZERS = {
     f"{name}_with_{schedule}" for name in ("adam", "adamw") for schedule in ("cosine_annealing", "flat_lr")
 }
 
-_Check = tuple[Callable[[Any], bool], str]
+_PLAN = Codec(PlannedTraining)
+_Check = tuple[Callable[[JsonValue], bool], str]
 _whole: _Check = (lambda value: _is_int(value) and value >= 1, "Input should be an integer of at least 1")
 _not_negative: _Check = (
     lambda value: _is_int(value) and value >= 0,
@@ -110,40 +156,41 @@ _SFT_CHECKS: dict[str, _Check] = {
 }
 
 
-def check(sent: Fields) -> None:
+def check(sent: JsonObject) -> None:
     """Refuse values that no training could use.
 
     Raises:
         UnprocessableError: with every fault in ``detail``.
     """
-    faults: list[dict[str, Any]] = []
-    parts = (
+    faults: list[Fault] = []
+    parts: tuple[tuple[tuple[str, ...], JsonObject, dict[str, _Check]], ...] = (
         ((), sent, _CHECKS),
-        (("lora",), sent.get("lora"), _LORA_CHECKS),
-        (("sft",), sent.get("sft"), _SFT_CHECKS),
-        (("dpo",), sent.get("dpo"), _DPO_CHECKS),
+        (("lora",), _part(sent, "lora"), _LORA_CHECKS),
+        (("sft",), _part(sent, "sft"), _SFT_CHECKS),
+        (("dpo",), _part(sent, "dpo"), _DPO_CHECKS),
     )
     for place, values, checks in parts:
         for name, (fits, message) in checks.items():
-            value = (values or {}).get(name)
+            value = values.get(name)
             if value is not None and not fits(value):
                 faults.append(_fault((*place, name), message))
-    rate, lowest = _defaults(sent)["learning_rate"], sent.get("min_learning_rate")
-    if not faults and lowest and lowest >= rate:
+    rate, lowest = _with_defaults(sent)["learning_rate"], sent.get("min_learning_rate")
+    if not faults and lowest and _is_number(lowest) and _is_number(rate) and lowest >= rate:
         faults.append(_fault(("min_learning_rate",), "Input should be lower than learning_rate"))
-    dpo = DPO_DEFAULTS | _said(sent.get("dpo"))
+    dpo = {**DPO_DEFAULTS, **_part(sent, "dpo")}
     if not faults and not dpo["preference_loss_weight"] and not dpo["sft_loss_weight"]:
         message = "Input should be greater than 0 for one of both: preference_loss_weight, sft_loss_weight"
         faults.append(_fault(("dpo",), message))
     if faults:
         first = faults[0]
-        raise UnprocessableError(f"{'.'.join(first['loc'])}: {first['msg']}", detail=faults)
+        place_of_first = ".".join(map(str, first["loc"]))
+        raise UnprocessableError(f"{place_of_first}: {first['msg']}", detail=faults)
 
 
-def echo(sent: Fields) -> dict[str, Any]:
+def echo(sent: JsonObject) -> JsonObject:
     """The hyperparameters as a job's responses show them."""
-    defaults = _defaults(sent)
-    shown = {
+    defaults = _with_defaults(sent)
+    shown: dict[str, JsonValue] = {
         "training_type": "sft",
         "finetuning_type": sent["finetuning_type"],
         **{name: defaults[name] for name in ("epochs", "batch_size", "learning_rate")},
@@ -154,44 +201,47 @@ def echo(sent: Fields) -> dict[str, Any]:
     if sent["finetuning_type"] == "all_weights":
         shown["lora"] = None
     else:
-        shown["lora"] = LORA_DEFAULTS | _said(sent.get("lora"))
+        shown["lora"] = {**LORA_DEFAULTS, **_part(sent, "lora")}
     if shown["training_type"] == "dpo":
-        shown["dpo"] = DPO_DEFAULTS | _said(sent.get("dpo"))
+        shown["dpo"] = {**DPO_DEFAULTS, **_part(sent, "dpo")}
     return shown
 
 
-def trainer_settings(shown: Fields) -> dict[str, Any]:
-    """The fields of a trainer's job that come from the hyperparameters of a stored job."""
-    merged = DEFAULTS | _said(shown)
-    names = (*(name for name in DEFAULTS if name != "training_type"), "min_learning_rate")
-    settings = {name: merged[name] for name in names if name in merged}
-    settings["method"] = shown["finetuning_type"]
-    interval = shown.get("val_check_interval")
-    if interval is not None:
-        # JSON knows one kind of number: 1.0 is a whole epoch and 50.0 are fifty batches.
-        fraction = isinstance(interval, float) and interval <= 1
-        settings["val_check_interval"] = interval if fraction else int(interval)
-    dropouts = shown.get("sft") or {}
-    settings |= {name: dropouts.get(name) for name in ("attention_dropout", "hidden_dropout")}
-    return settings
+def planned(shown: JsonObject) -> PlannedTraining:
+    """The hyperparameters of a stored job, with their types."""
+    return _PLAN.read(_said(shown))
 
 
-def _defaults(sent: Fields) -> dict[str, Any]:
+def validation_interval(plan: PlannedTraining) -> int | float | None:
+    """Batches between two validations as a whole number, or a fraction of an epoch."""
+    interval = plan.val_check_interval
+    # JSON knows one kind of number: 1.0 is a whole epoch and 50.0 are fifty batches.
+    if interval is None or (isinstance(interval, float) and interval <= 1):
+        return interval
+    return int(interval)
+
+
+def _with_defaults(sent: JsonObject) -> JsonObject:
     """What a training of this type starts from, and above it what was sent."""
-    return DEFAULTS | _DEFAULTS_OF.get(str(sent.get("training_type")), {}) | _said(sent)
+    return {**_DEFAULTS, **_DEFAULTS_OF.get(str(sent.get("training_type")), {}), **_said(sent)}
 
 
-def _said(values: Fields | None) -> dict[str, Any]:
-    return {name: value for name, value in (values or {}).items() if value is not None}
+def _said(values: JsonObject) -> JsonObject:
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _fault(place: tuple[str, ...], message: str) -> dict[str, Any]:
+def _part(sent: JsonObject, name: str) -> JsonObject:
+    part = sent.get(name)
+    return _said(part) if isinstance(part, dict) else {}
+
+
+def _fault(place: tuple[str, ...], message: str) -> Fault:
     return {"loc": ["body", "hyperparameters", *place], "msg": message, "type": "value_error"}
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: JsonValue) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: JsonValue) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

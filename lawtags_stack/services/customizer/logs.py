@@ -3,47 +3,49 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
-from lawtags_stack.service import StackContext
-from lawtags_stack.services.customizer.training import JobFolder
-
-Document = dict[str, Any]
+from lawtags_stack.json_value import JsonObject
+from lawtags_stack.services.customizer.records import JobRecord, StatusLog
 
 _WARNINGS = {"failed", "TrainingRestarted", "NotEnoughResources"}
 
 
-def container_logs(context: StackContext, document: Document) -> Document:
-    """The logs of a stored job; ``error`` says why it failed, if it did."""
-    job, history = document["job"], document["details"]["status_logs"]
-    name = f"{job['id']}-training"
-    failure = next((log for log in reversed(history) if log["message"] == "failed"), None)
-    error = None
+def container_logs(record: JobRecord, log: str) -> JsonObject:
+    """The logs of a stored job; ``error`` says why it failed, if it did.
+
+    Args:
+        record: the job.
+        log: what its processes wrote.
+    """
+    history = record.details.status_logs
+    name = f"{record.job.id}-training"
+    failure = next((each for each in reversed(history) if each.message == "failed"), None)
+    error: JsonObject | None = None
     if failure is not None:
         error = {
-            "message": failure["detail"],
+            "message": failure.detail,
             "explanation": "The training process reported this.",
             "exception_type": None,
             "stack_trace": None,
             "file": None,
             "line": None,
-            "timestamp": failure["updated_at"],
+            "timestamp": failure.updated_at,
         }
-    entry = {
+    entry: JsonObject = {
         "object": name,
-        "status": {"phase": job["status"]},
-        "events": [_event(log) for log in history],
-        "logs": {"training": JobFolder(context, job["id"]).log()},
+        "status": {"phase": record.job.status},
+        "events": [_event(each) for each in history],
+        "logs": {"training": log},
     }
     return {"entries": {name: entry}, "error": error}
 
 
-def _event(log: Document) -> Document:
-    seen = int(datetime.fromisoformat(log["updated_at"]).replace(tzinfo=UTC).timestamp())
+def _event(log: StatusLog) -> JsonObject:
+    seen = int(datetime.fromisoformat(log.updated_at).replace(tzinfo=UTC).timestamp())
     return {
-        "type": "Warning" if log["message"] in _WARNINGS else "Normal",
-        "reason": log["message"],
-        "message": log["detail"] or log["message"],
+        "type": "Warning" if log.message in _WARNINGS else "Normal",
+        "reason": log.message,
+        "message": log.detail or log.message,
         "count": "1",
         "first_seen": seen,
         "last_seen": seen,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.store import Database
 
 TRAIN_LOSS = "train_loss"
@@ -35,14 +35,14 @@ class MetricPoints:
                 [(job, *point) for point in points],
             )
 
-    def series(self, job: str) -> dict[str, Any]:
+    def series(self, job: str) -> JsonObject:
         """The ``metrics`` of a job as its status shows them."""
         rows = self._database.rows(
             "SELECT series, step, timestamp, value FROM customizer_points WHERE job = ? "
             "ORDER BY series, step",
             (job,),
         )
-        metrics: dict[str, list[dict[str, Any]]] = {TRAIN_LOSS: [], VALIDATION_LOSS: []}
+        metrics: dict[str, list[JsonValue]] = {TRAIN_LOSS: [], VALIDATION_LOSS: []}
         for row in rows:
             # Accuracies are there only where a training has them.
             metrics.setdefault(row["series"], []).append(

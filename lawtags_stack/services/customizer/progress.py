@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from lawtags_stack.engines.training.events import TrainerEvent
+from lawtags_stack.services.customizer.hyperparameters import planned
 from lawtags_stack.services.customizer.points import (
     TRAIN_ACCURACY,
     TRAIN_LOSS,
     VALIDATION_ACCURACY,
     VALIDATION_LOSS,
 )
+from lawtags_stack.services.customizer.records import JobDetails, JobRecord, JobWarning
+from lawtags_stack.times import naive
 
-Document = dict[str, Any]
-
-_SERIES = {
-    "train": {"value": TRAIN_LOSS, "accuracy": TRAIN_ACCURACY},
-    "validation": {"value": VALIDATION_LOSS, "accuracy": VALIDATION_ACCURACY},
-}
+_LOSSES = {"train": TRAIN_LOSS, "validation": VALIDATION_LOSS}
+_ACCURACIES = {"train": TRAIN_ACCURACY, "validation": VALIDATION_ACCURACY}
 
 
 class EventTail:
@@ -30,7 +30,7 @@ class EventTail:
         self._path = path
         self._read = 0
 
-    def __iter__(self) -> Iterator[Document]:
+    def __iter__(self) -> Iterator[TrainerEvent]:
         if not self._path.exists():
             return
         with self._path.open("rb") as stream:
@@ -42,69 +42,78 @@ class EventTail:
             yield json.loads(line)
 
 
-def points_of(events: Iterable[Document]) -> list[tuple[str, int, str, float]]:
+def points_of(events: Iterable[TrainerEvent]) -> list[tuple[str, int, str, float]]:
     """The points of the metric series among events."""
-    return [
-        (series, event["step"], event["at"], event[field])
-        for event in events
-        for field, series in _SERIES.get(event["event"], {}).items()
-        if field in event
-    ]
+    found = []
+    for event in events:
+        kind = event["event"]
+        if kind in _LOSSES and "value" in event:
+            found.append((_LOSSES[kind], event["step"], event["at"], event["value"]))
+        if kind in _ACCURACIES and "accuracy" in event:
+            found.append((_ACCURACIES[kind], event["step"], event["at"], event["accuracy"]))
+    return found
 
 
-def applied(document: Document, events: Iterable[Document], now: datetime) -> Document:
+def applied(record: JobRecord, events: Iterable[TrainerEvent], now: datetime) -> JobRecord:
     """A stored job after its worker's events.
 
     The share that is done counts whole epochs, as the platform's does: it moves in jumps, and stays at zero
     during the first epoch.
     """
-    job, details = dict(document["job"]), dict(document["details"])
-    details["status_logs"] = [*details["status_logs"]]
-    epochs = job["hyperparameters"]["epochs"]
+    job, details = record.job, record.details
+    epochs = planned(job.hyperparameters).epochs
     for event in events:
-        kind = event["event"]
-        if kind == "phase":
-            _log(details, event["at"], event["name"], event.get("detail"))
-        elif kind == "data":
-            details["steps_per_epoch"] = event["steps_per_epoch"]
-            rows = f"{event['training_rows']} training and {event['validation_rows']} validation rows"
-            _log(details, event["at"], "DatasetReady", f"{rows}, {event['steps']} steps")
-        elif kind == "warning":
-            job["warnings"] = _with_warning(job["warnings"], event)
-        elif kind == "validation":
-            details["best_epoch"] = event["best_epoch"]
-            details["train_loss"] = event["best_train_loss"]
-            details["val_loss"] = event["best_loss"]
-        elif kind == "early_stop":
-            _log(details, event["at"], "EarlyStopping", f"no improvement; stopped at step {event['step']}")
-        elif kind == "progress":
-            details["steps_completed"] = event["steps"]
-            details["epochs_completed"] = event["epochs"]
-            details["percentage_done"] = round(100.0 * event["epochs"] / epochs, 2)
-    started = document["work"]["started_at"]
+        if event["event"] == "warning":
+            job = replace(job, warnings=_with_warning(job.warnings, event))
+        else:
+            details = _after(details, event, epochs)
+    started = record.work.started_at
     if started is not None:
         begun = datetime.fromisoformat(started).replace(tzinfo=UTC)
-        details["elapsed_time"] = round((now - begun).total_seconds(), 3)
-    details["updated_at"] = now.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-    return {**document, "job": {**job, "updated_at": details["updated_at"]}, "details": details}
+        details = replace(details, elapsed_time=round((now - begun).total_seconds(), 3))
+    stamp = naive(now)
+    return replace(record, job=replace(job, updated_at=stamp), details=replace(details, updated_at=stamp))
 
 
-def planned_steps(document: Document) -> int | None:
+def _after(details: JobDetails, event: TrainerEvent, epochs: int) -> JobDetails:
+    match event["event"]:
+        case "phase":
+            return details.logged(event["at"], event["name"], event.get("detail"))
+        case "data":
+            rows = f"{event['training_rows']} training and {event['validation_rows']} validation rows"
+            ready = replace(details, steps_per_epoch=event["steps_per_epoch"])
+            return ready.logged(event["at"], "DatasetReady", f"{rows}, {event['steps']} steps")
+        case "validation":
+            return replace(
+                details,
+                best_epoch=event["best_epoch"],
+                train_loss=event["best_train_loss"],
+                val_loss=event["best_loss"],
+            )
+        case "early_stop":
+            why = f"no improvement; stopped at step {event['step']}"
+            return details.logged(event["at"], "EarlyStopping", why)
+        case "progress":
+            return replace(
+                details,
+                steps_completed=event["steps"],
+                epochs_completed=event["epochs"],
+                percentage_done=round(100.0 * event["epochs"] / epochs, 2),
+            )
+    return details
+
+
+def planned_steps(record: JobRecord) -> int | None:
     """The optimizer steps of a stored job; None until its rows are counted."""
-    per_epoch, planned = document["details"]["steps_per_epoch"], document["job"]["hyperparameters"]
+    plan, per_epoch = planned(record.job.hyperparameters), record.details.steps_per_epoch
     if per_epoch is None:
         return None
-    steps = int(per_epoch * planned["epochs"])
-    most = planned.get("max_steps") or 0
-    return min(steps, int(most)) if most > 0 else steps
+    steps = per_epoch * plan.epochs
+    return min(steps, plan.max_steps) if plan.max_steps > 0 else steps
 
 
-def _log(details: Document, at: str, message: str, detail: str | None) -> None:
-    details["status_logs"].append({"updated_at": at, "message": message, "detail": detail})
-
-
-def _with_warning(warnings: list[Document] | None, event: Document) -> list[Document]:
-    warning = {"message": event["message"], "explanation": event.get("explanation")}
+def _with_warning(warnings: list[JobWarning] | None, event: TrainerEvent) -> list[JobWarning]:
+    warning = JobWarning(event["message"], event.get("explanation"))
     known = warnings or []
     # A resumed run warns again.
     return known if warning in known else [*known, warning]

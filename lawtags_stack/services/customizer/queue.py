@@ -7,8 +7,9 @@ import logging
 import sqlite3
 import subprocess
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import LawtagsError
 from lawtags_stack.base_models import (
@@ -17,15 +18,15 @@ from lawtags_stack.base_models import (
     start_conversion,
 )
 from lawtags_stack.chaos.jobs import JobTrouble
+from lawtags_stack.engines.training.events import TrainerEvent
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.jobs import Jobs
 from lawtags_stack.services.customizer.progress import EventTail, applied, points_of
+from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.records import JobRecord
 from lawtags_stack.services.customizer.targets import Targets
 from lawtags_stack.services.customizer.training import JobFolder, Worker
 from lawtags_stack.services.data_store.hub_urls import parse_files_url
-from lawtags_stack.times import naive
-
-Document = dict[str, Any]
 
 _POLL_SECONDS = 0.1
 _CRASHES_FORGIVEN = 1
@@ -44,10 +45,21 @@ class TrainingQueue:
         context: the stack.
         jobs: where the jobs are.
         targets: where their base models are.
+        entities: knows data sets.
+        files: holds rows, and takes the models.
     """
 
-    def __init__(self, context: StackContext, jobs: Jobs, targets: Targets) -> None:
+    def __init__(
+        self,
+        context: StackContext,
+        jobs: Jobs,
+        targets: Targets,
+        entities: EntityStore,
+        files: DataStore,
+    ) -> None:
         self._context = context
+        self._entities = entities
+        self._files = files
         self._jobs = jobs
         self._targets = targets
         self._wake = threading.Event()
@@ -71,48 +83,48 @@ class TrainingQueue:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            document = self._next()
-            if document is None:
+            job_id = self._next()
+            if job_id is None:
                 self._wake.wait()
                 continue
             try:
-                self._train(document["job"]["id"])
+                self._train(job_id)
             except _Interrupted:
                 continue
             except LawtagsError as error:
-                self._failed(document["job"]["id"], error.message, error.hint)
+                self._failed(job_id, error.message, error.hint)
             except Exception as error:
-                _log.exception("training %s failed", document["job"]["id"])
-                self._failed(document["job"]["id"], f"{type(error).__name__}: {error}")
+                _log.exception("training %s failed", job_id)
+                self._failed(job_id, f"{type(error).__name__}: {error}")
 
-    def _next(self) -> Document | None:
-        waiting = self._jobs.unfinished()
-        for document in waiting:
-            if document["job"]["status"] == "cancelling":
-                self._cancelled(document["job"]["id"])
-        waiting = [each for each in waiting if each["job"]["status"] != "cancelling"]
-        running = [each for each in waiting if each["job"]["status"] == "running"]
-        return next(iter(running + waiting), None)
+    def _next(self) -> str | None:
+        waiting = [record.job for record in self._jobs.unfinished()]
+        for job in waiting:
+            if job.status == "cancelling":
+                self._cancelled(job.id)
+        waiting = [job for job in waiting if job.status != "cancelling"]
+        running = [job for job in waiting if job.status == "running"]
+        return next((job.id for job in running + waiting), None)
 
     def _train(self, job_id: str) -> None:
         self._hold(job_id)
-        document = self._begin(job_id)
+        record = self._begin(job_id)
         self._take_up(job_id)
         try:
-            self._bring_to_end(job_id, document)
+            self._bring_to_end(job_id, record)
         finally:
             # Not after a crash of the stack, which shows by that at the next start. On a full disk it is
             # taken for a crash.
             with contextlib.suppress(sqlite3.Error):
                 self._set_down(job_id)
 
-    def _bring_to_end(self, job_id: str, document: Document) -> None:
+    def _bring_to_end(self, job_id: str, record: JobRecord) -> None:
         self._note_waiting(job_id)
         folder = JobFolder(self._context, job_id)
-        model = self._model(job_id, document["work"]["target"])
+        model = self._model(job_id, record.work.target)
         if not folder.prepared:
             self._log(job_id, "EntityHandler_0_Running")
-            folder.prepare(document, model)
+            folder.prepare(record, model, self._entities, self._files)
             self._log(job_id, "EntityHandler_0_Completed")
         while True:
             attempt = self._attempt(job_id)
@@ -127,14 +139,15 @@ class TrainingQueue:
         self._complete(job_id, folder)
 
     def _follow(self, job_id: str, folder: JobFolder, attempt: int) -> str | None:
-        tail, job = EventTail(folder.events(attempt)), self._jobs.stored(job_id)["job"]
+        tail, job = EventTail(folder.events(attempt)), self._jobs.stored(job_id).job
         worker = Worker.start(folder, attempt)
         self._log(job_id, "TrainingJobRunning")
         try:
             while True:
                 # Asked before the events are read: nothing is written after the end.
                 ended = worker.process.poll() is not None
-                if events := [*tail]:
+                events: Sequence[TrainerEvent] = [*tail]
+                if events:
                     events, trouble = self._trouble.meet(job, events)
                     self._apply(job_id, events)
                     if trouble == "fail":
@@ -160,44 +173,43 @@ class TrainingQueue:
     def _check_interrupted(self, job_id: str) -> None:
         if self._stopping.is_set():
             raise _Interrupted
-        if self._jobs.stored(job_id)["job"]["status"] == "cancelling":
+        if self._jobs.stored(job_id).job.status == "cancelling":
             raise _Interrupted
 
     def _hold(self, job_id: str) -> None:
         """Let a job wait for a GPU where it is told to."""
-        while self._trouble.holds(document := self._jobs.stored(job_id)["job"], self._context.clock()):
-            if document["status"] == "created":
+        while self._trouble.holds(job := self._jobs.stored(job_id).job, self._context.clock()):
+            if job.status == "created":
                 self._note_pending(job_id, "0/1 nodes are available: 1 Insufficient nvidia.com/gpu")
-            elif document["status"] != "pending":
+            elif job.status != "pending":
                 raise _Interrupted
             self._stopping.wait(_POLL_SECONDS)
             if self._stopping.is_set():
                 raise _Interrupted
 
-    def _begin(self, job_id: str) -> Document:
-        now = naive(self._context.clock())
+    def _begin(self, job_id: str) -> JobRecord:
+        now = self._jobs.now()
 
-        def begun(document: Document) -> Document | None:
-            if document["job"]["status"] not in ("created", "pending"):
+        def begun(record: JobRecord) -> JobRecord | None:
+            if record.job.status not in ("created", "pending"):
                 return None
-            moved = self._jobs.moved(document, "running", "EntityHandler_0_Created")
-            return {**moved, "work": {**moved["work"], "started_at": now}}
+            moved = record.moved("running", "EntityHandler_0_Created", now)
+            return replace(moved, work=replace(moved.work, started_at=now))
 
-        document = self._jobs.update(job_id, begun)
-        if document["job"]["status"] != "running":
+        record = self._jobs.update(job_id, begun)
+        if record.job.status != "running":
             raise _Interrupted
-        return document
+        return record
 
     def _take_up(self, job_id: str) -> None:
         """Note that a job is at work; refuse one that was at several crashes of the stack without a step."""
 
-        def noted(document: Document) -> Document:
-            work, step = document["work"], document["details"]["steps_completed"]
-            before = work.get("at_work")
-            lost = 0 if before is None else 1 if step > before else work.get("lost", 0) + 1
-            return {**document, "work": {**work, "at_work": step, "lost": lost}}
+        def noted(record: JobRecord) -> JobRecord:
+            work, step = record.work, record.details.steps_completed
+            lost = 0 if work.at_work is None else 1 if step > work.at_work else work.lost + 1
+            return replace(record, work=replace(work, at_work=step, lost=lost))
 
-        lost = self._jobs.update(job_id, noted)["work"]["lost"]
+        lost = self._jobs.update(job_id, noted).work.lost
         if lost > _CRASHES_FORGIVEN:
             raise LawtagsError(
                 f"the stack stopped {lost} times in a row during this training, before it completed a step",
@@ -205,22 +217,18 @@ class TrainingQueue:
             )
 
     def _set_down(self, job_id: str) -> None:
-        def noted(document: Document) -> Document:
-            return {**document, "work": {**document["work"], "at_work": None}}
-
-        self._jobs.update(job_id, noted)
+        self._jobs.update(job_id, lambda record: replace(record, work=replace(record.work, at_work=None)))
 
     def _note_waiting(self, running: str) -> None:
-        for document in self._jobs.unfinished():
-            job_id = document["job"]["id"]
-            if document["job"]["status"] == "created" and job_id != running:
-                self._note_pending(job_id, f"another job is training: {running}")
+        for record in self._jobs.unfinished():
+            if record.job.status == "created" and record.job.id != running:
+                self._note_pending(record.job.id, f"another job is training: {running}")
 
     def _note_pending(self, job_id: str, detail: str) -> None:
-        def noted(document: Document) -> Document | None:
-            if document["job"]["status"] != "created":
+        def noted(record: JobRecord) -> JobRecord | None:
+            if record.job.status != "created":
                 return None
-            return self._jobs.moved(document, "pending", "NotEnoughResources", detail)
+            return record.moved("pending", "NotEnoughResources", self._jobs.now(), detail)
 
         self._jobs.update(job_id, noted)
 
@@ -251,54 +259,53 @@ class TrainingQueue:
         self._stopping.wait(_POLL_SECONDS)
 
     def _attempt(self, job_id: str) -> int:
-        def counted(document: Document) -> Document:
-            return {**document, "work": {**document["work"], "attempts": document["work"]["attempts"] + 1}}
+        def counted(record: JobRecord) -> JobRecord:
+            return replace(record, work=replace(record.work, attempts=record.work.attempts + 1))
 
-        return int(self._jobs.update(job_id, counted)["work"]["attempts"])
+        return self._jobs.update(job_id, counted).work.attempts
 
     def _note_crash(self, job_id: str, reason: str) -> int:
-        def noted(document: Document) -> Document:
-            moved = self._jobs.moved(document, "running", "TrainingRestarted", reason)
-            return {**moved, "work": {**moved["work"], "crashes": moved["work"]["crashes"] + 1}}
+        def noted(record: JobRecord) -> JobRecord:
+            moved = record.moved("running", "TrainingRestarted", self._jobs.now(), reason)
+            return replace(moved, work=replace(moved.work, crashes=moved.work.crashes + 1))
 
-        return int(self._jobs.update(job_id, noted)["work"]["crashes"])
+        return self._jobs.update(job_id, noted).work.crashes
 
-    def _apply(self, job_id: str, events: list[Document]) -> None:
+    def _apply(self, job_id: str, events: Sequence[TrainerEvent]) -> None:
         now = self._context.clock()
         with self._context.database.transaction():
             self._jobs.points.add(job_id, points_of(events))
-            self._jobs.update(job_id, lambda document: applied(document, events, now))
+            self._jobs.update(job_id, lambda record: applied(record, events, now))
 
     def _log(self, job_id: str, message: str, detail: str | None = None) -> None:
-        def logged(document: Document) -> Document:
-            return self._jobs.moved(document, document["job"]["status"], message, detail)
+        def logged(record: JobRecord) -> JobRecord:
+            return record.moved(record.job.status, message, self._jobs.now(), detail)
 
         self._jobs.update(job_id, logged)
 
     def _complete(self, job_id: str, folder: JobFolder) -> None:
-        document = self._jobs.stored(job_id)
-        output = document["job"]["output_model"]
+        output = self._jobs.stored(job_id).job.output_model
         if output is not None:
             self._log(job_id, "EntityHandler_1_Running", "uploading the model")
             self._upload(output, folder, f"Result of {job_id}")
             self._log(job_id, "EntityHandler_1_Completed")
 
-        def completed(document: Document) -> Document | None:
-            if document["job"]["status"] == "cancelling":
-                return self._jobs.moved(document, "cancelled", "cancelled")
-            details = dict(document["details"])
-            if not any(log["message"] == "EarlyStopping" for log in details["status_logs"]):
-                details["percentage_done"] = 100.0
-            return self._jobs.moved({**document, "details": details}, "completed", "completed")
+        def completed(record: JobRecord) -> JobRecord:
+            if record.job.status == "cancelling":
+                return record.moved("cancelled", "cancelled", self._jobs.now())
+            details = record.details
+            if not any(log.message == "EarlyStopping" for log in details.status_logs):
+                details = replace(details, percentage_done=100.0)
+            return replace(record, details=details).moved("completed", "completed", self._jobs.now())
 
         with self._context.database.transaction():
-            document = self._jobs.update(job_id, completed)
-            done = document["job"]["status"] == "completed"
-            self._jobs.set_artifact(document, "upload_completed" if done else "upload_failed")
+            record = self._jobs.update(job_id, completed)
+            done = record.job.status == "completed"
+            self._jobs.set_artifact(record, "upload_completed" if done else "upload_failed")
         folder.clear()
 
     def _upload(self, output: str, folder: JobFolder, message: str) -> None:
-        url, store = parse_files_url(f"hf://{output}"), self._context.data_store
+        url, store = parse_files_url(f"hf://{output}"), self._files
         store.repo_create("model", url.namespace, url.repo, exist_ok=True, make_namespace=True)
         files = folder.result_files()
         store.commit("model", url.namespace, url.repo, files, message, revision=url.revision)
@@ -319,12 +326,11 @@ class TrainingQueue:
         self._end(job_id, "cancelled", None)
 
     def _end(self, job_id: str, status: str, detail: str | None) -> None:
-        def ended(document: Document) -> Document:
-            return self._jobs.moved(document, status, status, detail)
+        def ended(record: JobRecord) -> JobRecord:
+            return record.moved(status, status, self._jobs.now(), detail)
 
         with self._context.database.transaction():
-            document = self._jobs.update(job_id, ended)
-            self._jobs.set_artifact(document, "upload_failed")
+            self._jobs.set_artifact(self._jobs.update(job_id, ended), "upload_failed")
         # Of a failed training the weights of its best validation stay, until the folder is pruned.
         JobFolder(self._context, job_id).clear(keep_best=status == "failed")
 

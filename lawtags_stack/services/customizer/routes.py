@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from lawtags_client.types.common import Page
 from lawtags_client.types.customizer import (
@@ -19,12 +18,14 @@ from lawtags_client.types.customizer import (
     CustomizationTargetUpdate,
 )
 from lawtags_stack.entities import entity_routes
-from lawtags_stack.http.bodies import validate
 from lawtags_stack.http.operations import list_parameters
 from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.customizer.configs import SORTS
 from lawtags_stack.services.customizer.progress import planned_steps
+from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.records import JobRecord
 from lawtags_stack.services.customizer.state import CustomizerState
 
 _TARGETS = "/v1/customization/targets"
@@ -33,9 +34,17 @@ _JOBS = "/v1/customization/jobs"
 
 
 class Customizer(Service):
-    """The Customizer; it answers on the platform's port."""
+    """The Customizer; it answers on the platform's port.
 
-    state: CustomizerState
+    Args:
+        context: the stack.
+        entities: the Entity Store.
+        files: the Data Store.
+    """
+
+    def __init__(self, context: StackContext, entities: EntityStore, files: DataStore) -> None:
+        self.state = CustomizerState(context, entities, files)
+        super().__init__("customizer", "platform", [*_entity_routes(self.state), *_job_routes(self.state)])
 
     async def start(self) -> None:
         await asyncio.to_thread(self.state.start)
@@ -46,20 +55,20 @@ class Customizer(Service):
     def busy(self) -> bool:
         return bool(self.state.jobs.unfinished())
 
-    def summary(self) -> dict[str, Any]:
-        shown = [
-            {name: each["job"][name] for name in ("id", "status", "output_model")}
-            | {name: each["details"][name] for name in ("steps_completed", "percentage_done")}
-            | {"steps": planned_steps(each)}
-            for each in self.state.jobs.unfinished()
-        ]
-        return {"jobs": shown, "jobs_by_state": self.state.jobs.counts()}
+    def summary(self) -> JsonObject:
+        unfinished = self.state.jobs.unfinished()
+        return {"jobs": [_summary(each) for each in unfinished], "jobs_by_state": self.state.jobs.counts()}
 
 
-def create(context: StackContext) -> Service:
-    """Make the Customizer."""
-    state = CustomizerState(context)
-    return Customizer("customizer", "platform", [*_entity_routes(state), *_job_routes(state)], state)
+def _summary(record: JobRecord) -> JsonObject:
+    return {
+        "id": record.job.id,
+        "status": record.job.status,
+        "output_model": record.job.output_model,
+        "steps_completed": record.details.steps_completed,
+        "percentage_done": record.details.percentage_done,
+        "steps": planned_steps(record),
+    }
 
 
 def _entity_routes(state: CustomizerState) -> list[ApiRoute]:
@@ -87,7 +96,7 @@ def _entity_routes(state: CustomizerState) -> list[ApiRoute]:
         searched=False,
     )
 
-    def list_configs(call: Call) -> Any:
+    def list_configs(call: Call) -> JsonObject:
         """One page of all configs, filtered by what their targets and options say as well."""
         return state.configs.select(call.list_query(SORTS)).envelope()
 
@@ -102,29 +111,27 @@ def _entity_routes(state: CustomizerState) -> list[ApiRoute]:
 
 
 def _job_routes(state: CustomizerState) -> list[ApiRoute]:
-    def list_jobs(call: Call) -> Any:
+    def list_jobs(call: Call) -> JsonObject:
         """One page of all jobs."""
         return state.jobs.select(call.list_query()).envelope()
 
-    def create_job(call: Call) -> Any:
+    def create_job(call: Call) -> JsonObject:
         """Submit a job."""
-        # Checked for its types, but kept as it was sent: 1 and 1.0 mean different validation intervals.
-        validate(CustomizationJobRequest, call.body)
-        return state.jobs.create(call.body)
+        return state.jobs.create(call.sent(dict))
 
-    def read_job(call: Call) -> Any:
+    def read_job(call: Call) -> JsonObject:
         """Read a job."""
         return state.jobs.get(call.path["job_id"])
 
-    def read_status(call: Call) -> Any:
+    def read_status(call: Call) -> JsonObject:
         """How far a job is, with its metric series."""
         return state.jobs.status(call.path["job_id"])
 
-    def cancel_job(call: Call) -> Any:
+    def cancel_job(call: Call) -> JsonObject:
         """End a job."""
         return state.jobs.cancel(call.path["job_id"])
 
-    def read_logs(call: Call) -> Any:
+    def read_logs(call: Call) -> JsonObject:
         """What the training process wrote."""
         return state.container_logs(call.path["job_id"])
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lawtags_stack.base_models import DEFAULT_BASE_MODEL
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.configs import SEEDED_CONFIG, Configs
 from lawtags_stack.services.customizer.jobs import Jobs
 from lawtags_stack.services.customizer.logs import container_logs
+from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
 from lawtags_stack.services.customizer.queue import TrainingQueue
 from lawtags_stack.services.customizer.targets import SEEDED_VERSION, Targets
+from lawtags_stack.services.customizer.training import JobFolder
 
 DEFAULT_TARGET = f"{DEFAULT_BASE_MODEL}@{SEEDED_VERSION}"
 DEFAULT_CONFIG = f"{DEFAULT_BASE_MODEL}@{SEEDED_CONFIG}"
@@ -26,14 +27,16 @@ class CustomizerState:
 
     Args:
         context: the stack.
+        entities: the Entity Store.
+        files: the Data Store.
     """
 
-    def __init__(self, context: StackContext) -> None:
+    def __init__(self, context: StackContext, entities: EntityStore, files: DataStore) -> None:
         self._context = context
-        self.targets = Targets(context)
+        self.targets = Targets(context, files)
         self.configs = Configs(context, self.targets)
-        self.jobs = Jobs(context, self.targets, self.configs)
-        self.queue = TrainingQueue(context, self.jobs, self.targets)
+        self.jobs = Jobs(context, self.targets, self.configs, entities, files)
+        self.queue = TrainingQueue(context, self.jobs, self.targets, entities, files)
 
     def start(self) -> None:
         """Bring targets and configs up to date and resume what was interrupted."""
@@ -47,6 +50,6 @@ class CustomizerState:
         self.queue.stop()
         self.targets.stop(1.0)
 
-    def container_logs(self, job_id: str) -> dict[str, Any]:
+    def container_logs(self, job_id: str) -> JsonObject:
         """What the process of a job said."""
-        return container_logs(self._context, self.jobs.stored(job_id))
+        return container_logs(self.jobs.stored(job_id), JobFolder(self._context, job_id).log())

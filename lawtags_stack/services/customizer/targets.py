@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import (
     BadRequestError,
@@ -25,12 +24,11 @@ from lawtags_stack.base_models import (
     find_default_source,
 )
 from lawtags_stack.entities import Entities, EntityKind
+from lawtags_stack.json_value import JsonObject
+from lawtags_stack.service import StackContext
+from lawtags_stack.services.customizer.protocols import DataStore
+from lawtags_stack.services.customizer.records import TargetRecord
 from lawtags_stack.services.data_store.hub_urls import parse_files_url
-
-if TYPE_CHECKING:
-    from lawtags_stack.service import StackContext
-
-Document = dict[str, Any]
 
 SEEDED_VERSION = "v1"
 """Version of the targets that a stack brings: ``namespace/name@v1``."""
@@ -51,10 +49,12 @@ class Targets:
 
     Args:
         context: the stack.
+        files: where models are fetched from.
     """
 
-    def __init__(self, context: StackContext) -> None:
+    def __init__(self, context: StackContext, files: DataStore) -> None:
         kind = EntityKind(
+            record=TargetRecord,
             label="customization target",
             table="customizer_targets",
             id_prefix="target",
@@ -64,6 +64,7 @@ class Targets:
         )
         self.entities = Entities(context.database, kind, clock=context.clock)
         self._context = context
+        self._files = files
         self._copies: list[threading.Thread] = []
         self._copying = threading.Lock()
 
@@ -76,46 +77,51 @@ class Targets:
     def resume(self) -> None:
         """Go on with copies that were interrupted."""
         for target in self.entities.all():
-            if target["status"] in ("created", "pending", "downloading") and target.get("model_uri"):
-                self._start_copy(target["namespace"], target["name"])
+            if target.status in ("created", "pending", "downloading") and target.model_uri:
+                self._start_copy(target.namespace, target.name)
 
-    def create(self, fields: Document) -> Document:
+    def create(self, fields: JsonObject) -> JsonObject:
+        """Add a target, begin to copy its files, and show it."""
+        target = self.add(fields)
+        return self.entities.get(target.namespace, target.name)
+
+    def add(self, fields: JsonObject) -> TargetRecord:
         """Add a target, and begin to copy its files."""
         name = fields.get("name")
-        defaults = (
-            {"base_model": f"{fields.get('namespace') or 'default'}/{name.split('@')[0]}"} if name else {}
-        )
-        target = self.entities.create(defaults | fields)
-        if target["model_uri"]:
-            self._start_copy(target["namespace"], target["name"])
+        defaults: JsonObject = {}
+        if name:
+            defaults = {"base_model": f"{fields.get('namespace') or 'default'}/{str(name).split('@')[0]}"}
+        target = self.entities.add({**defaults, **fields})
+        if target.model_uri:
+            self._start_copy(target.namespace, target.name)
         return target
 
-    def patch(self, namespace: str, name: str, fields: Document) -> Document:
-        """Change a target; a new ``model_uri`` is copied anew."""
-        before = self.entities.get(namespace, name)
-        changed = self.entities.patch(namespace, name, fields)
+    def patch(self, namespace: str, name: str, fields: JsonObject) -> JsonObject:
+        """Change a target; the files of a new ``model_uri`` are copied again."""
+        before = self.entities.stored(namespace, name)
+        self.entities.patch(namespace, name, fields)
         warning = None
-        if changed["model_uri"] != before["model_uri"]:
+        if self.entities.stored(namespace, name).model_uri != before.model_uri:
             warning = "model_uri has changed; its files are fetched again"
             self.entities.patch(namespace, name, {"status": "created"})
             self._start_copy(namespace, name)
-        return self.entities.get(namespace, name) | {"warning_message": warning}
+        return {**self.entities.get(namespace, name), "warning_message": warning}
 
-    def delete(self, namespace: str, name: str, *, in_use: Callable[[str], bool]) -> Document:
+    def delete(self, namespace: str, name: str, *, in_use: Callable[[str], bool]) -> JsonObject:
         """Remove a target and its files.
 
         Raises:
             ConflictError: a job uses it.
         """
         target = self.entities.stored(namespace, name)
-        if in_use(f"{namespace}/{name}"):
-            raise ConflictError(f"Customization target {namespace}/{name} is in use by a job")
+        if in_use(target.reference):
+            raise ConflictError(f"Customization target {target.reference} is in use by a job")
         receipt = self.entities.delete(namespace, name)
         # Not the folder that the target names: a copy may have ended since it was read.
-        shutil.rmtree(self._models / target["id"], ignore_errors=True)
+        shutil.rmtree(self._models / target.id, ignore_errors=True)
         return receipt
 
-    def usable(self, reference: str) -> Document:
+    def usable(self, reference: str) -> TargetRecord:
         """A target that can be trained on.
 
         Raises:
@@ -124,24 +130,25 @@ class Targets:
         """
         namespace, _, name = reference.partition("/")
         target = self.entities.stored(namespace, name)
-        if not target["enabled"]:
+        if not target.enabled:
             raise BadRequestError(f"Customization target {reference} is not enabled")
-        if target["status"] in ("failed", "deleting", "deleted"):
-            reason = target.get("description") or "its files are not available"
-            raise BadRequestError(f"Customization target {reference} is {target['status']}: {reason}")
+        if target.status in ("failed", "deleting", "deleted"):
+            reason = target.description or "its files are not available"
+            raise BadRequestError(f"Customization target {reference} is {target.status}: {reason}")
         return target
 
     def folder(self, reference: str) -> Path | None:
-        """Where a target's files stand; None as long as they are being fetched.
+        """Where a target's files are; None as long as they are being fetched.
 
         Raises:
             NotFoundError: there is no such target.
             ConfigurationError: fetching them has failed.
         """
-        target = self.entities.stored(*reference.split("/", 1))
-        if target["status"] == "failed":
+        namespace, _, name = reference.partition("/")
+        target = self.entities.stored(namespace, name)
+        if target.status == "failed":
             raise ConfigurationError(f"the files of target {reference} could not be fetched")
-        return Path(target[_FOLDER]) if target.get(_FOLDER) and target["status"] == "ready" else None
+        return Path(target.folder) if target.folder and target.status == "ready" else None
 
     def stop(self, seconds: float) -> None:
         """Wait a little for copies to end; those that do not are begun again at the next start."""
@@ -167,22 +174,30 @@ class Targets:
             description=problem or "SmolLM2 135M Instruct, from weights of four bits",
         )
 
-    def _put(self, base_model: str, folder: Path, **fields: Any) -> None:
+    def _put(
+        self,
+        base_model: str,
+        folder: Path,
+        *,
+        num_parameters: int,
+        status: str = "ready",
+        description: str | None = None,
+    ) -> None:
         namespace, _, name = base_model.partition("/")
-        self.entities.put(
-            {
-                "namespace": namespace,
-                "name": f"{name}@{SEEDED_VERSION}",
-                "base_model": base_model,
-                "enabled": True,
-                "status": "ready",
-                "model_type": "hf",
-                "model_path": f"{name}_{SEEDED_VERSION}",
-                "precision": "fp32",
-                _FOLDER: str(folder),
-            }
-            | fields
-        )
+        fields: JsonObject = {
+            "namespace": namespace,
+            "name": f"{name}@{SEEDED_VERSION}",
+            "base_model": base_model,
+            "enabled": True,
+            "status": status,
+            "model_type": "hf",
+            "model_path": f"{name}_{SEEDED_VERSION}",
+            "precision": "fp32",
+            _FOLDER: str(folder),
+            "num_parameters": num_parameters,
+            "description": description,
+        }
+        self.entities.put(fields)
 
     def _start_copy(self, namespace: str, name: str) -> None:
         copy = threading.Thread(target=self._copy, args=(namespace, name), daemon=True)
@@ -194,31 +209,31 @@ class Targets:
             target = self.entities.stored(namespace, name)
         except NotFoundError:
             return
-        folder = self._models / target["id"]
+        folder = self._models / target.id
         # One at a time: two copies of the same target would go to the same folder.
         with self._copying:
             try:
-                self._tell(target, "downloading")
-                self._tell(target, **self._fetched(target, folder))
+                self._tell(target, {"status": "downloading"})
+                self._tell(target, self._fetched(target, folder))
             except NotFoundError:
                 if not self._is_there(target):
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def _fetched(self, target: Document, folder: Path) -> Document:
+    def _fetched(self, target: TargetRecord, folder: Path) -> JsonObject:
         """Copy a target's files; what became of it, as fields of the target."""
         try:
             self._check_endpoint(target)
-            url = parse_files_url(target["model_uri"])
+            url = parse_files_url(target.model_uri or "")
             shutil.rmtree(folder, ignore_errors=True)
-            self._context.data_store.download("model", url.namespace, url.repo, folder, url.revision)
+            self._files.download("model", url.namespace, url.repo, folder, url.revision)
             check_folder(folder)
         except (LawtagsError, OSError) as error:
             reason = error.message if isinstance(error, LawtagsError) else str(error)
             return {"status": "failed", "description": reason}
         return {"status": "ready", "model_type": "hf", _FOLDER: str(folder)}
 
-    def _check_endpoint(self, target: Mapping[str, Any]) -> None:
-        endpoint = str(target.get("hf_endpoint") or "").rstrip("/")
+    def _check_endpoint(self, target: TargetRecord) -> None:
+        endpoint = (target.hf_endpoint or "").rstrip("/")
         known = self._context.urls.data_store
         if endpoint and endpoint not in (known, f"{known}/v1/hf"):
             raise ConfigurationError(
@@ -226,22 +241,22 @@ class Targets:
                 "there and leave hf_endpoint out"
             )
 
-    def _tell(self, target: Document, status: str, **fields: Any) -> None:
+    def _tell(self, target: TargetRecord, fields: JsonObject) -> None:
         """Write down how far the copy of a target is.
 
         Raises:
             NotFoundError: meanwhile it was deleted, or is to have other files, which another copy brings.
         """
 
-        def told(document: Document) -> Document:
-            if any(document[name] != target[name] for name in ("id", "model_uri")):
+        def told(now: TargetRecord) -> JsonObject:
+            if (now.id, now.model_uri) != (target.id, target.model_uri):
                 raise NotFoundError("the target was replaced meanwhile")
-            return {**document, "status": status, **fields}
+            return fields
 
-        self.entities.change(target["namespace"], target["name"], told)
+        self.entities.change(target.namespace, target.name, told)
 
-    def _is_there(self, target: Document) -> bool:
-        return any(document["id"] == target["id"] for document in self.entities.all())
+    def _is_there(self, target: TargetRecord) -> bool:
+        return any(each.id == target.id for each in self.entities.all())
 
 
 def check_folder(folder: Path) -> None:
@@ -275,9 +290,9 @@ def count_parameters(folder: Path) -> int:
 
 def context_length(folder: Path) -> int:
     """How many tokens the model of a folder was made for."""
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config: dict[str, int] = json.loads((folder / "config.json").read_text("utf-8"))
     return int(config.get("max_position_embeddings", 2048))
 
 
-def _public(document: Document) -> Document:
+def _public(document: JsonObject) -> JsonObject:
     return {name: value for name, value in document.items() if not name.startswith("_")}

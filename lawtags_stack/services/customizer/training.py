@@ -6,11 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from lawtags_client.types.customizer import DatasetReference
 from lawtags_stack.engines.training.job import (
     BEST_FOLDER,
     CHECKPOINT_FOLDER,
@@ -24,9 +24,14 @@ from lawtags_stack.engines.training.job import (
 from lawtags_stack.processes.environment import worker_environment
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.datasets import find_data, place_rows
-from lawtags_stack.services.customizer.hyperparameters import trainer_settings
-
-Document = dict[str, Any]
+from lawtags_stack.services.customizer.hyperparameters import (
+    Dropouts,
+    PlannedTraining,
+    planned,
+    validation_interval,
+)
+from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.records import JobRecord
 
 WORKER = "lawtags_stack.engines.training.worker"
 _LOG_TAIL = 64 << 10
@@ -57,15 +62,22 @@ class JobFolder:
         """Whether the folder has been filled."""
         return (self.path / JOB_FILE).exists()
 
-    def prepare(self, document: Document, model: Path) -> None:
-        """Fill the folder, unless that was done before: rows first, then the job that names them."""
+    def prepare(self, record: JobRecord, model: Path, entities: EntityStore, files: DataStore) -> None:
+        """Fill the folder, unless that was done before: rows first, then the job that names them.
+
+        Args:
+            record: the job.
+            model: the folder of its base model.
+            entities: knows data sets.
+            files: holds their rows.
+        """
         if self.prepared:
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        data = find_data(self._context, {"files_url": document["work"]["files_url"]})
-        training, validation = place_rows(self._context, data, self.path / DATA_FOLDER)
+        data = find_data(entities, files, DatasetReference(files_url=record.work.files_url))
+        training, validation = place_rows(self._context.blobs, data, self.path / DATA_FOLDER)
         options = self._context.options
-        job = trainer_job(document, model, training, validation)
+        job = trainer_job(record, model, training, validation)
         replace(job, threads=options.training_threads, memory_limit_mb=options.training_memory_mb).write(
             self.path
         )
@@ -88,46 +100,66 @@ class JobFolder:
         return text[-_LOG_TAIL:]
 
 
-def trainer_job(document: Document, model: Path, training: list[str], validation: list[str]) -> TrainingJob:
+def trainer_job(record: JobRecord, model: Path, training: list[str], validation: list[str]) -> TrainingJob:
     """A stored job in the trainer's words."""
-    job = document["job"]
-    snapshot, shown = job["config_snapshot"], job["hyperparameters"]
-    lora: Mapping[str, Any] = shown.get("lora") or {}
-    settings = LoraSettings()
-    if lora:
-        modules = lora.get("target_modules")
-        settings = LoraSettings(
-            rank=lora["adapter_dim"],
-            alpha=lora["alpha"],
-            dropout=lora.get("adapter_dropout") or 0.0,
-            target_modules=tuple(modules) if modules else None,
-        )
+    job, snapshot = record.job, record.job.config_snapshot
+    plan = planned(job.hyperparameters)
+    tools = (job.dataset_parameters or {}).get("tools")
+    dropouts = plan.sft or Dropouts()
     return TrainingJob(
         model=str(model),
-        model_name=snapshot["base_model"],
+        model_name=snapshot.base_model,
         training=tuple(training),
         validation=tuple(validation),
-        prompt_template=snapshot["prompt_template"],
-        chat_template=snapshot["chat_prompt_template"],
-        tools=tuple((job["dataset_parameters"] or {}).get("tools") or ()),
-        max_seq_length=snapshot["max_seq_length"],
-        lora=settings,
-        preference=_preference(shown),
-        **trainer_settings(shown),
+        prompt_template=snapshot.prompt_template,
+        chat_template=snapshot.chat_prompt_template,
+        tools=tuple(tools) if isinstance(tools, list) else (),
+        max_seq_length=snapshot.max_seq_length,
+        method=plan.finetuning_type,
+        lora=_lora(plan),
+        preference=_preference(plan),
+        epochs=plan.epochs,
+        max_steps=plan.max_steps,
+        batch_size=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        min_learning_rate=plan.min_learning_rate,
+        warmup_steps=plan.warmup_steps,
+        optimizer=plan.optimizer,
+        adam_beta1=plan.adam_beta1,
+        adam_beta2=plan.adam_beta2,
+        weight_decay=plan.weight_decay,
+        val_check_interval=validation_interval(plan),
+        log_every_n_steps=plan.log_every_n_steps,
+        seed=plan.seed,
+        attention_dropout=dropouts.attention_dropout,
+        hidden_dropout=dropouts.hidden_dropout,
     )
 
 
-def _preference(shown: Mapping[str, Any]) -> PreferenceSettings | None:
-    if shown["training_type"] != "dpo":
+def _lora(plan: PlannedTraining) -> LoraSettings:
+    lora = plan.lora
+    if lora is None:
+        return LoraSettings()
+    modules = lora.target_modules
+    return LoraSettings(
+        rank=lora.adapter_dim,
+        alpha=lora.alpha,
+        dropout=lora.adapter_dropout or 0.0,
+        target_modules=tuple(modules) if modules else None,
+    )
+
+
+def _preference(plan: PlannedTraining) -> PreferenceSettings | None:
+    dpo = plan.dpo
+    if plan.training_type != "dpo" or dpo is None:
         return None
-    dpo = shown["dpo"]
     return PreferenceSettings(
-        penalty=dpo["ref_policy_kl_penalty"],
-        weight=dpo["preference_loss_weight"],
-        average=dpo["preference_average_log_probs"],
-        sft_weight=dpo["sft_loss_weight"],
-        sft_average=dpo["sft_average_log_probs"],
-        gradient_norm=dpo["max_grad_norm"],
+        penalty=dpo.ref_policy_kl_penalty,
+        weight=dpo.preference_loss_weight,
+        average=dpo.preference_average_log_probs,
+        sft_weight=dpo.sft_loss_weight,
+        sft_average=dpo.sft_average_log_probs,
+        gradient_norm=dpo.max_grad_norm,
     )
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lawtags_stack.services.data_store.routes import create
+from lawtags_stack.services.data_store.routes import DataStore
 
-__all__ = ["create"]
+__all__ = ["DataStore"]

@@ -6,7 +6,6 @@ import base64
 import binascii
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -92,7 +91,7 @@ def _take(text: bytes, number: int, changes: Changes, state: DataStoreState) -> 
 
 
 def _apply(line: CommitLine, changes: Changes, state: DataStoreState) -> None:
-    value: dict[str, Any] = line.value
+    value = line.value
     match line.key:
         case "header":
             changes.header = CommitHeader.model_validate(value)

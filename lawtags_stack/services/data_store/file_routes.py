@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote, urlencode
 
 from pydantic import BeforeValidator
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.types.common import WireModel
@@ -25,6 +25,7 @@ from lawtags_stack.http.answers import Answer, error_answer
 from lawtags_stack.http.bodies import validate
 from lawtags_stack.http.operations import BINARY, Parameter
 from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.data_store.commits import read_changes
 from lawtags_stack.services.data_store.faults import EntryMissingError, hub_answer
 from lawtags_stack.services.data_store.hub_urls import check_path
@@ -110,16 +111,16 @@ def _api_routes(state: DataStoreState, repo_type: RepoType, empty_commit_url: bo
     ]
 
 
-def _preupload(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
+def _preupload(state: DataStoreState, repo_type: RepoType, call: Call) -> JsonObject:
     """Announce files."""
+    request = call.sent(PreuploadRequest)
     files = state.files(repo_type, call.path["namespace"], call.path["repo"], call.path["revision"])
-    announced = {file.path for file in call.body.files}
+    announced = {file.path for file in request.files}
     known = {
         file.path: file.oid
         for file in files
         if file.path in announced and state.blobs.has(file.sha256, file.size)
     }
-    request: PreuploadRequest = call.body
     return {
         "files": [
             {
@@ -142,7 +143,7 @@ class _Commit:
         self._repo_type: RepoType = repo_type
         self._empty_url = empty_url
 
-    async def answer(self, call: Call) -> Any:
+    async def answer(self, call: Call) -> JsonObject:
         """Add a commit."""
         namespace, name, branch = call.path["namespace"], call.path["repo"], call.path["revision"]
         if call.request.query_params.get("create_pr") in ("1", "true", "True"):
@@ -174,17 +175,17 @@ class _PathsInfo:
         self._state = state
         self._repo_type: RepoType = repo_type
 
-    async def answer(self, call: Call) -> Any:
+    async def answer(self, call: Call) -> list[JsonObject]:
         """Look up single paths."""
         wanted = validate(_WantedPaths, await form_or_json(call.request))
         return await run_in_threadpool(self._found, call, {path.strip("/") for path in wanted.paths})
 
-    def _found(self, call: Call, paths: set[str]) -> list[dict[str, Any]]:
+    def _found(self, call: Call, paths: set[str]) -> list[JsonObject]:
         entries = _entries(self._state, self._repo_type, call, "", recursive=True)
         return [entry_shown(entry) for entry in entries if entry.path in paths]
 
 
-def _tree(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
+def _tree(state: DataStoreState, repo_type: RepoType, call: Call) -> Response:
     """The files and folders of a revision."""
     query = call.request.query_params
     recursive = query.get("recursive", "").lower() in ("true", "1")
@@ -215,7 +216,7 @@ def _entries(
     return [*trees.walk(key, below=path, recursive=recursive)]
 
 
-def _fetch(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
+def _fetch(state: DataStoreState, repo_type: RepoType, call: Call) -> Response:
     """The content of a file."""
     repository = state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
     commit = state.repositories.resolve(repository, call.path["revision"])
@@ -237,6 +238,6 @@ def _fetch(state: DataStoreState, repo_type: RepoType, call: Call) -> Any:
     )
 
 
-def _no_xet(call: Call) -> Any:
+def _no_xet(call: Call) -> Response:
     """Large files go by LFS here."""
     return error_answer(404, _XET, headers={"X-Error-Message": _XET})

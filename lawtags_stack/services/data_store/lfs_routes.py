@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
@@ -14,6 +13,7 @@ from lawtags_stack.http.answers import Answer
 from lawtags_stack.http.operations import BINARY
 from lawtags_stack.http.routing import ApiRoute, Call, route
 from lawtags_stack.http.signing import signed_query
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.data_store.faults import hub_answer
 from lawtags_stack.services.data_store.state import DataStoreState
@@ -29,10 +29,10 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
     """The three steps of an LFS upload, and the download that mirrors it."""
     hub = partial(route, on_error=hub_answer)
 
-    def batch(repo_type: RepoType, call: Call) -> Any:
+    def batch(repo_type: RepoType, call: Call) -> Answer:
         """Announce large files."""
         state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
-        request: LfsBatchRequest = call.body
+        request = call.sent(LfsBatchRequest)
         if request.operation not in ("upload", "download"):
             raise BadRequestError(f"LFS supports upload and download, not {request.operation[:80]!r}")
         objects = [_announced(context, state, request, each, call.base_url) for each in request.objects]
@@ -54,8 +54,9 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
 
     def verify(call: Call) -> None:
         """Ask whether a large file is stored whole."""
-        if not _is_digest(call.body.oid) or not state.blobs.has(call.body.oid, call.body.size):
-            raise NotFoundError(f"The object {call.body.oid[:80]} is not stored with {call.body.size} bytes")
+        sent = call.sent(LfsObject)
+        if not _is_digest(sent.oid) or not state.blobs.has(sent.oid, sent.size):
+            raise NotFoundError(f"The object {sent.oid[:80]} is not stored with {sent.size} bytes")
 
     return [
         hub(
@@ -93,8 +94,8 @@ async def _receive(call: Call, writer: BlobWriter, announced: int) -> None:
 
 def _announced(
     context: StackContext, state: DataStoreState, request: LfsBatchRequest, wanted: LfsObject, base: str
-) -> dict[str, Any]:
-    shown: dict[str, Any] = {"oid": wanted.oid, "size": wanted.size, "authenticated": True}
+) -> JsonObject:
+    shown: dict[str, JsonValue] = {"oid": wanted.oid, "size": wanted.size, "authenticated": True}
     if not _is_digest(wanted.oid) or wanted.size < 0:
         return shown | {"error": {"code": 422, "message": "Not a SHA-256 and a size"}}
     stored = state.blobs.has(wanted.oid, wanted.size)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
+from starlette.responses import Response
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
 from lawtags_client.types.common import CamelModel, DeleteResponse, WireModel
@@ -24,7 +24,9 @@ from lawtags_stack.http.answers import error_answer
 from lawtags_stack.http.bodies import parse_json, read_limited, validate
 from lawtags_stack.http.operations import Parameter
 from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.faults import header_text, hub_answer
+from lawtags_stack.services.data_store.repositories import Repository
 from lawtags_stack.services.data_store.shown import commit_shown, repository_shown
 from lawtags_stack.services.data_store.state import DataStoreState
 
@@ -60,20 +62,20 @@ def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
     repositories = state.repositories
     prefix = "/v1/datastore/namespaces"
 
-    async def create(call: Call) -> Any:
+    async def create(call: Call) -> JsonObject:
         """Add a namespace."""
         body = validate(_NewNamespace, await form_or_json(call.request))
         return await run_in_threadpool(repositories.namespace_create, body.namespace)
 
-    def read(call: Call) -> Any:
+    def read(call: Call) -> JsonObject:
         """Read a namespace."""
         return repositories.namespace(call.path["name"])
 
-    def list_all(call: Call) -> Any:
+    def list_all(call: Call) -> JsonObject:
         """All namespaces."""
         return {"object": "list", "data": repositories.namespaces()}
 
-    def delete(call: Call) -> Any:
+    def delete(call: Call) -> JsonObject:
         """Remove a namespace."""
         repositories.namespace_delete(call.path["name"])
         return {"message": "Resource deleted successfully.", "id": call.path["name"]}
@@ -92,9 +94,9 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
     """Repositories of either type."""
     hub = partial(route, on_error=hub_answer)
 
-    def create(call: Call) -> Any:
+    def create(call: Call) -> JsonObject | Response:
         """Add a repository."""
-        request: RepoCreateRequest = call.body
+        request = call.sent(RepoCreateRequest)
         repo_type, namespace, name = _target(request)
         prefix = "datasets/" if repo_type == "dataset" else ""
         made = {"url": f"{prefix}{namespace}/{name}", "name": f"{namespace}/{name}"}
@@ -106,9 +108,9 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
             return error_answer(409, error.message, headers=told, **made)
         return made
 
-    def delete(call: Call) -> Any:
+    def delete(call: Call) -> JsonObject:
         """Remove a repository."""
-        state.repo_delete(*_target(call.body))
+        state.repo_delete(*_target(call.sent(RepoDeleteRequest)))
         return {"message": "Resource deleted successfully."}
 
     routes = [
@@ -128,10 +130,10 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
     one = every + "/{namespace}/{repo}"
     repositories = state.repositories
 
-    def named(call: Call) -> Any:
+    def named(call: Call) -> Repository:
         return repositories.get(repo_type, call.path["namespace"], call.path["repo"])
 
-    def list_all(call: Call) -> Any:
+    def list_all(call: Call) -> list[JsonObject]:
         """All repositories of this type."""
         query = call.request.query_params
         found = repositories.all(repo_type, query.get("author"))
@@ -141,7 +143,7 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         found = found[: int(limit)] if re.fullmatch("[0-9]{1,9}", limit) else found
         return [repository_shown(each, repositories.resolve(each, "main"), None) for each in found]
 
-    def read(call: Call) -> Any:
+    def read(call: Call) -> JsonObject:
         """A repository at a revision, and its files."""
         repository = named(call)
         commit = repositories.resolve(repository, call.path.get("revision", "main"))
@@ -149,14 +151,14 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         blobs = call.request.query_params.get("blobs", "").lower() in ("true", "1")
         return repository_shown(repository, commit, files, blobs=blobs)
 
-    def history(call: Call) -> Any:
+    def history(call: Call) -> list[JsonObject]:
         """The commits that led to a revision."""
         return [commit_shown(each) for each in repositories.history(named(call), call.path["revision"])]
 
-    def refs(call: Call) -> Any:
+    def refs(call: Call) -> JsonObject:
         """Branches and tags."""
         repository = named(call)
-        shown = {
+        shown: dict[str, JsonValue] = {
             key: [
                 {"name": name, "ref": f"refs/{folder}/{name}", "targetCommit": oid}
                 for name, oid in repositories.refs(repository, kind).items()
@@ -165,11 +167,11 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         }
         return shown | {"converts": [], "pullRequests": []}
 
-    def tag_create(call: Call) -> Any:
+    def tag_create(call: Call) -> None:
         """Give a revision a name."""
-        repositories.ref_create(named(call), "tag", call.body.tag, call.path["revision"])
+        repositories.ref_create(named(call), "tag", call.sent(_NewTag).tag, call.path["revision"])
 
-    async def branch_create(call: Call) -> Any:
+    async def branch_create(call: Call) -> None:
         """Begin a branch."""
         body = await read_limited(call.request)
         wanted = validate(_NewBranch, parse_json(body)) if body.strip() else _NewBranch()
@@ -186,7 +188,7 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         hub("GET", every, list_all, answers=list[RepoInfo], query=_LIST_QUERY),
         hub("GET", one, read, answers=RepoInfo),
         hub("GET", one + "/revision/{revision}", read, answers=RepoInfo),
-        hub("GET", one + "/commits/{revision}", history, answers=list[dict[str, Any]]),
+        hub("GET", one + "/commits/{revision}", history, answers=list[dict[str, object]]),
         hub("GET", one + "/refs", refs, answers=dict),
         hub("POST", one + "/tag/{revision}", tag_create, body=_NewTag),
         hub("DELETE", one + "/tag/{name}", partial(ref_delete, "tag")),
@@ -195,7 +197,7 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
     ]
 
 
-async def form_or_json(request: Request) -> dict[str, Any]:
+async def form_or_json(request: Request) -> JsonObject:
     """A body that some clients send as a form and others as JSON; repeated form fields become lists.
 
     Raises:
@@ -223,13 +225,13 @@ def _target(request: RepoCreateRequest | RepoDeleteRequest) -> tuple[RepoType, s
     return repo_type, namespace, name
 
 
-def _card_checked(call: Call) -> dict[str, Any]:
+def _card_checked(call: Call) -> JsonObject:
     """Check the metadata of a card."""
     # The Hub checks the metadata of a card; here any text may be stored.
     return {"errors": [], "warnings": []}
 
 
-def _who(call: Call) -> dict[str, Any]:
+def _who(call: Call) -> JsonObject:
     """Whose token this is."""
     return {
         "type": "user",

@@ -6,11 +6,11 @@ import re
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from lawtags_client.errors import BadRequestError, ConflictError, NotFoundError
 from lawtags_client.types.data_store import RepoType
 from lawtags_stack.http.ids import check_name
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.data_store import git
 from lawtags_stack.services.data_store.faults import RepositoryMissingError, RevisionMissingError
 from lawtags_stack.services.data_store.trees import MIGRATION as TREES
@@ -73,7 +73,7 @@ class Repositories:
         self._clock = clock
         self.trees = Trees(database)
 
-    def namespace_create(self, name: str) -> dict[str, Any]:
+    def namespace_create(self, name: str) -> JsonObject:
         """Add a namespace.
 
         Raises:
@@ -88,7 +88,7 @@ class Repositories:
             raise ConflictError(f"Namespace {name} already exists") from None
         return self.namespace(name)
 
-    def namespace(self, name: str) -> dict[str, Any]:
+    def namespace(self, name: str) -> JsonObject:
         """A namespace.
 
         Raises:
@@ -99,7 +99,7 @@ class Repositories:
             raise NotFoundError(f"Namespace {name} does not exist")
         return _shown(row)
 
-    def namespaces(self) -> list[dict[str, Any]]:
+    def namespaces(self) -> list[JsonObject]:
         """All namespaces, oldest first."""
         return [
             _shown(row) for row in self._database.rows("SELECT * FROM data_store_namespaces ORDER BY rowid")
@@ -158,6 +158,10 @@ class Repositories:
         if row is None:
             raise RepositoryMissingError(f"The {repo_type} repository {namespace}/{name} does not exist")
         return _repository(row)
+
+    def created_at(self, repo_type: RepoType, namespace: str, name: str) -> str:
+        """When a repository was made. Raises as ``get``."""
+        return self.get(repo_type, namespace, name).created_at
 
     def delete(self, repo_type: RepoType, namespace: str, name: str) -> None:
         """Remove a repository with all its commits.
@@ -299,5 +303,5 @@ def _commit(row: sqlite3.Row) -> Commit:
     return Commit(row["oid"], row["parent"], row["tree"], row["title"], row["message"], row["created_at"])
 
 
-def _shown(row: sqlite3.Row) -> dict[str, Any]:
+def _shown(row: sqlite3.Row) -> JsonObject:
     return {"namespace": row["name"], "created_at": row["created_at"], "updated_at": row["updated_at"]}

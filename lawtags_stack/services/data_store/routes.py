@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.data_store.file_routes import file_routes
 from lawtags_stack.services.data_store.lfs_routes import lfs_routes
@@ -12,9 +11,23 @@ from lawtags_stack.services.data_store.state import DataStoreState
 
 
 class DataStore(Service):
-    """The Data Store; it answers on a port of its own."""
+    """The Data Store; it answers on a port of its own.
 
-    def summary(self) -> dict[str, Any]:
+    Args:
+        context: the stack.
+    """
+
+    def __init__(self, context: StackContext) -> None:
+        self.state = DataStoreState(context.database, context.blobs, clock=context.clock)
+        routes = [
+            *namespace_routes(self.state),
+            *repo_routes(self.state),
+            *lfs_routes(context, self.state),
+            *file_routes(self.state, empty_commit_url=context.options.empty_commit_url),
+        ]
+        super().__init__("data_store", "data_store", routes)
+
+    def summary(self) -> JsonObject:
         repositories = self.state.repositories.all()
         return {
             "repositories": {
@@ -22,15 +35,3 @@ class DataStore(Service):
             },
             "blob_bytes": self.state.size(),
         }
-
-
-def create(context: StackContext) -> Service:
-    """Make the Data Store."""
-    state = DataStoreState(context.database, context.blobs, clock=context.clock)
-    routes = [
-        *namespace_routes(state),
-        *repo_routes(state),
-        *lfs_routes(context, state),
-        *file_routes(state, empty_commit_url=context.options.empty_commit_url),
-    ]
-    return DataStore("data_store", "data_store", routes, state)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.git import pointer
 from lawtags_stack.services.data_store.repositories import Commit, Repository
 from lawtags_stack.services.data_store.trees import FileEntry, FolderEntry
@@ -11,7 +10,7 @@ from lawtags_stack.services.data_store.trees import FileEntry, FolderEntry
 
 def repository_shown(
     repository: Repository, commit: Commit, files: list[FileEntry] | None, *, blobs: bool = False
-) -> dict[str, Any]:
+) -> JsonObject:
     """A repository at a revision.
 
     Args:
@@ -19,7 +18,7 @@ def repository_shown(
         blobs: whether files carry size and object names.
     """
     name = f"{repository.namespace}/{repository.name}"
-    shown: dict[str, Any] = {
+    shown: dict[str, JsonValue] = {
         "_id": f"{repository.id:024x}",
         "id": name,
         "author": repository.namespace,
@@ -41,17 +40,17 @@ def repository_shown(
     return shown
 
 
-def entry_shown(entry: FileEntry | FolderEntry) -> dict[str, Any]:
+def entry_shown(entry: FileEntry | FolderEntry) -> JsonObject:
     """A file or folder of a tree."""
     if isinstance(entry, FolderEntry):
         return {"type": "directory", "oid": entry.oid, "size": 0, "path": entry.path}
-    shown: dict[str, Any] = {"type": "file", "oid": entry.oid, "size": entry.size, "path": entry.path}
+    shown: dict[str, JsonValue] = {"type": "file", "oid": entry.oid, "size": entry.size, "path": entry.path}
     if entry.lfs:
         shown["lfs"] = _lfs(entry, "oid")
     return shown
 
 
-def commit_shown(commit: Commit) -> dict[str, Any]:
+def commit_shown(commit: Commit) -> JsonObject:
     """A commit of a history."""
     return {
         "id": commit.oid,
@@ -62,15 +61,15 @@ def commit_shown(commit: Commit) -> dict[str, Any]:
     }
 
 
-def _sibling(file: FileEntry, blobs: bool) -> dict[str, Any]:
+def _sibling(file: FileEntry, blobs: bool) -> JsonObject:
     if not blobs:
         return {"rfilename": file.path}
-    shown: dict[str, Any] = {"rfilename": file.path, "size": file.size, "blobId": file.oid}
+    shown: dict[str, JsonValue] = {"rfilename": file.path, "size": file.size, "blobId": file.oid}
     if file.lfs:
         shown["lfs"] = _lfs(file, "sha256")
     return shown
 
 
-def _lfs(file: FileEntry, digest: str) -> dict[str, Any]:
+def _lfs(file: FileEntry, digest: str) -> JsonObject:
     size = len(pointer(file.sha256, file.size))
     return {digest: file.sha256, "size": file.size, "pointerSize": size}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, Union
 
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.data_store.git import TreeLine, tree_oid
 from lawtags_stack.store import Database
 
@@ -41,6 +42,9 @@ class FolderEntry:
     oid: str
 
 
+_Folder: TypeAlias = dict[str, Union[FileEntry, "_Folder"]]
+
+
 class Trees:
     """Folders by their content; like git's trees, but with the SHA-256 of each file."""
 
@@ -53,12 +57,14 @@ class Trees:
         Returns:
             The key to read it by, and git's name of its root.
         """
-        root: dict[str, Any] = {}
+        root: _Folder = {}
         for file in files:
             *folders, name = file.path.split("/")
             node = root
             for folder in folders:
-                node = node.setdefault(folder, {})
+                inner = node.setdefault(folder, {})
+                assert isinstance(inner, dict)  # a file is never where a folder is
+                node = inner
             node[name] = file
         with self._database.transaction():
             return self._write(root)
@@ -92,8 +98,8 @@ class Trees:
             key = entry["tree"]
         return key
 
-    def _write(self, node: Mapping[str, Any]) -> tuple[str, str]:
-        entries: dict[str, Any] = {}
+    def _write(self, node: _Folder) -> tuple[str, str]:
+        entries: dict[str, JsonObject] = {}
         lines = []
         for name, child in sorted(node.items()):
             if isinstance(child, FileEntry):

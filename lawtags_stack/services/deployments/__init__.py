@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from lawtags_stack.services.deployments.routes import create
+from lawtags_stack.services.deployments.active import ActiveDeployments
+from lawtags_stack.services.deployments.routes import Deployments
 
-__all__ = ["create"]
+__all__ = ["ActiveDeployments", "Deployments"]

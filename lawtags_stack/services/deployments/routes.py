@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lawtags_client.types.deployments import (
     DeploymentConfig,
     DeploymentConfigRequest,
@@ -13,24 +11,36 @@ from lawtags_client.types.deployments import (
     ModelDeploymentUpdate,
 )
 from lawtags_stack.entities import entity_routes
+from lawtags_stack.http.routing import ApiRoute
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
+from lawtags_stack.services.deployments.active import ActiveDeployments
+from lawtags_stack.services.deployments.protocols import InferenceServer
 from lawtags_stack.services.deployments.state import DeploymentsState
 
 
 class Deployments(Service):
-    """Deployment Management; it answers on the platform's port."""
+    """Deployment Management; it answers on the platform's port.
 
-    def summary(self) -> dict[str, Any]:
-        active = self.state.active()
-        return {"deployments": {f"{each.namespace}/{each.name}": list(each.models) for each in active}}
+    Args:
+        context: the stack.
+        active: the deployments.
+        inference: serves them.
+    """
+
+    def __init__(self, context: StackContext, active: ActiveDeployments, inference: InferenceServer) -> None:
+        self.state = DeploymentsState(
+            context.database, active, inference, context.urls.inference, clock=context.clock
+        )
+        self._active = active
+        super().__init__("deployments", "platform", _routes(self.state))
+
+    def summary(self) -> JsonObject:
+        return {"deployments": {each.reference: list(each.served) for each in self._active.active()}}
 
 
-def create(context: StackContext) -> Service:
-    """Make Deployment Management."""
-    state = DeploymentsState(
-        context.database, lambda: context.nim, context.urls.inference, clock=context.clock
-    )
-    routes = entity_routes(
+def _routes(state: DeploymentsState) -> list[ApiRoute]:
+    configs = entity_routes(
         "/v1/deployment/configs",
         state.configs,
         DeploymentConfigRequest,
@@ -38,7 +48,7 @@ def create(context: StackContext) -> Service:
         DeploymentConfig,
         searched=False,
     )
-    routes += entity_routes(
+    deployments = entity_routes(
         "/v1/deployment/model-deployments",
         state,
         ModelDeploymentRequest,
@@ -46,4 +56,4 @@ def create(context: StackContext) -> Service:
         ModelDeployment,
         searched=False,
     )
-    return Deployments("deployments", "platform", routes, state)
+    return [*configs, *deployments]

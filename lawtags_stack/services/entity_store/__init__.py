@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lawtags_stack.services.entity_store.routes import create
+from lawtags_stack.services.entity_store.routes import EntityStore
 
-__all__ = ["create"]
+__all__ = ["EntityStore"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from lawtags_client.types.entity_store import (
     Dataset,
@@ -19,26 +21,35 @@ from lawtags_client.types.entity_store import (
     ProjectRequest,
     ProjectUpdate,
 )
-from lawtags_stack.entities import entity_routes
+from lawtags_stack.entities import Entities, EntityRecord, entity_routes
+from lawtags_stack.http.routing import ApiRoute
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.entity_store.state import EntityStoreState
 
+RecordT = TypeVar("RecordT", bound=EntityRecord)
+
 
 class EntityStore(Service):
-    """The Entity Store; it answers on the platform's port."""
+    """The Entity Store; it answers on the platform's port.
 
-    def summary(self) -> dict[str, Any]:
-        state: EntityStoreState = self.state
+    Args:
+        context: the stack.
+    """
+
+    def __init__(self, context: StackContext) -> None:
+        self.state = EntityStoreState(context.database, clock=context.clock)
+        super().__init__("entity_store", "platform", _routes(self.state))
+
+    def summary(self) -> JsonObject:
         return {
-            "datasets": state.datasets.count(),
-            "models": [f"{model['namespace']}/{model['name']}" for model in state.models.all()],
+            "datasets": self.state.datasets.count(),
+            "models": [model.reference for model in self.state.models.all()],
         }
 
 
-def create(context: StackContext) -> Service:
-    """Make the Entity Store."""
-    state = EntityStoreState(context.database, clock=context.clock)
-    routes = entity_routes(
+def _routes(state: EntityStoreState) -> list[ApiRoute]:
+    namespaces = entity_routes(
         "/v1/namespaces",
         state.namespaces,
         NamespaceRequest,
@@ -46,12 +57,21 @@ def create(context: StackContext) -> Service:
         Namespace,
         on_delete=lambda _, name: state.namespace_delete(name),
     )
-    for path, entities, request, update, shown in (
-        ("/v1/projects", state.projects, ProjectRequest, ProjectUpdate, Project),
-        ("/v1/datasets", state.datasets, DatasetRequest, DatasetUpdate, Dataset),
-        ("/v1/models", state.models, ModelRequest, ModelUpdate, Model),
-    ):
-        routes += entity_routes(
-            path, entities, request, update, shown, on_create=partial(state.add, entities)
-        )
-    return EntityStore("entity_store", "platform", routes, state)
+    return [
+        *namespaces,
+        *_within_namespaces("/v1/projects", state, state.projects, ProjectRequest, ProjectUpdate, Project),
+        *_within_namespaces("/v1/datasets", state, state.datasets, DatasetRequest, DatasetUpdate, Dataset),
+        *_within_namespaces("/v1/models", state, state.models, ModelRequest, ModelUpdate, Model),
+    ]
+
+
+def _within_namespaces(
+    path: str,
+    state: EntityStoreState,
+    entities: Entities[RecordT],
+    request: type[BaseModel],
+    update: type[BaseModel],
+    shown: type[BaseModel],
+) -> list[ApiRoute]:
+    """The routes of entities that are added to namespaces which exist."""
+    return entity_routes(path, entities, request, update, shown, on_create=partial(state.add, entities))

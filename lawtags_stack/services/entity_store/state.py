@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 from lawtags_client.errors import BadRequestError, ConflictError, NotFoundError
-from lawtags_stack.entities import Entities, EntityKind
+from lawtags_stack.entities import Entities, EntityKind, EntityRecord
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http.ids import split_reference
+from lawtags_stack.json_value import JsonObject
+from lawtags_stack.services.entity_store.records import DatasetRecord, ModelRecord
 from lawtags_stack.store import Database
 from lawtags_stack.times import Clock, utc_now
 
 DEFAULT_NAMESPACE = "default"
+RecordT = TypeVar("RecordT", bound=EntityRecord)
 
 NAMESPACES = EntityKind(
+    record=EntityRecord,
     label="namespace",
     table="entity_store_namespaces",
     id_prefix="namespace",
@@ -22,6 +25,7 @@ NAMESPACES = EntityKind(
     keyed_by_id=True,
 )
 PROJECTS = EntityKind(
+    record=EntityRecord,
     label="project",
     table="entity_store_projects",
     id_prefix="project",
@@ -38,6 +42,7 @@ PROJECTS = EntityKind(
     sorts=("created_at", "name"),
 )
 DATASETS = EntityKind(
+    record=DatasetRecord,
     label="dataset",
     table="entity_store_datasets",
     id_prefix="dataset",
@@ -49,7 +54,7 @@ DATASETS = EntityKind(
 )  # fmt: skip
 
 
-def _model_found_by(document: dict[str, Any]) -> dict[str, Any]:
+def _model_found_by(document: JsonObject) -> JsonObject:
     # filter[peft][lora]=true means the kind of fine-tuning, whether or not more is known of the adapter.
     peft = document.get("peft")
     if not isinstance(peft, dict):
@@ -58,6 +63,7 @@ def _model_found_by(document: dict[str, Any]) -> dict[str, Any]:
 
 
 MODELS = EntityKind(
+    record=ModelRecord,
     label="model",
     table="entity_store_models",
     id_prefix="model",
@@ -96,7 +102,7 @@ class EntityStoreState:
         if not self.namespaces.exists("", name):
             self.namespaces.create({"id": name})
 
-    def namespace_delete(self, name: str) -> dict[str, Any]:
+    def namespace_delete(self, name: str) -> JsonObject:
         """Remove a namespace; the receipt.
 
         Raises:
@@ -106,37 +112,60 @@ class EntityStoreState:
         """
         if name == DEFAULT_NAMESPACE:
             raise BadRequestError(f"Namespace {name} always exists and cannot be deleted")
-        for entities in (self.projects, self.datasets, self.models):
-            if any(each["namespace"] == name for each in entities.all()):
-                raise ConflictError(f"Namespace {name} still holds a {entities.kind.label}; delete it first")
+        held = {
+            "project": self.projects.documents(),
+            "dataset": self.datasets.documents(),
+            "model": self.models.documents(),
+        }
+        for label, documents in held.items():
+            if any(each["namespace"] == name for each in documents):
+                raise ConflictError(f"Namespace {name} still holds a {label}; delete it first")
         return self.namespaces.delete("", name)
 
-    def add(self, entities: Entities, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def add(self, entities: Entities[RecordT], fields: JsonObject) -> JsonObject:
         """Add an entity to an existing namespace.
 
         Raises:
             NotFoundError: there is no such namespace.
             ConflictError: the name is taken.
         """
-        namespace = fields.get("namespace") or DEFAULT_NAMESPACE
+        namespace = str(fields.get("namespace") or DEFAULT_NAMESPACE)
         if not self.namespaces.exists("", namespace):
             raise NotFoundError(f"Namespace {namespace} does not exist")
         return entities.create(fields)
 
-    def model_put(self, namespace: str, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def model_put(self, namespace: str, name: str, fields: JsonObject) -> JsonObject:
         """Add a model, or lay fields over the one of this name; the namespace is made where missing."""
         self.namespace_ensure(namespace)
         return self.models.put({**fields, "namespace": namespace, "name": name})
 
-    def model_get(self, reference: str) -> dict[str, Any] | None:
-        """The model that ``namespace/name[@version]`` names, as it is kept, if there is one."""
+    def model_find(self, reference: str) -> ModelRecord | None:
+        """The model that ``namespace/name[@version]`` names, if there is one."""
         return self.models.find(reference)
 
-    def dataset_get(self, reference: str) -> dict[str, Any]:
+    def model_list(self) -> list[ModelRecord]:
+        """All models, oldest first."""
+        return self.models.all()
+
+    def artifact_status(self, reference: str, status: str) -> None:
+        """Note what became of a model's files; a deleted model stays deleted."""
+        found = self.models.find(reference)
+        if found is not None:
+            self.models.change(
+                found.namespace,
+                found.name,
+                lambda model: {"artifact": {**(model.artifact or {}), "status": status}},
+            )
+
+    def dataset_find(self, reference: str) -> DatasetRecord | None:
+        """The data set that ``namespace/name`` names, if there is one."""
+        return self.datasets.find(reference)
+
+    def dataset_get(self, reference: str) -> DatasetRecord:
         """The data set that ``namespace/name`` names.
 
         Raises:
             NotFoundError: there is none of this name.
         """
         namespace, name = split_reference(reference, what="dataset")
-        return self.datasets.get(namespace, name)
+        return self.datasets.stored(namespace, name)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -14,9 +13,9 @@ import httpx
 
 from lawtags_client.errors import BadRequestError
 from lawtags_stack.http.origin import is_loopback_name
-
-if TYPE_CHECKING:
-    from lawtags_stack.service import StackContext
+from lawtags_stack.json_value import JsonValue
+from lawtags_stack.service import StackContext
+from lawtags_stack.services.evaluator.spec import EvaluationSpec, ModelSpec
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -104,17 +103,24 @@ def policy_of(context: StackContext) -> AddressPolicy:
     )
 
 
-def addresses_in(config: Mapping[str, Any], target: Mapping[str, Any]) -> Iterator[str]:
+def addresses_in(spec: EvaluationSpec) -> Iterator[str]:
     """The addresses that an evaluation names: that of its model and those of its judges."""
-    models = [target.get("model")]
-    for task in (config.get("tasks") or {}).values():
-        for metric in (task.get("metrics") or {}).values():
-            models.append((metric.get("params") or {}).get("model"))
-    for model in models:
-        if isinstance(model, Mapping):
-            endpoint = model.get("api_endpoint") or model
-            if isinstance(endpoint, Mapping) and endpoint.get("url") is not None:
-                yield str(endpoint["url"])
+    model = spec.target.model
+    if isinstance(model, ModelSpec):
+        url = model.api_endpoint.url if model.api_endpoint else model.url
+        if url is not None:
+            yield url
+    for task in spec.config.tasks.values():
+        for metric in (task.metrics or {}).values():
+            yield from _address((metric.params or {}).get("model"))
+
+
+def _address(model: JsonValue) -> Iterator[str]:
+    """Where a model answers that the parameters of a metric describe."""
+    if isinstance(model, dict):
+        endpoint = model.get("api_endpoint") or model
+        if isinstance(endpoint, dict) and endpoint.get("url") is not None:
+            yield str(endpoint["url"])
 
 
 def is_metadata(address: Address) -> bool:
@@ -156,7 +162,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
             addresses = await asyncio.wait_for(self._policy.resolve(host, port), timeout)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TypedDict
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from lawtags_client.errors import BadRequestError, NotFoundError, ServerError
 from lawtags_stack.http.bodies import LARGEST_JSON, strict_json
+from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_stack.service import StackContext
+from lawtags_stack.services.entity_store.records import ModelEndpoint
 from lawtags_stack.services.evaluator.addresses import AddressPolicy, guarded_client, is_proxied, policy_of
-
-if TYPE_CHECKING:
-    from lawtags_stack.service import StackContext
+from lawtags_stack.services.evaluator.protocols import EntityStore
+from lawtags_stack.services.evaluator.spec import EndpointSpec, ModelSpec
 
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 8.0
@@ -28,8 +29,8 @@ _CHAT, _COMPLETION = "/chat/completions", "/completions"
 class Exchange(TypedDict):
     """A request to a model and its answer."""
 
-    request: dict[str, Any]
-    response: dict[str, Any]
+    request: JsonObject
+    response: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Endpoint:
         """Whether the address is that of chats; a base, which says nothing, is not."""
         return urlsplit(self.url).path.rstrip("/").endswith(_CHAT)
 
-    def address(self, body: Mapping[str, Any]) -> str:
+    def address(self, body: JsonObject) -> str:
         """Where to send a request: messages are a chat's, a prompt is a completion's."""
         parts = urlsplit(self.url)
         path = parts.path.rstrip("/")
@@ -62,32 +63,46 @@ class Endpoint:
         return f"Endpoint({self.url!r}, {self.model_id!r})"
 
 
-def find_endpoint(context: StackContext, model: str | Mapping[str, Any], *, chat: bool) -> Endpoint:
-    """The endpoint of a target's model.
+class Endpoints:
+    """Finds where models answer.
 
     Args:
         context: the stack; its inference server answers for models named by reference.
-        model: ``namespace/name[@version]``, or an object with ``api_endpoint``.
-        chat: whether a model of the stack is asked by chat or by plain completion.
-
-    Raises:
-        BadRequestError: the object says neither.
+        entities: knows models by name.
     """
-    if isinstance(model, str):
-        entity = context.entity_store.model_get(model) or {}
-        if not entity.get("api_endpoint"):
-            path = "chat/completions" if chat else "completions"
-            return Endpoint(f"{context.urls.inference}/v1/{path}", model, context.options.token)
-        model = entity
-    endpoint = model.get("api_endpoint") or (model if model.get("url") and model.get("model_id") else None)
-    if endpoint:
-        policy, url = policy_of(context), str(endpoint["url"])
-        policy.check(url)
-        key = endpoint.get("api_key") or (context.options.token if policy.is_own(url) else None)
-        return Endpoint(url, str(endpoint["model_id"]), key)
-    if model.get("name"):
-        return find_endpoint(context, f"{model.get('namespace') or 'default'}/{model['name']}", chat=chat)
-    raise BadRequestError("The model of a target must be a reference or have an api_endpoint")
+
+    def __init__(self, context: StackContext, entities: EntityStore) -> None:
+        self._inference = context.urls.inference
+        self._token = context.options.token
+        self._entities = entities
+        self.policy = policy_of(context)
+
+    def find(self, model: str | ModelSpec, *, chat: bool) -> Endpoint:
+        """The endpoint of a target's model.
+
+        Args:
+            model: ``namespace/name[@version]``, or an object with ``api_endpoint``.
+            chat: whether a model of the stack is asked by chat or by plain completion.
+
+        Raises:
+            BadRequestError: the object says neither.
+        """
+        if isinstance(model, ModelSpec):
+            if model.endpoint is not None:
+                return self._checked(model.endpoint)
+            if not model.name:
+                raise BadRequestError("The model of a target must be a reference or have an api_endpoint")
+            model = f"{model.namespace or 'default'}/{model.name}"
+        entity = self._entities.model_find(model)
+        if entity is not None and entity.api_endpoint is not None:
+            return self._checked(entity.api_endpoint)
+        path = "chat/completions" if chat else "completions"
+        return Endpoint(f"{self._inference}/v1/{path}", model, self._token)
+
+    def _checked(self, endpoint: EndpointSpec | ModelEndpoint) -> Endpoint:
+        self.policy.check(endpoint.url)
+        key = endpoint.api_key or (self._token if self.policy.is_own(endpoint.url) else None)
+        return Endpoint(endpoint.url, endpoint.model_id, key)
 
 
 class Asker:
@@ -112,7 +127,7 @@ class Asker:
         await self._direct.aclose()
         await self._proxied.aclose()
 
-    async def ask(self, endpoint: Endpoint, body: Mapping[str, Any]) -> Exchange:
+    async def ask(self, endpoint: Endpoint, body: JsonObject) -> Exchange:
         """Ask a model; the path is chosen by what the request holds.
 
         Raises:
@@ -132,7 +147,7 @@ class Asker:
             try:
                 # The client's own limit is for each piece: an answer that drips would never end.
                 async with asyncio.timeout(self._timeout):
-                    answer = await self._post(url, content=content, headers=headers)
+                    answer = await self._post(url, content, headers)
             except TimeoutError:
                 problem = f"no complete answer in {self._timeout:g} s"
                 continue
@@ -148,12 +163,12 @@ class Asker:
                 raise BadRequestError(f"The inference server refuses the request: {problem}")
         raise ServerError(f"Error connecting to inference server at {_public(url)}: {problem}")
 
-    async def _post(self, url: str, **request: Any) -> httpx.Response:
+    async def _post(self, url: str, content: bytes, headers: dict[str, str]) -> httpx.Response:
         client = self._direct
         if is_proxied(url):
             await self._policy.check_proxied(url)
             client = self._proxied
-        async with client.stream("POST", url, **request) as answer:
+        async with client.stream("POST", url, content=content, headers=headers) as answer:
             coding = answer.headers.get("content-encoding", "identity").strip().lower()
             if coding not in ("", "identity"):
                 raise ServerError(
@@ -173,7 +188,7 @@ def _public(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _encoded(request: Mapping[str, Any]) -> bytes:
+def _encoded(request: JsonObject) -> bytes:
     """A request as JSON; templates can produce values that JSON cannot hold."""
     try:
         return json.dumps(request, ensure_ascii=False, allow_nan=False).encode("utf-8")
@@ -186,7 +201,7 @@ def _start(content: bytes, most: int) -> str:
     return content[: 4 * most].decode("utf-8", "replace")[:most]
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def _object(content: bytes) -> JsonObject:
     try:
         found = strict_json(content)
     except ValueError as error:
@@ -198,13 +213,16 @@ def _object(content: bytes) -> dict[str, Any]:
     return found
 
 
-def _is_choice(value: Any) -> bool:
+def _is_choice(value: JsonValue) -> bool:
     return isinstance(value, dict) and isinstance(value.get("message"), dict | None)
 
 
-def output_text(response: Mapping[str, Any]) -> str:
+def output_text(response: JsonObject) -> str:
     """The text of an answer's first choice."""
-    choice = response["choices"][0]
+    choices = response["choices"]
+    choice = choices[0] if isinstance(choices, list) else None
+    if not isinstance(choice, dict):
+        return ""
     message = choice.get("message")
     found = message.get("content") if isinstance(message, dict) else choice.get("text")
     return str(found or "")

@@ -2,46 +2,96 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from lawtags_client.errors import LawtagsError
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox import limits
 from lawtags_stack.services.evaluator import metrics
-from lawtags_stack.services.evaluator.scoring import Sample, Scorer
+from lawtags_stack.services.evaluator.scoring import MetricConfig, Sample, Scorer, TextPair
 from lawtags_stack.services.evaluator.templates import render
 
-Argument = dict[str, Any]
+if TYPE_CHECKING:
+    from lawtags_stack.services.evaluator.rows import Row
+
 MODULE = __name__
 _BLEU_SECONDS = 20.0  # of CPU time, and as much again for every thousand sentences
 
 
-def _render(argument: Argument) -> Any:
+class ToRender(TypedDict):
+    """A request to make of a row."""
+
+    template: JsonObject
+    item: Row
+    place: str
+
+
+class ToScore(TypedDict):
+    """A row with its answer."""
+
+    item: Row
+    output: str
+    response: JsonObject
+    place: str
+
+
+class ScoredRow(TypedDict):
+    """What the metrics make of one row; see ``Scored``."""
+
+    figures: dict[str, metrics.RowScores]
+    questions: dict[str, JsonObject]
+    texts: dict[str, TextPair]
+
+
+class RowsToScore(TypedDict):
+    """Rows, and the metrics to apply to them."""
+
+    metrics: dict[str, MetricConfig]
+    rows: list[ToScore]
+
+
+class Judgement(TypedDict):
+    """A judge's answer, and the scores that are wanted of it."""
+
+    text: str
+    scores: dict[str, metrics.JudgeScore]
+    place: str
+
+
+class Sentences(TypedDict):
+    """Outputs with their references."""
+
+    outputs: list[str]
+    references: list[list[str]]
+
+
+def _render(argument: ToRender) -> JsonValue:
     limits.at(argument["place"])
     # There is no answer yet that a request could name.
     return render(argument["template"], {**argument["item"], "item": argument["item"]})
 
 
-def _score(argument: Argument) -> list[dict[str, Any]]:
+def _score(argument: RowsToScore) -> list[ScoredRow]:
     scorer = Scorer(argument["metrics"])
-    found = []
+    found: list[ScoredRow] = []
     for row in argument["rows"]:
         limits.at(row["place"])
         try:
-            found.append(asdict(scorer.row(Sample(row["item"], row["output"], row["response"]))))
+            scored = scorer.row(Sample(row["item"], row["output"], row["response"]))
         except LawtagsError as error:
             if row["place"] not in error.message:
                 error.message += f" ({row['place']})"
             raise
+        found.append({"figures": scored.figures, "questions": scored.questions, "texts": scored.texts})
     return found
 
 
-def _judged(argument: Argument) -> metrics.RowScores:
+def _judged(argument: Judgement) -> metrics.RowScores:
     limits.at(argument["place"])
     return metrics.judge_scores(argument["text"], argument["scores"])
 
 
-def _bleu(argument: Argument) -> tuple[list[float], float]:
+def _bleu(argument: Sentences) -> tuple[list[float], float]:
     outputs = argument["outputs"]
     with limits.limited("The metric bleu", _BLEU_SECONDS * (1 + len(outputs) / 1000)):
         return metrics.bleu(outputs, argument["references"])

@@ -6,27 +6,32 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import NotRequired
 
 from lawtags_client.errors import BadRequestError
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.process import Sandboxes
-from lawtags_stack.services.evaluator.addresses import policy_of
-from lawtags_stack.services.evaluator.asking import Asker, Endpoint, find_endpoint
-from lawtags_stack.services.evaluator.rows import Row, clean_rows, read_rows
+from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints
+from lawtags_stack.services.evaluator.calculations import Calculations
+from lawtags_stack.services.evaluator.metrics import Score, TaskScores
+from lawtags_stack.services.evaluator.rows import Row, RowSource, clean_rows
 from lawtags_stack.services.evaluator.scoring import Scorer
-from lawtags_stack.services.evaluator.task import TaskWork
-
-if TYPE_CHECKING:
-    from lawtags_stack.service import StackContext
+from lawtags_stack.services.evaluator.spec import (
+    DatasetSpec,
+    EvaluationSpec,
+    GroupSpec,
+    LimitSpec,
+    TaskSpec,
+    read_spec,
+)
+from lawtags_stack.services.evaluator.task import ScoredSample, TaskWork
 
 SUPPORTED = {
     "custom": ("chat-completion", "completion", "data"),
     "similarity_metrics": ("default",),
 }
 _TIMEOUT = 300.0
-_RETRIES = 3
 _NOTICE_SECONDS = 0.05
-Document = Mapping[str, Any]
 
 
 class CancelledError(Exception):
@@ -42,16 +47,30 @@ class Progress:
     tasks: dict[str, str] = field(default_factory=dict)
 
 
+class GroupScores(TaskScores):
+    """The metrics of several tasks together, and those of the groups within."""
+
+    groups: NotRequired[dict[str, GroupScores]]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """A row of a task, with its answer and its figures."""
+
+    task: str
+    scored: ScoredSample
+
+
 @dataclass(slots=True)
 class Outcome:
     """What an evaluation found: results by task and group, and each row with its answer and figures."""
 
-    tasks: dict[str, Any]
-    groups: dict[str, Any]
-    raw: list[dict[str, Any]]
+    tasks: dict[str, TaskScores] = field(default_factory=dict)
+    groups: dict[str, GroupScores] = field(default_factory=dict)
+    rows: list[ScoredRow] = field(default_factory=list)
 
 
-def check_supported(config: Document, target: Document) -> None:
+def check_supported(config: JsonObject, target: JsonObject) -> None:
     """Refuse what this Evaluator cannot do, before a job is made of it.
 
     Raises:
@@ -60,11 +79,12 @@ def check_supported(config: Document, target: Document) -> None:
     kinds = SUPPORTED.get(str(config.get("type")))
     if kinds is None:
         raise BadRequestError(f"Evaluations of type {config.get('type')!r} are not offered; {_offered()}")
-    if target.get("type") not in ("model", "cached_outputs", "rows", "dataset"):
+    measured = str(target.get("type"))
+    if measured not in ("model", "cached_outputs", "rows", "dataset"):
         raise BadRequestError(f"Targets of type {target.get('type')!r} are not offered by this Evaluator")
-    if not target.get(target["type"]):
-        raise BadRequestError(f"A target of type {target['type']!r} needs the field {target['type']!r}")
-    tasks = config.get("tasks") or {}
+    if not target.get(measured):
+        raise BadRequestError(f"A target of type {measured!r} needs the field {measured!r}")
+    tasks = _objects(config.get("tasks"))
     if not tasks:
         raise BadRequestError("The config has no tasks")
     for name, task in tasks.items():
@@ -74,44 +94,61 @@ def check_supported(config: Document, target: Document) -> None:
             )
         if task.get("type") not in kinds:
             raise BadRequestError(f"Task {name!r} has type {task.get('type')!r}; {_offered()}")
-        for key, metric in (task.get("metrics") or {}).items():
+        for key, metric in _objects(task.get("metrics")).items():
             if metric.get("type") not in Scorer.KINDS:
                 known = ", ".join(sorted(Scorer.KINDS))
                 raise BadRequestError(f"Metric {key!r} has type {metric.get('type')!r}; known are {known}")
+
+
+def _objects(value: JsonValue) -> dict[str, JsonObject]:
+    if not isinstance(value, dict):
+        return {}
+    return {name: each for name, each in value.items() if isinstance(each, dict)}
 
 
 def _offered() -> str:
     return "offered are " + "; ".join(f"{kind} with {', '.join(t)}" for kind, t in SUPPORTED.items())
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluationSources:
+    """Where evaluations find rows and models."""
+
+    rows: RowSource
+    endpoints: Endpoints
+
+
 class Evaluation:
     """Runs a config on a target.
 
     Args:
-        context: the stack.
+        sources: where rows and models are found.
         config: what to do, written out.
         target: what to measure, written out, secrets in it.
         sandboxes: where templates, patterns and metrics run.
         cancelled: set to end it.
         on_progress: told after each row.
         log: told what happens, a line at a time.
+
+    Raises:
+        LawtagsError: it cannot be done by this release.
     """
 
     def __init__(
         self,
-        context: StackContext,
-        config: Document,
-        target: Document,
+        sources: EvaluationSources,
+        config: JsonObject,
+        target: JsonObject,
         *,
         sandboxes: Sandboxes,
         cancelled: threading.Event,
         on_progress: Callable[[Progress], None],
         log: Callable[[str], None],
     ) -> None:
-        self._context = context
-        self._config = config
-        self._target = target
-        self._params = config.get("params") or {}
+        check_supported(config, target)
+        self._spec: EvaluationSpec = read_spec(config, target)
+        self._sources = sources
+        self._params = self._spec.config.params or LimitSpec()
         self._cancelled = cancelled
         self._on_progress = on_progress
         self._log = log
@@ -151,17 +188,17 @@ class Evaluation:
             await asyncio.sleep(_NOTICE_SECONDS)
 
     async def _work(self) -> Outcome:
-        check_supported(self._config, self._target)
-        rows = {name: self._rows(task) for name, task in self._config["tasks"].items()}
+        config = self._spec.config
+        rows = {name: self._rows(task) for name, task in config.tasks.items()}
         progress = Progress(sum(map(len, rows.values())), tasks=dict.fromkeys(rows, "pending"))
-        outcome = Outcome({}, {}, [])
+        outcome = Outcome()
         asker = Asker(
-            timeout=float(self._params.get("request_timeout") or _TIMEOUT),
-            retries=int(self._params.get("max_retries", _RETRIES) or 0),
-            policy=policy_of(self._context),
+            timeout=float(self._params.request_timeout or _TIMEOUT),
+            retries=self._params.max_retries or 0,
+            policy=self._sources.endpoints.policy,
         )
         try:
-            for name, task in self._config["tasks"].items():
+            for name, task in config.tasks.items():
                 progress.tasks[name] = "running"
                 self._on_progress(progress)
                 self._log(f"task {name}: {len(rows[name])} rows")
@@ -170,63 +207,72 @@ class Evaluation:
                     rows[name],
                     self._endpoint(task),
                     asker,
-                    self._context,
-                    self._sandbox,
+                    self._sources.endpoints,
+                    Calculations(self._sandbox),
                     self._params,
-                    similarity=self._config["type"] == "similarity_metrics",
+                    similarity=config.type == "similarity_metrics",
                 )
                 outcome.tasks[name] = await work.run(lambda done: self._advance(progress, done))
-                outcome.raw += [{"task": name, **row} for row in work.shown()]
+                outcome.rows += [ScoredRow(name, scored) for scored in work.shown()]
                 progress.tasks[name] = "completed"
                 self._on_progress(progress)
         finally:
             await asker.close()
-        outcome.groups = _groups(self._config.get("groups") or {}, outcome.tasks)
+        outcome.groups = _groups(config.groups or {}, outcome.tasks)
         return outcome
 
     def _advance(self, progress: Progress, rows: int) -> None:
         progress.processed += rows
         self._on_progress(progress)
 
-    def _rows(self, task: Document) -> list[Row]:
-        limit = self._params.get("limit_samples")
-        source = task.get("dataset") or self._target.get("dataset") or self._target.get("cached_outputs")
-        if self._target["type"] in ("cached_outputs", "dataset"):
-            source = self._target[self._target["type"]]
-        if self._target["type"] == "rows":
-            rows = clean_rows(self._target["rows"])
-            return rows[: limit or len(rows)]
+    def _rows(self, task: TaskSpec) -> list[Row]:
+        target, limit = self._spec.target, self._params.limit_samples
+        match target.type:
+            case "rows":
+                rows = clean_rows(target.rows or [])
+                return rows[: limit or len(rows)]
+            case "cached_outputs":
+                source: str | DatasetSpec | None = target.cached_outputs
+            case "dataset":
+                source = target.dataset
+            case _:
+                source = task.dataset or target.dataset or target.cached_outputs
         if not source:
             raise BadRequestError("A task that asks a model needs a dataset")
-        return read_rows(self._context, source, limit)
+        return self._sources.rows.read(source, limit)
 
-    def _endpoint(self, task: Document) -> Endpoint | None:
-        if self._target["type"] != "model" or task["type"] == "data":
+    def _endpoint(self, task: TaskSpec) -> Endpoint | None:
+        model = self._spec.target.model
+        if self._spec.target.type != "model" or task.type == "data" or model is None:
             return None
-        return find_endpoint(self._context, self._target["model"], chat=task["type"] == "chat-completion")
+        return self._sources.endpoints.find(model, chat=task.type == "chat-completion")
 
 
-def _groups(groups: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict[str, Any]:
+def _groups(groups: Mapping[str, GroupSpec], tasks: Mapping[str, TaskScores]) -> dict[str, GroupScores]:
     """Scores of several tasks as one: means, weighted by rows."""
-    found: dict[str, Any] = {}
+    found: dict[str, GroupScores] = {}
     for name, group in groups.items():
-        wanted = group.get("metrics") or {}
-        members = [tasks[task] for task in group.get("tasks") or [] if task in tasks]
-        keys = list(wanted) or list(dict.fromkeys(key for task in members for key in task["metrics"]))
+        members = [tasks[task] for task in group.tasks or [] if task in tasks]
+        keys = list(group.metrics or {}) or list(
+            dict.fromkeys(key for task in members for key in task["metrics"])
+        )
         found[name] = {"metrics": {key: {"scores": _together(members, key)} for key in keys}}
-        if group.get("groups"):
-            found[name]["groups"] = _groups(group["groups"], tasks)
+        if group.groups:
+            found[name]["groups"] = _groups(group.groups, tasks)
     return found
 
 
-def _together(members: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+def _together(members: Sequence[TaskScores], key: str) -> dict[str, Score]:
     parts: dict[str, list[tuple[float, int]]] = {}
     for task in members:
-        for name, score in task["metrics"].get(key, {}).get("scores", {}).items():
+        if key not in task["metrics"]:
+            continue
+        for name, score in task["metrics"][key]["scores"].items():
             if score["value"] is not None:
                 # Scores without statistics count as one each.
-                parts.setdefault(name, []).append((score["value"], score.get("stats", {}).get("count", 1)))
-    scores = {}
+                count = score["stats"]["count"] if "stats" in score else 1
+                parts.setdefault(name, []).append((score["value"], count))
+    scores: dict[str, Score] = {}
     for name, values in parts.items():
         count = sum(each for _, each in values)
         total = sum(value * each for value, each in values)

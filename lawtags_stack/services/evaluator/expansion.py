@@ -5,12 +5,10 @@ The forms, and the order of their fields, are those of recorded answers of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from lawtags_stack.http import new_id
-
-Document = dict[str, Any]
+from lawtags_stack.json_value import JsonObject, JsonValue
 
 _ENTITY = (
     "schema_version", "id", "description", "type_prefix", "namespace", "project", "created_at", "updated_at",
@@ -29,7 +27,7 @@ _TASK = ("type", "params", "metrics", "dataset")
 _ENDPOINT = ("url", "model_id", "api_key", "format")
 
 
-def identified(entity: Document, *, now: str) -> Document:
+def identified(entity: JsonObject, *, now: str) -> JsonObject:
     """A config or target in which the data sets and the model that it brings along have identifiers.
 
     Args:
@@ -37,8 +35,8 @@ def identified(entity: Document, *, now: str) -> Document:
         now: what these parts say they were made at.
     """
 
-    def part(value: Any, prefix: str, type_prefix: str | None) -> Any:
-        if not isinstance(value, Mapping) or "id" in value:
+    def part(value: JsonValue, prefix: str, type_prefix: str | None) -> JsonValue:
+        if not isinstance(value, dict) or "id" in value:
             return value
         identity = new_id(prefix)
         return {
@@ -55,12 +53,15 @@ def identified(entity: Document, *, now: str) -> Document:
             **{name: each for name, each in value.items() if each is not None},
         }
 
-    found = dict(entity)
-    if isinstance(found.get("tasks"), Mapping):
-        found["tasks"] = {
-            name: {**task, "dataset": part(task["dataset"], "dataset", None)} if task.get("dataset") else task
-            for name, task in found["tasks"].items()
-        }
+    def task_with_part(task: JsonValue) -> JsonValue:
+        if not isinstance(task, dict) or not task.get("dataset"):
+            return task
+        return {**task, "dataset": part(task["dataset"], "dataset", None)}
+
+    found = {**entity}
+    tasks = found.get("tasks")
+    if isinstance(tasks, dict):
+        found["tasks"] = {name: task_with_part(task) for name, task in tasks.items()}
     if found.get("dataset"):
         found["dataset"] = part(found["dataset"], "dataset", None)
     if found.get("model"):
@@ -68,32 +69,44 @@ def identified(entity: Document, *, now: str) -> Document:
     return found
 
 
-def expanded_target(target: Mapping[str, Any]) -> Document:
+def expanded_target(target: JsonObject) -> JsonObject:
     """A target with all fields that one can have."""
     return _filled(target, _TARGET, model=_model, dataset=_dataset)
 
 
-def expanded_config(config: Mapping[str, Any]) -> Document:
+def expanded_config(config: JsonObject) -> JsonObject:
     """A config with all fields that one can have; the params of tasks and metrics are open and stay so."""
-    return _filled(config, _CONFIG, params=lambda value: _filled(value, _PARAMS), tasks=_tasks)
+    return _filled(config, _CONFIG, params=_params, tasks=_tasks)
 
 
-def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> Document:
-    return {name: _filled(task, _TASK, dataset=_dataset) for name, task in tasks.items()}
+def _params(value: JsonValue) -> JsonValue:
+    return _filled(value, _PARAMS) if isinstance(value, dict) else value
 
 
-def _dataset(value: Any) -> Any:
-    return _filled(value, _DATASET) if isinstance(value, Mapping) else value
+def _tasks(value: JsonValue) -> JsonValue:
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _filled(task, _TASK, dataset=_dataset) if isinstance(task, dict) else task
+        for name, task in value.items()
+    }
 
 
-def _model(value: Any) -> Any:
-    def endpoint(inner: Mapping[str, Any]) -> Document:
-        return _filled({"format": "nim", **inner}, _ENDPOINT)
-
-    return _filled(value, _MODEL, api_endpoint=endpoint) if isinstance(value, Mapping) else value
+def _dataset(value: JsonValue) -> JsonValue:
+    return _filled(value, _DATASET) if isinstance(value, dict) else value
 
 
-def _filled(given: Mapping[str, Any], fields: tuple[str, ...], **parts: Callable[[Any], Any]) -> Document:
+def _model(value: JsonValue) -> JsonValue:
+    return _filled(value, _MODEL, api_endpoint=_endpoint) if isinstance(value, dict) else value
+
+
+def _endpoint(value: JsonValue) -> JsonValue:
+    return _filled({"format": "nim", **value}, _ENDPOINT) if isinstance(value, dict) else value
+
+
+def _filled(
+    given: JsonObject, fields: tuple[str, ...], **parts: Callable[[JsonValue], JsonValue]
+) -> JsonObject:
     """All fields in their order, null where nothing was given, and then what else was given."""
     found = {name: given.get(name) for name in dict.fromkeys((*fields, *given))}
     for name, expand in parts.items():

@@ -14,14 +14,70 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from lawtags_client.errors import BadRequestError, MissingExtraError
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.limits import limited
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from rouge_score.rouge_scorer import RougeScorer
 
 _PATTERN_SECONDS = 2.0  # of CPU time for one search
 RowScores = dict[str, float]
-Scores = dict[str, dict[str, Any]]
+
+
+class Stats(TypedDict):
+    """What a score was made of; only the counts where no row has a figure."""
+
+    count: int
+    sum: NotRequired[float]
+    mean: NotRequired[float]
+    min: NotRequired[float]
+    max: NotRequired[float]
+    stddev: NotRequired[float]
+    stderr: NotRequired[float]
+    variance: NotRequired[float]
+    sum_squared: NotRequired[float]
+    nan_count: NotRequired[int]
+
+
+class Score(TypedDict):
+    """One figure of all rows."""
+
+    value: float | None
+    stats: NotRequired[Stats]
+
+
+Scores = dict[str, Score]
+
+
+class MetricScores(TypedDict):
+    """The scores of one metric."""
+
+    scores: Scores
+
+
+class TaskScores(TypedDict):
+    """The metrics of one task."""
+
+    metrics: dict[str, MetricScores]
+
+
+class JudgeParser(TypedDict):
+    """Where a score is in a judge's answer."""
+
+    pattern: str
+
+
+class JudgeScore(TypedDict):
+    """A score that a judge gives."""
+
+    type: NotRequired[str | None]
+    parser: JudgeParser
+
 
 _STRING_CHECKS: dict[str, Callable[[str, str], bool]] = {
     "equals": lambda left, right: left == right,
@@ -113,7 +169,7 @@ def rouge(output: str, truth: str) -> RowScores:
 
 
 @lru_cache(maxsize=1)
-def _rouge_scorer() -> Any:
+def _rouge_scorer() -> RougeScorer:
     # The stemmer comes from NLTK, which imports SciPy and scikit-learn where they are installed, for parts
     # that nobody needs here. That took most of the time of a first evaluation.
     with _hidden("scipy", "sklearn"):
@@ -128,8 +184,8 @@ def _rouge_scorer() -> Any:
 def _hidden(*packages: str) -> Iterator[None]:
     """Keep optional packages from being imported; those that are imported already stay."""
     absent = [name for name in packages if name not in sys.modules]
-    blocked: dict[str, Any] = dict.fromkeys(absent)
-    sys.modules.update(blocked)
+    blocked: dict[str, ModuleType | None] = dict.fromkeys(absent)
+    sys.modules.update(blocked)  # type: ignore[arg-type]  # None stands for what cannot be imported
     try:
         yield
     finally:
@@ -156,7 +212,7 @@ def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[l
     return each, float(BLEU().corpus_score(list(outputs), streams).score)
 
 
-def judge_scores(text: str, wanted: Mapping[str, Mapping[str, Any]]) -> RowScores:
+def judge_scores(text: str, wanted: Mapping[str, JudgeScore]) -> RowScores:
     """The scores that a judge's answer holds; NaN where its pattern is not found.
 
     Raises:
@@ -164,7 +220,7 @@ def judge_scores(text: str, wanted: Mapping[str, Mapping[str, Any]]) -> RowScore
     """
     found: RowScores = {}
     for name, score in wanted.items():
-        pattern = str((score.get("parser") or {}).get("pattern", ""))
+        pattern = score["parser"]["pattern"]
         try:
             with limited(f"The pattern {pattern[:200]!r} of score {name[:80]!r}", _PATTERN_SECONDS):
                 match = re.search(pattern, text)
@@ -181,7 +237,7 @@ def judge_scores(text: str, wanted: Mapping[str, Mapping[str, Any]]) -> RowScore
     return found
 
 
-def tool_calls(response: Mapping[str, Any], truth: Any) -> RowScores:
+def tool_calls(response: JsonObject, truth: JsonValue) -> RowScores:
     """Whether the right functions were called, by name, and by name and arguments.
 
     Raises:
@@ -189,11 +245,11 @@ def tool_calls(response: Mapping[str, Any], truth: Any) -> RowScores:
     """
     import json
 
-    def calls(value: Any) -> list[tuple[str, str]]:
+    def calls(value: JsonValue) -> list[tuple[str, str]]:
         found = []
         for call in value if isinstance(value, list) else [value] if value else []:
-            function = call.get("function", call) if isinstance(call, Mapping) else None
-            if not isinstance(function, Mapping):
+            function = call.get("function", call) if isinstance(call, dict) else None
+            if not isinstance(function, dict):
                 raise BadRequestError(
                     "tool_calls_ground_truth must give a list of calls with function.name and "
                     "function.arguments, e.g. {{ item.tool_calls | tojson }}"
@@ -207,8 +263,11 @@ def tool_calls(response: Mapping[str, Any], truth: Any) -> RowScores:
             found.append((str(function.get("name")), json.dumps(arguments, sort_keys=True)))
         return sorted(found)
 
-    message = (response.get("choices") or [{}])[0].get("message") or {}
-    given, wanted = calls(message.get("tool_calls")), calls(truth)
+    choices = response.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    given = calls(message.get("tool_calls") if isinstance(message, dict) else None)
+    wanted = calls(truth)
     names = [name for name, _ in given] == [name for name, _ in wanted]
     return {
         "function_name_accuracy": float(names),
@@ -230,7 +289,7 @@ def summarize(rows: Sequence[RowScores]) -> Scores:
     return {name: _score([row[name] for row in rows if name in row]) for name in names}
 
 
-def _score(values: Sequence[float]) -> dict[str, Any]:
+def _score(values: Sequence[float]) -> Score:
     known = [value for value in values if not math.isnan(value)]
     count = len(known)
     if not count:
@@ -238,7 +297,7 @@ def _score(values: Sequence[float]) -> dict[str, Any]:
     total = math.fsum(known)
     mean = total / count
     variance = math.fsum((value - mean) ** 2 for value in known) / (count - 1) if count > 1 else 0.0
-    stats = {
+    stats: Stats = {
         "count": count,
         "sum": total,
         "mean": mean,

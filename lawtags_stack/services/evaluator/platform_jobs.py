@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
 
 from lawtags_client.errors import BadRequestError, NotFoundError
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http import read_moment
-
-Document = dict[str, Any]
+from lawtags_stack.json_value import JsonObject
+from lawtags_stack.services.evaluator.records import EvaluationRecord, PlatformJob
 
 STEP = "evaluation"
 SCORES = "evaluation-results"
@@ -24,49 +23,49 @@ _DEFAULT_LINES = 100
 _MOST_LINES = 1000
 
 
-def shown_job(job: Mapping[str, Any]) -> Document:
+def shown_job(job: EvaluationRecord) -> JsonObject:
     """A stored job as the second version shows it."""
-    platform = job["platform"]
+    platform = _platform(job)
     return {
-        "id": job["id"],
-        "name": platform["name"],
-        "namespace": job["namespace"],
-        "description": job["description"],
-        "project": job["project"],
-        "spec": masked(platform["spec"]),
+        "id": job.id,
+        "name": platform.name,
+        "namespace": job.namespace,
+        "description": job.description,
+        "project": job.project,
+        "spec": masked(platform.spec),
         "status": _status(job),
-        "status_details": job["status_details"],
+        "status_details": job.status_details.as_json(),
         "error_details": _error(job),
-        "custom_fields": job["custom_fields"],
-        "ownership": job["ownership"],
-        "created_at": job["created_at"],
-        "updated_at": job["updated_at"],
+        "custom_fields": job.custom_fields,
+        "ownership": job.ownership,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
     }
 
 
-def shown_status(job: Mapping[str, Any]) -> Document:
+def shown_status(job: EvaluationRecord) -> JsonObject:
     """How far a job is: one step, which has one task."""
-    state = {
+    state: JsonObject = {
         "status": _status(job),
-        "status_details": job["status_details"],
+        "status_details": job.status_details.as_json(),
         "error_details": _error(job) or {},
     }
-    task = {"id": job["platform"]["task"], "error_stack": "", **state}
-    return {"job_id": job["id"], **state, "steps": [{"name": STEP, **state, "tasks": [task]}]}
+    task: JsonObject = {"id": _platform(job).task, "error_stack": "", **state}
+    return {"job_id": job.id, **state, "steps": [{"name": STEP, **state, "tasks": [task]}]}
 
 
-def listed_results(job: Mapping[str, Any], url: str) -> Document:
+def listed_results(job: EvaluationRecord, url: str) -> JsonObject:
     """What a job left.
 
     Args:
         job: the stored job.
         url: the address of the job.
     """
-    names = RESULTS if job["status"] == "completed" else ()
+    names = RESULTS if job.status == "completed" else ()
     return {"object": "list", "data": [_result(job, url, name) for name in names]}
 
 
-def one_result(job: Mapping[str, Any], url: str, name: str) -> Document:
+def one_result(job: EvaluationRecord, url: str, name: str) -> JsonObject:
     """One of the things a job left.
 
     Raises:
@@ -76,19 +75,19 @@ def one_result(job: Mapping[str, Any], url: str, name: str) -> Document:
     return _result(job, url, name)
 
 
-def check_result(job: Mapping[str, Any], name: str) -> None:
+def check_result(job: EvaluationRecord, name: str) -> None:
     """Refuse a result that is not there.
 
     Raises:
         NotFoundError: see ``one_result``.
     """
     if name not in RESULTS:
-        raise NotFoundError(f"Job {job['id']} has no result {name!r}; there are {', '.join(RESULTS)}")
-    if job["status"] != "completed":
-        raise NotFoundError(f"Job {job['id']} has no results; its status is {_status(job)}")
+        raise NotFoundError(f"Job {job.id} has no result {name!r}; there are {', '.join(RESULTS)}")
+    if job.status != "completed":
+        raise NotFoundError(f"Job {job.id} has no results; its status is {_status(job)}")
 
 
-def log_page(job: Mapping[str, Any], lines: list[str], query: Mapping[str, str]) -> Document:
+def log_page(job: EvaluationRecord, lines: list[str], query: Mapping[str, str]) -> JsonObject:
     """A stretch of a job's log.
 
     Args:
@@ -101,17 +100,17 @@ def log_page(job: Mapping[str, Any], lines: list[str], query: Mapping[str, str])
     """
     limit, start = _limit(query.get("limit")), _read_cursor(query.get("page_cursor"))
     end = min(start + limit, len(lines))
-    task = {"job_id": job["id"], "job_step": STEP, "job_task": job["platform"]["task"]}
+    task = {"job_id": job.id, "job_step": STEP, "job_task": _platform(job).task}
     return {
         "object": "list",
-        "data": [task | _entry(line, job["updated_at"]) for line in lines[start:end]],
+        "data": [{**task, **_entry(line, job.updated_at)} for line in lines[start:end]],
         "next_page": _cursor(end) if end < len(lines) else "",
         "prev_page": _cursor(max(0, start - limit)) if start else "",
         "total": len(lines),
     }
 
 
-def _entry(line: str, otherwise: str) -> Document:
+def _entry(line: str, otherwise: str) -> JsonObject:
     moment, _, message = line.partition(" ")
     try:
         read_moment(moment)
@@ -120,26 +119,30 @@ def _entry(line: str, otherwise: str) -> Document:
     return {"timestamp": moment, "message": message}
 
 
-def _result(job: Mapping[str, Any], url: str, name: str) -> Document:
+def _result(job: EvaluationRecord, url: str, name: str) -> JsonObject:
     return {
         "result_name": name,
-        "job_id": job["id"],
-        "namespace": job["namespace"],
-        "project": job["project"],
+        "job_id": job.id,
+        "namespace": job.namespace,
+        "project": job.project,
         "artifact_url": f"{url}/results/{name}/download",
         "artifact_storage_type": "nds",
-        "created_at": job["updated_at"],
-        "updated_at": job["updated_at"],
+        "created_at": job.updated_at,
+        "updated_at": job.updated_at,
     }
 
 
-def _status(job: Mapping[str, Any]) -> str:
-    status = str(job["status"])
-    return _STATES.get(status, status)
+def _platform(job: EvaluationRecord) -> PlatformJob:
+    assert job.platform is not None
+    return job.platform
 
 
-def _error(job: Mapping[str, Any]) -> Document | None:
-    return {"message": job["status_details"].get("message")} if job["status"] == "failed" else None
+def _status(job: EvaluationRecord) -> str:
+    return _STATES.get(job.status, job.status)
+
+
+def _error(job: EvaluationRecord) -> JsonObject | None:
+    return {"message": job.status_details.message} if job.status == "failed" else None
 
 
 def _limit(text: str | None) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.responses import Response
 
 from lawtags_client.types.common import DeleteResponse, Page
@@ -18,10 +16,12 @@ from lawtags_client.types.evaluator_v2 import (
 from lawtags_stack.http import Call, route, sent_fields
 from lawtags_stack.http.operations import Parameter, list_parameters
 from lawtags_stack.http.routing import ApiRoute
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.evaluator import platform_jobs
 from lawtags_stack.services.evaluator.ending import cancel, remove
 from lawtags_stack.services.evaluator.queue import Runner
-from lawtags_stack.services.evaluator.state import Document, EvaluatorState
+from lawtags_stack.services.evaluator.records import EvaluationRecord
+from lawtags_stack.services.evaluator.state import EvaluatorState
 
 _JOBS = "/v2/evaluation/jobs"
 _LOG_QUERY = (
@@ -33,41 +33,41 @@ _LOG_QUERY = (
 def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
     """Evaluations as platform jobs."""
 
-    def found(call: Call) -> Document:
+    def found(call: Call) -> EvaluationRecord:
         return state.platform_job(call.path["job"])
 
-    def list_jobs(call: Call) -> Any:
+    def list_jobs(call: Call) -> JsonObject:
         """One page of all platform jobs."""
         return state.platform_job_list(call.list_query(platform_jobs.SORTS)).envelope()
 
-    def create(call: Call) -> Any:
+    def create(call: Call) -> JsonObject:
         """Submit a platform job."""
-        job = state.platform_job_create(sent_fields(call.body))
-        runner.submit(job["id"])
+        job = state.platform_job_create(sent_fields(call.sent(EvaluatorV2JobRequest)))
+        runner.submit(str(job["id"]))
         return job
 
-    def read(call: Call) -> Any:
+    def read(call: Call) -> JsonObject:
         """Read a platform job."""
         return platform_jobs.shown_job(found(call))
 
-    def delete(call: Call) -> Any:
+    def delete(call: Call) -> JsonObject:
         """Remove a platform job; ends it first where it is at work."""
         job = found(call)
         remove(state, runner, job)
-        return {"message": "Resource deleted successfully.", "id": job["id"]}
+        return {"message": "Resource deleted successfully.", "id": job.id}
 
-    def cancel_job(call: Call) -> Any:
+    def cancel_job(call: Call) -> JsonObject:
         """End a platform job."""
         return platform_jobs.shown_job(cancel(state, runner, found(call)))
 
-    def status(call: Call) -> Any:
+    def status(call: Call) -> JsonObject:
         """How far a platform job and its steps are."""
         return platform_jobs.shown_status(found(call))
 
-    def logs(call: Call) -> Any:
+    def logs(call: Call) -> JsonObject:
         """A page of what happened in a platform job."""
         job = found(call)
-        lines = runner.logs(job["id"])["lines"]
+        lines = runner.log_lines(job.id)
         return platform_jobs.log_page(job, lines, call.request.query_params)
 
     one, listed = f"{_JOBS}/{{job}}", list_parameters(platform_jobs.SORTS)
@@ -84,11 +84,11 @@ def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
 
 
 def _result_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
-    def results(call: Call) -> Any:
+    def results(call: Call) -> JsonObject:
         """What a platform job left."""
         return platform_jobs.listed_results(state.platform_job(call.path["job"]), _url_of(call))
 
-    def result(call: Call) -> Any:
+    def result(call: Call) -> JsonObject:
         """One of the things a platform job left."""
         job = state.platform_job(call.path["job"])
         return platform_jobs.one_result(job, _url_of(call), call.path["result"])
@@ -98,9 +98,9 @@ def _result_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
         job, name = state.platform_job(call.path["job"]), call.path["result"]
         platform_jobs.check_result(job, name)
         if name == platform_jobs.SCORES:
-            return Response(runner.scores(job["id"]), media_type="application/json")
-        headers = {"Content-Disposition": f'attachment; filename="{job["id"]}.tar.gz"'}
-        return Response(runner.tarball(job["id"]), media_type="application/gzip", headers=headers)
+            return Response(runner.scores(job.id), media_type="application/json")
+        headers = {"Content-Disposition": f'attachment; filename="{job.id}.tar.gz"'}
+        return Response(runner.tarball(job.id), media_type="application/gzip", headers=headers)
 
     one = f"{_JOBS}/{{job}}/results"
     return [

@@ -13,21 +13,30 @@ import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import cast
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http import naive, new_id
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.process import Sandboxes
 from lawtags_stack.services.evaluator import confined
-from lawtags_stack.services.evaluator.evaluation import CancelledError, Evaluation, Outcome, Progress
-
-if TYPE_CHECKING:
-    from lawtags_stack.service import StackContext
-    from lawtags_stack.services.evaluator.state import Document, EvaluatorState
+from lawtags_stack.services.evaluator.creation import ResolvedEvaluation
+from lawtags_stack.services.evaluator.evaluation import (
+    CancelledError,
+    Evaluation,
+    EvaluationSources,
+    Outcome,
+    Progress,
+    ScoredRow,
+)
+from lawtags_stack.services.evaluator.records import EvaluationRecord, StatusDetails
+from lawtags_stack.services.evaluator.state import EvaluatorState
+from lawtags_stack.times import Clock
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 1.5
@@ -46,15 +55,17 @@ class Runner:
     """Takes jobs from a queue and runs them, the oldest first.
 
     Args:
-        context: the stack.
         state: where jobs and results are kept.
+        sources: where rows and models are found.
         folder: where logs and answers are kept, a folder per job.
+        clock: tells the time.
     """
 
-    def __init__(self, context: StackContext, state: EvaluatorState, folder: Path) -> None:
-        self._context = context
+    def __init__(self, state: EvaluatorState, sources: EvaluationSources, folder: Path, clock: Clock) -> None:
         self._state = state
+        self._sources = sources
         self._folder = folder
+        self._clock = clock
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._cancelled: dict[str, threading.Event] = {}
         self._sandboxes = Sandboxes(confined.MODULE, _AT_A_TIME)
@@ -95,7 +106,7 @@ class Runner:
 
     def cancel(self, job_id: str) -> None:
         """End a job, or take it from the queue."""
-        self._state.job_change(job_id, status="cancelled")
+        self._state.job_change(job_id, lambda job: job.with_status("cancelled"))
         event = self._cancelled.get(job_id)
         if event is not None:
             event.set()
@@ -104,63 +115,80 @@ class Runner:
         """Whether a job is at work or waiting."""
         return bool(self._cancelled or self._live)
 
-    def live(self, config: Document, target: Document, cancelled: threading.Event) -> dict[str, Any]:
+    def live(self, described: ResolvedEvaluation, cancelled: threading.Event) -> JsonObject:
         """Evaluate while the caller waits; nothing is kept.
 
         Args:
-            config: what to do, written out.
-            target: what to measure, written out.
+            described: what to do with what, written out.
             cancelled: set to end it; ``stop`` sets it as well.
         """
         self._live.add(cancelled)
         if self._stopping.is_set():
             cancelled.set()
         try:
-            return self._evaluated(config, target, cancelled)
+            return self._evaluated(described, cancelled)
         finally:
             self._live.discard(cancelled)
 
-    def _evaluated(self, config: Document, target: Document, cancelled: threading.Event) -> dict[str, Any]:
+    def _evaluated(self, described: ResolvedEvaluation, cancelled: threading.Event) -> JsonObject:
         lines: list[str] = []
-        details: dict[str, Any] = {"message": None, "task_status": {}, "progress": None}
+        latest = [StatusDetails()]
+
+        def on_progress(progress: Progress) -> None:
+            latest[0] = _details(progress)
+
+        def ended(status: str, message: str, result: JsonObject | None = None) -> JsonObject:
+            details = replace(latest[0], message=message)
+            if result is not None:
+                details = replace(details, progress=100.0)
+            return {
+                "status": status,
+                "status_details": details.as_json(),
+                "result": result,
+                "logs": {"lines": lines},
+            }
+
         try:
             if cancelled.is_set():  # while it waited for its turn
                 raise CancelledError
-            outcome = Evaluation(
-                self._context,
-                config,
-                target,
-                sandboxes=self._sandboxes,
-                cancelled=cancelled,
-                on_progress=lambda progress: details.update(_details(progress)),
-                log=lines.append,
-            ).run()
+            outcome = self._evaluation(described, cancelled, on_progress, lines.append).run()
         except CancelledError:
-            return self._live_failure(details, lines, "The evaluation was ended")
+            return ended("failed", "The evaluation was ended")
         except LawtagsError as error:
-            return self._live_failure(details, lines, error.message)
-        details |= {"message": "Job completed successfully", "progress": 100.0}
-        found = {"job": new_id("eval"), "tasks": outcome.tasks, "groups": outcome.groups}
-        return {
-            "status": "completed",
-            "status_details": details,
-            "result": self._state.result_draft(found),
-            "logs": {"lines": lines},
-        }
+            return ended("failed", error.message)
+        tasks, groups = _scores(outcome)
+        result = self._state.result_draft({"job": new_id("eval"), "tasks": tasks, "groups": groups})
+        return ended("completed", "Job completed successfully", result)
 
-    @staticmethod
-    def _live_failure(details: dict[str, Any], lines: list[str], message: str) -> dict[str, Any]:
-        details["message"] = message
-        return {"status": "failed", "status_details": details, "result": None, "logs": {"lines": lines}}
+    def _evaluation(
+        self,
+        described: ResolvedEvaluation,
+        cancelled: threading.Event,
+        on_progress: Callable[[Progress], None],
+        log: Callable[[str], None],
+    ) -> Evaluation:
+        return Evaluation(
+            self._sources,
+            described.config,
+            described.target,
+            sandboxes=self._sandboxes,
+            cancelled=cancelled,
+            on_progress=on_progress,
+            log=log,
+        )
 
     # Files of a job
 
-    def logs(self, job_id: str) -> dict[str, Any]:
+    def logs(self, job_id: str) -> JsonObject:
+        """What happened in a job, as responses show it."""
+        return {"job_id": job_id, "lines": self.log_lines(job_id)}
+
+    def log_lines(self, job_id: str) -> list[str]:
         """What happened in a job, line by line."""
         path = self._folder / job_id / LOG_FILE
         # Written as it happens: a kill may have torn the last line within a character.
         text = path.read_text("utf-8", "replace") if path.exists() else ""
-        return {"job_id": job_id, "lines": text.split("\n")[:-1]}
+        return text.split("\n")[:-1]
 
     def archive(self, job_id: str) -> bytes:
         """Job, result, log and all rows with their answers, as a ZIP file."""
@@ -193,10 +221,10 @@ class Runner:
         """Tasks and groups of a completed job with their scores, as JSON."""
         return (self._folder / job_id / SCORES_FILE).read_bytes()
 
-    def _documents(self, job: Document) -> dict[str, str]:
+    def _documents(self, job: EvaluationRecord) -> dict[str, str]:
         documents = {"job.json": json.dumps(self._state.shown(job), indent=2)}
-        if job["result"]:
-            documents["result.json"] = json.dumps(self._state.result(job["result"]), indent=2)
+        if job.result:
+            documents["result.json"] = json.dumps(self._state.result(job.result), indent=2)
         return documents
 
     def forget(self, job_id: str) -> None:
@@ -234,21 +262,15 @@ class Runner:
         def log(line: str) -> None:
             # Deleted meanwhile: the folder is gone, and nobody will ask.
             with contextlib.suppress(FileNotFoundError), path.open("a", encoding="utf-8") as stream:
-                stream.write(f"{naive(self._context.clock())} {' '.join(line.split())}\n")
+                stream.write(f"{naive(self._clock())} {' '.join(line.split())}\n")
 
         def on_progress(progress: Progress) -> None:
-            self._state.job_change(job_id, status_details=_details(progress))
+            details = _details(progress)
+            self._state.job_change(job_id, lambda job: replace(job, status_details=details))
 
-        evaluation = Evaluation(
-            self._context,
-            job["config"],
-            job["target"],
-            sandboxes=self._sandboxes,
-            cancelled=cancelled,
-            on_progress=_Seldom(on_progress),
-            log=log,
-        )
+        described = ResolvedEvaluation(job.config, job.target)
         try:
+            evaluation = self._evaluation(described, cancelled, _Seldom(on_progress), log)
             self._finish(job_id, evaluation.run(), log)
         except CancelledError:
             log("cancelled")
@@ -261,49 +283,74 @@ class Runner:
     def _finish(self, job_id: str, outcome: Outcome, log: Callable[[str], None]) -> None:
         if not self._state.exists(job_id):
             return
-        log(f"completed: {len(outcome.raw)} rows")
+        log(f"completed: {len(outcome.rows)} rows")
         folder = self._folder / job_id
-        rows = [masked(row) for row in outcome.raw]
+        rows = [masked(_row_json(row)) for row in outcome.rows]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         atomic_write_text(folder / ROWS_FILE, lines)
         (folder / RESULTS_FILE).parent.mkdir(exist_ok=True)
-        atomic_write_json(folder / RESULTS_FILE, _by_task(outcome.tasks, rows))
-        atomic_write_json(folder / SCORES_FILE, {"tasks": outcome.tasks, "groups": outcome.groups})
-        details = {
-            "message": "Job completed successfully",
-            "task_status": dict.fromkeys(outcome.tasks, "completed"),
-            "progress": 100.0,
-            "samples_processed": len(outcome.raw),
-        }
-        self._state.job_complete(job_id, outcome.tasks, outcome.groups, details)
+        atomic_write_json(folder / RESULTS_FILE, _by_task(outcome.tasks, outcome.rows, rows))
+        tasks, groups = _scores(outcome)
+        atomic_write_json(folder / SCORES_FILE, {"tasks": tasks, "groups": groups})
+        details = StatusDetails(
+            message="Job completed successfully",
+            task_status=dict.fromkeys(outcome.tasks, "completed"),
+            progress=100.0,
+            samples_processed=len(outcome.rows),
+        )
+        self._state.job_complete(job_id, tasks, groups, details)
 
     def _fail(self, job_id: str, message: str) -> None:
-        if not self._state.exists(job_id):
-            return
-        details = dict(self._state.stored(job_id)["status_details"])
-        states = details.get("task_status") or {}
-        ended = {name: "completed" if state == "completed" else "failed" for name, state in states.items()}
-        details |= {"message": message, "task_status": ended}
-        self._state.job_change(job_id, status="failed", status_details=details)
+        def failed(job: EvaluationRecord) -> EvaluationRecord:
+            states = job.status_details.task_status.items()
+            ended = {name: "completed" if state == "completed" else "failed" for name, state in states}
+            details = replace(job.status_details, message=message, task_status=ended)
+            return job.with_status("failed", details)
+
+        self._state.job_change(job_id, failed)
 
 
-def _by_task(tasks: Mapping[str, Any], rows: Sequence[Document]) -> dict[str, list[Document]]:
-    """The rows of each task with their figures as scores."""
-    found: dict[str, list[Document]] = {task: [] for task in tasks}
-    for row in rows:
-        scored = {
+def _scores(outcome: Outcome) -> tuple[JsonObject, JsonObject]:
+    """The scores by task and by group, as JSON; what they are made of are plain dictionaries."""
+    return cast("JsonObject", outcome.tasks), cast("JsonObject", outcome.groups)
+
+
+def _row_json(row: ScoredRow) -> JsonObject:
+    scored = row.scored
+    return {
+        "task": row.task,
+        "item": scored.sample.item,
+        "sample": scored.sample.shown(),
+        "metrics": scored.figures,
+        "requests": [{"request": each["request"], "response": each["response"]} for each in scored.requests],
+    }
+
+
+def _by_task(
+    tasks: Iterable[str], found: Sequence[ScoredRow], shown: Sequence[JsonObject]
+) -> dict[str, list[JsonObject]]:
+    """The rows of each task with their figures as scores.
+
+    Args:
+        tasks: the tasks.
+        found: the rows.
+        shown: the same as they are written, without secrets.
+    """
+    by_task: dict[str, list[JsonObject]] = {task: [] for task in tasks}
+    for row, written in zip(found, shown, strict=True):
+        scored: dict[str, JsonValue] = {
             key: {"scores": {name: {"value": value, "stats": None} for name, value in figures.items()}}
-            for key, figures in row["metrics"].items()
+            for key, figures in row.scored.figures.items()
         }
-        named = {name: row[name] for name in ("item", "sample")}
-        found[row["task"]].append({**named, "metrics": scored, "requests": row["requests"]})
-    return found
+        named = {name: written[name] for name in ("item", "sample")}
+        by_task[row.task].append({**named, "metrics": scored, "requests": written["requests"]})
+    return by_task
 
 
 class _Seldom:
     """Passes progress on when it changed by a percent, since each change is a write to the disk."""
 
-    def __init__(self, tell: Any) -> None:
+    def __init__(self, tell: Callable[[Progress], None]) -> None:
         self._tell = tell
         self._told: tuple[int, tuple[str, ...]] | None = None
 
@@ -315,10 +362,9 @@ class _Seldom:
             self._tell(progress)
 
 
-def _details(progress: Progress) -> dict[str, Any]:
-    return {
-        "message": None,
-        "task_status": dict(progress.tasks),
-        "progress": round(100.0 * progress.processed / max(1, progress.total), 2),
-        "samples_processed": progress.processed,
-    }
+def _details(progress: Progress) -> StatusDetails:
+    return StatusDetails(
+        task_status=dict(progress.tasks),
+        progress=round(100.0 * progress.processed / max(1, progress.total), 2),
+        samples_processed=progress.processed,
+    )

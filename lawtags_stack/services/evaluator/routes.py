@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -33,11 +32,15 @@ from lawtags_client.types.evaluator import (
 from lawtags_stack.entities import entity_routes
 from lawtags_stack.http import Call, route, sent_fields
 from lawtags_stack.http.operations import list_parameters
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
-from lawtags_stack.services.evaluator.addresses import policy_of
+from lawtags_stack.services.evaluator.asking import Endpoints
 from lawtags_stack.services.evaluator.ending import cancel, remove
+from lawtags_stack.services.evaluator.evaluation import EvaluationSources
 from lawtags_stack.services.evaluator.platform_routes import platform_routes
+from lawtags_stack.services.evaluator.protocols import DataStore, EntityStore
 from lawtags_stack.services.evaluator.queue import Runner
+from lawtags_stack.services.evaluator.rows import RowSource
 from lawtags_stack.services.evaluator.state import EvaluatorState
 
 _JOBS = "/v1/evaluation/jobs"
@@ -64,13 +67,13 @@ class Evaluations:
         """All routes of the Evaluator."""
         state, one, result = self._state, f"{_JOBS}/{{job}}", f"{_RESULTS}/{{result}}"
 
-        def read(call: Call) -> Any:
+        def read(call: Call) -> JsonObject:
             """Read a job."""
             return state.shown(state.job(call.path["job"]))
 
-        def status(call: Call) -> Any:
+        def status(call: Call) -> JsonObject:
             """How far a job is; its state stands in the job."""
-            return state.job(call.path["job"])["status_details"]
+            return state.job(call.path["job"]).status_details.as_json()
 
         targets = entity_routes(
             "/v1/evaluation/targets",
@@ -108,26 +111,26 @@ class Evaluations:
             ),
         ]
 
-    def list_jobs(self, call: Call) -> Any:
+    def list_jobs(self, call: Call) -> JsonObject:
         """``GET /v1/evaluation/jobs``: one page of all jobs."""
         return self._state.jobs(call.list_query()).envelope()
 
-    def create(self, call: Call) -> Any:
+    def create(self, call: Call) -> JsonObject:
         """``POST /v1/evaluation/jobs``: submit a job."""
-        job = self._state.job_create(sent_fields(call.body))
-        self._runner.submit(job["id"])
+        job = self._state.job_create(sent_fields(call.sent(EvaluationJobRequest)))
+        self._runner.submit(str(job["id"]))
         return job
 
     def delete(self, call: Call) -> None:
         """``DELETE /v1/evaluation/jobs/{id}``: remove a job; ends it first where it is at work."""
         remove(self._state, self._runner, self._state.job(call.path["job"]))
 
-    def job_result(self, call: Call) -> Any:
+    def job_result(self, call: Call) -> JsonObject:
         """``GET /v1/evaluation/jobs/{id}/results``: what a completed job found."""
         job = self._state.job(call.path["job"])
-        if not job["result"]:
-            raise NotFoundError(f"Evaluation job {job['id']} has no results; its status is {job['status']}")
-        return self._state.result(job["result"])
+        if not job.result:
+            raise NotFoundError(f"Evaluation job {job.id} has no results; its status is {job.status}")
+        return self._state.result(job.result)
 
     def download(self, call: Call) -> Response:
         """``GET /v1/evaluation/jobs/{id}/download-results``: everything of a job as one file."""
@@ -135,42 +138,43 @@ class Evaluations:
         headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
         return Response(self._runner.archive(job_id), media_type="application/zip", headers=headers)
 
-    def logs(self, call: Call) -> Any:
+    def logs(self, call: Call) -> JsonObject:
         """``GET /v1/evaluation/jobs/{id}/logs``: what happened in a job."""
-        return self._runner.logs(self._state.job(call.path["job"])["id"])
+        return self._runner.logs(self._state.job(call.path["job"]).id)
 
-    def cancel(self, call: Call) -> Any:
+    def cancel(self, call: Call) -> JsonObject:
         """``POST /v1/evaluation/jobs/{id}/cancel``: end a job."""
         return self._state.shown(cancel(self._state, self._runner, self._state.job(call.path["job"])))
 
-    def add_result(self, call: Call) -> Any:
+    def add_result(self, call: Call) -> JsonObject:
         """``POST /v1/evaluation/results``: add a result; the Evaluator does so itself as a rule."""
-        return self._state.result_create(sent_fields(call.body))
+        return self._state.result_create(sent_fields(call.sent(EvaluationResultRequest)))
 
-    def change_result(self, call: Call) -> Any:
+    def change_result(self, call: Call) -> JsonObject:
         """``PATCH /v1/evaluation/results/{id}``: change a result."""
-        return self._state.result_change(call.path["result"], sent_fields(call.body))
+        return self._state.result_change(call.path["result"], sent_fields(call.sent(EvaluationResultUpdate)))
 
-    def list_results(self, call: Call) -> Any:
+    def list_results(self, call: Call) -> JsonObject:
         """``GET /v1/evaluation/results``: one page of all results."""
         return self._state.results(call.list_query()).envelope()
 
-    def read_result(self, call: Call) -> Any:
+    def read_result(self, call: Call) -> JsonObject:
         """``GET /v1/evaluation/results/{id}``: read a result."""
         return self._state.result(call.path["result"])
 
-    def delete_result(self, call: Call) -> Any:
+    def delete_result(self, call: Call) -> JsonObject:
         """``DELETE /v1/evaluation/results/{id}``: remove a result."""
         return self._state.result_delete(call.path["result"])
 
-    async def live(self, call: Call) -> Any:
+    async def live(self, call: Call) -> JsonObject:
         """``POST /v1/evaluation/live``: evaluate at once; the answer comes when it is done."""
-        described = await run_in_threadpool(self._state.described, sent_fields(call.body))
+        sent = sent_fields(call.sent(EvaluationJobRequest))
+        described = await run_in_threadpool(self._state.described, sent)
         gone = threading.Event()
         watching = asyncio.create_task(_watch(call.request, gone))
         try:
             # In threads of their own: those of other requests must not all wait for models elsewhere.
-            return await run_sync(self._runner.live, *described, gone, limiter=self._lives)
+            return await run_sync(self._runner.live, described, gone, limiter=self._lives)
         finally:
             watching.cancel()
 
@@ -186,15 +190,23 @@ class Evaluator(Service):
     """The Evaluator; it answers on the platform's port.
 
     Args:
-        state: what there is.
-        runner: what runs it.
+        context: the stack.
+        entities: the Entity Store.
+        files: the Data Store.
     """
 
-    def __init__(self, state: EvaluatorState, runner: Runner) -> None:
-        routes = [*Evaluations(state, runner).routes(), *platform_routes(state, runner)]
-        super().__init__("evaluator", "platform", routes, state)
-        self._evaluations = state
-        self._runner = runner
+    def __init__(self, context: StackContext, entities: EntityStore, files: DataStore) -> None:
+        rows = RowSource(entities, files, context.blobs)
+        endpoints = Endpoints(context, entities)
+        self.state = EvaluatorState(context.database, endpoints.policy, clock=context.clock)
+        self._runner = Runner(
+            self.state, EvaluationSources(rows, endpoints), context.folder("evaluator"), context.clock
+        )
+        routes = [
+            *Evaluations(self.state, self._runner).routes(),
+            *platform_routes(self.state, self._runner),
+        ]
+        super().__init__("evaluator", "platform", routes)
 
     async def start(self) -> None:
         """Go on with what was left unfinished."""
@@ -208,12 +220,6 @@ class Evaluator(Service):
         """Whether an evaluation is at work or waiting."""
         return self._runner.busy()
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Jobs that have not come to their end, and how many there are in each state."""
-        return {"unfinished": self._evaluations.unfinished(), "jobs_by_state": self._evaluations.counts()}
-
-
-def create(context: StackContext) -> Service:
-    """Make the Evaluator of a stack."""
-    state = EvaluatorState(context.database, policy_of(context), clock=context.clock)
-    return Evaluator(state, Runner(context, state, context.folder("evaluator")))
+        return {"unfinished": self.state.unfinished(), "jobs_by_state": self.state.counts()}

@@ -6,56 +6,70 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TypeAlias
 
 from lawtags_client.errors import BadRequestError, DataError, NotFoundError
 from lawtags_client.jsonl import JsonFault, decode_row, parse_array, parse_lines
+from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_stack.services.data_store.trees import FileEntry
+from lawtags_stack.services.evaluator.protocols import DataStore, EntityStore
+from lawtags_stack.services.evaluator.spec import DatasetSpec
+from lawtags_stack.store import Blobs
 
-if TYPE_CHECKING:
-    from lawtags_stack.service import StackContext
-    from lawtags_stack.services.data_store.trees import FileEntry
-
-Row = dict[str, Any]
+Row: TypeAlias = dict[str, JsonValue]
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv")
 
 
-def read_rows(context: StackContext, source: str | Mapping[str, Any], limit: int | None = None) -> list[Row]:
-    """The rows that a data set reference or a ``files_url`` means.
+class RowSource:
+    """Reads the rows of data sets.
 
     Args:
-        context: the stack whose Data Store holds the file.
-        source: ``namespace/name`` of a data set, or an object with ``files_url``: one file, a repository that
-            holds one, or a folder, written with a slash at its end, whose files are read one after the other.
-        limit: the most rows to take; a limit of the data set itself applies too.
-
-    Raises:
-        NotFoundError: there is no such data set or file.
-        BadRequestError: it is not one file of rows.
+        entities: knows data sets by name.
+        files: holds their files.
+        blobs: the content of these files.
     """
-    if isinstance(source, str):
-        source = context.entity_store.dataset_get(source)
-    url = str(source.get("files_url") or "")
-    rows: list[Row] = []
-    for file in _row_files(context, url):
-        rows += clean_rows(parse_rows(file.path, context.data_store.blobs.path(file.sha256).read_bytes()))
-    limits = [each for each in (limit, source.get("limit")) if each]
-    return rows[: min(limits, default=len(rows))]
 
+    def __init__(self, entities: EntityStore, files: DataStore, blobs: Blobs) -> None:
+        self._entities = entities
+        self._files = files
+        self._blobs = blobs
 
-def _row_files(context: StackContext, url: str) -> list[FileEntry]:
-    meant, files = context.data_store.resolve_url(url)
-    found = [file for file in files if file.path.endswith(_SUFFIXES)]
-    here = len(meant.path.split("/")) if meant.path else 0
-    direct = [file for file in found if file.path.count("/") == here] if url.endswith("/") else []
-    if direct:
-        # What lies in the folder itself: training rows in a folder below are not to be scored as well.
-        return sorted(direct, key=lambda file: file.path)
-    if not found:
-        raise NotFoundError(f"Dataset {url} is not present on datastore as JSON, JSON lines or CSV")
-    if len(found) > 1:
-        raise BadRequestError(f"Dataset {url} holds several files; files_url must name the one to evaluate")
-    return found
+    def read(self, source: str | DatasetSpec, limit: int | None = None) -> list[Row]:
+        """The rows that a data set reference or a ``files_url`` means.
+
+        Args:
+            source: ``namespace/name`` of a data set, or an object with ``files_url``: one file, a repository
+                that holds one, or a folder, written with a slash at its end, whose files are read one after
+                the other.
+            limit: the most rows to take; a limit of the data set itself applies too.
+
+        Raises:
+            NotFoundError: there is no such data set or file.
+            BadRequestError: it is not one file of rows.
+        """
+        dataset = self._entities.dataset_get(source) if isinstance(source, str) else source
+        rows: list[Row] = []
+        for file in self._row_files(dataset.files_url or ""):
+            rows += clean_rows(parse_rows(file.path, self._blobs.path(file.sha256).read_bytes()))
+        limits = [each for each in (limit, dataset.limit) if each]
+        return rows[: min(limits, default=len(rows))]
+
+    def _row_files(self, url: str) -> list[FileEntry]:
+        meant, files = self._files.resolve_url(url)
+        found = [file for file in files if file.path.endswith(_SUFFIXES)]
+        here = len(meant.path.split("/")) if meant.path else 0
+        direct = [file for file in found if file.path.count("/") == here] if url.endswith("/") else []
+        if direct:
+            # What is in the folder itself: training rows in a folder below are not to be scored as well.
+            return sorted(direct, key=lambda file: file.path)
+        if not found:
+            raise NotFoundError(f"Dataset {url} is not present on datastore as JSON, JSON lines or CSV")
+        if len(found) > 1:
+            raise BadRequestError(
+                f"Dataset {url} holds several files; files_url must name the one to evaluate"
+            )
+        return found
 
 
 def parse_rows(path: str, content: bytes) -> list[Row]:
@@ -94,7 +108,7 @@ def _checked(path: str, line: int, row: Row | JsonFault) -> Row:
     return row
 
 
-def clean_rows(rows: Iterable[Row]) -> list[Row]:
+def clean_rows(rows: Iterable[JsonObject]) -> list[Row]:
     """Rows with column names as templates name them: lower case, ``_`` for anything but letters and digits.
 
     Example:
@@ -104,7 +118,7 @@ def clean_rows(rows: Iterable[Row]) -> list[Row]:
     return [_clean(row) for row in rows]
 
 
-def _clean(row: Row) -> Row:
+def _clean(row: JsonObject) -> Row:
     cleaned: Row = {}
     numbers: dict[str, int] = {}  # without it, many names that become the same one would take quadratic time
     for name, value in row.items():

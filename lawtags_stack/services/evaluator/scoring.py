@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NotRequired, TypeAlias, TypedDict
 
 from lawtags_client.errors import BadRequestError
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.limits import limited
 from lawtags_stack.services.evaluator import metrics
-from lawtags_stack.services.evaluator.rows import Row
 from lawtags_stack.services.evaluator.templates import render, render_text
+
+if TYPE_CHECKING:
+    from lawtags_stack.services.evaluator.rows import Row
 
 _SECONDS = 20.0  # of CPU time for one metric and one row; ROUGE of long texts takes some
 _OUTPUTS = ("output_text", "output", "response", "prediction")
 _TRUTHS = ("reference", "ideal_response", "ground_truth", "completion", "expected_output")
+
+
+TextPair: TypeAlias = tuple[str, list[str]]
+"""An output and its references."""
+
+
+class MetricConfig(TypedDict):
+    """A metric of a task, as JSON."""
+
+    type: str
+    params: NotRequired[JsonObject | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +44,38 @@ class Sample:
 
     item: Row
     output: str
-    response: Mapping[str, Any]
+    response: JsonObject
 
     @classmethod
-    def recorded(cls, row: Row) -> Sample:
+    def recorded(cls, row: JsonObject) -> Sample:
         """A row that brings its answer along, if it has one."""
-        found = next((row[name] for name in _OUTPUTS if isinstance(row.get(name), str)), "")
+        texts = (row.get(name) for name in _OUTPUTS)
+        found = next((text for text in texts if isinstance(text, str)), "")
         # Recorded outputs of similarity evaluations keep the row itself under "input".
         inner = row.get("input")
-        item = {**inner, **row} if isinstance(inner, dict) else row
+        item = {**inner, **row} if isinstance(inner, dict) else {**row}
         return cls(item, found, {})
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> JsonObject:
         """What templates may name: ``item`` and ``sample``, and the fields of both by themselves.
 
         A column of the row comes before a field of the answer with the same name, unless the answer was
         asked for in this evaluation: then ``output_text`` is that answer.
         """
-        named = {**self.shown(), **self.item}
+        named: dict[str, JsonValue] = {**self.shown(), **self.item}
         if self.response:
             named["output_text"] = self.output
         return {**named, "item": self.item, "sample": self.shown()}
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> JsonObject:
         """The answer as templates and result files see it."""
         return {"output_text": self.output, "response": self.response}
 
-    def render(self, template: Any) -> Any:
+    def render(self, template: JsonValue) -> JsonValue:
         """Fill in a template. Raises as ``templates.render``."""
         return render(template, self.values())
 
-    def text(self, template: Any) -> str:
+    def text(self, template: JsonValue) -> str:
         """Fill in a template that must give text. Raises as ``templates.render``."""
         return render_text(str(template), self.values())
 
@@ -75,8 +91,8 @@ class Scored:
     """
 
     figures: dict[str, metrics.RowScores]
-    questions: dict[str, dict[str, Any]]
-    texts: dict[str, list[Any]]
+    questions: dict[str, JsonObject]
+    texts: dict[str, TextPair]
 
 
 class Scorer:
@@ -93,7 +109,7 @@ class Scorer:
         }
     )  # fmt: skip
 
-    def __init__(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, configs: Mapping[str, MetricConfig]) -> None:
         self._configs = configs
 
     def row(self, sample: Sample) -> Scored:
@@ -109,12 +125,12 @@ class Scorer:
             if kind == "llm-judge":
                 found.questions[key] = _question(params, sample)
             elif kind == "bleu":
-                found.texts[key] = [_output(params, sample), _references(params, sample)]
+                found.texts[key] = (_output(params, sample), _references(params, sample))
             else:
                 found.figures[key] = self._figures(kind, params, sample)
         return found
 
-    def _figures(self, kind: str, params: Mapping[str, Any], sample: Sample) -> metrics.RowScores:
+    def _figures(self, kind: str, params: JsonObject, sample: Sample) -> metrics.RowScores:
         if kind in ("string-check", "number-check"):
             left, operator, right, *rest = _check(params)
             if kind == "string-check":
@@ -136,13 +152,13 @@ class Scorer:
 
 
 def results(
-    configs: Mapping[str, Mapping[str, Any]],
+    configs: Mapping[str, MetricConfig],
     rows: Sequence[Mapping[str, metrics.RowScores]],
-    texts: Sequence[Mapping[str, Any]],
+    texts: Sequence[Mapping[str, TextPair]],
     bleu: Callable[[list[str], list[list[str]]], tuple[list[float], float]],
     *,
     similarity: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, metrics.MetricScores]:
     """The metrics of all rows as the result shows them.
 
     Args:
@@ -152,7 +168,7 @@ def results(
         bleu: BLEU of each sentence and of all as one corpus.
         similarity: whether scores have the form of similarity evaluations: BLEU from 0 to 1, no statistics.
     """
-    found = {}
+    found: dict[str, metrics.MetricScores] = {}
     for key, config in configs.items():
         if config["type"] == "bleu":
             pairs = [row[key] for row in texts]
@@ -166,13 +182,15 @@ def results(
     return found
 
 
-def _question(params: Mapping[str, Any], sample: Sample) -> dict[str, Any]:
+def _question(params: JsonObject, sample: Sample) -> JsonObject:
     if not params.get("model") or not params.get("template") or not params.get("scores"):
         raise BadRequestError("llm-judge needs the parameters model, template and scores")
-    return dict(sample.render(dict(params["template"])))
+    question = sample.render(params["template"])
+    assert isinstance(question, dict)  # as the template is
+    return question
 
 
-def _check(params: Mapping[str, Any]) -> list[str]:
+def _check(params: JsonObject) -> list[str]:
     """Left, operator, right and what follows; the operator may also come first."""
     check = params.get("check")
     if not isinstance(check, list) or len(check) < 3:
@@ -183,20 +201,20 @@ def _check(params: Mapping[str, Any]) -> list[str]:
     return [first, second, *rest]
 
 
-def _epsilon(params: Mapping[str, Any], rest: Sequence[str]) -> float:
+def _epsilon(params: JsonObject, rest: Sequence[str]) -> float:
     """The tolerance, as a parameter or behind the check, where its name may stand before it."""
     given = params.get("epsilon", next((part for part in rest if part != "epsilon"), 0.0))
-    try:
-        return float(given)
-    except (TypeError, ValueError):
-        raise BadRequestError(f"The epsilon of a number-check must be a number, not {given!r}") from None
+    if isinstance(given, int | float | str):
+        with contextlib.suppress(ValueError):
+            return float(given)
+    raise BadRequestError(f"The epsilon of a number-check must be a number, not {given!r}")
 
 
-def _output(params: Mapping[str, Any], sample: Sample) -> str:
+def _output(params: JsonObject, sample: Sample) -> str:
     return sample.text(params["prediction"]) if "prediction" in params else sample.output
 
 
-def _truth(params: Mapping[str, Any], sample: Sample) -> str:
+def _truth(params: JsonObject, sample: Sample) -> str:
     if "ground_truth" in params:
         return sample.text(params["ground_truth"])
     for name in _TRUTHS:
@@ -205,9 +223,11 @@ def _truth(params: Mapping[str, Any], sample: Sample) -> str:
     raise BadRequestError("The metric needs the parameter ground_truth, or rows with a reference")
 
 
-def _references(params: Mapping[str, Any], sample: Sample) -> list[str]:
+def _references(params: JsonObject, sample: Sample) -> list[str]:
     templates = params.get("references")
-    return [sample.text(each) for each in templates] if templates else [_truth(params, sample)]
+    if isinstance(templates, list) and templates:
+        return [sample.text(each) for each in templates]
+    return [_truth(params, sample)]
 
 
 def _bleu_scores(sentences: Sequence[float], corpus: float, *, similarity: bool) -> metrics.Scores:

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from lawtags_client.errors import ConflictError, NotFoundError
-from lawtags_client.types.common import FINAL_JOB_STATES
-from lawtags_stack.entities import Entities, EntityKind
+from lawtags_stack.entities import Entities, EntityKind, EntityRecord
 from lawtags_stack.entities.secrets import masked
-from lawtags_stack.http import (
-    Clock,
-    ListQuery,
-    Page,
-    check_name,
-    naive,
-    new_id,
-    select,
-    split_reference,
-    utc_now,
-)
+from lawtags_stack.http import Clock, ListQuery, Page, check_name, naive, new_id, select, utc_now
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator import platform_jobs
-from lawtags_stack.services.evaluator.addresses import AddressPolicy, addresses_in
-from lawtags_stack.services.evaluator.evaluation import check_supported
-from lawtags_stack.services.evaluator.expansion import expanded_config, expanded_target, identified
-from lawtags_stack.services.evaluator.params import check_params
-from lawtags_stack.store import Database, Documents
+from lawtags_stack.services.evaluator.addresses import AddressPolicy
+from lawtags_stack.services.evaluator.creation import (
+    EvaluationResolver,
+    ResolvedEvaluation,
+    build_job,
+    read_wish,
+)
+from lawtags_stack.services.evaluator.expansion import expanded_config, expanded_target
+from lawtags_stack.services.evaluator.records import (
+    JOB,
+    JOBS_TABLE,
+    EvaluationRecord,
+    PlatformJob,
+    StatusDetails,
+)
+from lawtags_stack.store import Database, Documents, Records
 
-Document = dict[str, Any]
 _SIDES = ("config", "target")
-_STARTS = "starts"
-_CONTENT = ("tasks", "groups", "model", "cached_outputs", "retriever", "rag", "rows", "dataset")
+_UNSHOWN = ("starts", "platform")
 
 
-def _kind(label: str, prefix: str) -> EntityKind:
+def _kind(label: str, prefix: str) -> EntityKind[EntityRecord]:
     return EntityKind(
+        record=EntityRecord,
         label=f"evaluation {label}",
         table=f"evaluator_{label}s",
         id_prefix=prefix,
@@ -58,99 +57,71 @@ class EvaluatorState:
     def __init__(self, database: Database, addresses: AddressPolicy, *, clock: Clock = utc_now) -> None:
         self.targets = Entities(database, _kind("target", "eval-target"), clock=clock)
         self.configs = Entities(database, _kind("config", "eval-config"), clock=clock)
-        self._jobs = Documents(database, "evaluator_jobs")
+        self._resolver = EvaluationResolver(self.configs, self.targets, addresses)
+        self._jobs = Records(Documents(database, JOBS_TABLE), JOB.read, JOB.write)
         self._results = Documents(database, "evaluator_results")
         self._database = database
-        self._addresses = addresses
         self._clock = clock
 
     # Jobs
 
-    def job_create(self, fields: Mapping[str, Any]) -> Document:
+    def job_create(self, fields: JsonObject) -> JsonObject:
         """Add a job; what it refers to is written out, and what it brings along becomes an entity.
 
         Raises:
             NotFoundError: the config or target it names does not exist.
             BadRequestError: it cannot be done here.
+            UnprocessableError: a parameter or name cannot be used.
         """
-        config, target = self.described(fields)
-        if isinstance(fields["config"], Mapping) and "id" not in config:
-            config = self._kept(self.configs, config)
-        if isinstance(fields["target"], Mapping) and "id" not in target:
-            target = self._kept(self.targets, target)
-        return self.shown(self._added(new_id("eval"), fields, config, target))
+        wish = read_wish(fields)
+        resolved = self._with_entities(self._resolver.resolve(wish), fields)
+        job = build_job(new_id("eval"), wish, resolved, self._now())
+        self._jobs.insert(job.id, job)
+        return self.shown(job)
 
-    def platform_job_create(self, fields: Mapping[str, Any]) -> Document:
+    def platform_job_create(self, fields: JsonObject) -> JsonObject:
         """Add a job of the second version, which makes no entities. Raises as ``job_create``."""
-        config, target = self.described(fields["spec"])
+        spec = fields["spec"]
+        assert isinstance(spec, dict)  # its type was checked
+        wish = read_wish(fields, spec)
+        resolved = self._resolver.resolve(wish)
         job_id = new_id("job")
-        name = check_name(fields.get("name") or job_id, what="job name")
-        platform = {"name": name, "spec": fields["spec"], "task": new_id("task")}
-        return platform_jobs.shown_job(self._added(job_id, fields, config, target, platform=platform))
+        name = check_name(str(fields.get("name") or job_id), what="job name")
+        platform = PlatformJob(name, spec, new_id("task"))
+        job = build_job(job_id, wish, resolved, self._now(), platform)
+        self._jobs.insert(job.id, job)
+        return platform_jobs.shown_job(job)
 
-    def _added(
-        self, job_id: str, fields: Mapping[str, Any], config: Document, target: Document, **more: Any
-    ) -> Document:
-        now = naive(self._clock())
-        namespace = fields.get("namespace") or "default"
-        job: Document = {
-            "created_at": now,
-            "updated_at": now,
-            "id": job_id,
-            "namespace": check_name(namespace, what="namespace", versioned=False),
-            "description": fields.get("description"),
-            "target": identified(target, now=now),
-            "config": identified(config, now=now),
-            "result": None,
-            "output_files_url": fields.get("output_files_url"),
-            "status_details": {"message": None, "task_status": {}, "progress": None},
-            "status": "created",
-            "project": fields.get("project"),
-            "custom_fields": fields.get("custom_fields") or {},
-            "ownership": fields.get("ownership"),
-            **more,
-        }
-        self._jobs.insert(job_id, job)
-        return job
-
-    def described(self, fields: Mapping[str, Any]) -> tuple[Document, Document]:
+    def described(self, fields: JsonObject) -> ResolvedEvaluation:
         """The config and target of an evaluation, written out; nothing is stored.
 
-        Raises:
-            NotFoundError: one of them is a name of nothing.
-            BadRequestError: they cannot be done here.
+        Raises as ``job_create``.
         """
-        config = self._found(self.configs, fields["config"])
-        target = self._found(self.targets, fields["target"])
-        check_supported(config, target)
-        check_params(config, target)
-        for address in addresses_in(config, target):
-            self._addresses.check(address)
-        return config, target
+        return self._resolver.resolve(read_wish(fields))
 
-    def job(self, job_id: str) -> Document:
+    def job(self, job_id: str) -> EvaluationRecord:
         """A job as it is kept, secrets and all.
 
         Raises:
             NotFoundError: there is none of this id, or it is one of the second version.
         """
         job = self.stored(job_id)
-        if "platform" in job:
+        if job.platform is not None:
             raise NotFoundError(f"Evaluation job {job_id} not found")
         return job
 
-    def platform_job(self, job_id: str) -> Document:
+    def platform_job(self, job_id: str) -> EvaluationRecord:
         """A job of the second version as it is kept.
 
         Raises:
             NotFoundError: there is none of this id.
         """
         job = self.stored(job_id)
-        if "platform" not in job:
+        if job.platform is None:
             raise NotFoundError(f"Evaluation job {job_id} not found")
         return job
 
-    def stored(self, job_id: str) -> Document:
+    def stored(self, job_id: str) -> EvaluationRecord:
         """A job of either version as it is kept.
 
         Raises:
@@ -165,39 +136,38 @@ class EvaluatorState:
         """Whether there is a job of this id, or it was deleted meanwhile."""
         return self._jobs.get(job_id) is not None
 
-    def job_change(self, job_id: str, **changes: Any) -> Document | None:
-        """Lay new values over a job that is not final yet; None if there is none of this id."""
+    def job_change(
+        self, job_id: str, change: Callable[[EvaluationRecord], EvaluationRecord]
+    ) -> EvaluationRecord | None:
+        """Change a job that is not final yet; None if there is none of this id."""
 
-        def changed(job: Document) -> Document | None:
-            if job["status"] in FINAL_JOB_STATES:
-                return None
-            return {**job, **changes, "updated_at": naive(self._clock())}
+        def changed(job: EvaluationRecord) -> EvaluationRecord | None:
+            return None if job.final else replace(change(job), updated_at=self._now())
 
         return self._jobs.update(job_id, changed)
 
     def job_begin(self, job_id: str) -> int | None:
         """Set a job to running; how often that happened, or None if it has come to its end or was deleted."""
-        starts = int((self._jobs.get(job_id) or {}).get(_STARTS, 0)) + 1
-        begun = self.job_change(job_id, status="running", **{_STARTS: starts})
-        return None if begun is None or begun["status"] in FINAL_JOB_STATES else starts
+        begun = self.job_change(job_id, lambda job: replace(job, status="running", starts=job.starts + 1))
+        return None if begun is None or begun.final else begun.starts
 
     def job_set_down(self, job_id: str) -> None:
         """Take the last start of a job back: it was interrupted in order, and not by its own fault."""
-        job = self._jobs.get(job_id)
-        if job is not None:
-            self.job_change(job_id, **{_STARTS: max(0, job.get(_STARTS, 0) - 1)})
+        self.job_change(job_id, lambda job: replace(job, starts=max(0, job.starts - 1)))
 
-    def job_complete(self, job_id: str, tasks: Document, groups: Document, details: Document) -> None:
+    def job_complete(
+        self, job_id: str, tasks: JsonObject, groups: JsonObject, details: StatusDetails
+    ) -> None:
         """Bring a job to its end together with its result, unless it has come to another meanwhile."""
         with self._database.transaction():
             job = self._jobs.get(job_id)
-            if job is None or job["status"] in FINAL_JOB_STATES:
+            if job is None or job.final:
                 return
-            changes = {"status": "completed", "status_details": details}
-            if "platform" not in job:
-                about = {"job": job_id, "namespace": job["namespace"], "project": job["project"]}
-                changes["result"] = self.result_create({**about, "tasks": tasks, "groups": groups})["id"]
-            self.job_change(job_id, **changes)
+            result = None
+            if job.platform is None:
+                about: JsonObject = {"job": job_id, "namespace": job.namespace, "project": job.project}
+                result = str(self.result_create({**about, "tasks": tasks, "groups": groups})["id"])
+            self.job_change(job_id, lambda job: replace(job.with_status("completed", details), result=result))
 
     def job_delete(self, job_id: str) -> None:
         """Forget a job and its result.
@@ -207,46 +177,52 @@ class EvaluatorState:
         """
         job = self.stored(job_id)
         self._jobs.delete(job_id)
-        if job["result"]:
-            self._results.delete(job["result"])
+        if job.result:
+            self._results.delete(job.result)
 
     def jobs(self, query: ListQuery) -> Page:
         """The page of jobs that a list request asks for."""
-        found = (_findable(self.shown(job)) for job in self._jobs if "platform" not in job)
+        found = (_findable(self.shown(job)) for job in self._jobs if job.platform is None)
         page = select(found, _by_name(query))
         return Page([_as_shown(each) for each in page.data], page.total, query)
 
     def platform_job_list(self, query: ListQuery) -> Page:
         """The page of jobs of the second version that a list request asks for."""
-        return select((platform_jobs.shown_job(job) for job in self._jobs if "platform" in job), query)
+        return select((platform_jobs.shown_job(job) for job in self._jobs if job.platform is not None), query)
 
     def unfinished(self) -> list[str]:
         """Ids of the jobs that have not come to their end, oldest first."""
-        return [job["id"] for job in self._jobs if job["status"] not in FINAL_JOB_STATES]
+        return [job.id for job in self._jobs if not job.final]
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are in each state."""
-        return dict(Counter(job["status"] for job in self._jobs))
+        return dict(Counter(job.status for job in self._jobs))
 
-    def shown(self, job: Document) -> Document:
+    def shown(self, job: EvaluationRecord) -> JsonObject:
         """A job as responses show it."""
-        sides = {"target": expanded_target(job["target"]), "config": expanded_config(job["config"])}
-        kept = {name: value for name, value in job.items() if name != _STARTS}
-        shown: Document = masked({**kept, **sides})
-        return shown
+        stored = JOB.write(job)
+        shown = {name: value for name, value in stored.items() if name not in _UNSHOWN}
+        shown |= {
+            "target": expanded_target(job.target),
+            "config": expanded_config(job.config),
+            "status_details": job.status_details.as_json(),
+        }
+        if job.platform is not None:
+            shown["platform"] = stored["platform"]
+        return masked(shown)
 
     # Results
 
-    def result_create(self, fields: Mapping[str, Any]) -> Document:
+    def result_create(self, fields: JsonObject) -> JsonObject:
         """Add a result."""
         result = self.result_draft(fields)
-        self._results.insert(result["id"], result)
+        self._results.insert(str(result["id"]), result)
         return result
 
-    def result_draft(self, fields: Mapping[str, Any]) -> Document:
+    def result_draft(self, fields: JsonObject) -> JsonObject:
         """A result with its id and times, which is kept nowhere."""
-        now = naive(self._clock())
-        empty: Document = {"namespace": "default", "files_url": None, "groups": {}, "custom_fields": {}}
+        now = self._now()
+        empty: JsonObject = {"namespace": "default", "files_url": None, "groups": {}, "custom_fields": {}}
         return {
             "created_at": now,
             "updated_at": now,
@@ -256,7 +232,7 @@ class EvaluatorState:
             **{key: value for key, value in fields.items() if value is not None},
         }
 
-    def result(self, result_id: str) -> Document:
+    def result(self, result_id: str) -> JsonObject:
         """A result.
 
         Raises:
@@ -267,7 +243,7 @@ class EvaluatorState:
             raise NotFoundError(f"Evaluation result {result_id} not found")
         return result
 
-    def result_change(self, result_id: str, changes: Mapping[str, Any]) -> Document:
+    def result_change(self, result_id: str, changes: JsonObject) -> JsonObject:
         """Lay new values over a result.
 
         Raises:
@@ -275,12 +251,12 @@ class EvaluatorState:
         """
         self.result(result_id)
         news = {key: value for key, value in changes.items() if value is not None}
-        stamp = {"updated_at": naive(self._clock())}
+        stamp = {"updated_at": self._now()}
         changed = self._results.update(result_id, lambda result: {**result, **news, **stamp})
         assert changed is not None
         return changed
 
-    def result_delete(self, result_id: str) -> Document:
+    def result_delete(self, result_id: str) -> JsonObject:
         """Remove a result; the receipt.
 
         Raises:
@@ -288,7 +264,7 @@ class EvaluatorState:
         """
         self.result(result_id)
         self._results.delete(result_id)
-        stamp = naive(self._clock())
+        stamp = self._now()
         return {"message": "Resource deleted successfully.", "id": result_id, "deleted_at": stamp}
 
     def results(self, query: ListQuery) -> Page:
@@ -297,34 +273,41 @@ class EvaluatorState:
         data = [{k: v for k, v in each.items() if k != "job_id"} for each in page.data]
         return Page(data, page.total, query)
 
-    def _found(self, entities: Entities, given: str | Mapping[str, Any]) -> Document:
-        if isinstance(given, str):
-            return entities.stored(*split_reference(given, what=entities.kind.label))
-        # An object with nothing but a name stands for the entity of this name.
-        if given.get("name") and not any(given.get(field) for field in _CONTENT):
-            return entities.stored(given.get("namespace") or "default", given["name"])
-        return dict(given)
+    def _with_entities(self, resolved: ResolvedEvaluation, fields: JsonObject) -> ResolvedEvaluation:
+        """Keep what a job brings along rather than names."""
+        config, target = resolved.config, resolved.target
+        if isinstance(fields["config"], dict) and "id" not in config:
+            config = self._kept(self.configs, config)
+        if isinstance(fields["target"], dict) and "id" not in target:
+            target = self._kept(self.targets, target)
+        return ResolvedEvaluation(config, target)
 
-    def _kept(self, entities: Entities, given: Document) -> Document:
+    def _kept(self, entities: Entities[EntityRecord], given: JsonObject) -> JsonObject:
         """What a job brings along, kept under its name, or under its id where that name is taken.
 
         A name may come again with every job, and what others keep under it stays theirs; the job shows the
         name that was given in any case.
         """
         try:
-            created = entities.create(given)
+            created = entities.add(given)
         except ConflictError:
-            created = entities.create({**given, "name": None})
-        named = {"name": given["name"]} if given.get("name") else {}
-        return entities.stored(created["namespace"], created["name"]) | named
+            created = entities.add({**given, "name": None})
+        kept = entities.document(created.namespace, created.name)
+        return {**kept, "name": given["name"]} if given.get("name") else kept
+
+    def _now(self) -> str:
+        return naive(self._clock())
 
 
-def _findable(job: Document) -> Document:
-    names = {f"{side}_name": f"{job[side].get('namespace')}/{job[side].get('name')}" for side in _SIDES}
-    return {**job, **names}
+def _findable(job: JsonObject) -> JsonObject:
+    return {**job, **{f"{side}_name": _reference(job[side]) for side in _SIDES}}
 
 
-def _as_shown(job: Document) -> Document:
+def _reference(side: JsonValue) -> str | None:
+    return f"{side.get('namespace')}/{side.get('name')}" if isinstance(side, dict) else None
+
+
+def _as_shown(job: JsonObject) -> JsonObject:
     return {name: value for name, value in job.items() if name not in ("config_name", "target_name")}
 
 

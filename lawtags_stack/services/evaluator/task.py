@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from lawtags_client.errors import BadRequestError
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.evaluator import metrics, scoring
-from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Exchange, find_endpoint, output_text
+from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints, Exchange, output_text
+from lawtags_stack.services.evaluator.calculations import Calculations
+from lawtags_stack.services.evaluator.confined import ToScore
 from lawtags_stack.services.evaluator.rows import Row
-from lawtags_stack.services.evaluator.scoring import Sample
+from lawtags_stack.services.evaluator.scoring import MetricConfig, Sample, TextPair
+from lawtags_stack.services.evaluator.spec import JudgeParams, LimitSpec, TaskSpec
 
-if TYPE_CHECKING:
-    from lawtags_stack.sandbox.process import Sandbox
-    from lawtags_stack.service import StackContext
-
-Document = Mapping[str, Any]
 _PARALLEL = 8
 _MOST_PARALLEL = 64
-_SAMPLING = ("max_tokens", "temperature", "top_p", "stop")
 _BATCH_ROWS = 64
 _BATCH_CHARACTERS = 1 << 20
-ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSample:
+    """A row with its answer and its figures.
+
+    Args:
+        sample: row and answer.
+        figures: the figures of the row by metric; None for NaN.
+        requests: what was asked for them.
+    """
+
+    sample: Sample
+    figures: dict[str, dict[str, float | None]]
+    requests: list[Exchange]
 
 
 class TaskWork:
@@ -35,39 +47,42 @@ class TaskWork:
         rows: the rows to do it with.
         endpoint: the model to ask; None where rows bring their answers along.
         asker: asks models.
-        context: the stack, for the endpoints of judges.
-        sandbox: where templates, patterns and metrics run.
+        endpoints: finds those of judges.
+        calculations: templates, patterns and metrics.
         params: the parameters of the evaluation.
         similarity: whether it is an evaluation of similarity, whose scores have a form of their own.
     """
 
     def __init__(
         self,
-        task: Document,
+        task: TaskSpec,
         rows: Sequence[Row],
         endpoint: Endpoint | None,
         asker: Asker,
-        context: StackContext,
-        sandbox: Sandbox,
-        params: Document,
+        endpoints: Endpoints,
+        calculations: Calculations,
+        params: LimitSpec,
         *,
         similarity: bool = False,
     ) -> None:
         self._task = task
-        self._metrics: Mapping[str, Mapping[str, Any]] = task.get("metrics") or {}
+        self._metrics: dict[str, MetricConfig] = {
+            key: {"type": metric.type, "params": metric.params}
+            for key, metric in (task.metrics or {}).items()
+        }
         self._rows = rows
         self._endpoint = endpoint
         self._asker = asker
-        self._context = context
-        self._sandbox = sandbox
+        self._endpoints = endpoints
+        self._calculations = calculations
         self._params = params
         self._similarity = similarity
         self._exchanges: list[list[Exchange]] = [[] for _ in rows]
         self._samples: list[Sample | None] = [None] * len(rows)
         self._figures: list[dict[str, metrics.RowScores]] = [{} for _ in rows]
-        self._texts: list[dict[str, Any]] = [{} for _ in rows]
+        self._texts: list[dict[str, TextPair]] = [{} for _ in rows]
 
-    async def run(self, on_done: Callable[[int], None]) -> dict[str, Any]:
+    async def run(self, on_done: Callable[[int], None]) -> metrics.TaskScores:
         """The scores.
 
         Args:
@@ -83,23 +98,21 @@ class TaskWork:
         else:
             await self._in_parallel(([place] for place in range(len(self._rows))), self._answer, on_done)
 
-        loop = asyncio.get_running_loop()
+        summed = partial(
+            scoring.results,
+            self._metrics,
+            self._figures,
+            self._texts,
+            self._calculations.bleu,
+            similarity=self._similarity,
+        )
+        return {"metrics": await asyncio.to_thread(summed)}
 
-        def bleu(outputs: list[str], references: list[list[str]]) -> tuple[list[float], float]:
-            argument = {"outputs": outputs, "references": references}
-            sentences, corpus = self._sandbox.call("bleu", argument)
-            return sentences, corpus
-
-        arguments = (self._metrics, self._figures, self._texts, bleu)
-        summed = partial(scoring.results, *arguments, similarity=self._similarity)
-        return {"metrics": await loop.run_in_executor(None, summed)}
-
-    def shown(self) -> Iterator[dict[str, Any]]:
+    def shown(self) -> Iterator[ScoredSample]:
         """The rows with their answers and figures, and with what was asked for them."""
         for sample, figures, asked in zip(self._samples, self._figures, self._exchanges, strict=True):
             if sample is not None:
-                found = {"item": sample.item, "sample": sample.shown(), "metrics": metrics.finite(figures)}
-                yield {**found, "requests": asked}
+                yield ScoredSample(sample, metrics.finite(figures), asked)
 
     async def _in_parallel(
         self,
@@ -114,7 +127,7 @@ class TaskWork:
                 await do(places)
                 on_done(len(places))
 
-        workers = max(1, min(int(self._params.get("parallelism") or _PARALLEL), _MOST_PARALLEL))
+        workers = max(1, min(self._params.parallelism or _PARALLEL, _MOST_PARALLEL))
         tasks = [asyncio.create_task(some()) for _ in range(min(workers, max(1, len(self._rows))))]
         try:
             await asyncio.gather(*tasks)
@@ -136,9 +149,6 @@ class TaskWork:
         if batch:
             yield batch
 
-    async def _call(self, operation: str, argument: dict[str, Any]) -> Any:
-        return await asyncio.to_thread(self._sandbox.call, operation, argument)
-
     async def _answer(self, places: list[int]) -> None:
         for place in places:
             self._samples[place] = await self._asked(place)
@@ -146,50 +156,57 @@ class TaskWork:
 
     async def _asked(self, place: int) -> Sample:
         assert self._endpoint is not None
-        row, params = self._rows[place], self._task.get("params") or {}
-        kind = self._task["type"]
-        chat = kind == "chat-completion" or (kind == "default" and self._endpoint.chats)
-        template = dict(params.get("template") or _default_template(row, chat))
-        argument = {"template": template, "item": row, "place": _place(place)}
-        body = dict(await self._call("render", argument))
-        for name in _SAMPLING:
-            if self._params.get(name) is not None:
-                body.setdefault(name, self._params[name])
-        response = (await self._ask(self._endpoint, body, place))["response"]
+        row, kind, endpoint = self._rows[place], self._task.type, self._endpoint
+        chat = kind == "chat-completion" or (kind == "default" and endpoint.chats)
+        params = self._task.params
+        template = (params.template if params else None) or _default_template(row, chat)
+        rendered = await asyncio.to_thread(
+            self._calculations.render, {"template": template, "item": row, "place": _place(place)}
+        )
+        sampling = self._params.sampling().items()
+        body = {**rendered, **{name: value for name, value in sampling if name not in rendered}}
+        response = (await self._ask(endpoint, body, place))["response"]
         return Sample(row, output_text(response), response)
 
-    async def _ask(self, endpoint: Endpoint, body: dict[str, Any], place: int) -> Exchange:
+    async def _ask(self, endpoint: Endpoint, body: JsonObject, place: int) -> Exchange:
         exchange = await self._asker.ask(endpoint, body)
         self._exchanges[place].append(exchange)
         return exchange
 
     async def _score(self, places: list[int]) -> None:
-        samples = [self._samples[place] for place in places]
-        rows = [
-            {"item": each.item, "output": each.output, "response": each.response, "place": _place(place)}
-            for place, each in zip(places, samples, strict=True)
-            if each is not None
-        ]
-        found = await self._call("score", {"metrics": self._metrics, "rows": rows})
+        rows: list[ToScore] = []
+        for place in places:
+            sample = self._samples[place]
+            if sample is not None:
+                rows.append(
+                    {
+                        "item": sample.item,
+                        "output": sample.output,
+                        "response": sample.response,
+                        "place": _place(place),
+                    }
+                )
+        found = await asyncio.to_thread(self._calculations.score, {"metrics": self._metrics, "rows": rows})
         for place, scored in zip(places, found, strict=True):
             self._figures[place], self._texts[place] = scored["figures"], scored["texts"]
             for key, body in scored["questions"].items():
                 self._figures[place][key] = await self._judged(key, body, place)
 
-    async def _judged(self, key: str, body: dict[str, Any], place: int) -> metrics.RowScores:
-        params = self._metrics[key]["params"]
-        endpoint = find_endpoint(self._context, params["model"], chat=True)
+    async def _judged(self, key: str, body: JsonObject, place: int) -> metrics.RowScores:
+        params = JudgeParams.model_validate(self._metrics[key].get("params"))
+        endpoint = self._endpoints.find(params.model, chat=True)
         text = output_text((await self._ask(endpoint, body, place))["response"])
-        argument = {"text": text, "scores": params["scores"], "place": _place(place)}
-        found: metrics.RowScores = await self._call("judged", argument)
-        return found
+        scores = {name: score.as_json() for name, score in params.scores.items()}
+        return await asyncio.to_thread(
+            self._calculations.judged, {"text": text, "scores": scores, "place": _place(place)}
+        )
 
 
 def _place(place: int) -> str:
     return f"row {place + 1}"
 
 
-def _default_template(row: Row, chats: bool) -> dict[str, Any]:
+def _default_template(row: Row, chats: bool) -> JsonObject:
     if chats and "messages" in row:
         return {"messages": "{{ item.messages | tojson }}"}
     column = next((name for name in ("prompt", "input") if name in row), None)

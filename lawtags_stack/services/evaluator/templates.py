@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import BadRequestError, LawtagsError, MissingExtraError
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.limits import joined, limited
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
 
 _SECONDS = 2.0  # of CPU time for one template and one row; as a rule it takes less than a millisecond
 
 
-def render(template: Any, values: Mapping[str, Any]) -> Any:
+def render(template: JsonValue, values: JsonObject) -> JsonValue:
     """Fill in a template, or all templates within a JSON value.
 
     A template that uses ``tojson`` and renders to JSON becomes that value, so that
@@ -30,14 +33,14 @@ def render(template: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(template, str):
         text = render_text(template, values)
         return _parsed(text) if "tojson" in template else text
-    if isinstance(template, Mapping):
+    if isinstance(template, dict):
         return {name: render(inner, values) for name, inner in template.items()}
     if isinstance(template, list):
         return [render(inner, values) for inner in template]
     return template
 
 
-def render_text(template: str, values: Mapping[str, Any]) -> str:
+def render_text(template: str, values: JsonObject) -> str:
     """Fill in one template. Raises as ``render``."""
     if "{" not in template:
         return template
@@ -52,12 +55,12 @@ def render_text(template: str, values: Mapping[str, Any]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _compiled(template: str) -> Any:
+def _compiled(template: str) -> Template:
     return _environment().from_string(template)
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Any:
+def _environment() -> Environment:
     try:
         from jinja2 import StrictUndefined
         from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -70,8 +73,9 @@ def _environment() -> Any:
     return environment
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str) -> JsonValue:
     try:
-        return json.loads(text)
+        value: JsonValue = json.loads(text)
     except ValueError:
         return text
+    return value

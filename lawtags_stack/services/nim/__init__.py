@@ -6,6 +6,6 @@ models.
 
 from __future__ import annotations
 
-from lawtags_stack.services.nim.service import create
+from lawtags_stack.services.nim.service import NimService
 
-__all__ = ["create"]
+__all__ = ["NimService"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -25,6 +25,7 @@ from lawtags_client.types.inference import (
 )
 from lawtags_client.version import __version__
 from lawtags_stack.http import Call, Clock, error_answer, route
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.nim.answering import Envelope, Kind, Message, events, failed, whole
 from lawtags_stack.services.nim.asking import Asked, understand_chat, understand_completion
 from lawtags_stack.services.nim.embeddings import Embeddings
@@ -121,21 +122,21 @@ class Inference:
 
     async def complete(self, call: Call) -> Response | Message:
         """``POST /v1/completions``: go on with a text; as a stream where asked for."""
-        request: CompletionRequest = call.body
+        request = call.sent(CompletionRequest)
         served = self._state.find(request.model)
         return await self._answer(call, "completion", request, served, understand_completion(request))
 
     async def chat(self, call: Call) -> Response | Message:
         """``POST /v1/chat/completions``: answer in a chat; as a stream where asked for."""
-        request: ChatCompletionRequest = call.body
+        request = call.sent(ChatCompletionRequest)
         served = self._state.find(request.model)
         return await self._answer(call, "chat", request, served, understand_chat(request))
 
-    async def embed(self, call: Call) -> Response | Mapping[str, Any]:
+    async def embed(self, call: Call) -> Response | JsonObject:
         """``POST /v1/embeddings``: turn texts into vectors, where an embedding model is offered."""
         if not self._embeddings:
             return error_answer(501, "No embedding model is served by this stack; see --embedding-model")
-        found = await _unless_gone(call.request, self._embeddings.answer(call.body))
+        found = await _unless_gone(call.request, self._embeddings.answer(call.sent(EmbeddingRequest)))
         return Response(status_code=499) if found is None else found
 
     async def _answer(

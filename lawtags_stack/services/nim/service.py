@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
-
-from starlette.routing import BaseRoute
 
 from lawtags_client.errors import LawtagsError
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.nim.embeddings import Embeddings
+from lawtags_stack.services.nim.protocols import Deployed, ModelFiles, Models
 from lawtags_stack.services.nim.queue import ModelProcesses
 from lawtags_stack.services.nim.routes import Inference
 from lawtags_stack.services.nim.state import NimState
@@ -26,32 +25,27 @@ class NimService(Service):
     """Looks for new models at intervals and serves them.
 
     Args:
-        state: what is served.
-        processes: what serves it.
-        embeddings: what serves embedding models.
-        routes: the HTTP side.
-        refresh_interval: seconds between two looks.
+        context: the stack.
+        models: names the models.
+        files: holds their files.
+        deployed: says which whole models are to be served.
     """
 
-    def __init__(
-        self,
-        state: NimState,
-        processes: ModelProcesses,
-        embeddings: Embeddings,
-        routes: Sequence[BaseRoute],
-        refresh_interval: float,
-    ) -> None:
-        super().__init__("nim", "inference", routes, state)
-        self._nim = state
-        self._processes = processes
-        self._embeddings = embeddings
-        self._interval = refresh_interval
+    def __init__(self, context: StackContext, models: Models, files: ModelFiles, deployed: Deployed) -> None:
+        asked = context.options
+        options = WorkerOptions(threads=asked.inference_threads, precision=asked.inference_precision)
+        self.state = NimState(context, models, files, deployed)
+        self._processes = ModelProcesses(context.dir / "nim", options)
+        self._embeddings = Embeddings(context)
+        self._interval = asked.refresh_interval
+        routes = Inference(self.state, self._processes, self._embeddings, context.clock).routes()
+        super().__init__("nim", "inference", routes)
         self._refreshing: asyncio.Task[None] | None = None
         self._trying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Look at what is there, and go on looking."""
-        await asyncio.to_thread(self._nim.look)
+        await asyncio.to_thread(self.state.look)
         self._try()
         self._refreshing = asyncio.create_task(self._refresh())
 
@@ -59,9 +53,9 @@ class NimService(Service):
         while True:
             await self._pause()
             try:
-                await asyncio.to_thread(self._nim.look)
-                wanted = {served.process for served in self._nim.models()}
-                wanted |= {trial.served.process for trial in self._nim.untried()}
+                await asyncio.to_thread(self.state.look)
+                wanted = {served.process for served in self.state.models()}
+                wanted |= {trial.served.process for trial in self.state.untried()}
                 await self._processes.retire(wanted)
                 self._try()
             except Exception:  # one bad look must not end all later ones
@@ -70,35 +64,35 @@ class NimService(Service):
     def _try(self) -> None:
         """Load deployed models, unless that is under way."""
         if self._trying is None or self._trying.done():
-            self._trying = asyncio.create_task(self._load(self._nim.untried()))
+            self._trying = asyncio.create_task(self._load(self.state.untried()))
 
     async def _load(self, trials: Sequence[Trial]) -> None:
         # One at a time, since each takes memory and all cores.
         for trial in trials:
-            if not await asyncio.to_thread(self._nim.trials.begin, trial.key):
+            if not await asyncio.to_thread(self.state.trials.begin, trial.key):
                 continue
             fault = None
             try:
                 await self._processes.of(trial.served).load(trial.served)
             except asyncio.CancelledError:
-                self._nim.trials.set_down(trial.key)
+                self.state.trials.set_down(trial.key)
                 raise
             except Exception as error:
                 message = (
                     error.message if isinstance(error, LawtagsError) else f"{type(error).__name__}: {error}"
                 )
                 fault = message.replace(trial.served.process, trial.served.id)
-            await asyncio.to_thread(self._nim.trials.end, trial.key, fault)
-            self._nim.changed.set()
+            await asyncio.to_thread(self.state.trials.end, trial.key, fault)
+            self.state.changed.set()
 
     async def _pause(self) -> None:
         """Wait for the next look: the interval, or until deployments have changed."""
         waited = 0.0
-        while waited < self._interval and not self._nim.changed.is_set():
+        while waited < self._interval and not self.state.changed.is_set():
             step = min(_NOTICE_SECONDS, self._interval - waited)
             await asyncio.sleep(step)
             waited += step
-        self._nim.changed.clear()
+        self.state.changed.clear()
 
     async def stop(self) -> None:
         """End the worker processes; requests under way fail."""
@@ -109,23 +103,12 @@ class NimService(Service):
         await self._embeddings.stop()
         await self._processes.stop()
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Models that are served, the worker processes, how these compute, and their answers under way."""
-        served = [each.id for each in self._nim.models()]
+        served = [each.id for each in self.state.models()]
         workers = {p.name: p.process.pid for p in self._processes if p.process is not None}
         computing = {p.name: p.computing for p in self._processes if p.name in workers}
         rows = {p.name: p.rows for p in self._processes}
         return {
             "models": len(served), "served": served, "workers": workers, "computing": computing, "rows": rows
         }  # fmt: skip
-
-
-def create(context: StackContext) -> Service:
-    """Make the inference server of a stack."""
-    state = NimState(context)
-    asked = context.options
-    options = WorkerOptions(threads=asked.inference_threads, precision=asked.inference_precision)
-    processes = ModelProcesses(context.dir / "nim", options)
-    embeddings = Embeddings(context)
-    routes = Inference(state, processes, embeddings, context.clock).routes()
-    return NimService(state, processes, embeddings, routes, context.options.refresh_interval)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import LawtagsError, NotFoundError, ServerError
 from lawtags_stack.base_models import (
@@ -18,11 +17,12 @@ from lawtags_stack.base_models import (
     default_base_model_folder,
     ensure_default_base_model,
 )
-from lawtags_stack.service import Readiness
+from lawtags_stack.service import StackContext
+from lawtags_stack.services.deployments.protocols import Readiness
+from lawtags_stack.services.entity_store.records import ModelRecord
+from lawtags_stack.services.nim.protocols import Deployed, ModelFiles, Models
 from lawtags_stack.services.nim.trials import Trial, Trials
-
-if TYPE_CHECKING:
-    from lawtags_stack.service import StackContext
+from lawtags_stack.times import read_moment
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -72,11 +72,17 @@ class NimState:
     """The catalogue of served models, looked up anew at intervals as a NIM does.
 
     Args:
-        context: the stack; its Entity Store names the models, its Data Store holds their files.
+        context: the stack.
+        models: names the models.
+        files: holds their files.
+        deployed: says which whole models are to be served.
     """
 
-    def __init__(self, context: StackContext) -> None:
+    def __init__(self, context: StackContext, models: Models, files: ModelFiles, deployed: Deployed) -> None:
         self._context = context
+        self._models = models
+        self._store = files
+        self._deployments = deployed
         self._lock = threading.Lock()
         started = int(context.clock().timestamp())
         self._bases = {
@@ -169,21 +175,21 @@ class NimState:
         """Find out which adapters and deployed models can be served now."""
         found: dict[str, Served] = {}
         faults: dict[str, str] = {}
-        active = self._context.deployments.active()
-        deployed = {model for each in active if each.external_endpoint is None for model in each.models}
+        active = self._deployments.active()
+        deployed = {model for each in active if not each.external for model in each.served}
         for each in active:
-            if each.external_endpoint is not None:
-                faults |= dict.fromkeys(each.models, "This stack does not proxy external endpoints")
+            if each.external:
+                faults |= dict.fromkeys(each.served, "This stack does not proxy external endpoints")
         # Whole models first: one that is deployed may be the base of an adapter.
-        for entity in sorted(self._context.entity_store.models.all(), key=_is_adapter):
-            name = f"{entity['namespace']}/{entity['name']}"
+        for model in sorted(self._models.model_list(), key=lambda each: each.is_adapter):
+            name = model.reference
             if name in self._bases:
                 continue
             try:
-                if _is_adapter(entity):
-                    served = self._adapter(name, entity, found)
+                if model.is_adapter:
+                    served = self._adapter(model, found)
                 else:
-                    served = self._full(name, entity, deployed)
+                    served = self._full(model, deployed)
             except (LawtagsError, OSError) as error:
                 faults[name] = str(error)
                 continue
@@ -225,27 +231,28 @@ class NimState:
         run = self._run if served.process in self._bases else ""
         return " ".join([served.process, adapter, precision, run])
 
-    def _adapter(self, name: str, entity: Mapping[str, Any], deployed: Mapping[str, Served]) -> Served | None:
-        base = _base_name(entity.get("base_model"))
+    def _adapter(self, model: ModelRecord, deployed: Mapping[str, Served]) -> Served | None:
+        base = model.base_name
         parent = self._bases.get(base) or deployed.get(base)
-        files = self._files(entity)
+        files = self._files(model)
         if files is None or parent is None or parent.adapter is not None:
             return None
         missing = {ADAPTER_CONFIG, ADAPTER_WEIGHTS} - files.keys()
         if missing:
             raise NotFoundError(f"its repository lacks {', '.join(sorted(missing))}")
         return Served(
-            name,
+            model.reference,
             parent.process,
             parent.folder,
-            _seconds(entity),
+            _seconds(model),
             parent=parent.id,
             adapter=AdapterFiles(files[ADAPTER_CONFIG], files[ADAPTER_WEIGHTS], files.get(CHAT_TEMPLATE)),
-            root=name,
+            root=model.reference,
         )
 
-    def _full(self, name: str, entity: Mapping[str, Any], deployed: set[str]) -> Served | None:
-        files = self._files(entity) if name in deployed else None
+    def _full(self, model: ModelRecord, deployed: set[str]) -> Served | None:
+        name = model.reference
+        files = self._files(model) if name in deployed else None
         if files is None:
             return None
         wanted = {path: blob for path, blob in files.items() if path.endswith(_SERVABLE_SUFFIXES)}
@@ -254,15 +261,14 @@ class NimState:
         folder = self._context.folder("nim") / "models" / digest
         # Other files under this name are another process: the one at work goes on with the old ones.
         process = f"{name}#{digest[:8]}"
-        return Served(name, process, lambda: _linked(folder, wanted), _seconds(entity), root=name)
+        return Served(name, process, lambda: _linked(folder, wanted), _seconds(model), root=name)
 
-    def _files(self, entity: Mapping[str, Any]) -> dict[str, Path] | None:
-        artifact = entity.get("artifact") or {}
-        if artifact.get("status") != "upload_completed" or not artifact.get("files_url"):
+    def _files(self, model: ModelRecord) -> dict[str, Path] | None:
+        url = model.uploaded_url
+        if url is None:
             return None
-        store = self._context.data_store
-        _, files = store.resolve_url(str(artifact["files_url"]))
-        return {file.path: store.blobs.path(file.sha256) for file in files}
+        _, files = self._store.resolve_url(url)
+        return {file.path: self._context.blobs.path(file.sha256) for file in files}
 
 
 def _base_folders(named: Mapping[str, Path]) -> dict[str, Callable[[], Path]]:
@@ -279,21 +285,8 @@ def _remove(name: str, found: dict[str, Served]) -> None:
         del found[each]
 
 
-def _is_adapter(entity: Mapping[str, Any]) -> bool:
-    peft: Mapping[str, Any] = entity.get("peft") or {}
-    return bool(peft) and peft.get("finetuning_type", "lora") == "lora"
-
-
-def _base_name(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = f"{value.get('namespace', 'default')}/{value.get('name', '')}"
-    return str(value or "").partition("@")[0]
-
-
-def _seconds(entity: Mapping[str, Any]) -> int:
-    from lawtags_stack.http import read_moment
-
-    return int(read_moment(str(entity["created_at"])).timestamp())
+def _seconds(model: ModelRecord) -> int:
+    return int(read_moment(model.created_at).timestamp())
 
 
 def _linked(folder: Path, files: Mapping[str, Path]) -> Path:

@@ -6,7 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lawtags_stack.store import Documents
+from lawtags_stack.store import Documents, Records
+from lawtags_stack.store.codec import Codec
 
 if TYPE_CHECKING:
     from lawtags_stack.services.nim.state import Served
@@ -29,6 +30,15 @@ class Trial:
     served: Served
 
 
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """What is kept of a trial: whether the model was loaded, and how often that was begun since."""
+
+    key: str
+    loaded: bool = False
+    starts: int = 0
+
+
 class Trials:
     """What became of loading models. That one was loaded is kept; failures are tried again after a restart.
 
@@ -37,13 +47,15 @@ class Trials:
     """
 
     def __init__(self, database: Database) -> None:
-        self._documents = Documents(database, "nim_trials")
+        codec = Codec(TrialRecord)
+        self._records = Records(Documents(database, "nim_trials"), codec.read, codec.write)
         self._guard = threading.Lock()
         self._faults: dict[str, str] = {}
 
     def loaded(self, key: str) -> bool:
         """Whether the model was loaded before."""
-        return bool((self._documents.get(key) or {}).get("loaded"))
+        found = self._records.get(key)
+        return found is not None and found.loaded
 
     def fault(self, key: str) -> str | None:
         """Why the model cannot be loaded; None where it can, or nobody has tried."""
@@ -52,7 +64,8 @@ class Trials:
 
     def begin(self, key: str) -> bool:
         """Note that the model is going to be loaded; False if the stack ended twice while it was."""
-        starts = int((self._documents.get(key) or {}).get("starts", 0)) + 1
+        found = self._records.get(key)
+        starts = (found.starts if found else 0) + 1
         if starts > _STARTS:
             self._fail(key, f"The stack ended {starts - 1} times while the model was being loaded")
             return False
@@ -73,12 +86,12 @@ class Trials:
         """Forget what became of models that nobody deploys now; deployed again, they are tried again."""
         with self._guard:
             self._faults = {key: fault for key, fault in self._faults.items() if key in keys}
-        for found in self._documents:
-            if found["key"] not in keys:
-                self._documents.delete(found["key"])
+        for found in self._records:
+            if found.key not in keys:
+                self._records.delete(found.key)
 
     def _put(self, key: str, *, loaded: bool, starts: int) -> None:
-        self._documents.put(key, {"key": key, "loaded": loaded, "starts": starts})
+        self._records.put(key, TrialRecord(key, loaded, starts))
 
     def _fail(self, key: str, fault: str) -> None:
         with self._guard:

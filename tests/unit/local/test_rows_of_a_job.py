@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lawtags_stack.service import StackContext, Urls
 from lawtags_stack.services.customizer.datasets import find_data, place_rows
 from lawtags_stack.services.data_store.state import DataStoreState
 from lawtags_stack.services.entity_store.state import EntityStoreState
@@ -27,14 +26,12 @@ def placed(folder: Path, inside: str, paths: set[str]) -> dict[str, list[str]]:
     database = Database(folder / "stack.sqlite")
     try:
         blobs = Blobs(folder / "blobs")
-        context = StackContext(folder, database, blobs, Urls("", "", ""))
         store = DataStoreState(database, blobs)
-        context.states = {"data_store": store, "entity_store": EntityStoreState(database)}
         store.repo_create("dataset", "law", "rows", make_namespace=True)
         files: dict[str, bytes | Path] = {f"{inside}{path}": path.encode() for path in paths}
         store.commit("dataset", "law", "rows", files, "rows")
-        data = find_data(context, f"hf://datasets/law/rows/{inside}".rstrip("/"))
-        names = place_rows(context, data, folder / "job")
+        data = find_data(EntityStoreState(database), store, f"hf://datasets/law/rows/{inside}".rstrip("/"))
+        names = place_rows(blobs, data, folder / "job")
         return {
             split: sorted((folder / "job" / name).read_text() for name in found)
             for split, found in zip(("training", "validation"), names, strict=True)

@@ -1,0 +1,29 @@
+"""What a trainer reports, one JSON object per line."""
+
+from __future__ import annotations
+
+from typing import Required, TypedDict
+
+
+class TrainerEvent(TypedDict, total=False):
+    """An event; ``event`` says which one, and with it which of the other fields it has."""
+
+    event: Required[str]
+    at: str
+    name: str
+    detail: str | None
+    step: int
+    steps: int
+    epochs: int
+    value: float
+    accuracy: float
+    steps_per_epoch: int
+    training_rows: int
+    validation_rows: int
+    best_epoch: int
+    best_loss: float
+    best_train_loss: float | None
+    message: str
+    explanation: str | None
+    reason: str
+    hint: str | None

@@ -1,0 +1,272 @@
+"""From a request to a job: validate, resolve, build, store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
+from lawtags_client.types.customizer import CustomizationConfigRequest, CustomizationJobRequest
+from lawtags_stack.base_models import has_chat_template
+from lawtags_stack.http.bodies import validate
+from lawtags_stack.http.ids import check_name, new_id, split_reference
+from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_stack.services.customizer import hyperparameters
+from lawtags_stack.services.customizer.configs import Configs, TrainingConfig, training_option
+from lawtags_stack.services.customizer.datasets import TrainingData, find_data, refuse_embedding_rows
+from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.records import (
+    ConfigSnapshot,
+    JobDetails,
+    JobFields,
+    JobRecord,
+    JobWarning,
+    JobWork,
+    StatusLog,
+    TargetRecord,
+)
+from lawtags_stack.services.customizer.targets import Targets
+from lawtags_stack.store import Blobs
+
+_TRAINED = ("sft", "dpo")
+
+
+@dataclass(frozen=True, slots=True)
+class JobWish:
+    """A request whose values are possible.
+
+    Args:
+        request: its fields with their types.
+        sent: the same as it came: 1 and 1.0 mean different validation intervals.
+        hyperparameters: those of ``sent``.
+        training_type: how to train.
+    """
+
+    request: CustomizationJobRequest
+    sent: JsonObject
+    hyperparameters: JsonObject
+    training_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedJob:
+    """A wish with all that it names."""
+
+    wish: JobWish
+    config: TrainingConfig
+    option: JsonObject
+    target: TargetRecord
+    data: TrainingData
+
+
+def validate_job(sent: JsonObject) -> JobWish:
+    """Refuse what no job could be.
+
+    Raises:
+        UnprocessableError: a field has the wrong type, or a hyperparameter cannot be used.
+    """
+    request = validate(CustomizationJobRequest, sent)
+    wanted = sent["hyperparameters"]
+    assert isinstance(wanted, dict)  # the request is one
+    hyperparameters.check(wanted)
+    return JobWish(request, sent, wanted, request.hyperparameters.training_type or "sft")
+
+
+class JobResolver:
+    """Finds what a job names.
+
+    Args:
+        targets: base models.
+        configs: what a job may choose from.
+        entities: knows data sets.
+        files: holds their files.
+        blobs: the content of these files.
+    """
+
+    def __init__(
+        self, targets: Targets, configs: Configs, entities: EntityStore, files: DataStore, blobs: Blobs
+    ) -> None:
+        self._targets = targets
+        self._configs = configs
+        self._entities = entities
+        self._files = files
+        self._blobs = blobs
+
+    def resolve(self, wish: JobWish) -> ResolvedJob:
+        """Find config, training option, target and data set.
+
+        Raises:
+            BadRequestError: one of them does not allow the job.
+            NotFoundError: config or data set do not exist.
+        """
+        request = wish.request
+        config = self._config(request.config, wish.sent["config"])
+        option = training_option(config, wish.training_type, request.hyperparameters.finetuning_type)
+        if wish.training_type not in _TRAINED:
+            raise BadRequestError(
+                f"Training type {wish.training_type} is not available; choose one of: {', '.join(_TRAINED)}"
+            )
+        target = self._targets.usable(config.target)
+        data = find_data(self._entities, self._files, request.dataset)
+        refuse_embedding_rows(self._blobs, data, config.prompt_template)
+        return ResolvedJob(wish, config, option, target, data)
+
+    def _config(self, wanted: str | CustomizationConfigRequest, sent: JsonValue) -> TrainingConfig:
+        if isinstance(wanted, str):
+            found = self._configs.find(wanted)
+            if not found.target:
+                raise BadRequestError(f"Config {wanted} has no target")
+            return TrainingConfig(
+                reference=wanted,
+                target=found.target,
+                max_seq_length=found.max_seq_length,
+                options=found.training_options,
+                prompt_template=found.prompt_template,
+                chat_prompt_template=found.chat_prompt_template,
+                precision=found.training_precision,
+            )
+        if not wanted.target:
+            raise BadRequestError("The config has no target")
+        if not isinstance(wanted.target, str):
+            raise BadRequestError("An inline target cannot be trained on: create the target, then name it")
+        return TrainingConfig(
+            reference=sent,
+            target=wanted.target,
+            max_seq_length=wanted.max_seq_length,
+            options=[option.model_dump(exclude_unset=True) for option in wanted.training_options],
+            prompt_template=wanted.prompt_template,
+            chat_prompt_template=wanted.chat_prompt_template,
+            precision=wanted.training_precision,
+        )
+
+
+def build_job(resolved: ResolvedJob, now: str) -> JobRecord:
+    """The job as it is stored.
+
+    Raises:
+        UnprocessableError: its namespace or output model cannot be named so.
+    """
+    wish, target = resolved.wish, resolved.target
+    job_id = new_id("cust")
+    work = JobWork(
+        target=resolved.config.target,
+        files_url=resolved.data.files_url,
+        num_parameters=target.num_parameters,
+    )
+    details = JobDetails(now, now, status_logs=[StatusLog(now, "created")])
+    sent = wish.sent
+    job = JobFields(
+        id=job_id,
+        namespace=check_name(wish.request.namespace or "default", what="namespace", versioned=False),
+        description=wish.request.description,
+        project=wish.request.project,
+        created_at=now,
+        updated_at=now,
+        config=resolved.config.reference,
+        config_snapshot=_snapshot(resolved),
+        dataset=resolved.data.reference,
+        dataset_parameters=_object(sent.get("dataset_parameters")),
+        hyperparameters=hyperparameters.echo(wish.hyperparameters),
+        output_model=_output_model(wish.request.output_model, job_id),
+        integrations=sent.get("integrations"),
+        ownership=_object(sent.get("ownership")),
+        custom_fields=_object(sent.get("custom_fields")) or {},
+        warnings=_warnings(wish.request),
+        status="created",
+    )
+    return JobRecord(job, details, work)
+
+
+def claim_output(record: JobRecord, entities: EntityStore, targets: Targets) -> None:
+    """Add the model that a job is to make; call it within the transaction that stores the job.
+
+    Raises:
+        ConflictError: the model exists.
+    """
+    job, snapshot = record.job, record.job.config_snapshot
+    if job.output_model is None:
+        return
+    namespace, name = split_reference(job.output_model, what="output_model")
+    if entities.model_find(job.output_model) is not None:
+        raise ConflictError(f"Model {name} already exists in namespace {namespace}")
+    fields: dict[str, JsonValue] = {
+        "base_model": snapshot.base_model,
+        "project": job.project,
+        "description": job.description,
+        "custom_fields": job.custom_fields,
+        "schema_version": "1.0",
+        "spec": {
+            "num_parameters": record.work.num_parameters,
+            "context_size": snapshot.max_seq_length,
+            "num_virtual_tokens": 0,
+            "is_chat": snapshot.chat_prompt_template is not None or _chats(record.work.target, targets),
+        },
+        "artifact": {
+            "files_url": f"hf://{job.output_model}",
+            "status": "created",
+            "backend_engine": "hugging_face",
+            "gpu_arch": None,
+            "precision": snapshot.precision,
+            "tensor_parallelism": 1,
+        },
+    }
+    if hyperparameters.planned(job.hyperparameters).finetuning_type == "lora":
+        # The service writes an absent description as this word.
+        fields |= {"peft": {"finetuning_type": "lora"}, "description": str(job.description)}
+    entities.model_put(namespace, name, fields)
+
+
+def _chats(target: str, targets: Targets) -> bool:
+    """Whether the base model brings a chat template; one whose files are still to come is taken to."""
+    folder = targets.folder(target)
+    return folder is None or not folder.exists() or has_chat_template(folder)
+
+
+def _snapshot(resolved: ResolvedJob) -> ConfigSnapshot:
+    config, target = resolved.config, resolved.target
+    return ConfigSnapshot(
+        base_model=target.base_model or target.reference,
+        precision=config.precision or target.precision,
+        max_seq_length=config.max_seq_length,
+        prompt_template=config.prompt_template,
+        chat_prompt_template=config.chat_prompt_template,
+        tokenizer=target.tokenizer,
+        training_option=resolved.option,
+    )
+
+
+def _object(value: JsonValue) -> JsonObject | None:
+    return value if isinstance(value, dict) else None
+
+
+def _output_model(wanted: str | None, job_id: str) -> str | None:
+    if wanted is None:
+        return None
+    namespace, name = split_reference(wanted, what="output_model")
+    check_name(namespace, what="namespace", versioned=False)
+    base, at, version = name.partition("@")
+    check_name(base, what="output_model", versioned=False)
+    if at and not version:
+        raise UnprocessableError(f"output_model {wanted!r} has an empty version")
+    if at:
+        check_name(version, what="version of output_model", versioned=False)
+    return f"{namespace}/{base}@{version or job_id}"
+
+
+def _warnings(request: CustomizationJobRequest) -> list[JobWarning] | None:
+    warnings = []
+    if request.hyperparameters.sequence_packing_enabled:
+        warnings.append(
+            JobWarning(
+                "Sequence packing is not used",
+                "Batches are made of rows of like length instead: less than 2 % of their tokens are "
+                "padding, and rows packed into one sequence train a fifth slower on a CPU.",
+            )
+        )
+    if request.integrations:
+        warnings.append(
+            JobWarning(
+                "Integrations are not used",
+                "This stack sends nothing to others; the status of the job has its metrics.",
+            )
+        )
+    return warnings or None

@@ -1,0 +1,55 @@
+"""Deployments as they are kept, and those that are to be served."""
+
+from __future__ import annotations
+
+from lawtags_stack.entities import Entities, EntityKind, EntityRecord
+from lawtags_stack.entities.secrets import masked
+from lawtags_stack.services.deployments.records import DeploymentRecord
+from lawtags_stack.store import Database
+from lawtags_stack.times import Clock, utc_now, zulu
+
+# Kept beside what the API shows: the config as it was found, and when a deleted deployment is to go.
+_HIDDEN = ("config_found", "gone_at", "hf_token")
+
+CONFIGS = EntityKind(
+    record=EntityRecord,
+    label="deployment config",
+    table="deployments_configs",
+    id_prefix="deployment-config",
+    nulls=False,
+    defaults={},
+    stamp=zulu,
+    shows_id=False,
+    present=masked,
+)
+DEPLOYMENTS = EntityKind(
+    record=DeploymentRecord,
+    label="model deployment",
+    table="deployments_model_deployments",
+    id_prefix="model-deployment",
+    fields=(
+        "async_enabled", "config", "created_at", "deployed", "description", "models", "name", "namespace",
+        "status_details", "updated_at", "url",
+    ),
+    nulls=False,
+    defaults={"async_enabled": False},
+    stamp=zulu,
+    shows_id=False,
+    present=lambda document: masked({k: v for k, v in document.items() if k not in _HIDDEN}),
+)  # fmt: skip
+
+
+class ActiveDeployments:
+    """The deployments of a stack, without what is known of their models.
+
+    Args:
+        database: where they live.
+        clock: tells the time.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self.entities = Entities(database, DEPLOYMENTS, clock=clock)
+
+    def active(self) -> list[DeploymentRecord]:
+        """The deployments to serve, oldest first; those being deleted are left out."""
+        return [each for each in self.entities.all() if each.gone_at is None]

@@ -1,0 +1,147 @@
+"""From a request to an evaluation job: read, resolve, build; ``EvaluatorState`` stores it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lawtags_stack.entities import Entities, EntityRecord
+from lawtags_stack.http import check_name, split_reference
+from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_stack.services.evaluator.addresses import AddressPolicy, addresses_in
+from lawtags_stack.services.evaluator.evaluation import check_supported
+from lawtags_stack.services.evaluator.expansion import identified
+from lawtags_stack.services.evaluator.records import EvaluationRecord, PlatformJob, StatusDetails
+from lawtags_stack.services.evaluator.spec import read_spec
+
+_CONTENT = ("tasks", "groups", "model", "cached_outputs", "retriever", "rag", "rows", "dataset")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationWish:
+    """A request for an evaluation, its types already checked.
+
+    Args:
+        config: how to measure: ``namespace/name``, or the config itself.
+        target: what to measure, in the same forms.
+    """
+
+    config: str | JsonObject
+    target: str | JsonObject
+    namespace: str
+    description: str | None
+    project: str | None
+    output_files_url: str | None
+    custom_fields: JsonObject
+    ownership: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedEvaluation:
+    """Config and target of an evaluation, written out."""
+
+    config: JsonObject
+    target: JsonObject
+
+
+def read_wish(fields: JsonObject, spec: JsonObject | None = None) -> EvaluationWish:
+    """What a request asks for.
+
+    Args:
+        fields: the request's body.
+        spec: the part of it with config and target, where that is not the body itself.
+
+    Raises:
+        UnprocessableError: its namespace cannot be used.
+    """
+    sides = fields if spec is None else spec
+    return EvaluationWish(
+        config=_side(sides["config"]),
+        target=_side(sides["target"]),
+        namespace=check_name(_text(fields, "namespace") or "default", what="namespace", versioned=False),
+        description=_text(fields, "description"),
+        project=_text(fields, "project"),
+        output_files_url=_text(fields, "output_files_url"),
+        custom_fields=_object(fields.get("custom_fields")) or {},
+        ownership=_object(fields.get("ownership")),
+    )
+
+
+class EvaluationResolver:
+    """Finds what an evaluation names, and refuses what cannot be done here.
+
+    Args:
+        configs: the configs that are kept.
+        targets: the targets that are kept.
+        addresses: which addresses of models may be called.
+    """
+
+    def __init__(
+        self, configs: Entities[EntityRecord], targets: Entities[EntityRecord], addresses: AddressPolicy
+    ) -> None:
+        self._configs = configs
+        self._targets = targets
+        self._addresses = addresses
+
+    def resolve(self, wish: EvaluationWish) -> ResolvedEvaluation:
+        """Config and target, written out; nothing is stored.
+
+        Raises:
+            NotFoundError: one of them is a name of nothing.
+            BadRequestError: they cannot be done here.
+            UnprocessableError: a parameter is missing or of the wrong type.
+        """
+        config = _found(self._configs, wish.config)
+        target = _found(self._targets, wish.target)
+        check_supported(config, target)
+        for address in addresses_in(read_spec(config, target)):
+            self._addresses.check(address)
+        return ResolvedEvaluation(config, target)
+
+
+def build_job(
+    job_id: str,
+    wish: EvaluationWish,
+    resolved: ResolvedEvaluation,
+    now: str,
+    platform: PlatformJob | None = None,
+) -> EvaluationRecord:
+    """The job as it is stored."""
+    return EvaluationRecord(
+        created_at=now,
+        updated_at=now,
+        id=job_id,
+        namespace=wish.namespace,
+        description=wish.description,
+        target=identified(resolved.target, now=now),
+        config=identified(resolved.config, now=now),
+        result=None,
+        output_files_url=wish.output_files_url,
+        status_details=StatusDetails(),
+        status="created",
+        project=wish.project,
+        custom_fields=wish.custom_fields,
+        ownership=wish.ownership,
+        platform=platform,
+    )
+
+
+def _found(entities: Entities[EntityRecord], given: str | JsonObject) -> JsonObject:
+    if isinstance(given, str):
+        return entities.document(*split_reference(given, what=entities.kind.label))
+    # An object with nothing but a name stands for the entity of this name.
+    if given.get("name") and not any(given.get(field) for field in _CONTENT):
+        return entities.document(_text(given, "namespace") or "default", str(given["name"]))
+    return given
+
+
+def _side(value: JsonValue) -> str | JsonObject:
+    return value if isinstance(value, dict) else str(value)
+
+
+def _object(value: JsonValue) -> JsonObject | None:
+    return value if isinstance(value, dict) else None
+
+
+def _text(fields: JsonObject, name: str) -> str | None:
+    value = fields.get(name)
+    return None if value is None else str(value)
