@@ -15,6 +15,7 @@ from lawtags_client import NeMo
 from lawtags_client.cli.session import script
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.platform.v1 import V1Platform, service_addresses
+from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import load_recipe
 from lawtags_client.runs.run import execute
@@ -47,7 +48,7 @@ async def main() -> None:
             services=service_addresses(nemo.settings),
         )
     print(result.folder / "report.html")
-    require_verdict(result.outputs["evaluate"])
+    require_verdict(result.left(EvaluateOutput))
 
 
 if __name__ == "__main__":

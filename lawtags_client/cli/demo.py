@@ -48,6 +48,7 @@ def demo(
     from lawtags_client import sample
     from lawtags_client.cli.verdict import tell_examples
     from lawtags_client.curation.read.sources import find_sources
+    from lawtags_client.runs.outputs import EvaluateOutput
     from lawtags_client.runs.verdict import require_verdict
     from lawtags_stack.base_models import default_base_model_ready, ensure_default_base_model
 
@@ -69,7 +70,7 @@ def demo(
     if not as_json:
         tell_examples(session.console, result.folder)
         session.say(f"Report: {result.folder / 'report.html'}")
-    require_verdict(result.outputs["evaluate"])
+    require_verdict(result.left(EvaluateOutput))
     if as_json:
         return
     session.say(f"Try it, from this shell or a new one:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")

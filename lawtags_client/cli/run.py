@@ -6,7 +6,7 @@ import asyncio
 import enum
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,13 +72,14 @@ def run(
     Example: lawtags run gemma-2-2b --data questions.jsonl --profile cluster
     """
     require(["curate", "tag", "report"], "a run")
+    from lawtags_client.runs.outputs import EvaluateOutput
     from lawtags_client.runs.verdict import require_verdict
 
     session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt)
     wish = Wish.of(recipe, data, test, name, runs, scheduler, settings)
     result = execute_recipe(session, wish, following=Following.NEW if new else Following.NONE)
     tell_result(session, result)
-    require_verdict(result.outputs["evaluate"])
+    require_verdict(result.left(EvaluateOutput))
 
 
 @command
@@ -103,8 +104,10 @@ def plan(
     """
     session = Session(as_json, profile, verbose, no_input)
     wish = Wish.of(recipe, data, test, name, runs, scheduler, settings)
+    from lawtags_client.runs.outputs import PlanOutput
+
     result = execute_recipe(session, wish, until="plan")
-    planned = result.outputs["plan"]["plan"]
+    planned = asdict(result.left(PlanOutput).plan)
     if as_json:
         session.emit(planned)
         return

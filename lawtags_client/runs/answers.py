@@ -13,6 +13,7 @@ from lawtags_client.errors import BadRequestError, LawtagsError, PayloadTooLarge
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import PromptInput
 from lawtags_client.runs.lost_rows import too_many
+from lawtags_client.runs.outputs import CurateOutput
 from lawtags_client.runs.rows import RowLog
 from lawtags_client.runs.stage import RunContext
 
@@ -153,7 +154,7 @@ def working_file(context: RunContext, name: str, model: str, asked: str) -> Path
     """A file of partial answers, emptied when another model, other rows or something else was asked."""
     path = context.folder / "answers" / f"{name}.jsonl"
     owner = path.with_suffix(".model")
-    identity = f"{model} {context.outputs['curate']['digest']} {asked}\n"
+    identity = f"{model} {context.left(CurateOutput).digest} {asked}\n"
     if not owner.exists() or owner.read_text() != identity:
         path.unlink(missing_ok=True)
         atomic_write_text(owner, identity)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.verdict import lost_in_words, sentences
 from lawtags_client.terminal import harmless
@@ -39,7 +40,7 @@ def attribution(recipe: Recipe, licenses: Mapping[str, int]) -> str:
 def model_card(
     recipe: Recipe,
     *,
-    plan: Mapping[str, Any],
+    plan: JobPlan,
     model: str,
     metrics: Mapping[str, Any],
     licenses: Mapping[str, int],
@@ -54,23 +55,23 @@ def model_card(
         licenses: from :func:`data_licenses`.
     """
     header = {
-        "base_model": plan["base_model"],
+        "base_model": plan.base_model,
         "library_name": "peft" if recipe.training.method == "lora" else "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["lawtags", "legal", "multi-label-classification", recipe.training.method],
         "license": recipe.model.license or "other",
         "datasets": [recipe.dataset.name],
     }
-    rows, tokens = plan["rows"], plan["tokens"]
+    rows, tokens = plan.rows, plan.tokens
     body = f"""# {model}
 
-A tagger for questions of law: title and question in, tags out. Tuned from `{plan["base_model"]}`
+A tagger for questions of law: title and question in, tags out. Tuned from `{plan.base_model}`
 ({recipe.model.license or "licence not stated"}) by {recipe.training.method}, recipe `{recipe.name}`.
 
 ## Data
 
 {rows["training"]} training, {rows["validation"]} validation and {rows["testing"]} test rows after curation;
-the longest training row has {tokens["longest"]} tokens ({tokens["counter"]}).
+the longest training row has {tokens.longest} tokens ({tokens.counter}).
 
 {_table(("licence of the rows", "rows"), licenses.items())}
 
@@ -78,7 +79,7 @@ the longest training row has {tokens["longest"]} tokens ({tokens["counter"]}).
 
 ## Training
 
-{_table(("hyperparameter", "value"), plan["hyperparameters"].items())}
+{_table(("hyperparameter", "value"), plan.hyperparameters.items())}
 
 ## Results on {metrics["test_rows"]} test rows
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.files import atomic_write_text
@@ -16,9 +15,10 @@ from lawtags_client.platform import Platform
 from lawtags_client.runs.identity import FACT, check_inputs, inputs_of
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
+from lawtags_client.runs.outputs import StageOutput
 from lawtags_client.runs.progress import Progress
 from lawtags_client.runs.recipe import Recipe
-from lawtags_client.runs.stage import RunContext, Stage, code_version, intact, stage_digest
+from lawtags_client.runs.stage import OutputT, RunContext, Stage, code_version, intact, left, stage_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,12 @@ class RunResult:
     """
 
     folder: Path
-    outputs: dict[str, dict[str, Any]]
+    outputs: dict[str, StageOutput]
     redone: tuple[str, ...]
+
+    def left(self, kind: type[OutputT]) -> OutputT:
+        """What the stage that leaves this kind of output has left."""
+        return left(self.outputs, kind)
 
 
 def stages() -> list[Stage]:
@@ -148,17 +152,20 @@ class _Carried:
                 "Add --new to start one with this version."
             )
 
-    def _usable(self, stage: Stage, digest: str) -> dict[str, Any] | None:
+    def _usable(self, stage: Stage, digest: str) -> StageOutput | None:
         """What a stage left, where it need not be done again."""
         known = self._context.ledger.finished(stage.name)
-        if known is None or known.output.get("missing") or not intact(self._context.folder, known.output):
+        if known is None or known.output.get("missing"):
+            return None
+        output = stage.leaves.from_json(known.output)
+        if not intact(self._context.folder, output):
             return None
         if known.digest == digest:
-            return known.output
+            return output
         # Nothing before it has changed, and its inputs are those of the run: it is the code that has.
         if self._finished and not self.redone and known.code != code_version(stage):
             self._by_other_code.append(stage.name)
-            return known.output
+            return output
         return None
 
     async def _do(self, stage: Stage, digest: str, number: int, total: int) -> None:
@@ -174,7 +181,7 @@ class _Carried:
         except Exception as problem:
             context.ledger.fail(stage.name, {"error": type(problem).__name__, "message": str(problem)})
             raise
-        context.ledger.finish(stage.name, output, code=code_version(stage))
+        context.ledger.finish(stage.name, output.as_json(), code=code_version(stage))
         context.outputs[stage.name] = output
         self.redone.append(stage.name)
-        context.progress.finished(stage.name, self._clock() - started, output.get("summary", {}))
+        context.progress.finished(stage.name, self._clock() - started, output.summary)

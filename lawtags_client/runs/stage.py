@@ -7,14 +7,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from lawtags_client.files import sha256_file
 from lawtags_client.platform import Platform
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.outputs import StageOutput
 from lawtags_client.runs.progress import Progress
 from lawtags_client.runs.recipe import Recipe
 from lawtags_client.version import __version__
+
+OutputT = TypeVar("OutputT", bound=StageOutput)
 
 
 @dataclass(slots=True)
@@ -41,7 +44,11 @@ class RunContext:
     ledger: Ledger
     progress: Progress
     scheduler: str | None = None
-    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outputs: dict[str, StageOutput] = field(default_factory=dict)
+
+    def left(self, kind: type[OutputT]) -> OutputT:
+        """What the stage before that leaves this kind of output has left."""
+        return left(self.outputs, kind)
 
     @property
     def curated(self) -> Path:
@@ -64,17 +71,23 @@ class Stage(Protocol):
     name: str
     version: int
 
+    @property
+    def leaves(self) -> type[StageOutput]:
+        """The class of its output."""
+        ...
+
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         """Everything that decides the result, as JSON."""
         ...
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
-        """Do it; the answer is kept in the ledger.
-
-        ``files`` maps what was written to its SHA-256. ``missing`` counts what a later attempt may add: a
-        stage that left such is done again by the next command.
-        """
+    async def run(self, context: RunContext) -> StageOutput:
+        """Do it; the answer is kept in the ledger."""
         ...
+
+
+def left(outputs: Mapping[str, StageOutput], kind: type[OutputT]) -> OutputT:
+    """The output of a kind among those of a run's stages."""
+    return next(output for output in outputs.values() if isinstance(output, kind))
 
 
 def code_version(stage: Stage) -> str:
@@ -98,9 +111,9 @@ def file_digests(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in paths}
 
 
-def intact(folder: Path, output: Mapping[str, Any]) -> bool:
+def intact(folder: Path, output: StageOutput) -> bool:
     """Whether every file that a stage left is still there as it left it."""
-    files: Mapping[str, str] = output.get("files", {})
     return all(
-        (folder / name).is_file() and sha256_file(folder / name) == digest for name, digest in files.items()
+        (folder / name).is_file() and sha256_file(folder / name) == digest
+        for name, digest in output.files.items()
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
 from lawtags_client.runs.lost_rows import LostRows, too_many
+from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.recipe import EvaluationSection, Gate
 from lawtags_client.tagging.metrics import Resampled, per_tag, resample, score
 
@@ -112,7 +113,7 @@ def require(judged: Sequence[Mapping[str, Any]]) -> None:
         raise GateNotPassedError("gate not passed: " + "; ".join(missed))
 
 
-def require_verdict(evaluated: Mapping[str, Any]) -> None:
+def require_verdict(evaluated: EvaluateOutput) -> None:
     """Raise when a run has no verdict to go by, or one that does not pass its gates.
 
     Args:
@@ -122,13 +123,13 @@ def require_verdict(evaluated: Mapping[str, Any]) -> None:
         RowsFailedError: too many rows went without an answer; says what to do.
         GateNotPassedError: a gate is not passed.
     """
-    incomplete = evaluated.get("incomplete") or []
+    incomplete = evaluated.incomplete
     if incomplete:
         raise RowsFailedError(
             "there is no verdict: " + "; ".join(in_words(entry) for entry in incomplete),
             hint=remedy(incomplete),
         )
-    require(evaluated["gates"])
+    require(evaluated.gates)
 
 
 def in_words(entry: Mapping[str, Any]) -> str:

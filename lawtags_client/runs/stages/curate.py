@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from lawtags_client.runs.outputs import CurateOutput
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.tokens import token_counter
 
@@ -15,6 +16,7 @@ class Curate:
 
     name = "curate"
     version = 1
+    leaves = CurateOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         from lawtags_client.curation import CurationOptions
@@ -32,7 +34,7 @@ class Curate:
             "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
         }
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> CurateOutput:
         from lawtags_client.curation import CurationOptions, curate
 
         counter = token_counter(context.recipe.model.tokenizer)
@@ -54,9 +56,10 @@ class Curate:
                 context.curated / part / f"{part}.jsonl",
                 context.curated / "questions" / f"{part}.jsonl",
             ]
-        return {
-            "files": file_digests(context.folder, [path for path in written if path.exists()]),
-            "rows": {part: report.splits.get(part, 0) for part in parts},
-            "digest": report.digest,
-            "summary": {part: report.splits.get(part, 0) for part in parts},
-        }
+        rows = {part: report.splits.get(part, 0) for part in parts}
+        return CurateOutput(
+            files=file_digests(context.folder, [path for path in written if path.exists()]),
+            summary={**rows},
+            rows=rows,
+            digest=report.digest,
+        )

@@ -10,6 +10,7 @@ import yaml
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_client.platform import FineTuneIntent
+from lawtags_client.runs.outputs import CustomizeOutput, JobPlan, PlanOutput, UploadOutput
 from lawtags_client.runs.series import Series
 from lawtags_client.runs.stage import RunContext, file_digests
 
@@ -19,18 +20,19 @@ class Customize:
 
     name = "customize"
     version = 1
+    leaves = CustomizeOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
-        plan = context.outputs["plan"]["plan"]
+        plan = context.left(PlanOutput).plan
         return {
-            "dataset": context.outputs["upload"]["dataset"],
-            "config": plan["config"],
-            "hyperparameters": plan["hyperparameters"],
-            "output_model": plan["output_model"],
+            "dataset": context.left(UploadOutput).dataset,
+            "config": plan.config,
+            "hyperparameters": plan.hyperparameters,
+            "output_model": plan.output_model,
         }
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
-        plan = context.outputs["plan"]["plan"]
+    async def run(self, context: RunContext) -> CustomizeOutput:
+        plan = context.left(PlanOutput).plan
         record = context.ledger.stage(self.name)
         assert record is not None
         # A job that ended badly is not taken up again: running again after it is a new wish.
@@ -38,16 +40,16 @@ class Customize:
         attempt = context.ledger.fact(attempts) or 0
         intent = FineTuneIntent(
             key=f"{context.run_id()}-{record.digest[:16]}-{attempt}",
-            config=plan["config"],
-            dataset=context.outputs["upload"]["dataset"],
-            hyperparameters=plan["hyperparameters"],
-            output_model=plan["output_model"],
+            config=plan.config,
+            dataset=context.left(UploadOutput).dataset,
+            hyperparameters=plan.hyperparameters,
+            output_model=plan.output_model,
             description=f"lawtags run {context.folder.name}",
         )
         job = await context.platform.submit(intent)
         context.progress.note(f"job {job.id} makes {job.output_model}")
         try:
-            series = await self._follow(context, job.id, plan["steps"])
+            series = await self._follow(context, job.id, plan.steps)
         except (JobFailedError, JobCancelledError):
             context.ledger.set_fact(attempts, attempt + 1)
             raise
@@ -73,16 +75,16 @@ class Customize:
         return series
 
     def _record(
-        self, context: RunContext, plan: Mapping[str, Any], job_id: str, model: str, series: Series
-    ) -> dict[str, Any]:
+        self, context: RunContext, plan: JobPlan, job_id: str, model: str, series: Series
+    ) -> CustomizeOutput:
         result = {"job": job_id, "output_model": model, "metrics": series.as_dict()}
         written = [context.folder / "customization.json", context.folder / "hparams.yaml"]
         atomic_write_json(written[0], result)
-        atomic_write_text(written[1], yaml.safe_dump(dict(plan["hyperparameters"]), sort_keys=False))
-        written += series.write_tensorboard(context.folder / "tensorboard", dict(plan["hyperparameters"]))
-        return {
-            "files": file_digests(context.folder, written),
-            "job": job_id,
-            "output_model": model,
-            "summary": {"job": job_id, **series.last()},
-        }
+        atomic_write_text(written[1], yaml.safe_dump(dict(plan.hyperparameters), sort_keys=False))
+        written += series.write_tensorboard(context.folder / "tensorboard", dict(plan.hyperparameters))
+        return CustomizeOutput(
+            files=file_digests(context.folder, written),
+            summary={"job": job_id, **series.last()},
+            job=job_id,
+            output_model=model,
+        )

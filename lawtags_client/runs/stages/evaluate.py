@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
 from lawtags_client.runs.lost_rows import lost_rows
+from lawtags_client.runs.outputs import CurateOutput, EvaluateOutput, PredictOutput, ServeOutput, UploadOutput
 from lawtags_client.runs.predictions import read_prediction_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.predict import ANSWER_TOKENS
@@ -22,17 +24,18 @@ class Evaluate:
 
     name = "evaluate"
     version = 2
+    leaves = EvaluateOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {
-            "predictions": context.outputs["predict"]["files"],
-            "validation": context.outputs["predict"].get("validation"),
-            "curation": context.outputs["curate"]["digest"],
+            "predictions": context.left(PredictOutput).files,
+            "validation": _validation(context),
+            "curation": context.left(CurateOutput).digest,
             "options": context.recipe.evaluation.model_dump(),
             "gates": [gate.model_dump() for gate in context.recipe.gates],
         }
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> EvaluateOutput:
         questions = read_questions(context.curated / "questions" / "testing.jsonl")
         truth = [frozenset(question.tags) for question in questions]
         rows = {system: read_prediction_rows(context.folder, system) for system in SYSTEMS}
@@ -43,18 +46,18 @@ class Evaluate:
             {system: [frozenset(row["tags"]) for row in each] for system, each in rows.items()},
             context.recipe.evaluation,
             lost={system: lost_rows(each, scored_as=_scored_as(system)) for system, each in rows.items()},
-            validation=context.outputs["predict"].get("validation"),
+            validation=_validation(context),
         )
         metrics["platform"] = await self._on_platform(context, len(truth))
         metrics["gates"] = judge(context.recipe.gates, metrics)
         path = context.folder / "metrics.json"
         atomic_write_json(path, metrics)
-        return {
-            "files": file_digests(context.folder, [path]),
-            "gates": metrics["gates"],
-            "incomplete": metrics["incomplete"],
-            "summary": {name: round(found["micro_f1"], 3) for name, found in metrics["systems"].items()},
-        }
+        return EvaluateOutput(
+            files=file_digests(context.folder, [path]),
+            summary={name: round(found["micro_f1"], 3) for name, found in metrics["systems"].items()},
+            gates=metrics["gates"],
+            incomplete=metrics["incomplete"],
+        )
 
     async def _on_platform(self, context: RunContext, test_rows: int) -> dict[str, Any] | None:
         options = context.recipe.evaluation
@@ -65,15 +68,15 @@ class Evaluate:
             return None
         record = context.ledger.stage(self.name)
         assert record is not None
-        upload = context.outputs["upload"]
+        upload = context.left(UploadOutput)
         # As with training: an evaluation that ended badly is not taken up again.
         attempts = f"evaluate attempts {record.digest}"
         attempt = context.ledger.fact(attempts) or 0
         intent = EvaluationIntent(
             key=f"{context.run_id()}-{record.digest[:16]}-{attempt}",
-            model=context.outputs["serve"]["model"],
-            files_url=f"{upload['files_url']}/testing/testing.jsonl",
-            namespace=upload["dataset"].split("/")[0],
+            model=context.left(ServeOutput).model,
+            files_url=f"{upload.files_url}/testing/testing.jsonl",
+            namespace=upload.dataset.split("/")[0],
             limit=options.platform_rows,
             max_tokens=ANSWER_TOKENS,
         )
@@ -90,6 +93,11 @@ class Evaluate:
         if done.scored is not None and done.scored < asked:
             context.progress.note(f"the Evaluator scored {done.scored} of {asked} rows")
         return {"job": done.job_id, "rows": asked, "scored": done.scored, "scores": dict(done.scores)}
+
+
+def _validation(context: RunContext) -> dict[str, int] | None:
+    rows = context.left(PredictOutput).validation
+    return None if rows is None else asdict(rows)
 
 
 def _scored_as(system: str) -> str:

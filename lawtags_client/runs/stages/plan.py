@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import TrainingConfig
+from lawtags_client.runs.outputs import CurateOutput, JobPlan, PlanOutput, TokenCounts
 from lawtags_client.runs.recipe import Recipe, TrainingSection
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -21,15 +23,16 @@ class Plan:
 
     name = "plan"
     version = 1
+    leaves = PlanOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {
-            "curation": context.outputs["curate"]["digest"],
+            "curation": context.left(CurateOutput).digest,
             "model": context.recipe.model.model_dump(),
             "training": context.recipe.training.model_dump(),
         }
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> PlanOutput:
         recipe = context.recipe
         context.progress.update(0, None, f"asking for {recipe.model.config}")
         config = await context.platform.config(recipe.model.config)
@@ -37,37 +40,30 @@ class Plan:
         lengths = [
             counter.count(_text(row)) for row in read_rows(context.curated / "training" / "training.jsonl")
         ]
-        rows = context.outputs["curate"]["rows"]
+        rows = context.left(CurateOutput).rows
         _check(recipe, config, rows)
         if config.chat and not _wants_messages(recipe):
             context.progress.note(f"{config.name} has a chat template, which only rows of messages use")
         steps = plan_steps(recipe.training, len(lengths), sum(lengths))
-        hyperparameters = job_hyperparameters(recipe.training, steps)
-        plan = {
-            "config": config.name,
-            "base_model": config.base_model,
-            "num_parameters": config.num_parameters,
-            "max_seq_length": config.max_seq_length,
-            "rows": rows,
-            "tokens": {
-                "counter": "tokenizer" if counter.exact else "estimate",
-                "training_total": sum(lengths),
-                "mean": round(sum(lengths) / len(lengths), 1),
-                "longest": max(lengths),
-                "over_max_seq_length": sum(length > (config.max_seq_length or length) for length in lengths),
-            },
-            "steps": steps,
-            "rows_seen": min(steps * recipe.training.batch_size, recipe.training.epochs * len(lengths)),
-            "hyperparameters": hyperparameters,
-            "output_model": recipe.model.output,
-        }
+        plan = JobPlan(
+            config=config.name,
+            base_model=config.base_model,
+            num_parameters=config.num_parameters,
+            max_seq_length=config.max_seq_length,
+            rows=rows,
+            tokens=_token_counts(lengths, config.max_seq_length, exact=counter.exact),
+            steps=steps,
+            rows_seen=min(steps * recipe.training.batch_size, recipe.training.epochs * len(lengths)),
+            hyperparameters=job_hyperparameters(recipe.training, steps),
+            output_model=recipe.model.output,
+        )
         path = context.folder / "plan.json"
-        atomic_write_json(path, plan)
-        return {
-            "files": file_digests(context.folder, [path]),
-            "plan": plan,
-            "summary": {"steps": steps, "training tokens": sum(lengths), "longest row": max(lengths)},
-        }
+        atomic_write_json(path, asdict(plan))
+        return PlanOutput(
+            files=file_digests(context.folder, [path]),
+            summary={"steps": steps, "training tokens": sum(lengths), "longest row": max(lengths)},
+            plan=plan,
+        )
 
 
 def plan_steps(training: TrainingSection, rows: int, tokens: int) -> int:
@@ -122,6 +118,16 @@ def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, Any]
         }
         wanted["lora"] = {key: value for key, value in lora.items() if value is not None}
     return {key: value for key, value in wanted.items() if value is not None}
+
+
+def _token_counts(lengths: Sequence[int], most: int | None, *, exact: bool) -> TokenCounts:
+    return TokenCounts(
+        counter="tokenizer" if exact else "estimate",
+        training_total=sum(lengths),
+        mean=round(sum(lengths) / len(lengths), 1),
+        longest=max(lengths),
+        over_max_seq_length=sum(length > (most or length) for length in lengths),
+    )
 
 
 def _wants_messages(recipe: Recipe) -> bool:

@@ -15,6 +15,7 @@ from lawtags_client.asking import recorded_asking
 from lawtags_client.platform import Answer, PromptInput
 from lawtags_client.runs.answers import Answers, Asked, working_file
 from lawtags_client.runs.lost_rows import RETRIEVER_ALONE
+from lawtags_client.runs.outputs import CurateOutput, PredictOutput, ServeOutput, ValidationRows
 from lawtags_client.runs.predictions import held_row, prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -42,19 +43,20 @@ class Predict:
 
     name = "predict"
     version = 4
+    leaves = PredictOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {
-            "model": context.outputs["serve"]["model"],
-            "base_model": context.outputs["serve"]["base_model"],
-            "curation": context.outputs["curate"]["digest"],
+            "model": context.left(ServeOutput).model,
+            "base_model": context.left(ServeOutput).base_model,
+            "curation": context.left(CurateOutput).digest,
             # How many threads share the fit does not change it.
             "retriever": context.recipe.retriever.model_dump(exclude={"threads"}),
             "most": context.recipe.evaluation.max_tags,
             "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
         }
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> PredictOutput:
         from lawtags_client.tagging.question import read_questions
         from lawtags_client.tagging.storage import load_tagger
 
@@ -62,7 +64,7 @@ class Predict:
             part: read_questions(context.curated / "questions" / f"{part}.jsonl")
             for part in ("training", "validation", "testing")
         }
-        tuned, testing = context.outputs["serve"]["model"], questions["testing"]
+        tuned, testing = context.left(ServeOutput).model, questions["testing"]
         # A server that was started again since the last stage has yet to find the adapter.
         await context.platform.served(tuned, timeout=context.recipe.wait.served)
         retriever = await asyncio.to_thread(_fit_retriever, context, questions["training"])
@@ -85,17 +87,15 @@ class Predict:
         written = [write_predictions(context.folder, system, rows) for system, rows in predictions.items()]
         written += _put(staged, context.folder / "tagger")
         held = evidence["validation"]
-        return {
-            "files": file_digests(context.folder, written),
-            "model": tuned,
-            "missing": sum(given.lost for given in answered),
-            "validation": {
-                "rows": len(held.rows),
-                "failed": held.lost + held.refused,
-                "refused": held.refused,
-            },
-            "summary": {"test rows": len(testing), "systems": len(SYSTEMS), **_summed(answered)},
-        }
+        return PredictOutput(
+            files=file_digests(context.folder, written),
+            missing=sum(given.lost for given in answered),
+            summary={"test rows": len(testing), "systems": len(SYSTEMS), **_summed(answered)},
+            model=tuned,
+            validation=ValidationRows(
+                rows=len(held.rows), failed=held.lost + held.refused, refused=held.refused
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +148,8 @@ def _put(new: Path, folder: Path) -> list[Path]:
 
 
 def _models(context: RunContext) -> list[tuple[str, str]]:
-    served = context.outputs["serve"]
-    return [("base", served["base_model"]), ("tuned", served["model"])]
+    served = context.left(ServeOutput)
+    return [("base", served.base_model), ("tuned", served.model)]
 
 
 def prompts_of(path: Path) -> list[PromptInput]:

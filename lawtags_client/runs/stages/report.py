@@ -8,6 +8,14 @@ from typing import Any
 
 from lawtags_client.files import atomic_write_text
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
+from lawtags_client.runs.outputs import (
+    CustomizeOutput,
+    EvaluateOutput,
+    PlanOutput,
+    PredictOutput,
+    ReportOutput,
+    ServeOutput,
+)
 from lawtags_client.runs.report import render_report
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -18,29 +26,30 @@ class Report:
 
     name = "report"
     version = 2
+    leaves = ReportOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {
-            "metrics": context.outputs["evaluate"]["files"],
-            "predictions": context.outputs["predict"]["files"],
-            "training": context.outputs["customize"]["files"],
-            "plan": context.outputs["plan"]["files"],
+            "metrics": context.left(EvaluateOutput).files,
+            "predictions": context.left(PredictOutput).files,
+            "training": context.left(CustomizeOutput).files,
+            "plan": context.left(PlanOutput).files,
             "model": context.recipe.model.model_dump(),
             "dataset": context.recipe.dataset.model_dump(),
         }
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> ReportOutput:
         import json
 
         folder = context.folder
-        model = context.outputs["serve"]["model"]
+        model = context.left(ServeOutput).model
         licenses = data_licenses(context.recipe, read_rows(context.curated / "questions" / "training.jsonl"))
         named = attribution(context.recipe, licenses)
         page = await asyncio.to_thread(render_report, folder, licenses=licenses, attribution=named)
         atomic_write_text(folder / "report.html", page)
         card = model_card(
             context.recipe,
-            plan=context.outputs["plan"]["plan"],
+            plan=context.left(PlanOutput).plan,
             model=model,
             metrics=json.loads((folder / "metrics.json").read_text()),
             licenses=licenses,
@@ -49,4 +58,4 @@ class Report:
         tagger = {f"tagger/{path.name}": path.read_bytes() for path in sorted((folder / "tagger").iterdir())}
         await context.platform.publish(model, {"README.md": card.encode(), **tagger})
         written = [folder / "report.html", folder / "model-card.md"]
-        return {"files": file_digests(folder, written), "summary": {"report": "report.html"}}
+        return ReportOutput(files=file_digests(folder, written), summary={"report": "report.html"})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lawtags_client.files import atomic_write_json
+from lawtags_client.runs.outputs import CustomizeOutput, PlanOutput, ServeOutput
 from lawtags_client.runs.stage import RunContext, file_digests
 
 
@@ -14,15 +15,21 @@ class Serve:
 
     name = "serve"
     version = 1
+    leaves = ServeOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
-        return {"model": context.outputs["customize"]["output_model"]}
+        return {"model": context.left(CustomizeOutput).output_model}
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
-        model = context.outputs["customize"]["output_model"]
+    async def run(self, context: RunContext) -> ServeOutput:
+        model = context.left(CustomizeOutput).output_model
         context.progress.update(0, None, f"waiting for {model}")
         await context.platform.served(model, timeout=context.recipe.wait.served)
-        result = {"model": model, "base_model": context.outputs["plan"]["plan"]["base_model"]}
+        base = context.left(PlanOutput).plan.base_model
         path = context.folder / "endpoint.json"
-        atomic_write_json(path, result)
-        return {"files": file_digests(context.folder, [path]), **result, "summary": {"model": model}}
+        atomic_write_json(path, {"model": model, "base_model": base})
+        return ServeOutput(
+            files=file_digests(context.folder, [path]),
+            summary={"model": model},
+            model=model,
+            base_model=base,
+        )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lawtags_client.files import atomic_write_json
+from lawtags_client.runs.outputs import CurateOutput, UploadOutput
 from lawtags_client.runs.stage import RunContext, file_digests
 
 
@@ -14,12 +15,13 @@ class Upload:
 
     name = "upload"
     version = 1
+    leaves = UploadOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
-        return {"curation": context.outputs["curate"]["digest"], "dataset": context.recipe.dataset.name}
+        return {"curation": context.left(CurateOutput).digest, "dataset": context.recipe.dataset.name}
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
-        digest = context.outputs["curate"]["digest"]
+    async def run(self, context: RunContext) -> UploadOutput:
+        digest = context.left(CurateOutput).digest
         name = f"{context.recipe.dataset.name}-{digest[:8]}"
         uploaded = await context.platform.upload(
             name,
@@ -29,8 +31,10 @@ class Upload:
         result = {"dataset": uploaded.name, "files_url": uploaded.files_url, "uploaded": dict(uploaded.files)}
         path = context.folder / "upload.json"
         atomic_write_json(path, result)
-        return {
-            "files": file_digests(context.folder, [path]),
-            **result,
-            "summary": {"dataset": uploaded.name, "files": len(uploaded.files)},
-        }
+        return UploadOutput(
+            files=file_digests(context.folder, [path]),
+            summary={"dataset": uploaded.name, "files": len(uploaded.files)},
+            dataset=uploaded.name,
+            files_url=uploaded.files_url,
+            uploaded=dict(uploaded.files),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from lawtags_client.platform import Platform
 from lawtags_client.runs.identity import FACT, differences, inputs_of, recorded_inputs
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.naming import checked_name, fitting_run, matching_run, next_run, plan_folder
+from lawtags_client.runs.outputs import StageOutput
 from lawtags_client.runs.planned import take_over_curation
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import merged, parse_recipe
@@ -23,11 +25,19 @@ from lawtags_client.runs.stage import RunContext, Stage
 SERVICES = {"customizer": "https://nemo.example.com"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained(StageOutput):
+    """What the stage here leaves."""
+
+    made_from: str
+
+
 class Training:
     """A stage that leaves what a training does, or fails."""
 
     name = "customize"
     version = 1
+    leaves = Trained
 
     def __init__(self) -> None:
         self.fails: Exception | None = None
@@ -35,10 +45,10 @@ class Training:
     def inputs(self, context: RunContext) -> dict[str, Any]:
         return {}
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> Trained:
         if self.fails is not None:
             raise self.fails
-        return {"made from": Path(context.data[0]).read_text()}
+        return Trained(made_from=Path(context.data[0]).read_text())
 
 
 def write(path: Path, text: str) -> Path:
@@ -123,7 +133,7 @@ async def test_a_run_without_results_takes_other_inputs_and_says_so(
     stage.fails = None
     with caplog.at_level("INFO", logger="lawtags.run"):
         done = await go(tmp_path / "run", data, steps=[stage])
-    assert done.outputs["customize"]["made from"] == "two"
+    assert done.left(Trained).made_from == "two"
     assert "data.jsonl" in caplog.text
 
 

@@ -15,6 +15,14 @@ from rich.console import Console
 from lawtags_client.cli.verdict import tell_verdict
 from lawtags_client.errors import BadRequestError, DeadlineExceededError, RowsFailedError
 from lawtags_client.platform import Answer, Platform, PromptInput
+from lawtags_client.runs.outputs import (
+    CurateOutput,
+    CustomizeOutput,
+    EvaluateOutput,
+    PlanOutput,
+    ServeOutput,
+    StageOutput,
+)
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import RunResult, execute
@@ -42,14 +50,15 @@ LATE = DeadlineExceededError("no answer within 60 s", hint="Try later.")
 class Before:
     version = 1
 
-    def __init__(self, name: str, output: dict[str, Any]) -> None:
+    def __init__(self, name: str, output: StageOutput) -> None:
         self.name = name
         self.output = output
+        self.leaves = type(output)
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {}
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> StageOutput:
         return self.output
 
 
@@ -126,10 +135,10 @@ async def go(folder: Path, server: Server) -> RunResult:
         write_curated(folder)
     server.asked.clear()
     before = [
-        Before("curate", {"digest": "one"}),
-        Before("plan", {"plan": PLAN, "files": {}}),
-        Before("customize", {"files": {}}),
-        Before("serve", {"model": "tuned", "base_model": "base"}),
+        Before("curate", CurateOutput(digest="one")),
+        Before("plan", PlanOutput.from_json({"plan": PLAN})),
+        Before("customize", CustomizeOutput(job="cust-1", output_model="tuned")),
+        Before("serve", ServeOutput(model="tuned", base_model="base")),
     ]
     return await execute(
         folder=folder,
@@ -162,7 +171,7 @@ async def test_lost_rows_are_told_everywhere_and_the_next_command_asks_for_them_
     assert not any(row["reading"] == "better" for row in metrics["differences"] if "base" in row.values())
     assert [gate["passed"] for gate in metrics["gates"]] == [False]
     with pytest.raises(RowsFailedError, match="12 of 30 test rows of base") as caught:
-        require_verdict(first.outputs["evaluate"])
+        require_verdict(first.left(EvaluateOutput))
     assert "same command again" in (caught.value.hint or "")
     said = "12 of 30 rows have no answer"
     for text in (table(folder), (folder / "report.html").read_text(), (folder / "model-card.md").read_text()):
@@ -174,7 +183,7 @@ async def test_lost_rows_are_told_everywhere_and_the_next_command_asks_for_them_
     assert again.redone == ("predict", "evaluate", "report")
     assert metrics_of(folder)["systems"]["base"]["failed"] == 0
     assert "better" in table(folder)
-    require_verdict(again.outputs["evaluate"])
+    require_verdict(again.left(EvaluateOutput))
     assert (await go(folder, server)).redone == ()
     assert server.asked == []
     unbroken = tmp_path / "unbroken"
@@ -190,26 +199,26 @@ async def test_rows_that_are_refused_count_and_are_never_asked_for_again(tmp_pat
     done = await go(folder, server)
     assert metrics_of(folder)["systems"]["base"]["refused"] == 2
     with pytest.raises(RowsFailedError) as caught:
-        require_verdict(done.outputs["evaluate"])
+        require_verdict(done.left(EvaluateOutput))
     assert "--new" in (caught.value.hint or "")
     rows = [json.loads(line) for line in (folder / "predictions-base.jsonl").read_text().splitlines()]
     assert [row.get("refused", False) for row in rows] == [True] * 2 + [False] * 28
     again = await go(folder, server)
     assert (again.redone, server.asked) == ((), [])
     with pytest.raises(RowsFailedError):
-        require_verdict(again.outputs["evaluate"])
+        require_verdict(again.left(EvaluateOutput))
 
 
 async def test_a_tagger_fitted_without_lost_validation_rows_is_not_judged(tmp_path: Path) -> None:
     folder, server = tmp_path / "run", Server()
     server.lost = {("tokens", 60): LATE, ("tokens", 84): LATE}
     with pytest.raises(RowsFailedError, match="1 of 24 validation rows of tagger"):
-        require_verdict((await go(folder, server)).outputs["evaluate"])
+        require_verdict((await go(folder, server)).left(EvaluateOutput))
     metrics = metrics_of(folder)
     assert metrics["validation"] == {"rows": 24, "failed": 1, "refused": 0}
     assert metrics["systems"]["tagger"]["failed_scored_as"] == "the retriever's tags"
     server.lost = {}
-    require_verdict((await go(folder, server)).outputs["evaluate"])
+    require_verdict((await go(folder, server)).left(EvaluateOutput))
     assert server.asked == [("tokens", 60), ("tokens", 84)]
 
 

@@ -13,6 +13,7 @@ from made_run import HOSTILE, LICENSE, PLAN, RECIPE, make_run
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
+from lawtags_client.runs.outputs import PlanOutput
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.report import render_report
 
@@ -99,7 +100,13 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def card(licenses: dict[str, int], **curation: object) -> str:
     recipe = parse_recipe(RECIPE | {"curation": curation})
     metrics = json.loads(json.dumps({"test_rows": 3, "systems": {}, "differences": []}))
-    return model_card(recipe, plan=PLAN, model="tests/tagger@v1", metrics=metrics, licenses=licenses)
+    return model_card(
+        recipe,
+        plan=PlanOutput.from_json({"plan": PLAN}).plan,
+        model="tests/tagger@v1",
+        metrics=metrics,
+        licenses=licenses,
+    )
 
 
 def test_the_cards_header_is_yaml_that_hubs_read() -> None:

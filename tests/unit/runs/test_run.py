@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import Platform
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
+from lawtags_client.runs.outputs import StageOutput
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import RunResult, execute
@@ -26,8 +28,16 @@ from lawtags_client.runs.stage import RunContext, Stage, file_digests
 RECIPE = parse_recipe({"schema_version": 1, "name": "small", "model": {"config": "ns/model@v1"}})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted(StageOutput):
+    """What a stage leaves here."""
+
+    value: int
+
+
 class Counting:
     version = 1
+    leaves = Counted
 
     def __init__(self, name: str, after: str | None = None) -> None:
         self.name = name
@@ -38,17 +48,17 @@ class Counting:
         self.missing = 0
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
-        before = context.outputs[self.after]["value"] if self.after else None
+        before = cast(Counted, context.outputs[self.after]).value if self.after else None
         return {"before": before, "option": self.option}
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> Counted:
         self.runs += 1
         if self.fails:
             raise DataError("no", path="x", line=3)
         path = context.folder / f"{self.name}.txt"
         atomic_write_text(path, f"{self.name} {self.option}")
         files = file_digests(context.folder, [path])
-        return {"value": self.option, "files": files, "missing": self.missing}
+        return Counted(value=self.option, files=files, missing=self.missing)
 
 
 @pytest.fixture
@@ -72,7 +82,7 @@ async def test_a_second_run_redoes_nothing(tmp_path: Path, steps: list[Counting]
     assert (await go(tmp_path, steps)).redone == ("first", "second", "third")
     again = await go(tmp_path, steps)
     assert again.redone == ()
-    assert again.outputs["third"]["value"] == 0
+    assert cast(Counted, again.outputs["third"]).value == 0
 
 
 async def test_a_changed_option_redoes_only_what_depends_on_it(tmp_path: Path, steps: list[Counting]) -> None:
@@ -108,7 +118,7 @@ async def test_a_finished_run_stays_as_it_is_whatever_the_code_of_today(
     with caplog.at_level(logging.INFO, logger="lawtags.run"):
         again = await go(tmp_path, steps)
     assert again.redone == ()
-    assert again.outputs["third"]["value"] == 0
+    assert cast(Counted, again.outputs["third"]).value == 0
     assert "second" in caplog.records[-1].getMessage()
     assert "--new" in caplog.records[-1].getMessage()
     # What is damaged is made again, and what follows from it.

@@ -31,6 +31,17 @@ from lawtags_client.platform import (
 )
 from lawtags_client.runs.answers import working_file
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.outputs import (
+    CurateOutput,
+    CustomizeOutput,
+    JobPlan,
+    PlanOutput,
+    PredictOutput,
+    ServeOutput,
+    StageOutput,
+    TokenCounts,
+    UploadOutput,
+)
 from lawtags_client.runs.predictions import prediction, read_predictions, write_predictions
 from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
@@ -100,22 +111,29 @@ class Before:
 
     version = 1
 
-    def __init__(self, name: str, output: dict[str, Any]) -> None:
+    def __init__(self, name: str, output: StageOutput) -> None:
         self.name = name
         self.output = output
+        self.leaves = type(output)
 
     def inputs(self, context: RunContext) -> Mapping[str, Any]:
         return {}
 
-    async def run(self, context: RunContext) -> dict[str, Any]:
+    async def run(self, context: RunContext) -> StageOutput:
         return self.output
 
 
-PLAN = {"config": "ns/model@v1", "hyperparameters": {"epochs": 1}, "output_model": "tests/tagger", "steps": 2}
+PLAN = JobPlan(
+    config="ns/model@v1",
+    hyperparameters={"epochs": 1},
+    output_model="tests/tagger",
+    steps=2,
+    tokens=TokenCounts(counter="estimate", training_total=60, longest=20),
+)
 BEFORE = [
-    Before("curate", {"digest": "curated"}),
-    Before("plan", {"plan": PLAN}),
-    Before("upload", {"dataset": "tests/data", "files_url": "hf://datasets/tests/data"}),
+    Before("curate", CurateOutput(digest="curated")),
+    Before("plan", PlanOutput(plan=PLAN)),
+    Before("upload", UploadOutput(dataset="tests/data", files_url="hf://datasets/tests/data")),
 ]
 
 
@@ -168,7 +186,7 @@ async def test_training_is_told_as_it_happened(tmp_path: Path) -> None:
     assert told.notes[-3:] == [
         "running", "uploading the model", "completed, train loss 1.5000, val loss 1.2346"
     ]  # fmt: skip
-    assert done.outputs["customize"]["summary"]["val_loss"] == 1.2346
+    assert done.outputs["customize"].summary["val_loss"] == 1.2346
 
 
 @pytest.mark.parametrize("end", [JobStalledError("silent", job_id="x"), KeyboardInterrupt()])
@@ -180,7 +198,7 @@ async def test_a_job_that_goes_on_is_taken_up_again(tmp_path: Path, end: BaseExc
     done = await carry(tmp_path, platform, Customize())
     assert len(platform.keys) == 2
     assert len(set(platform.keys)) == 1
-    assert done.outputs["customize"]["job"] == f"cust-{platform.keys[0]}"
+    assert done.left(CustomizeOutput).job == f"cust-{platform.keys[0]}"
     told = json.loads((tmp_path / "customization.json").read_text())
     assert told["metrics"] == {"train_loss": [{"step": 0, "value": 1.0}]}
     assert list((tmp_path / "tensorboard").iterdir())
@@ -201,7 +219,10 @@ async def test_an_evaluation_that_failed_is_asked_for_anew(tmp_path: Path) -> No
     testing.write_text(json.dumps({"id": "a", "title": "A?", "tags": ["lease"]}) + "\n")
     for system in SYSTEMS:
         write_predictions(tmp_path, system, [prediction(0, "a", ["lease"])])
-    before = [Before("serve", {"model": "tests/tagger@1"}), Before("predict", {"files": {}})]
+    before = [
+        Before("serve", ServeOutput(model="tests/tagger@1", base_model="ns/model")),
+        Before("predict", PredictOutput(model="tests/tagger@1")),
+    ]
     recipe = RECIPE | {"evaluation": {"bootstrap": 100}}
     platform = Scripted([JobFailedError("failed", job_id="x"), JobStalledError("s", job_id="x"), None])
     for expected in (JobFailedError, JobStalledError):
@@ -218,7 +239,7 @@ def context(folder: Path, platform: Scripted) -> RunContext:
     made = RunContext(
         folder, parse_recipe(RECIPE), (), None, cast(Platform, platform), ledger, LoggedProgress()
     )
-    made.outputs["curate"] = {"digest": "one"}
+    made.outputs["curate"] = CurateOutput(digest="one")
     return made
 
 
@@ -335,7 +356,7 @@ def test_answers_of_another_model_other_rows_or_another_question_are_dropped(
     path.write_text("old\n")
     assert working_file(made, "answers", "model", "most 5").read_text() == "old\n"
     if change == "rows":
-        made.outputs["curate"] = {"digest": "two"}
+        made.outputs["curate"] = CurateOutput(digest="two")
     model = "other" if change == "model" else "model"
     assert not working_file(made, "answers", model, "most 3" if change == "asked" else "most 5").exists()
 
