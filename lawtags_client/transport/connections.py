@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.settings import Settings
@@ -34,11 +35,20 @@ def load_httpx() -> None:
         sys.modules.pop(held, None)
 
 
-class Connections:
-    """The HTTP clients behind one client of ours.
+class _Use(NamedTuple):
+    """What a client is used for."""
 
-    What may be repeated goes over connections of our own, which cost little however many are in flight; what
-    makes something new, bodies sent in pieces, and all that a proxy carries goes over httpx's.
+    loop: asyncio.AbstractEventLoop
+    trust_env: bool
+    secure: bool
+    pooled: bool
+
+
+class Connections:
+    """The HTTP clients behind one client of ours, a set for each event loop it is used in.
+
+    Requests that may be repeated go over aiohttp's connections, which cost little however many are in flight.
+    Creates, deletes, bodies sent in pieces, and everything that goes through a proxy use httpx's own.
 
     Args:
         settings: certificates, proxies, patience.
@@ -49,44 +59,60 @@ class Connections:
         load_httpx()
         self._settings = settings
         self._handler = handler
-        self._clients: dict[tuple[bool, bool, bool], httpx.AsyncClient] = {}
+        self._clients: dict[_Use, httpx.AsyncClient] = {}
 
-    def client(self, url: httpx.URL, *, repeatable: bool = False) -> httpx.AsyncClient:
+    async def client(self, url: httpx.URL, *, repeatable: bool = False) -> httpx.AsyncClient:
         """The HTTP client for a request.
 
         Args:
             url: where it goes; what is on this machine never goes through a proxy.
-            repeatable: doing it twice is the same as doing it once, and its body is at hand.
+            repeatable: sending it twice is the same as sending it once, and its body is at hand.
         """
         local, secure = url.host in _LOOPBACK, url.scheme == "https"
         trust_env = self._settings.trust_env and not local
-        direct = repeatable and self._settings.direct and not (trust_env and self._proxies)
-        key = (trust_env, secure, direct)
-        if key not in self._clients:
-            self._clients[key] = self._make(trust_env=trust_env, secure=secure, direct=direct)
-        return self._clients[key]
+        pooled = repeatable and not (trust_env and self._proxies)
+        use = _Use(asyncio.get_running_loop(), trust_env, secure, pooled)
+        if use not in self._clients:
+            self._clients[use] = self._make(use)
+            await self._drop_orphans()
+        return self._clients[use]
 
     async def close(self) -> None:
         """Close every connection."""
+        here = asyncio.get_running_loop()
+        await self._drop_orphans()
         clients, self._clients = self._clients, {}
-        for client in clients.values():
-            await client.aclose()
+        for use, client in clients.items():
+            if use.loop is here:
+                await client.aclose()
+            elif use.loop.is_running():
+                closing = asyncio.run_coroutine_threadsafe(client.aclose(), use.loop)
+                await asyncio.wrap_future(closing)
 
-    def _make(self, *, trust_env: bool, secure: bool, direct: bool) -> httpx.AsyncClient:
+    async def _drop_orphans(self) -> None:
+        """Let go of clients whose event loop has been closed."""
+        for use in [use for use in self._clients if use.loop.is_closed()]:
+            client = self._clients.pop(use)
+            # httpx's own connections cannot be closed without their loop.
+            if use.pooled:
+                await client.aclose()
 
+    def _make(self, use: _Use) -> httpx.AsyncClient:
         from lawtags_client.transport.redact import mask_signed_links
 
-        settings = self._settings
-        most = settings.max_connections
         transport = self._handler
-        if direct and transport is None:
-            from lawtags_client.transport.direct import DirectTransport
+        if use.pooled and transport is None:
+            from lawtags_client.transport.pooled import PooledTransport
 
-            transport = DirectTransport(tls=lambda: self._tls, max_connections=most, keepalive=_KEEPALIVE)
+            transport = PooledTransport(
+                self._tls if use.secure else _trusting_nobody(),
+                max_connections=self._settings.max_connections,
+                keepalive=_KEEPALIVE,
+            )
         # It writes every URL at level INFO, those of signed links included.
         mask_signed_links("httpx")
         try:
-            return self._client_of(transport, trust_env=trust_env, secure=secure)
+            return self._client_of(transport, trust_env=use.trust_env, secure=use.secure)
         except ImportError as error:
             # Of the packages that httpx brings by extras only this one can be asked for by the environment.
             raise ConfigurationError(

@@ -29,14 +29,15 @@ from lawtags_client.errors import (
     UnprocessableError,
 )
 from lawtags_client.settings import ServiceAddress
+from lawtags_client.transport.body import UnreadableBody
 from lawtags_client.transport.redact import Redactor
-from lawtags_client.transport.retry import Failure, parse_retry_after, status_may_pass
+from lawtags_client.transport.retry import AttemptFailed, Failure, parse_retry_after, status_may_pass
 
 if TYPE_CHECKING:
     import httpx
 
 _SHOWN = 200
-# How h11 calls the first bytes of what is no HTTP, such as a TLS server's answer to plain HTTP.
+# What is said of the first bytes of an answer that is not HTTP, such as a TLS server's to plain HTTP.
 _NOT_HTTP = ("illegal request line", "illegal status line")
 _TITLE = re.compile(rb"<title[^>]{0,100}>([^<]{1,200})</title>", re.IGNORECASE)
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -85,6 +86,22 @@ def request_id(response: httpx.Response) -> str | None:
         if value := response.headers.get(name):
             return str(value)[:200]
     return None
+
+
+def of(error: Exception, context: Context) -> tuple[Failure, BaseException | None]:
+    """The failure behind whatever ended an attempt, and what it comes from."""
+    import httpx
+
+    if isinstance(error, AttemptFailed):
+        return error.failure, error.__cause__
+    if isinstance(error, TimeoutError):
+        return out_of_time(context), error
+    if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
+        return from_exception(error, context), error
+    if isinstance(error, UnreadableBody):
+        return unreadable(error, context, passing=error.passing), error
+    # What a server sends can break any library on the way; nobody should have to catch its errors.
+    return unexpected(error, context), error
 
 
 def from_exception(error: Exception, context: Context) -> Failure:

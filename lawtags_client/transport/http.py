@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -83,6 +83,10 @@ class Reply:
     url: str
 
 
+# What is taken of an answer whose head has come.
+Take: TypeAlias = Callable[["httpx.Response", Call, failures.Context], Coroutine[Any, Any, T]]
+
+
 class Transport:
     """The connections of one client.
 
@@ -138,11 +142,11 @@ class ServiceTransport:
             TransportError: no usable answer; DoubtfulOutcomeError where a create may have happened.
             APIError: the service refused.
         """
-        return (await self._run(call, decode=True))[1]
+        return (await self._run(call, self._context(call), _json))[1]
 
     async def json_reply(self, call: Call) -> tuple[Reply, Any]:
         """As ``json``, with the answer's headers."""
-        return await self._run(call, decode=True)
+        return await self._run(call, self._context(call), _json)
 
     async def send(self, call: Call) -> Reply:
         """Send a request and take the body as it comes.
@@ -151,7 +155,7 @@ class ServiceTransport:
             TransportError: no usable answer.
             APIError: the service refused.
         """
-        return (await self._run(call, decode=False))[0]
+        return (await self._run(call, self._context(call), _bytes))[0]
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[tuple[Reply, AsyncIterator[bytes]]]:
@@ -166,11 +170,7 @@ class ServiceTransport:
         context = self._context(call)
         total = call.total_timeout or self._transport.settings.total_timeout
         deadline = asyncio.get_running_loop().time() + total
-
-        async def open_stream(left: float) -> httpx.Response:
-            return await self._attempt(call, context, left, self._open)
-
-        response = await self._retried(open_stream, call, context)
+        response = await self._run(call, context, _opened)
         try:
             yield _reply(response, b""), self._chunks(response, context, deadline)
         finally:
@@ -193,69 +193,32 @@ class ServiceTransport:
             except UnreadableBody as error:
                 raise failures.unreadable(error, self._context(call)).error from error
 
-    async def _run(self, call: Call, *, decode: bool) -> tuple[Reply, Any]:
-        context = self._context(call)
+    async def _run(self, call: Call, context: failures.Context, take: Take[T]) -> T:
+        """Try until what is wanted of an answer was taken, or no further attempt is due."""
+        attempts = self._attempts(call, context)
         lost_before = False
-
-        async def read(call: Call, context: failures.Context) -> tuple[Reply, Any]:
-            response = await self._open(call, context)
+        while True:
             try:
-                body = await read_body(response, call.max_bytes)
-            finally:
-                await response.aclose()
-            return _reply(response, body), await _decoded(response, body, context) if decode else None
-
-        async def attempt(left: float) -> tuple[Reply, Any]:
-            nonlocal lost_before
-            try:
-                return await self._attempt(call, context, left, read)
-            except retry.AttemptFailed as failed:
-                error = failed.failure.error
-                if call.method == "DELETE" and lost_before and error.status == 404:
-                    # The delete whose answer was lost did happen.
-                    return Reply(204, {}, b"", context.url), None
-                lost_before = lost_before or (failed.failure.processed and error.status is None)
+                async with asyncio.timeout(attempts.left):
+                    taken = await take(await self._open(call, context), call, context)
+            except LawtagsError:
                 raise
+            except Exception as error:
+                failure, cause = failures.of(error, context)
+            else:
+                attempts.succeeded()
+                return taken
+            if call.method == "DELETE" and lost_before and failure.error.status == 404:
+                # The delete whose answer was lost did happen.
+                return await take(_done(context), call, context)
+            lost_before = lost_before or (failure.processed and failure.error.status is None)
+            await attempts.failed(failure, cause)
 
-        return await self._retried(attempt, call, context)
-
-    async def _retried(
-        self, attempt: Callable[[float], Awaitable[T]], call: Call, context: failures.Context
-    ) -> T:
+    def _attempts(self, call: Call, context: failures.Context) -> retry.Attempts:
         settings = self._transport.settings
         retries = settings.max_retries if call.max_retries is None else call.max_retries
         policy = retry.RetryPolicy(retries, total=call.total_timeout or settings.total_timeout)
-        return await retry.run(
-            attempt,
-            policy=policy,
-            budget=self._transport.budget,
-            clock=self.clock,
-            repeatable=context.repeatable,
-        )
-
-    async def _attempt(
-        self,
-        call: Call,
-        context: failures.Context,
-        left: float,
-        act: Callable[[Call, failures.Context], Awaitable[T]],
-    ) -> T:
-        import httpx
-
-        try:
-            async with asyncio.timeout(left):
-                return await act(call, context)
-        except TimeoutError as error:
-            raise retry.AttemptFailed(failures.out_of_time(context)) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise retry.AttemptFailed(failures.from_exception(error, context)) from error
-        except UnreadableBody as error:
-            raise retry.AttemptFailed(failures.unreadable(error, context, passing=error.passing)) from error
-        except (LawtagsError, retry.AttemptFailed):
-            raise
-        except Exception as error:
-            # What a server sends can break any library on the way; nobody should have to catch its errors.
-            raise retry.AttemptFailed(failures.unexpected(error, context)) from error
+        return retry.Attempts(policy, self._transport.budget, self.clock, repeatable=context.repeatable)
 
     async def _open(self, call: Call, context: failures.Context) -> httpx.Response:
         """Send, and turn error statuses into failures; the body of a success is unread."""
@@ -288,9 +251,10 @@ class ServiceTransport:
     async def _exchange(self, call: Call, context: failures.Context) -> httpx.Response:
         """Send, and follow redirects."""
         begin = self.clock.monotonic()
-        request = self._request(call, context)
+        client = await self._client(self._url(call), call, context)
+        request = self._request(call, client)
         for _ in range(_MOST_REDIRECTS + 1):
-            response = await self._client(request.url, call, context).send(request, stream=True)
+            response = await client.send(request, stream=True)
             if logger.isEnabledFor(logging.DEBUG):
                 took = self.clock.monotonic() - begin
                 where = shown(request.url)
@@ -298,17 +262,21 @@ class ServiceTransport:
             if not redirects.is_redirect(response):
                 break
             await response.aclose()
-            request = self._redirected(request, response, call, context)
+            target, same = redirects.followed(self._url(call), request, response, context)
+            client = await self._client(target, call, context)
+            request = self._moved(target, same, call, client)
         else:
             what = "loops"
             raise retry.AttemptFailed(failures.refused_redirect(what, context, response))
         return response
 
-    def _client(self, url: httpx.URL, call: Call, context: failures.Context) -> httpx.AsyncClient:
+    async def _client(self, url: httpx.URL, call: Call, context: failures.Context) -> httpx.AsyncClient:
         at_hand = call.content is None or isinstance(call.content, bytes)
-        return self._transport.connections.client(url, repeatable=context.repeatable and at_hand)
+        # Whoever deletes must know that one may have happened already: the next finds nothing.
+        again = context.repeatable and at_hand and call.method != "DELETE"
+        return await self._transport.connections.client(url, repeatable=again)
 
-    def _request(self, call: Call, context: failures.Context) -> httpx.Request:
+    def _request(self, call: Call, client: httpx.AsyncClient) -> httpx.Request:
         import httpx
 
         url = self._url(call)
@@ -328,7 +296,6 @@ class ServiceTransport:
             content = call.content if isinstance(call.content, bytes) else call.content()
         if call.token and self.address.token and self._is_ours(call):
             headers["authorization"] = f"Bearer {self.address.token}"
-        client = self._client(url, call, context)
         timeout = client.timeout.as_dict()
         if call.read_timeout is not None:
             timeout["read"] = call.read_timeout
@@ -348,14 +315,11 @@ class ServiceTransport:
     def _url(self, call: Call) -> httpx.URL:
         return parsed(call.path if "://" in call.path else self.address.url + call.path)
 
-    def _redirected(
-        self, request: httpx.Request, response: httpx.Response, call: Call, context: failures.Context
-    ) -> httpx.Request:
+    def _moved(self, target: httpx.URL, same: bool, call: Call, client: httpx.AsyncClient) -> httpx.Request:
         import httpx
 
-        target, same = redirects.followed(self._url(call), request, response, context)
         # Built again, since a streamed body can be read only once.
-        moved = self._request(call, context)
+        moved = self._request(call, client)
         moved.url = target
         if not same:
             # Another server gets neither the token nor any other header of ours.
@@ -403,10 +367,29 @@ def _reply(response: httpx.Response, body: bytes) -> Reply:
     return Reply(response.status_code, response.headers, body, shown(response.url))
 
 
-async def _decoded(response: httpx.Response, body: bytes, context: failures.Context) -> Any:
-    if not body.strip() and (response.status_code == 204 or context.method in ("DELETE", "PUT")):
-        return None
+def _done(context: failures.Context) -> httpx.Response:
+    """An empty success, where the one that a server sent was lost."""
+    import httpx
+
+    return httpx.Response(204, request=httpx.Request(context.method, context.url))
+
+
+async def _opened(response: httpx.Response, call: Call, context: failures.Context) -> httpx.Response:
+    return response
+
+
+async def _bytes(response: httpx.Response, call: Call, context: failures.Context) -> tuple[Reply, None]:
     try:
-        return await decode_json(body)
+        return _reply(response, await read_body(response, call.max_bytes)), None
+    finally:
+        await response.aclose()
+
+
+async def _json(response: httpx.Response, call: Call, context: failures.Context) -> tuple[Reply, Any]:
+    reply, _ = await _bytes(response, call, context)
+    if not reply.body.strip() and (reply.status == 204 or context.method in ("DELETE", "PUT")):
+        return reply, None
+    try:
+        return reply, await decode_json(reply.body)
     except (ValueError, RecursionError) as error:
-        raise retry.AttemptFailed(failures.not_json(response, body, context)) from error
+        raise retry.AttemptFailed(failures.not_json(response, reply.body, context)) from error

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
 
 from lawtags_client.errors import (
     APIError,
@@ -16,8 +15,6 @@ from lawtags_client.errors import (
     TransportError,
 )
 from lawtags_client.transport.clock import Clock
-
-T = TypeVar("T")
 
 # 501 and the like are decided answers; these may be different a moment later.
 _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
@@ -158,87 +155,51 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-async def run(
-    attempt: Callable[[float], Awaitable[T]],
-    *,
-    policy: RetryPolicy,
-    budget: RetryBudget,
-    clock: Clock,
-    repeatable: bool,
-) -> T:
-    """Try until it succeeds, must not be tried again, or the time, the attempts or the budget are used up.
+class Attempts:
+    """The attempts of one call: how long each may take, and whether there is another.
 
     Args:
-        attempt: one try; gets the seconds left, raises AttemptFailed.
         policy: how patient.
         budget: shared by all calls of a client.
         clock: time, sleep and chance.
         repeatable: doing it twice is the same as doing it once.
-
-    Raises:
-        LawtagsError: the last attempt's error.
     """
-    begin = clock.monotonic()
-    try:
-        result = await attempt(policy.total)
-    except AttemptFailed as failed:
-        if not may_retry(failed.failure, repeatable=repeatable):
-            raise failed.failure.error from failed.__cause__
-        first = failed
-    else:
-        budget.earn(retried=False)
-        return result
-    result = await _again(attempt, first, begin, policy, budget, clock, repeatable)
-    budget.earn(retried=True)
-    return result
 
+    def __init__(self, policy: RetryPolicy, budget: RetryBudget, clock: Clock, *, repeatable: bool) -> None:
+        self._policy = policy
+        self._budget = budget
+        self._clock = clock
+        self._repeatable = repeatable
+        self._deadline = clock.monotonic() + policy.total
+        self._retries = 0
 
-async def _again(
-    attempt: Callable[[float], Awaitable[T]],
-    first: AttemptFailed,
-    begin: float,
-    policy: RetryPolicy,
-    budget: RetryBudget,
-    clock: Clock,
-    repeatable: bool,
-) -> T:
-    """All attempts after the first, which has failed."""
-    # Imported only here: most calls succeed at once, and many programs never see a failure.
-    import tenacity
+    @property
+    def left(self) -> float:
+        """Seconds left for the whole call."""
+        return self._deadline - self._clock.monotonic()
 
-    def left() -> float:
-        return policy.total - (clock.monotonic() - begin)
+    def succeeded(self) -> None:
+        """Book a success."""
+        self._budget.earn(retried=self._retries > 0)
 
-    def wait(state: tenacity.RetryCallState) -> float:
-        return policy.delay(state.attempt_number - 1, _failure(state), clock.random())
+    async def failed(self, failure: Failure, cause: BaseException) -> None:
+        """Wait until the next attempt is due.
 
-    def stop(state: tenacity.RetryCallState) -> bool:
-        if state.attempt_number > policy.max_retries or state.upcoming_sleep >= left():
-            return True
-        return not budget.take()
+        Args:
+            failure: the attempt before it.
+            cause: what it was made of.
 
-    def again(state: tenacity.RetryCallState) -> bool:
-        outcome = state.outcome
-        if outcome is None or not isinstance(outcome.exception(), AttemptFailed):
-            return False
-        return may_retry(_failure(state), repeatable=repeatable)
-
-    retrying = tenacity.AsyncRetrying(sleep=clock.sleep, stop=stop, wait=wait, retry=again, reraise=True)
-    try:
-        async for turn in retrying:
-            with turn:
-                if turn.retry_state.attempt_number == 1:
-                    raise first
-                return await attempt(max(left(), 0.001))
-    except AttemptFailed as failed:
-        raise failed.failure.error from failed.__cause__
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _failure(state: object) -> Failure:
-    error = state.outcome.exception()  # type: ignore[attr-defined]
-    assert isinstance(error, AttemptFailed)
-    return error.failure
+        Raises:
+            LawtagsError: the failure's, where trying again is wrong, or the time, the retries or the budget
+                are used up.
+        """
+        if not may_retry(failure, repeatable=self._repeatable):
+            raise failure.error from cause
+        delay = self._policy.delay(self._retries, failure, self._clock.random())
+        if self._retries >= self._policy.max_retries or delay >= self.left or not self._budget.take():
+            raise failure.error from cause
+        self._retries += 1
+        await self._clock.sleep(delay)
 
 
 def is_passing(error: LawtagsError) -> bool:

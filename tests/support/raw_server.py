@@ -87,6 +87,7 @@ class RawServer:
         self.requests: list[str] = []
         self.heads: list[bytes] = []
         self.connections = 0
+        self.open = 0
         self.asked = asyncio.Event()
         self.left = asyncio.Event()
 
@@ -112,6 +113,7 @@ class RawServer:
         assert task is not None
         self._serving.add(task)
         self.connections += 1
+        self.open += 1
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 if self._greeting:
@@ -119,6 +121,7 @@ class RawServer:
                 while True:
                     await self._one(reader, writer)
         finally:
+            self.open -= 1
             self.left.set()
             self._serving.discard(task)
             writer.close()

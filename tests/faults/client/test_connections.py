@@ -1,4 +1,4 @@
-"""Faults on the wire, the same over the client's own connections and over httpx's."""
+"""Faults on the wire, the same over aiohttp's connections and over httpx's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ from lawtags_client.errors import (
 )
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import Settings
-from lawtags_client.transport.direct import DirectTransport
+from lawtags_client.transport.http import Call
+from lawtags_client.transport.pooled import PooledTransport
 from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
 
 JOB = json.dumps({"id": "cust-1", "status": "created"}).encode()
@@ -39,13 +41,21 @@ GOOD = send(answer(JOB))
 REQUEST = CustomizationJobRequest(
     config="a/b@v1", dataset="law/tags", hyperparameters=Hyperparameters(finetuning_type="lora")
 )
-BOTH = pytest.mark.parametrize("direct", [True, False], ids=["own connections", "httpx"])
+# Reads go over aiohttp, unless a proxy or a body in pieces makes them go over httpx's own.
+BOTH = pytest.mark.parametrize("over", ["aiohttp", "httpx"])
 
 
-def connect(url: str, folder: Path, time: StillTime | None = None, **settings: Any) -> NeMo:
+def connect(
+    url: str, folder: Path, time: StillTime | None = None, over: str = "aiohttp", **settings: Any
+) -> NeMo:
     settings = {"platform_url": url, "read_timeout": 0.15, "max_retries": 2, **settings}
     store = SqliteIntents(folder / "intents.sqlite")
-    return NeMo(Settings(**settings), intents=store, clock=(time or StillTime()).clock())
+    handler = httpx.AsyncHTTPTransport() if over == "httpx" else None
+    return NeMo(Settings(**settings), intents=store, clock=(time or StillTime()).clock(), handler=handler)
+
+
+def pool(most: int = 4) -> PooledTransport:
+    return PooledTransport(ssl.create_default_context(), max_connections=most, keepalive=3)
 
 
 FAULTS: dict[str, Act] = {
@@ -66,76 +76,27 @@ FAULTS: dict[str, Act] = {
 
 @BOTH
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_read_outlives_a_fault(fault: str, direct: bool, tmp_path: Path) -> None:
+async def test_read_outlives_a_fault(fault: str, over: str, tmp_path: Path) -> None:
     async with RawServer([FAULTS[fault], GOOD]) as server:
-        async with connect(server.url, tmp_path, direct=direct) as nemo:
+        async with connect(server.url, tmp_path, over=over) as nemo:
             assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
         assert server.requests == ["GET /v1/customization/jobs/cust-1"] * 2
 
 
-@BOTH
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_create_is_sent_once_whatever_the_fault(fault: str, direct: bool, tmp_path: Path) -> None:
+async def test_create_is_sent_once_whatever_the_fault(fault: str, tmp_path: Path) -> None:
     async with RawServer([FAULTS[fault], GOOD]) as server:
-        async with connect(server.url, tmp_path, direct=direct) as nemo:
+        async with connect(server.url, tmp_path) as nemo:
             with pytest.raises(DoubtfulOutcomeError):
                 await nemo.customizer.jobs.create(REQUEST)
         assert server.requests == ["POST /v1/customization/jobs"]
 
 
-# What each transport must raise; the first group is sure to have left the server untouched.
-BEFORE = (httpx.ConnectError, httpx.ConnectTimeout)
-AFTER = {
-    "closed without an answer": (httpx.RemoteProtocolError, httpx.ReadError),
-    "reset after the request": (httpx.RemoteProtocolError, httpx.ReadError),
-    "silence": (httpx.ReadTimeout,),
-    "half a head": (httpx.RemoteProtocolError, httpx.ReadError),
-    "garbage": (httpx.RemoteProtocolError,),
-    "cut body": (httpx.RemoteProtocolError,),
-    "stalled body": (httpx.ReadTimeout,),
-    "cut chunk": (httpx.RemoteProtocolError,),
-    "endless head": (httpx.RemoteProtocolError,),
-}
-
-
-def transport(kind: str) -> httpx.AsyncBaseTransport:
-    if kind == "httpx":
-        return httpx.AsyncHTTPTransport()
-    return DirectTransport(tls=ssl.create_default_context, max_connections=4, keepalive=3)
-
-
-TRANSPORTS = pytest.mark.parametrize("kind", ["own connections", "httpx"])
-
-
-@TRANSPORTS
-@pytest.mark.parametrize("fault", AFTER)
-async def test_fault_after_sending_is_never_taken_for_one_before(fault: str, kind: str) -> None:
-    async with RawServer([FAULTS[fault]]) as server:
-        async with httpx.AsyncClient(transport=transport(kind), timeout=0.15) as client:
-            with pytest.raises(AFTER[fault]) as caught:
-                await client.get(server.url)
-        assert not isinstance(caught.value, BEFORE)
-        assert len(server.requests) == 1
-
-
-@TRANSPORTS
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:{closed}/", "http://no-such-host.invalid/", "http://a..b/"]
-)
-async def test_fault_before_sending_is_told_as_such(url: str, kind: str) -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        async with httpx.AsyncClient(transport=transport(kind), timeout=5) as client:
-            with pytest.raises((*BEFORE, httpx.InvalidURL)):
-                await client.get(url.format(closed=held.getsockname()[1]))
-
-
-@BOTH
-async def test_create_goes_out_again_where_nobody_listened(direct: bool, tmp_path: Path) -> None:
+async def test_create_goes_out_again_where_nobody_listened(tmp_path: Path) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         url, time = f"http://127.0.0.1:{held.getsockname()[1]}", StillTime()
-        async with connect(url, tmp_path, time, direct=direct) as nemo:
+        async with connect(url, tmp_path, time) as nemo:
             for call in (nemo.customizer.jobs.create(REQUEST), nemo.customizer.jobs.get("cust-1")):
                 with pytest.raises(ConnectionFailedError, match="platform_url"):
                     await call
@@ -144,29 +105,31 @@ async def test_create_goes_out_again_where_nobody_listened(direct: bool, tmp_pat
 
 @BOTH
 async def test_connection_that_was_closed_while_idle_costs_one_silent_retry(
-    direct: bool, tmp_path: Path
+    over: str, tmp_path: Path
 ) -> None:
     time = StillTime()
     # The second request arrives on a connection on which the server has just hung up.
     async with RawServer([GOOD, hang_up, GOOD]) as server:
-        async with connect(server.url, tmp_path, time, direct=direct) as nemo:
+        async with connect(server.url, tmp_path, time, over=over) as nemo:
             for _ in range(2):
                 assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
         assert len(server.requests) == 3
         assert server.connections == 2
-    assert not direct or time.slept == []
+    assert over == "httpx" or time.slept == []
 
 
-@BOTH
-async def test_delete_on_a_closed_connection_that_did_happen_is_no_error(
-    direct: bool, tmp_path: Path
+@pytest.mark.parametrize("fault", [hang_up, reset], ids=["closed", "reset"])
+async def test_delete_whose_answer_was_lost_on_a_used_connection_is_no_error(
+    fault: Act, tmp_path: Path
 ) -> None:
+    done = send(answer(b'{"message": "deleted"}'))
     gone = send(answer(b'{"detail": "no such model"}', status="404 Not Found"))
-    async with RawServer([GOOD, hang_up, gone]) as server:
-        async with connect(server.url, tmp_path, direct=direct) as nemo:
-            await nemo.customizer.jobs.get("cust-1")
-            await nemo.entity_store.models.delete("law/tagger")
+    async with RawServer([done, fault, gone]) as server:
+        async with connect(server.url, tmp_path) as nemo:
+            for name in ("law/other", "law/tagger"):
+                await nemo.entity_store.models.delete(name)
         assert server.requests[1:] == ["DELETE /v1/models/law/tagger"] * 2
+        assert server.connections == 2
 
 
 async def test_fresh_connection_that_is_closed_is_not_tried_silently(tmp_path: Path) -> None:
@@ -178,9 +141,9 @@ async def test_fresh_connection_that_is_closed_is_not_tried_silently(tmp_path: P
 
 
 @BOTH
-async def test_answer_that_drips_ends_with_the_time_for_the_call(direct: bool, tmp_path: Path) -> None:
+async def test_answer_that_drips_ends_with_the_time_for_the_call(over: str, tmp_path: Path) -> None:
     async with RawServer([drip(b"x", 1000, 0.02)]) as server:
-        async with connect(server.url, tmp_path, direct=direct, total_timeout=0.3) as nemo:
+        async with connect(server.url, tmp_path, over=over, total_timeout=0.3) as nemo:
             with pytest.raises(DeadlineExceededError, match="whole call"):
                 await nemo.customizer.jobs.get("cust-1")
         assert len(server.requests) == 1
@@ -198,9 +161,9 @@ FORMS = {
 
 @BOTH
 @pytest.mark.parametrize("form", FORMS)
-async def test_answer_is_read_in_every_form(form: str, direct: bool, tmp_path: Path) -> None:
+async def test_answer_is_read_in_every_form(form: str, over: str, tmp_path: Path) -> None:
     async with RawServer([send(FORMS[form], close=form in ("until the end", "and good bye"))]) as server:
-        async with connect(server.url, tmp_path, direct=direct, token="canary-secret-1") as nemo:
+        async with connect(server.url, tmp_path, over=over, token="canary-secret-1") as nemo:
             for _ in range(2):
                 assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
         assert len(server.requests) == 2
@@ -209,12 +172,22 @@ async def test_answer_is_read_in_every_form(form: str, direct: bool, tmp_path: P
         )
 
 
-async def test_both_ways_send_the_same_head(tmp_path: Path) -> None:
+PLACES = ["/v1/a%2Fb/%7Ec;d@e:f+g,h", "/v1/%41?x=%5B1%5D&y=a%2Bb+c,d&sig=%2f%3D==", "/v1/../x?q", "/"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_both_ways_send_the_same_head(place: str, tmp_path: Path) -> None:
     async with RawServer([GOOD]) as server:
-        for direct in (True, False):
-            async with connect(server.url, tmp_path, direct=direct, token="secret-1") as nemo:
-                await nemo.customizer.jobs.get("cust-1")
-        assert server.heads[0].lower() == server.heads[1].lower()
+        url = server.url.replace("//", "//user:canary@")
+        for over in ("aiohttp", "httpx"):
+            async with connect(server.url, tmp_path, over=over, token="secret-1") as nemo:
+                service = nemo.customizer._http
+                await service.json(Call("GET", server.url + place))
+                await service.json(Call("POST", "/v1/ask", json={"a": "§"}, repeatable=True))
+                await service.json(Call("PUT", url + place, content=b"x" * 100_000))
+        heads = [sorted(head.lower().split(b"\r\n")) for head in server.heads]
+        assert heads[:3] == heads[3:]
+        assert server.requests[0] == f"GET {httpx.URL(server.url + place).raw_path.decode()}"
 
 
 async def test_what_was_sent_unasked_ends_the_connection(tmp_path: Path) -> None:
@@ -234,11 +207,12 @@ UNASKED = {
     "one byte": b"\n",
     "no answer at all": b"\x00" * 200_000,
 }
+PARTS = ("the beginning of an answer", "one byte")
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("unasked", UNASKED)
-async def test_what_arrives_on_an_idle_connection_ends_it_and_answers_nothing(
+async def test_what_arrives_on_an_idle_connection_answers_nothing(
     unasked: str, secure: bool, authority: trustme.CA, tmp_path: Path
 ) -> None:
     writers: list[asyncio.StreamWriter] = []
@@ -252,15 +226,14 @@ async def test_what_arrives_on_an_idle_connection_ends_it_and_answers_nothing(
     tls = _server_tls(authority) if secure else None
     async with RawServer([keep], tls=tls) as server:
         async with connect(server.url, tmp_path, read_timeout=5, max_retries=0, **options) as nemo:
-            for number in range(2):
+            for _ in range(3):
                 assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
-                server.left.clear()
                 writers[-1].write(UNASKED[unasked])
-                # The client hangs up by itself.
-                await asyncio.wait_for(server.left.wait(), 5)
-                assert server.connections == number + 1
-            assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
-        assert server.connections == 3
+                await writers[-1].drain()
+                for _ in range(3):  # turns in which the client's side reads it
+                    await asyncio.sleep(0)
+        # A part of a head may be forgotten; what could pass for an answer ends the connection.
+        assert unasked in PARTS or server.connections == 3
 
 
 class BlockingServer:
@@ -316,21 +289,18 @@ async def test_no_more_connections_than_allowed(tmp_path: Path) -> None:
         assert server.connections == 3
 
 
-@BOTH
-async def test_waiting_for_a_free_connection_ends(direct: bool, tmp_path: Path) -> None:
+async def test_waiting_for_a_free_connection_ends(tmp_path: Path) -> None:
     async with RawServer([silence]) as server:
-        settings = {"max_connections": 1, "max_retries": 0, "direct": direct}
-        async with connect(server.url, tmp_path, **settings) as nemo:
+        async with connect(server.url, tmp_path, max_connections=1, max_retries=0) as nemo:
             calls = (nemo.customizer.jobs.get("cust-1") for _ in range(2))
             found = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(error, DeadlineExceededError) for error in found)
         assert len(server.requests) == 1
 
 
-@BOTH
-async def test_cancelled_call_closes_its_connection_and_frees_its_place(direct: bool, tmp_path: Path) -> None:
+async def test_cancelled_call_closes_its_connection_and_frees_its_place(tmp_path: Path) -> None:
     async with RawServer([silence, GOOD]) as server:
-        async with connect(server.url, tmp_path, max_connections=1, read_timeout=5, direct=direct) as nemo:
+        async with connect(server.url, tmp_path, max_connections=1, read_timeout=5) as nemo:
             call = asyncio.create_task(nemo.customizer.jobs.get("cust-1"))
             await server.asked.wait()
             call.cancel()
@@ -341,12 +311,15 @@ async def test_cancelled_call_closes_its_connection_and_frees_its_place(direct: 
         assert server.connections == 2
 
 
-async def test_connection_in_use_while_the_client_closes_is_closed_with_its_answer() -> None:
-    async with RawServer([GOOD]) as server:
-        pool = DirectTransport(tls=ssl.create_default_context, max_connections=1, keepalive=3)
-        response = await pool.handle_async_request(httpx.Request("GET", server.url))
-        await pool.aclose()
-        assert json.loads(await response.aread())["id"] == "cust-1"
+async def test_answer_that_is_read_while_the_client_closes_ends_with_an_error() -> None:
+    async with RawServer([send(answer(JOB)[:-5])]) as server:
+        transport = pool()
+        response = await transport.handle_async_request(httpx.Request("GET", server.url))
+        reading = asyncio.create_task(response.aread())
+        await asyncio.sleep(0)
+        await transport.aclose()
+        with pytest.raises(httpx.TransportError):
+            await reading
         await asyncio.wait_for(server.left.wait(), 5)
 
 
@@ -362,8 +335,10 @@ async def test_slow_reader_holds_the_server_back(tmp_path: Path) -> None:
             await writer.drain()
 
     async with RawServer([pour]) as server:
-        pool = DirectTransport(tls=ssl.create_default_context, max_connections=1, keepalive=3)
-        async with httpx.AsyncClient(transport=pool) as client, client.stream("GET", server.url) as response:
+        async with (
+            httpx.AsyncClient(transport=pool()) as client,
+            client.stream("GET", server.url) as response,
+        ):
             pieces = response.aiter_raw()
             read = len(await anext(pieces))
             before = -1
@@ -376,20 +351,42 @@ async def test_slow_reader_holds_the_server_back(tmp_path: Path) -> None:
         assert read == size
 
 
-def test_client_outlives_the_loop_it_was_used_in(tmp_path: Path) -> None:
+def test_client_outlives_the_loops_it_was_used_in(tmp_path: Path) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
     nemo = connect(f"http://127.0.0.1:{port}", tmp_path)
 
-    async def once(close: bool) -> str:
+    async def once(close: bool) -> list[str]:
         async with RawServer([GOOD], port=port):
-            job = await nemo.customizer.jobs.get("cust-1")
+            jobs = [await nemo.customizer.jobs.get("cust-1"), await nemo.customizer.jobs.create(REQUEST)]
             if close:
                 await nemo.close()
-            return job.id
+            return [job.id for job in jobs]
 
-    assert [asyncio.run(once(close)) for close in (False, True)] == ["cust-1", "cust-1"]
+    for close in (False, False, True, True):
+        assert asyncio.run(once(close)) == ["cust-1", "cust-1"]
+
+
+async def test_client_that_is_used_in_two_loops_at_once_closes_in_both(tmp_path: Path) -> None:
+    other = asyncio.new_event_loop()
+    thread = threading.Thread(target=other.run_forever)
+    thread.start()
+    async with RawServer([GOOD]) as server:
+        nemo = connect(server.url, tmp_path, read_timeout=5)
+        for _ in range(2):
+            there = asyncio.run_coroutine_threadsafe(nemo.customizer.jobs.get("cust-1"), other)
+            jobs = await asyncio.gather(asyncio.wrap_future(there), nemo.customizer.jobs.get("cust-1"))
+            assert [job.id for job in jobs] == ["cust-1"] * 2
+        assert server.connections == 2
+        await nemo.close()
+        async with asyncio.timeout(5):
+            while server.open:
+                server.left.clear()
+                await server.left.wait()
+    other.call_soon_threadsafe(other.stop)
+    await asyncio.to_thread(thread.join)
+    other.close()
 
 
 @pytest.fixture(scope="module")
@@ -406,34 +403,32 @@ def _server_tls(authority: trustme.CA, name: str = "127.0.0.1", *, ask: bool = F
     return context
 
 
-@BOTH
 @pytest.mark.parametrize(
     ("name", "trusted"),
     [("127.0.0.1", False), ("elsewhere.test", True)],
     ids=["unknown authority", "other host"],
 )
 async def test_certificate_that_is_not_accepted_ends_the_call_at_once(
-    name: str, trusted: bool, direct: bool, authority: trustme.CA, tmp_path: Path
+    name: str, trusted: bool, authority: trustme.CA, tmp_path: Path
 ) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     ca_file = tmp_path / "ca.pem" if trusted else None
     async with RawServer([GOOD], tls=_server_tls(authority, name)) as server:
         time = StillTime()
-        async with connect(server.url, tmp_path, time, ca_file=ca_file, direct=direct) as nemo:
+        async with connect(server.url, tmp_path, time, ca_file=ca_file) as nemo:
             for call in (nemo.customizer.jobs.get("cust-1"), nemo.customizer.jobs.create(REQUEST)):
                 with pytest.raises(ConnectionFailedError, match="ca_file"):
                     await call
         assert (server.requests, time.slept) == ([], [])
 
 
-@BOTH
 async def test_own_authority_and_client_certificate_are_settings(
-    direct: bool, authority: trustme.CA, tmp_path: Path
+    authority: trustme.CA, tmp_path: Path
 ) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     mine = authority.issue_cert("client.test")
     mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
-    files = {"ca_file": tmp_path / "ca.pem", "direct": direct}
+    files = {"ca_file": tmp_path / "ca.pem"}
     async with RawServer([GOOD], tls=_server_tls(authority, ask=True)) as server:
         async with connect(server.url, tmp_path, client_cert=tmp_path / "client.pem", **files) as nemo:
             assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
@@ -444,27 +439,26 @@ async def test_own_authority_and_client_certificate_are_settings(
         assert len(server.requests) == 2
 
 
-@BOTH
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
 async def test_proxy_of_the_environment_is_used_for_other_hosts_only(
-    variable: str, direct: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with RawServer([GOOD]) as proxy, RawServer([GOOD]) as local:
         monkeypatch.setenv(variable, proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
         for url in ("http://nemo.test", local.url):
-            async with connect(url, tmp_path, direct=direct) as nemo:
+            async with connect(url, tmp_path) as nemo:
                 assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
         assert proxy.requests == ["GET http://nemo.test/v1/customization/jobs/cust-1"]
         assert local.requests == ["GET /v1/customization/jobs/cust-1"]
 
 
 @BOTH
-async def test_html_and_cookies_are_treated_alike(direct: bool, tmp_path: Path) -> None:
+async def test_html_and_cookies_are_treated_alike(over: str, tmp_path: Path) -> None:
     cookie = send(answer(JOB, "set-cookie: route=a; Path=/"))
     page = send(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>")
     async with RawServer([cookie, GOOD, page]) as server:
-        async with connect(server.url, tmp_path, direct=direct) as nemo:
+        async with connect(server.url, tmp_path, over=over) as nemo:
             calls: list[Callable[[], Any]] = [lambda: nemo.customizer.jobs.get("cust-1")] * 2
             for call in calls:
                 await call()
@@ -481,7 +475,7 @@ async def test_a_socks_proxy_without_its_package_is_named_with_the_package(
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv(variable, "socks5://127.0.0.1:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    async with connect("https://nemo.test", tmp_path, direct=False) as nemo:
+    async with connect("https://nemo.test", tmp_path) as nemo:
         with pytest.raises(ConfigurationError, match="socksio") as caught:
             await nemo.customizer.jobs.get("cust-1")
     assert "httpx[socks]" in str(caught.value.hint)
