@@ -48,7 +48,8 @@ STARTS: Mapping[str, str] = {
     "import lawtags_client": "import lawtags_client",
     "lawtags, ready": "from lawtags_client import NeMo\n"
     "nemo = NeMo.from_env(platform_url='http://127.0.0.1:1', environ={})\nnemo.customizer.jobs\n"
-    "import httpx\nnemo._transport.connections.client(httpx.URL('http://127.0.0.1:1'), repeatable=True)",
+    "import asyncio, httpx\n"
+    "asyncio.run(nemo._transport.connections.client(httpx.URL('http://127.0.0.1:1'), repeatable=True))",
     "import nemo_microservices": "import nemo_microservices",
     "nemo-microservices, ready": "from nemo_microservices import AsyncNeMoMicroservices\n"
     "AsyncNeMoMicroservices(base_url='http://127.0.0.1:1').customization.jobs",

@@ -100,7 +100,7 @@ class Settings:
     platform's own host, since a hosted model is someone else's. A token is text, a function that gives it, or
     stands in a file (``token_file``); once it is refused it is looked up again. ``connect_timeout`` and
     ``read_timeout`` bound one step of a request, ``total_timeout`` a whole call with its retries, all in
-    seconds. ``direct`` lets what may be repeated go over lean connections of our own instead of httpx's.
+    seconds.
     """
 
     platform_url: str | None = None
@@ -127,7 +127,6 @@ class Settings:
     client_cert: Path | None = None
     client_key: Path | None = None
     trust_env: bool = True
-    direct: bool = True
     lfs_rewrite: LfsRewrite = "auto"
     intents_path: Path | None = None
     profile: str | None = None
@@ -333,7 +332,6 @@ _CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "max_retries": int,
     "max_connections": int,
     "trust_env": _as_bool,
-    "direct": _as_bool,
 }
 _PATHS = frozenset(
     {"ca_file", "client_cert", "client_key", "intents_path", *(f"{name}_file" for name in _TOKENS)}

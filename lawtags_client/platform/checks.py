@@ -18,7 +18,7 @@ from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import ServiceName, Settings, default_intents_path
 from lawtags_client.version import __version__
 
-_PARTS = ("httpx", "pydantic", "tenacity", "typer")
+_PARTS = ("httpx", "aiohttp", "pydantic", "typer")
 _LEAST_FREE = 2 * 1024**3
 _CLOCK_TOLERANCE = 60.0
 

@@ -1,1 +1,1 @@
-"""How requests travel: the only room that knows httpx, h11 and tenacity."""
+"""How requests travel: the only room that knows httpx and aiohttp."""

@@ -29,7 +29,7 @@ def test_public_names_are_these() -> None:
 def test_import_loads_nothing_heavy() -> None:
     code = "import lawtags_client, sys; from lawtags_client.settings import Settings; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    heavy = {"httpx", "pydantic", "tenacity", "numpy", "torch", "rich", "typer", "tomllib", "asyncio"}
+    heavy = {"httpx", "pydantic", "aiohttp", "numpy", "torch", "rich", "typer", "tomllib", "asyncio"}
     assert not heavy & set(out.split())
 
 
@@ -56,7 +56,7 @@ def test_ready_client_has_loaded_only_what_it_needs() -> None:
         "rich",
         "click",
         "pygments",
-        "tenacity",
+        "aiohttp",
         "orjson",
         "lawtags_client.types.evaluator",
     }
