@@ -13,7 +13,7 @@ import select
 import ssl
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import httpx
@@ -127,6 +127,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._waiting: WeakKeyDictionary[ClientRequest, asyncio.Timeout] = WeakKeyDictionary()
         self._opened: WeakSet[ClientRequest] = WeakSet()
 
     def has_opened_for(self, request: ClientRequest) -> bool:
@@ -135,12 +136,15 @@ class _Connector(aiohttp.TCPConnector):
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Called by aiohttp."""
+        # aiohttp's own timer for the wait would go on while the connection is opened.
+        untimed = aiohttp.ClientTimeout(sock_connect=timeout.sock_connect)
         try:
-            while True:
-                connection = await super().connect(req, traces, timeout)
-                if req in self._opened or _is_silent(connection):
-                    return connection
-                connection.close()
+            async with asyncio.timeout(timeout.connect) as self._waiting[req]:
+                while True:
+                    connection = await super().connect(req, traces, untimed)
+                    if req in self._opened or _is_silent(connection):
+                        return connection
+                    connection.close()
         except TimeoutError as error:
             if req in self._opened:
                 raise httpx.ConnectTimeout("no connection in time") from error
@@ -152,7 +156,8 @@ class _Connector(aiohttp.TCPConnector):
         self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout
     ) -> ResponseHandler:
         self._opened.add(req)
-        # aiohttp's own covers neither the lookup of the name nor all of a host's addresses together.
+        self._waiting[req].reschedule(None)
+        # aiohttp's own timer covers neither the lookup of the name nor all of a host's addresses together.
         async with asyncio.timeout(timeout.sock_connect):
             protocol = await super()._create_connection(req, traces, timeout)
         if (closed := protocol.closed) is not None:
@@ -181,9 +186,9 @@ class _Body(AiohttpResponseStream):
             raise renamed(error) or error from error.__cause__
         if self._ends_with_connection() and self._protocol is not None:
             # aiohttp takes a reset for such an end.
-            error = self._protocol.exception()
-            if isinstance(error, OSError):
-                raise renamed(error) or error
+            ended = self._protocol.exception()
+            if isinstance(ended, OSError):
+                raise renamed(ended) or ended
 
     async def aclose(self) -> None:
         if self._closed is not None:

@@ -182,7 +182,7 @@ class Attempts:
         """Book a success."""
         self._budget.earn(retried=self._retries > 0)
 
-    async def failed(self, failure: Failure, cause: BaseException) -> None:
+    async def failed(self, failure: Failure, cause: BaseException | None) -> None:
         """Wait until the next attempt is due.
 
         Args:

@@ -321,6 +321,7 @@ async def test_answer_that_is_read_while_the_client_closes_ends_with_an_error() 
         await transport.aclose()
         with pytest.raises(httpx.TransportError):
             await reading
+        await response.aclose()
         await asyncio.wait_for(server.left.wait(), 5)
 
 
