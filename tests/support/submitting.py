@@ -25,7 +25,14 @@ from lawtags_stack.stack import StackThread
 Point = Literal["before the intent", "before the request", "before the id", "after the id"]
 POINTS: tuple[Point, ...] = ("before the intent", "before the request", "before the id", "after the id")
 
-_PRELOADED = ["httpx", "httpcore", "h11", "anyio._backends._asyncio", "httpx_aiohttp", "lawtags_client.client"]
+_PRELOADED = [
+    "httpx",
+    "httpcore",
+    "h11",
+    "anyio._backends._asyncio",
+    "httpx_aiohttp",
+    "lawtags_client.client",
+]
 
 CONFIG = "huggingfacetb/smollm2-135m-instruct@v1.0.0+cpu"
 DATASET = "law/tags"
