@@ -232,4 +232,5 @@ def _close_inherited() -> None:
         lock._close()
 
 
-os.register_at_fork(after_in_child=_close_inherited)
+if hasattr(os, "register_at_fork"):  # not on Windows, where the SDK without locks works
+    os.register_at_fork(after_in_child=_close_inherited)

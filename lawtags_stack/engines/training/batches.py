@@ -5,21 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from lawtags_stack.engines.training.examples import Example, Sized
 
 if TYPE_CHECKING:
     import torch
-
-    from lawtags_stack.engines.training.examples import Example
-
-
-class Sized(Protocol):
-    """Something that is put into batches."""
-
-    @property
-    def width(self) -> int:
-        """Tokens that it takes in a batch of its own, padding counted."""
-        ...
 
 
 _BUCKET = 32  # batches sorted by length together: enough for little padding, few enough to stay well mixed

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_stack.chat.losses import LossCheck
 from lawtags_stack.chat.messages import MessageError, plain_messages, plain_tools
 from lawtags_stack.chat.template import ChatTemplate, TemplateError
-from lawtags_stack.engines.training.batches import Sized
 from lawtags_stack.engines.training.rows import PromptTemplate, Row
 
 _CHUNK = 1024  # rows tokenised in one call: the tokenizer spreads them over the cores
+
+
+class Sized(Protocol):
+    """Something that is put into batches."""
+
+    @property
+    def width(self) -> int:
+        """Tokens that it takes in a batch of its own, padding counted."""
+        ...
+
 
 ItemT = TypeVar("ItemT", bound=Sized)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from lawtags_stack.engines.training.batches import Sized, collate
+from lawtags_stack.engines.training.batches import collate
+from lawtags_stack.engines.training.examples import Sized
 
 if TYPE_CHECKING:
     import torch
