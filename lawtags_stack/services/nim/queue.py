@@ -20,7 +20,7 @@ from lawtags_stack.services.nim.worker_process import (
 )
 
 if TYPE_CHECKING:
-    from lawtags_stack.services.nim.state import Served
+    from lawtags_stack.services.nim.records import Served
 
 Message = dict[str, Any]
 

@@ -31,7 +31,8 @@ from lawtags_stack.services.nim.asking import Asked, understand_chat, understand
 from lawtags_stack.services.nim.embeddings import Embeddings
 from lawtags_stack.services.nim.permissions import permission
 from lawtags_stack.services.nim.queue import ModelProcesses
-from lawtags_stack.services.nim.state import NimState, Served
+from lawtags_stack.services.nim.records import Served
+from lawtags_stack.services.nim.state import NimState
 
 R = TypeVar("R")
 

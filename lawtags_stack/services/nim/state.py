@@ -7,7 +7,6 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from lawtags_stack.service import StackContext
 from lawtags_stack.services.deployments.protocols import Readiness
 from lawtags_stack.services.entity_store.records import ModelRecord
 from lawtags_stack.services.nim.protocols import Deployed, ModelFiles, Models
+from lawtags_stack.services.nim.records import AdapterFiles, Served
 from lawtags_stack.services.nim.trials import Trial, Trials
 from lawtags_stack.times import read_moment
 
@@ -28,44 +28,6 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 CHAT_TEMPLATE = "chat_template.jinja"
 _SERVABLE_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterFiles:
-    """Where an adapter's files are.
-
-    Args:
-        config: ``adapter_config.json``.
-        weights: ``adapter_model.safetensors``.
-        template: the chat template that it was trained with; None where that is the base model's.
-    """
-
-    config: Path
-    weights: Path
-    template: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A model that requests may name.
-
-    Args:
-        id: what requests call it.
-        process: which worker process holds it; models of one process share their base weights.
-        folder: finds the folder that the process loads; may take its time.
-        created: seconds since 1970.
-        parent: an adapter's base model.
-        adapter: an adapter's files.
-        root: what the model is made of.
-    """
-
-    id: str
-    process: str
-    folder: Callable[[], Path]
-    created: int
-    parent: str | None = None
-    adapter: AdapterFiles | None = None
-    root: str | None = None
 
 
 class NimState:

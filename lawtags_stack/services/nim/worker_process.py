@@ -22,7 +22,7 @@ from lawtags_stack.processes.frames import pack, receive_async
 from lawtags_stack.processes.suspects import Suspects
 
 if TYPE_CHECKING:
-    from lawtags_stack.services.nim.state import AdapterFiles, Served
+    from lawtags_stack.services.nim.records import AdapterFiles, Served
 
 Message = dict[str, Any]
 _MODULE = "lawtags_stack.engines.generation.worker"

@@ -15,7 +15,7 @@ from lawtags_stack.engines.embedding import process as embedding
 from lawtags_stack.engines.embedding.process import EmbeddingProcess
 from lawtags_stack.services.nim import worker_process
 from lawtags_stack.services.nim.queue import ModelProcess, ModelProcesses
-from lawtags_stack.services.nim.state import AdapterFiles, Served
+from lawtags_stack.services.nim.records import AdapterFiles, Served
 from lawtags_stack.services.nim.worker_process import WorkerOptions
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from lawtags_stack.engines.embedding.process import EmbeddingProcess
 from lawtags_stack.processes.suspects import Suspects, Turns, digest
 from lawtags_stack.services.nim import worker_process
 from lawtags_stack.services.nim.queue import ModelProcess
-from lawtags_stack.services.nim.state import AdapterFiles, Served
+from lawtags_stack.services.nim.records import AdapterFiles, Served
 from lawtags_stack.services.nim.worker_process import WorkerGoneError, WorkerOptions
 
 BASE = Served("base", "base", lambda: Path("folder"), 0)
