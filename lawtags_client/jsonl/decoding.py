@@ -19,7 +19,6 @@ from lawtags_client.jsonl.values import guess_encoding
 
 _ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _PYTHON = re.compile(r"\s*\{\s*'")
-_MARK = b"\xef\xbb\xbf"
 
 
 def decode_row(raw: bytes, *, torn: bool = False) -> dict[str, Any] | JsonFault:
