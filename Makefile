@@ -1,4 +1,4 @@
-# The two commands of the README are `make demo` and `make test`; the rest serves those who work on lawtags.
+# Users need `make demo` and `make test`; the other targets are for contributors.
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(if $(shell command -v $(p) 2>/dev/null),$(p))))
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,26 +9,26 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --con
 
 .PHONY: demo test state-machine curator-ray check lint types rooms format docs stubs benchmarks conformance hub-conformance fuzz soak clean help
 
-help: ## what there is
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/.demo ## curate, train, evaluate and serve on this machine; DATA=FILE for your own questions
+demo: $(VENV)/.demo ## run the pipeline on this machine; DATA=FILE for your own questions
 	@$(BIN)/lawtags demo $(if $(DATA),--data "$(DATA)")
 
-test: $(VENV)/.dev ## the whole suite, and what checks the code
+test: $(VENV)/.dev ## linter, type checker, import rules and all tests
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-state-machine: $(VENV)/.dev ## a thousand scenes of lost requests and killed processes; SCENES=N for another number
+state-machine: $(VENV)/.dev ## random lost requests and killed processes; SCENES=N, 1000 by default
 	LAWTAGS_STATE_MACHINE=$(or $(SCENES),1000) $(BIN)/python -m pytest -s tests/faults/test_exactly_once.py
 
-curator-ray: $(VENV)/.dev $(RAY)/.made ## the steps of curation on NeMo Curator 1.x (Ray), in an environment of its own
+curator-ray: $(VENV)/.dev $(RAY)/.made ## test the curation steps on NeMo Curator 1.x (Ray), in a separate environment
 	@cd tests/ray && LAWTAGS_PYTHON_OF_CURATOR_0_9="$(CURDIR)/$(BIN)/python" \
 		"$(CURDIR)/$(RAY)/bin/python" -m pytest -c pytest.ini .
 
-check: lint types rooms ## linter, type checker, room rules
+check: lint types rooms ## linter, type checker and import rules
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
@@ -42,13 +42,13 @@ rooms: $(VENV)/.dev
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff format .
 
-stubs: $(VENV)/.dev ## write the types of the blocking front anew
+stubs: $(VENV)/.dev ## regenerate the types of the blocking client
 	@$(BIN)/python scripts/write_sync_stub.py
 
 docs: $(VENV)/.dev ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled questions
+benchmarks: $(VENV)/.dev ## run the benchmarks, on DATA=FILE.jsonl or the bundled questions
 	$(BIN)/python benchmarks/tagging.py $(or $(DATA),lawtags_client/sample/questions.jsonl) --folds 5 --validation 50
 	$(BIN)/python benchmarks/pii.py
 	$(BIN)/python benchmarks/curation.py $(DATA) --rows 5000
@@ -57,27 +57,27 @@ benchmarks: $(VENV)/.dev ## the measurements, on DATA=FILE.jsonl or the bundled 
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/client.py
 
-conformance: $(VENV)/.dev ## the clients of others against the embedded stack; writes docs/conformance.md
+conformance: $(VENV)/.dev ## test third-party clients against the embedded stack; writes docs/conformance.md
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/sdk_conformance.py docs/conformance.md
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/hub_conformance.py docs/conformance.md
 
-hub-conformance: $(VENV)/.dev ## four versions of huggingface_hub against the embedded stack, in environments of their own
+hub-conformance: $(VENV)/.dev ## test four versions of huggingface_hub against the embedded stack
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/hub_conformance.py
 
-fuzz: $(VENV)/.dev ## made-up requests to the embedded stack by its OpenAPI documents, about ten minutes
+fuzz: $(VENV)/.dev ## send generated requests to the embedded stack, about ten minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up
 	FUZZ_MUTATIONS=$(or $(MUTATIONS),200) $(BIN)/python -m pytest tests/stack/test_mutated_bodies.py
 
-soak: $(VENV)/.dev ## mixed load on an embedded stack that is killed again and again; SOAK_MINUTES=30
+soak: $(VENV)/.dev ## mixed load on an embedded stack that is killed repeatedly; SOAK_MINUTES=30
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/soak.py --minutes $(or $(SOAK_MINUTES),30)
 
-clean: ## remove the environments; runs and the embedded stack's data stay
+clean: ## remove the environments, but not runs and stack data
 	rm -rf $(VENV) $(RAY)
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "lawtags needs Python 3.11 or 3.12; none was found. Name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { echo "lawtags' full environment needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) -V). Name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	@command -v $(CXX) >/dev/null || command -v g++ >/dev/null || { echo "A C++ compiler is needed (NeMo Curator builds fasttext). On Debian or Ubuntu: apt-get install g++ python3-dev; on macOS: xcode-select --install" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "lawtags requires Python 3.11 or 3.12, but none was found. Set it with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { echo "lawtags requires Python 3.11 or 3.12 for the full environment; $(PYTHON) is $$($(PYTHON) -V). Set it with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@command -v $(CXX) >/dev/null || command -v g++ >/dev/null || { echo "lawtags requires a C++ compiler (NeMo Curator builds fasttext). On Debian or Ubuntu: apt-get install g++ python3-dev; on macOS: xcode-select --install" >&2; exit 1; }
 	@echo "Creating $(VENV) with $$($(PYTHON) -V)"
 	@$(PYTHON) -m venv $(VENV)
 
@@ -88,12 +88,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt models.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	@echo "Installing what the tests need"
+	@echo "Installing the test dependencies"
 	@$(PIP) --editable '.[dev]'
 	@touch $@
 
 $(RAY)/.made: pyproject.toml constraints-ray.txt models.txt | $(VENV)/bin/python
-	@echo "Creating $(RAY) with NeMo Curator 1.x (some minutes, 2 GB)"
+	@echo "Creating $(RAY) with NeMo Curator 1.x (a few minutes, 2 GB)"
 	@$(VENV)/bin/python -m venv $(RAY)
 	@$(RAY)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints-ray.txt \
 		--editable '.[curate-ray]' pytest

@@ -1,4 +1,4 @@
-"""From rows to tags, with the asynchronous client."""
+"""From rows to tags, with the async client."""
 
 from __future__ import annotations
 

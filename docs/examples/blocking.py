@@ -1,4 +1,4 @@
-"""From rows to tags, with the blocking front."""
+"""From rows to tags, with the blocking client."""
 
 from __future__ import annotations
 

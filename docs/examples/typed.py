@@ -1,4 +1,4 @@
-"""What a type checker knows of the blocking front; ``make types`` reads this file."""
+"""What a type checker knows of the blocking client; ``make types`` reads this file."""
 
 from __future__ import annotations
 
