@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("inputs", nargs="+", help="JSONL, JSON array, CSV, Parquet, or hf://datasets/NS/NAME")
     parser.add_argument("--out", type=Path, required=True, help="folder for the rows")
     parser.add_argument("--recipe", help="recipe whose curation section is used")
-    parser.add_argument("--test", type=Path, help="labelled questions that become the testing part")
+    parser.add_argument("--test", type=Path, help="labeled questions to use as the test set")
     parser.add_argument("--scheduler", help="Dask scheduler, tcp://HOST:PORT")
     given = parser.parse_args()
     recipe = load_recipe(given.recipe) if given.recipe else None

@@ -27,8 +27,8 @@ async def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("recipe", help="a recipe file, or the name of a bundled one")
-    parser.add_argument("--data", nargs="+", required=True, help="labelled questions")
-    parser.add_argument("--test", type=Path, help="labelled questions that are only scored")
+    parser.add_argument("--data", nargs="+", required=True, help="labeled questions")
+    parser.add_argument("--test", type=Path, help="labeled questions to use as the test set")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--profile", help="profile of lawtags.toml")
     given = parser.parse_args()

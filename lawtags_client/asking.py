@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lawtags_client.tagging.asking import Asking
+from lawtags_client.tagging.asking import PromptSettings
 from lawtags_client.tagging.question import Question
 
 if TYPE_CHECKING:
     from lawtags_client.curation.questions import QuestionTexts
 
 
-def recorded_asking(curated: Path, tokenizer: Path | None) -> Asking | None:
+def recorded_asking(curated: Path, tokenizer: Path | None) -> PromptSettings | None:
     """How a curation put its questions.
 
     Args:
@@ -36,10 +36,10 @@ def recorded_asking(curated: Path, tokenizer: Path | None) -> Asking | None:
     if report.get("asking") is None:
         return None
     content = tokenizer.read_bytes() if tokenizer is not None else None
-    return Asking(report["asking"], content, chat=report["options"]["format"] == "messages")
+    return PromptSettings(report["asking"], content, chat=report["options"]["format"] == "messages")
 
 
-def question_texts(asking: Asking, *, unmasked: bool = False) -> QuestionTexts:
+def question_texts(asking: PromptSettings, *, unmasked: bool = False) -> QuestionTexts:
     """How the texts of questions are made ready for a tagger.
 
     Args:
@@ -55,7 +55,7 @@ def question_texts(asking: Asking, *, unmasked: bool = False) -> QuestionTexts:
 
 
 def prepared(
-    questions: Sequence[Question], asking: Asking | None, *, unmasked: bool = False
+    questions: Sequence[Question], asking: PromptSettings | None, *, unmasked: bool = False
 ) -> list[Question]:
     """Questions with texts as the model was trained with; those that have such texts pass as they are.
 

@@ -39,7 +39,7 @@ class Portal:
         if threading.current_thread().name == _THREAD:
             work.close()
             raise RuntimeError(
-                "the blocking client cannot be used from its own loop; use the asynchronous one"
+                "the blocking client cannot be used from its own event loop; use the async client"
             )
         future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
@@ -56,7 +56,7 @@ class Portal:
                 loop.call_soon(ready.set)
                 threading.Thread(target=loop.run_forever, name=_THREAD, daemon=True).start()
                 if not ready.wait(_START):
-                    raise LawtagsError("the loop of the blocking client did not start")
+                    raise LawtagsError("the event loop of the blocking client did not start")
                 self._loop = loop
             return self._loop
 

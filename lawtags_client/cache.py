@@ -47,7 +47,7 @@ def find_cached(part: str, marker: str) -> Path:
 def _why_not(folder: Path) -> str | None:
     """Why nothing can be kept in a folder, which is made where missing; None where it can."""
     if not folder.is_absolute():
-        return "there is no home folder that it could be in"
+        return "there is no home folder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -59,7 +59,7 @@ def _why_not(folder: Path) -> str | None:
 @cache
 def _tell(folder: Path, problem: str, stand_in: Path) -> None:
     _log.warning(
-        "the cache %s cannot be written (%s); %s takes its place. %s names another folder.",
+        "the cache %s is not writable (%s); using %s instead. Set %s to choose another folder.",
         folder, problem, stand_in, CACHE_VARIABLE,
     )  # fmt: skip
 

@@ -87,7 +87,7 @@ def given(token: TokenSource, file: Path | None, name: str) -> str | None:
         text = file.read_text("utf-8-sig").strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{name}_file cannot be read: {error}", hint="Look at the path and its rights."
+            f"{name}_file cannot be read: {error}", hint="Check the path and its permissions."
         ) from error
     return checked(f"{name}_file ({file})", text)
 
@@ -100,7 +100,7 @@ def checked(name: str, value: str) -> str:
     """
     if not value.isascii() or not value.isprintable() or " " in value or not value:
         raise ConfigurationError(
-            f"{name} cannot be sent as a header: it is empty, or has spaces, line ends or other characters",
-            hint="Look for a stray line end in the file or variable that it came from.",
+            f"{name} cannot be sent as a header: it is empty, or has spaces, line breaks or other characters",
+            hint="Check its source for a stray line break.",
         )
     return value

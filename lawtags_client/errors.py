@@ -1,15 +1,15 @@
-"""Everything that lawtags raises on purpose.
+"""All errors that lawtags raises.
 
 * LawtagsError
   x ConfigurationError        a setting, recipe or argument is wrong (exit code 2)
     + MissingExtraError       an optional package is not installed
     + RunInputsError          a run of this name was made from other inputs
   x DataError                 a row or file cannot be used; names file, line and field
-  x TransportError            no usable answer arrived
+  x TransportError            no usable response arrived
     + ConnectionFailedError   the service could not be reached; nothing was sent
-    + DeadlineExceededError   the answer did not come in time
-    + ProtocolError           an answer came, but not the one the API promises
-    + DoubtfulOutcomeError    a create was sent and its answer lost: it may or may not have happened
+    + DeadlineExceededError   the response did not arrive in time
+    + ProtocolError           the response does not conform to the API
+    + DoubtfulOutcomeError    the response to a create was lost: it may or may not have taken effect
   x APIError                  the service answered with an error status
     + BadRequestError         400
     + AuthenticationError     401
@@ -20,16 +20,16 @@
     + UnprocessableError      422
     + RateLimitedError        429, carries ``retry_after`` in seconds
     + ServerError             5xx
-  x JobError                  a job came to an end that is not success
+  x JobError                  a job did not complete
     + JobFailedError
     + JobCancelledError
     + JobStalledError         no progress for longer than allowed; the job is still running
-  x WaitTimeoutError          what was waited for did not come; it may still come
-  x RowsFailedError           too many rows of a run went without an answer for a verdict
-  x GateNotPassedError        a run's quality gate said no (exit code 3)
-  x BusyError                 someone else holds this run or this stack (exit code 75)
+  x WaitTimeoutError          the timeout passed; the job or deployment may still complete
+  x RowsFailedError           too many rows of a run have no answer for a verdict
+  x GateNotPassedError        a run did not pass a quality gate (exit code 3)
+  x BusyError                 another process uses this run or this stack (exit code 75)
 
-Catch ``LawtagsError`` for all of them. ``exit_code`` is what the command line ends with.
+Catch ``LawtagsError`` to catch them all. ``exit_code`` is the exit code of the command line.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from typing import Any, ClassVar
 
 
 class LawtagsError(Exception):
-    """Base of all errors raised on purpose.
+    """Base of all errors that lawtags raises.
 
     Args:
         message: what happened, in one sentence.
         hint: what to do next.
         service: the microservice concerned, e.g. ``"customizer"``.
-        status: HTTP status, if an answer came.
-        request_id: the server's id for the request, if it gave one.
-        url: the address asked, without credentials and query.
-        detail: the server's own words, as decoded JSON or text.
+        status: HTTP status, if there was a response.
+        request_id: the server's request id, if it sent one.
+        url: the URL of the request, without credentials and query.
+        detail: the server's error, as decoded JSON or text.
     """
 
     exit_code: ClassVar[int] = 1
@@ -106,7 +106,7 @@ class MissingExtraError(ConfigurationError):
 
     Args:
         package: the module that could not be imported.
-        extra: the extra of lawtags that carries it.
+        extra: the extra of lawtags that installs it.
         purpose: what it is needed for, e.g. ``"curation"``.
     """
 
@@ -175,7 +175,7 @@ class ResourceLimitError(LawtagsError):
 
 
 class TransportError(LawtagsError):
-    """No usable answer arrived."""
+    """No usable response arrived."""
 
 
 class ConnectionFailedError(TransportError):
@@ -193,11 +193,11 @@ class DeadlineExceededError(TransportError):
 
 
 class ProtocolError(TransportError):
-    """An answer came, but not the one that the API promises."""
+    """The response does not conform to the API."""
 
 
 class DoubtfulOutcomeError(TransportError):
-    """A create was sent and its answer lost: it may or may not have happened."""
+    """The response to a create was lost: it may or may not have taken effect."""
 
 
 class APIError(LawtagsError):
@@ -205,7 +205,7 @@ class APIError(LawtagsError):
 
 
 class BadRequestError(APIError):
-    """400: the request makes no sense to the service."""
+    """400: the request is invalid."""
 
 
 class AuthenticationError(APIError):
@@ -217,7 +217,7 @@ class PermissionDeniedError(APIError):
 
 
 class NotFoundError(APIError):
-    """404: there is no such thing."""
+    """404: it does not exist."""
 
 
 class ConflictError(APIError):
@@ -229,11 +229,11 @@ class PayloadTooLargeError(APIError):
 
 
 class UnprocessableError(APIError):
-    """422: the request has the wrong shape."""
+    """422: a field of the request is invalid."""
 
 
 class RateLimitedError(APIError):
-    """429: too many requests; ``retry_after`` says how many seconds to wait, where known."""
+    """429: too many requests; ``retry_after`` is the number of seconds to wait, if known."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
         super().__init__(message, **context)
@@ -245,12 +245,12 @@ class ServerError(APIError):
 
 
 class JobError(LawtagsError):
-    """A job came to an end that is not success.
+    """A job did not complete.
 
     Args:
         message: what happened.
         job_id: the job.
-        reason: the service's own words for it.
+        reason: the service's message.
     """
 
     def __init__(
@@ -270,24 +270,24 @@ class JobCancelledError(JobError):
 
 
 class JobStalledError(JobError):
-    """The job made no progress for longer than allowed; it goes on."""
+    """The job made no progress for longer than allowed; it is still running."""
 
 
 class WaitTimeoutError(LawtagsError):
-    """What was waited for did not come in time; it may still come."""
+    """The timeout passed; the job or deployment may still complete."""
 
 
 class RowsFailedError(LawtagsError):
-    """Too many rows of a run went without an answer for a verdict."""
+    """Too many rows of a run have no answer for a verdict."""
 
 
 class GateNotPassedError(LawtagsError):
-    """A run's quality gate said no."""
+    """A run did not pass a quality gate."""
 
     exit_code = 3
 
 
 class BusyError(LawtagsError):
-    """Someone else holds this run or this stack."""
+    """Another process uses this run or this stack."""
 
     exit_code = 75

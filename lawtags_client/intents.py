@@ -126,9 +126,9 @@ def check_same(found: Intent, wanted: Intent) -> None:
     names = sorted(set(found.request) | set(wanted.request))
     differing = [name for name in names if found.request.get(name) != wanted.request.get(name)]
     raise ConflictError(
-        f"the intent {wanted.key!r} was used before for another request; "
-        f"what differs: {', '.join(differing) or 'the data'}",
-        hint="Give this request a key of its own.",
+        f"the intent {wanted.key!r} was already used for another request; "
+        f"different: {', '.join(differing) or 'the data'}",
+        hint="Pass another intent for this request.",
     )
 
 
@@ -185,7 +185,7 @@ class SqliteIntents:
     def lock(self, key: str) -> Iterator[None]:
         def busy(holder: Holder) -> BusyError:
             return BusyError(
-                f"the intent {key!r} is being submitted by {holder}", hint="Wait for it to finish."
+                f"the intent {key!r} is being submitted by {holder}", hint="Wait until it finishes."
             )
 
         # A folder per key, since a lock file alone could be deleted while it is held.
@@ -206,8 +206,10 @@ class SqliteIntents:
                     yield connection
         except (sqlite3.DatabaseError, OSError) as problem:
             # Nothing is submitted that is not written down.
-            hint = "Look at its rights and the disk; intents_path names another place for the client's own."
-            raise DataError(f"the intents cannot be kept: {problem}", path=self._path, hint=hint) from problem
+            hint = "Check its permissions and the disk, or set intents_path to another file."
+            raise DataError(
+                f"the intent store cannot be used: {problem}", path=self._path, hint=hint
+            ) from problem
 
 
 def _complete(connection: sqlite3.Connection) -> None:

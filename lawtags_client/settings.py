@@ -193,8 +193,8 @@ class Settings:
             raise ConfigurationError(
                 f"no address for the service {service!r}",
                 service=service,
-                hint=f"Set LAWTAGS_PLATFORM_URL or LAWTAGS_{own.upper()}, name a profile of {FILE_NAME}, or "
-                "start a platform on this machine with `lawtags local up` and name it with --profile local",
+                hint=f"Set LAWTAGS_PLATFORM_URL or LAWTAGS_{own.upper()}, select a profile of {FILE_NAME}, "
+                "or start a platform on this machine: `lawtags local up`, then --profile local",
             )
         origin = f"{name} ({self.sources.get(name, 'argument')})"
 
@@ -367,8 +367,8 @@ def _checked_url(name: str, value: str) -> str:
     except ValueError as error:
         raise ConfigurationError(f"{name} is not a URL: {error}") from None
     if parts.username or parts.password:
-        hint = "Pass them as a token; URLs are shown in messages and logs."
-        raise ConfigurationError(f"{name} holds credentials", hint=hint)
+        hint = "Pass them as a token; URLs appear in messages and logs."
+        raise ConfigurationError(f"{name} contains credentials", hint=hint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(
             f"{name} is not a base URL: {value!r}", hint="Use the form http://host:port, without a query."

@@ -129,27 +129,27 @@ Upd = TypeVar("Upd", bound=WireRequest)
 class SyncInference:
     """Models that answer."""
     def models(self) -> list[ServedModel]:
-        """What is served now, adapters included."""
+        """The models that are served now, including adapters."""
     def served(self, model: str, *, timeout: float = 600) -> str:
         """Wait until a model is listed; an adapter needs a refresh of the server after its training."""
     def chat(
         self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> ChatCompletion:
-        """Ask a model for the next message."""
+        """Request the next message of a chat."""
     def complete(self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None) -> Completion:
-        """Have a text completed; arguments and errors as for ``chat``."""
+        """Complete a text; arguments and errors as for ``chat``."""
     def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Turn texts into vectors."""
     def classify(self, request: ClassifyRequest) -> dict[str, Any]:
-        """Have a model put texts into classes; what comes back is the model's own."""
+        """Classify texts; the response depends on the model."""
     def stream_chat(
         self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> Iterator[ChatCompletionChunk]:
-        """The next message in pieces, as they are made."""
+        """Stream the next message of a chat."""
     def stream_completion(
         self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> Iterator[CompletionChunk]:
-        """A completion in pieces; errors as for ``stream_chat``."""
+        """Stream a completion; errors as for ``stream_chat``."""
     def complete_each(
         self,
         prompts: Iterable[str] | Iterable[str],
@@ -168,7 +168,7 @@ class SyncInference:
         ordered: bool = False,
         on_load: Callable[[Load], None] | None = None,
     ) -> Iterator[Outcome[CompletionChoice]]:
-        """Complete many prompts, each with an outcome of its own, as they come."""
+        """Complete many prompts, with one outcome per prompt, as they arrive."""
     def complete_many(
         self,
         prompts: Iterable[str],
@@ -196,7 +196,7 @@ class SyncInference:
         ordered: bool = False,
         on_load: Callable[[Load], None] | None = None,
     ) -> Iterator[Outcome[ChatCompletion]]:
-        """Many chats, each with an outcome of its own, as they come; arguments as for ``complete_each``."""
+        """Send many chats, with one outcome per chat, as they arrive; arguments as for ``complete_each``."""
     def tag(
         self,
         *,
@@ -231,7 +231,7 @@ class SyncInference:
         """Tag many questions; one that cannot be tagged carries its error."""
 
 class SyncDeployments:
-    """Models that are to be served."""
+    """Deployed models."""
 
     configs: SyncEntities[DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate, DeploymentFilter]
     deployments: SyncEntities[
@@ -248,13 +248,13 @@ class SyncDeployments:
         timeout: float = 3600,
         on_state: Callable[[str], None] | None = None,
     ) -> ModelDeployment:
-        """Serve a model, and wait until it is ready."""
+        """Deploy a model and wait until it is ready."""
     def ready(
         self, name: str, *, timeout: float = 3600, on_state: Callable[[str], None] | None = None
     ) -> ModelDeployment:
         """Wait until a deployment is ready."""
     def remove(self, name: str, *, timeout: float = 600) -> None:
-        """Take a deployment down, wait until it is gone, and drop its config."""
+        """Delete a deployment, wait until it is gone, and delete its config."""
 
 class SyncEvaluationV2:
     """An evaluation in hand, as a platform job."""
@@ -276,22 +276,22 @@ class SyncEvaluationV2:
         """Wait for the result; arguments and errors as for ``Evaluation.wait``."""
 
 class SyncEvaluation:
-    """An evaluation in hand."""
+    """A submitted evaluation."""
 
     record: EvaluationJob
     @property
     def id(self) -> str:
-        """The service's id for it."""
+        """Its id."""
     @property
     def status(self) -> str | None:
-        """The state it was in when last looked at."""
+        """Its last known state."""
     @property
     def progress(self) -> float | None:
-        """How far it was, 0 to 100; None where the service does not tell."""
+        """Its progress, 0 to 100; None if the service does not report it."""
     def refresh(self) -> EvaluationJob:
         """Read it again."""
     def cancel(self) -> None:
-        """Ask for its end."""
+        """Request cancellation."""
     def wait(
         self, *, timeout: float | None = None, stall: float | None = None, patience: Patience | None = None
     ) -> EvaluationResult:
@@ -360,11 +360,11 @@ class SyncEvaluator:
     jobs: SyncEvaluationJobs
     v2_jobs: SyncJobsV2
     def evaluation(self, job_id: str) -> SyncEvaluation:
-        """Take up an evaluation that exists."""
+        """Look up an existing evaluation."""
     def live(
         self, config: EvaluationConfigRequest, target: EvaluationTargetRequest, *, timeout: float = ...
     ) -> LiveEvaluation:
-        """Score at once; nothing of it is stored on the platform."""
+        """Score immediately, without storing anything on the platform."""
     def evaluate(
         self,
         config: str | EvaluationConfigRequest,
@@ -375,9 +375,9 @@ class SyncEvaluator:
         project: str | None = None,
         description: str | None = None,
     ) -> SyncEvaluation:
-        """Submit an evaluation once: the same call again finds what it made before."""
+        """Submit an evaluation. The call is idempotent."""
     def evaluation_v2(self, job_id: str) -> SyncEvaluationV2:
-        """Take up an evaluation that exists as a platform job."""
+        """Look up an existing evaluation that is a platform job."""
     def evaluate_v2(
         self,
         config: str | EvaluationConfigV2,
@@ -389,7 +389,7 @@ class SyncEvaluator:
         project: str | None = None,
         description: str | None = None,
     ) -> SyncEvaluationV2:
-        """Submit an evaluation as a platform job, once; arguments and errors as for ``evaluate``."""
+        """Submit an evaluation as a platform job, idempotently; arguments and errors as for ``evaluate``."""
 
 class SyncJob:
     """A customization job."""
@@ -397,33 +397,33 @@ class SyncJob:
     record: CustomizationJob
     @property
     def id(self) -> str:
-        """The service's id for it."""
+        """Its id."""
     @property
     def status(self) -> str | None:
-        """The state it was in when last looked at."""
+        """Its last known state."""
     @property
     def output_model(self) -> str | None:
-        """The model it makes, ``namespace/name@version``."""
+        """Its output model, ``namespace/name@version``."""
     def refresh(self) -> CustomizationJob:
         """Read it again."""
     def details(self) -> CustomizationStatusDetails:
-        """Its progress, series and history, as they are now."""
+        """Read its progress, metrics and history."""
     def watch(self, *, patience: Patience | None = None) -> Iterator[JobEvent]:
-        """What happens, from the job's beginning on, each thing once, until it comes to an end."""
+        """Yield every event since the start of the job, each one once, until the job ends."""
     def looks(self, *, patience: Patience | None = None) -> Iterator[list[JobEvent]]:
-        """The events of ``watch``, those together that one look at the job has found."""
+        """As ``watch``, with the events of one poll together."""
     def wait(
         self, *, timeout: float | None = None, stall: float | None = None, patience: Patience | None = None
     ) -> CustomizationJob:
         """Wait until it is complete."""
     def cancel(self) -> CustomizationJob:
-        """Ask for its end; ``wait`` tells when it has come."""
+        """Request cancellation; use ``wait`` to wait for it."""
     def metrics(self) -> list[MetricRow]:
-        """Its series so far, one row a point."""
+        """Its metrics so far, one row per point."""
     def metrics_frame(self) -> pandas.DataFrame:
-        """Its series so far as a pandas frame."""
+        """Its metrics so far, as a pandas data frame."""
     def served(self, *, timeout: float = 600) -> str:
-        """Wait until it is complete and its model answers at the inference service."""
+        """Wait until it is complete and the inference service lists its model."""
 
 class SyncBaseModels:
     """Base models that the platform was not shipped with."""
@@ -471,13 +471,13 @@ class SyncCustomizer:
     jobs: SyncJobs
     base_models: SyncBaseModels
     def status(self, job_id: str) -> CustomizationStatusDetails:
-        """A job's progress with the full series."""
+        """A job's progress with all metrics."""
     def cancel(self, job_id: str) -> CustomizationJob:
-        """Ask for a job's end."""
+        """Cancel a job."""
     def logs(self, job_id: str) -> ContainerLogs:
-        """What the job's containers wrote."""
+        """The logs of the job's containers."""
     def job(self, job_id: str) -> SyncJob:
-        """Take up a job that exists."""
+        """Look up an existing job."""
     def watch_many(
         self,
         jobs: Iterable[str | SyncJob | CustomizationJob],
@@ -486,9 +486,9 @@ class SyncCustomizer:
         patience: Patience | None = None,
         filter: CustomizationJobFilter | None = None,
     ) -> Iterator[JobChange[CustomizationJob]]:
-        """What changes in many jobs, until all of them have come to their end."""
+        """Follow many jobs until all of them have ended."""
     def config(self, wanted: str | None, method: Method | None = None) -> CustomizationConfig:
-        """The config that a name means."""
+        """Find a config by name."""
     def fine_tune(
         self,
         *,
@@ -507,14 +507,14 @@ class SyncCustomizer:
         description: str | None = None,
         wandb: WandBData | None = None,
     ) -> SyncJob:
-        """Train once: the same call again, even after a crash or a lost answer, finds the job it made before."""
+        """Submit a training job. The call is idempotent, even after a crash or a lost response."""
     def submit(
         self, request: CustomizationJobRequest, *, key: str | None = None, data: str | None = None
     ) -> SyncJob:
-        """Submit a job once for its intent; ``fine_tune`` makes the request for you."""
+        """Submit a job once per intent; ``fine_tune`` builds the request for you."""
 
 class SyncListing(Generic[M, Flt]):
-    """Things that can be listed."""
+    """A collection that can be listed."""
     def page(
         self,
         number: int = 1,
@@ -533,24 +533,24 @@ class SyncListing(Generic[M, Flt]):
         filter: Flt | None = None,
         search: Mapping[str, Any] | None = None,
     ) -> Iterator[M]:
-        """All entries, page after page, each once."""
+        """Yield all entries of all pages, each one once."""
 
 class SyncEntities(SyncListing[M, Flt], Generic[M, Req, Upd, Flt]):
-    """Things that are known by name."""
+    """A collection of named entities."""
     def create(self, request: Req) -> M:
-        """Make one."""
+        """Create an entity."""
     def get(self, reference: str) -> M:
-        """Read one."""
+        """Read an entity."""
     def find(self, reference: str) -> M | None:
-        """Read one, or None where there is no such thing."""
+        """Read an entity, or None if it does not exist."""
     def update(self, reference: str, changes: Upd) -> M:
         """Change the fields that are set in ``changes``."""
     def delete(
         self, reference: str, *, missing_ok: bool = False, timeout: float | None = None
     ) -> DeleteResponse | None:
-        """Drop one."""
+        """Delete an entity."""
     def create_or_get(self, request: Req, *, compare: tuple[str, ...] | None = None) -> M:
-        """Make one, or take the one of that name if it is the same."""
+        """Create an entity, or return the existing one if it is the same."""
 
 class SyncEntityStore:
     """What the platform knows by name."""
@@ -560,7 +560,7 @@ class SyncEntityStore:
     datasets: SyncEntities[Dataset, DatasetRequest, DatasetUpdate, DatasetFilter]
     models: SyncEntities[Model, ModelRequest, ModelUpdate, ModelFilter]
     def ensure_namespace(self, name: str) -> Namespace:
-        """The namespace of that name, made where it is missing."""
+        """Get a namespace, or create it if it is missing."""
 
 class SyncRepositories:
     """Repositories of the Data Store."""
@@ -613,9 +613,9 @@ class SyncDataStore:
         required: tuple[str, ...] = ...,
         on_bytes: OnBytes | None = None,
     ) -> UploadedDataset:
-        """Put a folder of curated rows on the platform, ready to train on."""
+        """Upload a folder of curated rows, ready to train on."""
     def prepare(self, repository: Repository) -> None:
-        """See that namespace and repository are there and ready to be written to."""
+        """Create namespace and repository if they are missing, and wait until they are ready."""
     def upload_folder(
         self,
         name: str,
@@ -625,7 +625,7 @@ class SyncDataStore:
         message: str = "Upload folder",
         on_bytes: OnBytes | None = None,
     ) -> Uploaded:
-        """Send a folder as it is to an existing repository; hidden files and links stay behind."""
+        """Upload a folder unchanged to an existing repository, except hidden files and symbolic links."""
     def upload_files(
         self,
         name: str,
@@ -635,11 +635,11 @@ class SyncDataStore:
         message: str = "Upload files",
         on_bytes: OnBytes | None = None,
     ) -> Uploaded:
-        """Send some files, given as bytes or paths, to an existing repository."""
+        """Upload files, as bytes or paths, to an existing repository."""
     def upload_file(
         self, name: str, path: str, source: Source, *, repo_type: RepoType = "dataset"
     ) -> Uploaded:
-        """Send one file to an existing repository; as ``upload_files`` with one entry."""
+        """Upload one file to an existing repository; see ``upload_files``."""
     def delete_files(
         self,
         name: str,
@@ -648,7 +648,7 @@ class SyncDataStore:
         repo_type: RepoType = "dataset",
         message: str = "Delete files",
     ) -> None:
-        """Drop files of a repository, in one commit."""
+        """Delete files of a repository, in one commit."""
     def files(self, name: str, *, repo_type: RepoType = "dataset", revision: str = "main") -> list[TreeEntry]:
         """The files of a repository."""
     def download(
@@ -660,7 +660,7 @@ class SyncDataStore:
         revision: str | None = None,
         prefix: str = "",
     ) -> Downloaded:
-        """Get the files of a repository, verified by hash."""
+        """Download the files of a repository, verified by hash."""
 
 class NeMo:
     """NeMo microservices, typed and asynchronous."""

@@ -11,11 +11,11 @@ _STEERING = re.compile(
 )
 
 
-def harmless(text: str, *, lines: bool = False) -> str:
+def escape_controls(text: str, *, lines: bool = False) -> str:
     r"""Write control characters out as ``\u001b``, which JSON reads as the character again.
 
     Example:
-        >>> harmless("done\x1b[2J")
+        >>> escape_controls("done\x1b[2J")
         'done\\u001b[2J'
 
     Args:
@@ -23,5 +23,5 @@ def harmless(text: str, *, lines: bool = False) -> str:
         lines: whether line ends may stay.
     """
     if lines:
-        return "\n".join(harmless(line) for line in text.splitlines())
+        return "\n".join(escape_controls(line) for line in text.splitlines())
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -53,17 +53,19 @@ def tensors(path: Path) -> list[Tensor]:
         raise DataError(f"cannot be read: {error.strerror}", path=path, hint="Check the path.") from error
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
-            f"is not a safetensors file: {error}", path=path, hint="Get it again; other formats are not read."
+            f"is not a safetensors file: {error}",
+            path=path,
+            hint="Download it again; other formats are not supported.",
         ) from error
     if not found:
-        raise DataError("is a safetensors file without tensors", path=path, hint="Get it again.")
+        raise DataError("is a safetensors file without tensors", path=path, hint="Download it again.")
     return found
 
 
 def _place(name: str, said: Any) -> tuple[int, int]:
     start, end = said["data_offsets"]
     if not (_is_count(start) and _is_count(end) and start <= end):
-        raise ValueError(f"the tensor {name[:80]!r} has no sound place")
+        raise ValueError(f"the tensor {name[:80]!r} has an invalid position")
     return start, end
 
 
@@ -89,7 +91,7 @@ def _tensor(name: str, said: Any, start: int, end: int) -> Tensor:
 
 def _numbers(name: str, shape: Sequence[Any], *, most: int) -> int:
     if not all(_is_count(side) for side in shape):
-        raise ValueError(f"the tensor {name[:80]!r} has no sound shape")
+        raise ValueError(f"the tensor {name[:80]!r} has an invalid shape")
     size = 0 if 0 in shape else 1
     for side in shape:
         size *= side

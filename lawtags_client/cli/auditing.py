@@ -29,7 +29,7 @@ def read_stores(own: Path | None, runs: Path, more: Sequence[Path]) -> dict[str,
     if absent:
         raise ConfigurationError(
             f"no intent store was found at {', '.join(absent)}",
-            hint="Name a client's intents.sqlite or a run's ledger.sqlite.",
+            hint="Pass a client's intents.sqlite or a run's ledger.sqlite.",
         )
     found = [own or default_intents_path(), *sorted(runs.glob("*/ledger.sqlite")), *more]
     return {str(path): SqliteIntents(path) for path in found if path.is_file()}
@@ -65,9 +65,9 @@ def tell(session: Session, found: Audit, forgotten: int, *, others: bool) -> Non
             # Below the table, where no column's width cuts an id.
             session.say(f"{row.state} {_key(row) or row.jobs[0]}: {row.fix}")
         counts = ", ".join(f"{number} {state}" for state, number in found.counts.items())
-        session.say(f"{counts}; {found.elsewhere} for other platforms, {found.foreign} jobs by other means")
+        session.say(f"{counts}; {found.elsewhere} for other platforms, {found.foreign} jobs without a token")
         if forgotten:
-            session.say(f"{forgotten} intents forgotten")
+            session.say(f"{forgotten} intents dropped")
     wrong = [row for row in found.wrong(orphans=not others) if not (forgotten and _is_gone(row))]
     if wrong:
         states = sorted({row.state for row in wrong})

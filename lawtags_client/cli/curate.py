@@ -35,7 +35,7 @@ def curate(
         str | None, typer.Option("--recipe", "-r", help="Use the curation section of this recipe.")
     ] = None,
     test: Annotated[
-        Path | None, typer.Option("--test", help="Labelled questions that become the testing part.")
+        Path | None, typer.Option("--test", help="Labeled questions to use as the test set.")
     ] = None,
     tokenizer: Annotated[
         str | None,
@@ -55,11 +55,12 @@ def curate(
         ),
     ] = None,
     on_bad_row: Annotated[
-        str | None, typer.Option("--on-bad-row", help="fail, skip or quarantine (the default).")
+        str | None,
+        typer.Option("--on-bad-row", help="For unreadable rows: fail, skip or quarantine (the default)."),
     ] = None,
     max_bad: Annotated[
         float | None,
-        typer.Option("--max-bad", help="Largest tolerated share of unreadable rows; 0.01 by default."),
+        typer.Option("--max-bad", help="Maximum share of unreadable rows; 0.01 by default."),
     ] = None,
     synonyms: Annotated[
         Path | None, typer.Option("--synonyms", help="CSV or YAML file of synonyms and the tags they mean.")
@@ -68,11 +69,13 @@ def curate(
         int | None, typer.Option("--min-tag-count", help="Remove tags used on fewer questions than this.")
     ] = None,
     split_by: Annotated[
-        str | None, typer.Option("--split-by", help="hash (the default), time or stratified.")
+        str | None, typer.Option("--split-by", help="How to split: hash (the default), time or stratified.")
     ] = None,
     forget: Annotated[
         Path | None,
-        typer.Option("--forget", help="Questions to leave out or remove: ids or SHA-256 of ids, one a line."),
+        typer.Option(
+            "--forget", help="Questions to leave out or remove: ids or SHA-256 of ids, one per line."
+        ),
     ] = None,
     strict: Annotated[
         bool,
@@ -87,16 +90,16 @@ def curate(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Clean, filter, split and format questions; refused rows go to rejected.jsonl with the reason.
+    """Clean, filter, split and format questions; rejected rows go to rejected.jsonl with the reason.
 
-    With --forget and no input files, the listed questions are removed from every file of a folder that
-    was curated before, and everything that depends on them is rebuilt.
+    With --forget and no input files, remove the listed questions from every file of a folder that
+    was curated before, and rebuild everything that depends on them.
 
     Example: lawtags curate questions.jsonl --out curated --set pii.action=redact
     """
     import asyncio
 
-    from lawtags_client.cli.curation_progress import curation_shown
+    from lawtags_client.cli.curation_progress import show_curation_progress
     from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.curation import CurationOptions
     from lawtags_client.curation import curate as run_curation
@@ -120,14 +123,14 @@ def curate(
     if not inputs:
         if forget is None or wanted or settings or test or scheduler or workers:
             raise ConfigurationError(
-                "there are no questions to curate",
-                hint="Name input files; without any, only --forget, --out and --tokenizer are allowed.",
+                "no input files",
+                hint="Pass input files. Without any, use only --forget, --out and --tokenizer.",
             )
         _forget(session, out, forget, count_tokens, strict)
         return
     options = merged(_nested(wanted), parse_settings(settings or []))
     options = merged(loaded.curation if loaded else {}, options)
-    with curation_shown(session.messages) as told:
+    with show_curation_progress(session.messages) as told:
         # In a thread, so that a signal ends it at once and with its code.
         work = asyncio.to_thread(
             run_curation,
@@ -144,7 +147,7 @@ def curate(
         )
         report = session.run(work, left_behind=_LEFT.format(out / WORK_FOLDER))
     _show(session, report, out)
-    _tell_not_found(session, report.not_found, strict)
+    _report_not_found(session, report.not_found, strict)
 
 
 def _show(session: Session, report: CurationReport, out: Path) -> None:
@@ -163,7 +166,7 @@ def _show(session: Session, report: CurationReport, out: Path) -> None:
     for note in report.notes:
         session.say(note)
     parts = ", ".join(f"{rows} {part}" for part, rows in report.splits.items())
-    session.say(f"{parts} rows in {out}; refused rows in {out / 'rejected.jsonl'}")
+    session.say(f"{parts} rows in {out}; rejected rows in {out / 'rejected.jsonl'}")
     session.say(f"Data card: {out / PAGE}")
 
 
@@ -179,11 +182,11 @@ def _forget(
         session.emit(record)
     else:
         session.say(f"{record['rows']} rows removed from {out}, of {record['asked']} questions named")
-        session.say("Data sets already uploaded and models already trained still contain them.")
-    _tell_not_found(session, missing, strict)
+        session.say("Uploaded datasets and trained models still contain them.")
+    _report_not_found(session, missing, strict)
 
 
-def _tell_not_found(session: Session, lines: Sequence[str], strict: bool) -> None:
+def _report_not_found(session: Session, lines: Sequence[str], strict: bool) -> None:
     """Name every line of a list to forget by which no question was meant."""
     from lawtags_client.errors import DataError
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from lawtags_client.cli.progress import shown
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ _SECONDS_TO_JUDGE = 0.1
 
 
 @contextlib.contextmanager
-def curation_shown(
+def show_curation_progress(
     console: Console, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[CurationProgress], None]]:
     """What is told of the progress of a curation, in the form that fits the console.
@@ -32,13 +32,13 @@ def curation_shown(
         clock: seconds.
     """
     if not console.is_terminal:
-        yield _Lines(console, clock).update
+        yield _CurationLines(console, clock).update
         return
     with shown(console) as bars:
-        yield _Bars(bars, clock).update
+        yield _CurationBars(bars, clock).update
 
 
-class _Speed:
+class _Throughput:
     """Rows per second of the step at hand."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -66,27 +66,27 @@ class _Speed:
         return told
 
 
-class _Bars:
+class _CurationBars:
     """A bar, which begins anew with each step."""
 
     def __init__(self, bars: Progress, clock: Callable[[], float]) -> None:
         self._bars = bars
-        self._speed = _Speed(clock)
+        self._speed = _Throughput(clock)
 
     def update(self, progress: CurationProgress) -> None:
         if self._speed.begins(progress) and progress.before:
-            self._bars.note(f"{progress.step}: {progress.before} rows were done before")
+            self._bars.note(f"{progress.step}: {progress.before} rows were already done")
         told = [progress.step, self._speed.words(progress)]
         self._bars.update(progress.done, progress.total, "  ".join(filter(None, told)))
 
 
-class _Lines:
+class _CurationLines:
     """A line when a step begins and ends, and now and then in between."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
         self._clock = clock
-        self._speed = _Speed(clock)
+        self._speed = _Throughput(clock)
         self._last = clock()
 
     def update(self, progress: CurationProgress) -> None:
@@ -99,10 +99,10 @@ class _Lines:
         if progress.done and not progress.total:
             rows = f"{progress.done:,} rows"
         if begins and progress.before:
-            rows += f", {progress.before:,} of them done before"
+            rows += f", {progress.before:,} of them already done"
         told = ", ".join(filter(None, [rows, self._speed.words(progress)]))
         line = f"{progress.step}: {told}" if told else progress.step
-        self._console.print(harmless(line), markup=False, soft_wrap=True)
+        self._console.print(escape_controls(line), markup=False, soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from lawtags_client.cli.run import Following, Name, New, Runs, Set, Wish, execute_recipe, tell_result
+from lawtags_client.cli.run import Name, New, OnNameTaken, RunRequest, Runs, Set, execute_recipe, print_result
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 from lawtags_client.errors import BusyError
 from lawtags_client.extras import MARKERS, require
@@ -27,7 +27,7 @@ _MARK = "demo.pid"
 def demo(
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", "-d", help="Your own labelled questions instead of the bundled ones."),
+        typer.Option("--data", "-d", help="Your own labeled questions instead of the bundled ones."),
     ] = None,
     name: Name = None,
     new: New = False,
@@ -40,13 +40,13 @@ def demo(
 ) -> None:
     """Run the full pipeline on this machine: curate, train a small model, evaluate, serve and report.
 
-    The same questions resume their run; other questions or options start a run of their own.
+    The same questions resume their run; other questions or options start another run.
 
     Example: lawtags demo --data questions.jsonl
     """
     require(list(MARKERS), "lawtags demo")
     from lawtags_client import sample
-    from lawtags_client.cli.verdict import tell_examples
+    from lawtags_client.cli.verdict import print_examples
     from lawtags_client.curation.read.sources import find_sources
     from lawtags_client.runs.outputs import EvaluateOutput
     from lawtags_client.runs.verdict import require_verdict
@@ -57,18 +57,20 @@ def demo(
     # Before anything is started for them.
     find_sources(questions)
     chosen = name or (f"demo-{_stem(data[0])}" if data else "demo")
-    wish = Wish.of("smollm2-demo", questions, None, chosen, runs, None, settings)
+    request = RunRequest.of("smollm2-demo", questions, None, chosen, runs, None, settings)
     # A name that a person gave means that run.
-    following = Following.NEW if new else Following.NONE if name else Following.FITTING
+    on_name_taken = (
+        OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE if name else OnNameTaken.USE_MATCHING
+    )
     if not default_base_model_ready():
         session.messages.print("Preparing the base model (only once)", style="dim")
     ensure_default_base_model()
     # A profile names a stack that somebody else runs.
     with _stack(STACK_FOLDER, session) if session.profile == LOCAL_PROFILE else nullcontext():
-        result = execute_recipe(session, wish, following=following)
-    tell_result(session, result)
+        result = execute_recipe(session, request, on_name_taken=on_name_taken)
+    print_result(session, result)
     if not as_json:
-        tell_examples(session.console, result.folder)
+        print_examples(session.console, result.folder)
         session.say(f"Report: {result.folder / 'report.html'}")
     require_verdict(result.left(EvaluateOutput))
     if as_json:

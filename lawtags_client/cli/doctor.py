@@ -15,7 +15,7 @@ def doctor(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Check services, credentials, versions, disk and clock; each finding says what to do.
+    """Check services, credentials, versions, disk and clock, and print how to fix each problem.
 
     Example: lawtags doctor --profile cluster
     """

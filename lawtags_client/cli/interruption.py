@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from lawtags_client.cli.session import Session
 
 CancelOnInterrupt = Annotated[
-    bool, typer.Option("--cancel-on-interrupt", help="On Ctrl-C cancel the job as well, without asking.")
+    bool, typer.Option("--cancel-on-interrupt", help="On Ctrl-C, also cancel the job, without asking.")
 ]
 
-SECOND_THOUGHTS = 3.0
-"""Seconds in which a second Ctrl-C is about the job."""
+SECOND_INTERRUPT_SECONDS = 3.0
+"""Seconds within which a second Ctrl-C cancels the job."""
 
-_GOES_ON = "Run the same command again to resume."
+_RESUME = "Repeat the command to resume."
 
 
-async def take_leave(session: Session, code: int, again: asyncio.Event) -> None:
-    """Say what goes on, and cancel the followed job where that is wanted.
+async def handle_interrupt(session: Session, code: int, again: asyncio.Event) -> None:
+    """Say what keeps running, and cancel the followed job if requested.
 
-    Once is for this command alone; twice is for the job, too, after a question. A job is never cancelled by
-    SIGTERM: a pod that is moved goes on with it elsewhere.
+    The first Ctrl-C ends only this command; the second cancels the job, too, after a prompt. SIGTERM never
+    cancels a job: an evicted pod resumes it elsewhere.
 
     Args:
         session: the command.
@@ -37,21 +37,23 @@ async def take_leave(session: Session, code: int, again: asyncio.Event) -> None:
     """
     job = session.followed() if code == 128 + signal.SIGINT else None
     if job is None:
-        session.report(f"Interrupted. {_GOES_ON}")
-    elif session.cancel_on_interrupt or (_has_terminal(session) and await _is_meant(session, job, again)):
+        session.report(f"Interrupted. {_RESUME}")
+    elif session.cancel_on_interrupt or (_has_terminal(session) and await _is_confirmed(session, job, again)):
         await _cancel(session, job)
     else:
-        session.report(f"Interrupted. {job} is still running on the platform. {_GOES_ON}")
+        session.report(f"Interrupted. {job} is still running on the platform. {_RESUME}")
 
 
 def _has_terminal(session: Session) -> bool:
     return sys.stdin.isatty() and not session.no_input
 
 
-async def _is_meant(session: Session, job: str, again: asyncio.Event) -> bool:
-    session.report(f"Interrupted. Press Ctrl-C again within {SECOND_THOUGHTS:.0f} s to cancel {job} as well.")
+async def _is_confirmed(session: Session, job: str, again: asyncio.Event) -> bool:
+    session.report(
+        f"Interrupted. Press Ctrl-C again within {SECOND_INTERRUPT_SECONDS:.0f} s to cancel {job}, too."
+    )
     try:
-        await asyncio.wait_for(again.wait(), SECOND_THOUGHTS)
+        await asyncio.wait_for(again.wait(), SECOND_INTERRUPT_SECONDS)
     except TimeoutError:
         return False
     # From here on Ctrl-C means no.
@@ -68,6 +70,6 @@ async def _cancel(session: Session, job: str) -> None:
             record = await nemo.customizer.cancel(job)
         session.report(f"Interrupted. {job} is {record.status}.")
     except ConflictError:
-        session.report(f"Interrupted. {job} has ended already.")
+        session.report(f"Interrupted. {job} has already ended.")
     except LawtagsError as error:
         session.report(f"Interrupted. {job} could not be cancelled and is still running: {error}")

@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Customization jobs: list, show, watch, cancel, logs, metrics, audit.", no_args_is_help=True
 )
 
-JobId = Annotated[str, typer.Argument(help="The job, cust-….")]
+JobId = Annotated[str, typer.Argument(help="Job id, cust-….")]
 
 
 def _row(job: CustomizationJob) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def ls(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """List jobs, the newest first. Example: lawtags jobs ls --status running"""
+    """List jobs, newest first. Example: lawtags jobs ls --status running"""
     from lawtags_client.types.customizer import CustomizationJobFilter
 
     session = Session(as_json, profile, verbose, no_input)
@@ -83,7 +83,7 @@ def show(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Show a job as the platform has it. Example: lawtags jobs show cust-… --json"""
+    """Show a job as the platform reports it. Example: lawtags jobs show cust-… --json"""
     session = Session(as_json, profile, verbose, no_input)
 
     async def work() -> dict[str, Any]:
@@ -159,7 +159,7 @@ def logs(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Print what the job's containers wrote. Example: lawtags jobs logs cust-…"""
+    """Print the logs of the job's containers. Example: lawtags jobs logs cust-…"""
     session = Session(as_json, profile, verbose, no_input)
 
     async def work() -> dict[str, Any]:
@@ -185,7 +185,7 @@ def metrics(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Print a job's series, one point a row. Example: lawtags jobs metrics cust-… --json"""
+    """Print a job's metrics, one point per row. Example: lawtags jobs metrics cust-… --json"""
     import dataclasses
 
     session = Session(as_json, profile, verbose, no_input)
@@ -207,7 +207,7 @@ def metrics(
 @app.command("audit")
 @command
 def audit(
-    runs: Annotated[Path, typer.Option("--runs", help="Folder of runs, whose ledgers are read.")] = Path(
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of runs; their ledgers are read.")] = Path(
         "runs"
     ),
     stores: Annotated[
@@ -218,7 +218,7 @@ def audit(
         float | None, typer.Option("--days", min=0, help="Ignore anything older than this many days.")
     ] = None,
     others: Annotated[
-        bool, typer.Option("--others", help="Others share this platform: orphans are not a problem.")
+        bool, typer.Option("--others", help="Others use this platform: do not report orphans.")
     ] = False,
     forget_missing: Annotated[
         bool, typer.Option("--forget-missing", help="Drop intents whose job no longer exists.")
@@ -228,7 +228,7 @@ def audit(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Compare intents with the jobs on the platform; exits with 1 unless each intent has exactly one job.
+    """Compare intents with the jobs on the platform; exit with 1 unless each intent has exactly one job.
 
     Reads the client's own intent store and the ledgers of runs.
 

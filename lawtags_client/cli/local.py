@@ -19,10 +19,12 @@ app = typer.Typer(help="The embedded stack: NeMo microservices on this machine."
 _DEFAULT_PORT = 8600
 _TOKEN_VARIABLE = "LAWTAGS_LOCAL_TOKEN"
 
-Dir = Annotated[Path, typer.Option("--dir", help="Where the stack keeps everything.")]
+Dir = Annotated[Path, typer.Option("--dir", help="Folder for all data of the stack.")]
 Token = Annotated[
     str | None,
-    typer.Option("--token", envvar=_TOKEN_VARIABLE, show_envvar=True, help="Bearer token it requires."),
+    typer.Option(
+        "--token", envvar=_TOKEN_VARIABLE, show_envvar=True, help="Bearer token that requests must carry."
+    ),
 ]
 # Scripts give the same options to every command; a stack has no profile and asks nothing but before a reset.
 Unused = Annotated[str | None, typer.Option("--profile", "-p", hidden=True)]
@@ -33,24 +35,27 @@ Unused = Annotated[str | None, typer.Option("--profile", "-p", hidden=True)]
 def up(
     dir: Dir = STACK_FOLDER,
     port: Annotated[
-        int, typer.Option(help="Port of the platform; Data Store and inference take the next two. 0: any.")
+        int,
+        typer.Option(
+            help="Port of the platform; Data Store and inference use the next two. 0: any free ports."
+        ),
     ] = _DEFAULT_PORT,
     host: Annotated[
-        str, typer.Option(help="Address to bind to; anything but loopback needs a token.")
+        str, typer.Option(help="Address to bind to; any address except loopback requires a token.")
     ] = "127.0.0.1",
     detach: Annotated[
-        bool, typer.Option("--detach", help="Return once it answers; it keeps running.")
+        bool, typer.Option("--detach", help="Return once it is ready, and keep it running in the background.")
     ] = False,
     base_model: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NS/NAME=FOLDER", help="A Hugging Face folder to offer as base model; repeatable."
+            metavar="NS/NAME=FOLDER", help="A Hugging Face folder to use as a base model; repeatable."
         ),
     ] = None,
     embedding_model: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NS/NAME=FOLDER", help="A Hugging Face folder of an encoder to embed with; repeatable."
+            metavar="NS/NAME=FOLDER", help="A Hugging Face folder of an embedding model; repeatable."
         ),
     ] = None,
     refresh_interval: Annotated[
@@ -68,19 +73,19 @@ def up(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A host name besides localhost that requests may use; repeatable. Not needed with a token.",
+            help="Accept requests for this host name, too; repeatable. Not needed with a token.",
         ),
     ] = None,
     allow_link_local: Annotated[
         bool,
         typer.Option(
             "--allow-link-local",
-            help="Let evaluations call link-local addresses, cloud metadata services included.",
+            help="Let evaluations call link-local addresses, including cloud metadata services.",
         ),
     ] = False,
     chaos: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="YAML file of deliberate faults; see docs/local-stack.md."),
+        typer.Option(metavar="FILE", help="YAML file of faults to inject; see docs/local-stack.md."),
     ] = None,
     token: Token = None,
     as_json: Json = False,
@@ -88,13 +93,13 @@ def up(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Start the stack and run it until Ctrl-C or SIGTERM; prints its addresses once it is ready.
+    """Start the stack, print its addresses once it is ready, and run it until Ctrl-C or SIGTERM.
 
     Example: lawtags local up --detach
 
     With --chaos it injects faults, so that you can test how your own code handles them.
 
-    For instance two refused polls, a submission whose reply is lost, and a GPU that is busy for a while:
+    For example: two refused polls, a submission whose reply is lost, and a GPU that is busy for a while:
 
     \b
       schema_version: 1
@@ -162,7 +167,7 @@ def down(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Stop the stack; nothing is lost, and interrupted jobs resume at the next start.
+    """Stop the stack. Nothing is lost; interrupted jobs resume at the next start.
 
     Example: lawtags local down
     """
@@ -173,7 +178,7 @@ def down(
     if as_json:
         session.emit({"stopped": stopped, "dir": str(dir)})
     else:
-        session.say("Stopped." if stopped else f"No stack is running on {dir}.")
+        session.say("Stopped." if stopped else f"No stack is running in {dir}.")
 
 
 @app.command()
@@ -186,7 +191,10 @@ def status(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Show whether the stack runs, and its jobs, models and disk use. Example: lawtags local status --json"""
+    """Show whether the stack is running, with jobs, models and disk usage.
+
+    Example: lawtags local status --json
+    """
     from lawtags_stack.control import report
 
     session = Session(json=as_json, verbose=verbose)
@@ -207,15 +215,17 @@ def prune(
     keep: Annotated[
         float, typer.Option(min=0, help="Hours to keep files that were uploaded but not committed.")
     ] = 1.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")
+    ] = False,
     as_json: Json = False,
     profile: Unused = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Remove what nothing refers to from a stopped stack: files of deleted repositories, scratch of jobs.
+    """Remove unreferenced files from a stopped stack: deleted repositories, scratch files of jobs.
 
-    Data sets, models, jobs and their results stay. Example: lawtags local prune --dry-run
+    Datasets, models, jobs and their results stay. Example: lawtags local prune --dry-run
     """
     from datetime import timedelta
 
@@ -243,7 +253,7 @@ def reset(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Remove everything a stopped stack keeps; asks first. Example: lawtags local reset --yes"""
+    """Remove all data of a stopped stack, after asking. Example: lawtags local reset --yes"""
     from lawtags_stack.control import reset as clear
 
     session = Session(json=as_json, verbose=verbose, no_input=no_input)
@@ -281,7 +291,7 @@ def _model_folders(option: str, texts: list[str]) -> dict[str, Path]:
         if not (path / "config.json").is_file():
             raise ConfigurationError(
                 f"{option} {name}: {path} is not a Hugging Face model folder",
-                hint="It must hold config.json, the tokenizer and *.safetensors.",
+                hint="It must contain config.json, the tokenizer and *.safetensors.",
             )
         models[name] = path
     return models

@@ -11,7 +11,7 @@ Report = Mapping[str, Any]
 def lines(report: Report) -> Iterator[str]:
     """The report of a stack as lines: where it answers, jobs, models, disk."""
     if not report["running"]:
-        yield f"No stack is running on {report['dir']} ({_megabytes(report['disk_bytes'])} on disk)."
+        yield f"No stack is running in {report['dir']} ({_megabytes(report['disk_bytes'])} on disk)."
         return
     for name in ("platform_url", "data_store_url", "inference_url"):
         if name in report:

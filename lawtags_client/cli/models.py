@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lawtags_client.types.entity_store import Model
 
 app = typer.Typer(
-    help="Models: what can be trained, what is registered, and what answers.", no_args_is_help=True
+    help="Models: list what can be trained, what is registered, and what is served.", no_args_is_help=True
 )
 
 Row = dict[str, Any]
@@ -33,15 +33,15 @@ def ls(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """List training configs, their base checkpoints, and models. Example: lawtags models ls --namespace law
+    """List training configs, their targets, and models. Example: lawtags models ls --namespace law
 
-    A config is what a training starts from: lawtags customize --config NAME, or model.config in a recipe.
+    To train, use a config: lawtags customize --config NAME, or model.config in a recipe.
 
     A target is the base checkpoint that a config trains.
 
-    A model that is served answers now: lawtags tag --model NAME.
+    To tag, use a served model: lawtags tag --model NAME.
 
-    With --json every line has a kind: config, target or model.
+    With --json, every line has a kind: config, target or model.
     """
     session = Session(as_json, profile, verbose, no_input)
 
@@ -55,7 +55,7 @@ def ls(
         session.emit(rows)
         return
     session.table(
-        ("config", "base model", "methods", "most tokens"),
+        ("config", "base model", "methods", "max tokens"),
         [
             (row["name"], row["base_model"], ", ".join(row["methods"]), _shown(row["max_seq_length"]))
             for row in _of("config", rows)
@@ -68,7 +68,7 @@ def ls(
             (row["name"], row["base_model"], _shown(row["parameters"]), row["status"])
             for row in _of("target", rows)
         ],
-        title="Base checkpoints, which configs train",
+        title="Targets: the base checkpoints of the configs",
     )
     session.table(
         ("model", "base model", "weights", "served"),
@@ -76,7 +76,7 @@ def ls(
             (row["name"], row["base_model"], row["weights"], "yes" if row["served"] else "")
             for row in _of("model", rows)
         ],
-        title="To ask, where served: lawtags tag --model NAME",
+        title="To tag with a served model: lawtags tag --model NAME",
     )
 
 
@@ -94,7 +94,7 @@ async def _trainable(session: Session, nemo: NeMo, namespace: str | None) -> lis
         configs = [config async for config in nemo.customizer.configs.list()]
         targets = [target async for target in nemo.customizer.targets.list()]
     except (NotFoundError, TransportError) as problem:
-        session.report(f"No configs and targets, since the Customizer does not answer: {problem.message}")
+        session.report(f"No configs and targets, because the Customizer does not respond: {problem.message}")
         return []
     bases = {_full_name(target): target.base_model for target in targets}
     rows = [_config_row(config, bases) for config in configs]

@@ -23,7 +23,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         parts = key.split(".")
         if not equals or not all(parts):
             raise ConfigurationError(
-                f"--set {key}: not of the form a.b=value", hint="Write it as --set training.epochs=3"
+                f"--set {key}: expected the form a.b=value", hint="Write it as --set training.epochs=3"
             )
         try:
             read = yaml.safe_load(value)

@@ -20,14 +20,14 @@ from rich.progress import (
 )
 
 from lawtags_client.runs.progress import Progress as Receiver
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 
 
 @contextlib.contextmanager
 def shown(console: Console) -> Iterator[Receiver]:
     """The receiver that fits the console; bars are taken down at the end."""
     if not console.is_terminal:
-        yield Lines(console)
+        yield ProgressLines(console)
         return
     columns = (
         SpinnerColumn(),
@@ -39,14 +39,14 @@ def shown(console: Console) -> Iterator[Receiver]:
         TextColumn("{task.fields[text]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as bars:
-        yield Bars(bars)
+        yield ProgressBars(bars)
 
 
 def _words(summary: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in summary.items())
 
 
-class Bars:
+class ProgressBars:
     """One moving bar for the running stage, one line for each that is done."""
 
     def __init__(self, bars: Progress) -> None:
@@ -63,7 +63,9 @@ class Bars:
     def update(self, done: float, total: float | None, text: str) -> None:
         if self._task is None:
             self._task = self._bars.add_task("", total=None, text="")
-        self._bars.update(self._task, completed=int(done), total=total and int(total), text=harmless(text))
+        self._bars.update(
+            self._task, completed=int(done), total=total and int(total), text=escape_controls(text)
+        )
 
     def note(self, text: str) -> None:
         self._print(f"  {text}", style="dim")
@@ -73,7 +75,7 @@ class Bars:
         self._print(f"✓ {name} {seconds:.1f} s  {_words(summary)}")
 
     def _print(self, text: str, style: str | None = None) -> None:
-        self._bars.console.print(harmless(text), style=style, markup=False)
+        self._bars.console.print(escape_controls(text), style=style, markup=False)
 
     def _drop(self) -> None:
         if self._task is not None:
@@ -81,7 +83,7 @@ class Bars:
             self._task = None
 
 
-class Lines:
+class ProgressLines:
     """A line when something begins or ends, and now and then in between.
 
     Args:
@@ -119,4 +121,4 @@ class Lines:
         self._print(f"    {name} done in {seconds:.1f} s: {_words(summary)}")
 
     def _print(self, text: str) -> None:
-        self._console.print(harmless(text), markup=False, soft_wrap=True)
+        self._console.print(escape_controls(text), markup=False, soft_wrap=True)

@@ -27,19 +27,19 @@ Data = Annotated[
     typer.Option(
         "--data",
         "-d",
-        help="Labelled questions: JSONL, JSON, CSV, TSV, Parquet or Posts.xml, also packed, a pattern, or "
+        help="Labeled questions: JSONL, JSON, CSV, TSV, Parquet or Posts.xml, also compressed, a pattern, or "
         "hf://datasets/NS/NAME.",
     ),
 ]
-Test = Annotated[Path | None, typer.Option("--test", help="Labelled questions that are only scored.")]
+Test = Annotated[Path | None, typer.Option("--test", help="Labeled questions to use as the test set.")]
 Name = Annotated[
     str | None, typer.Option("--name", "-n", help="Name of the run; the recipe's name by default.")
 ]
 New = Annotated[
     bool,
-    typer.Option("--new", help="Start the next run of this name, NAME-2, NAME-3, ..., and keep the others."),
+    typer.Option("--new", help="Start the next run of this name (NAME-2, NAME-3, ...) and keep the others."),
 ]
-Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs.")]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="Dask scheduler for curation, tcp://HOST:PORT.")
 ]
@@ -51,7 +51,7 @@ Set = Annotated[
 
 @command
 def run(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled one.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a bundled recipe.")],
     data: Data = None,
     test: Test = None,
     name: Name = None,
@@ -67,7 +67,7 @@ def run(
 ) -> None:
     """Run a recipe from raw questions to a verdict; repeat the command to resume.
 
-    A run keeps what it was made from: with other data, options or services, add --new or --name.
+    A run records its inputs. With different data, options or services, add --new or --name.
 
     Example: lawtags run gemma-2-2b --data questions.jsonl --profile cluster
     """
@@ -76,15 +76,17 @@ def run(
     from lawtags_client.runs.verdict import require_verdict
 
     session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt)
-    wish = Wish.of(recipe, data, test, name, runs, scheduler, settings)
-    result = execute_recipe(session, wish, following=Following.NEW if new else Following.NONE)
-    tell_result(session, result)
+    request = RunRequest.of(recipe, data, test, name, runs, scheduler, settings)
+    result = execute_recipe(
+        session, request, on_name_taken=OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE
+    )
+    print_result(session, result)
     require_verdict(result.left(EvaluateOutput))
 
 
 @command
 def plan(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled one.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a bundled recipe.")],
     data: Data = None,
     test: Test = None,
     name: Name = None,
@@ -98,15 +100,15 @@ def plan(
 ) -> None:
     """Curate, count tokens and steps, and show the job that a run would submit. Nothing is uploaded.
 
-    A plan has a folder of its own, plans/NAME among the runs, and touches no run.
+    A plan has its own folder, plans/NAME in the folder of runs, and changes no run.
 
     Example: lawtags plan smollm2-demo --data questions.jsonl --set training.epochs=2
     """
     session = Session(as_json, profile, verbose, no_input)
-    wish = Wish.of(recipe, data, test, name, runs, scheduler, settings)
+    request = RunRequest.of(recipe, data, test, name, runs, scheduler, settings)
     from lawtags_client.runs.outputs import PlanOutput
 
-    result = execute_recipe(session, wish, until="plan")
+    result = execute_recipe(session, request, until="plan")
     planned = asdict(result.left(PlanOutput).plan)
     if as_json:
         session.emit(planned)
@@ -116,22 +118,22 @@ def plan(
     session.say(yaml.safe_dump(planned, sort_keys=False, allow_unicode=True).rstrip())
 
 
-class Following(enum.Enum):
-    """What becomes of a name that other inputs have taken: nothing, the next one, or the one that fits."""
+class OnNameTaken(enum.Enum):
+    """What to do if a run of this name has different inputs."""
 
-    NONE = enum.auto()
-    NEW = enum.auto()
-    FITTING = enum.auto()
+    REFUSE = enum.auto()
+    START_NEXT = enum.auto()
+    USE_MATCHING = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a command is to carry out.
+class RunRequest:
+    """The run that a command asks for.
 
     Attributes:
         recipe: with the values of ``--set``.
         data: sources as given; None for those of the run before.
-        test: labelled questions that are only scored.
+        test: labeled questions that are only scored.
         name: of the run.
         runs: the folder that holds the runs.
         scheduler: address of a Dask scheduler.
@@ -154,8 +156,8 @@ class Wish:
         runs: Path,
         scheduler: str | None,
         settings: list[str] | None,
-    ) -> Wish:
-        """The wish that the words of a command express."""
+    ) -> RunRequest:
+        """Build the request from the options of a command."""
         from lawtags_client.cli.overrides import parse_settings
         from lawtags_client.runs.naming import checked_name
         from lawtags_client.runs.recipe import load_recipe
@@ -167,7 +169,11 @@ class Wish:
 
 
 def execute_recipe(
-    session: Session, wish: Wish, *, until: str | None = None, following: Following = Following.NONE
+    session: Session,
+    request: RunRequest,
+    *,
+    until: str | None = None,
+    on_name_taken: OnNameTaken = OnNameTaken.REFUSE,
 ) -> RunResult:
     """Carry a recipe as far as asked, with the progress that fits the place."""
     require(["curate", "tag", "report"] if until is None else ["curate"], "a run")
@@ -179,15 +185,15 @@ def execute_recipe(
     from lawtags_client.runs.planned import take_over_curation
     from lawtags_client.runs.run import execute
 
-    named = plan_folder(wish.runs, wish.name) if until == "plan" else wish.runs / wish.name
-    data, test = wish.data, wish.test
+    named = plan_folder(request.runs, request.name) if until == "plan" else request.runs / request.name
+    data, test = request.data, request.test
     if data is None:
         data, test = _recorded_data(named, test)
     # What cannot work leaves no folder of a run behind.
     find_sources(data, test)
     services = session.services() if until is None else None
-    given = functools.partial(_inputs, wish.recipe, data, test, services)
-    folder = _followed(session, named, wish, given, following)
+    given = functools.partial(_inputs, request.recipe, data, test, services)
+    folder = _followed(session, named, request, given, on_name_taken)
     session.followed = lambda: training_of(folder)
 
     begun = folder.exists()
@@ -196,21 +202,21 @@ def execute_recipe(
         if until is None and not begun:
             # Minutes of curation would be for nothing, and a folder would be left behind.
             async with session.client() as nemo:
-                await require_platform(nemo, wish.recipe.model.config)
+                await require_platform(nemo, request.recipe.model.config)
         if until is None:
-            await asyncio.to_thread(take_over_curation, plan_folder(wish.runs, wish.name), folder)
+            await asyncio.to_thread(take_over_curation, plan_folder(request.runs, request.name), folder)
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
         async with session.client(intents=SqliteIntents(folder / "ledger.sqlite")) as nemo:
             with session.progress() as progress:
                 return await execute(
                     folder=folder,
                     profile=session.profile,
-                    recipe=wish.recipe,
+                    recipe=request.recipe,
                     data=data,
                     test=test,
                     platform=V1Platform(nemo),
                     progress=progress,
-                    scheduler=wish.scheduler,
+                    scheduler=request.scheduler,
                     until=until,
                     services=services,
                 )
@@ -218,31 +224,37 @@ def execute_recipe(
     try:
         return session.run(work())
     except RunInputsError as problem:
-        raise _with_fitting_run(problem, wish, given) from None
+        raise _with_fitting_run(problem, request, given) from None
 
 
 def _followed(
-    session: Session, named: Path, wish: Wish, inputs: Callable[[Ledger], Any], following: Following
+    session: Session,
+    named: Path,
+    request: RunRequest,
+    inputs: Callable[[Ledger], Any],
+    on_name_taken: OnNameTaken,
 ) -> Path:
     """The folder of the run: the one that the name says, or one of its followers."""
     from lawtags_client.runs.naming import fitting_run, next_run
 
-    if following is Following.NONE or not (named / "ledger.sqlite").is_file():
+    if on_name_taken is OnNameTaken.REFUSE or not (named / "ledger.sqlite").is_file():
         return named
-    choose = next_run if following is Following.NEW else fitting_run
-    folder = choose(wish.runs, wish.name, inputs)
+    choose = next_run if on_name_taken is OnNameTaken.START_NEXT else fitting_run
+    folder = choose(request.runs, request.name, inputs)
     if folder != named:
-        session.report(f"Run {folder.name}: {named.name} stays as it is")
+        session.report(f"Run {folder.name}; {named.name} stays unchanged")
     return folder
 
 
-def _with_fitting_run(problem: RunInputsError, wish: Wish, inputs: Callable[[Ledger], Any]) -> RunInputsError:
+def _with_fitting_run(
+    problem: RunInputsError, request: RunRequest, inputs: Callable[[Ledger], Any]
+) -> RunInputsError:
     from lawtags_client.runs.naming import matching_run
 
-    fitting = matching_run(wish.runs, wish.name, inputs)
+    fitting = matching_run(request.runs, request.name, inputs)
     if fitting is None:
         return problem
-    hint = f"{fitting.name} was made from these inputs: resume it with --name {fitting.name}"
+    hint = f"{fitting.name} has these inputs: resume it with --name {fitting.name}"
     return RunInputsError(problem.message, hint=f"{hint}, or add --new.", differences=problem.differences)
 
 
@@ -288,19 +300,19 @@ def _recorded_data(folder: Path, test: Path | None) -> tuple[list[str], Path | N
     ledger = Ledger(path) if path.exists() else None
     recorded = ledger.fact("data") if ledger else None
     if ledger is None or not recorded:
-        raise ConfigurationError("no questions were named", hint="Give them with --data FILE.")
+        raise ConfigurationError("no questions were given", hint="Pass them with --data FILE.")
     tested = ledger.fact("test")
     return list(recorded), test or (Path(tested) if tested else None)
 
 
-def tell_result(session: Session, result: RunResult) -> None:
+def print_result(session: Session, result: RunResult) -> None:
     """Print a run's verdict, or emit it as JSON."""
     import json
 
-    from lawtags_client.cli.verdict import tell_verdict
+    from lawtags_client.cli.verdict import print_verdict
 
     metrics = json.loads((result.folder / "metrics.json").read_text())
     if session.json:
         session.emit({"run": str(result.folder), "redone": result.redone, **metrics})
     else:
-        tell_verdict(session.console, metrics)
+        print_verdict(session.console, metrics)

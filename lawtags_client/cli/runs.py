@@ -11,9 +11,9 @@ import typer
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 from lawtags_client.errors import ConfigurationError, DataError
 
-app = typer.Typer(help="Runs of this folder: list, show, compare.", no_args_is_help=True)
+app = typer.Typer(help="Runs in this folder: list, show, compare.", no_args_is_help=True)
 
-Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs.")]
 
 
 def find_run(runs: Path, name: str) -> Path:
@@ -51,7 +51,7 @@ def latest_served(runs: Path, name: str | None) -> Path:
         if has_tagger(folder):
             return folder
     raise ConfigurationError(
-        f"no run in {runs} has a tagger yet", hint="Make one with: lawtags demo, or name a --model."
+        f"no run in {runs} has a tagger yet", hint="Create one with: lawtags demo. Or pass a --model."
     )
 
 
@@ -64,7 +64,7 @@ def ls(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """List the runs, the newest first. Example: lawtags runs ls --json"""
+    """List the runs, newest first. Example: lawtags runs ls --json"""
     session = Session(as_json, profile, verbose, no_input)
     rows = []
     for folder in all_runs(runs):
@@ -95,8 +95,8 @@ def show(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Show a run's stages, and its verdict where there is one. Example: lawtags runs show demo"""
-    from lawtags_client.cli.verdict import tell_verdict
+    """Show a run's stages, and its verdict if there is one. Example: lawtags runs show demo"""
+    from lawtags_client.cli.verdict import print_verdict
     from lawtags_client.runs.ledger import Ledger
 
     session = Session(as_json, profile, verbose, no_input)
@@ -131,21 +131,21 @@ def show(
         ],
     )
     if metrics:
-        tell_verdict(session.console, metrics)
+        print_verdict(session.console, metrics)
 
 
 @app.command("compare")
 @command
 def compare(
-    first: Annotated[str, typer.Argument(help="A run.")],
-    second: Annotated[str, typer.Argument(help="Another run.")],
+    first: Annotated[str, typer.Argument(help="Name or folder of a run.")],
+    second: Annotated[str, typer.Argument(help="Name or folder of another run.")],
     runs: Runs = Path("runs"),
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Put two runs' figures side by side. Example: lawtags runs compare demo demo-long"""
+    """Compare the figures of two runs side by side. Example: lawtags runs compare demo demo-long"""
     from lawtags_client.runs.verdict import lost_in_words
 
     session = Session(as_json, profile, verbose, no_input)

@@ -21,7 +21,7 @@ import typer
 
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +39,7 @@ Profile = Annotated[
     typer.Option(
         "--profile",
         "-p",
-        help="Profile in lawtags.toml that names the services; local is the embedded stack.",
+        help="Profile of lawtags.toml with the services; local is the embedded stack.",
     ),
 ]
 Verbose = Annotated[
@@ -55,11 +55,11 @@ class LogFormatter(logging.Formatter):
     """One line a record: what servers and files say can neither steer the terminal nor fake a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return harmless(super().formatMessage(record))
+        return escape_controls(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
         # Indented, so that a line within an error's text is not taken for a record of its own.
-        return textwrap.indent(harmless(super().formatException(ei), lines=True), "    ")
+        return textwrap.indent(escape_controls(super().formatException(ei), lines=True), "    ")
 
 
 @dataclass
@@ -111,16 +111,16 @@ class Session:
         """Print one object, or one a line, as JSON on stdout."""
         for row in [value] if isinstance(value, Mapping) else value:
             text = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False, default=str)
-            sys.stdout.write(harmless(text) + "\n")
+            sys.stdout.write(escape_controls(text) + "\n")
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
         """Print text of whatever origin for people: no markup, no control characters, nothing cut."""
-        self.console.print(harmless(text, lines=True), markup=False, soft_wrap=True)
+        self.console.print(escape_controls(text, lines=True), markup=False, soft_wrap=True)
 
     def report(self, text: str) -> None:
         """Print one line about what is going on, beside the result."""
-        self.messages.print(harmless(text), markup=False, soft_wrap=True)
+        self.messages.print(escape_controls(text), markup=False, soft_wrap=True)
 
     def table(
         self,
@@ -133,9 +133,11 @@ class Session:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*headings, title=title and Text(harmless(title)), title_justify="left")
+        table = Table(*headings, title=title and Text(escape_controls(title)), title_justify="left")
         for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else Text(harmless(cell or "")) for cell in row))
+            table.add_row(
+                *(cell if isinstance(cell, Text) else Text(escape_controls(cell or "")) for cell in row)
+            )
         self.console.print(table)
 
     def client(self, **overrides: Any) -> NeMo:
@@ -181,7 +183,7 @@ class Session:
         # Not at the top: the help, which needs no loop, would take a fifth longer.
         import asyncio
 
-        from lawtags_client.cli.interruption import take_leave
+        from lawtags_client.cli.interruption import handle_interrupt
 
         code = 0
 
@@ -210,7 +212,7 @@ class Session:
                 self.messages.show_cursor(True)
                 if left_behind:
                     self.report(left_behind)
-                await take_leave(self, code, again)
+                await handle_interrupt(self, code, again)
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
@@ -268,7 +270,7 @@ def explain(problem: LawtagsError, *, as_json: bool) -> None:
     """Print an error on stderr, in words or as one JSON object."""
     if as_json:
         text = json.dumps(_finite(problem.as_dict()), ensure_ascii=False, allow_nan=False, default=str)
-        sys.stderr.write(harmless(text) + "\n")
+        sys.stderr.write(escape_controls(text) + "\n")
         return
     from rich.console import Console
     from rich.text import Text
@@ -277,9 +279,9 @@ def explain(problem: LawtagsError, *, as_json: bool) -> None:
     hint = problem.hint or ""
     first = str(problem).removesuffix(f"\n{hint}") if hint else str(problem)
     console = Console(stderr=True, highlight=False)
-    console.print(Text("Error: ", style="bold red") + Text(harmless(first)), soft_wrap=True)
+    console.print(Text("Error: ", style="bold red") + Text(escape_controls(first)), soft_wrap=True)
     if hint:
-        console.print(Text(harmless(hint)), soft_wrap=True)
+        console.print(Text(escape_controls(hint)), soft_wrap=True)
 
 
 def _exit_code(problem: Exception, expected: LawtagsError | None, given: Iterable[object]) -> int:

@@ -12,10 +12,12 @@ from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 from lawtags_client.errors import ConfigurationError
 
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it ends, or return at once.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it ends, or return immediately.")]
 Intent = Annotated[
     str | None,
-    typer.Option("--intent", help="Your own key: the same key finds the same job, a new key starts another."),
+    typer.Option(
+        "--intent", help="Idempotency key: the same key finds the same job, a new key starts another."
+    ),
 ]
 
 
@@ -24,14 +26,16 @@ def upload(
     folder: Annotated[
         Path, typer.Argument(help="Curated rows: training/, validation/ and optionally testing/.")
     ],
-    dataset: Annotated[str, typer.Argument(help="Name of the data set, namespace/name.")],
-    description: Annotated[str | None, typer.Option("--description", help="For people.")] = None,
+    dataset: Annotated[str, typer.Argument(help="Name of the dataset, namespace/name.")],
+    description: Annotated[
+        str | None, typer.Option("--description", help="Description of the dataset.")
+    ] = None,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Check curated rows and upload them to the platform; files already there are not sent again.
+    """Check curated rows and upload them to the platform; files that are already there are skipped.
 
     Example: lawtags upload curated law/questions
     """
@@ -58,22 +62,28 @@ def upload(
 
 @command
 def customize(
-    dataset: Annotated[str, typer.Argument(help="Data set to train on, namespace/name.")],
+    dataset: Annotated[str, typer.Argument(help="Dataset to train on, namespace/name.")],
     config: Annotated[
-        str | None, typer.Option("--config", "-c", help="What to train, namespace/name@version.")
+        str | None, typer.Option("--config", "-c", help="Training config, namespace/name@version.")
     ] = None,
     output_model: Annotated[
         str | None, typer.Option("--output-model", "-m", help="Name of the tuned model, namespace/name.")
     ] = None,
-    method: Annotated[str, typer.Option("--method", help="lora, lora_merged or all_weights.")] = "lora",
-    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 1,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 16,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", min=0, help="Above 0.")] = 1e-4,
-    adapter_dim: Annotated[int, typer.Option("--adapter-dim", min=1)] = 16,
-    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1)] = None,
+    method: Annotated[
+        str, typer.Option("--method", help="Training method: lora, lora_merged or all_weights.")
+    ] = "lora",
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")] = 1,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows per optimizer step.")] = 16,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", min=0, help="Learning rate; above 0.")
+    ] = 1e-4,
+    adapter_dim: Annotated[int, typer.Option("--adapter-dim", min=1, help="Rank of the adapter.")] = 16,
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", min=1, help="Maximum number of optimizer steps.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Further hyperparameters, e.g. warmup_steps=10; repeatable."),
+        typer.Option("--set", help="Other hyperparameters, e.g. warmup_steps=10; repeatable."),
     ] = None,
     intent: Intent = None,
     wait: Wait = True,
@@ -83,7 +93,7 @@ def customize(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Train once on a data set; the same command again finds the existing job.
+    """Train on a dataset; repeating the command finds the existing job.
 
     Example: lawtags customize law/questions --config huggingfacetb/smollm2-135m-instruct -m law/tagger
     """
@@ -133,14 +143,14 @@ def deploy(
     ] = None,
     gpus: Annotated[int, typer.Option("--gpus", min=0, help="Number of GPUs.")] = 1,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0, help="Seconds to wait until it answers.")
+        float, typer.Option("--timeout", min=0, help="Seconds to wait until it is ready.")
     ] = 1800,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Deploy a model and wait until it answers. LoRA adapters need none: a NIM of their base finds them.
+    """Deploy a model and wait until it is ready. LoRA adapters need none: a NIM of their base serves them.
 
     Example: lawtags deploy law/tagger@v2 --image nvcr.io/nim/nvidia/llm-nim:1.13
     """
@@ -174,7 +184,7 @@ def deploy(
     if as_json:
         session.emit(done)
     else:
-        session.say(f"{done['model']} answers, deployed as {done['deployment']}")
+        session.say(f"{done['model']} is ready, deployed as {done['deployment']}")
 
 
 @command
@@ -194,7 +204,7 @@ def evaluate(
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
-    """Have the platform's Evaluator score a served model's answers with string metrics.
+    """Score a served model's answers with string metrics, in the platform's Evaluator.
 
     Example: lawtags evaluate law/tagger@v2 hf://datasets/law/questions/testing/testing.jsonl
     """
@@ -207,7 +217,7 @@ def evaluate(
     if not files_url.startswith("hf://"):
         raise ConfigurationError(
             f"{files_url!r} is not a file on the platform",
-            hint="Upload it, and write it as hf://datasets/NS/NAME/testing/testing.jsonl",
+            hint="Upload it, then pass hf://datasets/NS/NAME/testing/testing.jsonl",
         )
     key = intent or hashlib.sha256(f"{model} {files_url} {namespace} {limit}".encode()).hexdigest()
     wish = EvaluationIntent(key=key, model=model, files_url=files_url, namespace=namespace, limit=limit)
@@ -237,7 +247,7 @@ def _method(name: str, adapter_dim: int) -> Any:
         return AllWeights()
     kinds = {"lora": LoRA, "lora_merged": LoRAMerged}
     if name not in kinds:
-        raise ConfigurationError(f"unknown method {name!r}", hint="lora, lora_merged or all_weights.")
+        raise ConfigurationError(f"unknown method {name!r}", hint="Use lora, lora_merged or all_weights.")
     return kinds[name](adapter_dim=adapter_dim)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answering:
+class _TagArguments:
     """Who answers: the arguments of ``inference.tag``, and how questions are made plain for it."""
 
     arguments: dict[str, Any]
@@ -28,39 +28,42 @@ def tag(
     questions: Annotated[
         str | None,
         typer.Argument(
-            help="A file of questions, or hf://datasets/NS/NAME; without it give --title.",
+            help="A file of questions, or hf://datasets/NS/NAME; without one, pass --title.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Output file; an existing one is completed.")
+        Path | None,
+        typer.Option("--out", "-o", help="Output file; if it exists, the missing rows are added."),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", "-t", help="Title of one question.")] = None,
-    body: Annotated[str | None, typer.Option("--body", "-b", help="Its text.")] = None,
+    body: Annotated[str | None, typer.Option("--body", "-b", help="Body of the question.")] = None,
     run: Annotated[
-        str | None, typer.Option("--run", help="The run whose tagger answers; the latest complete one.")
+        str | None,
+        typer.Option("--run", help="The run whose tagger to use; by default the latest complete one."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="A served model alone, without a run's tagger.")
+        str | None, typer.Option("--model", help="Use a served model alone, without a run's tagger.")
     ] = None,
     chat: Annotated[
-        bool, typer.Option("--chat", help="With --model: ask in a chat, for a model trained on messages.")
+        bool, typer.Option("--chat", help="With --model: use the chat API, for a model trained on messages.")
     ] = False,
     unmasked: Annotated[
         bool,
         typer.Option(
-            "--unmasked", help="Leave personal data in, though the run's model was trained without it."
+            "--unmasked",
+            help="Do not mask personal data, although the run's model was trained on masked text.",
         ),
     ] = False,
     columns: Annotated[
         list[str] | None,
-        typer.Option("--column", help="Which column holds a field, e.g. title=headline; repeatable."),
+        typer.Option("--column", help="Column of a field, e.g. title=headline; repeatable."),
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option("--threshold", min=0, max=1, help="Drop tags less likely than this, possibly all."),
     ] = None,
-    runs: Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of runs.")] = Path("runs"),
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
@@ -73,16 +76,18 @@ def tag(
     lawtags tag questions.jsonl --out tags.jsonl --run demo
     """
     if (questions is None) == (title is None):
-        raise ConfigurationError("nothing to tag", hint="Give --title, or a file and --out.")
+        raise ConfigurationError("nothing to tag", hint="Pass --title, or a file and --out.")
     if questions is not None and out is None:
         raise ConfigurationError(
-            "a file of questions needs --out", hint="lawtags tag IN.jsonl --out OUT.jsonl"
+            "a file of questions requires --out", hint="lawtags tag IN.jsonl --out OUT.jsonl"
         )
     session = Session(as_json, profile, verbose, no_input)
     chosen = _chosen(session, runs, run, model, unmasked)
     if chat:
         if model is None:
-            raise ConfigurationError("--chat needs --model", hint="A run knows how its model was trained.")
+            raise ConfigurationError(
+                "--chat requires --model", hint="A run already knows how its model was trained."
+            )
         chosen.arguments["chat"] = True
     chosen.arguments["threshold"] = threshold
     if title is not None:
@@ -91,23 +96,27 @@ def tag(
         _file(session, _with_columns(chosen, columns or []), questions, out)
 
 
-def _chosen(session: Session, runs: Path, run: str | None, model: str | None, unmasked: bool) -> _Answering:
+def _chosen(
+    session: Session, runs: Path, run: str | None, model: str | None, unmasked: bool
+) -> _TagArguments:
     from lawtags_client.curation.questions import QuestionTexts
 
     if model is not None:
         if run is not None:
-            raise ConfigurationError("--run and --model cannot be combined", hint="A run knows its model.")
-        return _Answering({"model": model}, QuestionTexts())
+            raise ConfigurationError(
+                "--run and --model cannot be combined", hint="A run already knows its model."
+            )
+        return _TagArguments({"model": model}, QuestionTexts())
     from lawtags_client.cli.runs import latest_served
     from lawtags_client.runs.tagger import load_run_tagger
 
     loaded = load_run_tagger(latest_served(runs, run), unmasked=unmasked)
     # A run of the embedded stack is asked there again, unless another place is named.
     session.profile = session.profile or loaded.profile
-    return _Answering({"model": loaded.model, "tagger": loaded.tagger, "chat": loaded.chat}, loaded.texts)
+    return _TagArguments({"model": loaded.model, "tagger": loaded.tagger, "chat": loaded.chat}, loaded.texts)
 
 
-def _with_columns(chosen: _Answering, given: list[str]) -> _Answering:
+def _with_columns(chosen: _TagArguments, given: list[str]) -> _TagArguments:
     options = chosen.texts.options
     columns = dict(options.columns)
     for setting in given:
@@ -121,7 +130,7 @@ def _with_columns(chosen: _Answering, given: list[str]) -> _Answering:
     return replace(chosen, texts=replace(chosen.texts, options=replace(options, columns=columns)))
 
 
-def _one(session: Session, chosen: _Answering, title: str, body: str | None) -> None:
+def _one(session: Session, chosen: _TagArguments, title: str, body: str | None) -> None:
     from lawtags_client.curation import plain_question
 
     question = plain_question(title, body, chosen.texts)
@@ -140,7 +149,7 @@ def _one(session: Session, chosen: _Answering, title: str, body: str | None) -> 
         session.say(", ".join(tagged.tags))
 
 
-def _file(session: Session, chosen: _Answering, questions: str, out: Path) -> None:
+def _file(session: Session, chosen: _TagArguments, questions: str, out: Path) -> None:
     from lawtags_client.runs.tag_file import tag_file
 
     async def work() -> Any:
@@ -163,5 +172,5 @@ def _file(session: Session, chosen: _Answering, questions: str, out: Path) -> No
     if done.failed:
         raise LawtagsError(
             f"{done.failed} of {done.rows} rows could not be tagged; the output gives the reason for each",
-            hint="Run the same command again to retry only those rows.",
+            hint="Repeat the command to retry only those rows.",
         )

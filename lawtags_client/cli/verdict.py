@@ -14,10 +14,10 @@ from rich.text import Text
 from lawtags_client.runs.predictions import read_predictions
 from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, sentences
 from lawtags_client.tagging.question import read_questions
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 
 
-def tell_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
+def print_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
     """Print the systems side by side, best first, and what is shown between them, better or worse."""
     table = Table(title=f"{metrics['test_rows']} test rows, 95 % intervals", title_justify="left", box=SIMPLE)
     for heading in ("system", "micro F1", "95 %", "macro F1", "95 %", "samples F1", "exact", "no answer"):
@@ -32,7 +32,7 @@ def tell_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
     for line in sentences(metrics):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     for line in lost_in_words(metrics):
-        console.print(Text(f"  {harmless(line)}", "yellow"), soft_wrap=True)
+        console.print(Text(f"  {escape_controls(line)}", "yellow"), soft_wrap=True)
     for gate in metrics.get("gates") or []:
         mark = Text("passed", "green") if gate["passed"] else Text("not passed", "red")
         console.print(Text(f"  gate {gate['gate']}: {gate['found']}, ") + mark, soft_wrap=True)
@@ -54,7 +54,7 @@ def _figures(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def tell_examples(console: Console, folder: Path, count: int = 3) -> None:
+def print_examples(console: Console, folder: Path, count: int = 3) -> None:
     """Print a few test questions with the tagger's tags; what is right stands in green."""
     questions = read_questions(folder / "curated" / "questions" / "testing.jsonl")
     given = read_predictions(folder, "tagger")
@@ -62,10 +62,10 @@ def tell_examples(console: Console, folder: Path, count: int = 3) -> None:
     for question, tags in list(zip(questions, given, strict=True))[:count]:
         shown = Text("    ")
         for tag in sorted(tags):
-            shown.append(harmless(tag) + " ", "green" if tag in question.tags else None)
+            shown.append(escape_controls(tag) + " ", "green" if tag in question.tags else None)
         missed = sorted(set(question.tags) - tags)
         if missed:
-            shown.append(harmless(f" (missed: {' '.join(missed)})"), "dim")
-        console.print(Text(f"  {harmless(question.title)}"), soft_wrap=True)
+            shown.append(escape_controls(f" (missed: {' '.join(missed)})"), "dim")
+        console.print(Text(f"  {escape_controls(question.title)}"), soft_wrap=True)
         console.print(shown, soft_wrap=True)
     console.print()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lawtags_client.curation.staging import Staged, WorkFolder, read_partition
+from lawtags_client.curation.staging import StagedQuestions, WorkFolder, read_partition
 from lawtags_client.curation.steps import Step, prepare_steps
 from lawtags_client.curation.write.examples import stride_for
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
@@ -27,7 +27,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 Done = Callable[[int], None]
 
 
-class Runner(Protocol):
+class PartitionRunner(Protocol):
     """A place where tasks are carried out."""
 
     def run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
@@ -66,7 +66,7 @@ def choose_workers(characters: int, partitions: int) -> int:
 @contextlib.contextmanager
 def open_runner(
     scheduler: str | distributed.Client | None, workers: int, folder: str, steps: Sequence[Step] = ()
-) -> Iterator[Runner]:
+) -> Iterator[PartitionRunner]:
     """Prepare a place for the work.
 
     Args:
@@ -82,16 +82,21 @@ def open_runner(
     if scheduler is not None:
         with _client(scheduler) as client:
             _check_cluster(client, folder)
-            yield _Cluster(client)
+            yield _DaskRunner(client)
     elif workers == 1:
-        yield _Here()
+        yield _InProcessRunner()
     else:
-        with _Processes(workers, steps) as processes:
+        with _ProcessRunner(workers, steps) as processes:
             yield processes
 
 
 def run_steps(
-    steps: Sequence[Step], work: WorkFolder, staged: Staged, *, runner: Runner, on_done: Done
+    steps: Sequence[Step],
+    work: WorkFolder,
+    staged: StagedQuestions,
+    *,
+    runner: PartitionRunner,
+    on_done: Done,
 ) -> None:
     """Take every partition that is not done through the steps, and save it.
 
@@ -111,7 +116,9 @@ def run_steps(
         numbers = pending[begin : begin + _PARTITIONS_AT_ONCE]
         runner.run(_tasks(steps, work.text, numbers, stride_for(staged.rows)), on_done)
     if left := work.pending(partitions):
-        raise DataError(f"{len(left)} of {partitions} partitions were not written", hint="Run it again.")
+        raise DataError(
+            f"{len(left)} of {partitions} partitions were not written", hint="Repeat the command to resume."
+        )
 
 
 def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int) -> dict[int, Any]:
@@ -134,7 +141,7 @@ def _delayed(function: Callable[..., None], arguments: Mapping[int, tuple[Any, .
     return {number: task(number, *more) for number, more in arguments.items()}
 
 
-class _Here:
+class _InProcessRunner:
     """This process, one partition after the other."""
 
     def run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
@@ -150,7 +157,7 @@ class _Here:
             on_done(number)
 
 
-class _Processes:
+class _ProcessRunner:
     """Several processes of this machine, which end with this one however it ends."""
 
     def __init__(self, workers: int, steps: Sequence[Step]) -> None:
@@ -175,13 +182,13 @@ class _Processes:
 
         numbers = {task.key: number for number, task in tasks.items()}
 
-        class Count(Callback):  # type: ignore[misc]
+        class ProgressCallback(Callback):  # type: ignore[misc]
             def _posttask(self, key: Any, *_: Any) -> None:
                 if key in numbers:
                     on_done(numbers[key])
 
         try:
-            with Count():
+            with ProgressCallback():
                 dask.compute(*tasks.values(), scheduler="processes", pool=self._pool, chunksize=1)
         except RemoteException as error:
             if isinstance(error.exception, LawtagsError):
@@ -189,8 +196,8 @@ class _Processes:
             raise
         except BrokenProcessPool as error:
             raise LawtagsError(
-                "a worker process ended before its work was done",
-                hint="Was memory short? Use fewer workers. The same call resumes where this one stopped.",
+                "a worker process ended unexpectedly",
+                hint="It may have run out of memory: use fewer workers. Repeat the command to resume.",
             ) from error
 
     def call(
@@ -198,14 +205,14 @@ class _Processes:
     ) -> None:
         self.run(_delayed(function, arguments), on_done)
 
-    def __enter__(self) -> _Processes:
+    def __enter__(self) -> _ProcessRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
 
-class _Cluster:
+class _DaskRunner:
     """A Dask cluster. Work of a worker that is lost is done by another."""
 
     def __init__(self, client: distributed.Client) -> None:
@@ -223,8 +230,8 @@ class _Cluster:
                 on_done(numbers[future.key])
         except distributed.KilledWorker as error:
             raise LawtagsError(
-                "several workers of the cluster ended while they worked on one partition",
-                hint="Was memory short? The same call resumes where this one stopped.",
+                "several Dask workers ended while they worked on the same partition",
+                hint="They may have run out of memory. Repeat the command to resume.",
             ) from error
         finally:
             self._client.cancel(futures)
@@ -260,20 +267,20 @@ def _client(scheduler: str | distributed.Client) -> Iterator[distributed.Client]
 
 
 def _check_cluster(client: distributed.Client, folder: str) -> None:
-    sights = client.run(_sees, folder)
-    if not sights:
+    visible = client.run(_sees_folder, folder)
+    if not visible:
         raise ConfigurationError(
             "the Dask cluster has no workers", hint="Start some: dask worker tcp://HOST:PORT"
         )
-    blind = [worker for worker, sees in sights.items() if not sees]
-    if blind:
+    excluded = [worker for worker, sees in visible.items() if not sees]
+    if excluded:
         raise ConfigurationError(
-            f"{len(blind)} Dask workers do not see the folder {folder}",
+            f"{len(excluded)} Dask workers do not see the folder {folder}",
             hint="Write to a folder that all workers share, or curate without a scheduler.",
         )
 
 
-def _sees(folder: str) -> bool:
+def _sees_folder(folder: str) -> bool:
     return Path(folder).is_dir()
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.steps import Outcome, Step
+from lawtags_client.curation.steps import Step, StepOutcome
 from lawtags_client.errors import DataError, LawtagsError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ FAILED = "the step failed"
 
 
 @dataclass(frozen=True)
-class Isolated:
+class IsolatedStep:
     """A step that refuses the rows on which another one fails, and only those.
 
     Args:
@@ -32,7 +32,7 @@ class Isolated:
         """That of the step."""
         return self.step.name
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         try:
             return self.step(rows)
         except (LawtagsError, MemoryError):
@@ -41,13 +41,13 @@ class Isolated:
         except Exception:
             return self._one_by_one(rows)
 
-    def _one_by_one(self, rows: pd.DataFrame) -> Outcome:
+    def _one_by_one(self, rows: pd.DataFrame) -> StepOutcome:
         import pandas
 
         outcomes = [self._alone(rows.iloc[[place]]) for place in range(len(rows))]
         counts = sum((Counter(one.counts or {}) for one in outcomes), Counter[str]())
         looked_at = [one.looked_at for one in outcomes]
-        return Outcome(
+        return StepOutcome(
             pandas.concat([one.frame for one in outcomes]),
             [(one.dropped or [""])[0] for one in outcomes],
             [(one.detail or [""])[0] for one in outcomes],
@@ -56,7 +56,7 @@ class Isolated:
             counts,
         )
 
-    def _alone(self, row: pd.DataFrame) -> Outcome:
+    def _alone(self, row: pd.DataFrame) -> StepOutcome:
         try:
             return self.step(row)
         except (LawtagsError, MemoryError):
@@ -66,7 +66,7 @@ class Isolated:
             kind = type(error).__name__
             if self.stop:
                 raise self._refusal(row, kind) from error
-            return Outcome(row, [FAILED], [kind])
+            return StepOutcome(row, [FAILED], [kind])
 
     def _refusal(self, row: pd.DataFrame, kind: str) -> DataError:
         def first(name: str) -> Any:
@@ -76,5 +76,5 @@ class Isolated:
             f"the step {self.name} fails on this row: {kind}",
             path=first("file"),
             line=int(first("line")),
-            hint="Leave such rows out: --on-bad-row quarantine, or on_bad_row: quarantine in a recipe.",
+            hint="Skip such rows with --on-bad-row quarantine, or on_bad_row: quarantine in a recipe.",
         )

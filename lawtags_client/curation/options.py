@@ -77,8 +77,8 @@ class PiiOptions:
             )
         if self.action == "hash" and not self.key:
             raise ConfigurationError(
-                "pii.action 'hash' needs pii.key",
-                hint=f"Put a secret of your own into the variable {KEY_VARIABLE}.",
+                "pii.action 'hash' requires pii.key",
+                hint=f"Set the variable {KEY_VARIABLE} to a secret key.",
             )
         _at_least("pii.batch_size", self.batch_size, 1)
 
@@ -135,7 +135,7 @@ class DuplicateOptions:
             )
         if self.max_overlap is not None and not 0 <= self.max_overlap <= 1:
             raise ConfigurationError(
-                "duplicates.max_overlap must be between 0 and 1", hint="0.01 is one row in a hundred."
+                "duplicates.max_overlap must be between 0 and 1", hint="0.01 is one row per hundred."
             )
 
 
@@ -187,7 +187,7 @@ class SplitOptions:
         shares = (self.training, self.validation, self.testing)
         if not all(math.isfinite(share) and share >= 0 for share in shares) or self.training <= 0:
             raise ConfigurationError(
-                "the shares of a split must not be negative, and training must have one",
+                "the shares of a split must not be negative, and training must be above 0",
                 hint="For example training 0.8, validation 0.1, testing 0.1.",
             )
         if max(shares) > 1 and any(0 < share < 1 for share in shares):
@@ -261,7 +261,7 @@ class CurationOptions:
                 hint=f"Known fields: {', '.join(FIELDS)}.",
             )
         if not 0 <= self.max_bad <= 1:
-            raise ConfigurationError("max_bad must be between 0 and 1", hint="0.01 is one row in a hundred.")
+            raise ConfigurationError("max_bad must be between 0 and 1", hint="0.01 is one row per hundred.")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CurationOptions:

@@ -15,22 +15,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.execution import Runner, choose_workers, open_runner, run_steps
-from lawtags_client.curation.isolation import FAILED, Isolated
+from lawtags_client.curation.execution import PartitionRunner, choose_workers, open_runner, run_steps
+from lawtags_client.curation.isolation import FAILED, IsolatedStep
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.curation.read.notices import value_notes
 from lawtags_client.curation.read.partitions import stage
-from lawtags_client.curation.read.sources import Source, find_sources
+from lawtags_client.curation.read.sources import QuestionSource, find_sources
 from lawtags_client.curation.select.forget_list import ForgetList, load_forget_list, remembered
 from lawtags_client.curation.select.selection import Selection, select
 from lawtags_client.curation.select.synonyms import load_synonyms
-from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.staging import StagedQuestions, WorkFolder
 from lawtags_client.curation.steps import masking, plan_steps
 from lawtags_client.curation.versions import CODE_VERSION, check_installed, versions_of
 from lawtags_client.curation.write.card import write_card
 from lawtags_client.curation.write.notes import (
+    duplicate_notes,
     empty_parts,
     label_notes,
     not_found_notes,
@@ -38,10 +39,9 @@ from lawtags_client.curation.write.notes import (
     selection_notes,
     source_notes,
     step_notes,
-    twin_notes,
     unseen_tags,
 )
-from lawtags_client.curation.write.outputs import Writer, check_outputs, write_bad_rows
+from lawtags_client.curation.write.outputs import OutputWriter, check_outputs, write_bad_rows
 from lawtags_client.curation.write.rendering import REJECTED
 from lawtags_client.curation.write.report import (
     REPORT,
@@ -50,7 +50,7 @@ from lawtags_client.curation.write.report import (
     StepCount,
     outputs_digest,
 )
-from lawtags_client.curation.write.totals import Accounts, add_up
+from lawtags_client.curation.write.totals import StepTotals, add_up
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json, sha256_file
 
@@ -86,7 +86,7 @@ def curate(
         inputs: files, patterns, or ``hf://datasets/namespace/name``.
         out: folder for the rows; files in it are replaced.
         options: what is asked for.
-        test: labelled questions that become the testing part. No filter drops them, and their duplicates
+        test: labeled questions that become the testing part. No filter drops them, and their duplicates
             leave the other parts.
         scheduler: a Dask cluster whose workers see ``out``: its address, or a client of it, which is left
             open. None stays on this machine.
@@ -132,7 +132,7 @@ class _Curation:
 
     def __init__(
         self,
-        sources: list[Source],
+        sources: list[QuestionSource],
         out: Path,
         options: CurationOptions,
         *,
@@ -213,11 +213,11 @@ class _Curation:
             )
             return self._write(work, staged, selection, read, runner)
 
-    def _steps(self, staged: Staged) -> list[Isolated]:
+    def _steps(self, staged: StagedQuestions) -> list[IsolatedStep]:
         stop = self._options.on_bad_row == "fail"
-        return [Isolated(step, stop) for step in plan_steps(self._options, staged.tags, self._synonyms)]
+        return [IsolatedStep(step, stop) for step in plan_steps(self._options, staged.tags, self._synonyms)]
 
-    def _counting(self, step: str, staged: Staged, pending: Sequence[int]) -> Callable[[int], None]:
+    def _counting(self, step: str, staged: StagedQuestions, pending: Sequence[int]) -> Callable[[int], None]:
         """Progress in rows, from the numbers of partitions that are done."""
         before = rows = staged.rows - sum(map(staged.size, pending))
 
@@ -232,13 +232,13 @@ class _Curation:
     def _write(
         self,
         work: WorkFolder,
-        staged: Staged,
+        staged: StagedQuestions,
         selection: Selection,
         read: Sequence[StepCount],
-        runner: Runner,
+        runner: PartitionRunner,
     ) -> CurationReport:
         started = self._clock()
-        writer = Writer(
+        writer = OutputWriter(
             self._out, work, staged, selection, self._options, self._count_tokens, self._tokenizer
         )
         written = writer.write(runner, self._counting("writing", staged, writer.pending()))
@@ -296,7 +296,7 @@ class _Curation:
                 *not_found_notes(self._forget.not_found(staged.forgotten)),
                 *selection_notes(selection, self._options),
                 *label_notes(staged.respelled, written.labels),
-                *twin_notes(selection.counts, written.other_tags),
+                *duplicate_notes(selection.counts, written.other_tags),
                 *empty_parts(written.splits, self._options),
             ],
         )
@@ -324,7 +324,7 @@ class _Curation:
                 shutil.rmtree(other, ignore_errors=True)
         return WorkFolder(parent / name)
 
-    def _check_bad_rows(self, work: WorkFolder, staged: Staged) -> None:
+    def _check_bad_rows(self, work: WorkFolder, staged: StagedQuestions) -> None:
         total = sum(staged.sources)
         if not staged.bad or not staged.first_bad or staged.bad_rows <= self._options.max_bad * total:
             return
@@ -341,7 +341,7 @@ class _Curation:
             hint=f"All are listed in {self._out / REJECTED}. Fix them, or allow more: {_MORE_BAD}.",
         )
 
-    def _check_failures(self, work: WorkFolder, staged: Staged) -> None:
+    def _check_failures(self, work: WorkFolder, staged: StagedQuestions) -> None:
         """Rows on which a step fails are bad rows, too."""
         failed: Counter[str] = Counter()
         for frame in work.frames(staged.partitions, ("rejected_by", "reason", "detail")):
@@ -358,14 +358,14 @@ class _Curation:
                 hint=f"Allow more to see which rows in rejected.jsonl: {_MORE_BAD}.",
             )
 
-    def _returned(self, work: WorkFolder, staged: Staged) -> int:
+    def _returned(self, work: WorkFolder, staged: StagedQuestions) -> int:
         """Rows that were forgotten in this folder before and are in the inputs again."""
         if not self._remembered.asked:
             return 0
         frames = work.frames(staged.partitions, ("id",))
         return sum(question in self._remembered for frame in frames for question in frame["id"])
 
-    def _synonyms_used(self, accounts: Accounts) -> dict[str, Any] | None:
+    def _synonyms_used(self, accounts: StepTotals) -> dict[str, Any] | None:
         named = self._options.tags.synonyms
         if named is None:
             return None

@@ -22,7 +22,7 @@ from lawtags_client.curation.clean.modifiers import clean_text, clean_title, rep
 from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.read.columns import SourceRow
 from lawtags_client.curation.read.raw import BadRow
-from lawtags_client.curation.read.sources import Source, read_source, source_name
+from lawtags_client.curation.read.sources import QuestionSource, read_source, source_name
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.tagging.question import Question
 
@@ -91,7 +91,7 @@ class QuestionTexts:
         options = CurationOptions.from_dict({**known, "pii": wanted})
         if options.as_dict()["pii"]["key_fingerprint"] != pii.get("key_fingerprint"):
             raise ConfigurationError(
-                "the key of the hashes is not the one that the questions were masked with",
+                "the hash key differs from the one that masked the training questions",
                 hint="Set LAWTAGS_PII_KEY to the key of the training, or tag with --unmasked.",
             )
         return cls(options, model if isinstance(model, str) else None)
@@ -130,7 +130,7 @@ class QuestionTexts:
         masking, taught = masker(self.options.pii), self.pii_model
         if taught is not None and (here := find_model(self.options.pii.model)[1]) != taught:
             raise ConfigurationError(
-                f"the questions were masked with {taught}; {here} is installed",
+                f"the training questions were masked with {taught}, but {here} is installed",
                 hint="Install that version, or tag with --unmasked.",
             )
         documents = [(title,) if body is None else (title, body) for title, body in texts]
@@ -170,7 +170,7 @@ def questions_to_tag(
     ready = _texts(texts)
     location = str(path)
     read = read_source(
-        Source(location, source_name(location)),
+        QuestionSource(location, source_name(location)),
         ready.options.columns,
         needed=("title",),
         used=("id", "title", "body"),
@@ -187,7 +187,7 @@ def questions_to_tag(
 
 def _column_hint(field: str, column: str) -> str:
     setting = shlex.quote(f"{field}={column}")
-    return f"Say which column holds it: lawtags tag --column {setting}, or columns of CurationOptions."
+    return f"Name its column: lawtags tag --column {setting}, or columns of CurationOptions."
 
 
 def plain_question(

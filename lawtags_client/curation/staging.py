@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.write.examples import Changes
+from lawtags_client.curation.write.examples import StepChanges
 from lawtags_client.files import atomic_write_json
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def owner_only(path: str, flags: int) -> int:
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedQuestions:
     """What reading found.
 
     Args:
@@ -198,7 +198,7 @@ def read_partition(number: int, folder: str, stride: int = 1) -> pd.DataFrame:
         stride: of which questions notes are taken for examples.
     """
     frame = read_frame(WorkFolder(Path(folder)).read_path(number), number)
-    frame.attrs["changes"] = Changes(stride)
+    frame.attrs["changes"] = StepChanges(stride)
     return frame.assign(
         rejected_by="", reason="", field="", detail="", digest="", bands="", split_key=0.0, masked=False
     ).astype(dict.fromkeys(("rejected_by", "reason", "field", "detail", "digest", "bands"), object))

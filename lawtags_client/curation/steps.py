@@ -33,7 +33,7 @@ REJECTION = ("rejected_by", "reason", "field", "detail")
 
 
 @dataclass
-class Outcome:
+class StepOutcome:
     """What a step made of the rows that it was given.
 
     Args:
@@ -59,7 +59,7 @@ class Step(Protocol):
     @property
     def name(self) -> str: ...
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome: ...
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome: ...
 
 
 def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.perf_counter) -> pd.DataFrame:
@@ -112,12 +112,12 @@ class CompleteLabels:
 
     name: str = "complete_labels"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         dropped = [
             "labels incomplete" if not complete else "no tags" if not len(tags) else ""
             for complete, tags in zip(rows["complete"], rows["tags"], strict=True)
         ]
-        return Outcome(rows, dropped, field="tags")
+        return StepOutcome(rows, dropped, field="tags")
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ class RenameTags:
     synonyms: Mapping[str, str]
     name: str = "tag_synonyms"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         from lawtags_client.curation.series import like
 
         counts = Counter(tag for tags in rows["tags"] for tag in tags if tag in self.synonyms)
         renamed = [rename_tags(list(tags), self.synonyms) for tags in rows["tags"]]
-        return Outcome(rows.assign(tags=like(rows["tags"], renamed)), counts=counts)
+        return StepOutcome(rows.assign(tags=like(rows["tags"], renamed)), counts=counts)
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ class HtmlToText:
     links: Links = "text"
     name: str = "html"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         body = texts_to_plain(rows["body"], self.links, rows["html"], rows["markdown"])
-        return Outcome(rows.assign(title=map_texts(rows["title"], unescape_title), body=body))
+        return StepOutcome(rows.assign(title=map_texts(rows["title"], unescape_title), body=body))
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,9 @@ class RepairUnicode:
 
     name: str = "unicode"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         repaired = {column: modifiers.repair_texts(rows[column]) for column in ("title", "body")}
-        return Outcome(rows.assign(**repaired))
+        return StepOutcome(rows.assign(**repaired))
 
 
 @dataclass(frozen=True)
@@ -165,12 +165,12 @@ class Clean:
     seed: int = 42
     name: str = "cleaning"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         titles = modifiers.clean_titles(rows["title"])
         keys = [split_key(title, self.seed) for title in titles]
         cleaned = rows.assign(title=titles, body=modifiers.clean_texts(rows["body"]), split_key=keys)
         dropped = ["" if title else "title empty after cleaning" for title in titles]
-        return Outcome(cleaned, dropped, field="title")
+        return StepOutcome(cleaned, dropped, field="title")
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class MaskPii:
     options: PiiOptions
     name: str = "pii"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         from lawtags_client.curation.series import like
 
         texts = list(zip(rows["title"], rows["body"], strict=True))
@@ -196,7 +196,7 @@ class MaskPii:
         # Where a title begins with what is deleted, a blank would be left.
         titles = like(rows["title"], [fields[0].strip() for fields in masked])
         changed = rows.assign(title=titles, body=like(rows["body"], bodies), masked=True)
-        return Outcome(changed, counts=counts)
+        return StepOutcome(changed, counts=counts)
 
 
 @dataclass(frozen=True)
@@ -205,9 +205,9 @@ class FormatSections:
 
     name: str = "section_numbers"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         formatted = {column: modifiers.format_sections(rows[column]) for column in ("title", "body")}
-        return Outcome(rows.assign(**formatted))
+        return StepOutcome(rows.assign(**formatted))
 
 
 @dataclass(frozen=True)
@@ -217,12 +217,12 @@ class WordCount:
     min_words: int
     name: str = "word_count"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         has_body = rows["body"].notna() & ~rows["test"]
         counts = filters.word_counts(rows["body"])
         short = has_body & (counts < self.min_words)
         reason = f"fewer than {self.min_words} words"
-        return Outcome(
+        return StepOutcome(
             rows,
             [reason if out else "" for out in short],
             [f"{int(count)} words" for count in counts],
@@ -238,12 +238,12 @@ class NetVotes:
     min_score: float
     name: str = "votes"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         known = rows["score"].notna() & ~rows["test"]
         low = known & (rows["score"] < self.min_score)
         reason = f"net votes below {self.min_score:g}"
         detail = [f"{score:g}" if out else "" for score, out in zip(rows["score"], low, strict=True)]
-        return Outcome(rows, [reason if out else "" for out in low], detail, "score", int(known.sum()))
+        return StepOutcome(rows, [reason if out else "" for out in low], detail, "score", int(known.sum()))
 
 
 @dataclass(frozen=True)
@@ -254,11 +254,11 @@ class RepeatedNgrams:
     most: float
     name: str = "repeated_ngrams"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         has_body = rows["body"].notna() & ~rows["test"]
         shares = filters.repeated_shares(rows["body"].where(has_body), self.n)
         reason = f"repeats a phrase of {self.n} words over more than {self.most:.0%}"
-        return Outcome(
+        return StepOutcome(
             rows,
             [reason if share > self.most else "" for share in shares],
             [f"{share:.1%}" for share in shares],
@@ -273,7 +273,7 @@ class HasAnswer:
 
     name: str = "has_answer"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         known = [
             value is not None and value == value and not test
             for value, test in zip(rows["answered"], rows["test"], strict=True)
@@ -282,7 +282,7 @@ class HasAnswer:
             "no answer" if look and not value else ""
             for look, value in zip(known, rows["answered"], strict=True)
         ]
-        return Outcome(rows, dropped, field="answers", looked_at=sum(known))
+        return StepOutcome(rows, dropped, field="answers", looked_at=sum(known))
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ class Fingerprint:
 
     name: str = "fingerprints"
 
-    def __call__(self, rows: pd.DataFrame) -> Outcome:
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
         pairs = [
             (title, body if isinstance(body, str) else None)
             for title, body in zip(rows["title"], rows["body"], strict=True)
@@ -300,7 +300,7 @@ class Fingerprint:
         bands: list[Any] = [
             " ".join(map(str, dedup.signature_bands(dedup.shingles(title, body)))) for title, body in pairs
         ]
-        return Outcome(rows.assign(digest=digests, bands=bands))
+        return StepOutcome(rows.assign(digest=digests, bands=bands))
 
 
 def prepare_steps(steps: Sequence[Step]) -> None:

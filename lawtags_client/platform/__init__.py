@@ -1,27 +1,27 @@
 """What a run needs from any platform, and the platforms there are."""
 
 from lawtags_client.platform.protocol import (
-    Answer,
-    Evaluation,
     EvaluationIntent,
+    EvaluationSummary,
     FineTuneIntent,
-    Follow,
     JobReference,
+    JobUpdate,
+    ModelAnswer,
     Platform,
+    PlatformDataset,
     PromptInput,
     TrainingConfig,
-    UploadedDataset,
 )
 
 __all__ = [
-    "Answer",
-    "Evaluation",
     "EvaluationIntent",
+    "EvaluationSummary",
     "FineTuneIntent",
-    "Follow",
     "JobReference",
+    "JobUpdate",
+    "ModelAnswer",
     "Platform",
+    "PlatformDataset",
     "PromptInput",
     "TrainingConfig",
-    "UploadedDataset",
 ]

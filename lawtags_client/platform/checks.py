@@ -113,10 +113,8 @@ def check_extras() -> list[Finding]:
 async def check_services(nemo: NeMo) -> list[Finding]:
     """Ask each service for something small; all at once."""
     if not any(map(nemo.settings.has_address, get_args(ServiceName))):
-        fix = (
-            "Set LAWTAGS_PLATFORM_URL, name a profile of lawtags.toml, or start a platform on this machine: "
-        )
-        fix += "lawtags local up --detach, and then --profile local."
+        fix = "Set LAWTAGS_PLATFORM_URL, select a profile, or start a platform on this machine: "
+        fix += "lawtags local up --detach, then use --profile local."
         return [_finding("services", "failed", "no address is set", fix)]
     questions: dict[str, Callable[[], Awaitable[str]]] = {
         "entity_store": lambda: _count(nemo.entity_store.namespaces, "namespaces"),

@@ -41,7 +41,7 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class UploadedDataset:
+class PlatformDataset:
     """Curated rows on the platform.
 
     Attributes:
@@ -85,7 +85,7 @@ class JobReference:
 
 
 @dataclass(frozen=True, slots=True)
-class Follow:
+class JobUpdate:
     """One sign of life of a job.
 
     Attributes:
@@ -104,7 +104,7 @@ class Follow:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What a model wrote.
 
     Attributes:
@@ -138,7 +138,7 @@ class EvaluationIntent:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class EvaluationSummary:
     """What the platform's evaluator said.
 
     Attributes:
@@ -163,7 +163,7 @@ class Platform(Protocol):
 
     async def upload(
         self, name: str, folder: Path, *, on_bytes: Callable[[int, int], None] | None = None
-    ) -> UploadedDataset:
+    ) -> PlatformDataset:
         """Put a folder of curated rows on the platform, or find it there unchanged."""
         ...
 
@@ -171,7 +171,7 @@ class Platform(Protocol):
         """Start training, or find the job that this intent started before."""
         ...
 
-    def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[Follow]:
+    def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[JobUpdate]:
         """Signs of life of a training until it is complete; other ends raise."""
         ...
 
@@ -196,7 +196,7 @@ class Platform(Protocol):
         vocabulary: Vocabulary,
         most: int,
         max_tokens: int,
-    ) -> AsyncIterator[tuple[int, Answer | Exception]]:
+    ) -> AsyncIterator[tuple[int, ModelAnswer | Exception]]:
         """Greedy answers of so many tags at most, held to a vocabulary where the server can, as they come.
 
         The prompts are gone through as by ``first_tokens``.
@@ -205,7 +205,7 @@ class Platform(Protocol):
 
     async def evaluate(
         self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
-    ) -> Evaluation:
+    ) -> EvaluationSummary:
         """Have the platform score a served model on a file of rows."""
         ...
 

@@ -11,15 +11,15 @@ from typing import Any
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, JobStalledError, LawtagsError, WaitTimeoutError
 from lawtags_client.platform.protocol import (
-    Answer,
-    Evaluation,
     EvaluationIntent,
+    EvaluationSummary,
     FineTuneIntent,
-    Follow,
     JobReference,
+    JobUpdate,
+    ModelAnswer,
+    PlatformDataset,
     PromptInput,
     TrainingConfig,
-    UploadedDataset,
 )
 from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.customizer.events import (
@@ -101,7 +101,7 @@ class V1Platform:
             if target.status in ("failed", "cancelled", "deleted", "delete_failed"):
                 raise ConfigurationError(
                     f"the target {config.target} cannot be trained: {target.status}",
-                    hint="Ask an administrator to check where its model comes from and to recreate it.",
+                    hint="Ask an administrator to check the source of its model and to recreate it.",
                 )
             if clock.monotonic() - begin > self._target_timeout:
                 raise WaitTimeoutError(
@@ -111,12 +111,12 @@ class V1Platform:
 
     async def upload(
         self, name: str, folder: Path, *, on_bytes: Callable[[int, int], None] | None = None
-    ) -> UploadedDataset:
+    ) -> PlatformDataset:
         """Put the three parts of a curated folder on the platform, or find them there unchanged."""
         done = await self._nemo.data_store.upload_dataset(
             name, folder, description="Curated legal questions with their tags", on_bytes=on_bytes
         )
-        return UploadedDataset(name=done.name, files_url=done.files_url, files=done.files)
+        return PlatformDataset(name=done.name, files_url=done.files_url, files=done.files)
 
     async def submit(self, intent: FineTuneIntent) -> JobReference:
         """Start training, or find the job that this intent started before."""
@@ -135,7 +135,7 @@ class V1Platform:
             )
         return JobReference(job.id, job.output_model)
 
-    async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[Follow]:
+    async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[JobUpdate]:
         """Signs of life of a training until it is complete.
 
         Raises:
@@ -165,7 +165,7 @@ class V1Platform:
                     steps, percentage = event.steps, event.percentage
                 elif isinstance(event, StateChanged):
                     status = event.state
-            yield Follow(
+            yield JobUpdate(
                 status=status,
                 steps=steps,
                 percentage=percentage,
@@ -212,7 +212,7 @@ class V1Platform:
         vocabulary: Vocabulary,
         most: int,
         max_tokens: int,
-    ) -> AsyncIterator[tuple[int, Answer | Exception]]:
+    ) -> AsyncIterator[tuple[int, ModelAnswer | Exception]]:
         """Greedy answers of so many tags at most, held to a vocabulary where the server can, as they come."""
         guided, matches = constraints(vocabulary, most), MatchesTags(vocabulary, most)
         if _are_texts(prompts):
@@ -243,7 +243,7 @@ class V1Platform:
 
     async def evaluate(
         self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
-    ) -> Evaluation:
+    ) -> EvaluationSummary:
         """Have the platform score a served model's free answers with string metrics."""
         config = EvaluationConfigRequest.model_validate(evaluation_config(intent))
         target = EvaluationTargetRequest.model_validate(
@@ -264,7 +264,9 @@ class V1Platform:
             result = await started.wait(timeout=timeout)
         finally:
             teller.cancel()
-        return Evaluation(started.id, scores(result), result.model_dump(mode="json"), rows_scored(result))
+        return EvaluationSummary(
+            started.id, scores(result), result.model_dump(mode="json"), rows_scored(result)
+        )
 
     def _evaluation_key(self, intent: EvaluationIntent) -> str:
         # A job asks the address it was given: at another address, a job of its own.
@@ -335,18 +337,18 @@ def _points(event: object) -> tuple[tuple[str, int, float], ...]:
 def _silent(job: Job, stall: float, left: float) -> LawtagsError:
     if left <= stall:
         return WaitTimeoutError(
-            f"{job.id} is {job.status} after the time allowed",
-            hint="It is still running; run again to resume.",
+            f"{job.id} is still {job.status} after the time limit",
+            hint="The job continues. Repeat the command to resume.",
         )
     return JobStalledError(
         f"{job.id} is {job.status} and has made no progress for {stall:.0f} s",
         job_id=job.id,
-        hint="It is still running, and the same run resumes it. It may be waiting for a free GPU.",
+        hint="The job continues and may be waiting for a free GPU. Repeat the command to resume.",
     )
 
 
-def _answer(choice: CompletionChoice | ChatChoice | None = None) -> Answer:
-    return Answer(choice.text, choice.held) if choice is not None else Answer("")
+def _answer(choice: CompletionChoice | ChatChoice | None = None) -> ModelAnswer:
+    return ModelAnswer(choice.text, choice.held) if choice is not None else ModelAnswer("")
 
 
 def _are_texts(prompts: Sequence[PromptInput]) -> bool:

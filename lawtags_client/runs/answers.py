@@ -23,7 +23,7 @@ _TELL_EVERY = 1.0
 _SILENT = 10.0
 
 
-class Answers:
+class AnswerLog:
     """The answers of one model to the rows of one part, on disk before the next question goes out.
 
     An interrupted attempt leaves what was answered, and the next one asks only for the rest. A row that the
@@ -62,7 +62,7 @@ class Answers:
     async def collect(
         self,
         context: RunContext,
-        asked: Asked,
+        asked: CountedPrompts,
         found: AsyncIterator[tuple[int, Mapping[str, Any] | Exception]],
         text: str,
     ) -> None:
@@ -79,7 +79,7 @@ class Answers:
         """
         refusals: dict[int, Exception] = {}
         last: Exception | None = None
-        async with _told(context, self, asked, text):
+        async with _reported(context, self, asked, text):
             async for place, value in found:
                 row = self.missing[place]
                 asked.back += 1
@@ -95,7 +95,7 @@ class Answers:
         if lost:
             context.progress.note(f"{lost} of {self.rows} rows have no answer yet ({text})")
         if self.refused:
-            context.progress.note(f"{self.refused} of {self.rows} rows are refused by the server ({text})")
+            context.progress.note(f"the server refuses {self.refused} of {self.rows} rows ({text})")
 
     @property
     def done(self) -> int:
@@ -114,7 +114,7 @@ class Answers:
             raise last
 
 
-class Asked(Sequence[PromptInput]):
+class CountedPrompts(Sequence[PromptInput]):
     """Questions that count how many of them were taken to be sent."""
 
     def __init__(self, prompts: Sequence[PromptInput]) -> None:
@@ -162,15 +162,17 @@ def working_file(context: RunContext, name: str, model: str, asked: str) -> Path
 
 
 @contextlib.asynccontextmanager
-async def _told(context: RunContext, answers: Answers, asked: Asked, text: str) -> AsyncIterator[None]:
-    """Progress while answers come, and while they do not."""
+async def _reported(
+    context: RunContext, answers: AnswerLog, asked: CountedPrompts, text: str
+) -> AsyncIterator[None]:
+    """Report progress while answers arrive, and while they do not."""
     back, since = asked.back, time.monotonic()
 
     def tell() -> None:
         nonlocal back, since
         if asked.back != back:
             back, since = asked.back, time.monotonic()
-        words = f"{text}, {asked.under_way} rows under way" if asked.under_way else text
+        words = f"{text}, {asked.under_way} rows in flight" if asked.under_way else text
         silent = time.monotonic() - since
         if asked.under_way and silent >= _SILENT:
             words += f", no answer for {silent:.0f} s"

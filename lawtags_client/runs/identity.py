@@ -46,8 +46,8 @@ def inputs_of(
 
     Args:
         recipe: what to do.
-        data: files, patterns or ``hf://`` names of labelled questions.
-        test: labelled questions that are only scored.
+        data: files, patterns or ``hf://`` names of labeled questions.
+        test: labeled questions that are only scored.
         services: address by service; None where it is not known.
         run_id: the run's identity; it salts the hash of secrets.
     """
@@ -111,9 +111,9 @@ def check_inputs(ledger: Ledger, folder: Path, wanted: Inputs, names: Sequence[s
         shown = found[:_SHOWN_DIFFERENCES]
         more = [f"and {len(found) - len(shown)} more"] if len(found) > len(shown) else []
         raise RunInputsError(
-            f"run {folder.name!r} was made from other inputs, and its results are kept. What differs: "
+            f"run {folder.name!r} was made from different inputs, and its results are kept. Differences: "
             + "; ".join([*shown, *more]),
-            hint="Add --new to start the next run, or --name to name another one.",
+            hint="Add --new to start the next run, or --name to choose another name.",
             differences=found,
         )
     return found

@@ -12,7 +12,7 @@ import yaml
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.verdict import lost_in_words, sentences
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 
 _SHARE_ALIKE = re.compile(r"by[ _-]?sa|share[ -]?alike", re.IGNORECASE)
 
@@ -30,11 +30,11 @@ def attribution(recipe: Recipe, licenses: Mapping[str, int]) -> str:
         return recipe.dataset.attribution
     if any(_SHARE_ALIKE.search(license_name) for license_name in licenses):
         return (
-            "Questions by the users of Stack Exchange, under the CC BY-SA licence named beside each row; "
-            "the rows carry links to the originals where the source gives them. "
-            "What is derived from these texts is shared under the same licence."
+            "Questions by users of Stack Exchange, under the CC BY-SA license given in each row; "
+            "the rows link to the originals if the source does. "
+            "Derived texts must be shared under the same license."
         )
-    return "See the licence of each row."
+    return "See the license of each row."
 
 
 def model_card(
@@ -65,15 +65,15 @@ def model_card(
     rows, tokens = plan.rows, plan.tokens
     body = f"""# {model}
 
-A tagger for questions of law: title and question in, tags out. Tuned from `{plan.base_model}`
-({recipe.model.license or "licence not stated"}) by {recipe.training.method}, recipe `{recipe.name}`.
+A tagger for legal questions: it reads title and question, and returns tags. Tuned from `{plan.base_model}`
+({recipe.model.license or "license not stated"}) by {recipe.training.method}, recipe `{recipe.name}`.
 
 ## Data
 
 {rows["training"]} training, {rows["validation"]} validation and {rows["testing"]} test rows after curation;
 the longest training row has {tokens.longest} tokens ({tokens.counter}).
 
-{_table(("licence of the rows", "rows"), licenses.items())}
+{_table(("license of the rows", "rows"), licenses.items())}
 
 {attribution(recipe, licenses)}
 
@@ -86,14 +86,14 @@ the longest training row has {tokens.longest} tokens ({tokens.counter}).
 {_results(metrics)}
 
 `tagger` mixes this model's tag probabilities with a classifier fitted on the same training rows; the file
-of that mix stands beside the model. `tuned` is this model alone.
+of that mix is beside the model. `tuned` is this model alone.
 
 ## Limits
 
-- The tags are those of the training rows; others are never given. Rare tags are seldom given.
-- Tags sort questions. They are not legal advice, and nobody should decide a person's case by them.
+- The model only assigns tags of the training rows, and rarely assigns rare ones.
+- Tags help to sort questions. They are not legal advice; do not decide a person's case by them.
 - {_personal_data(recipe)}
-- Questions in other languages than English, or far from a forum's style, were not measured.
+- Questions in languages other than English, or in a style unlike a forum's, were not measured.
 """
     return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n{body}"
 
@@ -102,7 +102,7 @@ def _personal_data(recipe: Recipe) -> str:
     pii = recipe.curation.get("pii") or {}
     if pii.get("entities") == []:
         return "The training rows were not checked for personal data."
-    return "Personal data in the training rows was replaced by a detector that misses some of it."
+    return "A detector replaced personal data in the training rows; it misses some."
 
 
 def _results(metrics: Mapping[str, Any]) -> str:
@@ -133,4 +133,4 @@ def _table(headings: tuple[str, str], rows: Iterable[tuple[Any, Any]]) -> str:
 
 def _cell(value: Any) -> str:
     # Licences are words of the data: they must not end the cell or begin markup.
-    return harmless(str(value)).replace("|", "\\|").replace("<", "&lt;")
+    return escape_controls(str(value)).replace("|", "\\|").replace("<", "&lt;")

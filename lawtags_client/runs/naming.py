@@ -27,8 +27,8 @@ def checked_name(name: str) -> str:
     if not re.fullmatch(r"\w[\w.-]{0,99}", name) or name == PLANS:
         raise ConfigurationError(
             f"{name!r} cannot be the name of a run",
-            hint=f"Use letters, digits, '-', '_' and '.', and not {PLANS!r}; "
-            "--runs names the folder that holds the runs.",
+            hint=f"Use letters, digits, '-', '_' and '.', and not {PLANS!r}. "
+            "Use --runs for the folder that holds the runs.",
         )
     return name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 
 
 class Progress(Protocol):
@@ -40,10 +40,10 @@ class LoggedProgress:
         self._logger.info("%d/%d %s: done already", number, total, name)
 
     def update(self, done: float, total: float | None, text: str) -> None:
-        self._logger.debug("%s: %s of %s", harmless(text), done, total)
+        self._logger.debug("%s: %s of %s", escape_controls(text), done, total)
 
     def note(self, text: str) -> None:
-        self._logger.info("%s", harmless(text))
+        self._logger.info("%s", escape_controls(text))
 
     def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
         self._logger.info("%s done in %.1f s: %s", name, seconds, summary)

@@ -205,10 +205,10 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> 
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise ConfigurationError(f"{path}: not a YAML file: {problem}") from None
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: a recipe is a mapping, this is {type(content).__name__}")
+        raise ConfigurationError(f"{path}: a recipe must be a mapping, not {type(content).__name__}")
     if content.get("schema_version") != SCHEMA_VERSION:
         raise ConfigurationError(
-            f"{path}: schema_version {content.get('schema_version')!r}; this lawtags reads {SCHEMA_VERSION}"
+            f"{path}: schema_version is {content.get('schema_version')!r}; expected {SCHEMA_VERSION}"
         )
     return parse_recipe(merged(content, overrides or {}), where=str(path))
 

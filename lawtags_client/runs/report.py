@@ -12,7 +12,7 @@ from lawtags_client.errors import ConfigurationError, DataError, MissingExtraErr
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, reading, sentences
 from lawtags_client.tagging.question import read_questions
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 from lawtags_client.version import __version__
 
 EXAMPLES = 12
@@ -51,7 +51,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         autoescape=True,
         undefined=StrictUndefined,
         # A page that is looked at in a terminal must not steer it.
-        finalize=lambda value: harmless(value, lines=True) if type(value) is str else value,
+        finalize=lambda value: escape_controls(value, lines=True) if type(value) is str else value,
         trim_blocks=True,
     )
     return environment.get_template("report.html").render(

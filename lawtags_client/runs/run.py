@@ -77,10 +77,10 @@ async def execute(
     Args:
         folder: the run's folder, made when absent.
         recipe: what to do.
-        data: files or ``hf://`` names of labelled questions.
+        data: files or ``hf://`` names of labeled questions.
         platform: where training and inference happen.
         progress: whom to tell.
-        test: labelled questions that are only scored.
+        test: labeled questions that are only scored.
         scheduler: address of a Dask scheduler for the curation.
         until: stop after the stage of this name.
         profile: the profile that the platform came from, for those who use the run later.
@@ -103,7 +103,7 @@ async def execute(
         inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
         changed = check_inputs(ledger, folder, inputs, names)
         if changed:
-            progress.note("inputs changed; redoing what depends on them: " + "; ".join(changed))
+            progress.note("inputs changed; repeating the stages that depend on them: " + "; ".join(changed))
         ledger.set_facts(
             {
                 "run_id": run_id,
@@ -116,12 +116,12 @@ async def execute(
         )
         atomic_write_text(folder / ".gitignore", "*\n")
         context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)
-        carried = _Carried(chosen, context, clock)
+        carried = _StageRunner(chosen, context, clock)
         await carried.out(until)
         return RunResult(folder, context.outputs, tuple(carried.redone))
 
 
-class _Carried:
+class _StageRunner:
     """The stages of one run as one command goes through them."""
 
     def __init__(self, chosen: Sequence[Stage], context: RunContext, clock: Callable[[], float]) -> None:

@@ -27,7 +27,7 @@ class RunContext:
     Attributes:
         folder: the run's folder.
         recipe: what to do.
-        data: files or ``hf://`` names of labelled questions.
+        data: files or ``hf://`` names of labeled questions.
         test: a file that is only scored, or None.
         platform: where training and inference happen.
         ledger: the run's memory.

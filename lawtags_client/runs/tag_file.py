@@ -21,7 +21,7 @@ from lawtags_client.tagging.question import Question
 _ROWS_AT_ONCE = 16
 
 
-class Tagged(Protocol):
+class TaggedRow(Protocol):
     """What is said of one question; ``row`` counts the questions asked, from zero."""
 
     @property
@@ -37,7 +37,7 @@ class Tagged(Protocol):
 
 
 @runtime_checkable
-class Held(Protocol):
+class HeldRow(Protocol):
     """What also says whether the answer was held to the vocabulary; None where that is not known."""
 
     @property
@@ -55,7 +55,7 @@ class TaggedFile:
 async def tag_file(
     questions: str | Path,
     out: Path,
-    tag_many: Callable[[AsyncIterable[Question]], AsyncIterator[Tagged]],
+    tag_many: Callable[[AsyncIterable[Question]], AsyncIterator[TaggedRow]],
     *,
     options: QuestionTexts | CurationOptions | None = None,
     on_row: Callable[[int], None] | None = None,
@@ -108,7 +108,7 @@ async def tag_file(
             error = str(tagged.error) if tagged.error else None
             row = prediction(places[tagged.row], tagged.id, tagged.tags, scores=tagged.scores, error=error)
             # What tags by other means than a model has nothing to say of it.
-            add(held_row(row, tagged.held) if isinstance(tagged, Held) else row)
+            add(held_row(row, tagged.held) if isinstance(tagged, HeldRow) else row)
         failed = sum(entry.get("error") is not None for entry in log.rows.values())
         return TaggedFile(len(log.rows), failed)
 
@@ -121,13 +121,13 @@ async def _in_thread(questions: Iterator[Question | BadRow]) -> AsyncIterator[Qu
 
 def _check_apart(questions: str | Path, out: Path) -> None:
     if out.exists() and Path(questions).exists() and out.samefile(questions):
-        raise ConfigurationError(f"{out} holds the questions", hint="Name another file with --out.")
+        raise ConfigurationError(f"{out} contains the questions", hint="Choose another file with --out.")
 
 
 def _check_same(question: Question, answered: Mapping[str, Any], out: Path) -> None:
     if answered.get("id") != question.id:
         raise DataError(
-            f"row {answered['row']} is of question {answered.get('id')!r}, not of {question.id!r}",
+            f"row {answered['row']} belongs to question {answered.get('id')!r}, not of {question.id!r}",
             path=out,
-            hint="The file holds answers to other questions. Name another file with --out.",
+            hint="The file contains answers to other questions. Choose another file with --out.",
         )

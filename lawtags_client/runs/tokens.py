@@ -56,7 +56,7 @@ def _locate(source: str) -> Path:
         return cached
     raise ConfigurationError(
         f"no tokenizer at {source!r}",
-        hint="Name a tokenizer.json, or leave model.tokenizer out to plan with estimates.",
+        hint="Set model.tokenizer to a tokenizer.json, or leave it out to plan with estimates.",
     )
 
 

@@ -162,7 +162,7 @@ def lost_in_words(metrics: Mapping[str, Any]) -> list[str]:
 
 def remedy(incomplete: Sequence[Mapping[str, Any]]) -> str:
     """What to do about lost rows, as a hint."""
-    again = "Run the same command again: it asks only for the missing rows."
+    again = "Repeat the command: it sends only the missing rows."
     refused = (
         "The server permanently refuses some rows, so they are not retried; predictions-*.jsonl has the "
         "reasons. Shorten the prompts (curation.style.max_tokens), or leave those rows out, and add --new."

@@ -151,9 +151,9 @@ def _judged(intent: Intent, found: list[MarkedJob], store: str) -> AuditRow:
     alive = [job for job in found if job.status not in ("cancelled", "cancelling")]
     if not found:
         state = "missing"
-        fix = "Its job no longer exists: the same call recreates it, and --forget-missing drops the intent."
+        fix = "Its job no longer exists. Repeat the call to recreate it, or use --forget-missing."
         if intent.remote_id is None:
-            fix = "It may never have arrived: the same call looks for it first, and submits it if missing."
+            fix = "It may never have arrived. Repeat the call: it looks for the job, then submits it."
     elif len(alive) > 1:
         state = "doubled"
         kept = intent.remote_id if any(job.id == intent.remote_id for job in alive) else alive[-1].id
@@ -168,7 +168,7 @@ def _judged(intent: Intent, found: list[MarkedJob], store: str) -> AuditRow:
 
 
 def _orphan(job: MarkedJob) -> AuditRow:
-    fix = "It belongs to another store or person. Name the store with --store, or cancel the job."
+    fix = "It belongs to another store or person. Pass that store with --store, or cancel the job."
     return AuditRow("orphan", job.kind, None, (job.id,), (job.status,), fix=fix)
 
 

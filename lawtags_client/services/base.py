@@ -77,7 +77,7 @@ def _wrong_shape(what: str, error: Exception, http: ServiceTransport) -> Protoco
         # Values at the edge of what Python can hold, or nesting, can break a validator in other ways.
         places = type(error).__name__
     return ProtocolError(
-        f"the answer is not a {what}: {places}",
+        f"the response is not a valid {what}: {places}",
         hint=f"Check the address; it comes from {http.address.origin}.",
         service=http.address.service,
         url=http.address.url,
@@ -106,12 +106,12 @@ def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str
 
 
 class Listing(Generic[M, Flt]):
-    """Things that can be listed.
+    """A collection that can be listed.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         path: of the list.
-        model: what an entry is.
+        model: the type of an entry.
     """
 
     def __init__(self, http: ServiceTransport, path: str, model: type[M]) -> None:
@@ -132,10 +132,10 @@ class Listing(Generic[M, Flt]):
 
         Args:
             number: counted from one.
-            page_size: entries a page.
+            page_size: entries per page.
             sort: a field; ``-created_at`` gives the newest first.
             filter: exact matches.
-            search: parts of names; a list of values means any of them.
+            search: substrings; a list of values matches any of them.
 
         Raises:
             APIError: the service refused.
@@ -158,7 +158,7 @@ class Listing(Generic[M, Flt]):
         filter: Flt | None = None,
         search: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[M]:
-        """All entries, page after page, each once.
+        """Yield all entries of all pages, each one once.
 
         Example:
             ``async for job in nemo.customizer.jobs.list(sort="-created_at"): ...``
@@ -184,12 +184,12 @@ def _identity(entry: BaseModel) -> tuple[Any, ...]:
 
 
 class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
-    """Things that are known by name.
+    """A collection of named entities.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         path: of the collection.
-        model: what an entity is.
+        model: the type of an entity.
         key: the path below the collection, from a reference; ``namespace/name`` by default.
     """
 
@@ -204,29 +204,29 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         self._key = key or _namespace_and_name
 
     async def create(self, request: Req) -> M:
-        """Make one.
+        """Create an entity.
 
         Raises:
             ConflictError: the name is taken.
-            DoubtfulOutcomeError: the answer was lost; look whether it is there.
+            DoubtfulOutcomeError: the response was lost; check whether it exists.
         """
         data = await self._http.json(Call("POST", self._path, json=request.to_wire()))
         return parse(self._model, data, self._http)
 
     async def get(self, reference: str) -> M:
-        """Read one.
+        """Read an entity.
 
         Args:
             reference: its ``namespace/name``.
 
         Raises:
-            NotFoundError: there is no such thing.
+            NotFoundError: it does not exist.
         """
         data = await self._http.json(Call("GET", self._path + self._key(reference)))
         return parse(self._model, data, self._http)
 
     async def find(self, reference: str) -> M | None:
-        """Read one, or None where there is no such thing."""
+        """Read an entity, or None if it does not exist."""
         try:
             return await self.get(reference)
         except NotFoundError:
@@ -236,7 +236,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         """Change the fields that are set in ``changes``.
 
         Raises:
-            NotFoundError: there is no such thing.
+            NotFoundError: it does not exist.
         """
         call = Call("PATCH", self._path + self._key(reference), json=changes.to_wire())
         return parse(self._model, await self._http.json(call), self._http)
@@ -244,18 +244,18 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
     async def delete(
         self, reference: str, *, missing_ok: bool = False, timeout: float | None = None
     ) -> DeleteResponse | None:
-        """Drop one.
+        """Delete an entity.
 
         Args:
             reference: its ``namespace/name``.
-            missing_ok: whether it is fine that there is no such thing.
-            timeout: seconds to wait for the answer; a target's comes only once its files are gone.
+            missing_ok: whether a missing entity is not an error.
+            timeout: seconds to wait for the response; a target's arrives only after its files are gone.
 
         Returns:
-            What the service says of it; None where there was no such thing.
+            The service's response; None if the entity did not exist.
 
         Raises:
-            NotFoundError: there is no such thing.
+            NotFoundError: it does not exist.
         """
         path = self._path + self._key(reference)
         try:
@@ -267,14 +267,14 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         return _receipt(reply.body)
 
     async def create_or_get(self, request: Req, *, compare: tuple[str, ...] | None = None) -> M:
-        """Make one, or take the one of that name if it is the same.
+        """Create an entity, or return the existing one if it is the same.
 
         Args:
-            request: the one wanted; it must hold its name.
+            request: the entity, with its name.
             compare: the fields in which an existing one must agree; all that are set by default.
 
         Raises:
-            ConflictError: one of that name exists and differs; the message says in what.
+            ConflictError: one of that name exists and differs; the message lists the fields.
         """
         reference = reference_of(request)
         try:

@@ -26,10 +26,10 @@ _POLL = 1.0
 
 
 class Deployments:
-    """Models that are to be served.
+    """Deployed models.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         owner: the client.
     """
 
@@ -53,7 +53,7 @@ class Deployments:
         timeout: float = 3600,
         on_state: Callable[[str], None] | None = None,
     ) -> ModelDeployment:
-        """Serve a model, and wait until it is ready.
+        """Deploy a model and wait until it is ready.
 
         Example:
             ``await nemo.deployments.deploy("law/tagger", model="law/tagger@cust-…", nim=nim)``
@@ -61,11 +61,11 @@ class Deployments:
         Args:
             name: ``namespace/name`` of the deployment and of its config.
             model: the model to serve.
-            nim: the container; left out where the platform decides.
+            nim: the container; omit it to let the platform decide.
             hf_token: for models of the public hub.
             wait: whether to wait until it is ready.
             timeout: seconds to wait.
-            on_state: told each state that it gets into, with the service's words.
+            on_state: called with each new state and the service's message.
 
         Raises:
             ConflictError: a deployment or config of that name differs from this one.
@@ -92,12 +92,12 @@ class Deployments:
         Args:
             name: its ``namespace/name``.
             timeout: seconds to wait.
-            on_state: told each state that it gets into, with the service's words.
+            on_state: called with each new state and the service's message.
 
         Raises:
             JobFailedError: it failed.
             JobCancelledError: it was cancelled.
-            NotFoundError: there is no such deployment.
+            NotFoundError: the deployment does not exist.
             WaitTimeoutError: it was not ready in time.
         """
         seen = await self.deployments.get(name)
@@ -120,16 +120,16 @@ class Deployments:
             look,
             _ENDS.__contains__,
             advice="Check the deployment's pods in the cluster.",
-            goes_on="Wait longer: pulling an image and loading weights can take half an hour.",
+            goes_on="Wait longer: it can take half an hour to pull an image and load the weights.",
         )
         await awaited.end(self._owner.clock, timeout=timeout, patience=_PATIENCE)
         return seen
 
     async def remove(self, name: str, *, timeout: float = 600) -> None:
-        """Take a deployment down, wait until it is gone, and drop its config.
+        """Delete a deployment, wait until it is gone, and delete its config.
 
         Raises:
-            WaitTimeoutError: it was still there after the time.
+            WaitTimeoutError: it still exists after the timeout.
         """
         clock = self._owner.clock
         begin = clock.monotonic()

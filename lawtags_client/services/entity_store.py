@@ -28,7 +28,7 @@ class EntityStore:
     """What the platform knows by name.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
     """
 
     def __init__(self, http: ServiceTransport) -> None:
@@ -44,5 +44,5 @@ class EntityStore:
         self.models = Entities[Model, ModelRequest, ModelUpdate, ModelFilter](http, "/v1/models", Model)
 
     async def ensure_namespace(self, name: str) -> Namespace:
-        """The namespace of that name, made where it is missing."""
+        """Get a namespace, or create it if it is missing."""
         return await self.namespaces.create_or_get(NamespaceRequest(id=name), compare=())

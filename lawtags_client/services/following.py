@@ -41,7 +41,7 @@ class JobChange(Generic[M]):
 
     Args:
         id: the job's.
-        job: what it is now; None where the service does not know it (any more).
+        job: what it is now; None where the service does not know it, or no longer does.
         state: the state it is in.
         before: the state it was in; None at the first look.
         final: whether it stays there; no more will be said of this job.
@@ -69,12 +69,12 @@ class Follower(Generic[M]):
     """Follows jobs of one kind until all of them have come to their end.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         path: of the list.
         model: what an entry is.
         clock: time, sleep and chance.
         every: seconds between looks.
-        patience: how long to wait for a silent service.
+        patience: how long to tolerate an unresponsive service.
         filter: narrows the list where it also holds many other jobs.
     """
 
@@ -156,7 +156,7 @@ class Follower(Generic[M]):
             data = await self._poller.look(read)
         if not isinstance(data, dict) or not isinstance(data.get("data", []), list | None):
             raise ProtocolError(
-                "the answer is not a list of jobs",
+                "the response is not a list of jobs",
                 hint=f"Check the address; it comes from {self._http.address.origin}.",
                 service=self._http.address.service,
                 url=self._http.address.url,

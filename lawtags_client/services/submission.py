@@ -122,7 +122,7 @@ async def _look(
     intent: Intent, error: DoubtfulOutcomeError | ServerError, submission: Submission[J], clock: Clock
 ) -> J:
     """The job of a request whose outcome is not known; raises that outcome where none is found."""
-    error.hint = "No job with this intent has been found. Submit the same again; the job is looked up first."
+    error.hint = "No job with this intent was found. Repeat the call: it looks for the job first."
     for look in range(1 if isinstance(error, APIError) else _LOOKS):
         if look:
             # It may show up in the list only a moment later.
@@ -133,7 +133,7 @@ async def _look(
             # What matters is that something was sent, not why it could not be looked for.
             error.hint = (
                 f"Could not check whether a job was created ({blind.message}). "
-                "Submit the same again; the job is looked up first."
+                "Repeat the call: it looks for the job first."
             )
             raise error from blind
         if found is not None:

@@ -54,7 +54,7 @@ class Awaited:
     look: Callable[[], Awaitable[Look]]
     ended: Callable[[str | None], bool]
     advice: str
-    goes_on: str = "It is still running. Wait again, or cancel it."
+    goes_on: str = "The job continues. Wait again, or cancel it."
 
     async def end(
         self,
@@ -70,7 +70,7 @@ class Awaited:
             clock: time, sleep and chance.
             timeout: seconds to wait in all.
             stall: seconds without any change after which to give up.
-            patience: how often to poll, and how long to wait for a silent service.
+            patience: how often to poll, and how long to tolerate an unresponsive service.
 
         Raises:
             JobFailedError: it failed.
@@ -89,9 +89,7 @@ class Awaited:
                 return
             if seen.state not in _ON_THE_WAY | strange:
                 strange.add(seen.state)
-                logger.warning(
-                    "%s is in the unknown state %r, which is treated as not final", self.name, seen.state
-                )
+                logger.warning("%s is in the unknown state %r; treating it as running", self.name, seen.state)
             moved = now if seen.moved else moved
             said = f": {seen.said}" if seen.said else ""
             if stall is not None and now - moved > stall:
@@ -99,7 +97,7 @@ class Awaited:
                     f"{self.name} has made no progress for {now - moved:.0f} s; it is {seen.state}{said}",
                     job_id=self.name,
                     reason=seen.said,
-                    hint="It is still running. Check its history; it may be waiting for a free GPU.",
+                    hint="The job continues. Check its history; it may be waiting for a free GPU.",
                 )
             if timeout is not None and now - begin > timeout:
                 raise WaitTimeoutError(

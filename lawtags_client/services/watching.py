@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lawtags_client.errors import LawtagsError, ProtocolError, RateLimitedError
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.retry import is_passing
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often to look, and how long a silent service is borne.
+    """How often to poll, and how long to tolerate an unresponsive service.
 
     Args:
         shortest: seconds between looks while something moves.
@@ -37,7 +37,7 @@ class Patience:
 
 
 class Poller:
-    """Looks at something again and again.
+    """Polls something repeatedly.
 
     Args:
         clock: time, sleep and chance.
@@ -68,7 +68,7 @@ class Poller:
                 since = self._answered if self._answered is not None else self._begin
                 if self._clock.monotonic() - since > self._patience.silence:
                     raise
-                logger.warning("no answer, retrying: %s", harmless(error.message))
+                logger.warning("no answer, retrying: %s", escape_controls(error.message))
                 asked = error.retry_after if isinstance(error, RateLimitedError) else None
                 await self.rest(at_least=asked or 0.0)
             else:

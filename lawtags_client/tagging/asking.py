@@ -18,7 +18,7 @@ from lawtags_client.tagging.prompt import estimate_tokens
 
 
 @dataclass(frozen=True)
-class Asking:
+class PromptSettings:
     """How questions were put to the model.
 
     Args:

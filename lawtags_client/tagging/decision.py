@@ -32,7 +32,7 @@ class Decision:
         if not 0 <= self.least <= self.most or self.most < 1:
             raise ConfigurationError(
                 f"cannot give at least {self.least} and at most {self.most} tags",
-                hint="Let 0 <= least <= most, and most be 1 or more.",
+                hint="Use 0 <= least <= most, and most >= 1.",
             )
 
     def places(self, row: Array) -> list[int]:
@@ -80,7 +80,7 @@ def tune_threshold(
     """
     Decision(0.5, least, most)
     if not len(scores):
-        raise ConfigurationError("no threshold can be tuned without rows", hint="Give validation rows.")
+        raise ConfigurationError("a threshold cannot be tuned without rows", hint="Pass validation rows.")
     best = np.argsort(-scores, axis=1, kind="stable")[:, :most]
     values = np.take_along_axis(scores, best, axis=1)
     labels = np.zeros(scores.shape, dtype=bool)

@@ -250,7 +250,7 @@ class _Counts:
         if len(true) != len(predicted):
             raise ConfigurationError(
                 f"{len(predicted)} predictions cannot be scored against {len(true)} rows",
-                hint="Give one set of tags for each row; an empty one where nothing was predicted.",
+                hint="Pass one set of tags per row; an empty one if nothing was predicted.",
             )
         truth, said = [set(tags) for tags in true], [set(tags) for tags in predicted]
         self.rows = len(truth)

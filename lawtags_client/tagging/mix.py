@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging._numpy import np
-from lawtags_client.tagging.asking import Asking
+from lawtags_client.tagging.asking import PromptSettings
 from lawtags_client.tagging.decision import Decision, tune_threshold
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
@@ -109,7 +109,7 @@ class Tagger:
     retriever_decision: Decision
     mix: Mix | None
     report: FitReport
-    asking: Asking | None = None
+    asking: PromptSettings | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -247,7 +247,7 @@ def fit_tagger(
     lm: FirstTokens | None = None,
     *,
     style: PromptStyle | None = None,
-    asking: Asking | None = None,
+    asking: PromptSettings | None = None,
     least: int = 1,
     most: int = 5,
     seed: int = 0,

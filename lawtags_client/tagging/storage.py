@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_bytes, atomic_write_json
 from lawtags_client.tagging._numpy import np
-from lawtags_client.tagging.asking import Asking
+from lawtags_client.tagging.asking import PromptSettings
 from lawtags_client.tagging.decision import Decision
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
@@ -133,19 +133,19 @@ def load_tagger(folder: Path) -> Tagger:
         raise _refuse(folder / JSON_NAME, f"does not describe a tagger: {error!r}") from error
 
 
-def _read_asking(folder: Path, described: Mapping[str, Any] | None) -> Asking | None:
+def _read_asking(folder: Path, described: Mapping[str, Any] | None) -> PromptSettings | None:
     if described is None:
         return None
     text, chat, digest = described["text"], described["chat"], described["tokenizer"]
     if not isinstance(text, dict) or not isinstance(chat, bool):
         raise ValueError("how questions were asked is not described")
     if digest is None:
-        return Asking(text, chat=chat)
+        return PromptSettings(text, chat=chat)
     path = folder / TOKENIZER_NAME
     content = _read(path, _MOST_TOKENIZER_BYTES, "is too large for a tokenizer")
     if hashlib.sha256(content).hexdigest() != digest:
         raise _refuse(path, f"does not belong to {JSON_NAME}: its digest is wrong")
-    return Asking(text, content, chat)
+    return PromptSettings(text, content, chat)
 
 
 def _read(path: Path, most: int, too_large: str) -> bytes:

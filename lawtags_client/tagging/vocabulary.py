@@ -40,7 +40,7 @@ def normalize_tag(text: str) -> str:
     return _BREAKS.sub("-", text.lower()).strip("-")
 
 
-class Tagged(Protocol):
+class HasTags(Protocol):
     """Anything that carries tags."""
 
     @property
@@ -68,7 +68,7 @@ class Vocabulary:
         object.__setattr__(self, "_index", {tag: place for place, tag in enumerate(self.tags)})
 
     @classmethod
-    def from_questions(cls, questions: Iterable[Tagged], min_count: int = 1) -> Vocabulary:
+    def from_questions(cls, questions: Iterable[HasTags], min_count: int = 1) -> Vocabulary:
         """Count the tags of questions.
 
         Args:

@@ -350,7 +350,7 @@ def test_an_interrupted_run_says_how_to_go_on(stack: StackThread, questions: Pat
         told = process.stderr.read()
         assert process.wait(timeout=10) == 143
     assert time.monotonic() - started < 5
-    assert "Run the same command again" in told
+    assert "Repeat the command" in told
 
 
 MOMENTS = {

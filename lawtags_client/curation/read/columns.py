@@ -206,7 +206,7 @@ class ColumnMap:
                 return name, value
             if (text := missing_text(value)) is not None:
                 self.notices.took_for_missing(name, text)
-                blank = "is a text that stands for a missing value"
+                blank = "is a marker for a missing value"
             elif isinstance(value, str):
                 blank = "is empty"
         # Absent here, it goes by the name that it has in the other rows.
@@ -282,16 +282,16 @@ def _text(value: Any, field: str) -> str:
     except ValueFormError as error:
         raise RowError(str(error), field) from None
     if not isinstance(value, str):
-        raise RowError(f"must be a text, not {type(value).__name__}", field)
+        raise RowError(f"must be a string, not {type(value).__name__}", field)
     if _SURROGATE.search(value):
-        raise RowError("holds half of a character (a lone surrogate)", field)
+        raise RowError("contains half a character (a lone surrogate)", field)
     return value
 
 
 def _id_text(value: Any) -> str:
     text = read_id(value)
     if _SURROGATE.search(text):
-        raise ValueFormError("holds half of a character (a lone surrogate)")
+        raise ValueFormError("contains half a character (a lone surrogate)")
     return text
 
 
@@ -308,9 +308,9 @@ def _date(value: Any) -> str:
 def _plain(value: Any) -> str:
     value = plain_value(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueFormError(f"must be a text, not {type(value).__name__}")
+        raise ValueFormError(f"must be a string, not {type(value).__name__}")
     if _SURROGATE.search(text := str(value)):
-        raise ValueFormError("holds half of a character (a lone surrogate)")
+        raise ValueFormError("contains half a character (a lone surrogate)")
     return text
 
 

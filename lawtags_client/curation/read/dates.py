@@ -123,7 +123,7 @@ def to_moment(value: Any) -> str:
         raise
     except (ValueError, OverflowError, ArithmeticError):
         pass
-    raise ValueFormError("is not a date in a known form; write ISO 8601, such as 2021-04-03T10:00:00Z")
+    raise ValueFormError("is not a date in a supported format; write ISO 8601, such as 2021-04-03T10:00:00Z")
 
 
 def _compact(text: str) -> datetime | None:

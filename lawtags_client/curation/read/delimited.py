@@ -27,7 +27,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _UNQUOTED = ("\t", "|")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;:|^~\t])"?,*\s*', re.IGNORECASE)
-_NOT_UTF_8 = "is not UTF-8; maybe Windows-1252 or Latin-1"
+_NOT_UTF_8 = "is not UTF-8; it may be Windows-1252 or Latin-1"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def read_delimited(path: Path, usual: str, columns: ColumnMap) -> Iterator[RawRo
                             "is not valid CSV from here on: the quote opened here is never closed",
                             path=path,
                             line=begin,
-                            hint='Was the file cut off? A quote inside a quoted field is written "".',
+                            hint='The file may be truncated. Write a quote inside a quoted field as "".',
                         ) from error
                     yield BadRow(begin, "is not valid CSV", detail=str(error))
                     continue
@@ -110,7 +110,7 @@ class _Header:
         used = {name for field in found.values() for name in field}
         if len(readable) < sum(map(bool, self._names)) and "title" not in found:
             raise DataError(
-                "has a header that is not UTF-8; maybe Windows-1252 or Latin-1",
+                "has a header that is not UTF-8; it may be Windows-1252 or Latin-1",
                 path=path,
                 line=line,
                 hint=f"Convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf-8.csv",
@@ -118,7 +118,7 @@ class _Header:
         twice = next((name for name in readable if name in used and readable.count(name) > 1), None)
         if twice is not None:
             raise DataError(
-                "names a column twice",
+                "has two columns with the same name",
                 path=path,
                 line=line,
                 field=twice,
@@ -132,7 +132,7 @@ class _Header:
     def row(self, values: list[str], line: int) -> RawRow | BadRow:
         if not _fits(values, self._named):
             detail = f"{len(values)}, and the header {self._named}"
-            return BadRow(line, "has another number of fields than the header", detail=detail)
+            return BadRow(line, "has a different number of fields than the header", detail=detail)
         found: dict[str, Any] = {}
         for place, name in self._places:
             value = values[place]

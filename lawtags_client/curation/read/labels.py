@@ -107,7 +107,7 @@ def read_labels(value: Any) -> Labels:
     parts = _split(value) if isinstance(value, str) else value
     # A data frame's cell is an array; a mapping or a set has no order to rely on.
     if isinstance(parts, bytes | dict | set) or not isinstance(parts, Iterable):
-        raise LabelError(f"must be a list of texts, not {type(value).__name__}")
+        raise LabelError(f"must be a list of strings, not {type(value).__name__}")
     tags: dict[str, None] = {}
     respelled: dict[tuple[str, str], None] = {}
     missing: list[str] = []
@@ -120,7 +120,7 @@ def read_labels(value: Any) -> Labels:
             if (given := part.strip()) != tag:
                 respelled[given[:MOST_LETTERS], tag] = None
     if len(tags) > MOST_TAGS:
-        raise LabelError(f"holds more than {MOST_TAGS} tags", f"{len(tags)}")
+        raise LabelError(f"has more than {MOST_TAGS} tags", f"{len(tags)}")
     return Labels(tuple(tags), tuple(respelled), tuple(missing))
 
 
@@ -146,7 +146,7 @@ def _texts(parts: Iterable[Any], is_dump: bool) -> Iterator[tuple[str, bool]]:
         if not isinstance(part, str) and is_absent(part):
             continue
         if not isinstance(part, str):
-            raise LabelError(f"must hold texts only, not {type(part).__name__}")
+            raise LabelError(f"must contain strings only, not {type(part).__name__}")
         part = _decoded(part)
         if "><" in part and _ANGLED.fullmatch(part.strip()):
             yield from ((text, True) for text in _split(part))
@@ -156,11 +156,11 @@ def _texts(parts: Iterable[Any], is_dump: bool) -> Iterator[tuple[str, bool]]:
 
 def _check(tag: str) -> None:
     if len(tag) > MOST_LETTERS:
-        raise LabelError(f"holds a tag of more than {MOST_LETTERS} letters", f"{len(tag)}")
+        raise LabelError(f"has a tag of more than {MOST_LETTERS} letters", f"{len(tag)}")
     if _SURROGATE.search(tag):
-        raise LabelError("holds half of a character (a lone surrogate)")
+        raise LabelError("contains half a character (a lone surrogate)")
     if _NO_TAG.search(tag) or not any(letter.isalnum() for letter in tag):
-        raise LabelError("holds a tag with signs that no answer could be told apart by", _shown(tag))
+        raise LabelError("has a tag with characters that separate tags in an answer", _shown(tag))
 
 
 def _split(text: str, depth: int = 0) -> Sequence[Any]:
@@ -178,13 +178,13 @@ def _split(text: str, depth: int = 0) -> Sequence[Any]:
     if is_list and not (len(parts) > 1 and missing_element(parts[0])):
         return _split_list(text)
     if any(sign in part for part in parts if not missing_element(part) for sign in "<>[]{}"):
-        raise LabelError(f"is a text in an unknown form; known are {FORMS}", _shown(text))
+        raise LabelError(f"is a string in an unknown format; supported: {FORMS}", _shown(text))
     if len(signs) > 1:
-        raise LabelError(f"separates its tags by several signs; known are {FORMS}", _shown(text))
+        raise LabelError(f"mixes several separators; supported: {FORMS}", _shown(text))
     if signs:
         return parts
     if len(text.split()) > 1:
-        reason = f"is a text with spaces: it could be one tag or several; known are {FORMS}"
+        reason = f"contains spaces, so it could be one tag or several; supported: {FORMS}"
         raise LabelError(reason, _shown(text))
     return (text,)
 
@@ -196,7 +196,7 @@ def _json_text(text: str, depth: int) -> Sequence[Any]:
     except (ValueError, RecursionError):
         decoded = text[1:-1] if '"' not in text[1:-1] else None
     if not isinstance(decoded, str):
-        raise LabelError(f"is a text in an unknown form; known are {FORMS}", _shown(text))
+        raise LabelError(f"is a string in an unknown format; supported: {FORMS}", _shown(text))
     return _split(decoded, depth + 1)
 
 
@@ -206,11 +206,11 @@ def _split_list(text: str) -> Sequence[Any]:
     except (ValueError, RecursionError):
         # A list as Python prints it, which is what a data frame writes into a CSV file.
         if len(text) > MOST_TAGS * MOST_LETTERS * 2 or not _PRINTED.fullmatch(text):
-            raise LabelError(f"is a list that cannot be read; known are {FORMS}", _shown(text)) from None
+            raise LabelError(f"is a list that cannot be parsed; supported: {FORMS}", _shown(text)) from None
         inner = re.sub(r",\s*dtype=.*$", "", text)
         return [_unescaped(found[1][1:-1]) for found in _LITERAL.finditer(inner)]
     if not isinstance(decoded, list) or not all(_is_text_or_gap(part) for part in decoded):
-        raise LabelError("must hold texts only", _shown(text))
+        raise LabelError("must contain strings only", _shown(text))
     return decoded
 
 

@@ -12,7 +12,7 @@ _SHOWN = 50
 
 
 @dataclass
-class _Unread:
+class _UnreadableValues:
     rows: int
     file: str
     line: int
@@ -33,7 +33,7 @@ class Notices:
     line: int = 0
     missing: dict[str, Counter[str]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
-    _unread: dict[tuple[str, str], _Unread] = field(default_factory=dict)
+    _unread: dict[tuple[str, str], _UnreadableValues] = field(default_factory=dict)
 
     def took_for_missing(self, column: str, text: str) -> None:
         """A text stood in a column for a missing value."""
@@ -41,7 +41,7 @@ class Notices:
 
     def could_not_read(self, column: str, reason: str) -> None:
         """A value that no row hangs on could not be read, and is unknown now."""
-        found = self._unread.setdefault((column, reason), _Unread(0, self.file, self.line))
+        found = self._unread.setdefault((column, reason), _UnreadableValues(0, self.file, self.line))
         found.rows += 1
 
     def as_dict(self) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 from lawtags_client.curation.read.columns import SourceRow
 from lawtags_client.curation.read.notices import Notices
 from lawtags_client.curation.read.raw import BadRow
-from lawtags_client.curation.read.sources import Source, read_source
-from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
+from lawtags_client.curation.read.sources import QuestionSource, read_source
+from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
 
@@ -23,14 +23,14 @@ _RESPELLED_SHOWN = 200
 
 def stage(
     work: WorkFolder,
-    sources: Sequence[Source],
+    sources: Sequence[QuestionSource],
     columns: Mapping[str, str],
     *,
     partition_rows: int,
     stop_at_bad_row: bool,
     on_rows: Callable[[int], None],
     forget: Container[str] = (),
-) -> Staged:
+) -> StagedQuestions:
     """Read the sources into partitions, or find that this was done.
 
     Args:
@@ -47,14 +47,14 @@ def stage(
     """
     if work.manifest.exists():
         return _load(work)
-    reading = _Reading(work, sources, columns, stop_at_bad_row, forget)
+    reading = _PartitionReader(work, sources, columns, stop_at_bad_row, forget)
     starts = [0]
     for batch in reading.batches(partition_rows):
         work.write_read(batch, len(starts) - 1)
         starts.append(reading.count)
         on_rows(sum(reading.sizes))
     on_rows(sum(reading.sizes))
-    staged = Staged(
+    staged = StagedQuestions(
         tuple(starts),
         tuple(reading.sizes),
         tuple(sorted(reading.tags)),
@@ -73,19 +73,19 @@ def stage(
     return staged
 
 
-def _load(work: WorkFolder) -> Staged:
+def _load(work: WorkFolder) -> StagedQuestions:
     found = json.loads(work.manifest.read_text(encoding="utf-8"))
     lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
-    return Staged(**(found | lists))
+    return StagedQuestions(**(found | lists))
 
 
-class _Reading:
+class _PartitionReader:
     """Goes through the sources and keeps count."""
 
     def __init__(
         self,
         work: WorkFolder,
-        sources: Sequence[Source],
+        sources: Sequence[QuestionSource],
         columns: Mapping[str, str],
         stop: bool,
         forget: Container[str],
@@ -137,7 +137,7 @@ class _Reading:
                 else:
                     yield self._usable(number, source, line, row)
 
-    def _usable(self, number: int, source: Source, line: int, row: SourceRow) -> dict[str, Any]:
+    def _usable(self, number: int, source: QuestionSource, line: int, row: SourceRow) -> dict[str, Any]:
         self.tags.update(row.tags)
         self.respelled.update(row.respelled)
         self.characters += len(row.title) + len(row.body or "")
@@ -152,14 +152,14 @@ class _Reading:
         self.count += 1
         return values
 
-    def _refuse(self, number: int, source: Source, row: BadRow) -> None:
+    def _refuse(self, number: int, source: QuestionSource, row: BadRow) -> None:
         if self._stop:
             raise DataError(
                 str(row),
                 path=source.location,
                 line=row.line,
                 field=row.field,
-                hint="Fix the row, or leave such rows out: --on-bad-row quarantine, or "
+                hint="Fix the row, or skip such rows with --on-bad-row quarantine, or "
                 "on_bad_row: quarantine in a recipe.",
             )
         entry = {"source": number, "file": source.name, "line": row.line, "field": row.field}

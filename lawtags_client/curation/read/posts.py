@@ -49,9 +49,9 @@ def read_posts(path: Path, notices: Notices | None = None) -> Iterator[RawRow]:
         DataError: the file is no such dump, declares a document type, or is broken. What is broken in XML
             hides all that follows, so that nothing less than the whole can be wrong.
     """
-    reader = _Posts(path)
+    reader = _PostsParser(path)
     with open_rows(path) as stream:
-        text = _Allowed(path, stream.peek(200))
+        text = _DumpDecoder(path, stream.peek(200))
         while chunk := stream.read(_CHUNK):
             yield from reader.feed(text.feed(chunk))
         yield from reader.feed(text.feed(b"", last=True), last=True)
@@ -59,7 +59,7 @@ def read_posts(path: Path, notices: Notices | None = None) -> Iterator[RawRow]:
         notices.dropped[notices.file or path.name] += text.dropped
 
 
-class _Allowed:
+class _DumpDecoder:
     """Decodes a dump chunk by chunk, without the characters that XML does not allow."""
 
     def __init__(self, path: Path, begin: bytes) -> None:
@@ -100,7 +100,7 @@ class _Allowed:
         return ""
 
 
-class _Posts:
+class _PostsParser:
     """Takes the bytes of a dump and gives the questions that are whole."""
 
     def __init__(self, path: Path) -> None:
@@ -122,12 +122,12 @@ class _Posts:
                 f"is not valid XML from here on: {expat.ErrorString(error.code)}",
                 path=self._path,
                 line=error.lineno,
-                hint="Was the file cut off? Fetch it again.",
+                hint="The file may be truncated. Download it again.",
             ) from error
         self._fed += len(chunk)
         # Expat keeps an element until its end comes, however far that is.
         if not last and self._fed - self._parser.CurrentByteIndex > MAX_ROW_BYTES:
-            raise self._wrong(f"holds a row longer than {MAX_ROW_BYTES >> 20} MiB")
+            raise self._wrong(f"contains a row longer than {MAX_ROW_BYTES >> 20} MiB")
         rows, self._rows = self._rows, []
         return rows
 
@@ -149,7 +149,7 @@ class _Posts:
             message,
             path=self._path,
             line=self._parser.CurrentLineNumber,
-            hint="Name the file Posts.xml of a Stack Exchange data dump.",
+            hint="Use the file Posts.xml of a Stack Exchange data dump.",
         )
 
 
@@ -157,5 +157,5 @@ def _readable(values: Mapping[str, str]) -> Mapping[str, Any]:
     """The columns of a question, of which those with wrong bytes say so."""
     if not any(_MARK in value for value in values.values()):
         return values
-    wrong = Unreadable("is not UTF-8; maybe Windows-1252 or Latin-1")
+    wrong = Unreadable("is not UTF-8; it may be Windows-1252 or Latin-1")
     return {name: wrong if _MARK in value else value for name, value in values.items()}

@@ -27,7 +27,7 @@ _ROWS_TO_JUDGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class QuestionSource:
     """One input.
 
     Args:
@@ -62,7 +62,7 @@ class Source:
             raise DataError(f"cannot be read: {error.strerror}", path=path) from error
 
 
-def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -> list[Source]:
+def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -> list[QuestionSource]:
     """Resolve inputs, of which some may be patterns such as ``data/*.jsonl``.
 
     A file that several of them name is read once; a pattern leaves the test file out.
@@ -83,34 +83,34 @@ def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -
         elif any(sign in text for sign in "*?["):
             found = _matches(text, test)
             if not found:
-                raise DataError("no file fits this pattern", path=text, hint="Check the pattern.")
+                raise DataError("no file matches this pattern", path=text, hint="Check the pattern.")
             locations += found
         else:
-            raise DataError("there is no such file", path=text, hint="Check the path.")
+            raise DataError("the file does not exist", path=text, hint="Check the path.")
     first: dict[str, str] = {}
     for location in locations:
         first.setdefault(_real(location), location)
     locations = list(first.values())
     if not locations:
-        raise ConfigurationError("there is nothing to curate", hint="Name at least one file of questions.")
+        raise ConfigurationError("there are no input files", hint="Pass at least one file of questions.")
     names = [source_name(location) for location in locations]
     sources = [
         # Two files of one name are told apart by their whole path.
-        Source(location, name if names.count(name) == 1 else shown_path(location))
+        QuestionSource(location, name if names.count(name) == 1 else shown_path(location))
         for location, name in zip(locations, names, strict=True)
     ]
     if test is not None:
-        sources.append(Source(str(test), source_name(str(test)), test=True))
+        sources.append(QuestionSource(str(test), source_name(str(test)), test=True))
     for source in sources:
         if not source.hub and not Path(source.location).is_file():
             raise DataError(
-                "is not a file", path=source.location, hint="Name files, or a pattern such as 'data/*.jsonl'."
+                "is not a file", path=source.location, hint="Pass files, or a pattern such as 'data/*.jsonl'."
             )
     return sources
 
 
 def read_source(
-    source: Source,
+    source: QuestionSource,
     columns: Mapping[str, str],
     *,
     needed: Sequence[str] = ("title", "tags"),
@@ -153,7 +153,7 @@ def read_source(
             _check_columns(source, found, needed, hint or column_hint)
         yield raw.line, row
     if not rows:
-        raise DataError("holds no rows", path=source.location, hint="Is it the right file?")
+        raise DataError("contains no rows", path=source.location, hint="Check that it is the right file.")
     if rows == 1 and inner is not None and "title" in found.missing(needed):
         raise list_under(inner, Path(source.location), 1)
     _check_columns(source, found, needed, hint or column_hint)
@@ -168,7 +168,7 @@ def _list_of_rows(values: Mapping[str, Any]) -> str | None:
 
 
 def _check_columns(
-    source: Source, found: ColumnMap, needed: Sequence[str], hint: Callable[[str, str], str]
+    source: QuestionSource, found: ColumnMap, needed: Sequence[str], hint: Callable[[str, str], str]
 ) -> None:
     missing = found.missing(needed)
     if not found.seen or not missing:
@@ -185,13 +185,13 @@ def column_hint(field: str, column: str) -> str:
     """How to say which column holds a field, for each command that reads questions."""
     setting = shlex.quote(f"columns.{field}={column}")
     return (
-        f"Say which column holds it: lawtags curate --set {setting}, lawtags run --set "
+        f"Name its column: lawtags curate --set {setting}, lawtags run --set "
         f"{shlex.quote(f'curation.columns.{field}={column}')}, or in the curation section of a recipe "
         f"columns: {{{field}: {column}}}."
     )
 
 
-def _raw_rows(source: Source, columns: ColumnMap) -> Iterator[RawRow | BadRow]:
+def _raw_rows(source: QuestionSource, columns: ColumnMap) -> Iterator[RawRow | BadRow]:
     from lawtags_client.curation.read import delimited, posts, tables
 
     if source.hub:
@@ -208,9 +208,9 @@ def _raw_rows(source: Source, columns: ColumnMap) -> Iterator[RawRow | BadRow]:
     if suffix == ".xml":
         return posts.read_posts(path, columns.notices)
     raise DataError(
-        f"files ending in {suffix!r} cannot be read",
+        f"files ending in {suffix!r} are not supported",
         path=path,
-        hint="Known: .jsonl, .json, .csv, .tsv and Posts.xml, each also .gz or .zst, and .parquet.",
+        hint="Supported: .jsonl, .json, .csv, .tsv and Posts.xml, each also .gz or .zst, and .parquet.",
     )
 
 

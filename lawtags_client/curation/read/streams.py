@@ -55,18 +55,20 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
         with path.open("rb") as file:
             unpacking = _unpacking(file, path)
             raw: io.BufferedReader[Any] = (
-                io.BufferedReader(_Unpacked(file, unpacking, path)) if unpacking else file
+                io.BufferedReader(_BoundedStream(file, unpacking, path)) if unpacking else file
             )
             start = raw.peek(4)[:4]
             if start[:2] in _UTF_16 and start != _UTF_32:
                 # Spreadsheets call this "Unicode text".
-                raw = io.BufferedReader(_Transcoded(raw))
+                raw = io.BufferedReader(_TranscodedStream(raw))
                 start = raw.peek(4)[:4]
             if not start:
-                raise DataError("is empty (0 bytes of text)", path=path, hint="Is it the right file?")
+                raise DataError(
+                    "is empty (0 bytes of text)", path=path, hint="Check that it is the right file."
+                )
             if b"\x00" in start:
                 raise DataError(
-                    "is not UTF-8: it begins with NUL bytes; maybe UTF-16 or UTF-32 without a mark",
+                    "is not UTF-8: it begins with NUL bytes; it may be UTF-16 or UTF-32 without a mark",
                     path=path,
                     line=1,
                     hint="Convert it, e.g. iconv -f UTF-16LE -t UTF-8",
@@ -75,11 +77,11 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
                 raw.read(len(_UTF8_MARK))
             yield raw
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"is damaged: {error}", path=path, hint="Fetch it again.") from error
+        raise DataError(f"is damaged: {error}", path=path, hint="Download it again.") from error
     except OSError as error:
         if error.errno is None:
             # Of the unpacking, not of the system.
-            raise DataError(f"is damaged: {error}", path=path, hint="Fetch it again.") from error
+            raise DataError(f"is damaged: {error}", path=path, hint="Download it again.") from error
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
 
 
@@ -93,11 +95,11 @@ def _unpacking(file: io.BufferedReader[Any], path: Path) -> Any:
     try:
         import zstandard
     except ImportError as error:
-        raise MissingExtraError("zstandard", "curate", "reading files packed with Zstandard") from error
-    return _Zstandard(file, path, zstandard)
+        raise MissingExtraError("zstandard", "curate", "reading files compressed with Zstandard") from error
+    return _ZstandardReader(file, path, zstandard)
 
 
-class _Zstandard:
+class _ZstandardReader:
     """Frames of Zstandard, one behind the other, of which each must be whole."""
 
     def __init__(self, file: io.BufferedReader[Any], path: Path, zstandard: Any) -> None:
@@ -141,16 +143,16 @@ class _Zstandard:
         parameters = self._zstandard.get_frame_parameters(self._packed)
         if parameters.dict_id:
             raise DataError(
-                "is packed with a dictionary, which is not in the file",
+                "is compressed with a dictionary, which is not in the file",
                 path=self._path,
-                hint=f"Unpack it first: zstd -d -D DICTIONARY {self._path.name}",
+                hint=f"Decompress it first: zstd -d -D DICTIONARY {self._path.name}",
             )
         window = parameters.window_size
         if window > _MAX_WINDOW:
             raise DataError(
                 f"needs {window >> 20} MiB of memory to unpack, more than {_MAX_WINDOW >> 20} MiB",
                 path=self._path,
-                hint=f"Unpack it first: zstd -d --long=31 {self._path.name}",
+                hint=f"Decompress it first: zstd -d --long=31 {self._path.name}",
             )
         made = self._zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
         self._frame = made.decompressobj(write_size=_CHUNK)
@@ -165,7 +167,7 @@ class _Zstandard:
             left -= len(data)
 
 
-class _Transcoded(io.RawIOBase):
+class _TranscodedStream(io.RawIOBase):
     """UTF-16 as UTF-8; half a character becomes bytes that are not UTF-8, and so costs its row alone."""
 
     def __init__(self, stream: io.BufferedReader[Any]) -> None:
@@ -190,7 +192,7 @@ class _Transcoded(io.RawIOBase):
         return len(data)
 
 
-class _Unpacked(io.RawIOBase):
+class _BoundedStream(io.RawIOBase):
     """A packed stream that stops when it unpacks to far more than text ever does."""
 
     def __init__(self, file: IO[bytes], stream: Any, path: Path) -> None:
@@ -214,6 +216,6 @@ class _Unpacked(io.RawIOBase):
             raise DataError(
                 f"unpacks to more than {_MAX_RATIO} times its size",
                 path=self._path,
-                hint="Unpack it by hand.",
+                hint="Decompress it yourself, and check what it contains.",
             )
         return len(data)

@@ -49,14 +49,16 @@ def read_parquet(path: Path, columns: ColumnMap) -> Iterator[RawRow | BadRow]:
                     else:
                         yield RawRow(row, values)
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"is not a Parquet file: {error}", path=path, hint="Fetch it again.") from error
+        raise DataError(f"is not a Parquet file: {error}", path=path, hint="Download it again.") from error
 
 
 def _wanted(names: list[str], columns: ColumnMap, path: Path) -> list[str]:
     used = {name for found in columns.columns(names).values() for name in found}
     twice = next((name for name in used if names.count(name) > 1), None)
     if twice is not None:
-        raise DataError("names a column twice", path=path, field=twice, hint="Rename one of them.")
+        raise DataError(
+            "has two columns with the same name", path=path, field=twice, hint="Rename one of them."
+        )
     return [name for name in names if name in used]
 
 
@@ -100,7 +102,7 @@ def read_hub(location: str) -> Iterator[RawRow | BadRow]:
     try:
         import datasets
     except ImportError as error:
-        raise MissingExtraError("datasets", "curate", "reading data sets of the Hugging Face Hub") from error
+        raise MissingExtraError("datasets", "curate", "reading datasets of the Hugging Face Hub") from error
     name, revision, query = _parse(location)
     try:
         rows = datasets.load_dataset(
@@ -111,9 +113,9 @@ def read_hub(location: str) -> Iterator[RawRow | BadRow]:
     except Exception as error:
         # The library raises dozens of kinds, its own and those of its HTTP client.
         raise DataError(
-            f"the data set cannot be read: {type(error).__name__}: {error}",
+            f"the dataset cannot be read: {type(error).__name__}: {error}",
             path=location,
-            hint="Check the name and the network, or download it and name the file.",
+            hint="Check the name and the network, or download it and pass the file.",
         ) from error
 
 
@@ -126,15 +128,15 @@ def hub_revision(location: str) -> str:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise MissingExtraError("huggingface_hub", "curate", "reading data sets of the Hub") from error
+        raise MissingExtraError("huggingface_hub", "curate", "reading datasets of the Hub") from error
     name, revision, _ = _parse(location)
     try:
         found: Any = huggingface_hub.HfApi().dataset_info(name, revision=revision)
     except Exception as error:
         raise DataError(
-            f"the Hub cannot be asked: {type(error).__name__}: {error}",
+            f"the Hub cannot be reached: {type(error).__name__}: {error}",
             path=location,
-            hint="Check the name and the network, or download the data set and name the file.",
+            hint="Check the name and the network, or download the dataset and pass the file.",
         ) from error
     return str(found.sha)
 
@@ -143,7 +145,7 @@ def _parse(location: str) -> tuple[str, str | None, dict[str, str]]:
     found = _HUB.fullmatch(location.removeprefix(HUB_PREFIX))
     if not found:
         raise DataError(
-            "is not the name of a data set",
+            "is not the name of a dataset",
             path=location,
             hint="Write hf://datasets/namespace/name[?split=train].",
         )

@@ -123,7 +123,7 @@ def _number_text(text: str) -> float:
         if pattern.fullmatch(text):
             # "1,234" may be a thousand or one and a fraction; with both signs, or two groups, it is clear.
             if text.count(sign) == 1 and not ({",", "."} - {sign}) & set(text):
-                raise ValueFormError("is ambiguous: thousands or a fraction? Write it without separators")
+                raise ValueFormError("is ambiguous: thousands or decimals? Write it without separators")
             return float(text.replace(sign, "").replace(",", "."))
     if _DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(",", "."))
@@ -149,7 +149,7 @@ def read_id(value: Any) -> str:
     if type(value).__name__ == "UUID":
         return str(value)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueFormError(f"must be a text or a number, not {type(value).__name__}")
+        raise ValueFormError(f"must be a string or a number, not {type(value).__name__}")
     number = _exact(value)
     # Of a number with a huge exponent only the size is looked at.
     if not number.is_finite() or number.adjusted() > MOST_DIGITS or number != number.to_integral_value():
@@ -189,5 +189,5 @@ def _exact(value: float | Decimal) -> Decimal:
     if isinstance(value, ExactFloat):
         return Decimal(value.text)
     if isinstance(value, float) and abs(value) > MOST_EXACT:
-        raise ValueFormError("is a float beyond 2^53, whose last digits are lost; write ids as text")
+        raise ValueFormError("is a float beyond 2^53, so its last digits are lost; write ids as strings")
     return Decimal(value)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lawtags_client.curation.execution import Runner
+from lawtags_client.curation.execution import PartitionRunner
 from lawtags_client.curation.select.dedup import BANDS, shingles
-from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
+from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ _CHUNK = 1 << 16
 _PARTITIONS_AT_ONCE = 256
 
 
-def exact_twins(digest: NDArray[np.uint64], rows: Rows, rank: Rows) -> tuple[Rows, Rows]:
+def exact_duplicates(digest: NDArray[np.uint64], rows: Rows, rank: Rows) -> tuple[Rows, Rows]:
     """Questions of the same words.
 
     Args:
@@ -78,7 +78,7 @@ def near_pairs(band: Callable[[int, Rows], Rows], rows: Rows, rank: Rows) -> NDA
     return numpy.stack([row_of[found // count], row_of[found % count]], axis=1)
 
 
-def near_twins(
+def near_duplicates(
     pairs: NDArray[np.int64], count: int, similarity: Callable[[int, int], float], threshold: float
 ) -> tuple[Rows, Rows]:
     """Questions that are nearly the same.
@@ -138,7 +138,7 @@ def find_phrases(number: int, folder: str, places: Sequence[int]) -> None:
         numpy.savez(stream, lengths=[len(one) for one in found], values=numpy.concatenate(values))
 
 
-class Phrases:
+class PhraseIndex:
     """The phrases of questions that have to be compared, on disk.
 
     Args:
@@ -153,7 +153,7 @@ class Phrases:
             phrases.similarity(first, second)
     """
 
-    def __init__(self, work: WorkFolder, staged: Staged, runner: Runner) -> None:
+    def __init__(self, work: WorkFolder, staged: StagedQuestions, runner: PartitionRunner) -> None:
         import numpy
 
         self._work = work
@@ -215,7 +215,7 @@ class Phrases:
         self._stream.seek(int(self._places[row]))
         return numpy.frombuffer(self._stream.read(4 * int(self._lengths[row])), dtype="<u4")
 
-    def __enter__(self) -> Phrases:
+    def __enter__(self) -> PhraseIndex:
         return self
 
     def __exit__(self, *_: object) -> None:

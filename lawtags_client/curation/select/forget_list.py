@@ -29,7 +29,7 @@ _SCIENTIFIC = re.compile(r"(\d)\.(\d+)[eE]\+?(\d{1,3})", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Entry:
+class ForgetEntry:
     """One line of a list.
 
     Args:
@@ -43,7 +43,7 @@ class Entry:
     hashes: frozenset[str]
 
     @classmethod
-    def of(cls, given: str) -> Entry:
+    def of(cls, given: str) -> ForgetEntry:
         """What a line means."""
         spellings = _spellings(given)
         plain = spellings[-1]
@@ -66,7 +66,7 @@ class ForgetList:
 
     asked: tuple[str, ...] = ()
     hashes: frozenset[str] = frozenset()
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[ForgetEntry, ...] = ()
 
     @classmethod
     def of(cls, lines: Iterable[str]) -> ForgetList:
@@ -80,10 +80,10 @@ class ForgetList:
         named = [line for line in named if line and not line.startswith("#")]
         if len(named) > 1 and normal_name(_spellings(named[0])[-1]) in _HEADERS:
             named = named[1:]
-        return cls._with(tuple(map(Entry.of, dict.fromkeys(named))))
+        return cls._with(tuple(map(ForgetEntry.of, dict.fromkeys(named))))
 
     @classmethod
-    def _with(cls, entries: tuple[Entry, ...]) -> ForgetList:
+    def _with(cls, entries: tuple[ForgetEntry, ...]) -> ForgetList:
         asked = tuple(sorted({entry.asked for entry in entries}))
         return cls(asked, frozenset().union(*(entry.hashes for entry in entries)), entries)
 
@@ -93,7 +93,7 @@ class ForgetList:
     def __or__(self, other: ForgetList) -> ForgetList:
         return self._with(tuple(dict.fromkeys((*self.entries, *other.entries))))
 
-    def not_found(self, forgotten: Iterable[str]) -> tuple[Entry, ...]:
+    def not_found(self, forgotten: Iterable[str]) -> tuple[ForgetEntry, ...]:
         """The lines that no question was meant by.
 
         Args:
@@ -178,7 +178,7 @@ def load_forget_list(path: str | Path) -> ForgetList:
         raise DataError("is not UTF-8", path=path, hint="Convert it: iconv -t UTF-8") from error
     found = ForgetList.of(text.splitlines())
     if not found.asked:
-        raise DataError("names no question", path=path, hint="Write one id or SHA-256 of an id a line.")
+        raise DataError("contains no id", path=path, hint="Write one id, or SHA-256 of an id, per line.")
     return found
 
 

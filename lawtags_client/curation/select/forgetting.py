@@ -84,8 +84,8 @@ class _Forgetting:
         if self._card["prompts"]["tokens_are_estimates"] != (count_tokens is None):
             had = "no" if count_tokens else "a"
             raise ConfigurationError(
-                f"{folder} was curated with {had} tokenizer, so its prompts would be cut elsewhere",
-                hint="Give the same tokenizer as then, or none if there was none.",
+                f"{folder} was curated with {had} tokenizer, so its prompts would be truncated differently",
+                hint="Pass the same tokenizer as then, or none if there was none.",
             )
         options = self._card["options"]
         self._options = CurationOptions.from_dict(
@@ -236,13 +236,13 @@ def _load_card(folder: Path) -> dict[str, Any]:
         raise DataError(
             "is not a curated folder",
             path=folder,
-            hint="Name the folder that lawtags curate wrote with --out.",
+            hint="Pass the folder that lawtags curate wrote with --out.",
         ) from error
     except ValueError as error:
         raise DataError("is not valid JSON", path=path, hint="Curate again, with --forget.") from error
     needed = ("options", "prompts", "splits", "labels", "forgotten", "examples", "same_ids")
     if not isinstance(card, dict) or any(name not in card for name in needed):
-        raise DataError("is of another version", path=path, hint="Curate again, with --forget.")
+        raise DataError("was written by another version", path=path, hint="Curate again, with --forget.")
     return card
 
 

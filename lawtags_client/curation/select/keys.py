@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.read.dates import read_moment
 from lawtags_client.curation.select.dedup import BANDS
-from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
+from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ _UNKNOWN = b"\xff"
 
 
 @dataclass(frozen=True)
-class Keys:
+class QuestionKeys:
     """The questions of a curation, by their rows.
 
     Args:
@@ -69,7 +69,7 @@ class Keys:
         return places
 
 
-def read_keys(work: WorkFolder, staged: Staged) -> Keys:
+def read_keys(work: WorkFolder, staged: StagedQuestions) -> QuestionKeys:
     """Gather the keys of all questions behind the steps.
 
     Args:
@@ -80,7 +80,7 @@ def read_keys(work: WorkFolder, staged: Staged) -> Keys:
 
     rows = staged.rows
     folder = work.subfolder("keys")
-    keys = Keys(
+    keys = QuestionKeys(
         live=numpy.zeros(rows, dtype=bool),
         test=numpy.zeros(rows, dtype=bool),
         digest=numpy.zeros((rows, 2), dtype="<u8"),
@@ -101,7 +101,7 @@ def read_keys(work: WorkFolder, staged: Staged) -> Keys:
     return keys
 
 
-def _fill(keys: Keys, place: slice, frame: pd.DataFrame) -> NDArray[np.int64]:
+def _fill(keys: QuestionKeys, place: slice, frame: pd.DataFrame) -> NDArray[np.int64]:
     """Put a partition's questions into their places.
 
     Returns:

@@ -13,14 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.execution import Runner
+from lawtags_client.curation.execution import PartitionRunner
 from lawtags_client.curation.options import CurationOptions, SplitOptions
-from lawtags_client.curation.select.duplicates import Phrases, each_pair, exact_twins, near_pairs, near_twins
+from lawtags_client.curation.select.duplicates import (
+    PhraseIndex,
+    each_pair,
+    exact_duplicates,
+    near_duplicates,
+    near_pairs,
+)
 from lawtags_client.curation.select.keys import read_keys
 from lawtags_client.curation.select.split import part_of
 from lawtags_client.curation.select.stratified_split import parts_by_tags, parts_by_time, shares_of
 from lawtags_client.curation.select.tag_census import TagCensus, propose_merges
-from lawtags_client.curation.staging import Staged, WorkFolder, owner_only
+from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
 from lawtags_client.curation.write.report import PARTS, StepCount
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
@@ -34,10 +40,10 @@ if TYPE_CHECKING:
 REASONS = {
     "exact_duplicates": "same words as another question",
     "near_duplicates": "nearly the same words as another question",
-    "test_overlap": "stands in the test file",
+    "test_overlap": "is in the test file",
     "rare_tags": "all its tags are rare",
-    "split": "no date to divide by",
-    "leakage": "stands in a later part as well",
+    "split": "no date to split by",
+    "leakage": "is also in a later part",
 }
 """Why a step refuses a question."""
 
@@ -87,11 +93,11 @@ class Selection:
 
 def select(
     work: WorkFolder,
-    staged: Staged,
+    staged: StagedQuestions,
     options: CurationOptions,
     *,
     own_test: bool,
-    runner: Runner,
+    runner: PartitionRunner,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Selection:
     """Decide where each question goes, or find that this was done.
@@ -110,21 +116,21 @@ def select(
     folder = work.folder / "selection"
     if (folder / "selection.json").exists():
         return _load(folder)
-    with Phrases(work, staged, runner) as phrases:
-        selection = _Selecting(work, staged, options, phrases, own_test, clock).run()
+    with PhraseIndex(work, staged, runner) as phrases:
+        selection = _Selector(work, staged, options, phrases, own_test, clock).run()
     _save(selection, work.subfolder("selection"))
     return selection
 
 
-class _Selecting:
+class _Selector:
     """The state of one selection: the questions that are still in, and what became of the others."""
 
     def __init__(
         self,
         work: WorkFolder,
-        staged: Staged,
+        staged: StagedQuestions,
         options: CurationOptions,
-        phrases: Phrases,
+        phrases: PhraseIndex,
         own_test: bool,
         clock: Callable[[], float],
     ) -> None:
@@ -201,13 +207,13 @@ class _Selecting:
         return self._rows(~self._keys.test)
 
     def _exact(self) -> tuple[Rows, Rows]:
-        return exact_twins(self._keys.digest, self._pool(), self._rank)
+        return exact_duplicates(self._keys.digest, self._pool(), self._rank)
 
     def _near(self) -> tuple[Rows, Rows]:
         pairs = near_pairs(self._keys.band, self._pool(), self._rank)
         self._phrases.load(pairs)
         threshold = self._options.duplicates.threshold
-        return near_twins(pairs, self._staged.rows, self._phrases.similarity, threshold)
+        return near_duplicates(pairs, self._staged.rows, self._phrases.similarity, threshold)
 
     def _in_test(self) -> tuple[Rows, Rows]:
         rows, others = self._across()
@@ -224,7 +230,7 @@ class _Selecting:
         rank = numpy.empty(len(order), dtype=numpy.int64)
         rank[order] = numpy.arange(len(order))
         leaving: dict[int, int] = {}
-        for row, other in zip(*exact_twins(self._keys.digest, rows, rank), strict=True):
+        for row, other in zip(*exact_duplicates(self._keys.digest, rows, rank), strict=True):
             if parts[row] < parts[other]:
                 leaving[int(row)] = int(other)
         pairs = near_pairs(self._keys.band, rows, rank)
@@ -259,7 +265,7 @@ class _Selecting:
         held_out = int((self._live & (self._parts != PARTS.index("training"))).sum())
         if most is not None and groups > most * max(held_out, 1):
             raise DataError(
-                f"{groups} groups of duplicates stand in training and in another part, more than {most:.1%} "
+                f"{groups} groups of duplicates are in training and in another part, more than {most:.1%} "
                 f"of the {held_out} rows held out",
                 hint="Without duplicates.max_overlap they leave training, and are listed in rejected.jsonl.",
             )
@@ -320,7 +326,7 @@ class _Selecting:
             raise DataError(
                 self._no_date(),
                 field="created",
-                hint="Say which column holds it, e.g. lawtags curate --set columns.created=asked_at "
+                hint="Name its column, e.g. lawtags curate --set columns.created=asked_at "
                 "(lawtags run: --set curation.columns.created=asked_at), or split by hash.",
             )
         rows = pool[dated]
@@ -339,7 +345,7 @@ class _Selecting:
         told = "".join(
             f"; {found['rows']} values of {found['field']}: {found['reason']}" for found in unread[:2]
         )
-        return f"no question has a date to divide by{told}"
+        return f"no question has a date to split by{told}"
 
     def _by_tags(self) -> None:
         import numpy

@@ -74,10 +74,10 @@ def parts_by_tags(
     Returns:
         The part of each question, by its place in ``PARTS``.
     """
-    return _Stratifying(sizes, tags, keys, shares).run()
+    return _StratifiedSplitter(sizes, tags, keys, shares).run()
 
 
-class _Stratifying:
+class _StratifiedSplitter:
     """Deals out questions, the rarest tag first."""
 
     def __init__(

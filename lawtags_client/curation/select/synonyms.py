@@ -36,7 +36,9 @@ def load_synonyms(path: str | Path) -> dict[str, str]:
     path = Path(path)
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise DataError("is too large for a list of synonyms", path=path, hint="Is it the right file?")
+            raise DataError(
+                "is too large for a list of synonyms", path=path, hint="Check that it is the right file."
+            )
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path, hint="Check the path.") from error
@@ -49,9 +51,9 @@ def load_synonyms(path: str | Path) -> dict[str, str]:
         pairs = _yaml_pairs(text, path)
     else:
         raise DataError(
-            f"synonyms cannot be read from files ending in {suffix!r}",
+            f"synonyms in files ending in {suffix!r} are not supported",
             path=path,
-            hint="Known: .csv, .yaml, .yml.",
+            hint="Supported: .csv, .yaml, .yml.",
         )
     return _resolve(_normal(pairs, path), path)
 
@@ -71,13 +73,13 @@ def _csv_pairs(text: str, path: Path) -> Iterator[tuple[int, str, str]]:
     try:
         header = next(reader, [])
         if [name.strip().lower() for name in header] != _HEADER:
-            raise DataError("has no header 'synonym,tag'", path=path, line=1, hint="Write it as line 1.")
+            raise DataError("has no header 'synonym,tag'", path=path, line=1, hint="Add it as line 1.")
         for values in reader:
             if not values:
                 continue
             if len(values) != len(_HEADER):
                 raise DataError(
-                    f"has {len(values)} fields in the place of two",
+                    f"has {len(values)} fields instead of two",
                     path=path,
                     line=reader.line_num,
                     hint="Write synonym,tag.",
@@ -98,16 +100,16 @@ def _yaml_pairs(text: str, path: Path) -> Iterator[tuple[int, str, str]]:
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
-        raise DataError("is not a mapping", path=path, line=1, hint="Write one 'synonym: tag' a line.")
+        raise DataError("is not a mapping", path=path, line=1, hint="Write one 'synonym: tag' per line.")
     for key, value in root.value:
         line = key.start_mark.line + 1
         for node in (key, value):
             if node.tag != "tag:yaml.org,2002:str":
                 raise DataError(
-                    "holds something else than texts",
+                    "contains something other than strings",
                     path=path,
                     line=line,
-                    hint="Write 'synonym: tag', in quotes where it looks like a number, yes or no.",
+                    hint="Write 'synonym: tag', in quotes if it looks like a number, yes or no.",
                 )
         yield line, key.value, value.value
 
@@ -117,13 +119,13 @@ def _normal(pairs: Iterator[tuple[int, str, str]], path: Path) -> dict[str, str]
     for line, synonym, tag in pairs:
         synonym, tag = normalize_tag(synonym), normalize_tag(tag)
         if not synonym or not tag:
-            raise DataError("names no tag", path=path, line=line, hint="Write synonym and tag.")
+            raise DataError("has no tag", path=path, line=line, hint="Write synonym and tag.")
         if found.setdefault(synonym, tag) != tag:
             raise DataError(
                 f"gives {synonym!r} two meanings, {found[synonym]!r} and {tag!r}",
                 path=path,
                 line=line,
-                hint="Leave one of them.",
+                hint="Keep one of them.",
             )
     return found
 
@@ -137,9 +139,9 @@ def _resolve(found: Mapping[str, str], path: Path) -> dict[str, str]:
             if way[-1] in way[:-1]:
                 circle = way[way.index(way[-1]) :]
                 raise DataError(
-                    f"goes in a circle: {' → '.join(circle)}",
+                    f"forms a cycle: {' → '.join(circle)}",
                     path=path,
-                    hint="Say which of them is the tag, and leave out its own line.",
+                    hint="Decide which of them is the tag, and remove its line.",
                 )
         resolved[synonym] = way[-1]
     return resolved

@@ -72,7 +72,7 @@ def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[dict[s
         ``company`` are (0 to 1), and ``why``: looks (other letters that look the same), spelling, initials
         or company.
     """
-    company = _Company(census)
+    company = _Cooccurrence(census)
     found: dict[tuple[str, str], dict[str, Any]] = {}
     letters = _alike(census.counts)
     short = _initials(census.counts)
@@ -108,7 +108,7 @@ def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[dict[s
     return [{name: value for name, value in pair.items() if name != "weight"} for pair in ranked[:most]]
 
 
-class _Company:
+class _Cooccurrence:
     """The other tags that a tag stands beside, weighed by how much more often than by chance."""
 
     def __init__(self, census: TagCensus) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from lawtags_client.curation.write.report import PARTS
 from lawtags_client.errors import MissingExtraError
 from lawtags_client.files import atomic_write_bytes
-from lawtags_client.terminal import harmless
+from lawtags_client.terminal import escape_controls
 
 PAGE = "curation.html"
 
@@ -19,36 +19,36 @@ _SHOWN_ROWS = 20
 _WIDE, _HIGH = 560, 120
 # What is not in the name of a step.
 _SAYS = {
-    "read": "rows that can be used",
-    "forget": "questions that were asked to be deleted",
+    "read": "usable rows",
+    "forget": "questions with a request for deletion",
     "complete_labels": "no tags, or only some of them",
-    "tag_synonyms": "tags in the place of their synonyms",
+    "tag_synonyms": "synonyms to tags",
     "html": "markup to plain text",
-    "unicode": "text that was decoded wrongly",
-    "cleaning": "white space, invisible characters, marks of moderators",
+    "unicode": "repairs wrongly decoded text",
+    "cleaning": "whitespace, invisible characters, moderator notices",
     "pii": "names, places, addresses and numbers of people",
-    "section_numbers": "citations in one form",
+    "section_numbers": "normalized citations",
     "word_count": "short bodies",
     "votes": "net votes",
     "repeated_ngrams": "one phrase over and over",
     "has_answer": "questions without an answer",
     "exact_duplicates": "the same words",
     "near_duplicates": "nearly the same words",
-    "test_overlap": "questions of the file for testing",
+    "test_overlap": "questions of the test file",
     "rare_tags": "tags on few questions",
     "split": "training, validation, testing",
     "leakage": "questions of a later part",
     "prompts": "rows for the Customizer",
 }
 _COUNTED = {
-    "exact_duplicates": "questions of the same words, dropped",
-    "near_duplicates": "questions of nearly the same words, dropped",
-    "other_tags": "of these with other tags than the question that stays",
-    "straddling_groups": "groups of duplicates that stood in training and in another part",
-    "would_have_leaked": "rows that duplicates would have carried from one part into another",
-    "test_overlap": "questions that stand in the file for testing, dropped",
-    "leakage": "questions that stand in a later part, dropped",
-    "same_id": "ids that stand on several different questions",
+    "exact_duplicates": "questions with the same words, dropped",
+    "near_duplicates": "questions with nearly the same words, dropped",
+    "other_tags": "of these with different tags than the question that stays",
+    "straddling_groups": "groups of duplicates in training and in another part",
+    "would_have_leaked": "rows that duplicates would have leaked from one part into another",
+    "test_overlap": "questions that are also in the test file, dropped",
+    "leakage": "questions that are also in a later part, dropped",
+    "same_id": "ids with several different questions",
 }
 
 
@@ -99,7 +99,7 @@ def _render(template: str, card: Mapping[str, Any]) -> str:
         autoescape=True,
         undefined=StrictUndefined,
         # A page that is looked at in a terminal must not steer it.
-        finalize=lambda value: harmless(value, lines=True) if type(value) is str else value,
+        finalize=lambda value: escape_controls(value, lines=True) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -120,12 +120,12 @@ def _view(card: Mapping[str, Any]) -> dict[str, Any]:
         },
         "synonyms": labels.get("synonyms"),
         "lengths": [
-            _bars("Tokens of a row, prompt and answer", prompts.get("row_tokens")),
-            _bars("Words of a question", prompts.get("question_words")),
+            _bars("Tokens per row, prompt and answer", prompts.get("row_tokens")),
+            _bars("Words per question", prompts.get("question_words")),
         ],
         "prompts": prompts,
         "pii": {"counts": {}, "action": "", "model": None} | card.get("pii", {}),
-        "twins": [
+        "duplicates": [
             (says, card["duplicates"][name])
             for name, says in _COUNTED.items()
             if name in card.get("duplicates", {})

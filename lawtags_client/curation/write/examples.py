@@ -44,7 +44,7 @@ def stride_for(rows: int) -> int:
 
 
 @dataclass
-class Changes:
+class StepChanges:
     """What the steps changed in a partition, as it was and as it became. It never leaves the process.
 
     Args:
@@ -54,7 +54,7 @@ class Changes:
     stride: int
     _found: list[tuple[str, int, str, str, str]] = field(default_factory=list)
 
-    def __deepcopy__(self, _: dict[int, Any]) -> Changes:
+    def __deepcopy__(self, _: dict[int, Any]) -> StepChanges:
         # Tables copy what they carry with each operation; this goes with its partition.
         return self
 

@@ -19,11 +19,10 @@ def source_notes(own_test: bool, tokenizer: bool) -> list[str]:
     notes = []
     if own_test:
         notes.append(
-            "testing comes from a file of its own: no filter dropped its rows, and the share of "
-            "testing went to training"
+            "testing comes from a separate file: no filter dropped its rows, and its share went to training"
         )
     if not tokenizer:
-        notes.append("token counts are estimates: no tokenizer was given")
+        notes.append("token counts are estimates, because no tokenizer was given")
     return notes
 
 
@@ -31,24 +30,24 @@ def returned_notes(rows: int) -> list[str]:
     """That questions are back which had been forgotten in the same folder."""
     if not rows:
         return []
-    return [f"{rows} rows that were forgotten in this folder are in it again: give their list with forget"]
+    return [f"{rows} rows that were forgotten in this folder are back: pass their list with --forget"]
 
 
 def not_found_notes(entries: Sequence[object]) -> list[str]:
     """That the list to forget names questions which are not in the inputs."""
     if not entries:
         return []
-    return [f"{len(entries)} ids of the list to forget are in no input"]
+    return [f"{len(entries)} ids of the forget list are in no input"]
 
 
 def selection_notes(selection: Selection, options: CurationOptions) -> list[str]:
     """What was done to tags, and how the questions were divided."""
     notes = []
     if selection.rare:
-        notes.append(f"{len(selection.rare)} rare tags were taken off; labels.rare names them")
+        notes.append(f"{len(selection.rare)} rare tags were removed; labels.rare lists them")
     if selection.proposals:
         notes.append(
-            f"{len(selection.proposals)} pairs of tags might mean the same; labels.proposals names them, and "
+            f"{len(selection.proposals)} pairs of tags may mean the same; labels.proposals lists them, and "
             "nothing was merged"
         )
     taken = selection.split
@@ -59,7 +58,7 @@ def selection_notes(selection: Selection, options: CurationOptions) -> list[str]
         )
     begins = [f"{part} from {selection.begins[part]}" for part in PARTS if part in selection.begins]
     if begins:
-        notes.append(f"divided by time: {', '.join(begins)}")
+        notes.append(f"split by time: {', '.join(begins)}")
     return notes
 
 
@@ -78,28 +77,30 @@ def label_notes(
     """That tags were written in another form, and that some are on no training row."""
     notes = []
     if respelled:
-        notes.append(f"{len(respelled)} tags were written in another form; labels.respelled names them")
+        notes.append(f"{len(respelled)} tags were normalized; labels.respelled lists them")
     if unseen := unseen_tags(labels):
-        notes.append(f"{len(unseen)} tags are on no training row, so no model can learn them; labels.unseen")
+        notes.append(
+            f"{len(unseen)} tags have no training row, so no model can learn them; see labels.unseen"
+        )
     return notes
 
 
-def twin_notes(counts: Mapping[str, int], other_tags: int) -> list[str]:
+def duplicate_notes(counts: Mapping[str, int], other_tags: int) -> list[str]:
     """That questions of the same words have other tags, and that different ones have the same id."""
     notes = []
     if other_tags:
         notes.append(
-            f"{other_tags} duplicates had other tags than the question that stays; rejected.jsonl names both"
+            f"{other_tags} duplicates had different tags than the question kept; rejected.jsonl lists both"
         )
     if same := counts.get("same_id"):
-        notes.append(f"{same} ids stand on several different questions, which all stay; same_ids names them")
+        notes.append(f"{same} ids have several different questions, which all stay; same_ids lists them")
     return notes
 
 
 def empty_parts(splits: Mapping[str, int], options: CurationOptions) -> list[str]:
     """Which parts have a share and no rows."""
     return [
-        f"the {part} part has no rows: too few questions for its share"
+        f"{part} has no rows: too few questions for its share"
         for part in PARTS
         if not splits[part] and getattr(options.split, part) > 0
     ]

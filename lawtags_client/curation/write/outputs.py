@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.execution import Runner
+from lawtags_client.curation.execution import PartitionRunner
 from lawtags_client.curation.options import CurationOptions, PiiOptions
-from lawtags_client.curation.read.sources import Source
+from lawtags_client.curation.read.sources import QuestionSource
 from lawtags_client.curation.select.selection import NOWHERE, Selection
 from lawtags_client.curation.select.shortlists import Shortlists
-from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.staging import StagedQuestions, WorkFolder
 from lawtags_client.curation.write.atomic_files import RowFiles, line_of
 from lawtags_client.curation.write.card import PAGE
 from lawtags_client.curation.write.rendering import (
     FILES,
     REJECTED,
-    Fate,
-    Kept,
-    Manner,
-    Rendered,
+    PartitionPlacement,
+    RenderedPartition,
+    RenderingOptions,
+    SurvivingQuestion,
     bad_entry,
     part_files,
     question_of,
@@ -49,7 +49,7 @@ _PARTITIONS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenOutputs:
     """What was written.
 
     Args:
@@ -75,7 +75,7 @@ class Written:
     same_ids: list[dict[str, Any]]
 
 
-def check_outputs(out: Path, sources: Sequence[Source], others: Sequence[str | Path | None]) -> None:
+def check_outputs(out: Path, sources: Sequence[QuestionSource], others: Sequence[str | Path | None]) -> None:
     """Refuse to write over what is read.
 
     Args:
@@ -98,7 +98,7 @@ def check_outputs(out: Path, sources: Sequence[Source], others: Sequence[str | P
                 )
 
 
-def write_bad_rows(out: Path, work: WorkFolder, staged: Staged) -> None:
+def write_bad_rows(out: Path, work: WorkFolder, staged: StagedQuestions) -> None:
     """Write ``rejected.jsonl`` with the unreadable rows alone, where a curation ends early."""
     with RowFiles(out) as files:
         files.add(REJECTED)
@@ -109,7 +109,7 @@ def write_bad_rows(out: Path, work: WorkFolder, staged: Staged) -> None:
         files.commit()
 
 
-class Writer:
+class OutputWriter:
     """Writes the outputs of one curation.
 
     Args:
@@ -126,7 +126,7 @@ class Writer:
         self,
         out: Path,
         work: WorkFolder,
-        staged: Staged,
+        staged: StagedQuestions,
         selection: Selection,
         options: CurationOptions,
         count_tokens: Callable[[str], int] | None,
@@ -147,7 +147,7 @@ class Writer:
         """Partitions whose rows are not made."""
         return [n for n in range(self._staged.partitions) if rendered(self._work, n) is None]
 
-    def write(self, runner: Runner, on_done: Callable[[int], None]) -> Written:
+    def write(self, runner: PartitionRunner, on_done: Callable[[int], None]) -> WrittenOutputs:
         """Write all files.
 
         Args:
@@ -159,11 +159,11 @@ class Writer:
         """
         if not self._staged.partitions:
             write_bad_rows(self._out, self._work, self._staged)
-            raise self._nothing_left(Rendered())
+            raise self._nothing_left(RenderedPartition())
         vocabulary = Vocabulary.from_questions(self._training())
         rare = frozenset(self._selection.rare)
-        manner = Manner(self._options, vocabulary, rare, self._count_tokens)
-        self._render(manner, runner, on_done)
+        rendering = RenderingOptions(self._options, vocabulary, rare, self._count_tokens)
+        self._render(rendering, runner, on_done)
         if not self._parts["training"]:
             with RowFiles(self._out) as files:
                 made = self._join(files, (REJECTED,))
@@ -177,7 +177,7 @@ class Writer:
                     for name in part_files(part):
                         (self._out / name).unlink(missing_ok=True)
             outputs = files.commit()
-        return Written(
+        return WrittenOutputs(
             outputs,
             dict(self._parts),
             made.lengths.summary(
@@ -220,40 +220,42 @@ class Writer:
                 for values in records_of(self._work.frame(number, columns)[chosen]):
                     yield question_of(values, rare)
 
-    def _render(self, manner: Manner, runner: Runner, on_done: Callable[[int], None]) -> None:
+    def _render(
+        self, rendering: RenderingOptions, runner: PartitionRunner, on_done: Callable[[int], None]
+    ) -> None:
         """Make the lines of every partition of which that was not done."""
         pending = self.pending()
-        fates = _Fates(self._work, self._staged, self._selection)
+        placements = _Placements(self._work, self._staged, self._selection)
         style = self._options.style
         if style.shortlist and self._parts["training"]:
             rows, seed = self._parts["training"], self._options.split.seed
-            shortlists = Shortlists(self._training(), rows, manner.vocabulary, style.shortlist, seed)
+            shortlists = Shortlists(self._training(), rows, rendering.vocabulary, style.shortlist, seed)
             # A retriever is too large to be sent about.
             for number in pending:
-                render_partition(number, self._work.text, manner, fates.of(number), shortlists)
+                render_partition(number, self._work.text, rendering, placements.of(number), shortlists)
                 on_done(number)
             return
-        if not _can_travel(manner.count_tokens):
+        if not _can_travel(rendering.count_tokens):
             for number in pending:
-                render_partition(number, self._work.text, manner, fates.of(number))
+                render_partition(number, self._work.text, rendering, placements.of(number))
                 on_done(number)
             return
         for begin in range(0, len(pending), _PARTITIONS_AT_ONCE):
             arguments = {
-                number: (self._work.text, manner, fates.of(number))
+                number: (self._work.text, rendering, placements.of(number))
                 for number in pending[begin : begin + _PARTITIONS_AT_ONCE]
             }
             runner.call(render_partition, arguments, on_done)
 
-    def _join(self, files: RowFiles, names: Sequence[str]) -> Rendered:
+    def _join(self, files: RowFiles, names: Sequence[str]) -> RenderedPartition:
         """Put the partitions' lines behind each other; what stands in the folder already is forgotten."""
-        made = Rendered()
+        made = RenderedPartition()
         for name in names:
             files.add(name)
         for number in range(self._staged.partitions):
             record = rendered(self._work, number)
             if record is None:
-                raise DataError(f"the rows of partition {number} are gone", hint="Run it again.")
+                raise DataError(f"the rows of partition {number} are missing", hint="Repeat the command.")
             made.merge(record)
             with rows_path(self._work, number).open("rb") as stream:
                 for name, size in zip(FILES, record.sizes, strict=True):
@@ -268,34 +270,34 @@ class Writer:
     def _place(self, number: int) -> slice:
         return slice(self._staged.starts[number], self._staged.starts[number + 1])
 
-    def _nothing_left(self, made: Rendered) -> DataError:
+    def _nothing_left(self, made: RenderedPartition) -> DataError:
         found = [f"{reasons.total()} at {step}" for step, reasons in made.rejected.items()]
         return DataError(
             f"no training rows are left of {self._staged.rows} that were read "
             f"({', '.join(found) or 'none of these were refused'})",
             path=self._out / REJECTED,
-            hint="The file names the reason for each row.",
+            hint="The file has the reason for each row.",
         )
 
 
-class _Fates:
+class _Placements:
     """Where the questions of each partition go, with those that stand in the place of others."""
 
-    def __init__(self, work: WorkFolder, staged: Staged, selection: Selection) -> None:
+    def __init__(self, work: WorkFolder, staged: StagedQuestions, selection: Selection) -> None:
         import numpy
 
         self._staged = staged
         self._selection = selection
         wanted = numpy.unique(selection.instead)
         self._kept = wanted[wanted != NOWHERE]
-        self._questions: list[Kept] = []
+        self._questions: list[SurvivingQuestion] = []
         places = numpy.searchsorted(self._kept, staged.starts)
         for number in range(staged.partitions):
             chosen = self._kept[places[number] : places[number + 1]] - staged.starts[number]
             if len(chosen):
                 frame = work.frame(number, ("id", "file", "line", "tags")).iloc[chosen]
                 self._questions += [
-                    Kept(values["id"], values["file"], values["line"], frozenset(values["tags"]))
+                    SurvivingQuestion(values["id"], values["file"], values["line"], frozenset(values["tags"]))
                     for values in records_of(frame)
                 ]
         self._before: dict[int, tuple[int, ...]] = {}
@@ -304,7 +306,7 @@ class _Fates:
             self._before[number] = tuple(counts[part] for part in range(len(PARTS)))
             counts.update(selection.parts[staged.starts[number] : staged.starts[number + 1]].tolist())
 
-    def of(self, number: int) -> Fate:
+    def of(self, number: int) -> PartitionPlacement:
         """That of the questions of one partition."""
         import numpy
 
@@ -312,7 +314,7 @@ class _Fates:
         instead: NDArray[np.int64] = self._selection.instead[place]
         kept = numpy.unique(instead[instead != NOWHERE])
         found = numpy.searchsorted(self._kept, kept)
-        return Fate(
+        return PartitionPlacement(
             self._selection.parts[place],
             self._selection.refused[place],
             instead,

@@ -22,7 +22,7 @@ _BARS = 24
 
 
 @dataclass
-class Lengths:
+class LengthStatistics:
     """How long prompts, rows and questions are.
 
     Args:
@@ -64,8 +64,8 @@ class Lengths:
         if prompt.cut:
             self.most_cut = _most([*self.most_cut, (words, question.id)])
 
-    def __add__(self, other: Lengths) -> Lengths:
-        return Lengths(
+    def __add__(self, other: LengthStatistics) -> LengthStatistics:
+        return LengthStatistics(
             self.rows + other.rows,
             self.cut + other.cut,
             self.over + other.over,
@@ -81,7 +81,7 @@ class Lengths:
         return dict(vars(self))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Lengths:
+    def from_dict(cls, values: Mapping[str, Any]) -> LengthStatistics:
         """What :meth:`as_dict` gave, behind a file of JSON."""
         counts = {
             name: Counter({int(length): rows for length, rows in values[name].items()})
@@ -174,7 +174,7 @@ class RowMaker:
         self._tokenizer = tokenizer
         self._builder = PromptBuilder(options.style, self._count_tokens)
         self._estimated = count_tokens is None
-        self.lengths = Lengths()
+        self.lengths = LengthStatistics()
 
     def row(self, question: Question, shortlist: Sequence[str] = ()) -> dict[str, Any]:
         """The row of a question.

@@ -20,7 +20,7 @@ from lawtags_client.curation.select.shortlists import Shortlists
 from lawtags_client.curation.staging import WorkFolder
 from lawtags_client.curation.write.atomic_files import line_of
 from lawtags_client.curation.write.examples import PER_STEP
-from lawtags_client.curation.write.prompts import Lengths, RowMaker
+from lawtags_client.curation.write.prompts import LengthStatistics, RowMaker
 from lawtags_client.curation.write.report import PARTS
 from lawtags_client.files import atomic_write_bytes, atomic_write_json
 from lawtags_client.tagging.question import Question
@@ -45,7 +45,7 @@ FILES = (*(name for part in PARTS for name in part_files(part)), REJECTED)
 
 
 @dataclass(frozen=True)
-class Manner:
+class RenderingOptions:
     """What the lines of all partitions are made with.
 
     Args:
@@ -62,7 +62,7 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Kept:
+class SurvivingQuestion:
     """A question that stands in the place of another.
 
     Args:
@@ -79,7 +79,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Fate:
+class PartitionPlacement:
     """Where the questions of a partition go.
 
     Args:
@@ -94,13 +94,13 @@ class Fate:
     parts: NDArray[np.int8]
     refused: NDArray[np.int8]
     instead: NDArray[np.int64]
-    kept: Mapping[int, Kept]
+    kept: Mapping[int, SurvivingQuestion]
     places: tuple[int, ...]
     last: bool
 
 
 @dataclass
-class Rendered:
+class RenderedPartition:
     """What was made of a partition.
 
     Args:
@@ -113,13 +113,13 @@ class Rendered:
     """
 
     sizes: list[int] = field(default_factory=list)
-    lengths: Lengths = field(default_factory=Lengths)
+    lengths: LengthStatistics = field(default_factory=LengthStatistics)
     labels: dict[str, Counter[str]] = field(default_factory=lambda: {part: Counter() for part in PARTS})
     rejected: dict[str, Counter[str]] = field(default_factory=dict)
     dropped: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     other_tags: int = 0
 
-    def merge(self, other: Rendered) -> None:
+    def merge(self, other: RenderedPartition) -> None:
         """Add what was made of another partition, but its sizes."""
         self.lengths += other.lengths
         for part in PARTS:
@@ -146,15 +146,15 @@ def rows_path(work: WorkFolder, partition: int) -> Path:
     return work.folder / "rows" / f"{partition:06}.jsonl"
 
 
-def rendered(work: WorkFolder, partition: int) -> Rendered | None:
+def rendered(work: WorkFolder, partition: int) -> RenderedPartition | None:
     """What was made of a partition, if that was done."""
     path = rows_path(work, partition).with_suffix(".json")
     if not path.exists():
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
-    return Rendered(
+    return RenderedPartition(
         found["sizes"],
-        Lengths.from_dict(found["lengths"]),
+        LengthStatistics.from_dict(found["lengths"]),
         {part: Counter(found["labels"][part]) for part in PARTS},
         {step: Counter(reasons) for step, reasons in found["rejected"].items()},
         found["dropped"],
@@ -163,25 +163,29 @@ def rendered(work: WorkFolder, partition: int) -> Rendered | None:
 
 
 def render_partition(
-    number: int, folder: str, manner: Manner, fate: Fate, shortlists: Shortlists | None = None
+    number: int,
+    folder: str,
+    rendering: RenderingOptions,
+    placement: PartitionPlacement,
+    shortlists: Shortlists | None = None,
 ) -> None:
     """Make a partition's lines of all files and, once they are on disk, their record.
 
     Args:
         number: the partition.
         folder: of the work.
-        manner: what all lines are made with.
-        fate: where its questions go.
+        rendering: what all lines are made with.
+        placement: where its questions go.
         shortlists: candidate tags for the prompts.
     """
     work = WorkFolder(Path(folder))
     work.subfolder("rows")
-    made = Rendered()
+    made = RenderedPartition()
     lines: dict[str, list[bytes]] = {name: [] for name in FILES}
     frame = work.frame(number)
-    _render_rows(frame, manner, fate, shortlists, made, lines)
-    refused = _refused(frame, manner, fate)
-    bad = work.bad_rows(number, last=fate.last) if manner.options.on_bad_row != "skip" else iter(())
+    _render_rows(frame, rendering, placement, shortlists, made, lines)
+    refused = _refused(frame, rendering, placement)
+    bad = work.bad_rows(number, last=placement.last) if rendering.options.on_bad_row != "skip" else iter(())
     unread = (((entry["source"], entry["line"]), bad_entry(entry)) for entry in bad)
     for _, entry in heapq.merge(unread, refused, key=lambda pair: pair[0]):
         made.refuse(entry)
@@ -219,20 +223,20 @@ def question_of(values: Mapping[str, Any], rare: frozenset[str]) -> Question:
 
 def _render_rows(
     frame: pd.DataFrame,
-    manner: Manner,
-    fate: Fate,
+    rendering: RenderingOptions,
+    placement: PartitionPlacement,
     shortlists: Shortlists | None,
-    made: Rendered,
+    made: RenderedPartition,
     lines: Mapping[str, list[bytes]],
 ) -> None:
-    maker = RowMaker(manner.options, manner.vocabulary, manner.count_tokens)
-    places = list(fate.places)
-    for values, number in zip(records_of(frame), fate.parts.tolist(), strict=True):
+    maker = RowMaker(rendering.options, rendering.vocabulary, rendering.count_tokens)
+    places = list(placement.places)
+    for values, number in zip(records_of(frame), placement.parts.tolist(), strict=True):
         if number == NOWHERE:
             continue
         part, place = PARTS[number], places[number]
         places[number] += 1
-        question = question_of(values, manner.rare)
+        question = question_of(values, rendering.rare)
         candidates: tuple[str, ...] = ()
         if shortlists is not None:
             taught = part == "training"
@@ -245,11 +249,11 @@ def _render_rows(
 
 
 def _refused(
-    frame: pd.DataFrame, manner: Manner, fate: Fate
+    frame: pd.DataFrame, rendering: RenderingOptions, placement: PartitionPlacement
 ) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
     """The lines of refused questions, each with its source and line."""
-    fates = zip(fate.refused.tolist(), fate.instead.tolist(), strict=True)
-    for values, (step, instead) in zip(records_of(frame), fates, strict=True):
+    placements = zip(placement.refused.tolist(), placement.instead.tolist(), strict=True)
+    for values, (step, instead) in zip(records_of(frame), placements, strict=True):
         if step == NOWHERE and not values["rejected_by"]:
             continue
         name = values["rejected_by"] if step == NOWHERE else STEPS[step]
@@ -262,7 +266,7 @@ def _refused(
             "id": values["id"],
         }
         if instead != NOWHERE:
-            kept = fate.kept[instead]
+            kept = placement.kept[instead]
             entry["instead"] = kept.id
             entry["instead_at"] = {"file": kept.file, "line": kept.line}
             if kept.tags != set(values["tags"]):
@@ -270,7 +274,7 @@ def _refused(
         elif step == NOWHERE and values["detail"]:
             entry["detail"] = values["detail"]
         # Text is shown only behind the step that takes personal data out.
-        if values["masked"] or not manner.options.pii.entities:
+        if values["masked"] or not rendering.options.pii.entities:
             entry["title"] = values["title"]
         yield (values["source"], values["line"]), entry
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lawtags_client.curation.staging import Staged, WorkFolder
+from lawtags_client.curation.staging import StagedQuestions, WorkFolder
 from lawtags_client.curation.write.examples import first_examples
 from lawtags_client.curation.write.report import StepCount
 
@@ -17,7 +17,7 @@ _SUMMED = ("rows_in", "rows_out", "seconds", "looked_at")
 
 
 @dataclass
-class Accounts:
+class StepTotals:
     """What the steps did to all partitions together.
 
     Args:
@@ -44,9 +44,9 @@ class Accounts:
         return [*kept, replace(first, seconds=first.seconds + fingerprints.seconds), *rest]
 
 
-def add_up(work: WorkFolder, staged: Staged) -> Accounts:
+def add_up(work: WorkFolder, staged: StagedQuestions) -> StepTotals:
     """Add up the records of all partitions."""
-    accounts = Accounts()
+    accounts = StepTotals()
     sums: dict[str, dict[str, float]] = {}
     changes: list[dict[str, Any]] = []
     for number in range(staged.partitions):

@@ -34,7 +34,7 @@ class Plan:
 
     async def run(self, context: RunContext) -> PlanOutput:
         recipe = context.recipe
-        context.progress.update(0, None, f"asking for {recipe.model.config}")
+        context.progress.update(0, None, f"reading the config {recipe.model.config}")
         config = await context.platform.config(recipe.model.config)
         counter = token_counter(recipe.model.tokenizer)
         lengths = [
@@ -149,13 +149,13 @@ def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> N
         if rows.get(part, 0) < 1:
             raise ConfigurationError(
                 f"no {part} rows are left after curation",
-                hint="See curated/rejected.jsonl for the reasons; give more labelled questions.",
+                hint="See curated/rejected.jsonl for the reasons; add more labeled questions.",
             )
     if training.batch_size > rows["validation"]:
         raise ConfigurationError(
             f"batch_size {training.batch_size} is larger than the {rows['validation']} validation rows, "
             "which the Customizer refuses",
-            hint="Lower training.batch_size or give more questions.",
+            hint="Lower training.batch_size, or add more questions.",
         )
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.asking import recorded_asking
-from lawtags_client.platform import Answer, PromptInput
-from lawtags_client.runs.answers import Answers, Asked, working_file
+from lawtags_client.platform import ModelAnswer, PromptInput
+from lawtags_client.runs.answers import AnswerLog, CountedPrompts, working_file
 from lawtags_client.runs.lost_rows import RETRIEVER_ALONE
 from lawtags_client.runs.outputs import CurateOutput, PredictOutput, ServeOutput, ValidationRows
 from lawtags_client.runs.predictions import held_row, prediction, write_predictions
@@ -99,7 +99,7 @@ class Predict:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class PartAnswers:
     """What came of asking one model with the rows of one part.
 
     Args:
@@ -118,7 +118,7 @@ class Answered:
         return [row.get("tokens") for row in self.rows]
 
 
-def _summed(answered: Sequence[Answered]) -> dict[str, int]:
+def _summed(answered: Sequence[PartAnswers]) -> dict[str, int]:
     counts = {
         "answers missing": sum(given.lost for given in answered),
         "refused": sum(given.refused for given in answered),
@@ -183,7 +183,7 @@ async def _first_tokens(
     part: str,
     questions: Sequence[Question],
     prompts: list[PromptInput] | None = None,
-) -> Answered:
+) -> PartAnswers:
     asked = f"top {TOP_TOKENS}"
     if prompts is None:
         prompts = prompts_of(context.curated / part / f"{part}.jsonl")
@@ -191,31 +191,31 @@ async def _first_tokens(
         asked += f" {hashlib.sha256(json.dumps(prompts).encode()).hexdigest()}"
     path = working_file(context, f"first-tokens-{part}", model, asked)
     with RowLog(path) as log:
-        answers = Answers(log, [question.id for question in questions])
-        out = Asked([prompts[row] for row in answers.missing])
+        answers = AnswerLog(log, [question.id for question in questions])
+        out = CountedPrompts([prompts[row] for row in answers.missing])
         found = _likeliest(context.platform.first_tokens(model, out, top=TOP_TOKENS))
         await answers.collect(context, out, found, f"tuned model, {part} rows")
-        return Answered(answers.all(), answers.lost, answers.refused)
+        return PartAnswers(answers.all(), answers.lost, answers.refused)
 
 
 async def _answers(
     context: RunContext, system: str, model: str, questions: Sequence[Question], vocabulary: Vocabulary
-) -> Answered:
+) -> PartAnswers:
     most = context.recipe.evaluation.max_tags
     prompts = prompts_of(context.curated / "testing" / "testing.jsonl")
     path = working_file(context, f"answers-{system}", model, f"most {most} of {ANSWER_TOKENS}")
     with RowLog(path) as log:
-        answers = Answers(log, [question.id for question in questions])
-        out = Asked([prompts[row] for row in answers.missing])
+        answers = AnswerLog(log, [question.id for question in questions])
+        out = CountedPrompts([prompts[row] for row in answers.missing])
         found = context.platform.answers(
             model, out, vocabulary=vocabulary, most=most, max_tokens=ANSWER_TOKENS
         )
         await answers.collect(context, out, _written(found), f"{system} model, answers")
-        return Answered(answers.all(), answers.lost, answers.refused)
+        return PartAnswers(answers.all(), answers.lost, answers.refused)
 
 
 def _generated(
-    given: Answered, questions: Sequence[Question], vocabulary: Vocabulary, most: int
+    given: PartAnswers, questions: Sequence[Question], vocabulary: Vocabulary, most: int
 ) -> list[dict[str, Any]]:
     from lawtags_client.tagging.parse import parse_tags
 
@@ -243,7 +243,7 @@ async def _likeliest(
 
 
 async def _written(
-    found: AsyncIterator[tuple[int, Answer | Exception]],
+    found: AsyncIterator[tuple[int, ModelAnswer | Exception]],
 ) -> AsyncIterator[tuple[int, Mapping[str, Any] | Exception]]:
     async for place, value in found:
         yield place, value if isinstance(value, Exception) else {"text": value.text, "held": value.held}
@@ -294,14 +294,14 @@ def _fit(
 
 
 def _classified(
-    context: RunContext, tagger: Tagger, questions: Mapping[str, Sequence[Question]], given: Answered
+    context: RunContext, tagger: Tagger, questions: Mapping[str, Sequence[Question]], given: PartAnswers
 ) -> dict[str, list[dict[str, Any]]]:
     from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
 
     training, validation, testing = (questions[part] for part in ("training", "validation", "testing"))
     if tagger.mix is None:
         context.progress.note(
-            "too few validation rows were answered for a mix: the tagger is the retriever alone"
+            "too few validation rows have an answer to fit a mix: the tagger is the retriever alone"
         )
     mixed, alone = tagger.tag(testing, given.tokens), tagger.tag(testing, None)
     found = {

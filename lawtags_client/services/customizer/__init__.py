@@ -65,7 +65,7 @@ class Customizer:
     """Training on the platform.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         owner: the client.
     """
 
@@ -88,26 +88,26 @@ class Customizer:
         self.base_models = BaseModels(owner, self.targets, self.configs)
 
     async def status(self, job_id: str) -> CustomizationStatusDetails:
-        """A job's progress with the full series."""
+        """A job's progress with all metrics."""
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/status"))
         return parse(CustomizationStatusDetails, data, self._http)
 
     async def cancel(self, job_id: str) -> CustomizationJob:
-        """Ask for a job's end."""
+        """Cancel a job."""
         # Cancelling twice is the same as once.
         call = Call("POST", f"{JOBS}{join(job_id)}/cancel", repeatable=True)
         return parse(CustomizationJob, await self._http.json(call), self._http)
 
     async def logs(self, job_id: str) -> ContainerLogs:
-        """What the job's containers wrote."""
+        """The logs of the job's containers."""
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/container-logs"))
         return parse(ContainerLogs, data, self._http)
 
     async def job(self, job_id: str) -> Job:
-        """Take up a job that exists.
+        """Look up an existing job.
 
         Raises:
-            NotFoundError: there is no such job.
+            NotFoundError: the job does not exist.
         """
         return Job(await self.jobs.get(job_id), self._owner)
 
@@ -119,22 +119,22 @@ class Customizer:
         patience: Patience | None = None,
         filter: CustomizationJobFilter | None = None,
     ) -> AsyncIterator[JobChange[CustomizationJob]]:
-        """What changes in many jobs, until all of them have come to their end.
+        """Follow many jobs until all of them have ended.
 
-        They are followed through the list of jobs, with at most one request a second however many they are.
-        The list shows states and progress; series and log lines of one job come from ``job.watch()``.
+        It polls the list of jobs, with at most one request per second for any number of jobs.
+        The list has states and progress; for the metrics and log lines of one job, use ``job.watch()``.
 
         Example:
             ``async for change in nemo.customizer.watch_many(jobs): print(change)``
 
         Args:
-            jobs: ids, handles or records; first the state of each is told.
-            every: seconds between looks at the list.
-            patience: how long to wait for a silent service.
-            filter: narrows the list, where the service holds many other jobs.
+            jobs: ids, handles or records; the first change of each is its current state.
+            every: seconds between two polls.
+            patience: how long to tolerate an unresponsive service.
+            filter: narrows the list if the service has many other jobs.
 
         Raises:
-            TransportError: no answer for longer than the patience.
+            TransportError: no response for longer than the patience allows.
         """
         clock = self._owner.clock
         follower = Follower(
@@ -144,14 +144,14 @@ class Customizer:
             yield change
 
     async def config(self, wanted: str | None, method: Method | None = None) -> CustomizationConfig:
-        """The config that a name means.
+        """Find a config by name.
 
         Args:
             wanted: ``namespace/name@version``, or without the version, or None for the only one.
-            method: what it must offer; LoRA where left out.
+            method: what it must offer; LoRA by default.
 
         Raises:
-            ConfigurationError: none or several fit; the hint lists what there is.
+            ConfigurationError: none or several match; the hint lists the available ones.
         """
         offered = [config async for config in self.configs.list()]
         return choose(offered, wanted, (method or LoRA()).finetuning_type)
@@ -174,33 +174,33 @@ class Customizer:
         description: str | None = None,
         wandb: WandBData | None = None,
     ) -> Job:
-        """Train once: the same call again, even after a crash or a lost answer, finds the job it made before.
+        """Submit a training job. The call is idempotent, even after a crash or a lost response.
 
         Example:
             ``job = await nemo.customizer.fine_tune(config="huggingfacetb/smollm2-135m-instruct",
             dataset="law/tags", method=LoRA(adapter_dim=32), epochs=2, output_model="law/tagger")``
 
         Args:
-            dataset: what to train on, by ``namespace/name`` or as it came from an upload.
-            config: what to train; see ``config``.
-            method: how; LoRA where left out.
+            dataset: ``namespace/name``, or the result of an upload.
+            config: name of the training config; see ``config``.
+            method: LoRA by default.
             epochs: passes over the data.
-            batch_size: rows an optimizer step; must not exceed the rows of the validation part.
+            batch_size: rows per optimizer step; at most the number of validation rows.
             learning_rate: of the optimizer.
-            max_steps: an earlier end.
-            output_model: ``namespace/name``, with a version where it shall be a certain one.
-            intent: a key of your own. Without it the request and the data are the key, so that a deliberate
+            max_steps: maximum number of optimizer steps.
+            output_model: ``namespace/name``, optionally with a version.
+            intent: idempotency key. By default, it is computed from request and data, so a deliberate
                 repeat needs one.
-            hyperparameters: further ones, by their name on the wire.
+            hyperparameters: others, by their name in the API.
             namespace: of the job.
-            project: for people.
-            description: for people.
+            project: a label on the platform.
+            description: free text, shown on the platform.
             wandb: reports to Weights & Biases, with the key from the settings.
 
         Raises:
-            ConfigurationError: no config fits, or a hyperparameter cannot work.
-            ConflictError: the intent was used for another request, or the output model is something else's.
-            DoubtfulOutcomeError: asked for, and neither an answer nor the job was seen; call again.
+            ConfigurationError: no config matches, or a hyperparameter is invalid.
+            ConflictError: the intent or the output model is already used otherwise.
+            DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
         method = method or LoRA()
         chosen = await self.config(config, method)
@@ -226,16 +226,16 @@ class Customizer:
     async def submit(
         self, request: CustomizationJobRequest, *, key: str | None = None, data: str | None = None
     ) -> Job:
-        """Submit a job once for its intent; ``fine_tune`` makes the request for you.
+        """Submit a job once per intent; ``fine_tune`` builds the request for you.
 
         Args:
             request: the job, without a token.
-            key: the intent; the request and ``data`` are the key where left out.
+            key: idempotency key; by default computed from the request and ``data``.
             data: a digest of what it trains on.
 
         Raises:
-            ConflictError: the intent was used for another request, or the output model is something else's.
-            DoubtfulOutcomeError: asked for, and neither an answer nor the job was seen; call again.
+            ConflictError: the intent or the output model is already used otherwise.
+            DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
         wanted = new_intent(
             "customization", request.to_wire(), key=key, data=data, service=self._http.address.url
@@ -276,7 +276,7 @@ class Customizer:
             if not differing:
                 return job
             raise ConflictError(
-                f"{job.output_model} is already made by {job.id}, which differs in {', '.join(differing)}",
+                f"{job.output_model} already belongs to {job.id}, which differs in {', '.join(differing)}",
                 hint="Choose another output_model.",
                 service="customizer",
                 status=409,
@@ -331,8 +331,8 @@ def _check_batch(training: Hyperparameters, dataset: str | Dataset | UploadedDat
     rows = dataset.rows.get("validation")
     if rows is not None and training.batch_size is not None and training.batch_size > rows:
         raise ConfigurationError(
-            f"batch_size is {training.batch_size}, but there are only {rows} rows for validation",
-            hint="Use a smaller batch, or more rows for validation.",
+            f"batch_size is {training.batch_size}, but there are only {rows} validation rows",
+            hint="Use a smaller batch, or more validation rows.",
         )
 
 

@@ -41,7 +41,7 @@ PUBLIC_HUB = "https://huggingface.co"
 _ENDS = frozenset({"ready", "failed", "cancelled", "deleting", "deleted", "delete_failed"})
 _PATIENCE = Patience(shortest=0.2, longest=15.0)
 _ADVICE = (
-    "Check where its model comes from: the public hub must be allowed by an administrator, and a gated model "
+    "Check the source of its model: an administrator must allow the public hub, and a gated model "
     "needs a token. Then delete the target, or choose another version."
 )
 
@@ -138,7 +138,7 @@ class BaseModels:
             precision: of the weights; a folder's is read, else ``bf16``.
             hf_endpoint: the hub that ``hf://`` means; None for the Data Store.
             timeout: seconds to wait until its files are there.
-            on_bytes: told how many bytes of how many are done.
+            on_bytes: called with the bytes done and the total.
 
         Raises:
             DataError: the folder holds no model that can be trained.
@@ -260,7 +260,7 @@ class BaseModels:
             look,
             _ENDS.__contains__,
             _ADVICE,
-            "It is still in progress; wait again.",
+            "The import continues; wait again.",
         )
         await awaited.end(self._owner.clock, timeout=timeout, patience=_PATIENCE)
         return seen
@@ -292,5 +292,5 @@ def _fetched(target: CustomizationTargetRequest, uri: str, hf_endpoint: str | No
 def _check_length(max_seq_length: int, snapshot: Snapshot) -> None:
     if max_seq_length > snapshot.longest:
         raise ConfigurationError(
-            f"max_seq_length is {max_seq_length}, but the model was made for {snapshot.longest} tokens"
+            f"max_seq_length is {max_seq_length}, but the context of the model is {snapshot.longest} tokens"
         )

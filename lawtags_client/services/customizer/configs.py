@@ -46,7 +46,7 @@ def choose(
         )
     if len(fitting) > 1:
         raise ConfigurationError(
-            f"several configs match{f' {wanted!r}' if wanted else ''}", hint=f"Name one of: {_list(fitting)}"
+            f"several configs match{f' {wanted!r}' if wanted else ''}", hint=f"Use one of: {_list(fitting)}"
         )
     if named:
         raise ConfigurationError(

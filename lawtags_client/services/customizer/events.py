@@ -14,7 +14,7 @@ from lawtags_client.types.customizer import CustomizationStatusDetails, Hyperpar
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The job is in another state; ``final`` says whether it stays there."""
+    """The job's state changed; ``final`` says whether it is the last one."""
 
     state: str
     before: str | None
@@ -32,10 +32,10 @@ class ProgressMade:
         steps: optimizer steps done.
         steps_per_epoch: optimizer steps of one epoch.
         epochs: whole epochs done.
-        percentage: as the service reports it: whole epochs done, so 0 throughout the first one.
-        total_steps: optimizer steps of the whole job; fewer are done where it stops early.
+        percentage: as the service reports it: whole epochs done, so 0 during the first one.
+        total_steps: optimizer steps of the whole job; it may stop early with fewer.
         total_epochs: epochs of the whole job.
-        share: steps done, in percent of all steps; the service's percentage where steps are not known.
+        share: steps done, in percent of all steps; the service's percentage if steps are unknown.
     """
 
     steps: int | None
@@ -48,7 +48,7 @@ class ProgressMade:
 
     @classmethod
     def of(cls, details: CustomizationStatusDetails, planned: Hyperparameters | None = None) -> ProgressMade:
-        """The progress that a status tells.
+        """The progress in a status.
 
         Args:
             details: the status.
@@ -76,7 +76,7 @@ class ProgressMade:
 
 @dataclass(frozen=True, slots=True)
 class MetricRecorded:
-    """A new point of a series such as ``train_loss``; the value may be NaN where training diverged."""
+    """A new point of a metric such as ``train_loss``; the value may be NaN if training diverged."""
 
     series: str
     step: int | None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """One point of a job's series, in tidy form."""
+    """One point of a job's metrics, as a tidy row."""
 
     job_id: str
     metric: str
@@ -56,7 +56,7 @@ class Job:
     """A customization job.
 
     Args:
-        record: what the service said of it last.
+        record: its last known state.
         owner: the client.
     """
 
@@ -69,30 +69,30 @@ class Job:
 
     @property
     def id(self) -> str:
-        """The service's id for it."""
+        """Its id."""
         return self.record.id
 
     @property
     def status(self) -> str | None:
-        """The state it was in when last looked at."""
+        """Its last known state."""
         return self.record.status
 
     @property
     def output_model(self) -> str | None:
-        """The model it makes, ``namespace/name@version``."""
+        """Its output model, ``namespace/name@version``."""
         return self.record.output_model
 
     async def refresh(self) -> CustomizationJob:
         """Read it again.
 
         Raises:
-            NotFoundError: the service does not know it (any more).
+            NotFoundError: the service does not know it, or no longer does.
         """
         self.record = await self._owner.customizer.jobs.get(self.id)
         return self.record
 
     async def details(self) -> CustomizationStatusDetails:
-        """Its progress, series and history, as they are now."""
+        """Read its progress, metrics and history."""
         details = await self._owner.customizer.status(self.id)
         self.record.status_details = details
         if details.status is not None:
@@ -100,33 +100,33 @@ class Job:
         return details
 
     async def watch(self, *, patience: Patience | None = None) -> AsyncIterator[JobEvent]:
-        """What happens, from the job's beginning on, each thing once, until it comes to an end.
+        """Yield every event since the start of the job, each one once, until the job ends.
 
-        A lost connection is outlived; a state that is not known counts as one that goes on.
+        It survives lost connections, and treats an unknown state as running.
 
         Example:
             ``async for event in job.watch(): print(event)``
 
         Args:
-            patience: how often to poll, and how long to wait for a silent service.
+            patience: how often to poll, and how long to tolerate an unresponsive service.
 
         Raises:
-            TransportError: no answer for longer than the patience.
-            NotFoundError: the service does not know the job (any more).
+            TransportError: no response for longer than the patience allows.
+            NotFoundError: the service does not know the job, or no longer does.
         """
         async for events in self.looks(patience=patience):
             for event in events:
                 yield event
 
     async def looks(self, *, patience: Patience | None = None) -> AsyncIterator[list[JobEvent]]:
-        """The events of ``watch``, those together that one look at the job has found.
+        """As ``watch``, with the events of one poll together.
 
         Args:
             patience: as for ``watch``.
 
         Raises:
-            TransportError: no answer for longer than the patience.
-            NotFoundError: the service does not know the job (any more).
+            TransportError: no response for longer than the patience allows.
+            NotFoundError: the service does not know the job, or no longer does.
         """
         poller, log = Poller(self._owner.clock, patience or Patience()), EventLog(self.record.hyperparameters)
         while True:
@@ -148,13 +148,13 @@ class Job:
 
         Args:
             timeout: seconds to wait in all.
-            stall: seconds without any sign of progress after which to give up.
-            patience: how often to poll, and how long to wait for a silent service.
+            stall: maximum seconds without progress.
+            patience: how often to poll, and how long to tolerate an unresponsive service.
 
         Raises:
-            JobFailedError: it failed; ``reason`` holds the service's words.
+            JobFailedError: it failed; ``reason`` is the service's message.
             JobCancelledError: it was cancelled.
-            JobStalledError: nothing moved for ``stall`` seconds; the job is still running.
+            JobStalledError: no progress for ``stall`` seconds; the job is still running.
             WaitTimeoutError: the timeout passed; the job is still running.
         """
         log = EventLog()
@@ -175,16 +175,16 @@ class Job:
         return told[-1] if told else (lines[-1].message if lines else None)
 
     async def cancel(self) -> CustomizationJob:
-        """Ask for its end; ``wait`` tells when it has come.
+        """Request cancellation; use ``wait`` to wait for it.
 
         Raises:
-            ConflictError: it has ended already.
+            ConflictError: it has already ended.
         """
         self.record = await self._owner.customizer.cancel(self.id)
         return self.record
 
     async def metrics(self) -> list[MetricRow]:
-        """Its series so far, one row a point."""
+        """Its metrics so far, one row per point."""
         log = EventLog()
         events = log.update(await self.details(), None)
         return [
@@ -194,7 +194,7 @@ class Job:
         ]
 
     async def metrics_frame(self) -> pandas.DataFrame:
-        """Its series so far as a pandas frame.
+        """Its metrics so far, as a pandas data frame.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -208,13 +208,13 @@ class Job:
         return pandas.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=list(names))
 
     async def served(self, *, timeout: float = 600) -> str:
-        """Wait until it is complete and its model answers at the inference service.
+        """Wait until it is complete and the inference service lists its model.
 
         Args:
             timeout: seconds to wait for the model after the job's end.
 
         Returns:
-            The model's id, to be used in requests.
+            The id of the model, for requests.
 
         Raises:
             JobError: the job failed.

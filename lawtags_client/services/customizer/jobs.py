@@ -21,7 +21,7 @@ class Jobs(Listing[CustomizationJob, CustomizationJobFilter]):
         """Read a job.
 
         Raises:
-            NotFoundError: there is no such job.
+            NotFoundError: the job does not exist.
         """
         return parse(CustomizationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
 
@@ -32,7 +32,7 @@ class Jobs(Listing[CustomizationJob, CustomizationJobFilter]):
 
         Raises:
             ConflictError: the output model exists.
-            DoubtfulOutcomeError: the answer was lost; look for the job before submitting again.
+            DoubtfulOutcomeError: the response was lost; look for the job before you submit again.
         """
         headers = {"wandb-api-key": wandb_api_key} if wandb_api_key and request.integrations else {}
         call = Call("POST", JOBS, json=request.to_wire(), headers=headers)

@@ -10,13 +10,13 @@ from lawtags_client.types.hyperparameters import LoraParameters
 
 @dataclass(frozen=True, slots=True)
 class LoRA:
-    """Low-rank adapters beside the frozen base; served by any NIM of that base.
+    """Train a low-rank adapter; any NIM of the base model serves it.
 
     Args:
         adapter_dim: rank; a power of two, 8 to 64 in practice.
-        alpha: scale of the update; the platform's own value (16) where left out.
+        alpha: scale of the update; the platform's default (16) if omitted.
         adapter_dropout: dropout on the adapter's input.
-        target_modules: which layers; the platform's own choice where left out.
+        target_modules: which layers; the platform's default if omitted.
     """
 
     adapter_dim: int = 16
@@ -26,11 +26,11 @@ class LoRA:
 
     @property
     def finetuning_type(self) -> str:
-        """What the wire calls it."""
+        """Its name in the API."""
         return "lora"
 
     def parameters(self) -> LoraParameters | None:
-        """Its part of the hyperparameters: only what is set."""
+        """Its hyperparameters that are set."""
         found = LoraParameters(adapter_dim=self.adapter_dim)
         if self.alpha is not None:
             found.alpha = self.alpha
@@ -43,25 +43,25 @@ class LoRA:
 
 @dataclass(frozen=True, slots=True)
 class LoRAMerged(LoRA):
-    """Adapters that are merged into the base at the end; the result needs a deployment of its own."""
+    """Train an adapter and merge it into the base model; the result needs a deployment."""
 
     @property
     def finetuning_type(self) -> str:
-        """What the wire calls it."""
+        """Its name in the API."""
         return "lora_merged"
 
 
 @dataclass(frozen=True, slots=True)
 class AllWeights:
-    """Every weight is trained; the result needs a deployment of its own."""
+    """Train all weights; the result needs a deployment."""
 
     @property
     def finetuning_type(self) -> str:
-        """What the wire calls it."""
+        """Its name in the API."""
         return "all_weights"
 
     def parameters(self) -> LoraParameters | None:
-        """It has none of its own."""
+        """It has none."""
         return None
 
 

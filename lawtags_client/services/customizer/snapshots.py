@@ -56,7 +56,7 @@ def inspect(folder: Path) -> Snapshot:
         raise DataError(
             f"this is not a Hugging Face model: it lacks {', '.join(missing)}",
             path=folder,
-            hint="Get one with: hf download NAMESPACE/NAME --local-dir FOLDER",
+            hint="Download one with: hf download NAMESPACE/NAME --local-dir FOLDER",
         )
     config = _config(files["config.json"])
     types: dict[str, int] = {}
@@ -97,5 +97,5 @@ def _behind_link(path: Path, folder: Path) -> Path:
     found = path.resolve()
     # snapshots/<commit>/file leads to blobs/<hash> two folders up; a link to elsewhere is somebody's mistake.
     if not found.is_relative_to(folder.resolve().parent.parent):
-        raise DataError("links that lead out of the model's folder are not followed", path=path)
+        raise DataError("symbolic links out of the model's folder are not followed", path=path)
     return found

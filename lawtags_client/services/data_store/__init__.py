@@ -30,17 +30,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class UploadedDataset:
-    """A data set on the platform.
+    """A dataset on the platform.
 
     Args:
         name: ``namespace/name``, as jobs refer to it.
         files_url: where its files are.
         files: path in the repository to SHA-256.
-        rows: how many rows each split has.
-        digest: of all files, by which an intent tells data from data.
-        commit: the repository's commit, where the server names it.
-        sent: the paths that had to be sent.
-        entity: its entry in the Entity Store.
+        rows: number of rows per split.
+        digest: of all files; part of an intent's key.
+        commit: the repository's commit, if the server returns it.
+        sent: the paths that were uploaded.
+        entity: its entity in the Entity Store.
     """
 
     name: str
@@ -67,7 +67,7 @@ class DataStore:
     """Files on the platform.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         owner: the client.
     """
 
@@ -88,7 +88,7 @@ class DataStore:
         required: tuple[str, ...] = ("training", "validation"),
         on_bytes: OnBytes | None = None,
     ) -> UploadedDataset:
-        """Put a folder of curated rows on the platform, ready to train on.
+        """Upload a folder of curated rows, ready to train on.
 
         Every row is checked first; both namespaces, the repository and the entry in the Entity Store are made
         where they are missing; what is there already is not sent again; the result is verified by hash. Files
@@ -99,15 +99,15 @@ class DataStore:
 
         Args:
             name: ``namespace/name``.
-            folder: holds ``training/*.jsonl``, ``validation/*.jsonl`` and perhaps ``testing/``.
-            description: for people.
-            project: for people.
+            folder: contains ``training/*.jsonl``, ``validation/*.jsonl`` and optionally ``testing/``.
+            description: free text, shown on the platform.
+            project: a label on the platform.
             required: the splits that must have rows.
-            on_bytes: told how many bytes of how many are done.
+            on_bytes: called with the bytes done and the total.
 
         Raises:
-            DataError: the folder or a row is wrong; names file, line and field.
-            ConflictError: another data set has that name.
+            DataError: the folder or a row is invalid; names file, line and field.
+            ConflictError: another dataset has that name.
         """
         repository = Repository.of(name)
         layout = await asyncio.to_thread(check, Path(folder), required)
@@ -141,7 +141,7 @@ class DataStore:
         )
 
     async def prepare(self, repository: Repository) -> None:
-        """See that namespace and repository are there and ready to be written to."""
+        """Create namespace and repository if they are missing, and wait until they are ready."""
         await self.namespaces.create_or_get(repository.namespace)
         await self.repositories.create_or_get(repository)
         await self.repositories.ready(repository)
@@ -155,11 +155,11 @@ class DataStore:
         message: str = "Upload folder",
         on_bytes: OnBytes | None = None,
     ) -> Uploaded:
-        """Send a folder as it is to an existing repository; hidden files and links stay behind.
+        """Upload a folder unchanged to an existing repository, except hidden files and symbolic links.
 
         Raises:
-            DataError: the folder holds no file.
-            NotFoundError: there is no such repository.
+            DataError: the folder has no file.
+            NotFoundError: the repository does not exist.
         """
         root = Path(folder)
         sources: dict[str, Source] = dict(await asyncio.to_thread(_files_below, root))
@@ -174,24 +174,24 @@ class DataStore:
         message: str = "Upload files",
         on_bytes: OnBytes | None = None,
     ) -> Uploaded:
-        """Send some files, given as bytes or paths, to an existing repository.
+        """Upload files, as bytes or paths, to an existing repository.
 
         Args:
             name: ``namespace/name`` of the repository.
             files: path in the repository to content.
             repo_type: ``"dataset"`` or ``"model"``.
             message: of the commit.
-            on_bytes: told how many bytes of how many are done.
+            on_bytes: called with the bytes done and the total.
 
         Raises:
-            NotFoundError: there is no such repository.
+            NotFoundError: the repository does not exist.
         """
         return await self._uploader(Repository.of(name, repo_type), on_bytes).upload(files, message=message)
 
     async def upload_file(
         self, name: str, path: str, source: Source, *, repo_type: RepoType = "dataset"
     ) -> Uploaded:
-        """Send one file to an existing repository; as ``upload_files`` with one entry."""
+        """Upload one file to an existing repository; see ``upload_files``."""
         return await self.upload_files(name, {path: source}, repo_type=repo_type, message=f"Upload {path}")
 
     async def delete_files(
@@ -202,7 +202,7 @@ class DataStore:
         repo_type: RepoType = "dataset",
         message: str = "Delete files",
     ) -> None:
-        """Drop files of a repository, in one commit.
+        """Delete files of a repository, in one commit.
 
         Args:
             name: ``namespace/name`` of the repository.
@@ -218,7 +218,7 @@ class DataStore:
         """The files of a repository.
 
         Raises:
-            NotFoundError: there is no such repository or revision.
+            NotFoundError: the repository or the revision does not exist.
         """
         return await self.repositories.tree(Repository.of(name, repo_type), revision)
 
@@ -231,19 +231,19 @@ class DataStore:
         revision: str | None = None,
         prefix: str = "",
     ) -> Downloaded:
-        """Get the files of a repository, verified by hash.
+        """Download the files of a repository, verified by hash.
 
         Args:
-            name: ``namespace/name``, or ``namespace/name@revision`` as output models are called.
-            folder: where to; made where it is missing.
+            name: ``namespace/name``, or ``namespace/name@revision`` as for output models.
+            folder: destination; created if missing.
             repo_type: ``"dataset"`` or ``"model"``.
             revision: branch or commit. Without one it is ``main``, or where that is empty, as for a tuned
                 model, the only other branch.
             prefix: only files whose path begins with it.
 
         Raises:
-            NotFoundError: there is no such repository or revision, or it holds no such file.
-            ProtocolError: a file is not what its hash says, or its path leads out of the folder.
+            NotFoundError: the repository, the revision or the file does not exist.
+            ProtocolError: a file does not match its hash, or its path leaves the folder.
         """
         name, _, named = name.partition("@")
         repository = Repository.of(name, repo_type)
@@ -280,9 +280,9 @@ def _files_below(root: Path) -> dict[str, Path]:
         if any(part.startswith(".") for part in relative.parts) or not path.is_file():
             continue
         if path.is_symlink():
-            logger.warning("%s is a symbolic link and is not sent", path)
+            logger.warning("%s is a symbolic link and is not uploaded", path)
             continue
         found[relative.as_posix()] = path
     if not found:
-        raise DataError("there is no file to send", path=root)
+        raise DataError("there is no file to upload", path=root)
     return found

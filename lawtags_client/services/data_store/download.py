@@ -56,7 +56,7 @@ async def download(
         prefix: only files whose path begins with it.
 
     Raises:
-        NotFoundError: there is no such repository or revision, or it holds no such file.
+        NotFoundError: the repository, the revision or the file does not exist.
         ProtocolError: a file's content is not what its hash says, its path leads out of the folder, or two
             files cannot stand beside each other; found before any file is fetched.
         DataError: a file cannot be written.
@@ -67,9 +67,7 @@ async def download(
     wanted = _checked([entry for entry in entries if entry.path.startswith(prefix)])
     if not wanted:
         below = f" below {prefix!r}" if prefix else ""
-        raise NotFoundError(
-            f"{repository} holds no files{below} at revision {revision}", service="data_store"
-        )
+        raise NotFoundError(f"{repository} has no files{below} at revision {revision}", service="data_store")
     files: dict[str, str] = {}
     place: Path = folder
     try:
@@ -122,7 +120,7 @@ def _target(folder: Path, path: str) -> Path:
 
 def _outside(path: str) -> ProtocolError:
     return ProtocolError(
-        f"the path {path[:200]!r} leads out of the folder, or is not a valid file name", service="data_store"
+        f"the path {path[:200]!r} leaves the folder, or is not a valid file name", service="data_store"
     )
 
 

@@ -78,7 +78,7 @@ def describe_left_out(names: Sequence[str]) -> str:
         return ""
     told = ", ".join(names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"left out of the upload, which takes only *.jsonl files: {told}{more}"
+    return f"not uploaded, because only *.jsonl files are: {told}{more}"
 
 
 def is_leftover(name: str) -> bool:
@@ -115,4 +115,4 @@ def _shown(path: Path) -> str:
 _OF_CURATION = ("questions", "rejected.jsonl", "curation.json", "curation.html", ".curation")
 _LEFTOVERS = (".ds_store", "thumbs.db", "desktop.ini", "__macosx")
 _NAMED = 10
-_HINT = "The folder must hold training/*.jsonl, validation/*.jsonl and testing/*.jsonl."
+_HINT = "The folder must contain training/*.jsonl, validation/*.jsonl and testing/*.jsonl."

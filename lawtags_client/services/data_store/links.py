@@ -68,7 +68,7 @@ def _parsed(link: str) -> SplitResult:
 
 def _unusable(link: str) -> ProtocolError:
     return ProtocolError(
-        f"the Data Store handed out a link that is not an HTTP address: {link.partition('?')[0][:200]!r}",
+        f"the Data Store returned a link that is not an HTTP URL: {link.partition('?')[0][:200]!r}",
         hint="Check the Data Store's external address.",
         service="data_store",
     )

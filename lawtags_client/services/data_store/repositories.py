@@ -84,7 +84,7 @@ class Namespaces:
     """Namespaces of the Data Store, which are not those of the Entity Store.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
     """
 
     def __init__(self, http: ServiceTransport) -> None:
@@ -142,7 +142,7 @@ class Repositories:
     """Repositories of the Data Store.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
     """
 
     def __init__(self, http: ServiceTransport) -> None:
@@ -176,7 +176,7 @@ class Repositories:
         """Drop a repository and wait until it is gone.
 
         Raises:
-            NotFoundError: there is no such repository.
+            NotFoundError: the repository does not exist.
             WaitTimeoutError: it was still there after the time.
         """
         request = RepoDeleteRequest(
@@ -213,7 +213,7 @@ class Repositories:
         """Read a repository, at a revision where one is given.
 
         Raises:
-            NotFoundError: there is no such repository or revision.
+            NotFoundError: the repository or the revision does not exist.
         """
         path = repository.api if revision is None else f"{repository.api}/revision/{segment(revision)}"
         return parse(RepoInfo, await self._http.json(Call("GET", path)), self._http)
@@ -248,7 +248,7 @@ class Repositories:
         """All files of a repository.
 
         Raises:
-            NotFoundError: there is no such repository or revision.
+            NotFoundError: the repository or the revision does not exist.
         """
         path = f"{repository.api}/tree/{segment(revision)}"
         query: Sequence[tuple[str, str]] = (("recursive", "true"), ("expand", "false"))

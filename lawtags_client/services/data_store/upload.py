@@ -78,7 +78,7 @@ class Uploader:
         links: how LFS links are reached.
         repository: where to.
         revision: the branch.
-        on_bytes: told how many bytes of how many are done.
+        on_bytes: called with the bytes done and the total.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class Uploader:
 
     async def _send_object(self, file: LocalFile, answer: LfsObjectAnswer | None) -> None:
         if answer is None or answer.error is not None:
-            reason = answer.error.message if answer and answer.error else "it is not in the answer"
+            reason = answer.error.message if answer and answer.error else "it is not in the response"
             raise APIError(f"the Data Store refused {file.path}: {reason}", service="data_store")
         actions = answer.actions
         if actions is None or actions.upload is None:

@@ -51,7 +51,7 @@ class Evaluator:
     """Scoring on the platform.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         owner: the client.
     """
 
@@ -71,10 +71,10 @@ class Evaluator:
         self.v2_jobs = JobsV2(http, V2_JOBS, EvaluatorV2Job)
 
     async def evaluation(self, job_id: str) -> Evaluation:
-        """Take up an evaluation that exists.
+        """Look up an existing evaluation.
 
         Raises:
-            NotFoundError: there is no such evaluation.
+            NotFoundError: the evaluation does not exist.
         """
         return Evaluation(await self.jobs.get(job_id), self._owner)
 
@@ -85,12 +85,12 @@ class Evaluator:
         *,
         timeout: float = _LIVE_TIMEOUT,
     ) -> LiveEvaluation:
-        """Score at once; nothing of it is stored on the platform.
+        """Score immediately, without storing anything on the platform.
 
         Args:
             config: a ``custom`` one.
             target: what is scored.
-            timeout: seconds for the whole of it.
+            timeout: seconds for the whole evaluation.
         """
         body = EvaluationJobRequest(config=config, target=target).to_wire()
         call = Call(
@@ -113,22 +113,22 @@ class Evaluator:
         project: str | None = None,
         description: str | None = None,
     ) -> Evaluation:
-        """Submit an evaluation once: the same call again finds what it made before.
+        """Submit an evaluation. The call is idempotent.
 
         Example:
             ``result = await (await nemo.evaluator.evaluate("law/tags-eval", "law/tagger")).wait()``
 
         Args:
-            config: how to score, by ``namespace/name`` or written out.
-            target: what to score, by ``namespace/name`` or written out.
-            intent: a key of your own; without it the request is the key.
+            config: how to score: ``namespace/name``, or an inline config.
+            target: what to score: ``namespace/name``, or an inline target.
+            intent: idempotency key; by default computed from the request.
             namespace: of the job.
-            project: for people.
-            description: for people.
+            project: a label on the platform.
+            description: free text, shown on the platform.
 
         Raises:
             ConflictError: the intent was used for another request.
-            DoubtfulOutcomeError: asked for, and neither an answer nor the job was seen; call again.
+            DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
         request = EvaluationJobRequest(config=config, target=target)
         _set(request, namespace=namespace, project=project, description=description)
@@ -147,10 +147,10 @@ class Evaluator:
         return Evaluation(record, self._owner)
 
     async def evaluation_v2(self, job_id: str) -> EvaluationV2:
-        """Take up an evaluation that exists as a platform job.
+        """Look up an existing evaluation that is a platform job.
 
         Raises:
-            NotFoundError: there is no such evaluation.
+            NotFoundError: the evaluation does not exist.
         """
         return EvaluationV2(await self.v2_jobs.get(job_id), self._owner)
 
@@ -165,7 +165,7 @@ class Evaluator:
         project: str | None = None,
         description: str | None = None,
     ) -> EvaluationV2:
-        """Submit an evaluation as a platform job, once; arguments and errors as for ``evaluate``."""
+        """Submit an evaluation as a platform job, idempotently; arguments and errors as for ``evaluate``."""
         request = EvaluatorV2JobRequest(spec=EvaluationJobInputV2(config=config, target=target))
         _set(request, name=name, namespace=namespace, project=project, description=description)
         wanted = new_intent("evaluation-v2", _public(request), key=intent, service=self._http.address.url)

@@ -28,10 +28,10 @@ class EvaluationOwner(Owner, Protocol):
 
 
 class Evaluation:
-    """An evaluation in hand.
+    """A submitted evaluation.
 
     Args:
-        record: what the service said of it last.
+        record: its last known state.
         owner: the client.
     """
 
@@ -44,17 +44,17 @@ class Evaluation:
 
     @property
     def id(self) -> str:
-        """The service's id for it."""
+        """Its id."""
         return self.record.id
 
     @property
     def status(self) -> str | None:
-        """The state it was in when last looked at."""
+        """Its last known state."""
         return self.record.status
 
     @property
     def progress(self) -> float | None:
-        """How far it was, 0 to 100; None where the service does not tell."""
+        """Its progress, 0 to 100; None if the service does not report it."""
         return self.record.status_details.progress if self.record.status_details else None
 
     async def refresh(self) -> EvaluationJob:
@@ -63,7 +63,7 @@ class Evaluation:
         return self.record
 
     async def cancel(self) -> None:
-        """Ask for its end."""
+        """Request cancellation."""
         await self._owner.evaluator.jobs.cancel(self.id)
 
     async def wait(
@@ -77,13 +77,13 @@ class Evaluation:
 
         Args:
             timeout: seconds to wait in all.
-            stall: seconds without any change after which to give up.
-            patience: how often to poll, and how long to wait for a silent service.
+            stall: maximum seconds without a change.
+            patience: how often to poll, and how long to tolerate an unresponsive service.
 
         Raises:
             JobFailedError: it failed.
             JobCancelledError: it was cancelled.
-            JobStalledError: nothing moved for ``stall`` seconds; it is still running.
+            JobStalledError: no progress for ``stall`` seconds; it is still running.
             WaitTimeoutError: the timeout passed; it is still running.
         """
         last: str | None = None
@@ -124,7 +124,7 @@ def scores(result: EvaluationResult | EvaluationResultV2) -> dict[str, float]:
 
 
 def rows_scored(result: EvaluationResult | EvaluationResultV2) -> int | None:
-    """The fewest rows that a score of a result was computed from; None where the service does not tell.
+    """The smallest number of rows behind a score; None if the service does not report it.
 
     A row whose request failed may be left out of a mean without a word, so a count below the number of rows
     that were to be scored means that some are missing.

@@ -24,7 +24,7 @@ class EvaluationJobs(Listing[EvaluationJob, EvaluationJobFilter]):
         """Read an evaluation; the only place where its state stands.
 
         Raises:
-            NotFoundError: there is no such evaluation.
+            NotFoundError: the evaluation does not exist.
         """
         return parse(EvaluationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
 

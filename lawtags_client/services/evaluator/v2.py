@@ -36,7 +36,7 @@ class JobsV2(Listing[EvaluatorV2Job, EvaluatorV2JobFilter]):
         """Read an evaluation.
 
         Raises:
-            NotFoundError: there is no such evaluation.
+            NotFoundError: the evaluation does not exist.
         """
         return parse(EvaluatorV2Job, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
 

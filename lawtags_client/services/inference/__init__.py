@@ -50,7 +50,7 @@ class Inference:
     """Models that answer.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         owner: the client.
     """
 
@@ -63,7 +63,7 @@ class Inference:
         self._lists = PromptLists()
 
     async def models(self) -> list[ServedModel]:
-        """What is served now, adapters included."""
+        """The models that are served now, including adapters."""
         return await self._served.models()
 
     async def served(self, model: str, *, timeout: float = 600) -> str:
@@ -81,11 +81,11 @@ class Inference:
     async def chat(
         self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> ChatCompletion:
-        """Ask a model for the next message.
+        """Request the next message of a chat.
 
         Args:
             request: model, messages and sampling.
-            extra: further fields of the body.
+            extra: other fields of the body.
 
         Raises:
             NotFoundError: the model is not served.
@@ -95,7 +95,7 @@ class Inference:
     async def complete(
         self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> Completion:
-        """Have a text completed; arguments and errors as for ``chat``."""
+        """Complete a text; arguments and errors as for ``chat``."""
         return parse(Completion, await self._post(_COMPLETIONS, request, extra), self._http)
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
@@ -104,16 +104,16 @@ class Inference:
         return parse(EmbeddingResponse, data, self._http)
 
     async def classify(self, request: ClassifyRequest) -> dict[str, Any]:
-        """Have a model put texts into classes; what comes back is the model's own."""
+        """Classify texts; the response depends on the model."""
         data = await self._http.json(Call("POST", _CLASSIFY, json=request.to_wire(), repeatable=True))
         if not isinstance(data, dict):
-            raise ProtocolError("the answer is not a JSON object", service="inference")
+            raise ProtocolError("the response is not a JSON object", service="inference")
         return data
 
     async def stream_chat(
         self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> AsyncIterator[ChatCompletionChunk]:
-        """The next message in pieces, as they are made.
+        """Stream the next message of a chat.
 
         Raises:
             ProtocolError: the stream ended early, or carried an error.
@@ -126,7 +126,7 @@ class Inference:
     async def stream_completion(
         self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
     ) -> AsyncIterator[CompletionChunk]:
-        """A completion in pieces; errors as for ``stream_chat``."""
+        """Stream a completion; errors as for ``stream_chat``."""
         body = {**request.to_wire(), **(extra or {})}
         async with aclosing(stream(self._http, _COMPLETIONS, body, CompletionChunk)) as chunks:
             async for chunk in chunks:
@@ -150,25 +150,25 @@ class Inference:
         ordered: bool = False,
         on_load: Callable[[Load], None] | None = None,
     ) -> AsyncIterator[Outcome[CompletionChoice]]:
-        """Complete many prompts, each with an outcome of its own, as they come.
+        """Complete many prompts, with one outcome per prompt, as they arrive.
 
         Args:
-            prompts: read as they are needed.
+            prompts: read as needed.
             model: the model's id.
-            max_tokens: longest answer.
-            logprobs: how many of the likeliest tokens come with their log-probabilities.
-            logprobs_needed: whether it is an error where the server refuses to give them.
-            temperature: 0 for the likeliest answer.
+            max_tokens: maximum length of an answer.
+            logprobs: number of most likely tokens to return with their log-probabilities.
+            logprobs_needed: whether missing log-probabilities are an error.
+            temperature: 0 for the most likely answer.
             guided: ``guided_regex`` or the like, sent as the server knows it; or several of them, the one to
                 be preferred first. ``held`` of a choice says whether the server kept to it.
             matches: whether a text is of the form asked for; compared with the constraint by default.
             telling: whether JSON is something that the model would not have written of its own accord, so
                 that it shows that the server keeps to a schema.
-            extra: further fields of the body.
-            concurrency: most requests at once; found out where left out.
-            batch_size: most prompts a request, where the server takes several.
+            extra: other fields of the body.
+            concurrency: maximum concurrency; adaptive by default.
+            batch_size: maximum number of prompts per request, if the server accepts several.
             ordered: outcomes in the order of the prompts.
-            on_load: told what is under way, whenever that changes.
+            on_load: called with the current load whenever it changes.
         """
         wish = Wish(model, False, guided, matches, telling, logprobs, logprobs_needed)
 
@@ -235,10 +235,10 @@ class Inference:
         ordered: bool = False,
         on_load: Callable[[Load], None] | None = None,
     ) -> AsyncIterator[Outcome[ChatCompletion]]:
-        """Many chats, each with an outcome of its own, as they come; arguments as for ``complete_each``.
+        """Send many chats, with one outcome per chat, as they arrive; arguments as for ``complete_each``.
 
         Args:
-            requests: read as they are needed.
+            requests: read as needed.
             guided: see there.
             matches: see there.
             telling: see there.
@@ -290,11 +290,11 @@ class Inference:
             tagger: a fitted one, which mixes in a retriever; without it the model's own words are parsed.
             vocabulary: the known tags, to which the answer is held where the server can.
             style: of the prompt, as in training; ignored with a tagger, which knows its own.
-            chat: ask in a chat, as is right for a model that was trained on messages; by default as the
+            chat: use the chat API, for a model that was trained on messages; by default as the
                 tagger says.
-            limit: most tags.
+            limit: maximum number of tags.
             threshold: probability from 0 to 1 below which a tag is left out, so that there may be none.
-            unmasked: leave personal data in, though the tagger's model was trained without it.
+            unmasked: do not mask personal data, although the tagger's model was trained on masked text.
 
         Raises:
             MissingExtraError: a package that makes the question ready for the tagger is not installed.
@@ -349,8 +349,8 @@ class Inference:
             limit: see there.
             threshold: see there.
             unmasked: see there.
-            concurrency: most requests at once; found out where left out.
-            batch_size: prompts a request, where a tagger asks for one token each.
+            concurrency: maximum concurrency; adaptive by default.
+            batch_size: prompts per request, if a tagger requests one token each.
             ordered: in the order of the questions; otherwise, where the model writes, as the answers come.
         """
         found = tag_by(

@@ -98,7 +98,7 @@ def _in_order(completion: Completion, wanted: int) -> Iterable[CompletionChoice]
     choices = {choice.index: choice for choice in completion.choices}
     if sorted(choices) != list(range(wanted)):
         raise ProtocolError(
-            f"{wanted} prompts were sent but {len(completion.choices)} answers came back",
+            f"the server returned {len(completion.choices)} answers to {wanted} prompts",
             hint="The server may not accept lists of prompts.",
             service="inference",
         )
@@ -115,7 +115,7 @@ def first_token(choice: CompletionChoice) -> dict[str, float]:
     likeliest = logprobs.top_logprobs[0] if logprobs and logprobs.top_logprobs else None
     if not likeliest:
         raise ProtocolError(
-            "the answer carries no log-probabilities",
+            "the response contains no log-probabilities",
             hint="The server may not provide them for this model; try with logprobs=20.",
             service="inference",
         )
@@ -131,7 +131,7 @@ def first_chat_token(chat: ChatCompletion) -> dict[str, float]:
     logprobs = chat.choices[0].logprobs if chat.choices else None
     if logprobs is None or not logprobs.content:
         raise ProtocolError(
-            "the answer carries no log-probabilities",
+            "the response contains no log-probabilities",
             hint="The server may not provide them for this model; try with top_logprobs=20.",
             service="inference",
         )

@@ -155,7 +155,7 @@ class Guidance:
                 continue
             if wish.guided and forms[place].constraint is None and key not in self._accepted:
                 logger.warning(
-                    "%s does not support constraints; its answers are marked as not held", wish.model
+                    "%s does not support constraints; its answers are marked with held=false", wish.model
                 )
             self._accepted[key] = max(place, self._accepted.get(key, 0))
             return answer, forms[place]
@@ -235,7 +235,7 @@ class Guidance:
             if found.dialect is before.dialect:
                 found.sure = False
             found.once_sure = True
-            logger.warning("%s stopped keeping to constraints sent as %s", model, before.dialect.value)
+            logger.warning("%s no longer enforces constraints sent as %s", model, before.dialect.value)
         found.looked = self._clock.monotonic()
         # Here, not where it is waited for: a request that comes in between would look once more.
         self._known[model] = found

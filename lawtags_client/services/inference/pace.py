@@ -65,8 +65,8 @@ class Pace:
         settings: the time limits, retries and connections.
         clock: to measure.
         batch_size: most rows in a request.
-        concurrency: most requests at once; found out where left out.
-        on_load: told what is under way, whenever that changes.
+        concurrency: maximum concurrency; adaptive by default.
+        on_load: called with the current load whenever it changes.
     """
 
     def __init__(

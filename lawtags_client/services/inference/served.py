@@ -19,7 +19,7 @@ class Served:
     """The list of served models.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         path: where the list is.
         clock: time and sleep.
     """
@@ -87,7 +87,7 @@ class Served:
             return None
         versions = [name for name in served if name.partition("@")[0] == model.partition("@")[0]]
         if versions:
-            return f"Served versions of it: {', '.join(versions[:_MOST_NAMED])}. Name one of them."
+            return f"Served versions of it: {', '.join(versions[:_MOST_NAMED])}. Use one of them."
         others = ", ".join(served[:_MOST_NAMED]) or "none"
         return f"Served models: {others}. List all with: lawtags models ls"
 

@@ -23,7 +23,7 @@ async def stream(
     """The chunks of a streamed answer.
 
     Args:
-        http: the way to the service.
+        http: the transport of the service.
         path: where to ask.
         body: the request; that it is to be streamed is added.
         kind: what a chunk is.

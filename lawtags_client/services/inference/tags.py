@@ -341,8 +341,8 @@ async def _written_in_chats(
 
 def _unscored() -> LawtagsError:
     return ProtocolError(
-        "the answer carries no log-probabilities, or none that fit its text",
-        hint="Without them nothing can be held to a threshold.",
+        "the response contains no log-probabilities, or none that match its text",
+        hint="A threshold requires log-probabilities.",
         service="inference",
     )
 

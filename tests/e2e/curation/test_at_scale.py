@@ -13,7 +13,7 @@ pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
 
 from lawtags_client.curation import CurationOptions, DuplicateOptions, PiiOptions, SplitOptions, curate
 from lawtags_client.curation.lock import curation_lock
-from lawtags_client.curation.steps import Clean, Outcome, Step, plan_steps
+from lawtags_client.curation.steps import Clean, Step, StepOutcome, plan_steps
 from lawtags_client.errors import BusyError, DataError
 
 Write = Callable[..., Path]
@@ -35,7 +35,7 @@ class _Failing:
 
     name = "cleaning"
 
-    def __call__(self, rows: Any) -> Outcome:
+    def __call__(self, rows: Any) -> StepOutcome:
         if (rows["id"] == "1007").any():
             raise ZeroDivisionError("secret words of the row")
         return Clean()(rows)
@@ -84,7 +84,7 @@ def test_twins_across_parts_leave_training_are_counted_and_may_be_too_many(
     assert report.duplicates["test_overlap"] == report.duplicates["straddling_groups"] == 2
     assert not {"1000", "1001"} & _placed(out).keys()
     strict = CurationOptions(pii=NO_PII, duplicates=DuplicateOptions(max_overlap=0.01))
-    with pytest.raises(DataError, match="2 groups of duplicates stand in training and in another part"):
+    with pytest.raises(DataError, match="2 groups of duplicates are in training and in another part"):
         curate([path], out, strict, test=test)
     lenient = CurationOptions(pii=NO_PII, duplicates=DuplicateOptions(max_overlap=1.0))
     assert curate([path], out, lenient, test=test).digest == report.digest

@@ -52,7 +52,7 @@ def test_the_options_of_the_command_reach_the_curation_and_a_folder_forgets(
 def test_without_questions_only_forgetting_makes_sense(words: list[str], tmp_path: Path) -> None:
     done = _call("--out", tmp_path, *words)
     assert done.exit_code == 2
-    assert "no questions to curate" in done.output
+    assert "no input files" in done.output
 
 
 def test_every_id_that_was_not_found_is_named_and_strict_makes_that_a_failure(

@@ -15,7 +15,7 @@ pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
 
 from lawtags_client.curation import CurationOptions, PiiOptions, TagOptions, curate
 from lawtags_client.curation.select.forget_list import id_hash
-from lawtags_client.curation.write.prompts import Lengths
+from lawtags_client.curation.write.prompts import LengthStatistics
 from lawtags_client.tagging.prompt import PromptStyle
 
 Write = Callable[..., Path]
@@ -98,7 +98,7 @@ def test_tags_in_another_form_are_reported_and_counted(
         {"given": "Copyright", "tag": "copyright", "rows": 1},
         {"given": "United States", "tag": "united-states", "rows": 1},
     ]
-    assert [note for note in report.notes if note.startswith("2 tags were written in another form")]
+    assert [note for note in report.notes if note.startswith("2 tags were normalized")]
 
 
 def test_tags_on_no_training_row_are_reported(
@@ -127,7 +127,7 @@ def test_same_words_with_other_tags_are_told_with_both_places(
     ]
     assert [row.get("tags_differ") for row in rejected] == [True, None]
     assert report.duplicates["other_tags"] == 1
-    assert [note for note in report.notes if note.startswith("1 duplicates had other tags")]
+    assert [note for note in report.notes if note.startswith("1 duplicates had different tags")]
 
 
 def test_different_questions_of_one_id_stay_and_are_told_with_both_lines(
@@ -140,7 +140,7 @@ def test_different_questions_of_one_id_stay_and_are_told_with_both_lines(
     assert report.duplicates["same_id"] == 1
     places = [{"file": "questions.jsonl", "line": line} for line in (3, 6, 10)]
     assert report.same_ids == [{"id": "1002", "at": places}]
-    assert [note for note in report.notes if note.startswith("1 ids stand on several")]
+    assert [note for note in report.notes if note.startswith("1 ids have several")]
 
 
 def test_lengths_and_the_questions_that_are_cut_most_are_told_before_anything_is_trained(
@@ -168,7 +168,7 @@ def test_lengths_and_the_questions_that_are_cut_most_are_told_before_anything_is
 
 
 def test_percentiles_are_those_of_all_rows() -> None:
-    lengths = Lengths()
+    lengths = LengthStatistics()
     for words in range(1, 101):
         lengths.words[words] += 1
         lengths.row_tokens[words] += 1
@@ -178,7 +178,7 @@ def test_percentiles_are_those_of_all_rows() -> None:
         1, 50, 90, 99, 100
     ]  # fmt: skip
     assert (told["mean"], sum(told["rows_by_step"])) == (50.5, 100)
-    behind_json = Lengths.from_dict(json.loads(json.dumps(lengths.as_dict())))
+    behind_json = LengthStatistics.from_dict(json.loads(json.dumps(lengths.as_dict())))
     assert behind_json == lengths
 
 
@@ -237,7 +237,7 @@ def test_a_single_row_is_told_with_counts_and_refused_before_it_is_sent(
     out = tmp_path / "out"
     report = curate([write(questions[:1])], out, PLAIN)
     assert report.splits == {"training": 1, "validation": 0, "testing": 0}
-    assert "the validation part has no rows: too few questions for its share" in report.notes
+    assert "validation has no rows: too few questions for its share" in report.notes
     with pytest.raises(DataError, match="validation"):
         check(out)
 

@@ -218,4 +218,4 @@ def test_a_curation_says_that_forgotten_questions_are_back(
     forget_questions(out, listed)
     assert not any("forgotten" in note for note in curate([path], out, PLAIN, forget=listed).notes)
     (note,) = [note for note in curate([path], out, PLAIN).notes if "forgotten" in note]
-    assert note.startswith("3 rows that were forgotten in this folder are in it again")
+    assert note.startswith("3 rows that were forgotten in this folder are back")

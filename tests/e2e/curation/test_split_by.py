@@ -57,8 +57,8 @@ def test_by_time_the_newest_are_tested_and_the_undated_refused(
     newest = {part: max(created[id_] for id_ in _ids(out, part)) for part in PARTS}
     oldest = {part: min(created[id_] for id_ in _ids(out, part)) for part in PARTS}
     assert newest["training"] < oldest["validation"] <= newest["validation"] < oldest["testing"]
-    assert report.rejected["split"] == {"no date to divide by": 2}
-    assert any(note.startswith("divided by time: training from 2020-01-01T00:00:00") for note in report.notes)
+    assert report.rejected["split"] == {"no date to split by": 2}
+    assert any(note.startswith("split by time: training from 2020-01-01T00:00:00") for note in report.notes)
     assert "would_have_leaked" not in report.duplicates
 
 

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from lawtags_client.cli.curation_progress import curation_shown
+from lawtags_client.cli.curation_progress import show_curation_progress
 from lawtags_client.curation import CurationProgress
 
 
@@ -12,7 +12,7 @@ def _told(*steps: tuple[float, CurationProgress], terminal: bool = False) -> str
     now = [0.0]
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=160, color_system=None)
-    with curation_shown(console, clock=lambda: now[0]) as told:
+    with show_curation_progress(console, clock=lambda: now[0]) as told:
         for second, progress in steps:
             now[0] = second
             told(progress)
@@ -43,7 +43,7 @@ def test_rows_of_an_interrupted_call_are_named_and_do_not_flatter_the_speed() ->
         (20, CurationProgress("cleaning", 950, 1000, before=900)),
     ).splitlines()
     assert lines == [
-        "cleaning: 900 of 1,000 rows, 900 of them done before",
+        "cleaning: 900 of 1,000 rows, 900 of them already done",
         "cleaning: 950 of 1,000 rows, 2.5 rows/s, 0:20 left",
     ]
 
@@ -54,6 +54,6 @@ def test_a_terminal_shows_a_bar() -> None:
         (10, CurationProgress("cleaning", 60, 100, before=10)),
         terminal=True,
     )
-    assert "cleaning: 10 rows were done before" in shown
+    assert "cleaning: 10 rows were already done" in shown
     assert "60/100" in shown
     assert "5.0 rows/s, 0:08 left" in shown

@@ -319,7 +319,7 @@ def test_signals_end_async_work_at_once_with_their_code(sent: signal.Signals, co
         process.send_signal(sent)
         _, told = process.communicate(timeout=20)
     assert process.returncode == code
-    assert "Run the same command again" in told
+    assert "Repeat the command" in told
 
 
 def test_json_has_no_nan_and_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,7 +162,7 @@ async def test_a_model_without_its_version_is_told_which_there_are(tmp_path: Pat
     async with client(platform, tmp_path) as nemo:
         with pytest.raises(NotFoundError) as caught:
             await nemo.inference.tag(title="Can I?", model="law/tagger")
-        assert caught.value.hint == "Served versions of it: law/tagger@v2, law/tagger@v1. Name one of them."
+        assert caught.value.hint == "Served versions of it: law/tagger@v2, law/tagger@v1. Use one of them."
         with pytest.raises(NotFoundError, match="Served models: law/tagger@v2"):
             await nemo.inference.tag(title="Can I?", model="law/other")
 
@@ -203,7 +203,7 @@ async def test_a_choice_of_revisions_is_left_to_the_caller(tmp_path: Path) -> No
     async with client(store, tmp_path, data_store_url="http://data.test") as nemo:
         with pytest.raises(NotFoundError, match="its branches are: v1, v2"):
             await nemo.data_store.download("law/tagger", tmp_path / "model", repo_type="model")
-        with pytest.raises(NotFoundError, match="holds no files"):
+        with pytest.raises(NotFoundError, match="has no files"):
             await nemo.data_store.download("law/tagger", tmp_path / "model", repo_type="model", revision="v1")
 
 

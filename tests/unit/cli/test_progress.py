@@ -8,7 +8,7 @@ import pytest
 from made_run import HOSTILE
 from rich.console import Console
 
-from lawtags_client.cli.progress import Lines, shown
+from lawtags_client.cli.progress import ProgressLines, shown
 from lawtags_client.runs.progress import LoggedProgress, Progress
 
 
@@ -22,7 +22,7 @@ def tell_everything(progress: Progress) -> None:
 
 def test_lines_are_one_each_whatever_the_text_holds() -> None:
     out = io.StringIO()
-    tell_everything(Lines(Console(file=out), every=0.0))
+    tell_everything(ProgressLines(Console(file=out), every=0.0))
     lines = out.getvalue().splitlines()
     assert len(lines) == 5
     assert "\x1b" not in out.getvalue()
@@ -34,7 +34,7 @@ def test_lines_are_one_each_whatever_the_text_holds() -> None:
 def test_lines_tell_progress_now_and_then_only() -> None:
     now = [0.0]
     out = io.StringIO()
-    lines = Lines(Console(file=out), every=15.0, clock=lambda: now[0])
+    lines = ProgressLines(Console(file=out), every=15.0, clock=lambda: now[0])
     lines.stage("train", 1, 1)
     for second in range(60):
         now[0] = float(second)
@@ -60,7 +60,7 @@ def test_bars_show_markup_and_escapes_as_text() -> None:
 
 def test_without_a_terminal_there_are_lines() -> None:
     with shown(Console(file=io.StringIO())) as progress:
-        assert isinstance(progress, Lines)
+        assert isinstance(progress, ProgressLines)
 
 
 def test_a_log_gets_one_line_each(caplog: pytest.LogCaptureFixture) -> None:

@@ -52,10 +52,10 @@ def _refusal(path: Path) -> DataError:
     ("content", "said"),
     [
         ("", "is empty (0 bytes"),
-        ("\ufeff", "holds no rows"),
+        ("\ufeff", "contains no rows"),
         ("\n\n \n", "only 4 blank lines"),
-        ("[]", "holds no rows"),
-        ("[ \n ]\n", "holds no rows"),
+        ("[]", "contains no rows"),
+        ("[ \n ]\n", "contains no rows"),
     ],
 )
 def test_a_file_without_rows_is_an_error_that_names_it(tmp_path: Path, content: str, said: str) -> None:
@@ -78,11 +78,11 @@ def test_a_table_without_rows_is_an_error_that_names_it(tmp_path: Path, content:
         (b'{"tags": ["a"]}', "is missing", "title"),
         (b'{"title": null, "tags": ["a"]}', "is null", "title"),
         (b'{"title": "  ", "tags": ["a"]}', "is empty", "title"),
-        (b'{"title": 5, "tags": ["a"]}', "must be a text, not int", "title"),
+        (b'{"title": 5, "tags": ["a"]}', "must be a string, not int", "title"),
         (b'{"title": "x", "tags": "two words"}', "could be one tag or several", "tags"),
         (b'{"title": "x", "tags": 5}', "must be a list", "tags"),
-        (b'{"title": "x", "tags": [1]}', "must hold texts only", "tags"),
-        (b'{"title": "x", "tags": ["a"], "body": ["y"]}', "must be a text, not list", "body"),
+        (b'{"title": "x", "tags": [1]}', "must contain strings only", "tags"),
+        (b'{"title": "x", "tags": ["a"], "body": ["y"]}', "must be a string, not list", "body"),
         (b'{"title": "x", "tags": ["a"], "score": "many"}', "must be a number", "score"),
         (b'{"title": "x", "tags": ["a"], "score": true}', "must be a number", "score"),
         (b'{"title": "x", "tags": ["a"], "score": "1e999"}', "finite", "score"),
@@ -161,8 +161,8 @@ def test_a_hundred_thousand_levels_of_nesting_end_no_process(
 @pytest.mark.parametrize(
     ("raw", "byte", "guess"),
     [
-        (b"caf\xe9", 17, "maybe Windows-1252 or Latin-1"),
-        (b"\x93quoted\x94", 14, "maybe Windows-1252"),
+        (b"caf\xe9", 17, "may be Windows-1252 or Latin-1"),
+        (b"\x93quoted\x94", 14, "may be Windows-1252"),
         (b"half \xe2\x82", 19, ""),
     ],
 )
@@ -206,9 +206,9 @@ def test_utf_16_without_a_mark_is_an_error_that_says_how_to_convert_it(tmp_path:
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (b'{"title": "x\\ud800", "tags": ["a"]}', "half of a character"),
-        (b'{"title": "x", "tags": ["\\udc00"]}', "half of a character"),
-        (b'{"title": "x", "tags": ["a"], "body": "\\ud800\\ud800"}', "half of a character"),
+        (b'{"title": "x\\ud800", "tags": ["a"]}', "half a character"),
+        (b'{"title": "x", "tags": ["\\udc00"]}', "half a character"),
+        (b'{"title": "x", "tags": ["a"], "body": "\\ud800\\ud800"}', "half a character"),
         (b'{"title": "x\x00", "tags": ["a"]}', "holds a NUL byte"),
         (b"\x00\x00\x00\x00", "holds a NUL byte"),
     ],

@@ -66,7 +66,7 @@ def test_what_parts_the_columns_is_seen_in_the_header(tmp_path: Path, delimiter:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"title,tags,title\nA,a,B\n", "names a column twice"),
+        (b"title,tags,title\nA,a,B\n", "two columns with the same name"),
         (b"t\xeftle,tags\nA,a\n", "header that is not UTF-8"),
     ],
 )

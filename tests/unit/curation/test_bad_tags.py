@@ -51,12 +51,12 @@ def test_tags_in_their_form_are_not_told() -> None:
     [
         ([f"t{number}" for number in range(500)], "more than 100 tags"),
         (["x" * (MOST_LETTERS + 1)], "more than 100 letters"),
-        (["a: b"], "signs that no answer"),
-        (["<script>"], "signs that no answer"),
-        (["a\x1b[2J"], "signs that no answer"),
+        (["a: b"], "characters that separate"),
+        (["<script>"], "characters that separate"),
+        (["a\x1b[2J"], "characters that separate"),
         (["---", "a"], ""),
-        (["!!!"], "signs that no answer"),
-        (["\ud800"], "half of a character"),
+        (["!!!"], "characters that separate"),
+        (["\ud800"], "half a character"),
     ],
 )
 def test_what_no_answer_could_name_is_refused_or_left_out(value: list[str], reason: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lawtags_client.curation.options import SplitOptions
 from lawtags_client.curation.select.dedup import jaccard, shingles, signature_bands, text_digest
-from lawtags_client.curation.select.duplicates import exact_twins, near_pairs, near_twins
+from lawtags_client.curation.select.duplicates import exact_duplicates, near_duplicates, near_pairs
 from lawtags_client.curation.select.split import part_of, parts_of, split_key
 
 WORDS = [f"word{number}" for number in range(400)]
@@ -35,9 +35,9 @@ def _pairs(texts: list[str], rows: list[int] | None = None) -> list[tuple[int, i
 def test_the_foremost_of_the_same_words_stays() -> None:
     digest = numpy.array([(7, 1), (7, 1), (7, 1), (7, 2), (5, 2), (5, 2), (9, 9)], dtype=numpy.uint64)
     rank = numpy.array([2, 1, 0, 3, 5, 4, 6])
-    dropped, instead = exact_twins(digest, numpy.arange(7), rank)
+    dropped, instead = exact_duplicates(digest, numpy.arange(7), rank)
     assert dict(zip(dropped.tolist(), instead.tolist(), strict=True)) == {0: 2, 1: 2, 4: 5}
-    dropped, _ = exact_twins(digest, numpy.array([0, 3, 4, 6]), rank)
+    dropped, _ = exact_duplicates(digest, numpy.array([0, 3, 4, 6]), rank)
     assert not len(dropped)
 
 
@@ -49,7 +49,7 @@ def test_near_duplicates_are_found_and_others_are_not() -> None:
     pairs = _pairs(texts)
     assert (0, 1) in pairs
     assert not _pairs(texts, [0, *range(2, 60)])
-    dropped, instead = near_twins(
+    dropped, instead = near_duplicates(
         numpy.array(pairs), len(texts), lambda a, b: jaccard(found[a], found[b]), 0.8
     )
     assert (dropped.tolist(), instead.tolist()) == ([1], [0])
@@ -76,12 +76,12 @@ def test_of_a_crowd_each_is_compared_with_the_foremost_and_with_the_next(values:
 def test_a_chain_of_small_changes_does_not_empty_the_data() -> None:
     similar = {(0, 1): 0.9, (1, 2): 0.9, (0, 2): 0.5}
     pairs = numpy.array([(0, 1), (0, 2), (1, 2)])
-    dropped, instead = near_twins(pairs, 3, lambda a, b: similar[a, b], 0.8)
+    dropped, instead = near_duplicates(pairs, 3, lambda a, b: similar[a, b], 0.8)
     assert (dropped.tolist(), instead.tolist()) == ([1], [0])
 
 
 def test_a_pair_below_the_threshold_is_kept_though_its_signature_collides() -> None:
-    dropped, _ = near_twins(numpy.array([(0, 1)]), 2, lambda *_: 0.79, 0.8)
+    dropped, _ = near_duplicates(numpy.array([(0, 1)]), 2, lambda *_: 0.79, 0.8)
     assert not len(dropped)
 
 

@@ -8,11 +8,11 @@ pytest.importorskip("pandas")
 
 import pandas
 
-from lawtags_client.curation.write.examples import PER_STEP, Changes, first_change, first_examples
+from lawtags_client.curation.write.examples import PER_STEP, StepChanges, first_change, first_examples
 
 
 def _shown(*steps: tuple[str, str, str], final: str, masked: bool = True, pii: bool = True) -> dict:  # type: ignore[type-arg]
-    changes = Changes(stride=1)
+    changes = StepChanges(stride=1)
     for name, was, became in steps:
         before = pandas.DataFrame({"row": [0], "title": ["T"], "body": [was]})
         changes.note(name, before, before.assign(body=became))
@@ -113,7 +113,7 @@ def test_partitions_do_not_decide_which_examples_there_are() -> None:
         for begin in range(0, 40, size):
             before = rows.iloc[begin : begin + size]
             after = before.assign(title=before["title"].str.replace("  ", " "))
-            changes = Changes(stride=3)
+            changes = StepChanges(stride=3)
             changes.note("cleaning", before, after)
             parts.append(changes.shown(after))
         return first_examples(parts)

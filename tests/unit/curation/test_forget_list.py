@@ -49,7 +49,8 @@ def test_the_record_holds_hashes_and_numbers_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "names no question"), (b"# none\n\n", "names no"), (b"\xff\xfe1", "UTF-8")]
+    ("content", "words"),
+    [(b"", "contains no id"), (b"# none\n\n", "contains no id"), (b"\xff\xfe1", "UTF-8")],
 )
 def test_a_list_that_names_nothing_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "forget.txt"

@@ -120,7 +120,7 @@ def test_a_row_of_100_mb_in_a_table_costs_no_other_row_and_little_memory(
 
 def test_a_post_of_100_mb_refuses_the_file_with_little_memory(tmp_path: Path) -> None:
     found = _read(_write(tmp_path / "Posts.xml", _posts(100 * MIB)))
-    assert "holds a row longer than 8 MiB" in str(found["refused"])
+    assert "contains a row longer than 8 MiB" in str(found["refused"])
     assert int(str(found["peak"])) < MOST
 
 

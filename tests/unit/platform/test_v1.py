@@ -19,7 +19,7 @@ from lawtags_client.errors import (
     WaitTimeoutError,
 )
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform import EvaluationIntent, Follow
+from lawtags_client.platform import EvaluationIntent, JobUpdate
 from lawtags_client.platform.v1 import V1Platform
 from lawtags_client.settings import Settings
 
@@ -116,7 +116,7 @@ def job(status: str) -> httpx.Response:
     return httpx.Response(200, json={"id": "cust-1", "status": status, "status_details": details, **details})
 
 
-async def signs(asked: V1Platform, **bounds: float) -> list[Follow]:
+async def signs(asked: V1Platform, **bounds: float) -> list[JobUpdate]:
     return [sign async for sign in asked.follow("cust-1", **({"timeout": 60, "stall": 60} | bounds))]
 
 
@@ -187,7 +187,7 @@ async def test_a_job_that_shows_nothing_new_is_let_go_of(
     nemo = NeMo(Settings(platform_url=PLATFORM), intents=intents, handler=handler)
     with pytest.raises(error, match="cust-1 is running") as caught:
         await signs(V1Platform(nemo), **bounds)
-    assert "It is still running" in str(caught.value)
+    assert "The job continues" in str(caught.value)
 
 
 async def test_an_evaluation_belongs_to_the_address_that_it_asks(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import pytest
 from made_run import PLAN
 from rich.console import Console
 
-from lawtags_client.cli.verdict import tell_verdict
+from lawtags_client.cli.verdict import print_verdict
 from lawtags_client.errors import BadRequestError, DeadlineExceededError, RowsFailedError
-from lawtags_client.platform import Answer, Platform, PromptInput
+from lawtags_client.platform import ModelAnswer, Platform, PromptInput
 from lawtags_client.runs.outputs import (
     CurateOutput,
     CustomizeOutput,
@@ -89,7 +89,7 @@ class Server:
     ) -> AsyncIterator[tuple[int, Any]]:
         for place, prompt in enumerate(prompts):
             wrong = "theft" if model == "base" else _tag(str(prompt))
-            yield place, self._answer(model, str(prompt)) or Answer(f" {wrong}", held=True)
+            yield place, self._answer(model, str(prompt)) or ModelAnswer(f" {wrong}", held=True)
 
     def _answer(self, kind: str, prompt: str) -> Exception | None:
         row = kind, int(prompt.split("number ")[1].split()[0])
@@ -156,7 +156,7 @@ def metrics_of(folder: Path) -> dict[str, Any]:
 
 def table(folder: Path) -> str:
     out = io.StringIO()
-    tell_verdict(Console(file=out, width=200), metrics_of(folder))
+    print_verdict(Console(file=out, width=200), metrics_of(folder))
     return out.getvalue()
 
 
@@ -172,7 +172,7 @@ async def test_lost_rows_are_told_everywhere_and_the_next_command_asks_for_them_
     assert [gate["passed"] for gate in metrics["gates"]] == [False]
     with pytest.raises(RowsFailedError, match="12 of 30 test rows of base") as caught:
         require_verdict(first.left(EvaluateOutput))
-    assert "same command again" in (caught.value.hint or "")
+    assert "Repeat the command" in (caught.value.hint or "")
     said = "12 of 30 rows have no answer"
     for text in (table(folder), (folder / "report.html").read_text(), (folder / "model-card.md").read_text()):
         assert said in text

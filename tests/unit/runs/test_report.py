@@ -123,8 +123,8 @@ def test_the_cards_header_is_yaml_that_hubs_read() -> None:
     "name", ["CC BY-SA 4.0", "cc-by-sa-3.0", "CC BY SA", "Creative Commons Attribution-ShareAlike 4.0"]
 )
 def test_share_alike_rows_are_attributed(name: str) -> None:
-    assert "Questions by the users of Stack Exchange" in card({name: 3})
-    assert "shared under the same licence" in attribution(SMALL, {name: 3, "CC0-1.0": 9})
+    assert "Questions by users of Stack Exchange" in card({name: 3})
+    assert "shared under the same license" in attribution(SMALL, {name: 3, "CC0-1.0": 9})
 
 
 @pytest.mark.parametrize("name", ["CC0-1.0", "MIT", "not stated"])
@@ -146,5 +146,5 @@ def test_a_licence_cannot_break_the_cards_tables() -> None:
 
 
 def test_the_card_says_whether_personal_data_was_looked_for() -> None:
-    assert "replaced by a detector" in card({})
+    assert "A detector replaced" in card({})
     assert "were not checked for personal data" in card({}, pii={"entities": []})

@@ -21,11 +21,11 @@ from lawtags_client.errors import (
     UnprocessableError,
 )
 from lawtags_client.platform import (
-    Evaluation,
     EvaluationIntent,
+    EvaluationSummary,
     FineTuneIntent,
-    Follow,
     JobReference,
+    JobUpdate,
     Platform,
     PromptInput,
 )
@@ -49,7 +49,7 @@ from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
 from lawtags_client.runs.stages.customize import Customize
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import Answered, _classified, _first_tokens, _fit
+from lawtags_client.runs.stages.predict import PartAnswers, _classified, _first_tokens, _fit
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import Question
 
@@ -69,18 +69,18 @@ class Scripted:
         self.keys.append(intent.key)
         return JobReference(f"cust-{intent.key}", "tests/tagger@lt-1")
 
-    async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[Follow]:
-        yield Follow("running", 1, 50.0, (("train_loss", 0, 1.0),))
+    async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[JobUpdate]:
+        yield JobUpdate("running", 1, 50.0, (("train_loss", 0, 1.0),))
         end = self.ends.pop(0)
         if end is not None:
             raise end
 
-    async def evaluate(self, intent: EvaluationIntent, **_: Any) -> Evaluation:
+    async def evaluate(self, intent: EvaluationIntent, **_: Any) -> EvaluationSummary:
         self.keys.append(intent.key)
         end = self.ends.pop(0)
         if end is not None:
             raise end
-        return Evaluation("eval-1", {"tags.f1": 0.5})
+        return EvaluationSummary("eval-1", {"tags.f1": 0.5})
 
     async def first_tokens(
         self, model: str, prompts: Sequence[PromptInput], *, top: int
@@ -169,13 +169,13 @@ async def test_training_is_told_as_it_happened(tmp_path: Path) -> None:
     told = Told()
 
     class Following(Scripted):
-        async def follow(self, job_id: str, **_: Any) -> AsyncIterator[Follow]:
-            yield Follow("running", None, None)
-            yield Follow("running", 1, None, (("train_loss", 0, 2.0),))
+        async def follow(self, job_id: str, **_: Any) -> AsyncIterator[JobUpdate]:
+            yield JobUpdate("running", None, None)
+            yield JobUpdate("running", 1, None, (("train_loss", 0, 2.0),))
             # The same step again, with a loss that was late.
-            yield Follow("running", 1, None, (("train_loss", 1, 1.5),))
-            yield Follow("running", 2, None, (("val_loss", 1, 1.23456),))
-            yield Follow("completed", 2, None, (("val_loss", 1, 1.23456),), ("uploading the model",))
+            yield JobUpdate("running", 1, None, (("train_loss", 1, 1.5),))
+            yield JobUpdate("running", 2, None, (("val_loss", 1, 1.23456),))
+            yield JobUpdate("completed", 2, None, (("val_loss", 1, 1.23456),), ("uploading the model",))
 
     done = await carry(tmp_path, Following(), Customize(), progress=told)
     steps = [(step, text) for step, total, text in told.updates if total == 2]
@@ -433,7 +433,7 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     made = context(tmp_path, Scripted())
     tagger = _fit(made, parts, told["validation"])
     lost = {"error": "DeadlineExceededError: late"}
-    given = Answered([lost, *({"tokens": tokens} for tokens in told["testing"][1:])], 1, 0)
+    given = PartAnswers([lost, *({"tokens": tokens} for tokens in told["testing"][1:])], 1, 0)
     found = _classified(made, tagger, parts, given)
     assert [bool(row["error"]) for row in found["tagger"]] == [True] + [False] * 5
     assert "retriever" in found["tagger"][0]["error"]

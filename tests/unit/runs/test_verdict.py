@@ -103,7 +103,7 @@ def test_nothing_is_said_about_a_system_that_lost_more_than_two_rows_in_a_hundre
     with pytest.raises(RowsFailedError, match=f"2 of 80 test rows of {system}") as caught:
         require_verdict({"incomplete": beyond["incomplete"], "gates": judge(gates, beyond)})
     assert caught.value.exit_code == 1
-    assert "same command again" in (caught.value.hint or "")
+    assert "Repeat the command" in (caught.value.hint or "")
     (told, *_) = lost_in_words(beyond)
     assert "DeadlineExceededError" in told
     assert "scored with no tags" in told
@@ -114,7 +114,7 @@ def test_rows_that_are_refused_for_good_are_lost_and_the_advice_is_another_one()
     assert metrics["systems"]["base"]["refused"] == 20
     with pytest.raises(RowsFailedError) as caught:
         require_verdict({"incomplete": metrics["incomplete"], "gates": []})
-    assert "same command again" not in (caught.value.hint or "")
+    assert "Repeat the command" not in (caught.value.hint or "")
     assert "--new" in (caught.value.hint or "")
 
 
