@@ -92,7 +92,7 @@ class _Session:
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_LINE,
-            middlewares=(self._send,),
+            middlewares=(self._connector.send,),
         )
 
     def request(self, *, url: str, **options: Any) -> Any:
@@ -106,20 +106,10 @@ class _Session:
         # A closed connection is let go in the next turn of the loop.
         await asyncio.sleep(0)
 
-    async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        # Left to itself, aiohttp sends again whatever was lost, even over a new connection.
-        try:
-            return await handler(request)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if isinstance(error, aiohttp.ClientConnectorError) or self._connector.has_opened_for(request):
-                raise renamed(error) or error from error.__cause__
-        except (aiohttp.ClientError, OSError) as error:
-            raise renamed(error) or error from error.__cause__
-        # The server had closed a connection that was idle.
-        try:
-            return await handler(request)
-        except (aiohttp.ClientError, OSError) as error:
-            raise renamed(error) or error from error.__cause__
+    def __del__(self) -> None:
+        # A client that is never closed gets Python's own warning of its sockets, and no log entry.
+        if not self._session.closed:
+            self._session.detach()
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -130,9 +120,25 @@ class _Connector(aiohttp.TCPConnector):
         self._waiting: WeakKeyDictionary[ClientRequest, asyncio.Timeout] = WeakKeyDictionary()
         self._opened: WeakSet[ClientRequest] = WeakSet()
 
-    def has_opened_for(self, request: ClientRequest) -> bool:
-        """Whether a connection was, or was to be, opened for this very request."""
-        return request in self._opened
+    def __del__(self) -> None:
+        # As in _Session.
+        pass
+
+    async def send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        """Called by aiohttp for each request."""
+        # Left to itself, aiohttp sends again whatever was lost, even over a new connection.
+        try:
+            return await handler(request)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError) or request in self._opened:
+                raise renamed(error) or error from error.__cause__
+        except (aiohttp.ClientError, OSError) as error:
+            raise renamed(error) or error from error.__cause__
+        # The server had closed a connection that was idle.
+        try:
+            return await handler(request)
+        except (aiohttp.ClientError, OSError) as error:
+            raise renamed(error) or error from error.__cause__
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Called by aiohttp."""

@@ -380,6 +380,20 @@ def test_client_creates_in_one_loop_after_the_other(tmp_path: Path) -> None:
     gc.collect()
 
 
+async def test_client_that_is_never_closed_ends_quietly(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from lawtags_client import NeMo\n"
+        "nemo = NeMo.from_env(platform_url=sys.argv[1], environ={})\n"
+        "print(asyncio.run(nemo.customizer.jobs.get('cust-1')).id)\n"
+    )
+    async with RawServer([GOOD]) as server:
+        command = (sys.executable, "-c", code, server.url)
+        pipe = asyncio.subprocess.PIPE
+        program = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+        assert await program.communicate() == (b"cust-1\n", b"")
+
+
 async def test_client_that_is_used_in_two_loops_at_once_closes_in_both(tmp_path: Path) -> None:
     other = asyncio.new_event_loop()
     thread = threading.Thread(target=other.run_forever)
