@@ -120,7 +120,7 @@ class _Connector(aiohttp.TCPConnector):
         self._waiting: WeakKeyDictionary[ClientRequest, asyncio.Timeout] = WeakKeyDictionary()
         self._opened: WeakSet[ClientRequest] = WeakSet()
 
-    def __del__(self) -> None:
+    def __del__(self, _warnings: Any = None) -> None:
         # As in _Session.
         pass
 
