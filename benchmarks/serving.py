@@ -1,20 +1,21 @@
-"""Tagging questions per second: this engine beside transformers, which gets every help there is.
+"""Tagging questions per second: this engine beside transformers' batched generation.
 
     python benchmarks/serving.py --threads 1 --rows 200
     python benchmarks/serving.py --model FOLDER --questions questions.jsonl --out serving.json
 
 Three kinds of work, each with a LoRA adapter of rank 16 on all linear layers: ``titles`` and ``bodies`` ask
 for one token with its 20 likeliest alternatives, the latter with 300 tokens per prompt; ``answers`` asks for
-up to 24 tokens held to one of the answers in the file. The rivals are transformers with peft in float32:
+up to 24 tokens held to one of the answers in the file. The rivals are transformers with peft in float32, and
+their linear layers use the same oneDNN products as the engine:
 
-- ``padded``: ``generate`` on batches of 16 prompts of like length, padded on the left, with the same oneDNN
-  products as here switched in;
-- ``continuous``: its continuous batching (``generate_batch``), with the same products; it returns no
-  alternatives and cannot be held to a list, so it writes freely and the comparison favors it.
+- ``padded N``: ``generate`` on batches of N prompts of similar length, padded on the left;
+- ``continuous``: continuous batching (``generate_batch``), with the adapter merged. It cannot be held
+  to a list, so it writes freely as many tokens as the answers have on average, and it returns no
+  alternatives. All three favor it. It runs one row in ``--share``; rates are per row.
 
-The greedy results of ``padded`` are compared, and the share that agrees is printed. All sides take turns for
-some rounds, and the best round of each counts; rates are by the processor's time, which on one thread of a
-quiet machine is that of the clock.
+The script prints how many greedy results of the engine and of ``padded`` agree. All sides take turns, and the
+best round of each counts. Rates are per second of processor time, which equals wall time on one thread of an
+idle machine.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from lawtags_stack.engines.generation.request import Constraint, Sampling
 from lawtags_stack.processes.environment import worker_environment
 
 BODY_TOKENS = 300
-BATCH = 16
+PAGE_TOKENS = 256  # of the cache of continuous batching, by default
+STEP_TOKENS = 512
 ANSWER_TOKENS = 24
 SEED = 0
 
@@ -97,9 +99,9 @@ class Ours:
 
 
 class Padded:
-    """transformers with peft, several prompts of like length at a time, by the same products."""
+    """transformers with peft and the same products, on batches of prompts of similar length."""
 
-    def __init__(self, model: Path, adapter: Path) -> None:
+    def __init__(self, model: Path, adapter: Path, size: int) -> None:
         import torch
         from peft import PeftModel
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -107,6 +109,7 @@ class Padded:
         base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
         self.model = with_onednn(PeftModel.from_pretrained(base, adapter).eval())
         self.tokenizer = AutoTokenizer.from_pretrained(model)
+        self.size = size
 
     def generate(self, batch: Sequence[list[int]], **settings: Any) -> Any:
         """One call of ``generate``."""
@@ -126,9 +129,9 @@ class Padded:
             )
 
     def batches(self, prompts: Sequence[list[int]]) -> list[list[int]]:
-        """Places of prompts of like length, by batch."""
+        """Indexes of prompts of similar length, by batch."""
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-        return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        return [order[start : start + self.size] for start in range(0, len(order), self.size)]
 
     def scores(self, prompts: Sequence[list[int]]) -> list[str]:
         """The likeliest first token of each prompt."""
@@ -163,23 +166,32 @@ class Padded:
 
 
 class Continuous:
-    """transformers' continuous batching, by the same products; its adapter is merged, which favors it."""
+    """transformers' continuous batching with the same products; the adapter is merged, which favors it."""
 
-    def __init__(self, model: Path, adapter: Path) -> None:
+    def __init__(self, model: Path, adapter: Path, share: int) -> None:
         import torch
         from peft import PeftModel
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
         base = AutoModelForCausalLM.from_pretrained(
             model, dtype=torch.float32, attn_implementation="paged|sdpa"
         )
         self.model = with_onednn(PeftModel.from_pretrained(base, adapter).merge_and_unload().eval())
+        self.tokenizer = AutoTokenizer.from_pretrained(model)
+        self.share = share
 
     def _write(self, prompts: Sequence[list[int]], tokens: int) -> list[str]:
-        from transformers import GenerationConfig
+        from transformers import ContinuousBatchingConfig, GenerationConfig
 
         asked = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
-        made = self.model.generate_batch(list(prompts), generation_config=asked, warmup=False)
+        pages = max(map(len, prompts)) // PAGE_TOKENS + 2
+        # By default the cache and its attention mask take 60 % of the memory, which is slow to set up.
+        cache = ContinuousBatchingConfig(num_blocks=pages * (len(prompts) + 1), max_batch_tokens=STEP_TOKENS)
+        made = self.model.generate_batch(
+            list(prompts), generation_config=asked, continuous_batching_config=cache, warmup=False
+        )
+        if len(made) != len(prompts) or any(len(one.generated_tokens) != tokens for one in made.values()):
+            raise RuntimeError("continuous batching did not finish; rates would mean nothing")
         return [str(one.generated_tokens) for one in made.values()]
 
     def scores(self, prompts: Sequence[list[int]]) -> list[str]:
@@ -187,8 +199,9 @@ class Continuous:
         return self._write(prompts, 1)
 
     def answers(self, prompts: Sequence[list[int]], words: Sequence[str]) -> list[str]:
-        """As many tokens as the held answers have on average."""
-        return self._write(prompts, 6)
+        """As many tokens as the answers have on average, the end among them."""
+        lengths = [len(self.tokenizer(word)["input_ids"]) + 1 for word in words]
+        return self._write(prompts, round(sum(lengths) / len(lengths)))
 
 
 def with_onednn(model: Any) -> Any:
@@ -203,16 +216,43 @@ def with_onednn(model: Any) -> Any:
     return model
 
 
-def timed(work: Callable[[], list[str]]) -> tuple[list[str], float]:
-    """What the work gives, and the processor's seconds."""
-    start = time.process_time()
-    found = work()
-    return found, time.process_time() - start
+Ask = Callable[[Any, list[list[int]]], list[str]]
+
+
+def turns(
+    sides: dict[str, Any], prompts: list[list[int]], ask: Ask, rounds: int
+) -> tuple[dict[str, float], dict[str, list[str]]]:
+    """Rows per second of processor time in the best round of each side, and what it answered."""
+    rates: dict[str, float] = {}
+    found: dict[str, list[str]] = {}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            part = prompts[:: side.share] if isinstance(side, Continuous) else prompts
+            start = time.process_time()
+            found[name] = ask(side, part)
+            rates[name] = max(len(part) / (time.process_time() - start), rates.get(name, 0.0))
+    return rates, found
+
+
+def make_prompts(ours: Ours, questions: Sequence[dict[str, Any]]) -> tuple[list[list[int]], list[list[int]]]:
+    """Tokens of the titles and, for one question in eight, of the bodies."""
+    encode = ours.engine.encoder.texts
+    titles = encode([f"Title: {question['title']}\nTags:" for question in questions])
+    bodies = encode(
+        [
+            f"Title: {question['title']}\n{question['body'] or question['title']}"
+            for question in questions[: max(1, len(questions) // 8)]
+        ]
+    )
+    # Short ones are repeated, so that every prompt has the stated length.
+    return titles, [(tokens * (BODY_TOKENS // len(tokens) + 1))[:BODY_TOKENS] for tokens in bodies]
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run both sides on the same prompts, and print each kind of work once it is done."""
+    """Run all sides on the same prompts, and print each kind of work once it is done."""
+    import peft
     import torch
+    import transformers
 
     torch.set_num_threads(arguments.threads)
     model = arguments.model or ensure_default_base_model()
@@ -220,57 +260,47 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         adapter = make_adapter(model, Path(folder))
         ours = Ours(model, adapter, arguments.precision)
-        rivals = {"padded": Padded(model, adapter), "continuous": Continuous(model, adapter)}
-    encode = ours.engine.encoder.texts
-    titles = encode([f"Title: {question['title']}\nTags:" for question in questions])
-    bodies = [
-        encode([f"Title: {question['title']}\n{question['body'] or question['title']}"])[0]
-        for question in questions
-    ]
-    # Short ones are repeated, so that every prompt has the stated length.
-    bodies = [(tokens * (BODY_TOKENS // len(tokens) + 1))[:BODY_TOKENS] for tokens in bodies]
+        padded = {f"padded {size}": Padded(model, adapter, size) for size in arguments.batches}
+        sides: dict[str, Any] = {
+            "ours": ours,
+            **padded,
+            "continuous": Continuous(model, adapter, arguments.share),
+        }
+    titles, bodies = make_prompts(ours, questions)
     words = sorted({" " + ", ".join(question["tags"][:2]) for question in questions})
-    bodies = bodies[: max(1, len(bodies) // 8)]
     report: dict[str, Any] = {
         "threads": arguments.threads,
         "precision": arguments.precision,
         "mean_title_tokens": sum(map(len, titles)) / len(titles),
         "choices": len(words),
+        "versions": {library.__name__: library.__version__ for library in (torch, transformers, peft)},
     }
-    ours.scores(titles[:16])
-    for rival in rivals.values():
-        rival.scores(titles[:2])
+    for side in sides.values():
+        side.scores(titles[:16])
     ours.answers(titles[:1], words)
-    kinds: dict[str, tuple[list[list[int]], Callable[[Any, list[list[int]]], list[str]]]] = {
+    kinds: dict[str, tuple[list[list[int]], Ask]] = {
         "titles": (titles, lambda side, prompts: list(side.scores(prompts))),
         "bodies": (bodies, lambda side, prompts: list(side.scores(prompts))),
         "answers": (titles, lambda side, prompts: list(side.answers(prompts, words))),
     }
-    tokens = f"{report['mean_title_tokens']:.1f} tokens per title"
-    print(f"{report['threads']} threads, {report['precision']}, {tokens}")
     print(
-        f"{'':10} {'rows/s':>8} {'padded':>8} {'continuous':>11} {'times best':>11} {'agree':>6}", flush=True
+        f"{report['threads']} threads, {report['precision']}, {len(words)} answers, "
+        f"{report['mean_title_tokens']:.1f} tokens per title, {report['versions']}"
     )
+    print(f"{'rows/s':8}" + "".join(f"{name:>12}" for name in [*sides, "times best", "agree"]), flush=True)
     for kind, (prompts, ask) in kinds.items():
-        taken: dict[str, float] = {}
-        found: dict[str, list[str]] = {}
-        for _ in range(arguments.rounds):
-            for name, side in {"ours": ours, **rivals}.items():
-                found[name], seconds = timed(lambda ask=ask, side=side, prompts=prompts: ask(side, prompts))  # type: ignore[misc]
-                taken[name] = min(seconds, taken.get(name, seconds))
-        agree = sum(a == b for a, b in zip(found["ours"], found["padded"], strict=True)) / len(prompts)
-        rates = {name: len(prompts) / seconds for name, seconds in taken.items()}
-        best = max(rates[name] for name in rivals)
+        rates, found = turns(sides, prompts, ask, arguments.rounds)
+        reference = found[next(iter(padded))]
+        agree = sum(a == b for a, b in zip(found["ours"], reference, strict=True)) / len(prompts)
+        times = rates["ours"] / max(rate for name, rate in rates.items() if name != "ours")
         report[kind] = {
             "rows": len(prompts),
             "rows_per_second": rates,
-            "times_best_rival": rates["ours"] / best,
+            "times_best_rival": times,
             "agreement": agree,
         }
         print(
-            f"{kind:10} {rates['ours']:11.1f} {rates['padded']:11.1f} {rates['continuous']:11.1f} "
-            f"{rates['ours'] / best:11.2f} {agree:11.2f}",
-            flush=True,
+            f"{kind:8}" + "".join(f"{value:12.2f}" for value in [*rates.values(), times, agree]), flush=True
         )
     report["load_average"] = os.getloadavg()
     report["peak_megabytes_all_sides"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -293,6 +323,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 64], help="prompts per padded batch")
+    parser.add_argument("--share", type=int, default=8, help="continuous batching runs one row in so many")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     report = measure(arguments)

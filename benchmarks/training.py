@@ -100,7 +100,13 @@ def trainer(job: TrainingJob, batches: Sequence[list[Example]], padding: int) ->
     """Each step of transformers' Trainer."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
+    from transformers import (
+        AutoModelForCausalLM,
+        PrinterCallback,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
 
     from lawtags_stack.engines.products import train_with_onednn
 
@@ -132,7 +138,9 @@ def trainer(job: TrainingJob, batches: Sequence[list[Example]], padding: int) ->
             weight_decay=0.01, max_grad_norm=1.0, lr_scheduler_type="constant", logging_steps=1,
             save_strategy="no", report_to=[], use_cpu=True, disable_tqdm=True,
         )  # fmt: skip
-        OnBatches(model=model, args=settings, callbacks=[Timing()]).train()
+        loop = OnBatches(model=model, args=settings, callbacks=[Timing()])
+        loop.remove_callback(PrinterCallback)  # standard output is for the figures
+        loop.train()
     return found
 
 
@@ -243,7 +251,6 @@ def main() -> None:
         kind: json.loads(
             subprocess.check_output(
                 [*command, "--only", kind],
-                stderr=subprocess.DEVNULL,
                 env=worker_environment(),
             )
         )
