@@ -75,7 +75,7 @@ def test_five_hundred_tags_cost_no_other_row(tmp_path: Path) -> None:
     good, bad = (row for _, row in read_source(source, {}))
     assert isinstance(good, SourceRow)
     assert isinstance(bad, BadRow)
-    assert (bad.line, bad.field, str(bad)) == (2, "tags", "holds more than 100 tags (500)")
+    assert (bad.line, bad.field, str(bad)) == (2, "tags", "has more than 100 tags (500)")
 
 
 def test_letters_that_only_look_the_same_stay_apart_and_are_proposed_for_merging() -> None:

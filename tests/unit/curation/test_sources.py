@@ -228,7 +228,7 @@ def test_inputs_are_found_by_pattern_and_told_apart(tmp_path: Path) -> None:
     sources = find_sources([str(tmp_path / "*" / "rows.jsonl")])
     assert [source.name for source in sources] == [source.location for source in sources]
     assert len({source.name for source in sources}) == 2
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="does not exist"):
         find_sources([tmp_path / "none.jsonl"])
     with pytest.raises(DataError, match="not a file"):
         find_sources([tmp_path])
