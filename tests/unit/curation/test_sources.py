@@ -234,7 +234,7 @@ def test_inputs_are_found_by_pattern_and_told_apart(tmp_path: Path) -> None:
         find_sources([tmp_path])
     with pytest.raises(ConfigurationError):
         find_sources([])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not supported"):
         _read(_write(tmp_path, "x", "rows.xlsx"))
 
 
