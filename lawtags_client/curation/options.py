@@ -28,6 +28,10 @@ KEY_VARIABLE = "LAWTAGS_PII_KEY"
 ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "IP_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
 DEFAULT_ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
 
+DOMAINS = ("general", "legal", "robotics")
+"""The domains that have lists of words which are no personal data in them."""
+DEFAULT_DOMAINS = ("general", "legal")
+
 # The fields of a question that a column of the source can be named for.
 FIELDS = (
     "id", "title", "body", "tags", "tags_complete", "score", "created", "link", "license", "answers",
@@ -57,6 +61,7 @@ class PiiOptions:
         key: the secret of ``hash``; it is written nowhere.
         model: a spaCy model by package name or path; None takes the best one installed.
         allow: words and names that are no personal data here, beside the built-in ones.
+        domains: whose lists of words and names that are no personal data count, of ``DOMAINS``.
         batch_size: questions per batch of the model. Larger ones are slower: their padding and their
             memory cost more than the batch saves.
     """
@@ -66,6 +71,7 @@ class PiiOptions:
     key: str | None = field(default=None, repr=False)
     model: str | None = None
     allow: tuple[str, ...] = ()
+    domains: tuple[str, ...] = DEFAULT_DOMAINS
     batch_size: int = 32
 
     def __post_init__(self) -> None:
@@ -74,6 +80,10 @@ class PiiOptions:
         if unknown:
             raise ConfigurationError(
                 f"unknown kinds of personal data: {', '.join(unknown)}", hint=f"Known: {', '.join(ENTITIES)}."
+            )
+        if strange := sorted(set(self.domains) - set(DOMAINS)):
+            raise ConfigurationError(
+                f"pii.domains cannot be {', '.join(strange)}", hint=f"Known: {', '.join(DOMAINS)}."
             )
         if self.action == "hash" and not self.key:
             raise ConfigurationError(
@@ -311,6 +321,7 @@ class CurationOptions:
             "key_fingerprint": fingerprint,
             "entities": sorted(self.pii.entities),
             "allow": sorted(self.pii.allow),
+            "domains": sorted(self.pii.domains),
         }
         return values
 

@@ -28,7 +28,7 @@ from lawtags_client.tagging.question import Question
 
 logger = logging.getLogger(__name__)
 
-TEXT_VERSION = 2
+TEXT_VERSION = 3
 """Raised whenever texts come out differently, cleaned or masked; a test checks that it was."""
 
 _NO_MASKING = PiiOptions(entities=())

@@ -10,7 +10,7 @@ from lawtags_client.curation.mask import masker as pii
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.errors import MissingExtraError
 
-CODE_VERSION = 6
+CODE_VERSION = 7
 """Raised whenever a step's result changes for the same input."""
 
 _PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")

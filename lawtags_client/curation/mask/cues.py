@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lawtags_client.curation.mask.findings import Finding, is_free
 from lawtags_client.curation.mask.shapes import NAME, UPPER, WORD
+from lawtags_client.curation.mask.word_lists import alternatives, read_words
 
 # "Rev. Rul. 59-60" is a ruling, and "Harv. L. Rev." a journal.
 _REVEREND = r"(?<!L\. )(?<!L\.)Revd?(?!\.? (?:Rul|Proc|Stat|Code|Laws?|Ed|Online|Forum)\b)"
@@ -26,16 +27,7 @@ _TITLED = re.compile(
 TITLE_BEFORE = re.compile(rf"(?:{_TITLES} )+")
 PERSONAL_TITLE_BEFORE = re.compile(rf"\b(?:{_SHORT_TITLES})\b\.? \Z")
 
-RELATIVES = (
-    "brother|sister|mother|father|mom|mum|dad|son|daughter|wife|husband|girlfriend|boyfriend|fiancée?|partner|spouse|"
-    "uncle|aunt|cousin|nephew|niece|grandmother|grandfather|grandson|granddaughter|stepfather|stepmother|stepson|"
-    "stepdaughter|godfather|godmother|ex|child|baby|twin|roommate|flatmate|housemate|friend|neighbou?r|landlord|"
-    "landlady|boss|manager|supervisor|colleague|co-?worker|co-?founder|secretary|assistant|employee|lawyer|attorney|"
-    "solicitor|barrister|doctor|dentist|therapist|teacher|tutor|professor|advisor|adviser|guardian|witness|accountant|"
-    "broker|plumber|builder|contractor|nanny|babysitter|tenant|subtenant|lodger|client|classmate|teammate|buddy|"
-    "(?:brother|sister|mother|father|son|daughter)[- ]in[- ]law|"
-    "ex[- ](?:wife|husband|girlfriend|boyfriend|partner)"
-)
+RELATIVES = alternatives(read_words("cues/relatives"))
 _RELATED = re.compile(
     rf"\b(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Yy]our) (?:[a-z]+(?:['’]s)? )?(?:{RELATIVES}),? "
     rf"(?P<name>{NAME})(?!['’]?s? (?:v|vs)\b)"
@@ -45,10 +37,7 @@ _INTRODUCED = re.compile(
     rf"(?:[Mm]an|[Ww]oman|[Gg]uy|[Pp]erson|[Ll]ady|[Gg]irl|[Bb]oy|[Ss]omeone|[Ss]omebody) (?:named|called)) "
     rf"(?P<name>{NAME})"
 )
-_NOBODY = (
-    "World|All|Every|Sirs?|Madam|Folks|Guys|Team|Community|Friends|Lawyers|There|Law|Stack|Reddit|Kitty|User|"
-    "Customer"
-)
+_NOBODY = alternatives(read_words("cues/nobody"))
 _GREETED = re.compile(
     rf"(?:^|[\n\"“'‘(.] ?)(?:[Dd]ear|[Hh]ello|[Hh]i|[Hh]ey|[Gg]ood (?:morning|evening)),? "
     rf"(?!{_NOBODY})(?P<name>{NAME})(?=[,!\n])"
@@ -76,14 +65,8 @@ _OBJECT = re.compile(
     rf"hugged|punched) (?P<name>{NAME})(?! v)"
 )
 # Cues that a company, a place or a thing may follow as well.
-_PARTIES = (
-    "Landlord|Landlady|Tenant|Lessor|Lessee|Buyer|Seller|Vendor|Purchaser|Licensor|Licensee|Employer|Employee|"
-    "Plaintiff|Defendant|Petitioner|Respondent|Contractor|Client|Borrower|Lender|Owner|Guarantor"
-)
-_ROLES = (
-    f"{RELATIVES}|buyer|seller|notary|guarantor|driver|owner|co-owner|executor|executrix|heir|victim|debtor|creditor|"
-    "lender|borrower|suspect|deceased|applicant|complainant"
-)
+_PARTIES = alternatives(read_words("cues/parties"))
+_ROLES = f"{RELATIVES}|{alternatives(read_words('cues/roles'))}"
 _IN_ROLE = re.compile(rf"\b[Tt]he (?:[a-z]+ )?(?:{_ROLES}),? (?P<name>{NAME})")
 _SELF = re.compile(rf"\b(?:I['’]?m|I am|[Tt]his is) (?P<name>{NAME})")
 _PARTY = re.compile(rf",? \((?:the |hereinafter |hereafter )*[\"“]?(?:{_PARTIES})\b")
@@ -145,15 +128,7 @@ _HUMAN = re.compile(
 )
 # No company is called "Saoirse Ní Mhurchú".
 _GAELIC = re.compile(rf"^{WORD} (?:O['’]|Ó |Ní |Nic )(?={UPPER})")
-_COMPANY = re.compile(
-    r"\b(?:Inc|LLC|Ltd|GmbH|AG|Corp|Co|Bank|Group|Holdings?|Company|Corporation|Insurance|Airlines?|Air|"
-    r"Motors?|Foods?|Stores?|Services?|Systems?|Technolog(?:y|ies)|Media|Press|Times|Post|News|"
-    r"Partners|Associates|Properties|Realty|Management|Union|Association|Society|Foundation|Institute|"
-    r"Committee|Council|Commission|Department|Office|Ministry|Board|School|College|Church|Hospital|"
-    r"Clinic|Club|Party|Police|Claims?|Resources|Security|Wireless|Mobile|Energy|Electric|Gas|Water|"
-    r"Network|Online|Law|Legal|Court|Act|State|City|County|Contract|Agreement|Clause|Form|Notice|"
-    r"Right|Rights|Customer|Care|Support|Team|Policy|Privacy|Billing|Sales|Desk)\b"
-)
+_COMPANY = re.compile(rf"\b(?:{alternatives(read_words('cues/company-words'))})\b")
 # Long words with an ending of this kind are German nouns, as long as they stand alone.
 _GERMAN_NOUN = re.compile(
     r"(?:pflicht|ung|heit|keit|schaft|gericht|gesetz|(?<!b)recht|vertrag|frist|bescheid|ordnung|verein|verfahren|klage|"
@@ -166,10 +141,7 @@ _DETERMINED = re.compile(
     r"eine?[rnms]?|le|la|les|un|une) $",
     re.IGNORECASE,
 )
-_FEATURE = (
-    "Lake|Creek|Moor|Island|Isle|Forest|Ridge|Hollow|Meadows?|Pond|Marsh|Cove|Glen|Mountains?|River|Brook|Canyon|"
-    "Woods|Fen|Bluff|Gorge|Peak|Swamp|Bog|Inlet|Lagoon|Bayou|Fell|Tarn"
-)
+_FEATURE = alternatives(read_words("cues/features"))
 # Towns are called like this as well, and where the model sees one it is left alone.
 _TOWN_FEATURE = "Valley|Falls|Bay|Beach|Hills?|Heath|Springs?"
 _LAND = re.compile(

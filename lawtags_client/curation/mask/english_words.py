@@ -11,27 +11,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-# Without their apostrophe, and what letters to strangers are full of.
-_COLLOQUIAL = """
-    im ive id ill youre youve youll hes shes theyre theyve theyll were thats whats whos lets theres heres
-    isnt arent wasnt werent dont doesnt didnt wont wouldnt cant couldnt shouldnt havent hasnt hadnt aint
-    gonna wanna gotta kinda btw imo imho afaik iirc idk lol tldr thx pls plz tia ok okay yeah nope hmm etc
-    eg ie aka asap fyi faq ps nb googled emailed texted online website email smartphone covid app apps blog
-    lgbt hoa llc
-"""
-FUNCTION_WORDS = """
-    a an the and for with from that this who whom whose which what when where why how because since until
-    while although though if unless whether than then there here also too very just only even still yet
-    already again ever never always often once soon now today tomorrow yesterday all any both each every
-    either neither none no not some such many much more most few less least own same other another of in on
-    at by to into onto upon about against between among through during before after above below under over
-    up down out off around near without within along across behind beyond despite except per via toward
-    towards as or nor but so i me my mine myself we us our ours ourselves you your yours yourself he him his
-    himself she her hers herself it its itself they them their theirs themselves one ones someone somebody
-    anyone anybody everyone everybody nobody something anything everything nothing be am is are was were
-    been being do does did done have has had having can could may might must shall should will would ought
-    need cannot let upon whose whoever whatever whenever wherever etc
-"""
+from lawtags_client.curation.mask.word_lists import read_words
+
+FUNCTION_WORDS = read_words("english/function")
 # Endings by which English makes words that no dictionary lists.
 _MADE = re.compile(r".{3,}(?:ed|ing|ly|tion|ness|ment|able|ible|less|wise|like)$")
 _PARTS = ("noun", "verb", "adj", "adv")
@@ -46,8 +28,8 @@ class EnglishWords:
     """
 
     def __init__(self, folder: str) -> None:
-        self._known = frozenset(f"{_COLLOQUIAL} {FUNCTION_WORDS}".split())
-        self._function = frozenset(FUNCTION_WORDS.split())
+        self._function = frozenset(FUNCTION_WORDS)
+        self._known = self._function.union(read_words("english/colloquial"))
         self._base: dict[str, frozenset[str]] = {}
         self._irregular: dict[str, frozenset[str]] = {}
         self._endings: list[tuple[str, str, str]] = []

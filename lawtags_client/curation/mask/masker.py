@@ -98,7 +98,7 @@ class PiiMasker:
     def __init__(self, options: PiiOptions) -> None:
         self._options = options
         self._entities = frozenset(options.entities)
-        self._allow = AllowList(options.allow)
+        self._allow = AllowList(options.allow, options.domains)
         self._finder: NameFinder | None = None
         self._people: People | None = None
         self.model_name: str | None = None

@@ -1,0 +1,46 @@
+"""The lists of words that masking reads, one file per list in the folder ``words``.
+
+A line is a word or a name; lines that begin with ``#`` say what the list is. The folders ``general``,
+``legal`` and ``robotics`` are domains, and ``pii.domains`` chooses among them; ``cues`` and ``english``
+always count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+
+@cache
+def read_words(name: str) -> tuple[str, ...]:
+    """The entries of a list, read once in a process; none where there is no such list.
+
+    Args:
+        name: folder and file without its ending, e.g. ``"legal/terms"``.
+    """
+    file = resources.files(__package__).joinpath("words", *f"{name}.txt".split("/"))
+    if not file.is_file():
+        return ()
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def domain_words(domains: Iterable[str], *kinds: str) -> tuple[str, ...]:
+    """The entries of lists of some kinds in some domains.
+
+    Args:
+        domains: names of folders.
+        kinds: names of files without their ending; not every domain has each.
+    """
+    return tuple(word for domain in domains for kind in kinds for word in read_words(f"{domain}/{kind}"))
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """Words as the alternatives of a regular expression.
+
+    Args:
+        words: of :func:`read_words` or :func:`domain_words`.
+    """
+    return "|".join(map(re.escape, words))
