@@ -9,7 +9,7 @@ from lawtags_client.errors import MissingExtraError
 
 MARKERS: Mapping[str, tuple[str, ...]] = {
     "curate": ("nemo_curator", "spacy", "ftfy"),
-    "tag": ("numpy", "scipy"),
+    "tag": ("numpy", "scipy", "sklearn"),
     "local": ("torch", "transformers", "peft", "uvicorn", "starlette"),
     "report": ("matplotlib", "jinja2"),
 }

@@ -123,7 +123,7 @@ class Retriever:
 
         Raises:
             DataError: there are too few rows or no tags.
-            MissingExtraError: SciPy is not installed.
+            MissingExtraError: SciPy or scikit-learn is not installed.
         """
         options = options or RetrieverOptions(folds=folds)
         if len(questions) < _FEWEST_ROWS or not len(vocabulary):

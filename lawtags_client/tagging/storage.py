@@ -26,7 +26,7 @@ from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.retriever import STACK, Retriever, RetrieverOptions
-from lawtags_client.tagging.text_features import TermBlock, TextFeatures, scipy_sparse
+from lawtags_client.tagging.text_features import Grams, TermBlock, TextFeatures, scipy_sparse
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ TOKENIZER_NAME = "tokenizer.json"
 _MOST_JSON_BYTES = 64 << 20
 _MOST_ARRAY_BYTES = 2 << 30
 _MOST_TOKENIZER_BYTES = 256 << 20
-_BLOCKS = ("words", "characters")
+_BLOCKS: tuple[Grams, ...] = ("words", "characters")
 _KEYS = frozenset(
     ("schema_version", "kind", "digest", "style", "vocabulary", "retriever", "decision", "mix", "report")
 ) | {"arrays"}
@@ -251,7 +251,7 @@ def _build(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Tagger:
     words = document["vocabulary"]
     vocabulary = Vocabulary(tuple(words["tags"]), tuple(words["counts"]), words["rows"])
     described = document["retriever"]
-    blocks = [TermBlock(_terms(arrays, name), _finite(arrays[f"{name}_idf"])) for name in _BLOCKS]
+    blocks = [TermBlock(name, _terms(arrays, name), _finite(arrays[f"{name}_idf"])) for name in _BLOCKS]
     counts = (_counts(arrays, "words", blocks[0]), _counts(arrays, "characters", blocks[1]))
     row_tags = _row_tags(arrays, len(vocabulary))
     duals, offsets = _finite(arrays["duals"]), _finite(arrays["offsets"])

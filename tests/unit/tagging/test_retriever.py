@@ -1,4 +1,4 @@
-"""The retriever learns from training rows only and agrees with scikit-learn where both do the same."""
+"""The retriever learns from training rows only, and from saved arrays it makes scikit-learn's figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lawtags_client.tagging.decision import Decision, tune_threshold
 from lawtags_client.tagging.logistic import fit_one_vs_rest, fit_towards, sigmoid
 from lawtags_client.tagging.metrics import score
 from lawtags_client.tagging.names import TagNames, stem
-from lawtags_client.tagging.text_features import TextFeatures, character_grams, word_grams
+from lawtags_client.tagging.text_features import TermBlock, TextFeatures
 
 from .conftest import made_up_questions
 
@@ -32,26 +32,42 @@ def labels_of(questions: list[Question], vocabulary: Vocabulary) -> np.ndarray:
     )
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.text(max_size=60))
-def test_n_grams_are_those_of_scikit_learn(text: str) -> None:
-    words = TfidfVectorizer(ngram_range=(1, 2)).build_analyzer()
-    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)).build_analyzer()
-    assert sorted(word_grams(text)) == sorted(words(text))
-    assert sorted(character_grams(text)) == sorted(characters(text))
-
-
-def test_weights_are_those_of_scikit_learn(train, test_rows) -> None:
-    features, _ = TextFeatures.fit(train)
+def test_weights_from_saved_terms_are_those_of_scikit_learn(train, test_rows) -> None:
     titles = [Question(row.id, row.title) for row in train]
-    features, counts = TextFeatures.fit(titles)
-    theirs = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    expected = theirs.fit_transform([row.title for row in titles]).toarray()
-    order = [theirs.vocabulary_[term] for term in features.words.terms]
-    assert np.allclose(features.weigh(*counts)[:, : len(order)].toarray(), expected[:, order], atol=1e-6)
     queries = [Question(row.id, row.title) for row in test_rows]
-    expected = theirs.transform([row.title for row in queries]).toarray()[:, order]
-    assert np.allclose(features.rows(queries)[:, : len(order)].toarray(), expected, atol=1e-6)
+    fitted, counts = TextFeatures.fit(titles)
+    # As they come from a file: terms and frequencies alone.
+    words, characters = (
+        TermBlock(block.grams, block.terms, block.idf) for block in (fitted.words, fitted.characters)
+    )
+    features = TextFeatures(words, characters, fitted.word_weight)
+    theirs = [
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=2, sublinear_tf=True),
+    ]
+    expected = np.hstack([one.fit_transform(row.title for row in titles).toarray() for one in theirs])
+    assert np.allclose(features.weigh(*counts).toarray(), expected, atol=1e-6)
+    expected = np.hstack([one.transform(row.title for row in queries).toarray() for one in theirs])
+    assert np.allclose(features.rows(queries).toarray(), expected, atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(max_size=40), max_size=6))
+def test_a_text_is_weighed_alike_whatever_stands_beside_it(texts: list[str]) -> None:
+    questions = [Question(str(number), text, text[::-1]) for number, text in enumerate(texts)]
+    features, counts = TextFeatures.fit([*questions, *questions])
+    together = features.rows(questions).toarray()
+    assert np.array_equal(features.weigh(*counts).toarray(), np.vstack([together, together]))
+    for question, row in zip(questions, together, strict=True):
+        assert np.array_equal(features.rows([question]).toarray()[0], row)
+
+
+def test_questions_without_a_common_term_have_a_retriever_and_a_baseline() -> None:
+    questions = [Question(str(n), chr(0x4E00 + n), None, (f"tag-{n % 2}",)) for n in range(12)]
+    vocabulary = Vocabulary.from_questions(questions)
+    fitted = Retriever.fit(questions, vocabulary)
+    assert np.isfinite(fitted.scores(questions)).all()
+    assert TfidfLogistic.fit(questions, questions).predict([Question("a", "Rent")])
 
 
 @pytest.mark.parametrize("rows", [200, 1700])

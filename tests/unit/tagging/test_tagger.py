@@ -14,12 +14,20 @@ import numpy as np
 import pytest
 
 from lawtags_client.errors import ConfigurationError, DataError
-from lawtags_client.tagging import FirstTokenMap, PromptStyle, Question, Tagger, Vocabulary, fit_tagger
+from lawtags_client.tagging import (
+    FirstTokenMap,
+    PromptStyle,
+    Question,
+    Retriever,
+    Tagger,
+    Vocabulary,
+    fit_tagger,
+)
 from lawtags_client.tagging.metrics import score
 from lawtags_client.tagging.mix import FEWEST_ROWS
 from lawtags_client.tagging.storage import _digest, load_tagger, save_tagger
 
-from .conftest import made_up_first_tokens
+from .conftest import made_up_first_tokens, made_up_questions
 
 
 def evidence(questions: list[Question], vocabulary: Vocabulary) -> list[dict[str, float]]:
@@ -145,6 +153,24 @@ def test_a_loaded_tagger_scores_as_the_saved_one(
         save_tagger(loaded, folder / "again")
         for name in ("tagger.json", "tagger.npz"):
             assert (folder / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_every_run_saves_the_same_bytes(tmp_path: Path, train, validation) -> None:
+    vocabulary = Vocabulary.from_questions(train)
+    for folder in (tmp_path / "1", tmp_path / "2"):
+        fitted = Retriever.fit(train, vocabulary, seed=2)
+        save_tagger(fit_tagger(fitted, train, validation, evidence(validation, vocabulary)), folder)
+    for name in ("tagger.json", "tagger.npz"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_a_tagger_of_an_earlier_release_scores_as_it_did() -> None:
+    # Written by the release before scikit-learn counted the n-grams.
+    folder = Path(__file__).parent / "earlier_tagger"
+    questions = made_up_questions(6, seed=13)
+    tagger = load_tagger(folder)
+    scores = tagger.scores(questions, evidence(questions, tagger.vocabulary))
+    assert scores == pytest.approx(np.asarray(json.loads((folder / "scores.json").read_text())), abs=1e-6)
 
 
 def forge(folder: Path, change: Any) -> None:
