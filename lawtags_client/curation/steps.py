@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
-REJECTION = ("rejected_by", "reason", "field", "detail")
 
 
 @dataclass

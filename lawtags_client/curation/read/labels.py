@@ -72,19 +72,6 @@ class Labels:
     missing: tuple[str, ...] = ()
 
 
-def read_tags(value: Any) -> tuple[str, ...]:
-    """The tags of a row in normal form; see :func:`read_labels`.
-
-    Raises:
-        LabelError: the value is of another kind, ambiguous, or holds too many tags.
-
-    Example:
-        >>> read_tags("<contract-law><united-states>")
-        ('contract-law', 'united-states')
-    """
-    return read_labels(value).tags
-
-
 def read_labels(value: Any) -> Labels:
     """The tags of a row, and which of them were written in another form.
 
@@ -100,6 +87,10 @@ def read_labels(value: Any) -> Labels:
     Raises:
         LabelError: the value is of another kind, ambiguous, holds too many tags, or one that is too long or
             that no answer of a model could name.
+
+    Example:
+        >>> read_labels("<contract-law><united-states>").tags
+        ('contract-law', 'united-states')
     """
     gap = missing_text(value)
     if value is None or gap:

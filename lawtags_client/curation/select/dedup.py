@@ -72,11 +72,6 @@ def signature_bands(found: Iterable[int]) -> tuple[int, ...]:
     )
 
 
-def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
-    """The share of phrases that two questions have in common."""
-    return len(first & second) / len(first | second)
-
-
 # The same text is asked for as a whole and for its phrases.
 _normalized = lru_cache(maxsize=4)(normalize_signs)
 

@@ -8,7 +8,6 @@ which all questions have to be in view are in :mod:`lawtags_client.curation.sele
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 from lawtags_client.curation.options import SplitOptions
 from lawtags_client.curation.read.columns import normalize_text
@@ -45,8 +44,3 @@ def part_of(key: float, options: SplitOptions, own_test: bool = False) -> str:
         return "validation"
     # Rounding must not open a part that was given no share.
     return "training" if own_test or not options.testing else "testing"
-
-
-def parts_of(titles: Sequence[str], options: SplitOptions, own_test: bool = False) -> list[str]:
-    """The batch form: the part of each title."""
-    return [part_of(split_key(title, options.seed), options, own_test) for title in titles]

@@ -36,10 +36,9 @@ class Cursor:
         window_right: of the items in these steps, how many were right; zero where that cannot be said.
         window_items: how many items they had.
         train_loss: the last point of the training series.
-        best_step: steps done when the best validation loss was found; None before the first validation.
-        best_epoch: the epoch of that, counted from one.
+        best_loss: the best validation loss; None before the first validation.
+        best_epoch: its epoch, counted from one.
         best_train_loss: the last training point at that time.
-        best_loss: that validation loss.
         stopping_loss: the validation loss that early stopping compares with.
         stale_epochs: epochs since it last got better.
     """
@@ -52,7 +51,6 @@ class Cursor:
     window_right: int = 0
     window_items: int = 0
     train_loss: float | None = None
-    best_step: int | None = None
     best_epoch: int | None = None
     best_train_loss: float | None = None
     best_loss: float | None = None
@@ -102,7 +100,7 @@ class CheckpointFolder:
             Where to go on; None where there is no checkpoint.
 
         Raises:
-            LawtagsError: the checkpoint does not fit this model.
+            LawtagsError: the checkpoint does not fit this model or this release.
         """
         import torch
         from safetensors.torch import load_file
@@ -111,6 +109,13 @@ class CheckpointFolder:
         if not names:
             return None
         folder = self._folder / names[-1]
+        try:
+            cursor = Cursor(**json.loads((folder / _CURSOR).read_text("utf-8")))
+        except TypeError as error:
+            raise LawtagsError(
+                f"the checkpoint {folder} was written by another release of lawtags",
+                hint="Create the job again; it starts from the beginning.",
+            ) from error
         saved = load_file(folder / _WEIGHTS)
         if set(saved) != set(weights):
             raise LawtagsError(f"the checkpoint {folder} belongs to another model")
@@ -119,7 +124,7 @@ class CheckpointFolder:
                 parameter.copy_(saved[name])
         _restore_optimizer(optimizer, list(weights), load_file(folder / _OPTIMIZER))
         torch.set_rng_state(load_file(folder / _RANDOM)["torch"])
-        return Cursor(**json.loads((folder / _CURSOR).read_text("utf-8")))
+        return cursor
 
     def clear(self) -> None:
         """Remove all checkpoints."""

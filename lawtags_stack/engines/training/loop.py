@@ -175,7 +175,7 @@ class TrainingLoop(Generic[ItemT]):
         better = cursor.best_loss is None or loss < cursor.best_loss
         if better:
             running = cursor.window_loss / cursor.window_steps if cursor.window_steps else cursor.train_loss
-            cursor.best_loss, cursor.best_step = loss, cursor.step
+            cursor.best_loss = loss
             cursor.best_epoch, cursor.best_train_loss = cursor.epoch + 1, running
             self._keep_best()
         self._report(

@@ -11,8 +11,6 @@ from typing import Any
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.jsonl import JsonFault, parse_array, parse_lines
 
-ROW_SUFFIXES = (".jsonl", ".ndjson", ".json")
-
 
 @dataclass(frozen=True, slots=True)
 class Row:

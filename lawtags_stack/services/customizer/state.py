@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from lawtags_stack.base_models import DEFAULT_BASE_MODEL
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
-from lawtags_stack.services.customizer.configs import SEEDED_CONFIG, Configs
+from lawtags_stack.services.customizer.configs import Configs
 from lawtags_stack.services.customizer.jobs import Jobs
 from lawtags_stack.services.customizer.logs import container_logs
 from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
 from lawtags_stack.services.customizer.queue import TrainingQueue
-from lawtags_stack.services.customizer.targets import SEEDED_VERSION, Targets
+from lawtags_stack.services.customizer.targets import Targets
 from lawtags_stack.services.customizer.training import JobFolder
-
-DEFAULT_TARGET = f"{DEFAULT_BASE_MODEL}@{SEEDED_VERSION}"
-DEFAULT_CONFIG = f"{DEFAULT_BASE_MODEL}@{SEEDED_CONFIG}"
 
 
 class CustomizerState:
     """Targets, configs and jobs, and the queue that trains them.
 
     Example:
-        >>> state.jobs.create({"config": DEFAULT_CONFIG, "dataset": "law/tags",
+        >>> state.jobs.create({"config": "my-config@v1.0.0+cpu", "dataset": "law/tags",
         ...                    "hyperparameters": {"finetuning_type": "lora"}})["status"]
         'created'
 

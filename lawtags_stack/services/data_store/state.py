@@ -72,10 +72,6 @@ class DataStoreState:
                 raise
             return self.repositories.get(repo_type, namespace, repo)
 
-    def repo_exists(self, repo_type: RepoType, namespace: str, repo: str) -> bool:
-        """Whether there is such a repository."""
-        return any(each.name == repo for each in self.repositories.all(repo_type, namespace))
-
     def repo_delete(self, repo_type: RepoType, namespace: str, repo: str) -> None:
         """Remove a repository; see ``Repositories.delete``."""
         self.repositories.delete(repo_type, namespace, repo)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawtags_client.curation.options import SplitOptions
-from lawtags_client.curation.select.dedup import jaccard, shingles, signature_bands, text_digest
+from lawtags_client.curation.select.dedup import shingles, signature_bands, text_digest
 from lawtags_client.curation.select.duplicates import exact_duplicates, near_duplicates, near_pairs
-from lawtags_client.curation.select.split import part_of, parts_of, split_key
+from lawtags_client.curation.select.split import part_of, split_key
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -50,7 +50,7 @@ def test_near_duplicates_are_found_and_others_are_not() -> None:
     assert (0, 1) in pairs
     assert not _pairs(texts, [0, *range(2, 60)])
     dropped, instead = near_duplicates(
-        numpy.array(pairs), len(texts), lambda a, b: jaccard(found[a], found[b]), 0.8
+        numpy.array(pairs), len(texts), lambda a, b: len(found[a] & found[b]) / len(found[a] | found[b]), 0.8
     )
     assert (dropped.tolist(), instead.tolist()) == ([1], [0])
 
@@ -97,6 +97,10 @@ def test_a_part_depends_on_words_and_seed_alone(title: str, seed: int) -> None:
 
 def test_parts_have_their_shares_and_stay_when_rows_are_added() -> None:
     titles = [f"Question number {number}?" for number in range(5000)]
+
+    def parts_of(titles: list[str], options: SplitOptions) -> list[str]:
+        return [part_of(split_key(title, options.seed), options) for title in titles]
+
     parts = parts_of(titles, SplitOptions())
     assert parts.count("training") == pytest.approx(4000, abs=120)
     assert parts.count("validation") == pytest.approx(500, abs=90)

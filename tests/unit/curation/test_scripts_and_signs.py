@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from lawtags_client.curation.clean.modifiers import clean_text, clean_title
 from lawtags_client.curation.clean.signs import normalize_signs
 from lawtags_client.curation.clean.words import words_of
-from lawtags_client.curation.select.dedup import jaccard, shingles, text_digest
+from lawtags_client.curation.select.dedup import shingles, text_digest
 from lawtags_client.curation.select.filters import count_words, repeated_share
+
+
+def _likeness(first: frozenset[int], second: frozenset[int]) -> float:
+    return len(first & second) / len(first | second)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,7 @@ def test_repetition_and_likeness_are_seen_in_scripts_without_spaces() -> None:
     assert repeated_share(sentence * 5) > 0.15
     assert repeated_share(sentence) == 0
     other = sentence * 2 + "并且没有给出任何理由。"
-    assert jaccard(shingles("押金", other), shingles("押金", other.replace("任何", "一些"))) > 0.5
+    assert _likeness(shingles("押金", other), shingles("押金", other.replace("任何", "一些"))) > 0.5
 
 
 @given(st.text(st.characters(max_codepoint=0x2FF)))
@@ -72,7 +76,7 @@ def test_words_of_spaced_scripts_are_parted_by_white_space(text: str) -> None:
 )
 def test_questions_that_differ_in_a_sign_are_no_duplicates(first: str, second: str) -> None:
     assert text_digest(first, None) != text_digest(second, None)
-    assert jaccard(shingles(first, None), shingles(second, None)) < 0.8
+    assert _likeness(shingles(first, None), shingles(second, None)) < 0.8
 
 
 @pytest.mark.parametrize(
