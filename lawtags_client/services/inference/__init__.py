@@ -59,7 +59,8 @@ class Inference:
         self._owner = owner
         models = owner.settings.inference_models_path
         self._served = Served(http, models, owner.clock)
-        self._guidance = Guidance(partial(identify, http, models), partial(probe, http), owner.clock)
+        look = partial(identify, http, models, owner.settings)
+        self._guidance = Guidance(look, partial(probe, http), owner.clock)
         self._lists = PromptLists()
 
     async def models(self) -> list[ServedModel]:

@@ -67,10 +67,8 @@ def counts(error: LawtagsError, *, slow: bool, company: int, rows: int) -> bool:
         company: how many requests were under way at the same time, this one included.
         rows: how many rows it had.
     """
-    if slow:
+    if slow or is_busy(error):
         return company == 1 and rows == 1
-    if is_busy(error):
-        return company == 1
     return True
 
 
@@ -88,14 +86,15 @@ class Outage:
         self._last_answer: float | None = None
         self._since: float | None = None
         self._lost = self._lost_alone = 0
+        self._unreachable = False
         self.over: LawtagsError | None = None
 
     @property
     def retries(self) -> int:
-        """Attempts beyond the first for a row that fails now: none where others were just given up."""
+        """Attempts beyond the first for a row that fails now: none once a server was given time enough."""
         if not self._lost:
             return self._retries
-        return self._retries if self._last_answer is not None and self._lasting < self._total else 0
+        return 0 if self._unreachable or self._lasting >= self._total else self._retries
 
     @property
     def _lasting(self) -> float:
@@ -124,7 +123,9 @@ class Outage:
         own = is_the_rows_own(error)
         self._lost, self._lost_alone = self._lost + (not own), self._lost_alone + own
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
-        never = self._last_answer is None and not own and not slow
+        # A server that says that it is not ready may be starting; one that cannot be reached says nothing.
+        never = self._last_answer is None and not own and not slow and error.status is None
+        self._unreachable |= never
         for_long = self._lost + self._lost_alone >= _ROWS and self._lasting > self._total
         if never or for_long or (asked or 0.0) > self._total:
             self.over = error

@@ -173,9 +173,11 @@ class Guidance:
         elif wish.telling and "response_format" in form.fields and found and all(found):
             known.shown.add(wish.chat)
         sure = known.sure or wish.chat in known.shown
+        # What a server is says what it can do, not that a gateway before it passes the constraint on: where
+        # the text cannot be compared, only what it has shown counts.
+        shown = wish.chat in known.shown or (known.sure and not known.by_name)
         for choice, matches in zip(answer.choices, found, strict=True):
-            # Where nobody can compare, what the server is has to do.
-            choice.mark(False if matches is False else True if sure else None)
+            choice.mark(False if matches is False else True if (sure if matches else shown) else None)
         return False not in found
 
     def _worth_a_look(self, known: _Known) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from lawtags_client.errors import LawtagsError
 from lawtags_client.services.base import parse
 from lawtags_client.services.inference.dialects import Dialect
+from lawtags_client.settings import Settings
 from lawtags_client.transport.http import Call, ServiceTransport
 from lawtags_client.types.inference import ChatCompletion, Completion
 
@@ -35,19 +36,23 @@ class Server:
     dialect: Dialect
 
 
-async def identify(http: ServiceTransport, models_path: str, model: str) -> Server | None:
+async def identify(
+    http: ServiceTransport, models_path: str, settings: Settings, model: str
+) -> Server | None:
     """Ask a server what it is: ``/v1/version`` (NIM), ``/version`` (vLLM), and who owns the model.
 
     Args:
         http: the way to it.
         models_path: where it lists its models.
+        settings: the time limits; so that a silent server costs a small part of them.
         model: the model that is going to be asked.
 
     Returns:
         None, where it does not say, or nothing known.
     """
+    patience = min(_PATIENCE, settings.read_timeout, settings.total_timeout / 4)
     paths = ("/v1/version", "/version", models_path)
-    nim, vllm, models = await asyncio.gather(*(_asked(http, path) for path in paths))
+    nim, vllm, models = await asyncio.gather(*(_asked(http, path, patience) for path in paths))
     server = _server(nim, vllm, _owner(models, model))
     if server is not None:
         logger.debug("inference is served by %s", server.name)
@@ -69,8 +74,8 @@ async def probe(http: ServiceTransport, model: str, chat: bool, fields: Mapping[
     return (parse(ChatCompletion, data, http) if chat else parse(Completion, data, http)).text
 
 
-async def _asked(http: ServiceTransport, path: str) -> Any:
-    call = Call("GET", path, max_retries=0, read_timeout=_PATIENCE, total_timeout=_PATIENCE)
+async def _asked(http: ServiceTransport, path: str, patience: float) -> Any:
+    call = Call("GET", path, max_retries=0, read_timeout=patience, total_timeout=patience)
     try:
         return await http.json(call)
     except LawtagsError:

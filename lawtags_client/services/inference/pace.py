@@ -167,6 +167,10 @@ class Pace:
         patience = self._longest if took > limiter.patience else limiter.patience * _FORGETTING
         limiter.patience = min(self._longest, patience if self._cut else self._longest)
 
+    def too_many_rows(self, rows: int) -> None:
+        """A server refused so many rows in one request, though it had no other."""
+        self._resize(max(1, min(self._rows, rows // 2)))
+
     def slow(self, begun: float, cuts: int, running: int, largest: int, pause: float, *, cut: bool) -> None:
         """A request was not answered in time.
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lawtags_client.errors import DeadlineExceededError, LawtagsError, RateLimitedError
+from lawtags_client.errors import ConnectionFailedError, DeadlineExceededError, LawtagsError, RateLimitedError
 from lawtags_client.services.inference.draining import Draining
 from lawtags_client.services.inference.giving_up import (
     Outage,
@@ -316,6 +316,8 @@ class _Pool(Generic[T, R]):
             pace.slow(request.begun, request.cuts, request.company, largest, pause, cut=cut)
         else:
             pace.limiter.bad(request.begun, pause, overloaded=error.status in (429, 503))
+            if is_busy(error) and request.company == 1:
+                pace.too_many_rows(len(entries))
 
     def _used(
         self, request: _Request[T], error: LawtagsError, took: float, *, working: bool, counted: bool
@@ -329,11 +331,11 @@ class _Pool(Generic[T, R]):
             too_late = entry.spent + _APART * pause >= self._policy.total
             used_up = entry.failures > retries or too_late
             final = used_up and (counted or too_late)
-            if final and (len(entries) == 1 or is_refusal(error)):
+            if final and (len(entries) == 1 or isinstance(error, ConnectionFailedError) or too_late):
                 self._lose(entry, error)
                 self._outage.lost(error, slow=working)
                 continue
-            if not is_refusal(error):
+            if not is_refusal(error) or (is_busy(error) and request.company == 1):
                 # Each by itself in the end, since one of them may be the reason.
                 entry.most = 1 if used_up else max(1, len(entries) // 2)
             entry.spent += _APART * pause if counted else 0.0

@@ -33,10 +33,42 @@ from lawtags_client.types.inference import Completion
 KNOWN = Vocabulary.from_questions([Question("1", "t", None, ("contract-law", "tax", "tort"))])
 QUESTIONS = [Question(str(number), f"Title {number}") for number in range(24)]
 
+ONE_OF = {
+    "type": "object",
+    "properties": {"tag": {"enum": ["a", "b"]}},
+    "required": ["tag"],
+    "additionalProperties": False,
+}
+
 
 async def tagged(inference: Inference, chat: bool, limit: int = 3) -> list[Tagged]:
     asked = inference.tag_many(QUESTIONS, model=MODEL, vocabulary=KNOWN, chat=chat, limit=limit)
     return [one async for one in asked]
+
+
+@pytest.mark.parametrize(
+    ("guided", "text", "held"),
+    [
+        ({"guided_json": ONE_OF}, "Once upon", False),
+        ({"guided_json": ONE_OF}, '{"ta', None),
+        ({"guided_choice": ["yes", "no"]}, "", None),
+        ({"guided_choice": ["yes", "no"]}, "ye", True),
+        ({"guided_choice": ["yes", "no"]}, "x", False),
+        ({"guided_regex": "(yes|no)"}, "Once upon a time", None),
+    ],
+)
+async def test_texts_that_were_cut_off_are_compared_as_far_as_they_go(
+    guided: dict[str, Any], text: str, held: bool | None, tmp_path: Path
+) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return SERVERS["vLLM 0.12"]()(request)
+        choice = {"index": 0, "text": text, "finish_reason": "length"}
+        return httpx.Response(200, json={"choices": [choice]})
+
+    async with client(handler, tmp_path) as nemo:
+        (outcome,) = await nemo.inference.complete_many(["Title"], model=MODEL, guided=guided)
+    assert outcome.value is not None and outcome.value.held is held
 
 
 @pytest.mark.parametrize("chat", [False, True], ids=["completions", "chats"])
@@ -283,12 +315,23 @@ def test_every_constraint_is_put_or_left_out_but_never_half_put(
         ({"guided_choice": ["a", "b"]}, "c", False),
         ({"guided_json": {"type": "object"}}, "{}", True),
         ({"guided_json": {"type": "object"}}, "{", False),
-        ({"guided_grammar": "root ::= 'a'"}, "b", True),
-        ({"guided_regex": "(?P<not python"}, "b", True),
+        ({"guided_json": ONE_OF}, '{"tag": "a"}', True),
+        ({"guided_json": ONE_OF}, '{"tag": "zzz"}', False),
+        ({"guided_json": ONE_OF}, '{"tag": "a", "more": 1}', False),
+        ({"guided_json": ONE_OF}, "{}", False),
+        ({"guided_json": ONE_OF}, "[1, 2]", False),
+        ({"guided_json": json.dumps(ONE_OF)}, '{"tag": "c"}', False),
+        ({"guided_json": {"type": "null"}}, "null", True),
+        ({"guided_json": {"type": "integer"}}, "true", False),
+        ({"guided_json": {"type": "array", "items": {"type": "string"}}}, "[1]", None),
+        ({"guided_json": {"type": "array", "items": {"type": "string"}}}, "{}", False),
+        # By its name the server can; that a gateway before it passes the constraint on is not known.
+        ({"guided_grammar": "root ::= 'a'"}, "b", None),
+        ({"guided_regex": "(?P<not python"}, "b", None),
     ],
 )
 async def test_other_constraints_are_compared_as_far_as_they_can(
-    guided: dict[str, Any], text: str, held: bool, tmp_path: Path
+    guided: dict[str, Any], text: str, held: bool | None, tmp_path: Path
 ) -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         if request.method == "GET":

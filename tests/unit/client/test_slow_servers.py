@@ -292,21 +292,9 @@ async def test_a_fault_of_the_program_is_told_and_leaves_nothing_running(
 
 
 @pytest.mark.parametrize(("retries", "total"), [(0, 5.0), (2, 5.0), (4, 300.0), (1000, 5.0)])
-@pytest.mark.parametrize(
-    "failure",
-    [
-        httpx.Response(503),
-        httpx.Response(503, headers={"retry-after": "1"}),
-        httpx.Response(429),
-        httpx.Response(502),
-        httpx.Response(504),
-        httpx.ConnectError("refused"),
-        httpx.ReadError("reset"),
-    ],
-    ids=lambda failure: str(getattr(failure, "status_code", failure)),
-)
-def test_a_server_that_answers_nothing_costs_as_much_as_one_row_may(
-    failure: httpx.Response | Exception, retries: int, total: float, tmp_path: Path
+@pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), httpx.ReadError("reset")], ids=str)
+def test_a_server_that_cannot_be_reached_costs_as_much_as_one_row_may(
+    failure: Exception, retries: int, total: float, tmp_path: Path
 ) -> None:
     server = Failing(failure)
     told = ask(server, tmp_path, rows=1500, max_retries=retries, total_timeout=total)
@@ -315,6 +303,82 @@ def test_a_server_that_answers_nothing_costs_as_much_as_one_row_may(
     # The first requests, and then one at a time.
     assert server.asked <= 16 + min(retries, 16) + 1
     assert {type(error) for error in told.errors} == {type(told.errors[0])}
+
+
+@pytest.mark.parametrize(("retries", "total"), [(0, 5.0), (2, 5.0), (4, 300.0), (1000, 5.0)])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.Response(503),
+        httpx.Response(503, headers={"retry-after": "1"}),
+        httpx.Response(429),
+        httpx.Response(502),
+        httpx.Response(504),
+    ],
+    ids=lambda failure: f"{failure.status_code} {failure.headers.get('retry-after', '')}",
+)
+def test_a_server_that_is_never_ready_is_waited_for_as_long_as_a_call_may_take(
+    failure: httpx.Response, retries: int, total: float, tmp_path: Path
+) -> None:
+    server = Failing(failure)
+    told = ask(server, tmp_path, rows=1500, max_retries=retries, total_timeout=total)
+    assert told.lost == 1500
+    assert told.seconds <= total + 12
+    assert server.asked <= 24 + 4 * total
+    assert {type(error) for error in told.errors} == {type(told.errors[0])}
+
+
+def _completed(prompts: list[str]) -> httpx.Response:
+    return httpx.Response(200, json={"choices": [{"index": n, "text": p} for n, p in enumerate(prompts)]})
+
+
+async def _prompts(request: httpx.Request) -> list[str]:
+    found: list[str] | str = json.loads(await request.aread())["prompt"]
+    return found if isinstance(found, list) else [found]
+
+
+@pytest.mark.parametrize(
+    ("down", "begins_down", "most"),
+    [(2.0, True, 10), (2.0, False, 0), (4.0, True, 10), (4.0, False, 10), (30.0, False, 50)],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_not_ready_at_times_costs_only_the_rows_whose_attempts_are_used_up(
+    status: int, down: float, begins_down: bool, most: int, tmp_path: Path
+) -> None:
+    server = Sharing(50.0)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        passed = asyncio.get_running_loop().time() % (down + 1)
+        if (passed < down) if begins_down else (passed >= 1.0):
+            return httpx.Response(status)
+        prompts = await _prompts(request)
+        await server.serve([1.0] * len(prompts))
+        return _completed(prompts)
+
+    told = ask(httpx.MockTransport(answer), tmp_path, rows=200, total_timeout=120.0)
+    # A row whose attempts fall into gaps is lost, as it would be to a client that asks for one at a time.
+    assert told.lost <= most
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("places", [1, 2, 4, 6])
+@pytest.mark.parametrize("options", [{}, {"concurrency": 4}, {"batch_size": 32}], ids=str)
+def test_a_server_that_takes_few_rows_at_a_time_loses_none(
+    options: dict[str, Any], places: int, status: int, tmp_path: Path
+) -> None:
+    busy = [0]
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        prompts = await _prompts(request)
+        if busy[0] + len(prompts) > places:
+            return httpx.Response(status)
+        busy[0] += len(prompts)
+        await asyncio.sleep(0.05 * len(prompts))
+        busy[0] -= len(prompts)
+        return _completed(prompts)
+
+    told = ask(httpx.MockTransport(answer), tmp_path, rows=60, options=options, total_timeout=30.0)
+    assert told.lost == 0
 
 
 def test_an_outage_in_the_middle_costs_no_row_that_can_still_be_asked_for(tmp_path: Path) -> None:
