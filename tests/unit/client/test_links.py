@@ -92,6 +92,6 @@ async def test_a_link_to_the_store_keeps_its_scheme_and_path_whatever_is_set(tmp
 @pytest.mark.parametrize("link", ["ftp://minio/ab", "/lfs/ab", "http:///ab", "http://[::1/ab", ""])
 async def test_a_link_that_is_no_address_is_refused(link: str, tmp_path: Path) -> None:
     cluster = Cluster()
-    with pytest.raises(ProtocolError, match="not an HTTP address"):
+    with pytest.raises(ProtocolError, match="not an HTTP URL"):
         await links(cluster, tmp_path, "auto").send(Call("GET", link))
     assert cluster.asked == []

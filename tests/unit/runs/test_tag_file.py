@@ -121,7 +121,7 @@ async def test_answers_to_other_questions_are_not_completed(tmp_path: Path) -> N
 
 async def test_questions_are_never_written_over(tmp_path: Path) -> None:
     path = questions(tmp_path)
-    with pytest.raises(ConfigurationError, match="holds the questions"):
+    with pytest.raises(ConfigurationError, match="contains the questions"):
         await tag_file(path, path, FakeTagger())
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
 from lawtags_client.runs.lost_rows import lost_rows, too_many
+from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.predictions import prediction
 from lawtags_client.runs.recipe import EvaluationSection, Gate
 from lawtags_client.runs.verdict import (
@@ -92,7 +93,7 @@ def test_nothing_is_said_about_a_system_that_lost_more_than_two_rows_in_a_hundre
     assert within["systems"][system]["failed"] == 1
     assert within["incomplete"] == []
     assert readings(within, "tuned", "base") == {"better"}
-    require_verdict({"incomplete": within["incomplete"], "gates": []})
+    require_verdict(EvaluateOutput(incomplete=within["incomplete"], gates=[]))
     beyond = with_lost(system, 2)
     for a, b in (("tagger", "tuned"), ("tagger", "base"), ("tuned", "base"), ("tagger", "tfidf")):
         judged = {"better"} if b != "tuned" else {"not shown"}
@@ -101,7 +102,7 @@ def test_nothing_is_said_about_a_system_that_lost_more_than_two_rows_in_a_hundre
     passed = [gate["passed"] for gate in judge(gates, beyond)]
     assert passed == [system != "tagger", system not in ("tuned", "base")]
     with pytest.raises(RowsFailedError, match=f"2 of 80 test rows of {system}") as caught:
-        require_verdict({"incomplete": beyond["incomplete"], "gates": judge(gates, beyond)})
+        require_verdict(EvaluateOutput(incomplete=beyond["incomplete"], gates=judge(gates, beyond)))
     assert caught.value.exit_code == 1
     assert "Repeat the command" in (caught.value.hint or "")
     (told, *_) = lost_in_words(beyond)
@@ -113,7 +114,7 @@ def test_rows_that_are_refused_for_good_are_lost_and_the_advice_is_another_one()
     metrics = with_lost("base", 20, refused=True)
     assert metrics["systems"]["base"]["refused"] == 20
     with pytest.raises(RowsFailedError) as caught:
-        require_verdict({"incomplete": metrics["incomplete"], "gates": []})
+        require_verdict(EvaluateOutput(incomplete=metrics["incomplete"], gates=[]))
     assert "Repeat the command" not in (caught.value.hint or "")
     assert "--new" in (caught.value.hint or "")
 
