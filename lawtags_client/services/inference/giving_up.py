@@ -69,7 +69,8 @@ def counts(error: LawtagsError, *, slow: bool, company: int, rows: int) -> bool:
     """
     if slow or is_busy(error):
         return company == 1 and rows == 1
-    return True
+    # Of several rows, any one may be the reason.
+    return rows == 1 or isinstance(error, ConnectionFailedError)
 
 
 class Outage:

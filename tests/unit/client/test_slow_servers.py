@@ -381,6 +381,22 @@ def test_a_server_that_takes_few_rows_at_a_time_loses_none(
     assert told.lost == 0
 
 
+@pytest.mark.parametrize("batch_size", [1, 8, 32])
+def test_failures_of_shared_requests_count_against_no_row(batch_size: int, tmp_path: Path) -> None:
+    chance = random.Random(5)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        prompts = await _prompts(request)
+        await asyncio.sleep(0.02)
+        # Most requests of several rows fail, and then every tenth of one row.
+        failing = chance.random() < (0.6 if len(prompts) > 1 else 0.1)
+        return httpx.Response(500) if failing else _completed(prompts)
+
+    told = ask(httpx.MockTransport(answer), tmp_path, rows=200, options={"batch_size": batch_size})
+    # Five attempts of a row by itself fail with a probability of 0.00001.
+    assert told.lost == 0
+
+
 def test_an_outage_in_the_middle_costs_no_row_that_can_still_be_asked_for(tmp_path: Path) -> None:
     server = Sharing(20.0)
 
