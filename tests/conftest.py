@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 
 import httpx
 from hypothesis import HealthCheck, settings
+
+# Files of tests run side by side, so threads of torch would only wait for each other, here and in the
+# processes that tests start. What needs more threads asks for them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
