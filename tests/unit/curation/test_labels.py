@@ -127,7 +127,7 @@ def test_no_value_raises_anything_else(value: object) -> None:
 def test_a_form_that_is_not_known_is_shown_with_those_that_are(value: str) -> None:
     with pytest.raises(LabelError) as caught:
         _tags_of(value)
-    assert "known are a list, <a><b>, |a|b|, a|b, a, b and a; b" in caught.value.reason
+    assert "supported: a list, <a><b>, |a|b|, a|b, a, b and a; b" in caught.value.reason
     assert caught.value.detail == repr(value)
     with pytest.raises(LabelError) as caught:
         _tags_of("{" + value * 100)
