@@ -9,6 +9,7 @@ the server as they were given.
 from __future__ import annotations
 
 import asyncio
+import io
 import select
 import ssl
 from collections.abc import AsyncIterator
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # A longer line of a head is taken for an attack or a mistake; httpx has the same limit for the whole head.
 _LONGEST_LINE = 100 * 1024
+# Longer bodies are sent in pieces.
+_WHOLE = 1 << 16
 
 
 class PooledTransport(AiohttpTransport):
@@ -95,10 +98,13 @@ class _Session:
             middlewares=(self._connector.send,),
         )
 
-    def request(self, *, url: str, **options: Any) -> Any:
+    def request(self, *, url: str, data: Any = None, **options: Any) -> Any:
         """As aiohttp's, with the address in the very bytes in which it was given."""
+        if isinstance(data, bytes) and len(data) > _WHOLE:
+            # aiohttp would write it at once, and warn that the event loop stands still meanwhile.
+            data = io.BytesIO(data)
         # Credentials in it have become a header already.
-        return self._session.request(url=URL(url, encoded=True).with_user(None), **options)
+        return self._session.request(url=URL(url, encoded=True).with_user(None), data=data, **options)
 
     async def close(self) -> None:
         """Close every connection."""
