@@ -39,7 +39,7 @@ def environment(version: str) -> Path:
 def run(python: Path, url: str, namespace: str) -> dict[str, Any]:
     """What an environment's version found."""
     httpx.post(f"{url}/v1/datastore/namespaces", json={"namespace": namespace}).raise_for_status()
-    command = [python, ROOT / "tests" / "hub_scenario.py", url, namespace]
+    command = [python, ROOT / "tests" / "programs" / "hub_scenario.py", url, namespace]
     done = subprocess.run(command, capture_output=True, text=True)
     if not done.stdout:
         raise RuntimeError(done.stderr)
