@@ -99,7 +99,7 @@ class Told(LoggedProgress):
 
     def update(self, done: float, total: float | None, text: str) -> None:
         self.updates.append((done, total, text))
-        if "4 rows under way, no answer for" in text:
+        if "4 rows in flight, no answer for" in text:
             self.silence.set()
 
     def note(self, text: str) -> None:
