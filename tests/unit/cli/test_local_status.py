@@ -64,4 +64,4 @@ def test_stack_that_is_starting_or_stopped_is_told() -> None:
         key: value for key, value in report().items() if key in ("running", "dir", "disk_bytes", "disk")
     }
     assert any(line.split() == ["state", "starting"] for line in lines(starting))
-    assert [*lines(report(running=False))] == ["No stack is running on /stack (3.5 MB on disk)."]
+    assert [*lines(report(running=False))] == ["No stack is running in /stack (3.5 MB on disk)."]

@@ -123,7 +123,7 @@ def test_hashes_need_the_key_of_the_training(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ConfigurationError, match=r"requires pii\.key"):
         QuestionTexts.from_dict(kept)
     monkeypatch.setenv(KEY_VARIABLE, "wrong")
-    with pytest.raises(ConfigurationError, match="not the one"):
+    with pytest.raises(ConfigurationError, match="differs from the one"):
         QuestionTexts.from_dict(kept)
     monkeypatch.setenv(KEY_VARIABLE, "right")
     first = plain_question("Ask a@example.com", None, QuestionTexts.from_dict(kept))
