@@ -228,7 +228,7 @@ def _evaluator(call: Caller, stack: ServedStack) -> None:
     job = call("evaluation.jobs.create", config="sdk/one", target="sdk/one")
     other = call("evaluation.jobs.create_from_dict", _EVALUATION)
     jobs = call.sdk.evaluation.jobs
-    wait_for(lambda: jobs.retrieve(other.id).status in _ENDED)
+    wait_for(lambda: all(jobs.retrieve(each.id).status in _ENDED for each in (job, other)))
     call("evaluation.jobs.retrieve", job.id)
     call("evaluation.jobs.status", job.id)
     call("evaluation.jobs.results", job.id)
@@ -250,7 +250,7 @@ def _platform_jobs(call: Caller, stack: ServedStack) -> None:
     one, jobs = "v2.evaluation.jobs", call.sdk.v2.evaluation.jobs
     job = call(f"{one}.create", name="sdk", spec=_EVALUATION)
     other = call(f"{one}.create_from_dict", {"spec": _EVALUATION})
-    wait_for(lambda: jobs.retrieve(other.id).status in _ENDED)
+    wait_for(lambda: all(jobs.retrieve(each.id).status in _ENDED for each in (job, other)))
     call(f"{one}.retrieve", job.id)
     call(f"{one}.list", filter={"name": "sdk"})
     call(f"{one}.status.retrieve", job.id)
