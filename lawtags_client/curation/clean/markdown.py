@@ -16,8 +16,11 @@ _IMAGE = re.compile("!" + _LABEL + _TARGET)
 _LINK = re.compile(r"(?<!!)" + _LABEL + _TARGET)
 # A fence may stand in a list or a quotation.
 _MARGIN = r"(?:[ ]{0,3}>[ ]?){0,9}[ ]{0,6}"
-_FENCE = re.compile(
-    rf"(^{_MARGIN}```.*?^{_MARGIN}```[^\n]*$|^{_MARGIN}~~~.*?^{_MARGIN}~~~[^\n]*$|`[^`\n]+`)",
+# As many backticks or tildes as began it end a fence, or the text does; a span ends with as many as began it.
+# See https://spec.commonmark.org/0.31.2/#fenced-code-blocks and #code-spans.
+_CODE = re.compile(
+    rf"^{_MARGIN}(?P<fence>`{{3,}}(?=[^`\n]*$)|~{{3,}})[^\n]*$.*?(?:^{_MARGIN}(?P=fence)[`~]*[ \t]*$|\Z)"
+    r"|(?<!`)(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`)",
     re.MULTILINE | re.DOTALL,
 )
 # Code by its indent needs a blank line before it, or it belongs to a paragraph.
@@ -80,8 +83,7 @@ def markdown_links(text: str, links: Links = "text") -> str:
     has_definition = "]:" in text
     if not has_definition and "](" not in text and "![" not in text:
         return text
-    # re.split with one group gives text and code in turns.
-    parts = _FENCE.split(text)
+    parts = _text_and_code(text)
     if has_definition:
         parts[::2] = _Definitions(parts[::2], links).resolved()
     target = r"\1" if links == "text" else r"\1 (\2)"
@@ -164,6 +166,15 @@ def _label(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
+def _text_and_code(text: str) -> list[str]:
+    """Text and code in turns; text is the first and the last."""
+    parts, end = [], 0
+    for found in _CODE.finditer(text):
+        parts += [text[end : found.start()], found.group()]
+        end = found.end()
+    return [*parts, text[end:]]
+
+
 def without_code(text: str) -> str:
     """A text without the code in it."""
     return "".join(part for part, is_code in split_code(text) if not is_code)
@@ -184,7 +195,7 @@ def split_code(text: str, indented: bool = False) -> Iterator[tuple[str, bool]]:
     if "`" not in text and "~~~" not in text and not indented:
         yield text, False
         return
-    for place, part in enumerate(_FENCE.split(text)):
+    for place, part in enumerate(_text_and_code(text)):
         if place % 2 or not indented:
             yield part, bool(place % 2)
             continue
