@@ -182,7 +182,7 @@ class Inference:
                 data = await self._post(_COMPLETIONS, request, {**(extra or {}), **fields}, allowance)
                 return parse(Completion, data, self._http)
 
-            return await self._guidance.ask(wish, send)
+            return await allowance.within(self._guidance.ask(wish, send))
 
         outcomes = complete_each(
             prompts,
@@ -257,7 +257,7 @@ class Inference:
                 return parse(ChatCompletion, await self._post(_CHAT, request, fields, allowance), self._http)
 
             wish = Wish(request.model, True, guided, matches, telling, logprobs, logprobs_needed)
-            return [await self._guidance.ask(wish, send)]
+            return [await allowance.within(self._guidance.ask(wish, send))]
 
         outcomes = each(requests, act, pace=self._pace(1, concurrency, on_load), ordered=ordered)
         async with aclosing(outcomes):

@@ -8,12 +8,17 @@ take less than half of the time that is allowed for them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from lawtags_client.errors import DeadlineExceededError
 from lawtags_client.services.inference.limiter import Limiter
 from lawtags_client.settings import Settings
 from lawtags_client.transport.clock import Clock
+
+T = TypeVar("T")
 
 # Answers a request may take times as long as was seen per row; the newest one counts for this part of it.
 _SLOWER, _NEWEST = 3.0, 0.3
@@ -56,6 +61,22 @@ class Allowance:
 
     read_timeout: float
     total_timeout: float
+
+    async def within(self, asking: Awaitable[T]) -> T:
+        """The answer, with whatever else the server has to be asked before it.
+
+        Raises:
+            DeadlineExceededError: ``total_timeout`` is over.
+        """
+        try:
+            async with asyncio.timeout(self.total_timeout):
+                return await asking
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"no complete answer within {self.total_timeout:.3g} s",
+                hint="Raise total_timeout.",
+                service="inference",
+            ) from error
 
 
 class Pace:

@@ -418,3 +418,22 @@ async def test_request_that_begins_when_a_look_ends_does_not_look_again() -> Non
     await ask()
     await asyncio.gather(*later)
     assert len(later) == 1 and probes == ["m"]
+
+
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("silent", ["version", "probe", "everything"])
+async def test_finding_out_what_a_server_is_takes_none_of_the_time_beyond_a_call_s(
+    silent: str, chat: bool, tmp_path: Path
+) -> None:
+    async def handler(request: httpx.Request) -> httpx.Response:
+        is_probe = request.method == "POST" and json.loads(request.content)["max_tokens"] == 16
+        if silent == "everything" or (is_probe if silent == "probe" else request.method == "GET"):
+            await asyncio.sleep(3600)
+        return httpx.Response(404)
+
+    limits = {"read_timeout": 3000.0, "total_timeout": 0.8, "max_retries": 0}
+    async with client(handler, tmp_path, **limits) as nemo:
+        # Without a limit on the look as well, this would take an hour.
+        async with asyncio.timeout(120):
+            with pytest.raises(LawtagsError):
+                await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN, chat=chat)
