@@ -29,6 +29,7 @@ from lawtags_client.errors import (
     UnprocessableError,
 )
 from lawtags_client.settings import ServiceAddress
+from lawtags_client.terminal import escape_controls
 from lawtags_client.transport.body import UnreadableBody
 from lawtags_client.transport.redact import Redactor
 from lawtags_client.transport.retry import AttemptFailed, Failure, parse_retry_after, status_may_pass
@@ -296,7 +297,9 @@ def _api_error(
     status = response.status_code
     detail = context.redactor.value(_detail(body))
     page = _page(body)
-    message = page or _message(detail) or response.reason_phrase or "the service refused"
+    said = page or _message(detail) or response.reason_phrase or "the service refused"
+    # Programs print and log errors as they are.
+    message = escape_controls(said)
     fields = context.fields(response) | {"detail": detail, "hint": _HINTS.get(status)}
     if page is not None:
         fields["hint"] = (

@@ -12,7 +12,7 @@ import pytest
 from client_kit import StillTime, client
 from inference_servers import MODEL, SERVERS, nim_1
 
-from lawtags_client.errors import BadRequestError, ProtocolError, ServerError
+from lawtags_client.errors import BadRequestError, LawtagsError, ProtocolError, ServerError
 from lawtags_client.services.inference.completions import first_token
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -185,3 +185,19 @@ async def test_answer_that_is_no_stream_is_told(tmp_path: Path) -> None:
     nemo = client(lambda _: httpx.Response(200, json={"choices": []}), tmp_path)
     with pytest.raises(ProtocolError, match="stream of events"):
         [chunk async for chunk in nemo.inference.stream_chat(CHAT)]
+
+
+@pytest.mark.parametrize("shape", ["detail", "message", "reason"])
+async def test_what_a_server_says_does_not_steer_a_terminal(shape: str, tmp_path: Path) -> None:
+    said = "no\x9b31m\x1b]0;x\x07\nERROR forged \u202eline"
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if shape == "reason":
+            return httpx.Response(400, extensions={"reason_phrase": b"no\x1b[2J"})
+        return httpx.Response(400, json={shape: said})
+
+    async with client(handler, tmp_path) as nemo:
+        with pytest.raises(LawtagsError) as caught:
+            await nemo.inference.models()
+    assert not {character for character in caught.value.message if not character.isprintable()}
+    assert "no" in caught.value.message
