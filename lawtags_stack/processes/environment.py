@@ -13,11 +13,14 @@ _SETTINGS = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
 }
+# A worker reads folders of this machine alone. It is told so here and not by itself: code that runs within
+# another process, as in the tests, would shut the hub to everything that this process starts later.
+_OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
 def worker_environment() -> dict[str, str]:
-    """The variables of this process, and settings for computing that it does not have yet."""
-    return {**_SETTINGS, **os.environ}
+    """The variables of this process, settings for computing that it does not have yet; no way to a hub."""
+    return {**_SETTINGS, **os.environ, **_OFFLINE}
 
 
 def give_memory_back() -> None:

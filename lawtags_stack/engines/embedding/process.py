@@ -13,6 +13,7 @@ from typing import Any
 
 from lawtags_client.errors import BadRequestError, ServerError
 from lawtags_stack.processes.background import Background, result_of
+from lawtags_stack.processes.environment import worker_environment
 from lawtags_stack.processes.suspects import Suspects
 
 _MODULE = "lawtags_stack.engines.embedding.worker"
@@ -113,6 +114,7 @@ class EmbeddingProcess:
                 sys.executable, "-m", _MODULE, str(self._folder), str(self._threads),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                 limit=_LONGEST_ANSWER,
+                env=worker_environment(),
             )  # fmt: skip
         if self._stopped:
             await _end(process)

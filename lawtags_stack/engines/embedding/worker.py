@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -34,7 +33,6 @@ class Encoder:
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
-        os.environ["HF_HUB_OFFLINE"] = "1"
         import torch
         from transformers import AutoModel, AutoTokenizer
 

@@ -128,7 +128,6 @@ def run_job(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
 
 
 def _encoder(job: TrainingJob) -> RowEncoder:
-    os.environ["HF_HUB_OFFLINE"] = "1"
     from lawtags_stack.engines.training.examples import RowEncoder
     from lawtags_stack.engines.training.model import load_tokenizer
 

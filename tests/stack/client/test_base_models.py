@@ -116,5 +116,5 @@ async def test_snapshot_of_a_hub_is_fetched_by_the_platform(nemo: NeMo, gemma: P
 
 
 async def test_longer_rows_than_the_model_was_made_for_are_refused(nemo: NeMo, gemma: Path) -> None:
-    with pytest.raises(ConfigurationError, match="made for 512 tokens"):
+    with pytest.raises(ConfigurationError, match="context of the model is 512 tokens"):
         await nemo.customizer.base_models.add("google/long", gemma, max_seq_length=1024)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from lawtags_stack.engines.training.model import TrainableModel, load_tokenizer
 from lawtags_stack.engines.training.objective import completion_loss
 from lawtags_stack.engines.training.rows import read_rows
 from lawtags_stack.engines.training.worker import EXIT_FAILED, EXIT_ORPHANED, run_job
+from lawtags_stack.processes.environment import worker_environment
 
 MakeJob = Callable[..., Path]
 
@@ -296,3 +298,17 @@ def test_a_result_carries_the_chat_template_that_it_was_trained_with(
         assert written.read_text() == (template or (Path(job.model) / written.name).read_text())
     if method != "lora":
         assert load_tokenizer(written.parent).chat_template == written.read_text()
+
+
+def test_training_within_another_process_leaves_its_environment_alone(make_job: MakeJob) -> None:
+    def hub_settings() -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+
+    before = hub_settings()
+    train(make_job(epochs=1))
+    assert hub_settings() == before
+
+
+def test_workers_are_told_to_ask_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert worker_environment()["HF_HUB_OFFLINE"] == "1"
