@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
+from lawtags_client.credentials import TokenSource
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.setting_options import SettingOptions
 from lawtags_client.settings import Settings, default_intents_path
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.http import Handler, Transport
@@ -20,35 +26,70 @@ if TYPE_CHECKING:
     from lawtags_client.services.entity_store import EntityStore
     from lawtags_client.services.evaluator import Evaluator
     from lawtags_client.services.inference import Inference
+    from lawtags_client.services.inference.guidance import ServerMemory
+
+_SERVICES = ("data_store", "entity_store", "customizer", "evaluator", "deployments", "inference")
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What a client and its copies have in common.
+
+    Args:
+        original: the client that the copies were made from.
+        intents: the store of intents, once it is needed.
+        servers: what was found out about inference servers, by the headers of the requests to them.
+    """
+
+    original: weakref.ref[NeMo]
+    intents: IntentStore | None
+    servers: dict[tuple[tuple[str, str], ...], ServerMemory] = field(default_factory=dict, repr=False)
 
 
 class NeMo:
     """NeMo microservices, typed and asynchronous.
 
-    A service is imported when it is first used, so that a program pays for those that it needs.
+    A service is imported when it is first used, so that a program pays only for what it uses.
 
     Example:
-        ``async with NeMo.from_env() as nemo: dataset = await nemo.data_store.upload_dataset(…)``
+        ``async with NeMo(base_url="https://nemo.example.com", token=token) as nemo: ...``
 
     Args:
-        settings: where the services are.
-        intents: the memory of what was submitted; a SQLite file of the user's by default.
-        clock: time, sleep and chance, for tests.
+        settings: addresses, credentials and limits, if ``base_url`` and ``token`` are not enough.
+        base_url: of the platform; every service is below it.
+        token: bearer token, or a function that returns the current one.
+        timeout: seconds per call, retries included.
+        max_retries: attempts after the first; a call that creates something is never retried blindly.
+        headers: sent with every request to a service, and never shown in messages or logs.
+        intents: the store of what was submitted; by default, a SQLite file in the user's state folder.
+        clock: time, sleep and randomness, for tests.
         handler: answers instead of the network, for tests.
+
+    Raises:
+        ConfigurationError: an argument is missing, invalid, or contradicts another.
     """
+
+    settings: Settings
+    clock: Clock
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Settings | None = None,
         *,
+        base_url: str | None = None,
+        token: TokenSource = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
         intents: IntentStore | None = None,
         clock: Clock | None = None,
         handler: Handler | None = None,
     ) -> None:
-        self.settings = settings
+        chosen = _settings(settings, base_url, token)
+        self.settings = chosen.with_limits(timeout=timeout, max_retries=max_retries)
         self.clock = clock or Clock()
-        self._intents = intents
-        self._transport = Transport(settings, clock=self.clock, handler=handler)
+        self._transport = Transport(self.settings, clock=self.clock, handler=handler, headers=headers)
+        self._shared = _Shared(weakref.ref(self), intents)
 
     @classmethod
     def from_env(
@@ -57,32 +98,65 @@ class NeMo:
         *,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        headers: Mapping[str, str] | None = None,
         intents: IntentStore | None = None,
-        **overrides: Any,
+        **overrides: Unpack[SettingOptions],
     ) -> Self:
-        """A client for the services that environment, profile file and arguments name.
+        """A client for the services that arguments, environment and ``lawtags.toml`` name.
 
         Args:
             profile: the profile's name in ``lawtags.toml``.
-            environ: the environment; the process's own without it.
+            environ: the environment; by default, that of the process.
             folder: where the search for the file begins.
-            intents: the memory of what was submitted.
+            headers: as for the class.
+            intents: as for the class.
             overrides: single settings.
 
         Raises:
-            ConfigurationError: a setting is unknown or has the wrong form.
+            ConfigurationError: a setting is unknown or invalid.
         """
-        return cls(Settings.load(profile, environ=environ, folder=folder, **overrides), intents=intents)
+        settings = Settings.load(profile, environ=environ, folder=folder, **overrides)
+        return cls(settings, headers=headers, intents=intents)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A light copy with other limits or headers, which shares connections, tokens and intents.
+
+        Example:
+            ``await nemo.with_options(timeout=10, max_retries=0).inference.models()``
+
+        Args:
+            timeout: seconds per call, retries included.
+            max_retries: attempts after the first.
+            headers: added to those of this client; they replace headers of the same name.
+
+        Raises:
+            ConfigurationError: an option is invalid.
+        """
+        settings = self.settings.with_limits(timeout=timeout, max_retries=max_retries)
+        copied = copy(self)
+        for name in _SERVICES:
+            copied.__dict__.pop(name, None)
+        copied.settings = settings
+        copied._transport = self._transport.with_options(settings, headers)
+        return copied
 
     def __repr__(self) -> str:
         return f"NeMo({self.settings!r})"
 
-    @cached_property
+    @property
     def intents(self) -> IntentStore:
-        """The memory of what was submitted."""
-        from lawtags_client.intents import SqliteIntents
+        """The store of what was submitted."""
+        if self._shared.intents is None:
+            from lawtags_client.intents import SqliteIntents
 
-        return self._intents or SqliteIntents(self.settings.intents_path or default_intents_path())
+            self._shared.intents = SqliteIntents(self.settings.intents_path or default_intents_path())
+        return self._shared.intents
 
     @cached_property
     def data_store(self) -> DataStore:
@@ -123,8 +197,12 @@ class NeMo:
     def inference(self) -> Inference:
         """Models that answer."""
         from lawtags_client.services.inference import Inference
+        from lawtags_client.services.inference.guidance import ServerMemory
 
-        return Inference(self._transport.service("inference"), self)
+        # Headers may route requests to another server, which has to be looked at by itself.
+        headers = tuple(sorted(self._transport.headers.items()))
+        memory = self._shared.servers.setdefault(headers, ServerMemory())
+        return Inference(self._transport.service("inference"), self, memory)
 
     async def clock_ahead(self) -> float | None:
         """Seconds by which the platform's clock is ahead of this machine's; None where it does not tell.
@@ -136,7 +214,7 @@ class NeMo:
         """
         from email.utils import parsedate_to_datetime
 
-        from lawtags_client.transport.http import Call
+        from lawtags_client.transport.call import Call
 
         call = Call("GET", "/v1/namespaces", query=[("page_size", "1")])
         reply = await self._transport.service("entity_store").send(call)
@@ -147,8 +225,10 @@ class NeMo:
             return None
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._transport.close()
+        """Close every connection; a copy leaves them open for the client that it was made from."""
+        original = self._shared.original()
+        if original is self or original is None:
+            await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -160,3 +240,19 @@ class NeMo:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _settings(settings: Settings | None, base_url: str | None, token: TokenSource) -> Settings:
+    if settings is None:
+        if base_url is None:
+            raise ConfigurationError(
+                "NeMo needs a base_url",
+                hint="Pass base_url or settings, or use NeMo.from_env() to read the environment.",
+            )
+        return Settings(platform_url=base_url, token=token)
+    if base_url is not None or token is not None:
+        raise ConfigurationError(
+            "NeMo takes either settings, or base_url and token",
+            hint="Set platform_url and token in the settings.",
+        )
+    return settings

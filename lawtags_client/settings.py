@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
 from lawtags_client.credentials import Credential, TokenSource, checked, given
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.profiles import FILE_NAME, read_profile, refuse_unknown
+from lawtags_client.setting_options import LfsRewrite, SettingOptions
 
 LOCAL_PROFILE = "local"
 """The profile that every installation has: the embedded stack of the working directory."""
@@ -33,7 +34,6 @@ STACK_FOLDER = Path(".lawtags/stack")
 """Where the embedded stack of a working directory keeps everything, its address in ``stack.json``."""
 
 ServiceName = Literal["entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"]
-LfsRewrite = Literal["auto", "always", "never"]
 
 _TOKENS = ("token", "data_store_token", "inference_token")
 _SECRETS = frozenset({*_TOKENS, "wandb_api_key"})
@@ -172,6 +172,26 @@ class Settings:
         """Whether the user chose a time limit, so that nothing may exceed it."""
         return not isinstance(getattr(self, name), _Default)
 
+    def with_limits(self, *, timeout: float | None = None, max_retries: int | None = None) -> Settings:
+        """These settings with other limits.
+
+        Args:
+            timeout: seconds per call, retries included; sets ``read_timeout`` and ``total_timeout``.
+            max_retries: attempts after the first.
+
+        Raises:
+            ConfigurationError: a limit is out of range.
+        """
+        changes: dict[str, Any] = {}
+        if timeout is not None:
+            if not timeout > 0:
+                hint = "Set it to a number of seconds."
+                raise ConfigurationError("timeout must be greater than zero", hint=hint)
+            changes = {"read_timeout": timeout, "total_timeout": timeout}
+        if max_retries is not None:
+            changes["max_retries"] = max_retries
+        return replace(self, **changes) if changes else self
+
     def has_address(self, service: ServiceName) -> bool:
         """Whether it is known where a service is asked."""
         return getattr(self, self._url_name(service)) is not None
@@ -221,7 +241,7 @@ class Settings:
         *,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
-        **overrides: Any,
+        **overrides: Unpack[SettingOptions],
     ) -> Settings:
         """Gather the settings from arguments, environment, profile file and defaults.
 
@@ -239,19 +259,20 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         known = {item.name for item in fields(cls)} - {"sources", "profile", "reload"}
-        refuse_unknown(overrides, known, "argument")
+        options: dict[str, Any] = dict(overrides)
+        refuse_unknown(options, known, "argument")
         chosen = profile or environ.get("LAWTAGS_PROFILE") or None
         file: Path | None = None
         table: Mapping[str, Any] = {}
         if chosen == LOCAL_PROFILE:
             # A cluster's address in the environment must not draw a part of the work away.
-            overrides = {**_stack_addresses(folder or Path.cwd()), **_without_none(overrides)}
+            options = {**_stack_addresses(folder or Path.cwd()), **_without_none(options)}
         else:
             chosen, table, file = read_profile(chosen, environ, folder or Path.cwd(), known)
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
         for name in known:
-            value, source = _find(name, overrides, environ, table, f"profile {chosen} in {file}")
+            value, source = _find(name, options, environ, table, f"profile {chosen} in {file}")
             if value is None:
                 continue
             base = file.parent if file and source.startswith("profile") else None
@@ -259,7 +280,7 @@ class Settings:
             sources[name] = source
 
         def reload() -> Settings:
-            return cls.load(profile, environ=environ, folder=folder, **overrides)
+            return cls.load(profile, environ=environ, folder=folder, **options)
 
         return cls(**values, profile=chosen, sources=sources, reload=reload)
 

@@ -13,29 +13,36 @@ ones, ``SyncJob`` from ``Job``; what a type checker sees of them stands in ``syn
 
 from __future__ import annotations
 
+import functools
 from types import TracebackType
 from typing import Any, Self
 
 from lawtags_client.blocking import Blocking, fronts, portal
 from lawtags_client.client import NeMo as AsyncNeMo
-from lawtags_client.settings import Settings
 
 
 class NeMo(Blocking):
-    """The blocking client.
+    """The blocking client, with the arguments of ``lawtags_client.NeMo``."""
 
-    Args:
-        target: where the services are, or an asynchronous client that is used only through this one from
-            then on.
-    """
-
-    def __init__(self, target: AsyncNeMo | Settings) -> None:
-        super().__init__(AsyncNeMo(target) if isinstance(target, Settings) else target)
+    @functools.wraps(AsyncNeMo.__init__)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(AsyncNeMo(*args, **options))
 
     @classmethod
-    def from_env(cls, profile: str | None = None, **options: Any) -> Self:
-        """As ``lawtags_client.NeMo.from_env``."""
-        return cls(AsyncNeMo.from_env(profile, **options))
+    def of(cls, nemo: AsyncNeMo) -> Self:
+        """A blocking client around an async one, which is from then on used only through it."""
+        made = cls.__new__(cls)
+        Blocking.__init__(made, nemo)
+        return made
+
+    @classmethod
+    @functools.wraps(AsyncNeMo.from_env)
+    def from_env(cls, *args: Any, **options: Any) -> Self:
+        return cls.of(AsyncNeMo.from_env(*args, **options))
+
+    @functools.wraps(AsyncNeMo.with_options)
+    def with_options(self, **options: Any) -> Self:
+        return self.of(self._target.with_options(**options))
 
     def close(self) -> None:
         """Close every connection."""

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 import pandas
 from pydantic.main import BaseModel
 
 from lawtags_client.client import NeMo as AsyncNeMo
+from lawtags_client.credentials import TokenSource
 from lawtags_client.intents import IntentStore
 from lawtags_client.services.customizer.base_models import ImportedModel
 from lawtags_client.services.customizer.events import JobEvent
@@ -19,6 +20,7 @@ from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded
 from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.services.data_store.upload import OnBytes, Uploaded
+from lawtags_client.services.evaluator.building import Metrics
 from lawtags_client.services.following import JobChange
 from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.guidance import Matches
@@ -26,12 +28,14 @@ from lawtags_client.services.inference.pace import Load
 from lawtags_client.services.inference.pool import Outcome
 from lawtags_client.services.inference.tags import Tagged, Tagger
 from lawtags_client.services.watching import Patience
+from lawtags_client.setting_options import SettingOptions
 from lawtags_client.settings import Settings
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.transport.clock import Clock
-from lawtags_client.types.common import DeleteResponse, Page, WireRequest
+from lawtags_client.transport.http import Handler
+from lawtags_client.types.common import APIEndpoint, DeleteResponse, Page, WireRequest
 from lawtags_client.types.customizer import (
     ContainerLogs,
     CustomizationConfig,
@@ -95,18 +99,6 @@ from lawtags_client.types.evaluator import (
     EvaluationTargetUpdate,
     LiveEvaluation,
 )
-from lawtags_client.types.evaluator_v2 import (
-    EvaluationConfigV2,
-    EvaluationResultV2,
-    EvaluationTargetV2,
-    EvaluatorV2Job,
-    EvaluatorV2JobFilter,
-    EvaluatorV2JobRequest,
-    PlatformJobLog,
-    PlatformJobLogPage,
-    PlatformJobResult,
-    PlatformJobStatusResponse,
-)
 from lawtags_client.types.inference import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -120,36 +112,88 @@ from lawtags_client.types.inference import (
     EmbeddingResponse,
     ServedModel,
 )
+from lawtags_client.types.platform_evaluation import (
+    InlineEvaluationConfig,
+    InlineEvaluationTarget,
+    PlatformEvaluationJob,
+    PlatformEvaluationJobFilter,
+    PlatformEvaluationJobRequest,
+    PlatformEvaluationResult,
+    PlatformJobLog,
+    PlatformJobLogPage,
+    PlatformJobResult,
+    PlatformJobStatusResponse,
+)
+from lawtags_client.types.request_fields import ChatFields, ClassifyFields, CompletionFields, EmbeddingFields
 
 Flt = TypeVar("Flt", bound=WireRequest)
 M = TypeVar("M", bound=BaseModel)
 Req = TypeVar("Req", bound=WireRequest)
 Upd = TypeVar("Upd", bound=WireRequest)
 
-class SyncInference:
-    """Models that answer."""
+class SyncModelRequests:
+    """One request to a model at a time."""
     def models(self) -> list[ServedModel]:
         """The models that are served now, including adapters."""
     def served(self, model: str, *, timeout: float = 600) -> str:
         """Wait until a model is listed; an adapter needs a refresh of the server after its training."""
     def chat(
-        self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
+        self,
+        request: ChatCompletionRequest | None = None,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **fields: Unpack[ChatFields],
     ) -> ChatCompletion:
         """Request the next message of a chat."""
-    def complete(self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None) -> Completion:
-        """Complete a text; arguments and errors as for ``chat``."""
-    def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
-        """Turn texts into vectors."""
-    def classify(self, request: ClassifyRequest) -> dict[str, Any]:
-        """Classify texts; the response depends on the model."""
+    def complete(
+        self,
+        request: CompletionRequest | None = None,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **fields: Unpack[CompletionFields],
+    ) -> Completion:
+        """Complete a text; arguments and errors as for ``chat``, with ``prompt`` in place of messages."""
+    def embed(
+        self,
+        request: EmbeddingRequest | None = None,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **fields: Unpack[EmbeddingFields],
+    ) -> EmbeddingResponse:
+        """Turn texts into vectors; arguments as for ``chat``, with ``input`` in place of messages."""
+    def classify(
+        self,
+        request: ClassifyRequest | None = None,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **fields: Unpack[ClassifyFields],
+    ) -> dict[str, Any]:
+        """Classify texts; the response depends on the model. Arguments as for ``embed``."""
     def stream_chat(
-        self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
+        self,
+        request: ChatCompletionRequest | None = None,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **fields: Unpack[ChatFields],
     ) -> Iterator[ChatCompletionChunk]:
-        """Stream the next message of a chat."""
+        """Stream the next message of a chat; arguments as for ``chat``."""
     def stream_completion(
-        self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
+        self,
+        request: CompletionRequest | None = None,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **fields: Unpack[CompletionFields],
     ) -> Iterator[CompletionChunk]:
-        """Stream a completion; errors as for ``stream_chat``."""
+        """Stream a completion; arguments as for ``complete``, errors as for ``stream_chat``."""
+
+class SyncInference(SyncModelRequests):
+    """Models that answer."""
     def complete_each(
         self,
         prompts: Iterable[str] | Iterable[str],
@@ -162,7 +206,8 @@ class SyncInference:
         guided: Guided | None = None,
         matches: Matches = ...,
         telling: bool = False,
-        extra: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = False,
@@ -178,7 +223,8 @@ class SyncInference:
         logprobs: int | None = None,
         temperature: float = 0.0,
         guided: Guided | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
     ) -> list[Outcome[CompletionChoice]]:
@@ -192,6 +238,8 @@ class SyncInference:
         telling: bool = False,
         logprobs: bool | None = None,
         logprobs_needed: bool = True,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         ordered: bool = False,
         on_load: Callable[[Load], None] | None = None,
@@ -256,23 +304,23 @@ class SyncDeployments:
     def remove(self, name: str, *, timeout: float = 600) -> None:
         """Delete a deployment, wait until it is gone, and delete its config."""
 
-class SyncEvaluationV2:
+class SyncPlatformEvaluation:
     """An evaluation in hand, as a platform job."""
 
-    record: EvaluatorV2Job
+    record: PlatformEvaluationJob
     @property
     def id(self) -> str:
         """The service's id for it."""
     @property
     def status(self) -> str | None:
         """The state it was in when last looked at."""
-    def refresh(self) -> EvaluatorV2Job:
+    def refresh(self) -> PlatformEvaluationJob:
         """Read it again."""
-    def cancel(self) -> EvaluatorV2Job:
+    def cancel(self) -> PlatformEvaluationJob:
         """Ask for its end."""
     def wait(
         self, *, timeout: float | None = None, stall: float | None = None, patience: Patience | None = None
-    ) -> EvaluationResultV2:
+    ) -> PlatformEvaluationResult:
         """Wait for the result; arguments and errors as for ``Evaluation.wait``."""
 
 class SyncEvaluation:
@@ -297,15 +345,21 @@ class SyncEvaluation:
     ) -> EvaluationResult:
         """Wait for the result."""
 
-class SyncJobsV2(SyncListing[EvaluatorV2Job, EvaluatorV2JobFilter]):
+class SyncPlatformEvaluationJobs(SyncListing[PlatformEvaluationJob, PlatformEvaluationJobFilter]):
     """Evaluations as platform jobs."""
-    def get(self, job_id: str) -> EvaluatorV2Job:
+    def get(self, job_id: str) -> PlatformEvaluationJob:
         """Read an evaluation."""
-    def create(self, request: EvaluatorV2JobRequest) -> EvaluatorV2Job:
-        """Submit an evaluation, bare; ``evaluate_v2`` is the call that does it once only."""
+    def create(
+        self,
+        request: PlatformEvaluationJobRequest,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> PlatformEvaluationJob:
+        """Submit an evaluation, without an intent; ``Evaluator.evaluate_as_platform_job`` is idempotent."""
     def status(self, job_id: str) -> PlatformJobStatusResponse:
         """How far an evaluation is, step by step."""
-    def cancel(self, job_id: str) -> EvaluatorV2Job:
+    def cancel(self, job_id: str) -> PlatformEvaluationJob:
         """Ask for an evaluation's end."""
     def delete(self, job_id: str) -> None:
         """Drop an evaluation."""
@@ -323,15 +377,21 @@ class SyncJobsV2(SyncListing[EvaluatorV2Job, EvaluatorV2JobFilter]):
         """The content of a file that an evaluation left."""
     def artifacts(self, job_id: str) -> bytes:
         """Everything that an evaluation left, as one archive."""
-    def evaluation_results(self, job_id: str) -> EvaluationResultV2:
+    def evaluation_results(self, job_id: str) -> PlatformEvaluationResult:
         """What an evaluation found."""
 
 class SyncEvaluationJobs(SyncListing[EvaluationJob, EvaluationJobFilter]):
     """Evaluations."""
     def get(self, job_id: str) -> EvaluationJob:
         """Read an evaluation; the only place where its state stands."""
-    def create(self, request: EvaluationJobRequest) -> EvaluationJob:
-        """Submit an evaluation, bare; ``evaluate`` is the call that does it once only."""
+    def create(
+        self,
+        request: EvaluationJobRequest,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> EvaluationJob:
+        """Submit an evaluation, without an intent; ``Evaluator.evaluate`` is idempotent."""
     def status(self, job_id: str) -> EvaluationStatusDetails:
         """How far an evaluation is."""
     def results(self, job_id: str) -> EvaluationResult:
@@ -358,38 +418,57 @@ class SyncEvaluator:
         EvaluationResult, EvaluationResultRequest, EvaluationResultUpdate, EvaluationResultFilter
     ]
     jobs: SyncEvaluationJobs
-    v2_jobs: SyncJobsV2
+    platform_jobs: SyncPlatformEvaluationJobs
     def evaluation(self, job_id: str) -> SyncEvaluation:
         """Look up an existing evaluation."""
     def live(
-        self, config: EvaluationConfigRequest, target: EvaluationTargetRequest, *, timeout: float = ...
+        self,
+        *,
+        config: EvaluationConfigRequest,
+        target: EvaluationTargetRequest,
+        timeout: float = ...,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> LiveEvaluation:
         """Score immediately, without storing anything on the platform."""
     def evaluate(
         self,
-        config: str | EvaluationConfigRequest,
-        target: str | EvaluationTargetRequest,
         *,
+        dataset: str | Dataset | UploadedDataset | None = None,
+        model: str | APIEndpoint | None = None,
+        metrics: Metrics | None = None,
+        split: str = "testing",
+        prompt: str = "{{item.prompt}}",
+        reference: str = "{{item.completion}}",
+        chat: bool = False,
+        max_tokens: int = 64,
+        limit: int | None = None,
+        config: str | EvaluationConfigRequest | None = None,
+        target: str | EvaluationTargetRequest | None = None,
         intent: str | None = None,
         namespace: str | None = None,
         project: str | None = None,
         description: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> SyncEvaluation:
         """Submit an evaluation. The call is idempotent."""
-    def evaluation_v2(self, job_id: str) -> SyncEvaluationV2:
+    def platform_evaluation(self, job_id: str) -> SyncPlatformEvaluation:
         """Look up an existing evaluation that is a platform job."""
-    def evaluate_v2(
+    def evaluate_as_platform_job(
         self,
-        config: str | EvaluationConfigV2,
-        target: str | EvaluationTargetV2,
         *,
+        config: str | EvaluationConfigRequest | InlineEvaluationConfig,
+        target: str | EvaluationTargetRequest | InlineEvaluationTarget,
         name: str | None = None,
         intent: str | None = None,
         namespace: str | None = None,
         project: str | None = None,
         description: str | None = None,
-    ) -> SyncEvaluationV2:
-        """Submit an evaluation as a platform job, idempotently; arguments and errors as for ``evaluate``."""
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> SyncPlatformEvaluation:
+        """Submit an evaluation as a platform job, which has steps, logs and files. The call is idempotent."""
 
 class SyncJob:
     """A customization job."""
@@ -455,9 +534,14 @@ class SyncJobs(SyncListing[CustomizationJob, CustomizationJobFilter]):
     def get(self, job_id: str) -> CustomizationJob:
         """Read a job."""
     def create(
-        self, request: CustomizationJobRequest, *, wandb_api_key: str | None = None
+        self,
+        request: CustomizationJobRequest,
+        *,
+        wandb_api_key: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> CustomizationJob:
-        """Submit a job, bare; ``fine_tune`` is the call that does it once only."""
+        """Submit a job, without an intent; ``fine_tune`` and ``submit`` are idempotent."""
 
 class SyncCustomizer:
     """Training on the platform."""
@@ -506,10 +590,18 @@ class SyncCustomizer:
         project: str | None = None,
         description: str | None = None,
         wandb: WandBData | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> SyncJob:
         """Submit a training job. The call is idempotent, even after a crash or a lost response."""
     def submit(
-        self, request: CustomizationJobRequest, *, key: str | None = None, data: str | None = None
+        self,
+        request: CustomizationJobRequest,
+        *,
+        key: str | None = None,
+        data: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> SyncJob:
         """Submit a job once per intent; ``fine_tune`` builds the request for you."""
 
@@ -537,19 +629,39 @@ class SyncListing(Generic[M, Flt]):
 
 class SyncEntities(SyncListing[M, Flt], Generic[M, Req, Upd, Flt]):
     """A collection of named entities."""
-    def create(self, request: Req) -> M:
+    def create(
+        self,
+        request: Req,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> M:
         """Create an entity."""
     def get(self, reference: str) -> M:
         """Read an entity."""
     def find(self, reference: str) -> M | None:
         """Read an entity, or None if it does not exist."""
-    def update(self, reference: str, changes: Upd) -> M:
+    def update(
+        self,
+        reference: str,
+        changes: Upd,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> M:
         """Change the fields that are set in ``changes``."""
     def delete(
         self, reference: str, *, missing_ok: bool = False, timeout: float | None = None
     ) -> DeleteResponse | None:
         """Delete an entity."""
-    def create_or_get(self, request: Req, *, compare: tuple[str, ...] | None = None) -> M:
+    def create_or_get(
+        self,
+        request: Req,
+        *,
+        compare: tuple[str, ...] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> M:
         """Create an entity, or return the existing one if it is the same."""
 
 class SyncEntityStore:
@@ -664,7 +776,19 @@ class SyncDataStore:
 
 class NeMo:
     """NeMo microservices, typed and asynchronous."""
-    def __init__(self, target: AsyncNeMo | Settings) -> None: ...
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        base_url: str | None = None,
+        token: TokenSource = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        intents: IntentStore | None = None,
+        clock: Clock | None = None,
+        handler: Handler | None = None,
+    ) -> None: ...
     settings: Settings
     clock: Clock
     @classmethod
@@ -674,13 +798,22 @@ class NeMo:
         *,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        headers: Mapping[str, str] | None = None,
         intents: IntentStore | None = None,
-        **overrides: Any,
+        **overrides: Unpack[SettingOptions],
     ) -> Self:
-        """A client for the services that environment, profile file and arguments name."""
+        """A client for the services that arguments, environment and ``lawtags.toml`` name."""
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A light copy with other limits or headers, which shares connections, tokens and intents."""
     @property
     def intents(self) -> IntentStore:
-        """The memory of what was submitted."""
+        """The store of what was submitted."""
     @property
     def data_store(self) -> SyncDataStore:
         """Files."""
@@ -701,6 +834,9 @@ class NeMo:
         """Models that answer."""
     def clock_ahead(self) -> float | None:
         """Seconds by which the platform's clock is ahead of this machine's; None where it does not tell."""
+    @classmethod
+    def of(cls, nemo: AsyncNeMo) -> Self:
+        """A blocking client around an async one, which is from then on used only through it."""
     def close(self) -> None:
         """Close every connection."""
     def __enter__(self) -> Self: ...

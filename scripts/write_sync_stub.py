@@ -27,6 +27,9 @@ _HEAD = '''"""The blocking front. Written by scripts/write_sync_stub.py; do not 
 
 '''
 _EXIT = """
+    @classmethod
+    def of(cls, nemo: AsyncNeMo) -> Self:
+        \"\"\"A blocking client around an async one, which is from then on used only through it.\"\"\"
     def close(self) -> None:
         \"\"\"Close every connection.\"\"\"
     def __enter__(self) -> Self: ...
@@ -105,7 +108,8 @@ class Stub:
         lines = [f"class {name}({bases}):" if bases else f"class {name}:", *_summary(node)]
         if root:
             self.imports.add("from lawtags_client.client import NeMo as AsyncNeMo")
-            lines.append("    def __init__(self, target: AsyncNeMo | Settings) -> None: ...")
+            maker = next(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+            lines += [f"    {line}" for line in self._method(maker, source)]
         lines += [f"    {line}" for line in self._attributes(node, source)]
         methods = [n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
         shown = [n for n in methods if not n.name.startswith("_") and not (root and n.name == "close")]
@@ -115,7 +119,12 @@ class Stub:
         return "\n".join(lines) + (_EXIT if root else "")
 
     def _attributes(self, node: ast.ClassDef, source: Source) -> Iterator[str]:
-        """Public attributes, by what ``__init__`` puts into them."""
+        """Public attributes, as they are declared, or by what ``__init__`` puts into them."""
+        declared = set()
+        for each in node.body:
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+                declared.add(each.target.id)
+                yield f"{each.target.id}: {self._type(each.annotation, source)}"
         maker = next((n for n in node.body if getattr(n, "name", "") == "__init__"), None)
         if not isinstance(maker, ast.FunctionDef):
             return
@@ -124,7 +133,7 @@ class Stub:
             if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute)):
                 continue
             attribute, value = statement.targets[0].attr, statement.value
-            if attribute.startswith("_"):
+            if attribute.startswith("_") or attribute in declared:
                 continue
             if isinstance(value, ast.BoolOp):
                 value = value.values[-1]

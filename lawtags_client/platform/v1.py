@@ -223,7 +223,7 @@ class V1Platform:
                 guided=guided,
                 matches=matches,
                 telling=True,
-                extra={"stop": ["\n"]},
+                extra_body={"stop": ["\n"]},
             )
             async for outcome in texts:
                 yield outcome.row, _caught(_answer, outcome.value, outcome.error)
@@ -250,7 +250,7 @@ class V1Platform:
             {"type": "model", "namespace": intent.namespace, "model": self._endpoint(intent)}
         )
         started = await self._nemo.evaluator.evaluate(
-            config, target, intent=self._evaluation_key(intent), namespace=intent.namespace
+            config=config, target=target, intent=self._evaluation_key(intent), namespace=intent.namespace
         )
 
         async def tell() -> None:

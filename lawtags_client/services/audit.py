@@ -196,7 +196,7 @@ async def marked_jobs(nemo: AuditedClient, *, since: datetime | None = None) -> 
     lists: dict[str, AsyncIterator[_Job]] = {
         "customization": nemo.customizer.jobs.list(sort="-created_at"),
         "evaluation": nemo.evaluator.jobs.list(sort="-created_at"),
-        "evaluation-v2": nemo.evaluator.v2_jobs.list(sort="-created_at"),
+        "evaluation-v2": nemo.evaluator.platform_jobs.list(sort="-created_at"),
     }
     found = []
     for kind, jobs in lists.items():

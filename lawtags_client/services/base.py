@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -16,7 +17,10 @@ from lawtags_client.errors import (
     ServerError,
     UnprocessableError,
 )
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.headers import checked_headers
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paging import walk
 from lawtags_client.transport.paths import join, split_reference
 from lawtags_client.transport.query import list_query
@@ -203,15 +207,28 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         super().__init__(http, path, model)
         self._key = key or _namespace_and_name
 
-    async def create(self, request: Req) -> M:
+    async def create(
+        self,
+        request: Req,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> M:
         """Create an entity.
 
+        Args:
+            request: the entity.
+            extra_headers: sent with this request only.
+            extra_body: fields of the API that ``request`` does not have.
+
         Raises:
+            ConfigurationError: ``extra_body`` would overwrite a field.
             ConflictError: the name is taken.
             DoubtfulOutcomeError: the response was lost; check whether it exists.
         """
-        data = await self._http.json(Call("POST", self._path, json=request.to_wire()))
-        return parse(self._model, data, self._http)
+        body = extended_request(request, extra_body)
+        call = Call("POST", self._path, json=body, headers=checked_headers(extra_headers))
+        return parse(self._model, await self._http.json(call), self._http)
 
     async def get(self, reference: str) -> M:
         """Read an entity.
@@ -232,13 +249,27 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         except NotFoundError:
             return None
 
-    async def update(self, reference: str, changes: Upd) -> M:
+    async def update(
+        self,
+        reference: str,
+        changes: Upd,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> M:
         """Change the fields that are set in ``changes``.
+
+        Args:
+            reference: its ``namespace/name``.
+            changes: the fields to change.
+            extra_headers: sent with this request only.
+            extra_body: fields of the API that ``changes`` does not have.
 
         Raises:
             NotFoundError: it does not exist.
         """
-        call = Call("PATCH", self._path + self._key(reference), json=changes.to_wire())
+        body, headers = extended_request(changes, extra_body), checked_headers(extra_headers)
+        call = Call("PATCH", self._path + self._key(reference), json=body, headers=headers)
         return parse(self._model, await self._http.json(call), self._http)
 
     async def delete(
@@ -266,31 +297,41 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
             return None
         return _receipt(reply.body)
 
-    async def create_or_get(self, request: Req, *, compare: tuple[str, ...] | None = None) -> M:
+    async def create_or_get(
+        self,
+        request: Req,
+        *,
+        compare: tuple[str, ...] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> M:
         """Create an entity, or return the existing one if it is the same.
 
         Args:
             request: the entity, with its name.
             compare: the fields in which an existing one must agree; all that are set by default.
+            extra_headers: sent with the request that creates it.
+            extra_body: as for ``create``.
 
         Raises:
             ConflictError: one of that name exists and differs; the message lists the fields.
         """
         reference = reference_of(request)
+        create = partial(self.create, request, extra_headers=extra_headers, extra_body=extra_body)
         try:
-            return await self.create(request)
+            return await create()
         except DoubtfulOutcomeError:
             found = await self.find(reference)
             if found is None:
                 # A name can be taken only once: had the lost create come through, it would be there.
-                return await self.create(request)
+                return await create()
         except APIError as error:
             if not says_exists(error):
                 raise
             found = await self.find(reference)
             if found is None:
                 raise
-        wanted = request.to_wire()
+        wanted = extended_request(request, extra_body)
         if compare is not None:
             wanted = {name: value for name, value in wanted.items() if name in compare}
         differing = differences(wanted, found.model_dump(mode="json", by_alias=True))

@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from lawtags_client.errors import BadRequestError, NotFoundError, ProtocolError, UnprocessableError
 from lawtags_client.services.base import parse
 from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.transport.call import Call
 from lawtags_client.transport.clock import Clock
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import join
 from lawtags_client.transport.query import list_query
 from lawtags_client.types.common import WireRequest, is_final

@@ -18,20 +18,26 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from lawtags_client.errors import (
     APIError,
     BusyError,
+    ConfigurationError,
     ConflictError,
     DoubtfulOutcomeError,
     LawtagsError,
     NotFoundError,
     ServerError,
 )
-from lawtags_client.intents import Intent, IntentStore, check_same
+from lawtags_client.intents import FIELD, Intent, IntentStore, check_same
+from lawtags_client.services.extra_fields import extended, extended_request
 from lawtags_client.transport.clock import Clock
+from lawtags_client.transport.redact import without_secrets
+from lawtags_client.types.common import WireRequest
 
 logger = logging.getLogger(__name__)
 
 J = TypeVar("J")
 Stamp: TypeAlias = tuple[str | None, datetime | None]
 
+# The secrets that a request may have; users choose the names of custom fields themselves.
+_SECRETS = frozenset({"api_key", "hf_token"})
 # At least so many of the newest jobs are looked through for one that carries a token.
 _LOOK_BACK = 200
 _LOOKS = 3
@@ -57,6 +63,27 @@ class Submission(Generic[J]):
     find: Callable[[Intent], Awaitable[J | None]]
     job_id: Callable[[J], str]
     clash: Callable[[Intent, ConflictError], Awaitable[J]] | None = None
+
+
+def intent_body(request: WireRequest, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A request as its intent keeps it: with the fields that the user adds, and without secrets.
+
+    Args:
+        request: without a token.
+        extra_body: the fields to add.
+
+    Raises:
+        ConfigurationError: a field is set twice, or stands for the token.
+    """
+    # What cannot be sent is refused here, before an intent is written down.
+    extended_request(request, extra_body)
+    fields = (extra_body or {}).get("custom_fields")
+    if isinstance(fields, Mapping) and FIELD in fields:
+        raise ConfigurationError(
+            f"extra_body sets the custom field {FIELD}, by which the client finds its job",
+            hint="Use another name for the custom field.",
+        )
+    return extended(without_secrets(request.to_wire(), _SECRETS), without_secrets(extra_body))
 
 
 async def submit(wanted: Intent, submission: Submission[J], *, store: IntentStore, clock: Clock) -> J:

@@ -196,10 +196,10 @@ def encoded(value: Any) -> bytes:
     """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except ValueError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"the request cannot be written as JSON: {type(error).__name__}",
-            hint="It holds NaN, an infinity, or text that is not valid Unicode.",
+            hint="It has NaN, an infinity, text that is not Unicode, or a type that JSON does not have.",
         ) from error
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lawtags_client.errors import LawtagsError, ProtocolError
@@ -14,18 +15,17 @@ from lawtags_client.settings import ServiceAddress, ServiceName, Settings
 from lawtags_client.transport import failures, redirects, retry
 from lawtags_client.transport.body import (
     ERROR_LIMIT,
-    JSON_LIMIT,
     UnreadableBody,
     body_pieces,
     decode_json,
-    encoded,
     read_body,
 )
+from lawtags_client.transport.call import Call, Requests
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.connections import Connections
-from lawtags_client.transport.redact import Redactor
+from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.sse import ServerSentEvent, events
-from lawtags_client.transport.urls import parsed, shown
+from lawtags_client.transport.urls import shown
 
 if TYPE_CHECKING:
     import httpx
@@ -34,43 +34,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Handler: TypeAlias = "httpx.AsyncBaseTransport"
-Stream: TypeAlias = Callable[[], AsyncIterator[bytes]]
 
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MOST_REDIRECTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, as a service means it.
-
-    Args:
-        method: GET, POST and so on.
-        path: below the service's base; or a whole URL, which then gets no token.
-        query: pairs of the query string.
-        json: the body, as JSON.
-        content: the body as bytes, or a function that produces its chunks again for every attempt.
-        headers: beyond the usual ones; never shown anywhere.
-        repeatable: doing it twice is the same as doing it once; by default all but POST.
-        token: whether the service's token is sent.
-        read_timeout: seconds between two pieces of the answer.
-        total_timeout: seconds for everything, retries included.
-        max_retries: attempts beyond the first.
-        max_bytes: most bytes of an answer that is read into memory, after decompression.
-    """
-
-    method: str
-    path: str
-    query: Iterable[tuple[str, str]] = ()
-    json: Any = None
-    content: bytes | Stream | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    repeatable: bool | None = None
-    token: bool = True
-    read_timeout: float | None = None
-    total_timeout: float | None = None
-    max_retries: int | None = None
-    max_bytes: int = JSON_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +57,10 @@ class Transport:
     """The connections of one client.
 
     Args:
-        settings: addresses, credentials, patience.
+        settings: addresses, credentials, timeouts.
         clock: time, sleep and chance.
         handler: answers instead of the network, for tests.
+        headers: sent with every request to a service; never shown anywhere.
     """
 
     def __init__(
@@ -102,11 +69,31 @@ class Transport:
         *,
         clock: Clock | None = None,
         handler: httpx.AsyncBaseTransport | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or Clock()
+        self.headers = checked_headers(headers)
         self.budget = retry.RetryBudget()
         self.connections = Connections(settings, handler)
+        self._addresses: dict[ServiceName, ServiceAddress] = {}
+
+    def with_options(self, settings: Settings, headers: Mapping[str, str] | None = None) -> Transport:
+        """A copy with other limits and further headers, on the same connections.
+
+        Tokens that were renewed and the budget of retries are shared, too.
+
+        Args:
+            settings: those of this transport, with other timeouts or retries.
+            headers: added to those of this transport.
+
+        Raises:
+            ConfigurationError: a header is invalid.
+        """
+        changed = copy(self)
+        changed.settings = settings
+        changed.headers = {**self.headers, **checked_headers(headers)}
+        return changed
 
     def service(self, name: ServiceName) -> ServiceTransport:
         """The way to one service.
@@ -114,7 +101,9 @@ class Transport:
         Raises:
             ConfigurationError: its address is not set.
         """
-        return ServiceTransport(self, self.settings.address(name))
+        if name not in self._addresses:
+            self._addresses[name] = self.settings.address(name)
+        return ServiceTransport(self, self._addresses[name])
 
     async def close(self) -> None:
         """Close every connection."""
@@ -133,7 +122,7 @@ class ServiceTransport:
         self.address = address
         self.clock = transport.clock
         self._transport = transport
-        self._masks: tuple[frozenset[str], Redactor] | None = None
+        self._requests = Requests(address, transport.settings, transport.headers)
 
     async def json(self, call: Call) -> Any:
         """Send a request and decode the JSON it is answered with; None for an empty success.
@@ -224,11 +213,11 @@ class ServiceTransport:
         """Send, and turn error statuses into failures; the body of a success is unread."""
         sent = self.address.token
         response = await self._exchange(call, context)
-        refused = response.status_code == 401 and call.token and self._is_ours(call)
+        refused = response.status_code == 401 and self._requests.takes_token(call)
         # Tokens expire, or are set, while jobs are waited for; a request that is refused has done nothing.
         if refused and await self._renewed(response, sent):
             await response.aclose()
-            context = replace(context, redactor=self._redactor(call))
+            context = replace(context, redactor=self._requests.redactor(call))
             response = await self._exchange(call, context)
         if response.is_success:
             return response
@@ -251,8 +240,8 @@ class ServiceTransport:
     async def _exchange(self, call: Call, context: failures.Context) -> httpx.Response:
         """Send, and follow redirects."""
         begin = self.clock.monotonic()
-        client = await self._client(self._url(call), call, context)
-        request = self._request(call, client)
+        client = await self._client(self._requests.url(call), call, context)
+        request = self._requests.request(call, client)
         for _ in range(_MOST_REDIRECTS + 1):
             response = await client.send(request, stream=True)
             if logger.isEnabledFor(logging.DEBUG):
@@ -262,9 +251,9 @@ class ServiceTransport:
             if not redirects.is_redirect(response):
                 break
             await response.aclose()
-            target, same = redirects.followed(self._url(call), request, response, context)
+            target, same = redirects.followed(self._requests.url(call), request, response, context)
             client = await self._client(target, call, context)
-            request = self._moved(target, same, call, client)
+            request = self._requests.redirected(target, same, call, client)
         else:
             what = "loops"
             raise retry.AttemptFailed(failures.refused_redirect(what, context, response))
@@ -276,69 +265,11 @@ class ServiceTransport:
         again = context.repeatable and at_hand and call.method != "DELETE"
         return await self._transport.connections.client(url, repeatable=again)
 
-    def _request(self, call: Call, client: httpx.AsyncClient) -> httpx.Request:
-        import httpx
-
-        url = self._url(call)
-        # Given in full here: merging them with a client's own takes longer than all the rest of a request.
-        headers = {
-            "accept": "application/json",
-            "accept-encoding": "gzip, deflate",
-            "connection": "keep-alive",
-            "user-agent": "lawtags",
-        }
-        headers.update({name.lower(): value for name, value in call.headers.items()})
-        content: bytes | AsyncIterator[bytes] | None = None
-        if call.json is not None:
-            headers.setdefault("content-type", "application/json")
-            content = encoded(call.json)
-        elif call.content is not None:
-            content = call.content if isinstance(call.content, bytes) else call.content()
-        if call.token and self.address.token and self._is_ours(call):
-            headers["authorization"] = f"Bearer {self.address.token}"
-        timeout = client.timeout.as_dict()
-        if call.read_timeout is not None:
-            timeout["read"] = call.read_timeout
-        return httpx.Request(
-            call.method,
-            url,
-            params=list(call.query) or None,
-            headers=headers,
-            cookies=client.cookies,
-            content=content,
-            extensions={"timeout": timeout},
-        )
-
-    def _is_ours(self, call: Call) -> bool:
-        return "://" not in call.path or call.path.startswith(self.address.url + "/")
-
-    def _url(self, call: Call) -> httpx.URL:
-        return parsed(call.path if "://" in call.path else self.address.url + call.path)
-
-    def _moved(self, target: httpx.URL, same: bool, call: Call, client: httpx.AsyncClient) -> httpx.Request:
-        import httpx
-
-        # Built again, since a streamed body can be read only once.
-        moved = self._request(call, client)
-        moved.url = target
-        if not same:
-            # Another server gets neither the token nor any other header of ours.
-            moved.headers = httpx.Headers({"accept": moved.headers["accept"]})
-        moved.headers["host"] = target.netloc.decode("ascii")
-        return moved
-
-    def _redactor(self, call: Call) -> Redactor:
-        """What keeps secrets out of messages: the settings', every token that was sent, the body's."""
-        if self._masks is None or self._masks[0] != self.address.credential.secrets:
-            _ = self.address.token
-            secrets = self.address.credential.secrets
-            self._masks = secrets, Redactor([*self._transport.settings.secrets, *secrets])
-        return self._masks[1] if call.json is None else self._masks[1].with_body(call.json)
-
     def _context(self, call: Call) -> failures.Context:
         repeatable = call.method in _REPEATABLE if call.repeatable is None else call.repeatable
-        url = shown(self._url(call))
-        return failures.Context(self.address, call.method, url, self._redactor(call), repeatable)
+        url = shown(self._requests.url(call))
+        redactor = self._requests.redactor(call)
+        return failures.Context(self.address, call.method, url, redactor, repeatable)
 
     async def _chunks(
         self, response: httpx.Response, context: failures.Context, deadline: float

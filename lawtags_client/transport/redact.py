@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 _SECRET_FIELDS = frozenset({"api_key", "hf_token", "token", "password", "secret", "wandb_api_key"})
@@ -46,9 +46,13 @@ class Redactor:
         # Longest first, so that one secret inside another leaves nothing over.
         self._secrets = sorted({value for value in secrets if len(value) >= 4}, key=len, reverse=True)
 
+    def with_secrets(self, secrets: Iterable[str]) -> Redactor:
+        """A redactor that also knows these secrets."""
+        return Redactor([*self._secrets, *secrets])
+
     def with_body(self, body: Any) -> Redactor:
         """A redactor that also knows the secrets inside a request body."""
-        return Redactor([*self._secrets, *_secrets_in(body)])
+        return self.with_secrets(_secrets_in(body))
 
     def text(self, text: str) -> str:
         """The text with every secret masked."""
@@ -67,6 +71,15 @@ class Redactor:
         if isinstance(value, list):
             return [self.value(inner, depth + 1) for inner in value]
         return value
+
+
+def without_secrets(body: Any, names: Container[str] = _SECRET_FIELDS) -> Any:
+    """JSON without the fields of these names, at any depth."""
+    if isinstance(body, Mapping):
+        return {key: without_secrets(value, names) for key, value in body.items() if key not in names}
+    if isinstance(body, list | tuple):
+        return [without_secrets(value, names) for value in body]
+    return body
 
 
 def _secrets_in(body: Any) -> Iterable[str]:

@@ -80,7 +80,7 @@ def test_method_and_test_of_an_endpoint_exist(endpoint: Endpoint, tmp_path: Path
     method = reduce(getattr, endpoint.call.split("."), nemo)
     assert inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
     assert inspect.signature(method).return_annotation is not inspect.Signature.empty
-    assert callable(reduce(getattr, endpoint.call.split("."), sync.NeMo(nemo)))
+    assert callable(reduce(getattr, endpoint.call.split("."), sync.NeMo.of(nemo)))
     assert endpoint.test in _tests_in(endpoint.test.partition("::")[0])
 
 

@@ -14,10 +14,13 @@ from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.jobs import JOBS, Jobs
 from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
 from lawtags_client.services.data_store import UploadedDataset
+from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.services.following import EVERY, Follower, JobChange
-from lawtags_client.services.submission import Submission, carrier, explain_difference, submit
+from lawtags_client.services.submission import Submission, carrier, explain_difference, intent_body, submit
 from lawtags_client.services.watching import Patience
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.headers import checked_headers
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import join, split_reference
 from lawtags_client.types.common import reference
 from lawtags_client.types.customizer import (
@@ -173,6 +176,8 @@ class Customizer:
         project: str | None = None,
         description: str | None = None,
         wandb: WandBData | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> Job:
         """Submit a training job. The call is idempotent, even after a crash or a lost response.
 
@@ -196,6 +201,8 @@ class Customizer:
             project: a label on the platform.
             description: free text, shown on the platform.
             wandb: reports to Weights & Biases, with the key from the settings.
+            extra_headers: sent with the request that creates the job; not part of its intent.
+            extra_body: fields of the API that have no parameter here; part of the job's intent.
 
         Raises:
             ConfigurationError: no config matches, or a hyperparameter is invalid.
@@ -221,10 +228,22 @@ class Customizer:
             request.integrations = [WandBIntegration(wandb=wandb, type="wandb")]
         if output_model is not None:
             split_reference(output_model, "output model")
-        return await self.submit(request, key=intent, data=await self._data_digest(dataset, name))
+        return await self.submit(
+            request,
+            key=intent,
+            data=await self._data_digest(dataset, name),
+            extra_headers=extra_headers,
+            extra_body=extra_body,
+        )
 
     async def submit(
-        self, request: CustomizationJobRequest, *, key: str | None = None, data: str | None = None
+        self,
+        request: CustomizationJobRequest,
+        *,
+        key: str | None = None,
+        data: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> Job:
         """Submit a job once per intent; ``fine_tune`` builds the request for you.
 
@@ -232,24 +251,28 @@ class Customizer:
             request: the job, without a token.
             key: idempotency key; by default computed from the request and ``data``.
             data: a digest of what it trains on.
+            extra_headers: sent with the request that creates the job; not part of its intent.
+            extra_body: fields of the API that ``request`` does not have; part of the intent.
 
         Raises:
             ConflictError: the intent or the output model is already used otherwise.
             DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
-        wanted = new_intent(
-            "customization", request.to_wire(), key=key, data=data, service=self._http.address.url
-        )
+        headers, body = checked_headers(extra_headers), intent_body(request, extra_body)
+        wanted = new_intent("customization", body, key=key, data=data, service=self._http.address.url)
 
         async def post(intent: Intent) -> CustomizationJob:
             secret = self._owner.settings.wandb_api_key
-            return await self.jobs.create(_with_token(request, intent), wandb_api_key=secret)
+            marked = _with_token(request, intent)
+            return await self.jobs.create(
+                marked, wandb_api_key=secret, extra_headers=headers, extra_body=extra_body
+            )
 
         async def find(intent: Intent) -> CustomizationJob | None:
             return await self._find(request, intent)
 
         async def clash(intent: Intent, error: ConflictError) -> CustomizationJob:
-            return await self._adopt(request, intent, error)
+            return await self._adopt(_with_token(request, intent), extra_body, error)
 
         submission = Submission(post, self.jobs.get, find, lambda job: job.id, clash)
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
@@ -264,14 +287,15 @@ class Customizer:
         return await carrier(newest, intent, lambda job: (job.custom_fields.get(FIELD), job.created_at))
 
     async def _adopt(
-        self, request: CustomizationJobRequest, intent: Intent, error: ConflictError
+        self, marked: CustomizationJobRequest, extra_body: Mapping[str, Any] | None, error: ConflictError
     ) -> CustomizationJob:
         """The job that already makes this output model, if it is the same one."""
-        wanted = _with_token(request, intent).to_wire()
+        wanted = extended_request(marked, extra_body)
+        names = {"config", "dataset", "hyperparameters", *(extra_body or {})} - {"custom_fields"}
         async for job in self.jobs.list(sort="-created_at"):
             if job.output_model != wanted.get("output_model"):
                 continue
-            compared = {name: wanted[name] for name in ("config", "dataset", "hyperparameters")}
+            compared = {name: wanted[name] for name in names}
             differing = explain_difference(compared, job.model_dump(mode="json"))
             if not differing:
                 return job

@@ -14,7 +14,8 @@ from typing import BinaryIO
 from lawtags_client.errors import ConfigurationError, DataError, NotFoundError, ProtocolError
 from lawtags_client.services.data_store.contents import ANSWER, SLOWEST, describe
 from lawtags_client.services.data_store.repositories import Repositories, Repository
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import file_path, segment
 from lawtags_client.types.data_store import TreeEntry
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from lawtags_client.errors import ConnectionFailedError, ProtocolError
-from lawtags_client.settings import LfsRewrite
-from lawtags_client.transport.http import Call, Reply, ServiceTransport
+from lawtags_client.setting_options import LfsRewrite
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.http import Reply, ServiceTransport
 
 logger = logging.getLogger(__name__)
 

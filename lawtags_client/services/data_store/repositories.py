@@ -17,7 +17,8 @@ from lawtags_client.errors import (
     WaitTimeoutError,
 )
 from lawtags_client.services.base import parse, parse_list, says_exists
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import file_path, join, segment, split_reference
 from lawtags_client.transport.retry import is_passing
 from lawtags_client.types.data_store import (

@@ -25,7 +25,8 @@ from lawtags_client.services.data_store.contents import (
 )
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Repositories, Repository
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import segment
 from lawtags_client.types.data_store import (
     CommitDeletion,

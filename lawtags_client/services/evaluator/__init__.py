@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.services.base import Entities, Owner, by_id, parse
+from lawtags_client.services.data_store import UploadedDataset
+from lawtags_client.services.evaluator.building import (
+    Metrics,
+    answer_config,
+    dataset_file,
+    inline_config,
+    inline_target,
+    model_target,
+)
 from lawtags_client.services.evaluator.evaluation import Evaluation, rows_scored, scores
 from lawtags_client.services.evaluator.jobs import JOBS, EvaluationJobs
-from lawtags_client.services.evaluator.v2 import JOBS as V2_JOBS
-from lawtags_client.services.evaluator.v2 import EvaluationV2, JobsV2
-from lawtags_client.services.submission import Stamp, Submission, carrier, submit
-from lawtags_client.transport.http import Call, ServiceTransport
-from lawtags_client.types.common import WireRequest
+from lawtags_client.services.evaluator.platform_jobs import JOBS as PLATFORM_JOBS
+from lawtags_client.services.evaluator.platform_jobs import PlatformEvaluation, PlatformEvaluationJobs
+from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.services.submission import Stamp, Submission, carrier, intent_body, submit
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.headers import checked_headers
+from lawtags_client.transport.http import ServiceTransport
+from lawtags_client.types.common import APIEndpoint, WireRequest
+from lawtags_client.types.entity_store import Dataset
 from lawtags_client.types.evaluator import (
     EvaluationConfig,
     EvaluationConfigRequest,
@@ -29,13 +44,16 @@ from lawtags_client.types.evaluator import (
     EvaluationTargetUpdate,
     LiveEvaluation,
 )
-from lawtags_client.types.evaluator_v2 import (
-    EvaluationConfigV2,
-    EvaluationJobInputV2,
-    EvaluationTargetV2,
-    EvaluatorV2Job,
-    EvaluatorV2JobRequest,
+from lawtags_client.types.platform_evaluation import (
+    EvaluationSpec,
+    InlineEvaluationConfig,
+    InlineEvaluationTarget,
+    PlatformEvaluationJob,
+    PlatformEvaluationJobRequest,
 )
+
+if TYPE_CHECKING:
+    from lawtags_client.services.data_store import DataStore
 
 _LIVE_TIMEOUT = 600.0
 
@@ -43,6 +61,8 @@ _LIVE_TIMEOUT = 600.0
 class EvaluatorOwner(Owner, Protocol):
     """The client, as far as its evaluations need it."""
 
+    @property
+    def data_store(self) -> DataStore: ...
     @property
     def evaluator(self) -> Evaluator: ...
 
@@ -68,7 +88,7 @@ class Evaluator:
             EvaluationResult, EvaluationResultRequest, EvaluationResultUpdate, EvaluationResultFilter
         ](http, "/v1/evaluation/results", EvaluationResult, by_id)
         self.jobs = EvaluationJobs(http, JOBS, EvaluationJob)
-        self.v2_jobs = JobsV2(http, V2_JOBS, EvaluatorV2Job)
+        self.platform_jobs = PlatformEvaluationJobs(http, PLATFORM_JOBS, PlatformEvaluationJob)
 
     async def evaluation(self, job_id: str) -> Evaluation:
         """Look up an existing evaluation.
@@ -80,10 +100,12 @@ class Evaluator:
 
     async def live(
         self,
+        *,
         config: EvaluationConfigRequest,
         target: EvaluationTargetRequest,
-        *,
         timeout: float = _LIVE_TIMEOUT,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> LiveEvaluation:
         """Score immediately, without storing anything on the platform.
 
@@ -91,12 +113,14 @@ class Evaluator:
             config: a ``custom`` one.
             target: what is scored.
             timeout: seconds for the whole evaluation.
+            extra_headers: sent with this request only.
+            extra_body: fields of the API that have no parameter here.
         """
-        body = EvaluationJobRequest(config=config, target=target).to_wire()
         call = Call(
             "POST",
             "/v1/evaluation/live",
-            json=body,
+            json=extended_request(EvaluationJobRequest(config=config, target=target), extra_body),
+            headers=checked_headers(extra_headers),
             repeatable=True,
             read_timeout=timeout,
             total_timeout=timeout,
@@ -105,39 +129,78 @@ class Evaluator:
 
     async def evaluate(
         self,
-        config: str | EvaluationConfigRequest,
-        target: str | EvaluationTargetRequest,
         *,
+        dataset: str | Dataset | UploadedDataset | None = None,
+        model: str | APIEndpoint | None = None,
+        metrics: Metrics | None = None,
+        split: str = "testing",
+        prompt: str = "{{item.prompt}}",
+        reference: str = "{{item.completion}}",
+        chat: bool = False,
+        max_tokens: int = 64,
+        limit: int | None = None,
+        config: str | EvaluationConfigRequest | None = None,
+        target: str | EvaluationTargetRequest | None = None,
         intent: str | None = None,
         namespace: str | None = None,
         project: str | None = None,
         description: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> Evaluation:
         """Submit an evaluation. The call is idempotent.
 
         Example:
-            ``result = await (await nemo.evaluator.evaluate("law/tags-eval", "law/tagger")).wait()``
+            ``await nemo.evaluator.evaluate(dataset="law/tags", model="law/tagger", metrics=["f1"])``
 
         Args:
-            config: how to score: ``namespace/name``, or an inline config.
-            target: what to score: ``namespace/name``, or an inline target.
-            intent: idempotency key; by default computed from the request.
+            dataset: the rows: an upload, ``namespace/name``, the path of a file below it, or a URL.
+            model: the id of a served model, or an endpoint.
+            metrics: ``em``, ``f1``, ``rouge``, ``bleu``, ``equals``, ``contains``, or a dictionary of
+                ``MetricConfig``. The scores are called ``answers.f1``.
+            split: the folder of the file to score, if ``dataset`` is a whole dataset.
+            prompt: template of the prompt.
+            reference: template of the right answer.
+            chat: ask by the chat API, with the prompt as the user's message.
+            max_tokens: maximum length of an answer.
+            limit: number of rows to score; all by default.
+            config: how to score, in place of ``dataset`` and ``metrics``: ``namespace/name``, or a config.
+            target: what to score, in place of ``model``: ``namespace/name``, or a target.
+            intent: idempotency key; by default computed from the request and the content of the file.
             namespace: of the job.
             project: a label on the platform.
             description: free text, shown on the platform.
+            extra_headers: sent with the request that creates the job; not part of its intent.
+            extra_body: fields of the API that have no parameter here; part of the intent.
 
         Raises:
+            ConfigurationError: arguments are missing, or contradict one another.
             ConflictError: the intent was used for another request.
             DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
-        request = EvaluationJobRequest(config=config, target=target)
+        digest: str | None = None
+        if config is None:
+            url, digest = await self._file(dataset, metrics, split)
+            config = answer_config(
+                url,
+                metrics or (),
+                prompt=prompt,
+                reference=reference,
+                chat=chat,
+                max_tokens=max_tokens,
+                limit=limit,
+            )
+        elif dataset is not None or metrics is not None:
+            raise _both("config", "dataset and metrics")
+        request = EvaluationJobRequest(config=config, target=self._target(model, target, chat))
         _set(request, namespace=namespace, project=project, description=description)
-        wanted = new_intent("evaluation", _public(request), key=intent, service=self._http.address.url)
+        headers, body = checked_headers(extra_headers), intent_body(request, extra_body)
+        wanted = new_intent("evaluation", body, key=intent, data=digest, service=self._http.address.url)
 
         async def post(intent: Intent) -> EvaluationJob:
             marked = request.model_copy()
             marked.custom_fields = {FIELD: intent.token}
-            return await self.jobs.create(marked)
+            return await self.jobs.create(marked, extra_headers=headers, extra_body=extra_body)
 
         async def find(intent: Intent) -> EvaluationJob | None:
             return await carrier(self.jobs.list(sort="-created_at"), intent, _stamp)
@@ -146,44 +209,92 @@ class Evaluator:
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
         return Evaluation(record, self._owner)
 
-    async def evaluation_v2(self, job_id: str) -> EvaluationV2:
+    async def _file(
+        self, dataset: str | Dataset | UploadedDataset | None, metrics: Metrics | None, split: str
+    ) -> tuple[str, str | None]:
+        if dataset is None or metrics is None:
+            raise ConfigurationError(
+                "an evaluation needs a dataset and metrics",
+                hint='Pass dataset="namespace/name" and metrics=["f1"], or a config.',
+            )
+        return await dataset_file(dataset, split, self._owner.data_store)
+
+    def _target(
+        self, model: str | APIEndpoint | None, target: str | EvaluationTargetRequest | None, chat: bool
+    ) -> str | EvaluationTargetRequest:
+        if target is not None and model is not None:
+            raise _both("target", "model")
+        if target is not None:
+            return target
+        if model is None:
+            raise ConfigurationError("an evaluation needs a model", hint="Pass the id of a served model.")
+        return model_target(model, self._owner.settings.address("inference"), chat=chat)
+
+    async def platform_evaluation(self, job_id: str) -> PlatformEvaluation:
         """Look up an existing evaluation that is a platform job.
 
         Raises:
             NotFoundError: the evaluation does not exist.
         """
-        return EvaluationV2(await self.v2_jobs.get(job_id), self._owner)
+        return PlatformEvaluation(await self.platform_jobs.get(job_id), self._owner)
 
-    async def evaluate_v2(
+    async def evaluate_as_platform_job(
         self,
-        config: str | EvaluationConfigV2,
-        target: str | EvaluationTargetV2,
         *,
+        config: str | EvaluationConfigRequest | InlineEvaluationConfig,
+        target: str | EvaluationTargetRequest | InlineEvaluationTarget,
         name: str | None = None,
         intent: str | None = None,
         namespace: str | None = None,
         project: str | None = None,
         description: str | None = None,
-    ) -> EvaluationV2:
-        """Submit an evaluation as a platform job, idempotently; arguments and errors as for ``evaluate``."""
-        request = EvaluatorV2JobRequest(spec=EvaluationJobInputV2(config=config, target=target))
-        _set(request, name=name, namespace=namespace, project=project, description=description)
-        wanted = new_intent("evaluation-v2", _public(request), key=intent, service=self._http.address.url)
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> PlatformEvaluation:
+        """Submit an evaluation as a platform job, which has steps, logs and files. The call is idempotent.
 
-        async def post(intent: Intent) -> EvaluatorV2Job:
+        Args:
+            config: how to score: ``namespace/name``, or a whole config.
+            target: what to score: ``namespace/name``, or a whole target.
+            name: of the job.
+            intent: as for ``evaluate``, like the following ones.
+            namespace: see there.
+            project: see there.
+            description: see there.
+            extra_headers: see there.
+            extra_body: see there.
+
+        Raises:
+            ConfigurationError: a field of the config or target has no place in a platform job.
+            ConflictError: the intent was used for another request.
+            DoubtfulOutcomeError: the response was lost and the job was not found; call again.
+        """
+        spec = EvaluationSpec(config=inline_config(config), target=inline_target(target))
+        request = PlatformEvaluationJobRequest(spec=spec)
+        _set(request, name=name, namespace=namespace, project=project, description=description)
+        headers, body = checked_headers(extra_headers), intent_body(request, extra_body)
+        wanted = new_intent("evaluation-v2", body, key=intent, service=self._http.address.url)
+
+        async def post(intent: Intent) -> PlatformEvaluationJob:
             marked = request.model_copy()
             marked.custom_fields = {FIELD: intent.token}
-            return await self.v2_jobs.create(marked)
+            return await self.platform_jobs.create(marked, extra_headers=headers, extra_body=extra_body)
 
-        async def find(intent: Intent) -> EvaluatorV2Job | None:
-            return await carrier(self.v2_jobs.list(sort="-created_at"), intent, _stamp)
+        async def find(intent: Intent) -> PlatformEvaluationJob | None:
+            return await carrier(self.platform_jobs.list(sort="-created_at"), intent, _stamp)
 
-        submission = Submission(post, self.v2_jobs.get, find, lambda job: job.id)
+        submission = Submission(post, self.platform_jobs.get, find, lambda job: job.id)
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
-        return EvaluationV2(record, self._owner)
+        return PlatformEvaluation(record, self._owner)
 
 
-def _stamp(job: EvaluationJob | EvaluatorV2Job) -> Stamp:
+def _both(one: str, other: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"an evaluation takes either {one}, or {other}", hint="Pass one of the two, not both."
+    )
+
+
+def _stamp(job: EvaluationJob | PlatformEvaluationJob) -> Stamp:
     return job.custom_fields.get(FIELD), job.created_at
 
 
@@ -194,18 +305,4 @@ def _set(request: WireRequest, **options: str | None) -> None:
             setattr(request, key, value)
 
 
-def _public(request: WireRequest) -> dict[str, object]:
-    """The request as it may be written down: an endpoint's key stays out."""
-
-    def clean(value: object) -> object:
-        if isinstance(value, dict):
-            secret = ("api_key", "hf_token")
-            return {key: clean(inner) for key, inner in value.items() if key not in secret}
-        if isinstance(value, list):
-            return [clean(inner) for inner in value]
-        return value
-
-    return {key: clean(value) for key, value in request.to_wire().items()}
-
-
-__all__ = ["Evaluation", "EvaluationV2", "Evaluator", "rows_scored", "scores"]
+__all__ = ["Evaluation", "Evaluator", "PlatformEvaluation", "rows_scored", "scores"]

@@ -10,7 +10,7 @@ from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
 from lawtags_client.types.common import is_final
 from lawtags_client.types.evaluator import EvaluationJob, EvaluationResult
-from lawtags_client.types.evaluator_v2 import EvaluationResultV2
+from lawtags_client.types.platform_evaluation import PlatformEvaluationResult
 
 ADVICE = "Common causes: a dataset URL that does not name a single file, or a model that is not served."
 
@@ -101,7 +101,7 @@ class Evaluation:
         return await self._owner.evaluator.jobs.results(self.id)
 
 
-def scores(result: EvaluationResult | EvaluationResultV2) -> dict[str, float]:
+def scores(result: EvaluationResult | PlatformEvaluationResult) -> dict[str, float]:
     """The figures of a result: ``task.metric``, or ``task.metric.score`` where a metric has several.
 
     The metric's name is the caller's, the score's is the service's and differs between releases; so the only
@@ -123,7 +123,7 @@ def scores(result: EvaluationResult | EvaluationResultV2) -> dict[str, float]:
     return found
 
 
-def rows_scored(result: EvaluationResult | EvaluationResultV2) -> int | None:
+def rows_scored(result: EvaluationResult | PlatformEvaluationResult) -> int | None:
     """The smallest number of rows behind a score; None if the service does not report it.
 
     A row whose request failed may be left out of a mean without a word, so a count below the number of rows

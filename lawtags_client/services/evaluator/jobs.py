@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lawtags_client.services.base import Listing, parse
+from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.transport.body import ARCHIVE_LIMIT
-from lawtags_client.transport.http import Call
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.paths import join
 from lawtags_client.types.evaluator import (
     EvaluationJob,
@@ -28,13 +33,25 @@ class EvaluationJobs(Listing[EvaluationJob, EvaluationJobFilter]):
         """
         return parse(EvaluationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
 
-    async def create(self, request: EvaluationJobRequest) -> EvaluationJob:
-        """Submit an evaluation, bare; ``evaluate`` is the call that does it once only.
+    async def create(
+        self,
+        request: EvaluationJobRequest,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> EvaluationJob:
+        """Submit an evaluation, without an intent; ``Evaluator.evaluate`` is idempotent.
+
+        Args:
+            request: the job.
+            extra_headers: sent with this request only.
+            extra_body: fields of the API that ``request`` does not have.
 
         Raises:
-            DoubtfulOutcomeError: the answer was lost; look for it before submitting again.
+            DoubtfulOutcomeError: the response was lost; look for the job before you submit again.
         """
-        data = await self._http.json(Call("POST", JOBS, json=request.to_wire()))
+        body, headers = extended_request(request, extra_body), checked_headers(extra_headers)
+        data = await self._http.json(Call("POST", JOBS, json=body, headers=headers))
         return parse(EvaluationJob, data, self._http)
 
     async def status(self, job_id: str) -> EvaluationStatusDetails:

@@ -4,134 +4,48 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from lawtags_client.errors import (
-    NotFoundError,
-    ProtocolError,
-)
 from lawtags_client.services.base import Owner, parse
-from lawtags_client.services.inference.completions import PromptLists, complete_each, first_token
+from lawtags_client.services.extra_fields import extended, merged
+from lawtags_client.services.inference.completions import complete_each, first_token
 from lawtags_client.services.inference.dialects import Guided
-from lawtags_client.services.inference.guidance import Guidance, Matches, Wish
+from lawtags_client.services.inference.guidance import Guidance, Matches, ServerMemory, Wish
 from lawtags_client.services.inference.identity import identify, probe
 from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.services.inference.pool import Outcome, each
-from lawtags_client.services.inference.served import Served
-from lawtags_client.services.inference.streaming import stream
+from lawtags_client.services.inference.requests import CHAT, COMPLETIONS, ModelRequests
 from lawtags_client.services.inference.tags import Tagged, Tagger, tag_by
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.headers import checked_headers
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.inference import (
     ChatCompletion,
-    ChatCompletionChunk,
     ChatCompletionRequest,
-    ClassifyRequest,
     Completion,
     CompletionChoice,
-    CompletionChunk,
     CompletionRequest,
-    EmbeddingRequest,
-    EmbeddingResponse,
-    SamplingRequest,
-    ServedModel,
 )
 
-_CHAT, _COMPLETIONS, _EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
-_CLASSIFY = "/v1/classify"
 
-
-class Inference:
+class Inference(ModelRequests):
     """Models that answer.
 
     Args:
         http: the transport of the service.
         owner: the client.
+        memory: what was found out about the servers; a copy of a client shares it.
     """
 
-    def __init__(self, http: ServiceTransport, owner: Owner) -> None:
-        self._http = http
-        self._owner = owner
-        models = owner.settings.inference_models_path
-        self._served = Served(http, models, owner.clock)
-        look = partial(identify, http, models, owner.settings)
-        self._guidance = Guidance(look, partial(probe, http), owner.clock)
-        self._lists = PromptLists()
-
-    async def models(self) -> list[ServedModel]:
-        """The models that are served now, including adapters."""
-        return await self._served.models()
-
-    async def served(self, model: str, *, timeout: float = 600) -> str:
-        """Wait until a model is listed; an adapter needs a refresh of the server after its training.
-
-        Args:
-            model: its id, ``namespace/name@version``.
-            timeout: seconds to wait.
-
-        Raises:
-            WaitTimeoutError: it was not listed in time.
-        """
-        return await self._served.wait(model, timeout)
-
-    async def chat(
-        self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
-    ) -> ChatCompletion:
-        """Request the next message of a chat.
-
-        Args:
-            request: model, messages and sampling.
-            extra: other fields of the body.
-
-        Raises:
-            NotFoundError: the model is not served.
-        """
-        return parse(ChatCompletion, await self._post(_CHAT, request, extra), self._http)
-
-    async def complete(
-        self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
-    ) -> Completion:
-        """Complete a text; arguments and errors as for ``chat``."""
-        return parse(Completion, await self._post(_COMPLETIONS, request, extra), self._http)
-
-    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
-        """Turn texts into vectors."""
-        data = await self._http.json(Call("POST", _EMBEDDINGS, json=request.to_wire(), repeatable=True))
-        return parse(EmbeddingResponse, data, self._http)
-
-    async def classify(self, request: ClassifyRequest) -> dict[str, Any]:
-        """Classify texts; the response depends on the model."""
-        data = await self._http.json(Call("POST", _CLASSIFY, json=request.to_wire(), repeatable=True))
-        if not isinstance(data, dict):
-            raise ProtocolError("the response is not a JSON object", service="inference")
-        return data
-
-    async def stream_chat(
-        self, request: ChatCompletionRequest, *, extra: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[ChatCompletionChunk]:
-        """Stream the next message of a chat.
-
-        Raises:
-            ProtocolError: the stream ended early, or carried an error.
-        """
-        body = {**request.to_wire(), **(extra or {})}
-        async with aclosing(stream(self._http, _CHAT, body, ChatCompletionChunk)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def stream_completion(
-        self, request: CompletionRequest, *, extra: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[CompletionChunk]:
-        """Stream a completion; errors as for ``stream_chat``."""
-        body = {**request.to_wire(), **(extra or {})}
-        async with aclosing(stream(self._http, _COMPLETIONS, body, CompletionChunk)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def __init__(self, http: ServiceTransport, owner: Owner, memory: ServerMemory | None = None) -> None:
+        super().__init__(http, owner)
+        look = partial(identify, http, owner.settings.inference_models_path, owner.settings)
+        self._memory = memory if memory is not None else ServerMemory()
+        self._guidance = Guidance(look, partial(probe, http), owner.clock, self._memory)
 
     async def complete_each(
         self,
@@ -145,7 +59,8 @@ class Inference:
         guided: Guided | None = None,
         matches: Matches = matches_constraint,
         telling: bool = False,
-        extra: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = False,
@@ -165,13 +80,15 @@ class Inference:
             matches: whether a text is of the form asked for; compared with the constraint by default.
             telling: whether JSON is something that the model would not have written of its own accord, so
                 that it shows that the server keeps to a schema.
-            extra: other fields of the body.
+            extra_headers: sent with each request.
+            extra_body: fields of the API that have no parameter here.
             concurrency: maximum concurrency; adaptive by default.
             batch_size: maximum number of prompts per request, if the server accepts several.
             ordered: outcomes in the order of the prompts.
             on_load: called with the current load whenever it changes.
         """
         wish = Wish(model, False, guided, matches, telling, logprobs, logprobs_needed)
+        headers = checked_headers(extra_headers)
 
         async def ask(prompt: str | list[str], allowance: Allowance) -> Completion:
             request = CompletionRequest(
@@ -179,7 +96,8 @@ class Inference:
             )
 
             async def send(fields: dict[str, Any]) -> Completion:
-                data = await self._post(_COMPLETIONS, request, {**(extra or {}), **fields}, allowance)
+                body = merged(extended(request.to_wire(), extra_body), fields)
+                data = await self._post(COMPLETIONS, model, body, headers, allowance)
                 return parse(Completion, data, self._http)
 
             return await allowance.within(self._guidance.ask(wish, send))
@@ -188,7 +106,7 @@ class Inference:
             prompts,
             ask,
             model=model,
-            lists=self._lists,
+            refused_lists=self._memory.refused_lists,
             pace=self._pace(batch_size, concurrency, on_load),
             ordered=ordered,
         )
@@ -205,7 +123,8 @@ class Inference:
         logprobs: int | None = None,
         temperature: float = 0.0,
         guided: Guided | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
     ) -> list[Outcome[CompletionChoice]]:
@@ -217,7 +136,8 @@ class Inference:
             logprobs=logprobs,
             temperature=temperature,
             guided=guided,
-            extra=extra,
+            extra_headers=extra_headers,
+            extra_body=extra_body,
             concurrency=concurrency,
             batch_size=batch_size,
         )
@@ -232,6 +152,8 @@ class Inference:
         telling: bool = False,
         logprobs: bool | None = None,
         logprobs_needed: bool = True,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         ordered: bool = False,
         on_load: Callable[[Load], None] | None = None,
@@ -245,16 +167,21 @@ class Inference:
             telling: see there.
             logprobs: whether the tokens come with their log-probabilities; as the requests say by default.
             logprobs_needed: see there.
+            extra_headers: see there.
+            extra_body: see there.
             concurrency: see there.
             ordered: see there.
             on_load: see there.
         """
+        headers = checked_headers(extra_headers)
 
         async def act(asked: list[ChatCompletionRequest], allowance: Allowance) -> list[ChatCompletion]:
             (request,) = asked
 
             async def send(fields: dict[str, Any]) -> ChatCompletion:
-                return parse(ChatCompletion, await self._post(_CHAT, request, fields, allowance), self._http)
+                body = merged(extended(request.to_wire(), extra_body), fields)
+                data = await self._post(CHAT, request.model, body, headers, allowance)
+                return parse(ChatCompletion, data, self._http)
 
             wish = Wish(request.model, True, guided, matches, telling, logprobs, logprobs_needed)
             return [await allowance.within(self._guidance.ask(wish, send))]
@@ -374,22 +301,6 @@ class Inference:
 
     def _pace(self, batch_size: int, concurrency: int | None, on_load: Callable[[Load], None] | None) -> Pace:
         return Pace(self._owner.settings, self._owner.clock, batch_size, concurrency, on_load)
-
-    async def _post(
-        self, path: str, request: SamplingRequest, extra: Mapping[str, Any] | None,
-        allowance: Allowance | None = None,
-    ) -> Any:  # fmt: skip
-        # An answer made twice costs time and nothing else.
-        call = Call("POST", path, json={**request.to_wire(), **(extra or {})}, repeatable=True)
-        if allowance is not None:
-            # Who has an allowance repeats by itself.
-            read, total = allowance.read_timeout, allowance.total_timeout
-            call = replace(call, read_timeout=read, total_timeout=total, max_retries=0)
-        try:
-            return await self._http.json(call)
-        except NotFoundError as error:
-            error.hint = await self._served.advice(request.model) or error.hint
-            raise
 
 
 __all__ = ["Inference", "Load", "Outcome", "Tagged", "Tagger", "first_token"]

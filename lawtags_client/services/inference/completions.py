@@ -24,19 +24,12 @@ Ask = Callable[[str | list[str], Allowance], Awaitable[Completion]]
 _NOT_THIS = (BadRequestError, PayloadTooLargeError, ProtocolError, UnprocessableError)
 
 
-class PromptLists:
-    """Remembers which models refuse a list of prompts."""
-
-    def __init__(self) -> None:
-        self.refused: set[str] = set()
-
-
 async def complete_each(
     prompts: Items[str],
     ask: Ask,
     *,
     model: str,
-    lists: PromptLists,
+    refused_lists: set[str],
     pace: Pace,
     ordered: bool,
 ) -> AsyncGenerator[Outcome[CompletionChoice], None]:
@@ -49,7 +42,7 @@ async def complete_each(
         prompts: read as they are needed.
         ask: one request.
         model: asked.
-        lists: what is known about lists of prompts.
+        refused_lists: the models that are known to refuse a list of prompts.
         pace: prompts a request where the server takes lists, and how many requests at once.
         ordered: outcomes in the order of the prompts.
     """
@@ -57,7 +50,7 @@ async def complete_each(
     async def act(batch: list[str], allowance: Allowance) -> Sequence[CompletionChoice | LawtagsError]:
         if len(batch) == 1:
             return [_only(await ask(batch[0], allowance))]
-        if model in lists.refused:
+        if model in refused_lists:
             return await _singly(batch, ask, allowance)
         try:
             return list(_in_order(await ask(batch, allowance), len(batch)))
@@ -66,11 +59,11 @@ async def complete_each(
             if not any(isinstance(choice, LawtagsError) for choice in apart):
                 # All of them are fine by themselves: it is the list that the server does not take.
                 logger.info("%s accepts one prompt per request: %s", model, error.message)
-                lists.refused.add(model)
+                refused_lists.add(model)
                 pace.one_row_each()
             return apart
 
-    if model in lists.refused:
+    if model in refused_lists:
         pace.one_row_each()
     outcomes = each(prompts, act, pace=pace, ordered=ordered)
     async with aclosing(outcomes):

@@ -91,6 +91,23 @@ class _Shared:
     waiting: int = 0
 
 
+@dataclass(slots=True)
+class ServerMemory:
+    """What was found out about the servers of models, shared by a client and its copies.
+
+    Args:
+        known: how each model's server holds answers.
+        looking: the looks at servers that are under way.
+        accepted: which form of a request a server has accepted.
+        refused_lists: the models that refuse a list of prompts.
+    """
+
+    known: dict[str, _Known] = field(default_factory=dict)
+    looking: dict[str, _Shared] = field(default_factory=dict)
+    accepted: dict[tuple[object, ...], int] = field(default_factory=dict)
+    refused_lists: set[str] = field(default_factory=set)
+
+
 class Guidance:
     """Knows for each model how its server holds answers.
 
@@ -98,6 +115,7 @@ class Guidance:
         identify: asks the server of a model what it is.
         probe: has a model (in a chat or not) say something, with some fields added to the request.
         clock: time.
+        memory: what is known already.
     """
 
     def __init__(
@@ -105,13 +123,14 @@ class Guidance:
         identify: Callable[[str], Awaitable[Server | None]],
         probe: Callable[[str, bool, dict[str, Any]], Awaitable[str]],
         clock: Clock,
+        memory: ServerMemory,
     ) -> None:
         self._identify = identify
         self._probe = probe
         self._clock = clock
-        self._known: dict[str, _Known] = {}
-        self._looking: dict[str, _Shared] = {}
-        self._accepted: dict[tuple[object, ...], int] = {}
+        self._known = memory.known
+        self._looking = memory.looking
+        self._accepted = memory.accepted
 
     async def ask(self, wish: Wish, act: Callable[[dict[str, Any]], Awaitable[A]]) -> A:
         """Make a request in the form that the server knows; each choice of the answer says if it was held.

@@ -13,7 +13,8 @@ from lawtags_client.errors import LawtagsError
 from lawtags_client.services.base import parse
 from lawtags_client.services.inference.dialects import Dialect
 from lawtags_client.settings import Settings
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.inference import ChatCompletion, Completion
 
 logger = logging.getLogger(__name__)
@@ -36,9 +37,7 @@ class Server:
     dialect: Dialect
 
 
-async def identify(
-    http: ServiceTransport, models_path: str, settings: Settings, model: str
-) -> Server | None:
+async def identify(http: ServiceTransport, models_path: str, settings: Settings, model: str) -> Server | None:
     """Ask a server what it is: ``/v1/version`` (NIM), ``/version`` (vLLM), and who owns the model.
 
     Args:

@@ -7,8 +7,9 @@ from typing import Any
 from lawtags_client.errors import APIError, ConfigurationError, LawtagsError, WaitTimeoutError
 from lawtags_client.services.base import parse
 from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.transport.call import Call
 from lawtags_client.transport.clock import Clock
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.inference import ServedModel, ServedModels
 
 _BEHIND_ONE_HOST = "/nim/v1/models"

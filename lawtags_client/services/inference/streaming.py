@@ -11,28 +11,34 @@ from pydantic import BaseModel
 
 from lawtags_client.errors import ProtocolError
 from lawtags_client.services.base import parse
-from lawtags_client.transport.http import Call, ServiceTransport
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.sse import DONE
 
 C = TypeVar("C", bound=BaseModel)
 
 
 async def stream(
-    http: ServiceTransport, path: str, body: Mapping[str, Any], kind: type[C]
+    http: ServiceTransport,
+    path: str,
+    body: Mapping[str, Any],
+    kind: type[C],
+    headers: Mapping[str, str],
 ) -> AsyncGenerator[C, None]:
     """The chunks of a streamed answer.
 
     Args:
         http: the transport of the service.
         path: where to ask.
-        body: the request; that it is to be streamed is added.
+        body: the request, with ``stream`` set.
         kind: what a chunk is.
+        headers: further ones.
 
     Raises:
         ProtocolError: the stream ended early, or carried an error.
     """
-    asked = {**body, "stream": True}
-    call = Call("POST", path, json=asked, headers={"accept": "text/event-stream"}, repeatable=True)
+    sent = {"accept": "text/event-stream", **headers}
+    call = Call("POST", path, json=body, headers=sent, repeatable=True)
     # A caller that stops halfway must not leave the connection open until the collector comes by.
     async with aclosing(http.events(call)) as events:
         async for event in events:

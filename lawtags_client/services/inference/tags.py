@@ -319,7 +319,7 @@ def _written(
     inference: Inference, prompts: AsyncIterable[str], **options: Any
 ) -> AsyncIterator[Outcome[CompletionChoice]]:
     # A written answer ends with its line; what follows would be the next question.
-    return inference.complete_each(prompts, logprobs=1, extra={"stop": ["\n"]}, batch_size=1, **options)
+    return inference.complete_each(prompts, logprobs=1, extra_body={"stop": ["\n"]}, batch_size=1, **options)
 
 
 async def _written_in_chats(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from lawtags_client.types.common import DeleteResponse, Page
-from lawtags_client.types.evaluator_v2 import (
-    EvaluatorV2Job,
-    EvaluatorV2JobRequest,
+from lawtags_client.types.platform_evaluation import (
+    PlatformEvaluationJob,
+    PlatformEvaluationJobRequest,
     PlatformJobListResultResponse,
     PlatformJobLogPage,
     PlatformJobResult,
@@ -42,7 +42,7 @@ def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
 
     def create(call: Call) -> JsonObject:
         """Submit a platform job."""
-        job = state.platform_job_create(sent_fields(call.sent(EvaluatorV2JobRequest)))
+        job = state.platform_job_create(sent_fields(call.sent(PlatformEvaluationJobRequest)))
         runner.submit(str(job["id"]))
         return job
 
@@ -72,11 +72,11 @@ def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
 
     one, listed = f"{_JOBS}/{{job}}", list_parameters(platform_jobs.SORTS)
     return [
-        route("GET", _JOBS, list_jobs, answers=Page[EvaluatorV2Job], query=listed),
-        route("POST", _JOBS, create, body=EvaluatorV2JobRequest, answers=EvaluatorV2Job),
-        route("GET", one, read, answers=EvaluatorV2Job),
+        route("GET", _JOBS, list_jobs, answers=Page[PlatformEvaluationJob], query=listed),
+        route("POST", _JOBS, create, body=PlatformEvaluationJobRequest, answers=PlatformEvaluationJob),
+        route("GET", one, read, answers=PlatformEvaluationJob),
         route("DELETE", one, delete, answers=DeleteResponse),
-        route("POST", f"{one}/cancel", cancel_job, answers=EvaluatorV2Job),
+        route("POST", f"{one}/cancel", cancel_job, answers=PlatformEvaluationJob),
         route("GET", f"{one}/status", status, answers=PlatformJobStatusResponse),
         route("GET", f"{one}/logs", logs, answers=PlatformJobLogPage, query=_LOG_QUERY),
         *_result_routes(state, runner),

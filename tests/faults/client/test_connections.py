@@ -33,7 +33,7 @@ from lawtags_client.errors import (
 )
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import Settings
-from lawtags_client.transport.http import Call
+from lawtags_client.transport.call import Call
 from lawtags_client.transport.pooled import PooledTransport
 from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
 

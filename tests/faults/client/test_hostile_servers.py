@@ -142,7 +142,7 @@ async def test_the_loop_has_its_turns_while_a_large_answer_is_decoded(tmp_path: 
         async with nemo:
             http = nemo.customizer.jobs._http
             from lawtags_client.transport.body import decode_json
-            from lawtags_client.transport.http import Call
+            from lawtags_client.transport.call import Call
 
             reply = await http.send(Call("GET", "/v1/customization/jobs"))
             counting = asyncio.create_task(count())

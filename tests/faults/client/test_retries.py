@@ -309,7 +309,7 @@ async def test_nan_is_never_sent(tmp_path: Path) -> None:
     request = CustomizationJobRequest(config="a/b@v1", dataset="law/tags", hyperparameters=training)
     with pytest.raises(ConfigurationError, match="learning_rate"):
         await nemo.customizer.jobs.create(request)
-    (outcome,) = await nemo.inference.complete_many(["x"], model="m", extra={"top_k": float("nan")})
+    (outcome,) = await nemo.inference.complete_many(["x"], model="m", extra_body={"top_k": float("nan")})
     assert isinstance(outcome.error, ConfigurationError)
     assert script.requests == []
 
@@ -440,7 +440,7 @@ async def test_no_secret_in_any_log_message_or_repr(tmp_path: Path, caplog: pyte
         nemo.evaluator.targets.create(target),
         nemo.data_store.namespaces.create("law"),
         nemo.inference.models(),
-        nemo.evaluator.evaluate("law/config", target),
+        nemo.evaluator.evaluate(config="law/config", target=target),
     ):
         with pytest.raises(LawtagsError) as caught:
             await call

@@ -16,8 +16,8 @@ from lawtags_client.client import NeMo
 from lawtags_client.errors import AuthenticationError, ConfigurationError
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import Settings
+from lawtags_client.transport.call import Call
 from lawtags_client.transport.clock import Clock
-from lawtags_client.transport.http import Call
 from lawtags_client.types.customizer import CustomizationJobRequest, Hyperparameters
 
 REQUEST = CustomizationJobRequest(

@@ -31,7 +31,7 @@ from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.services.watching import Patience
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
-from lawtags_client.transport.http import Call
+from lawtags_client.transport.call import Call
 from lawtags_client.types.common import APIEndpoint
 from lawtags_client.types.deployments import NIMDeploymentConfig
 from lawtags_client.types.entity_store import Dataset, DatasetRequest, NamespaceRequest, ProjectRequest
@@ -335,7 +335,7 @@ def test_blocking_front_does_the_same_inside_a_running_loop(
     stack: StackThread, tmp_path: Path, curated: Path
 ) -> None:
     async def inside() -> list[str]:
-        with sync.NeMo(connect(stack, tmp_path)) as nemo:
+        with sync.NeMo.of(connect(stack, tmp_path)) as nemo:
             dataset = nemo.data_store.upload_dataset("blocking/tags", curated)
             job = nemo.customizer.fine_tune(config=BASE, dataset=dataset, **FAST)
             job.cancel()

@@ -11,6 +11,7 @@ import json
 import os
 import zipfile
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ from lawtags_client.types.evaluator import (
     ModelTarget,
     TaskConfig,
 )
-from lawtags_client.types.evaluator_v2 import EvaluationConfigV2, EvaluationTargetV2, EvaluatorV2JobFilter
 from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage, CompletionRequest
+from lawtags_client.types.platform_evaluation import PlatformEvaluationJobFilter
 from lawtags_stack.stack import StackThread
 
 BASE = "tiny/llama"
@@ -308,7 +309,7 @@ async def test_evaluations(nemo: NeMo, curated: Path) -> None:
     task, endpoint = await scored(nemo, curated, "evaluated/tags")
     config = EvaluationConfigRequest(type="custom", tasks={"tags": task})
     target = EvaluationTargetRequest(type="model", model=ModelTarget(api_endpoint=endpoint))
-    evaluation = await nemo.evaluator.evaluate(config, target, namespace="evaluated")
+    evaluation = await nemo.evaluator.evaluate(config=config, target=target, namespace="evaluated")
     result = await evaluation.wait(patience=QUICK, timeout=60)
     assert scores(result).keys() == {"tags.f1"}
     assert scores(await nemo.evaluator.jobs.results(evaluation.id)) == scores(result)
@@ -318,7 +319,7 @@ async def test_evaluations(nemo: NeMo, curated: Path) -> None:
     assert await nemo.evaluator.jobs.logs(evaluation.id)
     wanted = EvaluationJobFilter(namespace="evaluated")
     assert [job.id async for job in nemo.evaluator.jobs.list(filter=wanted)] == [evaluation.id]
-    other = await nemo.evaluator.evaluate(config, target, intent="another")
+    other = await nemo.evaluator.evaluate(config=config, target=target, intent="another")
     assert (await nemo.evaluator.evaluation(other.id)).status
     await asyncio.gather(other.cancel(), return_exceptions=True)
     await nemo.evaluator.jobs.delete(evaluation.id)
@@ -339,11 +340,10 @@ async def test_evaluation_results(nemo: NeMo) -> None:
 
 
 async def test_live_evaluation(nemo: NeMo) -> None:
+    task = TaskConfig(type="data", metrics={"same": CHECK})
     live = await nemo.evaluator.live(
-        EvaluationConfigRequest(
-            type="custom", tasks={"qa": TaskConfig(type="data", metrics={"same": CHECK})}
-        ),
-        EvaluationTargetRequest(type="rows", rows=ROWS),
+        config=EvaluationConfigRequest(type="custom", tasks={"qa": task}),
+        target=EvaluationTargetRequest(type="rows", rows=ROWS),
     )
     assert live.result is not None and scores(live.result) == {"qa.same": 0.5}
 
@@ -351,16 +351,15 @@ async def test_live_evaluation(nemo: NeMo) -> None:
 @pytest.mark.slow
 async def test_evaluations_as_platform_jobs(nemo: NeMo, curated: Path) -> None:
     task, endpoint = await scored(nemo, curated, "platform-jobs/tags")
-    config = EvaluationConfigV2(type="custom", tasks={"tags": task})
-    target = EvaluationTargetV2(type="model", model=ModelTarget(api_endpoint=endpoint))
-    evaluation = await nemo.evaluator.evaluate_v2(config, target, name="first", namespace="platform-jobs")
-    assert (await nemo.evaluator.evaluate_v2(config, target, name="first", namespace="platform-jobs")).id == (
-        evaluation.id
-    )
+    config = EvaluationConfigRequest(type="custom", tasks={"tags": task})
+    target = EvaluationTargetRequest(type="model", model=ModelTarget(api_endpoint=endpoint))
+    start = partial(nemo.evaluator.evaluate_as_platform_job, config=config, target=target)
+    evaluation = await start(name="first", namespace="platform-jobs")
+    assert (await start(name="first", namespace="platform-jobs")).id == evaluation.id
     result = await evaluation.wait(patience=QUICK, timeout=60)
     assert scores(result).keys() == {"tags.f1"}
-    jobs = nemo.evaluator.v2_jobs
-    assert (await nemo.evaluator.evaluation_v2(evaluation.id)).status == "completed"
+    jobs = nemo.evaluator.platform_jobs
+    assert (await nemo.evaluator.platform_evaluation(evaluation.id)).status == "completed"
     assert [step.status for step in (await jobs.status(evaluation.id)).steps] == ["completed"]
     lines = [line.message async for line in jobs.logs(evaluation.id, limit=1)]
     assert lines and len(lines) == (await jobs.log_page(evaluation.id)).total
@@ -370,9 +369,9 @@ async def test_evaluations_as_platform_jobs(nemo: NeMo, curated: Path) -> None:
     raw = json.loads(await jobs.download_result(evaluation.id, "evaluation-results"))
     assert raw["tasks"].keys() == {"tags"}
     assert await jobs.artifacts(evaluation.id)
-    wanted = EvaluatorV2JobFilter(namespace="platform-jobs", status="completed")
+    wanted = PlatformEvaluationJobFilter(namespace="platform-jobs", status="completed")
     assert [job.id async for job in jobs.list(filter=wanted)] == [evaluation.id]
-    other = await nemo.evaluator.evaluate_v2(config, target, intent="another")
+    other = await start(intent="another")
     await asyncio.gather(other.cancel(), return_exceptions=True)
     await jobs.delete(evaluation.id)
     with pytest.raises(NotFoundError):

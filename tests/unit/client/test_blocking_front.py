@@ -52,7 +52,7 @@ def _kinds() -> dict[type, type]:
 
 def test_what_is_handed_out_is_of_the_class_that_the_stub_says(tmp_path: Path) -> None:
     answers = Script([httpx.Response(200, json={"id": "cust-1", "status": "running"})])
-    with sync.NeMo(client(answers, tmp_path)) as nemo:
+    with sync.NeMo.of(client(answers, tmp_path)) as nemo:
         job = nemo.customizer.job("cust-1")
         assert type(job) is sync.SyncJob
         assert isinstance(nemo.entity_store.datasets, sync.SyncListing)
@@ -63,7 +63,7 @@ def test_what_is_handed_out_is_of_the_class_that_the_stub_says(tmp_path: Path) -
 def test_lists_become_plain_iterators(tmp_path: Path) -> None:
     page = {"object": "list", "data": [{"name": "a", "namespace": "law", "files_url": "hf://datasets/law/a"}]}
     answers = Script([httpx.Response(200, json=page), httpx.Response(200, json={"data": []})])
-    with sync.NeMo(client(answers, tmp_path)) as nemo:
+    with sync.NeMo.of(client(answers, tmp_path)) as nemo:
         assert [found.name for found in nemo.entity_store.datasets.list()] == ["a"]
 
 

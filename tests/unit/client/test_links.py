@@ -11,7 +11,7 @@ from client_kit import client
 from lawtags_client.errors import ConnectionFailedError, ProtocolError
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.settings import LfsRewrite
-from lawtags_client.transport.http import Call
+from lawtags_client.transport.call import Call
 
 STORE = "http://store.test:3000"
 

@@ -1,23 +1,25 @@
-"""Evaluations as platform jobs, v2: bare calls, and one in hand."""
+"""Evaluations as platform jobs: the calls of the API, and a handle to one of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
 
 from lawtags_client.services.base import Listing, Owner, parse
 from lawtags_client.services.evaluator.evaluation import ADVICE
+from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
 from lawtags_client.transport.body import ARCHIVE_LIMIT
-from lawtags_client.transport.http import Call
+from lawtags_client.transport.call import Call
+from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.paths import join
-from lawtags_client.types.evaluator_v2 import (
+from lawtags_client.types.platform_evaluation import (
     FINAL_PLATFORM_STATES,
-    EvaluationResultV2,
-    EvaluatorV2Job,
-    EvaluatorV2JobFilter,
-    EvaluatorV2JobRequest,
+    PlatformEvaluationJob,
+    PlatformEvaluationJobFilter,
+    PlatformEvaluationJobRequest,
+    PlatformEvaluationResult,
     PlatformJobListResultResponse,
     PlatformJobLog,
     PlatformJobLogPage,
@@ -29,35 +31,49 @@ JOBS = "/v2/evaluation/jobs"
 _LINES = 200
 
 
-class JobsV2(Listing[EvaluatorV2Job, EvaluatorV2JobFilter]):
+class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJobFilter]):
     """Evaluations as platform jobs."""
 
-    async def get(self, job_id: str) -> EvaluatorV2Job:
+    async def get(self, job_id: str) -> PlatformEvaluationJob:
         """Read an evaluation.
 
         Raises:
             NotFoundError: the evaluation does not exist.
         """
-        return parse(EvaluatorV2Job, await self._http.json(Call("GET", JOBS + join(job_id))), self._http)
+        return parse(
+            PlatformEvaluationJob, await self._http.json(Call("GET", JOBS + join(job_id))), self._http
+        )
 
-    async def create(self, request: EvaluatorV2JobRequest) -> EvaluatorV2Job:
-        """Submit an evaluation, bare; ``evaluate_v2`` is the call that does it once only.
+    async def create(
+        self,
+        request: PlatformEvaluationJobRequest,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> PlatformEvaluationJob:
+        """Submit an evaluation, without an intent; ``Evaluator.evaluate_as_platform_job`` is idempotent.
+
+        Args:
+            request: the job.
+            extra_headers: sent with this request only.
+            extra_body: fields of the API that ``request`` does not have.
 
         Raises:
-            DoubtfulOutcomeError: the answer was lost; look for it before submitting again.
+            DoubtfulOutcomeError: the response was lost; look for the job before you submit again.
         """
-        data = await self._http.json(Call("POST", JOBS, json=request.to_wire()))
-        return parse(EvaluatorV2Job, data, self._http)
+        body, headers = extended_request(request, extra_body), checked_headers(extra_headers)
+        data = await self._http.json(Call("POST", JOBS, json=body, headers=headers))
+        return parse(PlatformEvaluationJob, data, self._http)
 
     async def status(self, job_id: str) -> PlatformJobStatusResponse:
         """How far an evaluation is, step by step."""
         data = await self._http.json(Call("GET", f"{JOBS}{join(job_id)}/status"))
         return parse(PlatformJobStatusResponse, data, self._http)
 
-    async def cancel(self, job_id: str) -> EvaluatorV2Job:
+    async def cancel(self, job_id: str) -> PlatformEvaluationJob:
         """Ask for an evaluation's end."""
         call = Call("POST", f"{JOBS}{join(job_id)}/cancel", repeatable=True)
-        return parse(EvaluatorV2Job, await self._http.json(call), self._http)
+        return parse(PlatformEvaluationJob, await self._http.json(call), self._http)
 
     async def delete(self, job_id: str) -> None:
         """Drop an evaluation."""
@@ -126,29 +142,29 @@ class JobsV2(Listing[EvaluatorV2Job, EvaluatorV2JobFilter]):
         call = Call("GET", path, headers={"accept": "*/*"}, max_bytes=ARCHIVE_LIMIT)
         return (await self._http.send(call)).body
 
-    async def evaluation_results(self, job_id: str) -> EvaluationResultV2:
+    async def evaluation_results(self, job_id: str) -> PlatformEvaluationResult:
         """What an evaluation found.
 
         Raises:
             NotFoundError: there is no result yet.
         """
         path = f"{JOBS}{join(job_id)}/results/evaluation-results/download"
-        return parse(EvaluationResultV2, await self._http.json(Call("GET", path)), self._http)
+        return parse(PlatformEvaluationResult, await self._http.json(Call("GET", path)), self._http)
 
 
 class _Jobs(Protocol):
     @property
-    def v2_jobs(self) -> JobsV2: ...
+    def platform_jobs(self) -> PlatformEvaluationJobs: ...
 
 
-class EvaluationOwnerV2(Owner, Protocol):
+class PlatformEvaluationOwner(Owner, Protocol):
     """The client, as far as an evaluation in hand needs it."""
 
     @property
     def evaluator(self) -> _Jobs: ...
 
 
-class EvaluationV2:
+class PlatformEvaluation:
     """An evaluation in hand, as a platform job.
 
     Args:
@@ -156,12 +172,12 @@ class EvaluationV2:
         owner: the client.
     """
 
-    def __init__(self, record: EvaluatorV2Job, owner: EvaluationOwnerV2) -> None:
+    def __init__(self, record: PlatformEvaluationJob, owner: PlatformEvaluationOwner) -> None:
         self.record = record
         self._owner = owner
 
     def __repr__(self) -> str:
-        return f"EvaluationV2(id={self.id!r}, status={self.status!r})"
+        return f"PlatformEvaluation(id={self.id!r}, status={self.status!r})"
 
     @property
     def id(self) -> str:
@@ -173,14 +189,14 @@ class EvaluationV2:
         """The state it was in when last looked at."""
         return self.record.status
 
-    async def refresh(self) -> EvaluatorV2Job:
+    async def refresh(self) -> PlatformEvaluationJob:
         """Read it again."""
-        self.record = await self._owner.evaluator.v2_jobs.get(self.id)
+        self.record = await self._owner.evaluator.platform_jobs.get(self.id)
         return self.record
 
-    async def cancel(self) -> EvaluatorV2Job:
+    async def cancel(self) -> PlatformEvaluationJob:
         """Ask for its end."""
-        self.record = await self._owner.evaluator.v2_jobs.cancel(self.id)
+        self.record = await self._owner.evaluator.platform_jobs.cancel(self.id)
         return self.record
 
     async def wait(
@@ -189,13 +205,13 @@ class EvaluationV2:
         timeout: float | None = None,
         stall: float | None = None,
         patience: Patience | None = None,
-    ) -> EvaluationResultV2:
+    ) -> PlatformEvaluationResult:
         """Wait for the result; arguments and errors as for ``Evaluation.wait``."""
         last: str | None = None
 
         async def look() -> Look:
             nonlocal last
-            status = await self._owner.evaluator.v2_jobs.status(self.id)
+            status = await self._owner.evaluator.platform_jobs.status(self.id)
             self.record.status = status.status
             seen = status.model_dump_json()
             moved, last = seen != last, seen
@@ -203,7 +219,7 @@ class EvaluationV2:
 
         awaited = Awaited(self.id, "evaluator", look, FINAL_PLATFORM_STATES.__contains__, ADVICE)
         await awaited.end(self._owner.clock, timeout=timeout, stall=stall, patience=patience)
-        return await self._owner.evaluator.v2_jobs.evaluation_results(self.id)
+        return await self._owner.evaluator.platform_jobs.evaluation_results(self.id)
 
 
 def _last_words(status: PlatformJobStatusResponse) -> str | None:

@@ -51,7 +51,7 @@ FINAL_PLATFORM_STATES = frozenset({"completed", "error", "cancelled"})
 """The states that a platform job does not leave; v1 jobs end in ``failed`` where these end in ``error``."""
 
 
-class EvaluationConfigV2(WireRequest):
+class InlineEvaluationConfig(WireRequest):
     """How it is measured, written into a job."""
 
     type: ConfigType
@@ -60,7 +60,7 @@ class EvaluationConfigV2(WireRequest):
     groups: dict[str, GroupConfig] | None = None
 
 
-class EvaluationTargetV2(WireRequest):
+class InlineEvaluationTarget(WireRequest):
     """What is measured, written into a job."""
 
     type: TargetType
@@ -72,17 +72,17 @@ class EvaluationTargetV2(WireRequest):
     rag: RagTarget | None = None
 
 
-class EvaluationJobInputV2(WireModel):
+class EvaluationSpec(WireModel):
     """What a job is made of."""
 
-    config: str | EvaluationConfigV2
-    target: str | EvaluationTargetV2
+    config: str | InlineEvaluationConfig
+    target: str | InlineEvaluationTarget
 
 
-class EvaluatorV2JobRequest(WireRequest):
+class PlatformEvaluationJobRequest(WireRequest):
     """``POST /v2/evaluation/jobs``."""
 
-    spec: EvaluationJobInputV2
+    spec: EvaluationSpec
     name: str | None = None
     namespace: str | None = None
     project: str | None = None
@@ -91,13 +91,13 @@ class EvaluatorV2JobRequest(WireRequest):
     ownership: Ownership | None = None
 
 
-class EvaluatorV2Job(WireModel):
+class PlatformEvaluationJob(WireModel):
     """An evaluation as a platform job."""
 
     id: str
     name: str | None = None
     namespace: str | None = None
-    spec: EvaluationJobInputV2 | None = None
+    spec: EvaluationSpec | None = None
     status: PlatformJobStatus | None = None
     status_details: Mapped[Any] = Field(default_factory=dict)
     error_details: Mapped[Any] = Field(default_factory=dict)
@@ -109,7 +109,7 @@ class EvaluatorV2Job(WireModel):
     updated_at: UtcDateTime | None = None
 
 
-class EvaluatorV2JobFilter(WireRequest):
+class PlatformEvaluationJobFilter(WireRequest):
     """Filter of ``GET /v2/evaluation/jobs``."""
 
     name: str | None = None
@@ -190,7 +190,7 @@ class PlatformJobLogPage(WireModel):
     total: int | None = None
 
 
-class EvaluationResultV2(WireModel):
+class PlatformEvaluationResult(WireModel):
     """What an evaluation found."""
 
     tasks: Mapped[TaskResult] = Field(default_factory=dict)

@@ -1,0 +1,104 @@
+"""Fields that users add to a request because this client does not know them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.transport.body import encoded
+from lawtags_client.types.common import WireRequest
+
+R = TypeVar("R", bound=WireRequest)
+
+
+def extended(
+    body: Mapping[str, Any], extra_body: Mapping[str, Any] | None, *, known: Collection[str] = ()
+) -> dict[str, Any]:
+    """A request's body with further fields; objects are merged at every depth.
+
+    Args:
+        body: what the client sends.
+        extra_body: the fields to add.
+        known: fields that have a parameter of their own, and must be set by it.
+
+    Raises:
+        ConfigurationError: a field is set already, has a parameter of its own, or cannot be sent as JSON.
+    """
+    if not extra_body:
+        return dict(body)
+    if not isinstance(extra_body, Mapping):
+        raise ConfigurationError(
+            f"extra_body is a {type(extra_body).__name__}", hint="Pass a dictionary of fields."
+        )
+    encoded(dict(extra_body))
+    for name, value in extra_body.items():
+        if name in known and not isinstance(value, Mapping):
+            raise ConfigurationError(
+                f"extra_body has the field {name!r}, which the client knows",
+                hint=f"Set {name!r} in the call or in its request.",
+            )
+    return merged(body, extra_body)
+
+
+def extended_request(request: WireRequest, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The body of a request with further fields, which its type must not have itself; see ``extended``."""
+    return extended(request.to_wire(), extra_body, known=type(request).model_fields if extra_body else ())
+
+
+def merged(body: Mapping[str, Any], extra: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """Two objects in one, at every depth.
+
+    Args:
+        body: one of them.
+        extra: the other.
+        place: where they are in the request, for messages.
+
+    Raises:
+        ConfigurationError: they differ in a field that both have.
+    """
+    found = dict(body)
+    for name, value in extra.items():
+        if not isinstance(name, str):
+            raise ConfigurationError(f"extra_body has the key {name!r}", hint="Names of fields are text.")
+        present = found.get(name)
+        if isinstance(present, Mapping) and isinstance(value, Mapping):
+            found[name] = merged(present, value, f"{place}{name}.")
+        elif name in found and present != value:
+            raise ConfigurationError(
+                f"extra_body would overwrite the field {place + name!r} of the request",
+                hint="Set it once, in the call or in extra_body.",
+            )
+        else:
+            found[name] = value
+    return found
+
+
+def request_of(kind: type[R], request: R | None, fields: Mapping[str, Any]) -> R:
+    """A request that was passed whole, or is made of keyword arguments.
+
+    Raises:
+        ConfigurationError: both were passed, or a field is unknown, missing or invalid.
+    """
+    if request is not None:
+        if fields:
+            raise ConfigurationError(
+                f"a {kind.__name__} and {', '.join(sorted(fields))} were passed",
+                hint="Pass either the request, or its fields as keyword arguments.",
+            )
+        return request
+    unknown = sorted(set(fields) - set(kind.model_fields))
+    if unknown:
+        raise ConfigurationError(
+            f"unknown argument {', '.join(unknown)}",
+            hint="Pass fields that the client does not know in extra_body.",
+        )
+    try:
+        return kind.model_validate(dict(fields))
+    except ValidationError as error:
+        # Pydantic's own text repeats the input, which may be confidential.
+        issues = error.errors(include_input=False, include_url=False)
+        told = [f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}"[:200] for issue in issues[:3]]
+        raise ConfigurationError(f"the arguments are not valid: {'; '.join(told)}") from error
