@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, Unpack
 
 from lawtags_client.credentials import TokenSource
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.setting_options import SettingOptions
 from lawtags_client.settings import Settings, default_intents_path
 from lawtags_client.transport.clock import Clock
+from lawtags_client.transport.hooks import EventHooks
 from lawtags_client.transport.http import Handler, Transport
+from lawtags_client.transport.raw import RawResponse, recording
 
 if TYPE_CHECKING:
     from lawtags_client.intents import IntentStore
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from lawtags_client.services.evaluator import Evaluator
     from lawtags_client.services.inference import Inference
     from lawtags_client.services.inference.guidance import ServerMemory
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _SERVICES = ("data_store", "entity_store", "customizer", "evaluator", "deployments", "inference")
 
@@ -61,6 +66,8 @@ class NeMo:
         timeout: seconds per call, retries included.
         max_retries: attempts after the first; a call that creates something is never retried blindly.
         headers: sent with every request to a service, and never shown in messages or logs.
+        event_hooks: ``{"request": [...], "response": [...]}``, called before each request and after each
+            response with a ``RequestEvent`` or ``ResponseEvent``. A request hook may return headers to add.
         intents: the store of what was submitted; by default, a SQLite file in the user's state folder.
         clock: time, sleep and randomness, for tests.
         handler: answers instead of the network, for tests.
@@ -81,6 +88,7 @@ class NeMo:
         timeout: float | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
+        event_hooks: EventHooks | None = None,
         intents: IntentStore | None = None,
         clock: Clock | None = None,
         handler: Handler | None = None,
@@ -88,7 +96,9 @@ class NeMo:
         chosen = _settings(settings, base_url, token)
         self.settings = chosen.with_limits(timeout=timeout, max_retries=max_retries)
         self.clock = clock or Clock()
-        self._transport = Transport(self.settings, clock=self.clock, handler=handler, headers=headers)
+        self._transport = Transport(
+            self.settings, clock=self.clock, handler=handler, headers=headers, event_hooks=event_hooks
+        )
         self._shared = _Shared(weakref.ref(self), intents)
 
     @classmethod
@@ -99,6 +109,7 @@ class NeMo:
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
         headers: Mapping[str, str] | None = None,
+        event_hooks: EventHooks | None = None,
         intents: IntentStore | None = None,
         **overrides: Unpack[SettingOptions],
     ) -> Self:
@@ -109,6 +120,7 @@ class NeMo:
             environ: the environment; by default, that of the process.
             folder: where the search for the file begins.
             headers: as for the class.
+            event_hooks: as for the class.
             intents: as for the class.
             overrides: single settings.
 
@@ -116,7 +128,7 @@ class NeMo:
             ConfigurationError: a setting is unknown or invalid.
         """
         settings = Settings.load(profile, environ=environ, folder=folder, **overrides)
-        return cls(settings, headers=headers, intents=intents)
+        return cls(settings, headers=headers, event_hooks=event_hooks, intents=intents)
 
     def with_options(
         self,
@@ -145,6 +157,31 @@ class NeMo:
         copied.settings = settings
         copied._transport = self._transport.with_options(settings, headers)
         return copied
+
+    def with_raw_response(
+        self, call: Callable[P, Awaitable[T]]
+    ) -> Callable[P, Coroutine[None, None, RawResponse[T]]]:
+        """A call that returns the raw response, too: status, headers and body beside the parsed result.
+
+        Of a call that makes several requests, it is the response to the last one.
+
+        Example:
+            ``raw = await nemo.with_raw_response(nemo.customizer.jobs.get)("cust-1")``
+
+        Args:
+            call: a method of a service of this client.
+
+        Raises:
+            ProtocolError: of the call, if it received no whole response, as a stream does not.
+        """
+
+        @wraps(call)
+        async def calling(*args: P.args, **options: P.kwargs) -> RawResponse[T]:
+            with recording() as recorded:
+                parsed = await call(*args, **options)
+            return recorded.response(parsed)
+
+        return calling
 
     def __repr__(self) -> str:
         return f"NeMo({self.settings!r})"

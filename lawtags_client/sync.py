@@ -14,11 +14,16 @@ ones, ``SyncJob`` from ``Job``; what a type checker sees of them stands in ``syn
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from lawtags_client.blocking import Blocking, fronts, portal
 from lawtags_client.client import NeMo as AsyncNeMo
+from lawtags_client.transport.raw import RawResponse, recording
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class NeMo(Blocking):
@@ -43,6 +48,17 @@ class NeMo(Blocking):
     @functools.wraps(AsyncNeMo.with_options)
     def with_options(self, **options: Any) -> Self:
         return self.of(self._target.with_options(**options))
+
+    def with_raw_response(self, call: Callable[P, T]) -> Callable[P, RawResponse[T]]:
+        """As ``lawtags_client.NeMo.with_raw_response``, for a blocking method."""
+
+        @functools.wraps(call)
+        def calling(*args: P.args, **options: P.kwargs) -> RawResponse[T]:
+            with recording() as recorded:
+                parsed = call(*args, **options)
+            return recorded.response(parsed)
+
+        return calling
 
     def close(self) -> None:
         """Close every connection."""

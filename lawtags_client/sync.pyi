@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack
 
 import pandas
 from pydantic.main import BaseModel
@@ -34,7 +34,9 @@ from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.transport.clock import Clock
+from lawtags_client.transport.hooks import EventHooks
 from lawtags_client.transport.http import Handler
+from lawtags_client.transport.raw import RawResponse
 from lawtags_client.types.common import APIEndpoint, DeleteResponse, Page, WireRequest
 from lawtags_client.types.customizer import (
     ContainerLogs,
@@ -126,6 +128,8 @@ from lawtags_client.types.platform_evaluation import (
 )
 from lawtags_client.types.request_fields import ChatFields, ClassifyFields, CompletionFields, EmbeddingFields
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Flt = TypeVar("Flt", bound=WireRequest)
 M = TypeVar("M", bound=BaseModel)
 Req = TypeVar("Req", bound=WireRequest)
@@ -785,6 +789,7 @@ class NeMo:
         timeout: float | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
+        event_hooks: EventHooks | None = None,
         intents: IntentStore | None = None,
         clock: Clock | None = None,
         handler: Handler | None = None,
@@ -799,6 +804,7 @@ class NeMo:
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
         headers: Mapping[str, str] | None = None,
+        event_hooks: EventHooks | None = None,
         intents: IntentStore | None = None,
         **overrides: Unpack[SettingOptions],
     ) -> Self:
@@ -837,6 +843,8 @@ class NeMo:
     @classmethod
     def of(cls, nemo: AsyncNeMo) -> Self:
         """A blocking client around an async one, which is from then on used only through it."""
+    def with_raw_response(self, call: Callable[P, T]) -> Callable[P, RawResponse[T]]:
+        """A call that returns the raw response, too: status, headers and body beside the result."""
     def close(self) -> None:
         """Close every connection."""
     def __enter__(self) -> Self: ...

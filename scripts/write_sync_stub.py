@@ -30,6 +30,8 @@ _EXIT = """
     @classmethod
     def of(cls, nemo: AsyncNeMo) -> Self:
         \"\"\"A blocking client around an async one, which is from then on used only through it.\"\"\"
+    def with_raw_response(self, call: Callable[P, T]) -> Callable[P, RawResponse[T]]:
+        \"\"\"A call that returns the raw response, too: status, headers and body beside the result.\"\"\"
     def close(self) -> None:
         \"\"\"Close every connection.\"\"\"
     def __enter__(self) -> Self: ...
@@ -37,6 +39,13 @@ _EXIT = """
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 """
+_IMPORTS = {
+    "from collections.abc import Callable",
+    "from lawtags_client.transport.raw import RawResponse",
+    "from types import TracebackType",
+    "from typing import ParamSpec, Self, TypeVar",
+}
+_VARIABLES = ('P = ParamSpec("P")', 'T = TypeVar("T")')
 _ITERATORS = {"AsyncIterator": "Iterator", "AsyncGenerator": "Iterator", "AsyncIterable": "Iterable"}
 
 
@@ -86,8 +95,8 @@ class Stub:
     def text(self) -> str:
         """The whole file."""
         front = self._class(NeMo, "NeMo", root=True)
-        imports = sorted(self.imports | {"from types import TracebackType", "from typing import Self"})
-        variables = [self.variables[name] for name in sorted(self.variables)]
+        imports = sorted(self.imports | _IMPORTS)
+        variables = [*_VARIABLES, *(self.variables[name] for name in sorted(self.variables))]
         parts = ["\n".join(imports), "\n".join(variables), *reversed(self.classes.values()), front]
         return _formatted(_HEAD + "\n\n".join(parts))
 
@@ -112,7 +121,8 @@ class Stub:
             lines += [f"    {line}" for line in self._method(maker, source)]
         lines += [f"    {line}" for line in self._attributes(node, source)]
         methods = [n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-        shown = [n for n in methods if not n.name.startswith("_") and not (root and n.name == "close")]
+        written = {"close", "with_raw_response"} if root else set()
+        shown = [n for n in methods if not n.name.startswith("_") and n.name not in written]
         # A method called `list` would hide the type of that name from those after it.
         for method in sorted(shown, key=lambda n: n.name == "list"):
             lines += [f"    {line}" for line in self._method(method, source)]

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lawtags_client.errors import LawtagsError, ProtocolError
@@ -24,6 +24,9 @@ from lawtags_client.transport.call import Call, Requests
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.connections import Connections
 from lawtags_client.transport.headers import checked_headers
+from lawtags_client.transport.hooks import EventHooks
+from lawtags_client.transport.observing import Observer
+from lawtags_client.transport.raw import Reply, record
 from lawtags_client.transport.sse import ServerSentEvent, events
 from lawtags_client.transport.urls import shown
 
@@ -39,16 +42,6 @@ _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MOST_REDIRECTS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer with a success status."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    url: str
-
-
 # What is taken of an answer whose head has come.
 Take: TypeAlias = Callable[["httpx.Response", Call, failures.Context], Coroutine[Any, Any, T]]
 
@@ -61,6 +54,7 @@ class Transport:
         clock: time, sleep and chance.
         handler: answers instead of the network, for tests.
         headers: sent with every request to a service; never shown anywhere.
+        event_hooks: called before each request and after each response.
     """
 
     def __init__(
@@ -70,9 +64,11 @@ class Transport:
         clock: Clock | None = None,
         handler: httpx.AsyncBaseTransport | None = None,
         headers: Mapping[str, str] | None = None,
+        event_hooks: EventHooks | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or Clock()
+        self.observer = Observer(event_hooks, self.clock)
         self.headers = checked_headers(headers)
         self.budget = retry.RetryBudget()
         self.connections = Connections(settings, handler)
@@ -189,7 +185,7 @@ class ServiceTransport:
         while True:
             try:
                 async with asyncio.timeout(attempts.left):
-                    taken = await take(await self._open(call, context), call, context)
+                    taken = await take(await self._open(call, context, attempts.retries), call, context)
             except LawtagsError:
                 raise
             except Exception as error:
@@ -209,16 +205,16 @@ class ServiceTransport:
         policy = retry.RetryPolicy(retries, total=call.total_timeout or settings.total_timeout)
         return retry.Attempts(policy, self._transport.budget, self.clock, repeatable=context.repeatable)
 
-    async def _open(self, call: Call, context: failures.Context) -> httpx.Response:
+    async def _open(self, call: Call, context: failures.Context, resend: int) -> httpx.Response:
         """Send, and turn error statuses into failures; the body of a success is unread."""
         sent = self.address.token
-        response = await self._exchange(call, context)
+        response = await self._exchange(call, context, resend)
         refused = response.status_code == 401 and self._requests.takes_token(call)
         # Tokens expire, or are set, while jobs are waited for; a request that is refused has done nothing.
         if refused and await self._renewed(response, sent):
             await response.aclose()
             context = replace(context, redactor=self._requests.redactor(call))
-            response = await self._exchange(call, context)
+            response = await self._exchange(call, context, resend + 1)
         if response.is_success:
             return response
         try:
@@ -237,13 +233,16 @@ class ServiceTransport:
             await response.aclose()
             raise
 
-    async def _exchange(self, call: Call, context: failures.Context) -> httpx.Response:
+    async def _exchange(self, call: Call, context: failures.Context, resend: int) -> httpx.Response:
         """Send, and follow redirects."""
-        begin = self.clock.monotonic()
+        begin, observer = self.clock.monotonic(), self._transport.observer
         client = await self._client(self._requests.url(call), call, context)
         request = self._requests.request(call, client)
         for _ in range(_MOST_REDIRECTS + 1):
-            response = await client.send(request, stream=True)
+            if observer.active:
+                response = await observer.send(client, request, context, resend)
+            else:
+                response = await client.send(request, stream=True)
             if logger.isEnabledFor(logging.DEBUG):
                 took = self.clock.monotonic() - begin
                 where = shown(request.url)
@@ -269,6 +268,9 @@ class ServiceTransport:
         repeatable = call.method in _REPEATABLE if call.repeatable is None else call.repeatable
         url = shown(self._requests.url(call))
         redactor = self._requests.redactor(call)
+        if self._transport.observer.active:
+            # What hooks add to this call is no matter of others.
+            redactor = redactor.with_secrets(())
         return failures.Context(self.address, call.method, url, redactor, repeatable)
 
     async def _chunks(
@@ -311,7 +313,9 @@ async def _opened(response: httpx.Response, call: Call, context: failures.Contex
 
 async def _bytes(response: httpx.Response, call: Call, context: failures.Context) -> tuple[Reply, None]:
     try:
-        return _reply(response, await read_body(response, call.max_bytes)), None
+        reply = _reply(response, await read_body(response, call.max_bytes))
+        record(reply)
+        return reply, None
     finally:
         await response.aclose()
 

@@ -32,7 +32,12 @@ def mask_signed_links(logger_name: str) -> None:
 
 def _masked(argument: object) -> object:
     text = str(argument) if not isinstance(argument, int | float) else ""
-    return _SIGNED.sub(rf"\g<1>{MASK}", text) if "://" in text else argument
+    return masked_links(text) if "://" in text else argument
+
+
+def masked_links(text: str) -> str:
+    """A text with the credentials in the queries of its URLs masked."""
+    return _SIGNED.sub(rf"\g<1>{MASK}", text)
 
 
 class Redactor:
@@ -43,8 +48,14 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets: list[str] = []
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Replace these secrets, too, from now on."""
+        known = {*self._secrets, *(value for value in secrets if len(value) >= 4)}
         # Longest first, so that one secret inside another leaves nothing over.
-        self._secrets = sorted({value for value in secrets if len(value) >= 4}, key=len, reverse=True)
+        self._secrets = sorted(known, key=len, reverse=True)
 
     def with_secrets(self, secrets: Iterable[str]) -> Redactor:
         """A redactor that also knows these secrets."""
@@ -55,10 +66,10 @@ class Redactor:
         return self.with_secrets(_secrets_in(body))
 
     def text(self, text: str) -> str:
-        """The text with every secret masked."""
+        """The text with every secret masked, those in signed links included."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return text
+        return masked_links(text) if "://" in text else text
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """JSON with every secret masked, and what is nested more than 50 levels deep left out."""

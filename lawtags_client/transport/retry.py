@@ -171,7 +171,7 @@ class Attempts:
         self._clock = clock
         self._repeatable = repeatable
         self._deadline = clock.monotonic() + policy.total
-        self._retries = 0
+        self.retries = 0
 
     @property
     def left(self) -> float:
@@ -180,7 +180,7 @@ class Attempts:
 
     def succeeded(self) -> None:
         """Book a success."""
-        self._budget.earn(retried=self._retries > 0)
+        self._budget.earn(retried=self.retries > 0)
 
     async def failed(self, failure: Failure, cause: BaseException | None) -> None:
         """Wait until the next attempt is due.
@@ -195,10 +195,10 @@ class Attempts:
         """
         if not may_retry(failure, repeatable=self._repeatable):
             raise failure.error from cause
-        delay = self._policy.delay(self._retries, failure, self._clock.random())
-        if self._retries >= self._policy.max_retries or delay >= self.left or not self._budget.take():
+        delay = self._policy.delay(self.retries, failure, self._clock.random())
+        if self.retries >= self._policy.max_retries or delay >= self.left or not self._budget.take():
             raise failure.error from cause
-        self._retries += 1
+        self.retries += 1
         await self._clock.sleep(delay)
 
 

@@ -9,7 +9,8 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from lawtags_client.errors import ConnectionFailedError, ProtocolError
 from lawtags_client.setting_options import LfsRewrite
 from lawtags_client.transport.call import Call
-from lawtags_client.transport.http import Reply, ServiceTransport
+from lawtags_client.transport.http import ServiceTransport
+from lawtags_client.transport.raw import Reply
 
 logger = logging.getLogger(__name__)
 
