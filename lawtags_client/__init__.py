@@ -10,24 +10,57 @@ if TYPE_CHECKING:
     from lawtags_client import errors, sync
     from lawtags_client.client import NeMo
     from lawtags_client.errors import LawtagsError
+    from lawtags_client.services.customizer.events import (
+        JobEvent,
+        LogWritten,
+        MetricRecorded,
+        ProgressMade,
+        StateChanged,
+    )
     from lawtags_client.services.customizer.job import Job
     from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged
     from lawtags_client.services.data_store import UploadedDataset
     from lawtags_client.services.evaluator import Evaluation, scores
+    from lawtags_client.services.following import JobChange
     from lawtags_client.services.inference.tags import Tagged
+    from lawtags_client.services.watching import Patience
     from lawtags_client.settings import Settings
+    from lawtags_client.tagging.question import Question
+    from lawtags_client.tagging.vocabulary import Vocabulary
+    from lawtags_client.transport.hooks import EventHooks, RequestEvent, ResponseEvent
+    from lawtags_client.transport.raw import RawResponse
+    from lawtags_client.types.customizer import CustomizationJob, CustomizationJobFilter
+    from lawtags_client.types.entity_store import Dataset
+    from lawtags_client.types.evaluator import MetricConfig
 
 __all__ = [
     "AllWeights",
+    "CustomizationJob",
+    "CustomizationJobFilter",
+    "Dataset",
     "Evaluation",
+    "EventHooks",
     "Job",
+    "JobChange",
+    "JobEvent",
     "LawtagsError",
     "LoRA",
     "LoRAMerged",
+    "LogWritten",
+    "MetricConfig",
+    "MetricRecorded",
     "NeMo",
+    "Patience",
+    "ProgressMade",
+    "Question",
+    "RawResponse",
+    "RequestEvent",
+    "ResponseEvent",
     "Settings",
+    "StateChanged",
     "Tagged",
     "UploadedDataset",
+    "Vocabulary",
     "errors",
     "scores",
     "sync",
@@ -35,15 +68,32 @@ __all__ = [
 
 _HOMES = {
     "AllWeights": "services.customizer.methods",
+    "CustomizationJob": "types.customizer",
+    "CustomizationJobFilter": "types.customizer",
+    "Dataset": "types.entity_store",
     "Evaluation": "services.evaluator",
+    "EventHooks": "transport.hooks",
     "Job": "services.customizer.job",
+    "JobChange": "services.following",
+    "JobEvent": "services.customizer.events",
     "LawtagsError": "errors",
     "LoRA": "services.customizer.methods",
     "LoRAMerged": "services.customizer.methods",
+    "LogWritten": "services.customizer.events",
+    "MetricConfig": "types.evaluator",
+    "MetricRecorded": "services.customizer.events",
     "NeMo": "client",
+    "Patience": "services.watching",
+    "ProgressMade": "services.customizer.events",
+    "Question": "tagging.question",
+    "RawResponse": "transport.raw",
+    "RequestEvent": "transport.hooks",
+    "ResponseEvent": "transport.hooks",
     "Settings": "settings",
+    "StateChanged": "services.customizer.events",
     "Tagged": "services.inference.tags",
     "UploadedDataset": "services.data_store",
+    "Vocabulary": "tagging.vocabulary",
     "scores": "services.evaluator",
 }
 _MODULES = frozenset({"errors", "sync"})

@@ -291,3 +291,36 @@ class BusyError(LawtagsError):
     """Another process uses this run or this stack."""
 
     exit_code = 75
+
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BusyError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "DataError",
+    "DeadlineExceededError",
+    "DoubtfulOutcomeError",
+    "GateNotPassedError",
+    "JobCancelledError",
+    "JobError",
+    "JobFailedError",
+    "JobStalledError",
+    "LawtagsError",
+    "MissingExtraError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "RateLimitedError",
+    "ResourceLimitError",
+    "RowsFailedError",
+    "RunInputsError",
+    "ServerError",
+    "TransportError",
+    "UnprocessableError",
+    "WaitTimeoutError",
+]

@@ -20,7 +20,7 @@ from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded
 from lawtags_client.services.data_store.repositories import Repository
 from lawtags_client.services.data_store.upload import OnBytes, Uploaded
-from lawtags_client.services.evaluator.building import Metrics
+from lawtags_client.services.evaluator.building import Measurement, Metrics
 from lawtags_client.services.following import JobChange
 from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.guidance import Matches
@@ -115,8 +115,6 @@ from lawtags_client.types.inference import (
     ServedModel,
 )
 from lawtags_client.types.platform_evaluation import (
-    InlineEvaluationConfig,
-    InlineEvaluationTarget,
     PlatformEvaluationJob,
     PlatformEvaluationJobFilter,
     PlatformEvaluationJobRequest,
@@ -294,6 +292,8 @@ class SyncDeployments:
         name: str,
         *,
         model: str,
+        image: str | None = None,
+        gpus: int = 1,
         nim: NIMDeploymentConfig | None = None,
         hf_token: str | None = None,
         wait: bool = True,
@@ -428,8 +428,10 @@ class SyncEvaluator:
     def live(
         self,
         *,
-        config: EvaluationConfigRequest,
-        target: EvaluationTargetRequest,
+        rows: list[dict[str, Any]] | None = None,
+        metrics: Metrics | None = None,
+        config: EvaluationConfigRequest | None = None,
+        target: EvaluationTargetRequest | None = None,
         timeout: float = ...,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
@@ -442,10 +444,10 @@ class SyncEvaluator:
         model: str | APIEndpoint | None = None,
         metrics: Metrics | None = None,
         split: str = "testing",
-        prompt: str = "{{item.prompt}}",
-        reference: str = "{{item.completion}}",
+        prompt: str = ...,
+        reference: str = ...,
         chat: bool = False,
-        max_tokens: int = 64,
+        max_tokens: int = ...,
         limit: int | None = None,
         config: str | EvaluationConfigRequest | None = None,
         target: str | EvaluationTargetRequest | None = None,
@@ -462,8 +464,6 @@ class SyncEvaluator:
     def evaluate_as_platform_job(
         self,
         *,
-        config: str | EvaluationConfigRequest | InlineEvaluationConfig,
-        target: str | EvaluationTargetRequest | InlineEvaluationTarget,
         name: str | None = None,
         intent: str | None = None,
         namespace: str | None = None,
@@ -471,6 +471,7 @@ class SyncEvaluator:
         description: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        **measured: Unpack[Measurement],
     ) -> SyncPlatformEvaluation:
         """Submit an evaluation as a platform job, which has steps, logs and files. The call is idempotent."""
 

@@ -319,3 +319,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+__all__ = ["Stack", "StackAddress", "StackThread", "is_loopback", "read_address"]

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_type
 
-from lawtags_client import LoRA, sync
-from lawtags_client.services.customizer.events import JobEvent
-from lawtags_client.types.customizer import CustomizationJob
-from lawtags_client.types.entity_store import Dataset
+from lawtags_client import CustomizationJob, Dataset, JobEvent, LoRA, RawResponse, sync
 
 
 def follow(nemo: sync.NeMo) -> str:
@@ -18,5 +15,8 @@ def follow(nemo: sync.NeMo) -> str:
     assert_type(job.watch(), Iterator[JobEvent])
     assert_type(job.wait(), CustomizationJob)
     assert_type(nemo.entity_store.datasets.get("law/tags"), Dataset)
+    raw = nemo.with_raw_response(nemo.customizer.jobs.get)(job.id)
+    assert_type(raw, RawResponse[CustomizationJob])
+    assert_type(nemo.with_options(timeout=10), sync.NeMo)
     assert_type(nemo.entity_store.datasets.list(sort="-created_at"), Iterator[Dataset])
     return job.served()

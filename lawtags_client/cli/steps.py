@@ -154,8 +154,6 @@ def deploy(
 
     Example: lawtags deploy law/tagger@v2 --image nvcr.io/nim/nvidia/llm-nim:1.13
     """
-    from lawtags_client.types.deployments import NIMDeploymentConfig
-
     session = Session(as_json, profile, verbose, no_input)
     # A colon before the last slash belongs to the registry's port.
     if image is not None and ":" not in image.rpartition("/")[2]:
@@ -164,16 +162,13 @@ def deploy(
 
     async def work() -> dict[str, Any]:
         async with session.client() as nemo:
-            nim = None
-            if image is not None:
-                name, _, version = image.rpartition(":")
-                nim = NIMDeploymentConfig(image_name=name, image_tag=version, gpu=gpus)
             # Kubernetes allows neither slashes nor dots nor @ in the name of what it runs.
             place = re.sub(r"[^a-z0-9-]+", "-", model.split("/")[-1].lower()).strip("-")
             deployed = await nemo.deployments.deploy(
                 f"{model.split('/')[0]}/{place}",
                 model=model,
-                nim=nim,
+                image=image,
+                gpus=gpus,
                 timeout=timeout,
                 on_state=lambda words: session.report(f"{place}: {words}"),
             )

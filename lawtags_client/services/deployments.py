@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lawtags_client.errors import NotFoundError, WaitTimeoutError
+from lawtags_client.errors import ConfigurationError, NotFoundError, WaitTimeoutError
 from lawtags_client.services.base import Entities, Owner
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
@@ -47,6 +47,8 @@ class Deployments:
         name: str,
         *,
         model: str,
+        image: str | None = None,
+        gpus: int = 1,
         nim: NIMDeploymentConfig | None = None,
         hf_token: str | None = None,
         wait: bool = True,
@@ -56,22 +58,29 @@ class Deployments:
         """Deploy a model and wait until it is ready.
 
         Example:
-            ``await nemo.deployments.deploy("law/tagger", model="law/tagger@cust-…", nim=nim)``
+            ``await nemo.deployments.deploy("law/tagger", model="law/tagger@v1", image="registry/nim:1.13")``
 
         Args:
             name: ``namespace/name`` of the deployment and of its config.
             model: the model to serve.
-            nim: the container; omit it to let the platform decide.
+            image: of the container, with its tag; omit it to let the platform decide.
+            gpus: number of GPUs of the container.
+            nim: the whole container, in place of ``image`` and ``gpus``.
             hf_token: for models of the public hub.
             wait: whether to wait until it is ready.
             timeout: seconds to wait.
             on_state: called with each new state and the service's message.
 
         Raises:
+            ConfigurationError: the image has no tag, or was passed beside ``nim``.
             ConflictError: a deployment or config of that name differs from this one.
             JobFailedError: it failed.
             WaitTimeoutError: it was not ready in time.
         """
+        if image is not None:
+            if nim is not None:
+                raise ConfigurationError("deploy takes either image, or nim", hint="Pass one of the two.")
+            nim = _container(image, gpus)
         namespace, _, short = name.partition("/")
         config = DeploymentConfigRequest(name=short, namespace=namespace, model=model)
         if nim is not None:
@@ -142,3 +151,11 @@ class Deployments:
             await self.configs.delete(name)
         except NotFoundError:
             return
+
+
+def _container(image: str, gpus: int) -> NIMDeploymentConfig:
+    name, _, tag = image.rpartition(":")
+    # A colon before the last slash belongs to the registry's port.
+    if not name or not tag or "/" in tag:
+        raise ConfigurationError(f"the image {image} has no tag", hint="Write it as NAME:TAG.")
+    return NIMDeploymentConfig(image_name=name, image_tag=tag, gpu=gpus)

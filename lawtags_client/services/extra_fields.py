@@ -40,7 +40,7 @@ def extended(
                 f"extra_body has the field {name!r}, which the client knows",
                 hint=f"Set {name!r} in the call or in its request.",
             )
-    return merged(body, extra_body)
+    return _merged(body, extra_body, "")
 
 
 def extended_request(request: WireRequest, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -48,24 +48,28 @@ def extended_request(request: WireRequest, extra_body: Mapping[str, Any] | None)
     return extended(request.to_wire(), extra_body, known=type(request).model_fields if extra_body else ())
 
 
-def merged(body: Mapping[str, Any], extra: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-    """Two objects in one, at every depth.
+def constrained(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A request with the fields of a constraint, which win; objects that both have are merged.
 
     Args:
-        body: one of them.
-        extra: the other.
-        place: where they are in the request, for messages.
-
-    Raises:
-        ConfigurationError: they differ in a field that both have.
+        body: the request.
+        fields: how its server is told of the constraint.
     """
+    found = {**body, **fields}
+    for name in body.keys() & fields.keys():
+        if isinstance(body[name], Mapping) and isinstance(fields[name], Mapping):
+            found[name] = {**body[name], **fields[name]}
+    return found
+
+
+def _merged(body: Mapping[str, Any], extra: Mapping[str, Any], place: str) -> dict[str, Any]:
     found = dict(body)
     for name, value in extra.items():
         if not isinstance(name, str):
             raise ConfigurationError(f"extra_body has the key {name!r}", hint="Names of fields are text.")
         present = found.get(name)
         if isinstance(present, Mapping) and isinstance(value, Mapping):
-            found[name] = merged(present, value, f"{place}{name}.")
+            found[name] = _merged(present, value, f"{place}{name}.")
         elif name in found and present != value:
             raise ConfigurationError(
                 f"extra_body would overwrite the field {place + name!r} of the request",

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.services.base import Entities, Owner, by_id, parse
 from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.services.evaluator.building import (
+    MAX_TOKENS,
+    PROMPT,
+    REFERENCE,
+    Measurement,
     Metrics,
     answer_config,
     dataset_file,
     inline_config,
     inline_target,
     model_target,
+    rows_config,
 )
 from lawtags_client.services.evaluator.evaluation import Evaluation, rows_scored, scores
 from lawtags_client.services.evaluator.jobs import JOBS, EvaluationJobs
@@ -46,8 +51,6 @@ from lawtags_client.types.evaluator import (
 )
 from lawtags_client.types.platform_evaluation import (
     EvaluationSpec,
-    InlineEvaluationConfig,
-    InlineEvaluationTarget,
     PlatformEvaluationJob,
     PlatformEvaluationJobRequest,
 )
@@ -101,21 +104,37 @@ class Evaluator:
     async def live(
         self,
         *,
-        config: EvaluationConfigRequest,
-        target: EvaluationTargetRequest,
+        rows: list[dict[str, Any]] | None = None,
+        metrics: Metrics | None = None,
+        config: EvaluationConfigRequest | None = None,
+        target: EvaluationTargetRequest | None = None,
         timeout: float = _LIVE_TIMEOUT,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
     ) -> LiveEvaluation:
         """Score immediately, without storing anything on the platform.
 
+        Example:
+            ``await nemo.evaluator.live(rows=[{"output": "4", "reference": "4"}], metrics=["equals"])``
+
         Args:
-            config: a ``custom`` one.
-            target: what is scored.
+            rows: what to score; ``metrics`` compares ``output`` with ``reference``.
+            metrics: ``equals``, ``contains``, or a dictionary of ``MetricConfig``.
+            config: how to score, in place of ``metrics``; a ``custom`` one.
+            target: what to score, in place of ``rows``.
             timeout: seconds for the whole evaluation.
             extra_headers: sent with this request only.
             extra_body: fields of the API that have no parameter here.
+
+        Raises:
+            ConfigurationError: arguments are missing, or contradict one another.
         """
+        if (rows is None) == (target is None):
+            raise _either("target", "rows")
+        if (metrics is None) == (config is None):
+            raise _either("config", "metrics")
+        config = config or rows_config(metrics or ())
+        target = target or EvaluationTargetRequest(type="rows", rows=rows)
         call = Call(
             "POST",
             "/v1/evaluation/live",
@@ -134,10 +153,10 @@ class Evaluator:
         model: str | APIEndpoint | None = None,
         metrics: Metrics | None = None,
         split: str = "testing",
-        prompt: str = "{{item.prompt}}",
-        reference: str = "{{item.completion}}",
+        prompt: str = PROMPT,
+        reference: str = REFERENCE,
         chat: bool = False,
-        max_tokens: int = 64,
+        max_tokens: int = MAX_TOKENS,
         limit: int | None = None,
         config: str | EvaluationConfigRequest | None = None,
         target: str | EvaluationTargetRequest | None = None,
@@ -178,21 +197,20 @@ class Evaluator:
             ConflictError: the intent was used for another request.
             DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
-        digest: str | None = None
-        if config is None:
-            url, digest = await self._file(dataset, metrics, split)
-            config = answer_config(
-                url,
-                metrics or (),
-                prompt=prompt,
-                reference=reference,
-                chat=chat,
-                max_tokens=max_tokens,
-                limit=limit,
-            )
-        elif dataset is not None or metrics is not None:
-            raise _both("config", "dataset and metrics")
-        request = EvaluationJobRequest(config=config, target=self._target(model, target, chat))
+        how, what, digest = await self._measured(
+            dataset=dataset,
+            model=model,
+            metrics=metrics,
+            split=split,
+            prompt=prompt,
+            reference=reference,
+            chat=chat,
+            max_tokens=max_tokens,
+            limit=limit,
+            config=config,
+            target=target,
+        )
+        request = EvaluationJobRequest(config=how, target=what)
         _set(request, namespace=namespace, project=project, description=description)
         headers, body = checked_headers(extra_headers), intent_body(request, extra_body)
         wanted = new_intent("evaluation", body, key=intent, data=digest, service=self._http.address.url)
@@ -209,26 +227,33 @@ class Evaluator:
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
         return Evaluation(record, self._owner)
 
-    async def _file(
-        self, dataset: str | Dataset | UploadedDataset | None, metrics: Metrics | None, split: str
-    ) -> tuple[str, str | None]:
-        if dataset is None or metrics is None:
-            raise ConfigurationError(
-                "an evaluation needs a dataset and metrics",
-                hint='Pass dataset="namespace/name" and metrics=["f1"], or a config.',
+    async def _measured(
+        self, **given: Unpack[Measurement]
+    ) -> tuple[str | EvaluationConfigRequest, str | EvaluationTargetRequest, str | None]:
+        """Config, target, and a digest of the rows, if it is known."""
+        dataset, metrics, config = given.get("dataset"), given.get("metrics"), given.get("config")
+        model, target, chat = given.get("model"), given.get("target"), given.get("chat", False)
+        if (config is None) == (dataset is None) or (config is None) == (metrics is None):
+            raise _either("config", "dataset and metrics")
+        if (target is None) == (model is None):
+            raise _either("target", "model")
+        digest: str | None = None
+        if config is None:
+            assert dataset is not None
+            url, digest = await dataset_file(dataset, given.get("split", "testing"), self._owner.data_store)
+            config = answer_config(
+                url,
+                metrics or (),
+                prompt=given.get("prompt", PROMPT),
+                reference=given.get("reference", REFERENCE),
+                chat=chat,
+                max_tokens=given.get("max_tokens", MAX_TOKENS),
+                limit=given.get("limit"),
             )
-        return await dataset_file(dataset, split, self._owner.data_store)
-
-    def _target(
-        self, model: str | APIEndpoint | None, target: str | EvaluationTargetRequest | None, chat: bool
-    ) -> str | EvaluationTargetRequest:
-        if target is not None and model is not None:
-            raise _both("target", "model")
-        if target is not None:
-            return target
-        if model is None:
-            raise ConfigurationError("an evaluation needs a model", hint="Pass the id of a served model.")
-        return model_target(model, self._owner.settings.address("inference"), chat=chat)
+        if target is None:
+            assert model is not None
+            target = model_target(model, self._owner.settings.address("inference"), chat=chat)
+        return config, target, digest
 
     async def platform_evaluation(self, job_id: str) -> PlatformEvaluation:
         """Look up an existing evaluation that is a platform job.
@@ -241,8 +266,6 @@ class Evaluator:
     async def evaluate_as_platform_job(
         self,
         *,
-        config: str | EvaluationConfigRequest | InlineEvaluationConfig,
-        target: str | EvaluationTargetRequest | InlineEvaluationTarget,
         name: str | None = None,
         intent: str | None = None,
         namespace: str | None = None,
@@ -250,12 +273,11 @@ class Evaluator:
         description: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        **measured: Unpack[Measurement],
     ) -> PlatformEvaluation:
         """Submit an evaluation as a platform job, which has steps, logs and files. The call is idempotent.
 
         Args:
-            config: how to score: ``namespace/name``, or a whole config.
-            target: what to score: ``namespace/name``, or a whole target.
             name: of the job.
             intent: as for ``evaluate``, like the following ones.
             namespace: see there.
@@ -263,17 +285,20 @@ class Evaluator:
             description: see there.
             extra_headers: see there.
             extra_body: see there.
+            measured: dataset, model and metrics, or config and target: as for ``evaluate``.
 
         Raises:
-            ConfigurationError: a field of the config or target has no place in a platform job.
+            ConfigurationError: arguments are missing, or contradict one another, or a field of the config
+                or target has no place in a platform job.
             ConflictError: the intent was used for another request.
             DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
-        spec = EvaluationSpec(config=inline_config(config), target=inline_target(target))
+        how, what, digest = await self._measured(**measured)
+        spec = EvaluationSpec(config=inline_config(how), target=inline_target(what))
         request = PlatformEvaluationJobRequest(spec=spec)
         _set(request, name=name, namespace=namespace, project=project, description=description)
         headers, body = checked_headers(extra_headers), intent_body(request, extra_body)
-        wanted = new_intent("evaluation-v2", body, key=intent, service=self._http.address.url)
+        wanted = new_intent("evaluation-v2", body, key=intent, data=digest, service=self._http.address.url)
 
         async def post(intent: Intent) -> PlatformEvaluationJob:
             marked = request.model_copy()
@@ -288,10 +313,8 @@ class Evaluator:
         return PlatformEvaluation(record, self._owner)
 
 
-def _both(one: str, other: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"an evaluation takes either {one}, or {other}", hint="Pass one of the two, not both."
-    )
+def _either(one: str, other: str) -> ConfigurationError:
+    return ConfigurationError(f"an evaluation needs either {one}, or {other}", hint="Pass one of the two.")
 
 
 def _stamp(job: EvaluationJob | PlatformEvaluationJob) -> Stamp:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.services.data_store import UploadedDataset
@@ -29,6 +29,9 @@ Metrics: TypeAlias = Sequence[str] | Mapping[str, MetricConfig]
 
 TASK = "answers"
 """The only task of an evaluation that is built here; scores are called ``answers.f1``."""
+PROMPT, REFERENCE = "{{item.prompt}}", "{{item.completion}}"
+"""Templates for the rows that curation writes."""
+MAX_TOKENS = 64
 _OUTPUT = "{{sample.output_text}}"
 _TEXT_METRICS = ("em", "f1", "rouge")
 _CHECKS = ("equals", "contains")
@@ -54,6 +57,48 @@ def metric(name: str, reference: str) -> MetricConfig:
     raise ConfigurationError(
         f"there is no metric {name!r}",
         hint=f"Use {', '.join(METRIC_NAMES)}, or pass a dictionary of MetricConfig.",
+    )
+
+
+class Measurement(TypedDict, total=False):
+    """What is measured and how; the arguments of ``Evaluator.evaluate``."""
+
+    dataset: str | Dataset | UploadedDataset | None
+    model: str | APIEndpoint | None
+    metrics: Metrics | None
+    split: str
+    prompt: str
+    reference: str
+    chat: bool
+    max_tokens: int
+    limit: int | None
+    config: str | EvaluationConfigRequest | None
+    target: str | EvaluationTargetRequest | None
+
+
+def rows_config(metrics: Metrics) -> EvaluationConfigRequest:
+    """A config that compares the ``output`` of rows with their ``reference``.
+
+    Args:
+        metrics: ``equals``, ``contains``, or metrics by name.
+
+    Raises:
+        ConfigurationError: a metric is unknown, or there is none.
+    """
+    if isinstance(metrics, str) or not metrics:
+        raise ConfigurationError("metrics is not a list of names", hint='Pass metrics=["equals"].')
+    if not isinstance(metrics, Mapping):
+        if unknown := sorted(set(metrics) - set(_CHECKS)):
+            raise ConfigurationError(
+                f"rows have no metric {', '.join(unknown)}",
+                hint=f"Use {', '.join(_CHECKS)}, or pass a dictionary of MetricConfig.",
+            )
+        metrics = {
+            name: MetricConfig(type="string-check", params={"check": ["{{output}}", name, "{{reference}}"]})
+            for name in metrics
+        }
+    return EvaluationConfigRequest(
+        type="custom", tasks={TASK: TaskConfig(type="data", metrics=dict(metrics))}
     )
 
 
@@ -118,22 +163,18 @@ def model_target(model: str | APIEndpoint, address: ServiceAddress, *, chat: boo
     return EvaluationTargetRequest(type="model", model=ModelTarget(api_endpoint=model))
 
 
-def inline_config(
-    config: str | EvaluationConfigRequest | InlineEvaluationConfig,
-) -> str | InlineEvaluationConfig:
+def inline_config(config: str | EvaluationConfigRequest) -> str | InlineEvaluationConfig:
     """A config as a platform job takes it.
 
     Raises:
         ConfigurationError: it has a field that a platform job does not take.
     """
-    return _inline(InlineEvaluationConfig, config) if isinstance(config, EvaluationConfigRequest) else config
+    return config if isinstance(config, str) else _inline(InlineEvaluationConfig, config)
 
 
-def inline_target(
-    target: str | EvaluationTargetRequest | InlineEvaluationTarget,
-) -> str | InlineEvaluationTarget:
+def inline_target(target: str | EvaluationTargetRequest) -> str | InlineEvaluationTarget:
     """A target as a platform job takes it; raises as ``inline_config`` does."""
-    return _inline(InlineEvaluationTarget, target) if isinstance(target, EvaluationTargetRequest) else target
+    return target if isinstance(target, str) else _inline(InlineEvaluationTarget, target)
 
 
 def _inline(kind: type[R], request: WireRequest) -> R:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from lawtags_client.services.base import Owner, parse
-from lawtags_client.services.extra_fields import extended, merged
+from lawtags_client.services.extra_fields import constrained, extended
 from lawtags_client.services.inference.completions import complete_each, first_token
 from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.guidance import Guidance, Matches, ServerMemory, Wish
@@ -96,7 +96,7 @@ class Inference(ModelRequests):
             )
 
             async def send(fields: dict[str, Any]) -> Completion:
-                body = merged(extended(request.to_wire(), extra_body), fields)
+                body = constrained(extended(request.to_wire(), extra_body), fields)
                 data = await self._post(COMPLETIONS, model, body, headers, allowance)
                 return parse(Completion, data, self._http)
 
@@ -179,7 +179,7 @@ class Inference(ModelRequests):
             (request,) = asked
 
             async def send(fields: dict[str, Any]) -> ChatCompletion:
-                body = merged(extended(request.to_wire(), extra_body), fields)
+                body = constrained(extended(request.to_wire(), extra_body), fields)
                 data = await self._post(CHAT, request.model, body, headers, allowance)
                 return parse(ChatCompletion, data, self._http)
 

@@ -360,8 +360,8 @@ async def test_scores_come_from_an_evaluation_submitted_once(
     config = EvaluationConfigRequest(type="custom", tasks={"tags": task})
     endpoint = APIEndpoint(url=f"{stack.inference_url}/v1/completions", model_id=BASE)
     target = EvaluationTargetRequest(type="model", model=ModelTarget(api_endpoint=endpoint))
-    evaluation = await nemo.evaluator.evaluate(config, target)
-    again = await nemo.evaluator.evaluate(config, target)
+    evaluation = await nemo.evaluator.evaluate(config=config, target=target)
+    again = await nemo.evaluator.evaluate(config=config, target=target)
     assert again.id == evaluation.id
     found = scores(await evaluation.wait(patience=QUICK, timeout=60))
     assert 0 <= found["tags.f1"] <= 1
@@ -372,8 +372,8 @@ async def test_live_scores_come_at_once(nemo: NeMo) -> None:
     task = TaskConfig(type="data", metrics={"same": MetricConfig(type="string-check", params=check)})
     rows = [{"output": "4", "reference": "4"}, {"output": "5", "reference": "4"}]
     live = await nemo.evaluator.live(
-        EvaluationConfigRequest(type="custom", tasks={"qa": task}),
-        EvaluationTargetRequest(type="rows", rows=rows),
+        config=EvaluationConfigRequest(type="custom", tasks={"qa": task}),
+        target=EvaluationTargetRequest(type="rows", rows=rows),
     )
     assert live.result is not None and scores(live.result) == {"qa.same": 0.5}
 

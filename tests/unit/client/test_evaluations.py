@@ -157,6 +157,8 @@ async def test_platform_jobs_take_the_same_configs_and_targets(tmp_path: Path) -
     made = await evaluator.evaluate_as_platform_job(config=CONFIG, target=TARGET, name="first")
     assert made.id == "eval-1"
     assert server.bodies[0]["spec"] == {"config": {"type": "custom"}, "target": {"type": "rows", "rows": []}}
+    await evaluator.evaluate_as_platform_job(dataset="law/tags", model="m", metrics=["f1"])
+    assert server.bodies[1]["spec"]["config"]["tasks"]["answers"]["dataset"] == {"files_url": FILE}
     named = EvaluationConfigRequest(type="custom", name="c", namespace="law")
     with pytest.raises(ConfigurationError, match="name, namespace"):
         await evaluator.evaluate_as_platform_job(config=named, target="law/t")

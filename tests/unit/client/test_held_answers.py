@@ -24,7 +24,7 @@ from inference_servers import (
 from lawtags_client.errors import LawtagsError
 from lawtags_client.services.inference import Inference, Tagged
 from lawtags_client.services.inference.dialects import Dialect, forms, probe_fields
-from lawtags_client.services.inference.guidance import Guidance, Wish
+from lawtags_client.services.inference.guidance import Guidance, ServerMemory, Wish
 from lawtags_client.services.inference.identity import Server
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -376,7 +376,7 @@ async def test_look_ends_with_the_last_request_that_waits_for_it() -> None:
     async def act(fields: dict[str, Any]) -> Completion:
         raise AssertionError("nothing was found out")
 
-    guidance = Guidance(identify, probe, StillTime().clock())
+    guidance = Guidance(identify, probe, StillTime().clock(), ServerMemory())
     wish = Wish(MODEL, False, {"guided_choice": ["tax"]})
     for look in (1, 2):
         begun.clear()
@@ -414,7 +414,7 @@ async def test_request_that_begins_when_a_look_ends_does_not_look_again() -> Non
     async def act(fields: dict[str, Any]) -> Completion:
         return Completion.model_validate({"choices": [{"index": 0, "text": "tort"}]})
 
-    guidance = Guidance(unknown, probe, StillTime().clock())
+    guidance = Guidance(unknown, probe, StillTime().clock(), ServerMemory())
     await ask()
     await asyncio.gather(*later)
     assert len(later) == 1 and probes == ["m"]
