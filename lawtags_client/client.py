@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, wraps
 from pathlib import Path
 from types import TracebackType
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SERVICES = ("data_store", "entity_store", "customizer", "evaluator", "deployments", "inference")
-
 
 @dataclass(slots=True)
 class _Shared:
@@ -43,12 +41,17 @@ class _Shared:
     Args:
         original: the client that the copies were made from.
         intents: the store of intents, once it is needed.
-        servers: what was found out about inference servers, by the headers of the requests to them.
     """
 
     original: weakref.ref[NeMo]
     intents: IntentStore | None
-    servers: dict[tuple[tuple[str, str], ...], ServerMemory] = field(default_factory=dict, repr=False)
+
+
+@dataclass(slots=True)
+class _Servers:
+    """What was found out about inference servers, once one is asked."""
+
+    memory: ServerMemory | None = None
 
 
 class NeMo:
@@ -100,6 +103,7 @@ class NeMo:
             self.settings, clock=self.clock, handler=handler, headers=headers, event_hooks=event_hooks
         )
         self._shared = _Shared(weakref.ref(self), intents)
+        self._servers = _Servers()
 
     @classmethod
     def from_env(
@@ -152,10 +156,15 @@ class NeMo:
         """
         settings = self.settings.with_limits(timeout=timeout, max_retries=max_retries)
         copied = copy(self)
-        for name in _SERVICES:
-            copied.__dict__.pop(name, None)
+        for name, value in vars(NeMo).items():
+            if isinstance(value, cached_property):
+                # Services hold the limits and headers that they were made with.
+                copied.__dict__.pop(name, None)
         copied.settings = settings
         copied._transport = self._transport.with_options(settings, headers)
+        if copied._transport.headers != self._transport.headers:
+            # Headers may route requests to another server, which has to be looked at by itself.
+            copied._servers = _Servers()
         return copied
 
     def with_raw_response(
@@ -236,10 +245,9 @@ class NeMo:
         from lawtags_client.services.inference import Inference
         from lawtags_client.services.inference.guidance import ServerMemory
 
-        # Headers may route requests to another server, which has to be looked at by itself.
-        headers = tuple(sorted(self._transport.headers.items()))
-        memory = self._shared.servers.setdefault(headers, ServerMemory())
-        return Inference(self._transport.service("inference"), self, memory)
+        if self._servers.memory is None:
+            self._servers.memory = ServerMemory()
+        return Inference(self._transport.service("inference"), self, self._servers.memory)
 
     async def clock_ahead(self) -> float | None:
         """Seconds by which the platform's clock is ahead of this machine's; None where it does not tell.
