@@ -681,8 +681,14 @@ class SyncEntityStore:
 
 class SyncRepositories:
     """Repositories of the Data Store."""
-    def create(self, repository: Repository) -> None:
-        """Make a repository; it is usable once ``ready`` returns."""
+    def create(
+        self,
+        repository: Repository,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Create a repository; it is usable once ``ready`` returns."""
     def create_or_get(self, repository: Repository) -> None:
         """See that a repository is there, making it where it is missing."""
     def delete(self, repository: Repository, *, missing_ok: bool = False, timeout: float = 60) -> None:
@@ -704,8 +710,8 @@ class SyncRepositories:
 
 class SyncNamespaces:
     """Namespaces of the Data Store, which are not those of the Entity Store."""
-    def create(self, name: str) -> DataStoreNamespace:
-        """Make a namespace."""
+    def create(self, name: str, *, extra_headers: Mapping[str, str] | None = None) -> DataStoreNamespace:
+        """Create a namespace."""
     def get(self, name: str) -> DataStoreNamespace:
         """Read a namespace."""
     def delete(self, name: str) -> None:

@@ -31,6 +31,7 @@ from lawtags_client.errors import (
 from lawtags_client.settings import ServiceAddress
 from lawtags_client.terminal import escape_controls
 from lawtags_client.transport.body import UnreadableBody
+from lawtags_client.transport.headers import request_id
 from lawtags_client.transport.redact import Redactor
 from lawtags_client.transport.retry import AttemptFailed, Failure, parse_retry_after, status_may_pass
 
@@ -77,16 +78,8 @@ class Context:
         found: dict[str, Any] = {"service": self.address.service, "url": self.url}
         if response is not None:
             found["status"] = response.status_code
-            found["request_id"] = request_id(response)
+            found["request_id"] = request_id(response.headers)
         return found
-
-
-def request_id(response: httpx.Response) -> str | None:
-    """The server's id for a request, under whatever name it gives one."""
-    for name in ("x-request-id", "x-correlation-id", "request-id", "nvcf-reqid"):
-        if value := response.headers.get(name):
-            return str(value)[:200]
-    return None
 
 
 def of(error: Exception, context: Context) -> tuple[Failure, BaseException | None]:

@@ -14,6 +14,7 @@ _RESERVED = frozenset(
         "connection",
         "content-encoding",
         "content-length",
+        "content-type",
         "expect",
         "host",
         "keep-alive",
@@ -25,6 +26,8 @@ _RESERVED = frozenset(
 )
 # Headers whose values are never secret; masking them would garble messages.
 _PUBLIC = frozenset({"accept", "accept-language", "cache-control", "content-type", "user-agent"})
+# Servers differ in the name.
+_REQUEST_IDS = ("x-request-id", "x-correlation-id", "request-id", "nvcf-reqid")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 _PARTS = re.compile(r"[\s;,=]+")
 _SHORTEST_PART = 8
@@ -63,3 +66,11 @@ def secrets_in_headers(headers: Mapping[str, str]) -> Iterator[str]:
         if name.lower() not in _PUBLIC:
             yield value
             yield from (part for part in _PARTS.split(value) if len(part) >= _SHORTEST_PART)
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The server's id for a request, from the headers of its response."""
+    for name in _REQUEST_IDS:
+        if value := headers.get(name):
+            return str(value)[:200]
+    return None

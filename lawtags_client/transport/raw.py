@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import ProtocolError
+from lawtags_client.transport.headers import request_id
 
 T = TypeVar("T")
 
@@ -40,6 +41,11 @@ class RawResponse(Generic[T]):
     body: bytes = field(repr=False)
     url: str
     parsed: T
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id for the request."""
+        return request_id(self.headers)
 
 
 class Recording:

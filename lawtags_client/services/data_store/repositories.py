@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from lawtags_client.errors import (
@@ -17,7 +18,9 @@ from lawtags_client.errors import (
     WaitTimeoutError,
 )
 from lawtags_client.services.base import parse, parse_list, says_exists
+from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.transport.call import Call
+from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import file_path, join, segment, split_reference
 from lawtags_client.transport.retry import is_passing
@@ -91,8 +94,14 @@ class Namespaces:
     def __init__(self, http: ServiceTransport) -> None:
         self._http = http
 
-    async def create(self, name: str) -> DataStoreNamespace:
-        """Make a namespace.
+    async def create(
+        self, name: str, *, extra_headers: Mapping[str, str] | None = None
+    ) -> DataStoreNamespace:
+        """Create a namespace.
+
+        Args:
+            name: of the namespace.
+            extra_headers: sent with this request only.
 
         Raises:
             ConflictError: it exists.
@@ -100,7 +109,7 @@ class Namespaces:
         segment(name, "namespace")
         # Real servers take a form here, and not all of them take JSON.
         form = urlencode({"namespace": name}).encode()
-        headers = {"content-type": "application/x-www-form-urlencoded"}
+        headers = {"content-type": "application/x-www-form-urlencoded", **checked_headers(extra_headers)}
         data = await self._http.json(Call("POST", _NAMESPACES, content=form, headers=headers))
         return parse(DataStoreNamespace, data, self._http)
 
@@ -149,8 +158,19 @@ class Repositories:
     def __init__(self, http: ServiceTransport) -> None:
         self._http = http
 
-    async def create(self, repository: Repository) -> None:
-        """Make a repository; it is usable once ``ready`` returns.
+    async def create(
+        self,
+        repository: Repository,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Create a repository; it is usable once ``ready`` returns.
+
+        Args:
+            repository: its name and type.
+            extra_headers: sent with this request only.
+            extra_body: fields of the API that the client does not know.
 
         Raises:
             ConflictError: it exists.
@@ -158,7 +178,8 @@ class Repositories:
         request = RepoCreateRequest(
             name=repository.name, organization=repository.namespace, type=repository.type
         )
-        await self._http.json(Call("POST", "/v1/hf/api/repos/create", json=request.to_wire()))
+        body, headers = extended_request(request, extra_body), checked_headers(extra_headers)
+        await self._http.json(Call("POST", "/v1/hf/api/repos/create", json=body, headers=headers))
 
     async def create_or_get(self, repository: Repository) -> None:
         """See that a repository is there, making it where it is missing."""

@@ -125,6 +125,7 @@ async def test_raw_response_has_status_headers_body_and_what_was_read(tmp_path: 
     nemo = client(Script([JOB]), tmp_path)
     raw = await nemo.with_raw_response(nemo.customizer.jobs.get)("cust-1")
     assert (raw.status, raw.headers["X-Request-Id"], raw.parsed.id) == (200, "r-1", "cust-1")
+    assert raw.request_id == "r-1"
     assert json.loads(raw.body)["status"] == "running"
     assert raw.url == f"{PLATFORM}/v1/customization/jobs/cust-1"
     assert "canary" not in repr(raw)
