@@ -112,6 +112,7 @@ class NeMo:
         *,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
         event_hooks: EventHooks | None = None,
         intents: IntentStore | None = None,
@@ -123,6 +124,7 @@ class NeMo:
             profile: the profile's name in ``lawtags.toml``.
             environ: the environment; by default, that of the process.
             folder: where the search for the file begins.
+            timeout: as for the class.
             headers: as for the class.
             event_hooks: as for the class.
             intents: as for the class.
@@ -132,7 +134,7 @@ class NeMo:
             ConfigurationError: a setting is unknown or invalid.
         """
         settings = Settings.load(profile, environ=environ, folder=folder, **overrides)
-        return cls(settings, headers=headers, event_hooks=event_hooks, intents=intents)
+        return cls(settings, timeout=timeout, headers=headers, event_hooks=event_hooks, intents=intents)
 
     def with_options(
         self,

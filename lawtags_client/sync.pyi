@@ -810,6 +810,7 @@ class NeMo:
         *,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
         event_hooks: EventHooks | None = None,
         intents: IntentStore | None = None,

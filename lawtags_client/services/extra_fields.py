@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
@@ -33,14 +34,15 @@ def extended(
         raise ConfigurationError(
             f"extra_body is a {type(extra_body).__name__}", hint="Pass a dictionary of fields."
         )
-    encoded(dict(extra_body))
-    for name, value in extra_body.items():
+    # As it is sent, so that what an intent keeps of it can be compared later.
+    fields: dict[str, Any] = json.loads(encoded(dict(extra_body)))
+    for name, value in fields.items():
         if name in known and not isinstance(value, Mapping):
             raise ConfigurationError(
                 f"extra_body has the field {name!r}, which the client knows",
                 hint=f"Set {name!r} in the call or in its request.",
             )
-    return _merged(body, extra_body, "")
+    return _merged(body, fields, "")
 
 
 def extended_request(request: WireRequest, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -65,8 +67,6 @@ def constrained(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str,
 def _merged(body: Mapping[str, Any], extra: Mapping[str, Any], place: str) -> dict[str, Any]:
     found = dict(body)
     for name, value in extra.items():
-        if not isinstance(name, str):
-            raise ConfigurationError(f"extra_body has the key {name!r}", hint="Names of fields are text.")
         present = found.get(name)
         if isinstance(present, Mapping) and isinstance(value, Mapping):
             found[name] = _merged(present, value, f"{place}{name}.")

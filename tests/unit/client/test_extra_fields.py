@@ -94,7 +94,7 @@ def test_objects_are_merged_at_every_depth() -> None:
         {"x": datetime(2025, 1, 1)},
         {"x": {1, 2}},
         {"x": "\ud800"},
-        {1: "x", "y": {}},
+        {("a", "b"): "x"},
         ["x"],
     ],
     ids=repr,
@@ -120,9 +120,11 @@ async def test_extra_fields_are_part_of_what_a_job_is(tmp_path: Path) -> None:
     plain = await job(None)
     first = await job({"priority": 1, "custom_fields": {"team": "law"}})
     assert await job({"custom_fields": {"team": "law"}, "priority": 1}) == first
+    mixed = await job({"map": {1: ("a",), "b": 2}})
+    assert await job({"map": {"b": 2, "1": ["a"]}}) == mixed
     assert await job({"priority": 2}) not in (plain, first)
     assert await job(None) == plain
-    assert len(server.bodies) == 3
+    assert len(server.bodies) == 4
     assert server.bodies[1]["priority"] == 1
     assert server.bodies[1]["custom_fields"].keys() == {"team", FIELD}
     named = await job({"priority": 1}, key="mine")
