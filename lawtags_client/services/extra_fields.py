@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.transport.body import encoded
-from lawtags_client.types.common import WireRequest
+from lawtags_client.types.common import WireModel, WireRequest
 
 R = TypeVar("R", bound=WireRequest)
 
@@ -45,7 +45,7 @@ def extended(
     return _merged(body, fields, "")
 
 
-def extended_request(request: WireRequest, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
+def extended_request(request: WireModel, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
     """The body of a request with further fields, which its type must not have itself; see ``extended``."""
     return extended(request.to_wire(), extra_body, known=type(request).model_fields if extra_body else ())
 
