@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from lawtags_stack.chaos import ChaosPlan
 from lawtags_stack.json_value import JsonObject
+from lawtags_stack.processes.launching import Launcher, SpawnLauncher
 from lawtags_stack.store import Blobs, Database
 from lawtags_stack.times import Clock, utc_now
 
@@ -83,6 +84,7 @@ class StackContext:
         urls: where the stack answers; known before any service is made.
         options: what it was told.
         clock: tells the time.
+        launcher: starts worker processes.
     """
 
     dir: Path
@@ -91,6 +93,7 @@ class StackContext:
     urls: Urls
     options: StackOptions = field(default_factory=StackOptions)
     clock: Clock = utc_now
+    launcher: Launcher = field(default_factory=SpawnLauncher)
 
     def folder(self, name: str) -> Path:
         """A service's own folder for what is neither row nor blob; made where missing."""

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
 from lawtags_stack.http.origin import OriginPolicy
 from lawtags_stack.lock import ADDRESS_FILE, stack_lock
+from lawtags_stack.processes.fork_launcher import ForkLauncher
+from lawtags_stack.processes.launching import Launcher, SpawnLauncher
 from lawtags_stack.server.application import Activity, application, status_route
 from lawtags_stack.server.chaos_gate import RepositoryAges
 from lawtags_stack.server.servers import Servers, listen
@@ -31,6 +34,18 @@ _log = logging.getLogger(__name__)
 PORTS: tuple[Port, ...] = ("platform", "data_store", "inference")
 STACK_FILE = ADDRESS_FILE
 DATABASE_FILE = "stack.sqlite"
+LAUNCHER_LOG = "launcher.log"
+# What training and generation take seconds to import.
+_IMPORTED_ONCE = (
+    "lawtags_stack.engines.training.worker",
+    "lawtags_stack.engines.training.examples",
+    "lawtags_stack.engines.training.model",
+    "lawtags_stack.engines.training.loop",
+    "lawtags_stack.engines.generation.worker",
+    "lawtags_stack.engines.generation.engine",
+    "transformers.models.auto.modeling_auto",
+    "peft",
+)
 _STOP_SECONDS = 2.5
 
 
@@ -140,7 +155,8 @@ class Stack:
         cleanup.callback(database.close)
         await asyncio.to_thread(database.check)
         blobs = Blobs(self.dir / "blobs")
-        context = StackContext(self.dir, database, blobs, urls, self._options, self._clock)
+        launcher = self._launcher()
+        context = StackContext(self.dir, database, blobs, urls, self._options, self._clock, launcher)
         self.services, repositories = _services(context)
         cleanup.push_async_callback(self._stop_services)
         for service in self.services:
@@ -151,6 +167,13 @@ class Stack:
         cleanup.callback((self.dir / STACK_FILE).unlink, missing_ok=True)
         self._address = address
         return address
+
+    def _launcher(self) -> Launcher:
+        if sys.platform != "linux":  # elsewhere, system libraries do not survive a fork
+            return SpawnLauncher()
+        launcher = ForkLauncher(self.dir / LAUNCHER_LOG, _IMPORTED_ONCE)
+        self._cleanup.push_async_callback(asyncio.to_thread, launcher.stop)
+        return launcher
 
     async def _serve(
         self, sockets: dict[Port, socket.socket], address: StackAddress, repositories: RepositoryAges

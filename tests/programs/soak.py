@@ -362,14 +362,16 @@ class Soak:
 
 
 def _children(process: int) -> list[int]:
-    found = []
+    """The process that workers are forked from, the workers, and what else the stack has started."""
+    found: list[int] = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text("utf-8").rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[1]) == process:
-            found.append(int(path.parent.name))
+            child = int(path.parent.name)
+            found += [child, *_children(child)]
     return found
 
 

@@ -78,7 +78,7 @@ def worker_pid(stack: StackThread, job: str) -> int:
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
-                words = (process / "cmdline").read_bytes().split(b"\0")
+                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").split()
             except OSError:
                 continue
             if any(word.endswith(f"/jobs/{job}".encode()) for word in words):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 from lawtags_client.types.customizer import DatasetReference
 from lawtags_stack.engines.training.job import (
@@ -21,7 +19,7 @@ from lawtags_stack.engines.training.job import (
     PreferenceSettings,
     TrainingJob,
 )
-from lawtags_stack.processes.environment import worker_environment
+from lawtags_stack.processes.launching import Child, Launcher
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.datasets import find_data, place_rows
 from lawtags_stack.services.customizer.hyperparameters import (
@@ -47,6 +45,7 @@ class JobFolder:
 
     def __init__(self, context: StackContext, job_id: str) -> None:
         self._context = context
+        self.launcher: Launcher = context.launcher
         self.path = context.folder("customizer") / "jobs" / job_id
 
     def events(self, attempt: int) -> Path:
@@ -171,32 +170,33 @@ class Worker:
     is left behind by a stack that was killed.
     """
 
-    process: subprocess.Popen[bytes]
+    process: Child
     errors: Path
+    held: int
 
     @classmethod
     def start(cls, folder: JobFolder, attempt: int) -> Worker:
         """Start a worker on a filled folder; it goes on from the newest checkpoint there."""
         errors = folder.errors(attempt)
-        command = [sys.executable, "-m", WORKER, str(folder.path), str(folder.events(attempt))]
-        with errors.open("wb") as stream:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=stream,
-                env=worker_environment(),
-            )
-        return cls(process, errors)
+        read, held = os.pipe()
+        try:
+            with errors.open("wb") as stream:
+                process = folder.launcher.start(
+                    WORKER, [str(folder.path), str(folder.events(attempt))], output=stream, input=read
+                )
+        except BaseException:
+            os.close(held)
+            raise
+        finally:
+            os.close(read)
+        return cls(process, errors, held)
 
     def end(self) -> None:
         """End the worker at once; what it did since its last checkpoint is lost."""
-        pipe: IO[bytes] | None = self.process.stdin
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        if pipe is not None:
-            pipe.close()
+        os.close(self.held)
 
     def crash_reason(self) -> str:
         """Why a worker that reported no failure is gone."""

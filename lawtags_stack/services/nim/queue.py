@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import RateLimitedError
 from lawtags_stack.processes.background import Background, result_of
+from lawtags_stack.processes.launching import Child
 from lawtags_stack.processes.suspects import Suspects, Turn, Turns
 from lawtags_stack.services.nim.worker_process import (
     WorkerGoneError,
@@ -53,7 +53,7 @@ class ModelProcess:
         return self._rows
 
     @property
-    def process(self) -> subprocess.Popen[bytes] | None:
+    def process(self) -> Child | None:
         """The process, also while it loads the model."""
         return self._worker.process if self._worker is not None else None
 

@@ -33,7 +33,11 @@ class NimService(Service):
 
     def __init__(self, context: StackContext, models: Models, files: ModelFiles, deployed: Deployed) -> None:
         asked = context.options
-        options = WorkerOptions(threads=asked.inference_threads, precision=asked.inference_precision)
+        options = WorkerOptions(
+            threads=asked.inference_threads,
+            precision=asked.inference_precision,
+            launcher=context.launcher,
+        )
         self.state = NimState(context, models, files, deployed)
         self._processes = ModelProcesses(context.dir / "nim", options)
         self._embeddings = Embeddings(context)
@@ -106,7 +110,7 @@ class NimService(Service):
     def summary(self) -> JsonObject:
         """Models that are served, the worker processes, how these compute, and their answers under way."""
         served = [each.id for each in self.state.models()]
-        workers = {p.name: p.process.pid for p in self._processes if p.process is not None}
+        workers = {p.name: p.process.pid for p in self._processes if p.process and p.process.pid}
         computing = {p.name: p.computing for p in self._processes if p.name in workers}
         rows = {p.name: p.rows for p in self._processes}
         return {

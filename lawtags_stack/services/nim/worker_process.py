@@ -8,17 +8,16 @@ import itertools
 import signal
 import socket
 import subprocess
-import sys
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
 from lawtags_stack.processes.background import Background, result_of
-from lawtags_stack.processes.environment import worker_environment
 from lawtags_stack.processes.frames import pack, receive_async
+from lawtags_stack.processes.launching import Child, Launcher, SpawnLauncher
 from lawtags_stack.processes.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ class WorkerOptions:
         most_rows: answers that may be under way at a time; more are refused with 429.
         most_adapters: adapters that are kept in memory.
         idle_seconds: an unused process ends after this time and gives its memory back; None keeps it.
+        launcher: starts them.
     """
 
     threads: int = 0
@@ -56,6 +56,7 @@ class WorkerOptions:
     most_rows: int = 4096
     most_adapters: int = 16
     idle_seconds: float | None = 900.0
+    launcher: Launcher = field(default_factory=SpawnLauncher)
 
 
 class WorkerGoneError(ServerError):
@@ -92,7 +93,7 @@ class WorkerProcess:
         self._connected = False
         with theirs:
             try:
-                self.process = _spawn(folder, log, options, theirs.fileno())
+                self.process: Child = _start(folder, log, options, theirs.fileno())
             except BaseException:
                 self._ours.close()
                 raise
@@ -289,22 +290,16 @@ def _error(answer: Message) -> LawtagsError:
     )
 
 
-def _spawn(folder: Path, log: Path, options: WorkerOptions, descriptor: int) -> subprocess.Popen[bytes]:
+def _start(folder: Path, log: Path, options: WorkerOptions, descriptor: int) -> Child:
     how = ["--threads", str(options.threads), "--precision", options.precision]
-    command = [sys.executable, "-m", _MODULE, "--fd", str(descriptor), "--model", str(folder), *how]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
-        return subprocess.Popen(
-            command,
-            pass_fds=[descriptor],
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            env=worker_environment(),
+        return options.launcher.start(
+            _MODULE, ["--model", str(folder), *how], output=stream, connection=descriptor
         )
 
 
-def _reap(process: subprocess.Popen[bytes]) -> None:
+def _reap(process: Child) -> None:
     # The closed socket tells it to end; a long step, or loading, may keep it from noticing in time.
     try:
         process.wait(_STOP_SECONDS)

@@ -1,0 +1,216 @@
+"""Worker processes that are forked from one that has imported torch and transformers already.
+
+Importing them takes seconds of computing for each training and each model. Here that is done once, by a
+process that is started when the first worker is, and that ends once no worker has run for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from lawtags_stack.processes.environment import worker_environment
+from lawtags_stack.processes.fork_server import LARGEST_MESSAGE
+
+_SERVER = "lawtags_stack.processes.fork_server"
+_KILLED = -signal.SIGKILL
+
+
+class ForkedChild:
+    """A process that the fork server started, or is about to."""
+
+    def __init__(self, number: int, name: str, server: _Server) -> None:
+        self._number = number
+        self._name = name
+        self._server = server
+        self._over = threading.Event()
+        self.pid: int | None = None
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs longer than ``timeout`` seconds.
+        """
+        if not self._over.wait(timeout) or self.returncode is None:
+            raise subprocess.TimeoutExpired(self._name, timeout or 0.0)
+        return self.returncode
+
+    def kill(self) -> None:
+        """End it at once; nothing happens if it has ended."""
+        # By the server, which alone knows that the number has not been given to another process meanwhile.
+        if self.returncode is None:
+            self._server.kill(self._number)
+
+    def started(self, pid: int) -> None:
+        """Note the number that the system gave it."""
+        self.pid = pid
+
+    def ended(self, code: int) -> None:
+        """Note its exit code, and wake who waits."""
+        self.returncode = code
+        self._over.set()
+
+
+class ForkLauncher:
+    """Starts workers by forking; safe for use by several threads.
+
+    Args:
+        log: file for what the fork server prints.
+        modules: what it imports before it forks.
+        idle_seconds: it ends, and gives its memory back, when no worker has run for this time.
+    """
+
+    def __init__(self, log: Path, modules: Sequence[str], idle_seconds: float = 900.0) -> None:
+        self._log = log
+        self._modules = modules
+        self._idle = idle_seconds
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+
+    def start(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        output: IO[bytes],
+        input: int | None = None,
+        connection: int | None = None,
+    ) -> ForkedChild:
+        """See ``Launcher.start``."""
+        with contextlib.ExitStack() as opened, self._lock:
+            if input is None:
+                input = os.open(os.devnull, os.O_RDONLY)
+                opened.callback(os.close, input)
+            descriptors = [input, output.fileno(), *([] if connection is None else [connection])]
+            if self._server is not None:
+                with contextlib.suppress(_GoneError):
+                    return self._server.start(module, arguments, descriptors)
+            self._server = _Server(self._log, self._modules, self._idle)
+            try:
+                return self._server.start(module, arguments, descriptors)
+            except _GoneError as error:
+                message = f"the process that starts workers has ended; see {self._log}"
+                raise OSError(message) from error
+
+    def stop(self) -> None:
+        """End the fork server; its workers are ended as well if they still run."""
+        with self._lock:
+            server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+
+
+class _GoneError(Exception):
+    """The fork server has ended, or is about to."""
+
+
+class _Server:
+    """A running fork server as seen from the process that started it."""
+
+    def __init__(self, log: Path, modules: Sequence[str], idle: float) -> None:
+        self._lock = threading.Lock()
+        self._children: dict[int, ForkedChild] = {}
+        self._started = 0
+        self._closed = False
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(idle)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with theirs, log.open("ab") as stream:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", _SERVER, str(theirs.fileno()), *modules],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    env=worker_environment(),
+                )
+        except BaseException:
+            self._control.close()
+            raise
+        self._reader = threading.Thread(target=self._read, name="lawtags-fork-server", daemon=True)
+        self._reader.start()
+
+    def start(self, module: str, arguments: Sequence[str], descriptors: Sequence[int]) -> ForkedChild:
+        """Ask for a process.
+
+        Raises:
+            _GoneError: the server is no longer there.
+        """
+        with self._lock:
+            if self._closed:
+                raise _GoneError
+            number = self._started = self._started + 1
+            message = {"number": number, "module": module, "arguments": list(arguments)}
+            child = self._children[number] = ForkedChild(number, module, self)
+            try:
+                socket.send_fds(self._control, [json.dumps(message).encode()], descriptors)
+            except OSError as error:
+                del self._children[number]
+                raise _GoneError from error
+            return child
+
+    def kill(self, number: int) -> None:
+        """Have a process killed."""
+        # If that fails, the reader notices as well that the server is gone, and kills what it left.
+        with self._lock, contextlib.suppress(OSError):
+            self._control.send(json.dumps({"number": number}).encode())
+
+    def stop(self) -> None:
+        """End the server and what it started."""
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        self._reader.join()
+
+    def _read(self) -> None:
+        while (message := self._next()) is not None:
+            child = self._children[message["number"]]
+            if "pid" in message:
+                child.started(message["pid"])
+            else:
+                with self._lock:
+                    del self._children[message["number"]]
+                child.ended(message["ended"])
+        with self._lock:
+            self._closed = True
+            self._control.close()
+            left = list(self._children.values())
+            self._children.clear()
+        self._process.kill()  # while it imports it would not see that the socket has closed
+        self._process.wait()
+        for child in left:
+            # Its exit code will never be known, so it must not run on.
+            if child.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+            child.ended(_KILLED)
+
+    def _next(self) -> dict[str, int] | None:
+        """The next message; None when the server is gone, or has been idle for long."""
+        while True:
+            try:
+                data = self._control.recv(LARGEST_MESSAGE)
+            except TimeoutError:
+                with self._lock:
+                    if self._children:
+                        continue
+                    self._closed = True
+                return None
+            except OSError:
+                return None
+            return json.loads(data) if data else None

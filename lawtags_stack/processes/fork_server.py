@@ -1,0 +1,142 @@
+"""The process that workers are forked from: ``python -m lawtags_stack.processes.fork_server FD MODULE...``.
+
+It imports the modules, and then forks whenever the process behind the socket ``FD`` asks for it. It never
+starts a thread and never computes, so what it forks finds torch and BLAS as fresh as after an import. It ends
+when the socket closes; its children are not ended by that, they watch pipes of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+LARGEST_MESSAGE = 64 << 10
+_MOST_DESCRIPTORS = 4
+_FAILED = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Import the modules and fork until the socket closes."""
+    control = socket.socket(fileno=int(arguments[0]))
+    # An interrupt at the terminal reaches the whole group; the stack decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for module in arguments[1:]:
+        # What cannot be imported is missed by the worker that needs it, which can say so to the stack.
+        try:
+            importlib.import_module(module)
+        except Exception:
+            traceback.print_exc()
+    # What is here already is looked at no more, neither here nor in the children, whose pages stay shared.
+    gc.collect()
+    gc.freeze()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        _Server(control).run()
+    return 0
+
+
+class _Server:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._numbers: dict[int, int] = {}
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ, self._receive)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._reap)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+
+    def run(self) -> None:
+        """Answer until the other side is gone."""
+        while True:
+            for key, _ in self._selector.select():
+                if not key.data():
+                    return
+
+    def _receive(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self._control, LARGEST_MESSAGE, _MOST_DESCRIPTORS)
+        if not data:
+            return False
+        message = json.loads(data)
+        number = message["number"]
+        if "module" not in message:
+            for pid in [pid for pid, each in self._numbers.items() if each == number]:
+                os.kill(pid, signal.SIGKILL)
+            return True
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # threads of BLAS that survive a fork
+                pid = os.fork()
+        except OSError as error:
+            self._tell(number=number, ended=_FAILED)
+            os.write(descriptors[1], f"the process cannot be forked: {error}\n".encode())
+        else:
+            if pid == 0:
+                self._become(message["module"], message["arguments"], descriptors)
+            self._numbers[pid] = number
+            self._tell(number=number, pid=pid)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
+
+    def _reap(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 4096)
+        while self._numbers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            self._tell(number=self._numbers.pop(pid), ended=os.waitstatus_to_exitcode(status))
+        return True
+
+    def _tell(self, **fields: int) -> None:
+        self._control.send(json.dumps(fields).encode())
+
+    def _become(self, module: str, arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
+        code = _FAILED
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._selector.close()
+            self._control.close()
+            os.close(self._woken)
+            os.close(self._wake)
+            for target, descriptor in enumerate((descriptors[0], descriptors[1], descriptors[1])):
+                os.dup2(descriptor, target)
+            for descriptor in descriptors[:2]:
+                os.close(descriptor)
+            further = [] if len(descriptors) == 2 else ["--fd", str(descriptors[2])]
+            _entitle(" ".join([module, *arguments]))
+            code = importlib.import_module(module).main([*arguments, *further])
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else _FAILED
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+
+def _entitle(title: str) -> None:
+    """Show in lists of processes what a child is, rather than what it was forked from."""
+    from setproctitle import setproctitle
+
+    setproctitle(title)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
