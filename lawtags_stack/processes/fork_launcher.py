@@ -55,14 +55,18 @@ class ForkedChild:
         # By the server, which alone knows that the number has not been given to another process meanwhile.
         if self.returncode is None:
             self._server.kill(self._number)
+        # The server may still be importing; it will not start what it finds killed.
+        if self.pid is None:
+            self.ended(_KILLED)
 
     def started(self, pid: int) -> None:
         """Note the number that the system gave it."""
         self.pid = pid
 
     def ended(self, code: int) -> None:
-        """Note its exit code, and wake who waits."""
-        self.returncode = code
+        """Note its exit code, the first that is told, and wake who waits."""
+        if self.returncode is None:
+            self.returncode = code
         self._over.set()
 
 

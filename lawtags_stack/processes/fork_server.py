@@ -18,7 +18,7 @@ import socket
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 LARGEST_MESSAGE = 64 << 10
@@ -45,6 +45,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A process that is asked for; its descriptors are those of input, output and, if any, a connection."""
+
+    module: str
+    arguments: list[str]
+    descriptors: list[int]
+
+
 class _Server:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -64,31 +73,46 @@ class _Server:
                     return
 
     def _receive(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._control, LARGEST_MESSAGE, _MOST_DESCRIPTORS)
-        if not data:
-            return False
-        message = json.loads(data)
-        number = message["number"]
-        if "module" not in message:
-            for pid in [pid for pid, each in self._numbers.items() if each == number]:
-                os.kill(pid, signal.SIGKILL)
-            return True
+        # All that has arrived: what is killed while this process still imports is not started at all.
+        starts: dict[int, _Start] = {}
+        while any(key.fileobj is self._control for key, _ in self._selector.select(0)):
+            data, descriptors, _, _ = socket.recv_fds(self._control, LARGEST_MESSAGE, _MOST_DESCRIPTORS)
+            if not data:
+                return False
+            message = json.loads(data)
+            number = message["number"]
+            if "module" in message:
+                starts[number] = _Start(message["module"], message["arguments"], descriptors)
+            else:
+                self._kill(number, starts)
+        for number, start in starts.items():
+            self._fork(number, start)
+        return True
+
+    def _kill(self, number: int, starts: dict[int, _Start]) -> None:
+        if number in starts:
+            for descriptor in starts.pop(number).descriptors:
+                os.close(descriptor)
+            self._tell(number=number, ended=-signal.SIGKILL)
+        for pid in [pid for pid, each in self._numbers.items() if each == number]:
+            os.kill(pid, signal.SIGKILL)
+
+    def _fork(self, number: int, start: _Start) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # threads of BLAS that survive a fork
                 pid = os.fork()
         except OSError as error:
             self._tell(number=number, ended=_FAILED)
-            os.write(descriptors[1], f"the process cannot be forked: {error}\n".encode())
+            os.write(start.descriptors[1], f"the process cannot be forked: {error}\n".encode())
         else:
             if pid == 0:
-                self._become(message["module"], message["arguments"], descriptors)
+                self._become(start)
             self._numbers[pid] = number
             self._tell(number=number, pid=pid)
         finally:
-            for descriptor in descriptors:
+            for descriptor in start.descriptors:
                 os.close(descriptor)
-        return True
 
     def _reap(self) -> bool:
         with contextlib.suppress(BlockingIOError):
@@ -103,8 +127,8 @@ class _Server:
     def _tell(self, **fields: int) -> None:
         self._control.send(json.dumps(fields).encode())
 
-    def _become(self, module: str, arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
-        code = _FAILED
+    def _become(self, start: _Start) -> NoReturn:
+        code, descriptors = _FAILED, start.descriptors
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -118,8 +142,8 @@ class _Server:
             for descriptor in descriptors[:2]:
                 os.close(descriptor)
             further = [] if len(descriptors) == 2 else ["--fd", str(descriptors[2])]
-            _entitle(" ".join([module, *arguments]))
-            code = importlib.import_module(module).main([*arguments, *further])
+            _entitle(" ".join([start.module, *start.arguments]))
+            code = importlib.import_module(start.module).main([*start.arguments, *further])
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else _FAILED
         except BaseException:

@@ -21,8 +21,8 @@ CHILD = "small_child"
 
 
 @pytest.fixture(autouse=True)
-def _support(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support"))
+def _support(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parents[2] / 'support'}{os.pathsep}{tmp_path}")
 
 
 @pytest.fixture
@@ -141,6 +141,21 @@ def test_a_child_is_killed_once_it_runs_before_and_after(launcher: Launcher, tmp
     assert not running(pid)
 
 
+def test_nobody_waits_for_imports_to_kill_what_has_not_begun(tmp_path: Path) -> None:
+    (tmp_path / "endless_import.py").write_text(
+        f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n"
+    )
+    launcher = ForkLauncher(tmp_path / "launcher.log", ["endless_import", CHILD])
+    children = [start(launcher, tmp_path / f"{n}.log", "exit", str(n)) for n in range(3)]
+    children[1].kill()
+    assert children[1].wait(0) == -signal.SIGKILL
+    assert [child.poll() for child in children] == [None, -signal.SIGKILL, None]
+    (tmp_path / "go").touch()
+    assert [child.wait(60) for child in children] == [0, -signal.SIGKILL, 2]
+    assert (tmp_path / "1.log").read_text() == ""
+    launcher.stop()
+
+
 def test_somebody_else_s_signal_is_told(launcher: Launcher, tmp_path: Path) -> None:
     child = start(launcher, tmp_path / "log", "sleep")
     os.kill(pid_of(child), signal.SIGTERM)
@@ -202,7 +217,9 @@ def test_what_cannot_be_imported_is_logged_and_keeps_no_other_from_starting(tmp_
     launcher = ForkLauncher(tmp_path / "launcher.log", ["not_installed", "broken_import", CHILD])
     assert start(launcher, tmp_path / "log", "exit", "0").wait(60) == 0
     launcher.stop()
-    assert "not_installed" in (tmp_path / "launcher.log").read_text()
+    logged = (tmp_path / "launcher.log").read_text()
+    assert "No module named 'not_installed'" in logged
+    assert "broken on purpose" in logged
 
 
 def test_threads_may_start_children_at_the_same_time(forks: ForkLauncher, tmp_path: Path) -> None:
