@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> int:
     # An interrupt at the terminal reaches the whole group; the stack decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in arguments[1:]:
+        if _is_abandoned(control):
+            return 0
         # What cannot be imported is missed by the worker that needs it, which can say so to the stack.
         try:
             importlib.import_module(module)
@@ -43,6 +46,12 @@ def main(arguments: list[str]) -> int:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         _Server(control).run()
     return 0
+
+
+def _is_abandoned(control: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(control, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,25 @@ def test_threads_may_start_children_at_the_same_time(forks: ForkLauncher, tmp_pa
     assert codes == {number: number for number in range(24)}
 
 
+def test_nothing_is_imported_for_a_stack_that_is_gone(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / f"{name}_import.py").write_text(f"""
+import pathlib, time
+pathlib.Path({str(tmp_path)!r}, {name!r}).touch()
+while not pathlib.Path({str(tmp_path)!r}, "go").exists():
+    time.sleep(0.01)
+""")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "lawtags_stack.processes.fork_server", str(theirs.fileno())]
+    with theirs:
+        process = subprocess.Popen([*command, "first_import", "second_import"], pass_fds=[theirs.fileno()])
+    until((tmp_path / "first").exists)
+    ours.close()
+    (tmp_path / "go").touch()
+    assert process.wait(60) == 0
+    assert not (tmp_path / "second").exists()
+
+
 def test_nothing_outlives_a_stack_that_was_killed(tmp_path: Path) -> None:
     program = f"""
 import os, sys, time
