@@ -328,6 +328,10 @@ def _is_over(pid: int) -> bool:
         return True
 
 
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def _nim(stack: ServedStack) -> dict[str, dict[str, int]]:
     found = httpx.get(f"{stack.thread.platform_url}/v1/stack/status").json()["services"]["nim"]
     assert isinstance(found, dict)
@@ -337,10 +341,11 @@ def _nim(stack: ServedStack) -> dict[str, dict[str, int]]:
 def test_clients_that_leave_while_a_model_loads_do_not_keep_others_from_it(
     stack: ServedStack, client: openai.OpenAI
 ) -> None:
-    pid = _nim(stack)["workers"].get(BASE)
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: _nim(stack)["workers"].get(BASE) != pid or _is_over(pid))
+    client.completions.create(model=BASE, prompt=PROMPT, max_tokens=1)
+    pid = _nim(stack)["workers"][BASE]
+    # What it was forked from ends it, too, and has to import everything again.
+    os.kill(_parent(pid), signal.SIGKILL)
+    wait_for(lambda: _is_over(pid))
     body: dict[str, object] = {"model": ADAPTER, "prompt": PROMPT, "max_tokens": 3}
     for seconds, stream in ((0.05, False), (0.05, True), (0.3, False), (0.3, True)):
         _hang_up(stack, {**body, "stream": stream}, seconds)
