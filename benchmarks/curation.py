@@ -202,7 +202,7 @@ def run_seed(source: Path, out: Path, workers: int) -> dict[str, Any]:
     from distributed import Client, LocalCluster, wait
     from nemo_curator.datasets import DocumentDataset
 
-    from lawtags_client.curation.mask.masker import find_model
+    from lawtags_client.curation.mask.models import find_model
 
     with (
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,

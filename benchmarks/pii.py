@@ -36,7 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from lawtags_client.curation.clean.citations import format_citations
-from lawtags_client.curation.mask.masker import PiiMasker, find_model
+from lawtags_client.curation.mask.masker import PiiMasker
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.options import DEFAULT_ENTITIES, ENTITIES, PiiOptions
 from lawtags_client.files import atomic_write_json
 

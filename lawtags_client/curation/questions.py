@@ -122,7 +122,8 @@ class QuestionTexts:
         )
 
     def _masked(self, texts: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
-        from lawtags_client.curation.mask.masker import find_model, masker
+        from lawtags_client.curation.mask.masker import masker
+        from lawtags_client.curation.mask.models import find_model
 
         if {"PERSON", "LOCATION"} & set(self.options.pii.entities) and find_spec("spacy") is None:
             # Without it there is no model of names either, which would be named first.

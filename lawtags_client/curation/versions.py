@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import platform
 
-from lawtags_client.curation.mask import masker as pii
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.errors import MissingExtraError
 
@@ -29,7 +29,7 @@ def versions_of(options: CurationOptions) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "not installed"
     if {"PERSON", "LOCATION"} & set(options.pii.entities):
-        versions["pii-model"] = pii.find_model(options.pii.model)[1]
+        versions["pii-model"] = find_model(options.pii.model)[1]
     return versions
 
 

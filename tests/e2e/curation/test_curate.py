@@ -100,6 +100,7 @@ def test_the_number_of_partitions_and_processes_changes_no_byte(
 ) -> None:
     path = write([*questions, questions[3] | {"question_id": 5, "score": 99}, b"broken"])
     options = CurationOptions(pii=FORMS, max_bad=0.5)
+    # One process applies the steps itself; two get them as a pipeline of NeMo Curator.
     whole = curate([path], tmp_path / "whole", options, partition_rows=1000)
     split = curate([path], tmp_path / "split", options, partition_rows=21, workers=workers)
     assert len(split.pii["partitions"]) == 4
@@ -331,7 +332,7 @@ def test_prompts_that_had_to_be_cut_are_counted(
 def test_names_are_masked_by_the_model_that_is_recorded(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
-    from lawtags_client.curation.mask.masker import find_model
+    from lawtags_client.curation.mask.models import find_model
     from lawtags_client.errors import ConfigurationError
 
     try:
@@ -393,14 +394,21 @@ def test_a_killed_curation_has_printed_nothing_and_goes_on_where_it_stopped(
     assert _files(out) == _files(tmp_path / "unbroken")
 
 
-def test_importing_the_room_is_light() -> None:
+def test_imports_are_light_and_one_process_needs_neither_dask_nor_nemo_curator(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
     code = (
-        "import sys, lawtags_client.curation as c; c.CurationOptions()\n"
-        "heavy = ('pandas', 'dask', 'spacy', 'torch', 'nemo_curator', 'numpy')\n"
-        "print([name for name in heavy if name in sys.modules])"
+        "import sys, lawtags_client.curation as c; options = c.CurationOptions(pii=c.PiiOptions(('URL',)))\n"
+        "names, cluster = ('mask.cues', 'mask.people'), ('dask', 'nemo_curator', 'torch')\n"
+        "heavy = ('pandas', 'spacy', 'numpy', *cluster, *(f'lawtags_client.curation.{n}' for n in names))\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+        "from pathlib import Path\n"
+        "c.curate([sys.argv[1]], Path(sys.argv[2]), options, partition_rows=20)\n"
+        "print([name for name in heavy if name in sys.modules])\n"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
-    assert shown.strip() == "[]"
+    command = [sys.executable, "-c", code, write(questions), tmp_path / "out"]
+    shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert shown == "[]\n['pandas', 'numpy']\n"
 
 
 def test_without_nemo_curator_the_extra_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.mask.masker import PiiMasker, find_model, mask_texts, masker
+from lawtags_client.curation.mask.masker import PiiMasker, mask_texts, masker
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.options import ENTITIES, PiiOptions
 from lawtags_client.errors import ConfigurationError
 
@@ -214,7 +215,7 @@ def test_settings_of_one_masker_do_not_reach_another() -> None:
 
 
 def test_a_very_long_text_is_read_in_pieces(names: PiiMasker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lawtags_client.curation.mask.masker._LONGEST", 1000)
+    monkeypatch.setattr("lawtags_client.curation.mask.people_and_places._LONGEST", 1000)
     text = "word " * 500 + "My landlord is Quentin Abernathy."
     (masked,), _ = names.mask([text])
     assert "Abernathy" not in masked

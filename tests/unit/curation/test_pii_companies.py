@@ -7,7 +7,8 @@ import pytest
 from lawtags_client.curation.mask.allowed import find_shouted_cases
 from lawtags_client.curation.mask.companies import find_companies
 from lawtags_client.curation.mask.cues import address_tells
-from lawtags_client.curation.mask.masker import PiiMasker, find_model, masker
+from lawtags_client.curation.mask.masker import PiiMasker, masker
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.options import PiiOptions
 from lawtags_client.errors import ConfigurationError
 

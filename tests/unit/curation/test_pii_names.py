@@ -17,8 +17,9 @@ from lawtags_client.curation.mask import addresses as pii_addresses
 from lawtags_client.curation.mask import cues as pii_cues
 from lawtags_client.curation.mask import names as pii_names
 from lawtags_client.curation.mask.candidates import look_at, tokens_of_interest
-from lawtags_client.curation.mask.masker import PiiMasker, find_model
+from lawtags_client.curation.mask.masker import PiiMasker
 from lawtags_client.curation.mask.matrix_product import by_numpy
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.mask.names import NetworkNames, SpacyNames, name_finder
 from lawtags_client.curation.options import ENTITIES, PiiOptions
 from lawtags_client.curation.steps import MaskPii, prepare_steps
@@ -66,7 +67,8 @@ def whole(path: str) -> Callable[[PiiOptions], PiiMasker]:
 
     def make(options: PiiOptions) -> PiiMasker:
         masker = PiiMasker(options)
-        masker._finder = NetworkNames(pii_names._load(path))
+        assert masker._named is not None
+        masker._named._finder = NetworkNames(pii_names._load(path))
         return masker
 
     return make

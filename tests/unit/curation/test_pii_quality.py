@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from lawtags_client.curation.mask.masker import find_model
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.options import DEFAULT_ENTITIES, ENTITIES
 from lawtags_client.errors import ConfigurationError
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from lawtags_client.curation.mask.accents import compose
 from lawtags_client.curation.mask.case import recase
 from lawtags_client.curation.mask.english_words import EnglishWords, english_words
-from lawtags_client.curation.mask.masker import PiiMasker, find_model, masker
+from lawtags_client.curation.mask.masker import PiiMasker, masker
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.mask.shapes import NAME_WORD, whole_name
 from lawtags_client.curation.options import PiiOptions
 from lawtags_client.errors import ConfigurationError

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from lawtags_client.curation.mask.masker import find_model
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.options import ENTITIES, CurationOptions, PiiOptions
 from lawtags_client.curation.questions import TEXT_VERSION, QuestionTexts, plain_question
 
