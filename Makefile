@@ -19,7 +19,7 @@ test: $(VENV)/.dev ## linter, type checker, import rules and all tests
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 state-machine: $(VENV)/.dev ## random lost requests and killed processes; SCENES=N, 1000 by default
 	LAWTAGS_STATE_MACHINE=$(or $(SCENES),1000) $(BIN)/python -m pytest -s tests/faults/test_exactly_once.py

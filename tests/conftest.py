@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
+import ssl
+from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
+from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
 
 # Files of tests run side by side, so threads of torch would only wait for each other, here and in the
@@ -20,3 +26,48 @@ settings.load_profile("patient")
 # have started a worker. These are the timeouts of requests that tests make themselves.
 _patience = inspect.signature(httpx.request).parameters["timeout"].default
 _patience.connect = _patience.read = _patience.write = _patience.pool = 120.0
+
+# Each `httpx.get` reads all certificates of certifi: 40 ms of CPU time, which a test that polls takes from
+# what it waits for. Here they are read once.
+_read_certificates = httpx_transports.create_ssl_context
+
+
+@functools.cache
+def _trusted_certificates(trust_env: bool, file: str | None, folder: str | None) -> ssl.SSLContext:
+    return _read_certificates(trust_env=trust_env)
+
+
+def _certificates(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+    if verify is True and cert is None:
+        named = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        return _trusted_certificates(trust_env, *named)
+    return _read_certificates(verify=verify, cert=cert, trust_env=trust_env)
+
+
+httpx_transports.create_ssl_context = _certificates
+
+# The longest first, lest a worker begin one of them when the others are done.
+_FIRST = (
+    "e2e/test_run.py",
+    "stack/test_failing_jobs.py",
+    "stack/test_customizer.py",
+    "docs/test_examples.py",
+    "e2e/test_recipes.py",
+    "unit/training/test_training.py",
+    "stack/test_chaos.py",
+    "stack/test_inference.py",
+    "e2e/curation/test_curate.py",
+    "stack/test_evaluation.py",
+    "stack/test_stack_life.py",
+    "stack/client/test_client_on_stack.py",
+    "stack/test_hostile_requests.py",
+    "e2e/curation/test_data_card.py",
+    "unit/generation/test_engine.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first; the files of a worker are started in this order."""
+    folder = Path(__file__).parent
+    places = {folder / name: place for place, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(_FIRST)))
