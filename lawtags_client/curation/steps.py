@@ -73,15 +73,20 @@ def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.
         A new partition of the same rows.
     """
     started = clock()
-    live = frame["rejected_by"] == ""
-    rows = frame[live]
-    outcome = step(rows)
-    result = frame.copy()
+    # Pandas copies them, all the way down, with each column that is looked at.
+    attrs, frame.attrs = frame.attrs, {}
+    try:
+        live = frame["rejected_by"] == ""
+        rows = frame[live]
+        outcome = step(rows)
+        result = frame.copy()
+    finally:
+        frame.attrs = attrs
     dropped = 0
-    if "changes" in frame.attrs:
-        frame.attrs["changes"].note(step.name, rows, outcome.frame)
+    if "changes" in attrs:
+        attrs["changes"].note(step.name, rows, outcome.frame)
     if len(rows) and outcome.frame is not rows:
-        for column in outcome.frame.columns:
+        for column in _changed(rows, outcome.frame):
             result.loc[live, column] = outcome.frame[column]
     if outcome.dropped is not None:
         details = outcome.detail or [""] * len(outcome.dropped)
@@ -101,8 +106,20 @@ def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.
         "looked_at": came if outcome.looked_at is None else outcome.looked_at,
         "counts": dict(sorted((outcome.counts or {}).items())),
     }
-    result.attrs = {**frame.attrs, "steps": [*frame.attrs.get("steps", ()), record]}
+    result.attrs = {**attrs, "steps": [*attrs.get("steps", ()), record]}
     return result
+
+
+def _changed(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
+    """The columns that a step made anew; it leaves the others as they are, in the same memory."""
+    import numpy
+
+    return [
+        name
+        for name in after.columns
+        if name not in before.columns
+        or not numpy.may_share_memory(before[name].to_numpy(), after[name].to_numpy())
+    ]
 
 
 @dataclass(frozen=True)

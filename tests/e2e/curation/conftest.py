@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,13 @@ TOPICS = {
     "landlord": ("deposit", "lease", "repair"),
     "criminal-law": ("arrest", "evidence", "theft"),
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _curation_is_installed() -> None:
+    # Found, not imported: that takes seconds, and few tests need it.
+    if importlib.util.find_spec("nemo_curator") is None:
+        pytest.skip("needs the extra 'curate'")
 
 
 @pytest.fixture

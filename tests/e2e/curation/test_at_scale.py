@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 from lawtags_client.curation import CurationOptions, DuplicateOptions, PiiOptions, SplitOptions, curate
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.steps import Clean, Step, StepOutcome, plan_steps

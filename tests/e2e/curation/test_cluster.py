@@ -11,11 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 import distributed
+import pytest
 
 from lawtags_client.curation import CurationOptions, CurationProgress, PiiOptions, curate
 from lawtags_client.errors import ConfigurationError

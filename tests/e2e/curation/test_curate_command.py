@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 from typer.testing import CliRunner
 
 from lawtags_client.cli.app import app

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 from lawtags_client.curation.options import PiiOptions
 
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 from lawtags_client.curation import CurationOptions, PiiOptions, TagOptions, curate
 from lawtags_client.curation.select.forget_list import id_hash
 from lawtags_client.curation.write.prompts import LengthStatistics

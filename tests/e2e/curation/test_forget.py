@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 from lawtags_client.curation import (
     CurationOptions,
     PiiOptions,

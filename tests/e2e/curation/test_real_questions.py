@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 from lawtags_client.curation import CurationOptions, PiiOptions, curate
 
 ROOT = Path(__file__).resolve().parents[3]

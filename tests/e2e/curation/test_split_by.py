@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 import pytest
 
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 from lawtags_client.curation import CurationOptions, PiiOptions, SplitOptions, TagOptions, curate
 from lawtags_client.errors import DataError
 

@@ -5,10 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytest.importorskip("nemo_curator", reason="needs the extra 'curate'")
-
 from lawtags_client.curation import CurationOptions, PiiOptions, TagOptions, curate
 
 Write = Callable[..., Path]
