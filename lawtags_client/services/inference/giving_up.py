@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lawtags_client.errors import (
     ConnectionFailedError,
     DeadlineExceededError,
@@ -18,6 +20,8 @@ _AT_WORK = 1.0
 # Where so many rows were lost and nothing was answered since, for as long as a call may take, the others are
 # not asked for any more; nor are they where the first is refused for good and nothing was ever answered.
 _ROWS = 5
+# A server that still answers may fail so often, or as often as requests are under way, between two answers.
+_IN_A_ROW = 16
 
 
 def is_slow(error: LawtagsError, took: float) -> bool:
@@ -86,16 +90,20 @@ class Outage:
         self._retries, self._total, self._clock = retries, total, clock
         self._last_answer: float | None = None
         self._since: float | None = None
-        self._lost = self._lost_alone = 0
+        self._lost = self._lost_alone = self._in_a_row = self._rounds = 0
+        self._round_ended = -math.inf
         self._unreachable = False
         self.over: LawtagsError | None = None
 
     @property
     def retries(self) -> int:
         """Attempts beyond the first for a row that fails now: none once a server was given time enough."""
-        if not self._lost:
-            return self._retries
         return 0 if self._unreachable or self._lasting >= self._total else self._retries
+
+    @property
+    def rounds(self) -> int:
+        """How often in a row everybody waited in vain for a server that fails."""
+        return max(0, self._rounds - 1)
 
     @property
     def _lasting(self) -> float:
@@ -104,7 +112,7 @@ class Outage:
     def answered(self) -> None:
         """The server answers."""
         self._last_answer, self._since = self._clock.monotonic(), None
-        self._lost = self._lost_alone = 0
+        self._lost = self._lost_alone = self._in_a_row = self._rounds = 0
 
     def is_silent(self, begun: float) -> bool:
         """Whether nothing was answered since this moment."""
@@ -113,6 +121,20 @@ class Outage:
     def failed(self, begun: float) -> None:
         """A request failed that was sent at this moment."""
         self._since = begun if self._since is None else self._since
+
+    def goes_on(self, begun: float, limit: int) -> bool:
+        """Whether the server still answers other requests than one that failed now.
+
+        Args:
+            begun: when that was sent.
+            limit: how many are sent at once.
+        """
+        self._in_a_row += 1
+        if self._last_answer is not None and self._in_a_row <= max(limit, _IN_A_ROW):
+            return True
+        if begun > self._round_ended:
+            self._rounds, self._round_ended = self._rounds + 1, self._clock.monotonic()
+        return False
 
     def lost(self, error: LawtagsError, *, slow: bool) -> None:
         """A row was given up.

@@ -27,6 +27,8 @@ _FORGETTING = 1.01
 # A batch grows where its answers take less than this part of the time that is allowed.
 _BRISK = 0.25
 _INSTANT = 1e-6
+# A size that failed is tried again after so many times as many brisk answers as before, up to a limit.
+_SELDOM = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Pace:
         self._most_rows = self._rows = max(1, batch_size)
         self._a_row = 0.0
         self._brisk = 0
+        self._until_more = 1
         self._cut = False
 
     @property
@@ -159,7 +162,7 @@ class Pace:
         if self._rows == self._most_rows or rows < self._rows:
             return
         self._brisk = self._brisk + 1 if took < _BRISK * limiter.patience else 0
-        if self._brisk >= 2 * limiter.limit and limiter.settled:
+        if self._brisk >= 2 * limiter.limit * self._until_more and limiter.settled:
             self._resize(min(self._most_rows, 2 * self._rows))
 
     def free_again(self, begun: float, under_way: int, *, kept: bool) -> None:
@@ -189,8 +192,10 @@ class Pace:
         limiter.patience = min(self._longest, patience if self._cut else self._longest)
 
     def too_many_rows(self, rows: int) -> None:
-        """A server refused so many rows in one request, though it had no other."""
-        self._resize(max(1, min(self._rows, rows // 2)))
+        """A server does not take so many rows in one request."""
+        if rows // 2 < self._rows:
+            self._until_more = min(2 * self._until_more, _SELDOM)
+            self._resize(max(1, rows // 2))
 
     def slow(self, begun: float, cuts: int, running: int, largest: int, pause: float, *, cut: bool) -> None:
         """A request was not answered in time.

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import ConnectionFailedError, DeadlineExceededError, LawtagsError, RateLimitedError
+from lawtags_client.services.inference.apart import Apart
 from lawtags_client.services.inference.draining import Draining
+from lawtags_client.services.inference.entries import Entry, Request, Split
 from lawtags_client.services.inference.giving_up import (
     Outage,
     counts,
     is_busy,
     is_refusal,
     is_slow,
+    is_the_rows_own,
     leaves_work,
 )
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
@@ -45,48 +48,6 @@ class Outcome(Generic[R]):
     row: int
     value: R | None = None
     error: LawtagsError | None = None
-
-
-@dataclass(slots=True)
-class _Entry(Generic[T]):
-    """An item and what it went through.
-
-    Args:
-        row: its place.
-        item: itself.
-        most: with how many others it may share a request.
-        failures: attempts that failed and count.
-        spent: seconds that went into these.
-        lone_timeouts: attempts that got no answer in time though nothing else was asked for.
-    """
-
-    row: int
-    item: T
-    most: int
-    failures: int = 0
-    spent: float = 0.0
-    lone_timeouts: int = 0
-
-
-@dataclass(slots=True)
-class _Request(Generic[T]):
-    """A request under way.
-
-    Args:
-        entries: its items.
-        begun: when it was sent.
-        cuts: how often the number of requests had been cut then.
-        rows: how many rows were under way then, with its own.
-        company: the most requests that were under way at the same time, this one included.
-        pause: seconds to wait after it failed.
-    """
-
-    entries: list[_Entry[T]]
-    begun: float
-    cuts: int
-    rows: int
-    company: int = 1
-    pause: float = 0.0
 
 
 async def each(
@@ -121,8 +82,9 @@ class _Pool(Generic[T, R]):
     def __init__(self, items: Items[T], act: Act[T, R], pace: Pace, ordered: bool) -> None:
         self._source = Source(items)
         self._act, self._pace, self._ordered = act, pace, ordered
-        self._again: deque[_Entry[T]] = deque()
-        self._running: dict[asyncio.Task[Sequence[R | LawtagsError]], _Request[T]] = {}
+        self._again: deque[Entry[T]] = deque()
+        self._apart: Apart[Entry[T]] = Apart(pace.clock)
+        self._running: dict[asyncio.Task[Sequence[R | LawtagsError]], Request[T]] = {}
         self._held: dict[int, Outcome[R]] = {}
         self._done: deque[Outcome[R]] = deque()
         self._following = self._answered = self._failed = 0
@@ -152,24 +114,28 @@ class _Pool(Generic[T, R]):
         if self._done:
             return True
         limiter = self._pace.limiter
-        if not self._running:
-            batch = self._batch()
-            self._again.extendleft(reversed(batch))
-            if batch:
-                await limiter.admitted()
-            elif not self._done and self._source.waiting:
-                await self._source.changed()
-                return True
-            return bool(batch or self._done)
+        if not self._running and not self._is_left():
+            return bool(self._done)
         others = [asyncio.create_task(limiter.admitted())] if limiter.pause else []
         if self._source.waiting and not limiter.pause:
             others.append(asyncio.create_task(self._source.changed()))
+        if self._apart and not limiter.pause and self._has_room():
+            others.append(asyncio.create_task(self._apart.is_due()))
         try:
             await asyncio.wait([*self._running, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for other in others:
                 other.cancel()
         return True
+
+    def _is_left(self) -> bool:
+        """Whether there is something to ask for, now or later."""
+        if self._outage.over is not None:
+            self._give_up_some(self._outage.over)
+            return False
+        if not self._again and not self._apart and (entry := self._fresh()) is not None:
+            self._again.append(entry)
+        return bool(self._again or self._apart or self._source.waiting)
 
     async def close(self) -> None:
         """Hang up on what is under way."""
@@ -191,12 +157,18 @@ class _Pool(Generic[T, R]):
             return not any(self._draining.is_probe(request.begun) for request in self._running.values())
         return len(self._running) < self._pace.limiter.limit
 
-    def _batch(self) -> list[_Entry[T]]:
+    def _batch(self) -> list[Entry[T]]:
         """The items of the next request: of those to be repeated, or else new ones."""
         if self._outage.over is not None:
             self._give_up_some(self._outage.over)
             return []
-        room, batch = 1 if self._draining.alone else self._pace.batch_size, list[_Entry[T]]()
+        # Every other time another row while nothing is answered, in case these are at fault themselves.
+        if self._outage.rounds % 2 == 0 and (entry := self._apart.due()) is not None:
+            return [entry]
+        return self._next_batch() or list(filter(None, [self._apart.due()]))
+
+    def _next_batch(self) -> list[Entry[T]]:
+        room, batch = 1 if self._draining.alone else self._pace.batch_size, list[Entry[T]]()
         # Every other time a row that was never asked for, in case the others are at fault themselves.
         if self._draining.kept and self._draining.tries % 2 and (entry := self._fresh()) is not None:
             return [entry]
@@ -209,16 +181,16 @@ class _Pool(Generic[T, R]):
             batch.append(entry)
         return batch
 
-    def _fresh(self) -> _Entry[T] | None:
+    def _fresh(self) -> Entry[T] | None:
         # When order is kept, one slow item must not let finished ones pile up without end.
         pace = self._pace
         many = (4 * pace.limiter.limit + 16) * pace.batch_size
         if len(self._held) >= many:
             return None
         found = self._source.take()
-        return _Entry(*found, most=pace.most_rows) if found is not None else None
+        return Entry(*found, most=pace.most_rows) if found is not None else None
 
-    def _send(self, batch: list[_Entry[T]]) -> None:
+    def _send(self, batch: list[Entry[T]]) -> None:
         rows = len(batch) + self._rows()
         lone_timeouts = max(entry.lone_timeouts for entry in batch)
         if self._draining.kept:
@@ -226,7 +198,7 @@ class _Pool(Generic[T, R]):
         left = max(0.001, self._policy.total - max(entry.spent for entry in batch))
         allowance = self._pace.allowance(rows, lone_timeouts, left)
         pace = self._pace
-        request = _Request(batch, pace.clock.monotonic(), pace.limiter.cuts, rows)
+        request = Request(batch, pace.clock.monotonic(), pace.limiter.cuts, rows)
 
         async def act() -> Sequence[R | LawtagsError]:
             return await self._act([entry.item for entry in batch], allowance)
@@ -265,9 +237,12 @@ class _Pool(Generic[T, R]):
                 else:
                     self._answered += 1
                     self._done.append(Outcome(entry.row, value=value))
+                    for split in entry.splits:
+                        if split.answered():
+                            self._pace.too_many_rows(split.rows)
         self._tell()
 
-    def _fail(self, request: _Request[T], error: LawtagsError) -> None:
+    def _fail(self, request: Request[T], error: LawtagsError) -> None:
         entries = request.entries
         if not is_passing(error):
             for entry in entries:
@@ -276,15 +251,22 @@ class _Pool(Generic[T, R]):
         took = self._pace.clock.monotonic() - request.begun
         slow = is_slow(error, took)
         excused = self._draining.excuses and (slow or is_busy(error))
+        own = is_the_rows_own(error) and not slow
         counted = not excused and counts(error, slow=slow, company=request.company, rows=len(entries))
         working = slow and leaves_work(error, took)
         waited = working and self._draining.is_probe(request.begun)
         self._give_up_on(request, error, slow=slow, working=working)
-        self._slow_down(request, error, slow=slow, excused=excused, counted=counted)
+        if own and self._others_go_on(request):
+            # Smaller requests are sent at once, and a row by itself after its pause.
+            request.pause = self._pause(request, error) if counted else 0.0
+        else:
+            self._slow_down(request, error, slow=slow, excused=excused, counted=counted)
         if counted:
             self._outage.failed(request.begun)
         again = self._used(request, error, took, working=working, counted=counted)
-        if waited:
+        if own and counted:
+            self._apart.add(again, request.pause)
+        elif waited:
             # Another row next, and not its neighbor: this one may be at fault itself.
             self._again.extend(again)
             self._again.rotate(-(len(self._again) // 3))
@@ -294,13 +276,23 @@ class _Pool(Generic[T, R]):
         if waited and self._draining.hopeless(settings.max_retries):
             self._outage.over = error
 
-    def _give_up_on(self, request: _Request[T], error: LawtagsError, *, slow: bool, working: bool) -> None:
+    def _others_go_on(self, request: Request[T]) -> bool:
+        """Whether a failure is none of other requests: the server still answers them, or there are none."""
+        if len(request.entries) > 1:
+            split = Split(len(request.entries))
+            for entry in request.entries:
+                entry.splits += (split,)
+        answering = self._outage.goes_on(request.begun, self._pace.limiter.limit)
+        last = len(request.entries) == 1 and self._source.exhausted and not self._again
+        return (answering or last) and not self._draining.alone
+
+    def _give_up_on(self, request: Request[T], error: LawtagsError, *, slow: bool, working: bool) -> None:
         silent = not self._running and self._outage.is_silent(request.begun)
         if slow or (silent and is_refusal(error)):
             self._draining.gave_up(request.begun, len(request.entries) if working else 0)
 
     def _slow_down(
-        self, request: _Request[T], error: LawtagsError, *, slow: bool, excused: bool, counted: bool
+        self, request: Request[T], error: LawtagsError, *, slow: bool, excused: bool, counted: bool
     ) -> None:
         """Ask for less, and not before the server may be ready for it."""
         entries, pace, draining = request.entries, self._pace, self._draining
@@ -320,8 +312,8 @@ class _Pool(Generic[T, R]):
                 pace.too_many_rows(len(entries))
 
     def _used(
-        self, request: _Request[T], error: LawtagsError, took: float, *, working: bool, counted: bool
-    ) -> list[_Entry[T]]:
+        self, request: Request[T], error: LawtagsError, took: float, *, working: bool, counted: bool
+    ) -> list[Entry[T]]:
         """Those of a request's rows that are asked for again; the others are lost."""
         entries, pause, retries, again = request.entries, request.pause, self._outage.retries, []
         for entry in entries:
@@ -342,21 +334,22 @@ class _Pool(Generic[T, R]):
             again.append(entry)
         return again
 
-    def _pause(self, request: _Request[T], error: LawtagsError) -> float:
+    def _pause(self, request: Request[T], error: LawtagsError) -> float:
         """Seconds before anything is sent again."""
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
         failure = Failure(error, passing=True, retry_after=asked)
-        before = max(entry.failures for entry in request.entries)
+        rounds = self._outage.rounds if len(request.entries) == 1 else 0
+        before = max(rounds, *(entry.failures for entry in request.entries))
         return self._policy.delay(before, failure, self._pace.clock.random())
 
-    def _lose(self, entry: _Entry[T], error: LawtagsError) -> None:
+    def _lose(self, entry: Entry[T], error: LawtagsError) -> None:
         self._failed += 1
         self._done.append(Outcome(entry.row, error=error))
 
     def _give_up_some(self, error: LawtagsError) -> None:
         """Some of what is left, since the source may be endless."""
         for _ in range(_AT_ONCE):
-            entry = self._again.popleft() if self._again else self._fresh()
+            entry = self._again.popleft() if self._again else self._apart.take() or self._fresh()
             if entry is None:
                 return
             self._lose(entry, error)

@@ -46,6 +46,11 @@ class Source(Generic[T]):
         """Whether there is nothing to take now, and may be later."""
         return self._later is not None and not self._ready and not self._exhausted
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether everything was taken."""
+        return self._exhausted and not self._ready
+
     def take(self) -> tuple[int, T] | None:
         """The next item with its place, if it is there.
 

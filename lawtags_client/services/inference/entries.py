@@ -1,0 +1,69 @@
+"""Rows and the requests that they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Split:
+    """A failed request whose rows were asked for again in smaller ones.
+
+    Args:
+        rows: how many it had.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._left = rows
+
+    def answered(self) -> bool:
+        """One of the rows was answered; returns whether all are now, so that none of them was the reason."""
+        self._left -= 1
+        return not self._left
+
+
+@dataclass(slots=True)
+class Entry(Generic[T]):
+    """An item and what it went through.
+
+    Args:
+        row: its place.
+        item: itself.
+        most: with how many others it may share a request.
+        failures: attempts that failed and count.
+        spent: seconds that went into these.
+        lone_timeouts: attempts that got no answer in time though nothing else was asked for.
+        splits: the failed requests that it shared with others.
+    """
+
+    row: int
+    item: T
+    most: int
+    failures: int = 0
+    spent: float = 0.0
+    lone_timeouts: int = 0
+    splits: tuple[Split, ...] = ()
+
+
+@dataclass(slots=True)
+class Request(Generic[T]):
+    """A request under way.
+
+    Args:
+        entries: its items.
+        begun: when it was sent.
+        cuts: how often the number of requests had been cut then.
+        rows: how many rows were under way then, with its own.
+        company: the most requests that were under way at the same time, this one included.
+        pause: seconds to wait after it failed.
+    """
+
+    entries: list[Entry[T]]
+    begun: float
+    cuts: int
+    rows: int
+    company: int = 1
+    pause: float = 0.0
