@@ -191,10 +191,15 @@ class Pace:
         patience = self._longest if took > limiter.patience else limiter.patience * _FORGETTING
         limiter.patience = min(self._longest, patience if self._cut else self._longest)
 
-    def too_many_rows(self, rows: int) -> None:
-        """A server does not take so many rows in one request."""
+    def too_many_rows(self, rows: int, *, always: bool = False) -> None:
+        """A server does not take so many rows in one request.
+
+        Args:
+            rows: how many.
+            always: not only now, since it took all of them in smaller ones; they are tried ever more seldom.
+        """
         if rows // 2 < self._rows:
-            self._until_more = min(2 * self._until_more, _SELDOM)
+            self._until_more = min(2 * self._until_more, _SELDOM) if always else self._until_more
             self._resize(max(1, rows // 2))
 
     def slow(self, begun: float, cuts: int, running: int, largest: int, pause: float, *, cut: bool) -> None:

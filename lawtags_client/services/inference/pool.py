@@ -133,8 +133,8 @@ class _Pool(Generic[T, R]):
         if self._outage.over is not None:
             self._give_up_some(self._outage.over)
             return False
-        if not self._again and not self._apart and (entry := self._fresh()) is not None:
-            self._again.append(entry)
+        if not self._again and not self._apart:
+            self._again.extend(self._next_batch())
         return bool(self._again or self._apart or self._source.waiting)
 
     async def close(self) -> None:
@@ -239,7 +239,7 @@ class _Pool(Generic[T, R]):
                     self._done.append(Outcome(entry.row, value=value))
                     for split in entry.splits:
                         if split.answered():
-                            self._pace.too_many_rows(split.rows)
+                            self._pace.too_many_rows(split.rows, always=True)
         self._tell()
 
     def _fail(self, request: Request[T], error: LawtagsError) -> None:
