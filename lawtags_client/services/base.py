@@ -223,12 +223,18 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
 
         Raises:
             ConfigurationError: ``extra_body`` would overwrite a field.
-            ConflictError: the name is taken.
+            ConflictError: the name is taken, whichever status the service has for that.
             DoubtfulOutcomeError: the response was lost; check whether it exists.
         """
         body = extended_request(request, extra_body)
         call = Call("POST", self._path, json=body, headers=checked_headers(extra_headers))
-        return parse(self._model, await self._http.json(call), self._http)
+        try:
+            data = await self._http.json(call)
+        except (UnprocessableError, ServerError) as error:
+            if "already exist" not in f"{error.message} {error.detail}".lower():
+                raise
+            raise _conflict(error) from error
+        return parse(self._model, data, self._http)
 
     async def get(self, reference: str) -> M:
         """Read an entity.
@@ -342,6 +348,18 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
                 service=self._http.address.service,
             )
         return found
+
+
+def _conflict(error: APIError) -> ConflictError:
+    return ConflictError(
+        error.message,
+        hint="Choose another name, change the existing one, or delete it.",
+        service=error.service,
+        status=error.status,
+        request_id=error.request_id,
+        url=error.url,
+        detail=error.detail,
+    )
 
 
 def _receipt(body: bytes) -> DeleteResponse:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import ConflictError, NotFoundError
-from lawtags_stack.http.ids import check_name, new_id, split_reference
+from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import Page, select
 from lawtags_stack.json_value import JsonObject, JsonValue
@@ -257,9 +257,9 @@ class Entities(Generic[RecordT]):
         if self.kind.keyed_by_id:
             check_name(identity, what=f"{label} id", versioned=False)
         else:
-            document["name"] = check_name(str(sent.get("name") or identity), what=f"{label} name")
-            document["namespace"] = check_name(
-                str(sent.get("namespace") or "default"), what="namespace", versioned=False
+            document["name"] = sent_name(sent.get("name"), identity, what=f"{label} name")
+            document["namespace"] = sent_name(
+                sent.get("namespace"), "default", what="namespace", versioned=False
             )
         return document
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lawtags_stack.http.answers import Answer, answer, answer_for, error_answer
 from lawtags_stack.http.bodies import parse_json, read_limited, sent_fields, validate
-from lawtags_stack.http.ids import check_name, new_id, split_reference
+from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.http.query import ListQuery, parse_list_query
 from lawtags_stack.http.routing import Call, route
 from lawtags_stack.http.select import Page, select
@@ -29,6 +29,7 @@ __all__ = [
     "route",
     "select",
     "sent_fields",
+    "sent_name",
     "split_reference",
     "utc_now",
     "validate",

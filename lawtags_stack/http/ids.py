@@ -62,6 +62,8 @@ def check_name(name: str, *, what: str = "name", versioned: bool = True) -> str:
     Raises:
         UnprocessableError: the name cannot be used.
     """
+    if not name:
+        raise UnprocessableError(f"{what} must not be empty")
     if not _NAME.match(name) or ".." in name or (not versioned and ("@" in name or "+" in name)):
         raise UnprocessableError(
             f"{what} {name[:80]!r} cannot be used: letters, digits, '.', '_', '-'"
@@ -69,6 +71,21 @@ def check_name(name: str, *, what: str = "name", versioned: bool = True) -> str:
             "beginning with a letter, digit or underscore, without '..'"
         )
     return name
+
+
+def sent_name(sent: object, default: str, *, what: str = "name", versioned: bool = True) -> str:
+    """The name that a request gives, or the default where it gives none.
+
+    Args:
+        sent: the field's value; None where it was not sent, or as null.
+        default: the name to take then.
+        what: what to call it in the message.
+        versioned: as for ``check_name``.
+
+    Raises:
+        UnprocessableError: the name cannot be used; an empty one is no missing one.
+    """
+    return default if sent is None else check_name(str(sent), what=what, versioned=versioned)
 
 
 def split_reference(reference: str, *, what: str = "reference") -> tuple[str, str]:

@@ -160,8 +160,9 @@ def test_cancelling_works_while_a_model_keeps_silent(stack: StackThread) -> None
         body = checking(HONEST)
         body["config"]["tasks"]["qa"]["metrics"]["judge"] = judge
         job = created(stack.platform_url, body)
-        wait_for(lambda: httpx.get(job).json()["status"] == "running")
+        wait_for(lambda: httpx.get(f"{job}/status").json()["task_status"] == {"qa": "running"})
         httpx.post(f"{job}/cancel").raise_for_status()
+        assert httpx.get(f"{job}/status").json()["task_status"] == {"qa": "failed"}
         wait_for(lambda: not stack.stack.busy())
 
 
@@ -208,3 +209,13 @@ def test_a_job_at_work_at_two_crashes_is_not_tried_again_and_a_stop_is_no_crash(
     finally:
         stack.process.kill()
         stack.process.communicate()
+
+
+def test_the_tasks_of_an_evaluation_end_with_it(stack: StackThread) -> None:
+    body = checking("{{ item.a if item.a != '9' else item.absent }}")
+    body["config"]["tasks"]["later"] = body["config"]["tasks"]["qa"]
+    failed = ended(created(stack.platform_url, body))
+    live = httpx.post(f"{stack.platform_url}/v1/evaluation/live", json=body, timeout=60).json()
+    for found in (failed, live):
+        assert found["status"] == "failed"
+        assert found["status_details"]["task_status"] == {"qa": "failed", "later": "failed"}

@@ -8,7 +8,7 @@ from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableE
 from lawtags_client.types.customizer import CustomizationConfigRequest, CustomizationJobRequest
 from lawtags_stack.base_models import has_chat_template
 from lawtags_stack.http.bodies import validate
-from lawtags_stack.http.ids import check_name, new_id, split_reference
+from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.customizer import hyperparameters
 from lawtags_stack.services.customizer.configs import Configs, TrainingConfig, training_option
@@ -156,7 +156,7 @@ def build_job(resolved: ResolvedJob, now: str) -> JobRecord:
     sent = wish.sent
     job = JobFields(
         id=job_id,
-        namespace=check_name(wish.request.namespace or "default", what="namespace", versioned=False),
+        namespace=sent_name(wish.request.namespace, "default", what="namespace", versioned=False),
         description=wish.request.description,
         project=wish.request.project,
         created_at=now,

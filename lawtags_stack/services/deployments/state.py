@@ -81,7 +81,9 @@ class DeploymentsState:
             created = self._deployments.create(document)
         except ConflictError:
             name = f"{fields.get('namespace') or 'default'}/{fields.get('name')}"
-            raise ServerError(f"model deployment already exists: {name}") from None
+            raise ServerError(
+                f"model deployment already exists: {name}. Choose another name, or delete this one first."
+            ) from None
         self._inference.deployments_changed()
         return created
 

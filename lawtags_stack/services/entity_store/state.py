@@ -7,7 +7,7 @@ from typing import TypeVar
 from lawtags_client.errors import BadRequestError, ConflictError, NotFoundError
 from lawtags_stack.entities import Entities, EntityKind, EntityRecord
 from lawtags_stack.entities.secrets import masked
-from lawtags_stack.http.ids import split_reference
+from lawtags_stack.http.ids import sent_name, split_reference
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.entity_store.records import DatasetRecord, ModelRecord
 from lawtags_stack.store import Database
@@ -129,7 +129,7 @@ class EntityStoreState:
             NotFoundError: there is no such namespace.
             ConflictError: the name is taken.
         """
-        namespace = str(fields.get("namespace") or DEFAULT_NAMESPACE)
+        namespace = sent_name(fields.get("namespace"), DEFAULT_NAMESPACE, what="namespace", versioned=False)
         if not self.namespaces.exists("", namespace):
             raise NotFoundError(f"Namespace {namespace} does not exist")
         return entities.create(fields)

@@ -15,7 +15,8 @@ from lawtags_client.errors import BadRequestError
 from lawtags_stack.http.origin import is_loopback_name
 from lawtags_stack.json_value import JsonValue
 from lawtags_stack.service import StackContext
-from lawtags_stack.services.evaluator.spec import EvaluationSpec, ModelSpec
+from lawtags_stack.services.evaluator.model_spec import ModelSpec
+from lawtags_stack.services.evaluator.spec import EvaluationSpec
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

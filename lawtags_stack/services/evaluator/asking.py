@@ -16,8 +16,8 @@ from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.entity_store.records import ModelEndpoint
 from lawtags_stack.services.evaluator.addresses import AddressPolicy, guarded_client, is_proxied, policy_of
+from lawtags_stack.services.evaluator.model_spec import EndpointSpec, ModelSpec
 from lawtags_stack.services.evaluator.protocols import EntityStore
-from lawtags_stack.services.evaluator.spec import EndpointSpec, ModelSpec
 
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 8.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lawtags_stack.entities import Entities, EntityRecord
-from lawtags_stack.http import check_name, split_reference
+from lawtags_stack.http import sent_name, split_reference
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator.addresses import AddressPolicy, addresses_in
 from lawtags_stack.services.evaluator.evaluation import check_supported
@@ -57,7 +57,7 @@ def read_wish(fields: JsonObject, spec: JsonObject | None = None) -> EvaluationW
     return EvaluationWish(
         config=_side(sides["config"]),
         target=_side(sides["target"]),
-        namespace=check_name(_text(fields, "namespace") or "default", what="namespace", versioned=False),
+        namespace=sent_name(fields.get("namespace"), "default", what="namespace", versioned=False),
         description=_text(fields, "description"),
         project=_text(fields, "project"),
         output_files_url=_text(fields, "output_files_url"),

@@ -109,31 +109,45 @@ _ROUGE = {
     "rouge3": "rouge_3_score",
     "rougeL": "rouge_L_score",
 }
-_DIFFERENCE = "absolute difference"
-OPERATORS = frozenset({*_STRING_CHECKS, *_NUMBER_CHECKS, *_SYMBOLS, _DIFFERENCE})
-"""What may stand between, or before, the two sides of a check."""
+DIFFERENCE = "absolute difference"
+OPERATORS: Mapping[str, tuple[str, ...]] = {
+    "string-check": tuple(_STRING_CHECKS),
+    "number-check": (*_NUMBER_CHECKS, *_SYMBOLS, DIFFERENCE),
+}
+"""What may stand between, or before, the two sides of a check, by metric."""
+
+
+def check_operator(kind: str, operator: str) -> None:
+    """Refuse what is not an operator.
+
+    Args:
+        kind: ``string-check`` or ``number-check``.
+        operator: what stands in its place.
+
+    Raises:
+        BadRequestError: it is none of this metric.
+    """
+    known = OPERATORS[kind]
+    if operator not in known:
+        raise BadRequestError(f"{operator[:80]!r} is not an operator of {kind}; known are {', '.join(known)}")
 
 
 def string_check(left: str, operator: str, right: str) -> RowScores:
     """Whether two texts stand in a relation: 1 or 0."""
-    check = _STRING_CHECKS.get(operator)
-    if check is None:
-        raise BadRequestError(f"string-check knows {', '.join(_STRING_CHECKS)}; not {operator!r}")
-    return {"string-check": float(check(left, right))}
+    check_operator("string-check", operator)
+    return {"string-check": float(_STRING_CHECKS[operator](left, right))}
 
 
 def number_check(left: str, operator: str, right: str, epsilon: float = 0.0) -> RowScores:
     """Whether two numbers stand in a relation: 1 or 0; NaN where one of them is no number."""
+    check_operator("number-check", operator)
     try:
         first, second = float(left), float(right)
     except ValueError:
         return {"number-check": math.nan}
-    if operator == _DIFFERENCE:
+    if operator == DIFFERENCE:
         return {"number-check": float(abs(first - second) <= epsilon)}
-    check = _NUMBER_CHECKS.get(_SYMBOLS.get(operator, operator))
-    if check is None:
-        known = ", ".join([*_NUMBER_CHECKS, *_SYMBOLS, _DIFFERENCE])
-        raise BadRequestError(f"number-check knows {known}; not {operator!r}")
+    check = _NUMBER_CHECKS[_SYMBOLS.get(operator, operator)]
     return {"number-check": float(check(first, second))}
 
 

@@ -138,7 +138,7 @@ class Runner:
             latest[0] = _details(progress)
 
         def ended(status: str, message: str, result: JsonObject | None = None) -> JsonObject:
-            details = replace(latest[0], message=message)
+            details = replace(latest[0].ended(status), message=message)
             if result is not None:
                 details = replace(details, progress=100.0)
             return {
@@ -302,10 +302,7 @@ class Runner:
 
     def _fail(self, job_id: str, message: str) -> None:
         def failed(job: EvaluationRecord) -> EvaluationRecord:
-            states = job.status_details.task_status.items()
-            ended = {name: "completed" if state == "completed" else "failed" for name, state in states}
-            details = replace(job.status_details, message=message, task_status=ended)
-            return job.with_status("failed", details)
+            return job.with_status("failed", replace(job.status_details, message=message))
 
         self._state.job_change(job_id, failed)
 

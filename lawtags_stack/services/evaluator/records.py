@@ -25,6 +25,18 @@ class StatusDetails:
     progress: float | None = None
     samples_processed: int | None = None
 
+    def ended(self, status: str) -> StatusDetails:
+        """The same once the evaluation has come to an end: no task goes on.
+
+        Args:
+            status: the end. The wire knows no cancelled tasks, so what did not complete has failed.
+        """
+        rest = "completed" if status == "completed" else "failed"
+        states = {
+            name: "completed" if state == "completed" else rest for name, state in self.task_status.items()
+        }
+        return replace(self, task_status=states)
+
     def as_json(self) -> JsonObject:
         """As responses show it."""
         counted = {} if self.samples_processed is None else {"samples_processed": self.samples_processed}
@@ -80,8 +92,11 @@ class EvaluationRecord:
         return self.status in FINAL_JOB_STATES
 
     def with_status(self, status: str, details: StatusDetails | None = None) -> EvaluationRecord:
-        """The job in another state."""
-        return replace(self, status=status, status_details=details or self.status_details)
+        """The job in another state; its tasks end with it."""
+        shown = details or self.status_details
+        if status in FINAL_JOB_STATES:
+            shown = shown.ended(status)
+        return replace(self, status=status, status_details=shown)
 
 
 JOBS_TABLE = "evaluator_jobs"

@@ -2,131 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import Field
 
+from lawtags_client.errors import UnprocessableError
 from lawtags_stack.http.bodies import validate
 from lawtags_stack.json_value import JsonObject
-from lawtags_stack.services.evaluator.metrics import JudgeScore
-
-Template = str | int | FiniteFloat | bool
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
-
-
-class _Record(BaseModel):
-    """A part of a config; what is not known of it may be anything."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), frozen=True)
-
-    def __bool__(self) -> bool:
-        # An empty object says as little as none.
-        return bool(self.model_fields_set)
+from lawtags_stack.services.evaluator.metric_spec import PARAMS, JudgeParams
+from lawtags_stack.services.evaluator.model_spec import ModelSpec
+from lawtags_stack.services.evaluator.request_spec import RequestSpec
+from lawtags_stack.services.evaluator.spec_base import ClosedRecord, Count, Number, SpecRecord, Whole
 
 
-class EndpointSpec(_Record):
-    """Where a model answers."""
-
-    url: str
-    model_id: str
-    api_key: str | None = None
-
-
-class ModelSpec(_Record):
-    """A model: by its endpoint, or by its name."""
-
-    api_endpoint: EndpointSpec | None = None
-    name: str | None = None
-    namespace: str | None = None
-    url: str | None = None
-    model_id: str | None = None
-    api_key: str | None = None
-
-    @property
-    def endpoint(self) -> EndpointSpec | None:
-        """Where it answers, if it says so."""
-        if self.api_endpoint:
-            return self.api_endpoint
-        if self.url and self.model_id:
-            return EndpointSpec(url=self.url, model_id=self.model_id, api_key=self.api_key)
-        return None
-
-
-class _Comparison(_Record):
-    """``em``, ``f1``, ``rouge``, ``accuracy`` and ``bleu``."""
-
-    ground_truth: Template | None = None
-    prediction: Template | None = None
-    references: list[Template] | None = None
-
-
-class _Check(_Record):
-    """``string-check`` and ``number-check``."""
-
-    check: Annotated[list[Template], Field(min_length=3)]
-    epsilon: FiniteFloat | None = None
-
-
-class _ToolCalling(_Record):
-    tool_calls_ground_truth: str | list[JsonObject] | None = None
-
-
-class ParserSpec(_Record):
-    """Where a score is in a judge's answer."""
-
-    type: str | None = None
-    pattern: str
-
-
-class ScoreSpec(_Record):
-    """A score that a judge gives."""
-
-    type: str | None = None
-    parser: ParserSpec
-
-    def as_json(self) -> JudgeScore:
-        """What ``judge_scores`` needs of it."""
-        return {"type": self.type, "parser": {"pattern": self.parser.pattern}}
-
-
-class JudgeParams(_Record):
-    """``llm-judge``."""
-
-    model: Annotated[str, Field(min_length=1)] | ModelSpec
-    template: Annotated[JsonObject, Field(min_length=1)]
-    scores: Annotated[dict[str, ScoreSpec], Field(min_length=1)]
-
-
-_PARAMS: dict[str, type[_Record]] = {
-    "string-check": _Check,
-    "number-check": _Check,
-    "tool-calling": _ToolCalling,
-    "llm-judge": JudgeParams,
-}
-
-
-class MetricSpec(_Record):
+class MetricSpec(SpecRecord):
     """One metric of a task."""
 
     type: str
     params: JsonObject | None = None
 
 
-class TaskParams(_Record):
+class TaskParams(ClosedRecord):
     """How a task asks."""
 
     template: JsonObject | None = None
 
 
-class DatasetSpec(_Record):
+class DatasetSpec(SpecRecord):
     """Rows, by their files."""
 
     files_url: str | None = None
     limit: Count | None = None
 
 
-class TaskSpec(_Record):
+class TaskSpec(SpecRecord):
     """One task of an evaluation."""
 
     type: str
@@ -135,25 +46,37 @@ class TaskSpec(_Record):
     metrics: dict[str, MetricSpec] | None = None
 
 
-class GroupSpec(_Record):
+class GroupSpec(SpecRecord):
     """Tasks whose scores are put together."""
 
     tasks: list[str] | None = None
-    metrics: dict[str, _Record] | None = None
+    metrics: dict[str, SpecRecord] | None = None
     groups: dict[str, GroupSpec] | None = None
 
 
-class LimitSpec(_Record):
+class ExtraSpec(ClosedRecord):
+    """What else is sent to the model with each question."""
+
+    top_k: Annotated[Whole, Field(ge=-1)] | None = None
+    min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    seed: Whole | None = None
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[Number, Field(gt=0)] | None = None
+
+
+class LimitSpec(ClosedRecord):
     """How an evaluation asks its model."""
 
-    parallelism: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    request_timeout: Annotated[int, Field(ge=0, le=86_400)] | None = None
-    max_retries: Annotated[int, Field(ge=0, le=1_000_000)] | None = 3
+    parallelism: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
+    request_timeout: Annotated[Whole, Field(ge=1, le=86_400)] | None = None
+    max_retries: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = 3
     limit_samples: Count | None = None
     max_tokens: Count | None = None
-    temperature: FiniteFloat | None = None
-    top_p: FiniteFloat | None = None
-    stop: str | list[str] | None = None
+    temperature: Annotated[Number, Field(ge=0)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    extra: ExtraSpec | None = None
 
     def sampling(self) -> JsonObject:
         """What is sent to the model unless a template says otherwise."""
@@ -162,11 +85,12 @@ class LimitSpec(_Record):
             "temperature": self.temperature,
             "top_p": self.top_p,
             "stop": self.stop,
+            **(self.extra.model_dump() if self.extra else {}),
         }
         return {name: value for name, value in named.items() if value is not None}
 
 
-class ConfigSpec(_Record):
+class ConfigSpec(SpecRecord):
     """How to measure."""
 
     type: str
@@ -175,7 +99,7 @@ class ConfigSpec(_Record):
     groups: dict[str, GroupSpec] | None = None
 
 
-class TargetSpec(_Record):
+class TargetSpec(SpecRecord):
     """What to measure."""
 
     type: str
@@ -206,7 +130,28 @@ def read_spec(config: JsonObject, target: JsonObject) -> EvaluationSpec:
     measured = validate(TargetSpec, target, within=("target",))
     found = validate(ConfigSpec, config, within=("config",))
     for name, task in found.tasks.items():
+        within = ("config", "tasks", name)
+        if measured.type == "model" and not (task.dataset or measured.dataset or measured.cached_outputs):
+            raise _unusable((*within, "dataset"), "a task that asks a model needs a dataset")
+        if task.params and task.params.template:
+            if task.type == "data":
+                raise _unusable((*within, "params", "template"), "a data task asks no model; leave it out")
+            validate(RequestSpec, task.params.template, within=(*within, "params", "template"))
         for key, metric in (task.metrics or {}).items():
-            place = ("config", "tasks", name, "metrics", key, "params")
-            validate(_PARAMS.get(metric.type, _Comparison), metric.params or {}, within=place)
+            place = (*within, "metrics", key, "params")
+            params = validate(PARAMS[metric.type], metric.params or {}, within=place)
+            if isinstance(params, JudgeParams):
+                validate(RequestSpec, params.template, within=(*place, "template"))
+    _check_groups(found.groups or {}, found.tasks.keys(), ("config", "groups"))
     return EvaluationSpec(found, measured)
+
+
+def _check_groups(groups: Mapping[str, GroupSpec], tasks: Collection[str], within: tuple[str, ...]) -> None:
+    for name, group in groups.items():
+        if unknown := next((task for task in group.tasks or () if task not in tasks), None):
+            raise _unusable((*within, name, "tasks"), f"the config has no task {unknown[:80]!r}")
+        _check_groups(group.groups or {}, tasks, (*within, name, "groups"))
+
+
+def _unusable(place: tuple[str, ...], why: str) -> UnprocessableError:
+    return UnprocessableError(f"{'.'.join(('body', *place))}: {why}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from lawtags_client.errors import ConflictError, NotFoundError
 from lawtags_stack.entities import Entities, EntityKind, EntityRecord
 from lawtags_stack.entities.secrets import masked
-from lawtags_stack.http import Clock, ListQuery, Page, check_name, naive, new_id, select, utc_now
+from lawtags_stack.http import Clock, ListQuery, Page, naive, new_id, select, sent_name, utc_now
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator import platform_jobs
 from lawtags_stack.services.evaluator.addresses import AddressPolicy
@@ -86,7 +86,7 @@ class EvaluatorState:
         wish = read_wish(fields, spec)
         resolved = self._resolver.resolve(wish)
         job_id = new_id("job")
-        name = check_name(str(fields.get("name") or job_id), what="job name")
+        name = sent_name(fields.get("name"), job_id, what="job name")
         platform = PlatformJob(name, spec, new_id("task"))
         job = build_job(job_id, wish, resolved, self._now(), platform)
         self._jobs.insert(job.id, job)

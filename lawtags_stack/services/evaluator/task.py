@@ -14,9 +14,10 @@ from lawtags_stack.services.evaluator import metrics, scoring
 from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints, Exchange, output_text
 from lawtags_stack.services.evaluator.calculations import Calculations
 from lawtags_stack.services.evaluator.confined import ToScore
+from lawtags_stack.services.evaluator.metric_spec import JudgeParams
 from lawtags_stack.services.evaluator.rows import Row
 from lawtags_stack.services.evaluator.scoring import MetricConfig, Sample, TextPair
-from lawtags_stack.services.evaluator.spec import JudgeParams, LimitSpec, TaskSpec
+from lawtags_stack.services.evaluator.spec import LimitSpec, TaskSpec
 
 _PARALLEL = 8
 _MOST_PARALLEL = 64

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from client_kit import StillTime, client
 
-from lawtags_client.errors import ConflictError, LawtagsError
+from lawtags_client.errors import ConflictError, LawtagsError, ServerError
 from lawtags_client.types.entity_store import DatasetRequest
 
 WANTED = DatasetRequest(name="tags", namespace="law", files_url="hf://datasets/law/tags", project="p")
@@ -51,6 +51,20 @@ async def test_another_is_explained_by_what_differs(taken: httpx.Response, tmp_p
     with pytest.raises(ConflictError, match="law/tags already exists and differs in files_url"):
         await client(store, tmp_path, StillTime()).entity_store.datasets.create_or_get(WANTED)
     assert store.posts == 1
+
+
+@pytest.mark.parametrize("taken", TAKEN, ids=["409", "422", "500"])
+async def test_a_taken_name_is_a_conflict_whatever_the_status(taken: httpx.Response, tmp_path: Path) -> None:
+    nemo = client(Store(taken), tmp_path, StillTime())
+    with pytest.raises(ConflictError) as caught:
+        await nemo.entity_store.datasets.create(WANTED)
+    assert caught.value.status == taken.status_code
+
+
+async def test_a_server_that_fails_is_no_conflict(tmp_path: Path) -> None:
+    store = Store(httpx.Response(500, json={"detail": "the config law/c does not exist"}))
+    with pytest.raises(ServerError):
+        await client(store, tmp_path, StillTime()).entity_store.datasets.create(WANTED)
 
 
 async def test_other_refusals_are_no_conflict(tmp_path: Path) -> None:

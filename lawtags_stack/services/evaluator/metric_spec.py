@@ -1,0 +1,131 @@
+"""The parameters of each metric."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from lawtags_client.errors import BadRequestError
+from lawtags_stack.json_value import JsonObject
+from lawtags_stack.services.evaluator import metrics, scoring
+from lawtags_stack.services.evaluator.model_spec import ModelSpec
+from lawtags_stack.services.evaluator.spec_base import ClosedRecord, Number, SpecRecord, Template
+
+_LONGEST_PATTERN = 2000
+
+
+class Comparison(ClosedRecord):
+    """``em``, ``f1``, ``rouge`` and ``accuracy``."""
+
+    ground_truth: Template | None = None
+    prediction: Template | None = None
+
+
+class Bleu(Comparison):
+    """``bleu``."""
+
+    references: Annotated[list[Template], Field(min_length=1)] | None = None
+
+
+class StringCheck(ClosedRecord):
+    """``string-check``."""
+
+    check: Annotated[list[Template], Field(min_length=3, max_length=3)]
+
+    @field_validator("check")
+    @classmethod
+    def _known(cls, check: list[Template]) -> list[Template]:
+        _read_check("string-check", check)
+        return check
+
+
+class NumberCheck(ClosedRecord):
+    """``number-check``."""
+
+    check: Annotated[list[Template], Field(min_length=3, max_length=5)]
+    epsilon: Annotated[Number, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> NumberCheck:
+        operator, rest = _read_check("number-check", self.check)
+        if operator == metrics.DIFFERENCE:
+            if not 0 <= _tolerance(self.epsilon, rest) < math.inf:
+                raise ValueError("epsilon must be a number that is not negative")
+        elif rest or self.epsilon is not None:
+            raise ValueError(f"epsilon belongs to the operator {metrics.DIFFERENCE!r}, not to {operator!r}")
+        return self
+
+
+def _read_check(kind: str, check: list[Template]) -> tuple[str, list[str]]:
+    try:
+        _, operator, _, *rest = scoring.read_check(kind, check)
+    except BadRequestError as error:
+        raise ValueError(error.message) from None
+    return operator, rest
+
+
+def _tolerance(epsilon: float | None, rest: list[str]) -> float:
+    try:
+        return scoring.tolerance({"epsilon": epsilon}, rest)
+    except BadRequestError as error:
+        raise ValueError(error.message) from None
+
+
+class ToolCalling(ClosedRecord):
+    """``tool-calling``."""
+
+    tool_calls_ground_truth: str | list[JsonObject] | None = None
+
+
+class ParserSpec(SpecRecord):
+    """Where a score is in a judge's answer."""
+
+    type: Literal["regex"] | None = None
+    pattern: Annotated[str, Field(min_length=1, max_length=_LONGEST_PATTERN)]
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_group(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"is not a regular expression: {error}") from None
+        if not groups:
+            raise ValueError("needs a group around the score, such as (\\d+)")
+        return pattern
+
+
+class ScoreSpec(SpecRecord):
+    """A score that a judge gives."""
+
+    type: Literal["int", "float"] | None = None
+    parser: ParserSpec
+
+    def as_json(self) -> metrics.JudgeScore:
+        """What ``judge_scores`` needs of it."""
+        return {"type": self.type, "parser": {"pattern": self.parser.pattern}}
+
+
+class JudgeParams(ClosedRecord):
+    """``llm-judge``."""
+
+    model: Annotated[str, Field(min_length=1)] | ModelSpec
+    template: Annotated[JsonObject, Field(min_length=1)]
+    scores: Annotated[dict[str, ScoreSpec], Field(min_length=1)]
+
+
+PARAMS: dict[str, type[SpecRecord]] = {
+    "accuracy": Comparison,
+    "bleu": Bleu,
+    "em": Comparison,
+    "f1": Comparison,
+    "llm-judge": JudgeParams,
+    "number-check": NumberCheck,
+    "rouge": Comparison,
+    "string-check": StringCheck,
+    "tool-calling": ToolCalling,
+}
+"""The parameters of the metrics that are offered, by type."""

@@ -1,0 +1,35 @@
+"""What the parts of configs and targets have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
+
+
+def _refuse_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+Template = str | int | FiniteFloat | bool
+Whole = Annotated[int, BeforeValidator(_refuse_bool)]
+Number = Annotated[FiniteFloat, BeforeValidator(_refuse_bool)]
+Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
+
+
+class SpecRecord(BaseModel):
+    """A part of a config; what is not known of it may be anything."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), frozen=True)
+
+    def __bool__(self) -> bool:
+        # An empty object says as little as none.
+        return bool(self.model_fields_set)
+
+
+class ClosedRecord(SpecRecord):
+    """A part of a config of which everything is carried out, so that nothing unknown may stand in it."""
+
+    model_config = ConfigDict(extra="forbid")

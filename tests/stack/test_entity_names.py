@@ -1,0 +1,73 @@
+"""The fields that name an entity: absent or null for a default, anything else checked."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from lawtags_stack.stack import StackThread
+
+ENTITIES: dict[str, dict[str, Any]] = {
+    "/v1/projects": {},
+    "/v1/datasets": {"files_url": "hf://datasets/a/b"},
+    "/v1/models": {},
+    "/v1/evaluation/configs": {"type": "custom"},
+    "/v1/evaluation/targets": {"type": "rows"},
+    "/v1/deployment/configs": {"model": "a/b"},
+    "/v1/customization/targets": {"model_uri": "hf://a/b", "num_parameters": 1, "precision": "bf16"},
+    "/v1/deployment/model-deployments": {"config": {"model": "a/b"}},
+}
+NAMED_BY_ID = "/v1/namespaces"
+
+
+@pytest.fixture(scope="module")
+def http(stack: StackThread) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.platform_url, timeout=30) as client:
+        yield client
+
+
+@pytest.mark.parametrize("field", ["name", "namespace"])
+@pytest.mark.parametrize("path", ENTITIES)
+def test_an_empty_or_mistyped_name_is_refused_with_its_field(
+    path: str, field: str, http: httpx.Client
+) -> None:
+    for value in ("", " ", "a/b", 5, True, [], {}, ["a"]):
+        refused = http.post(path, json={**ENTITIES[path], field: value})
+        assert refused.status_code == 422, (value, refused.text)
+        assert field in refused.text
+
+
+@pytest.mark.parametrize("path", ENTITIES)
+def test_a_name_that_is_absent_or_null_is_made(path: str, http: httpx.Client) -> None:
+    names = set()
+    for sent in ({}, {"name": None, "namespace": None}):
+        made = http.post(path, json={**ENTITIES[path], **sent})
+        assert made.status_code == 200, made.text
+        assert made.json()["namespace"] == "default"
+        names.add(made.json()["name"])
+        assert http.get(f"{path}/default/{made.json()['name']}").status_code == 200
+    assert len(names) == 2 and all("-" in name for name in names)
+
+
+def test_namespaces_are_named_by_their_id(http: httpx.Client) -> None:
+    for value in ("", " ", "a/b", "a@1", 5, True, [], {}):
+        refused = http.post(NAMED_BY_ID, json={"id": value})
+        assert refused.status_code == 422 and "id" in refused.text
+    made = http.post(NAMED_BY_ID, json={"id": None}).json()["id"]
+    given = f"n-{uuid.uuid4().hex}"
+    assert http.post(NAMED_BY_ID, json={"id": given}).json()["id"] == given
+    assert {each["id"] for each in http.get(NAMED_BY_ID).json()["data"]} >= {made, given}
+
+
+def test_jobs_refuse_empty_names(http: httpx.Client) -> None:
+    config = {"type": "custom", "tasks": {"t": {"type": "data"}}}
+    spec = {"config": config, "target": {"type": "rows", "rows": [{"output": "a"}]}}
+    for body in ({"namespace": ""}, {"namespace": 5}):
+        assert http.post("/v1/evaluation/jobs", json={**spec, **body}).status_code == 422
+    for body in ({"namespace": ""}, {"name": ""}, {"name": "a/b"}):
+        refused = http.post("/v2/evaluation/jobs", json={"spec": spec, **body})
+        assert refused.status_code == 422 and next(iter(body)) in refused.text
