@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lawtags_client.cli.session import Json, NoInput, Session, Verbose, command
+from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.extras import require
-from lawtags_client.settings import STACK_FOLDER
+from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 
 app = typer.Typer(help="The embedded stack: NeMo microservices on this machine.", no_args_is_help=True)
 
@@ -26,8 +26,8 @@ Token = Annotated[
         "--token", envvar=_TOKEN_VARIABLE, show_envvar=True, help="Bearer token that requests must carry."
     ),
 ]
-# Scripts give the same options to every command; a stack has no profile and asks nothing but before a reset.
-Unused = Annotated[str | None, typer.Option("--profile", "-p", hidden=True)]
+# Scripts give the same options to every command; "local" is the stack of the working directory.
+OnlyLocal = Annotated[str | None, typer.Option("--profile", "-p", hidden=True)]
 
 
 @app.command()
@@ -89,7 +89,7 @@ def up(
     ] = None,
     token: Token = None,
     as_json: Json = False,
-    profile: Unused = None,
+    profile: OnlyLocal = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
@@ -109,6 +109,7 @@ def up(
       customizer: {pending: 30}
     """
     session = Session(json=as_json, verbose=verbose)
+    _refuse_profile("up", profile)
     require(["local"], "the embedded stack")
     models = _model_folders("--base-model", base_model or [])
     encoders = _model_folders("--embedding-model", embedding_model or [])
@@ -163,7 +164,7 @@ def up(
 def down(
     dir: Dir = STACK_FOLDER,
     as_json: Json = False,
-    profile: Unused = None,
+    profile: OnlyLocal = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
@@ -174,6 +175,7 @@ def down(
     from lawtags_stack.control import stop
 
     session = Session(json=as_json, verbose=verbose)
+    _refuse_profile("down", profile)
     stopped = stop(dir)
     if as_json:
         session.emit({"stopped": stopped, "dir": str(dir)})
@@ -187,18 +189,25 @@ def status(
     dir: Dir = STACK_FOLDER,
     token: Token = None,
     as_json: Json = False,
-    profile: Unused = None,
+    profile: Profile = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
     """Show whether the stack is running, with jobs, models and disk usage.
 
+    Without --profile, it is the stack of --dir; a profile means the stack at its platform_url.
+
     Example: lawtags local status --json
     """
-    from lawtags_stack.control import report
+    session = Session(json=as_json, profile=profile, verbose=verbose)
+    if profile in (None, LOCAL_PROFILE):
+        from lawtags_stack.control import report
 
-    session = Session(json=as_json, verbose=verbose)
-    found = report(dir, token=token)
+        found = report(dir, token=token)
+    else:
+        from lawtags_client.cli.local_status import fetch_report
+
+        found = session.run(fetch_report(profile, token=token or None))
     if as_json:
         session.emit(found)
         return
@@ -219,7 +228,7 @@ def prune(
         bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")
     ] = False,
     as_json: Json = False,
-    profile: Unused = None,
+    profile: OnlyLocal = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
@@ -232,6 +241,7 @@ def prune(
     from lawtags_stack.prune import prune as remove
 
     session = Session(json=as_json, verbose=verbose)
+    _refuse_profile("prune", profile)
     found = remove(dir, kept=timedelta(hours=keep), dry_run=dry_run).as_dict()
     if as_json:
         session.emit({**found, "removed": not dry_run, "dir": str(dir)})
@@ -249,7 +259,7 @@ def reset(
     dir: Dir = STACK_FOLDER,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
-    profile: Unused = None,
+    profile: OnlyLocal = None,
     verbose: Verbose = 0,
     no_input: NoInput = False,
 ) -> None:
@@ -257,11 +267,20 @@ def reset(
     from lawtags_stack.control import reset as clear
 
     session = Session(json=as_json, verbose=verbose, no_input=no_input)
+    _refuse_profile("reset", profile)
     done = clear(dir, lambda question: yes or session.confirm(question))
     if as_json:
         session.emit({"reset": done, "dir": str(dir)})
     else:
         session.say(f"{dir} is empty now." if done else "Nothing was removed.")
+
+
+def _refuse_profile(name: str, profile: str | None) -> None:
+    if profile not in (None, LOCAL_PROFILE):
+        raise ConfigurationError(
+            f"lawtags local {name} works on a folder of this machine, not on the profile {profile!r}",
+            hint="Give the folder with --dir, without --profile.",
+        )
 
 
 def _tell(session: Session, address: dict[str, Any]) -> None:

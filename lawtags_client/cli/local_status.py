@@ -5,7 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lawtags_client.errors import APIError, ConfigurationError
+
 Report = Mapping[str, Any]
+
+
+async def fetch_report(profile: str, *, token: str | None = None) -> dict[str, Any]:
+    """The report of the stack at the address of a profile; without the disk, which is another machine's.
+
+    Args:
+        profile: its name in ``lawtags.toml``.
+        token: the token that the stack requires, if it is another than the profile's.
+
+    Raises:
+        ConfigurationError: there is no such profile, or no embedded stack at its address.
+        LawtagsError: nothing answers there.
+    """
+    from lawtags_client.settings import Settings
+    from lawtags_client.transport.http import Call, Transport
+
+    transport = Transport(Settings.load(profile, token=token))
+    service = transport.service("entity_store")
+    try:
+        found = await service.json(Call("GET", "/v1/stack/status"))
+    except APIError as error:
+        if error.status not in (404, 405, 501):
+            raise
+        found = None
+    finally:
+        await transport.close()
+    if not isinstance(found, dict) or not isinstance(found.get("services"), dict):
+        raise ConfigurationError(
+            f"{service.address.url}, the address of profile {profile!r}, is not an embedded stack",
+            hint=f"Check it with: lawtags doctor --profile {profile}",
+        )
+    return {**found, "running": True}
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -17,13 +51,15 @@ def lines(report: Report) -> Iterator[str]:
         if name in report:
             yield _line(name.removesuffix("_url").replace("_", " "), report[name])
     if "pid" in report:
-        yield _line("process", f"{report['pid']}, since {report['started']}")
+        since = f", since {report['started']}" if "started" in report else ""
+        yield _line("process", f"{report['pid']}{since}")
     if services := report.get("services"):
         yield from _jobs(services)
         yield from _models(services)
     else:
         yield _line("state", "starting")
-    yield from _disk(report)
+    if "disk" in report:
+        yield from _disk(report)
 
 
 def _jobs(services: Report) -> Iterator[str]:
