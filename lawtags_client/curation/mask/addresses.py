@@ -104,6 +104,12 @@ _MONTH_BEFORE = re.compile(rf"\b{_MONTH}\s+$")
 _AT_HOUSE = re.compile(
     r"\b(?:at|near|outside|behind|opposite|address(?:es)?:?|(?:live[sd]?|living|reside[sd]?) (?:in|on))\s+$"
 )
+# "Fig. 4 Harmonic Drive" is a picture.
+_LABELLED = re.compile(
+    r"\b(?:fig(?:ure)?s?|tab(?:le)?s?|eq(?:n|uation)?s?|sect?(?:ion)?s?|chap(?:ter)?s?|art(?:icle)?s?|steps?|"
+    r"ex(?:h|hibit)?s?|slides?|models?|versions?|schedules?|appendix)\.?\s+$",
+    re.IGNORECASE,
+)
 _YEAR_BEFORE = re.compile(
     r"\b(?:in|since|until|till|during|before|after|by|from|of|early|late)\s+$", re.IGNORECASE
 )
@@ -157,10 +163,12 @@ def _is_house(found: re.Match[str]) -> bool:
     name, house = found["name"], found["house"]
     if _COURTS.search(name) or _MONEY.match(name):
         return False
+    before = found.string[max(0, found.start() - 24) : found.start()]
+    if _LABELLED.search(before):
+        return False
     # With its town, the number of a flat or a letter in its number nothing else looks like an address.
     if found["rest"] or house[-1].isalpha():
         return True
-    before = found.string[max(0, found.start() - 24) : found.start()]
     if int(re.split(r"\D", house)[0]) <= 31 and (_MONTH_FIRST.match(name) or _MONTH_BEFORE.search(before)):
         return _AT_HOUSE.search(before) is not None
     if _YEAR.fullmatch(house) and _YEAR_BEFORE.search(before):

@@ -15,7 +15,16 @@ from dataclasses import dataclass, field
 from lawtags_client.curation.mask.allowed import find_shouted_cases
 from lawtags_client.curation.mask.cues import RELATIVES, address_tells
 from lawtags_client.curation.mask.english_words import EnglishWords, looks_made
-from lawtags_client.curation.mask.shapes import APOSTROPHES, HYPHENS, LETTER, PARTICLES, UPPER
+from lawtags_client.curation.mask.shapes import (
+    APOSTROPHES,
+    HYPHENS,
+    LETTER,
+    PARTICLES,
+    SMALL,
+    SMALL_PREFIX,
+    UPPER,
+)
+from lawtags_client.curation.mask.small_names import is_first_name, reads_as_first_name, reads_as_last_name
 
 _CAPITAL_WORD = rf"{UPPER}++(?:[{APOSTROPHES}{HYPHENS}]{UPPER}++)*+(?!{LETTER})"
 _SHOUTED = re.compile(
@@ -25,6 +34,7 @@ _PREFIXED = re.compile(rf"(?!o.clock)[odn][{APOSTROPHES}]{LETTER}{{3}}")
 _CLITIC = re.compile(rf"[{APOSTROPHES}](?:m|d|ll|ve|re|t)$")
 _THREE_CAPITALS = re.compile(rf"{UPPER}{{3}}")
 _ANY_WORD = re.compile(rf"{LETTER}++(?:[{APOSTROPHES}{HYPHENS}]{LETTER}++)*+")
+_INNER_CAPITAL = re.compile(rf"{SMALL_PREFIX}{UPPER}{LETTER}*[{SMALL}]")
 _VOWEL = re.compile(r"[aeiouyà-åæè-ïò-öøù-ýāăąēĕėęěĩīĭįıōŏőœũūŭůűųươ]")
 _PARTICLES = frozenset(PARTICLES.split("|"))
 _MOST = 4
@@ -251,7 +261,7 @@ class _Changes:
             is_small = word[0] == _lower(word[0]) and word[0] != word[0].upper()
             is_large = len(word) > 1 and word.isupper()
             if is_small or is_large:
-                verdict = self._verdict(bare, is_large, kind, number)
+                verdict = self._verdict(found, bare, is_large, kind, number)
                 if verdict is None:
                     return
                 yield found.start(), found.end(), verdict
@@ -261,10 +271,14 @@ class _Changes:
             if not goes_on or len(bare) < len(word):
                 return
 
-    def _verdict(self, bare: str, is_large: bool, kind: str, number: int) -> bool | None:
+    def _verdict(
+        self, found: re.Match[str], bare: str, is_large: bool, kind: str, number: int
+    ) -> bool | None:
         """Whether a word is a name in all likelihood; None where it is none."""
         # Dictionaries have some of the famous: "o'connor".
-        if (kind == "sure" and not number) or _PREFIXED.match(bare):
+        if (kind == "sure" and not number) or _PREFIXED.match(bare) or _INNER_CAPITAL.match(found.group()):
+            return True
+        if not is_large and self._reads_as_name(bare, found.start() + len(bare), kind, number):
             return True
         if not self._words.knows(bare):
             if is_large and len(bare) < 4 and kind not in ("sure", "title"):
@@ -274,8 +288,16 @@ class _Changes:
             return not looks_made(bare)
         return False if self._words.is_only_noun(bare) else None
 
+    def _reads_as_name(self, bare: str, end: int, kind: str, number: int) -> bool:
+        if number:
+            return reads_as_last_name(self._text, bare, end, self._words)
+        if is_first_name(bare):
+            return True
+        return kind in ("kin", "introduced") and reads_as_first_name(self._text, bare, end, self._words)
+
     def _write(self, start: int, stop: int, *, only_first: bool = False) -> None:
         word = self._text[start:stop]
+        only_first = only_first or _INNER_CAPITAL.match(word) is not None
         new = word[:1].upper() + word[1:] if only_first else _capitalised(word)
         if len(new) != len(word) or new == word:
             return

@@ -11,8 +11,16 @@ from lawtags_client.curation.mask.word_lists import alternatives, read_words
 
 # "Rev. Rul. 59-60" is a ruling, and "Harv. L. Rev." a journal.
 _REVEREND = r"(?<!L\. )(?<!L\.)Revd?(?!\.? (?:Rul|Proc|Stat|Code|Laws?|Ed|Online|Forum)\b)"
-_ABBREVIATED = "Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Lt|Capt|Cpl|Cmdr|Det|Insp|Supt|Messrs|Mme|Mlle|Hr|Sra|Srta"
-_SHORT_TITLES = rf"{_ABBREVIATED}|(?:Col|Maj)(?=\. )|{_REVEREND}"
+# "Mass. Gen. Laws", "Infosys Pvt. Ltd." and the like have no rank in them.
+_RANKS = (
+    r"(?:Col|Maj|Brig|Ens|Ofc|Cst|Agt|Spc|Pvt(?!\. (?:Ltd|Limited|Co|Equity)\b)|"
+    r"Adm(?!\. (?:Code|Law|Proc|Rule)s?\b)|"
+    r"Gen(?!\. (?:Stat|Laws?|Code|Counsel|Assemb|Ord|Part|Rel|Elec|Mot)))(?=\. )"
+)
+_ABBREVIATED = (
+    "Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Ssgt|Lt|Capt|Cpl|Pfc|Cmdr|Det|Insp|Supt|Messrs|Mme|Mlle|Hr|Sra|Srta"
+)
+_SHORT_TITLES = rf"{_ABBREVIATED}|{_RANKS}|{_REVEREND}"
 _LONG_TITLES = (
     "Professor|Doctor|Reverend|Chaplain|Vicar|Captain|Colonel|Corporal|Officer|Sergeant|Lieutenant|Detective|"
     "Deputy|Inspector|Constable|Trooper|Nurse|Attorney|"
@@ -27,10 +35,22 @@ _TITLED = re.compile(
 TITLE_BEFORE = re.compile(rf"(?:{_TITLES} )+")
 PERSONAL_TITLE_BEFORE = re.compile(rf"\b(?:{_SHORT_TITLES})\b\.? \Z")
 
-RELATIVES = alternatives(read_words("cues/relatives"))
+# A model takes some of them for names: "Staff Sgt".
+_RANK_WORDS = frozenset(read_words("cues/rank-words"))
+_TITLE_WORDS = frozenset(read_words("cues/title-words"))
+_REFERENCE = re.compile(rf"(?:{alternatives(read_words('cues/references'))})\b")
+_LABEL = re.compile(r"\.?[ \u00a0]?(?:\(?\d|§|\(?(?:[IVXLC]+|[A-Z])\b(?![.'’-]\w| [A-Z]))")
+
+RELATIVES = alternatives(sorted(read_words("cues/relatives"), key=len, reverse=True))
 _RELATED = re.compile(
     rf"\b(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Yy]our) (?:[a-z]+(?:['’]s)? )?(?:{RELATIVES}),? "
     rf"(?P<name>{NAME})(?!['’]?s? (?:v|vs)\b)"
+)
+# Of these, some are companies: "my client Ford".
+RELATED_BEFORE = re.compile(
+    r"\b(?:my|our|his|her|their|your) (?:[a-z]+(?:['’]s)? )?(?!client|contractor|broker)"
+    rf"(?:{RELATIVES}),? \Z",
+    re.IGNORECASE,
 )
 _INTRODUCED = re.compile(
     rf"\b(?:[Mm]y (?:full )?name is|I am called|[Ss]igned by|"
@@ -91,7 +111,7 @@ _IMPERATIVE = re.compile(
 )
 _LOOK_BACK = 70
 _TITLE_PARTS = (
-    *("Col", "Maj", "Rev"),
+    *("Col", "Maj", "Rev", "Brig", "Ens", "Ofc", "Cst", "Agt", "Spc", "Pvt", "Adm", "Gen"),
     *(re.sub(r".\?", "", title) for title in f"{_ABBREVIATED}|{_LONG_TITLES}".split("|")),
 )
 
@@ -246,6 +266,24 @@ def find_land(text: str, places: Iterable[Finding]) -> Iterator[Finding]:
             not is_free(land, (place,)) and not (found["town"] and place.entity == "GPE") for place in known
         ):
             yield land
+
+
+def is_title(name: str) -> bool:
+    """Whether what a model takes for a name is a title or a rank alone."""
+    words = re.split(r"[.\s]+", name.lower().rstrip("."))
+    return words[-1] in _TITLE_WORDS and all(word in _TITLE_WORDS or word in _RANK_WORDS for word in words)
+
+
+def is_reference(text: str, start: int, end: int) -> bool:
+    """Whether what a model takes for a name points at a part of a text: "Fig. 4", "Annex IV", "Paras. 4-5".
+
+    Args:
+        text: the document.
+        start: where it begins.
+        end: behind its last letter.
+    """
+    found = _REFERENCE.match(text, start, end)
+    return found is not None and _LABEL.match(text, found.end()) is not None
 
 
 def is_common_noun(text: str, start: int, end: int) -> bool:

@@ -16,6 +16,8 @@ from lawtags_client.curation.mask.word_lists import read_words
 FUNCTION_WORDS = read_words("english/function")
 # Endings by which English makes words that no dictionary lists.
 _MADE = re.compile(r".{3,}(?:ed|ing|ly|tion|ness|ment|able|ible|less|wise|like)$")
+# Verbs whose past is the same word, which lists of irregular forms leave out.
+_UNCHANGED = frozenset(read_words("english/unchanged-verbs"))
 _PARTS = ("noun", "verb", "adj", "adv")
 
 
@@ -70,6 +72,15 @@ class EnglishWords:
         if "-" in word:
             return all(part and self.is_only_noun(part) for part in word.split("-"))
         return self._kinds(word) == frozenset(("noun",)) and word in self._base["noun"]
+
+    def is_finite(self, word: str) -> bool:
+        """Whether a small word may be what somebody does or did: "owes", "kept", "refused"."""
+        if "verb" not in self._kinds(word):
+            return False
+        if word in self._base["verb"] and not word.endswith("ed"):
+            # "Cut" and "hit" are their own past.
+            return word in self._irregular["verb"] or word in _UNCHANGED
+        return word in self._irregular["verb"] or word.endswith(("ed", "s"))
 
     def _kinds_of(self, word: str) -> frozenset[str]:
         return frozenset(self._found(word))

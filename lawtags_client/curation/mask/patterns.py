@@ -10,9 +10,13 @@ from typing import Any
 
 from lawtags_client.curation.mask.addresses import find_addresses
 from lawtags_client.curation.mask.findings import Finding
+from lawtags_client.curation.mask.spelled_mail import find_spelled_emails
 from lawtags_client.errors import MissingExtraError
 
-_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%'-]{1,64}@(?:[^\W_](?:[\w-]{0,62})\.){1,8}[^\W\d_]{2,24}(?![\w@])")
+# A link may write the sign as "%40".
+_EMAIL = re.compile(
+    r"(?<![\w.+%-])[\w.+%'-]{1,64}?(?:@|%40)(?:[^\W_](?:[\w-]{0,62})\.){1,8}[^\W\d_]{2,24}(?![\w@])"
+)
 
 # Any scheme counts: what follows "://" may be a login of a database, and is no mail address.
 _SCHEMES = r"(?<![a-z0-9])[a-z][a-z0-9+.-]{1,20}://"
@@ -41,7 +45,8 @@ _IP = re.compile(
 _DOTTED = re.compile(r"\d\.\d")
 # Programs and contracts count in four numbers, too.
 _COUNTED = re.compile(
-    r"\b(?:versions?|release|build|clauses?|sections?|para(?:graph)?s?|chapters?|rules?|figures?|v)\.?\s*$",
+    r"\b(?:versions?|ver|release|build|clauses?|cl|sect?(?:ions?)?s?|para(?:graph)?s?|ch(?:ap(?:ter)?)?s?|rules?|"
+    r"fig(?:ure)?s?|tab(?:le)?s?|eq(?:uation)?s?|art(?:icle)?s?|app(?:endix)?|v)\.?\s*$",
     re.IGNORECASE,
 )
 
@@ -76,12 +81,15 @@ _YEARS = re.compile(r"(?:1[5-9]|20)\d\d\s?[-–/]\s?(?:1[5-9]|20)\d\d")
 _ACT = re.compile(r"(?<!\d)(?:19|20)\d\d/\d{1,4}(?![\d/])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?[A-Z0-9]{1,4})?\b")
 _SEVEN = re.compile(r"\d{3}[\s.\-–]\d{4}")
+_NORTH_AMERICAN = re.compile(
+    r"(?:1[.\-– ])?(?:\([2-9]\d\d\)[.\- ]?|[2-9]\d\d(?P<joint>[.\-–]))\d{3}(?(joint)(?P=joint)|[.\-–])\d{4}"
+)
 _REGIONS = ("US", "GB", "DE", "FR", "IN", "AU")
 
 
 def find_emails(text: str) -> Iterator[Finding]:
     """Addresses of mail, also with plus signs."""
-    if "@" in text:
+    if "@" in text or "%40" in text:
         for found in _EMAIL.finditer(text):
             yield Finding(found.start(), found.end(), "EMAIL_ADDRESS")
 
@@ -176,8 +184,9 @@ def _is_phone(text: str, announced: bool) -> bool:
             number = phonenumbers.parse(text, region)
         except phonenumbers.NumberParseException:
             continue
-        if region is None:
-            # A plus sign and a country code are no accident, and ranges in use change.
+        if region is None or (region == "US" and _NORTH_AMERICAN.fullmatch(text)):
+            # A plus sign and a country code are no accident, nor are the groups of North America. Ranges in
+            # use change, and the area 555 of examples is in none.
             return bool(phonenumbers.is_possible_number(number))
         if phonenumbers.is_valid_number(number):
             return True
@@ -203,4 +212,4 @@ def _phonenumbers() -> Any:
 
 # In this order: what looks like a mail address within a URL is its login, and the name of a site may stand in
 # a mail address.
-FINDERS = (find_urls, find_emails, find_sites, find_ips, find_phones, find_addresses)
+FINDERS = (find_urls, find_emails, find_spelled_emails, find_sites, find_ips, find_phones, find_addresses)

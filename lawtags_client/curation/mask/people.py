@@ -10,6 +10,7 @@ from lawtags_client.curation.mask.candidates import NO_NAME
 from lawtags_client.curation.mask.case import Recased
 from lawtags_client.curation.mask.cues import (
     PERSONAL_TITLE_BEFORE,
+    RELATED_BEFORE,
     TITLE_BEFORE,
     address_tells,
     find_cued,
@@ -17,6 +18,8 @@ from lawtags_client.curation.mask.cues import (
     find_weakly_cued,
     is_common_noun,
     is_company,
+    is_reference,
+    is_title,
 )
 from lawtags_client.curation.mask.english_words import EnglishWords
 from lawtags_client.curation.mask.findings import Finding, is_free
@@ -93,8 +96,11 @@ class People:
     def _is_nobody(self, text: str, one: Finding, doubtful: Sequence[Finding]) -> bool:
         value = text[one.start : one.end]
         # "My therapist, Dr. Okoye": a title is no name.
-        titled = PERSONAL_TITLE_BEFORE.search(text, max(0, one.start - _LOOK_BACK), one.start)
-        allows = self._allow.allows_titled if titled else self._allow.allows_cued
+        first = max(0, one.start - _LOOK_BACK)
+        personal = PERSONAL_TITLE_BEFORE.search(text, first, one.start) or (
+            RELATED_BEFORE.search(text, first, one.start) and not _POSSESSIVE.match(text, one.end)
+        )
+        allows = self._allow.allows_titled if personal else self._allow.allows_cued
         if allows(value) or TITLE_BEFORE.match(text, one.start):
             return True
         # "Kind regards, Customer Care"
@@ -148,6 +154,8 @@ class People:
     def _is_plausible(self, text: str, start: int, inner: str) -> bool:
         end = start + len(inner)
         if len(inner) < 2 or inner in self._allow or not _TWO_LETTERS.search(inner):
+            return False
+        if is_title(inner) or is_reference(text, start, end):
             return False
         if _DOTTED.search(text, start, end + 5):
             return False

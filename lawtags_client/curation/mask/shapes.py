@@ -42,9 +42,9 @@ LETTER = f"[{_ANY}]"
 _CLITIC = rf"(?:[sS]|[tT]|[mM]|[dD]|re|ve|ll)(?!{LETTER})"
 # At least one small letter stands in a name, lest every abbreviation be one.
 # "DeBruyn" is also written "deBruyn".
-_SMALL_PREFIX = rf"(?:(?:van|vander|vande|von|de|der|den|del|di|du|da|la|le|mc|mac|fitz)(?={UPPER}))?"
+SMALL_PREFIX = rf"(?:(?:van|vander|vande|von|de|der|den|del|di|du|da|la|le|mc|mac|fitz)(?={UPPER}))"
 NAME_WORD = re.compile(
-    rf"(?<!{LETTER}){_SMALL_PREFIX}(?!I[{APOSTROPHES}])(?=[{CAPITALS}{APOSTROPHES}{HYPHENS}]*+[{SMALL}])"
+    rf"(?<!{LETTER}){SMALL_PREFIX}?(?!I[{APOSTROPHES}])(?=[{CAPITALS}{APOSTROPHES}{HYPHENS}]*+[{SMALL}])"
     rf"{UPPER}{LETTER}*+(?:[{HYPHENS}]{LETTER}++|[{APOSTROPHES}](?!{_CLITIC}){LETTER}++)*+"
     rf"(?![{APOSTROPHES}](?:[tT]|[mM]|[dD]|re|ve|ll)(?!{LETTER}))(?![.](?:js|py|com|net|org|io)\b)"
 )
