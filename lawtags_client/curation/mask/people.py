@@ -101,7 +101,7 @@ class People:
             RELATED_BEFORE.search(text, first, one.start) and not _POSSESSIVE.match(text, one.end)
         )
         allows = self._allow.allows_titled if personal else self._allow.allows_cued
-        if allows(value) or TITLE_BEFORE.match(text, one.start):
+        if allows(value) or is_title(value) or TITLE_BEFORE.match(text, one.start):
             return True
         # "Kind regards, Customer Care"
         words = value.lower().split()

@@ -14,7 +14,7 @@ _OPEN, _CLOSE = r"[ ]{0,2}[\[({<][ ]?", r"[ ]?[\])}>][ ]{0,2}"
 _AT = rf"{_OPEN}(?:at|@|ät){_CLOSE}"
 _DOT = rf"{_OPEN}(?:dot|punkt|\.){_CLOSE}"
 _WORD_DOT = r"[ ]{1,2}dot[ ]{1,2}"
-_TOP = "com|org|net|edu|gov|mil|int|info|biz|eu|uk|de|fr|es|nl|ch|at|be|ie|ca|au|nz|jp|cn|us|se|dk|fi|pl|io|in|it"
+_TOP = "com|org|net|edu|gov|mil|int|info|biz|eu|uk|de|fr|es|nl|ch|at|be|ie|ca|au|nz|jp|cn|us|se|dk|fi|pl|io"
 # Capitals at its beginning alone begin a sentence: "look (at) this.It is".
 _SITE_END = rf"(?-i:{_TOP}|{_TOP.upper()})"
 _BEGIN, _END = r"(?<![\w.+@-])", r"(?![\w@]|-\w|\.\w)"
