@@ -28,7 +28,7 @@ _BRACKETED = re.compile(
 )
 # So are words without spaces, and the sign itself before a spelled dot.
 _JOINED = re.compile(
-    rf"{_BEGIN}(?:[a-z0-9.+-]{{1,40}}_at_[a-z0-9.-]{{1,40}}(?:_dot_[a-z0-9-]{{1,24}}){{1,3}}"
+    rf"{_BEGIN}(?:[a-z0-9.+_-]{{1,40}}?_at_[a-z0-9.-]{{1,40}}(?:_dot_[a-z0-9-]{{1,24}}){{1,3}}"
     rf"|[a-z0-9.+]{{1,40}}-at-[a-z0-9.]{{1,40}}(?:-dot-[a-z0-9]{{1,24}}){{1,3}}"
     rf"|{_PART}@{_LABEL}(?:(?:{_DOT}|{_WORD_DOT}|\.){_LABEL}){{0,3}}(?:{_DOT}|{_WORD_DOT})[a-z]{{2,24}}){_END}",
     re.IGNORECASE,
