@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lawtags_client.errors import BadRequestError
 from lawtags_stack.json_value import JsonObject
-from lawtags_stack.services.evaluator import metrics, scoring
+from lawtags_stack.services.evaluator import metrics
 from lawtags_stack.services.evaluator.model_spec import ModelSpec
 from lawtags_stack.services.evaluator.spec_base import ClosedRecord, Number, SpecRecord, Template
 
@@ -61,7 +61,7 @@ class NumberCheck(ClosedRecord):
 
 def _read_check(kind: str, check: list[Template]) -> tuple[str, list[str]]:
     try:
-        _, operator, _, *rest = scoring.read_check(kind, check)
+        _, operator, _, *rest = metrics.read_check(kind, check)
     except BadRequestError as error:
         raise ValueError(error.message) from None
     return operator, rest
@@ -69,7 +69,7 @@ def _read_check(kind: str, check: list[Template]) -> tuple[str, list[str]]:
 
 def _tolerance(epsilon: float | None, rest: list[str]) -> float:
     try:
-        return scoring.tolerance({"epsilon": epsilon}, rest)
+        return metrics.tolerance({"epsilon": epsilon}, rest)
     except BadRequestError as error:
         raise ValueError(error.message) from None
 

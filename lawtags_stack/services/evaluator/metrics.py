@@ -132,6 +132,41 @@ def check_operator(kind: str, operator: str) -> None:
         raise BadRequestError(f"{operator[:80]!r} is not an operator of {kind}; known are {', '.join(known)}")
 
 
+def read_check(kind: str, check: object) -> list[str]:
+    """Left, operator, right and what follows; the operator may also come first.
+
+    Args:
+        kind: ``string-check`` or ``number-check``.
+        check: as the config has it.
+
+    Raises:
+        BadRequestError: it has no such form, or no such operator.
+    """
+    if not isinstance(check, list) or len(check) < 3:
+        raise BadRequestError("The parameter check must be [left, operator, right]")
+    first, second, *rest = (str(part) for part in check)
+    known = OPERATORS[kind]
+    if first in known and second not in known:
+        return [second, first, *rest]
+    check_operator(kind, second)
+    return [first, second, *rest]
+
+
+def tolerance(params: Mapping[str, JsonValue], rest: Sequence[str]) -> float:
+    """The epsilon, as a parameter or behind the check, where its name may stand before it.
+
+    Raises:
+        BadRequestError: it is not a number.
+    """
+    given = params.get("epsilon")
+    if given is None:
+        given = next((part for part in rest if part != "epsilon"), 0.0)
+    if isinstance(given, int | float | str):
+        with contextlib.suppress(ValueError):
+            return float(given)
+    raise BadRequestError(f"The epsilon of a number-check must be a number, not {given!r}")
+
+
 def string_check(left: str, operator: str, right: str) -> RowScores:
     """Whether two texts stand in a relation: 1 or 0."""
     check_operator("string-check", operator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NotRequired, TypeAlias, TypedDict
@@ -132,10 +131,10 @@ class Scorer:
 
     def _figures(self, kind: str, params: JsonObject, sample: Sample) -> metrics.RowScores:
         if kind in ("string-check", "number-check"):
-            left, operator, right, *rest = read_check(kind, params.get("check"))
+            left, operator, right, *rest = metrics.read_check(kind, params.get("check"))
             if kind == "string-check":
                 return metrics.string_check(sample.text(left), operator, sample.text(right))
-            epsilon = tolerance(params, rest)
+            epsilon = metrics.tolerance(params, rest)
             return metrics.number_check(sample.text(left), operator, sample.text(right), epsilon)
         if kind == "tool-calling":
             truth = sample.render(params.get("tool_calls_ground_truth", "{{ item.tool_calls | tojson }}"))
@@ -149,41 +148,6 @@ class Scorer:
         output, truth = _output(params, sample), _truth(params, sample)
         with limited(f"The metric {kind}", _SECONDS):
             return compare(output, truth)
-
-
-def read_check(kind: str, check: object) -> list[str]:
-    """Left, operator, right and what follows; the operator may also come first.
-
-    Args:
-        kind: ``string-check`` or ``number-check``.
-        check: as the config has it.
-
-    Raises:
-        BadRequestError: it has no such form, or no such operator.
-    """
-    if not isinstance(check, list) or len(check) < 3:
-        raise BadRequestError("The parameter check must be [left, operator, right]")
-    first, second, *rest = (str(part) for part in check)
-    known = metrics.OPERATORS[kind]
-    if first in known and second not in known:
-        return [second, first, *rest]
-    metrics.check_operator(kind, second)
-    return [first, second, *rest]
-
-
-def tolerance(params: Mapping[str, JsonValue], rest: Sequence[str]) -> float:
-    """The epsilon, as a parameter or behind the check, where its name may stand before it.
-
-    Raises:
-        BadRequestError: it is not a number.
-    """
-    given = params.get("epsilon")
-    if given is None:
-        given = next((part for part in rest if part != "epsilon"), 0.0)
-    if isinstance(given, int | float | str):
-        with contextlib.suppress(ValueError):
-            return float(given)
-    raise BadRequestError(f"The epsilon of a number-check must be a number, not {given!r}")
 
 
 def results(
