@@ -22,7 +22,8 @@ async def fetch_report(profile: str, *, token: str | None = None) -> dict[str, A
         LawtagsError: nothing answers there.
     """
     from lawtags_client.settings import Settings
-    from lawtags_client.transport.http import Call, Transport
+    from lawtags_client.transport.call import Call
+    from lawtags_client.transport.http import Transport
 
     transport = Transport(Settings.load(profile, token=token))
     service = transport.service("entity_store")
