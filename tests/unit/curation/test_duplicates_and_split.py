@@ -118,3 +118,24 @@ def test_a_part_without_a_share_gets_no_row() -> None:
     options = SplitOptions(training=0.95, validation=0.05, testing=0)
     assert {part_of(key / 1000, options) for key in range(1000)} == {"training", "validation"}
     assert part_of(1 - 2**-53, SplitOptions(training=1, validation=0, testing=0)) == "training"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("if x > 5 holds", "if x < 5 holds"),
+        ("of ROS 2", "of ROS 3"),
+        ("he may sell", "he may not sell"),
+        ("in C++", "in C#"),
+    ],
+)
+def test_long_questions_of_one_difference_are_near_duplicates_up_to_the_highest_threshold(
+    first: str, second: str
+) -> None:
+    one, other = (shingles(f"What now {part}?", _text(1)) for part in (first, second))
+    alike = len(one & other) / len(one | other)
+    assert 0.8 < alike < 1
+    assert text_digest(first, _text(1)) != text_digest(second, _text(1))
+    for threshold, dropped in ((0.8, 1), (1.0, 0)):
+        found, _ = near_duplicates(numpy.array([(0, 1)]), 2, lambda a, b: alike, threshold)
+        assert len(found) == dropped
