@@ -36,6 +36,8 @@ _PRINTED = re.compile(
 )
 _ESCAPED = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
 _SEPARATORS = ("|", "\n", ",", ";")
+# The same signs in other scripts.
+_OTHER_SEPARATORS = str.maketrans("，、،﹐；؛｜", ",,,,;;|")
 _MOST_SHOWN = 60
 # A text within a text within a text: more is an accident.
 _DEEPEST = 3
@@ -162,8 +164,9 @@ def _split(text: str, depth: int = 0) -> Sequence[Any]:
         return re.findall(r"<([^<>]+)>", text)
     if len(text) > 1 and text[0] == text[-1] == '"' and depth < _DEEPEST:
         return _json_text(text, depth)
-    signs = [sign for sign in _SEPARATORS if sign in text]
-    parts = text.split(signs[0]) if len(signs) == 1 else [text]
+    parted = text.translate(_OTHER_SEPARATORS)
+    signs = [sign for sign in _SEPARATORS if sign in parted]
+    parts = parted.split(signs[0]) if len(signs) == 1 else [text]
     # "(null), a" begins with a gap.
     is_list = text[0] in "[(" or text.startswith(("array(", "Index("))
     if is_list and not (len(parts) > 1 and missing_element(parts[0])):

@@ -35,6 +35,7 @@ _THOUSANDS = {
     ",": re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII),
     ".": re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?", re.ASCII),
 }
+_SPACED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?:[.,]\d+)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 # "3.0" is how a table of numbers with gaps writes the whole number 3.
 _POINT_ZERO = re.compile(r"([+-]?\d+)\.0+", re.ASCII)
@@ -113,12 +114,16 @@ def read_number(value: Any) -> float:
 
 
 def _number_text(text: str) -> float:
+    # A typographic minus, and thousands parted by a space, which is neither a point nor a comma.
+    text = text.replace("\u2212", "-")
+    if _SPACED.fullmatch(text):
+        text = "".join(text.split())
     if _INFINITE.fullmatch(text):
         return math.inf
     if _PLAIN.fullmatch(text):
         return float(text)
     if "," not in text and "." not in text:
-        raise ValueFormError("must be a number, not str")
+        raise ValueFormError("must be a number, such as 12 or -3.5")
     for sign, pattern in _THOUSANDS.items():
         if pattern.fullmatch(text):
             # "1,234" may be a thousand or one and a fraction; with both signs, or two groups, it is clear.
@@ -127,7 +132,7 @@ def _number_text(text: str) -> float:
             return float(text.replace(sign, "").replace(",", "."))
     if _DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(",", "."))
-    raise ValueFormError("must be a number, not str")
+    raise ValueFormError("must be a number, such as 12 or -3.5")
 
 
 def read_id(value: Any) -> str:

@@ -52,6 +52,9 @@ def _tags_of(value: object) -> tuple[str, ...]:
         ("{}", ()),
         (None, ()),
         ([], ()),
+        ("合同，租赁", ("合同", "租赁")),
+        ("合同、租赁、版权", ("合同", "租赁", "版权")),
+        ("عقد، إيجار", ("عقد", "إيجار")),
     ],
 )
 def test_tags_are_read_in_every_clear_form(value: object, tags: tuple[str, ...]) -> None:

@@ -70,6 +70,7 @@ def test_tags_and_words_that_look_like_one_stay(tmp_path: Path) -> None:
     ("value", "number"),
     [
         (3, 3.0), ("3", 3.0), (" -3.0 ", -3.0), ("3,5", 3.5), ("1.234,5", 1234.5), ("1,234.5", 1234.5),
+        ("−7", -7.0), ("1 234", 1234.0), ("12\u202f345\u202f678,5", 12345678.5),
         ("1,234,567", 1234567.0), ("1e5", 1e5), (Decimal("3.00"), 3.0), ("+4", 4.0), (".5", 0.5),
     ],
 )  # fmt: skip
@@ -81,6 +82,7 @@ def test_numbers_of_every_form_are_read(value: Any, number: float) -> None:
     ("value", "reason"),
     [
         ("1,234", "ambiguous"), ("1.2.3", "must be a number"), ("many", "must be a number"),
+        ("12 34", "must be"),
         (True, "not bool"), ([1], "not list"), ("1e999", "finite"), ("inf", "finite"), (2**53 + 1, "2\\^53"),
         (10**400, "finite"),
         ("1_000", "must be a number"), ("٣", "must be a number"),
