@@ -113,7 +113,7 @@ _PARAMS = {
     "temperature": 0.1,
     "top_p": 0.5,
     "stop": ["a"],
-    "extra": {"a": [1]},
+    "extra": {"top_k": 1},
 }
 _GROUPS = {"all": {"tasks": ["t"], "metrics": {"em": _METRICS["em"]}, "groups": {"g": {"tasks": ["t"]}}}}
 _DATA = {

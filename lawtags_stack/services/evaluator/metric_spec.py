@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.json_value import JsonObject
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator import metrics
 from lawtags_stack.services.evaluator.model_spec import ModelSpec
 from lawtags_stack.services.evaluator.spec_base import ClosedRecord, Number, SpecRecord, Template
@@ -17,7 +17,12 @@ from lawtags_stack.services.evaluator.spec_base import ClosedRecord, Number, Spe
 _LONGEST_PATTERN = 2000
 
 
-class Comparison(ClosedRecord):
+class _MetricParams(ClosedRecord):
+    # Clients give the judge of one metric to the others as well, which ask no model.
+    model: JsonValue = None
+
+
+class Comparison(_MetricParams):
     """``em``, ``f1``, ``rouge`` and ``accuracy``."""
 
     ground_truth: Template | None = None
@@ -30,7 +35,7 @@ class Bleu(Comparison):
     references: Annotated[list[Template], Field(min_length=1)] | None = None
 
 
-class StringCheck(ClosedRecord):
+class StringCheck(_MetricParams):
     """``string-check``."""
 
     check: Annotated[list[Template], Field(min_length=3, max_length=3)]
@@ -42,7 +47,7 @@ class StringCheck(ClosedRecord):
         return check
 
 
-class NumberCheck(ClosedRecord):
+class NumberCheck(_MetricParams):
     """``number-check``."""
 
     check: Annotated[list[Template], Field(min_length=3, max_length=5)]
@@ -74,7 +79,7 @@ def _tolerance(epsilon: float | None, rest: list[str]) -> float:
         raise ValueError(error.message) from None
 
 
-class ToolCalling(ClosedRecord):
+class ToolCalling(_MetricParams):
     """``tool-calling``."""
 
     tool_calls_ground_truth: str | list[JsonObject] | None = None

@@ -157,5 +157,7 @@ def test_sensible_configs_stay() -> None:
         read_spec(scored("string-check", check=check), ROWS)
     for check in (["1", "absolute difference", "2", "epsilon", "0.5"], [">", "1", "2"]):
         read_spec(scored("number-check", check=check), ROWS)
+    # As data-flywheel sends it.
+    read_spec(scored("tool-calling", model={"api_endpoint": {"url": "http://a.test/v1", "model_id": "m"}}), ROWS)
     for model in ("a/b@v1", {"name": "m"}, {"url": "http://a.test", "model_id": "m"}):
         read_spec(judged(model=model), ROWS)
