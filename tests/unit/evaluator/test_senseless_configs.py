@@ -158,6 +158,7 @@ def test_sensible_configs_stay() -> None:
     for check in (["1", "absolute difference", "2", "epsilon", "0.5"], [">", "1", "2"]):
         read_spec(scored("number-check", check=check), ROWS)
     # As data-flywheel sends it.
-    read_spec(scored("tool-calling", model={"api_endpoint": {"url": "http://a.test/v1", "model_id": "m"}}), ROWS)
+    judge = {"api_endpoint": {"url": "http://a.test/v1", "model_id": "m"}}
+    read_spec(scored("tool-calling", model=judge), ROWS)
     for model in ("a/b@v1", {"name": "m"}, {"url": "http://a.test", "model_id": "m"}):
         read_spec(judged(model=model), ROWS)
