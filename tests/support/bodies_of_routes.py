@@ -93,7 +93,10 @@ _JUDGE = {
 }
 _METRICS = {
     "string": {"type": "string-check", "params": {"check": ["{{output}}", "equals", "{{reference}}"]}},
-    "number": {"type": "number-check", "params": {"check": ["1", ">=", "2"], "epsilon": 0.5}},
+    "number": {
+        "type": "number-check",
+        "params": {"check": ["1", "absolute difference", "2"], "epsilon": 0.5},
+    },
     "em": {"type": "em", "params": {"ground_truth": "{{reference}}"}},
     "f1": {"type": "f1", "params": {"ground_truth": "{{reference}}", "prediction": "{{output}}"}},
     "bleu": {"type": "bleu", "params": {"references": ["{{reference}}"]}},
