@@ -18,6 +18,7 @@ from pathlib import Path
 from lawtags_client import sample
 from lawtags_client.files import atomic_write_json
 from lawtags_stack.base_models import ensure_default_base_model
+from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.generation.engine import Engine
 from lawtags_stack.engines.generation.request import Sampling
 
@@ -35,7 +36,7 @@ def first_tokens(
     model: Path, adapter: Path | None, precision: str, titles: list[str]
 ) -> list[dict[str, float]]:
     """Log-probabilities of the likeliest first tokens of each title's answer."""
-    engine = Engine.load(model, precision=precision)
+    engine = Engine.load(model, compute=Compute.choose("cpu", precision))
     name = None
     if adapter is not None:
         name = "adapter"

@@ -78,9 +78,10 @@ class Ours:
     """The engine of the embedded stack."""
 
     def __init__(self, model: Path, adapter: Path, precision: Any) -> None:
+        from lawtags_stack.engines.device import Compute
         from lawtags_stack.engines.generation.engine import Engine
 
-        self.engine = Engine.load(model, precision=precision)
+        self.engine = Engine.load(model, compute=Compute.choose("cpu", precision))
         self.engine.add_adapter("a", adapter / "adapter_config.json", adapter / "adapter_model.safetensors")
 
     def ask(self, prompts: Sequence[list[int]], asked: Sampling) -> list[str]:

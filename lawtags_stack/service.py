@@ -30,11 +30,13 @@ class StackOptions:
         allowed_hosts: further host names that requests may be sent to; with a token every name is accepted.
         link_local: let evaluations call link-local addresses, those of cloud metadata services included.
         largest_upload: the largest single file in bytes that the Data Store takes.
+        device: where trainings and models compute: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes
+            CUDA or MPS where torch finds one, and the CPU otherwise.
         training_threads: threads a training uses; ``None`` takes all cores.
         training_memory_mb: memory a training may take before it fails; ``None`` sets no limit.
         inference_threads: threads that a model is served with; 0 leaves it to torch.
-        inference_precision: what served models compute their large products in; ``bfloat16`` needs a
-            processor with instructions for it.
+        inference_precision: what served models compute their large products in; ``auto`` is bfloat16 on a
+            GPU that computes in it, and float32 otherwise. On a CPU, ``bfloat16`` needs instructions for it.
         empty_commit_url: answer commits with an empty ``commitUrl``, as deployed Data Stores do.
         chaos: deliberate trouble.
     """
@@ -46,10 +48,11 @@ class StackOptions:
     allowed_hosts: tuple[str, ...] = ()
     link_local: bool = False
     largest_upload: int = 20 << 30
+    device: str = "auto"
     training_threads: int | None = None
     training_memory_mb: int | None = None
     inference_threads: int = 0
-    inference_precision: Literal["float32", "bfloat16"] = "float32"
+    inference_precision: Literal["auto", "float32", "bfloat16"] = "auto"
     empty_commit_url: bool = False
     chaos: ChaosPlan | None = None
 

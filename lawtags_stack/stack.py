@@ -18,6 +18,7 @@ from typing import Self
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
+from lawtags_stack.engines.device import check_device, check_device_name
 from lawtags_stack.http.origin import OriginPolicy
 from lawtags_stack.lock import ADDRESS_FILE, stack_lock
 from lawtags_stack.processes.fork_launcher import ForkLauncher
@@ -83,7 +84,7 @@ class Stack:
         clock: tells the time.
 
     Raises:
-        ConfigurationError: host, port and token do not go together.
+        ConfigurationError: host, port and token do not go together, or the options name no device.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Stack:
             raise ConfigurationError(
                 f"{platform_port} cannot be the platform's port: it and the two after it must be below 65536"
             )
+        check_device_name(self._options.device)
         if not is_loopback(host) and not self._options.token:
             raise ConfigurationError(
                 f"binding to {host} opens the stack to other machines, which requires a token",
@@ -126,7 +128,8 @@ class Stack:
 
         Raises:
             BusyError: another stack holds the folder.
-            ConfigurationError: a port is taken, or the folder was written by a later version.
+            ConfigurationError: a port is taken, the folder was written by a later version, or torch does not
+                find the device that the options name.
         """
         try:
             return await self._start()
@@ -146,6 +149,7 @@ class Stack:
     async def _start(self) -> StackAddress:
         cleanup = self._cleanup
         cleanup.enter_context(stack_lock(self.dir, clock=self._clock))
+        await check_device(self._options.device)
         sockets = self._listen()
         for each in sockets.values():
             cleanup.callback(each.close)

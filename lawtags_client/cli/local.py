@@ -61,10 +61,20 @@ def up(
     refresh_interval: Annotated[
         float, typer.Option(min=0.05, help="Seconds between the inference server's checks for new adapters.")
     ] = 5.0,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="Where models are trained and served: cpu, cuda, cuda:N or mps. "
+            "auto: on a GPU if torch finds one, else on the CPU."
+        ),
+    ] = "auto",
     inference_precision: Annotated[
-        Literal["float32", "bfloat16"],
-        typer.Option(help="Number format for serving; bfloat16 needs a processor that supports it."),
-    ] = "float32",
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(
+            help="Number format for serving. auto: bfloat16 on a GPU, float32 on a CPU. "
+            "On a CPU, bfloat16 needs a processor that supports it."
+        ),
+    ] = "auto",
     idle_timeout: Annotated[
         float | None,
         typer.Option(min=0.1, help="Stop after this many seconds without a request or job."),
@@ -114,7 +124,9 @@ def up(
     models = _model_folders("--base-model", base_model or [])
     encoders = _model_folders("--embedding-model", embedding_model or [])
     from lawtags_stack.chaos import read_plan
+    from lawtags_stack.engines.device import check_device_name
 
+    check_device_name(device)
     # Read here as well where the stack runs in another process: what is wrong with it is said at once.
     plan = read_plan(chaos) if chaos else None
     if detach:
@@ -131,6 +143,7 @@ def up(
             refresh=refresh_interval,
             idle=idle_timeout,
             chaos=chaos,
+            device=device,
             precision=inference_precision,
             allowed_hosts=allow_host or [],
             link_local=allow_link_local,
@@ -146,6 +159,7 @@ def up(
         base_models=models,
         embedding_models=encoders,
         token=token or None,
+        device=device,
         inference_precision=inference_precision,
         allowed_hosts=tuple(allow_host or ()),
         link_local=allow_link_local,
@@ -326,7 +340,8 @@ def foreground(
     refresh: float = 5.0,
     idle: float | None = None,
     chaos: Path | None = None,
-    precision: str = "float32",
+    device: str = "auto",
+    precision: str = "auto",
     allowed_hosts: Sequence[str] = (),
     link_local: bool = False,
 ) -> list[str]:
@@ -343,7 +358,7 @@ def foreground(
         "--host",
         host,
     ]
-    line += ["--refresh-interval", str(refresh), "--inference-precision", precision]
+    line += ["--refresh-interval", str(refresh), "--device", device, "--inference-precision", precision]
     line += ["--idle-timeout", str(idle)] if idle is not None else []
     line += ["--chaos", str(chaos)] if chaos is not None else []
     for host_name in allowed_hosts:

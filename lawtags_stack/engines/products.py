@@ -2,7 +2,8 @@
 
 On x86 torch multiplies fp32 matrices with MKL, which on processors of other makers than Intel is less than
 half as fast as oneDNN, a part of torch as well (figures: ``benchmarks/README.md``). So here oneDNN is asked,
-by the operators that torch's own compiler emits. Weights that never change are laid out for it once.
+by the operators that torch's own compiler emits. Weights that never change are laid out for it once. Other
+devices multiply by themselves.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def check_precision(precision: str) -> None:
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``rows @ weight.T + bias``, without gradients; the weight may be a transposed view."""
-    if not has_onednn():
+    if not (rows.is_cpu and has_onednn()):
         return nn.functional.linear(rows, weight, bias)
     found: Tensor = torch.ops.mkldnn._linear_pointwise(rows, dense(weight), bias, "none", [], "")
     return found
@@ -101,33 +102,37 @@ def train_with_onednn(model: nn.Module) -> None:
     if not has_onednn():
         return
     for module in model.modules():
-        if type(module) is nn.Linear and module.weight.dtype == torch.float32:
+        weight = module.weight if type(module) is nn.Linear else None
+        if weight is not None and weight.is_cpu and weight.dtype == torch.float32:
             module.__class__ = _OneDnnLinear
 
 
 def described(precision: Precision) -> str:
-    """What multiplies here, in words for logs and people."""
+    """What multiplies on the CPU, in words for logs and people."""
     return f"{precision} by {'oneDNN' if has_onednn() else 'torch'}"
 
 
-def packed(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:
+def packed(
+    weight: Tensor, bias: Tensor | None, precision: Precision, device: torch.device | None = None
+) -> Product:
     """The product with a weight that never changes, laid out for it once.
 
     Args:
         weight: (out, in) in fp32.
         bias: (out,) or None.
         precision: of the product; rows that go in and come out are fp32 in any case.
+        device: where it is computed; None leaves the weight where it is.
     """
-    if not has_onednn():
-        return lambda rows: nn.functional.linear(rows, weight, bias)
-    return _Packed(weight, bias, getattr(torch, precision))
+    return _Packed(weight, bias, getattr(torch, precision), device or weight.device)
 
 
 class _Packed:
-    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, device: torch.device) -> None:
         self._dtype = dtype
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), _USUAL_ROWS)
-        self._bias = bias
+        self._weight = weight.to(device, dtype)
+        self._bias = None if bias is None else bias.to(device)
+        if self._weight.is_cpu and has_onednn():
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, _USUAL_ROWS)
 
     def __call__(self, rows: Tensor) -> Tensor:
         if self._dtype == torch.float32:

@@ -12,6 +12,8 @@ _SETTINGS = {
     # one: a fifth of the time of a long prompt. So it keeps them.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
+    # Whether there is a GPU can be asked for without starting CUDA, after which no fork could use it.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
 }
 # A worker reads folders of this machine alone. It is told so here and not by itself: code that runs within
 # another process, as in the tests, would shut the hub to everything that this process starts later.

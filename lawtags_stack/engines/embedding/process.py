@@ -40,12 +40,16 @@ class EmbeddingProcess:
         folder: the encoder's folder.
         log: file for what the process prints.
         threads: threads for computing; 0 leaves it to torch.
+        device: where it computes, as ``Compute.choose`` takes it.
+        precision: what it computes in, likewise.
     """
 
-    def __init__(self, folder: Path, log: Path, threads: int) -> None:
+    def __init__(
+        self, folder: Path, log: Path, threads: int, device: str = "cpu", precision: str = "auto"
+    ) -> None:
         self._folder = folder
         self._log = log
-        self._threads = threads
+        self._how = (str(threads), device, precision)
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._background = Background()
@@ -111,7 +115,7 @@ class EmbeddingProcess:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _MODULE, str(self._folder), str(self._threads),
+                sys.executable, "-m", _MODULE, str(self._folder), *self._how,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                 limit=_LONGEST_ANSWER,
                 env=worker_environment(),

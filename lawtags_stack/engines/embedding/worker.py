@@ -1,4 +1,5 @@
-"""The process that embeds: ``python -m lawtags_stack.engines.embedding.worker FOLDER``.
+"""The process that embeds: ``python -m lawtags_stack.engines.embedding.worker``, with the arguments
+``FOLDER THREADS DEVICE PRECISION``.
 
 It writes ``{"ready": true}`` once the model is loaded. From then on one JSON object per line comes on
 standard input, and one goes to standard output for it: ``vectors`` and ``tokens``, or the reason as
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
+from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.generation.encoding import check_unicode
 from lawtags_stack.engines.generation.reading import failure
 
@@ -30,19 +32,22 @@ class Encoder:
         folder: its folder; weights as safetensors. Where sentence-transformers' pooling is described in it,
             that is followed; else tokens are averaged.
         threads: threads for computing; 0 leaves it to torch.
+        compute: where it computes; None: on the CPU.
     """
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
+    def __init__(self, folder: Path, threads: int = 0, compute: Compute | None = None) -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer
 
         if threads:
             torch.set_num_threads(threads)
         self._torch = torch
+        self._compute = compute or Compute.choose("cpu")
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model = AutoModel.from_pretrained(
+        model = AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        ).eval()
+        )
+        self._model = model.eval().to(self._compute.device)
         self._first_token = _takes_first_token(folder)
         self._longest = min(self._tokenizer.model_max_length, self._model.config.max_position_embeddings)
 
@@ -79,8 +84,10 @@ class Encoder:
         )
         if not bool(batch["attention_mask"].bool().any(dim=1).all()):
             raise BadRequestError("A text has no tokens that the model knows, so it has no vector")
+        batch = batch.to(self._compute.device)
         with self._torch.inference_mode():
-            states = self._model(**batch).last_hidden_state
+            with self._compute.autocast():
+                states = self._model(**batch).last_hidden_state.float()
             mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
             pooled = states[:, 0] if self._first_token else (states * mask).sum(1) / mask.sum(1)
             vectors: list[list[float]] = self._torch.nn.functional.normalize(pooled, dim=-1).tolist()
@@ -113,7 +120,8 @@ def main(arguments: list[str]) -> int:
     """Answer until the input ends."""
     # What libraries print must not get between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
-    encoder = Encoder(Path(arguments[0]), int(arguments[1]))
+    folder, threads, device, precision = arguments
+    encoder = Encoder(Path(folder), int(threads), Compute.choose(device, precision))
     _write(answers, {"ready": True})
     for line in sys.stdin.buffer:
         _write(answers, _answer(encoder, json.loads(line)))

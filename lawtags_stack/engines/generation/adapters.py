@@ -24,7 +24,7 @@ from lawtags_stack.engines.products import packed, product
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lawtags_stack.engines.products import Precision
+    from lawtags_stack.engines.device import Compute
 
 _KEY = re.compile(r"^(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[^.]+)?\.weight$")
 
@@ -34,12 +34,12 @@ class PackedHead(nn.Module):
 
     Args:
         base: the layer whose place it takes; a weight that it shares with the embedding stays there.
-        precision: what its product is computed in.
+        compute: where its product is computed, and in which precision.
     """
 
-    def __init__(self, base: nn.Linear, precision: Precision) -> None:
+    def __init__(self, base: nn.Linear, compute: Compute) -> None:
         super().__init__()
-        self._product = packed(base.weight, base.bias, precision)
+        self._product = packed(base.weight, base.bias, compute.precision, compute.device)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """The logits."""
@@ -59,14 +59,15 @@ class RoutedLinear(nn.Module):
     Args:
         base: the layer whose place it takes.
         routing: shared by all layers of a model; set before each forward.
-        precision: what the base product is computed in; the additions are fp32.
+        compute: where it is computed, and in which precision the base product is; the additions are fp32.
     """
 
-    def __init__(self, base: nn.Linear, routing: Routing, precision: Precision) -> None:
+    def __init__(self, base: nn.Linear, routing: Routing, compute: Compute) -> None:
         super().__init__()
         self.in_features, self.out_features = base.in_features, base.out_features
-        self._product = packed(base.weight, base.bias, precision)
+        self._product = packed(base.weight, base.bias, compute.precision, compute.device)
         self._routing = routing
+        self._device = compute.device
         self.factors: dict[str, tuple[Tensor, Tensor]] = {}
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -79,16 +80,18 @@ class RoutedLinear(nn.Module):
                 out[0, start:end].addmm_(product(hidden[0, start:end], down), up)
         return out
 
+    def attach(self, name: str, down: Tensor, up: Tensor) -> None:
+        """Add the factors of an adapter."""
+        self.factors[name] = down.to(self._device), up.to(self._device)
 
-def route_linears(
-    model: nn.Module, routing: Routing, precision: Precision = "float32"
-) -> dict[str, RoutedLinear]:
+
+def route_linears(model: nn.Module, routing: Routing, compute: Compute) -> dict[str, RoutedLinear]:
     """Replace the model's linear layers: those of its decoder by routed ones, its head by a packed one.
 
     Args:
         model: a Hugging Face causal language model in fp32.
         routing: the routing that the layers share.
-        precision: what their products are computed in.
+        compute: where their products are computed, and in which precision.
 
     Returns:
         The decoder's layers by their full module name.
@@ -100,7 +103,7 @@ def route_linears(
     while found:
         name, module = found.popitem()
         new: nn.Module = (
-            PackedHead(module, precision) if module is head else RoutedLinear(module, routing, precision)
+            PackedHead(module, compute) if module is head else RoutedLinear(module, routing, compute)
         )
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, new)
@@ -203,7 +206,7 @@ def check_shapes(adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
 def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
     """Hang an adapter's factors, which fit, into the layers under a name."""
     for module, pair in adapter.factors.items():
-        layers[module].factors[name] = pair
+        layers[module].attach(name, *pair)
 
 
 def detach(name: str, layers: dict[str, RoutedLinear]) -> None:

@@ -133,6 +133,8 @@ class Plan:
         decode_tokens: places of the rows in slots that have exactly one new token.
         decode_slots: their slots.
         decode_lengths: their lengths, the new token included.
+        decode_longest: the largest of these.
+        decode_first: whether their slots are the first ones, in order and without a gap.
         slot_tokens, slot_ids, slot_positions: place, slot and position of each token that goes to a slot.
         capture: where to keep keys and values of the step's first tokens; used to compute a prefix.
     """
@@ -142,6 +144,8 @@ class Plan:
     decode_tokens: Tensor
     decode_slots: Tensor
     decode_lengths: Tensor
+    decode_longest: int
+    decode_first: bool
     slot_tokens: Tensor
     slot_ids: Tensor
     slot_positions: Tensor
@@ -207,14 +211,14 @@ class _Kind:
         queries, keys = query.shape[2], key.shape[2]
         window = self.window if self.window is not None and keys > self.window else None
         plain = ends is None and window is None and self.softcap is None
-        if plain and queries >= _LONG and has_onednn():
+        if plain and queries >= _LONG and query.is_cpu and has_onednn():
             return _causal_by_blocks(query * self.scale, key, value)
         if plain and queries in (1, keys):
             return scaled_dot_product_attention(
                 query, key, value, is_causal=queries > 1, scale=self.scale, enable_gqa=True
             )
-        positions = torch.arange(keys - queries, keys)[None] if ends is None else ends[:, None] - 1
-        columns = torch.arange(keys)
+        columns = torch.arange(keys, device=query.device)
+        positions = columns[None, keys - queries :] if ends is None else ends[:, None] - 1
         mask = columns <= positions[:, None, :, None]
         if window is not None:
             mask &= columns > positions[:, None, :, None] - window
@@ -282,11 +286,11 @@ def _growing(out: Tensor, row: Growing, query: Tensor, slots: Slots, layer: int,
 
 
 def _decode(out: Tensor, plan: Plan, query: Tensor, layer: int, kind: _Kind) -> None:
-    longest = int(plan.decode_lengths.max())
+    longest = plan.decode_longest
     count = plan.decode_slots.numel()
     keys, values = plan.slots.keys[layer], plan.slots.values[layer]
-    if int(plan.decode_slots[0]) == 0 and int(plan.decode_slots[-1]) == count - 1:
-        keys, values = keys[:count, :longest], values[:count, :longest]  # in order and without gap: no copy
+    if plan.decode_first:
+        keys, values = keys[:count, :longest], values[:count, :longest]  # no copy
     else:
         keys = keys[:, :longest].index_select(0, plan.decode_slots)
         values = values[:, :longest].index_select(0, plan.decode_slots)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.generation import attention, sampling
 from lawtags_stack.engines.generation.adapters import (
     Routing,
@@ -29,6 +29,7 @@ from lawtags_stack.engines.generation.adapters import (
 from lawtags_stack.engines.generation.attention import Prefix, Slots
 from lawtags_stack.engines.generation.constraints import Constraints
 from lawtags_stack.engines.generation.encoding import Encoder
+from lawtags_stack.engines.generation.limits import Limits
 from lawtags_stack.engines.generation.loading import end_tokens, load_model, slot_token_bytes
 from lawtags_stack.engines.generation.planning import Batch, lay_out, lay_out_prefix
 from lawtags_stack.engines.generation.prefixes import PrefixStore
@@ -36,31 +37,11 @@ from lawtags_stack.engines.generation.reading import Reading, failure
 from lawtags_stack.engines.generation.request import Answer, Constraint, Sampling
 from lawtags_stack.engines.generation.rows import Row, Waiting
 from lawtags_stack.engines.generation.token_text import TextStream, TokenText
-from lawtags_stack.engines.products import check_precision, described
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lawtags_stack.engines.products import Precision
-
 _SLOT_BLOCK = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an engine may use.
-
-    Args:
-        step_tokens: tokens per step; more means fewer, longer steps.
-        rows: rows generated at the same time.
-        slot_bytes: memory for keys and values of running rows.
-        prefix_bytes: memory for common beginnings.
-    """
-
-    step_tokens: int = 512
-    rows: int = 64
-    slot_bytes: int = 512 * 2**20
-    prefix_bytes: int = 64 * 2**20
 
 
 class Engine:
@@ -70,8 +51,8 @@ class Engine:
         model: a Hugging Face causal language model that was loaded with the ``ATTENTION`` implementation; its
             layers are replaced.
         tokenizer: its fast tokenizer.
-        limits: what it may use.
-        precision: what the large products are computed in.
+        limits: what it may use; None: what suits the device.
+        compute: where it computes; None: on the CPU.
         entropy: source of seeds for requests that bring none.
     """
 
@@ -81,16 +62,19 @@ class Engine:
         tokenizer: Any,
         *,
         limits: Limits | None = None,
-        precision: Precision = "float32",
+        compute: Compute | None = None,
         entropy: random.Random | None = None,
     ) -> None:
-        self.limits = limits or Limits()
-        self.computing = described(precision)
+        compute = compute or Compute.choose("cpu")
+        self.limits = limits or Limits.suited(on_cpu=compute.on_cpu)
+        self.computing = compute.described
         self.encoder = Encoder(tokenizer)
         self.text = TokenText(tokenizer)
-        self._model = model
         self._routing = Routing()
-        self._layers = route_linears(model, self._routing, precision)
+        # Layer by layer, so that the fp32 weights never all stand in a GPU's memory; then what is left.
+        self._layers = route_linears(model, self._routing, compute)
+        self._device = compute.device
+        self._model = model.to(self._device)
         self._adapters: set[str] = set()
         self._entropy = entropy or random.SystemRandom()
         config = model.config
@@ -106,21 +90,19 @@ class Engine:
         self._slot_token_bytes = slot_token_bytes(config)
 
     @classmethod
-    def load(cls, folder: Path, *, limits: Limits | None = None, precision: Precision = "float32") -> Engine:
+    def load(cls, folder: Path, *, limits: Limits | None = None, compute: Compute | None = None) -> Engine:
         """Load a model folder: safetensors only, code in the folder is never run.
 
         Args:
             folder: a Hugging Face model folder.
             limits: what the engine may use.
-            precision: what the large products are computed in: fewer bits take less time and memory.
+            compute: where it computes, and in which precision; None: on the CPU in float32.
 
         Raises:
-            ConfigurationError: the folder holds no model that can be loaded, or the processor has no
-                instructions for the precision.
+            ConfigurationError: the folder holds no model that can be loaded.
         """
-        check_precision(precision)
         model, tokenizer = load_model(folder)
-        return cls(model, tokenizer, limits=limits, precision=precision)
+        return cls(model, tokenizer, limits=limits, compute=compute)
 
     # Adapters
 
@@ -203,7 +185,7 @@ class Engine:
         row = Row(request, index, adapter, list(prompt), len(prompt), asked, stream=TextStream(asked.stop))
         if asked.temperature > 0:
             seed = self._entropy.getrandbits(62) if asked.seed is None else asked.seed + index
-            row.generator = torch.Generator().manual_seed(seed % 2**63)
+            row.generator = torch.Generator(self._device).manual_seed(seed % 2**63)
         if asked.constraint is not None:
             row.matcher = self._constraints.matcher(asked.constraint)
             self._reading.fast_forward(row)
@@ -263,7 +245,7 @@ class Engine:
         Doing it again is harmless: keys and values go to the same places.
         """
         try:
-            batch = lay_out(taken, self._slots)
+            batch = lay_out(taken, self._slots, self._device)
             return [(batch, self._forward(batch))]
         except Exception as error:
             if len(taken) == 1:
@@ -337,7 +319,7 @@ class Engine:
     def _compute_prefix(self, adapter: str | None, tokens: tuple[int, ...]) -> None:
         prefix = Prefix(tokens)
         try:
-            self._forward(lay_out_prefix(adapter, prefix))
+            self._forward(lay_out_prefix(adapter, prefix, self._device))
         except Exception:
             return  # the rows are computed whole, where it shows which of them is to blame
         self._prefixes.add(adapter, prefix)

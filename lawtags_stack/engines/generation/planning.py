@@ -83,12 +83,13 @@ def _fresh_key(row: Row) -> tuple[int, int]:
     return (id(row.prefix) if row.prefix else 0, row.pending)
 
 
-def lay_out(taken: Sequence[tuple[Row, int]], slots: Slots) -> Batch:
+def lay_out(taken: Sequence[tuple[Row, int]], slots: Slots, device: torch.device) -> Batch:
     """Arrange a step.
 
     Args:
         taken: rows and how many of their pending tokens to compute; rows without a slot must be taken whole.
         slots: where rows with a slot keep their keys and values.
+        device: where it is computed.
     """
     layout = _Layout()
     by_adapter = sorted(taken, key=lambda pair: (pair[0].adapter or "", _slot_order(pair[0])))
@@ -100,50 +101,54 @@ def lay_out(taken: Sequence[tuple[Row, int]], slots: Slots) -> Batch:
                 layout.put_slotted(row, count)
         if adapter is not None:
             layout.segments.append((adapter, start, len(layout.tokens)))
-    return _finished(layout, slots, list(taken))
+    return _finished(layout, slots, list(taken), device)
 
 
 def _slot_order(row: Row) -> int:
     return -1 if row.slot is None else row.slot
 
 
-def _finished(layout: _Layout, slots: Slots, taken: list[tuple[Row, int]]) -> Batch:
-    decode = torch.tensor(sorted(layout.decode, key=lambda item: item[1]), dtype=torch.long).reshape(-1, 3)
-    stored = torch.tensor(layout.stored, dtype=torch.long).reshape(-1, 3)
+def _finished(layout: _Layout, slots: Slots, taken: list[tuple[Row, int]], device: torch.device) -> Batch:
+    by_slot = sorted(layout.decode, key=lambda item: item[1])
+    decode = torch.tensor(by_slot, dtype=torch.long, device=device).reshape(-1, 3)
+    stored = torch.tensor(layout.stored, dtype=torch.long, device=device).reshape(-1, 3)
     plan = Plan(
         fresh=layout.fresh,
         growing=layout.growing,
         decode_tokens=decode[:, 0],
         decode_slots=decode[:, 1],
         decode_lengths=decode[:, 2],
+        # Known here, where asking a GPU for them would make each layer wait.
+        decode_longest=max((length for _, _, length in by_slot), default=0),
+        decode_first=[slot for _, slot, _ in by_slot] == list(range(len(by_slot))),
         slot_tokens=stored[:, 0],
         slot_ids=stored[:, 1],
         slot_positions=stored[:, 2],
         slots=slots,
     )
     return Batch(
-        tokens=torch.tensor([layout.tokens]),
-        positions=torch.tensor([layout.positions]),
+        tokens=torch.tensor([layout.tokens], device=device),
+        positions=torch.tensor([layout.positions], device=device),
         segments=layout.segments,
         plan=plan,
         ready=layout.ready,
-        last=torch.tensor(layout.last, dtype=torch.long),
+        last=torch.tensor(layout.last, dtype=torch.long, device=device),
         taken=taken,
     )
 
 
-def lay_out_prefix(adapter: str | None, prefix: Prefix) -> Batch:
+def lay_out_prefix(adapter: str | None, prefix: Prefix, device: torch.device) -> Batch:
     """Arrange a step that only computes a prefix's keys and values."""
     length = len(prefix.tokens)
     whole = Fresh(0, 1, length, None)
-    none = torch.empty(0, dtype=torch.long)
-    plan = Plan([whole], [], none, none, none, none, none, none, Slots(), capture=[(whole, prefix)])
+    none = torch.empty(0, dtype=torch.long, device=device)
+    plan = Plan([whole], [], none, none, none, 0, False, none, none, none, Slots(), capture=[(whole, prefix)])
     return Batch(
-        tokens=torch.tensor([prefix.tokens]),
-        positions=torch.arange(length)[None],
+        tokens=torch.tensor([prefix.tokens], device=device),
+        positions=torch.arange(length, device=device)[None],
         segments=[(adapter, 0, length)] if adapter is not None else [],
         plan=plan,
         ready=[],
-        last=torch.tensor([length - 1]),
+        last=torch.tensor([length - 1], device=device),
         taken=[],
     )

@@ -57,18 +57,18 @@ def _chosen(row: Row, logits: Tensor, likeliest: int, constraints: Constraints) 
         allowed = torch.from_numpy(constraints.allowed(row.matcher))
         if not allowed.any():
             raise ConfigurationError("The constraint allows no further token", hint="Change it.")
-        values.masked_fill_(~allowed, -torch.inf)
+        values.masked_fill_(~allowed.to(values.device), -torch.inf)
     return int(values.argmax()) if greedy else _draw(values, row)
 
 
 def _penalise(values: Tensor, row: Row) -> None:
     asked = row.sampling
     if asked.repetition_penalty != 1:
-        seen = torch.tensor(sorted(set(row.tokens)))
-        # In double precision, since a tiny penalty may take a logit beyond a float's range.
-        old = values[seen].double()
+        seen = torch.tensor(sorted(set(row.tokens)), device=values.device)
+        # In double precision, since a tiny penalty may take a logit beyond a float's range; MPS has none.
+        old = values[seen].cpu().double()
         new = torch.where(old > 0, old / asked.repetition_penalty, old * asked.repetition_penalty)
-        values[seen] = new.clamp(-_FARTHEST, _FARTHEST).to(values.dtype)
+        values[seen] = new.clamp(-_FARTHEST, _FARTHEST).to(values)
     if asked.frequency_penalty != 0 or asked.presence_penalty != 0:
         for token, count in Counter(row.tokens[row.prompt_length :]).items():
             values[token] -= count * asked.frequency_penalty + asked.presence_penalty
@@ -104,7 +104,8 @@ def score(rows: Sequence[Row], logits: Tensor, chosen: Sequence[int], text: Toke
     most = max(rows[place].sampling.logprobs or 0 for place in places)
     best, tokens = wanted.topk(min(max(most, 1), wanted.shape[-1]), dim=-1)
     best = best - total
-    own = wanted.gather(1, torch.tensor([[chosen[place]] for place in places])) - total
+    taken = torch.tensor([[chosen[place]] for place in places], device=wanted.device)
+    own = wanted.gather(1, taken) - total
     table = zip(places, best.tolist(), tokens.tolist(), own[:, 0].tolist(), strict=True)
     for place, values, ids, logprob in table:
         row = rows[place]

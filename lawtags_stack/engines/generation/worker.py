@@ -297,7 +297,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
     options = parser.parse_args(arguments)
     connection = socket.socket(fileno=options.fd)
     try:
@@ -324,11 +325,14 @@ def _reason(error: Exception) -> dict[str, Any]:
 def _load(options: argparse.Namespace) -> Engine:
     import torch
 
+    from lawtags_stack.engines.device import Compute
     from lawtags_stack.engines.generation.engine import Engine
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    engine = Engine.load(options.model, precision=options.precision)
+    # First, since a device that is not there shows at once.
+    compute = Compute.choose(options.device, options.precision)
+    engine = Engine.load(options.model, compute=compute)
     # One token: a model whose scores are not numbers, or that cannot be run at all, is not ready.
     engine.generate([[0]], Sampling(max_tokens=1, temperature=0))
     give_memory_back()  # the weights as they stood in the file, a quarter of all

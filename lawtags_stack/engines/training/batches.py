@@ -71,8 +71,8 @@ class Batch:
     targets: torch.Tensor
 
 
-def collate(examples: Sequence[Example], *, padding: int) -> Batch:
-    """Put examples into one batch.
+def collate(examples: Sequence[Example], *, padding: int, device: torch.device | str = "cpu") -> Batch:
+    """Put examples into one batch on a device.
 
     Nothing is predicted from the last token of an example, so it is a target only. Padding stands on the
     right, where causal attention never looks at it, so no attention mask is needed.
@@ -86,4 +86,5 @@ def collate(examples: Sequence[Example], *, padding: int) -> Batch:
         tokens[row, : len(example.tokens)] = torch.tensor(example.tokens, dtype=torch.long)
         learnt[row, : len(example.learnt)] = torch.tensor(example.learnt, dtype=torch.bool)
     keep = learnt[:, 1:].contiguous()
-    return Batch(tokens[:, :-1].contiguous(), keep, tokens[:, 1:][keep])
+    targets = tokens[:, 1:][keep]
+    return Batch(tokens[:, :-1].contiguous().to(device), keep.to(device), targets.to(device))

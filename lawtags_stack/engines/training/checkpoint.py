@@ -1,6 +1,7 @@
 """Where a training stands, on disk: enough to go on after a kill as if nothing had happened.
 
-Weights, optimizer and random state are safetensors, the rest is JSON; nothing is ever unpickled.
+Weights, optimizer and random state are safetensors, the rest is JSON; nothing is ever unpickled. A training
+may go on from it on another device.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.files import make_folder, sync
+from lawtags_stack.engines.device import random_states, restore_random_states
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +74,6 @@ class CheckpointFolder:
         self, cursor: Cursor, weights: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
     ) -> None:
         """Write a checkpoint; after a power cut either it or the one before is whole."""
-        import torch
         from safetensors.torch import save_file
 
         make_folder(self._folder)
@@ -80,9 +81,9 @@ class CheckpointFolder:
         temporary = self._folder / f".{name}"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        save_file({key: value.detach() for key, value in weights.items()}, temporary / _WEIGHTS)
+        save_file({key: value.detach().cpu() for key, value in weights.items()}, temporary / _WEIGHTS)
         save_file(_optimizer_tensors(optimizer, list(weights)), temporary / _OPTIMIZER)
-        save_file({"torch": torch.get_rng_state()}, temporary / _RANDOM)
+        save_file(random_states(_device(weights)), temporary / _RANDOM)
         (temporary / _CURSOR).write_text(json.dumps(asdict(cursor), allow_nan=False), "utf-8")
         for path in (*temporary.iterdir(), temporary):
             sync(path)
@@ -123,7 +124,7 @@ class CheckpointFolder:
             for name, parameter in weights.items():
                 parameter.copy_(saved[name])
         _restore_optimizer(optimizer, list(weights), load_file(folder / _OPTIMIZER))
-        torch.set_rng_state(load_file(folder / _RANDOM)["torch"])
+        restore_random_states(_device(weights), load_file(folder / _RANDOM))
         return cursor
 
     def clear(self) -> None:
@@ -136,10 +137,14 @@ class CheckpointFolder:
         return sorted(path.name for path in self._folder.iterdir() if path.name.startswith("step-"))
 
 
+def _device(weights: dict[str, torch.nn.Parameter]) -> torch.device:
+    return next(iter(weights.values())).device
+
+
 def _optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, torch.Tensor]:
     state = optimizer.state_dict()["state"]
     return {
-        f"{key}/{names[index]}": value.detach().contiguous()
+        f"{key}/{names[index]}": value.detach().cpu().contiguous()
         for index, values in state.items()
         for key, value in values.items()
     }

@@ -55,14 +55,16 @@ class PreferenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """One training, complete: the same job gives the same weights.
+    """One training, complete: on one machine and device the same job gives the same weights.
 
     Args:
         model: folder of the base model.
         model_name: how the platform calls it; goes into the adapter's config.
         training: row files below ``data/``, in the order they are read.
         validation: row files for validation; without any, a tenth of the training rows is held out.
-        tokens_per_micro_batch: padded tokens that go through the model at once; bounds the memory.
+        precision: ``float32``, or ``auto`` for bfloat16 on a GPU that computes in it.
+        tokens_per_micro_batch: padded tokens that go through the model at once; bounds the memory. None: as
+            many as keep the device busy.
         preference: how to learn from pairs of answers; None: rows hold one answer, and it is learnt.
         checkpoint_every_n_steps: steps between two checkpoints.
         threads: threads of torch; None takes all cores.
@@ -95,7 +97,8 @@ class TrainingJob:
     seed: int = 42
     attention_dropout: float | None = None
     hidden_dropout: float | None = None
-    tokens_per_micro_batch: int = 512
+    precision: Literal["auto", "float32"] = "auto"
+    tokens_per_micro_batch: int | None = None
     checkpoint_every_n_steps: int = 20
     threads: int | None = None
     memory_limit_mb: int | None = None

@@ -143,7 +143,7 @@ class TrainingLoop(Generic[ItemT]):
         self._optimizer.zero_grad(set_to_none=True)
         weight = self._objective.weight([self._training[index] for index in batch])
         total = 0.0
-        for part in split_by_tokens(batch, self._training, self._job.tokens_per_micro_batch):
+        for part in split_by_tokens(batch, self._training, self._model.tokens_per_micro_batch):
             loss, right = self._objective.loss(self._model, [self._training[index] for index in part])
             loss = loss / weight
             torch.autograd.backward(loss)
@@ -198,7 +198,7 @@ class TrainingLoop(Generic[ItemT]):
         self._model.module.eval()
         everything = range(len(self._validation))
         # Nothing is kept for a backward pass, so twice the tokens fit into the same memory.
-        parts = split_by_tokens(everything, self._validation, 2 * self._job.tokens_per_micro_batch)
+        parts = split_by_tokens(everything, self._validation, 2 * self._model.tokens_per_micro_batch)
         total = 0.0
         right: list[int] = []
         with torch.inference_mode():
@@ -222,7 +222,7 @@ class TrainingLoop(Generic[ItemT]):
 
         self._best.mkdir(parents=True, exist_ok=True)
         temporary = self._best / f".{_BEST_WEIGHTS}"
-        save_file({name: value.detach() for name, value in self._weights.items()}, temporary)
+        save_file({name: value.detach().cpu() for name, value in self._weights.items()}, temporary)
         # A checkpoint that is on the disk counts on these weights.
         sync(temporary)
         temporary.replace(self._best / _BEST_WEIGHTS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import atomic_write_json, atomic_write_text
+from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.training.lora import adapter_modules
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.training.job import TrainingJob
 
 CHAT_TEMPLATE = "chat_template.jinja"
+# Padded tokens at once: more would not make a CPU faster, and fewer would leave a GPU idle.
+_CPU_TOKENS = 512
+_GPU_TOKENS = 4096
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -35,23 +39,30 @@ class TrainableModel:
     Args:
         job: names the model folder and the method.
         padding: the token that fills short rows.
+        compute: where it is trained; None: on the CPU.
 
     Raises:
         MissingExtraError: transformers or peft is not installed.
         ConfigurationError: the folder holds no usable model, or no module fits ``target_modules``.
     """
 
-    def __init__(self, job: TrainingJob, *, padding: int) -> None:
+    def __init__(self, job: TrainingJob, *, padding: int, compute: Compute | None = None) -> None:
         import torch
 
         from lawtags_stack.engines.products import train_with_onednn
 
         self.job = job
         self.padding = padding
+        self.compute = compute or Compute.choose("cpu")
+        self.tokens_per_micro_batch = job.tokens_per_micro_batch or (
+            _CPU_TOKENS if self.compute.on_cpu else _GPU_TOKENS
+        )
         self.warnings: list[str] = []
         base = self._load(Path(job.model))
         torch.manual_seed(job.seed)
-        self.module = base if job.method == "all_weights" else self._with_adapter(base)
+        # Moved afterwards: a seed gives the same adapter on every device.
+        module = base if job.method == "all_weights" else self._with_adapter(base)
+        self.module = module.to(self.compute.device)
         train_with_onednn(self.module)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
@@ -79,7 +90,7 @@ class TrainableModel:
 
     def _save_whole(self, folder: Path) -> None:
         whole = self.module.merge_and_unload() if self.job.method == "lora_merged" else self.module
-        whole.to(self._stored_type).save_pretrained(folder, safe_serialization=True)
+        whole.to("cpu", self._stored_type).save_pretrained(folder, safe_serialization=True)
         for name in _TOKENIZER_FILES:
             source = Path(self.job.model) / name
             if source.is_file():
@@ -99,7 +110,7 @@ class TrainableModel:
         self._set_dropout(config)
         # Only the eager attention applies the soft cap that Gemma 2 puts on its scores.
         capped = getattr(config, "attn_logit_softcapping", None) is not None
-        # In bf16 the processors without native support for it are some thirty times slower.
+        # Also where products are computed in bf16: small updates would be lost in bf16 weights.
         return AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
@@ -146,7 +157,7 @@ class TrainableModel:
 
         # Asking for "auto" would look the base model up on a public hub.
         weights = get_peft_model_state_dict(self.module, save_embedding_layers=False)
-        tensors = {name: value.detach().contiguous().clone() for name, value in weights.items()}
+        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
         save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
         config = self.module.peft_config["default"].to_dict()
         config |= {"base_model_name_or_path": self.job.model_name, "inference_mode": True}

@@ -56,7 +56,9 @@ class CompletionObjective:
 
     def loss(self, model: TrainableModel, items: Sequence[Example]) -> tuple[torch.Tensor, int | None]:
         """The sum of the losses of all learnt tokens."""
-        return completion_loss(model.module, collate(items, padding=model.padding)), None
+        batch = collate(items, padding=model.padding, device=model.compute.device)
+        with model.compute.autocast():
+            return completion_loss(model.module, batch), None
 
 
 def completion_loss(model: Any, batch: Batch) -> torch.Tensor:

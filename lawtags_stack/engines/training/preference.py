@@ -82,7 +82,7 @@ class PreferenceObjective:
         model.module.eval()
         found = list(items)
         # Nothing is kept for a backward pass, so twice the tokens fit into the same memory.
-        parts = split_by_tokens(range(len(items)), items, 2 * model.job.tokens_per_micro_batch)
+        parts = split_by_tokens(range(len(items)), items, 2 * model.tokens_per_micro_batch)
         with torch.inference_mode():
             for part in parts:
                 values, _ = _log_probabilities(model, [items[index] for index in part])
@@ -101,7 +101,7 @@ class PreferenceObjective:
 
         settings = self._settings
         values, counts = _log_probabilities(model, items)
-        gains = values - torch.tensor([pair.reference for pair in items]).T
+        gains = values - torch.tensor([pair.reference for pair in items], device=values.device).T
         if settings.average:
             gains = gains / counts
         margins = gains[0] - gains[1]
@@ -117,10 +117,11 @@ def _log_probabilities(model: TrainableModel, pairs: Sequence[Pair]) -> tuple[to
     import torch
 
     examples = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
-    batch = collate(examples, padding=model.padding)
-    losses = token_losses(model.module, batch)
+    batch = collate(examples, padding=model.padding, device=model.compute.device)
+    with model.compute.autocast():
+        losses = token_losses(model.module, batch)
     rows = batch.keep.nonzero()[:, 0]
-    sums = torch.zeros(len(examples)).index_add(0, rows, -losses)
+    sums = torch.zeros(len(examples), device=losses.device).index_add(0, rows, -losses)
     return sums.view(2, -1), batch.keep.sum(1).view(2, -1)
 
 

@@ -1,9 +1,10 @@
-"""The process that trains: ``python -m lawtags_stack.engines.training.worker JOBDIR``.
+"""The process that trains: ``python -m lawtags_stack.engines.training.worker JOBDIR EVENTS [DEVICE]``.
 
-It reads ``job.json`` and the rows below ``data/``, appends events as JSON lines to the file named by its
-second argument, and leaves the result in ``result/``. Its standard input is a pipe from the process that
-started it: when that end closes, however it came to close, the worker ends at once. What is lost is the time
-since the last checkpoint, and whoever starts it again goes on from there.
+It reads ``job.json`` and the rows below ``data/``, appends events as JSON lines to the file ``EVENTS``, and
+leaves the result in ``result/``. ``DEVICE`` is where it computes, the CPU where it is not given. Its standard
+input is a pipe from the process that started it: when that end closes, however it came to close, the worker
+ends at once. What is lost is the time since the last checkpoint, and whoever starts it again goes on from
+there, on any device.
 """
 
 from __future__ import annotations
@@ -58,16 +59,17 @@ class EventFile:
 def main(arguments: list[str]) -> int:
     """Run the job of a folder; the exit code says whether it is done."""
     folder, events = Path(arguments[0]), Path(arguments[1])
+    device = arguments[2] if len(arguments) > 2 else "cpu"
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with events.open("a", encoding="utf-8") as stream:
         report = EventFile(stream, lambda: datetime.now(UTC))
         try:
-            run_job(folder, report)
+            run_job(folder, report, device)
         except LawtagsError as error:
             report({"event": "failed", "reason": error.message, "hint": error.hint})
         except Exception as error:
-            if _is_out_of_memory(error):
-                report({"event": "failed", "reason": "out of memory", "hint": _MEMORY_HINT})
+            if reason := _out_of_memory(error):
+                report({"event": "failed", "reason": reason, "hint": _MEMORY_HINT})
             else:
                 traceback.print_exc()
                 report({"event": "failed", "reason": f"{type(error).__name__}: {error}", "hint": None})
@@ -76,15 +78,19 @@ def main(arguments: list[str]) -> int:
     return EXIT_FAILED
 
 
-_MEMORY_HINT = "Lower max_seq_length, train an adapter rather than all weights, or free memory."
+_MEMORY_HINT = (
+    "Lower max_seq_length, train an adapter rather than all weights, or free memory. "
+    "A stack started with --device cpu trains in main memory."
+)
 
 
-def run_job(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
+def run_job(folder: Path, report: Callable[[dict[str, Any]], None], device: str = "cpu") -> None:
     """Train what the folder describes, and write the result into it.
 
     Args:
         folder: the job folder.
         report: receives the events: ``phase``, ``data``, ``warning``, those of the loop, and ``done``.
+        device: where to compute, as ``Compute.choose`` takes it.
 
     Raises:
         LawtagsError: the job, its data or its loss is no good.
@@ -96,7 +102,7 @@ def run_job(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
     encoder = _encoder(job)
     training, validation = _encode(encoder, folder / DATA_FOLDER, job, report)
     report({"event": "phase", "name": "LoadingModel"})
-    model = _load_model(job, encoder.padding)
+    model = _load_model(job, encoder.padding, device)
     for message in model.warnings:
         report({"event": "warning", "message": message})
 
@@ -114,7 +120,7 @@ def run_job(folder: Path, report: Callable[[dict[str, Any]], None]) -> None:
         report=report,
     )
     _report_data(job, training, validation, loop.schedule, report)
-    report({"event": "phase", "name": "Training"})
+    report({"event": "phase", "name": "Training", "detail": model.compute.described})
     started = time.monotonic()
     cursor = loop.run()
     seconds = time.monotonic() - started
@@ -139,16 +145,17 @@ def _encoder(job: TrainingJob) -> RowEncoder:
     )
 
 
-def _load_model(job: TrainingJob, padding: int) -> TrainableModel:
+def _load_model(job: TrainingJob, padding: int, device: str) -> TrainableModel:
     import torch
     from transformers.utils import logging
 
+    from lawtags_stack.engines.device import Compute
     from lawtags_stack.engines.training.model import TrainableModel
 
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     logging.disable_progress_bar()
-    return TrainableModel(job, padding=padding)
+    return TrainableModel(job, padding=padding, compute=Compute.choose(device, job.precision))
 
 
 def _objective(job: TrainingJob) -> Objective[Any]:
@@ -240,9 +247,12 @@ def _limit_memory(megabytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    # torch tells of a failed allocation on the CPU by a RuntimeError in words only.
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+def _out_of_memory(error: Exception) -> str | None:
+    """What ran out, where that is what happened."""
+    # torch tells of a failed allocation on the CPU, and on MPS, by a RuntimeError in words only.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "out of memory"
+    return "out of memory on the GPU" if "out of memory" in str(error) else None
 
 
 def _end_with_parent() -> None:

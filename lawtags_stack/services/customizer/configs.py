@@ -70,7 +70,7 @@ class Configs:
                     "name": f"{name}@{SEEDED_CONFIG}",
                     "target": f"{base_model}@{SEEDED_VERSION}",
                     "max_seq_length": min(longest, _LONGEST_SEQUENCE),
-                    "training_precision": "fp32",
+                    "training_precision": "bf16-mixed",
                     "prompt_template": DEFAULT_TEMPLATE,
                     "training_options": [
                         {**option, "training_type": training, "finetuning_type": kind}

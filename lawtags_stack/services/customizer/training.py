@@ -46,6 +46,7 @@ class JobFolder:
     def __init__(self, context: StackContext, job_id: str) -> None:
         self._context = context
         self.launcher: Launcher = context.launcher
+        self.device = context.options.device
         self.path = context.folder("customizer") / "jobs" / job_id
 
     def events(self, attempt: int) -> Path:
@@ -132,6 +133,7 @@ def trainer_job(record: JobRecord, model: Path, training: list[str], validation:
         seed=plan.seed,
         attention_dropout=dropouts.attention_dropout,
         hidden_dropout=dropouts.hidden_dropout,
+        precision="float32" if snapshot.precision == "fp32" else "auto",
     )
 
 
@@ -181,9 +183,8 @@ class Worker:
         read, held = os.pipe()
         try:
             with errors.open("wb") as stream:
-                process = folder.launcher.start(
-                    WORKER, [str(folder.path), str(folder.events(attempt))], output=stream, input=read
-                )
+                arguments = [str(folder.path), str(folder.events(attempt)), folder.device]
+                process = folder.launcher.start(WORKER, arguments, output=stream, input=read)
         except BaseException:
             os.close(held)
             raise

@@ -27,9 +27,14 @@ class Embeddings:
 
     def __init__(self, context: StackContext) -> None:
         self._created = int(context.clock().timestamp())
+        asked = context.options
+        # On a CPU encoders compute in float32 in any case: they are small.
+        precision = "float32" if asked.inference_precision == "float32" else "auto"
         self._processes = {
-            name: EmbeddingProcess(folder, _log(context.dir, name), context.options.inference_threads)
-            for name, folder in context.options.embedding_models.items()
+            name: EmbeddingProcess(
+                folder, _log(context.dir, name), asked.inference_threads, asked.device, precision
+            )
+            for name, folder in asked.embedding_models.items()
         }
 
     def listed(self) -> list[dict[str, Any]]:

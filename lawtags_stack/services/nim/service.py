@@ -35,6 +35,7 @@ class NimService(Service):
         asked = context.options
         options = WorkerOptions(
             threads=asked.inference_threads,
+            device=asked.device,
             precision=asked.inference_precision,
             launcher=context.launcher,
         )

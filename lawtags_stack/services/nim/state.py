@@ -185,13 +185,13 @@ class NimState:
         return untried
 
     def _key(self, served: Served) -> str:
-        precision = self._context.options.inference_precision
+        device, precision = self._context.options.device, self._context.options.inference_precision
         adapter = served.adapter.weights.name if served.adapter else ""
         if served.adapter and served.adapter.template:
             adapter += f"+{served.adapter.template.name}"
         # Folders of base models have no digest and may change, so they are tried at each start of the stack.
         run = self._run if served.process in self._bases else ""
-        return " ".join([served.process, adapter, precision, run])
+        return " ".join([served.process, adapter, device, precision, run])
 
     def _adapter(self, model: ModelRecord, deployed: Mapping[str, Served]) -> Served | None:
         base = model.base_name

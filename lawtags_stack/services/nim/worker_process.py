@@ -44,7 +44,9 @@ class WorkerOptions:
 
     Args:
         threads: threads for computing; 0 leaves it to torch.
-        precision: what a model's large products are computed in: ``float32`` or ``bfloat16``.
+        device: where they compute: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: what a model's large products are computed in: ``float32``, ``bfloat16``, or ``auto`` for
+            what suits the device.
         most_rows: answers that may be under way at a time; more are refused with 429.
         most_adapters: adapters that are kept in memory.
         idle_seconds: an unused process ends after this time and gives its memory back; None keeps it.
@@ -52,7 +54,8 @@ class WorkerOptions:
     """
 
     threads: int = 0
-    precision: str = "float32"
+    device: str = "cpu"
+    precision: str = "auto"
     most_rows: int = 4096
     most_adapters: int = 16
     idle_seconds: float | None = 900.0
@@ -291,7 +294,7 @@ def _error(answer: Message) -> LawtagsError:
 
 
 def _start(folder: Path, log: Path, options: WorkerOptions, descriptor: int) -> Child:
-    how = ["--threads", str(options.threads), "--precision", options.precision]
+    how = ["--threads", str(options.threads), "--device", options.device, "--precision", options.precision]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         return options.launcher.start(

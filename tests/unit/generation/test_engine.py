@@ -13,7 +13,8 @@ import torch
 from tiny_models import ARCHITECTURES
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_stack.engines.generation.engine import Engine, Limits
+from lawtags_stack.engines.generation.engine import Engine
+from lawtags_stack.engines.generation.limits import Limits
 from lawtags_stack.engines.generation.request import Constraint, Sampling
 
 PROMPTS = [

@@ -1,0 +1,220 @@
+"""The device that a worker computes on, and the precision it computes in.
+
+Importing this asks torch for nothing: a process that asks for CUDA can fork no workers that use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_stack.processes.environment import worker_environment
+
+if TYPE_CHECKING:
+    import torch
+
+    from lawtags_stack.engines.products import Precision
+
+AUTO = "auto"
+_NAME = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+_MODULE = "lawtags_stack.engines.device"
+
+
+def check_device_name(name: str) -> None:
+    """Refuse what names no device, without looking for it.
+
+    Raises:
+        ConfigurationError: it is not ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"unknown device {name[:80]!r}", hint="Use auto, cpu, cuda, cuda:N (such as cuda:1) or mps."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """A device and a precision.
+
+    Args:
+        device: where tensors are.
+        precision: of the large products; weights that are trained, and sums, are float32 in any case.
+    """
+
+    device: torch.device
+    precision: Precision
+
+    @classmethod
+    def choose(cls, device: str = AUTO, precision: str = AUTO) -> Compute:
+        """Find a device, and the precision that suits it.
+
+        Args:
+            device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes CUDA or MPS where torch finds
+                one, and the CPU otherwise.
+            precision: ``float32`` or ``bfloat16``; ``auto`` is bfloat16 on a device that computes in it,
+                and float32 on the CPU.
+
+        Raises:
+            ConfigurationError: torch does not find the device, or it does not support the precision.
+        """
+        from lawtags_stack.engines.products import check_precision
+
+        check_device_name(device)
+        found = _find(device)
+        if found.type == "cpu":
+            chosen: Precision = "bfloat16" if precision == "bfloat16" else "float32"
+            check_precision("float32" if precision == AUTO else precision)
+        else:
+            chosen = "float32" if precision == "float32" or not _has_bfloat16(found) else "bfloat16"
+            if precision not in (AUTO, chosen):
+                raise ConfigurationError(
+                    f"{_label(found)} does not support {precision}",
+                    hint="Use float32, which works everywhere.",
+                )
+        return cls(found, chosen)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the device is the CPU."""
+        return self.device.type == "cpu"
+
+    @property
+    def described(self) -> str:
+        """The device and the precision, in words for logs and people."""
+        from lawtags_stack.engines.products import described
+
+        return (
+            f"{described(self.precision)} on the CPU"
+            if self.on_cpu
+            else f"{self.precision} on {_label(self.device)}"
+        )
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """A context in which models with float32 weights compute in the precision of a GPU."""
+        import torch
+
+        if self.on_cpu or self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+def random_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """The states of the random number generators that computing on a device draws from."""
+    import torch
+
+    states = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_random_states(device: torch.device, states: dict[str, torch.Tensor]) -> None:
+    """Put back what ``random_states`` gave, perhaps on a device of another type."""
+    import torch
+
+    torch.set_rng_state(states["torch"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
+
+
+def _find(name: str) -> torch.device:
+    import torch
+
+    found = _devices()
+    wanted = {AUTO: found[0], "cuda": "cuda:0"}.get(name, name)
+    if wanted not in found:
+        raise ConfigurationError(
+            f"there is no device {name}; torch finds {', '.join(map(_label, map(torch.device, found)))}",
+            hint=_missing_hint(name),
+        )
+    return torch.device(wanted)
+
+
+def _devices() -> list[str]:
+    """What torch finds, the fastest first."""
+    import torch
+
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return [*(f"cuda:{number}" for number in range(cuda)), *mps, "cpu"]
+
+
+def _missing_hint(name: str) -> str:
+    import torch
+
+    if name.startswith("cuda") and not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+        return (
+            f"torch {torch.__version__} is built without CUDA. Install a build with it, or use --device auto."
+        )
+    if name == "mps" and not torch.backends.mps.is_built():
+        return f"torch {torch.__version__} is built without MPS, which needs macOS. Use --device auto."
+    return "Check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES, or use --device auto."
+
+
+def _label(device: torch.device) -> str:
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    import torch
+
+    if device.type == "cuda":
+        # Older GPUs emulate it, which is slower than float32.
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type != "mps" or torch.backends.mps.is_macos_or_newer(14, 0)
+
+
+async def check_device(name: str) -> None:
+    """Make sure that torch finds a device that is asked for by name, in a process that imports it.
+
+    Raises:
+        ConfigurationError: it does not; says what it finds.
+    """
+    check_device_name(name)
+    if name in (AUTO, "cpu"):
+        return
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", _MODULE, name,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=worker_environment(),
+    )  # fmt: skip
+    try:
+        answer, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        said = errors.decode("utf-8", "replace").strip().splitlines()
+        reason = said[-1][:500] if said else f"the check ended with exit code {process.returncode}"
+        raise ConfigurationError(
+            f"the device {name} cannot be used: {reason}",
+            hint="Use --device cpu, or repair the installation of torch.",
+        )
+    if answer:
+        raise ConfigurationError(**json.loads(answer))
+
+
+def main(arguments: list[str]) -> int:
+    """Look for a device; print why it cannot be used, as JSON, or nothing."""
+    try:
+        Compute.choose(arguments[0])
+    except LawtagsError as error:
+        print(json.dumps({"message": error.message, "hint": error.hint}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
