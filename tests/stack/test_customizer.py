@@ -26,6 +26,7 @@ from training_stack import (
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_stack.base_models import find_default_source
+from lawtags_stack.engines.device import Compute
 from lawtags_stack.stack import StackThread
 
 CHAT = (
@@ -97,6 +98,8 @@ def test_official_sdk_creates_and_follows_a_job(
     assert [point.step for point in metrics.metrics.val_loss or []] == [3, 7]
     assert status.val_loss == min(point.value or 0 for point in metrics.metrics.val_loss or [])
     assert status.status_logs is not None and status.status_logs[0].message == "created"
+    computing = {log.message: log.detail for log in status.status_logs}["Training"]
+    assert computing == Compute.choose().described
     found = sdk.customization.jobs.retrieve(job.id)
     assert found.custom_fields == {"intent": "abc"}
     assert found.config_snapshot is not None and found.config_snapshot.base_model == BASE

@@ -9,28 +9,13 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from tiny_models import make_tokenizer
+from tiny_models import make_encoder
 
 from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import StackThread
 
 MODEL = "tests/encoder"
 TEXTS = ["Is a verbal lease binding?", "lease", "Who owns a photo taken at work, and who may sell it?"]
-
-
-def make_encoder(folder: Path) -> Path:
-    """A tiny BERT with random weights."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    vocabulary = make_tokenizer(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=vocabulary, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64, pad_token_id=0,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 from served_stack import ADAPTER, BASE, ServedStack, served_stack, wait_for
 from tiny_models import make_adapter, make_model
 
-from lawtags_stack.engines.products import described
+from lawtags_stack.engines.device import Compute
 from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import StackThread
 
@@ -301,7 +301,7 @@ def test_a_killed_worker_is_started_again(stack: ServedStack, client: openai.Ope
     before = client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=8, temperature=0)
     status = httpx.get(f"{stack.thread.platform_url}/v1/stack/status").json()
     pid = status["services"]["nim"]["workers"][BASE]
-    assert status["services"]["nim"]["computing"][BASE] == described("float32")
+    assert status["services"]["nim"]["computing"][BASE] == Compute.choose().described
     os.kill(pid, signal.SIGKILL)
 
     def answers() -> bool:
@@ -421,13 +421,11 @@ def test_a_full_model_is_served_through_a_deployment(
 
 def test_a_precision_that_the_processor_lacks_is_told(tmp_path: Path) -> None:
     from lawtags_client.errors import ConfigurationError
-    from lawtags_stack.engines.products import check_precision
 
     base = make_model(tmp_path / "base")
     options = StackOptions(base_models={BASE: base}, inference_precision="bfloat16")
     try:
-        check_precision("bfloat16")
-        expected = (200, described("bfloat16"))
+        expected = (200, Compute.choose(precision="bfloat16").described)
     except ConfigurationError as error:
         expected = (503, error.message)
     with StackThread(tmp_path / "stack", options=options) as thread:

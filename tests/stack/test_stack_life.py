@@ -186,6 +186,15 @@ def test_token_is_required_where_others_could_call(tmp_path: Path) -> None:
     assert "secret" not in repr(StackOptions(token="secret"))
 
 
+def test_a_device_that_torch_does_not_find_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no device cuda:77; torch finds .*cpu") as caught:
+        StackThread(tmp_path / "stack", options=StackOptions(device="cuda:77")).start()
+    assert caught.value.hint
+    assert read_address(tmp_path / "stack") is None
+    with pytest.raises(ConfigurationError, match="unknown device 'tpu'"):
+        Stack(tmp_path / "stack", options=StackOptions(device="tpu"))
+
+
 def test_token_guards_everything_but_health(tmp_path: Path) -> None:
     options = StackOptions(token="secret")
     with StackThread(tmp_path / "stack", options=options) as stack:

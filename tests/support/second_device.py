@@ -90,7 +90,10 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     def outer(value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or not target:
             return value
-        return known[id(value)] if id(value) in known else SecondTensor(value)
+        if id(value) in known:
+            return known[id(value)]
+        with torch.inference_mode(value.is_inference()):
+            return SecondTensor(value)
 
     return tree_map(outer, function(*tree_map(inner, args), **tree_map(inner, kwargs)))
 

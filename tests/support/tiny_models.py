@@ -96,6 +96,21 @@ def make_tokenizer(folder: Path, texts: Iterable[str] = TEXTS) -> int:
     return size
 
 
+def make_encoder(folder: Path) -> Path:
+    """Write a tiny BERT with random weights, and its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    vocabulary = make_tokenizer(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=vocabulary, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64, pad_token_id=0,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
 def write_rows(path: Path, count: int, *, start: int = 0) -> None:
     """Write completion rows that a tiny model can learn: the tag follows from the title's last word."""
     _write(path, (_row(number) for number in range(start, start + count)))

@@ -81,6 +81,8 @@ WRONG = [
     ["deploy", "model"],
     ["deploy", "ns/model@v1", "--image", "registry:5000/nim/llm"],
     ["local", "up", "--base-model", "nonsense"],
+    ["local", "up", "--device", "gpu"],
+    ["local", "up", "--device", "cuda:x", "--detach"],
 ]
 
 

@@ -23,7 +23,7 @@ def report(**changes: Any) -> dict[str, Any]:
             "models": 2,
             "served": ["base/tiny", "law/tagger@v1"],
             "workers": {"base/tiny": 77, "base/new": 78},
-            "computing": {"base/tiny": "float32 by oneDNN", "base/new": None},
+            "computing": {"base/tiny": "float32 by oneDNN on the CPU", "base/new": None},
         },
         "evaluator": {"unfinished": [], "jobs_by_state": {}},
     }
@@ -51,7 +51,7 @@ def test_jobs_models_and_disk_are_told() -> None:
         "evaluations  none",
         "served       base/tiny, law/tagger@v1",
         "not served   law/tagger@v2",
-        "loaded       base/tiny (process 77, float32 by oneDNN), base/new (process 78, loading)",
+        "loaded       base/tiny (process 77, float32 by oneDNN on the CPU), base/new (process 78, loading)",
         "deployment   law/whole: law/whole@v1",
         "disk         3.5 MB in /stack",
     ):
