@@ -297,6 +297,13 @@ def _settings(settings: Settings | None, base_url: str | None, token: TokenSourc
                 hint="Pass base_url or settings, or use NeMo.from_env() to read the environment.",
             )
         return Settings(platform_url=base_url, token=token)
+    given: object = settings
+    if not isinstance(given, Settings):
+        kind = type(given).__name__
+        raise ConfigurationError(
+            f"NeMo takes Settings, not {kind}",
+            hint="Pass an address as base_url=..., and wrap an async client with sync.NeMo.of(nemo).",
+        )
     if base_url is not None or token is not None:
         raise ConfigurationError(
             "NeMo takes either settings, or base_url and token",

@@ -47,6 +47,7 @@ async def test_client_is_made_of_an_address_a_token_and_limits() -> None:
         {"token": "secret-token"},
         {"settings": Settings(platform_url=PLATFORM), "base_url": PLATFORM},
         {"settings": Settings(platform_url=PLATFORM), "token": "secret-token"},
+        {"settings": PLATFORM},
         {"base_url": "nemo.test"},
         {"base_url": PLATFORM, "timeout": 0},
         {"base_url": PLATFORM, "timeout": float("nan")},
