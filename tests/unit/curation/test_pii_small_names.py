@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lawtags_client.curation.mask.masker import PiiMasker, find_model
+from lawtags_client.curation.mask.masker import PiiMasker
+from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.options import ENTITIES, PiiOptions
 from lawtags_client.errors import ConfigurationError
 
