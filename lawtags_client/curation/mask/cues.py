@@ -39,7 +39,10 @@ PERSONAL_TITLE_BEFORE = re.compile(rf"\b(?:{_SHORT_TITLES})\b\.? \Z")
 _RANK_WORDS = frozenset(read_words("cues/rank-words"))
 _TITLE_WORDS = frozenset(read_words("cues/title-words"))
 _REFERENCE = re.compile(rf"(?:{alternatives(read_words('cues/references'))})\b")
-_LABEL = re.compile(r"\.?[ \u00a0]?(?:\(?\d|§|\(?(?:[IVXLC]+|[A-Z])\b(?![.'’-]\w| [A-Z]))")
+# "Exh. A", but not "Rem A. Smith" nor "Art V. Jones": an initial has a name behind it.
+_LABEL = re.compile(
+    r"\.?[ \u00a0]?(?:\(?\d|§|\(?[IVXLC]{2,}\b(?![.'’-]\w)|\(?[A-Z]\b(?![.'’-]\w|\.? +[^\W\d_]*[A-Z]))"
+)
 
 RELATIVES = alternatives(sorted(read_words("cues/relatives"), key=len, reverse=True))
 _RELATED = re.compile(

@@ -95,3 +95,15 @@ def test_a_rank_stays_and_the_name_behind_it_goes_whole(rank: str, name: str, ma
 )
 def test_references_and_abbreviations_are_no_personal_data(text: str, masker: PiiMasker) -> None:
     assert masker.mask([text])[0] == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("I asked Art V. Lindqvist about it.", "I asked <PERSON> about it."),
+        ("Did Reg A. Hollowell sign?", "Did <PERSON> sign?"),
+        ("See Art Lindqvist, Fig. 4.", "See <PERSON>, Fig. 4."),
+    ],
+)
+def test_initials_are_no_labels(text: str, masked: str, masker: PiiMasker) -> None:
+    assert masker.mask([text])[0] == [masked]
