@@ -55,7 +55,7 @@ def constrained(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str,
 
     Args:
         body: the request.
-        fields: how its server is told of the constraint.
+        fields: the constraint, as the server expects it.
     """
     found = {**body, **fields}
     for name in body.keys() & fields.keys():
@@ -104,5 +104,5 @@ def request_of(kind: type[R], request: R | None, fields: Mapping[str, Any]) -> R
     except ValidationError as error:
         # Pydantic's own text repeats the input, which may be confidential.
         issues = error.errors(include_input=False, include_url=False)
-        told = [f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}"[:200] for issue in issues[:3]]
-        raise ConfigurationError(f"the arguments are not valid: {'; '.join(told)}") from error
+        problems = [f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}"[:200] for issue in issues[:3]]
+        raise ConfigurationError(f"the arguments are not valid: {'; '.join(problems)}") from error

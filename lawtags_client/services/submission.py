@@ -73,7 +73,7 @@ def intent_body(request: WireRequest, extra_body: Mapping[str, Any] | None) -> d
         extra_body: the fields to add.
 
     Raises:
-        ConfigurationError: a field is set twice, or stands for the token.
+        ConfigurationError: a field is set twice, or is the one that holds the token.
     """
     # What cannot be sent is refused here, before an intent is written down.
     extended_request(request, extra_body)

@@ -59,9 +59,9 @@ class ResponseEvent:
 
 Headers: TypeAlias = Mapping[str, str] | None
 RequestHook: TypeAlias = Callable[[RequestEvent], Headers | Awaitable[Headers]]
-"""Is told of a request; may return headers to add to it."""
+"""Called with each request; may return headers to add to it."""
 ResponseHook: TypeAlias = Callable[[ResponseEvent], Awaitable[None] | None]
-"""Is told of a response."""
+"""Called with each response."""
 
 
 class EventHooks(TypedDict, total=False):

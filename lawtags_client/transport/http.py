@@ -269,7 +269,7 @@ class ServiceTransport:
         url = shown(self._requests.url(call))
         redactor = self._requests.redactor(call)
         if self._transport.observer.active:
-            # What hooks add to this call is no matter of others.
+            # Secrets that hooks add to this call are not kept for other calls.
             redactor = redactor.with_secrets(())
         return failures.Context(self.address, call.method, url, redactor, repeatable)
 

@@ -21,7 +21,7 @@ _SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cook
 
 
 class Observer:
-    """Tells hooks and OpenTelemetry of each request.
+    """Calls hooks and records spans for each request.
 
     Args:
         event_hooks: functions of the user.
@@ -34,7 +34,7 @@ class Observer:
 
     @property
     def active(self) -> bool:
-        """Whether anybody observes."""
+        """Whether there are hooks, or the program uses OpenTelemetry."""
         return bool(self._hooks) or tracing.enabled()
 
     async def send(

@@ -49,7 +49,7 @@ class RawResponse(Generic[T]):
 
 
 class Recording:
-    """Keeps the last reply of the calls made within it."""
+    """Keeps the last reply that was received while it was active."""
 
     def __init__(self) -> None:
         self.last: Reply | None = None
@@ -70,7 +70,7 @@ _recording: ContextVar[Recording | None] = ContextVar("lawtags_recording", defau
 
 @contextmanager
 def recording() -> Iterator[Recording]:
-    """Record the replies of the calls made within."""
+    """Record the replies of the calls in a ``with`` block."""
     started = Recording()
     token = _recording.set(started)
     try:
@@ -80,6 +80,6 @@ def recording() -> Iterator[Recording]:
 
 
 def record(reply: Reply) -> None:
-    """Note a reply, if somebody wants it."""
+    """Keep a reply, if replies are being recorded."""
     if (current := _recording.get()) is not None:
         current.last = reply

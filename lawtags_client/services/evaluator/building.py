@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=WireRequest)
 Metrics: TypeAlias = Sequence[str] | Mapping[str, MetricConfig]
-"""Names of metrics, or metrics by the names that their scores shall have."""
+"""Names of metrics, or a dictionary of metrics, whose keys are the names of the scores."""
 
 TASK = "answers"
 """The only task of an evaluation that is built here; scores are called ``answers.f1``."""

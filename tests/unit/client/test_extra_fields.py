@@ -142,6 +142,17 @@ async def test_extra_headers_are_no_part_of_what_a_job_is(tmp_path: Path) -> Non
     assert [headers["traceparent"] for headers in server.headers] == ["00-1"]
 
 
+async def test_a_copy_of_a_client_finds_the_jobs_of_its_original(tmp_path: Path) -> None:
+    server = Customizer()
+    nemo = client(server, tmp_path)
+    copied = nemo.with_options(timeout=9, max_retries=0, headers={"x-team": "law"})
+    first = await copied.customizer.submit(wanted(), extra_body={"priority": 1})
+    assert (await nemo.customizer.submit(wanted(), extra_body={"priority": 1})).id == first.id
+    assert (await copied.with_options(timeout=1).customizer.submit(wanted(), key="own")).id != first.id
+    assert (await nemo.customizer.submit(wanted(), key="own")).id == "cust-2"
+    assert len(server.bodies) == 2
+
+
 async def test_evaluations_have_extra_fields_in_their_intents(tmp_path: Path) -> None:
     server = Customizer()
     nemo = client(server, tmp_path)
