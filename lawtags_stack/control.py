@@ -14,10 +14,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import BusyError, ConfigurationError, LawtagsError, WaitTimeoutError
 from lawtags_client.locks import Holder
+from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.lock import LOCK_FILE, busy_error, stack_holder, stack_lock
 from lawtags_stack.prune import folder_bytes
 from lawtags_stack.stack import STACK_FILE, StackAddress, read_address
@@ -110,7 +110,7 @@ def stop(dir: Path, *, timeout: float = 15.0) -> bool:
     return True
 
 
-def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> dict[str, Any]:
+def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> JsonObject:
     """What a stack holds: jobs, models, disk; ``running`` says whether it answers.
 
     Args:
@@ -119,7 +119,7 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> dict
         timeout: seconds to wait for its answer.
     """
     found = running(dir)
-    shown: dict[str, Any] = {
+    shown: dict[str, JsonValue] = {
         "running": found is not None,
         "dir": str(dir.absolute()),
         "disk_bytes": folder_bytes(dir),

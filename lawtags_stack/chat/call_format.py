@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from lawtags_stack.chat.messages import ToolCall
+from lawtags_stack.json_value import JsonValue
 
 _DECODER = json.JSONDecoder()
 _ARGUMENTS = ("arguments", "parameters")
@@ -58,7 +60,7 @@ class CallFormat:
         """What an answer with calls begins with, after any text, and an answer without does not contain."""
         return self.lead.strip() or self.opening
 
-    def spelled(self, calls: Sequence[Mapping[str, Any]]) -> str:
+    def spelled(self, calls: Sequence[ToolCall]) -> str:
         """Calls as the model is to write them."""
         objects = [
             self.opening
@@ -120,10 +122,10 @@ HERMES = CallFormat()
 """The format for models whose chat template knows no tools; several families of models were trained on it."""
 
 
-def _call(found: Any, names: Collection[str]) -> Call | None:
+def _call(found: JsonValue, names: Collection[str]) -> Call | None:
     if not isinstance(found, dict) or found.get("name") not in names:
         return None
-    arguments: Any = next((found[key] for key in _ARGUMENTS if key in found), {})
+    arguments: JsonValue = next((found[key] for key in _ARGUMENTS if key in found), {})
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)
@@ -134,7 +136,7 @@ def _call(found: Any, names: Collection[str]) -> Call | None:
     return Call(found["name"], json.dumps(arguments, ensure_ascii=False))
 
 
-def derived(alone: str, two: str | None, calls: Sequence[Mapping[str, Any]]) -> CallFormat | None:
+def derived(alone: str, two: str | None, calls: Sequence[ToolCall]) -> CallFormat | None:
     """The format of a template, from what it made of one call and of two.
 
     Args:
@@ -159,9 +161,7 @@ def derived(alone: str, two: str | None, calls: Sequence[Mapping[str, Any]]) -> 
     return CallFormat(lead, opening, middle, closing, between, tail, separators)
 
 
-def _object(
-    text: str, start: int, call: Mapping[str, Any]
-) -> tuple[str, str, str, str, tuple[str, str], int] | None:
+def _object(text: str, start: int, call: ToolCall) -> tuple[str, str, str, str, tuple[str, str], int] | None:
     """What stands before a call, its parts, and where it ends."""
     name, arguments = call["function"]["name"], call["function"]["arguments"]
     for separators in ((", ", ": "), (",", ":")):

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NotRequired, TypedDict
 
 from lawtags_stack.chat.call_format import CallFormat
 from lawtags_stack.chat.messages import Tool
+from lawtags_stack.json_value import JsonObject
 
 Choice = Literal["auto", "none", "required"]
-_ANY: dict[str, Any] = {"type": "object"}
+_ANY: JsonObject = {"type": "object"}
+
+
+class ToolChoiceFields(TypedDict):
+    """A choice in a message between processes."""
+
+    mode: Choice
+    name: NotRequired[str | None]
+    parallel: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class ToolChoice:
     parallel: bool = True
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ToolChoice:
+    def from_json(cls, value: ToolChoiceFields) -> ToolChoice:
         """Read what a message between processes holds."""
         return cls(value["mode"], value.get("name"), bool(value.get("parallel", True)))
 
@@ -78,8 +87,13 @@ def _pattern(text: str) -> str:
     return "".join(f"\\{each}" if each in "\\.+*?()|[]{}^$/" else each for each in text)
 
 
-def _styled(schema: Mapping[str, Any], form: CallFormat) -> dict[str, Any]:
+def _styled(schema: JsonObject, form: CallFormat) -> JsonObject:
     """A schema that is to be written as the template writes arguments; unknown keywords do not matter."""
     item, key = form.separators
-    style = {"whitespace_flexible": False, "item_separator": item, "key_separator": key, "lenient": True}
+    style: JsonObject = {
+        "whitespace_flexible": False,
+        "item_separator": item,
+        "key_separator": key,
+        "lenient": True,
+    }
     return {**({"type": "object"} if "type" not in schema else {}), **schema, "x-guidance": style}

@@ -6,17 +6,29 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from lawtags_client.errors import BadRequestError
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.sandbox.limits import joined, limited
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.parser import Parser
 
 MODULE = __name__
 _SECONDS = 5.0  # of CPU time for one conversation
 _FAULTS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 
 
-def _render(argument: dict[str, Any]) -> str:
+class Conversation(TypedDict):
+    """A chat template, and what it may name."""
+
+    template: str
+    values: JsonObject
+
+
+def _render(argument: Conversation) -> str:
     from jinja2 import TemplateError
 
     try:
@@ -27,7 +39,7 @@ def _render(argument: dict[str, Any]) -> str:
 
 
 @lru_cache(maxsize=8)
-def _compiled(template: str) -> Any:
+def _compiled(template: str) -> Template:
     """A template with what transformers offers to it (``utils/chat_template_utils.py``)."""
     from jinja2 import TemplateError, nodes
     from jinja2.ext import Extension, loopcontrols
@@ -38,7 +50,7 @@ def _compiled(template: str) -> Any:
 
         tags = {"generation"}  # noqa: RUF012  (as jinja2 wants it)
 
-        def parse(self, parser: Any) -> Any:
+        def parse(self, parser: Parser) -> nodes.Node:
             line = next(parser.stream).lineno
             body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
             return nodes.Scope(body).set_lineno(line)
@@ -55,10 +67,10 @@ def _compiled(template: str) -> Any:
 
 
 def _as_json(
-    value: Any,
+    value: object,
     ensure_ascii: bool = False,
-    indent: Any = None,
-    separators: Any = None,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
     return json.dumps(
@@ -70,4 +82,4 @@ def _now(form: str) -> str:
     return datetime.now().strftime(form)
 
 
-OPERATIONS: dict[str, Callable[[dict[str, Any]], str]] = {"render": _render}
+OPERATIONS: dict[str, Callable[[Conversation], str]] = {"render": _render}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from lawtags_stack.chat.messages import Message, Tool
+from lawtags_stack.chat.messages import Message, Tool, ToolCall
 from lawtags_stack.chat.template import ChatTemplate, TemplateError
 
 
@@ -22,7 +21,7 @@ class LossCheck:
 
     def __init__(self, template: ChatTemplate) -> None:
         self._template = template
-        self._shapes: dict[tuple[Any, ...], str | None] = {}
+        self._shapes: dict[tuple[object, ...], str | None] = {}
 
     def lost(self, messages: Sequence[Message], tools: Sequence[Tool] | None, text: str) -> str | None:
         """The field that is lost, e.g. ``messages[0].content``; None where all is shown.
@@ -95,13 +94,13 @@ def _marked_tool(index: int, tool: Tool, places: list[tuple[str, str]]) -> Tool:
     return {**tool, "function": {**tool["function"], "name": places[-1][1]}}
 
 
-def _numbered_calls(messages: Sequence[Message]) -> Iterator[tuple[int, int, dict[str, Any]]]:
+def _numbered_calls(messages: Sequence[Message]) -> Iterator[tuple[int, int, ToolCall]]:
     for index, message in enumerate(messages):
         for place, call in enumerate(message.get("tool_calls", ())):
             yield index, place, call
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def _leaves(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield str(name)

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from lawtags_client.errors import DataError
+from lawtags_stack.json_value import JsonValue
+
+
+class CalledFunction(TypedDict):
+    """The function of a call, and what it is given."""
+
+    name: str
+    arguments: JsonValue
+
+
+class ToolCall(TypedDict):
+    """A call of a tool in a message."""
+
+    id: NotRequired[str]
+    type: NotRequired[str]
+    function: CalledFunction
+
 
 Message = dict[str, Any]
 Tool = dict[str, Any]
@@ -20,7 +37,7 @@ class MessageError(DataError):
         self.reason = reason
 
 
-def plain_messages(messages: Any) -> list[Message]:
+def plain_messages(messages: object) -> list[Message]:
     """Messages with text as content and calls with objects as arguments.
 
     Parts of text become one text, the older ``function_call`` a call like any other, and arguments that are
@@ -54,7 +71,7 @@ def plain_messages(messages: Any) -> list[Message]:
     return found
 
 
-def plain_tools(tools: Any) -> list[Tool] | None:
+def plain_tools(tools: object) -> list[Tool] | None:
     """Tools in OpenAI's form; None where there are none.
 
     Raises:
@@ -76,7 +93,7 @@ def plain_tools(tools: Any) -> list[Tool] | None:
     return found
 
 
-def plain_text(content: Any, field: str) -> str:
+def plain_text(content: object, field: str) -> str:
     """The text of a message's content, which may come in parts.
 
     Args:
@@ -95,7 +112,7 @@ def plain_text(content: Any, field: str) -> str:
     return "".join(_part(part, f"{field}[{index}]") for index, part in enumerate(content))
 
 
-def _part(part: Any, field: str) -> str:
+def _part(part: object, field: str) -> str:
     if not isinstance(part, Mapping):
         raise MessageError("the part must be an object with type and text", field)
     kind, text = part.get("type"), part.get("text")
@@ -120,14 +137,14 @@ class _Numbers:
         self._open: list[str] = []
         self._count = 0
 
-    def call(self, sent: Any) -> str:
+    def call(self, sent: object) -> str:
         identity = f"call{self._count:05d}"
         self._count += 1
         self._known[str(sent)] = identity
         self._open.append(identity)
         return identity
 
-    def result(self, sent: Any) -> str:
+    def result(self, sent: object) -> str:
         identity = self._known.get(str(sent)) if sent is not None else None
         if identity is None:
             identity = self._open[0] if self._open else "call00000"
@@ -136,14 +153,14 @@ class _Numbers:
         return identity
 
 
-def _calls(message: Message, field: str, numbers: _Numbers) -> list[dict[str, Any]]:
+def _calls(message: Message, field: str, numbers: _Numbers) -> list[ToolCall]:
     sent = message.pop("tool_calls", None) or []
     legacy = message.pop("function_call", None)
     if legacy is not None and not sent:
         sent = [{"function": legacy}]
     if not isinstance(sent, list):
         raise MessageError("the field must be a list of calls", f"{field}.tool_calls")
-    found = []
+    found: list[ToolCall] = []
     for index, call in enumerate(sent):
         place = f"{field}.tool_calls[{index}]"
         function = call.get("function", call) if isinstance(call, Mapping) else None
@@ -151,12 +168,12 @@ def _calls(message: Message, field: str, numbers: _Numbers) -> list[dict[str, An
             raise MessageError("the call has no function with a name", f"{place}.function.name")
         arguments = _arguments(function.get("arguments"), f"{place}.function.arguments")
         identity = numbers.call(call.get("id"))
-        spoken = {"name": function["name"], "arguments": arguments}
+        spoken: CalledFunction = {"name": function["name"], "arguments": arguments}
         found.append({"id": identity, "type": "function", "function": spoken})
     return found
 
 
-def _arguments(sent: Any, field: str) -> dict[str, Any]:
+def _arguments(sent: object, field: str) -> Message:
     if isinstance(sent, str):
         try:
             sent = json.loads(sent) if sent.strip() else {}

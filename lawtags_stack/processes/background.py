@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -17,9 +17,9 @@ class Background:
     """The tasks of one owner."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
-    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def start(self, work: Coroutine[object, None, T]) -> asyncio.Task[T]:
         """Start a task and keep it alive until it ends."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -34,7 +34,7 @@ class Background:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _ended(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waited for it may be gone, and asyncio would complain

@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lawtags_client.errors import ProtocolError
 
 if TYPE_CHECKING:
     import asyncio
 
+Message: TypeAlias = dict[str, Any]
+"""What one of our processes tells another; its fields depend on what it says."""
+
 LARGEST = 256 << 20
 _HEAD = struct.Struct(">I")
 
 
-def pack(message: dict[str, Any]) -> bytes:
+def pack(message: Mapping[str, object]) -> bytes:
     """A message as it goes over the wire; NaN and infinities are allowed between our own two ends."""
     body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return _HEAD.pack(len(body)) + body
 
 
-def unpack(body: bytes) -> dict[str, Any]:
+def unpack(body: bytes) -> Message:
     """Read back what ``pack`` wrote, without its head.
 
     Raises:
@@ -37,7 +41,7 @@ def unpack(body: bytes) -> dict[str, Any]:
     return message
 
 
-def receive(connection: socket.socket) -> dict[str, Any] | None:
+def receive(connection: socket.socket) -> Message | None:
     """The next message, waiting for it; None when the other side is gone.
 
     Raises:
@@ -67,7 +71,7 @@ def _length(head: bytes) -> int:
     return size
 
 
-async def receive_async(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+async def receive_async(reader: asyncio.StreamReader) -> Message | None:
     """``receive`` for asyncio."""
     from asyncio import IncompleteReadError  # here, since processes that start quickly read frames, too
 

@@ -6,16 +6,16 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from lawtags_client.errors import BadRequestError
+from lawtags_stack.json_value import JsonObject
 
 _MOST = 1024
 _REFUSED = 2
 
 
-def digest(request: Mapping[str, Any]) -> str:
+def digest(request: JsonObject) -> str:
     """What stands for a request: the same for a request that is sent again, streamed or not."""
     asked = {name: value for name, value in request.items() if name not in ("id", "stream")}
     text = json.dumps(asked, sort_keys=True)
@@ -40,7 +40,7 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self._deaths)
 
-    def died(self, running: Iterable[Mapping[str, Any]], *, crashed: bool) -> None:
+    def died(self, running: Iterable[JsonObject], *, crashed: bool) -> None:
         """Remember the requests that were running when a worker died.
 
         Args:
@@ -53,12 +53,12 @@ class Suspects:
         while len(self._deaths) > self._most:
             self._deaths.popitem(last=False)
 
-    def succeeded(self, request: Mapping[str, Any]) -> None:
+    def succeeded(self, request: JsonObject) -> None:
         """Clear a request that was answered."""
         if self._deaths:
             self._deaths.pop(digest(request), None)
 
-    def suspected(self, request: Mapping[str, Any]) -> bool:
+    def suspected(self, request: JsonObject) -> bool:
         """Whether a request must run by itself.
 
         Raises:

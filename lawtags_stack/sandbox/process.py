@@ -13,7 +13,7 @@ import weakref
 from typing import IO, Any, Self
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ResourceLimitError
-from lawtags_stack.processes.frames import pack, receive
+from lawtags_stack.processes.frames import Message, pack, receive
 from lawtags_stack.sandbox.limits import NOTE_BYTES, told
 
 # What the process gets to see of the environment: nothing that could hold a credential.
@@ -54,7 +54,7 @@ class Sandbox:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def call(self, operation: str, argument: Any) -> Any:
+    def call(self, operation: str, argument: object) -> Any:
         """The result of an operation; calls of several threads wait for one another.
 
         Raises:
@@ -90,7 +90,7 @@ class Sandbox:
         with self._turn:
             self._clear()
 
-    def _exchange(self, message: bytes) -> dict[str, Any] | None:
+    def _exchange(self, message: bytes) -> Message | None:
         connection = self._started()
         try:
             connection.sendall(message)
@@ -198,7 +198,7 @@ def _let_go(process: subprocess.Popen[bytes], connection: socket.socket, notes: 
     notes.close()
 
 
-def _result(answer: dict[str, Any]) -> Any:
+def _result(answer: Message) -> Any:
     if "error" not in answer:
         return answer["result"]
     kind = ResourceLimitError if answer["limit"] else BadRequestError

@@ -18,7 +18,7 @@ from lawtags_client.errors import LawtagsError, ResourceLimitError
 from lawtags_stack.processes.frames import pack, receive
 from lawtags_stack.sandbox import limits
 
-Operation = Callable[[Any], Any]
+Operation = Callable[[Any], object]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _answered(operation: Operation, argument: Any) -> bytes:
+def _answered(operation: Operation, argument: object) -> bytes:
     limits.at("")
     try:
         return pack({"result": operation(argument)})

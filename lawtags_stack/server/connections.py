@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import h11
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lawtags_stack.server.chaos_gate import DROP
@@ -130,7 +131,7 @@ class LimitedProtocol(H11Protocol):
         self._within_head = False
         inner = self.app
 
-        async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("extensions", {})[DROP] = self.transport.abort
             await inner(scope, receive, send)
 

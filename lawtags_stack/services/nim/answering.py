@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from starlette.responses import Response
 
@@ -15,9 +15,9 @@ from lawtags_stack.chat.call_format import Call
 from lawtags_stack.engines.generation.request import Answer, Piece, TokenScore
 from lawtags_stack.http.answers import Answer as JsonAnswer
 from lawtags_stack.http.answers import answer_for
+from lawtags_stack.processes.frames import Message
 
 Kind = Literal["chat", "completion"]
-Message = dict[str, Any]
 _LEAST = -9999.0  # what stands for minus infinity, which JSON does not have
 
 
@@ -99,7 +99,7 @@ def _completion_choice(found: Answer, scored: bool) -> Message:
 
 def completion_logprobs(scores: Iterable[TokenScore], offset: int = 0) -> Message:
     """Log-probabilities in the older form of completions; the chosen token is always among the top ones."""
-    found: dict[str, list[Any]] = {
+    found: dict[str, list[object]] = {
         "tokens": [],
         "token_logprobs": [],
         "top_logprobs": [],
@@ -184,7 +184,7 @@ def _call_deltas(piece: Piece) -> Iterator[Message]:
         yield {"index": number, "function": {"arguments": call.arguments}}
 
 
-def _event(envelope: Envelope, choices: Sequence[Message], **fields: Any) -> str:
+def _event(envelope: Envelope, choices: Sequence[Message], **fields: object) -> str:
     body = {**envelope.head(chunk=True), "choices": choices, **fields}
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.types.inference import (
@@ -16,6 +15,8 @@ from lawtags_client.types.inference import (
 )
 from lawtags_stack.chat.messages import MessageError, plain_text
 from lawtags_stack.engines.generation.request import Constraint, Sampling
+from lawtags_stack.json_value import JsonObject
+from lawtags_stack.processes.frames import Message
 from lawtags_stack.services.nim.limits import check_chat, check_completion
 from lawtags_stack.services.nim.parameters import (
     check_chat_parameters,
@@ -43,7 +44,7 @@ class Asked:
         include_usage: whether a stream ends with the token counts.
     """
 
-    message: dict[str, Any]
+    message: Message
     answers: int
     stream: bool
     include_usage: bool
@@ -84,7 +85,7 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
     logprobs = (request.top_logprobs or 0) if request.logprobs else None
     # The two are equal where both are sent.
     limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
-    message: dict[str, Any] = {
+    message: Message = {
         "messages": [_spoken(index, each) for index, each in enumerate(request.messages)],
         "sampling": _sampling(request, limit, logprobs),
     }
@@ -98,7 +99,7 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
     return _asked(request, message, 1)
 
 
-def _asked(request: SamplingRequest, message: dict[str, Any], prompts: int) -> Asked:
+def _asked(request: SamplingRequest, message: Message, prompts: int) -> Asked:
     stream = bool(request.stream)
     usage = bool(request.stream_options and request.stream_options.include_usage)
     return Asked({**message, "stream": stream}, prompts * (request.n or 1), stream, usage)
@@ -114,7 +115,7 @@ def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> list[str 
     return list(prompt)
 
 
-def _spoken(index: int, message: ChatMessage) -> dict[str, Any]:
+def _spoken(index: int, message: ChatMessage) -> JsonObject:
     """A message as the worker reads it; its content is text."""
     field = f"messages[{index}]"
     if "role" not in message.model_fields_set:
@@ -130,7 +131,7 @@ def _spoken(index: int, message: ChatMessage) -> dict[str, Any]:
     return spoken
 
 
-def _sampling(request: SamplingRequest, max_tokens: int | None, logprobs: int | None) -> dict[str, Any]:
+def _sampling(request: SamplingRequest, max_tokens: int | None, logprobs: int | None) -> Message:
     """The worker's sampling fields; ``max_tokens`` may stay open there."""
     _check_range("temperature", request.temperature, 0, 2)
     _check_range("n", request.n, 1, MOST_ANSWERS)
@@ -179,7 +180,7 @@ def _stop(value: str | list[str] | None) -> tuple[str, ...]:
 
 def _constraint(request: SamplingRequest) -> Constraint | None:
     """The one form that the answer must have, wherever in the request it stands."""
-    wanted = [
+    wanted: list[tuple[str, object]] = [
         (name, value)
         for holder in (request.nvext, request)
         for name in _GUIDED
@@ -206,7 +207,7 @@ def _constraint(request: SamplingRequest) -> Constraint | None:
     return _compiled(*wanted[0])
 
 
-def _structured(asked: StructuredOutputs | None) -> list[tuple[str, Any]]:
+def _structured(asked: StructuredOutputs | None) -> list[tuple[str, object]]:
     """What ``structured_outputs`` asks for, under the older names of the same constraints."""
     if asked is None:
         return []
@@ -224,13 +225,13 @@ def _structured(asked: StructuredOutputs | None) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in named.items() if value is not None]
 
 
-def _compiled(name: str, value: Any) -> Constraint:
+def _compiled(name: str, value: object) -> Constraint:
     if name == "guided_regex":
-        return Constraint("regex", value)
+        return Constraint("regex", str(value))
     if name == "guided_grammar":
-        return Constraint("grammar", value)
+        return Constraint("grammar", str(value))
     if name == "guided_choice":
-        if not value or not all(value):
+        if not isinstance(value, list) or not value or not all(value):
             raise BadRequestError("guided_choice needs at least one text, and none may be empty")
         return Constraint("choice", json.dumps(value, ensure_ascii=False))
     return Constraint("json", value if isinstance(value, str) else json.dumps(value))

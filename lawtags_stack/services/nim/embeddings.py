@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import BadRequestError, NotFoundError
 from lawtags_client.types.inference import EmbeddingRequest
 from lawtags_stack.engines.embedding.process import EmbeddingProcess
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.nim.limits import check_embedding
 from lawtags_stack.services.nim.parameters import check_embedding_parameters
@@ -37,15 +36,15 @@ class Embeddings:
             for name, folder in asked.embedding_models.items()
         }
 
-    def listed(self) -> list[dict[str, Any]]:
+    def listed(self) -> list[JsonObject]:
         """The models as ``GET /v1/models`` shows them."""
-        about = {"object": "model", "created": self._created, "parent": None, "permission": []}
+        about: JsonObject = {"object": "model", "created": self._created, "parent": None, "permission": []}
         return [
             {"id": name, **about, "owned_by": name.partition("/")[0], "root": name}
             for name in self._processes
         ]
 
-    async def answer(self, request: EmbeddingRequest) -> Mapping[str, Any]:
+    async def answer(self, request: EmbeddingRequest) -> JsonObject:
         """The vectors that a request asks for.
 
         Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.types.inference import (
@@ -84,7 +83,7 @@ def _check_common(request: SamplingRequest) -> None:
         _check("stop", len(text), MOST_STOP_CHARACTERS, "characters")
 
 
-def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> Sequence[str | list[Any]]:
+def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> Sequence[str | list[int]]:
     if isinstance(prompt, str):
         return [prompt]
     if prompt and isinstance(prompt[0], int):
@@ -92,7 +91,7 @@ def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> Sequence[
     return [each for each in prompt if isinstance(each, str | list)]
 
 
-def _length(value: Any) -> int:
+def _length(value: object) -> int:
     if value is None:
         return 0
     return len(value) if isinstance(value, str) else len(json.dumps(value, ensure_ascii=False))

@@ -7,7 +7,7 @@ carried out, or known not to change the answer, or refused with its name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -19,6 +19,7 @@ from lawtags_client.types.inference import (
     NvExt,
     SamplingRequest,
 )
+from lawtags_stack.json_value import JsonValue
 
 _ANY = frozenset(
     {
@@ -35,9 +36,9 @@ _ANY = frozenset(
 )  # fmt: skip
 """Parameters that change no answer, whatever their value."""
 
-_OFF: tuple[Any, ...] = (False, [], {}, "")
-_ON: tuple[Any, ...] = (True,)
-_SAMPLING: Mapping[str, tuple[Any, ...]] = {
+_OFF: tuple[JsonValue, ...] = (False, [], {}, "")
+_ON: tuple[JsonValue, ...] = (True,)
+_SAMPLING: Mapping[str, tuple[JsonValue, ...]] = {
     "allowed_token_ids": _OFF,
     "bad_words": _OFF,
     "detokenize": _ON,
@@ -63,14 +64,14 @@ _SAMPLING: Mapping[str, tuple[Any, ...]] = {
 }
 """The values of parameters that are not carried out at which they ask for nothing."""
 
-_COMPLETION: Mapping[str, tuple[Any, ...]] = {
+_COMPLETION: Mapping[str, tuple[JsonValue, ...]] = {
     **_SAMPLING,
     "add_special_tokens": _ON,
     "prompt_embeds": _OFF,
     "tool_choice": ("none", "auto"),
     "tools": _OFF,
 }
-_CHAT: Mapping[str, tuple[Any, ...]] = {
+_CHAT: Mapping[str, tuple[JsonValue, ...]] = {
     **_SAMPLING,
     "add_generation_prompt": _ON,
     "add_special_tokens": _OFF,
@@ -85,19 +86,19 @@ _CHAT: Mapping[str, tuple[Any, ...]] = {
     "verbosity": ("medium",),
     "web_search_options": (),
 }
-_NVEXT: Mapping[str, tuple[Any, ...]] = {
+_NVEXT: Mapping[str, tuple[JsonValue, ...]] = {
     "annotations": _OFF,
     "greed_sampling": _OFF,
     "guided_whitespace_pattern": _OFF,
     "use_raw_prompt": _OFF,
 }
-_EMBEDDING: Mapping[str, tuple[Any, ...]] = {
+_EMBEDDING: Mapping[str, tuple[JsonValue, ...]] = {
     "add_special_tokens": _ON,
     "embedding_type": ("float",),
     "modality": ("text",),
     "normalize": _ON,
 }
-_STREAM: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": _OFF, "include_obfuscation": _OFF}
+_STREAM: Mapping[str, tuple[JsonValue, ...]] = {"continuous_usage_stats": _OFF, "include_obfuscation": _OFF}
 _HINT = "Leave it out."
 
 
@@ -130,7 +131,9 @@ def check_embedding_parameters(request: EmbeddingRequest) -> None:
         raise BadRequestError(f"encoding_format must be 'float' or 'base64'; it is {shown!r}")
 
 
-def extension(request: SamplingRequest, name: str) -> Any:
+def extension(
+    request: SamplingRequest, name: Literal["top_k", "min_p", "repetition_penalty", "ignore_eos"]
+) -> Any:
     """The value of a parameter that stands at the top of a request or in ``nvext``.
 
     Raises:
@@ -153,7 +156,7 @@ def _check_shared(request: SamplingRequest) -> None:
 
 def _check(
     part: BaseModel,
-    accepted: Mapping[str, tuple[Any, ...]],
+    accepted: Mapping[str, tuple[JsonValue, ...]],
     *,
     within: str = "",
     carried: frozenset[str] = frozenset(),
@@ -167,6 +170,6 @@ def _check(
         raise BadRequestError(f"{within}{name[:80]} {why}", hint=_HINT)
 
 
-def _is_among(value: Any, accepted: tuple[Any, ...]) -> bool:
+def _is_among(value: object, accepted: tuple[JsonValue, ...]) -> bool:
     # 0 and False are equal in Python alone.
     return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in accepted)

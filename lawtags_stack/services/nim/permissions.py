@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+
+from lawtags_stack.json_value import JsonObject
 
 
-def permission(model: str, created: int) -> dict[str, Any]:
+def permission(model: str, created: int) -> JsonObject:
     """The one permission of a served model, in the form that a NIM gives.
 
     Args:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import RateLimitedError
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.processes.background import Background, result_of
+from lawtags_stack.processes.frames import Message
 from lawtags_stack.processes.launching import Child
 from lawtags_stack.processes.suspects import Suspects, Turn, Turns
 from lawtags_stack.services.nim.worker_process import (
@@ -21,8 +23,6 @@ from lawtags_stack.services.nim.worker_process import (
 
 if TYPE_CHECKING:
     from lawtags_stack.services.nim.records import Served
-
-Message = dict[str, Any]
 
 
 class ModelProcess:
@@ -62,9 +62,7 @@ class ModelProcess:
         """How the process computes, once it has loaded the model."""
         return self._worker.computing if self._worker is not None else None
 
-    async def ask(
-        self, served: Served, request: Mapping[str, Any], rows: int
-    ) -> AsyncGenerator[Message, None]:
+    async def ask(self, served: Served, request: JsonObject, rows: int) -> AsyncGenerator[Message, None]:
         """Send a request and give the worker's messages about it, the last one being ``done``.
 
         Args:
@@ -100,7 +98,7 @@ class ModelProcess:
             self._rows -= rows
             self.last_used = asyncio.get_running_loop().time()
 
-    async def _turn(self, suspects: Sequence[Mapping[str, Any]]) -> Turn:
+    async def _turn(self, suspects: Sequence[JsonObject]) -> Turn:
         """Wait until a request may run, by itself where a worker died while it was running."""
         while True:
             alone = self._suspected(suspects)
@@ -113,7 +111,7 @@ class ModelProcess:
                 raise
             turn.end()
 
-    def _suspected(self, suspects: Sequence[Mapping[str, Any]]) -> bool:
+    def _suspected(self, suspects: Sequence[JsonObject]) -> bool:
         # All are looked at, since each may be refused.
         return sum(self._suspects.suspected(each) for each in suspects) > 0
 
@@ -163,7 +161,7 @@ class ModelProcess:
         return worker
 
 
-def _suspects(served: Served, request: Mapping[str, Any]) -> list[Message]:
+def _suspects(served: Served, request: JsonObject) -> list[Message]:
     """What a request is remembered by if its worker dies: its adapter, if it has one, and itself."""
     if served.adapter is None:
         return [dict(request)]

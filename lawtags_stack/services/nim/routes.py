@@ -26,7 +26,8 @@ from lawtags_client.types.inference import (
 from lawtags_client.version import __version__
 from lawtags_stack.http import Call, Clock, error_answer, route
 from lawtags_stack.json_value import JsonObject
-from lawtags_stack.services.nim.answering import Envelope, Kind, Message, events, failed, whole
+from lawtags_stack.processes.frames import Message
+from lawtags_stack.services.nim.answering import Envelope, Kind, events, failed, whole
 from lawtags_stack.services.nim.asking import Asked, understand_chat, understand_completion
 from lawtags_stack.services.nim.embeddings import Embeddings
 from lawtags_stack.services.nim.permissions import permission
@@ -102,7 +103,7 @@ class Inference:
         listed = [self._listed(served) for served in self._state.models()]
         return {"object": "list", "data": [*listed, *self._embeddings.listed()]}
 
-    def model(self, call: Call) -> Message:
+    def model(self, call: Call) -> JsonObject:
         """``GET /v1/models/{model}``: one model that is served."""
         name = call.path["model"]
         encoders = {each["id"]: each for each in self._embeddings.listed()}

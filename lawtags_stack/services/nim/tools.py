@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.types.inference import ChatCompletionRequest
+from lawtags_stack.json_value import JsonObject, JsonValue
 
 MOST_TOOLS = 128
 MOST_CHARACTERS = 1 << 18
@@ -15,7 +15,7 @@ MOST_CHARACTERS = 1 << 18
 _MODES = ("auto", "none", "required")
 
 
-def tool_choice(request: ChatCompletionRequest) -> dict[str, Any] | None:
+def tool_choice(request: ChatCompletionRequest) -> JsonObject | None:
     """The fields of the worker's ``ToolChoice``; None where no tools are offered.
 
     Raises:
@@ -48,6 +48,6 @@ def tool_choice(request: ChatCompletionRequest) -> dict[str, Any] | None:
     return {"mode": mode, "name": name, "parallel": request.parallel_tool_calls is not False}
 
 
-def _name(tool: dict[str, Any]) -> Any:
+def _name(tool: JsonObject) -> JsonValue:
     function = tool.get("function", tool)
     return function.get("name") if isinstance(function, dict) else None

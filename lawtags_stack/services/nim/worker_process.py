@@ -9,21 +9,21 @@ import signal
 import socket
 import subprocess
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
+from lawtags_stack.json_value import JsonObject
 from lawtags_stack.processes.background import Background, result_of
-from lawtags_stack.processes.frames import pack, receive_async
+from lawtags_stack.processes.frames import Message, pack, receive_async
 from lawtags_stack.processes.launching import Child, Launcher, SpawnLauncher
 from lawtags_stack.processes.suspects import Suspects
 
 if TYPE_CHECKING:
     from lawtags_stack.services.nim.records import AdapterFiles, Served
 
-Message = dict[str, Any]
 _MODULE = "lawtags_stack.engines.generation.worker"
 _START_SECONDS = 600.0
 _STOP_SECONDS = 1.0
@@ -34,7 +34,7 @@ _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 class _Running:
     """What the process is working on: the request as suspects are known, and who is told that it is over."""
 
-    request: Mapping[str, Any]
+    request: JsonObject
     over: Callable[[], None]
 
 
@@ -148,7 +148,7 @@ class WorkerProcess:
     # Messages
 
     async def exchange(
-        self, message: Message, suspect: Mapping[str, Any], over: Callable[[], None] = lambda: None
+        self, message: Message, suspect: JsonObject, over: Callable[[], None] = lambda: None
     ) -> AsyncGenerator[Message, None]:
         """Send a message and give the worker's answers to it; the worker drops it when this is closed early.
 
@@ -273,7 +273,7 @@ class WorkerProcess:
         del self._adapters[name]
         await self._command({"op": "remove_adapter", "name": name}, {"remove_adapter": name})
 
-    async def _command(self, message: Mapping[str, Any], suspect: Mapping[str, Any]) -> None:
+    async def _command(self, message: JsonObject, suspect: JsonObject) -> None:
         async for _ in self.exchange(dict(message), suspect):
             pass
 
