@@ -7,13 +7,13 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import BadRequestError, ServerError
 from lawtags_stack.processes.background import Background, result_of
 from lawtags_stack.processes.environment import worker_environment
+from lawtags_stack.processes.frames import Message
 from lawtags_stack.processes.suspects import Suspects
 
 _MODULE = "lawtags_stack.engines.embedding.worker"
@@ -84,7 +84,7 @@ class EmbeddingProcess:
             await _end(process)
         await self._background.stop()
 
-    async def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _answer(self, asked: Message) -> Message:
         wanted = asyncio.Event()
         wanted.set()
         task = self._background.start(self._exchange(asked, wanted))
@@ -93,7 +93,7 @@ class EmbeddingProcess:
         finally:
             wanted.clear()
 
-    async def _exchange(self, asked: Mapping[str, Any], wanted: asyncio.Event) -> dict[str, Any]:
+    async def _exchange(self, asked: Message, wanted: asyncio.Event) -> Message:
         async with self._turn:
             if not wanted.is_set():
                 return {}
@@ -130,7 +130,7 @@ class EmbeddingProcess:
         return process
 
 
-async def _asked(process: asyncio.subprocess.Process, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+async def _asked(process: asyncio.subprocess.Process, asked: Message) -> Message | None:
     """The answer; None where the process ended instead."""
     assert process.stdin is not None
     with contextlib.suppress(ConnectionError):
@@ -139,12 +139,12 @@ async def _asked(process: asyncio.subprocess.Process, asked: Mapping[str, Any]) 
     return await _line(process)
 
 
-async def _line(process: asyncio.subprocess.Process) -> dict[str, Any] | None:
+async def _line(process: asyncio.subprocess.Process) -> Message | None:
     assert process.stdout is not None
     line = await process.stdout.readline()
     if not line.endswith(b"\n"):
         return None  # it ended, perhaps within a line
-    found: dict[str, Any] = json.loads(line)
+    found: Message = json.loads(line)
     return found
 
 

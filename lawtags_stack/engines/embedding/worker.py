@@ -14,12 +14,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
 from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.generation.encoding import check_unicode
 from lawtags_stack.engines.generation.reading import failure
+from lawtags_stack.processes.frames import Message
 
 _BATCH = 32
 _POOLING = Path("1_Pooling") / "config.json"
@@ -103,7 +104,7 @@ def _takes_first_token(folder: Path) -> bool:
         return False
 
 
-def _answer(encoder: Encoder, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(encoder: Encoder, request: Message) -> Message:
     try:
         vectors, tokens = encoder.embed(request["texts"], request["truncate"])
     except (KeyboardInterrupt, SystemExit):
@@ -128,7 +129,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _write(answers: TextIO, message: dict[str, Any]) -> None:
+def _write(answers: TextIO, message: Message) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
 

@@ -7,9 +7,9 @@ import re
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_stack.json_value import JsonObject, JsonValue
 
 _UNSUPPORTED = ("use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "use_qalora")
 _PATTERN_SECONDS = 2.0  # for all patterns and modules of an adapter; as a rule it takes milliseconds
@@ -147,7 +147,7 @@ def _names(target: str, module: str) -> bool:
     return module == target or module.endswith(f".{target}")
 
 
-def read_adapter_config(found: Any) -> AdapterConfig:
+def read_adapter_config(found: JsonValue) -> AdapterConfig:
     """Read the content of an ``adapter_config.json``.
 
     Raises:
@@ -169,14 +169,14 @@ def read_adapter_config(found: Any) -> AdapterConfig:
     )
 
 
-def _table(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _table(config: JsonObject, name: str) -> JsonObject:
     value = config.get(name) or {}
     if not isinstance(value, dict):
         raise ConfigurationError(f"{name} in the adapter's config is not an object")
     return value
 
 
-def _modules(config: Mapping[str, Any], name: str) -> str | tuple[str, ...] | None:
+def _modules(config: JsonObject, name: str) -> str | tuple[str, ...] | None:
     value = config.get(name)
     if value is None or isinstance(value, str):
         return value
@@ -187,7 +187,7 @@ def _modules(config: Mapping[str, Any], name: str) -> str | tuple[str, ...] | No
     return tuple(value)
 
 
-def _layers(config: Mapping[str, Any]) -> frozenset[int] | None:
+def _layers(config: JsonObject) -> frozenset[int] | None:
     value = config.get("layers_to_transform")
     if value is None:
         return None
@@ -195,7 +195,7 @@ def _layers(config: Mapping[str, Any]) -> frozenset[int] | None:
     return frozenset(_count("layers_to_transform", each, least=0) for each in numbers)
 
 
-def _count(name: str, value: Any, *, least: int) -> int:
+def _count(name: str, value: JsonValue, *, least: int) -> int:
     number = _number(name, value)
     if number != int(number) or number < least:
         raise ConfigurationError(
@@ -204,7 +204,7 @@ def _count(name: str, value: Any, *, least: int) -> int:
     return int(number)
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: JsonValue) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
         raise ConfigurationError(
             f"{name} in the adapter's config is {str(value)[:80]!r}, not a usable number"
@@ -212,7 +212,7 @@ def _number(name: str, value: Any) -> float:
     return float(value)
 
 
-def _check_variant(config: Mapping[str, Any]) -> None:
+def _check_variant(config: JsonObject) -> None:
     if config.get("peft_type") != "LORA":
         raise ConfigurationError(
             f"adapters of type {str(config.get('peft_type'))[:80]!r} are not served",

@@ -8,7 +8,7 @@ from typing import Any
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_stack.chat.call_format import CallFormat
-from lawtags_stack.chat.messages import plain_messages, plain_tools
+from lawtags_stack.chat.messages import Message, Tool, plain_messages, plain_tools
 from lawtags_stack.chat.template import ChatTemplate
 
 _LARGEST_TEMPLATE = 1 << 20
@@ -65,7 +65,7 @@ class Encoder:
             check_unicode(text)
         return [list(ids) for ids in self._tokenizer(list(texts))["input_ids"]] if texts else []
 
-    def chat(self, messages: Sequence[dict[str, Any]], tools: Sequence[Any] | None = None) -> list[int]:
+    def chat(self, messages: Sequence[Message], tools: Sequence[Tool] | None = None) -> list[int]:
         """The tokens of a conversation, ready for the assistant's turn.
 
         Args:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from lawtags_stack.chat.call_format import Call
+from lawtags_stack.processes.frames import Message
 
 ConstraintKind = Literal["choice", "regex", "json", "grammar"]
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -62,12 +62,12 @@ class Sampling:
     repetition_penalty: float = 1.0
     constraint: Constraint | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Message:
         """The values as one JSON object."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Sampling:
+    def from_json(cls, value: Message) -> Sampling:
         """Read back what ``as_json`` wrote."""
         constraint = value.get("constraint")
         return cls(
@@ -110,7 +110,7 @@ class Answer:
     tokens: int = 0
     calls: tuple[Call, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Message:
         """The answer as one JSON object."""
         return {
             "index": self.index,
@@ -122,7 +122,7 @@ class Answer:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Answer:
+    def from_json(cls, value: Message) -> Answer:
         """Read back what ``as_json`` wrote."""
         return cls(
             value["index"],
@@ -144,7 +144,7 @@ class Piece:
     finish_reason: FinishReason | None = None
     calls: tuple[Call, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Message:
         """The piece as one JSON object."""
         return {
             "index": self.index,
@@ -155,7 +155,7 @@ class Piece:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Piece:
+    def from_json(cls, value: Message) -> Piece:
         """Read back what ``as_json`` wrote."""
         scores = tuple(TokenScore.from_json(score) for score in value["scores"])
         calls = tuple(map(Call.from_json, value.get("calls", ())))

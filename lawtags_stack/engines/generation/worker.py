@@ -14,10 +14,9 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_stack.chat.call_grammar import ToolChoice, call_grammar
@@ -26,7 +25,7 @@ from lawtags_stack.chat.reading import CallReader
 from lawtags_stack.engines.generation.reading import failure
 from lawtags_stack.engines.generation.request import Constraint, Piece, Sampling
 from lawtags_stack.processes.environment import give_memory_back
-from lawtags_stack.processes.frames import LARGEST, pack, receive
+from lawtags_stack.processes.frames import LARGEST, Message, pack, receive
 
 if TYPE_CHECKING:
     from lawtags_stack.chat.call_format import Call
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 _GATHER_SECONDS = 0.002
 """How long an idle worker waits for companions of a request, so that they run as one batch."""
 
-_AUTO: Mapping[str, Any] = {"mode": "auto"}
+_AUTO: Message = {"mode": "auto"}
 
 DEFAULT_ANSWER = 1024
 """Tokens of an answer where the request sets no limit, or what the model has room for."""
@@ -65,7 +64,7 @@ class Worker:
     def __init__(self, engine: Engine, connection: socket.socket) -> None:
         self._engine = engine
         self._connection = connection
-        self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._requests: dict[int, _Request] = {}
         self._encoders: dict[str, Encoder] = {}
 
@@ -115,14 +114,14 @@ class Worker:
                 return False
             self._handle(message)
 
-    def _next(self, was_idle: bool) -> dict[str, Any] | None:
+    def _next(self, was_idle: bool) -> Message | None:
         if not self._engine.busy:
             return self._inbox.get()
         if was_idle:
             return self._inbox.get(timeout=_GATHER_SECONDS)
         return self._inbox.get_nowait()
 
-    def _handle(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: Message) -> None:
         number = int(message["id"])
         try:
             if message["op"] == "generate":
@@ -147,7 +146,7 @@ class Worker:
                 traceback.print_exc()
             self._refuse(number, failure(error))
 
-    def _add_adapter(self, message: Mapping[str, Any]) -> None:
+    def _add_adapter(self, message: Message) -> None:
         name, template = str(message["name"]), message.get("template")
         encoder = self._engine.encoder.with_template(Path(template)) if template else None
         self._engine.add_adapter(name, Path(message["config"]), Path(message["weights"]))
@@ -155,7 +154,7 @@ class Worker:
         if encoder is not None:
             self._encoders[name] = encoder
 
-    def _encoder(self, message: Mapping[str, Any]) -> Encoder:
+    def _encoder(self, message: Message) -> Encoder:
         """What makes prompts for a request: an adapter may bring the template that it was trained with."""
         return self._encoders.get(str(message.get("adapter")), self._engine.encoder)
 
@@ -167,7 +166,7 @@ class Worker:
         message = {"message": error.message, "hint": error.hint, "status": status}
         self._send({"id": number, "event": "error", **message})
 
-    def _begin(self, number: int, message: Mapping[str, Any]) -> None:
+    def _begin(self, number: int, message: Message) -> None:
         prompts = self._prompts(message)
         asked = self._sampling(message["sampling"], prompts)
         calls, asked = self._calls(message, asked)
@@ -180,7 +179,7 @@ class Worker:
         )
         self._engine.submit(number, prompts, asked, adapter=message.get("adapter"))
 
-    def _prompts(self, message: Mapping[str, Any]) -> list[list[int]]:
+    def _prompts(self, message: Message) -> list[list[int]]:
         if "messages" in message:
             # Tools that must not be called are not shown.
             shown = message.get("tools") if message.get("tool_choice", _AUTO)["mode"] != "none" else None
@@ -190,7 +189,7 @@ class Worker:
         encoded = iter(texts)
         return [next(encoded) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
 
-    def _sampling(self, value: Mapping[str, Any], prompts: list[list[int]]) -> Sampling:
+    def _sampling(self, value: Message, prompts: list[list[int]]) -> Sampling:
         if value.get("max_tokens") is not None:
             return Sampling.from_json(value)
         room = self._engine.max_length - max((len(prompt) for prompt in prompts), default=0)
@@ -201,7 +200,7 @@ class Worker:
             )
         return Sampling.from_json({**value, "max_tokens": min(DEFAULT_ANSWER, room)})
 
-    def _calls(self, message: Mapping[str, Any], asked: Sampling) -> tuple[CallReader | None, Sampling]:
+    def _calls(self, message: Message, asked: Sampling) -> tuple[CallReader | None, Sampling]:
         """What reads calls from the answers, and the sampling that holds them to what was offered."""
         tools = plain_tools(message.get("tools"))
         if tools is None:
@@ -282,7 +281,7 @@ class Worker:
             }
         )
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: Message) -> None:
         packed = pack(message)
         if len(packed) > LARGEST:
             error = f"the answer has {len(packed) >> 20} MiB; the most is {LARGEST >> 20}"
@@ -315,7 +314,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _reason(error: Exception) -> dict[str, Any]:
+def _reason(error: Exception) -> Message:
     if isinstance(error, LawtagsError):
         return {"message": error.message, "hint": error.hint}
     lines = str(error).strip().splitlines() or [""]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Required, TypedDict
+from collections.abc import Callable
+from typing import Required, TypeAlias, TypedDict
 
 
 class TrainerEvent(TypedDict, total=False):
@@ -20,10 +21,16 @@ class TrainerEvent(TypedDict, total=False):
     steps_per_epoch: int
     training_rows: int
     validation_rows: int
-    best_epoch: int
-    best_loss: float
+    training_tokens: int
+    seconds: float
+    best_epoch: int | None
+    best_loss: float | None
     best_train_loss: float | None
     message: str
     explanation: str | None
     reason: str
     hint: str | None
+
+
+Report: TypeAlias = Callable[[TrainerEvent], None]
+"""Takes one event after another."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Generic
 
 from lawtags_client.errors import DataError, LawtagsError
 from lawtags_client.files import sync
 from lawtags_stack.engines.training.batches import epoch_batches, split_by_tokens
 from lawtags_stack.engines.training.checkpoint import CheckpointFolder, Cursor
+from lawtags_stack.engines.training.events import Report, TrainerEvent
 from lawtags_stack.engines.training.objective import ItemT, Objective
 from lawtags_stack.engines.training.optimizer import learning_rate, make_optimizer
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.training.job import TrainingJob
     from lawtags_stack.engines.training.model import TrainableModel
 
-Report = Callable[[dict[str, Any]], None]
 
 # Fixed by the platform whose behaviour this follows.
 STOPPING_DELTA = 0.001
@@ -164,9 +164,12 @@ class TrainingLoop(Generic[ItemT]):
             accuracy = cursor.window_right / cursor.window_items if cursor.window_items else None
             cursor.window_loss, cursor.window_steps = 0.0, 0
             cursor.window_right, cursor.window_items = 0, 0
-            self._report(
-                {"event": "train", "step": cursor.step - 1, "value": cursor.train_loss} | _accuracy(accuracy)
-            )
+            event: TrainerEvent = {
+                "event": "train",
+                "step": cursor.step - 1,
+                "value": cursor.train_loss,
+            }
+            self._report(_with_accuracy(event, accuracy))
 
     def _validate(self, cursor: Cursor) -> float:
         loss, accuracy = self._evaluate()
@@ -178,17 +181,15 @@ class TrainingLoop(Generic[ItemT]):
             cursor.best_loss = loss
             cursor.best_epoch, cursor.best_train_loss = cursor.epoch + 1, running
             self._keep_best()
-        self._report(
-            {
-                "event": "validation",
-                "step": cursor.step - 1,
-                "value": loss,
-                "best_epoch": cursor.best_epoch,
-                "best_train_loss": cursor.best_train_loss,
-                "best_loss": cursor.best_loss,
-                **_accuracy(accuracy),
-            }
-        )
+        event: TrainerEvent = {
+            "event": "validation",
+            "step": cursor.step - 1,
+            "value": loss,
+            "best_epoch": cursor.best_epoch,
+            "best_train_loss": cursor.best_train_loss,
+            "best_loss": cursor.best_loss,
+        }
+        self._report(_with_accuracy(event, accuracy))
         return loss
 
     def _evaluate(self) -> tuple[float, float | None]:
@@ -234,8 +235,10 @@ class TrainingLoop(Generic[ItemT]):
         self._model.load_trainable(load_file(self._best / _BEST_WEIGHTS))
 
 
-def _accuracy(value: float | None) -> dict[str, float]:
-    return {} if value is None else {"accuracy": value}
+def _with_accuracy(event: TrainerEvent, accuracy: float | None) -> TrainerEvent:
+    if accuracy is not None:
+        event["accuracy"] = accuracy
+    return event
 
 
 def _no_number(kind: str, loss: float, step: int) -> LawtagsError:

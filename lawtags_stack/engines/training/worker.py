@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lawtags_client.errors import LawtagsError
+from lawtags_stack.engines.training.events import Report, TrainerEvent
 from lawtags_stack.engines.training.job import (
     BEST_FOLDER,
     CHECKPOINT_FOLDER,
@@ -33,6 +34,7 @@ from lawtags_stack.engines.training.job import (
 
 if TYPE_CHECKING:
     from lawtags_stack.engines.training.examples import Encoded, RowEncoder
+    from lawtags_stack.engines.training.loop import Schedule
     from lawtags_stack.engines.training.model import TrainableModel
     from lawtags_stack.engines.training.objective import Objective
 
@@ -49,7 +51,7 @@ class EventFile:
         self._stream = stream
         self._now = now
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: TrainerEvent) -> None:
         """Append one event."""
         stamped = {"at": self._now().replace(tzinfo=None).isoformat(timespec="microseconds"), **event}
         self._stream.write(json.dumps(stamped, allow_nan=False) + "\n")
@@ -84,7 +86,7 @@ _MEMORY_HINT = (
 )
 
 
-def run_job(folder: Path, report: Callable[[dict[str, Any]], None], device: str = "cpu") -> None:
+def run_job(folder: Path, report: Report, device: str = "cpu") -> None:
     """Train what the folder describes, and write the result into it.
 
     Args:
@@ -166,7 +168,7 @@ def _objective(job: TrainingJob) -> Objective[Any]:
 
 
 def _encode(
-    encoder: RowEncoder, data: Path, job: TrainingJob, report: Callable[[dict[str, Any]], None]
+    encoder: RowEncoder, data: Path, job: TrainingJob, report: Report
 ) -> tuple[Encoded[Any], Encoded[Any]]:
     from lawtags_stack.engines.training.batches import hold_out
     from lawtags_stack.engines.training.examples import Encoded
@@ -199,8 +201,8 @@ def _report_data(
     job: TrainingJob,
     training: Encoded[Any],
     validation: Encoded[Any],
-    schedule: Any,
-    report: Callable[[dict[str, Any]], None],
+    schedule: Schedule,
+    report: Report,
 ) -> None:
     report(
         {
