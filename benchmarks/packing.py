@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lawtags_stack.engines.training.batches import Batch, collate, epoch_batches, split_by_tokens
+from lawtags_stack.engines.training.batches import PaddedBatch, collate, epoch_batches, split_by_tokens
 from lawtags_stack.engines.training.examples import Example, RowEncoder
 from lawtags_stack.engines.training.job import LoraSettings, TrainingJob
-from lawtags_stack.engines.training.rows import Row
+from lawtags_stack.engines.training.rows import TrainingRow
 
 LIMIT = 512
 
@@ -40,7 +40,7 @@ def examples_of(path: Path, encoder: RowEncoder, count: int) -> list[Example]:
             body = re.sub(r"<[^>]+>", " ", next(filter(None, written), ""))
             prompt = f"Title: {found['title']}\n{body[:4000]}\nTags:"
             content = {"prompt": prompt, "completion": ", ".join(found["tags"])}
-            rows.append(Row(path.name, number, content))
+            rows.append(TrainingRow(path.name, number, content))
     return encoder.encode(rows[:count]).examples
 
 
@@ -57,7 +57,7 @@ def packed(batch: Sequence[int], examples: Sequence[Example]) -> list[list[int]]
     return parts
 
 
-def sequence(rows: Sequence[Example]) -> tuple[Batch, Any]:
+def sequence(rows: Sequence[Example]) -> tuple[PaddedBatch, Any]:
     """One sequence of rows, and the positions of its tokens."""
     import torch
 
@@ -65,10 +65,10 @@ def sequence(rows: Sequence[Example]) -> tuple[Batch, Any]:
     positions = torch.tensor([[place for row in rows for place in range(row.size)]])
     learnt = torch.tensor([[wanted for row in rows for wanted in (False, *row.learnt[1:])]])
     keep = learnt[:, 1:].contiguous()
-    return Batch(tokens[:, :-1].contiguous(), keep, tokens[:, 1:][keep]), positions[:, :-1].contiguous()
+    return PaddedBatch(tokens[:, :-1].contiguous(), keep, tokens[:, 1:][keep]), positions[:, :-1].contiguous()
 
 
-def step(module: Any, batch: Batch, positions: Any = None) -> float:
+def step(module: Any, batch: PaddedBatch, positions: Any = None) -> float:
     """Forward and backward; the sum of the losses."""
     from torch.nn.functional import cross_entropy
 

@@ -26,7 +26,7 @@ from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.guidance import Matches
 from lawtags_client.services.inference.pace import Load
 from lawtags_client.services.inference.pool import Outcome
-from lawtags_client.services.inference.tags import Tagged, Tagger
+from lawtags_client.services.inference.tags import Tagged, TagScorer
 from lawtags_client.services.watching import Patience
 from lawtags_client.setting_options import SettingOptions
 from lawtags_client.settings import Settings
@@ -253,7 +253,7 @@ class SyncInference(SyncModelRequests):
         title: str,
         body: str | None = None,
         model: str,
-        tagger: Tagger | None = None,
+        tagger: TagScorer | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
         chat: bool | None = None,
@@ -267,7 +267,7 @@ class SyncInference(SyncModelRequests):
         questions: Iterable[Question] | Iterable[Question],
         *,
         model: str,
-        tagger: Tagger | None = None,
+        tagger: TagScorer | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
         chat: bool | None = None,

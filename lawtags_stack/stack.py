@@ -299,20 +299,20 @@ class StackThread:
 def _services(context: StackContext) -> tuple[list[Service], RepositoryAges]:
     """The services in the order in which they start, each made with those it talks to."""
     # Here, since commands that only look for a running stack need none of them.
-    from lawtags_stack.services.customizer import Customizer
-    from lawtags_stack.services.data_store import DataStore
-    from lawtags_stack.services.deployments import ActiveDeployments, Deployments
-    from lawtags_stack.services.entity_store import EntityStore
-    from lawtags_stack.services.evaluator.routes import Evaluator
+    from lawtags_stack.services.customizer import CustomizerService
+    from lawtags_stack.services.data_store import DataStoreService
+    from lawtags_stack.services.deployments import ActiveDeployments, DeploymentService
+    from lawtags_stack.services.entity_store import EntityStoreService
+    from lawtags_stack.services.evaluator.routes import EvaluatorService
     from lawtags_stack.services.nim import NimService
 
-    data_store, entity_store = DataStore(context), EntityStore(context)
+    data_store, entity_store = DataStoreService(context), EntityStoreService(context)
     files, entities = data_store.state, entity_store.state
     active = ActiveDeployments(context.database, clock=context.clock)
     nim = NimService(context, entities, files, active)
-    deployments = Deployments(context, active, nim.state)
-    customizer = Customizer(context, entities, files)
-    evaluator = Evaluator(context, entities, files)
+    deployments = DeploymentService(context, active, nim.state)
+    customizer = CustomizerService(context, entities, files)
+    evaluator = EvaluatorService(context, entities, files)
     return [data_store, entity_store, deployments, customizer, nim, evaluator], files.repositories
 
 

@@ -88,7 +88,7 @@ def _wrong_shape(what: str, error: Exception, http: ServiceTransport) -> Protoco
     )
 
 
-class PageOf(Generic[M]):
+class ListedPage(Generic[M]):
     """A page of a list, as the walk through pages wants it."""
 
     def __init__(self, page: Page[M]) -> None:
@@ -171,8 +171,8 @@ class Listing(Generic[M, Flt]):
             APIError: the service refused.
         """
 
-        async def fetch(number: int) -> PageOf[M]:
-            return PageOf(
+        async def fetch(number: int) -> ListedPage[M]:
+            return ListedPage(
                 await self.page(number, page_size=page_size, sort=sort, filter=filter, search=search)
             )
 

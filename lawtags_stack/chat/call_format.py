@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from lawtags_stack.chat.messages import ToolCall
+from lawtags_stack.chat.messages import PlainToolCall
 from lawtags_stack.json_value import JsonValue
 
 _DECODER = json.JSONDecoder()
@@ -14,7 +14,7 @@ _ARGUMENTS = ("arguments", "parameters")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ParsedCall:
     """A call of a tool.
 
     Args:
@@ -30,7 +30,7 @@ class Call:
         return [self.name, self.arguments]
 
     @classmethod
-    def from_json(cls, value: Sequence[str]) -> Call:
+    def from_json(cls, value: Sequence[str]) -> ParsedCall:
         """Read back what ``as_json`` wrote."""
         return cls(*value)
 
@@ -60,7 +60,7 @@ class CallFormat:
         """What an answer with calls begins with, after any text, and an answer without does not contain."""
         return self.lead.strip() or self.opening
 
-    def spelled(self, calls: Sequence[ToolCall]) -> str:
+    def spelled(self, calls: Sequence[PlainToolCall]) -> str:
         """Calls as the model is to write them."""
         objects = [
             self.opening
@@ -82,7 +82,7 @@ class CallFormat:
                 return len(text) - length
         return len(text)
 
-    def read(self, text: str, names: Collection[str]) -> tuple[str, list[Call]]:
+    def read(self, text: str, names: Collection[str]) -> tuple[str, list[ParsedCall]]:
         """The text and the calls of an answer.
 
         An answer that calls what was not offered, or of whose calls none is whole, is text and nothing else.
@@ -94,7 +94,7 @@ class CallFormat:
         start = text.find(self.trigger)
         if start < 0:
             return text, []
-        calls: list[Call] = []
+        calls: list[ParsedCall] = []
         place = start
         while (begin := text.find("{", place)) >= 0 and not self._words(text[place:begin]):
             try:
@@ -122,7 +122,7 @@ HERMES = CallFormat()
 """The format for models whose chat template knows no tools; several families of models were trained on it."""
 
 
-def _call(found: JsonValue, names: Collection[str]) -> Call | None:
+def _call(found: JsonValue, names: Collection[str]) -> ParsedCall | None:
     if not isinstance(found, dict) or found.get("name") not in names:
         return None
     arguments: JsonValue = next((found[key] for key in _ARGUMENTS if key in found), {})
@@ -133,10 +133,10 @@ def _call(found: JsonValue, names: Collection[str]) -> Call | None:
             return None
     if not isinstance(arguments, dict):
         return None
-    return Call(found["name"], json.dumps(arguments, ensure_ascii=False))
+    return ParsedCall(found["name"], json.dumps(arguments, ensure_ascii=False))
 
 
-def derived(alone: str, two: str | None, calls: Sequence[ToolCall]) -> CallFormat | None:
+def derived(alone: str, two: str | None, calls: Sequence[PlainToolCall]) -> CallFormat | None:
     """The format of a template, from what it made of one call and of two.
 
     Args:
@@ -161,7 +161,9 @@ def derived(alone: str, two: str | None, calls: Sequence[ToolCall]) -> CallForma
     return CallFormat(lead, opening, middle, closing, between, tail, separators)
 
 
-def _object(text: str, start: int, call: ToolCall) -> tuple[str, str, str, str, tuple[str, str], int] | None:
+def _object(
+    text: str, start: int, call: PlainToolCall
+) -> tuple[str, str, str, str, tuple[str, str], int] | None:
     """What stands before a call, its parts, and where it ends."""
     name, arguments = call["function"]["name"], call["function"]["arguments"]
     for separators in ((", ", ": "), (",", ":")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from lawtags_stack.chat.messages import Message, Tool, ToolCall
+from lawtags_stack.chat.messages import Message, PlainToolCall, Tool
 from lawtags_stack.chat.template import ChatTemplate, TemplateError
 
 
@@ -94,7 +94,7 @@ def _marked_tool(index: int, tool: Tool, places: list[tuple[str, str]]) -> Tool:
     return {**tool, "function": {**tool["function"], "name": places[-1][1]}}
 
 
-def _numbered_calls(messages: Sequence[Message]) -> Iterator[tuple[int, int, ToolCall]]:
+def _numbered_calls(messages: Sequence[Message]) -> Iterator[tuple[int, int, PlainToolCall]]:
     for index, message in enumerate(messages):
         for place, call in enumerate(message.get("tool_calls", ())):
             yield index, place, call

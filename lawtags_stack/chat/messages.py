@@ -17,7 +17,7 @@ class CalledFunction(TypedDict):
     arguments: JsonValue
 
 
-class ToolCall(TypedDict):
+class PlainToolCall(TypedDict):
     """A call of a tool in a message."""
 
     id: NotRequired[str]
@@ -153,14 +153,14 @@ class _Numbers:
         return identity
 
 
-def _calls(message: Message, field: str, numbers: _Numbers) -> list[ToolCall]:
+def _calls(message: Message, field: str, numbers: _Numbers) -> list[PlainToolCall]:
     sent = message.pop("tool_calls", None) or []
     legacy = message.pop("function_call", None)
     if legacy is not None and not sent:
         sent = [{"function": legacy}]
     if not isinstance(sent, list):
         raise MessageError("the field must be a list of calls", f"{field}.tool_calls")
-    found: list[ToolCall] = []
+    found: list[PlainToolCall] = []
     for index, call in enumerate(sent):
         place = f"{field}.tool_calls[{index}]"
         function = call.get("function", call) if isinstance(call, Mapping) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from lawtags_stack.chat.call_format import Call, CallFormat
+from lawtags_stack.chat.call_format import CallFormat, ParsedCall
 
 
 class CallReader:
@@ -33,7 +33,7 @@ class CallReader:
         end = self._shown[index] = max(begin, self._form.shown(text))
         return text[begin:end]
 
-    def finish(self, index: int, whole: str) -> tuple[str, str, list[Call]]:
+    def finish(self, index: int, whole: str) -> tuple[str, str, list[ParsedCall]]:
         """What is left to show of a finished answer, its text without calls, and its calls."""
         text, calls = self._form.read(whole, self._names)
         shown = whole[: self._shown.get(index, 0)]

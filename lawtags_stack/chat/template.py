@@ -12,7 +12,7 @@ from lawtags_client.errors import BadRequestError, ConfigurationError, ResourceL
 from lawtags_stack.chat import confined
 from lawtags_stack.chat.bounds import is_bounded
 from lawtags_stack.chat.call_format import HERMES, CallFormat, derived
-from lawtags_stack.chat.messages import CalledFunction, Message, Tool, ToolCall, uses_tools
+from lawtags_stack.chat.messages import CalledFunction, Message, PlainToolCall, Tool, uses_tools
 from lawtags_stack.sandbox.process import Sandbox
 
 _USER: Message = {"role": "user", "content": "quokka"}
@@ -26,7 +26,7 @@ _TOOL: Tool = {
 }
 
 
-def _call(index: int, name: str, word: str) -> ToolCall:
+def _call(index: int, name: str, word: str) -> PlainToolCall:
     function: CalledFunction = {"name": name, "arguments": {"bilby": word, "count": index}}
     return {"id": f"call{index:05d}", "type": "function", "function": function}
 
@@ -158,7 +158,7 @@ class ChatTemplate:
             return [{**first, "content": f"{text}\n\n{first['content']}"}, *messages[1:]]
         return [{"role": "user", "content": text}, *messages]
 
-    def _turn(self, before: str, calls: Sequence[ToolCall]) -> str | None:
+    def _turn(self, before: str, calls: Sequence[PlainToolCall]) -> str | None:
         """What the template makes of calls, up to the mark that ends the turn."""
         message = {"role": "assistant", "content": "", "tool_calls": list(calls)}
         whole = self._raw([_USER, message], [_TOOL])

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from lawtags_stack.entities.routes import entity_routes
-from lawtags_stack.entities.store import Entities, EntityKind, EntityRecord
+from lawtags_stack.entities.store import EntityKind, EntityRecord, EntityTable
 
-__all__ = ["Entities", "EntityKind", "EntityRecord", "entity_routes"]
+__all__ = ["EntityKind", "EntityRecord", "EntityTable", "entity_routes"]

@@ -13,15 +13,15 @@ from lawtags_stack.entities.store import EntityKind, EntityRecord
 from lawtags_stack.http.bodies import sent_fields
 from lawtags_stack.http.operations import list_parameters
 from lawtags_stack.http.query import ListQuery
-from lawtags_stack.http.routing import ApiRoute, Call, route
-from lawtags_stack.http.select import Page
+from lawtags_stack.http.routing import ApiRoute, RouteCall, route
+from lawtags_stack.http.select import EntityPage
 from lawtags_stack.json_value import JsonObject
 
 RecordT = TypeVar("RecordT", bound=EntityRecord)
 
 
 class Collection(Protocol[RecordT]):
-    """What the routes need of a state; ``Entities`` is one."""
+    """What the routes need of a state; ``EntityTable`` is one."""
 
     @property
     def kind(self) -> EntityKind[RecordT]:
@@ -44,7 +44,7 @@ class Collection(Protocol[RecordT]):
         """Remove one; the receipt."""
         ...
 
-    def select(self, query: ListQuery) -> Page:
+    def select(self, query: ListQuery) -> EntityPage:
         """A page of them."""
         ...
 
@@ -81,22 +81,22 @@ def entity_routes(
     remove = on_delete or entities.delete
     one = f"{prefix}/{{name}}" if entities.kind.keyed_by_id else f"{prefix}/{{namespace}}/{{name}}"
 
-    def names(call: Call) -> tuple[str, str]:
+    def names(call: RouteCall) -> tuple[str, str]:
         return call.path.get("namespace", ""), call.path["name"]
 
-    def list_all(call: Call) -> JsonObject:
+    def list_all(call: RouteCall) -> JsonObject:
         return entities.select(call.list_query(entities.kind.sorts)).envelope()
 
-    def create_one(call: Call) -> JsonObject:
+    def create_one(call: RouteCall) -> JsonObject:
         return make(sent_fields(call.sent(BaseModel), extra=keep_extra))
 
-    def read_one(call: Call) -> JsonObject:
+    def read_one(call: RouteCall) -> JsonObject:
         return entities.get(*names(call))
 
-    def change_one(call: Call) -> JsonObject:
+    def change_one(call: RouteCall) -> JsonObject:
         return change(*names(call), sent_fields(call.sent(BaseModel), extra=keep_extra))
 
-    def delete_one(call: Call) -> JsonObject:
+    def delete_one(call: RouteCall) -> JsonObject:
         return remove(*names(call))
 
     listed, label = list_parameters(entities.kind.sorts, search=searched), entities.kind.label

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from lawtags_client.errors import ConflictError, NotFoundError
 from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.http.query import ListQuery
-from lawtags_stack.http.select import Page, select
+from lawtags_stack.http.select import EntityPage, select
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.store import Database, Documents, DuplicateKeyError
 from lawtags_stack.store.codec import Codec
@@ -71,7 +71,7 @@ class EntityKind(Generic[RecordT]):
     found_by: Callable[[JsonObject], JsonObject] = dict
 
 
-class Entities(Generic[RecordT]):
+class EntityTable(Generic[RecordT]):
     """All entities of one kind.
 
     Requests and answers are JSON; what the stack reads for itself are records.
@@ -200,16 +200,16 @@ class Entities(Generic[RecordT]):
             "deleted_at": self.kind.stamp(self._clock()),
         }
 
-    def select(self, query: ListQuery) -> Page:
+    def select(self, query: ListQuery) -> EntityPage:
         """The page of entities that a list request asks for."""
         if not query.filter and not query.search and query.sort.removeprefix("-") == "created_at":
             documents = self._documents.page(
                 query.page_size, (query.page - 1) * query.page_size, newest_first=query.sort.startswith("-")
             )
-            page = Page(documents, self._documents.count(), query)
+            page = EntityPage(documents, self._documents.count(), query)
         else:
             page = select(self._documents, query, found_by=self._findable)
-        return Page([self.shown(document) for document in page.data], page.total, query)
+        return EntityPage([self.shown(document) for document in page.data], page.total, query)
 
     def count(self) -> int:
         """How many entities there are."""

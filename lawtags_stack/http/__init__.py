@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from lawtags_stack.http.answers import Answer, answer, answer_for, error_answer
+from lawtags_stack.http.answers import JsonAnswer, answer, answer_for, error_answer
 from lawtags_stack.http.bodies import parse_json, read_limited, sent_fields, validate
 from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.http.query import ListQuery, parse_list_query
-from lawtags_stack.http.routing import Call, route
-from lawtags_stack.http.select import Page, select
+from lawtags_stack.http.routing import RouteCall, route
+from lawtags_stack.http.select import EntityPage, select
 from lawtags_stack.times import Clock, naive, read_moment, utc_now, zulu, zulu_seconds
 
 __all__ = [
-    "Answer",
-    "Call",
     "Clock",
+    "EntityPage",
+    "JsonAnswer",
     "ListQuery",
-    "Page",
+    "RouteCall",
     "answer",
     "answer_for",
     "check_name",

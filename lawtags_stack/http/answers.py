@@ -33,7 +33,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 _FINAL = {409, 500, 501, 507}
 
 
-class Answer(JSONResponse):
+class JsonAnswer(JSONResponse):
     """JSON as the services write it: UTF-8, no NaN."""
 
     def render(self, content: object) -> bytes:
@@ -48,7 +48,7 @@ def answer(content: object, status: int = 200) -> Response:
         return content
     if content is None:
         return Response(status_code=status)
-    return Answer(content, status)
+    return JsonAnswer(content, status)
 
 
 def error_answer(
@@ -56,7 +56,7 @@ def error_answer(
 ) -> Response:
     """An error: ``{"detail": ...}``, and ``x-should-retry: false`` where trying again cannot help."""
     extra = {"x-should-retry": "false"} if status in _FINAL else {}
-    return Answer({"detail": detail, **fields}, status, {**extra, **(headers or {})})
+    return JsonAnswer({"detail": detail, **fields}, status, {**extra, **(headers or {})})
 
 
 def answer_for(error: Exception) -> Response:

@@ -30,7 +30,7 @@ BodyT = TypeVar("BodyT")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RouteCall:
     """One request, taken apart.
 
     Args:
@@ -75,7 +75,7 @@ class ApiRoute(Route):
 def route(
     method: str,
     path: str,
-    handler: Callable[[Call], object],
+    handler: Callable[[RouteCall], object],
     *,
     body: type[BaseModel] | type[dict[str, JsonValue]] | None = None,
     status: int = 200,
@@ -88,7 +88,7 @@ def route(
     query: Sequence[Parameter] = (),
     summary: str | None = None,
 ) -> ApiRoute:
-    """A route whose handler takes a ``Call`` and returns what is to be sent.
+    """A route whose handler takes a ``RouteCall`` and returns what is to be sent.
 
     A plain function runs in a thread, so that it may touch the disk; a coroutine function runs on the loop
     and must not. Expected errors become the API's error answers.
@@ -120,7 +120,7 @@ def route(
                     content = await run_in_threadpool(_checked, body, sent)
                 else:
                     content = _checked(body, sent)
-            call = Call(request, request.path_params, content)
+            call = RouteCall(request, request.path_params, content)
             if inspect.iscoroutinefunction(handler):
                 return answer(await handler(call), status)
             return answer(await run_in_threadpool(handler, call), status)

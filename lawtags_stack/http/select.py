@@ -16,7 +16,7 @@ _RANGE_KEYS = {*_COMPARISONS, "eq", "neq"}
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EntityPage:
     """One page of a list and what is known of the whole."""
 
     data: Sequence[JsonObject]
@@ -44,7 +44,7 @@ class Page:
 
 def select(
     documents: Iterable[JsonObject], query: ListQuery, *, found_by: Callable[[JsonObject], JsonObject] = dict
-) -> Page:
+) -> EntityPage:
     """The page that a query asks for.
 
     Args:
@@ -67,7 +67,7 @@ def select(
     absent = [each for each in chosen if _look_up(each, field) is None]
     present.sort(key=lambda each: _sort_key(_look_up(each, field)), reverse=descending)
     start = (query.page - 1) * query.page_size
-    return Page((present + absent)[start : start + query.page_size], len(chosen), query)
+    return EntityPage((present + absent)[start : start + query.page_size], len(chosen), query)
 
 
 def matches(document: JsonValue, conditions: Conditions, *, search: bool = False) -> bool:

@@ -28,7 +28,7 @@ _KILLED = -signal.SIGKILL
 class ForkedChild:
     """A process that the fork server started, or is about to."""
 
-    def __init__(self, number: int, name: str, server: _Server) -> None:
+    def __init__(self, number: int, name: str, server: _ForkServerHandle) -> None:
         self._number = number
         self._name = name
         self._server = server
@@ -84,7 +84,7 @@ class ForkLauncher:
         self._modules = modules
         self._idle = idle_seconds
         self._lock = threading.Lock()
-        self._server: _Server | None = None
+        self._server: _ForkServerHandle | None = None
 
     def start(
         self,
@@ -104,7 +104,7 @@ class ForkLauncher:
             if self._server is not None:
                 with contextlib.suppress(_GoneError):
                     return self._server.start(module, arguments, descriptors)
-            self._server = _Server(self._log, self._modules, self._idle)
+            self._server = _ForkServerHandle(self._log, self._modules, self._idle)
             try:
                 return self._server.start(module, arguments, descriptors)
             except _GoneError as error:
@@ -123,7 +123,7 @@ class _GoneError(Exception):
     """The fork server has ended, or is about to."""
 
 
-class _Server:
+class _ForkServerHandle:
     """A running fork server as seen from the process that started it."""
 
     def __init__(self, log: Path, modules: Sequence[str], idle: float) -> None:

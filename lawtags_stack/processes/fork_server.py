@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     gc.collect()
     gc.freeze()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        _Server(control).run()
+        _ForkServer(control).run()
     return 0
 
 
@@ -63,7 +63,7 @@ class _Start:
     descriptors: list[int]
 
 
-class _Server:
+class _ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._numbers: dict[int, int] = {}

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lawtags_stack.http.answers import Answer, answer_for, error_answer
+from lawtags_stack.http.answers import JsonAnswer, answer_for, error_answer
 from lawtags_stack.http.openapi import document
 from lawtags_stack.http.origin import OriginPolicy
 from lawtags_stack.http.routing import ApiRoute
@@ -60,7 +60,7 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class AccessGate:
     """Counts requests and lets in only those of programs, with the token where one is required."""
 
     app: ASGIApp
@@ -131,7 +131,7 @@ def application(
     within: ASGIApp = app
     if options.chaos is not None:
         within = ChaosGate(app, port, options.chaos, repositories, clock)
-    return Gate(within, activity, options.token, clock, origins)
+    return AccessGate(within, activity, options.token, clock, origins)
 
 
 def _aliases(services: Sequence[Service], own: Sequence[BaseRoute]) -> list[BaseRoute]:
@@ -155,7 +155,7 @@ def _description(port: Port, services: Sequence[Service], url: str) -> Route:
     made = cache(partial(document, f"lawtags local stack: {port.replace('_', ' ')}", groups, url))
 
     def openapi(request: Request) -> Response:
-        return Answer(made())
+        return JsonAnswer(made())
 
     return Route("/openapi.json", openapi, methods=["GET"])
 
@@ -170,7 +170,7 @@ def _health(port: Port, services: Sequence[Service]) -> list[Route]:
     }
 
     async def ready(request: Request) -> Response:
-        return Answer(body)
+        return JsonAnswer(body)
 
     return [Route(path, ready, methods=["GET"]) for path in HEALTH_PATHS]
 
@@ -217,6 +217,6 @@ def status_route(services: Sequence[Service], about: JsonObject) -> Route:
 
     def status(request: Request) -> Response:
         shown = {service.name: service.summary() for service in services}
-        return Answer({**about, "services": shown, "busy": [s.name for s in services if s.busy()]})
+        return JsonAnswer({**about, "services": shown, "busy": [s.name for s in services if s.busy()]})
 
     return Route("/v1/stack/status", status, methods=["GET"])

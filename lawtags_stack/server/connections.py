@@ -56,7 +56,7 @@ class ConnectionLimits:
         return max(16, self.most // 4)
 
 
-class Connections:
+class ServerConnections:
     """The open connections of all ports, looked through once a second.
 
     Args:
@@ -121,7 +121,7 @@ class Connections:
 class LimitedProtocol(H11Protocol):
     """HTTP with limits of time; its requests can close their connection, for tests of those who call."""
 
-    def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, connections: ServerConnections, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._connections_of_all = connections
         self._received = 0

@@ -14,13 +14,13 @@ from starlette.types import ASGIApp
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_stack.port_owner import port_owner
-from lawtags_stack.server.connections import ConnectionLimits, Connections, LimitedProtocol
+from lawtags_stack.server.connections import ConnectionLimits, LimitedProtocol, ServerConnections
 
 GRACE_SECONDS = 2
 _WAITING = 1024
 
 
-class _Server(uvicorn.Server):
+class _SocketServer(uvicorn.Server):
     """A server that leaves signals to whoever runs the loop."""
 
     @contextlib.contextmanager
@@ -39,9 +39,9 @@ class Servers:
     def __init__(
         self, applications: Sequence[tuple[ASGIApp, socket.socket]], limits: ConnectionLimits | None = None
     ) -> None:
-        self._connections = Connections(limits or ConnectionLimits())
+        self._connections = ServerConnections(limits or ConnectionLimits())
         self._servers = [
-            (_Server(_config(app, self._connections)), listening) for app, listening in applications
+            (_SocketServer(_config(app, self._connections)), listening) for app, listening in applications
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -110,7 +110,7 @@ def listen(host: str, port: int, *, purpose: str) -> socket.socket:
     return listening
 
 
-def _config(app: ASGIApp, connections: Connections) -> uvicorn.Config:
+def _config(app: ASGIApp, connections: ServerConnections) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         access_log=False,

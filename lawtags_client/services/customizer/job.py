@@ -36,7 +36,7 @@ class MetricRow:
     at: datetime | None
 
 
-class _Jobs(Protocol):
+class _CustomizationJobs(Protocol):
     @property
     def jobs(self) -> Jobs: ...
     async def status(self, job_id: str) -> CustomizationStatusDetails: ...
@@ -47,7 +47,7 @@ class JobOwner(Owner, Protocol):
     """The client, as far as a job in hand needs it."""
 
     @property
-    def customizer(self) -> _Jobs: ...
+    def customizer(self) -> _CustomizationJobs: ...
     @property
     def inference(self) -> Inference: ...
 

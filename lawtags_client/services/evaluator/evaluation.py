@@ -15,7 +15,7 @@ from lawtags_client.types.platform_evaluation import PlatformEvaluationResult
 ADVICE = "Common causes: a dataset URL that does not name a single file, or a model that is not served."
 
 
-class _Jobs(Protocol):
+class _EvaluatorJobs(Protocol):
     @property
     def jobs(self) -> EvaluationJobs: ...
 
@@ -24,7 +24,7 @@ class EvaluationOwner(Owner, Protocol):
     """The client, as far as an evaluation in hand needs it."""
 
     @property
-    def evaluator(self) -> _Jobs: ...
+    def evaluator(self) -> _EvaluatorJobs: ...
 
 
 class Evaluation:

@@ -152,7 +152,7 @@ class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJo
         return parse(PlatformEvaluationResult, await self._http.json(Call("GET", path)), self._http)
 
 
-class _Jobs(Protocol):
+class _EvaluatorJobsV2(Protocol):
     @property
     def platform_jobs(self) -> PlatformEvaluationJobs: ...
 
@@ -161,7 +161,7 @@ class PlatformEvaluationOwner(Owner, Protocol):
     """The client, as far as an evaluation in hand needs it."""
 
     @property
-    def evaluator(self) -> _Jobs: ...
+    def evaluator(self) -> _EvaluatorJobsV2: ...
 
 
 class PlatformEvaluation:

@@ -17,7 +17,7 @@ from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.services.inference.pool import Outcome, each
 from lawtags_client.services.inference.requests import CHAT, COMPLETIONS, ModelRequests
-from lawtags_client.services.inference.tags import Tagged, Tagger, tag_by
+from lawtags_client.services.inference.tags import Tagged, TagScorer, tag_by
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -197,7 +197,7 @@ class Inference(ModelRequests):
         title: str,
         body: str | None = None,
         model: str,
-        tagger: Tagger | None = None,
+        tagger: TagScorer | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
         chat: bool | None = None,
@@ -250,7 +250,7 @@ class Inference(ModelRequests):
         questions: Iterable[Question] | AsyncIterable[Question],
         *,
         model: str,
-        tagger: Tagger | None = None,
+        tagger: TagScorer | None = None,
         vocabulary: Vocabulary | None = None,
         style: PromptStyle | None = None,
         chat: bool | None = None,
@@ -303,4 +303,4 @@ class Inference(ModelRequests):
         return Pace(self._owner.settings, self._owner.clock, batch_size, concurrency, on_load)
 
 
-__all__ = ["Inference", "Load", "Outcome", "Tagged", "Tagger", "first_token"]
+__all__ = ["Inference", "Load", "Outcome", "TagScorer", "Tagged", "first_token"]

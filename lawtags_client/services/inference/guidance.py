@@ -79,7 +79,7 @@ class _Known:
 
 
 @dataclass(slots=True)
-class _Shared:
+class _SharedSearch:
     """A look at a server that several requests wait for.
 
     Args:
@@ -103,7 +103,7 @@ class ServerMemory:
     """
 
     known: dict[str, _Known] = field(default_factory=dict)
-    looking: dict[str, _Shared] = field(default_factory=dict)
+    looking: dict[str, _SharedSearch] = field(default_factory=dict)
     accepted: dict[tuple[object, ...], int] = field(default_factory=dict)
     refused_lists: set[str] = field(default_factory=set)
 
@@ -211,11 +211,11 @@ class Guidance:
             return current
         shared = self._looking.get(wish.model)
         if shared is None or shared.task.done():
-            shared = _Shared(asyncio.create_task(self._find(wish.model, wish.chat, before)))
+            shared = _SharedSearch(asyncio.create_task(self._find(wish.model, wish.chat, before)))
             self._looking[wish.model] = shared
         return await self._shared(wish.model, shared)
 
-    async def _shared(self, model: str, shared: _Shared) -> _Known:
+    async def _shared(self, model: str, shared: _SharedSearch) -> _Known:
         """Wait for a look; it ends with the last request that waits for it."""
         shared.waiting += 1
         try:

@@ -33,7 +33,7 @@ TOP_TOKENS = 20
 _ROWS_AT_ONCE = 16
 
 
-class Tagger(Protocol):
+class TagScorer(Protocol):
     """What mixes a model's log-probabilities with a retriever; see ``lawtags_client.tagging``."""
 
     @property
@@ -79,7 +79,7 @@ async def tag_by(
     inference: Inference,
     questions: Items[Question],
     *,
-    tagger: Tagger | None,
+    tagger: TagScorer | None,
     chat: bool | None,
     threshold: float | None,
     unmasked: bool,
@@ -124,7 +124,7 @@ async def tag_by(
 async def tag_by_mixing(
     inference: Inference,
     questions: Items[Question],
-    tagger: Tagger,
+    tagger: TagScorer,
     *,
     unmasked: bool,
     model: str,
@@ -244,7 +244,7 @@ def _read(read: Callable[[R], Mapping[str, float]], outcome: Outcome[R]) -> Like
 
 
 def _mix(
-    tagger: Tagger, questions: Sequence[Question], likeliest: Sequence[Likeliest]
+    tagger: TagScorer, questions: Sequence[Question], likeliest: Sequence[Likeliest]
 ) -> list[tuple[tuple[str, ...], Mapping[str, float], LawtagsError | None]]:
     pairs = [
         (question, lm) for question, lm in zip(questions, likeliest, strict=True) if isinstance(lm, Mapping)

@@ -26,7 +26,7 @@ _BATCH = 32
 _POOLING = Path("1_Pooling") / "config.json"
 
 
-class Encoder:
+class EmbeddingModel:
     """A Hugging Face encoder with its pooling.
 
     Args:
@@ -104,7 +104,7 @@ def _takes_first_token(folder: Path) -> bool:
         return False
 
 
-def _answer(encoder: Encoder, request: Message) -> Message:
+def _answer(encoder: EmbeddingModel, request: Message) -> Message:
     try:
         vectors, tokens = encoder.embed(request["texts"], request["truncate"])
     except (KeyboardInterrupt, SystemExit):
@@ -122,7 +122,7 @@ def main(arguments: list[str]) -> int:
     # What libraries print must not get between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     folder, threads, device, precision = arguments
-    encoder = Encoder(Path(folder), int(threads), Compute.choose(device, precision))
+    encoder = EmbeddingModel(Path(folder), int(threads), Compute.choose(device, precision))
     _write(answers, {"ready": True})
     for line in sys.stdin.buffer:
         _write(answers, _answer(encoder, json.loads(line)))

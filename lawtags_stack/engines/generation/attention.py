@@ -1,8 +1,9 @@
 """Attention over a batch whose rows stand one behind the other, without padding.
 
 All tokens of a step form one sequence of length N, so that the linear layers do no work on padding. Only
-attention has to know which token belongs to which row: a ``Plan`` says so, and the function registered with
-transformers under ``ATTENTION`` follows it. Keys and values of rows that go on generating are in ``Slots``.
+attention has to know which token belongs to which row: an ``AttentionPlan`` says so, and the function
+registered with transformers under ``ATTENTION`` follows it. Keys and values of unfinished rows are
+in ``Slots``.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Slots:
                 self._ensure(store, layer, tensor.shape[0], tensor.shape[2], tensor)
                 store[layer][slot, :length] = tensor.transpose(0, 1)
 
-    def write(self, layer: int, plan: Plan, key: Tensor, value: Tensor) -> None:
+    def write(self, layer: int, plan: AttentionPlan, key: Tensor, value: Tensor) -> None:
         """Store the keys and values of the step's tokens that belong to slots."""
         for store, tensor in ((self.keys, key), (self.values, value)):
             self._ensure(store, layer, tensor.shape[1], tensor.shape[3], tensor)
@@ -124,7 +125,7 @@ class Growing:
 
 
 @dataclass(slots=True)
-class Plan:
+class AttentionPlan:
     """Who attends to whom in one step.
 
     Args:
@@ -154,7 +155,7 @@ class Plan:
 
 
 @contextmanager
-def following(plan: Plan) -> Iterator[None]:
+def following(plan: AttentionPlan) -> Iterator[None]:
     """Let the forward calls of this thread inside the block follow the plan."""
     _current.plan = plan
     try:
@@ -176,7 +177,7 @@ def packed_attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Attention as transformers calls it; who sees whom comes from the plan, not from ``attention_mask``."""
-    plan: Plan = _current.plan
+    plan: AttentionPlan = _current.plan
     layer: int = module.layer_idx
     kind = _Kind(scaling if scaling is not None else query.shape[-1] ** -0.5, sliding_window, softcap)
     out = query.new_empty((1, query.shape[2], query.shape[1], value.shape[-1]))
@@ -285,7 +286,7 @@ def _growing(out: Tensor, row: Growing, query: Tensor, slots: Slots, layer: int,
     out[0, part] = found[0].transpose(0, 1)
 
 
-def _decode(out: Tensor, plan: Plan, query: Tensor, layer: int, kind: _Kind) -> None:
+def _decode(out: Tensor, plan: AttentionPlan, query: Tensor, layer: int, kind: _Kind) -> None:
     longest = plan.decode_longest
     count = plan.decode_slots.numel()
     keys, values = plan.slots.keys[layer], plan.slots.values[layer]

@@ -14,7 +14,7 @@ from lawtags_stack.chat.template import ChatTemplate
 _LARGEST_TEMPLATE = 1 << 20
 
 
-class Encoder:
+class PromptEncoder:
     """Encodes prompts for one model.
 
     Args:
@@ -26,7 +26,7 @@ class Encoder:
         self._tokenizer = tokenizer
         self._template = template or ChatTemplate(tokenizer)
 
-    def with_template(self, path: Path) -> Encoder:
+    def with_template(self, path: Path) -> PromptEncoder:
         """The same tokenizer with another chat template.
 
         Args:
@@ -43,7 +43,7 @@ class Encoder:
             raise ConfigurationError(f"the chat template cannot be read: {error}") from error
         if len(found) > _LARGEST_TEMPLATE:
             raise ConfigurationError(f"the chat template is larger than {_LARGEST_TEMPLATE >> 10} KiB")
-        return Encoder(self._tokenizer, self._template.replaced(template))
+        return PromptEncoder(self._tokenizer, self._template.replaced(template))
 
     @property
     def chats(self) -> bool:

@@ -28,14 +28,14 @@ from lawtags_stack.engines.generation.adapters import (
 )
 from lawtags_stack.engines.generation.attention import Prefix, Slots
 from lawtags_stack.engines.generation.constraints import Constraints
-from lawtags_stack.engines.generation.encoding import Encoder
+from lawtags_stack.engines.generation.encoding import PromptEncoder
 from lawtags_stack.engines.generation.limits import Limits
 from lawtags_stack.engines.generation.loading import end_tokens, load_model, slot_token_bytes
-from lawtags_stack.engines.generation.planning import Batch, lay_out, lay_out_prefix
+from lawtags_stack.engines.generation.planning import TokenBatch, lay_out, lay_out_prefix
 from lawtags_stack.engines.generation.prefixes import PrefixStore
 from lawtags_stack.engines.generation.reading import Reading, failure
 from lawtags_stack.engines.generation.request import Answer, Constraint, Sampling
-from lawtags_stack.engines.generation.rows import Row, Waiting
+from lawtags_stack.engines.generation.rows import GenerationRow, Waiting
 from lawtags_stack.engines.generation.token_text import TextStream, TokenText
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Engine:
         compute = compute or Compute.choose("cpu")
         self.limits = limits or Limits.suited(on_cpu=compute.on_cpu)
         self.computing = compute.described
-        self.encoder = Encoder(tokenizer)
+        self.encoder = PromptEncoder(tokenizer)
         self.text = TokenText(tokenizer)
         self._routing = Routing()
         # Layer by layer, so that the fp32 weights never all stand in a GPU's memory; then what is left.
@@ -83,8 +83,8 @@ class Engine:
         self._constraints = Constraints(tokenizer, int(config.vocab_size), sorted(self._ends), self.text)
         self._reading = Reading(self.text, self._ends)
         self._waiting = Waiting()
-        self._running: list[Row] = []
-        self._instant: list[Row] = []
+        self._running: list[GenerationRow] = []
+        self._instant: list[GenerationRow] = []
         self._slots = Slots()
         self._prefixes = PrefixStore(self.limits.prefix_bytes)
         self._slot_token_bytes = slot_token_bytes(config)
@@ -181,8 +181,10 @@ class Engine:
 
     def _row(
         self, request: Hashable, index: int, prompt: Sequence[int], asked: Sampling, adapter: str | None
-    ) -> Row:
-        row = Row(request, index, adapter, list(prompt), len(prompt), asked, stream=TextStream(asked.stop))
+    ) -> GenerationRow:
+        row = GenerationRow(
+            request, index, adapter, list(prompt), len(prompt), asked, stream=TextStream(asked.stop)
+        )
         if asked.temperature > 0:
             seed = self._entropy.getrandbits(62) if asked.seed is None else asked.seed + index
             row.generator = torch.Generator(self._device).manual_seed(seed % 2**63)
@@ -213,7 +215,7 @@ class Engine:
     # Steps
 
     @torch.inference_mode()
-    def step(self) -> list[Row]:
+    def step(self) -> list[GenerationRow]:
         """Run one step.
 
         Returns:
@@ -239,7 +241,7 @@ class Engine:
                 self._release(row)
         return done
 
-    def _computed(self, taken: list[tuple[Row, int]]) -> list[tuple[Batch, Tensor]]:
+    def _computed(self, taken: list[tuple[GenerationRow, int]]) -> list[tuple[TokenBatch, Tensor]]:
         """The logits of a step; where that fails, of each row by itself, so that only the guilty one fails.
 
         Doing it again is harmless: keys and values go to the same places.
@@ -253,7 +255,7 @@ class Engine:
                 return []
             return [part for pair in taken for part in self._computed([pair])]
 
-    def _forward(self, batch: Batch) -> Tensor:
+    def _forward(self, batch: TokenBatch) -> Tensor:
         self._routing.segments = batch.segments
         with attention.following(batch.plan):
             result = self._model(
@@ -265,7 +267,7 @@ class Engine:
         logits: Tensor = result.logits[0].float()
         return logits
 
-    def _take(self) -> list[tuple[Row, int]]:
+    def _take(self) -> list[tuple[GenerationRow, int]]:
         """Choose what the step computes: running rows first, then waiting ones while there is room."""
         room = self.limits.step_tokens
         taken = []
@@ -273,7 +275,7 @@ class Engine:
             count = max(1, min(row.pending, room))
             taken.append((row, count))
             room -= count
-        begun: list[Row] = []
+        begun: list[GenerationRow] = []
         while room > 0 and (first := self._waiting.peek()) is not None and self._fits(first):
             begun.append(self._waiting.pop())
             if not self._scored_at_once(first):
@@ -287,13 +289,13 @@ class Engine:
                 self._slots.put_prefix(row.slot, row.prefix)
         return taken + [(row, min(row.pending, self._most(row))) for row in begun]
 
-    def _most(self, row: Row) -> int:
+    def _most(self, row: GenerationRow) -> int:
         return row.pending if row.slot is None else max(1, self.limits.step_tokens)
 
-    def _scored_at_once(self, row: Row) -> bool:
+    def _scored_at_once(self, row: GenerationRow) -> bool:
         return row.sampling.max_tokens - row.generated <= 1 and row.pending <= self.limits.step_tokens
 
-    def _fits(self, row: Row) -> bool:
+    def _fits(self, row: GenerationRow) -> bool:
         if self._scored_at_once(row) or not self._running:
             return True
         longest = max(row.longest, max(other.longest for other in self._running))
@@ -305,7 +307,7 @@ class Engine:
             longest = max(len(row.tokens) for row in self._running)
             self._slots.reserve(len(self._running), -(-longest // _SLOT_BLOCK) * _SLOT_BLOCK)
 
-    def _share_prefixes(self, begun: Sequence[Row]) -> None:
+    def _share_prefixes(self, begun: Sequence[GenerationRow]) -> None:
         by_adapter = sorted(begun, key=lambda row: row.adapter or "")
         for adapter, group in groupby(by_adapter, key=lambda row: row.adapter):
             rows = list(group)
@@ -324,7 +326,7 @@ class Engine:
             return  # the rows are computed whole, where it shows which of them is to blame
         self._prefixes.add(adapter, prefix)
 
-    def _release(self, row: Row) -> None:
+    def _release(self, row: GenerationRow) -> None:
         if row.slot is None:
             return
         if row.finish is None or row.fault is not None:  # cancelled or failed
@@ -374,7 +376,7 @@ class Engine:
         return [found[place, index] for place in range(len(encoded)) for index in range(asked.n)]
 
 
-def answer(row: Row) -> Answer:
+def answer(row: GenerationRow) -> Answer:
     """The answer of a finished row."""
     assert row.finish is not None
     return Answer(row.index, row.stream.text, row.finish, row.scores, row.generated)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lawtags_stack.engines.generation.attention import Fresh, Growing, Plan, Prefix, Slots
+from lawtags_stack.engines.generation.attention import AttentionPlan, Fresh, Growing, Prefix, Slots
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lawtags_stack.engines.generation.rows import Row
+    from lawtags_stack.engines.generation.rows import GenerationRow
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TokenBatch:
     """A step, ready to run.
 
     Args:
@@ -34,10 +34,10 @@ class Batch:
     tokens: Tensor
     positions: Tensor
     segments: list[tuple[str, int, int]]
-    plan: Plan
-    ready: list[Row]
+    plan: AttentionPlan
+    ready: list[GenerationRow]
     last: Tensor
-    taken: list[tuple[Row, int]]
+    taken: list[tuple[GenerationRow, int]]
 
 
 class _Layout:
@@ -49,10 +49,10 @@ class _Layout:
         self.growing: list[Growing] = []
         self.decode: list[tuple[int, int, int]] = []
         self.stored: list[tuple[int, int, int]] = []
-        self.ready: list[Row] = []
+        self.ready: list[GenerationRow] = []
         self.last: list[int] = []
 
-    def put(self, row: Row, count: int) -> int:
+    def put(self, row: GenerationRow, count: int) -> int:
         """Append a row's next tokens and return where they begin."""
         start = len(self.tokens)
         self.tokens += row.tokens[row.computed : row.computed + count]
@@ -62,7 +62,7 @@ class _Layout:
             self.last.append(len(self.tokens) - 1)
         return start
 
-    def put_slotted(self, row: Row, count: int) -> None:
+    def put_slotted(self, row: GenerationRow, count: int) -> None:
         assert row.slot is not None
         start, past = self.put(row, count), row.computed
         if count == 1:
@@ -71,7 +71,7 @@ class _Layout:
             self.growing.append(Growing(start, count, row.slot, past))
         self.stored += [(start + place, row.slot, past + place) for place in range(count)]
 
-    def put_fresh(self, rows: Sequence[Row]) -> None:
+    def put_fresh(self, rows: Sequence[GenerationRow]) -> None:
         rows = sorted(rows, key=_fresh_key)
         for _, group in groupby(rows, key=_fresh_key):
             alike = list(group)
@@ -79,11 +79,11 @@ class _Layout:
             self.fresh.append(Fresh(starts[0], len(alike), alike[0].pending, alike[0].prefix))
 
 
-def _fresh_key(row: Row) -> tuple[int, int]:
+def _fresh_key(row: GenerationRow) -> tuple[int, int]:
     return (id(row.prefix) if row.prefix else 0, row.pending)
 
 
-def lay_out(taken: Sequence[tuple[Row, int]], slots: Slots, device: torch.device) -> Batch:
+def lay_out(taken: Sequence[tuple[GenerationRow, int]], slots: Slots, device: torch.device) -> TokenBatch:
     """Arrange a step.
 
     Args:
@@ -104,15 +104,17 @@ def lay_out(taken: Sequence[tuple[Row, int]], slots: Slots, device: torch.device
     return _finished(layout, slots, list(taken), device)
 
 
-def _slot_order(row: Row) -> int:
+def _slot_order(row: GenerationRow) -> int:
     return -1 if row.slot is None else row.slot
 
 
-def _finished(layout: _Layout, slots: Slots, taken: list[tuple[Row, int]], device: torch.device) -> Batch:
+def _finished(
+    layout: _Layout, slots: Slots, taken: list[tuple[GenerationRow, int]], device: torch.device
+) -> TokenBatch:
     by_slot = sorted(layout.decode, key=lambda item: item[1])
     decode = torch.tensor(by_slot, dtype=torch.long, device=device).reshape(-1, 3)
     stored = torch.tensor(layout.stored, dtype=torch.long, device=device).reshape(-1, 3)
-    plan = Plan(
+    plan = AttentionPlan(
         fresh=layout.fresh,
         growing=layout.growing,
         decode_tokens=decode[:, 0],
@@ -126,7 +128,7 @@ def _finished(layout: _Layout, slots: Slots, taken: list[tuple[Row, int]], devic
         slot_positions=stored[:, 2],
         slots=slots,
     )
-    return Batch(
+    return TokenBatch(
         tokens=torch.tensor([layout.tokens], device=device),
         positions=torch.tensor([layout.positions], device=device),
         segments=layout.segments,
@@ -137,13 +139,15 @@ def _finished(layout: _Layout, slots: Slots, taken: list[tuple[Row, int]], devic
     )
 
 
-def lay_out_prefix(adapter: str | None, prefix: Prefix, device: torch.device) -> Batch:
+def lay_out_prefix(adapter: str | None, prefix: Prefix, device: torch.device) -> TokenBatch:
     """Arrange a step that only computes a prefix's keys and values."""
     length = len(prefix.tokens)
     whole = Fresh(0, 1, length, None)
     none = torch.empty(0, dtype=torch.long, device=device)
-    plan = Plan([whole], [], none, none, none, 0, False, none, none, none, Slots(), capture=[(whole, prefix)])
-    return Batch(
+    plan = AttentionPlan(
+        [whole], [], none, none, none, 0, False, none, none, none, Slots(), capture=[(whole, prefix)]
+    )
+    return TokenBatch(
         tokens=torch.tensor([prefix.tokens], device=device),
         positions=torch.arange(length, device=device)[None],
         segments=[(adapter, 0, length)] if adapter is not None else [],

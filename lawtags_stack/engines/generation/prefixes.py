@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lawtags_stack.engines.generation.attention import Prefix
-    from lawtags_stack.engines.generation.rows import Row
+    from lawtags_stack.engines.generation.rows import GenerationRow
 
 SHORTEST = 2
 """Fewer common tokens than this are not worth the bookkeeping; a question's ``Title:`` has two."""
@@ -56,7 +56,7 @@ class PrefixStore:
         self._held.move_to_end(best)
         return self._held[best]
 
-    def worth_computing(self, adapter: str | None, rows: Sequence[Row]) -> tuple[int, ...] | None:
+    def worth_computing(self, adapter: str | None, rows: Sequence[GenerationRow]) -> tuple[int, ...] | None:
         """The beginning that should be computed apart for rows of one adapter that are begun together."""
         prompts = [row.tokens for row in rows]
         before = self._last.get(adapter)

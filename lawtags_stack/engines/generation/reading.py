@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lawtags_client.errors import LawtagsError, ServerError
 
 if TYPE_CHECKING:
-    from lawtags_stack.engines.generation.rows import Row
+    from lawtags_stack.engines.generation.rows import GenerationRow
     from lawtags_stack.engines.generation.token_text import TokenText
 
 
@@ -33,7 +33,7 @@ class Reading:
         self._text = text
         self._ends = ends
 
-    def take(self, row: Row, token: int) -> None:
+    def take(self, row: GenerationRow, token: int) -> None:
         """Take a chosen token into the row and see whether the answer ends with it; never raises."""
         try:
             row.tokens.append(token)
@@ -47,7 +47,7 @@ class Reading:
         except BaseException as error:  # libraries in Rust raise what is no Exception when they panic
             row.fault = failure(error)
 
-    def _read(self, row: Row, token: int) -> None:
+    def _read(self, row: GenerationRow, token: int) -> None:
         if token in self._ends and not row.sampling.ignore_eos:
             row.finish = "stop"
         elif not self._text.is_special(token):
@@ -59,7 +59,7 @@ class Reading:
         if row.finish is not None:
             row.stream.close()
 
-    def fast_forward(self, row: Row) -> None:
+    def fast_forward(self, row: GenerationRow) -> None:
         """Append the tokens that the constraint leaves no choice about."""
         if row.matcher.is_stopped():
             row.finish = "stop"

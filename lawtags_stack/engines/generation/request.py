@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from lawtags_stack.chat.call_format import Call
+from lawtags_stack.chat.call_format import ParsedCall
 from lawtags_stack.processes.frames import Message
 
 ConstraintKind = Literal["choice", "regex", "json", "grammar"]
@@ -108,7 +108,7 @@ class Answer:
     finish_reason: FinishReason
     scores: list[TokenScore] = field(default_factory=list)
     tokens: int = 0
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ParsedCall, ...] = ()
 
     def as_json(self) -> Message:
         """The answer as one JSON object."""
@@ -130,7 +130,7 @@ class Answer:
             value["finish_reason"],
             [TokenScore.from_json(score) for score in value["scores"]],
             value["tokens"],
-            tuple(map(Call.from_json, value.get("calls", ()))),
+            tuple(map(ParsedCall.from_json, value.get("calls", ()))),
         )
 
 
@@ -142,7 +142,7 @@ class Piece:
     text: str
     scores: tuple[TokenScore, ...] = ()
     finish_reason: FinishReason | None = None
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ParsedCall, ...] = ()
 
     def as_json(self) -> Message:
         """The piece as one JSON object."""
@@ -158,5 +158,5 @@ class Piece:
     def from_json(cls, value: Message) -> Piece:
         """Read back what ``as_json`` wrote."""
         scores = tuple(TokenScore.from_json(score) for score in value["scores"])
-        calls = tuple(map(Call.from_json, value.get("calls", ())))
+        calls = tuple(map(ParsedCall.from_json, value.get("calls", ())))
         return cls(value["index"], value["text"], scores, value["finish_reason"], calls)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class GenerationRow:
     """One answer in the making.
 
     Args:
@@ -70,26 +70,26 @@ class Waiting:
     """Rows that were not begun yet; requests take turns, so that a large one does not block a small one."""
 
     def __init__(self) -> None:
-        self._rows: dict[Hashable, deque[Row]] = {}
+        self._rows: dict[Hashable, deque[GenerationRow]] = {}
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self._rows.values())
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[GenerationRow]:
         for rows in self._rows.values():
             yield from rows
 
-    def add(self, row: Row) -> None:
+    def add(self, row: GenerationRow) -> None:
         """Queue a row behind those of its request."""
         self._rows.setdefault(row.request, deque()).append(row)
 
-    def peek(self) -> Row | None:
+    def peek(self) -> GenerationRow | None:
         """The row whose turn it is."""
         for rows in self._rows.values():
             return rows[0]
         return None
 
-    def pop(self) -> Row:
+    def pop(self) -> GenerationRow:
         """Take the row whose turn it is; its request goes to the end of the line.
 
         Raises:
@@ -104,6 +104,6 @@ class Waiting:
             self._rows[request] = rows
         return row
 
-    def drop(self, request: Hashable) -> list[Row]:
+    def drop(self, request: Hashable) -> list[GenerationRow]:
         """Forget a request's rows and return them."""
         return list(self._rows.pop(request, ()))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lawtags_stack.engines.generation.constraints import Constraints
-    from lawtags_stack.engines.generation.rows import Row
+    from lawtags_stack.engines.generation.rows import GenerationRow
     from lawtags_stack.engines.generation.token_text import TokenText
 
 _COLDEST = 1e-5
@@ -27,7 +27,7 @@ _FARTHEST = 1e30
 """Logits beyond are cut: their differences must still be finite."""
 
 
-def choose(rows: Sequence[Row], logits: Tensor, constraints: Constraints) -> list[int]:
+def choose(rows: Sequence[GenerationRow], logits: Tensor, constraints: Constraints) -> list[int]:
     """The next token of each row; the logits are not changed. A row that has none gets a fault."""
     most, places = logits.max(-1)
     chosen: list[int] = places.tolist()
@@ -44,7 +44,7 @@ def choose(rows: Sequence[Row], logits: Tensor, constraints: Constraints) -> lis
     return chosen
 
 
-def _chosen(row: Row, logits: Tensor, likeliest: int, constraints: Constraints) -> int:
+def _chosen(row: GenerationRow, logits: Tensor, likeliest: int, constraints: Constraints) -> int:
     asked = row.sampling
     penalised = (asked.frequency_penalty, asked.presence_penalty, asked.repetition_penalty) != (0, 0, 1)
     greedy = asked.temperature < _COLDEST
@@ -61,7 +61,7 @@ def _chosen(row: Row, logits: Tensor, likeliest: int, constraints: Constraints) 
     return int(values.argmax()) if greedy else _draw(values, row)
 
 
-def _penalise(values: Tensor, row: Row) -> None:
+def _penalise(values: Tensor, row: GenerationRow) -> None:
     asked = row.sampling
     if asked.repetition_penalty != 1:
         seen = torch.tensor(sorted(set(row.tokens)), device=values.device)
@@ -74,7 +74,7 @@ def _penalise(values: Tensor, row: Row) -> None:
             values[token] -= count * asked.frequency_penalty + asked.presence_penalty
 
 
-def _draw(values: Tensor, row: Row) -> int:
+def _draw(values: Tensor, row: GenerationRow) -> int:
     """Draw a token: temperature, then ``min_p``, then ``top_k``, then ``top_p``, in vLLM's order."""
     asked = row.sampling
     # Without the largest, however cold it is, nothing overflows.
@@ -94,7 +94,7 @@ def _draw(values: Tensor, row: Row) -> int:
     return int(torch.multinomial(chances, 1, generator=row.generator))
 
 
-def score(rows: Sequence[Row], logits: Tensor, chosen: Sequence[int], text: TokenText) -> None:
+def score(rows: Sequence[GenerationRow], logits: Tensor, chosen: Sequence[int], text: TokenText) -> None:
     """Note the log-probabilities of the chosen tokens in the rows that asked for them."""
     places = [p for p, row in enumerate(rows) if row.sampling.logprobs is not None and row.fault is None]
     if not places:

@@ -28,11 +28,11 @@ from lawtags_stack.processes.environment import give_memory_back
 from lawtags_stack.processes.frames import LARGEST, Message, pack, receive
 
 if TYPE_CHECKING:
-    from lawtags_stack.chat.call_format import Call
-    from lawtags_stack.engines.generation.encoding import Encoder
+    from lawtags_stack.chat.call_format import ParsedCall
+    from lawtags_stack.engines.generation.encoding import PromptEncoder
     from lawtags_stack.engines.generation.engine import Engine
     from lawtags_stack.engines.generation.request import Answer
-    from lawtags_stack.engines.generation.rows import Row
+    from lawtags_stack.engines.generation.rows import GenerationRow
 
 _GATHER_SECONDS = 0.002
 """How long an idle worker waits for companions of a request, so that they run as one batch."""
@@ -44,7 +44,7 @@ DEFAULT_ANSWER = 1024
 
 
 @dataclass(slots=True)
-class _Request:
+class _GenerationRequest:
     rows: int
     adapter: str | None
     stream: bool
@@ -53,7 +53,7 @@ class _Request:
     answers: list[Answer] = field(default_factory=list)
 
 
-class Worker:
+class GenerationWorker:
     """Runs an engine for requests that arrive as messages.
 
     Args:
@@ -65,8 +65,8 @@ class Worker:
         self._engine = engine
         self._connection = connection
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._requests: dict[int, _Request] = {}
-        self._encoders: dict[str, Encoder] = {}
+        self._requests: dict[int, _GenerationRequest] = {}
+        self._encoders: dict[str, PromptEncoder] = {}
 
     def run(self) -> None:
         """Answer until the other side is gone."""
@@ -154,7 +154,7 @@ class Worker:
         if encoder is not None:
             self._encoders[name] = encoder
 
-    def _encoder(self, message: Message) -> Encoder:
+    def _encoder(self, message: Message) -> PromptEncoder:
         """What makes prompts for a request: an adapter may bring the template that it was trained with."""
         return self._encoders.get(str(message.get("adapter")), self._engine.encoder)
 
@@ -170,7 +170,7 @@ class Worker:
         prompts = self._prompts(message)
         asked = self._sampling(message["sampling"], prompts)
         calls, asked = self._calls(message, asked)
-        self._requests[number] = _Request(
+        self._requests[number] = _GenerationRequest(
             rows=len(prompts) * asked.n,
             adapter=message.get("adapter"),
             stream=bool(message.get("stream")),
@@ -226,7 +226,7 @@ class Worker:
             del self._requests[number]
             self._send({"id": number, "event": "gone", "message": "the model was removed or replaced"})
 
-    def _tell(self, row: Row) -> None:
+    def _tell(self, row: GenerationRow) -> None:
         try:
             self._report(row)
         except ConnectionError:
@@ -236,7 +236,7 @@ class Worker:
             assert isinstance(row.request, int)
             self._refuse(row.request, failure(error))
 
-    def _report(self, row: Row) -> None:
+    def _report(self, row: GenerationRow) -> None:
         from lawtags_stack.engines.generation.engine import answer
 
         number = row.request
@@ -251,7 +251,7 @@ class Worker:
         row.scores += new
         done = answer(row) if row.finish is not None else None
         rest = ""
-        calls: list[Call] = []
+        calls: list[ParsedCall] = []
         if done is not None and request.calls is not None:
             rest, done.text, calls = request.calls.finish(row.index, done.text)
             done.calls = tuple(calls)
@@ -268,7 +268,7 @@ class Worker:
         if len(request.answers) == request.rows:
             self._finish(number, request)
 
-    def _finish(self, number: int, request: _Request) -> None:
+    def _finish(self, number: int, request: _GenerationRequest) -> None:
         del self._requests[number]
         answers = sorted(request.answers, key=lambda each: each.index)
         self._send(
@@ -308,7 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
         connection.sendall(pack({"event": "failed", **_reason(error)}))
         return 1
     try:
-        Worker(engine, connection).run()
+        GenerationWorker(engine, connection).run()
     except (BrokenPipeError, ConnectionResetError):
         return 0  # the process that asked is gone; nobody is left to answer
     return 0

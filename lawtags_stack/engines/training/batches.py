@@ -63,7 +63,7 @@ def hold_out(count: int, *, seed: int) -> tuple[list[int], list[int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class PaddedBatch:
     """Token ids padded on the right, the positions to predict from, and what is to be predicted there."""
 
     tokens: torch.Tensor
@@ -71,7 +71,7 @@ class Batch:
     targets: torch.Tensor
 
 
-def collate(examples: Sequence[Example], *, padding: int, device: torch.device | str = "cpu") -> Batch:
+def collate(examples: Sequence[Example], *, padding: int, device: torch.device | str = "cpu") -> PaddedBatch:
     """Put examples into one batch on a device.
 
     Nothing is predicted from the last token of an example, so it is a target only. Padding stands on the
@@ -87,4 +87,4 @@ def collate(examples: Sequence[Example], *, padding: int, device: torch.device |
         learnt[row, : len(example.learnt)] = torch.tensor(example.learnt, dtype=torch.bool)
     keep = learnt[:, 1:].contiguous()
     targets = tokens[:, 1:][keep]
-    return Batch(tokens[:, :-1].contiguous().to(device), keep.to(device), targets.to(device))
+    return PaddedBatch(tokens[:, :-1].contiguous().to(device), keep.to(device), targets.to(device))

@@ -10,7 +10,7 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_stack.chat.losses import LossCheck
 from lawtags_stack.chat.messages import MessageError, plain_messages, plain_tools
 from lawtags_stack.chat.template import ChatTemplate, TemplateError
-from lawtags_stack.engines.training.rows import PromptTemplate, Row
+from lawtags_stack.engines.training.rows import PromptTemplate, TrainingRow
 
 _CHUNK = 1024  # rows tokenised in one call: the tokenizer spreads them over the cores
 
@@ -97,7 +97,7 @@ class RowEncoder:
         """The field of a row that the prompt template puts last; None where there is no template."""
         return self._template.answer_field if self._template else None
 
-    def encode(self, rows: Iterable[Row]) -> Encoded[Example]:
+    def encode(self, rows: Iterable[TrainingRow]) -> Encoded[Example]:
         """Encode all rows, in their order.
 
         Raises:
@@ -105,7 +105,7 @@ class RowEncoder:
         """
         examples: list[Example] = []
         cut = self._answers_cut = 0
-        chunk: list[Row] = []
+        chunk: list[TrainingRow] = []
         for row in rows:
             chunk.append(row)
             if len(chunk) == _CHUNK:
@@ -115,7 +115,7 @@ class RowEncoder:
             cut += self._encode_chunk(chunk, examples)
         return Encoded(examples, cut, self._answers_cut)
 
-    def _encode_chunk(self, rows: list[Row], into: list[Example]) -> int:
+    def _encode_chunk(self, rows: list[TrainingRow], into: list[Example]) -> int:
         found: dict[int, Example] = {}
         chats = [index for index, row in enumerate(rows) if "messages" in row.content]
         for index in chats:
@@ -131,7 +131,7 @@ class RowEncoder:
             into.append(example)
         return cut
 
-    def _completions(self, rows: list[Row]) -> list[Example]:
+    def _completions(self, rows: list[TrainingRow]) -> list[Example]:
         if not rows:
             return []
         if self._template is None:
@@ -158,7 +158,7 @@ class RowEncoder:
         alone: list[int] = self._tokenizer(answer, add_special_tokens=False)["input_ids"]
         return alone
 
-    def _chat(self, row: Row) -> Example:
+    def _chat(self, row: TrainingRow) -> Example:
         spans, text = self._spans(row)
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         offsets = encoded["offset_mapping"]
@@ -184,7 +184,7 @@ class RowEncoder:
             begin = high
         return example
 
-    def _spans(self, row: Row) -> tuple[list[tuple[int, int]], str]:
+    def _spans(self, row: TrainingRow) -> tuple[list[tuple[int, int]], str]:
         try:
             tools = plain_tools(row.content.get("tools") or self._tools)
             given = plain_messages(row.content["messages"])

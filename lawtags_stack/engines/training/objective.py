@@ -14,7 +14,7 @@ from lawtags_stack.engines.training.examples import Sized
 if TYPE_CHECKING:
     import torch
 
-    from lawtags_stack.engines.training.batches import Batch
+    from lawtags_stack.engines.training.batches import PaddedBatch
     from lawtags_stack.engines.training.examples import Example
     from lawtags_stack.engines.training.model import TrainableModel
 
@@ -61,12 +61,12 @@ class CompletionObjective:
             return completion_loss(model.module, batch), None
 
 
-def completion_loss(model: Any, batch: Batch) -> torch.Tensor:
+def completion_loss(model: Any, batch: PaddedBatch) -> torch.Tensor:
     """The sum of the losses of all learnt tokens of a batch."""
     return token_losses(model, batch, reduction="sum")
 
 
-def token_losses(model: Any, batch: Batch, *, reduction: str = "none") -> torch.Tensor:
+def token_losses(model: Any, batch: PaddedBatch, *, reduction: str = "none") -> torch.Tensor:
     """The losses of the learnt tokens of a batch, row by row.
 
     The head over a large vocabulary is a good part of a small model's work, and prompts need none of it. The

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lawtags_stack.engines.training.batches import collate, split_by_tokens
 from lawtags_stack.engines.training.examples import Encoded, Example, RowEncoder
 from lawtags_stack.engines.training.objective import token_losses
-from lawtags_stack.engines.training.rows import Row
+from lawtags_stack.engines.training.rows import TrainingRow
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class Pair:
         return 2 * max(self.chosen.width, self.rejected.width)
 
 
-def encode_pairs(encoder: RowEncoder, rows: Iterable[Row]) -> Encoded[Pair]:
+def encode_pairs(encoder: RowEncoder, rows: Iterable[TrainingRow]) -> Encoded[Pair]:
     """Encode rows of ``prompt``, ``chosen_response`` and ``rejected_response``.
 
     A prompt that is a list of messages goes through the chat template; a text goes through the prompt
@@ -125,13 +125,13 @@ def _log_probabilities(model: TrainableModel, pairs: Sequence[Pair]) -> tuple[to
     return sums.view(2, -1), batch.keep.sum(1).view(2, -1)
 
 
-def _both(encoder: RowEncoder, rows: Iterable[Row]) -> Iterator[Row]:
+def _both(encoder: RowEncoder, rows: Iterable[TrainingRow]) -> Iterator[TrainingRow]:
     for row in rows:
         for name in (CHOSEN, REJECTED):
             answer = row.content.get(name)
             if not isinstance(answer, str) or not answer.strip():
                 raise row.error("the field must be a text that is not empty", name)
-            yield Row(row.file, row.line, _with_answer(encoder, row.content, answer))
+            yield TrainingRow(row.file, row.line, _with_answer(encoder, row.content, answer))
 
 
 def _with_answer(encoder: RowEncoder, content: dict[str, Any], answer: str) -> dict[str, Any]:

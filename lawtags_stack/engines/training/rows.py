@@ -13,7 +13,7 @@ from lawtags_client.jsonl import JsonFault, parse_array, parse_lines
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrainingRow:
     """One row and where it stands."""
 
     file: str
@@ -25,7 +25,7 @@ class Row:
         return DataError(message, path=self.file, line=self.line, field=field)
 
 
-def read_rows(folder: Path, names: Iterable[str]) -> Iterator[Row]:
+def read_rows(folder: Path, names: Iterable[str]) -> Iterator[TrainingRow]:
     """All rows of the named files, one file after the other; blank lines are skipped.
 
     Args:
@@ -41,7 +41,7 @@ def read_rows(folder: Path, names: Iterable[str]) -> Iterator[Row]:
             for line, row in parse_array(stream, name) if in_list else parse_lines(stream):
                 if isinstance(row, JsonFault):
                     raise row.error(name, line)
-                yield Row(name, line, row)
+                yield TrainingRow(name, line, row)
 
 
 class PromptTemplate:
@@ -70,7 +70,7 @@ class PromptTemplate:
         self.answer_field = names[-1]
         self._parts = parts
 
-    def render(self, row: Row) -> tuple[str, str]:
+    def render(self, row: TrainingRow) -> tuple[str, str]:
         """Prompt and completion of a row.
 
         Raises:
@@ -92,7 +92,7 @@ class PromptTemplate:
         return prompt, before[len(prompt) :] + answer + after
 
     @staticmethod
-    def _value(row: Row, name: str) -> str:
+    def _value(row: TrainingRow, name: str) -> str:
         value = row.content.get(name)
         if value is None:
             keys = ", ".join(sorted(row.content)) or "none"

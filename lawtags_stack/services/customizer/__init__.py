@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lawtags_stack.services.customizer.routes import Customizer
+from lawtags_stack.services.customizer.routes import CustomizerService
 
-__all__ = ["Customizer"]
+__all__ = ["CustomizerService"]

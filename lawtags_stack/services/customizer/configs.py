@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
 from lawtags_stack.base_models import DEFAULT_BASE_MODEL
-from lawtags_stack.entities import Entities, EntityKind
+from lawtags_stack.entities import EntityKind, EntityTable
 from lawtags_stack.http.query import ListQuery
-from lawtags_stack.http.select import Page, select
+from lawtags_stack.http.select import EntityPage, select
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.records import ConfigRecord
@@ -48,7 +48,7 @@ class Configs:
             defaults={"custom_fields": {}, "prompt_template": DEFAULT_TEMPLATE},
             sorts=SORTS,
         )
-        self.entities = Entities(context.database, kind, clock=context.clock)
+        self.entities = EntityTable(context.database, kind, clock=context.clock)
         self._context = context
         self._targets = targets
 
@@ -127,11 +127,11 @@ class Configs:
             raise BadRequestError(f"Version is not specified in the config URN: {reference}")
         return self.entities.stored(namespace, name)
 
-    def select(self, query: ListQuery) -> Page:
+    def select(self, query: ListQuery) -> EntityPage:
         """The page of configs that a list request asks for."""
         shown = {str(each["id"]): each for each in map(self.entities.shown, self.entities.documents())}
         page = select([self._view(each, shown[each.id]) for each in self.entities.all()], query)
-        return Page([shown[str(view["id"])] for view in page.data], page.total, query)
+        return EntityPage([shown[str(view["id"])] for view in page.data], page.total, query)
 
     def _view(self, config: ConfigRecord, shown: JsonObject) -> JsonObject:
         # A list is filtered and sorted by what its target and options say, too.
@@ -149,7 +149,7 @@ class Configs:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingConfig:
+class ChosenConfig:
     """What a job takes from its config, whether that is named or written into the job.
 
     Args:
@@ -168,7 +168,7 @@ class TrainingConfig:
     precision: str | None
 
 
-def training_option(config: TrainingConfig, training_type: str, finetuning_type: str) -> JsonObject:
+def training_option(config: ChosenConfig, training_type: str, finetuning_type: str) -> JsonObject:
     """The option of a config for a way of training.
 
     Raises:

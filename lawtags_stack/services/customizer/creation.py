@@ -11,17 +11,17 @@ from lawtags_stack.http.bodies import validate
 from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.customizer import hyperparameters
-from lawtags_stack.services.customizer.configs import Configs, TrainingConfig, training_option
+from lawtags_stack.services.customizer.configs import ChosenConfig, Configs, training_option
 from lawtags_stack.services.customizer.datasets import TrainingData, find_data, refuse_embedding_rows
-from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.customizer.records import (
-    ConfigSnapshot,
+    ConfigSnapshotRecord,
     JobDetails,
     JobFields,
     JobRecord,
-    JobWarning,
+    JobWarningRecord,
     JobWork,
-    StatusLog,
+    StatusLogRecord,
     TargetRecord,
 )
 from lawtags_stack.services.customizer.targets import Targets
@@ -52,7 +52,7 @@ class ResolvedJob:
     """A wish with all that it names."""
 
     wish: JobWish
-    config: TrainingConfig
+    config: ChosenConfig
     option: JsonObject
     target: TargetRecord
     data: TrainingData
@@ -83,7 +83,12 @@ class JobResolver:
     """
 
     def __init__(
-        self, targets: Targets, configs: Configs, entities: EntityStore, files: DataStore, blobs: Blobs
+        self,
+        targets: Targets,
+        configs: Configs,
+        entities: CustomizerEntityStore,
+        files: CustomizerDataStore,
+        blobs: Blobs,
     ) -> None:
         self._targets = targets
         self._configs = configs
@@ -110,12 +115,12 @@ class JobResolver:
         refuse_embedding_rows(self._blobs, data, config.prompt_template)
         return ResolvedJob(wish, config, option, target, data)
 
-    def _config(self, wanted: str | CustomizationConfigRequest, sent: JsonValue) -> TrainingConfig:
+    def _config(self, wanted: str | CustomizationConfigRequest, sent: JsonValue) -> ChosenConfig:
         if isinstance(wanted, str):
             found = self._configs.find(wanted)
             if not found.target:
                 raise BadRequestError(f"Config {wanted} has no target")
-            return TrainingConfig(
+            return ChosenConfig(
                 reference=wanted,
                 target=found.target,
                 max_seq_length=found.max_seq_length,
@@ -128,7 +133,7 @@ class JobResolver:
             raise BadRequestError("The config has no target")
         if not isinstance(wanted.target, str):
             raise BadRequestError("An inline target cannot be trained on: create the target, then name it")
-        return TrainingConfig(
+        return ChosenConfig(
             reference=sent,
             target=wanted.target,
             max_seq_length=wanted.max_seq_length,
@@ -152,7 +157,7 @@ def build_job(resolved: ResolvedJob, now: str) -> JobRecord:
         files_url=resolved.data.files_url,
         num_parameters=target.num_parameters,
     )
-    details = JobDetails(now, now, status_logs=[StatusLog(now, "created")])
+    details = JobDetails(now, now, status_logs=[StatusLogRecord(now, "created")])
     sent = wish.sent
     job = JobFields(
         id=job_id,
@@ -176,7 +181,7 @@ def build_job(resolved: ResolvedJob, now: str) -> JobRecord:
     return JobRecord(job, details, work)
 
 
-def claim_output(record: JobRecord, entities: EntityStore, targets: Targets) -> None:
+def claim_output(record: JobRecord, entities: CustomizerEntityStore, targets: Targets) -> None:
     """Add the model that a job is to make; call it within the transaction that stores the job.
 
     Raises:
@@ -221,9 +226,9 @@ def _chats(target: str, targets: Targets) -> bool:
     return folder is None or not folder.exists() or has_chat_template(folder)
 
 
-def _snapshot(resolved: ResolvedJob) -> ConfigSnapshot:
+def _snapshot(resolved: ResolvedJob) -> ConfigSnapshotRecord:
     config, target = resolved.config, resolved.target
-    return ConfigSnapshot(
+    return ConfigSnapshotRecord(
         base_model=target.base_model or target.reference,
         precision=config.precision or target.precision,
         max_seq_length=config.max_seq_length,
@@ -252,11 +257,11 @@ def _output_model(wanted: str | None, job_id: str) -> str | None:
     return f"{namespace}/{base}@{version or job_id}"
 
 
-def _warnings(request: CustomizationJobRequest) -> list[JobWarning] | None:
+def _warnings(request: CustomizationJobRequest) -> list[JobWarningRecord] | None:
     warnings = []
     if request.hyperparameters.sequence_packing_enabled:
         warnings.append(
-            JobWarning(
+            JobWarningRecord(
                 "Sequence packing is not used",
                 "Batches are made of rows of like length instead: less than 2 % of their tokens are "
                 "padding, and rows packed into one sequence train a fifth slower on a CPU.",
@@ -264,7 +269,7 @@ def _warnings(request: CustomizationJobRequest) -> list[JobWarning] | None:
         )
     if request.integrations:
         warnings.append(
-            JobWarning(
+            JobWarningRecord(
                 "Integrations are not used",
                 "This stack sends nothing to others; the status of the job has its metrics.",
             )

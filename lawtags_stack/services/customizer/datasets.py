@@ -13,7 +13,7 @@ from lawtags_client.errors import BadRequestError, NotFoundError
 from lawtags_client.types.customizer import DatasetReference
 from lawtags_stack.http.ids import split_reference
 from lawtags_stack.json_value import JsonObject
-from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.data_store.hub_urls import check_path, parse_files_url
 from lawtags_stack.services.data_store.trees import FileEntry
 from lawtags_stack.store import Blobs
@@ -39,7 +39,9 @@ class TrainingData:
     validation: tuple[FileEntry, ...]
 
 
-def find_data(entities: EntityStore, store: DataStore, reference: str | DatasetReference) -> TrainingData:
+def find_data(
+    entities: CustomizerEntityStore, store: CustomizerDataStore, reference: str | DatasetReference
+) -> TrainingData:
     """The data set that a job names, in any of the forms the API takes.
 
     Args:
@@ -112,7 +114,7 @@ def _first_row(blobs: Blobs, file: FileEntry) -> JsonObject:
     return found if isinstance(found, dict) else {}
 
 
-def _named(entities: EntityStore, reference: str | DatasetReference) -> tuple[str, str]:
+def _named(entities: CustomizerEntityStore, reference: str | DatasetReference) -> tuple[str, str]:
     if isinstance(reference, DatasetReference):
         if reference.files_url:
             return reference.files_url, reference.files_url

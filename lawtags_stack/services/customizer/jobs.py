@@ -8,13 +8,13 @@ from collections.abc import Callable
 from lawtags_client.errors import ConflictError, NotFoundError
 from lawtags_client.types.common import FINAL_JOB_STATES
 from lawtags_stack.http.query import ListQuery
-from lawtags_stack.http.select import Page, select
+from lawtags_stack.http.select import EntityPage, select
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.configs import Configs
 from lawtags_stack.services.customizer.creation import JobResolver, build_job, claim_output, validate_job
 from lawtags_stack.services.customizer.points import MetricPoints
-from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.customizer.records import JOB, JOBS_TABLE, JobDetails, JobFields, JobRecord
 from lawtags_stack.services.customizer.targets import Targets
 from lawtags_stack.store import Documents, Records
@@ -30,7 +30,7 @@ _LISTED = (
 _PLANNED = ("finetuning_type", "training_type", "batch_size", "epochs", "log_every_n_steps")
 
 
-class Jobs:
+class TrainingJobs:
     """All training jobs.
 
     Args:
@@ -46,8 +46,8 @@ class Jobs:
         context: StackContext,
         targets: Targets,
         configs: Configs,
-        entities: EntityStore,
-        files: DataStore,
+        entities: CustomizerEntityStore,
+        files: CustomizerDataStore,
     ) -> None:
         self._context = context
         self._targets = targets
@@ -156,7 +156,7 @@ class Jobs:
         """Whether a job that has not ended trains on a target."""
         return any(each.work.target == reference for each in self.unfinished())
 
-    def select(self, query: ListQuery) -> Page:
+    def select(self, query: ListQuery) -> EntityPage:
         """The page of jobs that a list request asks for."""
         shown: dict[str, JsonObject] = {}
         views = []
@@ -164,7 +164,7 @@ class Jobs:
             shown[record.job.id] = self.shown(record)
             views.append(_view(record, shown[record.job.id]))
         page = select(views, query)
-        return Page([shown[str(view["id"])] for view in page.data], page.total, query)
+        return EntityPage([shown[str(view["id"])] for view in page.data], page.total, query)
 
     def shown(self, record: JobRecord) -> JsonObject:
         """A stored job as responses show it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from lawtags_stack.json_value import JsonObject
-from lawtags_stack.services.customizer.records import JobRecord, StatusLog
+from lawtags_stack.services.customizer.records import JobRecord, StatusLogRecord
 
 _WARNINGS = {"failed", "TrainingRestarted", "NotEnoughResources"}
 
@@ -40,7 +40,7 @@ def container_logs(record: JobRecord, log: str) -> JsonObject:
     return {"entries": {name: entry}, "error": error}
 
 
-def _event(log: StatusLog) -> JsonObject:
+def _event(log: StatusLogRecord) -> JsonObject:
     seen = int(datetime.fromisoformat(log.updated_at).replace(tzinfo=UTC).timestamp())
     return {
         "type": "Warning" if log.message in _WARNINGS else "Normal",

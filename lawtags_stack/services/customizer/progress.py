@@ -16,7 +16,7 @@ from lawtags_stack.services.customizer.points import (
     VALIDATION_ACCURACY,
     VALIDATION_LOSS,
 )
-from lawtags_stack.services.customizer.records import JobDetails, JobRecord, JobWarning
+from lawtags_stack.services.customizer.records import JobDetails, JobRecord, JobWarningRecord
 from lawtags_stack.times import naive
 
 _LOSSES = {"train": TRAIN_LOSS, "validation": VALIDATION_LOSS}
@@ -112,8 +112,8 @@ def planned_steps(record: JobRecord) -> int | None:
     return min(steps, plan.max_steps) if plan.max_steps > 0 else steps
 
 
-def _with_warning(warnings: list[JobWarning] | None, event: TrainerEvent) -> list[JobWarning]:
-    warning = JobWarning(event["message"], event.get("explanation"))
+def _with_warning(warnings: list[JobWarningRecord] | None, event: TrainerEvent) -> list[JobWarningRecord]:
+    warning = JobWarningRecord(event["message"], event.get("explanation"))
     known = warnings or []
     # A resumed run warns again.
     return known if warning in known else [*known, warning]

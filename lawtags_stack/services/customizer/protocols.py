@@ -9,12 +9,12 @@ from typing import Protocol
 from lawtags_client.types.data_store import RepoType
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.data_store.hub_urls import FilesUrl
-from lawtags_stack.services.data_store.repositories import Repository
+from lawtags_stack.services.data_store.repositories import RepositoryRecord
 from lawtags_stack.services.data_store.trees import FileEntry
 from lawtags_stack.services.entity_store.records import DatasetRecord, ModelRecord
 
 
-class EntityStore(Protocol):
+class CustomizerEntityStore(Protocol):
     """Knows data sets and models by name."""
 
     def dataset_find(self, reference: str) -> DatasetRecord | None:
@@ -34,7 +34,7 @@ class EntityStore(Protocol):
         ...
 
 
-class DataStore(Protocol):
+class CustomizerDataStore(Protocol):
     """Holds the files of data sets and models."""
 
     def resolve_url(self, files_url: str) -> tuple[FilesUrl, list[FileEntry]]:
@@ -56,7 +56,7 @@ class DataStore(Protocol):
         private: bool = False,
         exist_ok: bool = False,
         make_namespace: bool = False,
-    ) -> Repository:
+    ) -> RepositoryRecord:
         """Add a repository."""
         ...
 

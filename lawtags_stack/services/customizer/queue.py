@@ -20,9 +20,9 @@ from lawtags_stack.base_models import (
 from lawtags_stack.chaos.jobs import JobTrouble
 from lawtags_stack.engines.training.events import TrainerEvent
 from lawtags_stack.service import StackContext
-from lawtags_stack.services.customizer.jobs import Jobs
+from lawtags_stack.services.customizer.jobs import TrainingJobs
 from lawtags_stack.services.customizer.progress import EventTail, applied, points_of
-from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.customizer.records import JobRecord
 from lawtags_stack.services.customizer.targets import Targets
 from lawtags_stack.services.customizer.training import JobFolder, Worker
@@ -52,10 +52,10 @@ class TrainingQueue:
     def __init__(
         self,
         context: StackContext,
-        jobs: Jobs,
+        jobs: TrainingJobs,
         targets: Targets,
-        entities: EntityStore,
-        files: DataStore,
+        entities: CustomizerEntityStore,
+        files: CustomizerDataStore,
     ) -> None:
         self._context = context
         self._entities = entities

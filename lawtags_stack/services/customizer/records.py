@@ -13,7 +13,7 @@ from lawtags_stack.store.codec import Codec
 
 
 @dataclass(frozen=True, slots=True)
-class StatusLog:
+class StatusLogRecord:
     """A line of a job's history."""
 
     updated_at: str
@@ -22,7 +22,7 @@ class StatusLog:
 
 
 @dataclass(frozen=True, slots=True)
-class JobWarning:
+class JobWarningRecord:
     """Something to know about a job."""
 
     message: str
@@ -30,7 +30,7 @@ class JobWarning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigSnapshot:
+class ConfigSnapshotRecord:
     """The config as it was when the job was made."""
 
     base_model: str
@@ -53,7 +53,7 @@ class JobFields:
     created_at: str
     updated_at: str
     config: JsonValue
-    config_snapshot: ConfigSnapshot
+    config_snapshot: ConfigSnapshotRecord
     dataset: str
     dataset_parameters: JsonObject | None = None
     hyperparameters: JsonObject
@@ -61,7 +61,7 @@ class JobFields:
     integrations: JsonValue = None
     ownership: JsonObject | None = None
     custom_fields: JsonObject = field(default_factory=dict)
-    warnings: list[JobWarning] | None = None
+    warnings: list[JobWarningRecord] | None = None
     status: str
 
 
@@ -79,11 +79,11 @@ class JobDetails:
     steps_per_epoch: int | None = None
     train_loss: float | None = None
     val_loss: float | None = None
-    status_logs: list[StatusLog] = field(default_factory=list)
+    status_logs: list[StatusLogRecord] = field(default_factory=list)
 
     def logged(self, at: str, message: str, detail: str | None = None) -> JobDetails:
         """The same with a line more in its history."""
-        return replace(self, status_logs=[*self.status_logs, StatusLog(at, message, detail)])
+        return replace(self, status_logs=[*self.status_logs, StatusLogRecord(at, message, detail)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from lawtags_client.types.customizer import (
 )
 from lawtags_stack.entities import entity_routes
 from lawtags_stack.http.operations import list_parameters
-from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.customizer.configs import SORTS
 from lawtags_stack.services.customizer.progress import planned_steps
-from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.customizer.records import JobRecord
 from lawtags_stack.services.customizer.state import CustomizerState
 
@@ -33,7 +33,7 @@ _CONFIGS = "/v1/customization/configs"
 _JOBS = "/v1/customization/jobs"
 
 
-class Customizer(Service):
+class CustomizerService(Service):
     """The Customizer; it answers on the platform's port.
 
     Args:
@@ -42,7 +42,9 @@ class Customizer(Service):
         files: the Data Store.
     """
 
-    def __init__(self, context: StackContext, entities: EntityStore, files: DataStore) -> None:
+    def __init__(
+        self, context: StackContext, entities: CustomizerEntityStore, files: CustomizerDataStore
+    ) -> None:
         self.state = CustomizerState(context, entities, files)
         super().__init__("customizer", "platform", [*_entity_routes(self.state), *_job_routes(self.state)])
 
@@ -96,7 +98,7 @@ def _entity_routes(state: CustomizerState) -> list[ApiRoute]:
         searched=False,
     )
 
-    def list_configs(call: Call) -> JsonObject:
+    def list_configs(call: RouteCall) -> JsonObject:
         """One page of all configs, filtered by what their targets and options say as well."""
         return state.configs.select(call.list_query(SORTS)).envelope()
 
@@ -111,27 +113,27 @@ def _entity_routes(state: CustomizerState) -> list[ApiRoute]:
 
 
 def _job_routes(state: CustomizerState) -> list[ApiRoute]:
-    def list_jobs(call: Call) -> JsonObject:
+    def list_jobs(call: RouteCall) -> JsonObject:
         """One page of all jobs."""
         return state.jobs.select(call.list_query()).envelope()
 
-    def create_job(call: Call) -> JsonObject:
+    def create_job(call: RouteCall) -> JsonObject:
         """Submit a job."""
         return state.jobs.create(call.sent(dict))
 
-    def read_job(call: Call) -> JsonObject:
+    def read_job(call: RouteCall) -> JsonObject:
         """Read a job."""
         return state.jobs.get(call.path["job_id"])
 
-    def read_status(call: Call) -> JsonObject:
+    def read_status(call: RouteCall) -> JsonObject:
         """How far a job is, with its metric series."""
         return state.jobs.status(call.path["job_id"])
 
-    def cancel_job(call: Call) -> JsonObject:
+    def cancel_job(call: RouteCall) -> JsonObject:
         """End a job."""
         return state.jobs.cancel(call.path["job_id"])
 
-    def read_logs(call: Call) -> JsonObject:
+    def read_logs(call: RouteCall) -> JsonObject:
         """What the training process wrote."""
         return state.container_logs(call.path["job_id"])
 

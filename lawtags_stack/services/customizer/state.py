@@ -5,9 +5,9 @@ from __future__ import annotations
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.configs import Configs
-from lawtags_stack.services.customizer.jobs import Jobs
+from lawtags_stack.services.customizer.jobs import TrainingJobs
 from lawtags_stack.services.customizer.logs import container_logs
-from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.customizer.queue import TrainingQueue
 from lawtags_stack.services.customizer.targets import Targets
 from lawtags_stack.services.customizer.training import JobFolder
@@ -27,11 +27,13 @@ class CustomizerState:
         files: the Data Store.
     """
 
-    def __init__(self, context: StackContext, entities: EntityStore, files: DataStore) -> None:
+    def __init__(
+        self, context: StackContext, entities: CustomizerEntityStore, files: CustomizerDataStore
+    ) -> None:
         self._context = context
         self.targets = Targets(context, files)
         self.configs = Configs(context, self.targets)
-        self.jobs = Jobs(context, self.targets, self.configs, entities, files)
+        self.jobs = TrainingJobs(context, self.targets, self.configs, entities, files)
         self.queue = TrainingQueue(context, self.jobs, self.targets, entities, files)
 
     def start(self) -> None:

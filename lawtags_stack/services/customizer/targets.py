@@ -23,10 +23,10 @@ from lawtags_stack.base_models import (
     default_base_model_ready,
     find_default_source,
 )
-from lawtags_stack.entities import Entities, EntityKind
+from lawtags_stack.entities import EntityKind, EntityTable
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
-from lawtags_stack.services.customizer.protocols import DataStore
+from lawtags_stack.services.customizer.protocols import CustomizerDataStore
 from lawtags_stack.services.customizer.records import TargetRecord
 from lawtags_stack.services.data_store.hub_urls import parse_files_url
 
@@ -52,7 +52,7 @@ class Targets:
         files: where models are fetched from.
     """
 
-    def __init__(self, context: StackContext, files: DataStore) -> None:
+    def __init__(self, context: StackContext, files: CustomizerDataStore) -> None:
         kind = EntityKind(
             record=TargetRecord,
             label="customization target",
@@ -62,7 +62,7 @@ class Targets:
             defaults={"custom_fields": {}, "enabled": False, "status": "created", "model_path": ""},
             present=_public,
         )
-        self.entities = Entities(context.database, kind, clock=context.clock)
+        self.entities = EntityTable(context.database, kind, clock=context.clock)
         self._context = context
         self._files = files
         self._copies: list[threading.Thread] = []

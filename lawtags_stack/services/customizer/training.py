@@ -28,7 +28,7 @@ from lawtags_stack.services.customizer.hyperparameters import (
     planned,
     validation_interval,
 )
-from lawtags_stack.services.customizer.protocols import DataStore, EntityStore
+from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.customizer.records import JobRecord
 
 WORKER = "lawtags_stack.engines.training.worker"
@@ -62,7 +62,9 @@ class JobFolder:
         """Whether the folder has been filled."""
         return (self.path / JOB_FILE).exists()
 
-    def prepare(self, record: JobRecord, model: Path, entities: EntityStore, files: DataStore) -> None:
+    def prepare(
+        self, record: JobRecord, model: Path, entities: CustomizerEntityStore, files: CustomizerDataStore
+    ) -> None:
         """Fill the folder, unless that was done before: rows first, then the job that names them.
 
         Args:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lawtags_stack.services.data_store.routes import DataStore
+from lawtags_stack.services.data_store.routes import DataStoreService
 
-__all__ = ["DataStore"]
+__all__ = ["DataStoreService"]

@@ -21,10 +21,10 @@ from lawtags_client.types.data_store import (
     RepoType,
     TreeEntry,
 )
-from lawtags_stack.http.answers import Answer, error_answer
+from lawtags_stack.http.answers import JsonAnswer, error_answer
 from lawtags_stack.http.bodies import validate
 from lawtags_stack.http.operations import BINARY, Parameter
-from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.data_store.commits import read_changes
 from lawtags_stack.services.data_store.faults import EntryMissingError, hub_answer
@@ -111,7 +111,7 @@ def _api_routes(state: DataStoreState, repo_type: RepoType, empty_commit_url: bo
     ]
 
 
-def _preupload(state: DataStoreState, repo_type: RepoType, call: Call) -> JsonObject:
+def _preupload(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> JsonObject:
     """Announce files."""
     request = call.sent(PreuploadRequest)
     files = state.files(repo_type, call.path["namespace"], call.path["repo"], call.path["revision"])
@@ -143,7 +143,7 @@ class _Commit:
         self._repo_type: RepoType = repo_type
         self._empty_url = empty_url
 
-    async def answer(self, call: Call) -> JsonObject:
+    async def answer(self, call: RouteCall) -> JsonObject:
         """Add a commit."""
         namespace, name, branch = call.path["namespace"], call.path["repo"], call.path["revision"]
         if call.request.query_params.get("create_pr") in ("1", "true", "True"):
@@ -175,17 +175,17 @@ class _PathsInfo:
         self._state = state
         self._repo_type: RepoType = repo_type
 
-    async def answer(self, call: Call) -> list[JsonObject]:
+    async def answer(self, call: RouteCall) -> list[JsonObject]:
         """Look up single paths."""
         wanted = validate(_WantedPaths, await form_or_json(call.request))
         return await run_in_threadpool(self._found, call, {path.strip("/") for path in wanted.paths})
 
-    def _found(self, call: Call, paths: set[str]) -> list[JsonObject]:
+    def _found(self, call: RouteCall, paths: set[str]) -> list[JsonObject]:
         entries = _entries(self._state, self._repo_type, call, "", recursive=True)
         return [entry_shown(entry) for entry in entries if entry.path in paths]
 
 
-def _tree(state: DataStoreState, repo_type: RepoType, call: Call) -> Response:
+def _tree(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Response:
     """The files and folders of a revision."""
     query = call.request.query_params
     recursive = query.get("recursive", "").lower() in ("true", "1")
@@ -201,11 +201,11 @@ def _tree(state: DataStoreState, repo_type: RepoType, call: Call) -> Response:
         rest = {**query, "cursor": page[-1].path}
         url = f"{call.base_url}{quote(call.request.url.path)}?{urlencode(rest)}"
         headers["Link"] = f'<{url}>; rel="next"'
-    return Answer([entry_shown(entry) for entry in page], headers=headers)
+    return JsonAnswer([entry_shown(entry) for entry in page], headers=headers)
 
 
 def _entries(
-    state: DataStoreState, repo_type: RepoType, call: Call, path: str, recursive: bool
+    state: DataStoreState, repo_type: RepoType, call: RouteCall, path: str, recursive: bool
 ) -> list[FileEntry | FolderEntry]:
     repository = state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
     commit = state.repositories.resolve(repository, call.path["revision"])
@@ -216,7 +216,7 @@ def _entries(
     return [*trees.walk(key, below=path, recursive=recursive)]
 
 
-def _fetch(state: DataStoreState, repo_type: RepoType, call: Call) -> Response:
+def _fetch(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Response:
     """The content of a file."""
     repository = state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
     commit = state.repositories.resolve(repository, call.path["revision"])
@@ -238,6 +238,6 @@ def _fetch(state: DataStoreState, repo_type: RepoType, call: Call) -> Response:
     )
 
 
-def _no_xet(call: Call) -> Response:
+def _no_xet(call: RouteCall) -> Response:
     """Large files go by LFS here."""
     return error_answer(404, _XET, headers={"X-Error-Message": _XET})

@@ -9,9 +9,9 @@ from starlette.concurrency import run_in_threadpool
 
 from lawtags_client.errors import BadRequestError, NotFoundError, PayloadTooLargeError
 from lawtags_client.types.data_store import LfsBatchRequest, LfsBatchResponse, LfsObject, RepoType
-from lawtags_stack.http.answers import Answer
+from lawtags_stack.http.answers import JsonAnswer
 from lawtags_stack.http.operations import BINARY
-from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.http.signing import signed_query
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
@@ -29,7 +29,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
     """The three steps of an LFS upload, and the download that mirrors it."""
     hub = partial(route, on_error=hub_answer)
 
-    def batch(repo_type: RepoType, call: Call) -> Answer:
+    def batch(repo_type: RepoType, call: RouteCall) -> JsonAnswer:
         """Announce large files."""
         state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
         request = call.sent(LfsBatchRequest)
@@ -37,9 +37,9 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
             raise BadRequestError(f"LFS supports upload and download, not {request.operation[:80]!r}")
         objects = [_announced(context, state, request, each, call.base_url) for each in request.objects]
         answer = {"transfer": "basic", "objects": objects, "hash_algo": "sha256"}
-        return Answer(answer, media_type=_MEDIA_TYPE)
+        return JsonAnswer(answer, media_type=_MEDIA_TYPE)
 
-    async def upload(call: Call) -> None:
+    async def upload(call: RouteCall) -> None:
         """Send a large file."""
         oid, size = call.path["oid"], call.path["size"]
         # Not a path of integers: Starlette would pass thousands of digits to int(), which refuses them.
@@ -52,7 +52,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
             await _receive(call, writer, announced)
             await run_in_threadpool(writer.commit, sha256=oid, size=announced)
 
-    def verify(call: Call) -> None:
+    def verify(call: RouteCall) -> None:
         """Ask whether a large file is stored whole."""
         sent = call.sent(LfsObject)
         if not _is_digest(sent.oid) or not state.blobs.has(sent.oid, sent.size):
@@ -80,7 +80,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
     ]
 
 
-async def _receive(call: Call, writer: BlobWriter, announced: int) -> None:
+async def _receive(call: RouteCall, writer: BlobWriter, announced: int) -> None:
     buffer = bytearray()
     async for chunk in call.request.stream():
         buffer += chunk

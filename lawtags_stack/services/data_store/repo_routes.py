@@ -23,10 +23,10 @@ from lawtags_client.types.data_store import (
 from lawtags_stack.http.answers import error_answer
 from lawtags_stack.http.bodies import parse_json, read_limited, validate
 from lawtags_stack.http.operations import Parameter
-from lawtags_stack.http.routing import ApiRoute, Call, route
+from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.faults import header_text, hub_answer
-from lawtags_stack.services.data_store.repositories import Repository
+from lawtags_stack.services.data_store.repositories import RepositoryRecord
 from lawtags_stack.services.data_store.shown import commit_shown, repository_shown
 from lawtags_stack.services.data_store.state import DataStoreState
 
@@ -62,20 +62,20 @@ def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
     repositories = state.repositories
     prefix = "/v1/datastore/namespaces"
 
-    async def create(call: Call) -> JsonObject:
+    async def create(call: RouteCall) -> JsonObject:
         """Add a namespace."""
         body = validate(_NewNamespace, await form_or_json(call.request))
         return await run_in_threadpool(repositories.namespace_create, body.namespace)
 
-    def read(call: Call) -> JsonObject:
+    def read(call: RouteCall) -> JsonObject:
         """Read a namespace."""
         return repositories.namespace(call.path["name"])
 
-    def list_all(call: Call) -> JsonObject:
+    def list_all(call: RouteCall) -> JsonObject:
         """All namespaces."""
         return {"object": "list", "data": repositories.namespaces()}
 
-    def delete(call: Call) -> JsonObject:
+    def delete(call: RouteCall) -> JsonObject:
         """Remove a namespace."""
         repositories.namespace_delete(call.path["name"])
         return {"message": "Resource deleted successfully.", "id": call.path["name"]}
@@ -94,7 +94,7 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
     """Repositories of either type."""
     hub = partial(route, on_error=hub_answer)
 
-    def create(call: Call) -> JsonObject | Response:
+    def create(call: RouteCall) -> JsonObject | Response:
         """Add a repository."""
         request = call.sent(RepoCreateRequest)
         repo_type, namespace, name = _target(request)
@@ -108,7 +108,7 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
             return error_answer(409, error.message, headers=told, **made)
         return made
 
-    def delete(call: Call) -> JsonObject:
+    def delete(call: RouteCall) -> JsonObject:
         """Remove a repository."""
         state.repo_delete(*_target(call.sent(RepoDeleteRequest)))
         return {"message": "Resource deleted successfully."}
@@ -130,10 +130,10 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
     one = every + "/{namespace}/{repo}"
     repositories = state.repositories
 
-    def named(call: Call) -> Repository:
+    def named(call: RouteCall) -> RepositoryRecord:
         return repositories.get(repo_type, call.path["namespace"], call.path["repo"])
 
-    def list_all(call: Call) -> list[JsonObject]:
+    def list_all(call: RouteCall) -> list[JsonObject]:
         """All repositories of this type."""
         query = call.request.query_params
         found = repositories.all(repo_type, query.get("author"))
@@ -143,7 +143,7 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         found = found[: int(limit)] if re.fullmatch("[0-9]{1,9}", limit) else found
         return [repository_shown(each, repositories.resolve(each, "main"), None) for each in found]
 
-    def read(call: Call) -> JsonObject:
+    def read(call: RouteCall) -> JsonObject:
         """A repository at a revision, and its files."""
         repository = named(call)
         commit = repositories.resolve(repository, call.path.get("revision", "main"))
@@ -151,11 +151,11 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         blobs = call.request.query_params.get("blobs", "").lower() in ("true", "1")
         return repository_shown(repository, commit, files, blobs=blobs)
 
-    def history(call: Call) -> list[JsonObject]:
+    def history(call: RouteCall) -> list[JsonObject]:
         """The commits that led to a revision."""
         return [commit_shown(each) for each in repositories.history(named(call), call.path["revision"])]
 
-    def refs(call: Call) -> JsonObject:
+    def refs(call: RouteCall) -> JsonObject:
         """Branches and tags."""
         repository = named(call)
         shown: dict[str, JsonValue] = {
@@ -167,11 +167,11 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         }
         return shown | {"converts": [], "pullRequests": []}
 
-    def tag_create(call: Call) -> None:
+    def tag_create(call: RouteCall) -> None:
         """Give a revision a name."""
         repositories.ref_create(named(call), "tag", call.sent(_NewTag).tag, call.path["revision"])
 
-    async def branch_create(call: Call) -> None:
+    async def branch_create(call: RouteCall) -> None:
         """Begin a branch."""
         body = await read_limited(call.request)
         wanted = validate(_NewBranch, parse_json(body)) if body.strip() else _NewBranch()
@@ -180,7 +180,7 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
             lambda: repositories.ref_create(named(call), "branch", call.path["branch"], start)
         )
 
-    def ref_delete(kind: str, call: Call) -> None:
+    def ref_delete(kind: str, call: RouteCall) -> None:
         """Remove a branch or tag."""
         repositories.ref_delete(named(call), kind, call.path["name"])
 
@@ -225,13 +225,13 @@ def _target(request: RepoCreateRequest | RepoDeleteRequest) -> tuple[RepoType, s
     return repo_type, namespace, name
 
 
-def _card_checked(call: Call) -> JsonObject:
+def _card_checked(call: RouteCall) -> JsonObject:
     """Check the metadata of a card."""
     # The Hub checks the metadata of a card; here any text may be stored.
     return {"errors": [], "warnings": []}
 
 
-def _who(call: Call) -> JsonObject:
+def _who(call: RouteCall) -> JsonObject:
     """Whose token this is."""
     return {
         "type": "user",

@@ -41,7 +41,7 @@ _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+\-]{0,127}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
+class RepositoryRecord:
     """A repository."""
 
     id: int
@@ -64,7 +64,7 @@ class Commit:
     created_at: str
 
 
-class Repositories:
+class RepositoryTables:
     """What is known of repositories apart from their files."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -118,7 +118,9 @@ class Repositories:
                 raise ConflictError(f"Namespace {name} still has repositories; delete them first")
             self._database.execute("DELETE FROM data_store_namespaces WHERE name = ?", (name,))
 
-    def create(self, repo_type: RepoType, namespace: str, name: str, *, private: bool = False) -> Repository:
+    def create(
+        self, repo_type: RepoType, namespace: str, name: str, *, private: bool = False
+    ) -> RepositoryRecord:
         """Add a repository with an empty first commit on ``main``.
 
         Raises:
@@ -145,7 +147,7 @@ class Repositories:
             self._add_commit(identity, "main", None, key, oid, "initial commit", "", now)
         return self.get(repo_type, namespace, name)
 
-    def get(self, repo_type: RepoType, namespace: str, name: str) -> Repository:
+    def get(self, repo_type: RepoType, namespace: str, name: str) -> RepositoryRecord:
         """A repository.
 
         Raises:
@@ -172,7 +174,7 @@ class Repositories:
         repository = self.get(repo_type, namespace, name)
         self._database.execute("DELETE FROM data_store_repositories WHERE id = ?", (repository.id,))
 
-    def all(self, repo_type: RepoType | None = None, namespace: str | None = None) -> list[Repository]:
+    def all(self, repo_type: RepoType | None = None, namespace: str | None = None) -> list[RepositoryRecord]:
         """Repositories of a type, in a namespace, oldest first."""
         rows = self._database.rows(
             "SELECT * FROM data_store_repositories WHERE (? IS NULL OR type = ?) "
@@ -181,7 +183,7 @@ class Repositories:
         )
         return [_repository(row) for row in rows]
 
-    def resolve(self, repository: Repository, revision: str) -> Commit:
+    def resolve(self, repository: RepositoryRecord, revision: str) -> Commit:
         """The commit that a branch, a tag or a full commit id names.
 
         Raises:
@@ -203,7 +205,7 @@ class Repositories:
 
     def commit(
         self,
-        repository: Repository,
+        repository: RepositoryRecord,
         branch: str,
         *,
         parent: Commit,
@@ -216,7 +218,7 @@ class Repositories:
             repository.id, branch, parent.oid, *tree, title=title, message=message, now=self._clock()
         )
 
-    def history(self, repository: Repository, revision: str) -> list[Commit]:
+    def history(self, repository: RepositoryRecord, revision: str) -> list[Commit]:
         """The commits that lead to a revision, newest first."""
         commits: list[Commit] = []
         oid: str | None = self.resolve(repository, revision).oid
@@ -225,7 +227,7 @@ class Repositories:
             oid = commits[-1].parent
         return commits
 
-    def refs(self, repository: Repository, kind: str) -> dict[str, str]:
+    def refs(self, repository: RepositoryRecord, kind: str) -> dict[str, str]:
         """Branches (``"branch"``) or tags (``"tag"``) by name, with the commit of each."""
         rows = self._database.rows(
             "SELECT name, oid FROM data_store_refs WHERE repository = ? AND kind = ? ORDER BY name",
@@ -233,7 +235,7 @@ class Repositories:
         )
         return {row["name"]: row["oid"] for row in rows}
 
-    def ref_create(self, repository: Repository, kind: str, name: str, revision: str) -> None:
+    def ref_create(self, repository: RepositoryRecord, kind: str, name: str, revision: str) -> None:
         """Add a branch or tag.
 
         Raises:
@@ -251,7 +253,7 @@ class Repositories:
         except sqlite3.IntegrityError:
             raise ConflictError(f"The {kind} {name} already exists") from None
 
-    def ref_delete(self, repository: Repository, kind: str, name: str) -> None:
+    def ref_delete(self, repository: RepositoryRecord, kind: str, name: str) -> None:
         """Remove a branch or tag; the commits stay.
 
         Raises:
@@ -293,8 +295,8 @@ class Repositories:
         return oid
 
 
-def _repository(row: sqlite3.Row) -> Repository:
-    return Repository(
+def _repository(row: sqlite3.Row) -> RepositoryRecord:
+    return RepositoryRecord(
         row["id"], row["type"], row["namespace"], row["name"], bool(row["private"]), row["created_at"]
     )
 

@@ -10,7 +10,7 @@ from lawtags_stack.services.data_store.repo_routes import namespace_routes, repo
 from lawtags_stack.services.data_store.state import DataStoreState
 
 
-class DataStore(Service):
+class DataStoreService(Service):
     """The Data Store; it answers on a port of its own.
 
     Args:

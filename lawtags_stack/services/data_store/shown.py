@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.git import pointer
-from lawtags_stack.services.data_store.repositories import Commit, Repository
+from lawtags_stack.services.data_store.repositories import Commit, RepositoryRecord
 from lawtags_stack.services.data_store.trees import FileEntry, FolderEntry
 
 
 def repository_shown(
-    repository: Repository, commit: Commit, files: list[FileEntry] | None, *, blobs: bool = False
+    repository: RepositoryRecord, commit: Commit, files: list[FileEntry] | None, *, blobs: bool = False
 ) -> JsonObject:
     """A repository at a revision.
 

@@ -16,7 +16,7 @@ from lawtags_client.types.data_store import RepoType
 from lawtags_stack.services.data_store import git
 from lawtags_stack.services.data_store.faults import EntryMissingError, RevisionMissingError
 from lawtags_stack.services.data_store.hub_urls import FilesUrl, check_path, parse_files_url
-from lawtags_stack.services.data_store.repositories import Repositories, Repository
+from lawtags_stack.services.data_store.repositories import RepositoryRecord, RepositoryTables
 from lawtags_stack.services.data_store.trees import FileEntry
 from lawtags_stack.store import Blob, Blobs, DamagedBlobError, Database
 from lawtags_stack.times import Clock, utc_now
@@ -44,7 +44,7 @@ class DataStoreState:
 
     def __init__(self, database: Database, blobs: Blobs, *, clock: Clock = utc_now) -> None:
         self.blobs = blobs
-        self.repositories = Repositories(database, clock)
+        self.repositories = RepositoryTables(database, clock)
         self._database = database
 
     def repo_create(
@@ -56,7 +56,7 @@ class DataStoreState:
         private: bool = False,
         exist_ok: bool = False,
         make_namespace: bool = False,
-    ) -> Repository:
+    ) -> RepositoryRecord:
         """Add a repository.
 
         Raises:
@@ -228,7 +228,7 @@ class DataStoreState:
 
     def add_commit(
         self,
-        repository: Repository,
+        repository: RepositoryRecord,
         branch: str,
         entries: Iterable[FileEntry],
         *,

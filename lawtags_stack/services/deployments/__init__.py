@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from lawtags_stack.services.deployments.active import ActiveDeployments
-from lawtags_stack.services.deployments.routes import Deployments
+from lawtags_stack.services.deployments.routes import DeploymentService
 
-__all__ = ["ActiveDeployments", "Deployments"]
+__all__ = ["ActiveDeployments", "DeploymentService"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lawtags_stack.entities import Entities, EntityKind, EntityRecord
+from lawtags_stack.entities import EntityKind, EntityRecord, EntityTable
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.services.deployments.records import DeploymentRecord
 from lawtags_stack.store import Database
@@ -48,7 +48,7 @@ class ActiveDeployments:
     """
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
-        self.entities = Entities(database, DEPLOYMENTS, clock=clock)
+        self.entities = EntityTable(database, DEPLOYMENTS, clock=clock)
 
     def active(self) -> list[DeploymentRecord]:
         """The deployments to serve, oldest first; those being deleted are left out."""

@@ -47,7 +47,7 @@ class ServedBy:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusDetails:
+class DeploymentStatusRecord:
     """How far a deployment is."""
 
     status: str
@@ -66,7 +66,7 @@ class DeploymentRecord(EntityRecord):
     """
 
     config_found: ServedBy
-    status_details: StatusDetails
+    status_details: DeploymentStatusRecord
     models: list[str] | None = None
     gone_at: str | None = None
 

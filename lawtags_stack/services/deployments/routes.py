@@ -19,7 +19,7 @@ from lawtags_stack.services.deployments.protocols import InferenceServer
 from lawtags_stack.services.deployments.state import DeploymentsState
 
 
-class Deployments(Service):
+class DeploymentService(Service):
     """Deployment Management; it answers on the platform's port.
 
     Args:

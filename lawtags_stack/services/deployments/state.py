@@ -6,10 +6,10 @@ import re
 from datetime import timedelta
 
 from lawtags_client.errors import ConflictError, NotFoundError, ServerError, UnprocessableError
-from lawtags_stack.entities import Entities, EntityKind
+from lawtags_stack.entities import EntityKind, EntityTable
 from lawtags_stack.http.ids import split_reference
 from lawtags_stack.http.query import ListQuery
-from lawtags_stack.http.select import Page
+from lawtags_stack.http.select import EntityPage
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.deployments.active import CONFIGS, ActiveDeployments
 from lawtags_stack.services.deployments.protocols import InferenceServer
@@ -43,7 +43,7 @@ class DeploymentsState:
         clock: Clock = utc_now,
         removal: timedelta = timedelta(milliseconds=500),
     ) -> None:
-        self.configs = Entities(database, CONFIGS, clock=clock)
+        self.configs = EntityTable(database, CONFIGS, clock=clock)
         self._deployments = kept.entities
         self._inference = inference
         self._inference_url = inference_url
@@ -97,7 +97,7 @@ class DeploymentsState:
         self._look(self._deployments.stored(namespace, name))
         return self._deployments.get(namespace, name)
 
-    def select(self, query: ListQuery) -> Page:
+    def select(self, query: ListQuery) -> EntityPage:
         """The page of deployments that a list request asks for."""
         self._purge()
         for deployment in self._deployments.all():

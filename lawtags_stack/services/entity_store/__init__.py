@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lawtags_stack.services.entity_store.routes import EntityStore
+from lawtags_stack.services.entity_store.routes import EntityStoreService
 
-__all__ = ["EntityStore"]
+__all__ = ["EntityStoreService"]

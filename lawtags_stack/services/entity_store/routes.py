@@ -21,7 +21,7 @@ from lawtags_client.types.entity_store import (
     ProjectRequest,
     ProjectUpdate,
 )
-from lawtags_stack.entities import Entities, EntityRecord, entity_routes
+from lawtags_stack.entities import EntityRecord, EntityTable, entity_routes
 from lawtags_stack.http.routing import ApiRoute
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
@@ -30,7 +30,7 @@ from lawtags_stack.services.entity_store.state import EntityStoreState
 RecordT = TypeVar("RecordT", bound=EntityRecord)
 
 
-class EntityStore(Service):
+class EntityStoreService(Service):
     """The Entity Store; it answers on the platform's port.
 
     Args:
@@ -68,7 +68,7 @@ def _routes(state: EntityStoreState) -> list[ApiRoute]:
 def _within_namespaces(
     path: str,
     state: EntityStoreState,
-    entities: Entities[RecordT],
+    entities: EntityTable[RecordT],
     request: type[BaseModel],
     update: type[BaseModel],
     shown: type[BaseModel],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from lawtags_client.errors import BadRequestError, ConflictError, NotFoundError
-from lawtags_stack.entities import Entities, EntityKind, EntityRecord
+from lawtags_stack.entities import EntityKind, EntityRecord, EntityTable
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http.ids import sent_name, split_reference
 from lawtags_stack.json_value import JsonObject
@@ -91,10 +91,10 @@ class EntityStoreState:
     """
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
-        self.namespaces = Entities(database, NAMESPACES, clock=clock)
-        self.projects = Entities(database, PROJECTS, clock=clock)
-        self.datasets = Entities(database, DATASETS, clock=clock)
-        self.models = Entities(database, MODELS, clock=clock)
+        self.namespaces = EntityTable(database, NAMESPACES, clock=clock)
+        self.projects = EntityTable(database, PROJECTS, clock=clock)
+        self.datasets = EntityTable(database, DATASETS, clock=clock)
+        self.models = EntityTable(database, MODELS, clock=clock)
         self.namespace_ensure(DEFAULT_NAMESPACE)
 
     def namespace_ensure(self, name: str) -> None:
@@ -122,7 +122,7 @@ class EntityStoreState:
                 raise ConflictError(f"Namespace {name} still holds a {label}; delete it first")
         return self.namespaces.delete("", name)
 
-    def add(self, entities: Entities[RecordT], fields: JsonObject) -> JsonObject:
+    def add(self, entities: EntityTable[RecordT], fields: JsonObject) -> JsonObject:
         """Add an entity to an existing namespace.
 
         Raises:

@@ -15,8 +15,8 @@ from lawtags_client.errors import BadRequestError
 from lawtags_stack.http.origin import is_loopback_name
 from lawtags_stack.json_value import JsonValue
 from lawtags_stack.service import StackContext
-from lawtags_stack.services.evaluator.model_spec import ModelSpec
-from lawtags_stack.services.evaluator.spec import EvaluationSpec
+from lawtags_stack.services.evaluator.model_spec import ModelFields
+from lawtags_stack.services.evaluator.spec import ParsedEvaluation
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -104,10 +104,10 @@ def policy_of(context: StackContext) -> AddressPolicy:
     )
 
 
-def addresses_in(spec: EvaluationSpec) -> Iterator[str]:
+def addresses_in(spec: ParsedEvaluation) -> Iterator[str]:
     """The addresses that an evaluation names: that of its model and those of its judges."""
     model = spec.target.model
-    if isinstance(model, ModelSpec):
+    if isinstance(model, ModelFields):
         url = model.api_endpoint.url if model.api_endpoint else model.url
         if url is not None:
             yield url

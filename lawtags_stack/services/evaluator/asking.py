@@ -16,8 +16,8 @@ from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.entity_store.records import ModelEndpoint
 from lawtags_stack.services.evaluator.addresses import AddressPolicy, guarded_client, is_proxied, policy_of
-from lawtags_stack.services.evaluator.model_spec import EndpointSpec, ModelSpec
-from lawtags_stack.services.evaluator.protocols import EntityStore
+from lawtags_stack.services.evaluator.model_spec import EndpointSpec, ModelFields
+from lawtags_stack.services.evaluator.protocols import EvaluatorEntityStore
 
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 8.0
@@ -71,13 +71,13 @@ class Endpoints:
         entities: knows models by name.
     """
 
-    def __init__(self, context: StackContext, entities: EntityStore) -> None:
+    def __init__(self, context: StackContext, entities: EvaluatorEntityStore) -> None:
         self._inference = context.urls.inference
         self._token = context.options.token
         self._entities = entities
         self.policy = policy_of(context)
 
-    def find(self, model: str | ModelSpec, *, chat: bool) -> Endpoint:
+    def find(self, model: str | ModelFields, *, chat: bool) -> Endpoint:
         """The endpoint of a target's model.
 
         Args:
@@ -87,7 +87,7 @@ class Endpoints:
         Raises:
             BadRequestError: the object says neither.
         """
-        if isinstance(model, ModelSpec):
+        if isinstance(model, ModelFields):
             if model.endpoint is not None:
                 return self._checked(model.endpoint)
             if not model.name:

@@ -7,8 +7,8 @@ from lawtags_stack.json_value import JsonObject
 from lawtags_stack.sandbox.process import Sandbox
 from lawtags_stack.services.evaluator.confined import (
     Judgement,
+    RowFigures,
     RowsToScore,
-    ScoredRow,
     Sentences,
     ToRender,
 )
@@ -34,9 +34,9 @@ class Calculations:
             raise BadRequestError("The template of a task must give an object")
         return body
 
-    def score(self, argument: RowsToScore) -> list[ScoredRow]:
+    def score(self, argument: RowsToScore) -> list[RowFigures]:
         """What the metrics make of rows."""
-        found: list[ScoredRow] = self._sandbox.call("score", argument)
+        found: list[RowFigures] = self._sandbox.call("score", argument)
         return found
 
     def judged(self, argument: Judgement) -> RowScores:

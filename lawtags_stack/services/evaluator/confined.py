@@ -8,11 +8,11 @@ from lawtags_client.errors import LawtagsError
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox import limits
 from lawtags_stack.services.evaluator import metrics
-from lawtags_stack.services.evaluator.scoring import MetricConfig, Sample, Scorer, TextPair
+from lawtags_stack.services.evaluator.scoring import MetricFields, Sample, Scorer, TextPair
 from lawtags_stack.services.evaluator.templates import render
 
 if TYPE_CHECKING:
-    from lawtags_stack.services.evaluator.rows import Row
+    from lawtags_stack.services.evaluator.rows import DatasetRow
 
 MODULE = __name__
 _BLEU_SECONDS = 20.0  # of CPU time, and as much again for every thousand sentences
@@ -22,20 +22,20 @@ class ToRender(TypedDict):
     """A request to make of a row."""
 
     template: JsonObject
-    item: Row
+    item: DatasetRow
     place: str
 
 
 class ToScore(TypedDict):
     """A row with its answer."""
 
-    item: Row
+    item: DatasetRow
     output: str
     response: JsonObject
     place: str
 
 
-class ScoredRow(TypedDict):
+class RowFigures(TypedDict):
     """What the metrics make of one row; see ``Scored``."""
 
     figures: dict[str, metrics.RowScores]
@@ -46,7 +46,7 @@ class ScoredRow(TypedDict):
 class RowsToScore(TypedDict):
     """Rows, and the metrics to apply to them."""
 
-    metrics: dict[str, MetricConfig]
+    metrics: dict[str, MetricFields]
     rows: list[ToScore]
 
 
@@ -71,9 +71,9 @@ def _render(argument: ToRender) -> JsonValue:
     return render(argument["template"], {**argument["item"], "item": argument["item"]})
 
 
-def _score(argument: RowsToScore) -> list[ScoredRow]:
+def _score(argument: RowsToScore) -> list[RowFigures]:
     scorer = Scorer(argument["metrics"])
-    found: list[ScoredRow] = []
+    found: list[RowFigures] = []
     for row in argument["rows"]:
         limits.at(row["place"])
         try:

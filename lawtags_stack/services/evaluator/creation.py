@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lawtags_stack.entities import Entities, EntityRecord
+from lawtags_stack.entities import EntityRecord, EntityTable
 from lawtags_stack.http import sent_name, split_reference
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator.addresses import AddressPolicy, addresses_in
 from lawtags_stack.services.evaluator.evaluation import check_supported
 from lawtags_stack.services.evaluator.expansion import identified
-from lawtags_stack.services.evaluator.records import EvaluationRecord, PlatformJob, StatusDetails
+from lawtags_stack.services.evaluator.records import EvaluationRecord, EvaluationStatusRecord, PlatformJob
 from lawtags_stack.services.evaluator.spec import read_spec
 
 _CONTENT = ("tasks", "groups", "model", "cached_outputs", "retriever", "rag", "rows", "dataset")
@@ -76,7 +76,7 @@ class EvaluationResolver:
     """
 
     def __init__(
-        self, configs: Entities[EntityRecord], targets: Entities[EntityRecord], addresses: AddressPolicy
+        self, configs: EntityTable[EntityRecord], targets: EntityTable[EntityRecord], addresses: AddressPolicy
     ) -> None:
         self._configs = configs
         self._targets = targets
@@ -116,7 +116,7 @@ def build_job(
         config=identified(resolved.config, now=now),
         result=None,
         output_files_url=wish.output_files_url,
-        status_details=StatusDetails(),
+        status_details=EvaluationStatusRecord(),
         status="created",
         project=wish.project,
         custom_fields=wish.custom_fields,
@@ -125,7 +125,7 @@ def build_job(
     )
 
 
-def _found(entities: Entities[EntityRecord], given: str | JsonObject) -> JsonObject:
+def _found(entities: EntityTable[EntityRecord], given: str | JsonObject) -> JsonObject:
     if isinstance(given, str):
         return entities.document(*split_reference(given, what=entities.kind.label))
     # An object with nothing but a name stands for the entity of this name.

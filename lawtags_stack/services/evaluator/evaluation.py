@@ -13,14 +13,14 @@ from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.process import Sandboxes
 from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints
 from lawtags_stack.services.evaluator.calculations import Calculations
-from lawtags_stack.services.evaluator.metrics import Score, TaskScores
-from lawtags_stack.services.evaluator.rows import Row, RowSource, clean_rows
+from lawtags_stack.services.evaluator.metrics import MetricScore, TaskScores
+from lawtags_stack.services.evaluator.rows import DatasetRow, RowSource, clean_rows
 from lawtags_stack.services.evaluator.scoring import Scorer
 from lawtags_stack.services.evaluator.spec import (
     DatasetSpec,
-    EvaluationSpec,
     GroupSpec,
     LimitSpec,
+    ParsedEvaluation,
     TaskSpec,
     read_spec,
 )
@@ -39,7 +39,7 @@ class CancelledError(Exception):
 
 
 @dataclass(slots=True)
-class Progress:
+class EvaluationProgress:
     """How far an evaluation is."""
 
     total: int
@@ -62,7 +62,7 @@ class ScoredRow:
 
 
 @dataclass(slots=True)
-class Outcome:
+class EvaluationOutcome:
     """What an evaluation found: results by task and group, and each row with its answer and figures."""
 
     tasks: dict[str, TaskScores] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class EvaluationSources:
     endpoints: Endpoints
 
 
-class Evaluation:
+class EvaluationRunner:
     """Runs a config on a target.
 
     Args:
@@ -142,11 +142,11 @@ class Evaluation:
         *,
         sandboxes: Sandboxes,
         cancelled: threading.Event,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[EvaluationProgress], None],
         log: Callable[[str], None],
     ) -> None:
         check_supported(config, target)
-        self._spec: EvaluationSpec = read_spec(config, target)
+        self._spec: ParsedEvaluation = read_spec(config, target)
         self._sources = sources
         self._params = self._spec.config.params or LimitSpec()
         self._cancelled = cancelled
@@ -155,7 +155,7 @@ class Evaluation:
         self._sandboxes = sandboxes
         self._sandbox = sandboxes.take()
 
-    def run(self) -> Outcome:
+    def run(self) -> EvaluationOutcome:
         """Do it.
 
         Raises:
@@ -164,7 +164,7 @@ class Evaluation:
         """
         return asyncio.run(self._run())
 
-    async def _run(self) -> Outcome:
+    async def _run(self) -> EvaluationOutcome:
         work, end = asyncio.create_task(self._work()), asyncio.create_task(self._cancellation())
         try:
             await asyncio.wait({work, end}, return_when=asyncio.FIRST_COMPLETED)
@@ -187,11 +187,11 @@ class Evaluation:
         while not self._cancelled.is_set():  # noqa: ASYNC110
             await asyncio.sleep(_NOTICE_SECONDS)
 
-    async def _work(self) -> Outcome:
+    async def _work(self) -> EvaluationOutcome:
         config = self._spec.config
         rows = {name: self._rows(task) for name, task in config.tasks.items()}
-        progress = Progress(sum(map(len, rows.values())), tasks=dict.fromkeys(rows, "pending"))
-        outcome = Outcome()
+        progress = EvaluationProgress(sum(map(len, rows.values())), tasks=dict.fromkeys(rows, "pending"))
+        outcome = EvaluationOutcome()
         asker = Asker(
             timeout=float(self._params.request_timeout or _TIMEOUT),
             retries=self._params.max_retries or 0,
@@ -221,11 +221,11 @@ class Evaluation:
         outcome.groups = _groups(config.groups or {}, outcome.tasks)
         return outcome
 
-    def _advance(self, progress: Progress, rows: int) -> None:
+    def _advance(self, progress: EvaluationProgress, rows: int) -> None:
         progress.processed += rows
         self._on_progress(progress)
 
-    def _rows(self, task: TaskSpec) -> list[Row]:
+    def _rows(self, task: TaskSpec) -> list[DatasetRow]:
         target, limit = self._spec.target, self._params.limit_samples
         match target.type:
             case "rows":
@@ -262,7 +262,7 @@ def _groups(groups: Mapping[str, GroupSpec], tasks: Mapping[str, TaskScores]) ->
     return found
 
 
-def _together(members: Sequence[TaskScores], key: str) -> dict[str, Score]:
+def _together(members: Sequence[TaskScores], key: str) -> dict[str, MetricScore]:
     parts: dict[str, list[tuple[float, int]]] = {}
     for task in members:
         if key not in task["metrics"]:
@@ -272,7 +272,7 @@ def _together(members: Sequence[TaskScores], key: str) -> dict[str, Score]:
                 # Scores without statistics count as one each.
                 count = score["stats"]["count"] if "stats" in score else 1
                 parts.setdefault(name, []).append((score["value"], count))
-    scores: dict[str, Score] = {}
+    scores: dict[str, MetricScore] = {}
     for name, values in parts.items():
         count = sum(each for _, each in values)
         total = sum(value * each for value, each in values)

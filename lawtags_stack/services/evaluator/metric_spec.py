@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from lawtags_client.errors import BadRequestError
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator import metrics
-from lawtags_stack.services.evaluator.model_spec import ModelSpec
+from lawtags_stack.services.evaluator.model_spec import ModelFields
 from lawtags_stack.services.evaluator.spec_base import ClosedRecord, Number, SpecRecord, Template
 
 _LONGEST_PATTERN = 2000
@@ -117,7 +117,7 @@ class ScoreSpec(SpecRecord):
 class JudgeParams(ClosedRecord):
     """``llm-judge``."""
 
-    model: Annotated[str, Field(min_length=1)] | ModelSpec
+    model: Annotated[str, Field(min_length=1)] | ModelFields
     template: Annotated[JsonObject, Field(min_length=1)]
     scores: Annotated[dict[str, ScoreSpec], Field(min_length=1)]
 

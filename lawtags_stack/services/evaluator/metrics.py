@@ -44,14 +44,14 @@ class Stats(TypedDict):
     nan_count: NotRequired[int]
 
 
-class Score(TypedDict):
+class MetricScore(TypedDict):
     """One figure of all rows."""
 
     value: float | None
     stats: NotRequired[Stats]
 
 
-Scores = dict[str, Score]
+Scores = dict[str, MetricScore]
 
 
 class MetricScores(TypedDict):
@@ -338,7 +338,7 @@ def summarize(rows: Sequence[RowScores]) -> Scores:
     return {name: _score([row[name] for row in rows if name in row]) for name in names}
 
 
-def _score(values: Sequence[float]) -> Score:
+def _score(values: Sequence[float]) -> MetricScore:
     known = [value for value in values if not math.isnan(value)]
     count = len(known)
     if not count:

@@ -15,7 +15,7 @@ class EndpointSpec(SpecRecord):
     api_key: str | None = None
 
 
-class ModelSpec(SpecRecord):
+class ModelFields(SpecRecord):
     """A model: by its endpoint, or by its name."""
 
     api_endpoint: EndpointSpec | None = None
@@ -26,7 +26,7 @@ class ModelSpec(SpecRecord):
     api_key: str | None = None
 
     @model_validator(mode="after")
-    def _names_a_model(self) -> ModelSpec:
+    def _names_a_model(self) -> ModelFields:
         if self.endpoint is None and not self.name:
             raise ValueError("needs api_endpoint with url and model_id, or the name of a model")
         return self

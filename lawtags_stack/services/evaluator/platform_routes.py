@@ -13,7 +13,7 @@ from lawtags_client.types.platform_evaluation import (
     PlatformJobResult,
     PlatformJobStatusResponse,
 )
-from lawtags_stack.http import Call, route, sent_fields
+from lawtags_stack.http import RouteCall, route, sent_fields
 from lawtags_stack.http.operations import Parameter, list_parameters
 from lawtags_stack.http.routing import ApiRoute
 from lawtags_stack.json_value import JsonObject
@@ -33,38 +33,38 @@ _LOG_QUERY = (
 def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
     """Evaluations as platform jobs."""
 
-    def found(call: Call) -> EvaluationRecord:
+    def found(call: RouteCall) -> EvaluationRecord:
         return state.platform_job(call.path["job"])
 
-    def list_jobs(call: Call) -> JsonObject:
+    def list_jobs(call: RouteCall) -> JsonObject:
         """One page of all platform jobs."""
         return state.platform_job_list(call.list_query(platform_jobs.SORTS)).envelope()
 
-    def create(call: Call) -> JsonObject:
+    def create(call: RouteCall) -> JsonObject:
         """Submit a platform job."""
         job = state.platform_job_create(sent_fields(call.sent(PlatformEvaluationJobRequest)))
         runner.submit(str(job["id"]))
         return job
 
-    def read(call: Call) -> JsonObject:
+    def read(call: RouteCall) -> JsonObject:
         """Read a platform job."""
         return platform_jobs.shown_job(found(call))
 
-    def delete(call: Call) -> JsonObject:
+    def delete(call: RouteCall) -> JsonObject:
         """Remove a platform job; ends it first where it is at work."""
         job = found(call)
         remove(state, runner, job)
         return {"message": "Resource deleted successfully.", "id": job.id}
 
-    def cancel_job(call: Call) -> JsonObject:
+    def cancel_job(call: RouteCall) -> JsonObject:
         """End a platform job."""
         return platform_jobs.shown_job(cancel(state, runner, found(call)))
 
-    def status(call: Call) -> JsonObject:
+    def status(call: RouteCall) -> JsonObject:
         """How far a platform job and its steps are."""
         return platform_jobs.shown_status(found(call))
 
-    def logs(call: Call) -> JsonObject:
+    def logs(call: RouteCall) -> JsonObject:
         """A page of what happened in a platform job."""
         job = found(call)
         lines = runner.log_lines(job.id)
@@ -84,16 +84,16 @@ def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
 
 
 def _result_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
-    def results(call: Call) -> JsonObject:
+    def results(call: RouteCall) -> JsonObject:
         """What a platform job left."""
         return platform_jobs.listed_results(state.platform_job(call.path["job"]), _url_of(call))
 
-    def result(call: Call) -> JsonObject:
+    def result(call: RouteCall) -> JsonObject:
         """One of the things a platform job left."""
         job = state.platform_job(call.path["job"])
         return platform_jobs.one_result(job, _url_of(call), call.path["result"])
 
-    def download(call: Call) -> Response:
+    def download(call: RouteCall) -> Response:
         """The content of one of the things a platform job left: JSON for the scores, else an archive."""
         job, name = state.platform_job(call.path["job"]), call.path["result"]
         platform_jobs.check_result(job, name)
@@ -110,5 +110,5 @@ def _result_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
     ]
 
 
-def _url_of(call: Call) -> str:
+def _url_of(call: RouteCall) -> str:
     return f"{call.base_url}{_JOBS}/{call.path['job']}"

@@ -9,7 +9,7 @@ from lawtags_stack.services.data_store.trees import FileEntry
 from lawtags_stack.services.entity_store.records import DatasetRecord, ModelRecord
 
 
-class EntityStore(Protocol):
+class EvaluatorEntityStore(Protocol):
     """Knows data sets and models by name."""
 
     def dataset_get(self, reference: str) -> DatasetRecord:
@@ -21,7 +21,7 @@ class EntityStore(Protocol):
         ...
 
 
-class DataStore(Protocol):
+class EvaluatorDataStore(Protocol):
     """Holds the files of data sets."""
 
     def resolve_url(self, files_url: str) -> tuple[FilesUrl, list[FileEntry]]:

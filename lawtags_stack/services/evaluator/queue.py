@@ -28,13 +28,13 @@ from lawtags_stack.services.evaluator import confined
 from lawtags_stack.services.evaluator.creation import ResolvedEvaluation
 from lawtags_stack.services.evaluator.evaluation import (
     CancelledError,
-    Evaluation,
+    EvaluationOutcome,
+    EvaluationProgress,
+    EvaluationRunner,
     EvaluationSources,
-    Outcome,
-    Progress,
     ScoredRow,
 )
-from lawtags_stack.services.evaluator.records import EvaluationRecord, StatusDetails
+from lawtags_stack.services.evaluator.records import EvaluationRecord, EvaluationStatusRecord
 from lawtags_stack.services.evaluator.state import EvaluatorState
 from lawtags_stack.times import Clock
 
@@ -132,9 +132,9 @@ class Runner:
 
     def _evaluated(self, described: ResolvedEvaluation, cancelled: threading.Event) -> JsonObject:
         lines: list[str] = []
-        latest = [StatusDetails()]
+        latest = [EvaluationStatusRecord()]
 
-        def on_progress(progress: Progress) -> None:
+        def on_progress(progress: EvaluationProgress) -> None:
             latest[0] = _details(progress)
 
         def ended(status: str, message: str, result: JsonObject | None = None) -> JsonObject:
@@ -164,10 +164,10 @@ class Runner:
         self,
         described: ResolvedEvaluation,
         cancelled: threading.Event,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[EvaluationProgress], None],
         log: Callable[[str], None],
-    ) -> Evaluation:
-        return Evaluation(
+    ) -> EvaluationRunner:
+        return EvaluationRunner(
             self._sources,
             described.config,
             described.target,
@@ -264,7 +264,7 @@ class Runner:
             with contextlib.suppress(FileNotFoundError), path.open("a", encoding="utf-8") as stream:
                 stream.write(f"{naive(self._clock())} {' '.join(line.split())}\n")
 
-        def on_progress(progress: Progress) -> None:
+        def on_progress(progress: EvaluationProgress) -> None:
             details = _details(progress)
             self._state.job_change(job_id, lambda job: replace(job, status_details=details))
 
@@ -280,7 +280,7 @@ class Runner:
         if not self._state.exists(job_id):
             self.forget(job_id)  # deleted meanwhile
 
-    def _finish(self, job_id: str, outcome: Outcome, log: Callable[[str], None]) -> None:
+    def _finish(self, job_id: str, outcome: EvaluationOutcome, log: Callable[[str], None]) -> None:
         if not self._state.exists(job_id):
             return
         log(f"completed: {len(outcome.rows)} rows")
@@ -292,7 +292,7 @@ class Runner:
         atomic_write_json(folder / RESULTS_FILE, _by_task(outcome.tasks, outcome.rows, rows))
         tasks, groups = _scores(outcome)
         atomic_write_json(folder / SCORES_FILE, {"tasks": tasks, "groups": groups})
-        details = StatusDetails(
+        details = EvaluationStatusRecord(
             message="Job completed successfully",
             task_status=dict.fromkeys(outcome.tasks, "completed"),
             progress=100.0,
@@ -307,7 +307,7 @@ class Runner:
         self._state.job_change(job_id, failed)
 
 
-def _scores(outcome: Outcome) -> tuple[JsonObject, JsonObject]:
+def _scores(outcome: EvaluationOutcome) -> tuple[JsonObject, JsonObject]:
     """The scores by task and by group, as JSON; what they are made of are plain dictionaries."""
     return cast("JsonObject", outcome.tasks), cast("JsonObject", outcome.groups)
 
@@ -347,11 +347,11 @@ def _by_task(
 class _Seldom:
     """Passes progress on when it changed by a percent, since each change is a write to the disk."""
 
-    def __init__(self, tell: Callable[[Progress], None]) -> None:
+    def __init__(self, tell: Callable[[EvaluationProgress], None]) -> None:
         self._tell = tell
         self._told: tuple[int, tuple[str, ...]] | None = None
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: EvaluationProgress) -> None:
         percent = 100 * progress.processed // max(1, progress.total)
         now = percent, tuple(progress.tasks.values())
         if now != self._told:
@@ -359,8 +359,8 @@ class _Seldom:
             self._tell(progress)
 
 
-def _details(progress: Progress) -> StatusDetails:
-    return StatusDetails(
+def _details(progress: EvaluationProgress) -> EvaluationStatusRecord:
+    return EvaluationStatusRecord(
         task_status=dict(progress.tasks),
         progress=round(100.0 * progress.processed / max(1, progress.total), 2),
         samples_processed=progress.processed,

@@ -10,7 +10,7 @@ from lawtags_stack.store.codec import Codec
 
 
 @dataclass(frozen=True, slots=True)
-class StatusDetails:
+class EvaluationStatusRecord:
     """How far an evaluation is.
 
     Args:
@@ -25,7 +25,7 @@ class StatusDetails:
     progress: float | None = None
     samples_processed: int | None = None
 
-    def ended(self, status: str) -> StatusDetails:
+    def ended(self, status: str) -> EvaluationStatusRecord:
         """The same once the evaluation has come to an end: no task goes on.
 
         Args:
@@ -78,7 +78,7 @@ class EvaluationRecord:
     config: JsonObject
     result: str | None = None
     output_files_url: str | None = None
-    status_details: StatusDetails
+    status_details: EvaluationStatusRecord
     status: str
     project: str | None = None
     custom_fields: JsonObject = field(default_factory=dict)
@@ -91,7 +91,7 @@ class EvaluationRecord:
         """Whether it has come to its end."""
         return self.status in FINAL_JOB_STATES
 
-    def with_status(self, status: str, details: StatusDetails | None = None) -> EvaluationRecord:
+    def with_status(self, status: str, details: EvaluationStatusRecord | None = None) -> EvaluationRecord:
         """The job in another state; its tasks end with it."""
         shown = details or self.status_details
         if status in FINAL_JOB_STATES:

@@ -30,7 +30,7 @@ from lawtags_client.types.evaluator import (
     LiveEvaluation,
 )
 from lawtags_stack.entities import entity_routes
-from lawtags_stack.http import Call, route, sent_fields
+from lawtags_stack.http import RouteCall, route, sent_fields
 from lawtags_stack.http.operations import list_parameters
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
@@ -38,7 +38,7 @@ from lawtags_stack.services.evaluator.asking import Endpoints
 from lawtags_stack.services.evaluator.ending import cancel, remove
 from lawtags_stack.services.evaluator.evaluation import EvaluationSources
 from lawtags_stack.services.evaluator.platform_routes import platform_routes
-from lawtags_stack.services.evaluator.protocols import DataStore, EntityStore
+from lawtags_stack.services.evaluator.protocols import EvaluatorDataStore, EvaluatorEntityStore
 from lawtags_stack.services.evaluator.queue import Runner
 from lawtags_stack.services.evaluator.rows import RowSource
 from lawtags_stack.services.evaluator.state import EvaluatorState
@@ -67,11 +67,11 @@ class Evaluations:
         """All routes of the Evaluator."""
         state, one, result = self._state, f"{_JOBS}/{{job}}", f"{_RESULTS}/{{result}}"
 
-        def read(call: Call) -> JsonObject:
+        def read(call: RouteCall) -> JsonObject:
             """Read a job."""
             return state.shown(state.job(call.path["job"]))
 
-        def status(call: Call) -> JsonObject:
+        def status(call: RouteCall) -> JsonObject:
             """How far a job is; its state stands in the job."""
             return state.job(call.path["job"]).status_details.as_json()
 
@@ -111,62 +111,62 @@ class Evaluations:
             ),
         ]
 
-    def list_jobs(self, call: Call) -> JsonObject:
+    def list_jobs(self, call: RouteCall) -> JsonObject:
         """``GET /v1/evaluation/jobs``: one page of all jobs."""
         return self._state.jobs(call.list_query()).envelope()
 
-    def create(self, call: Call) -> JsonObject:
+    def create(self, call: RouteCall) -> JsonObject:
         """``POST /v1/evaluation/jobs``: submit a job."""
         job = self._state.job_create(sent_fields(call.sent(EvaluationJobRequest)))
         self._runner.submit(str(job["id"]))
         return job
 
-    def delete(self, call: Call) -> None:
+    def delete(self, call: RouteCall) -> None:
         """``DELETE /v1/evaluation/jobs/{id}``: remove a job; ends it first where it is at work."""
         remove(self._state, self._runner, self._state.job(call.path["job"]))
 
-    def job_result(self, call: Call) -> JsonObject:
+    def job_result(self, call: RouteCall) -> JsonObject:
         """``GET /v1/evaluation/jobs/{id}/results``: what a completed job found."""
         job = self._state.job(call.path["job"])
         if not job.result:
             raise NotFoundError(f"Evaluation job {job.id} has no results; its status is {job.status}")
         return self._state.result(job.result)
 
-    def download(self, call: Call) -> Response:
+    def download(self, call: RouteCall) -> Response:
         """``GET /v1/evaluation/jobs/{id}/download-results``: everything of a job as one file."""
         job_id = call.path["job"]
         headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
         return Response(self._runner.archive(job_id), media_type="application/zip", headers=headers)
 
-    def logs(self, call: Call) -> JsonObject:
+    def logs(self, call: RouteCall) -> JsonObject:
         """``GET /v1/evaluation/jobs/{id}/logs``: what happened in a job."""
         return self._runner.logs(self._state.job(call.path["job"]).id)
 
-    def cancel(self, call: Call) -> JsonObject:
+    def cancel(self, call: RouteCall) -> JsonObject:
         """``POST /v1/evaluation/jobs/{id}/cancel``: end a job."""
         return self._state.shown(cancel(self._state, self._runner, self._state.job(call.path["job"])))
 
-    def add_result(self, call: Call) -> JsonObject:
+    def add_result(self, call: RouteCall) -> JsonObject:
         """``POST /v1/evaluation/results``: add a result; the Evaluator does so itself as a rule."""
         return self._state.result_create(sent_fields(call.sent(EvaluationResultRequest)))
 
-    def change_result(self, call: Call) -> JsonObject:
+    def change_result(self, call: RouteCall) -> JsonObject:
         """``PATCH /v1/evaluation/results/{id}``: change a result."""
         return self._state.result_change(call.path["result"], sent_fields(call.sent(EvaluationResultUpdate)))
 
-    def list_results(self, call: Call) -> JsonObject:
+    def list_results(self, call: RouteCall) -> JsonObject:
         """``GET /v1/evaluation/results``: one page of all results."""
         return self._state.results(call.list_query()).envelope()
 
-    def read_result(self, call: Call) -> JsonObject:
+    def read_result(self, call: RouteCall) -> JsonObject:
         """``GET /v1/evaluation/results/{id}``: read a result."""
         return self._state.result(call.path["result"])
 
-    def delete_result(self, call: Call) -> JsonObject:
+    def delete_result(self, call: RouteCall) -> JsonObject:
         """``DELETE /v1/evaluation/results/{id}``: remove a result."""
         return self._state.result_delete(call.path["result"])
 
-    async def live(self, call: Call) -> JsonObject:
+    async def live(self, call: RouteCall) -> JsonObject:
         """``POST /v1/evaluation/live``: evaluate at once; the answer comes when it is done."""
         sent = sent_fields(call.sent(EvaluationJobRequest))
         described = await run_in_threadpool(self._state.described, sent)
@@ -186,7 +186,7 @@ async def _watch(request: Request, gone: threading.Event) -> None:
     gone.set()
 
 
-class Evaluator(Service):
+class EvaluatorService(Service):
     """The Evaluator; it answers on the platform's port.
 
     Args:
@@ -195,7 +195,9 @@ class Evaluator(Service):
         files: the Data Store.
     """
 
-    def __init__(self, context: StackContext, entities: EntityStore, files: DataStore) -> None:
+    def __init__(
+        self, context: StackContext, entities: EvaluatorEntityStore, files: EvaluatorDataStore
+    ) -> None:
         rows = RowSource(entities, files, context.blobs)
         endpoints = Endpoints(context, entities)
         self.state = EvaluatorState(context.database, endpoints.policy, clock=context.clock)

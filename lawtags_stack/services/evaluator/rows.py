@@ -13,11 +13,11 @@ from lawtags_client.errors import BadRequestError, DataError, NotFoundError
 from lawtags_client.jsonl import JsonFault, decode_row, parse_array, parse_lines
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.trees import FileEntry
-from lawtags_stack.services.evaluator.protocols import DataStore, EntityStore
+from lawtags_stack.services.evaluator.protocols import EvaluatorDataStore, EvaluatorEntityStore
 from lawtags_stack.services.evaluator.spec import DatasetSpec
 from lawtags_stack.store import Blobs
 
-Row: TypeAlias = dict[str, JsonValue]
+DatasetRow: TypeAlias = dict[str, JsonValue]
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv")
 
 
@@ -30,12 +30,12 @@ class RowSource:
         blobs: the content of these files.
     """
 
-    def __init__(self, entities: EntityStore, files: DataStore, blobs: Blobs) -> None:
+    def __init__(self, entities: EvaluatorEntityStore, files: EvaluatorDataStore, blobs: Blobs) -> None:
         self._entities = entities
         self._files = files
         self._blobs = blobs
 
-    def read(self, source: str | DatasetSpec, limit: int | None = None) -> list[Row]:
+    def read(self, source: str | DatasetSpec, limit: int | None = None) -> list[DatasetRow]:
         """The rows that a data set reference or a ``files_url`` means.
 
         Args:
@@ -49,7 +49,7 @@ class RowSource:
             BadRequestError: it is not one file of rows.
         """
         dataset = self._entities.dataset_get(source) if isinstance(source, str) else source
-        rows: list[Row] = []
+        rows: list[DatasetRow] = []
         for file in self._row_files(dataset.files_url or ""):
             rows += clean_rows(parse_rows(file.path, self._blobs.path(file.sha256).read_bytes()))
         limits = [each for each in (limit, dataset.limit) if each]
@@ -72,7 +72,7 @@ class RowSource:
         return found
 
 
-def parse_rows(path: str, content: bytes) -> list[Row]:
+def parse_rows(path: str, content: bytes) -> list[DatasetRow]:
     """The rows of a file: a JSON array or object, JSON lines, or CSV.
 
     Raises:
@@ -88,7 +88,7 @@ def parse_rows(path: str, content: bytes) -> list[Row]:
         raise BadRequestError(f"Dataset {path} is not in the expected format: {error}") from error
 
 
-def _json_rows(path: str, content: bytes) -> Iterable[tuple[int, Row | JsonFault]]:
+def _json_rows(path: str, content: bytes) -> Iterable[tuple[int, DatasetRow | JsonFault]]:
     if path.endswith(".json"):
         text = content.removeprefix(codecs.BOM_UTF8)
         if text.lstrip().startswith(b"["):
@@ -100,7 +100,7 @@ def _json_rows(path: str, content: bytes) -> Iterable[tuple[int, Row | JsonFault
     return parse_lines(io.BytesIO(content))
 
 
-def _checked(path: str, line: int, row: Row | JsonFault) -> Row:
+def _checked(path: str, line: int, row: DatasetRow | JsonFault) -> DatasetRow:
     if isinstance(row, JsonFault):
         place = f"line {line}"
         place += f", column {row.column}" if row.column else f", field {row.field!r}" if row.field else ""
@@ -108,7 +108,7 @@ def _checked(path: str, line: int, row: Row | JsonFault) -> Row:
     return row
 
 
-def clean_rows(rows: Iterable[JsonObject]) -> list[Row]:
+def clean_rows(rows: Iterable[JsonObject]) -> list[DatasetRow]:
     """Rows with column names as templates name them: lower case, ``_`` for anything but letters and digits.
 
     Example:
@@ -118,8 +118,8 @@ def clean_rows(rows: Iterable[JsonObject]) -> list[Row]:
     return [_clean(row) for row in rows]
 
 
-def _clean(row: JsonObject) -> Row:
-    cleaned: Row = {}
+def _clean(row: JsonObject) -> DatasetRow:
+    cleaned: DatasetRow = {}
     numbers: dict[str, int] = {}  # without it, many names that become the same one would take quadratic time
     for name, value in row.items():
         plain = re.sub(r"[^0-9a-z]", "_", str(name).lower())

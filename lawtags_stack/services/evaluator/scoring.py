@@ -13,7 +13,7 @@ from lawtags_stack.services.evaluator import metrics
 from lawtags_stack.services.evaluator.templates import render, render_text
 
 if TYPE_CHECKING:
-    from lawtags_stack.services.evaluator.rows import Row
+    from lawtags_stack.services.evaluator.rows import DatasetRow
 
 _SECONDS = 20.0  # of CPU time for one metric and one row; ROUGE of long texts takes some
 _OUTPUTS = ("output_text", "output", "response", "prediction")
@@ -24,7 +24,7 @@ TextPair: TypeAlias = tuple[str, list[str]]
 """An output and its references."""
 
 
-class MetricConfig(TypedDict):
+class MetricFields(TypedDict):
     """A metric of a task, as JSON."""
 
     type: str
@@ -41,7 +41,7 @@ class Sample:
         response: the whole answer.
     """
 
-    item: Row
+    item: DatasetRow
     output: str
     response: JsonObject
 
@@ -108,7 +108,7 @@ class Scorer:
         }
     )  # fmt: skip
 
-    def __init__(self, configs: Mapping[str, MetricConfig]) -> None:
+    def __init__(self, configs: Mapping[str, MetricFields]) -> None:
         self._configs = configs
 
     def row(self, sample: Sample) -> Scored:
@@ -151,7 +151,7 @@ class Scorer:
 
 
 def results(
-    configs: Mapping[str, MetricConfig],
+    configs: Mapping[str, MetricFields],
     rows: Sequence[Mapping[str, metrics.RowScores]],
     texts: Sequence[Mapping[str, TextPair]],
     bleu: Callable[[list[str], list[list[str]]], tuple[list[float], float]],

@@ -12,7 +12,7 @@ from lawtags_client.errors import UnprocessableError
 from lawtags_stack.http.bodies import validate
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.evaluator.metric_spec import PARAMS, JudgeParams
-from lawtags_stack.services.evaluator.model_spec import ModelSpec
+from lawtags_stack.services.evaluator.model_spec import ModelFields
 from lawtags_stack.services.evaluator.request_spec import RequestSpec
 from lawtags_stack.services.evaluator.spec_base import ClosedRecord, Count, Number, SpecRecord, Whole
 
@@ -103,21 +103,21 @@ class TargetSpec(SpecRecord):
     """What to measure."""
 
     type: str
-    model: str | ModelSpec | None = None
+    model: str | ModelFields | None = None
     rows: list[JsonObject] | None = None
     dataset: str | DatasetSpec | None = None
     cached_outputs: DatasetSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationSpec:
+class ParsedEvaluation:
     """An evaluation, understood."""
 
     config: ConfigSpec
     target: TargetSpec
 
 
-def read_spec(config: JsonObject, target: JsonObject) -> EvaluationSpec:
+def read_spec(config: JsonObject, target: JsonObject) -> ParsedEvaluation:
     """Read config and target, and refuse parameters that this Evaluator cannot work with.
 
     Args:
@@ -143,7 +143,7 @@ def read_spec(config: JsonObject, target: JsonObject) -> EvaluationSpec:
             if isinstance(params, JudgeParams):
                 validate(RequestSpec, params.template, within=(*place, "template"))
     _check_groups(found.groups or {}, found.tasks.keys(), ("config", "groups"))
-    return EvaluationSpec(found, measured)
+    return ParsedEvaluation(found, measured)
 
 
 def _check_groups(groups: Mapping[str, GroupSpec], tasks: Collection[str], within: tuple[str, ...]) -> None:

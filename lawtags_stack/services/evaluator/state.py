@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lawtags_client.errors import ConflictError, NotFoundError
-from lawtags_stack.entities import Entities, EntityKind, EntityRecord
+from lawtags_stack.entities import EntityKind, EntityRecord, EntityTable
 from lawtags_stack.entities.secrets import masked
-from lawtags_stack.http import Clock, ListQuery, Page, naive, new_id, select, sent_name, utc_now
+from lawtags_stack.http import Clock, EntityPage, ListQuery, naive, new_id, select, sent_name, utc_now
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator import platform_jobs
 from lawtags_stack.services.evaluator.addresses import AddressPolicy
@@ -24,8 +24,8 @@ from lawtags_stack.services.evaluator.records import (
     JOB,
     JOBS_TABLE,
     EvaluationRecord,
+    EvaluationStatusRecord,
     PlatformJob,
-    StatusDetails,
 )
 from lawtags_stack.store import Database, Documents, Records
 
@@ -55,8 +55,8 @@ class EvaluatorState:
     """
 
     def __init__(self, database: Database, addresses: AddressPolicy, *, clock: Clock = utc_now) -> None:
-        self.targets = Entities(database, _kind("target", "eval-target"), clock=clock)
-        self.configs = Entities(database, _kind("config", "eval-config"), clock=clock)
+        self.targets = EntityTable(database, _kind("target", "eval-target"), clock=clock)
+        self.configs = EntityTable(database, _kind("config", "eval-config"), clock=clock)
         self._resolver = EvaluationResolver(self.configs, self.targets, addresses)
         self._jobs = Records(Documents(database, JOBS_TABLE), JOB.read, JOB.write)
         self._results = Documents(database, "evaluator_results")
@@ -156,7 +156,7 @@ class EvaluatorState:
         self.job_change(job_id, lambda job: replace(job, starts=max(0, job.starts - 1)))
 
     def job_complete(
-        self, job_id: str, tasks: JsonObject, groups: JsonObject, details: StatusDetails
+        self, job_id: str, tasks: JsonObject, groups: JsonObject, details: EvaluationStatusRecord
     ) -> None:
         """Bring a job to its end together with its result, unless it has come to another meanwhile."""
         with self._database.transaction():
@@ -180,13 +180,13 @@ class EvaluatorState:
         if job.result:
             self._results.delete(job.result)
 
-    def jobs(self, query: ListQuery) -> Page:
+    def jobs(self, query: ListQuery) -> EntityPage:
         """The page of jobs that a list request asks for."""
         found = (_findable(self.shown(job)) for job in self._jobs if job.platform is None)
         page = select(found, _by_name(query))
-        return Page([_as_shown(each) for each in page.data], page.total, query)
+        return EntityPage([_as_shown(each) for each in page.data], page.total, query)
 
-    def platform_job_list(self, query: ListQuery) -> Page:
+    def platform_job_list(self, query: ListQuery) -> EntityPage:
         """The page of jobs of the second version that a list request asks for."""
         return select((platform_jobs.shown_job(job) for job in self._jobs if job.platform is not None), query)
 
@@ -267,11 +267,11 @@ class EvaluatorState:
         stamp = self._now()
         return {"message": "Resource deleted successfully.", "id": result_id, "deleted_at": stamp}
 
-    def results(self, query: ListQuery) -> Page:
+    def results(self, query: ListQuery) -> EntityPage:
         """The page of results that a list request asks for."""
         page = select(({**each, "job_id": each.get("job")} for each in self._results), query)
         data = [{k: v for k, v in each.items() if k != "job_id"} for each in page.data]
-        return Page(data, page.total, query)
+        return EntityPage(data, page.total, query)
 
     def _with_entities(self, resolved: ResolvedEvaluation, fields: JsonObject) -> ResolvedEvaluation:
         """Keep what a job brings along rather than names."""
@@ -282,7 +282,7 @@ class EvaluatorState:
             target = self._kept(self.targets, target)
         return ResolvedEvaluation(config, target)
 
-    def _kept(self, entities: Entities[EntityRecord], given: JsonObject) -> JsonObject:
+    def _kept(self, entities: EntityTable[EntityRecord], given: JsonObject) -> JsonObject:
         """What a job brings along, kept under its name, or under its id where that name is taken.
 
         A name may come again with every job, and what others keep under it stays theirs; the job shows the

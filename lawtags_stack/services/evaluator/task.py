@@ -15,8 +15,8 @@ from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints, 
 from lawtags_stack.services.evaluator.calculations import Calculations
 from lawtags_stack.services.evaluator.confined import ToScore
 from lawtags_stack.services.evaluator.metric_spec import JudgeParams
-from lawtags_stack.services.evaluator.rows import Row
-from lawtags_stack.services.evaluator.scoring import MetricConfig, Sample, TextPair
+from lawtags_stack.services.evaluator.rows import DatasetRow
+from lawtags_stack.services.evaluator.scoring import MetricFields, Sample, TextPair
 from lawtags_stack.services.evaluator.spec import LimitSpec, TaskSpec
 
 _PARALLEL = 8
@@ -57,7 +57,7 @@ class TaskWork:
     def __init__(
         self,
         task: TaskSpec,
-        rows: Sequence[Row],
+        rows: Sequence[DatasetRow],
         endpoint: Endpoint | None,
         asker: Asker,
         endpoints: Endpoints,
@@ -67,7 +67,7 @@ class TaskWork:
         similarity: bool = False,
     ) -> None:
         self._task = task
-        self._metrics: dict[str, MetricConfig] = {
+        self._metrics: dict[str, MetricFields] = {
             key: {"type": metric.type, "params": metric.params}
             for key, metric in (task.metrics or {}).items()
         }
@@ -207,7 +207,7 @@ def _place(place: int) -> str:
     return f"row {place + 1}"
 
 
-def _default_template(row: Row, chats: bool) -> JsonObject:
+def _default_template(row: DatasetRow, chats: bool) -> JsonObject:
     if chats and "messages" in row:
         return {"messages": "{{ item.messages | tojson }}"}
     column = next((name for name in ("prompt", "input") if name in row), None)

@@ -11,10 +11,9 @@ from typing import Literal
 from starlette.responses import Response
 
 from lawtags_client.errors import LawtagsError
-from lawtags_stack.chat.call_format import Call
+from lawtags_stack.chat.call_format import ParsedCall
 from lawtags_stack.engines.generation.request import Answer, Piece, TokenScore
-from lawtags_stack.http.answers import Answer as JsonAnswer
-from lawtags_stack.http.answers import answer_for
+from lawtags_stack.http.answers import JsonAnswer, answer_for
 from lawtags_stack.processes.frames import Message
 
 Kind = Literal["chat", "completion"]
@@ -78,7 +77,7 @@ def _chat_choice(found: Answer, scored: bool) -> Message:
     }
 
 
-def _tool_call(call: Call) -> Message:
+def _tool_call(call: ParsedCall) -> Message:
     function = {"name": call.name, "arguments": call.arguments}
     return {"id": f"chatcmpl-tool-{uuid.uuid4().hex}", "type": "function", "function": function}
 

@@ -22,7 +22,7 @@ from lawtags_stack.services.nim.worker_process import (
 )
 
 if TYPE_CHECKING:
-    from lawtags_stack.services.nim.records import Served
+    from lawtags_stack.services.nim.records import ServedEntry
 
 
 class ModelProcess:
@@ -62,7 +62,7 @@ class ModelProcess:
         """How the process computes, once it has loaded the model."""
         return self._worker.computing if self._worker is not None else None
 
-    async def ask(self, served: Served, request: JsonObject, rows: int) -> AsyncGenerator[Message, None]:
+    async def ask(self, served: ServedEntry, request: JsonObject, rows: int) -> AsyncGenerator[Message, None]:
         """Send a request and give the worker's messages about it, the last one being ``done``.
 
         Args:
@@ -115,7 +115,7 @@ class ModelProcess:
         # All are looked at, since each may be refused.
         return sum(self._suspects.suspected(each) for each in suspects) > 0
 
-    async def load(self, served: Served) -> None:
+    async def load(self, served: ServedEntry) -> None:
         """Have a model in memory, its adapter too.
 
         Raises:
@@ -133,7 +133,7 @@ class ModelProcess:
         if worker is not None:
             await worker.end()
 
-    async def _loaded(self, served: Served) -> WorkerProcess:
+    async def _loaded(self, served: ServedEntry) -> WorkerProcess:
         """The worker with its model in memory, started where there is none."""
         if self._stopped:
             raise WorkerGoneError
@@ -146,7 +146,7 @@ class ModelProcess:
     def _usable(task: asyncio.Task[WorkerProcess]) -> bool:
         return not task.cancelled() and task.exception() is None and task.result().alive
 
-    async def _load(self, served: Served) -> WorkerProcess:
+    async def _load(self, served: ServedEntry) -> WorkerProcess:
         before, self._worker = self._worker, None
         if before is not None:
             await before.end()
@@ -161,7 +161,7 @@ class ModelProcess:
         return worker
 
 
-def _suspects(served: Served, request: JsonObject) -> list[Message]:
+def _suspects(served: ServedEntry, request: JsonObject) -> list[Message]:
     """What a request is remembered by if its worker dies: its adapter, if it has one, and itself."""
     if served.adapter is None:
         return [dict(request)]
@@ -186,7 +186,7 @@ class ModelProcesses:
     def __iter__(self) -> Iterator[ModelProcess]:
         return iter(list(self._processes.values()))
 
-    def of(self, served: Served) -> ModelProcess:
+    def of(self, served: ServedEntry) -> ModelProcess:
         """The process that holds a model, or is going to."""
         if served.process not in self._processes:
             log = self._folder / (served.process.replace("/", "--") + ".log")

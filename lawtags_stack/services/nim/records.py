@@ -23,7 +23,7 @@ class AdapterFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedEntry:
     """A model that requests may name.
 
     Args:

@@ -24,7 +24,7 @@ from lawtags_client.types.inference import (
     ServedModels,
 )
 from lawtags_client.version import __version__
-from lawtags_stack.http import Call, Clock, error_answer, route
+from lawtags_stack.http import Clock, RouteCall, error_answer, route
 from lawtags_stack.json_value import JsonObject
 from lawtags_stack.processes.frames import Message
 from lawtags_stack.services.nim.answering import Envelope, Kind, events, failed, whole
@@ -32,7 +32,7 @@ from lawtags_stack.services.nim.asking import Asked, understand_chat, understand
 from lawtags_stack.services.nim.embeddings import Embeddings
 from lawtags_stack.services.nim.permissions import permission
 from lawtags_stack.services.nim.queue import ModelProcesses
-from lawtags_stack.services.nim.records import Served
+from lawtags_stack.services.nim.records import ServedEntry
 from lawtags_stack.services.nim.state import NimState
 
 R = TypeVar("R")
@@ -41,7 +41,7 @@ _HEALTHY = {"object": "health.response", "message": "Service is ready.", "status
 _LIVE = {"object": "health.response", "message": "Service is live.", "status": "live"}
 
 
-class Inference:
+class InferenceService:
     """The handlers.
 
     Args:
@@ -93,23 +93,23 @@ class Inference:
             ),
         ]
 
-    def ready(self, call: Call) -> Message:
+    def ready(self, call: RouteCall) -> Message:
         """Whether requests can be taken; names the models that cannot be served, and why."""
         failed = self._state.faults()
         return {**_HEALTHY, "failed_models": failed} if failed else _HEALTHY
 
-    def models(self, call: Call) -> Message:
+    def models(self, call: RouteCall) -> Message:
         """``GET /v1/models``: the models that are served now."""
         listed = [self._listed(served) for served in self._state.models()]
         return {"object": "list", "data": [*listed, *self._embeddings.listed()]}
 
-    def model(self, call: Call) -> JsonObject:
+    def model(self, call: RouteCall) -> JsonObject:
         """``GET /v1/models/{model}``: one model that is served."""
         name = call.path["model"]
         encoders = {each["id"]: each for each in self._embeddings.listed()}
         return encoders[name] if name in encoders else self._listed(self._state.find(name))
 
-    def _listed(self, served: Served) -> Message:
+    def _listed(self, served: ServedEntry) -> Message:
         adapts = served.adapter is not None
         return {
             "id": served.id,
@@ -122,19 +122,19 @@ class Inference:
             "permission": [permission(served.id, served.created)],
         }
 
-    async def complete(self, call: Call) -> Response | Message:
+    async def complete(self, call: RouteCall) -> Response | Message:
         """``POST /v1/completions``: go on with a text; as a stream where asked for."""
         request = call.sent(CompletionRequest)
         served = self._state.find(request.model)
         return await self._answer(call, "completion", request, served, understand_completion(request))
 
-    async def chat(self, call: Call) -> Response | Message:
+    async def chat(self, call: RouteCall) -> Response | Message:
         """``POST /v1/chat/completions``: answer in a chat; as a stream where asked for."""
         request = call.sent(ChatCompletionRequest)
         served = self._state.find(request.model)
         return await self._answer(call, "chat", request, served, understand_chat(request))
 
-    async def embed(self, call: Call) -> Response | JsonObject:
+    async def embed(self, call: RouteCall) -> Response | JsonObject:
         """``POST /v1/embeddings``: turn texts into vectors, where an embedding model is offered."""
         if not self._embeddings:
             return error_answer(501, "No embedding model is served by this stack; see --embedding-model")
@@ -142,7 +142,7 @@ class Inference:
         return Response(status_code=499) if found is None else found
 
     async def _answer(
-        self, call: Call, kind: Kind, request: SamplingRequest, served: Served, asked: Asked
+        self, call: RouteCall, kind: Kind, request: SamplingRequest, served: ServedEntry, asked: Asked
     ) -> Response | Message:
         scored = asked.message["sampling"]["logprobs"] is not None
         envelope = Envelope(kind, request.model, int(self._clock().timestamp()), scored)
@@ -174,12 +174,12 @@ class _EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def _live(call: Call) -> Message:
+def _live(call: RouteCall) -> Message:
     """Whether the server is up."""
     return _LIVE
 
 
-def _version(call: Call) -> Message:
+def _version(call: RouteCall) -> Message:
     """The release, as a NIM tells it, and whose it is."""
     return {"release": __version__, "api": "1.0.0", "product": "lawtags"}
 

@@ -12,7 +12,7 @@ from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.nim.embeddings import Embeddings
 from lawtags_stack.services.nim.protocols import Deployed, ModelFiles, Models
 from lawtags_stack.services.nim.queue import ModelProcesses
-from lawtags_stack.services.nim.routes import Inference
+from lawtags_stack.services.nim.routes import InferenceService
 from lawtags_stack.services.nim.state import NimState
 from lawtags_stack.services.nim.trials import Trial
 from lawtags_stack.services.nim.worker_process import WorkerOptions
@@ -43,7 +43,7 @@ class NimService(Service):
         self._processes = ModelProcesses(context.dir / "nim", options)
         self._embeddings = Embeddings(context)
         self._interval = asked.refresh_interval
-        routes = Inference(self.state, self._processes, self._embeddings, context.clock).routes()
+        routes = InferenceService(self.state, self._processes, self._embeddings, context.clock).routes()
         super().__init__("nim", "inference", routes)
         self._refreshing: asyncio.Task[None] | None = None
         self._trying: asyncio.Task[None] | None = None

@@ -20,7 +20,7 @@ from lawtags_stack.service import StackContext
 from lawtags_stack.services.deployments.protocols import Readiness
 from lawtags_stack.services.entity_store.records import ModelRecord
 from lawtags_stack.services.nim.protocols import Deployed, ModelFiles, Models
-from lawtags_stack.services.nim.records import AdapterFiles, Served
+from lawtags_stack.services.nim.records import AdapterFiles, ServedEntry
 from lawtags_stack.services.nim.trials import Trial, Trials
 from lawtags_stack.times import read_moment
 
@@ -48,10 +48,10 @@ class NimState:
         self._lock = threading.Lock()
         started = int(context.clock().timestamp())
         self._bases = {
-            name: Served(name, name, folder, started, root=name)
+            name: ServedEntry(name, name, folder, started, root=name)
             for name, folder in _base_folders(context.options.base_models).items()
         }
-        self._found: dict[str, Served] = {}
+        self._found: dict[str, ServedEntry] = {}
         self._faults: dict[str, str] = {}
         self._untried: dict[str, Trial] = {}
         self._deployed: set[str] = set()
@@ -59,12 +59,12 @@ class NimState:
         self.trials = Trials(context.database)
         self.changed = threading.Event()
 
-    def models(self) -> list[Served]:
+    def models(self) -> list[ServedEntry]:
         """All models that can be asked now, base models first."""
         with self._lock:
             return [*self._bases.values(), *self._found.values()]
 
-    def find(self, name: str) -> Served:
+    def find(self, name: str) -> ServedEntry:
         """The model of this name.
 
         Raises:
@@ -86,7 +86,7 @@ class NimState:
             )
         return served
 
-    def max_length(self, served: Served) -> int | None:
+    def max_length(self, served: ServedEntry) -> int | None:
         """How many tokens the model takes; None while its folder is not made yet."""
         converted_on_demand = served.folder is ensure_default_base_model
         folder = default_base_model_folder() if converted_on_demand else served.folder()
@@ -135,7 +135,7 @@ class NimState:
 
     def look(self) -> None:
         """Find out which adapters and deployed models can be served now."""
-        found: dict[str, Served] = {}
+        found: dict[str, ServedEntry] = {}
         faults: dict[str, str] = {}
         active = self._deployments.active()
         deployed = {model for each in active if not each.external for model in each.served}
@@ -161,7 +161,9 @@ class NimState:
         with self._lock:
             self._found, self._faults, self._untried, self._deployed = found, faults, untried, deployed
 
-    def _try(self, deployed: set[str], found: dict[str, Served], faults: dict[str, str]) -> dict[str, Trial]:
+    def _try(
+        self, deployed: set[str], found: dict[str, ServedEntry], faults: dict[str, str]
+    ) -> dict[str, Trial]:
         """Those of the deployed models that are still to be loaded; faults of others are added."""
         untried: dict[str, Trial] = {}
         keys: set[str] = set()
@@ -184,7 +186,7 @@ class NimState:
         self.trials.keep(keys)
         return untried
 
-    def _key(self, served: Served) -> str:
+    def _key(self, served: ServedEntry) -> str:
         device, precision = self._context.options.device, self._context.options.inference_precision
         adapter = served.adapter.weights.name if served.adapter else ""
         if served.adapter and served.adapter.template:
@@ -193,7 +195,7 @@ class NimState:
         run = self._run if served.process in self._bases else ""
         return " ".join([served.process, adapter, device, precision, run])
 
-    def _adapter(self, model: ModelRecord, deployed: Mapping[str, Served]) -> Served | None:
+    def _adapter(self, model: ModelRecord, deployed: Mapping[str, ServedEntry]) -> ServedEntry | None:
         base = model.base_name
         parent = self._bases.get(base) or deployed.get(base)
         files = self._files(model)
@@ -202,7 +204,7 @@ class NimState:
         missing = {ADAPTER_CONFIG, ADAPTER_WEIGHTS} - files.keys()
         if missing:
             raise NotFoundError(f"its repository lacks {', '.join(sorted(missing))}")
-        return Served(
+        return ServedEntry(
             model.reference,
             parent.process,
             parent.folder,
@@ -212,7 +214,7 @@ class NimState:
             root=model.reference,
         )
 
-    def _full(self, model: ModelRecord, deployed: set[str]) -> Served | None:
+    def _full(self, model: ModelRecord, deployed: set[str]) -> ServedEntry | None:
         name = model.reference
         files = self._files(model) if name in deployed else None
         if files is None:
@@ -223,7 +225,7 @@ class NimState:
         folder = self._context.folder("nim") / "models" / digest
         # Other files under this name are another process: the one at work goes on with the old ones.
         process = f"{name}#{digest[:8]}"
-        return Served(name, process, lambda: _linked(folder, wanted), _seconds(model), root=name)
+        return ServedEntry(name, process, lambda: _linked(folder, wanted), _seconds(model), root=name)
 
     def _files(self, model: ModelRecord) -> dict[str, Path] | None:
         url = model.uploaded_url
@@ -240,7 +242,7 @@ def _base_folders(named: Mapping[str, Path]) -> dict[str, Callable[[], Path]]:
     return folders
 
 
-def _remove(name: str, found: dict[str, Served]) -> None:
+def _remove(name: str, found: dict[str, ServedEntry]) -> None:
     """Take a model away, and the adapters on it."""
     process = found.pop(name).process
     for each in [each for each, served in found.items() if served.process == process]:

@@ -10,7 +10,7 @@ from lawtags_stack.store import Documents, Records
 from lawtags_stack.store.codec import Codec
 
 if TYPE_CHECKING:
-    from lawtags_stack.services.nim.records import Served
+    from lawtags_stack.services.nim.records import ServedEntry
     from lawtags_stack.store import Database
 
 _STARTS = 2
@@ -27,7 +27,7 @@ class Trial:
     """
 
     key: str
-    served: Served
+    served: ServedEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from lawtags_stack.processes.launching import Child, Launcher, SpawnLauncher
 from lawtags_stack.processes.suspects import Suspects
 
 if TYPE_CHECKING:
-    from lawtags_stack.services.nim.records import AdapterFiles, Served
+    from lawtags_stack.services.nim.records import AdapterFiles, ServedEntry
 
 _MODULE = "lawtags_stack.engines.generation.worker"
 _START_SECONDS = 600.0
@@ -231,7 +231,7 @@ class WorkerProcess:
     # Adapters
 
     @contextlib.asynccontextmanager
-    async def adapter(self, served: Served) -> AsyncIterator[str | None]:
+    async def adapter(self, served: ServedEntry) -> AsyncIterator[str | None]:
         """Hold an adapter in the worker's memory while a request uses it.
 
         Raises:

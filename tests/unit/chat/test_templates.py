@@ -16,7 +16,7 @@ from lawtags_stack.chat.messages import plain_messages, plain_tools
 from lawtags_stack.chat.template import ChatTemplate
 from lawtags_stack.engines.training.examples import RowEncoder
 from lawtags_stack.engines.training.model import load_tokenizer
-from lawtags_stack.engines.training.rows import Row
+from lawtags_stack.engines.training.rows import TrainingRow
 
 END = "<eos>\n"
 OPEN = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -87,7 +87,7 @@ def with_template(tokenizer: Any, template: str) -> Any:
 def learnt(tokenizer: Any, row: dict[str, Any]) -> tuple[str, str]:
     """What is learnt of a row, and what is not."""
     encoder = RowEncoder(tokenizer, prompt_template=None, max_seq_length=4096)
-    example = encoder.encode([Row("training/a.jsonl", 7, row)]).examples[0]
+    example = encoder.encode([TrainingRow("training/a.jsonl", 7, row)]).examples[0]
     parts = {True: [], False: []}  # type: dict[bool, list[int]]
     for token, wanted in zip(example.tokens, example.learnt, strict=True):
         parts[wanted].append(token)

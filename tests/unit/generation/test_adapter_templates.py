@@ -13,7 +13,7 @@ from tiny_models import CHAT_TEMPLATE
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_stack.engines.generation.request import Sampling
-from lawtags_stack.engines.generation.worker import Worker
+from lawtags_stack.engines.generation.worker import GenerationWorker
 from lawtags_stack.processes.frames import pack, receive
 
 OWN = "{% for message in messages %}Question: {{ message['content'] }}\n{% endfor %}Tags:"
@@ -23,7 +23,7 @@ MESSAGES = [{"role": "user", "content": "Is a verbal lease binding?"}]
 @pytest.fixture
 def ask(engine: Any) -> Iterator[Callable[..., dict[str, Any]]]:
     ours, theirs = socket.socketpair()
-    thread = threading.Thread(target=Worker(engine, theirs).run)
+    thread = threading.Thread(target=GenerationWorker(engine, theirs).run)
     thread.start()
     receive(ours)  # "ready"
 

@@ -20,13 +20,13 @@ from lawtags_stack.engines.generation.adapter_config import AdapterConfig, read_
 from lawtags_stack.engines.generation.adapters import load_adapter
 from lawtags_stack.engines.generation.engine import Engine
 from lawtags_stack.engines.generation.request import Constraint, Sampling
-from lawtags_stack.engines.generation.rows import Row
+from lawtags_stack.engines.generation.rows import GenerationRow
 
 PROMPT = "Title: lease\nTags:"
 GREEDY = Sampling(max_tokens=12, temperature=0, ignore_eos=True)
 
 
-def run(engine: Engine) -> dict[Any, Row]:
+def run(engine: Engine) -> dict[Any, GenerationRow]:
     """Run all that is queued; the last state of each request's row."""
     found = {}
     while engine.busy:

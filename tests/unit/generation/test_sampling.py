@@ -16,7 +16,7 @@ from transformers.generation.logits_process import (
 
 from lawtags_stack.engines.generation import sampling
 from lawtags_stack.engines.generation.request import Sampling
-from lawtags_stack.engines.generation.rows import Row
+from lawtags_stack.engines.generation.rows import GenerationRow
 
 SIZE = 50
 PROMPT = [3, 1, 4, 1, 5]
@@ -25,7 +25,7 @@ NO_CONSTRAINTS: Any = None
 
 def drawn(logits: torch.Tensor, asked: Sampling, draws: int = 400) -> set[int]:
     """The tokens that come up in many draws, whose chances are made even."""
-    row = Row("r", 0, None, [*PROMPT, 9, 9], len(PROMPT), asked)
+    row = GenerationRow("r", 0, None, [*PROMPT, 9, 9], len(PROMPT), asked)
     row.generator = torch.Generator().manual_seed(1)
     found = {sampling.choose([row], logits[None], NO_CONSTRAINTS)[0] for _ in range(draws)}
     assert row.fault is None

@@ -15,7 +15,7 @@ from lawtags_stack.engines.embedding import process as embedding
 from lawtags_stack.engines.embedding.process import EmbeddingProcess
 from lawtags_stack.services.nim import worker_process
 from lawtags_stack.services.nim.queue import ModelProcess, ModelProcesses
-from lawtags_stack.services.nim.records import AdapterFiles, Served
+from lawtags_stack.services.nim.records import AdapterFiles, ServedEntry
 from lawtags_stack.services.nim.worker_process import WorkerOptions
 
 T = TypeVar("T")
@@ -76,16 +76,16 @@ def children() -> set[int]:
     return found
 
 
-async def answer(process: ModelProcess, served: Served) -> list[str]:
+async def answer(process: ModelProcess, served: ServedEntry) -> list[str]:
     found: list[str] = []
     async for message in process.ask(served, {"prompts": ["x"]}, 1):
         found = message["answers"]
     return found
 
 
-def model(name: str | None = None) -> Served:
+def model(name: str | None = None) -> ServedEntry:
     files = AdapterFiles(Path(f"{name}.json"), Path(f"{name}.safetensors")) if name else None
-    return Served(name or "base", "base", lambda: Path("folder"), 0, adapter=files)
+    return ServedEntry(name or "base", "base", lambda: Path("folder"), 0, adapter=files)
 
 
 async def cancelled_everywhere(act: Callable[[int], Coroutine[Any, Any, bool]]) -> int:

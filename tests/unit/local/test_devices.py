@@ -15,7 +15,7 @@ from tiny_models import make_encoder
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_stack.engines.device import Compute, check_device_name, random_states, restore_random_states
-from lawtags_stack.engines.embedding.worker import Encoder
+from lawtags_stack.engines.embedding.worker import EmbeddingModel
 from lawtags_stack.processes.environment import worker_environment
 
 
@@ -124,9 +124,9 @@ def test_random_numbers_go_on_where_they_were() -> None:
 def test_texts_are_embedded_on_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_encoder(tmp_path / "encoder")
     texts = ["lease", "Is a verbal lease binding?", "Who owns a photo taken at work?"]
-    expected, count = Encoder(folder).embed(texts)
+    expected, count = EmbeddingModel(folder).embed(texts)
     with second_device(monkeypatch):
-        vectors, tokens = Encoder(folder, compute=Compute(SECOND, "float32")).embed(texts)
+        vectors, tokens = EmbeddingModel(folder, compute=Compute(SECOND, "float32")).embed(texts)
     assert tokens == count
     for vector, other in zip(vectors, expected, strict=True):
         assert vector == pytest.approx(other, abs=1e-5)

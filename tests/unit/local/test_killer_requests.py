@@ -17,10 +17,10 @@ from lawtags_stack.engines.embedding.process import EmbeddingProcess
 from lawtags_stack.processes.suspects import Suspects, Turns, digest
 from lawtags_stack.services.nim import worker_process
 from lawtags_stack.services.nim.queue import ModelProcess
-from lawtags_stack.services.nim.records import AdapterFiles, Served
+from lawtags_stack.services.nim.records import AdapterFiles, ServedEntry
 from lawtags_stack.services.nim.worker_process import WorkerGoneError, WorkerOptions
 
-BASE = Served("base", "base", lambda: Path("folder"), 0)
+BASE = ServedEntry("base", "base", lambda: Path("folder"), 0)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     await made.stop()
 
 
-async def ask(process: ModelProcess, prompt: str, served: Served = BASE) -> int:
+async def ask(process: ModelProcess, prompt: str, served: ServedEntry = BASE) -> int:
     """The status of the answer."""
     try:
         async for _ in process.ask(served, {"prompts": [prompt]}, 1):
@@ -42,7 +42,7 @@ async def ask(process: ModelProcess, prompt: str, served: Served = BASE) -> int:
     return 200
 
 
-async def asked(process: ModelProcess, prompt: str, served: Served = BASE) -> list[int]:
+async def asked(process: ModelProcess, prompt: str, served: ServedEntry = BASE) -> list[int]:
     """The statuses that a client sees that retries where it may."""
     found = [await ask(process, prompt, served)]
     while found[-1] == 503:
@@ -108,8 +108,10 @@ async def test_a_request_whose_client_left_is_still_known_when_the_worker_dies(p
 
 async def test_an_adapter_that_ends_the_worker_is_refused_whatever_it_is_asked(process: ModelProcess) -> None:
     files = AdapterFiles(Path("a.json"), Path("exit.safetensors"))
-    broken = Served("broken", "base", lambda: Path("folder"), 0, adapter=files)
-    whole = Served("whole", "base", lambda: Path("folder"), 0, adapter=AdapterFiles(Path("b"), Path("c")))
+    broken = ServedEntry("broken", "base", lambda: Path("folder"), 0, adapter=files)
+    whole = ServedEntry(
+        "whole", "base", lambda: Path("folder"), 0, adapter=AdapterFiles(Path("b"), Path("c"))
+    )
     assert await asked(process, "law", broken) == [400]
     assert await asked(process, "other", broken) == [400]
     assert await asked(process, "law", whole) == [200]

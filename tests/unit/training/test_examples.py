@@ -14,7 +14,7 @@ from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_stack.engines.training.batches import epoch_batches, hold_out, split_by_tokens
 from lawtags_stack.engines.training.examples import Example, RowEncoder
 from lawtags_stack.engines.training.model import load_tokenizer
-from lawtags_stack.engines.training.rows import PromptTemplate, Row, read_rows
+from lawtags_stack.engines.training.rows import PromptTemplate, TrainingRow, read_rows
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def encoder(tokenizer: Any, limit: int = 512, template: str | None = "{prompt} {
 
 
 def one(tokenizer: Any, content: dict[str, Any], **options: Any) -> Example:
-    return encoder(tokenizer, **options).encode([Row("rows.jsonl", 1, content)]).examples[0]
+    return encoder(tokenizer, **options).encode([TrainingRow("rows.jsonl", 1, content)]).examples[0]
 
 
 def learnt_text(tokenizer: Any, example: Example) -> str:
@@ -58,7 +58,7 @@ def test_any_text_is_learnt_whole_and_asked_as_it_is(tokenizer: Any, prompt: str
 
 def test_long_rows_lose_the_beginning_of_the_prompt_only(tokenizer: Any) -> None:
     row = {"prompt": "law " * 200 + "Tags:", "completion": "a, b"}
-    encoded = encoder(tokenizer, limit=20).encode([Row("rows.jsonl", 1, row)])
+    encoded = encoder(tokenizer, limit=20).encode([TrainingRow("rows.jsonl", 1, row)])
     example = encoded.examples[0]
     assert (encoded.cut, len(example.tokens)) == (1, 20)
     assert learnt_text(tokenizer, example) == " a, b<eos>"
@@ -67,7 +67,7 @@ def test_long_rows_lose_the_beginning_of_the_prompt_only(tokenizer: Any) -> None
 
 def test_rows_that_lose_a_part_of_their_answer_are_counted(tokenizer: Any) -> None:
     rows = [{"prompt": "law " * 50, "completion": "a"}, {"prompt": "p", "completion": "law " * 50}]
-    found = encoder(tokenizer, limit=12).encode([Row("rows.jsonl", 1, row) for row in rows])
+    found = encoder(tokenizer, limit=12).encode([TrainingRow("rows.jsonl", 1, row) for row in rows])
     assert (found.cut, found.answers_cut) == (2, 1)
 
 
@@ -98,7 +98,7 @@ def test_answer_behind_a_space_is_learnt_as_it_will_be_asked_for(tokenizer: Any)
     turns = ["a lease", "landlord", "a photo", "copyright"]
     roles = ["user", "assistant"] * 2
     messages = [{"role": role, "content": text} for role, text in zip(roles, turns, strict=True)]
-    example = encoder.encode([Row("f", 1, {"messages": messages})]).examples[0]
+    example = encoder.encode([TrainingRow("f", 1, {"messages": messages})]).examples[0]
     assert tokenizer.decode(example.tokens) == tokenizer.apply_chat_template(messages, tokenize=False)
     learnt = [token for token, wanted in zip(example.tokens, example.learnt, strict=True) if wanted]
     assert tokenizer.decode(learnt) == "landlord;copyright;"
@@ -130,7 +130,7 @@ def test_templates_that_are_none_are_refused(template: str) -> None:
 
 
 def test_templates_take_any_fields() -> None:
-    row = Row("f", 1, {"q": " why? ", "c": "because", "a": "so"})
+    row = TrainingRow("f", 1, {"q": " why? ", "c": "because", "a": "so"})
     assert PromptTemplate("Q: {q} ({c})\nA: {a}!").render(row) == ("Q: why? (because)\nA:", " so!")
 
 

@@ -13,7 +13,7 @@ from lawtags_stack.engines.training.examples import RowEncoder
 from lawtags_stack.engines.training.job import DATA_FOLDER, LoraSettings, PreferenceSettings, TrainingJob
 from lawtags_stack.engines.training.model import TrainableModel, load_tokenizer
 from lawtags_stack.engines.training.preference import Pair, PreferenceObjective, encode_pairs
-from lawtags_stack.engines.training.rows import Row, read_rows
+from lawtags_stack.engines.training.rows import TrainingRow, read_rows
 from lawtags_stack.engines.training.worker import run_job
 
 MakeJob = Callable[..., Path]
@@ -149,7 +149,7 @@ def test_only_the_last_answer_of_a_conversation_is_compared(make_job: MakeJob) -
     ]
     content = {"prompt": prompt, "chosen_response": "copyright", "rejected_response": "law"}
     encoder = encoder_of(job, prompt_template=None)
-    pair = only(encode_pairs(encoder, [Row("f", 1, content)]).examples)
+    pair = only(encode_pairs(encoder, [TrainingRow("f", 1, content)]).examples)
     tokenizer = load_tokenizer(Path(job.model))
     for example, answer in ((pair.chosen, "copyright<eos>"), (pair.rejected, "law<eos>")):
         learnt = [token for token, wanted in zip(example.tokens, example.learnt, strict=True) if wanted]
@@ -161,7 +161,7 @@ def test_answer_takes_the_place_of_the_template_s_last_field(make_job: MakeJob) 
     job = TrainingJob.read(make_job())
     encoder = encoder_of(job, prompt_template="Title: {title} Tags: {tags}")
     content = {"title": "lease", "tags": "none", "chosen_response": "law", "rejected_response": "court"}
-    pair = only(encode_pairs(encoder, [Row("f", 1, content)]).examples)
+    pair = only(encode_pairs(encoder, [TrainingRow("f", 1, content)]).examples)
     decode = load_tokenizer(Path(job.model)).decode
     assert decode(pair.chosen.tokens) == "Title: lease Tags: law<eos>"
     assert decode(pair.rejected.tokens) == "Title: lease Tags: court<eos>"
