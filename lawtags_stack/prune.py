@@ -60,7 +60,7 @@ def prune(dir: Path, *, kept: timedelta = KEPT, dry_run: bool = False, clock: Cl
         ConfigurationError: the folder is no stack's.
     """
     if not (dir / "stack.sqlite").exists():
-        raise ConfigurationError(f"{dir} is not the folder of a stack", hint="Name it with --dir.")
+        raise ConfigurationError(f"{dir} is not a stack folder", hint="Pass it with --dir.")
     with stack_lock(dir, clock=clock):
         database = Database(dir / "stack.sqlite")
         try:

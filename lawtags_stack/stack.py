@@ -323,9 +323,9 @@ def _check_not_lost(dir: Path) -> None:
     # A kill during the very first start leaves an empty database, but no files yet.
     if next((dir / "blobs").glob("??/*"), None) is not None:
         raise ConfigurationError(
-            f"the database {database} is {'empty' if database.exists() else 'missing'}, but the folder holds "
-            "data sets and models that it should list",
-            hint=f"Restore it from a copy, or start over with: lawtags local reset --dir {dir}",
+            f"the database {database} is {'empty' if database.exists() else 'missing'}, but the folder "
+            "contains datasets and models that it should list",
+            hint=f"Restore it from a backup, or start over with: lawtags local reset --dir {dir}",
         )
 
 

@@ -51,11 +51,11 @@ class RequestRule(_Part):
         if not 0 <= least <= most:
             raise ValueError("latency must be seconds, or [least, most]")
         if self.answer is not None and self.drop is not None:
-            raise ValueError("a request is either answered or dropped")
+            raise ValueError("use either answer or drop, not both")
         if self.answer is None and self.drop is None and not most:
             raise ValueError("a rule needs latency, answer or drop")
         if self.retry_after is not None and self.answer is None:
-            raise ValueError("retry_after goes with answer")
+            raise ValueError("retry_after needs answer")
         return self
 
     @property
@@ -145,5 +145,5 @@ def read_plan(path: Path) -> ChaosPlan:
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ConfigurationError(
             f"the chaos file {path} is invalid at {place}: {first['msg']}",
-            hint="See docs/local-stack.md for what it may contain.",
+            hint="See docs/local-stack.md for its format.",
         ) from None

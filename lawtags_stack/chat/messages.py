@@ -118,7 +118,7 @@ def _part(part: object, field: str) -> str:
     kind, text = part.get("type"), part.get("text")
     if kind != "text":
         shown = f"; it is {kind[:80]!r}" if isinstance(kind, str) else ""
-        raise MessageError(f"only text can be read, so the type must be 'text'{shown}", f"{field}.type")
+        raise MessageError(f"only text is supported, so the type must be 'text'{shown}", f"{field}.type")
     if not isinstance(text, str):
         raise MessageError("the field must be text", f"{field}.text")
     return text

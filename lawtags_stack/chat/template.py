@@ -38,8 +38,8 @@ class TemplateError(ConfigurationError):
     """A template refuses a conversation."""
 
     def __init__(self, reason: object) -> None:
-        message = f"the chat template refuses the messages: {reason}"
-        super().__init__(message, hint="Check roles and their order.")
+        message = f"the chat template rejected the messages: {reason}"
+        super().__init__(message, hint="Check the roles and their order.")
 
 
 class ChatTemplate:

@@ -65,7 +65,7 @@ def hugging_face_name(name: str) -> str:
         return f"{_TOP_NAMES[parts[0]]}.weight"
     if len(parts) == 3 and parts[0] == "blk" and parts[2] in _LAYER_NAMES:
         return f"model.layers.{parts[1]}.{_LAYER_NAMES[parts[2]]}.weight"
-    raise ConfigurationError(f"the GGUF file holds a tensor that no Llama model has: {name}")
+    raise ConfigurationError(f"the GGUF file contains a tensor that no Llama model has: {name}")
 
 
 def interleave_halves(weight: NDArray[Any], heads: int) -> NDArray[Any]:
@@ -82,7 +82,9 @@ def interleave_halves(weight: NDArray[Any], heads: int) -> NDArray[Any]:
 def _config(fields: dict[str, Any]) -> dict[str, Any]:
     architecture = _value(fields, "general.architecture")
     if architecture != "llama":
-        raise ConfigurationError(f"the GGUF file holds a {architecture} model; only llama is converted")
+        raise ConfigurationError(
+            f"the GGUF file contains a {architecture} model; only llama can be converted"
+        )
     heads = int(_value(fields, "llama.attention.head_count"))
     hidden = int(_value(fields, "llama.embedding_length"))
     return {
@@ -133,7 +135,7 @@ def _write_weights(tensors: list[Any], config: dict[str, Any], path: Path) -> No
 def _write_tokenizer(fields: dict[str, Any], folder: Path) -> None:
     kind = (_value(fields, "tokenizer.ggml.model"), _value(fields, "tokenizer.ggml.pre"))
     if kind != ("gpt2", "smollm"):
-        raise ConfigurationError(f"the GGUF file has a tokenizer of the kind {kind}, which is not known here")
+        raise ConfigurationError(f"the GGUF file has an unsupported tokenizer: {kind}")
     try:
         from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     except ImportError as error:

@@ -63,7 +63,7 @@ def answer_for(error: Exception) -> Response:
     """The response that tells a caller of an error raised by a service's state."""
     headers: dict[str, str] = {}
     if out_of_space(error):
-        return error_answer(507, "No space left on the disk of this stack; free some and try again")
+        return error_answer(507, "No space left on the stack's disk; free some space and try again")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), None)
     if isinstance(error, errors.LawtagsError) and (error.status or status):
         if isinstance(error, errors.RateLimitedError) and error.retry_after is not None:
@@ -73,9 +73,9 @@ def answer_for(error: Exception) -> Response:
             _log.error("%s", error.message)
         return error_answer(error.status or status or 500, detail, headers=headers)
     if isinstance(error, OSError) and error.filename is not None:
-        told = f"The stack cannot use {error.filename}: {error.strerror}. Check what is there, and its mode."
-        _log.error("%s", told)
-        return error_answer(500, told)
+        reason = f"The stack cannot use {error.filename}: {error.strerror}. Check its type and permissions."
+        _log.error("%s", reason)
+        return error_answer(500, reason)
     _log.error("unexpected error", exc_info=error)
     return error_answer(500, f"Internal error: {type(error).__name__}: {error}")
 

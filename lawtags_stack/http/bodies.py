@@ -127,7 +127,7 @@ def strict_json(text: bytes) -> JsonValue:
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
-            raise ValueError("a text holds half of a surrogate pair") from None
+            raise ValueError("a string contains half of a surrogate pair") from None
     return value
 
 
@@ -195,7 +195,7 @@ def _too_deep() -> ValueError:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _finite_float(digits: str) -> float:

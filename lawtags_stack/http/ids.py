@@ -66,7 +66,7 @@ def check_name(name: str, *, what: str = "name", versioned: bool = True) -> str:
         raise UnprocessableError(f"{what} must not be empty")
     if not _NAME.match(name) or ".." in name or (not versioned and ("@" in name or "+" in name)):
         raise UnprocessableError(
-            f"{what} {name[:80]!r} cannot be used: letters, digits, '.', '_', '-'"
+            f"{what} {name[:80]!r} is invalid. Use letters, digits, '.', '_', '-'"
             f"{', and @, +, : for versions' if versioned else ''}; at most 255 characters, "
             "beginning with a letter, digit or underscore, without '..'"
         )

@@ -62,7 +62,7 @@ def list_parameters(sorts: Collection[str], *, search: bool = True) -> tuple[Par
     orders = tuple(f"{sign}{name}" for name in sorts for sign in ("", "-"))
     found = [
         Parameter("page", "integer", "Counted from one; beyond the last page `data` is empty.", least=1),
-        Parameter("page_size", "integer", "Entries on a page.", least=1),
+        Parameter("page_size", "integer", "Entries per page.", least=1),
         Parameter("sort", "string", "A leading `-` is descending.", values=orders),
         Parameter("filter", "object", "Equality: `filter[name]=value`; nested names and ranges as well."),
     ]

@@ -35,9 +35,9 @@ def unpack(body: bytes) -> Message:
     try:
         message = json.loads(body.decode("utf-8", "surrogatepass"))
     except ValueError as error:
-        raise ProtocolError(f"a message of the worker cannot be read: {error}") from error
+        raise ProtocolError(f"a message from the worker cannot be read: {error}") from error
     if not isinstance(message, dict):
-        raise ProtocolError("a message of the worker is not an object")
+        raise ProtocolError("a message from the worker is not an object")
     return message
 
 
@@ -67,7 +67,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes | None:
 def _length(head: bytes) -> int:
     size: int = _HEAD.unpack(head)[0]
     if size > LARGEST:
-        raise ProtocolError(f"a message of {size} bytes is announced; the most is {LARGEST}")
+        raise ProtocolError(f"a message of {size} bytes exceeds the limit of {LARGEST} bytes")
     return size
 
 

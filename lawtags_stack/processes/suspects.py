@@ -68,7 +68,7 @@ class Suspects:
         if deaths >= _REFUSED:
             raise BadRequestError(
                 "The worker process of the model ended while it was running this request, so the request is "
-                "not run again. Change the request; the log of the worker may say what is wrong with it."
+                "not run again. Change the request; the worker's log may say what is wrong with it."
             )
         return deaths > 0
 

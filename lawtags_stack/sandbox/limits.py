@@ -123,4 +123,4 @@ def told(note: bytes) -> str:
         found = json.loads(note)
         return f"{found['what']} takes more than {found['seconds']:g} s of CPU time"
     except (ValueError, KeyError, TypeError):
-        return "The work exceeded its limit on CPU time"
+        return "The operation exceeded its limit on CPU time"

@@ -101,7 +101,7 @@ class Sandbox:
     def _started(self) -> socket.socket:
         with self._guard:
             if self._stopped:
-                raise SandboxStoppedError("The work was stopped")
+                raise SandboxStoppedError("The operation was stopped")
             if self._connection is not None:
                 return self._connection
             ours, theirs = socket.socketpair()
@@ -120,7 +120,7 @@ class Sandbox:
         assert self._notes is not None
         code = self._process.wait()
         if self._stopped:
-            raise SandboxStoppedError("The work was stopped")
+            raise SandboxStoppedError("The operation was stopped")
         if code == -signal.SIGPROF:
             note = os.pread(self._notes.fileno(), NOTE_BYTES, 0)
             self._clear()

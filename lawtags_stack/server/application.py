@@ -181,7 +181,7 @@ def _rest(routes: Sequence[BaseRoute]) -> Route:
         if allowed:
             return error_answer(
                 405,
-                f"{request.method} is not offered for {request.url.path}",
+                f"{request.method} is not allowed for {request.url.path}",
                 headers={"Allow": ", ".join(sorted(allowed))},
             )
         available = str(request.url.replace(path="/openapi.json", query="", fragment=""))
@@ -205,7 +205,7 @@ def _other_methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
 
 async def _unmatched(request: Request, error: Exception) -> Response:
     # Not even the last route takes a path with a line break in it.
-    return error_answer(404, "There can be nothing at this path")
+    return error_answer(404, "This path cannot exist")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -21,8 +21,8 @@ _STEP = 1.0
 _OTHER_FILES = 128
 _TOO_MANY, _NO_REQUEST = "there were more connections than the limit", "no request arrived"
 _SLOW_HEAD, _SLOW_BODY = "the head of a request was not complete in time", "the body of a request stalled"
-_USELESS = "a request went on after its answer"
-_UNREAD = "the client did not read its answer"
+_USELESS = "a request continued after its response"
+_UNREAD = "the client did not read its response"
 
 
 def _most_connections() -> int:

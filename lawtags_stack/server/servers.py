@@ -88,9 +88,7 @@ def listen(host: str, port: int, *, purpose: str) -> socket.socket:
         )[0]
         listening = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {host!r}: {error}", hint="Name another --host."
-        ) from error
+        raise ConfigurationError(f"cannot listen on {host!r}: {error}", hint="Use another --host.") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
@@ -101,10 +99,10 @@ def listen(host: str, port: int, *, purpose: str) -> socket.socket:
             owner = port_owner(port)
             raise ConfigurationError(
                 f"port {port} for the {purpose} is taken on {host}" + (f" by {owner}" if owner else ""),
-                hint="Name another --port, or 0 for free ones. A stack takes the port and the two after it.",
+                hint="Use another --port, or 0 for free ones. A stack uses this port and the two after it.",
             ) from error
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror}", hint="Name another --host or --port."
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="Use another --host or --port."
         ) from error
     listening.setblocking(False)
     return listening

@@ -133,7 +133,7 @@ class Blobs:
             if not path.exists():
                 raise MissingBlobError(sha256, self._folder)
             if not path.is_file():
-                raise DamagedBlobError(sha256, path, "a folder or another thing stands in its place")
+                raise DamagedBlobError(sha256, path, "there is something other than a file in its place")
             if not self._is_whole(path):
                 raise DamagedBlobError(sha256, path)
         except OSError as error:
@@ -195,7 +195,7 @@ class Blobs:
         names = (aside / f"{path.name}.{number}" for number in itertools.count(1))
         free = next(name for name in names if not os.path.lexists(name))
         path.rename(free)
-        _log.warning("%s stood where stored content belongs; moved it to %s", path, free)
+        _log.warning("%s was in the place of stored content; moved it to %s", path, free)
 
     def _is_whole(self, path: Path) -> bool:
         """Whether a blob has the content of its name: read once, then again whenever the file has changed."""
@@ -239,9 +239,9 @@ class BlobWriter:
         """
         found = self._digest.hexdigest()
         if size is not None and self.size != size:
-            raise DataError(f"{self.size} bytes arrived where {size} were announced")
+            raise DataError(f"{self.size} bytes arrived instead of the announced {size}")
         if sha256 is not None and found != sha256:
-            raise DataError(f"the content has SHA-256 {found}, announced was {sha256}")
+            raise DataError(f"the content has SHA-256 {found}, not the announced {sha256}")
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()

@@ -42,13 +42,13 @@ class Database:
     def __init__(self, path: Path) -> None:
         if len(os.fsencode(path.absolute())) > _LONGEST_PATH:
             raise ConfigurationError(
-                f"the database's path is longer than the {_LONGEST_PATH} bytes that SQLite takes: {path}",
-                hint="Name a folder with a shorter path.",
+                f"the database's path is longer than the {_LONGEST_PATH} bytes that SQLite accepts: {path}",
+                hint="Use a folder with a shorter path.",
             )
         if path.exists() and not path.is_file():
             raise ConfigurationError(
-                f"{path} is a folder or another thing where the database belongs",
-                hint="Move it away, or name another folder.",
+                f"{path} is not a file, but the database belongs there",
+                hint="Move it, or use another folder.",
             )
         make_folder(path.parent)
         self.path = path
@@ -95,14 +95,14 @@ class Database:
                         f'SELECT key, body, json_valid(body) FROM "{table}"'
                     ):
                         if not valid or not isinstance(body, str):
-                            raise self._damaged(f"the row {key!r} of {table} is not JSON")
+                            raise self._damaged(f"the row {key!r} of {table} is not valid JSON")
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
 
     def _damaged(self, reason: str) -> ConfigurationError:
         return ConfigurationError(
             f"{self.path} is damaged or is not a database: {' '.join(reason.split())}",
-            hint="Nothing was changed. Restore the file from a copy, or start over with: "
+            hint="Nothing was changed. Restore the file from a backup, or start over with: "
             f"lawtags local reset --dir {self.path.parent}",
         )
 
@@ -160,9 +160,9 @@ class Database:
             version = int(known["version"]) if known else 0
             if version > len(steps):
                 raise ConfigurationError(
-                    f"{self.path} holds tables of {service!r} in version {version}; "
-                    f"this lawtags knows {len(steps)}",
-                    hint="Use the lawtags that wrote it, or another folder (--dir).",
+                    f"{self.path} has tables of {service!r} in version {version}; "
+                    f"this release supports up to {len(steps)}",
+                    hint="Use the release that wrote it, or another folder (--dir).",
                 )
             for step in steps[version:]:
                 for statement in _statements(step):

@@ -158,7 +158,7 @@ def test_a_job_fails_at_the_step_that_the_file_names(stack: Started, tmp_path: P
         ({"schema_version": 1, "request": []}, "request"),
         ({"schema_version": 1, "requests": [{"path": "/x"}]}, "latency, answer or drop"),
         ({"schema_version": 1, "requests": [{"answer": 200}]}, "requests.0.answer"),
-        ({"schema_version": 1, "requests": [{"answer": 500, "drop": "reply"}]}, "either answered or dropped"),
+        ({"schema_version": 1, "requests": [{"answer": 500, "drop": "reply"}]}, "either answer or drop"),
         ({"schema_version": 1, "requests": [{"latency": [2, 1]}]}, "latency"),
         ({"schema_version": 1, "requests": [{"drop": "reply", "retry_after": 1}]}, "retry_after"),
         ([1], "the file"),

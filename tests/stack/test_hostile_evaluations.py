@@ -204,7 +204,7 @@ def test_a_job_at_work_at_two_crashes_is_not_tried_again_and_a_stop_is_no_crash(
             stack = Process(tmp_path / "stack")
         found = ended(stack.url + path)
         assert found["status"] == "failed"
-        assert "ended 2 times while this evaluation was running" in found["status_details"]["message"]
+        assert "stopped 2 times while this evaluation was running" in found["status_details"]["message"]
         assert "starts" not in found
     finally:
         stack.process.kill()

@@ -107,7 +107,7 @@ def live(stack: StackThread, body: dict[str, Any]) -> dict[str, Any]:
     [
         (gzip.compress(bytes(50 << 20)), {"content_encoding": "gzip"}, MATCH, "content-encoding 'gzip'"),
         (GOOD, {"content_encoding": "zstd"}, MATCH, "content-encoding 'zstd'"),
-        (b"\xff<html>", {"content_type": "text/html; charset=rot13"}, MATCH, "is not JSON"),
+        (b"\xff<html>", {"content_type": "text/html; charset=rot13"}, MATCH, "is not valid JSON"),
         (b'{"choices": [{"message": "x"}]}', {}, CALLS, "has no choices"),
     ],
 )

@@ -78,13 +78,15 @@ class EmbeddingModel:
             for text in texts:
                 length = len(self._tokenizer(text)["input_ids"])
                 if length > self._longest:
-                    raise BadRequestError(f"A text has {length} tokens; the model takes {self._longest}")
+                    raise BadRequestError(
+                        f"A text has {length} tokens; the model takes at most {self._longest}"
+                    )
         self._tokenizer.truncation_side = "left" if truncate == "START" else "right"
         batch = self._tokenizer(
             list(texts), padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
         )
         if not bool(batch["attention_mask"].bool().any(dim=1).all()):
-            raise BadRequestError("A text has no tokens that the model knows, so it has no vector")
+            raise BadRequestError("A text has no tokens that the model knows, so it has no embedding")
         batch = batch.to(self._compute.device)
         with self._torch.inference_mode():
             with self._compute.autocast():
@@ -93,7 +95,7 @@ class EmbeddingModel:
             pooled = states[:, 0] if self._first_token else (states * mask).sum(1) / mask.sum(1)
             vectors: list[list[float]] = self._torch.nn.functional.normalize(pooled, dim=-1).tolist()
         if not all(math.isfinite(value) for vector in vectors for value in vector):
-            raise ServerError("The model gives vectors that are not finite numbers", status=500)
+            raise ServerError("The model returned vectors that are not finite numbers", status=500)
         return vectors, int(batch["attention_mask"].sum())
 
 

@@ -181,7 +181,7 @@ def _modules(config: JsonObject, name: str) -> str | tuple[str, ...] | None:
     if value is None or isinstance(value, str):
         return value
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ConfigurationError(f"{name} in the adapter's config is neither a text nor a list of texts")
+        raise ConfigurationError(f"{name} in the adapter's config is neither a string nor a list of strings")
     if len(value) > _MOST_MODULES:
         raise ConfigurationError(f"{name} in the adapter's config has more than {_MOST_MODULES} entries")
     return tuple(value)
@@ -199,30 +199,28 @@ def _count(name: str, value: JsonValue, *, least: int) -> int:
     number = _number(name, value)
     if number != int(number) or number < least:
         raise ConfigurationError(
-            f"{name} in the adapter's config is {number:g}, not an integer from {least} on"
+            f"{name} in the adapter's config is {number:g}, not an integer of at least {least}"
         )
     return int(number)
 
 
 def _number(name: str, value: JsonValue) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-        raise ConfigurationError(
-            f"{name} in the adapter's config is {str(value)[:80]!r}, not a usable number"
-        )
+        raise ConfigurationError(f"{name} in the adapter's config is {str(value)[:80]!r}, not a valid number")
     return float(value)
 
 
 def _check_variant(config: JsonObject) -> None:
     if config.get("peft_type") != "LORA":
         raise ConfigurationError(
-            f"adapters of type {str(config.get('peft_type'))[:80]!r} are not served",
-            hint="Only LoRA adapters are.",
+            f"adapters of type {str(config.get('peft_type'))[:80]!r} are not supported",
+            hint="Use a LoRA adapter.",
         )
     used = [name for name in _UNSUPPORTED if config.get(name)]
     if config.get("bias", "none") != "none":
         used.append("bias")
     if used:
         raise ConfigurationError(
-            f"the adapter uses {', '.join(used)}, which cannot be served beside other adapters",
+            f"the adapter uses {', '.join(used)}, which cannot be served together with other adapters",
             hint="Merge it into its base model and serve the result through a deployment.",
         )

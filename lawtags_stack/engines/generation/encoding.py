@@ -98,5 +98,5 @@ def check_unicode(text: str) -> None:
     except UnicodeEncodeError as error:
         raise ConfigurationError(
             f"the text is not valid Unicode at character {error.start}",
-            hint="It holds half of a surrogate pair.",
+            hint="It contains half of a surrogate pair.",
         ) from error

@@ -153,7 +153,7 @@ class Engine:
             ConfigurationError: a prompt is empty or too long, or a constraint cannot be used.
         """
         if adapter is not None and adapter not in self._adapters:
-            raise ConfigurationError(f"no adapter is called {adapter!r}", hint="Load it first.")
+            raise ConfigurationError(f"there is no adapter {adapter!r}", hint="Load it first.")
         for prompt in prompts:
             self._check_prompt(prompt, asked)
         rows = [

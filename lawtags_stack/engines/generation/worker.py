@@ -284,7 +284,7 @@ class GenerationWorker:
     def _send(self, message: Message) -> None:
         packed = pack(message)
         if len(packed) > LARGEST:
-            error = f"the answer has {len(packed) >> 20} MiB; the most is {LARGEST >> 20}"
+            error = f"the answer has {len(packed) >> 20} MiB; the limit is {LARGEST >> 20} MiB"
             hint = "Ask for fewer answers, tokens or log-probabilities."
             packed = pack({"id": message["id"], "event": "error", "message": error, "hint": hint})
         self._connection.sendall(packed)

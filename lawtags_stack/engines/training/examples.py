@@ -208,9 +208,7 @@ class RowEncoder:
         except TemplateError as error:
             raise row.error(error.message, "messages") from error
         if (lost := self._losses.lost(given, tools, text)) is not None:
-            raise row.error(
-                "the chat template of the model does not show this field, so it would be lost", lost
-            )
+            raise row.error("the model's chat template does not render this field, so it would be lost", lost)
         return spans, text
 
     def _shortened(self, example: Example) -> Example:

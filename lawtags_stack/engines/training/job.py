@@ -117,7 +117,7 @@ class TrainingJob:
             raise ConfigurationError(f"{path} cannot be read as a training job: {error}") from error
         unknown = set(content) - {known.name for known in fields(cls)}
         if unknown:
-            raise ConfigurationError(f"{path} holds unknown settings: {', '.join(sorted(unknown))}")
+            raise ConfigurationError(f"{path} contains unknown settings: {', '.join(sorted(unknown))}")
         lora = dict(content.pop("lora", {}))
         if lora.get("target_modules") is not None:
             lora["target_modules"] = tuple(lora["target_modules"])

@@ -83,10 +83,10 @@ class TrainingLoop(Generic[ItemT]):
     ) -> None:
         self._job = model.job
         if not training:
-            raise DataError("the data set holds no training rows")
+            raise DataError("the dataset has no training rows")
         if not validation:
             raise DataError(
-                "the data set holds no validation rows, and too few training rows to hold some of them out",
+                "the dataset has no validation rows, and too few training rows to hold some out",
                 hint="Upload validation rows.",
             )
         self._model = model

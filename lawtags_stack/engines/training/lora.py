@@ -36,8 +36,8 @@ def adapter_modules(model: Any, wanted: Iterable[str] | None) -> list[str]:
         found = {name for name in names for way in _spellings(pattern) if _fits(name, way)}
         if not found:
             raise ConfigurationError(
-                f"target_modules: nothing in the base model is called {pattern!r}",
-                hint=f"There are: {', '.join(sorted({name.rsplit('.', 1)[-1] for name in names}))}",
+                f"target_modules: no module of the base model is called {pattern!r}",
+                hint=f"Available: {', '.join(sorted({name.rsplit('.', 1)[-1] for name in names}))}",
             )
         chosen |= found
     return _leaves(names, sorted(chosen, key=names.index))

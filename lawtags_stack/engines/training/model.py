@@ -104,7 +104,7 @@ class TrainableModel:
         except ImportError as error:
             raise MissingExtraError("transformers", "local", "Training") from error
         if not any(folder.glob("*.safetensors")):
-            raise ConfigurationError(f"{folder} holds no safetensors weights; other formats are not loaded")
+            raise ConfigurationError(f"{folder} has no safetensors weights; other formats are not supported")
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         self._stored_type = config.dtype or torch.float32
         self._set_dropout(config)

@@ -130,7 +130,7 @@ def _both(encoder: RowEncoder, rows: Iterable[TrainingRow]) -> Iterator[Training
         for name in (CHOSEN, REJECTED):
             answer = row.content.get(name)
             if not isinstance(answer, str) or not answer.strip():
-                raise row.error("the field must be a text that is not empty", name)
+                raise row.error("the field must be a non-empty string", name)
             yield TrainingRow(row.file, row.line, _with_answer(encoder, row.content, answer))
 
 

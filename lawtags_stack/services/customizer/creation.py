@@ -132,7 +132,7 @@ class JobResolver:
         if not wanted.target:
             raise BadRequestError("The config has no target")
         if not isinstance(wanted.target, str):
-            raise BadRequestError("An inline target cannot be trained on: create the target, then name it")
+            raise BadRequestError("Inline targets are not supported: create the target, then use its name")
         return ChosenConfig(
             reference=sent,
             target=wanted.target,
@@ -263,7 +263,7 @@ def _warnings(request: CustomizationJobRequest) -> list[JobWarningRecord] | None
         warnings.append(
             JobWarningRecord(
                 "Sequence packing is not used",
-                "Batches are made of rows of like length instead: less than 2 % of their tokens are "
+                "Batches contain rows of similar length instead: less than 2 % of their tokens are "
                 "padding, and rows packed into one sequence train a fifth slower on a CPU.",
             )
         )
@@ -271,7 +271,7 @@ def _warnings(request: CustomizationJobRequest) -> list[JobWarningRecord] | None
         warnings.append(
             JobWarningRecord(
                 "Integrations are not used",
-                "This stack sends nothing to others; the status of the job has its metrics.",
+                "This stack sends no data to other services; the job's status has the metrics.",
             )
         )
     return warnings or None

@@ -241,7 +241,7 @@ class TrainingQueue:
         return folder
 
     def _convert(self, job_id: str) -> None:
-        self._log(job_id, "ConvertingBaseModel", "done once; kept in the user's cache")
+        self._log(job_id, "ConvertingBaseModel", "converted once; then kept in the user's cache")
         conversion = start_conversion()
         try:
             while conversion.poll() is None:
@@ -315,7 +315,7 @@ class TrainingQueue:
             self._fail(job_id, reason, hint)
         except sqlite3.Error:
             # A full disk takes not even this; the job is taken up again, until there is space or it ends.
-            _log.exception("the end of training %s cannot be written down", job_id)
+            _log.exception("cannot store the end of training %s", job_id)
             self._stopping.wait(_FULL_DISK_SECONDS)
 
     def _fail(self, job_id: str, reason: str, hint: str | None = None) -> None:

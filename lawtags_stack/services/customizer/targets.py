@@ -102,7 +102,7 @@ class Targets:
         self.entities.patch(namespace, name, fields)
         warning = None
         if self.entities.stored(namespace, name).model_uri != before.model_uri:
-            warning = "model_uri has changed; its files are fetched again"
+            warning = "model_uri has changed; its files are being fetched again"
             self.entities.patch(namespace, name, {"status": "created"})
             self._start_copy(namespace, name)
         return {**self.entities.get(namespace, name), "warning_message": warning}
@@ -171,7 +171,7 @@ class Targets:
             default_base_model_folder(),
             num_parameters=DEFAULT_NUM_PARAMETERS,
             status="failed" if problem else "ready",
-            description=problem or "SmolLM2 135M Instruct, from weights of four bits",
+            description=problem or "SmolLM2 135M Instruct, converted from 4-bit weights",
         )
 
     def _put(
@@ -237,8 +237,8 @@ class Targets:
         known = self._context.urls.data_store
         if endpoint and endpoint not in (known, f"{known}/v1/hf"):
             raise ConfigurationError(
-                f"models are taken from this stack's Data Store only, not from {endpoint}; upload the model "
-                "there and leave hf_endpoint out"
+                f"models come only from this stack's Data Store, not from {endpoint}; upload the model "
+                "there and omit hf_endpoint"
             )
 
     def _tell(self, target: TargetRecord, fields: JsonObject) -> None:
@@ -250,7 +250,7 @@ class Targets:
 
         def told(now: TargetRecord) -> JsonObject:
             if (now.id, now.model_uri) != (target.id, target.model_uri):
-                raise NotFoundError("the target was replaced meanwhile")
+                raise NotFoundError("the target was replaced in the meantime")
             return fields
 
         self.entities.change(target.namespace, target.name, told)

@@ -208,6 +208,6 @@ class Worker:
         said = f": {lines[-1][:500]}" if lines else ""
         if code is not None and code < 0:
             name = signal.Signals(-code).name
-            memory = "; the system kills processes so when memory runs out" if name == "SIGKILL" else ""
+            memory = "; the system does this if memory runs out" if name == "SIGKILL" else ""
             return f"the training process was killed by {name}{memory}{said}"
         return f"the training process ended with exit code {code}{said}"

@@ -106,15 +106,15 @@ def _apply(line: CommitLine, changes: Changes, state: DataStoreState) -> None:
         case "deletedFile" | "deletedFolder" | "deletedEntry":
             changes.deleted.append(CommitDeletion.model_validate(value).path)
         case _:
-            raise BadRequestError(f"A commit line of the kind {line.key[:80]!r} is not known here")
+            raise BadRequestError(f"A commit line has the unsupported key {line.key[:80]!r}")
 
 
 def _content(file: CommitFile) -> bytes:
     if file.encoding == "utf-8":
         return file.content.encode()
     if file.encoding != "base64":
-        raise BadRequestError(f"The encoding {file.encoding[:80]!r} of {file.path[:200]!r} is not known here")
+        raise BadRequestError(f"The encoding {file.encoding[:80]!r} of {file.path[:200]!r} is not supported")
     try:
         return base64.b64decode(file.content, validate=True)
     except binascii.Error as error:
-        raise BadRequestError(f"The content of {file.path[:200]!r} is not base64: {error}") from None
+        raise BadRequestError(f"The content of {file.path[:200]!r} is not valid base64: {error}") from None

@@ -39,9 +39,9 @@ _XET = "This Data Store does not support Xet. Set HF_HUB_DISABLE_XET=1 to send l
 
 
 _TREE_QUERY = (
-    Parameter("recursive", "boolean", "Folders within folders as well."),
-    Parameter("limit", "integer", "The most to give; a `Link` header leads on.", least=1),
-    Parameter("cursor", about="As given by the `Link` header."),
+    Parameter("recursive", "boolean", "Include subfolders."),
+    Parameter("limit", "integer", "Maximum number of entries; the `Link` header has the next page.", least=1),
+    Parameter("cursor", about="Taken from the `Link` header."),
 )
 
 

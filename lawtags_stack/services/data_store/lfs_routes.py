@@ -47,7 +47,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
             raise NotFoundError("LFS objects are sent to /v1/hf/lfs/<SHA-256>/<size in bytes>")
         announced = int(size)
         if announced > context.options.largest_upload:
-            raise PayloadTooLargeError(f"{announced} bytes exceed this stack's limit for one file")
+            raise PayloadTooLargeError(f"{announced} bytes exceed this stack's limit per file")
         with state.blobs.writer() as writer:
             await _receive(call, writer, announced)
             await run_in_threadpool(writer.commit, sha256=oid, size=announced)
@@ -104,7 +104,7 @@ def _announced(
     if stored:
         return shown
     if wanted.size > context.options.largest_upload:
-        return shown | {"error": {"code": 413, "message": "Larger than this stack's limit for one file"}}
+        return shown | {"error": {"code": 413, "message": "Larger than this stack's limit per file"}}
     path = f"/v1/hf/lfs/{wanted.oid}/{wanted.size}"
     signed = signed_query(context.options.token, "PUT", path, context.clock)
     return shown | {

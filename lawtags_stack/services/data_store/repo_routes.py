@@ -33,8 +33,8 @@ from lawtags_stack.services.data_store.state import DataStoreState
 FORM_OR_JSON = ("application/x-www-form-urlencoded", "application/json")
 _LIST_QUERY = (
     Parameter("author", about="The namespace."),
-    Parameter("search", about="A part of the name."),
-    Parameter("limit", "integer", "The most to give.", least=1),
+    Parameter("search", about="Part of the name."),
+    Parameter("limit", "integer", "Maximum number of entries.", least=1),
 )
 
 REPO_TYPES: tuple[RepoType, ...] = ("dataset", "model")

@@ -257,7 +257,7 @@ class DataStoreState:
                 )
             if expected_parent is not None and not parent.oid.startswith(expected_parent):
                 raise APIError(
-                    f"The branch {branch} has moved on to {parent.oid}; expected was {expected_parent}",
+                    f"The branch {branch} is at {parent.oid}, not at {expected_parent}",
                     status=412,
                 )
             files = self.repositories.trees.files(parent.tree)

@@ -168,7 +168,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
         try:
             addresses = await asyncio.wait_for(self._policy.resolve(host, port), timeout)
         except TimeoutError as error:
-            raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
+            raise httpcore.ConnectTimeout(f"{host} could not be resolved in time") from error
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host}: {error}") from error
         for address in addresses[:-1]:

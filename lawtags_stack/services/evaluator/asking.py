@@ -160,7 +160,7 @@ class Asker:
             if answer.status_code == 404:
                 raise NotFoundError(f"The inference server does not know {endpoint.model_id}: {problem}")
             if answer.status_code not in _AGAIN:
-                raise BadRequestError(f"The inference server refuses the request: {problem}")
+                raise BadRequestError(f"The inference server rejected the request: {problem}")
         raise ServerError(f"Error connecting to inference server at {_public(url)}: {problem}")
 
     async def _post(self, url: str, content: bytes, headers: dict[str, str]) -> httpx.Response:
@@ -172,13 +172,13 @@ class Asker:
             coding = answer.headers.get("content-encoding", "identity").strip().lower()
             if coding not in ("", "identity"):
                 raise ServerError(
-                    f"The answer of {_public(url)} has the content-encoding {coding[:40]!r}, not identity"
+                    f"The response from {_public(url)} has the content-encoding {coding[:40]!r}, not identity"
                 )
             body = bytearray()
             async for part in answer.aiter_raw():
                 body += part
                 if len(body) > LARGEST_JSON:
-                    raise ServerError(f"The answer of {_public(url)} is larger than {LARGEST_JSON} bytes")
+                    raise ServerError(f"The response from {_public(url)} is larger than {LARGEST_JSON} bytes")
             return httpx.Response(answer.status_code, content=bytes(body))
 
 
@@ -205,11 +205,13 @@ def _object(content: bytes) -> JsonObject:
     try:
         found = strict_json(content)
     except ValueError as error:
-        raise ServerError(f"The inference server's answer is not JSON: {_start(content, 200)!r}") from error
+        raise ServerError(
+            f"The inference server's response is not valid JSON: {_start(content, 200)!r}"
+        ) from error
     choices = found.get("choices") if isinstance(found, dict) else None
     whole = isinstance(choices, list) and choices and all(map(_is_choice, choices))
     if not isinstance(found, dict) or not whole:
-        raise ServerError(f"The inference server's answer has no choices: {_start(content, 200)!r}")
+        raise ServerError(f"The inference server's response has no choices: {_start(content, 200)!r}")
     return found
 
 

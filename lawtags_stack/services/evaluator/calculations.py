@@ -31,7 +31,7 @@ class Calculations:
         """The request that a template makes of a row."""
         body = self._sandbox.call("render", argument)
         if not isinstance(body, dict):
-            raise BadRequestError("The template of a task must give an object")
+            raise BadRequestError("The template of a task must produce an object")
         return body
 
     def score(self, argument: RowsToScore) -> list[RowFigures]:

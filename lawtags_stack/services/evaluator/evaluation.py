@@ -78,10 +78,10 @@ def check_supported(config: JsonObject, target: JsonObject) -> None:
     """
     kinds = SUPPORTED.get(str(config.get("type")))
     if kinds is None:
-        raise BadRequestError(f"Evaluations of type {config.get('type')!r} are not offered; {_offered()}")
+        raise BadRequestError(f"Evaluations of type {config.get('type')!r} are not supported; {_offered()}")
     measured = str(target.get("type"))
     if measured not in ("model", "cached_outputs", "rows", "dataset"):
-        raise BadRequestError(f"Targets of type {target.get('type')!r} are not offered by this Evaluator")
+        raise BadRequestError(f"Targets of type {target.get('type')!r} are not supported by this Evaluator")
     if not target.get(measured):
         raise BadRequestError(f"A target of type {measured!r} needs the field {measured!r}")
     tasks = _objects(config.get("tasks"))
@@ -97,7 +97,7 @@ def check_supported(config: JsonObject, target: JsonObject) -> None:
         for key, metric in _objects(task.get("metrics")).items():
             if metric.get("type") not in Scorer.KINDS:
                 known = ", ".join(sorted(Scorer.KINDS))
-                raise BadRequestError(f"Metric {key!r} has type {metric.get('type')!r}; known are {known}")
+                raise BadRequestError(f"Metric {key!r} has type {metric.get('type')!r}; supported: {known}")
 
 
 def _objects(value: JsonValue) -> dict[str, JsonObject]:
@@ -107,7 +107,7 @@ def _objects(value: JsonValue) -> dict[str, JsonObject]:
 
 
 def _offered() -> str:
-    return "offered are " + "; ".join(f"{kind} with {', '.join(t)}" for kind, t in SUPPORTED.items())
+    return "supported: " + "; ".join(f"{kind} with {', '.join(t)}" for kind, t in SUPPORTED.items())
 
 
 @dataclass(frozen=True, slots=True)

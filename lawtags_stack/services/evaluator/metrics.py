@@ -300,7 +300,7 @@ def tool_calls(response: JsonObject, truth: JsonValue) -> RowScores:
             function = call.get("function", call) if isinstance(call, dict) else None
             if not isinstance(function, dict):
                 raise BadRequestError(
-                    "tool_calls_ground_truth must give a list of calls with function.name and "
+                    "tool_calls_ground_truth must produce a list of calls with function.name and "
                     "function.arguments, e.g. {{ item.tool_calls | tojson }}"
                 )
             arguments = function.get("arguments", {})

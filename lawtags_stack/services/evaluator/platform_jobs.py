@@ -82,7 +82,7 @@ def check_result(job: EvaluationRecord, name: str) -> None:
         NotFoundError: see ``one_result``.
     """
     if name not in RESULTS:
-        raise NotFoundError(f"Job {job.id} has no result {name!r}; there are {', '.join(RESULTS)}")
+        raise NotFoundError(f"Job {job.id} has no result {name!r}; available: {', '.join(RESULTS)}")
     if job.status != "completed":
         raise NotFoundError(f"Job {job.id} has no results; its status is {_status(job)}")
 
@@ -168,4 +168,4 @@ def _read_cursor(text: str | None) -> int:
 
 
 def _no_cursor(text: str) -> int:
-    raise BadRequestError(f"page_cursor {text[:80]!r} was not given by this service")
+    raise BadRequestError(f"page_cursor {text[:80]!r} was not issued by this service")

@@ -25,8 +25,8 @@ from lawtags_stack.services.evaluator.state import EvaluatorState
 
 _JOBS = "/v2/evaluation/jobs"
 _LOG_QUERY = (
-    Parameter("limit", "integer", "Lines on a page.", least=1),
-    Parameter("page_cursor", about="As given by the page before."),
+    Parameter("limit", "integer", "Lines per page.", least=1),
+    Parameter("page_cursor", about="Taken from the previous page."),
 )
 
 

@@ -153,7 +153,7 @@ class Runner:
                 raise CancelledError
             outcome = self._evaluation(described, cancelled, on_progress, lines.append).run()
         except CancelledError:
-            return ended("failed", "The evaluation was ended")
+            return ended("failed", "The evaluation was stopped")
         except LawtagsError as error:
             return ended("failed", error.message)
         tasks, groups = _scores(outcome)
@@ -251,7 +251,7 @@ class Runner:
         if cancelled.is_set() or (starts := self._state.job_begin(job_id)) is None:
             return
         if starts > _STARTS:
-            times = f"The stack ended {starts - 1} times while this evaluation was running"
+            times = f"The stack stopped {starts - 1} times while this evaluation was running"
             self._fail(job_id, f"{times}, so it is not tried again. Check the stack's log for the reason.")
             return
         job = self._state.stored(job_id)

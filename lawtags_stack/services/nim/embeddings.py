@@ -61,10 +61,12 @@ class Embeddings:
         check_embedding_parameters(request)
         truncate = request.truncate or "NONE"
         if truncate not in ("NONE", "START", "END"):
-            raise BadRequestError(f"truncate is NONE, START or END, not {truncate[:80]!r}")
+            raise BadRequestError(f"truncate must be NONE, START or END, not {truncate[:80]!r}")
         vectors, tokens = await process.embed(texts, truncate)
         if request.dimensions not in (None, len(vectors[0])):
-            raise BadRequestError(f"This model gives {len(vectors[0])} dimensions, not {request.dimensions}")
+            raise BadRequestError(
+                f"This model returns {len(vectors[0])} dimensions, not {request.dimensions}"
+            )
         write = _packed if request.encoding_format == "base64" else list
         data = [
             {"object": "embedding", "index": index, "embedding": write(vector)}

@@ -67,7 +67,7 @@ class Trials:
         found = self._records.get(key)
         starts = (found.starts if found else 0) + 1
         if starts > _STARTS:
-            self._fail(key, f"The stack ended {starts - 1} times while the model was being loaded")
+            self._fail(key, f"The stack stopped {starts - 1} times while the model was being loaded")
             return False
         self._put(key, loaded=False, starts=starts)
         return True

@@ -28,5 +28,5 @@ def test_a_file_that_cannot_be_used_is_named_in_one_line(
 def test_folders_in_the_place_of_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Is a directory"):
         tensors(tmp_path)
-    with pytest.raises(ConfigurationError, match="where the database belongs"):
+    with pytest.raises(ConfigurationError, match="the database belongs there"):
         Database(tmp_path)
