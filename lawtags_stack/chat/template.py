@@ -6,13 +6,13 @@ import copy
 import json
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 from lawtags_client.errors import BadRequestError, ConfigurationError, ResourceLimitError
 from lawtags_stack.chat import confined
 from lawtags_stack.chat.bounds import is_bounded
 from lawtags_stack.chat.call_format import HERMES, CallFormat, derived
 from lawtags_stack.chat.messages import CalledFunction, Message, PlainToolCall, Tool, uses_tools
+from lawtags_stack.chat.tokenizer import FastTokenizer
 from lawtags_stack.sandbox.process import Sandbox
 
 _USER: Message = {"role": "user", "content": "quokka"}
@@ -55,7 +55,7 @@ class ChatTemplate:
         sandbox: where templates are rendered that might not end; None makes one.
     """
 
-    def __init__(self, tokenizer: Any, sandbox: Sandbox | None = None) -> None:
+    def __init__(self, tokenizer: FastTokenizer, sandbox: Sandbox | None = None) -> None:
         self._tokenizer = tokenizer
         self._sandbox = sandbox or Sandbox(confined.MODULE)
 
@@ -196,8 +196,13 @@ class ChatTemplate:
     ) -> str:
         """The text of a template that might never come to an end, made where there are limits."""
         given = [{name: value for name, value in each.items() if value is not None} for each in messages]
-        values = {"messages": given, "tools": tools, "documents": None, "add_generation_prompt": generation}
-        values |= self._tokenizer.special_tokens_map
+        values: dict[str, object] = {
+            "messages": given,
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": generation,
+            **self._tokenizer.special_tokens_map,
+        }
         try:
             return str(self._sandbox.call("render", {"template": template, "values": values}))
         except (BadRequestError, ResourceLimitError) as error:

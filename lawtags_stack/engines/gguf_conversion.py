@@ -6,8 +6,9 @@ this does not go through the GGUF support of transformers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, SupportsFloat, TypeAlias
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import atomic_write_json, atomic_write_text
@@ -32,6 +33,36 @@ _LAYER_NAMES = {
 _TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 
 
+class GgufField(Protocol):
+    """A field of gguf's reader."""
+
+    def contents(self) -> object:
+        """Its value: a number, a text, or a list of either."""
+        ...
+
+
+class GgufTensor(Protocol):
+    """A tensor of gguf's reader."""
+
+    @property
+    def name(self) -> str:
+        """Its name in GGUF."""
+        ...
+
+    @property
+    def data(self) -> NDArray[np.generic]:
+        """Its quantized values."""
+        ...
+
+    @property
+    def tensor_type(self) -> object:
+        """How they are quantized."""
+        ...
+
+
+Fields: TypeAlias = Mapping[str, GgufField]
+
+
 def convert_llama_gguf(source: Path, folder: Path) -> None:
     """Write a Llama model of a GGUF file as config, safetensors (fp16), tokenizer and chat template.
 
@@ -51,9 +82,10 @@ def convert_llama_gguf(source: Path, folder: Path) -> None:
     except ImportError as error:
         raise MissingExtraError("gguf", "local", "Converting the default base model") from error
     reader = GGUFReader(source)
-    fields = dict(reader.fields.items())
+    fields: Fields = dict(reader.fields.items())
     config = _config(fields)
-    _write_weights(reader.tensors, config, folder / "model.safetensors")
+    names = _write_weights(reader.tensors, fields, folder / "model.safetensors")
+    config["tie_word_embeddings"] = "lm_head.weight" not in names
     _write_tokenizer(fields, folder)
     atomic_write_json(folder / "config.json", config)
 
@@ -68,7 +100,7 @@ def hugging_face_name(name: str) -> str:
     raise ConfigurationError(f"the GGUF file contains a tensor that no Llama model has: {name}")
 
 
-def interleave_halves(weight: NDArray[Any], heads: int) -> NDArray[Any]:
+def interleave_halves(weight: NDArray[np.generic], heads: int) -> NDArray[np.generic]:
     """Undo the row order of query and key weights in GGUF.
 
     GGUF keeps the two rows that a rotary embedding turns together side by side; Hugging Face keeps them
@@ -79,60 +111,63 @@ def interleave_halves(weight: NDArray[Any], heads: int) -> NDArray[Any]:
     return pairs.swapaxes(1, 2).reshape(rows, columns)
 
 
-def _config(fields: dict[str, Any]) -> dict[str, Any]:
+def _config(fields: Fields) -> dict[str, object]:
     architecture = _value(fields, "general.architecture")
     if architecture != "llama":
         raise ConfigurationError(
             f"the GGUF file contains a {architecture} model; only llama can be converted"
         )
-    heads = int(_value(fields, "llama.attention.head_count"))
-    hidden = int(_value(fields, "llama.embedding_length"))
+    heads = _integer(fields, "llama.attention.head_count")
+    hidden = _integer(fields, "llama.embedding_length")
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "vocab_size": len(fields["tokenizer.ggml.tokens"].data),
+        "vocab_size": len(_list(fields, "tokenizer.ggml.tokens")),
         "hidden_size": hidden,
-        "intermediate_size": int(_value(fields, "llama.feed_forward_length")),
-        "num_hidden_layers": int(_value(fields, "llama.block_count")),
+        "intermediate_size": _integer(fields, "llama.feed_forward_length"),
+        "num_hidden_layers": _integer(fields, "llama.block_count"),
         "num_attention_heads": heads,
-        "num_key_value_heads": int(_value(fields, "llama.attention.head_count_kv")),
+        "num_key_value_heads": _integer(fields, "llama.attention.head_count_kv"),
         "head_dim": hidden // heads,
-        "max_position_embeddings": int(_value(fields, "llama.context_length")),
-        "rms_norm_eps": round(float(_value(fields, "llama.attention.layer_norm_rms_epsilon")), 12),
-        "rope_theta": float(_value(fields, "llama.rope.freq_base")),
+        "max_position_embeddings": _integer(fields, "llama.context_length"),
+        "rms_norm_eps": round(_number(fields, "llama.attention.layer_norm_rms_epsilon"), 12),
+        "rope_theta": _number(fields, "llama.rope.freq_base"),
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,
         "tie_word_embeddings": True,
-        "bos_token_id": int(_value(fields, "tokenizer.ggml.bos_token_id")),
-        "eos_token_id": int(_value(fields, "tokenizer.ggml.eos_token_id")),
-        "pad_token_id": int(_value(fields, "tokenizer.ggml.padding_token_id")),
+        "bos_token_id": _integer(fields, "tokenizer.ggml.bos_token_id"),
+        "eos_token_id": _integer(fields, "tokenizer.ggml.eos_token_id"),
+        "pad_token_id": _integer(fields, "tokenizer.ggml.padding_token_id"),
         "dtype": "float16",
     }
 
 
-def _write_weights(tensors: list[Any], config: dict[str, Any], path: Path) -> None:
+def _write_weights(tensors: Iterable[GgufTensor], fields: Fields, path: Path) -> Iterable[str]:
+    """Write the tensors under their Hugging Face names; returns the names."""
     try:
         import numpy as np
         from gguf.quants import dequantize
         from safetensors.numpy import save_file
     except ImportError as error:
         raise MissingExtraError("safetensors", "local", "Converting the default base model") from error
+    heads = _integer(fields, "llama.attention.head_count")
+    key_heads = _integer(fields, "llama.attention.head_count_kv")
     weights: dict[str, NDArray[np.float16]] = {}
     for tensor in tensors:
         name = hugging_face_name(tensor.name)
         weight = dequantize(tensor.data, tensor.tensor_type)
         if ".q_proj." in name:
-            weight = interleave_halves(weight, config["num_attention_heads"])
+            weight = interleave_halves(weight, heads)
         elif ".k_proj." in name:
-            weight = interleave_halves(weight, config["num_key_value_heads"])
+            weight = interleave_halves(weight, key_heads)
         # fp16 holds these values more exactly than bf16: none is near its limits, and it has three more bits.
         weights[name] = np.ascontiguousarray(weight, dtype=np.float16)
-    config["tie_word_embeddings"] = "lm_head.weight" not in weights
     save_file(weights, path, metadata={"format": "pt"})
+    return weights.keys()
 
 
-def _write_tokenizer(fields: dict[str, Any], folder: Path) -> None:
+def _write_tokenizer(fields: Fields, folder: Path) -> None:
     kind = (_value(fields, "tokenizer.ggml.model"), _value(fields, "tokenizer.ggml.pre"))
     if kind != ("gpt2", "smollm"):
         raise ConfigurationError(f"the GGUF file has an unsupported tokenizer: {kind}")
@@ -140,9 +175,9 @@ def _write_tokenizer(fields: dict[str, Any], folder: Path) -> None:
         from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     except ImportError as error:
         raise MissingExtraError("tokenizers", "local", "Converting the default base model") from error
-    tokens: list[str] = _value(fields, "tokenizer.ggml.tokens")
-    types: list[int] = _value(fields, "tokenizer.ggml.token_type")
-    merges = [tuple(merge.split(" ", 1)) for merge in _value(fields, "tokenizer.ggml.merges")]
+    tokens = [str(token) for token in _list(fields, "tokenizer.ggml.tokens")]
+    types = _list(fields, "tokenizer.ggml.token_type")
+    merges = [_pair(str(merge)) for merge in _list(fields, "tokenizer.ggml.merges")]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
     # Digits stand alone, then the byte-level words of GPT-2: what "smollm" names in GGUF.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -155,24 +190,47 @@ def _write_tokenizer(fields: dict[str, Any], folder: Path) -> None:
     control = [token for token, kind in zip(tokens, types, strict=True) if kind == _CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
     tokenizer.save(str(folder / "tokenizer.json"))
-    chat_template = _value(fields, "tokenizer.chat_template")
+    chat_template = str(_value(fields, "tokenizer.chat_template"))
     atomic_write_text(folder / "chat_template.jinja", chat_template)
     atomic_write_json(
         folder / "tokenizer_config.json",
         {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": tokens[int(_value(fields, "tokenizer.ggml.bos_token_id"))],
-            "eos_token": tokens[int(_value(fields, "tokenizer.ggml.eos_token_id"))],
-            "pad_token": tokens[int(_value(fields, "tokenizer.ggml.padding_token_id"))],
-            "unk_token": tokens[int(_value(fields, "tokenizer.ggml.unknown_token_id"))],
+            "bos_token": tokens[_integer(fields, "tokenizer.ggml.bos_token_id")],
+            "eos_token": tokens[_integer(fields, "tokenizer.ggml.eos_token_id")],
+            "pad_token": tokens[_integer(fields, "tokenizer.ggml.padding_token_id")],
+            "unk_token": tokens[_integer(fields, "tokenizer.ggml.unknown_token_id")],
             "add_bos_token": False,
             "clean_up_tokenization_spaces": False,
-            "model_max_length": int(_value(fields, "llama.context_length")),
+            "model_max_length": _integer(fields, "llama.context_length"),
         },
     )
 
 
-def _value(fields: dict[str, Any], name: str) -> Any:
+def _pair(merge: str) -> tuple[str, str]:
+    first, _, second = merge.partition(" ")
+    return first, second
+
+
+def _integer(fields: Fields, name: str) -> int:
+    return int(_number(fields, name))
+
+
+def _number(fields: Fields, name: str) -> float:
+    value = _value(fields, name)
+    if not isinstance(value, SupportsFloat):
+        raise ConfigurationError(f"the field {name} of the GGUF file is not a number")
+    return float(value)
+
+
+def _list(fields: Fields, name: str) -> list[object]:
+    value = _value(fields, name)
+    if not isinstance(value, list):
+        raise ConfigurationError(f"the field {name} of the GGUF file is not a list")
+    return value
+
+
+def _value(fields: Fields, name: str) -> object:
     if name not in fields:
         raise ConfigurationError(f"the GGUF file lacks the field {name}")
     return fields[name].contents()

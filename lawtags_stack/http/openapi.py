@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import cast
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -63,13 +63,13 @@ def document(title: str, groups: Iterable[tuple[str, Sequence[ApiRoute]]], url: 
 
 def _schemas(operations: list[Operation]) -> tuple[dict[int, int], dict[int, Schema], dict[str, Schema]]:
     """Schemas of all bodies and answers, those that have names apart."""
-    kinds: list[Any] = [kind for each in operations for kind in (each.body, each.answers)] + [ErrorBody]
+    kinds: list[object] = [kind for each in operations for kind in (each.body, each.answers)] + [ErrorBody]
     known: dict[int, int] = {}
     inputs: list[tuple[int, str, TypeAdapter[object]]] = []
     for kind in kinds:
         if kind not in (None, bytes) and id(kind) not in known:
             known[id(kind)] = len(inputs)
-            inputs.append((len(inputs), "validation", TypeAdapter(kind)))
+            inputs.append((len(inputs), "validation", TypeAdapter(cast(type[object], kind))))
     found, definitions = TypeAdapter.json_schemas(
         inputs,  # type: ignore[arg-type]
         ref_template=_PLACE,

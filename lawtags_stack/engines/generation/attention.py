@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product as pairs
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -164,8 +164,14 @@ def following(plan: AttentionPlan) -> Iterator[None]:
         _current.plan = None
 
 
+class AttentionLayer(Protocol):
+    """What is used of the attention layers of transformers."""
+
+    layer_idx: int
+
+
 def packed_attention(
-    module: Any,
+    module: AttentionLayer,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -174,11 +180,11 @@ def packed_attention(
     dropout: float = 0.0,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    **_: Any,
+    **_: object,
 ) -> tuple[Tensor, None]:
     """Attention as transformers calls it; who sees whom comes from the plan, not from ``attention_mask``."""
     plan: AttentionPlan = _current.plan
-    layer: int = module.layer_idx
+    layer = module.layer_idx
     kind = _Kind(scaling if scaling is not None else query.shape[-1] ** -0.5, sliding_window, softcap)
     out = query.new_empty((1, query.shape[2], query.shape[1], value.shape[-1]))
     for group in plan.fresh:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
+from lawtags_stack.chat.tokenizer import FastTokenizer
 from lawtags_stack.engines.generation.choices import ChoiceMatcher
 
 if TYPE_CHECKING:
@@ -21,6 +23,57 @@ _KEPT = 32
 _JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
+class GrammarMatcher(Protocol):
+    """What the engine uses of llguidance's ``LLMatcher``."""
+
+    def deep_copy(self) -> Self:
+        """A matcher at the same place."""
+        ...
+
+    def compute_bitmask(self) -> bytes:
+        """Which tokens may come next, one bit per token."""
+        ...
+
+    def consume_token(self, token: int) -> bool:
+        """Take a token; False if it was not allowed."""
+        ...
+
+    def compute_ff_tokens(self) -> list[int]:
+        """The tokens that must come next, as far as there is no choice."""
+        ...
+
+    def is_error(self) -> bool:
+        """Whether the grammar cannot be used."""
+        ...
+
+    def get_error(self) -> str:
+        """Why it cannot be used."""
+        ...
+
+    def is_stopped(self) -> bool:
+        """Whether nothing can be added."""
+        ...
+
+
+class GrammarSource(Protocol):
+    """Where llguidance makes grammars: static functions of ``LLMatcher``."""
+
+    def grammar_from_regex(self, regex: str, /) -> str:
+        """The grammar of a regular expression."""
+        ...
+
+    def grammar_from_json_schema(self, schema: str, /, *, overrides: Mapping[str, object]) -> str:
+        """The grammar of a JSON schema."""
+        ...
+
+    def grammar_from_lark(self, lark: str, /) -> str:
+        """The grammar of a Lark grammar."""
+        ...
+
+
+Matcher: TypeAlias = ChoiceMatcher | GrammarMatcher
+
+
 class Constraints:
     """Compiles constraints for one tokenizer and keeps the latest ones.
 
@@ -31,15 +84,17 @@ class Constraints:
         text: the texts of the tokens.
     """
 
-    def __init__(self, tokenizer: Any, vocabulary_size: int, end_tokens: list[int], text: TokenText) -> None:
+    def __init__(
+        self, tokenizer: FastTokenizer, vocabulary_size: int, end_tokens: list[int], text: TokenText
+    ) -> None:
         self._tokenizer = tokenizer
         self._text = text
         self._size = vocabulary_size
         self._end_tokens = end_tokens
-        self._wrapped: Any = None
-        self._compiled: OrderedDict[Constraint, Any] = OrderedDict()
+        self._wrapped: object = None
+        self._compiled: OrderedDict[Constraint, Matcher] = OrderedDict()
 
-    def matcher(self, constraint: Constraint) -> Any:
+    def matcher(self, constraint: Constraint) -> Matcher:
         """A matcher at the beginning of an answer.
 
         Raises:
@@ -60,7 +115,7 @@ class Constraints:
         faithful = all(raw == word.encode("utf-8") for raw, word in zip(spelled, words, strict=True))
         return ChoiceMatcher(paths, self._end_tokens) if faithful else None
 
-    def _compile(self, constraint: Constraint) -> Any:
+    def _compile(self, constraint: Constraint) -> Matcher:
         if constraint.kind == "choice" and (choices := self._choices(constraint)) is not None:
             return choices
         try:
@@ -72,7 +127,8 @@ class Constraints:
             self._wrapped = from_tokenizer(
                 self._tokenizer, n_vocab=self._size, eos_token=self._end_tokens or None
             )
-        matcher = llguidance.LLMatcher(self._wrapped, _grammar(llguidance.LLMatcher, constraint), log_level=0)
+        grammar = _grammar(llguidance.LLMatcher, constraint)
+        matcher: GrammarMatcher = llguidance.LLMatcher(self._wrapped, grammar, log_level=0)
         if matcher.is_error():
             raise ConfigurationError(
                 f"the {constraint.kind} constraint cannot be used: {matcher.get_error().splitlines()[0]}",
@@ -80,7 +136,7 @@ class Constraints:
             )
         return matcher
 
-    def allowed(self, matcher: Any) -> NDArray[np.bool_]:
+    def allowed(self, matcher: Matcher) -> NDArray[np.bool_]:
         """Which tokens may come next, one flag per token."""
         import numpy as np
 
@@ -90,7 +146,7 @@ class Constraints:
         return np.unpackbits(bits, bitorder="little")[: self._size].astype(bool)
 
 
-def _grammar(matcher: Any, constraint: Constraint) -> str:
+def _grammar(matcher: GrammarSource, constraint: Constraint) -> str:
     try:
         if constraint.kind == "regex":
             return str(matcher.grammar_from_regex(constraint.source))

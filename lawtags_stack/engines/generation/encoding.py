@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_stack.chat.call_format import CallFormat
 from lawtags_stack.chat.messages import Message, Tool, plain_messages, plain_tools
 from lawtags_stack.chat.template import ChatTemplate
+from lawtags_stack.chat.tokenizer import FastTokenizer
 
 _LARGEST_TEMPLATE = 1 << 20
 
@@ -22,7 +22,7 @@ class PromptEncoder:
         template: its chat template, where that is not the tokenizer's own.
     """
 
-    def __init__(self, tokenizer: Any, template: ChatTemplate | None = None) -> None:
+    def __init__(self, tokenizer: FastTokenizer, template: ChatTemplate | None = None) -> None:
         self._tokenizer = tokenizer
         self._template = template or ChatTemplate(tokenizer)
 

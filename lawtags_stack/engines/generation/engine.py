@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_stack.chat.tokenizer import FastTokenizer
 from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.generation import attention, sampling
 from lawtags_stack.engines.generation.adapters import (
@@ -59,7 +60,7 @@ class Engine:
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        tokenizer: FastTokenizer,
         *,
         limits: Limits | None = None,
         compute: Compute | None = None,

@@ -7,10 +7,11 @@ from typing import Any
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.weights import tensors
+from lawtags_stack.chat.tokenizer import FastTokenizer
 from lawtags_stack.engines.generation import attention
 
 
-def load_model(folder: Path) -> tuple[Any, Any]:
+def load_model(folder: Path) -> tuple[Any, FastTokenizer]:
     """Load a model, in fp32, and its tokenizer for an engine.
 
     Args:
@@ -59,7 +60,7 @@ def load_model(folder: Path) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+def end_tokens(model: Any, tokenizer: FastTokenizer) -> frozenset[int]:
     """The tokens that end an answer, from the tokenizer and both of the model's configurations."""
     found: set[int] = set()
     generation = getattr(model, "generation_config", None)

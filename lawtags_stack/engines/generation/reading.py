@@ -61,17 +61,20 @@ class Reading:
 
     def fast_forward(self, row: GenerationRow) -> None:
         """Append the tokens that the constraint leaves no choice about."""
-        if row.matcher.is_stopped():
+        matcher = row.matcher
+        if matcher is None:
+            return
+        if matcher.is_stopped():
             row.finish = "stop"
             row.stream.close()
             return
         if row.sampling.logprobs is not None:
             return  # forced tokens would have no log-probability of the model's own
-        for token in row.matcher.compute_ff_tokens():
-            if row.finish is not None or not row.matcher.consume_token(token):
+        for token in matcher.compute_ff_tokens():
+            if row.finish is not None or not matcher.consume_token(token):
                 break
             row.tokens.append(token)
             self._read(row, token)
-        if row.finish is None and row.matcher.is_stopped():
+        if row.finish is None and matcher.is_stopped():
             row.finish = "stop"
             row.stream.close()

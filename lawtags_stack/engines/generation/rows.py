@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_stack.engines.generation.token_text import TextStream
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from lawtags_client.errors import LawtagsError
     from lawtags_stack.engines.generation.attention import Prefix
+    from lawtags_stack.engines.generation.constraints import Matcher
     from lawtags_stack.engines.generation.request import FinishReason, Sampling, TokenScore
 
 
@@ -39,7 +40,7 @@ class GenerationRow:
     tokens: list[int]
     prompt_length: int
     sampling: Sampling
-    matcher: Any = None
+    matcher: Matcher | None = None
     generator: Generator | None = None
     stream: TextStream = field(default_factory=TextStream)
     scores: list[TokenScore] = field(default_factory=list)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import json
 from functools import lru_cache
-from typing import Any
+
+from lawtags_stack.chat.tokenizer import FastTokenizer
 
 
 @lru_cache(maxsize=1)
@@ -25,7 +26,7 @@ class TokenText:
         tokenizer: a fast Hugging Face tokenizer (byte-level BPE or SentencePiece style).
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: FastTokenizer) -> None:
         self._tokenizer = tokenizer
         decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder"))
         self._byte_level = '"ByteLevel"' in decoder

@@ -10,7 +10,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.files import make_folder, sync
@@ -153,7 +153,7 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> di
 def _restore_optimizer(
     optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, torch.Tensor]
 ) -> None:
-    state: dict[int, dict[str, Any]] = {}
+    state: dict[int, dict[str, torch.Tensor]] = {}
     position = {name: index for index, name in enumerate(names)}
     for label, value in tensors.items():
         key, name = label.split("/", 1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_stack.chat.losses import LossCheck
-from lawtags_stack.chat.messages import MessageError, plain_messages, plain_tools
+from lawtags_stack.chat.messages import MessageError, Tool, plain_messages, plain_tools
 from lawtags_stack.chat.template import ChatTemplate, TemplateError
+from lawtags_stack.chat.tokenizer import FastTokenizer
 from lawtags_stack.engines.training.rows import PromptTemplate, TrainingRow
 
 _CHUNK = 1024  # rows tokenised in one call: the tokenizer spreads them over the cores
@@ -70,15 +71,16 @@ class RowEncoder:
 
     def __init__(
         self,
-        tokenizer: Any,
+        tokenizer: FastTokenizer,
         *,
         prompt_template: str | None,
         max_seq_length: int,
-        tools: Sequence[dict[str, Any]] = (),
+        tools: Sequence[Tool] = (),
     ) -> None:
-        if tokenizer.eos_token_id is None:
+        end = tokenizer.eos_token_id
+        if end is None:
             raise ConfigurationError("the tokenizer of the base model has no end-of-text token")
-        self._tokenizer = tokenizer
+        self._tokenizer, self._end = tokenizer, end
         self._template = PromptTemplate(prompt_template) if prompt_template else None
         self._tools = list(tools) or None
         self._chats = ChatTemplate(tokenizer)
@@ -90,7 +92,7 @@ class RowEncoder:
     def padding(self) -> int:
         """The token that fills short rows."""
         token = self._tokenizer.pad_token_id
-        return int(token if token is not None else self._tokenizer.eos_token_id)
+        return self._end if token is None else token
 
     @property
     def answer_field(self) -> str | None:
@@ -142,21 +144,20 @@ class RowEncoder:
         examples = []
         for (_, answer), prompt, whole in zip(pairs, map(self._open, prompts), wholes, strict=True):
             rest = self._after(prompt, self._open(whole), answer)
-            rest.append(self._tokenizer.eos_token_id)
+            rest.append(self._end)
             examples.append(Example(prompt + rest, [False] * len(prompt) + [True] * len(rest)))
         return examples
 
     def _open(self, tokens: list[int]) -> list[int]:
         # Some tokenizers end every text of their own accord; here the text goes on.
-        return tokens[:-1] if tokens and tokens[-1] == self._tokenizer.eos_token_id else tokens
+        return tokens[:-1] if tokens and tokens[-1] == self._end else tokens
 
     def _after(self, prompt: list[int], whole: list[int], answer: str) -> list[int]:
         # The model will be asked with the prompt's own tokens. Where the last of them would melt into the
         # answer's first one, the answer is tokenised by itself.
         if whole[: len(prompt)] == prompt:
             return whole[len(prompt) :]
-        alone: list[int] = self._tokenizer(answer, add_special_tokens=False)["input_ids"]
-        return alone
+        return self._tokenizer(answer, add_special_tokens=False)["input_ids"]
 
     def _chat(self, row: TrainingRow) -> Example:
         spans, text = self._spans(row)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
+from lawtags_stack.chat.messages import Tool
 
 Method = Literal["lora", "lora_merged", "all_weights"]
 Optimizer = Literal[
@@ -77,7 +78,7 @@ class TrainingJob:
     validation: tuple[str, ...] = ()
     prompt_template: str | None = "{prompt} {completion}"
     chat_template: str | None = None
-    tools: tuple[dict[str, Any], ...] = ()
+    tools: tuple[Tool, ...] = ()
     max_seq_length: int = 2048
     method: Method = "lora"
     lora: LoraSettings = field(default_factory=LoraSettings)

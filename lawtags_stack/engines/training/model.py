@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import atomic_write_json, atomic_write_text
+from lawtags_stack.chat.tokenizer import FastTokenizer
 from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.training.lora import adapter_modules
 
@@ -121,7 +122,7 @@ class TrainableModel:
             local_files_only=True,
         )
 
-    def _set_dropout(self, config: Any) -> None:
+    def _set_dropout(self, config: object) -> None:
         names = {
             "attention_dropout": ("attention_dropout",),
             "hidden_dropout": ("hidden_dropout", "resid_pdrop"),
@@ -164,7 +165,7 @@ class TrainableModel:
         atomic_write_json(folder / "adapter_config.json", _as_json(config))
 
 
-def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
+def load_tokenizer(folder: Path, chat_template: str | None = None) -> FastTokenizer:
     """The fast tokenizer of a model folder, with another chat template where one is given.
 
     Raises:
@@ -176,7 +177,9 @@ def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
     except ImportError as error:
         raise MissingExtraError("transformers", "local", "Training") from error
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer: FastTokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
@@ -188,7 +191,7 @@ def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
     return tokenizer
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _as_json(item) for key, item in sorted(value.items())}
     if isinstance(value, set):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_stack.engines.training.batches import collate, split_by_tokens
 from lawtags_stack.engines.training.examples import Encoded, Example, RowEncoder
 from lawtags_stack.engines.training.objective import token_losses
 from lawtags_stack.engines.training.rows import TrainingRow
+from lawtags_stack.json_value import JsonObject
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +135,7 @@ def _both(encoder: RowEncoder, rows: Iterable[TrainingRow]) -> Iterator[Training
             yield TrainingRow(row.file, row.line, _with_answer(encoder, row.content, answer))
 
 
-def _with_answer(encoder: RowEncoder, content: dict[str, Any], answer: str) -> dict[str, Any]:
+def _with_answer(encoder: RowEncoder, content: JsonObject, answer: str) -> JsonObject:
     prompt = content.get("prompt")
     if isinstance(prompt, list):
         return {**content, "messages": [*prompt, {"role": "assistant", "content": answer}]}

@@ -6,10 +6,10 @@ import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.jsonl import JsonFault, parse_array, parse_lines
+from lawtags_stack.json_value import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class TrainingRow:
 
     file: str
     line: int
-    content: dict[str, Any]
+    content: JsonObject
 
     def error(self, message: str, field: str | None = None) -> DataError:
         """A DataError that names this row."""
