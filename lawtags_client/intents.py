@@ -90,7 +90,7 @@ class IntentStore(Protocol):
 
 def new_intent(
     kind: str,
-    request: Mapping[str, Any],
+    request: Mapping[str, object],
     *,
     key: str | None = None,
     data: str | None = None,
@@ -111,7 +111,7 @@ def new_intent(
     return Intent(f"{kind}:{name}", kind, uuid.uuid4().hex, digest, dict(request), service=service)
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -236,6 +236,6 @@ def _intent(row: tuple[Any, ...]) -> Intent:
     return Intent(key, kind, token, digest, json.loads(request), remote_id, made, service)
 
 
-def _text(request: Mapping[str, Any]) -> str:
+def _text(request: Mapping[str, object]) -> str:
     # Escapes, since SQLite takes no lone surrogates, which JSON can carry.
     return json.dumps(request, sort_keys=True, default=str)

@@ -82,7 +82,7 @@ def _parse(file: Path) -> dict[str, Any]:
     return document
 
 
-def refuse_unknown(found: Mapping[str, Any], known: set[str], where: str) -> None:
+def refuse_unknown(found: Mapping[str, object], known: set[str], where: str) -> None:
     """Raise ConfigurationError for a name that is not known."""
     unknown = sorted(set(found) - known)
     if unknown:

@@ -590,7 +590,7 @@ class SyncCustomizer:
         max_steps: int | None = None,
         output_model: str | None = None,
         intent: str | None = None,
-        hyperparameters: Mapping[str, Any] | None = None,
+        hyperparameters: Mapping[str, object] | None = None,
         namespace: str | None = None,
         project: str | None = None,
         description: str | None = None,
@@ -619,7 +619,7 @@ class SyncListing(Generic[M, Flt]):
         page_size: int = ...,
         sort: str | None = None,
         filter: Flt | None = None,
-        search: Mapping[str, Any] | None = None,
+        search: Mapping[str, object] | None = None,
     ) -> Page[M]:
         """One page of the list."""
     def list(
@@ -628,7 +628,7 @@ class SyncListing(Generic[M, Flt]):
         page_size: int = ...,
         sort: str | None = None,
         filter: Flt | None = None,
-        search: Mapping[str, Any] | None = None,
+        search: Mapping[str, object] | None = None,
     ) -> Iterator[M]:
         """Yield all entries of all pages, each one once."""
 

@@ -101,5 +101,5 @@ def _numbers(name: str, shape: Sequence[Any], *, most: int) -> int:
     return size
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> bool:
     return type(value) is int and value >= 0

@@ -79,7 +79,7 @@ def _in_batches(method: Callable[[Any, pd.Series], pd.Series]) -> Callable[[Any,
     """Lets a method over batches also take a single value, as Curator 1.x hands it over."""
 
     @functools.wraps(method)
-    def either(self: Any, value: Any) -> Any:
+    def either(self: object, value: object) -> Any:
         import pandas
 
         if isinstance(value, pandas.Series):

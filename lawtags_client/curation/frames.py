@@ -63,6 +63,6 @@ _KINDS = dict.fromkeys((*_UNREADABLE, *_RECORD), "object") | {
 }  # fmt: skip
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     # Tables keep lists as arrays and numbers as those of numpy.
     return value.tolist() if hasattr(value, "tolist") else value

@@ -40,7 +40,7 @@ FIELDS = (
 T = TypeVar("T")
 
 
-def _one_of(place: str, value: str, kind: Any) -> None:
+def _one_of(place: str, value: str, kind: object) -> None:
     if value not in get_args(kind):
         raise ConfigurationError(f"{place} cannot be {value!r}", hint=f"Known: {', '.join(get_args(kind))}.")
 
@@ -274,7 +274,7 @@ class CurationOptions:
             raise ConfigurationError("max_bad must be between 0 and 1", hint="0.01 is one row per hundred.")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> CurationOptions:
+    def from_dict(cls, values: Mapping[str, object]) -> CurationOptions:
         """Read the options from a decoded recipe.
 
         Args:
@@ -353,7 +353,7 @@ def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return cls(**read)
 
 
-def _value(kind: str, value: Any, place: str) -> Any:
+def _value(kind: str, value: object, place: str) -> Any:
     # Recipes are YAML: a misspelt type would otherwise surface rows later, in a worker.
     def wrong(expected: str) -> ConfigurationError:
         # A key of digits alone is no text in YAML, and still a secret.

@@ -72,7 +72,7 @@ class QuestionTexts:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> QuestionTexts:
+    def from_dict(cls, values: Mapping[str, object]) -> QuestionTexts:
         """Read what :meth:`as_dict` gave; the key of hashes comes from the environment.
 
         A warning is logged where texts were cleaned and masked by other rules than those of this release.

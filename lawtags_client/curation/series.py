@@ -19,7 +19,7 @@ def map_texts(texts: pd.Series, function: Callable[[str], str]) -> pd.Series:
     return like(texts, [function(text) if isinstance(text, str) else text for text in texts])
 
 
-def map_pairs(texts: pd.Series, other: Iterable[Any], function: Callable[[str, Any], str]) -> pd.Series:
+def map_pairs(texts: pd.Series, other: Iterable[object], function: Callable[[str, Any], str]) -> pd.Series:
     """As :func:`map_texts`, with a second value for each row."""
     pairs = zip(texts, other, strict=True)
     return like(texts, [function(text, value) if isinstance(text, str) else text for text, value in pairs])

@@ -159,7 +159,7 @@ class WorkFolder:
                 with path.open(encoding="utf-8") as stream:
                     yield from map(json.loads, stream)
 
-    def write_read(self, rows: list[dict[str, Any]], partition: int) -> None:
+    def write_read(self, rows: list[dict[str, object]], partition: int) -> None:
         """Write the rows of a partition, unless a reading that did not come to its end has done so."""
         path = self.read_path(partition)
         if not path.exists():
@@ -227,7 +227,7 @@ def save_partition(frame: pd.DataFrame, folder: str) -> pd.DataFrame:
     return pandas.DataFrame({"partition": [number]})
 
 
-def _table(rows: list[dict[str, Any]]) -> Any:
+def _table(rows: list[dict[str, object]]) -> Any:
     import pyarrow
 
     text = pyarrow.string()
@@ -250,7 +250,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
     return pyarrow.Table.from_pylist(rows, schema=schema)
 
 
-def _put(table: Any, path: Path) -> None:
+def _put(table: object, path: Path) -> None:
     import pyarrow.parquet
 
     # A name of its own even where workers on two machines write the same partition.

@@ -158,7 +158,7 @@ class ArrayReader:
         self._place = 0
 
 
-def _marked(values: dict[str, Any], element: str) -> dict[str, Any]:
+def _marked(values: dict[str, object], element: str) -> dict[str, Any]:
     """The values of an element, of which those that are not UTF-8 say so."""
     if element.isascii() or not _UNDECODED.search(element):
         return values

@@ -45,7 +45,7 @@ def decode_fields(raw: bytes, *, offset: int = 0, torn: bool = False) -> dict[st
     return _decoded(EXACT, raw, offset, torn)
 
 
-def refuse_unreadable(values: dict[str, Any], raw: bytes) -> dict[str, Any] | JsonFault:
+def refuse_unreadable(values: dict[str, object], raw: bytes) -> dict[str, Any] | JsonFault:
     """A row in which everything can be read and written again, or what is wrong with it.
 
     Args:

@@ -22,7 +22,7 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
         seen: set[str] = set()
@@ -92,7 +92,7 @@ def salvage(decoder: json.JSONDecoder, text: str) -> dict[str, Any] | None:
 
 
 def undecoded_fields(
-    values: dict[str, Any], raw: bytes, error: UnicodeDecodeError, where: str
+    values: dict[str, object], raw: bytes, error: UnicodeDecodeError, where: str
 ) -> dict[str, Any]:
     """The fields of a row that is not UTF-8, of which those with wrong bytes say so.
 
@@ -110,7 +110,7 @@ def undecoded_fields(
     }
 
 
-def first_unreadable(values: dict[str, Any]) -> tuple[str, Unreadable] | None:
+def first_unreadable(values: dict[str, object]) -> tuple[str, Unreadable] | None:
     """The first value of a row that cannot be read, with its place, such as ``messages[0].content``."""
     for name, value in values.items():
         # Most rows are flat, and naming each value within would take longer than decoding them.
@@ -122,12 +122,12 @@ def first_unreadable(values: dict[str, Any]) -> tuple[str, Unreadable] | None:
     return None
 
 
-def first_half(values: dict[str, Any]) -> str | None:
+def first_half(values: dict[str, object]) -> str | None:
     """The first field in which half of a surrogate pair stands, in a text or a name."""
     return next((name for name, value in values.items() if _HALF.search(name) or _holds(value, _HALF)), None)
 
 
-def _inner(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _inner(place: str, value: object) -> Iterator[tuple[str, Any]]:
     # A list of values to look at, since a row may nest deeply.
     remaining = [(place, value)]
     while remaining:
@@ -140,7 +140,7 @@ def _inner(place: str, value: Any) -> Iterator[tuple[str, Any]]:
             remaining += reversed([(f"{place}.{name}", one) for name, one in value.items()])
 
 
-def _holds(value: Any, pattern: re.Pattern[str]) -> bool:
+def _holds(value: object, pattern: re.Pattern[str]) -> bool:
     remaining = [value]
     while remaining:
         one = remaining.pop()

@@ -362,7 +362,7 @@ def _messages(prompt: PromptInput) -> list[ChatMessage]:
     return [ChatMessage.model_validate(dict(message)) for message in prompt]
 
 
-def _caught(read: Callable[[Any], Any], value: Any, error: LawtagsError | None) -> Any:
+def _caught(read: Callable[[Any], Any], value: object, error: LawtagsError | None) -> Any:
     if value is None:
         return error or LawtagsError("there is neither an answer nor an error", service="inference")
     try:

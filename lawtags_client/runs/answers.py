@@ -63,7 +63,7 @@ class AnswerLog:
         self,
         context: RunContext,
         asked: CountedPrompts,
-        found: AsyncIterator[tuple[int, Mapping[str, Any] | Exception]],
+        found: AsyncIterator[tuple[int, Mapping[str, object] | Exception]],
         text: str,
     ) -> None:
         """Take in what a model answers to the missing rows.

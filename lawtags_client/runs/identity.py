@@ -162,7 +162,7 @@ def _contents(data: Sequence[str], test: Path | None) -> list[dict[str, Any]]:
         return [{"source": each} for each in given]
 
 
-def _recorded_by_older_releases(recipe: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _recorded_by_older_releases(recipe: Mapping[str, object], folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"recipe": _material(recipe)}
     try:
         inputs = json.loads((folder / "curated" / "curation.json").read_text(encoding="utf-8"))["inputs"]
@@ -178,7 +178,7 @@ def _recorded_by_older_releases(recipe: Mapping[str, Any], folder: Path) -> dict
     return found
 
 
-def _differing(known: Mapping[str, Any], wanted: Mapping[str, Any], place: str) -> Iterator[str]:
+def _differing(known: Mapping[str, object], wanted: Mapping[str, object], place: str) -> Iterator[str]:
     for name in dict.fromkeys((*known, *wanted)):
         before, now = known.get(name), wanted.get(name)
         if before == now:
@@ -216,7 +216,7 @@ def _named(contents: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(words) or "none"
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

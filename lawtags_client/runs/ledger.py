@@ -115,11 +115,11 @@ class Ledger:
             row = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
 
-    def set_fact(self, name: str, value: Any) -> None:
+    def set_fact(self, name: str, value: object) -> None:
         """Record a fact of the run as a whole."""
         self.set_facts({name: value})
 
-    def set_facts(self, facts: Mapping[str, Any]) -> None:
+    def set_facts(self, facts: Mapping[str, object]) -> None:
         """Record several facts of the run as a whole, all of them or none."""
         with self._connection() as connection:
             connection.executemany(
@@ -136,7 +136,7 @@ class Ledger:
             )
             self._log(connection, name, "started", {"digest": digest})
 
-    def finish(self, name: str, output: dict[str, Any], *, code: str | None = None) -> None:
+    def finish(self, name: str, output: dict[str, object], *, code: str | None = None) -> None:
         """Record that a stage is done.
 
         Args:
@@ -156,7 +156,7 @@ class Ledger:
             )
             self._log(connection, name, "done", {})
 
-    def fail(self, name: str, error: dict[str, Any]) -> None:
+    def fail(self, name: str, error: dict[str, object]) -> None:
         """Record that a stage failed, and why."""
         with self._connection() as connection:
             connection.execute(
@@ -187,7 +187,7 @@ class Ledger:
             for name, digest, status, started, finished, output, error in rows
         ]
 
-    def _log(self, connection: sqlite3.Connection, stage: str, event: str, detail: dict[str, Any]) -> None:
+    def _log(self, connection: sqlite3.Connection, stage: str, event: str, detail: dict[str, object]) -> None:
         connection.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?)",
             (self._stamp(), stage, event, json.dumps(detail, default=str)),

@@ -42,7 +42,7 @@ class LostRows:
         return found
 
 
-def lost_rows(rows: Iterable[Mapping[str, Any]], *, scored_as: str = "no tags") -> LostRows:
+def lost_rows(rows: Iterable[Mapping[str, object]], *, scored_as: str = "no tags") -> LostRows:
     """Count the rows with an error in a file of predictions.
 
     Args:

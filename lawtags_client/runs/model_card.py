@@ -17,7 +17,7 @@ from lawtags_client.terminal import escape_controls
 _SHARE_ALIKE = re.compile(r"by[ _-]?sa|share[ -]?alike", re.IGNORECASE)
 
 
-def data_licenses(recipe: Recipe, rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def data_licenses(recipe: Recipe, rows: Iterable[Mapping[str, object]]) -> dict[str, int]:
     """Licences of the training rows and on how many rows each stands; the recipe's word goes first."""
     if recipe.dataset.license:
         return {recipe.dataset.license: sum(1 for _ in rows)}
@@ -42,7 +42,7 @@ def model_card(
     *,
     plan: JobPlan,
     model: str,
-    metrics: Mapping[str, Any],
+    metrics: Mapping[str, object],
     licenses: Mapping[str, int],
 ) -> str:
     """Write the card as Markdown with the metadata block that model hubs read.
@@ -121,7 +121,7 @@ def _results(metrics: Mapping[str, Any]) -> str:
     return "\n".join([*table, "", *said])
 
 
-def _table(headings: tuple[str, str], rows: Iterable[tuple[Any, Any]]) -> str:
+def _table(headings: tuple[str, str], rows: Iterable[tuple[object, object]]) -> str:
     return "\n".join(
         [
             f"| {headings[0]} | {headings[1]} |",
@@ -131,6 +131,6 @@ def _table(headings: tuple[str, str], rows: Iterable[tuple[Any, Any]]) -> str:
     )
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     # Licences are words of the data: they must not end the cell or begin markup.
     return escape_controls(str(value)).replace("|", "\\|").replace("<", "&lt;")

@@ -29,7 +29,7 @@ class StageOutput:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+    def from_json(cls, kept: Mapping[str, object]) -> Self:
         """What the ledger has kept; fields of other releases are left out.
 
         Raises:

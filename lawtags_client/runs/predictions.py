@@ -44,12 +44,12 @@ def prediction(
     return found if text is None else found | {"text": text}
 
 
-def held_row(row: dict[str, Any], held: bool | None) -> dict[str, Any]:
+def held_row(row: dict[str, object], held: bool | None) -> dict[str, Any]:
     """A row that says whether its answer was held to the vocabulary; None where that is not known."""
     return row | {"held": held}
 
 
-def write_predictions(folder: Path, system: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+def write_predictions(folder: Path, system: str, rows: Sequence[Mapping[str, object]]) -> Path:
     """Write a system's predictions into a run's folder."""
     path = folder / f"predictions-{system}.jsonl"
     atomic_write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

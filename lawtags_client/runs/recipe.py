@@ -182,7 +182,7 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}
 
 
-def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
+def load_recipe(source: str | Path, overrides: dict[str, object] | None = None) -> Recipe:
     """Read a recipe from a file, or one of the bundled ones by its name.
 
     Args:
@@ -213,7 +213,7 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | None = None) -> 
     return parse_recipe(merged(content, overrides or {}), where=str(path))
 
 
-def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
+def parse_recipe(content: dict[str, object], *, where: str = "recipe") -> Recipe:
     """Check a recipe's content.
 
     Raises:

@@ -61,7 +61,7 @@ class RowLog:
         self._stream = path.open("a", encoding="utf-8")
         sync(path.parent)
 
-    def append(self, row: dict[str, Any]) -> None:
+    def append(self, row: dict[str, object]) -> None:
         """Add one row."""
         self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.rows[row[self._key]] = row
@@ -69,7 +69,7 @@ class RowLog:
         if self._unsynced >= self._every:
             self.sync()
 
-    def keep(self, rows: dict[Any, dict[str, Any]]) -> None:
+    def keep(self, rows: dict[object, dict[str, object]]) -> None:
         """Write the file anew with these rows alone, so that the others can be made again."""
         self.sync()
         self._stream.close()

@@ -45,7 +45,7 @@ class Series:
             for metric, points in sorted(self._points.items())
         }
 
-    def write_tensorboard(self, folder: Path, hyperparameters: dict[str, Any]) -> list[Path]:
+    def write_tensorboard(self, folder: Path, hyperparameters: dict[str, object]) -> list[Path]:
         """Write the series as TensorBoard events.
 
         Args:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Ma
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from lawtags_client.curation import questions_to_tag
 from lawtags_client.curation.options import CurationOptions
@@ -81,7 +81,7 @@ async def tag_file(
             log.keep(done)
         places: list[int] = []
 
-        def add(row: dict[str, Any]) -> None:
+        def add(row: dict[str, object]) -> None:
             log.append(row)
             if on_row is not None:
                 on_row(len(log.rows))
@@ -124,7 +124,7 @@ def _check_apart(questions: str | Path, out: Path) -> None:
         raise ConfigurationError(f"{out} contains the questions", hint="Choose another file with --out.")
 
 
-def _check_same(question: Question, answered: Mapping[str, Any], out: Path) -> None:
+def _check_same(question: Question, answered: Mapping[str, object], out: Path) -> None:
     if answered.get("id") != question.id:
         raise DataError(
             f"row {answered['row']} belongs to question {answered.get('id')!r}, not of {question.id!r}",

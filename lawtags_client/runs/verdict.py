@@ -42,7 +42,7 @@ def verdict(
     options: EvaluationSection,
     *,
     lost: Mapping[str, LostRows] | None = None,
-    validation: Mapping[str, Any] | None = None,
+    validation: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """Score all systems.
 
@@ -90,7 +90,7 @@ def verdict(
     }
 
 
-def judge(gates: Sequence[Gate], metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+def judge(gates: Sequence[Gate], metrics: Mapping[str, object]) -> list[dict[str, Any]]:
     """Hold a verdict against a recipe's gates.
 
     Returns:
@@ -102,7 +102,7 @@ def judge(gates: Sequence[Gate], metrics: Mapping[str, Any]) -> list[dict[str, A
     return [_judge(gate, metrics) for gate in gates]
 
 
-def require(judged: Sequence[Mapping[str, Any]]) -> None:
+def require(judged: Sequence[Mapping[str, object]]) -> None:
     """Raise when a gate is not passed.
 
     Raises:
@@ -132,7 +132,7 @@ def require_verdict(evaluated: EvaluateOutput) -> None:
     require(evaluated.gates)
 
 
-def in_words(entry: Mapping[str, Any]) -> str:
+def in_words(entry: Mapping[str, object]) -> str:
     """One entry of ``incomplete`` as a clause."""
     kind = "validation" if entry["part"] == "validation" else "test"
     return f"{entry['failed']} of {entry['rows']} {kind} rows of {entry['system']} have no answer"

@@ -50,7 +50,7 @@ class Owner(Protocol):
     def intents(self) -> IntentStore: ...
 
 
-def parse(model: type[M], data: Any, http: ServiceTransport) -> M:
+def parse(model: type[M], data: object, http: ServiceTransport) -> M:
     """Read a wire model.
 
     Raises:
@@ -62,7 +62,7 @@ def parse(model: type[M], data: Any, http: ServiceTransport) -> M:
         raise _wrong_shape(model.__name__, error, http) from error
 
 
-def parse_list(model: type[M], data: Any, http: ServiceTransport) -> list[M]:
+def parse_list(model: type[M], data: object, http: ServiceTransport) -> list[M]:
     """Read a bare JSON array of wire models; raises ProtocolError as ``parse`` does."""
     try:
         return TypeAdapter(list[model]).validate_python(data)  # type: ignore[valid-type]
@@ -104,7 +104,7 @@ def says_exists(error: APIError) -> bool:
     return isinstance(error, UnprocessableError | ServerError) and "exist" in told
 
 
-def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def differences(wanted: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
     """The fields that were asked for and are otherwise in what was found."""
     return sorted(name for name, value in wanted.items() if found.get(name) != value)
 
@@ -130,7 +130,7 @@ class Listing(Generic[M, Flt]):
         page_size: int = PAGE_SIZE,
         sort: str | None = None,
         filter: Flt | None = None,
-        search: Mapping[str, Any] | None = None,
+        search: Mapping[str, object] | None = None,
     ) -> Page[M]:
         """One page of the list.
 
@@ -160,7 +160,7 @@ class Listing(Generic[M, Flt]):
         page_size: int = PAGE_SIZE,
         sort: str | None = None,
         filter: Flt | None = None,
-        search: Mapping[str, Any] | None = None,
+        search: Mapping[str, object] | None = None,
     ) -> AsyncIterator[M]:
         """Yield all entries of all pages, each one once.
 

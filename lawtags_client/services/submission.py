@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from lawtags_client.errors import (
     APIError,
@@ -65,7 +65,7 @@ class Submission(Generic[J]):
     clash: Callable[[Intent, ConflictError], Awaitable[J]] | None = None
 
 
-def intent_body(request: WireRequest, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
+def intent_body(request: WireRequest, extra_body: Mapping[str, object] | None) -> dict[str, object]:
     """A request as its intent keeps it: with the fields that the user adds, and without secrets.
 
     Args:
@@ -210,7 +210,7 @@ async def carrier(jobs: AsyncIterator[J], intent: Intent, stamp: Callable[[J], S
     return None
 
 
-def explain_difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def explain_difference(wanted: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
     """Names of the fields, nested ones with dots, that were asked for and are otherwise in what was found."""
     differing: list[str] = []
     for name, value in wanted.items():

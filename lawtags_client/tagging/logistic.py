@@ -37,7 +37,7 @@ def logit(probabilities: Array) -> Array:
 
 
 def fit_one_vs_rest(
-    rows: Any, labels: Array, *, strength: float = 20.0, tolerance: float | None = None, n_jobs: int = 1
+    rows: object, labels: Array, *, strength: float = 20.0, tolerance: float | None = None, n_jobs: int = 1
 ) -> tuple[Array, Array]:
     """Fit one logistic regression for each tag.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import DataError
 from lawtags_client.jsonl import read_rows
@@ -32,7 +31,7 @@ class Question:
 
     @classmethod
     def from_row(
-        cls, row: Mapping[str, Any], *, path: str | Path | None = None, line: int | None = None
+        cls, row: Mapping[str, object], *, path: str | Path | None = None, line: int | None = None
     ) -> Question:
         """Read one decoded row of a questions file.
 

@@ -313,7 +313,7 @@ class _Fitting:
             out_of_fold_rows=chosen,
         )
 
-    def _regress(self, rows: Any, labels: Array) -> tuple[Array, Array]:
+    def _regress(self, rows: object, labels: Array) -> tuple[Array, Array]:
         # A tag seen once teaches a regression nothing but the words of one question.
         kept = labels * (self._labels.sum(axis=0) >= self._options.min_count)
         duals, _ = fit_one_vs_rest(rows, kept, strength=self._options.strength, n_jobs=self._n_jobs)

@@ -133,7 +133,7 @@ def load_tagger(folder: Path) -> Tagger:
         raise _refuse(folder / JSON_NAME, f"does not describe a tagger: {error!r}") from error
 
 
-def _read_asking(folder: Path, described: Mapping[str, Any] | None) -> PromptSettings | None:
+def _read_asking(folder: Path, described: Mapping[str, object] | None) -> PromptSettings | None:
     if described is None:
         return None
     text, chat, digest = described["text"], described["chat"], described["tokenizer"]
@@ -161,7 +161,7 @@ def _refuse(path: Path, message: str) -> DataError:
     return DataError(message, path=path, hint="Fit the tagger again, or copy its files again.")
 
 
-def _digest(document: Mapping[str, Any]) -> str:
+def _digest(document: Mapping[str, object]) -> str:
     content = {name: value for name, value in document.items() if name != "digest"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

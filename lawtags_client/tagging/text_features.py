@@ -123,7 +123,7 @@ class TextFeatures:
         """TF-IDF rows of questions, as a sparse matrix."""
         return self.weigh(self.words.count(_whole(questions)), self.characters.count(_titles(questions)))
 
-    def weigh(self, words: Any, characters: Any) -> Any:
+    def weigh(self, words: object, characters: object) -> Any:
         """TF-IDF rows from counts."""
         blocks = [self.words.weigh(words) * np.float32(self.word_weight), self.characters.weigh(characters)]
         return scipy_sparse().hstack(blocks).tocsr()

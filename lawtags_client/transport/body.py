@@ -188,7 +188,7 @@ def _decode_in_turns(body: bytes) -> Any:
     )
 
 
-def encoded(value: Any) -> bytes:
+def encoded(value: object) -> bytes:
     """A value as JSON in UTF-8.
 
     Raises:

@@ -345,7 +345,7 @@ def _detail(body: bytes) -> Any:
     return decoded
 
 
-def _message(detail: Any) -> str:
+def _message(detail: object) -> str:
     if isinstance(detail, dict):
         detail = detail.get("message") or json.dumps(detail, ensure_ascii=False)
     if isinstance(detail, list):
@@ -353,7 +353,7 @@ def _message(detail: Any) -> str:
     return str(detail)[:1000] if detail else ""
 
 
-def _issue(entry: Any) -> str:
+def _issue(entry: object) -> str:
     if isinstance(entry, dict) and "msg" in entry:
         loc = entry.get("loc")
         place = ".".join(str(part) for part in loc) if isinstance(loc, list) else ""

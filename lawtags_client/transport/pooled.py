@@ -126,7 +126,7 @@ class _Connector(aiohttp.TCPConnector):
         self._waiting: WeakKeyDictionary[ClientRequest, asyncio.Timeout] = WeakKeyDictionary()
         self._opened: WeakSet[ClientRequest] = WeakSet()
 
-    def __del__(self, _warnings: Any = None) -> None:
+    def __del__(self, _warnings: object = None) -> None:
         # As in _Session.
         pass
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 Pairs = list[tuple[str, str]]
 
@@ -13,8 +12,8 @@ def list_query(
     page: int,
     page_size: int,
     sort: str | None = None,
-    filter: Mapping[str, Any] | None = None,
-    search: Mapping[str, Any] | None = None,
+    filter: Mapping[str, object] | None = None,
+    search: Mapping[str, object] | None = None,
 ) -> Pairs:
     """The query of one page.
 
@@ -33,7 +32,7 @@ def list_query(
     return pairs
 
 
-def _brackets(name: str, value: Any) -> Iterator[tuple[str, str]]:
+def _brackets(name: str, value: object) -> Iterator[tuple[str, str]]:
     if value is None:
         return
     if isinstance(value, Mapping):

@@ -22,15 +22,15 @@ def _assume_utc(value: datetime) -> datetime:
         raise ValueError("not a moment of the years 1 to 9999 in UTC") from None
 
 
-def _null_as_list(value: Any) -> Any:
+def _null_as_list(value: object) -> Any:
     return [] if value is None else value
 
 
-def _null_as_map(value: Any) -> Any:
+def _null_as_map(value: object) -> Any:
     return {} if value is None else value
 
 
-def _not_finite(value: Any, place: str) -> Iterator[str]:
+def _not_finite(value: object, place: str) -> Iterator[str]:
     if isinstance(value, float) and not math.isfinite(value):
         yield place
     elif isinstance(value, Mapping):
@@ -191,7 +191,7 @@ def is_final(status: str | None) -> bool:
     return status in FINAL_JOB_STATES
 
 
-def reference(value: str | Mapping[str, Any] | BaseModel) -> str:
+def reference(value: str | Mapping[str, object] | BaseModel) -> str:
     """The ``namespace/name`` of an entity given as text, object or model.
 
     Raises:

@@ -92,7 +92,7 @@ class NameNetwork:
         """From how many tokens away on each side a token is reached."""
         return len(self._layers)
 
-    def embed(self, document: Any) -> Floats:
+    def embed(self, document: object) -> Floats:
         """The tokens of a document of spaCy, each by itself.
 
         Args:

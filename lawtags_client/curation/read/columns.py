@@ -195,7 +195,7 @@ class ColumnMap:
                 found[field] = chosen
         return found
 
-    def _first(self, row: Mapping[str, Any], field: str, required: bool = True) -> tuple[str, Any]:
+    def _first(self, row: Mapping[str, object], field: str, required: bool = True) -> tuple[str, Any]:
         present = self._columns.get(field, ())
         blank = "is null"
         for name in present:
@@ -215,7 +215,7 @@ class ColumnMap:
             raise RowError(blank if present else "is missing", names[0])
         return names[0], None
 
-    def _value(self, row: Mapping[str, Any], field: str, read: Callable[[Any], Any]) -> Any:
+    def _value(self, row: Mapping[str, object], field: str, read: Callable[[Any], Any]) -> Any:
         """A value of a field, None where there is none, or none that can be read and is needed."""
         name = field
         try:
@@ -228,7 +228,7 @@ class ColumnMap:
             self.notices.could_not_read(refused.field or field, refused.reason)
             return None
 
-    def _labels(self, row: Mapping[str, Any]) -> Labels:
+    def _labels(self, row: Mapping[str, object]) -> Labels:
         name, tags = self._first(row, "tags", required=False)
         try:
             labels = read_labels(tags)
@@ -238,12 +238,12 @@ class ColumnMap:
             self.notices.took_for_missing(name, text)
         return labels
 
-    def _id(self, row: Mapping[str, Any], title: str) -> str:
+    def _id(self, row: Mapping[str, object], title: str) -> str:
         found = self._value(row, "id", _id_text)
         # Stable, so that the same question keeps its id when rows are added.
         return made_id(title) if found is None else str(found)
 
-    def _flag(self, row: Mapping[str, Any]) -> bool:
+    def _flag(self, row: Mapping[str, object]) -> bool:
         name, value = self._first(row, "tags_complete", required=False)
         value = plain_value(value)
         told = str(value).strip().lower()
@@ -276,7 +276,7 @@ def normalize_text(text: str) -> str:
     return " ".join(_WORDS.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
-def _text(value: Any, field: str) -> str:
+def _text(value: object, field: str) -> str:
     try:
         value = plain_value(value)
     except ValueFormError as error:
@@ -288,14 +288,14 @@ def _text(value: Any, field: str) -> str:
     return value
 
 
-def _id_text(value: Any) -> str:
+def _id_text(value: object) -> str:
     text = read_id(value)
     if _SURROGATE.search(text):
         raise ValueFormError("contains half a character (a lone surrogate)")
     return text
 
 
-def _date(value: Any) -> str:
+def _date(value: object) -> str:
     """A date as the source writes it, once it is known to be one."""
     moment = to_moment(value)
     value = plain_value(value)
@@ -305,7 +305,7 @@ def _date(value: Any) -> str:
     return value if isinstance(value, str) else moment
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     value = plain_value(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueFormError(f"must be a string, not {type(value).__name__}")
@@ -314,7 +314,7 @@ def _plain(value: Any) -> str:
     return text
 
 
-def _has_answer(value: Any) -> bool:
+def _has_answer(value: object) -> bool:
     value = plain_value(value)
     if isinstance(value, str):
         text = value.strip()

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
 
 from lawtags_client.curation.read.values import ValueFormError, plain_value
 
@@ -97,7 +96,7 @@ def read_moment(created: str | None) -> str | None:
         return None
 
 
-def to_moment(value: Any) -> str:
+def to_moment(value: object) -> str:
     """As :func:`read_moment`, for values of any type, saying what is wrong with one.
 
     Raises:

@@ -63,7 +63,7 @@ def _lines(stream: BufferedReader[Any], path: Path, line: int) -> Iterator[RawRo
         line, offset = line + len(parts), offset + len(raw)
 
 
-def _row(line: int, row: dict[str, Any] | JsonFault) -> RawRow | BadRow:
+def _row(line: int, row: dict[str, object] | JsonFault) -> RawRow | BadRow:
     if isinstance(row, JsonFault):
         return BadRow(line, row.reason, row.field, row.detail)
     return RawRow(line, row)

@@ -74,7 +74,7 @@ class Labels:
     missing: tuple[str, ...] = ()
 
 
-def read_labels(value: Any) -> Labels:
+def read_labels(value: object) -> Labels:
     """The tags of a row, and which of them were written in another form.
 
     Read are lists, ``<a><b>`` and ``|a|b|`` as in Stack Exchange's dumps, lists as JSON or Python write them,
@@ -121,7 +121,7 @@ def _is_dump(text: str) -> bool:
     return _ANGLED.fullmatch(_decoded(text).strip()) is not None
 
 
-def _texts(parts: Iterable[Any], is_dump: bool) -> Iterator[tuple[str, bool]]:
+def _texts(parts: Iterable[object], is_dump: bool) -> Iterator[tuple[str, bool]]:
     """The texts of a list, with their entities decoded; one that is a list itself gives those in it.
 
     Args:
@@ -208,7 +208,7 @@ def _split_list(text: str) -> Sequence[Any]:
     return decoded
 
 
-def _is_text_or_gap(part: Any) -> bool:
+def _is_text_or_gap(part: object) -> bool:
     # Python writes and reads NaN in JSON.
     return part is None or isinstance(part, str) or (isinstance(part, float) and part != part)
 

@@ -159,7 +159,7 @@ def read_source(
     _check_columns(source, found, needed, hint or column_hint)
 
 
-def _list_of_rows(values: Mapping[str, Any]) -> str | None:
+def _list_of_rows(values: Mapping[str, object]) -> str | None:
     """The first name under which a list of objects stands, if one does."""
     for name, value in values.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):

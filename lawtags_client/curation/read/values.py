@@ -45,7 +45,7 @@ class ValueFormError(ValueError):
     """A value is of a form that cannot be used; the message says which, without the value."""
 
 
-def missing_text(value: Any) -> str | None:
+def missing_text(value: object) -> str | None:
     """The text by which another program says that a value is missing, where this is one.
 
     Example:
@@ -70,7 +70,7 @@ def missing_element(text: str) -> str | None:
     return None if found in _WORDS else found
 
 
-def is_absent(value: Any) -> bool:
+def is_absent(value: object) -> bool:
     """Whether a value says nothing: none, blank, not a number, or a text that stands for these."""
     if value is None:
         return True
@@ -84,7 +84,7 @@ def is_absent(value: Any) -> bool:
     return type(value).__name__ in ("NaTType", "NAType")
 
 
-def read_number(value: Any) -> float:
+def read_number(value: object) -> float:
     """A number, from a number of any type or from its text.
 
     Args:
@@ -135,7 +135,7 @@ def _number_text(text: str) -> float:
     raise ValueFormError("must be a number, such as 12 or -3.5")
 
 
-def read_id(value: Any) -> str:
+def read_id(value: object) -> str:
     """An id as text, exact at any size.
 
     Args:
@@ -173,7 +173,7 @@ def whole_text(text: str) -> str:
     return found[1] if found else text
 
 
-def plain_value(value: Any) -> Any:
+def plain_value(value: object) -> Any:
     """A value of NumPy as one of Python, and bytes that are UTF-8 as text.
 
     Raises:

@@ -161,7 +161,7 @@ class _Forgetting:
         left = labels_still_told(self._card["labels"], parts, gone)
         return left | {"parts": parts, "unseen": unseen_tags(parts)}
 
-    def _asking(self, tags: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _asking(self, tags: Mapping[str, object]) -> dict[str, Any] | None:
         """How questions are put, without words that only forgotten questions brought.
 
         Args:

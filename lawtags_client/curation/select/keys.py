@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.read.dates import read_moment
 from lawtags_client.curation.select.dedup import BANDS
@@ -126,7 +126,7 @@ def _fill(keys: QuestionKeys, place: slice, frame: pd.DataFrame) -> NDArray[np.i
     return bands.T
 
 
-def _sortable(created: Any) -> tuple[bytes, bool]:
+def _sortable(created: object) -> tuple[bytes, bool]:
     """When a question was asked, and whether that is a moment."""
     if not isinstance(created, str) or not created:
         return _UNKNOWN, False

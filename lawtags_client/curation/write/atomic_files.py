@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Any
 
 
-def line_of(row: Mapping[str, Any]) -> bytes:
+def line_of(row: Mapping[str, object]) -> bytes:
     """A row as a line of its file."""
     return (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
@@ -42,7 +42,7 @@ class RowFiles:
         self._open[name] = (temporary, temporary.open("wb"))
         self._hashes[name] = hashlib.sha256()
 
-    def write(self, name: str, row: Mapping[str, Any]) -> None:
+    def write(self, name: str, row: Mapping[str, object]) -> None:
         """Add a row to a file."""
         self.append(name, line_of(row))
 

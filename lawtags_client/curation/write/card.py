@@ -52,7 +52,7 @@ _COUNTED = {
 }
 
 
-def card_section(card: Mapping[str, Any]) -> str:
+def card_section(card: Mapping[str, object]) -> str:
     """A data card as HTML that can stand inside a page; it brings its own style.
 
     Args:
@@ -64,7 +64,7 @@ def card_section(card: Mapping[str, Any]) -> str:
     return _render("card.html", card)
 
 
-def card_page(card: Mapping[str, Any]) -> str:
+def card_page(card: Mapping[str, object]) -> str:
     """A data card as a page of its own, which opens without a network.
 
     Args:
@@ -76,7 +76,7 @@ def card_page(card: Mapping[str, Any]) -> str:
     return _render("page.html", card)
 
 
-def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+def write_card(folder: Path, card: Mapping[str, object]) -> None:
     """Write the page of a curated folder.
 
     Args:
@@ -89,7 +89,7 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     atomic_write_bytes(folder / PAGE, card_page(card).encode())
 
 
-def _render(template: str, card: Mapping[str, Any]) -> str:
+def _render(template: str, card: Mapping[str, object]) -> str:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
@@ -243,7 +243,7 @@ def _first(found: Mapping[str, int] | Sequence[Any]) -> dict[str, Any]:
     return {"number": len(found), "rows": list(found[:_SHOWN_ROWS])}
 
 
-def _flat(options: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+def _flat(options: Mapping[str, object], before: str = "") -> list[tuple[str, str]]:
     """Options by their dotted names."""
     found: list[tuple[str, str]] = []
     for name, value in options.items():

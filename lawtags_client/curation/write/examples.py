@@ -54,7 +54,7 @@ class StepChanges:
     stride: int
     _found: list[tuple[str, int, str, str, str]] = field(default_factory=list)
 
-    def __deepcopy__(self, _: dict[int, Any]) -> StepChanges:
+    def __deepcopy__(self, _: dict[int, object]) -> StepChanges:
         # Tables copy what they carry with each operation; this goes with its partition.
         return self
 
@@ -104,7 +104,7 @@ class StepChanges:
 
 
 def first_examples(
-    found: Iterable[Mapping[str, Sequence[dict[str, Any]]]],
+    found: Iterable[Mapping[str, Sequence[dict[str, object]]]],
 ) -> dict[str, list[dict[str, Any]]]:
     """The first of each step, of those of all partitions in their order."""
     first: dict[str, list[dict[str, Any]]] = {}
@@ -118,7 +118,7 @@ def first_examples(
     return first
 
 
-def _fit(step: str, was: str, became: str, final: Any, masking: bool) -> tuple[str | None, str] | None:
+def _fit(step: str, was: str, became: str, final: object, masking: bool) -> tuple[str | None, str] | None:
     before, after = first_change(was, became)
     if not isinstance(final, str) or not _words(after) or not _within(after, final):
         return None

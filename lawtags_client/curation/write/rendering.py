@@ -196,7 +196,7 @@ def render_partition(
     atomic_write_json(path.with_suffix(".json"), vars(made) | {"lengths": made.lengths.as_dict()})
 
 
-def bad_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+def bad_entry(entry: Mapping[str, object]) -> dict[str, Any]:
     """The line of a row that could not be read."""
     kept = {name: entry[name] for name in ("reason", "file", "line", "field")}
     detail = {"detail": entry["detail"]} if entry["detail"] else {}

@@ -159,7 +159,7 @@ def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> N
         )
 
 
-def _text(row: Mapping[str, Any]) -> str:
+def _text(row: Mapping[str, object]) -> str:
     if "messages" in row:
         return json.dumps(row["messages"], ensure_ascii=False)
     return f"{row['prompt']} {row['completion']}"

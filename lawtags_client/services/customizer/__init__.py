@@ -171,7 +171,7 @@ class Customizer:
         max_steps: int | None = None,
         output_model: str | None = None,
         intent: str | None = None,
-        hyperparameters: Mapping[str, Any] | None = None,
+        hyperparameters: Mapping[str, object] | None = None,
         namespace: str | None = None,
         project: str | None = None,
         description: str | None = None,
@@ -321,7 +321,7 @@ def _training(
     batch_size: int,
     learning_rate: float,
     max_steps: int | None,
-    more: Mapping[str, Any],
+    more: Mapping[str, object],
 ) -> Hyperparameters:
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
         if not value > 0:

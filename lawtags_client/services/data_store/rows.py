@@ -7,7 +7,7 @@ from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from lawtags_client.errors import DataError
 from lawtags_client.jsonl import JsonFault, LinePolicy, json_kind, scan_lines
@@ -94,7 +94,7 @@ class RowCheck:
             known.rows += 1
 
 
-def _row(row: dict[str, Any] | JsonFault, path: Path, number: int) -> tuple[Kind, int, int]:
+def _row(row: dict[str, object] | JsonFault, path: Path, number: int) -> tuple[Kind, int, int]:
     """The kind of a row, a hash of its prompt, and its letters."""
     if isinstance(row, JsonFault):
         raise row.error(path, number, hint=_HINT)
@@ -123,7 +123,7 @@ def _blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def _messages(messages: Any, path: Path, number: int) -> tuple[int, int]:
+def _messages(messages: object, path: Path, number: int) -> tuple[int, int]:
     if not isinstance(messages, list) or not messages:
         _bad("must be a list of messages", path, number, "messages")
     contents: list[str] = []

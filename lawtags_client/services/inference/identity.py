@@ -58,7 +58,7 @@ async def identify(http: ServiceTransport, models_path: str, settings: Settings,
     return server
 
 
-async def probe(http: ServiceTransport, model: str, chat: bool, fields: Mapping[str, Any]) -> str:
+async def probe(http: ServiceTransport, model: str, chat: bool, fields: Mapping[str, object]) -> str:
     """What a model says to a short request with some fields added, in a chat or not.
 
     Raises:
@@ -81,7 +81,7 @@ async def _asked(http: ServiceTransport, path: str, patience: float) -> Any:
         return None
 
 
-def _owner(models: Any, model: str) -> str | None:
+def _owner(models: object, model: str) -> str | None:
     listed = models.get("data") if isinstance(models, Mapping) else None
     for each in listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ():
         if isinstance(each, Mapping) and each.get("id") == model and isinstance(each.get("owned_by"), str):
@@ -89,7 +89,7 @@ def _owner(models: Any, model: str) -> str | None:
     return None
 
 
-def _server(nim: Any, vllm: Any, owner: str | None) -> Server | None:
+def _server(nim: object, vllm: object, owner: str | None) -> Server | None:
     if owner == "sglang":
         # A NIM of 2.1 may bundle it, too.
         return Server("SGLang", Dialect.SGLANG)
@@ -110,6 +110,6 @@ def _server(nim: Any, vllm: Any, owner: str | None) -> Server | None:
     return None
 
 
-def _version(text: Any) -> tuple[int, int] | None:
+def _version(text: object) -> tuple[int, int] | None:
     found = _NUMBERS.match(text) if isinstance(text, str) else None
     return (int(found[1]), int(found[2])) if found else None

@@ -93,7 +93,7 @@ class Served:
         return f"Served models: {others}. List all with: lawtags models ls"
 
 
-def _is_registry(data: Any) -> bool:
+def _is_registry(data: object) -> bool:
     # OpenAI's list has neither pages nor namespaces.
     if not isinstance(data, dict):
         return False
