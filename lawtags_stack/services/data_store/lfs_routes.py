@@ -58,22 +58,18 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
         if not _is_digest(sent.oid) or not state.blobs.has(sent.oid, sent.size):
             raise NotFoundError(f"The object {sent.oid[:80]} is not stored with {sent.size} bytes")
 
+    batches: tuple[tuple[RepoType, str], ...] = (("dataset", "datasets/"), ("model", ""))
     return [
-        hub(
-            "POST",
-            "/v1/hf/datasets/{namespace}/{repo}.git/info/lfs/objects/batch",
-            partial(batch, "dataset"),
-            body=LfsBatchRequest,
-            answers=LfsBatchResponse,
-            gives=_MEDIA_TYPE,
-        ),
-        hub(
-            "POST",
-            "/v1/hf/{namespace}/{repo}.git/info/lfs/objects/batch",
-            partial(batch, "model"),
-            body=LfsBatchRequest,
-            answers=LfsBatchResponse,
-            gives=_MEDIA_TYPE,
+        *(
+            hub(
+                "POST",
+                f"/v1/hf/{prefix}{{namespace}}/{{repo}}.git/info/lfs/objects/batch",
+                partial(batch, repo_type),
+                body=LfsBatchRequest,
+                answers=LfsBatchResponse,
+                gives=_MEDIA_TYPE,
+            )
+            for repo_type, prefix in batches
         ),
         hub("PUT", "/v1/hf/lfs/{oid}/{size}", upload, reads=bytes, accepts=(BINARY,)),
         hub("POST", "/v1/hf/lfs/verify", verify, body=LfsObject),

@@ -26,7 +26,7 @@ from lawtags_stack.http.operations import Parameter
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.faults import header_text, hub_answer
-from lawtags_stack.services.data_store.repositories import RepositoryRecord
+from lawtags_stack.services.data_store.repositories import RepositoryRecord, RepositoryTables
 from lawtags_stack.services.data_store.shown import commit_shown, repository_shown
 from lawtags_stack.services.data_store.state import DataStoreState
 
@@ -120,18 +120,20 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
         hub("GET", "/v1/hf/api/whoami-v2", _who, answers=dict),
     ]
     for repo_type in REPO_TYPES:
-        routes += _typed_routes(state, repo_type)
+        routes += _repository_routes(state.repositories, repo_type)
+        routes += _ref_routes(state.repositories, repo_type)
     return routes
 
 
-def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
+def _named(repositories: RepositoryTables, repo_type: RepoType, call: RouteCall) -> RepositoryRecord:
+    return repositories.get(repo_type, call.path["namespace"], call.path["repo"])
+
+
+def _repository_routes(repositories: RepositoryTables, repo_type: RepoType) -> list[ApiRoute]:
     hub = partial(route, on_error=hub_answer)
+    named = partial(_named, repositories, repo_type)
     every = f"/v1/hf/api/{repo_type}s"
     one = every + "/{namespace}/{repo}"
-    repositories = state.repositories
-
-    def named(call: RouteCall) -> RepositoryRecord:
-        return repositories.get(repo_type, call.path["namespace"], call.path["repo"])
 
     def list_all(call: RouteCall) -> list[JsonObject]:
         """All repositories of this type."""
@@ -154,6 +156,19 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
     def history(call: RouteCall) -> list[JsonObject]:
         """The commits that led to a revision."""
         return [commit_shown(each) for each in repositories.history(named(call), call.path["revision"])]
+
+    return [
+        hub("GET", every, list_all, answers=list[RepoInfo], query=_LIST_QUERY),
+        hub("GET", one, read, answers=RepoInfo),
+        hub("GET", one + "/revision/{revision}", read, answers=RepoInfo),
+        hub("GET", one + "/commits/{revision}", history, answers=list[dict[str, object]]),
+    ]
+
+
+def _ref_routes(repositories: RepositoryTables, repo_type: RepoType) -> list[ApiRoute]:
+    hub = partial(route, on_error=hub_answer)
+    named = partial(_named, repositories, repo_type)
+    one = f"/v1/hf/api/{repo_type}s/{{namespace}}/{{repo}}"
 
     def refs(call: RouteCall) -> JsonObject:
         """Branches and tags."""
@@ -185,10 +200,6 @@ def _typed_routes(state: DataStoreState, repo_type: RepoType) -> list[ApiRoute]:
         repositories.ref_delete(named(call), kind, call.path["name"])
 
     return [
-        hub("GET", every, list_all, answers=list[RepoInfo], query=_LIST_QUERY),
-        hub("GET", one, read, answers=RepoInfo),
-        hub("GET", one + "/revision/{revision}", read, answers=RepoInfo),
-        hub("GET", one + "/commits/{revision}", history, answers=list[dict[str, object]]),
         hub("GET", one + "/refs", refs, answers=dict),
         hub("POST", one + "/tag/{revision}", tag_create, body=_NewTag),
         hub("DELETE", one + "/tag/{name}", partial(ref_delete, "tag")),
