@@ -78,7 +78,7 @@ def _jobs(services: Report) -> Iterator[str]:
 
 def _models(services: Report) -> Iterator[str]:
     repositories, workers = services["data_store"]["repositories"], services["nim"]["workers"]
-    yield _line("repositories", f"{repositories['dataset']} of data sets, {repositories['model']} of models")
+    yield _line("repositories", f"{repositories['dataset']} of datasets, {repositories['model']} of models")
     served = services["nim"]["served"]
     yield _line("served", ", ".join(served) or "no model")
     if waiting := sorted(set(services["entity_store"]["models"]) - set(served)):

@@ -119,7 +119,7 @@ class EntityStoreState:
         }
         for label, documents in held.items():
             if any(each["namespace"] == name for each in documents):
-                raise ConflictError(f"Namespace {name} still holds a {label}; delete it first")
+                raise ConflictError(f"Namespace {name} still contains a {label}; delete it first")
         return self.namespaces.delete("", name)
 
     def add(self, entities: EntityTable[RecordT], fields: JsonObject) -> JsonObject:

@@ -129,7 +129,7 @@ def check_operator(kind: str, operator: str) -> None:
     """
     known = OPERATORS[kind]
     if operator not in known:
-        raise BadRequestError(f"{operator[:80]!r} is not an operator of {kind}; known are {', '.join(known)}")
+        raise BadRequestError(f"{kind} has no operator {operator[:80]!r}; use {', '.join(known)}")
 
 
 def read_check(kind: str, check: object) -> list[str]:

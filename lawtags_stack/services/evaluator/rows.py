@@ -67,7 +67,7 @@ class RowSource:
             raise NotFoundError(f"Dataset {url} is not present on datastore as JSON, JSON lines or CSV")
         if len(found) > 1:
             raise BadRequestError(
-                f"Dataset {url} holds several files; files_url must name the one to evaluate"
+                f"Dataset {url} has several files; files_url must name the one to evaluate"
             )
         return found
 

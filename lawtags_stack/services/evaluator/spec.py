@@ -135,7 +135,7 @@ def read_spec(config: JsonObject, target: JsonObject) -> ParsedEvaluation:
             raise _unusable((*within, "dataset"), "a task that asks a model needs a dataset")
         if task.params and task.params.template:
             if task.type == "data":
-                raise _unusable((*within, "params", "template"), "a data task asks no model; leave it out")
+                raise _unusable((*within, "params", "template"), "a data task uses no model; omit it")
             validate(RequestSpec, task.params.template, within=(*within, "params", "template"))
         for key, metric in (task.metrics or {}).items():
             place = (*within, "metrics", key, "params")
