@@ -63,9 +63,28 @@ def save_tagger(tagger: Tagger, folder: Path) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     data = buffer.getvalue()
-    retriever, mix = tagger.retriever, tagger.mix
+    document = _document(tagger, arrays, hashlib.sha256(data).hexdigest())
+    # The JSON last: it is what makes the others valid.
+    if tagger.asking is not None and tagger.asking.tokenizer is not None:
+        atomic_write_bytes(folder / TOKENIZER_NAME, tagger.asking.tokenizer)
+    else:
+        (folder / TOKENIZER_NAME).unlink(missing_ok=True)
+    atomic_write_bytes(folder / ARRAYS_NAME, data)
+    atomic_write_json(folder / JSON_NAME, document)
+
+
+def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> dict[str, Any]:
+    """What ``tagger.json`` holds.
+
+    Args:
+        tagger: the tagger.
+        arrays: the arrays of ``tagger.npz`` by name.
+        digest: SHA-256 of that file.
+    """
+    retriever, mix, asking = tagger.retriever, tagger.mix, tagger.asking
+    members = {name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()}
     document: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSION if asking is not None else 1,
         "kind": KIND,
         "style": asdict(tagger.style),
         "vocabulary": {
@@ -79,38 +98,24 @@ def save_tagger(tagger: Tagger, folder: Path) -> None:
             "weights": dict(zip(STACK, retriever.weights.tolist(), strict=True)),
         },
         "decision": asdict(tagger.retriever_decision),
-        "mix": None
-        if mix is None
-        else {
+        "mix": None,
+        "report": asdict(tagger.report),
+        "arrays": {"sha256": digest, "members": members},
+    }
+    if mix is not None:
+        document["mix"] = {
             "tokens": list(mix.tokens.owners),
             "weights": dict(zip(MIX, mix.weights.tolist(), strict=True)),
             "decision": asdict(mix.decision),
-        },
-        "report": asdict(tagger.report),
-        "arrays": {
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "members": {
-                name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()
-            },
-        },
-    }
-    asking = tagger.asking
+        }
     if asking is not None:
         document["asking"] = {
             "text": dict(asking.text),
             "chat": asking.chat,
             "tokenizer": asking.tokenizer_digest,
         }
-    else:
-        document["schema_version"] = 1
     document["digest"] = _digest(document)
-    # The JSON last: it is what makes the others valid.
-    if asking is not None and asking.tokenizer is not None:
-        atomic_write_bytes(folder / TOKENIZER_NAME, asking.tokenizer)
-    else:
-        (folder / TOKENIZER_NAME).unlink(missing_ok=True)
-    atomic_write_bytes(folder / ARRAYS_NAME, data)
-    atomic_write_json(folder / JSON_NAME, document)
+    return document
 
 
 def load_tagger(folder: Path) -> Tagger:

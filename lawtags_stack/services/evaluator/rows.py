@@ -66,9 +66,7 @@ class RowSource:
         if not found:
             raise NotFoundError(f"Dataset {url} is not present on datastore as JSON, JSON lines or CSV")
         if len(found) > 1:
-            raise BadRequestError(
-                f"Dataset {url} has several files; files_url must name the one to evaluate"
-            )
+            raise BadRequestError(f"Dataset {url} has several files; files_url must name the one to evaluate")
         return found
 
 
