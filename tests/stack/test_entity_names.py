@@ -71,3 +71,25 @@ def test_jobs_refuse_empty_names(http: httpx.Client) -> None:
     for body in ({"namespace": ""}, {"name": ""}, {"name": "a/b"}):
         refused = http.post("/v2/evaluation/jobs", json={"spec": spec, **body})
         assert refused.status_code == 422 and next(iter(body)) in refused.text
+
+
+def test_a_config_that_cannot_be_carried_out_is_not_kept(http: httpx.Client) -> None:
+    metric = {"type": "string-check", "params": {"check": ["a", "resembles", "b"]}}
+    wrong = {"t": {"type": "data", "metrics": {"m": metric}}}
+    name = f"c-{uuid.uuid4().hex}"
+    path = "/v1/evaluation/configs"
+    for body in ({"tasks": wrong}, {"params": {"max_tokens": -1}}, {"groups": {"g": {"tasks": ["absent"]}}}):
+        refused = http.post(path, json={"type": "custom", "name": name, **body})
+        assert refused.status_code == 422, refused.text
+    assert http.get(f"{path}/default/{name}").status_code == 404
+    right = {"t": {"type": "data", "metrics": {"m": {"type": "em", "params": {"ground_truth": "{{a}}"}}}}}
+    assert http.post(path, json={"type": "custom", "name": name, "tasks": right}).status_code == 200
+    changed = http.patch(f"{path}/default/{name}", json={"tasks": wrong})
+    assert changed.status_code == 422 and "resembles" in changed.text
+    assert "em" in http.get(f"{path}/default/{name}").text
+    # What other services offer is kept, and its names are not known here.
+    for other in (
+        {"type": "gsm8k", "tasks": wrong},
+        {"type": "custom", "tasks": {"t": {"type": "optimize"}}},
+    ):
+        assert http.post(path, json=other).status_code == 200

@@ -88,6 +88,8 @@ class Evaluations:
             EvaluationConfigRequest,
             EvaluationConfigUpdate,
             EvaluationConfig,
+            on_create=state.config_create,
+            on_update=state.config_patch,
         )
         return [
             *targets,

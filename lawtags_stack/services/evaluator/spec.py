@@ -128,22 +128,44 @@ def read_spec(config: JsonObject, target: JsonObject) -> ParsedEvaluation:
         UnprocessableError: one is missing or of the wrong type; names its place.
     """
     measured = validate(TargetSpec, target, within=("target",))
-    found = validate(ConfigSpec, config, within=("config",))
+    found = _read_config(config, ("config",))
     for name, task in found.tasks.items():
-        within = ("config", "tasks", name)
         if measured.type == "model" and not (task.dataset or measured.dataset or measured.cached_outputs):
-            raise _unusable((*within, "dataset"), "a task that asks a model needs a dataset")
+            place = ("config", "tasks", name, "dataset")
+            raise _unusable(place, "a task that asks a model needs a dataset")
+    return ParsedEvaluation(found, measured)
+
+
+def check_config(config: JsonObject) -> None:
+    """Refuse a config that no evaluation of this Evaluator could use, whatever it measures.
+
+    Types of configs and metrics that are not offered here are left to the job.
+
+    Raises:
+        UnprocessableError: a parameter is missing or of the wrong type; names its place.
+    """
+    _read_config({**config, "tasks": config.get("tasks") or {}}, ())
+
+
+def _read_config(config: JsonObject, within: tuple[str, ...]) -> ConfigSpec:
+    found = validate(ConfigSpec, config, within=within)
+    for name, task in found.tasks.items():
+        place = (*within, "tasks", name)
         if task.params and task.params.template:
             if task.type == "data":
-                raise _unusable((*within, "params", "template"), "a data task uses no model; omit it")
-            validate(RequestSpec, task.params.template, within=(*within, "params", "template"))
+                raise _unusable((*place, "params", "template"), "a data task uses no model; omit it")
+            validate(RequestSpec, task.params.template, within=(*place, "params", "template"))
         for key, metric in (task.metrics or {}).items():
-            place = (*within, "metrics", key, "params")
-            params = validate(PARAMS[metric.type], metric.params or {}, within=place)
-            if isinstance(params, JudgeParams):
-                validate(RequestSpec, params.template, within=(*place, "template"))
-    _check_groups(found.groups or {}, found.tasks.keys(), ("config", "groups"))
-    return ParsedEvaluation(found, measured)
+            if metric.type in PARAMS:
+                _check_metric(metric, (*place, "metrics", key, "params"))
+    _check_groups(found.groups or {}, found.tasks.keys(), (*within, "groups"))
+    return found
+
+
+def _check_metric(metric: MetricSpec, within: tuple[str, ...]) -> None:
+    params = validate(PARAMS[metric.type], metric.params or {}, within=within)
+    if isinstance(params, JudgeParams):
+        validate(RequestSpec, params.template, within=(*within, "template"))
 
 
 def _check_groups(groups: Mapping[str, GroupSpec], tasks: Collection[str], within: tuple[str, ...]) -> None:

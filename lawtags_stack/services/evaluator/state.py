@@ -19,6 +19,7 @@ from lawtags_stack.services.evaluator.creation import (
     build_job,
     read_wish,
 )
+from lawtags_stack.services.evaluator.evaluation import SUPPORTED
 from lawtags_stack.services.evaluator.expansion import expanded_config, expanded_target
 from lawtags_stack.services.evaluator.records import (
     JOB,
@@ -27,6 +28,7 @@ from lawtags_stack.services.evaluator.records import (
     EvaluationStatusRecord,
     PlatformJob,
 )
+from lawtags_stack.services.evaluator.spec import check_config
 from lawtags_stack.store import Database, Documents, Records
 
 _SIDES = ("config", "target")
@@ -62,6 +64,24 @@ class EvaluatorState:
         self._results = Documents(database, "evaluator_results")
         self._database = database
         self._clock = clock
+
+    # Configs
+
+    def config_create(self, fields: JsonObject) -> JsonObject:
+        """Add a config.
+
+        Raises:
+            ConflictError: there is one of this name.
+            UnprocessableError: it is of a type that is offered here, and could not be carried out.
+        """
+        _check_offered(fields)
+        return self.configs.create(fields)
+
+    def config_patch(self, namespace: str, name: str, changes: JsonObject) -> JsonObject:
+        """Change a config. Raises as ``config_create``, and NotFoundError where there is none."""
+        sent = {field: value for field, value in changes.items() if value is not None}
+        _check_offered({**self.configs.document(namespace, name), **sent})
+        return self.configs.patch(namespace, name, changes)
 
     # Jobs
 
@@ -297,6 +317,15 @@ class EvaluatorState:
 
     def _now(self) -> str:
         return naive(self._clock())
+
+
+def _check_offered(config: JsonObject) -> None:
+    tasks = config.get("tasks")
+    listed = tasks.values() if isinstance(tasks, dict) else ()
+    kinds = {task.get("type") for task in listed if isinstance(task, dict)}
+    kind = str(config.get("type"))
+    if kind in SUPPORTED and kinds <= set(SUPPORTED[kind]):
+        check_config(config)
 
 
 def _findable(job: JsonObject) -> JsonObject:
