@@ -82,6 +82,7 @@ class Stack:
         host: the address to bind to. Anything but loopback requires a token in the options.
         options: see ``StackOptions``.
         clock: tells the time.
+        launcher: starts worker processes, and is left running; None makes one that ends with the stack.
 
     Raises:
         ConfigurationError: host, port and token do not go together, or the options name no device.
@@ -95,6 +96,7 @@ class Stack:
         host: str = "127.0.0.1",
         options: StackOptions | None = None,
         clock: Clock = utc_now,
+        launcher: Launcher | None = None,
     ) -> None:
         self.dir = dir.absolute()
         self.activity = Activity()
@@ -103,6 +105,7 @@ class Stack:
         self._host = host
         self._port = platform_port
         self._clock = clock
+        self._launcher = launcher
         self._address: StackAddress | None = None
         self._cleanup = contextlib.AsyncExitStack()
         if not 0 <= platform_port <= 65533:
@@ -159,7 +162,7 @@ class Stack:
         cleanup.callback(database.close)
         await asyncio.to_thread(database.check)
         blobs = Blobs(self.dir / "blobs")
-        launcher = self._launcher()
+        launcher = self._launcher or self._own_launcher()
         context = StackContext(self.dir, database, blobs, urls, self._options, self._clock, launcher)
         self.services, repositories = _services(context)
         cleanup.push_async_callback(self._stop_services)
@@ -172,11 +175,10 @@ class Stack:
         self._address = address
         return address
 
-    def _launcher(self) -> Launcher:
-        if sys.platform != "linux":  # elsewhere, system libraries do not survive a fork
-            return SpawnLauncher()
-        launcher = ForkLauncher(self.dir / LAUNCHER_LOG, _IMPORTED_ONCE)
-        self._cleanup.push_async_callback(asyncio.to_thread, launcher.stop)
+    def _own_launcher(self) -> Launcher:
+        launcher = make_launcher(self.dir / LAUNCHER_LOG)
+        if isinstance(launcher, ForkLauncher):
+            self._cleanup.push_async_callback(asyncio.to_thread, launcher.stop)
         return launcher
 
     async def _serve(
@@ -234,11 +236,18 @@ class StackThread:
         ...     print(stack.platform_url)
 
     Args:
-        dir, platform_port, options: as for ``Stack``.
+        dir, platform_port, options, launcher: as for ``Stack``.
     """
 
-    def __init__(self, dir: Path, platform_port: int = 0, *, options: StackOptions | None = None) -> None:
-        self.stack = Stack(dir, platform_port, options=options)
+    def __init__(
+        self,
+        dir: Path,
+        platform_port: int = 0,
+        *,
+        options: StackOptions | None = None,
+        launcher: Launcher | None = None,
+    ) -> None:
+        self.stack = Stack(dir, platform_port, options=options, launcher=launcher)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="lawtags-stack", daemon=True)
 
@@ -294,6 +303,15 @@ class StackThread:
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+
+def make_launcher(log: Path) -> Launcher:
+    """What starts the workers of a stack: forks on Linux; elsewhere, system libraries do not survive a fork.
+
+    Args:
+        log: file for what the process prints that forks.
+    """
+    return ForkLauncher(log, _IMPORTED_ONCE) if sys.platform == "linux" else SpawnLauncher()
 
 
 def _services(context: StackContext) -> tuple[list[Service], RepositoryAges]:

@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
+from shared_launcher import stop_shared_launcher
 
 # Files of tests run side by side, so threads of torch would only wait for each other, here and in the
 # processes that tests start. What needs more threads asks for them.
@@ -71,3 +73,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
     places = {folder / name: place for place, name in enumerate(_FIRST)}
     items.sort(key=lambda item: places.get(item.path, len(_FIRST)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _workers_end() -> Iterator[None]:
+    yield
+    stop_shared_launcher()

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from shared_launcher import shared_launcher
 from tiny_models import make_model, write_rows
 
 from lawtags_client import sample
@@ -36,7 +37,9 @@ def stack(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
         training_threads=1,
         inference_threads=1,
     )
-    with StackThread(tmp_path_factory.mktemp("docs-stack"), options=options) as running:
+    with StackThread(
+        tmp_path_factory.mktemp("docs-stack"), options=options, launcher=shared_launcher()
+    ) as running:
         yield running
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from recipe_runs import BASE
+from shared_launcher import shared_launcher
 from tiny_models import make_model
 
 from lawtags_client import sample
@@ -23,7 +24,9 @@ def stack(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     options = StackOptions(
         refresh_interval=0.2, base_models={BASE: base}, training_threads=1, inference_threads=1
     )
-    with StackThread(tmp_path_factory.mktemp("e2e") / "stack", options=options) as running:
+    with StackThread(
+        tmp_path_factory.mktemp("e2e") / "stack", options=options, launcher=shared_launcher()
+    ) as running:
         yield running
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from huggingface_hub import HfApi
 from served_stack import BASE, wait_for
+from shared_launcher import shared_launcher
 from tiny_models import make_model, write_rows
 
 from lawtags_client import LoRA, NeMo
@@ -35,7 +36,9 @@ def stack(tmp_path: Path) -> Iterator[Started]:
         def start(base_models: dict[str, Path] | None = None, **plan: Any) -> StackThread:
             chaos = ChaosPlan.model_validate({"schema_version": 1, **plan})
             options = StackOptions(base_models=base_models or {}, chaos=chaos, refresh_interval=0.1)
-            return running.enter_context(StackThread(tmp_path / "stack", options=options))
+            return running.enter_context(
+                StackThread(tmp_path / "stack", options=options, launcher=shared_launcher())
+            )
 
         yield start
 

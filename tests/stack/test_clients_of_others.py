@@ -16,6 +16,7 @@ import openai
 import pytest
 from nemo_microservices import NeMoMicroservices
 from served_stack import wait_for
+from shared_launcher import shared_launcher
 from tiny_models import make_model
 from tool_rows import TOOLS, asked, calls_of, tool_texts, write_test_rows, write_tool_rows
 
@@ -163,7 +164,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuned]:
         base_models={BASE: base}, refresh_interval=0.1, training_threads=1, inference_threads=1
     )
     with (
-        StackThread(folder / "stack", options=options) as thread,
+        StackThread(folder / "stack", options=options, launcher=shared_launcher()) as thread,
         httpx.Client(base_url=thread.platform_url, timeout=60) as http,
     ):
         yield Tuned(thread, http, folder)

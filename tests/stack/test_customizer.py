@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from nemo_microservices import NeMoMicroservices
+from shared_launcher import shared_launcher
 from tiny_models import make_model
 from training_stack import (
     BASE,
@@ -395,7 +396,7 @@ def test_default_base_model_is_trained_for_some_steps(tmp_path: Path) -> None:
     except ConfigurationError as error:
         pytest.skip(error.message)
     with (
-        StackThread(tmp_path / "stack") as running,
+        StackThread(tmp_path / "stack", launcher=shared_launcher()) as running,
         httpx.Client(base_url=running.platform_url) as client,
     ):
         upload_rows(running, "rows", tmp_path / "rows")

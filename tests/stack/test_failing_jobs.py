@@ -17,6 +17,7 @@ import pytest
 from huggingface_hub import HfApi
 from safetensors.numpy import load_file
 from served_stack import wait_for
+from shared_launcher import shared_launcher
 from tiny_models import make_model, write_rows
 from training_stack import (
     BASE,
@@ -31,6 +32,7 @@ from training_stack import (
     worker_pid,
 )
 
+from lawtags_stack.service import StackOptions
 from lawtags_stack.stack import StackThread
 
 
@@ -159,29 +161,41 @@ def test_training_that_runs_out_of_memory_fails_and_says_so(tmp_path: Path, base
 def test_stack_killed_during_training_ends_with_the_weights_of_an_undisturbed_one(
     tmp_path: Path, base_model: Path
 ) -> None:
-    digests = []
-    for name, disturbed in (("undisturbed", False), ("killed", True)):
-        folder = tmp_path / name
-        process, address = start_process(folder, base_model)
-        try:
-            with httpx.Client(base_url=address["platform_url"], timeout=30) as client:
-                upload(address, tmp_path)
-                sent = long(epochs=2, output_model="law/tagger@v1")
-                job = client.post("/v1/customization/jobs", json=sent).json()["id"]
-                if disturbed:
-                    wait(client, job, lambda status: status["steps_completed"] >= 21)
-                    process.kill()
-                    process.communicate()
-                    process, address = start_process(folder, base_model)
-            with httpx.Client(base_url=address["platform_url"], timeout=30) as client:
-                status = wait(client, job, ended)
-                assert status["status"] == "completed", status
-                url = f"{address['data_store_url']}/v1/hf/law/tagger/resolve/v1/adapter_model.safetensors"
-                digests.append(httpx.get(url).content)
-        finally:
-            process.kill()
-            process.communicate()
-    assert len(digests[0]) > 1000 and digests[0] == digests[1]
+    # With as many threads as a stack of the command line has.
+    options = StackOptions(base_models={BASE: base_model})
+    with StackThread(tmp_path / "undisturbed", options=options, launcher=shared_launcher()) as stack:
+        address = {"platform_url": stack.platform_url, "data_store_url": stack.data_store_url}
+        undisturbed = weights_of(address, train_long(address, tmp_path))
+    process, address = start_process(tmp_path / "killed", base_model)
+    try:
+        job = train_long(address, tmp_path)
+        with httpx.Client(base_url=address["platform_url"], timeout=30) as client:
+            wait(client, job, lambda status: status["steps_completed"] >= 21)
+        process.kill()
+        process.communicate()
+        process, address = start_process(tmp_path / "killed", base_model)
+        killed = weights_of(address, job)
+    finally:
+        process.kill()
+        process.communicate()
+    assert len(undisturbed) > 1000 and killed == undisturbed
+
+
+def train_long(address: dict[str, str], folder: Path) -> str:
+    """The id of a job that trains ``law/tagger``, submitted to an empty stack."""
+    upload(address, folder)
+    sent = long(epochs=2, output_model="law/tagger@v1")
+    job: str = httpx.post(f"{address['platform_url']}/v1/customization/jobs", json=sent).json()["id"]
+    return job
+
+
+def weights_of(address: dict[str, str], job: str) -> bytes:
+    """The adapter of such a job once it has completed."""
+    with httpx.Client(base_url=address["platform_url"], timeout=30) as client:
+        status = wait(client, job, ended)
+    assert status["status"] == "completed", status
+    url = f"{address['data_store_url']}/v1/hf/law/tagger/resolve/v1/adapter_model.safetensors"
+    return httpx.get(url).content
 
 
 def test_a_training_at_work_at_two_crashes_without_a_step_is_not_tried_again(

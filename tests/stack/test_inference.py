@@ -15,6 +15,7 @@ import httpx
 import openai
 import pytest
 from served_stack import ADAPTER, BASE, ServedStack, served_stack, wait_for
+from shared_launcher import shared_launcher
 from tiny_models import make_adapter, make_model
 
 from lawtags_stack.engines.device import Compute
@@ -428,7 +429,7 @@ def test_a_precision_that_the_processor_lacks_is_told(tmp_path: Path) -> None:
         expected = (200, Compute.choose(precision="bfloat16").described)
     except ConfigurationError as error:
         expected = (503, error.message)
-    with StackThread(tmp_path / "stack", options=options) as thread:
+    with StackThread(tmp_path / "stack", options=options, launcher=shared_launcher()) as thread:
         asked = {"model": BASE, "prompt": PROMPT, "max_tokens": 2}
         answer = httpx.post(f"{thread.inference_url}/v1/completions", json=asked, timeout=120)
         status = httpx.get(f"{thread.platform_url}/v1/stack/status").text

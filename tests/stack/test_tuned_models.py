@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from served_stack import wait_for
+from shared_launcher import shared_launcher
 from tiny_models import make_model
 from training_stack import BASE, CONFIG, ended, upload_rows, wait
 
@@ -23,7 +24,9 @@ METHODS = ("lora", "lora_merged", "all_weights")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
     base_model = make_model(tmp_path_factory.mktemp("base") / "llama")
     options = StackOptions(base_models={BASE: base_model}, training_threads=1, refresh_interval=0.1)
-    with StackThread(tmp_path_factory.mktemp("stack"), options=options) as running:
+    with StackThread(
+        tmp_path_factory.mktemp("stack"), options=options, launcher=shared_launcher()
+    ) as running:
         upload_rows(running, "rows", tmp_path_factory.mktemp("rows"))
         yield running
 

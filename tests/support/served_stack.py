@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from shared_launcher import shared_launcher
 
 from lawtags_stack.chaos import ChaosPlan
 from lawtags_stack.service import StackOptions
@@ -69,7 +70,7 @@ def served_stack(
     options = StackOptions(
         refresh_interval=REFRESH, base_models={BASE: base}, inference_threads=1, chaos=chaos
     )
-    with StackThread(folder, options=options) as thread:
+    with StackThread(folder, options=options, launcher=shared_launcher()) as thread:
         httpx.post(f"{thread.platform_url}/v1/namespaces", json={"id": "tests"}).raise_for_status()
         httpx.post(
             f"{thread.data_store_url}/v1/datastore/namespaces", data={"namespace": "tests"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from shared_launcher import shared_launcher
 from tiny_models import write_rows
 
 from lawtags_stack.service import StackOptions
@@ -21,7 +22,7 @@ FAST = {"finetuning_type": "lora", "batch_size": 6, "epochs": 2, "learning_rate"
 def start_stack(folder: Path, base_model: Path, **settings: Any) -> StackThread:
     """A stack that trains on a model of one's own."""
     options = StackOptions(base_models={BASE: base_model}, training_threads=1, **settings)
-    return StackThread(folder, options=options)
+    return StackThread(folder, options=options, launcher=shared_launcher())
 
 
 def upload_rows(

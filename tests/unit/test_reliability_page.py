@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -21,8 +22,10 @@ def test_every_fault_names_a_test_that_exists() -> None:
         named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", row.rsplit("|", 2)[1])
         assert named, row
         for file, test in named:
-            tree = ast.parse((ROOT / "tests" / file).read_text("utf-8"))
-            found = {
-                node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            }
-            assert test in found, f"{file} has no {test}"
+            assert test in functions_of(file), f"{file} has no {test}"
+
+
+@functools.cache
+def functions_of(file: str) -> set[str]:
+    tree = ast.parse((ROOT / "tests" / file).read_text("utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}

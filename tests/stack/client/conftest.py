@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from client_kit import connect
+from shared_launcher import shared_launcher
 from tiny_models import make_model, write_rows
 
 from lawtags_client import NeMo
@@ -23,7 +24,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
         inference_threads=1,
         empty_commit_url=True,
     )
-    with StackThread(tmp_path_factory.mktemp("client-stack"), options=options) as running:
+    with StackThread(
+        tmp_path_factory.mktemp("client-stack"), options=options, launcher=shared_launcher()
+    ) as running:
         yield running
 
 

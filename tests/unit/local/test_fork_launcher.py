@@ -162,6 +162,15 @@ def test_somebody_else_s_signal_is_told(launcher: Launcher, tmp_path: Path) -> N
     assert child.wait(60) == -signal.SIGTERM
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A job of a shell in the background ignores interrupts, and so would a fresh child."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_forked_child_starts_as_a_fresh_one_does(forks: ForkLauncher, tmp_path: Path) -> None:
     told = []
     for launcher in (forks, SpawnLauncher()):

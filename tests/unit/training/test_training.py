@@ -3,14 +3,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from shared_launcher import shared_launcher
 from tiny_models import ARCHITECTURES
 
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
@@ -22,6 +22,8 @@ from lawtags_stack.engines.training.objective import completion_loss
 from lawtags_stack.engines.training.rows import read_rows
 from lawtags_stack.engines.training.worker import EXIT_FAILED, EXIT_ORPHANED, run_job
 from lawtags_stack.processes.environment import worker_environment
+from lawtags_stack.processes.launching import Child
+from lawtags_stack.services.customizer.training import WORKER
 
 MakeJob = Callable[..., Path]
 
@@ -227,15 +229,18 @@ def test_target_modules_take_the_names_of_nemo_and_wildcards(make_job: MakeJob) 
         train(make_job("none", lora=LoraSettings(target_modules=("linear_nothing",))))
 
 
-def start_worker(folder: Path, events: str) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "lawtags_stack.engines.training.worker",
-        str(folder),
-        str(folder / events),
-    ]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+def start_worker(folder: Path, events: str, alive: int) -> Child:
+    """Start a worker that lives as long as the other end of a pipe is open; returns once it is there."""
+    with (folder / "errors.txt").open("ab") as output:
+        words = [str(folder), str(folder / events)]
+        child = shared_launcher().start(WORKER, words, output=output, input=alive)
+    # The first one is forked once what all of them need has been imported.
+    deadline = time.monotonic() + HANGS
+    while child.pid is None:
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return child
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -244,16 +249,10 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
 
 
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """The exit status of a worker and what it printed."""
-    code = process.wait(timeout=HANGS)  # communicate() would close its input, which ends it
-    return code, process.communicate()[1].decode()
-
-
-def wait_for(path: Path, kind: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(path: Path, kind: str, process: Child) -> None:
     deadline = time.monotonic() + HANGS
     while not any(event["event"] == kind for event in read_events(path)):
-        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -262,32 +261,35 @@ def test_worker_killed_and_started_again_ends_as_if_undisturbed(make_job: MakeJo
     settings = {"epochs": 12, "checkpoint_every_n_steps": 5}
     undisturbed, killed = make_job("undisturbed", **settings), make_job("killed", **settings)
     train(undisturbed)
-    first = start_worker(killed, "events-1.jsonl")
+    alive, held = os.pipe()
+    first = start_worker(killed, "events-1.jsonl", alive)
     wait_for(killed / "events-1.jsonl", "validation", first)
     first.kill()
-    first.communicate()
-    second = start_worker(killed, "events-2.jsonl")
-    code, errors = ended(second)
-    assert code == 0, errors
+    assert first.wait(timeout=HANGS) == -signal.SIGKILL
+    second = start_worker(killed, "events-2.jsonl", alive)
+    assert second.wait(timeout=HANGS) == 0, (killed / "errors.txt").read_text()
+    os.close(alive)
+    os.close(held)
     assert read_events(killed / "events-2.jsonl")[-1]["event"] == "done"
     assert digest(killed) == digest(undisturbed)
 
 
 def test_worker_ends_when_its_parent_is_gone(make_job: MakeJob) -> None:
     folder = make_job(epochs=5000)
-    process = start_worker(folder, "events.jsonl")
+    alive, held = os.pipe()
+    process = start_worker(folder, "events.jsonl", alive)
+    os.close(alive)
     wait_for(folder / "events.jsonl", "progress", process)
-    assert process.stdin is not None
-    process.stdin.close()
+    os.close(held)
     assert process.wait(timeout=10) == EXIT_ORPHANED
-    assert process.stderr is not None
-    process.stderr.close()
 
 
 def test_worker_says_that_memory_ran_out(make_job: MakeJob) -> None:
     folder = make_job(memory_limit_mb=600, lora=LoraSettings(rank=65536 * 16))
-    process = start_worker(folder, "events.jsonl")
-    code, _ = ended(process)
+    alive, held = os.pipe()
+    code = start_worker(folder, "events.jsonl", alive).wait(timeout=HANGS)
+    os.close(alive)
+    os.close(held)
     last = read_events(folder / "events.jsonl")[-1]
     assert (code, last["event"], last["reason"]) == (EXIT_FAILED, "failed", "out of memory")
 

@@ -1,0 +1,23 @@
+"""The process that has imported torch, one for all stacks that tests run in threads of their own."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+from lawtags_stack.processes.fork_launcher import ForkLauncher
+from lawtags_stack.processes.launching import Launcher
+from lawtags_stack.stack import make_launcher
+
+
+@functools.cache
+def shared_launcher() -> Launcher:
+    """What starts the workers of any number of stacks, one after the other or at once."""
+    return make_launcher(Path(os.devnull))
+
+
+def stop_shared_launcher() -> None:
+    """End the process, if there is one."""
+    if shared_launcher.cache_info().currsize and isinstance(launcher := shared_launcher(), ForkLauncher):
+        launcher.stop()
