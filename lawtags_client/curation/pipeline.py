@@ -29,19 +29,9 @@ from lawtags_client.curation.select.synonyms import load_synonyms
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder
 from lawtags_client.curation.steps import masking, plan_steps
 from lawtags_client.curation.versions import CODE_VERSION, check_installed, versions_of
+from lawtags_client.curation.write import notes
 from lawtags_client.curation.write.card import write_card
-from lawtags_client.curation.write.notes import (
-    duplicate_notes,
-    empty_parts,
-    label_notes,
-    not_found_notes,
-    returned_notes,
-    selection_notes,
-    source_notes,
-    step_notes,
-    unseen_tags,
-)
-from lawtags_client.curation.write.outputs import OutputWriter, check_outputs, write_bad_rows
+from lawtags_client.curation.write.outputs import OutputWriter, WrittenOutputs, check_outputs, write_bad_rows
 from lawtags_client.curation.write.rendering import REJECTED
 from lawtags_client.curation.write.report import (
     REPORT,
@@ -273,37 +263,52 @@ class _Curation:
             same_ids=written.same_ids,
             prompts=written.prompts,
             tags=written.tags,
-            labels={
-                "parts": written.labels,
-                "rare": selection.rare,
-                "synonyms": self._synonyms_used(accounts),
-                "proposals": selection.proposals,
-                "respelled": [
-                    {"given": given, "tag": tag, "rows": count} for given, tag, count in staged.respelled
-                ],
-                "unseen": unseen_tags(written.labels),
-            },
+            labels=self._labels(staged, selection, written, accounts),
             examples={"changed": accounts.changes, "dropped": written.dropped},
             outputs=written.outputs,
             digest=outputs_digest(written.outputs),
             forgotten=[self._forget.record(staged.forgotten, self._now())] if self._forget.asked else [],
             not_found=tuple(entry.given for entry in self._forget.not_found(staged.forgotten)),
-            notes=[
-                *step_notes(accounts.steps),
-                *value_notes(staged.values),
-                *source_notes(self._own_test, self._count_tokens is not None),
-                *returned_notes(self._returned(work, staged)),
-                *not_found_notes(self._forget.not_found(staged.forgotten)),
-                *selection_notes(selection, self._options),
-                *label_notes(staged.respelled, written.labels),
-                *duplicate_notes(selection.counts, written.other_tags),
-                *empty_parts(written.splits, self._options),
-            ],
+            notes=self._notes(work, staged, selection, written, accounts),
         )
         card = report.as_dict()
         atomic_write_json(self._out / REPORT, card)
         write_card(self._out, card)
         return report
+
+    def _labels(
+        self, staged: StagedQuestions, selection: Selection, written: WrittenOutputs, accounts: StepTotals
+    ) -> dict[str, Any]:
+        return {
+            "parts": written.labels,
+            "rare": selection.rare,
+            "synonyms": self._synonyms_used(accounts),
+            "proposals": selection.proposals,
+            "respelled": [
+                {"given": given, "tag": tag, "rows": count} for given, tag, count in staged.respelled
+            ],
+            "unseen": notes.unseen_tags(written.labels),
+        }
+
+    def _notes(
+        self,
+        work: WorkFolder,
+        staged: StagedQuestions,
+        selection: Selection,
+        written: WrittenOutputs,
+        accounts: StepTotals,
+    ) -> list[str]:
+        return [
+            *notes.step_notes(accounts.steps),
+            *value_notes(staged.values),
+            *notes.source_notes(self._own_test, self._count_tokens is not None),
+            *notes.returned_notes(self._returned(work, staged)),
+            *notes.not_found_notes(self._forget.not_found(staged.forgotten)),
+            *notes.selection_notes(selection, self._options),
+            *notes.label_notes(staged.respelled, written.labels),
+            *notes.duplicate_notes(selection.counts, written.other_tags),
+            *notes.empty_parts(written.splits, self._options),
+        ]
 
     def _work_folder(self, parent: Path, partition_rows: int) -> WorkFolder:
         decides = {
