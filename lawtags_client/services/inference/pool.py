@@ -259,6 +259,9 @@ class _Pool(Generic[T, R]):
         if own and self._others_go_on(request):
             # Smaller requests are sent at once, and a row by itself after its pause.
             request.pause = self._pause(request, error) if counted else 0.0
+            if counted and request.company > 1:
+                # Perhaps there were too many requests at once.
+                self._pace.limiter.bad(request.begun, 0.0)
         else:
             self._slow_down(request, error, slow=slow, excused=excused, counted=counted)
         if counted:

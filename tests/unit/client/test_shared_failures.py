@@ -119,3 +119,24 @@ def test_a_server_that_fails_for_good_is_given_up_after_few_requests(
     told = ask(httpx.MockTransport(fail), tmp_path, rows=5000, options={"batch_size": batch_size})
     assert told.lost >= 5000 - 32 * answered
     assert told.seconds < 400 and asked[0] <= answered + 400
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize(("places", "seconds"), [(2, 0.05), (4, 0.5)])
+def test_a_server_that_fails_on_too_many_requests_at_once_gets_fewer(
+    places: int, seconds: float, batch_size: int, tmp_path: Path
+) -> None:
+    server, busy = Narrow(8, places, seconds), [0]
+
+    async def fail(request: httpx.Request) -> httpx.Response:
+        if busy[0] >= places:
+            return httpx.Response(500)
+        busy[0] += 1
+        try:
+            return await server.handle_async_request(request)
+        finally:
+            busy[0] -= 1
+
+    told = ask(httpx.MockTransport(fail), tmp_path, options={"batch_size": batch_size})
+    assert told.lost == 0
+    assert told.seconds <= 134 * seconds / places + 6
