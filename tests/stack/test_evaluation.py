@@ -316,7 +316,7 @@ def test_a_judge_s_answers_become_scores(sdk: NeMoMicroservices) -> None:
         ({"dataset": {"files_url": "hf://datasets/tests/rows"}}, "failed", "several files"),
         ({"params": {"template": user("{{item.nope}}")}}, "failed", "nope"),
         ({"params": {"template": user("{{ ''.__class__.__mro__ }}")}}, "failed", "unsafe"),
-        ({"params": {"template": {"messages": "{{ [] | tojson }}"}}}, "failed", "refuses"),
+        ({"params": {"template": {"messages": "{{ [] | tojson }}"}}}, "failed", "rejected"),
     ],
 )
 def test_what_goes_wrong_fails_the_job_with_a_reason(
