@@ -7,6 +7,7 @@ process that is started when the first worker is, and that ends once no worker h
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -161,9 +162,12 @@ class _ForkServerHandle:
                 raise _GoneError
             number = self._started = self._started + 1
             message = {"number": number, "module": module, "arguments": list(arguments)}
+            packed = json.dumps(message).encode()
+            if len(packed) > LARGEST_MESSAGE:
+                raise OSError(errno.E2BIG, f"the arguments of {module} are too long")
             child = self._children[number] = ForkedChild(number, module, self)
             try:
-                socket.send_fds(self._control, [json.dumps(message).encode()], descriptors)
+                socket.send_fds(self._control, [packed], descriptors)
             except OSError as error:
                 del self._children[number]
                 raise _GoneError from error

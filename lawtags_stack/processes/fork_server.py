@@ -19,6 +19,7 @@ import socket
 import sys
 import traceback
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -62,6 +63,11 @@ class _Start:
     arguments: list[str]
     descriptors: list[int]
 
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
 
 class _ForkServer:
     def __init__(self, control: socket.socket) -> None:
@@ -94,19 +100,19 @@ class _ForkServer:
                 starts[number] = _Start(message["module"], message["arguments"], descriptors)
             else:
                 self._kill(number, starts)
-        for number, start in starts.items():
-            self._fork(number, start)
+        while starts:
+            number = next(iter(starts))
+            self._fork(number, starts.pop(number), starts)
         return True
 
     def _kill(self, number: int, starts: dict[int, _Start]) -> None:
         if number in starts:
-            for descriptor in starts.pop(number).descriptors:
-                os.close(descriptor)
+            starts.pop(number).close()
             self._tell(number=number, ended=-signal.SIGKILL)
         for pid in [pid for pid, each in self._numbers.items() if each == number]:
             os.kill(pid, signal.SIGKILL)
 
-    def _fork(self, number: int, start: _Start) -> None:
+    def _fork(self, number: int, start: _Start, waiting: Mapping[int, _Start]) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # threads of BLAS that survive a fork
@@ -116,12 +122,14 @@ class _ForkServer:
             os.write(start.descriptors[1], f"the process cannot be forked: {error}\n".encode())
         else:
             if pid == 0:
+                # A socket is at its end only once nobody else holds it.
+                for other in waiting.values():
+                    other.close()
                 self._become(start)
             self._numbers[pid] = number
             self._tell(number=number, pid=pid)
         finally:
-            for descriptor in start.descriptors:
-                os.close(descriptor)
+            start.close()
 
     def _reap(self) -> bool:
         with contextlib.suppress(BlockingIOError):

@@ -156,6 +156,38 @@ def test_nobody_waits_for_imports_to_kill_what_has_not_begun(tmp_path: Path) -> 
     launcher.stop()
 
 
+def test_children_that_are_started_together_hold_nothing_of_one_another(tmp_path: Path) -> None:
+    (tmp_path / "endless_import.py").write_text(
+        f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n"
+    )
+    launcher = ForkLauncher(tmp_path / "launcher.log", ["endless_import", CHILD])
+    children, ours = [], []
+    for number in range(5):
+        mine, theirs = socket.socketpair()
+        with theirs:
+            children.append(start(launcher, tmp_path / f"{number}.log", "sleep", connection=theirs.fileno()))
+        ours.append(mine)
+    (tmp_path / "go").touch()
+    pids = [pid_of(child) for child in children]
+    for pid in pids:
+        until(lambda pid=pid: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"small_child"))  # type: ignore[misc]
+        assert len(list(Path(f"/proc/{pid}/fd").iterdir())) == 4, "input, output twice, and its connection"
+    for child, connection in zip(children, ours, strict=True):
+        child.kill()
+        connection.settimeout(60)
+        assert connection.recv(1) == b"", "it would wait for a child that is gone"
+        connection.close()
+    launcher.stop()
+
+
+def test_arguments_that_are_too_long_cost_no_other_child(forks: ForkLauncher, tmp_path: Path) -> None:
+    child = start(forks, tmp_path / "log", "sleep")
+    with pytest.raises(OSError, match="arguments of small_child are too long"):
+        start(forks, tmp_path / "log", "exit", "0" * (70 << 10))
+    assert start(forks, tmp_path / "log", "exit", "0").wait(60) == 0
+    assert child.poll() is None
+
+
 def test_somebody_else_s_signal_is_told(launcher: Launcher, tmp_path: Path) -> None:
     child = start(launcher, tmp_path / "log", "sleep")
     os.kill(pid_of(child), signal.SIGTERM)
