@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import httpx
 
 _SHOWN = 200
+_LONGEST_SECRET = 16 << 10
 # What is said of the first bytes of an answer that is not HTTP, such as a TLS server's to plain HTTP.
 _NOT_HTTP = ("illegal request line", "illegal status line")
 _TITLE = re.compile(rb"<title[^>]{0,100}>([^<]{1,200})</title>", re.IGNORECASE)
@@ -78,8 +79,18 @@ class Context:
         found: dict[str, Any] = {"service": self.address.service, "url": self.url}
         if response is not None:
             found["status"] = response.status_code
-            found["request_id"] = request_id(response.headers)
+            found["request_id"] = self.request_id(response)
         return found
+
+    def request_id(self, response: httpx.Response) -> str | None:
+        """The server's id for the request, fit to be shown."""
+        sent = request_id(response.headers)
+        return sent and self.shown(sent)
+
+    def shown(self, text: str, length: int = _SHOWN) -> str:
+        """The beginning of what a server sent, without control characters and the secrets that it repeats."""
+        # Masked before it is cut, since half a secret would not be recognized.
+        return escape_controls(self.redactor.text(text[: length + _LONGEST_SECRET])[:length])
 
 
 def of(error: Exception, context: Context) -> tuple[Failure, BaseException | None]:
@@ -167,13 +178,14 @@ def from_response(response: httpx.Response, body: bytes, context: Context, now: 
 
 def not_json(response: httpx.Response, body: bytes, context: Context) -> Failure:
     """A success status with a body that is not the promised JSON."""
-    kind = response.headers.get("content-type", "no content type").partition(";")[0]
-    start = context.redactor.text(body[:_SHOWN].decode("utf-8", "replace"))
+    kind = context.shown(response.headers.get("content-type", "no content type").partition(";")[0])
+    start = context.redactor.text(body[:_LONGEST_SECRET].decode("utf-8", "replace"))[:_SHOWN]
     if "html" in kind or start.lstrip()[:1] == "<":
         moved = str(response.url).partition("?")[0]
         after = f" after a redirect to {moved}" if moved != context.url else ""
+        got = _page(body, context) or kind
         error = ProtocolError(
-            f"expected JSON, got {_page(body) or kind}{after}, beginning with {start!r}",
+            f"expected JSON, got {got}{after}, beginning with {start!r}",
             hint=f"Check the address; it comes from {context.address.origin}. A login page or a proxy may be "
             "answering instead of the service.",
             **context.fields(response),
@@ -200,7 +212,7 @@ def unreadable(error: Exception, context: Context, *, passing: bool = False) -> 
 
 def unexpected(error: Exception, context: Context) -> Failure:
     """An answer on which a library stumbled in a way that nobody foresaw."""
-    return unreadable(ValueError(f"{type(error).__name__}: {str(error)[:_SHOWN]}"), context)
+    return unreadable(ValueError(f"{type(error).__name__}: {context.shown(str(error))}"), context)
 
 
 def refused_redirect(what: str, context: Context, response: httpx.Response) -> Failure:
@@ -288,11 +300,11 @@ def _api_error(
     response: httpx.Response, body: bytes, context: Context, retry_after: float | None
 ) -> LawtagsError:
     status = response.status_code
-    detail = context.redactor.value(_detail(body))
-    page = _page(body)
-    said = page or _message(detail) or response.reason_phrase or "the service refused"
+    detail = _detail(body, context.redactor)
+    page = _page(body, context)
+    reason = context.shown(response.reason_phrase) or "the service refused"
     # Programs print and log errors as they are.
-    message = escape_controls(said)
+    message = escape_controls(page or _message(detail) or reason)
     fields = context.fields(response) | {"detail": detail, "hint": _HINTS.get(status)}
     if page is not None:
         fields["hint"] = (
@@ -308,14 +320,14 @@ def _api_error(
     return (ServerError if status >= 500 else APIError)(message, **fields)
 
 
-def _page(body: bytes) -> str | None:
+def _page(body: bytes, context: Context) -> str | None:
     """What a page for people is called, where a server sends one instead of JSON."""
     start = body[: 16 << 10].lstrip().lower()
     if not start.startswith((b"<!doctype html", b"<html", b"<head")):
         return None
     title = _TITLE.search(body[: 16 << 10])
-    named = f" titled {' '.join(title[1].decode('utf-8', 'replace').split())!r}" if title else ""
-    return f"an HTML page{named}"
+    words = " ".join(title[1].decode("utf-8", "replace").split()) if title else ""
+    return f"an HTML page titled {context.shown(words)!r}" if words else "an HTML page"
 
 
 def _asked_at(context: Context) -> str:
@@ -333,16 +345,16 @@ def _where_to_look(url: str) -> str:
     return " List jobs with: lawtags jobs ls" if "/customization/jobs/" in url else ""
 
 
-def _detail(body: bytes) -> Any:
+def _detail(body: bytes, redactor: Redactor) -> Any:
     text = body.decode("utf-8", "replace")
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):
-        return text[:_SHOWN] or None
+        return redactor.text(text[: _SHOWN + _LONGEST_SECRET])[:_SHOWN] or None
     if isinstance(decoded, dict):
         # {"detail": …} is the platform's form, {"error": {"message": …}} that of OpenAI-like servers.
-        return decoded.get("detail") or decoded.get("error") or decoded.get("message") or decoded
-    return decoded
+        decoded = decoded.get("detail") or decoded.get("error") or decoded.get("message") or decoded
+    return redactor.value(decoded)
 
 
 def _message(detail: object) -> str:

@@ -72,5 +72,5 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     """The server's id for a request, from the headers of its response."""
     for name in _REQUEST_IDS:
         if value := headers.get(name):
-            return str(value)[:200]
+            return str(value)
     return None

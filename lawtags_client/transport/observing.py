@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lawtags_client.transport import hooks, tracing
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.failures import Context
-from lawtags_client.transport.headers import request_id, secrets_in_headers
+from lawtags_client.transport.headers import secrets_in_headers
 from lawtags_client.transport.hooks import EventHooks, RequestEvent, ResponseEvent, checked_hooks
 from lawtags_client.transport.redact import MASK, Redactor
 from lawtags_client.transport.urls import parsed, same_place, shown
@@ -83,7 +83,7 @@ class Observer:
         try:
             took = self._clock.monotonic() - begin
             headers = _masked(response.headers, context.redactor)
-            answered = ResponseEvent(event, response.status_code, headers, took, request_id(response.headers))
+            answered = ResponseEvent(event, response.status_code, headers, took, context.request_id(response))
             await hooks.after(self._hooks, answered)
         except BaseException:
             await response.aclose()

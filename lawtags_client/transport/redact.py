@@ -5,21 +5,30 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Container, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 _SECRET_FIELDS = frozenset({"api_key", "hf_token", "token", "password", "secret", "wandb_api_key"})
 MASK = "***"
 _DEEPEST = 50
+_REQUEST_ARGUMENTS = 5
+"""Method, URL, version, status and reason phrase."""
 
 _SIGNED = re.compile(r"([?&][^=&]*(?:sig|token|key|secret|credential|password|auth)[^=&]*=)[^&\s\"]+", re.I)
 
 
 class SignedLinkFilter(logging.Filter):
-    """Masks what looks like a credential in the query of a URL, as in the links that storage hands out."""
+    """Masks what looks like a credential in the query of a URL, as in the links that storage hands out.
+
+    A server chooses its reason phrase freely, and may repeat a header in it: of httpx's line for each request
+    the standard phrase is logged.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(_masked(argument) for argument in record.args)
+            if str(record.msg).startswith("HTTP Request:") and len(record.args) == _REQUEST_ARGUMENTS:
+                record.args = (*record.args[:-1], _phrase(record.args[-2]))
         return True
 
 
@@ -28,6 +37,11 @@ def mask_signed_links(logger_name: str) -> None:
     logger = logging.getLogger(logger_name)
     if not any(isinstance(known, SignedLinkFilter) for known in logger.filters):
         logger.addFilter(SignedLinkFilter())
+
+
+def _phrase(status: object) -> str:
+    known = {each.value: each.phrase for each in HTTPStatus}
+    return known.get(status, "") if isinstance(status, int) else ""
 
 
 def _masked(argument: object) -> object:
