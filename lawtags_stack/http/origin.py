@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/@\\?#]+)(?::([0-9]{1,5}))?")
+_LAST_PORT = 65535
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 
@@ -54,22 +56,21 @@ class OriginPolicy:
                 f"This stack does not accept requests for the host {hosts[0][:200]!r}. Use the address that "
                 "it prints at startup, or allow the name: lawtags local up --allow-host NAME"
             )
-        site = headers.get("sec-fetch-site", "none").lower()
-        origin = headers.get("origin")
-        if site not in _OWN_SITES or (origin is not None and not _same(origin, hosts)):
+        sites = headers.getlist("sec-fetch-site")
+        foreign = [each for each in sites if each.lower() not in _OWN_SITES]
+        foreign += [origin for origin in headers.getlist("origin") if not _same(origin, hosts)]
+        if foreign:
             return (
-                f"A web page of another origin ({(origin or site)[:200]!r}) sent this request. "
+                f"A web page of another origin ({foreign[-1][:200]!r}) sent this request. "
                 "Only programs may use this stack, and they send neither Origin nor Sec-Fetch-Site."
             )
         return None
 
     def _own(self, host: str, scope: Scope) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-            urlsplit(f"//{host}").port  # noqa: B018 -- raises where it is no number below 65536
-        except ValueError:
+        found = _authority(host)
+        if found is None:
             return False
-        plain = _plain_host(name)
+        plain, _ = found
         server = scope.get("server")
         local = _plain_host(str(server[0])) if server else None
         return is_loopback_name(plain) or plain in self.hosts or plain == local
@@ -100,18 +101,21 @@ def _unmapped(
     return mapped or address
 
 
+def _authority(text: str) -> tuple[str, int | None] | None:
+    """The host and the port of ``name[:port]``; None if there is anything else, as a login or a path."""
+    found = _AUTHORITY.fullmatch(text)
+    port = int(found[2]) if found and found[2] else None
+    if found is None or (port is not None and port > _LAST_PORT):
+        return None
+    return _plain_host(found[1]), port
+
+
 def _same(origin: str, hosts: list[str]) -> bool:
     """Whether an origin is the host that was asked; behind a proxy the scheme may differ."""
-    try:
-        given = urlsplit(origin)
-        port = given.port or _DEFAULT_PORTS.get(given.scheme)
-        if given.scheme not in _DEFAULT_PORTS or not given.hostname:
-            return False
-        for host in hosts:
-            asked = urlsplit(f"//{host}")
-            same_host = _plain_host(asked.hostname or "") == _plain_host(given.hostname)
-            if same_host and (asked.port or _DEFAULT_PORTS[given.scheme]) == port:
-                return True
-    except ValueError:
-        pass
-    return False
+    scheme, _, rest = origin.partition("://")
+    default = _DEFAULT_PORTS.get(scheme.lower())
+    given = _authority(rest)
+    if default is None or given is None:
+        return False
+    asked = filter(None, map(_authority, hosts))
+    return any((name, port or default) == (given[0], given[1] or default) for name, port in asked)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import h11
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from lawtags_stack.http.answers import error_answer
 from lawtags_stack.server.chaos_gate import DROP
 
 _log = logging.getLogger(__name__)
@@ -133,7 +134,21 @@ class LimitedProtocol(H11Protocol):
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("extensions", {})[DROP] = self.transport.abort
-            await inner(scope, receive, send)
+            begun = False
+
+            async def sending(message: Message) -> None:
+                nonlocal begun
+                begun = True
+                await send(message)
+
+            try:
+                await inner(scope, receive, sending)
+            except asyncio.CancelledError:
+                # By the server, which stops and waits no longer.
+                if begun:
+                    self.transport.abort()
+                else:
+                    await error_answer(503, "The stack is shutting down")(scope, receive, send)
 
         self.app = app
 

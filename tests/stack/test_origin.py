@@ -45,6 +45,14 @@ def urls(stack: StackThread) -> list[str]:
         "[fe80::1]",
         "localhost:99999999",
         "notlocalhost",
+        "evil.example@127.0.0.1",
+        "evil.example\\@127.0.0.1",
+        "127.0.0.1@evil.example",
+        "localhost/evil.example",
+        "localhost?evil.example",
+        "localhost#evil.example",
+        "localhost:80:80",
+        "localhost evil.example",
         "",
     ],
 )
@@ -76,6 +84,8 @@ def test_every_name_of_this_machine_is_answered(http: httpx.Client, stack: Stack
         {"Origin": "file://"},
         {"Origin": ""},
         {"Origin": "http://127.0.0.1:notaport"},
+        {"Origin": "{own}/"},
+        {"Origin": "http://evil.example@127.0.0.1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "Cross-Site"},
@@ -89,6 +99,17 @@ def test_a_page_of_another_origin_is_refused(
         given = {name: value.replace("{own}", url) for name, value in headers.items()}
         for method, path in (("GET", "/v1/models"), ("POST", "/v1/namespaces"), ("DELETE", "/v1/models/a/b")):
             assert http.request(method, url + path, headers=given).status_code == 403, (url, path)
+
+
+def test_a_foreign_origin_is_seen_behind_one_of_our_own(http: httpx.Client, stack: StackThread) -> None:
+    for name, own, foreign in (
+        ("Origin", stack.platform_url, "http://evil.example"),
+        ("Sec-Fetch-Site", "same-origin", "cross-site"),
+    ):
+        for values in ((own, foreign), (foreign, own)):
+            answer = http.get(f"{stack.platform_url}/v1/models", headers=[(name, value) for value in values])
+            assert answer.status_code == 403
+            assert foreign in answer.json()["detail"]
 
 
 def test_a_page_of_our_own_origin_and_programs_are_answered(http: httpx.Client, stack: StackThread) -> None:
