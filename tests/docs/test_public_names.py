@@ -31,7 +31,7 @@ def code(source: Path) -> Iterator[str]:
         )
     else:
         blocks = re.findall(r"^```(?:python|py)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-        yield from (block for block in blocks if "--8<--" not in block and "--8 <" not in block)
+        yield from (block for block in blocks if "--8<--" not in block)
 
 
 def imported(source: Path) -> set[tuple[str, str]]:
@@ -62,3 +62,17 @@ def is_public(module: str, name: str) -> bool:
 def test_the_guide_is_read_for_imports() -> None:
     found = {name for source in SOURCES for _, name in imported(source)}
     assert {"NeMo", "LoRA", "sync", "StackThread", "ConfigurationError"} <= found
+
+
+def test_files_that_pages_include_exist() -> None:
+    lines = [
+        line
+        for page in sorted(DOCS.glob("*.md"))
+        for line in page.read_text("utf-8").splitlines()
+        if re.match(r"-+ *8", line)
+    ]
+    assert len(lines) >= 2
+    for line in lines:
+        included = re.fullmatch(r'--8<-- "([\w/.-]+)"', line)
+        assert included, line
+        assert (DOCS / included[1]).is_file()
