@@ -70,14 +70,15 @@ class Draining:
     def _longest(self) -> float:
         return min(_SHARE * self._rows * self._patience, _MOST * self._total)
 
-    def hopeless(self, retries: int) -> bool:
+    def hopeless(self, retries: int, *, untried: bool) -> bool:
         """Whether everything that was given up should be done by now, and still nothing is answered.
 
         Args:
             retries: attempts beyond the first for each row.
+            untried: whether there are rows that were not yet asked for alone.
         """
         late = self._lasting - self._longest
-        tried = self.tries > min(self._rows, _TRIES)
+        tried = self.tries > (_TRIES if untried else min(self._rows, _TRIES))
         return self.alone and tried and late >= 0 and (self.tries > retries or late >= self._total)
 
     def is_probe(self, begun: float) -> bool:

@@ -37,6 +37,7 @@ class Entry(Generic[T]):
         spent: seconds that went into these.
         lone_timeouts: attempts that got no answer in time though nothing else was asked for.
         splits: the failed requests that it shared with others.
+        alone: whether it is asked for with nothing beside it, for the last time.
     """
 
     row: int
@@ -46,6 +47,7 @@ class Entry(Generic[T]):
     spent: float = 0.0
     lone_timeouts: int = 0
     splits: tuple[Split, ...] = ()
+    alone: bool = False
 
 
 @dataclass(slots=True)

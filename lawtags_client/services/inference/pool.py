@@ -29,6 +29,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AT_ONCE = 1000
+# Rows that wait to be asked for with nothing beside them; so many make the others wait.
+_MOST_LONE = 16
 # What ``Limiter.admitted`` may add to a pause.
 _APART = 1.1
 
@@ -84,6 +86,7 @@ class _Pool(Generic[T, R]):
         self._act, self._pace, self._ordered = act, pace, ordered
         self._again: deque[Entry[T]] = deque()
         self._apart: Apart[Entry[T]] = Apart(pace.clock)
+        self._lone: deque[Entry[T]] = deque()
         self._running: dict[asyncio.Task[Sequence[R | LawtagsError]], Request[T]] = {}
         self._held: dict[int, Outcome[R]] = {}
         self._done: deque[Outcome[R]] = deque()
@@ -135,7 +138,7 @@ class _Pool(Generic[T, R]):
             return False
         if not self._again and not self._apart:
             self._again.extend(self._next_batch())
-        return bool(self._again or self._apart or self._source.waiting)
+        return bool(self._again or self._apart or self._lone or self._source.waiting)
 
     async def close(self) -> None:
         """Hang up on what is under way."""
@@ -153,6 +156,8 @@ class _Pool(Generic[T, R]):
             self._send(batch)
 
     def _has_room(self) -> bool:
+        if any(request.entries[0].alone for request in self._running.values()):
+            return False
         if self._draining.alone:
             return not any(self._draining.is_probe(request.begun) for request in self._running.values())
         return len(self._running) < self._pace.limiter.limit
@@ -162,16 +167,25 @@ class _Pool(Generic[T, R]):
         if self._outage.over is not None:
             self._give_up_some(self._outage.over)
             return []
+        if len(self._lone) >= _MOST_LONE:
+            return self._next_lone()
         # Every other time another row while nothing is answered, in case these are at fault themselves.
         if self._outage.rounds % 2 == 0 and (entry := self._apart.due()) is not None:
             return [entry]
-        return self._next_batch() or list(filter(None, [self._apart.due()]))
+        batch = self._next_batch() or list(filter(None, [self._apart.due()]))
+        return batch or ([] if self._apart or self._source.waiting else self._next_lone())
+
+    def _next_lone(self) -> list[Entry[T]]:
+        """A row to be asked for with nothing beside it, as soon as nothing is."""
+        return [self._lone.popleft()] if self._lone and not self._running else []
 
     def _next_batch(self) -> list[Entry[T]]:
         room, batch = 1 if self._draining.alone else self._pace.batch_size, list[Entry[T]]()
         # Every other time a row that was never asked for, in case the others are at fault themselves.
         if self._draining.kept and self._draining.tries % 2 and (entry := self._fresh()) is not None:
             return [entry]
+        if self._draining.alone and (probe := self._untried()) is not None:
+            return [probe]
         if self._again:
             while self._again and len(batch) < min(room, self._again[0].most):
                 room = min(room, self._again[0].most)
@@ -180,6 +194,14 @@ class _Pool(Generic[T, R]):
         while len(batch) < room and (entry := self._fresh()) is not None:
             batch.append(entry)
         return batch
+
+    def _untried(self) -> Entry[T] | None:
+        """The first row that has not failed alone: the others may be at fault themselves."""
+        for place, entry in enumerate(self._again):
+            if not entry.lone_timeouts:
+                del self._again[place]
+                return entry
+        return None
 
     def _fresh(self) -> Entry[T] | None:
         # When order is kept, one slow item must not let finished ones pile up without end.
@@ -268,7 +290,8 @@ class _Pool(Generic[T, R]):
             self._outage.failed(request.begun)
         again = self._used(request, error, took, working=working, counted=counted)
         if own and counted:
-            self._apart.add(again, request.pause)
+            self._apart.add([entry for entry in again if not entry.alone], request.pause)
+            self._lone.extend(entry for entry in again if entry.alone)
         elif waited:
             # Another row next, and not its neighbor: this one may be at fault itself.
             self._again.extend(again)
@@ -276,7 +299,8 @@ class _Pool(Generic[T, R]):
         else:
             self._again.extendleft(reversed(again))
         settings = self._pace.settings
-        if waited and self._draining.hopeless(settings.max_retries):
+        untried = not self._source.exhausted or any(not entry.lone_timeouts for entry in self._again)
+        if waited and self._draining.hopeless(settings.max_retries, untried=untried):
             self._outage.over = error
 
     def _others_go_on(self, request: Request[T]) -> bool:
@@ -326,6 +350,17 @@ class _Pool(Generic[T, R]):
             too_late = entry.spent + _APART * pause >= self._policy.total
             used_up = entry.failures > retries or too_late
             final = used_up and (counted or too_late)
+            if (
+                final
+                and not too_late
+                and len(entries) == 1
+                and request.company > 1
+                and is_the_rows_own(error)
+            ):
+                # Once more with nothing beside it, in case the server fails on several requests at once.
+                entry.alone = True
+                again.append(entry)
+                continue
             if final and (len(entries) == 1 or isinstance(error, ConnectionFailedError) or too_late):
                 self._lose(entry, error)
                 self._outage.lost(error, slow=working)
@@ -352,7 +387,8 @@ class _Pool(Generic[T, R]):
     def _give_up_some(self, error: LawtagsError) -> None:
         """Some of what is left, since the source may be endless."""
         for _ in range(_AT_ONCE):
-            entry = self._again.popleft() if self._again else self._apart.take() or self._fresh()
+            waiting = self._again or self._lone
+            entry = waiting.popleft() if waiting else self._apart.take() or self._fresh()
             if entry is None:
                 return
             self._lose(entry, error)

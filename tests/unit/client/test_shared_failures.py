@@ -140,3 +140,57 @@ def test_a_server_that_fails_on_too_many_requests_at_once_gets_fewer(
     told = ask(httpx.MockTransport(fail), tmp_path, options={"batch_size": batch_size})
     assert told.lost == 0
     assert told.seconds <= 134 * seconds / places + 6
+
+
+class Crowded(Narrow):
+    """Fails on every request that comes while it works on as many as it has places for."""
+
+    def __init__(self, places: int, seconds: float, poor: frozenset[str] = frozenset()) -> None:
+        super().__init__(1000, places, seconds, poor=poor)
+        self.places, self.under_way = places, 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.under_way >= self.places:
+            return httpx.Response(500, json={"detail": "out of memory"})
+        self.under_way += 1
+        try:
+            return await super().handle_async_request(request)
+        finally:
+            self.under_way -= 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("seconds", [0.02, 0.5])
+@pytest.mark.parametrize("places", [1, 2])
+@pytest.mark.parametrize("rows", [7, 60, ROWS])
+def test_a_server_that_fails_on_several_requests_at_once_loses_none(
+    rows: int, places: int, seconds: float, batch_size: int, tmp_path: Path
+) -> None:
+    told = ask(Crowded(places, seconds), tmp_path, rows=rows, options={"batch_size": batch_size})
+    assert told.lost == 0
+    assert told.seconds <= 3 * rows * seconds + 60
+
+
+def test_rows_that_always_fail_are_lost_alone_even_so(tmp_path: Path) -> None:
+    poor = frozenset(f"p{row}" for row in range(3, 60, 9))
+    told = ask(Crowded(1, 0.1, poor), tmp_path, rows=60, options={"batch_size": 8})
+    assert told.lost == len(poor)
+
+
+class Hanging(Narrow):
+    """Never answers some rows, and drops what nobody waits for."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        prompts = json.loads(await request.aread())["prompt"]
+        if not self.poor.isdisjoint([prompts] if isinstance(prompts, str) else prompts):
+            await asyncio.get_running_loop().create_future()
+        return await super().handle_async_request(request)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("hanging", [range(7, 40, 10), range(0, 40, 5), range(34, 40), [39]], ids=str)
+def test_rows_that_hang_cost_no_other_row(hanging: range, batch_size: int, tmp_path: Path) -> None:
+    poor = frozenset(f"p{row}" for row in hanging)
+    server = Hanging(1000, 16, 0.02, poor=poor)
+    told = ask(server, tmp_path, rows=40, options={"batch_size": batch_size}, read_timeout=1.0)
+    assert told.lost == len(poor)
