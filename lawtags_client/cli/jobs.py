@@ -10,6 +10,7 @@ import typer
 
 from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+from lawtags_client.errors import JobCancelledError
 
 if TYPE_CHECKING:
     from lawtags_client.types.customizer import CustomizationJob
@@ -122,7 +123,11 @@ def watch(
                     session.emit({"event": type(event).__name__, **dataclasses.asdict(event)})
                 else:
                     session.say(str(event))
-            await job.wait()
+            try:
+                await job.wait()
+            except JobCancelledError as problem:
+                # Whoever only watches a job has no intent to submit it with.
+                raise JobCancelledError(problem.message, job_id=job_id, reason=problem.reason) from None
 
     session.run(work())
 

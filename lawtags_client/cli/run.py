@@ -195,6 +195,8 @@ def execute_recipe(
     given = functools.partial(_inputs, request.recipe, data, test, services)
     folder = _followed(session, named, request, given, on_name_taken)
     session.followed = lambda: training_of(folder)
+    if request.data is None:
+        session.report(f"Data of {named.name}: {', '.join(data)}")
 
     begun = folder.exists()
 
@@ -300,7 +302,10 @@ def _recorded_data(folder: Path, test: Path | None) -> tuple[list[str], Path | N
     ledger = Ledger(path) if path.exists() else None
     recorded = ledger.fact("data") if ledger else None
     if ledger is None or not recorded:
-        raise ConfigurationError("no questions were given", hint="Pass them with --data FILE.")
+        raise ConfigurationError(
+            f"no questions were given, and no run {folder.name!r} has recorded any",
+            hint="Pass them with --data FILE.",
+        )
     tested = ledger.fact("test")
     return list(recorded), test or (Path(tested) if tested else None)
 

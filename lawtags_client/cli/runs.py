@@ -258,8 +258,10 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
 def _verdict(folder: Path) -> dict[str, Any]:
     metrics = _metrics(folder)
     if metrics is None:
+        from lawtags_client.runs.naming import resume_command
+
         raise ConfigurationError(
-            f"run {folder.name!r} has no verdict yet", hint="Finish it first: lawtags run RECIPE"
+            f"run {folder.name!r} has no verdict yet", hint=f"Finish it first: {resume_command(folder)}"
         )
     return metrics
 

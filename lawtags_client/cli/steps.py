@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lawtags_client.cli.interruption import CancelOnInterrupt
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, JobCancelledError, JobFailedError
+
+if TYPE_CHECKING:
+    from lawtags_client.services.customizer.job import Job
+
+_ENDED_BADLY = ("failed", "cancelled")
 
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it ends, or return immediately.")]
 Intent = Annotated[
@@ -120,11 +125,14 @@ def customize(
                 hyperparameters=parse_settings(settings or []),
             )
             session.followed = lambda: job.id
-            session.report(f"{job.id} makes {job.output_model}")
+            if job.status not in _ENDED_BADLY:
+                session.report(f"{job.id} makes {job.output_model}")
             if wait:
-                async for event in job.watch():
-                    session.report(str(event))
-                await job.wait()
+                # The history of a job that an earlier command saw end would hide how it ended.
+                if job.status not in _ENDED_BADLY:
+                    async for event in job.watch():
+                        session.report(str(event))
+                await _completed(job)
             return {"job": job.id, "status": job.status, "output_model": job.output_model}
 
     done = session.run(work())
@@ -185,8 +193,11 @@ def deploy(
 @command
 def evaluate(
     model: Annotated[str, typer.Argument(help="A served model.")],
-    files_url: Annotated[
-        str, typer.Argument(help="Test rows on the platform, hf://datasets/NS/NAME/testing/testing.jsonl.")
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="Test rows on the platform: NS/NAME, or hf://datasets/NS/NAME/testing/testing.jsonl."
+        ),
     ],
     namespace: Annotated[str, typer.Option("--namespace", help="Namespace of the evaluation.")] = "default",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Score at most this many rows.")] = 200,
@@ -201,24 +212,31 @@ def evaluate(
 ) -> None:
     """Score a served model's answers with string metrics, in the platform's Evaluator.
 
-    Example: lawtags evaluate law/tagger@v2 hf://datasets/law/questions/testing/testing.jsonl
+    Example: lawtags evaluate law/tagger@v2 law/questions
     """
     import hashlib
 
     from lawtags_client.platform import EvaluationIntent
     from lawtags_client.platform.v1 import V1Platform
+    from lawtags_client.services.evaluator.building import dataset_file
 
     session = Session(as_json, profile, verbose, no_input)
-    if not files_url.startswith("hf://"):
+    named = "/" in dataset and "://" not in dataset and not Path(dataset).exists()
+    if not named and not dataset.startswith("hf://"):
         raise ConfigurationError(
-            f"{files_url!r} is not a file on the platform",
-            hint="Upload it, then pass hf://datasets/NS/NAME/testing/testing.jsonl",
+            f"{dataset!r} is not on the platform",
+            hint="Upload the rows with `lawtags upload`, then pass the name of the dataset, NS/NAME.",
         )
-    key = intent or hashlib.sha256(f"{model} {files_url} {namespace} {limit}".encode()).hexdigest()
-    wish = EvaluationIntent(key=key, model=model, files_url=files_url, namespace=namespace, limit=limit)
 
     async def work() -> dict[str, Any]:
         async with session.client() as nemo:
+            files_url, digest = await dataset_file(dataset, "testing", nemo.data_store)
+            # Other rows under the same name are another evaluation.
+            decides = " ".join(filter(None, (model, files_url, namespace, str(limit), digest)))
+            key = intent or hashlib.sha256(decides.encode()).hexdigest()
+            wish = EvaluationIntent(
+                key=key, model=model, files_url=files_url, namespace=namespace, limit=limit
+            )
             with session.progress() as progress:
                 done = await V1Platform(nemo).evaluate(
                     wish, timeout=timeout, on_progress=lambda share: progress.update(share, 100, "evaluation")
@@ -233,6 +251,19 @@ def evaluate(
     # Rows whose request failed may be missing in a mean.
     scored = "" if found["rows"] is None else f", {found['rows']} rows scored"
     session.table(("score", "value"), rows, title=f"{found['job']}{scored}")
+
+
+async def _completed(job: Job) -> None:
+    try:
+        await job.wait()
+    except (JobFailedError, JobCancelledError) as problem:
+        repaired = "" if isinstance(problem, JobCancelledError) else "Fix the reported error. "
+        raise type(problem)(
+            problem.message,
+            job_id=problem.job_id,
+            reason=problem.reason,
+            hint=f"{repaired}To train again, repeat the command with --intent NAME; NAME must be new.",
+        ) from None
 
 
 def _method(name: str, adapter_dim: int) -> Any:

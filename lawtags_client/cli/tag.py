@@ -77,6 +77,8 @@ def tag(
     """
     if (questions is None) == (title is None):
         raise ConfigurationError("nothing to tag", hint="Pass --title, or a file and --out.")
+    if title is not None and not title.strip():
+        raise ConfigurationError("--title is empty", hint="Pass the title of the question.")
     if questions is not None and out is None:
         raise ConfigurationError(
             "a file of questions requires --out", hint="lawtags tag IN.jsonl --out OUT.jsonl"
@@ -145,8 +147,11 @@ def _one(session: Session, chosen: _TagArguments, title: str, body: str | None) 
         raise tagged.error
     if session.json:
         session.emit({"tags": list(tagged.tags), "scores": dict(tagged.scores)})
-    else:
+    elif tagged.tags:
         session.say(", ".join(tagged.tags))
+    else:
+        threshold = chosen.arguments["threshold"]
+        session.report("no tag was found" if threshold is None else f"no tag reaches {threshold:g}")
 
 
 def _file(session: Session, chosen: _TagArguments, questions: str, out: Path) -> None:

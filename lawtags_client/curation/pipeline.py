@@ -336,9 +336,11 @@ class _Curation:
         write_bad_rows(self._out, work, staged)
         most = sorted(staged.bad.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
         listed = "; ".join(f"{count} × {reason}" for reason, count in most)
+        if others := staged.bad_rows - sum(count for _, count in most):
+            listed += f"; {others} × other reasons"
         first = staged.first_bad
         raise DataError(
-            f"{staged.bad_rows} of {total} rows cannot be used, "
+            f"{first['reason']}. In all, {staged.bad_rows} of {total} rows cannot be used, "
             f"more than {self._options.max_bad:.1%} ({listed})",
             path=first["file"],
             line=first["line"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.identity import differences, holds_results, recorded_inputs
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.recipe import bundled
 
 PLANS = "plans"
 """The folder beside the runs in which plans are made."""
@@ -36,6 +38,17 @@ def checked_name(name: str) -> str:
 def plan_folder(runs: Path, name: str) -> Path:
     """The folder of a plan, which is no run and touches none."""
     return runs / PLANS / checked_name(name)
+
+
+def resume_command(folder: Path) -> str:
+    """The command that resumes a run; a recipe that is not bundled is for the reader to name."""
+    recipe = (Ledger(folder / _LEDGER).fact("recipe") or {}).get("name")
+    words = ["lawtags", "run", recipe if recipe in bundled() else "RECIPE"]
+    if folder.name != recipe:
+        words += ["--name", folder.name]
+    if folder.parent != Path("runs"):
+        words += ["--runs", str(folder.parent)]
+    return shlex.join(words)
 
 
 def next_run(runs: Path, name: str, inputs: Callable[[Ledger], Any]) -> Path:

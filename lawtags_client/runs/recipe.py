@@ -6,9 +6,9 @@ ignored costs a GPU job.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -210,20 +210,37 @@ def load_recipe(source: str | Path, overrides: dict[str, object] | None = None) 
         raise ConfigurationError(
             f"{path}: schema_version is {content.get('schema_version')!r}; expected {SCHEMA_VERSION}"
         )
-    return parse_recipe(merged(content, overrides or {}), where=str(path))
+    return parse_recipe(merged(content, overrides or {}), where=str(path), overrides=overrides)
 
 
-def parse_recipe(content: dict[str, object], *, where: str = "recipe") -> Recipe:
+def parse_recipe(
+    content: dict[str, object], *, where: str = "recipe", overrides: Mapping[str, object] | None = None
+) -> Recipe:
     """Check a recipe's content.
 
+    Args:
+        content: the recipe, with the overrides merged in.
+        where: the file, for the message.
+        overrides: what comes from ``--set`` instead of the file.
+
     Raises:
-        ConfigurationError: names each wrong key with its place.
+        ConfigurationError: names each wrong key with its place, and the keys that exist there.
     """
     try:
         return Recipe.model_validate(content)
     except ValidationError as problem:
-        lines = [f"{where}: {_place(error['loc'])}: {error['msg']}" for error in problem.errors()]
-        raise ConfigurationError("\n".join(lines), hint="See docs/run.md for the available keys.") from None
+        lines, known = [], {}
+        for error in problem.errors():
+            location, message = error["loc"], error["msg"]
+            if error["type"] == "extra_forbidden":
+                message = "unknown option"
+                known[_place(location[:-1])] = ", ".join(_options_at(location[:-1]))
+            source = "--set " if _is_overridden(location, overrides or {}) else f"{where}: "
+            lines.append(f"{source}{_place(location)}: {message}")
+        hints = [f"Known options of {section}: {names}." for section, names in known.items()]
+        if len(known) < len(lines):
+            hints.append("Correct each value that is named above.")
+        raise ConfigurationError("\n".join(lines), hint=" ".join(hints)) from None
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,4 +253,24 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "top level"
+    return ".".join(str(part) for part in location) or "the recipe"
+
+
+def _options_at(location: tuple[int | str, ...]) -> Iterator[str]:
+    """The names of the options in a section; an index leads to the entries of its list."""
+    section: type[BaseModel] = Recipe
+    for part in location:
+        if isinstance(part, str):
+            kind: Any = section.model_fields[part].annotation
+            section = get_args(kind)[0] if get_args(kind) else kind
+    return iter(section.model_fields)
+
+
+def _is_overridden(location: tuple[int | str, ...], overrides: object) -> bool:
+    for part in location:
+        if not isinstance(overrides, Mapping):
+            return True
+        if part not in overrides:
+            return False
+        overrides = overrides[part]
+    return True

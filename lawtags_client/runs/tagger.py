@@ -11,6 +11,7 @@ from lawtags_client.asking import question_texts
 from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.naming import resume_command
 from lawtags_client.tagging.storage import load_tagger
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
     model = predicted.output.get("model") if predicted else None
     if model is None or not (folder / "tagger" / "tagger.json").is_file():
         raise ConfigurationError(
-            f"run {folder.name!r} has no tagger yet", hint="Finish it first: lawtags run RECIPE"
+            f"run {folder.name!r} has no tagger yet", hint=f"Finish it first: {resume_command(folder)}"
         )
     tagger = load_tagger(folder / "tagger")
     if tagger.asking is not None:

@@ -179,13 +179,18 @@ def reading(row: Mapping[str, Any]) -> str:
     return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not shown"
 
 
+def _reading_in_words(row: Mapping[str, Any]) -> str:
+    found = reading(row)
+    return "no difference shown" if found == "not shown" else found
+
+
 def sentences(metrics: Mapping[str, Any]) -> list[str]:
     """The main comparisons in words, one sentence for each pair, for better and for worse."""
     told = []
     for a, b in MAIN_PAIRS:
         parts = [
             f"{row['metric'].replace('_f1', ' F1')} {row['difference']:+.3f} "
-            f"[{row['low']:+.3f}, {row['high']:+.3f}] {reading(row)}"
+            f"[{row['low']:+.3f}, {row['high']:+.3f}] {_reading_in_words(row)}"
             for row in metrics["differences"]
             if (row["a"], row["b"]) == (a, b)
         ]

@@ -126,5 +126,5 @@ class Awaited:
                 f"{self.name} is {state}",
                 job_id=self.name,
                 reason=said,
-                hint="To run it again, submit it with a new intent.",
+                hint="To run it again, submit it with another intent: pass a new name as intent.",
             )

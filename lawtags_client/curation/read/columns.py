@@ -15,6 +15,7 @@ from lawtags_client.curation.read.notices import Notices
 from lawtags_client.curation.read.values import (
     ValueFormError,
     is_absent,
+    kind_of,
     missing_text,
     plain_value,
     read_id,
@@ -282,7 +283,7 @@ def _text(value: object, field: str) -> str:
     except ValueFormError as error:
         raise RowError(str(error), field) from None
     if not isinstance(value, str):
-        raise RowError(f"must be a string, not {type(value).__name__}", field)
+        raise RowError(f"must be a string, not {kind_of(value)}", field)
     if _SURROGATE.search(value):
         raise RowError("contains half a character (a lone surrogate)", field)
     return value
@@ -308,7 +309,7 @@ def _date(value: object) -> str:
 def _plain(value: object) -> str:
     value = plain_value(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueFormError(f"must be a string, not {type(value).__name__}")
+        raise ValueFormError(f"must be a string, not {kind_of(value)}")
     if _SURROGATE.search(text := str(value)):
         raise ValueFormError("contains half a character (a lone surrogate)")
     return text

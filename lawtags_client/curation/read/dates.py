@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
-from lawtags_client.curation.read.values import ValueFormError, plain_value
+from lawtags_client.curation.read.values import ValueFormError, kind_of, plain_value
 
 _MONTHS = {
     name: number
@@ -111,7 +111,7 @@ def to_moment(value: object) -> str:
     if hasattr(value, "isoformat"):
         value = value.isoformat()
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise ValueFormError(f"must be a date, not {type(value).__name__}")
+        raise ValueFormError(f"must be a date, not {kind_of(value)}")
     text = str(getattr(value, "text", value)).strip()
     try:
         for form in _FORMS:

@@ -12,6 +12,7 @@ from typing import Any
 from lawtags_client.curation.read.values import (
     ValueFormError,
     is_absent,
+    kind_of,
     missing_element,
     missing_text,
     plain_value,
@@ -100,7 +101,7 @@ def read_labels(value: object) -> Labels:
     parts = _split(value) if isinstance(value, str) else value
     # A data frame's cell is an array; a mapping or a set has no order to rely on.
     if isinstance(parts, bytes | dict | set) or not isinstance(parts, Iterable):
-        raise LabelError(f"must be a list of strings, not {type(value).__name__}")
+        raise LabelError(f"must be a list of strings, not {kind_of(value)}")
     tags: dict[str, None] = {}
     respelled: dict[tuple[str, str], None] = {}
     missing: list[str] = []
@@ -139,7 +140,7 @@ def _texts(parts: Iterable[object], is_dump: bool) -> Iterator[tuple[str, bool]]
         if not isinstance(part, str) and is_absent(part):
             continue
         if not isinstance(part, str):
-            raise LabelError(f"must contain strings only, not {type(part).__name__}")
+            raise LabelError(f"must contain strings only, not {kind_of(part)}")
         part = _decoded(part)
         if "><" in part and _ANGLED.fullmatch(part.strip()):
             yield from ((text, True) for text in _split(part))

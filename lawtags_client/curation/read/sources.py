@@ -177,7 +177,8 @@ def _check_columns(
         f"has no column for the {' and the '.join(missing)}; it has: {', '.join(found.seen)}",
         path=source.location,
         field=missing[0],
-        hint=hint(missing[0], next(iter(found.seen))),
+        # Among several, any of them as the example would be copied.
+        hint=hint(missing[0], next(iter(found.seen)) if len(found.seen) == 1 else "COLUMN"),
     )
 
 

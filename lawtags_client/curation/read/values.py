@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import re
+from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -39,6 +41,17 @@ _SPACED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?:[.,]\d+)?",
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 # "3.0" is how a table of numbers with gaps writes the whole number 3.
 _POINT_ZERO = re.compile(r"([+-]?\d+)\.0+", re.ASCII)
+
+
+# A type that is not listed, such as UUID, goes by its own name.
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (str, "a string"),
+    (numbers.Number, "a number"),
+    (Mapping, "an object"),
+    ((list, tuple), "a list"),
+    (date, "a date"),
+    ((bytes, bytearray, memoryview), "bytes"),
+)
 
 
 class ValueFormError(ValueError):
@@ -84,6 +97,23 @@ def is_absent(value: object) -> bool:
     return type(value).__name__ in ("NaTType", "NAType")
 
 
+def kind_of(value: object) -> str:
+    """What a value is, in the words of JSON.
+
+    Example:
+        >>> kind_of(3), kind_of(["a"]), kind_of(True)
+        ('a number', 'a list', 'true or false')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    for kinds, words in _KINDS:
+        if isinstance(value, kinds):
+            return words
+    return type(value).__name__
+
+
 def read_number(value: object) -> float:
     """A number, from a number of any type or from its text.
 
@@ -99,7 +129,7 @@ def read_number(value: object) -> float:
     """
     value = plain_value(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal | str):
-        raise ValueFormError(f"must be a number, not {type(value).__name__}")
+        raise ValueFormError(f"must be a number, not {kind_of(value)}")
     if isinstance(value, str):
         value = _number_text(value.strip())
     try:
@@ -154,7 +184,7 @@ def read_id(value: object) -> str:
     if type(value).__name__ == "UUID":
         return str(value)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueFormError(f"must be a string or a number, not {type(value).__name__}")
+        raise ValueFormError(f"must be a string or a number, not {kind_of(value)}")
     number = _exact(value)
     # Of a number with a huge exponent only the size is looked at.
     if not number.is_finite() or number.adjusted() > MOST_DIGITS or number != number.to_integral_value():

@@ -155,8 +155,13 @@ def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> N
         raise ConfigurationError(
             f"batch_size {training.batch_size} is larger than the {rows['validation']} validation rows, "
             "which the Customizer refuses",
-            hint="Lower training.batch_size, or add more questions.",
+            hint=f"Add --set training.batch_size={_power_of_two(rows['validation'])}, or add more questions.",
         )
+
+
+def _power_of_two(most: int) -> int:
+    """The largest power of two that is not above ``most``."""
+    return 1 << (most.bit_length() - 1)
 
 
 def _text(row: Mapping[str, object]) -> str:

@@ -23,7 +23,7 @@ from lawtags_client.runs.tokens import token_counter
 from lawtags_client.runs.verdict import SYSTEMS
 
 if TYPE_CHECKING:
-    from lawtags_client.tagging.mix import Tagger
+    from lawtags_client.tagging.mix import FitReport, Tagger
     from lawtags_client.tagging.prompt import PromptStyle
     from lawtags_client.tagging.question import Question
     from lawtags_client.tagging.retriever import Retriever
@@ -293,6 +293,21 @@ def _fit(
     )
 
 
+def _without_mix(report: FitReport) -> str:
+    from lawtags_client.tagging.mix import FEWEST_ROWS
+
+    rows, answered = report.validation_rows, report.model_rows
+    few = (
+        f"{rows} validation rows are too few"
+        if rows < FEWEST_ROWS
+        else f"only {answered} of {rows} validation rows have an answer"
+    )
+    return (
+        f"{few}; at least {FEWEST_ROWS} are needed to mix the model with the retriever: "
+        "the tagger is the retriever alone"
+    )
+
+
 def _classified(
     context: RunContext, tagger: Tagger, questions: Mapping[str, Sequence[Question]], given: PartAnswers
 ) -> dict[str, list[dict[str, Any]]]:
@@ -300,9 +315,7 @@ def _classified(
 
     training, validation, testing = (questions[part] for part in ("training", "validation", "testing"))
     if tagger.mix is None:
-        context.progress.note(
-            "too few validation rows have an answer to fit a mix: the tagger is the retriever alone"
-        )
+        context.progress.note(_without_mix(tagger.report))
     mixed, alone = tagger.tag(testing, given.tokens), tagger.tag(testing, None)
     found = {
         "tagger": [

@@ -12,7 +12,10 @@ from lawtags_client.types.common import is_final
 from lawtags_client.types.evaluator import EvaluationJob, EvaluationResult
 from lawtags_client.types.platform_evaluation import PlatformEvaluationResult
 
-ADVICE = "Common causes: a dataset URL that does not name a single file, or a model that is not served."
+ADVICE = (
+    "Check that the model is served (`lawtags models ls` lists those that are), "
+    "and that the URL of the dataset names a single file."
+)
 
 
 class _EvaluatorJobs(Protocol):

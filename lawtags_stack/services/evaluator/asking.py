@@ -156,7 +156,7 @@ class Asker:
                 continue
             if answer.status_code < 300:
                 return {"request": sent, "response": _object(answer.content)}
-            problem = f"HTTP {answer.status_code}: {_start(answer.content, 300)}"
+            problem = f"HTTP {answer.status_code}: {_reason(answer.content)}"
             if answer.status_code == 404:
                 raise NotFoundError(f"The inference server does not know {endpoint.model_id}: {problem}")
             if answer.status_code not in _AGAIN:
@@ -199,6 +199,18 @@ def _encoded(request: JsonObject) -> bytes:
 def _start(content: bytes, most: int) -> str:
     # The charset is the server's claim, and may name a codec that is not one of texts.
     return content[: 4 * most].decode("utf-8", "replace")[:most]
+
+
+def _reason(content: bytes) -> str:
+    """What a server says of a refusal: its message, or the beginning of anything else."""
+    try:
+        found = strict_json(content)
+    except ValueError:
+        return _start(content, 300)
+    for name in ("error", "detail", "message"):
+        if isinstance(found, dict) and name in found:
+            found = found[name]
+    return found[:300] if isinstance(found, str) else _start(content, 300)
 
 
 def _object(content: bytes) -> JsonObject:

@@ -197,11 +197,23 @@ def test_too_many_bad_rows_fail_and_are_listed(
     path = write([*questions, b"{", b"["])
     with pytest.raises(DataError) as caught:
         curate([path], tmp_path / "out", PLAIN)
-    assert "2 of 82 rows" in str(caught.value)
+    # The place is the first row's, and so is what stands behind it.
+    assert caught.value.message.startswith(f"{path}:81: is not valid JSON. In all, 2 of 82 rows")
     assert caught.value.line == 81
     assert [row["line"] for row in _rows(tmp_path / "out" / "rejected.jsonl")] == [81, 82]
     assert not (tmp_path / "out" / "training").exists()
     assert not (tmp_path / "out" / ".curation").exists()
+
+
+def test_reasons_beyond_the_three_most_frequent_are_counted(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
+    wrong = [{"title": 5}, {"title": None}, {"title": ""}, {"tags": 5}, {"tags": [1]}, {"tags": [2]}]
+    path = write([*questions, *(questions[0] | change for change in wrong)])
+    with pytest.raises(DataError) as caught:
+        curate([path], tmp_path / "out", PLAIN)
+    assert "2 × tags: must contain strings only, not a number" in caught.value.message
+    assert "2 × other reasons)" in caught.value.message
 
 
 def test_one_bad_row_fails_where_none_may_be(

@@ -21,6 +21,7 @@ from lawtags_client.cli.session import Session, command, script
 from lawtags_client.client import NeMo
 from lawtags_client.curation.execution import _client
 from lawtags_client.errors import BusyError, ConfigurationError, DataError, GateNotPassedError, LawtagsError
+from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
 from lawtags_client.settings import STACK_FOLDER
 
@@ -61,6 +62,7 @@ WRONG = [
     ["run", "smollm2-demo", "--bogus"],
     ["tag"],
     ["tag", "--title", "x"],
+    ["tag", "--title", " ", "--model", "m"],
     ["tag", "--title", "x", "--model", "m", "--run", "r"],
     ["tag", "questions.jsonl"],
     ["runs", "show", "nowhere"],
@@ -77,6 +79,7 @@ WRONG = [
     ["customize", "ns/data", "--learning-rate", "0"],
     ["customize", "ns/data", "--learning-rate", "nan"],
     ["evaluate", "ns/model@v1", "rows.jsonl"],
+    ["evaluate", "ns/model@v1", "https://rows.example/testing.jsonl"],
     ["evaluate", "ns/model@v1", "hf://datasets/ns/rows", "--timeout", "-1"],
     ["deploy", "model"],
     ["deploy", "ns/model@v1", "--image", "registry:5000/nim/llm"],
@@ -240,6 +243,24 @@ def test_a_finished_run_is_kept_from_other_inputs(
     for path, content in kept.items():
         if "ledger.sqlite" not in path.name:
             assert path.read_bytes() == content, path
+
+
+def test_a_run_without_data_says_which_it_uses(
+    lawtags: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAWTAGS_PLATFORM_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LAWTAGS_MAX_RETRIES", "0")
+    folder = make_run(tmp_path / "runs" / "small")
+    data = tmp_path / "data.jsonl"
+    data.write_text("{}\n")
+    Ledger(folder / "ledger.sqlite").set_fact("data", [str(data)])
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    code, _, err = lawtags("run", "recipe.yaml", "--new")
+    assert code == 1
+    assert f"Data of small: {data}" in err
+    code, _, err = lawtags("run", "recipe.yaml", "--name", "other")
+    assert code == 2
+    assert "no run 'other'" in err
 
 
 @pytest.mark.parametrize(

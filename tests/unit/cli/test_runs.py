@@ -13,7 +13,7 @@ from made_run import HOSTILE, make_run
 from typer.testing import CliRunner
 
 from lawtags_client.cli.app import app
-from lawtags_client.cli.runs import all_runs, latest_served
+from lawtags_client.cli.runs import _verdict, all_runs, latest_served
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.tagger import load_run_tagger
@@ -143,6 +143,14 @@ def test_a_run_without_verdict_cannot_be_compared(folder: Path) -> None:
     (folder / "runs" / "one" / "metrics.json").unlink()
     call("runs", "compare", "one", "two", code=2)
     assert rows("runs", "ls")[-1]["tagger_micro_f1"] is None
+    with pytest.raises(ConfigurationError) as caught:
+        _verdict(folder / "runs" / "one")
+    assert f"lawtags run RECIPE --name one --runs {folder / 'runs'}" in str(caught.value.hint)
+    ledger = Ledger(folder / "runs" / "one" / "ledger.sqlite")
+    ledger.set_fact("recipe", ledger.fact("recipe") | {"name": "smollm2-demo"})
+    with pytest.raises(ConfigurationError) as caught:
+        _verdict(Path("runs/one"))
+    assert str(caught.value.hint).endswith("lawtags run smollm2-demo --name one")
 
 
 def test_a_damaged_verdict_is_named(folder: Path) -> None:

@@ -28,9 +28,10 @@ from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import RunResult, execute
 from lawtags_client.runs.stage import RunContext, Stage
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import Predict
+from lawtags_client.runs.stages.predict import Predict, _without_mix
 from lawtags_client.runs.stages.report import Report
 from lawtags_client.runs.verdict import require_verdict
+from lawtags_client.tagging.mix import FitReport
 
 for package in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(package)
@@ -220,6 +221,15 @@ async def test_a_tagger_fitted_without_lost_validation_rows_is_not_judged(tmp_pa
     server.lost = {}
     require_verdict((await go(folder, server)).left(EvaluateOutput))
     assert server.asked == [("tokens", 60), ("tokens", 84)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "answered", "said"),
+    [(9, 9, "9 validation rows are too few;"), (40, 8, "only 8 of 40 validation rows have an answer;")],
+)
+def test_too_few_rows_for_a_mix_are_told_apart_from_lost_answers(rows: int, answered: int, said: str) -> None:
+    told = _without_mix(FitReport(rows, answered, None, None))
+    assert told.startswith(f"{said} at least 10 are needed")
 
 
 async def test_an_attempt_that_is_killed_leaves_what_was_finished_before(tmp_path: Path) -> None:

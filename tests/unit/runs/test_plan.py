@@ -65,8 +65,14 @@ def test_a_config_that_takes_chats_only_wants_rows_of_messages() -> None:
 def test_what_the_platform_would_refuse_is_said_before_anything_is_uploaded() -> None:
     with pytest.raises(ConfigurationError, match="does not offer sft/all_weights"):
         check({}, training={"method": "all_weights"})
-    with pytest.raises(ConfigurationError, match="batch_size 32 is larger than the 20 validation rows"):
+    with pytest.raises(
+        ConfigurationError, match="batch_size 32 is larger than the 20 validation rows"
+    ) as caught:
         check({}, training={"batch_size": 32})
+    assert "--set training.batch_size=16" in str(caught.value.hint)
+    with pytest.raises(ConfigurationError) as caught:
+        check({}, ROWS | {"validation": 1})
+    assert "--set training.batch_size=1," in str(caught.value.hint)
     for part in ROWS:
         with pytest.raises(ConfigurationError, match=f"no {part} rows"):
             check({}, ROWS | {part: 0})

@@ -63,3 +63,34 @@ def test_overrides_replace_single_values(tmp_path: Path) -> None:
 def test_a_gate_needs_a_bound(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="gates"):
         load_recipe(write(tmp_path, MINIMAL + "gates:\n  - system: tagger\n"))
+
+
+@pytest.mark.parametrize(
+    ("override", "place", "known"),
+    [
+        ({"training": {"epoch": 2}}, "--set training.epoch: unknown option", "training: method, epochs,"),
+        ({"trainin": {"epochs": 2}}, "--set trainin: unknown option", "the recipe: schema_version, name,"),
+        (
+            {"gates": [{"sytem": "x", "at_least": 1}]},
+            "--set gates.0.sytem: unknown",
+            "gates.0: system, metric,",
+        ),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_an_unknown_option_of_set_is_told_with_those_there_are(
+    tmp_path: Path, override: dict[str, object], place: str, known: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_recipe(write(tmp_path, MINIMAL), override)
+    assert caught.value.message.startswith(place)
+    assert f"Known options of {known}" in str(caught.value.hint)
+
+
+def test_each_wrong_key_is_told_with_the_place_it_comes_from(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "training:\n  learning_rat: 1.0\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_recipe(path, {"training": {"epochs": "many"}})
+    lines = caught.value.message.splitlines()
+    assert any(line.startswith("--set training.epochs: ") for line in lines)
+    assert f"{path}: training.learning_rat: unknown option" in lines

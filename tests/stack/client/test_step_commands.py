@@ -1,0 +1,75 @@
+"""``lawtags upload``, ``customize``, ``jobs``, ``evaluate`` and ``tag``, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from lawtags_client.cli.app import app
+from lawtags_stack.stack import StackThread
+
+pytestmark = pytest.mark.slow
+
+Lawtags = Callable[..., Result]
+
+
+@pytest.fixture
+def lawtags(stack: StackThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lawtags:
+    monkeypatch.chdir(tmp_path)
+    environ = {
+        "LAWTAGS_PLATFORM_URL": stack.platform_url,
+        "LAWTAGS_DATA_STORE_URL": stack.data_store_url,
+        "LAWTAGS_INFERENCE_URL": stack.inference_url,
+        "LAWTAGS_INTENTS_PATH": str(tmp_path / "intents.sqlite"),
+        "COLUMNS": "200",
+    }
+
+    def call(*words: str, code: int = 0) -> Result:
+        done = CliRunner().invoke(app, words, env=environ)
+        assert done.exit_code == code, done.output
+        return done
+
+    return call
+
+
+def test_a_cancelled_job_is_told_at_once_with_the_way_to_another(lawtags: Lawtags, curated: Path) -> None:
+    lawtags("upload", str(curated), "steps/cancelled")
+    words = (
+        "customize",
+        "steps/cancelled",
+        "--config",
+        "tiny/llama",
+        "--epochs",
+        "2000",
+        "--batch-size",
+        "6",
+    )
+    job = json.loads(lawtags(*words, "--no-wait", "--json").stdout)["job"]
+    lawtags("jobs", "cancel", job)
+    watched = lawtags("jobs", "watch", job, code=1).stderr
+    assert f"{job} is cancelled" in watched
+    assert "intent" not in watched
+    told = lawtags(*words, code=1).stderr.splitlines()
+    assert f"{job} is cancelled" in told[0]
+    assert "--intent NAME" in told[1]
+    assert len(told) == 2
+
+
+def test_an_evaluation_takes_the_name_of_a_dataset(lawtags: Lawtags, curated: Path) -> None:
+    lawtags("upload", str(curated), "steps/scored")
+    named = json.loads(lawtags("evaluate", "tiny/llama", "steps/scored", "--json").stdout)
+    assert named["rows"] == 3
+    failed = lawtags("evaluate", "tiny/none", "steps/scored", code=1).stderr
+    assert "does not know tiny/none: HTTP 404: " in failed
+    assert "{" not in failed
+    assert "lawtags models ls" in failed
+
+
+def test_a_question_without_a_tag_is_told_as_one(lawtags: Lawtags) -> None:
+    done = lawtags("tag", "--title", "Is it legal?", "--model", "tiny/llama", "--threshold", "1")
+    assert (done.stdout, done.stderr) == ("", "no tag reaches 1\n")
