@@ -229,7 +229,8 @@ def parse_recipe(
     try:
         return Recipe.model_validate(content)
     except ValidationError as problem:
-        lines, known = [], {}
+        lines: list[str] = []
+        known: dict[str, str] = {}
         for error in problem.errors():
             location, message = error["loc"], error["msg"]
             if error["type"] == "extra_forbidden":

@@ -102,12 +102,12 @@ def kind_of(value: object) -> str:
 
     Example:
         >>> kind_of(3), kind_of(["a"]), kind_of(True)
-        ('a number', 'a list', 'true or false')
+        ('a number', 'a list', 'a boolean')
     """
     if value is None:
         return "null"
     if isinstance(value, bool):
-        return "true or false"
+        return "a boolean"
     for kinds, words in _KINDS:
         if isinstance(value, kinds):
             return words
