@@ -1,4 +1,4 @@
-"""``lawtags upload``, ``customize``, ``jobs``, ``evaluate`` and ``tag``, one after the other."""
+"""``lawtags upload``, ``customize``, ``jobs`` and ``evaluate``, one after the other."""
 
 from __future__ import annotations
 
@@ -68,8 +68,3 @@ def test_an_evaluation_takes_the_name_of_a_dataset(lawtags: Lawtags, curated: Pa
     assert "does not know tiny/none: HTTP 404: " in failed
     assert "{" not in failed
     assert "lawtags models ls" in failed
-
-
-def test_a_question_without_a_tag_is_told_as_one(lawtags: Lawtags) -> None:
-    done = lawtags("tag", "--title", "Is it legal?", "--model", "tiny/llama", "--threshold", "1")
-    assert (done.stdout, done.stderr) == ("", "no tag reaches 1\n")

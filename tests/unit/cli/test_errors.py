@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,6 +101,21 @@ def test_a_wrong_setting_is_one_json_object_and_ends_with_two(lawtags: Call, wor
     assert told["error"] == "ConfigurationError"
     assert told["message"]
     assert told["hint"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [((), "no tag was found\n"), (("--threshold", "0.2"), "no tag reaches 0.2\n")]
+)
+def test_a_question_without_a_tag_is_told_as_one(
+    lawtags: Call, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    async def untagged(*_: Any, **__: Any) -> AsyncIterator[Any]:
+        yield SimpleNamespace(error=None, tags=(), scores={})
+
+    inference = SimpleNamespace(tag_many=untagged)
+    answering = contextlib.nullcontext(SimpleNamespace(inference=inference))
+    monkeypatch.setattr(Session, "client", lambda _: answering)
+    assert lawtags("tag", "--title", "Is it binding?", "--model", "ns/m", *words) == (0, "", said)
 
 
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)

@@ -83,7 +83,8 @@ def test_numbers_of_every_form_are_read(value: Any, number: float) -> None:
     [
         ("1,234", "ambiguous"), ("1.2.3", "must be a number"), ("many", "must be a number"),
         ("12 34", "must be"),
-        (True, "not a boolean"), ([1], "not a list"), ("1e999", "finite"), ("inf", "finite"), (2**53 + 1, "2\\^53"),
+        (True, "not a boolean"), ([1], "not a list"), ("1e999", "finite"), ("inf", "finite"),
+        (2**53 + 1, "2\\^53"),
         (10**400, "finite"),
         ("1_000", "must be a number"), ("٣", "must be a number"),
     ],
