@@ -81,6 +81,29 @@ def test_a_model_that_cannot_be_loaded_fails_its_deployment(tmp_path: Path) -> N
         assert BASE in stack.served()
 
 
+def test_a_model_that_nobody_registered_fails_its_deployment(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "base")
+    with served_stack(tmp_path / "stack", base, make_adapter(tmp_path / "adapter", base)) as stack:
+        platform = stack.thread.platform_url
+        url = f"{platform}/v1/deployment/model-deployments"
+
+        def details(name: str) -> dict[str, str]:
+            found: dict[str, str] = httpx.get(f"{url}/tests/{name}").json()["status_details"]
+            return found
+
+        for name in ("late", "tagger"):
+            body = {"name": name, "namespace": "tests", "config": {"model": f"tests/{name}"}}
+            httpx.post(url, json=body).raise_for_status()
+        wait_for(lambda: all(details(name)["status"] == "failed" for name in ("late", "tagger")))
+        assert "has no model tests/late." in details("late")["description"]
+        assert "it has tests/tagger@cust-1." in details("tagger")["description"]
+        # Registered without files: they may still come.
+        model = {"namespace": "tests", "name": "late"}
+        httpx.post(f"{platform}/v1/models", json=model).raise_for_status()
+        changed = httpx.patch(f"{url}/tests/late", json={"config": {"model": "tests/late"}})
+        assert changed.json()["status_details"]["status"] == "pending"
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
     return Database(tmp_path / "stack.sqlite")
@@ -92,7 +115,7 @@ def test_a_model_being_loaded_at_two_crashes_is_not_tried_again(database: Databa
     assert again.begin("m")  # once more
     last = Trials(database)
     assert not last.begin("m")
-    assert "ended 2 times" in str(last.fault("m"))
+    assert "stopped 2 times" in str(last.fault("m"))
     assert not last.loaded("m")
     last.keep(set())  # deployed no longer; later it is a new trial
     assert last.fault("m") is None and last.begin("m")

@@ -110,7 +110,23 @@ class NimState:
             return Readiness("pending", f"Loading {model}")
         if known:
             return Readiness("ready")
+        # Asked now, because a model that was registered since the last look is only loaded at the next one.
+        fault = self._unregistered(model) if self._seen_deployed(model) else None
+        if fault:
+            return Readiness("failed", fault)
         return Readiness("pending", f"Waiting for the files of {model}")
+
+    def _unregistered(self, model: str) -> str | None:
+        """What is wrong with a deployed model that the Entity Store does not have; None where it does."""
+        if model in self._context.options.embedding_models:
+            return None
+        registered = [each.reference for each in self._models.model_list()]
+        if model in registered:
+            return None
+        name = model.partition("@")[0]
+        versions = sorted(each for each in registered if each.partition("@")[0] == name)
+        others = f"; it has {', '.join(versions[:5])}" if versions else ""
+        return f"The Entity Store has no model {model}{others}. Delete the deployment before you repeat it."
 
     def untried(self) -> list[Trial]:
         """Deployed models that are to be loaded before their deployments are ready."""
