@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, Unpack
 
+from lawtags_client.base_url import checked_url
 from lawtags_client.credentials import TokenSource
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.setting_options import SettingOptions
@@ -296,7 +297,7 @@ def _settings(settings: Settings | None, base_url: str | None, token: TokenSourc
                 "NeMo needs a base_url",
                 hint="Pass base_url or settings, or use NeMo.from_env() to read the environment.",
             )
-        return Settings(platform_url=base_url, token=token)
+        return Settings(platform_url=checked_url("base_url", base_url), token=token)
     given: object = settings
     if not isinstance(given, Settings):
         kind = type(given).__name__

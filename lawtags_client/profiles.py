@@ -82,11 +82,17 @@ def _parse(file: Path) -> dict[str, Any]:
     return document
 
 
-def refuse_unknown(found: Mapping[str, object], known: set[str], where: str) -> None:
-    """Raise ConfigurationError for a name that is not known."""
+def refuse_unknown(found: Mapping[str, object], known: set[str], where: str | None = None) -> None:
+    """Raise ConfigurationError for a name that is not known.
+
+    Args:
+        found: by name.
+        known: the names that may be there.
+        where: the file and place; None for arguments of a call.
+    """
     unknown = sorted(set(found) - known)
     if unknown:
         raise ConfigurationError(
-            f"{where}: unknown setting {', '.join(unknown)}",
+            f"{f'{where}: ' if where else ''}unknown setting {', '.join(unknown)}",
             hint=f"Known settings: {', '.join(sorted(known))}",
         )

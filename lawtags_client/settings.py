@@ -12,7 +12,7 @@ and its parents, then in the user's configuration folder::
     data_store_url = "https://data-store.example.com"
 
 The profile ``local`` needs no file: it is the embedded stack of the working directory, and its addresses win
-over those of the environment.
+over those of the environment, as ``LAWTAGS_LOCAL_TOKEN`` does over other tokens.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack, get_args
 
+from lawtags_client.base_url import checked_url
 from lawtags_client.credentials import Credential, TokenSource, checked, given
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.profiles import FILE_NAME, read_profile, refuse_unknown
@@ -30,6 +31,8 @@ from lawtags_client.setting_options import LfsRewrite, SettingOptions
 
 LOCAL_PROFILE = "local"
 """The profile that every installation has: the embedded stack of the working directory."""
+LOCAL_TOKEN_VARIABLE = "LAWTAGS_LOCAL_TOKEN"
+"""The environment variable with the token of the embedded stack, for every service of ``local``."""
 STACK_FOLDER = Path(".lawtags/stack")
 """Where the embedded stack of a working directory keeps everything, its address in ``stack.json``."""
 
@@ -58,8 +61,6 @@ _VENDOR_NAMES: Mapping[str, tuple[str, ...]] = {
     "wandb_api_key": ("WANDB_API_KEY",),
     "ca_file": ("SSL_CERT_FILE",),
 }
-# People paste the base of an OpenAI or Hugging Face client, which already holds a part of our paths.
-_KNOWN_SUFFIXES: Mapping[str, str] = {"inference_url": "/v1", "data_store_url": "/v1/hf"}
 
 
 class _Default(float):
@@ -75,12 +76,14 @@ class ServiceAddress:
         url: its base, without a trailing slash.
         credential: the bearer token to send, if any.
         origin: which setting the URL stands in and where that came from, for error messages.
+        token_origin: the same for the token.
     """
 
     service: str
     url: str
     credential: Credential = field(repr=False)
     origin: str = "argument"
+    token_origin: str = "argument"
 
     @property
     def token(self) -> str | None:
@@ -137,7 +140,7 @@ class Settings:
         for name in _URLS:
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, _checked_url(name, value))
+                object.__setattr__(self, name, checked_url(name, value))
         for name in _SECRETS:
             if isinstance(value := getattr(self, name), str):
                 checked(name, value)
@@ -223,7 +226,7 @@ class Settings:
             settings = self.reload() if again and self.reload else self
             return settings._token_for(service, url)
 
-        return ServiceAddress(service, url, Credential(read), origin)
+        return ServiceAddress(service, url, Credential(read), origin, self._token_origin(service))
 
     def _token_for(self, service: ServiceName, url: str) -> str | None:
         own = f"{service}_token"
@@ -233,6 +236,12 @@ class Settings:
             if found or elsewhere:
                 return found
         return given(self.token, self.token_file, "token")
+
+    def _token_origin(self, service: ServiceName) -> str:
+        names = (f"{service}_token", f"{service}_token_file", "token", "token_file")
+        name = next((name for name in names if getattr(self, name, None) is not None), None)
+        # One that is found only when the settings are read again has no place to name.
+        return f"{name} ({self.sources.get(name, 'argument')})" if name else "the settings"
 
     @classmethod
     def load(
@@ -260,7 +269,7 @@ class Settings:
         environ = os.environ if environ is None else environ
         known = {item.name for item in fields(cls)} - {"sources", "profile", "reload"}
         options: dict[str, Any] = dict(overrides)
-        refuse_unknown(options, known, "argument")
+        refuse_unknown(options, known)
         chosen = profile or environ.get("LAWTAGS_PROFILE") or None
         file: Path | None = None
         table: Mapping[str, Any] = {}
@@ -272,7 +281,8 @@ class Settings:
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
         for name in known:
-            value, source = _find(name, options, environ, table, f"profile {chosen} in {file}")
+            first = (LOCAL_TOKEN_VARIABLE,) if chosen == LOCAL_PROFILE and name in _TOKENS else ()
+            value, source = _find(name, options, environ, table, f"profile {chosen} in {file}", first)
             if value is None:
                 continue
             base = file.parent if file and source.startswith("profile") else None
@@ -324,10 +334,11 @@ def _find(
     environ: Mapping[str, str],
     table: Mapping[str, Any],
     profile: str,
+    first: tuple[str, ...] = (),
 ) -> tuple[Any, str]:
     if overrides.get(name) is not None:
         return overrides[name], "argument"
-    for variable in (f"LAWTAGS_{name.upper()}", *_VENDOR_NAMES.get(name, ())):
+    for variable in (*first, f"LAWTAGS_{name.upper()}", *_VENDOR_NAMES.get(name, ())):
         if environ.get(variable):
             return environ[variable], f"environment {variable}"
     return table.get(name), profile
@@ -377,23 +388,3 @@ def _host(url: str) -> str | None:
     from urllib.parse import urlsplit
 
     return urlsplit(url).hostname
-
-
-def _checked_url(name: str, value: str) -> str:
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(value.strip())
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{name} is not a URL: {error}") from None
-    if parts.username or parts.password:
-        hint = "Pass them as a token; URLs appear in messages and logs."
-        raise ConfigurationError(f"{name} contains credentials", hint=hint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"{name} is not a base URL: {value!r}", hint="Use the form http://host:port, without a query."
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".removesuffix(
-        _KNOWN_SUFFIXES.get(name, "\0")
-    )

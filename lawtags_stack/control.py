@@ -133,10 +133,11 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> Json
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return {**json.load(answer), "started": found[0].since, **shown}
     except urllib.error.HTTPError as error:
-        hint = "Pass its token with --token, or set LAWTAGS_LOCAL_TOKEN." if error.code == 401 else None
-        raise LawtagsError(
-            f"the stack answered with HTTP {error.code}", status=error.code, hint=hint
-        ) from None
+        if error.code != 401:
+            raise LawtagsError("the stack answered with an error", status=error.code) from None
+        reason = "the stack refused the token" if token else "the stack requires its token"
+        hint = "Pass its token with --token, or set LAWTAGS_LOCAL_TOKEN or LAWTAGS_TOKEN."
+        raise LawtagsError(reason, status=error.code, hint=hint) from None
     except OSError as error:
         raise LawtagsError(f"the stack in {dir} does not respond: {error}") from None
 

@@ -44,7 +44,8 @@ def busy_error(folder: Path, holder: Holder) -> BusyError:
     """What to tell someone who wants a folder that is held."""
     return BusyError(
         f"another stack uses the folder {folder}: {_known(holder, folder)}",
-        hint=f"Use that one, stop it with: lawtags local down --dir {folder}  or choose another --dir.",
+        hint=f"Use that one (lawtags local status --dir {folder} prints its addresses), stop it with "
+        f"lawtags local down --dir {folder}, or choose another --dir.",
     )
 
 

@@ -12,18 +12,29 @@ import typer
 from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.extras import require
-from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
+from lawtags_client.settings import LOCAL_PROFILE, LOCAL_TOKEN_VARIABLE, STACK_FOLDER
 
 app = typer.Typer(help="The embedded stack: NeMo microservices on this machine.", no_args_is_help=True)
 
 _DEFAULT_PORT = 8600
-_TOKEN_VARIABLE = "LAWTAGS_LOCAL_TOKEN"
 
 Dir = Annotated[Path, typer.Option("--dir", help="Folder for all data of the stack.")]
 Token = Annotated[
     str | None,
     typer.Option(
-        "--token", envvar=_TOKEN_VARIABLE, show_envvar=True, help="Bearer token that requests must carry."
+        "--token",
+        envvar=LOCAL_TOKEN_VARIABLE,
+        show_envvar=True,
+        help="Bearer token that requests must carry.",
+    ),
+]
+StatusToken = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        envvar=[LOCAL_TOKEN_VARIABLE, "LAWTAGS_TOKEN"],
+        show_envvar=True,
+        help="Bearer token of the stack.",
     ),
 ]
 # Scripts give the same options to every command; "local" is the stack of the working directory.
@@ -133,7 +144,7 @@ def up(
         from lawtags_stack.control import detach as start
 
         if token:
-            os.environ[_TOKEN_VARIABLE] = token  # not on a command line that every user can list
+            os.environ[LOCAL_TOKEN_VARIABLE] = token  # not on a command line that every user can list
         command_line = foreground(
             dir,
             port=port,
@@ -148,7 +159,7 @@ def up(
             allowed_hosts=allow_host or [],
             link_local=allow_link_local,
         )
-        _tell(session, start(command_line, dir).as_dict())
+        _tell(session, start(command_line, dir).as_dict(), dir, token=bool(token))
         return
     from lawtags_stack.serve import serve
     from lawtags_stack.service import StackOptions
@@ -169,7 +180,11 @@ def up(
     import asyncio
 
     asyncio.run(
-        serve(stack, on_ready=lambda address: _tell(session, address.as_dict()), idle_timeout=idle_timeout)
+        serve(
+            stack,
+            on_ready=lambda address: _tell(session, address.as_dict(), dir, token=bool(token)),
+            idle_timeout=idle_timeout,
+        )
     )
 
 
@@ -201,7 +216,7 @@ def down(
 @command
 def status(
     dir: Dir = STACK_FOLDER,
-    token: Token = None,
+    token: StatusToken = None,
     as_json: Json = False,
     profile: Profile = None,
     verbose: Verbose = 0,
@@ -225,10 +240,14 @@ def status(
     if as_json:
         session.emit(found)
         return
-    from lawtags_client.cli.local_status import lines
+    from lawtags_client.cli.local_status import lines, usage
 
     for line in lines(found):
         session.say(line)
+    if profile in (None, LOCAL_PROFILE) and "platform_url" in found:
+        session.say("")
+        for line in usage(found, here=dir == STACK_FOLDER, token=bool(token)):
+            session.say(line)
 
 
 @app.command()
@@ -297,18 +316,20 @@ def _refuse_profile(name: str, profile: str | None) -> None:
         )
 
 
-def _tell(session: Session, address: dict[str, Any]) -> None:
+def _tell(session: Session, address: dict[str, Any], dir: Path, *, token: bool) -> None:
     if session.json:
         session.emit(address)
         return
+    from lawtags_client.cli.local_status import usage
+
     for name in ("platform_url", "data_store_url", "inference_url"):
         session.say(f"{name.removesuffix('_url').replace('_', ' '):11} {address[name]}")
     from lawtags_stack.base_models import DEFAULT_BASE_MODEL
 
     session.say(f"base model  {DEFAULT_BASE_MODEL}")
-    session.say('\nIn this folder, use it with --profile local or NeMo.from_env("local"). Elsewhere, set:')
-    for name in ("platform_url", "data_store_url", "inference_url"):
-        session.say(f"export LAWTAGS_{name.upper()}={address[name]}")
+    session.say("")
+    for line in usage(address, here=dir == STACK_FOLDER, token=token):
+        session.say(line)
 
 
 def _model_folders(option: str, texts: list[str]) -> dict[str, Path]:

@@ -63,6 +63,23 @@ def lines(report: Report) -> Iterator[str]:
         yield from _disk(report)
 
 
+def usage(report: Report, *, here: bool, token: bool) -> Iterator[str]:
+    """How to use a stack: the profile, or the lines to paste into a shell.
+
+    Args:
+        report: holds its addresses.
+        here: whether it is the stack of the working directory.
+        token: whether it was started or asked with a token, which is not repeated.
+    """
+    profile = 'In this folder, use it with --profile local or NeMo.from_env("local"). Elsewhere, set:'
+    yield profile if here else "To use it, set:"
+    for name in ("platform_url", "data_store_url", "inference_url"):
+        if name in report:
+            yield f"export LAWTAGS_{name.upper()}={report[name]}"
+    if token:
+        yield "Also set LAWTAGS_TOKEN to the token of the stack."
+
+
 def _jobs(services: Report) -> Iterator[str]:
     trainings, evaluations = services["customizer"], services["evaluator"]
     yield _line("trainings", _counts(trainings["jobs_by_state"]))

@@ -9,6 +9,7 @@ from lawtags_client.services.base import Entities, Owner
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
 from lawtags_client.transport.http import ServiceTransport
+from lawtags_client.transport.paths import split_reference
 from lawtags_client.types.deployments import (
     DeploymentConfig,
     DeploymentConfigRequest,
@@ -72,7 +73,7 @@ class Deployments:
             on_state: called with each new state and the service's message.
 
         Raises:
-            ConfigurationError: the image has no tag, or was passed beside ``nim``.
+            ConfigurationError: ``name`` has another form, the image has no tag, or was passed beside ``nim``.
             ConflictError: a deployment or config of that name differs from this one.
             JobFailedError: it failed.
             WaitTimeoutError: it was not ready in time.
@@ -81,7 +82,7 @@ class Deployments:
             if nim is not None:
                 raise ConfigurationError("deploy takes either image, or nim", hint="Pass one of the two.")
             nim = _container(image, gpus)
-        namespace, _, short = name.partition("/")
+        namespace, short = split_reference(name, "deployment")
         config = DeploymentConfigRequest(name=short, namespace=namespace, model=model)
         if nim is not None:
             config.nim_deployment = nim

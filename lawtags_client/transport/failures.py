@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,6 +44,7 @@ _LONGEST_SECRET = 16 << 10
 # What is said of the first bytes of an answer that is not HTTP, such as a TLS server's to plain HTTP.
 _NOT_HTTP = ("illegal request line", "illegal status line")
 _TITLE = re.compile(rb"<title[^>]{0,100}>([^<]{1,200})</title>", re.IGNORECASE)
+_DATASET_MISSING = re.compile(r"dataset \S{1,500} (not found|does not exist)", re.IGNORECASE)
 _BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -73,6 +75,7 @@ class Context:
     url: str
     redactor: Redactor
     repeatable: bool
+    with_token: bool = False
 
     def fields(self, response: httpx.Response | None = None) -> dict[str, Any]:
         """Keyword arguments for an error."""
@@ -267,10 +270,13 @@ def _not_connected(error: Exception, context: Context) -> Failure:
             ConnectionFailedError(message, hint=hint, **context.fields()), passing=False, processed=False
         )
     message = f"{context.address.service} cannot be reached at {context.url}: {reason}"
-    hint = (
-        f"{origin} Check that the service is running. `lawtags local up` starts one on this machine, for "
-        "--profile local."
-    )
+    if _is_of_name(error):
+        hint = f"{origin} Check the host name: it has no address in DNS, as seen from this machine."
+    else:
+        hint = (
+            f"{origin} Check that the service is running. `lawtags local up` starts one on this machine, for "
+            "--profile local."
+        )
     return Failure(
         ConnectionFailedError(message, hint=hint, **context.fields()), passing=True, processed=False
     )
@@ -280,6 +286,15 @@ def _is_of_proxy(error: Exception) -> bool:
     import httpx
 
     return isinstance(error, httpx.ProxyError)
+
+
+def _is_of_name(error: BaseException | None) -> bool:
+    """Whether a connection failed because the name of the host could not be resolved."""
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _tls_problem(error: BaseException | None) -> BaseException | None:
@@ -311,6 +326,10 @@ def _api_error(
             f"Check the address; it comes from {context.address.origin}. A proxy or another server may be "
             "answering instead of the service."
         )
+    elif status == 401 and context.with_token:
+        fields["hint"] = f"The token was refused; it comes from {context.address.token_origin}. {_HINTS[401]}"
+    elif status == 404 and _DATASET_MISSING.match(said):
+        fields["hint"] = "Check its name, or upload it with: lawtags upload FOLDER NAMESPACE/NAME"
     elif status in _WRONG_PLACE:
         fields["hint"] = f"{_asked_at(context)}{_where_to_look(context.url)}"
     if status == 429:

@@ -271,7 +271,8 @@ class ServiceTransport:
         if self._transport.observer.active:
             # Secrets that hooks add to this call are not kept for other calls.
             redactor = redactor.with_secrets(())
-        return failures.Context(self.address, call.method, url, redactor, repeatable)
+        with_token = self._requests.takes_token(call) and self.address.token is not None
+        return failures.Context(self.address, call.method, url, redactor, repeatable, with_token)
 
     async def _chunks(
         self, response: httpx.Response, context: failures.Context, deadline: float

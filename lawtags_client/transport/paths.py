@@ -10,6 +10,7 @@ from lawtags_client.errors import ConfigurationError
 # The services take these literally; '+' must stay, since some proxies read '%2B' back as a space.
 _RAW = "@+:.~!$&'()*,;="
 _LONGEST = 255
+_EXAMPLES = {"dataset": "law/tags", "model": "law/tagger@v1", "output model": "law/tagger@v1"}
 
 
 def segment(name: str, what: str = "name") -> str:
@@ -49,7 +50,8 @@ def split_reference(reference: str, what: str = "name") -> tuple[str, str]:
     namespace, slash, name = reference.partition("/")
     if not slash or not namespace or not name or "/" in name:
         raise ConfigurationError(
-            f"{what} {reference!r} is not of the form namespace/name", hint="For example: law/tags"
+            f"{what} {reference!r} is not of the form namespace/name",
+            hint=f"For example: {_EXAMPLES.get(what, 'law/tagger')}",
         )
     _check(namespace, "namespace")
     _check(name, what)

@@ -87,9 +87,11 @@ class AccessGate:
             if self.token is None or self._allowed(scope, self.token):
                 await self.app(scope, receive, send)
             else:
-                refused = error_answer(
-                    401, "This stack requires a bearer token", headers={"WWW-Authenticate": "Bearer"}
+                sent = "authorization" in Headers(scope=scope)
+                reason = (
+                    "The token is not the one of this stack" if sent else "This stack requires a bearer token"
                 )
+                refused = error_answer(401, reason, headers={"WWW-Authenticate": "Bearer"})
                 await refused(scope, receive, send)
         finally:
             self.activity.ended()

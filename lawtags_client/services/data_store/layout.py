@@ -46,6 +46,9 @@ def check(folder: Path, required: Sequence[str] = ("training", "validation")) ->
     Raises:
         DataError: something is missing, or a row is wrong; names file, line and field.
     """
+    if folder.is_file():
+        hint = "Pass the folder that lawtags curate wrote, with training/ and validation/ in it."
+        raise DataError("is a file, not a folder", path=folder, hint=hint)
     if not folder.is_dir():
         raise DataError("there is no such folder", path=folder, hint="Create it with: lawtags curate … --out")
     files: dict[str, Path] = {}

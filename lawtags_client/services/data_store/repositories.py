@@ -60,7 +60,7 @@ class Repository:
     @classmethod
     def of(cls, reference: str, type: RepoType = "dataset") -> Repository:
         """The repository of a ``namespace/name``."""
-        namespace, name = split_reference(reference, "repository")
+        namespace, name = split_reference(reference, type)
         return cls(namespace, name, type)
 
     @property

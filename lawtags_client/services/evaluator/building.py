@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ConfigurationError, NotFoundError
 from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.settings import ServiceAddress
 from lawtags_client.types.common import APIEndpoint, WireRequest
@@ -213,7 +213,16 @@ async def dataset_file(
     parts = name.strip("/").split("/")
     if scheme not in ("", "hf") or len(parts) > 2:
         return (named if scheme else f"hf://datasets/{named.strip('/')}"), None
-    entries = await store.files("/".join(parts))
+    try:
+        entries = await store.files("/".join(parts))
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"there is no dataset {name} in the Data Store",
+            hint="Check its name, or upload it with: lawtags upload FOLDER NAMESPACE/NAME",
+            service=error.service,
+            status=error.status,
+            url=error.url,
+        ) from error
     files = {entry.path: entry.lfs.oid if entry.lfs else entry.oid for entry in entries}
     path = _only(name, split, files)
     return f"hf://datasets/{'/'.join(parts)}/{path}", files[path]

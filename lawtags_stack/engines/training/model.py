@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,10 @@ class TrainableModel:
             lora_dropout=lora.dropout,
             target_modules=adapter_modules(base, lora.target_modules),
         )
-        return get_peft_model(base, config)
+        with warnings.catch_warnings():
+            # peft reads an attribute that transformers deprecates; whoever trains can do nothing about it.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            return get_peft_model(base, config)
 
     def _save_adapter(self, folder: Path) -> None:
         from peft import get_peft_model_state_dict

@@ -64,6 +64,25 @@ async def test_function_is_asked_once_more_and_then_the_refusal_is_told(tmp_path
     assert "canary" not in f"{caught.value} {caught.value.as_dict()} {nemo!r}"
 
 
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({"LAWTAGS_TOKEN": "canary-wrong"}, "The token was refused; it comes from token (environment LAW"),
+        ({}, "Set LAWTAGS_TOKEN"),
+    ],
+    ids=["wrong", "none"],
+)
+async def test_a_refused_token_is_told_from_a_missing_one(
+    environ: dict[str, str], names: str, tmp_path: Path
+) -> None:
+    settings = Settings.load(environ=environ, folder=tmp_path, platform_url=PLATFORM)
+    nemo = NeMo(settings, handler=httpx.MockTransport(Guarded("another")), clock=StillTime().clock())
+    with pytest.raises(AuthenticationError) as caught:
+        await nemo.customizer.jobs.get("cust-1")
+    assert (caught.value.hint or "").startswith(names)
+    assert "canary" not in f"{caught.value}"
+
+
 async def test_refused_create_goes_out_again_with_the_new_token_only(tmp_path: Path) -> None:
     given = iter(["old", "new"])
     server = Guarded("new")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lawtags_client.cli.local_status import lines
+from lawtags_client.cli.local_status import lines, usage
 
 
 def report(**changes: Any) -> dict[str, Any]:
@@ -65,3 +65,15 @@ def test_stack_that_is_starting_or_stopped_is_told() -> None:
     }
     assert any(line.split() == ["state", "starting"] for line in lines(starting))
     assert [*lines(report(running=False))] == ["No stack is running in /stack (3.5 MB on disk)."]
+
+
+def test_use_of_a_stack_names_its_addresses_and_that_it_wants_a_token() -> None:
+    said = list(usage(report(), here=True, token=False))
+    assert "--profile local" in said[0]
+    assert said[1:] == [
+        "export LAWTAGS_PLATFORM_URL=http://127.0.0.1:8600",
+        "export LAWTAGS_DATA_STORE_URL=http://127.0.0.1:8601",
+        "export LAWTAGS_INFERENCE_URL=http://127.0.0.1:8602",
+    ]
+    guarded = list(usage(report(), here=False, token=True))
+    assert "--profile" not in guarded[0] and "LAWTAGS_TOKEN" in guarded[-1]

@@ -31,6 +31,13 @@ def folder_of(root: Path, training: bytes, validation: bytes = GOOD.encode()) ->
     return root
 
 
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(GOOD)
+    with pytest.raises(DataError, match=r"rows\.jsonl: is a file, not a folder"):
+        check(file)
+
+
 def test_good_folder_is_counted(tmp_path: Path) -> None:
     layout = check(folder_of(tmp_path, f"{GOOD}\r\n{GOOD}".encode()))
     assert (layout.rows, layout.kind) == ({"training": 2, "validation": 1}, "completion")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
+from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.settings import Settings
+from lawtags_client.settings import ServiceName, Settings
 
 PROFILES = """
 schema_version = 1
@@ -125,6 +128,27 @@ def test_token_that_cannot_be_a_header_is_refused_without_showing_it(token: str)
 def test_unknown_argument_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="plattform_url"):
         Settings.load(environ={}, folder=Path("/"), plattform_url="http://p")
+
+
+def test_token_of_the_local_stack_wins_over_those_of_a_cluster(tmp_path: Path) -> None:
+    stack = tmp_path / ".lawtags" / "stack"
+    stack.mkdir(parents=True)
+    urls = dict.fromkeys(("platform_url", "data_store_url", "inference_url"), "http://127.0.0.1:9")
+    (stack / "stack.json").write_text(json.dumps({"pid": os.getpid(), **urls}))
+    environ = {"LAWTAGS_TOKEN": "cluster", "NVIDIA_API_KEY": "hosted", "LAWTAGS_LOCAL_TOKEN": "local"}
+    settings = Settings.load("local", environ=environ, folder=tmp_path)
+    services: tuple[ServiceName, ...] = ("entity_store", "data_store", "inference")
+    for address in map(settings.address, services):
+        assert address.token == "local"
+        assert "environment LAWTAGS_LOCAL_TOKEN" in address.token_origin
+    elsewhere = Settings.load(environ=environ | {"LAWTAGS_PLATFORM_URL": "http://p"}, folder=tmp_path)
+    assert elsewhere.address("customizer").token == "cluster"
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8600"])
+def test_a_bad_base_url_is_called_by_the_name_that_was_passed(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^base_url is not"):
+        NeMo(base_url=url)
 
 
 def test_missing_address_says_how_to_give_one() -> None:

@@ -101,6 +101,11 @@ def test_paths_keep_what_services_take_literally() -> None:
     assert join("/v1/models", "meta", "llama@v1.0.0+A100:x") == "/v1/models/meta/llama@v1.0.0+A100:x"
     assert file_path("training/a b.jsonl") == "training/a%20b.jsonl"
     assert split_reference("law/tags") == ("law", "tags")
+    for what, example in (("dataset", "law/tags"), ("model", "law/tagger@v1"), ("deployment", "law/tagger")):
+        with pytest.raises(ConfigurationError) as caught:
+            split_reference("base", what)
+        assert caught.value.message.startswith(f"{what} 'base' is not of the form")
+        assert caught.value.hint == f"For example: {example}"
     for wrong in ("law", "/tags", "law/", "a/b/c", "../b", "a/.."):
         with pytest.raises(ConfigurationError):
             split_reference(wrong)

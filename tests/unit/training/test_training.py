@@ -217,6 +217,7 @@ def test_warm_up_longer_than_the_run_is_warned_of(make_job: MakeJob) -> None:
     ]
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")  # it would end up in the job's log
 def test_target_modules_take_the_names_of_nemo_and_wildcards(make_job: MakeJob) -> None:
     folder = make_job(
         epochs=1, lora=LoraSettings(rank=4, target_modules=("linear_qkv", "*.layers.0.*.o_proj"))

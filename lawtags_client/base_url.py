@@ -1,0 +1,39 @@
+"""The form of a service's address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lawtags_client.errors import ConfigurationError
+
+# People paste the base of an OpenAI or Hugging Face client, which already holds a part of our paths.
+_KNOWN_SUFFIXES: Mapping[str, str] = {"inference_url": "/v1", "data_store_url": "/v1/hf"}
+
+
+def checked_url(name: str, value: str) -> str:
+    """A base URL without a slash at its end.
+
+    Args:
+        name: the setting or argument, for messages.
+        value: the URL.
+
+    Raises:
+        ConfigurationError: it is not one.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(value.strip())
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{name} is not a URL: {error}") from None
+    if parts.username or parts.password:
+        hint = "Pass them as a token; URLs appear in messages and logs."
+        raise ConfigurationError(f"{name} contains credentials", hint=hint)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{name} is not a base URL: {value!r}", hint="Use the form http://host:port, without a query."
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".removesuffix(
+        _KNOWN_SUFFIXES.get(name, "\0")
+    )
