@@ -133,6 +133,7 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> Json
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return {**json.load(answer), "started": found[0].since, **shown}
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code != 401:
             raise LawtagsError("the stack answered with an error", status=error.code) from None
         reason = "the stack refused the token" if token else "the stack requires its token"

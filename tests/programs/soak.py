@@ -301,7 +301,7 @@ class Soak:
             for job in self.evaluations:
                 found = http.get(f"{self.platform}/v1/evaluation/jobs/{job}").json()
                 # A job at work at two kills of the stack is not tried again, and says so.
-                if found.get("status") != "completed" and "ended 2 times" not in json.dumps(found):
+                if found.get("status") != "completed" and "stopped 2 times" not in json.dumps(found):
                     self._fault(f"evaluation {job} is {found.get('status')}: {found.get('status_details')}")
             results = http.get(f"{self.platform}/v1/evaluation/results?page_size=1").json()
             made = results["pagination"]["total_results"]

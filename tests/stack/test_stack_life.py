@@ -199,9 +199,10 @@ def test_token_guards_everything_but_health(tmp_path: Path) -> None:
     options = StackOptions(token="secret")
     with StackThread(tmp_path / "stack", options=options) as stack:
         for url in (stack.platform_url, stack.data_store_url, stack.inference_url):
-            assert httpx.get(f"{url}/v1/models").status_code == 401
-            wrong = {"Authorization": "Bearer secrets"}
-            assert httpx.get(f"{url}/v1/models", headers=wrong).status_code == 401
+            missing = httpx.get(f"{url}/v1/models")
+            assert missing.status_code == 401 and "requires a bearer token" in missing.text
+            wrong = httpx.get(f"{url}/v1/models", headers={"Authorization": "Bearer secrets"})
+            assert wrong.status_code == 401 and "not the one of this stack" in wrong.text
             assert httpx.get(f"{url}/v1/health/ready").status_code == 200
         right = {"Authorization": "Bearer secret"}
         assert httpx.get(f"{stack.platform_url}/v1/models", headers=right).status_code == 200

@@ -45,6 +45,24 @@ def test_status_is_asked_of_the_stack_at_the_address_of_the_profile(folder: Path
             assert "No stack is running" in run(folder, *words).stdout
 
 
+def test_a_stack_with_a_token_says_which_variable_to_set(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with StackThread(folder / ".lawtags" / "stack", options=StackOptions(token="canary-of-it")) as running:
+        told = run(folder, "status")
+        assert told.exit_code == 1 and "requires its token" in told.output
+        assert told.output.count("HTTP 401") == 1 and "LAWTAGS_TOKEN" in told.output
+        assert "refused the token" in run(folder, "status", "--token", "another").output
+        for name in ("LAWTAGS_TOKEN", "LAWTAGS_LOCAL_TOKEN"):
+            with monkeypatch.context() as patch:
+                patch.setenv(name, "canary-of-it")
+                shown = run(folder, "status").stdout
+            assert f"export LAWTAGS_PLATFORM_URL={running.platform_url}" in shown
+            assert "Also set LAWTAGS_TOKEN" in shown and "canary" not in shown
+        # The lines are to be had again where a second start is refused.
+        assert "lawtags local status" in run(folder, "up", "--detach").output
+
+
 def test_what_is_not_an_embedded_stack_is_named(folder: Path) -> None:
     with StackThread(folder / "elsewhere") as running:
         write_profile(folder, running.data_store_url)
