@@ -10,7 +10,12 @@ from lawtags_client.errors import ConfigurationError
 # The services take these literally; '+' must stay, since some proxies read '%2B' back as a space.
 _RAW = "@+:.~!$&'()*,;="
 _LONGEST = 255
-_EXAMPLES = {"dataset": "law/tags", "model": "law/tagger@v1", "output model": "law/tagger@v1"}
+_EXAMPLES = {
+    "config": "meta/llama-3.2-1b-instruct@v1.0.0+A100",
+    "dataset": "law/tags",
+    "model": "law/tagger@v1",
+    "output model": "law/tagger@v1",
+}
 
 
 def segment(name: str, what: str = "name") -> str:
