@@ -77,7 +77,7 @@ def usage(report: Report, *, here: bool, token: bool) -> Iterator[str]:
         if name in report:
             yield f"export LAWTAGS_{name.upper()}={report[name]}"
     if token:
-        yield "Also set LAWTAGS_TOKEN to the token of the stack."
+        yield f"{'Either way, also' if here else 'Also'} set LAWTAGS_TOKEN to the token of the stack."
 
 
 def _jobs(services: Report) -> Iterator[str]:

@@ -58,7 +58,7 @@ def test_a_stack_with_a_token_says_which_variable_to_set(
                 patch.setenv(name, "canary-of-it")
                 shown = run(folder, "status").stdout
             assert f"export LAWTAGS_PLATFORM_URL={running.platform_url}" in shown
-            assert "Also set LAWTAGS_TOKEN" in shown and "canary" not in shown
+            assert "also set LAWTAGS_TOKEN" in shown and "canary" not in shown
         # The lines are to be had again where a second start is refused.
         assert "lawtags local status" in run(folder, "up", "--detach").output
 
