@@ -328,7 +328,7 @@ def _api_error(
         )
     elif status == 401 and context.with_token:
         fields["hint"] = f"The token was refused; it comes from {context.address.token_origin}. {_HINTS[401]}"
-    elif status == 404 and _DATASET_MISSING.match(said):
+    elif status == 404 and _DATASET_MISSING.match(message):
         fields["hint"] = "Check its name, or upload it with: lawtags upload FOLDER NAMESPACE/NAME"
     elif status in _WRONG_PLACE:
         fields["hint"] = f"{_asked_at(context)}{_where_to_look(context.url)}"
