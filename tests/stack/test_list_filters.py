@@ -74,7 +74,7 @@ SEARCHES: dict[str, dict[str, tuple[Any, Any]]] = {
     "/v1/evaluation/targets": {"name": ("on", "two"), "type": ("mod", "zz"), **SPAN},
     "/v1/evaluation/configs": {"name": ("on", "two"), "type": ("cust", "zz"), **SPAN},
     "/v1/evaluation/jobs": {"namespace": ("la", "zz"), "status": ("compl", "fail"), **SPAN},
-    "/v1/evaluation/results": {"job": ("eval-", "zz"), **SPAN},
+    "/v1/evaluation/results": {"job": ("eval-", "nothing"), **SPAN},
 }
 SORTS = {
     "/v1/projects": ("created_at", "name"),
