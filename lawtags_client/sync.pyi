@@ -23,9 +23,9 @@ from lawtags_client.services.data_store.upload import OnBytes, Uploaded
 from lawtags_client.services.evaluator.building import Measurement, Metrics
 from lawtags_client.services.following import JobChange
 from lawtags_client.services.inference.dialects import Guided
+from lawtags_client.services.inference.entries import Outcome
 from lawtags_client.services.inference.guidance import Matches
 from lawtags_client.services.inference.pace import Load
-from lawtags_client.services.inference.pool import Outcome
 from lawtags_client.services.inference.tags import Tagged, TagScorer
 from lawtags_client.services.watching import Patience
 from lawtags_client.setting_options import SettingOptions

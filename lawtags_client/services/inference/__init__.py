@@ -11,11 +11,12 @@ from lawtags_client.services.base import Owner, parse
 from lawtags_client.services.extra_fields import constrained, extended
 from lawtags_client.services.inference.completions import complete_each, first_token
 from lawtags_client.services.inference.dialects import Guided
+from lawtags_client.services.inference.entries import Outcome
 from lawtags_client.services.inference.guidance import Guidance, Matches, ServerMemory, Wish
 from lawtags_client.services.inference.identity import identify, probe
 from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
-from lawtags_client.services.inference.pool import Outcome, each
+from lawtags_client.services.inference.pool import each
 from lawtags_client.services.inference.requests import CHAT, COMPLETIONS, ModelRequests
 from lawtags_client.services.inference.tags import Tagged, TagScorer, tag_by
 from lawtags_client.tagging.prompt import PromptStyle

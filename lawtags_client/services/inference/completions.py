@@ -13,8 +13,9 @@ from lawtags_client.errors import (
     ProtocolError,
     UnprocessableError,
 )
+from lawtags_client.services.inference.entries import Outcome
 from lawtags_client.services.inference.pace import Allowance, Pace
-from lawtags_client.services.inference.pool import Outcome, each
+from lawtags_client.services.inference.pool import each
 from lawtags_client.services.inference.source import Items
 from lawtags_client.types.inference import ChatCompletion, Completion, CompletionChoice
 

@@ -1,11 +1,14 @@
-"""Rows and the requests that they share."""
+"""Rows, the requests that they share, and what becomes of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from lawtags_client.errors import LawtagsError
+
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Split:
@@ -69,3 +72,18 @@ class Request(Generic[T]):
     rows: int
     company: int = 1
     pause: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[R]):
+    """What became of one item.
+
+    Args:
+        row: its place, from zero.
+        value: the result, unless there is an error.
+        error: why there is none.
+    """
+
+    row: int
+    value: R | None = None
+    error: LawtagsError | None = None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import ConnectionFailedError, DeadlineExceededError, LawtagsError, RateLimitedError
 from lawtags_client.services.inference.apart import Apart
 from lawtags_client.services.inference.draining import Draining
-from lawtags_client.services.inference.entries import Entry, Request, Split
+from lawtags_client.services.inference.entries import Entry, Outcome, Request, Split
 from lawtags_client.services.inference.giving_up import (
     Outage,
     counts,
@@ -35,21 +34,6 @@ _MOST_LONE = 16
 _APART = 1.1
 
 Act = Callable[[list[T], Allowance], Awaitable[Sequence[R | LawtagsError]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[R]):
-    """What became of one item.
-
-    Args:
-        row: its place, from zero.
-        value: the result, unless there is an error.
-        error: why there is none.
-    """
-
-    row: int
-    value: R | None = None
-    error: LawtagsError | None = None
 
 
 async def each(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from lawtags_client.asking import prepared
 from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.services.inference.completions import first_chat_token, first_token
+from lawtags_client.services.inference.entries import Outcome
 from lawtags_client.services.inference.matching import MatchesTags, matches_constraint
-from lawtags_client.services.inference.pool import Outcome
 from lawtags_client.services.inference.source import Items, made_in_thread
 from lawtags_client.services.inference.written import as_completion, constraints, scores
 from lawtags_client.tagging.parse import parse_tags
