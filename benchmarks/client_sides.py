@@ -129,14 +129,14 @@ async def follow(side: str, url: str, jobs: int, minute: float, every: float) ->
 
 async def tag(url: str, rows: int, concurrency: int | None) -> dict[str, float]:
     """Tag many questions; without a number of requests at once it is found out."""
-    from lawtags_client.tagging.question import Question
+    from lawtags_client import Question, tag_many
 
     def questions() -> Iterator[Question]:
         for number in range(rows):
             yield Question(str(number), f"Can pricing be trademarked, case {number}?", None, ())
 
     begin, started, done = cpu(), time.perf_counter(), 0
-    async for tagged in ours(url).inference.tag_many(questions(), model="m", concurrency=concurrency):
+    async for tagged in tag_many(ours(url), questions(), model="m", concurrency=concurrency):
         assert tagged.tags
         done += 1
     return {

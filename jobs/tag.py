@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lawtags_client import NeMo
+from lawtags_client import NeMo, tag_many
 from lawtags_client.cli.session import script
 from lawtags_client.runs.tag_file import tag_file
 from lawtags_client.runs.tagger import load_run_tagger
@@ -29,9 +29,7 @@ async def main() -> None:
         done = await tag_file(
             given.questions,
             given.out,
-            lambda asked: nemo.inference.tag_many(
-                asked, model=made.model, tagger=made.tagger, chat=made.chat
-            ),
+            lambda asked: tag_many(nemo, asked, model=made.model, tagger=made.tagger, chat=made.chat),
             options=made.texts,
         )
     print(f"{done.rows} rows, {done.failed} failed")

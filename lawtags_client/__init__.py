@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from lawtags_client import errors, sync
+    from lawtags_client.asking.tagged import Tagged
+    from lawtags_client.asking.tags import tag, tag_many
     from lawtags_client.client import NeMo
     from lawtags_client.errors import LawtagsError
     from lawtags_client.services.customizer.events import (
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from lawtags_client.services.data_store import UploadedDataset
     from lawtags_client.services.evaluator import Evaluation, scores
     from lawtags_client.services.following import JobChange
-    from lawtags_client.services.inference.tags import Tagged
     from lawtags_client.services.watching import Patience
     from lawtags_client.settings import Settings
     from lawtags_client.tagging.question import Question
@@ -64,6 +65,8 @@ __all__ = [
     "errors",
     "scores",
     "sync",
+    "tag",
+    "tag_many",
 ]
 
 _HOMES = {
@@ -91,22 +94,24 @@ _HOMES = {
     "ResponseEvent": "transport.hooks",
     "Settings": "settings",
     "StateChanged": "services.customizer.events",
-    "Tagged": "services.inference.tags",
+    "Tagged": "asking.tagged",
     "UploadedDataset": "services.data_store",
     "Vocabulary": "tagging.vocabulary",
     "scores": "services.evaluator",
+    "tag": "asking.tags",
+    "tag_many": "asking.tags",
 }
 _MODULES = frozenset({"errors", "sync"})
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # What a name needs is imported when it is first used: httpx and pydantic take longer than most scripts.
     from importlib import import_module
 
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name in _HOMES:
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -76,7 +76,7 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._target, name)
-        return _blocking_call(value) if inspect.ismethod(value) else _wrapped(value)
+        return blocking_call(value) if inspect.ismethod(value) else _wrapped(value)
 
     def __repr__(self) -> str:
         return repr(self._target)
@@ -123,7 +123,9 @@ def is_asynchronous(kind: type[Any]) -> bool:
     return any(inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 
 
-def _blocking_call(method: Any) -> Any:
+def blocking_call(method: Any) -> Any:
+    """An asynchronous call as one that waits for its result; it takes blocking objects, too."""
+
     @functools.wraps(method)
     def call(*args: Any, **options: Any) -> Any:
         plain = [_bare(argument) for argument in args]

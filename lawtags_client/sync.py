@@ -9,6 +9,8 @@ ones, ``SyncJob`` from ``Job``; what a type checker sees of them stands in ``syn
         job = nemo.customizer.fine_tune(dataset="law/tags", output_model="law/tagger")
         for event in job.watch():
             print(event)
+
+``tag`` and ``tag_many`` are functions of this module, too: ``tag(nemo, title=..., model=...)``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from lawtags_client.blocking import Blocking, fronts, portal
+from lawtags_client.blocking import Blocking, blocking_call, fronts, portal
 from lawtags_client.client import NeMo as AsyncNeMo
 from lawtags_client.transport.raw import RawResponse, recording
 
@@ -76,7 +78,13 @@ class NeMo(Blocking):
         self.close()
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name.startswith("Sync") and name in fronts():
         return fronts()[name]
+    if name in ("tag", "tag_many"):
+        # Only those who tag load what tagging needs.
+        from lawtags_client.asking import tags
+
+        made = globals()[name] = blocking_call(getattr(tags, name))
+        return made
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

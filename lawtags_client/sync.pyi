@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack
 import pandas
 from pydantic.main import BaseModel
 
+from lawtags_client.asking.tagged import Tagged, TagScorer
 from lawtags_client.client import NeMo as AsyncNeMo
 from lawtags_client.credentials import TokenSource
 from lawtags_client.intents import IntentStore
@@ -26,7 +27,6 @@ from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.entries import Outcome
 from lawtags_client.services.inference.guidance import Matches
 from lawtags_client.services.inference.pace import Load
-from lawtags_client.services.inference.tags import Tagged, TagScorer
 from lawtags_client.services.watching import Patience
 from lawtags_client.setting_options import SettingOptions
 from lawtags_client.settings import Settings
@@ -247,38 +247,6 @@ class SyncInference(SyncModelRequests):
         on_load: Callable[[Load], None] | None = None,
     ) -> Iterator[Outcome[ChatCompletion]]:
         """Send many chats, with one outcome per chat, as they arrive; arguments as for ``complete_each``."""
-    def tag(
-        self,
-        *,
-        title: str,
-        body: str | None = None,
-        model: str,
-        tagger: TagScorer | None = None,
-        vocabulary: Vocabulary | None = None,
-        style: PromptStyle | None = None,
-        chat: bool | None = None,
-        limit: int = 5,
-        threshold: float | None = None,
-        unmasked: bool = False,
-    ) -> Tagged:
-        """Tag one question."""
-    def tag_many(
-        self,
-        questions: Iterable[Question] | Iterable[Question],
-        *,
-        model: str,
-        tagger: TagScorer | None = None,
-        vocabulary: Vocabulary | None = None,
-        style: PromptStyle | None = None,
-        chat: bool | None = None,
-        limit: int = 5,
-        threshold: float | None = None,
-        unmasked: bool = False,
-        concurrency: int | None = None,
-        batch_size: int = 8,
-        ordered: bool = True,
-    ) -> Iterator[Tagged]:
-        """Tag many questions; one that cannot be tagged carries its error."""
 
 class SyncDeployments:
     """Deployed models."""
@@ -859,3 +827,37 @@ class NeMo:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+def tag(
+    nemo: NeMo,
+    *,
+    title: str,
+    body: str | None = None,
+    model: str,
+    tagger: TagScorer | None = None,
+    vocabulary: Vocabulary | None = None,
+    style: PromptStyle | None = None,
+    chat: bool | None = None,
+    limit: int = 5,
+    threshold: float | None = None,
+    unmasked: bool = False,
+) -> Tagged:
+    """Tag one question."""
+
+def tag_many(
+    nemo: NeMo,
+    questions: Iterable[Question] | Iterable[Question],
+    *,
+    model: str,
+    tagger: TagScorer | None = None,
+    vocabulary: Vocabulary | None = None,
+    style: PromptStyle | None = None,
+    chat: bool | None = None,
+    limit: int = 5,
+    threshold: float | None = None,
+    unmasked: bool = False,
+    concurrency: int | None = None,
+    batch_size: int = 8,
+    ordered: bool = True,
+) -> Iterator[Tagged]:
+    """Tag many questions; one that cannot be tagged carries its error."""

@@ -1,6 +1,7 @@
 """Write ``lawtags_client/sync.pyi``: the types of the blocking front, taken from the asynchronous classes.
 
-Every class that can be reached from ``NeMo`` and has calls to wait for gets a blocking twin: coroutines
+Every class that can be reached from ``NeMo`` and has calls to wait for gets a blocking twin, and so do
+``tag`` and ``tag_many``: coroutines
 give their result, asynchronous iterators become plain ones, and classes among the types are replaced by their
 twins.
 
@@ -15,10 +16,11 @@ import importlib
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
+from lawtags_client.asking.tags import tag, tag_many
 from lawtags_client.blocking import is_asynchronous
 from lawtags_client.client import NeMo
 
@@ -45,6 +47,7 @@ _IMPORTS = {
     "from types import TracebackType",
     "from typing import ParamSpec, Self, TypeVar",
 }
+_FUNCTIONS = (tag, tag_many)
 _VARIABLES = ('P = ParamSpec("P")', 'T = TypeVar("T")')
 _ITERATORS = {"AsyncIterator": "Iterator", "AsyncGenerator": "Iterator", "AsyncIterable": "Iterable"}
 
@@ -82,6 +85,10 @@ class Source:
         """How a class is written."""
         return next(n for n in self.tree.body if isinstance(n, ast.ClassDef) and n.name == name)
 
+    def of_function(self, name: str) -> ast.AsyncFunctionDef:
+        """How a function is written."""
+        return next(n for n in self.tree.body if isinstance(n, ast.AsyncFunctionDef) and n.name == name)
+
 
 class Stub:
     """Collects what goes into the file."""
@@ -95,9 +102,16 @@ class Stub:
     def text(self) -> str:
         """The whole file."""
         front = self._class(NeMo, "NeMo", root=True)
+        functions = ["\n".join(self._function(each)) for each in _FUNCTIONS]
         imports = sorted(self.imports | _IMPORTS)
         variables = [*_VARIABLES, *(self.variables[name] for name in sorted(self.variables))]
-        parts = ["\n".join(imports), "\n".join(variables), *reversed(self.classes.values()), front]
+        parts = [
+            "\n".join(imports),
+            "\n".join(variables),
+            *reversed(self.classes.values()),
+            front,
+            *functions,
+        ]
         return _formatted(_HEAD + "\n\n".join(parts))
 
     def _twin(self, kind: type[object]) -> str:
@@ -127,6 +141,10 @@ class Stub:
         for method in sorted(shown, key=lambda n: n.name == "list"):
             lines += [f"    {line}" for line in self._method(method, source)]
         return "\n".join(lines) + (_EXIT if root else "")
+
+    def _function(self, function: Callable[..., object]) -> Iterator[str]:
+        source = Source(function.__module__)
+        return self._method(source.of_function(function.__name__), source)
 
     def _attributes(self, node: ast.ClassDef, source: Source) -> Iterator[str]:
         """Public attributes, as they are declared, or by what ``__init__`` puts into them."""
@@ -204,6 +222,8 @@ class Stub:
             home, called = source.imports[name]
             if home.startswith("lawtags_client."):
                 kind = getattr(importlib.import_module(home), called)
+                if kind is NeMo:
+                    return "NeMo"
                 if isinstance(kind, type) and is_asynchronous(kind):
                     return self._twin(kind)
                 if type(kind).__name__ == "TypeVar":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from lawtags_client import LoRA, NeMo
+from lawtags_client import LoRA, NeMo, tag
 
 
 async def main() -> None:
@@ -21,7 +21,7 @@ async def main() -> None:
         async for event in job.watch():
             print(event)
         model = await job.served(timeout=600)
-        tagged = await nemo.inference.tag(title="Can pricing be trademarked?", model=model)
+        tagged = await tag(nemo, title="Can pricing be trademarked?", model=model)
         print(job.id, model, tagged.tags)
 
 

@@ -16,5 +16,5 @@ with sync.NeMo.from_env() as nemo:
     for event in job.watch():
         print(event)
     model = job.served(timeout=600)
-    tagged = nemo.inference.tag(title="Can pricing be trademarked?", model=model)
+    tagged = sync.tag(nemo, title="Can pricing be trademarked?", model=model)
     print(job.id, model, tagged.tags)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _TagArguments:
-    """Who answers: the arguments of ``inference.tag``, and how questions are made plain for it."""
+    """Who answers: the arguments of ``tag_many``, and how questions are made plain for it."""
 
     arguments: dict[str, Any]
     texts: QuestionTexts
@@ -133,13 +133,14 @@ def _with_columns(chosen: _TagArguments, given: list[str]) -> _TagArguments:
 
 
 def _one(session: Session, chosen: _TagArguments, title: str, body: str | None) -> None:
+    from lawtags_client.asking.tags import tag_many
     from lawtags_client.curation import plain_question
 
     question = plain_question(title, body, chosen.texts)
 
     async def work() -> Any:
         async with session.client() as nemo:
-            (found,) = [one async for one in nemo.inference.tag_many([question], **chosen.arguments)]
+            (found,) = [one async for one in tag_many(nemo, [question], **chosen.arguments)]
             return found
 
     tagged = session.run(work())
@@ -155,6 +156,7 @@ def _one(session: Session, chosen: _TagArguments, title: str, body: str | None) 
 
 
 def _file(session: Session, chosen: _TagArguments, questions: str, out: Path) -> None:
+    from lawtags_client.asking.tags import tag_many
     from lawtags_client.runs.tag_file import tag_file
 
     async def work() -> Any:
@@ -163,7 +165,7 @@ def _file(session: Session, chosen: _TagArguments, questions: str, out: Path) ->
                 return await tag_file(
                     questions,
                     out,
-                    lambda asked: nemo.inference.tag_many(asked, **chosen.arguments),
+                    lambda asked: tag_many(nemo, asked, **chosen.arguments),
                     options=chosen.texts,
                     on_row=lambda rows: progress.update(rows, None, "questions"),
                 )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lawtags_client.asking.constraints import MatchesTags, constraints
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, JobStalledError, LawtagsError, WaitTimeoutError
 from lawtags_client.platform.protocol import (
@@ -31,8 +32,6 @@ from lawtags_client.services.customizer.events import (
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.evaluator import rows_scored, scores
 from lawtags_client.services.inference.completions import first_chat_token, first_token
-from lawtags_client.services.inference.matching import MatchesTags
-from lawtags_client.services.inference.written import constraints
 from lawtags_client.settings import ServiceName, Settings
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.customizer import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lawtags_client.asking import question_texts
+from lawtags_client.asking.preparation import question_texts
 from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.ledger import Ledger

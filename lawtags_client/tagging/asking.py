@@ -22,7 +22,7 @@ class PromptSettings:
     """How questions were put to the model.
 
     Args:
-        text: how their texts were made plain and masked, as JSON; see :mod:`lawtags_client.asking`.
+        text: how their texts were made plain and masked, as JSON; see ``asking/preparation.py``.
         tokenizer: the content of the ``tokenizer.json`` that counted tokens; None for the estimate.
         chat: whether the model was trained on chats, and is asked in one.
     """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lawtags_client.patterns import any_of, escaped
 from lawtags_client.tagging.vocabulary import Vocabulary, normalize_tag
 
 # "tags": at least one usable tag; "unknown": tags in the right form, none of them in the vocabulary;
@@ -92,19 +92,7 @@ def answer_regex(vocabulary: Vocabulary, separator: str = ", ", most: int = 5) -
         most: the most tags of an answer.
     """
     one = any_of(vocabulary.tags)
-    return f" ?{one}(?:{_escape(separator)}{one}){{0,{max(1, most) - 1}}}"
-
-
-def any_of(texts: Iterable[str]) -> str:
-    """A regular expression of several texts, in the syntax that every engine for guided decoding knows."""
-    # The longest first, since some engines take the first alternative that matches.
-    ordered = sorted(texts, key=lambda text: (-len(text), text))
-    return f"(?:{'|'.join(_escape(text) for text in ordered)})"
-
-
-def _escape(text: str) -> str:
-    # re.escape also writes "\-" and "\ ", which not every engine accepts.
-    return re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", text)
+    return f" ?{one}(?:{escaped(separator)}{one}){{0,{max(1, most) - 1}}}"
 
 
 def _clean(text: str) -> str:

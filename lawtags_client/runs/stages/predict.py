@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.asking import recorded_asking
+from lawtags_client.asking.preparation import recorded_asking
 from lawtags_client.platform import ModelAnswer, PromptInput
 from lawtags_client.runs.answers import AnswerLog, CountedPrompts, working_file
 from lawtags_client.runs.lost_rows import RETRIEVER_ALONE

@@ -1,4 +1,4 @@
-"""Inference: models, chat, completions, streaming, and tags."""
+"""Inference: models, chat, completions and streaming."""
 
 from __future__ import annotations
 
@@ -18,10 +18,6 @@ from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.services.inference.pool import each
 from lawtags_client.services.inference.requests import CHAT, COMPLETIONS, ModelRequests
-from lawtags_client.services.inference.tags import Tagged, TagScorer, tag_by
-from lawtags_client.tagging.prompt import PromptStyle
-from lawtags_client.tagging.question import Question
-from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.inference import (
@@ -192,116 +188,8 @@ class Inference(ModelRequests):
             async for outcome in outcomes:
                 yield outcome
 
-    async def tag(
-        self,
-        *,
-        title: str,
-        body: str | None = None,
-        model: str,
-        tagger: TagScorer | None = None,
-        vocabulary: Vocabulary | None = None,
-        style: PromptStyle | None = None,
-        chat: bool | None = None,
-        limit: int = 5,
-        threshold: float | None = None,
-        unmasked: bool = False,
-    ) -> Tagged:
-        """Tag one question.
-
-        Example:
-            ``(await nemo.inference.tag(title="Can pricing be trademarked?", model=model)).tags``
-
-        Args:
-            title: the question's title.
-            body: its text. A tagger that knows how its questions were made ready takes HTML and Markdown and
-                masks personal data; otherwise give it without markup.
-            model: the tuned model's id.
-            tagger: a fitted one, which mixes in a retriever; without it the model's own words are parsed.
-            vocabulary: the known tags, to which the answer is held where the server can.
-            style: of the prompt, as in training; ignored with a tagger, which knows its own.
-            chat: use the chat API, for a model that was trained on messages; by default as the
-                tagger says.
-            limit: maximum number of tags.
-            threshold: probability from 0 to 1 below which a tag is left out, so that there may be none.
-            unmasked: do not mask personal data, although the tagger's model was trained on masked text.
-
-        Raises:
-            MissingExtraError: a package that makes the question ready for the tagger is not installed.
-            LawtagsError: the question could not be tagged.
-        """
-        questions = [Question(id="", title=title, body=body, tags=())]
-        tagged = self.tag_many(
-            questions,
-            model=model,
-            tagger=tagger,
-            vocabulary=vocabulary,
-            style=style,
-            chat=chat,
-            limit=limit,
-            threshold=threshold,
-            unmasked=unmasked,
-        )
-        (result,) = [one async for one in tagged]
-        if result.error is not None:
-            raise result.error
-        return result
-
-    async def tag_many(
-        self,
-        questions: Iterable[Question] | AsyncIterable[Question],
-        *,
-        model: str,
-        tagger: TagScorer | None = None,
-        vocabulary: Vocabulary | None = None,
-        style: PromptStyle | None = None,
-        chat: bool | None = None,
-        limit: int = 5,
-        threshold: float | None = None,
-        unmasked: bool = False,
-        concurrency: int | None = None,
-        batch_size: int = 8,
-        ordered: bool = True,
-    ) -> AsyncIterator[Tagged]:
-        """Tag many questions; one that cannot be tagged carries its error.
-
-        Questions are read as they are needed and prepared in a thread. The number of concurrent requests
-        adapts to the server. ``lawtags_client.runs.tag_file`` writes the results to a file, and resumes where
-        it stopped.
-
-        Args:
-            questions: what to tag; those that ``questions_to_tag`` made ready are asked as they are.
-            model: as for ``tag``, like the following ones.
-            tagger: see there.
-            vocabulary: see there.
-            style: see there.
-            chat: see there.
-            limit: see there.
-            threshold: see there.
-            unmasked: see there.
-            concurrency: maximum concurrency; adaptive by default.
-            batch_size: prompts per request, if a tagger requests one token each.
-            ordered: in the order of the questions; otherwise, where the model writes, as the answers come.
-        """
-        found = tag_by(
-            self,
-            questions,
-            model=model,
-            tagger=tagger,
-            vocabulary=vocabulary,
-            style=style,
-            chat=chat,
-            limit=limit,
-            threshold=threshold,
-            unmasked=unmasked,
-            concurrency=concurrency,
-            batch_size=batch_size,
-            ordered=ordered,
-        )
-        async for tagged in found:
-            yield tagged
-
     def _pace(self, batch_size: int, concurrency: int | None, on_load: Callable[[Load], None] | None) -> Pace:
         return Pace(self._owner.settings, self._owner.clock, batch_size, concurrency, on_load)
 
 
-__all__ = ["Inference", "Load", "Outcome", "TagScorer", "Tagged", "first_token"]
+__all__ = ["Inference", "Load", "Outcome", "first_token"]

@@ -17,7 +17,12 @@ from lawtags_client.services.inference.entries import Outcome
 from lawtags_client.services.inference.pace import Allowance, Pace
 from lawtags_client.services.inference.pool import each
 from lawtags_client.services.inference.source import Items
-from lawtags_client.types.inference import ChatCompletion, Completion, CompletionChoice
+from lawtags_client.types.inference import (
+    ChatCompletion,
+    Completion,
+    CompletionChoice,
+    CompletionLogprobs,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -130,3 +135,19 @@ def first_chat_token(chat: ChatCompletion) -> dict[str, float]:
             service="inference",
         )
     return {top.token: top.logprob for top in logprobs.content[0].top_logprobs}
+
+
+def as_completion(chat: ChatCompletion) -> CompletionChoice:
+    """What a model wrote in a chat, in the form of a completion."""
+    if not chat.choices:
+        return CompletionChoice()
+    choice = chat.choices[0]
+    logprobs = None
+    if choice.logprobs is not None:
+        tokens = choice.logprobs.content
+        logprobs = CompletionLogprobs(
+            tokens=[token.token for token in tokens], token_logprobs=[token.logprob for token in tokens]
+        )
+    written = CompletionChoice(text=choice.text, finish_reason=choice.finish_reason, logprobs=logprobs)
+    written.mark(choice.held)
+    return written

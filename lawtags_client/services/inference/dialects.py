@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from lawtags_client.tagging.parse import any_of
+from lawtags_client.patterns import any_of
 
 Guided: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from lawtags_client.services.inference.dialects import Form
-from lawtags_client.tagging.vocabulary import Vocabulary
+
+__all__ = ["matches_constraint"]
 
 _NO_JSON = object()
 _NUMBERS = (int, float)
@@ -52,42 +53,6 @@ def matches_constraint(text: str, form: Form, cut: bool) -> bool | None:
         # Blanks at either end may be part of the pattern, or of how the server shows answers.
         return pattern and any(pattern.fullmatch(each) is not None for each in (text, f" {text}"))
     return None
-
-
-class MatchesTags:
-    """Whether a text names known tags, in the form in which it was asked for.
-
-    Args:
-        vocabulary: the tags allowed.
-        most: the most tags of an answer.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, most: int) -> None:
-        self._vocabulary = vocabulary
-        self._most = max(1, most)
-
-    def __call__(self, text: str, form: Form, cut: bool) -> bool | None:
-        """Compare a text; one that was cut off must be the beginning of a right one."""
-        text = text.strip()
-        if form.constraint == "guided_json":
-            return text.startswith("{") if cut else self._known(_listed(text))
-        tags = text.split(", ")
-        if not cut:
-            return self._known(tags)
-        *whole, last = tags
-        begun = any(tag.startswith(last.rstrip(",")) for tag in self._vocabulary.tags)
-        return begun and (not whole or self._known(whole))
-
-    def _known(self, tags: list[str]) -> bool:
-        return 0 < len(tags) <= self._most and all(tag in self._vocabulary for tag in tags)
-
-
-def _listed(text: str) -> list[str]:
-    value = _json(text)
-    tags = value.get("tags") if isinstance(value, dict) else None
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        return []
-    return tags
 
 
 def _json(text: str) -> object:

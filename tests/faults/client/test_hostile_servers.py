@@ -17,6 +17,7 @@ from hostile_servers import answers
 from httpx import Response
 from raw_server import Act, RawServer, answer, send
 
+from lawtags_client import tag
 from lawtags_client.client import NeMo
 from lawtags_client.errors import DataError, DeadlineExceededError, LawtagsError, ProtocolError
 from lawtags_client.intents import SqliteIntents
@@ -64,7 +65,7 @@ def calls(nemo: NeMo, folder: Path) -> Iterator[Callable[[], Awaitable[Any]]]:
     yield lambda: nemo.inference.complete(ASK)
     yield lambda: some(nemo.inference.stream_completion(ASK))
     yield lambda: some(nemo.inference.stream_chat(CHAT))
-    yield lambda: nemo.inference.tag(title="Can I?", model="m")
+    yield lambda: tag(nemo, title="Can I?", model="m")
 
 
 async def provoke(seed: int, folder: Path) -> tuple[int, int]:

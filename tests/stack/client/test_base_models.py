@@ -11,7 +11,7 @@ from client_kit import connect
 from endpoint_list import Recorder
 from tiny_models import make_model
 
-from lawtags_client import AllWeights, LoRA, NeMo
+from lawtags_client import AllWeights, LoRA, NeMo, tag
 from lawtags_client.errors import ConfigurationError, ConflictError, DataError
 from lawtags_client.services.watching import Patience
 from lawtags_stack.stack import StackThread
@@ -50,7 +50,7 @@ async def test_folder_becomes_a_model_that_is_trained_and_served(
     await job.wait(patience=QUICK, timeout=120)
     await nemo.deployments.deploy("imported/gemma", model="imported/gemma-2-2b")
     model = await job.served(timeout=60)
-    assert (await nemo.inference.tag(title="Is a verbal lease binding?", model=model)).error is None
+    assert (await tag(nemo, title="Is a verbal lease binding?", model=model)).error is None
 
 
 async def test_other_files_need_another_version_and_leave_the_first_alone(

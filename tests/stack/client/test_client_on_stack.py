@@ -15,7 +15,7 @@ from endpoint_list import Recorder
 from fault_proxy import FaultProxy, Verdict
 from tiny_models import write_rows
 
-from lawtags_client import LoRA, NeMo, scores, sync
+from lawtags_client import LoRA, NeMo, scores, sync, tag, tag_many
 from lawtags_client.errors import (
     ConfigurationError,
     ConflictError,
@@ -76,7 +76,7 @@ async def test_the_whole_way_from_folder_to_tags(nemo: NeMo, curated: Path) -> N
     assert [row.step for row in await job.metrics() if row.metric == "train_loss"]
     model = await job.served(timeout=30)
     assert model.startswith("way/tagger@")
-    tagged = await nemo.inference.tag(title="Question number 3", model=model)
+    tagged = await tag(nemo, title="Question number 3", model=model)
     assert isinstance(tagged.tags, tuple)
     again = await nemo.customizer.fine_tune(config=BASE, dataset=dataset, output_model="way/tagger", **FAST)
     assert again.id == job.id
@@ -308,7 +308,7 @@ async def test_model_that_is_not_served_is_an_error_of_each_row(nemo: NeMo) -> N
 
 async def test_questions_are_tagged_in_order(nemo: NeMo) -> None:
     questions = (Question(str(n), f"Question {n}", None, ()) for n in range(5))
-    tagged = [one async for one in nemo.inference.tag_many(questions, model=BASE)]
+    tagged = [one async for one in tag_many(nemo, questions, model=BASE)]
     assert [(one.row, one.id, one.error) for one in tagged] == [(n, str(n), None) for n in range(5)]
 
 
@@ -316,11 +316,11 @@ async def test_questions_are_tagged_in_order(nemo: NeMo) -> None:
 async def test_held_tags_have_scores_and_an_unsure_model_abstains(nemo: NeMo, chat: bool) -> None:
     known = Vocabulary.from_questions([Question("1", "t", None, ("contract-law", "tax", "tort"))])
     asked = {"title": "Is a verbal lease binding?", "model": BASE, "vocabulary": known, "chat": chat}
-    tagged = await nemo.inference.tag(**asked)
+    tagged = await tag(nemo, **asked)
     assert tagged.tags and set(tagged.tags) <= set(known.tags)
     assert tagged.scores.keys() == set(tagged.tags)
     assert all(0 < score < 1 for score in tagged.scores.values())
-    assert (await nemo.inference.tag(**asked, threshold=1.0)).tags == ()
+    assert (await tag(nemo, **asked, threshold=1.0)).tags == ()
 
 
 async def test_streams_arrive_in_pieces(nemo: NeMo) -> None:

@@ -112,9 +112,8 @@ def test_a_question_without_a_tag_is_told_as_one(
     async def untagged(*_: Any, **__: Any) -> AsyncIterator[Any]:
         yield SimpleNamespace(error=None, tags=(), scores={})
 
-    inference = SimpleNamespace(tag_many=untagged)
-    answering = contextlib.nullcontext(SimpleNamespace(inference=inference))
-    monkeypatch.setattr(Session, "client", lambda _: answering)
+    monkeypatch.setattr("lawtags_client.asking.tags.tag_many", untagged)
+    monkeypatch.setattr(Session, "client", lambda _: contextlib.nullcontext())
     assert lawtags("tag", "--title", "Is it binding?", "--model", "ns/m", *words) == (0, "", said)
 
 

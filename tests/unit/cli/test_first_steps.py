@@ -14,7 +14,7 @@ import pytest
 from client_kit import client
 from raw_server import RawServer, answer, send
 
-from lawtags_client import sync
+from lawtags_client import sync, tag
 from lawtags_client.cli.demo import _asking
 from lawtags_client.client import NeMo
 from lawtags_client.errors import (
@@ -161,10 +161,10 @@ async def test_a_model_without_its_version_is_told_which_there_are(tmp_path: Pat
 
     async with client(platform, tmp_path) as nemo:
         with pytest.raises(NotFoundError) as caught:
-            await nemo.inference.tag(title="Can I?", model="law/tagger")
+            await tag(nemo, title="Can I?", model="law/tagger")
         assert caught.value.hint == "Served versions of it: law/tagger@v2, law/tagger@v1. Use one of them."
         with pytest.raises(NotFoundError, match="Served models: law/tagger@v2"):
-            await nemo.inference.tag(title="Can I?", model="law/other")
+            await tag(nemo, title="Can I?", model="law/other")
 
 
 def _branches(*names: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from client_kit import Script, client
 
-from lawtags_client import sync
+from lawtags_client import Question, sync, tag, tag_many
 from lawtags_client.blocking import fronts
 from lawtags_client.client import NeMo
 
@@ -69,6 +69,24 @@ def test_lists_become_plain_iterators(tmp_path: Path) -> None:
     answers = Script([httpx.Response(200, json=page), httpx.Response(200, json={"data": []})])
     with sync.NeMo.of(client(answers, tmp_path)) as nemo:
         assert [found.name for found in nemo.entity_store.datasets.list()] == ["a"]
+
+
+def test_tagging_waits_for_its_results(tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"release": "1.13.1"})
+        return httpx.Response(200, json={"choices": [{"index": 0, "text": " tax, tort"}]})
+
+    questions = [Question(str(n), f"Title {n}", None, ()) for n in range(3)]
+    with sync.NeMo.of(client(answer, tmp_path)) as nemo:
+        assert sync.tag(nemo, title="Can I?", model="m").tags == ("tax", "tort")
+        assert [(one.id, one.tags) for one in sync.tag_many(nemo, questions, model="m", limit=1)] == [
+            ("0", ("tax",)),
+            ("1", ("tax",)),
+            ("2", ("tax",)),
+        ]
+    assert inspect.signature(sync.tag) == inspect.signature(tag)
+    assert inspect.signature(sync.tag_many) == inspect.signature(tag_many)
 
 
 def test_name_that_the_front_does_not_have_is_an_attribute_error() -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from client_kit import client
 
+from lawtags_client import tag, tag_many
 from lawtags_client.errors import ProtocolError
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, estimate_tokens
 from lawtags_client.tagging.question import Question
@@ -61,8 +62,7 @@ async def test_questions_are_asked_as_chats_and_one_failure_costs_no_other(tmp_p
     questions = [Question("a", "first"), Question("b", "this fails"), Question("c", "third")]
     async with client(server, tmp_path) as nemo:
         found = [
-            tagged
-            async for tagged in nemo.inference.tag_many(questions, model="m", tagger=FakeTagger(), chat=True)
+            tagged async for tagged in tag_many(nemo, questions, model="m", tagger=FakeTagger(), chat=True)
         ]
     assert [(tagged.id, tagged.tags, tagged.error is None) for tagged in found] == [
         ("a", ("lease",), True),
@@ -78,13 +78,13 @@ async def test_questions_are_asked_as_chats_and_one_failure_costs_no_other(tmp_p
 async def test_a_server_without_log_probabilities_is_told(tmp_path: Path) -> None:
     async with client(Chats(logprobs=False), tmp_path) as nemo:
         with pytest.raises(ProtocolError, match="no log-probabilities"):
-            await nemo.inference.tag(title="first", model="m", tagger=FakeTagger(), chat=True)
+            await tag(nemo, title="first", model="m", tagger=FakeTagger(), chat=True)
 
 
 async def test_without_a_tagger_a_chat_is_held_to_the_vocabulary_and_scored(tmp_path: Path) -> None:
     server = Chats()
     async with client(server, tmp_path) as nemo:
-        tagged = await nemo.inference.tag(title="first", model="m", vocabulary=VOCABULARY, chat=True)
+        tagged = await tag(nemo, title="first", model="m", vocabulary=VOCABULARY, chat=True)
     assert tagged.tags == ("lease",)
     assert tagged.scores == pytest.approx({"lease": math.exp(-0.5)})
     ((path, body),) = server.asked
@@ -95,5 +95,5 @@ async def test_without_a_tagger_a_chat_is_held_to_the_vocabulary_and_scored(tmp_
 
 async def test_without_a_tagger_a_chat_server_may_give_no_log_probabilities(tmp_path: Path) -> None:
     async with client(Chats(logprobs=False), tmp_path) as nemo:
-        tagged = await nemo.inference.tag(title="first", model="m", vocabulary=VOCABULARY, chat=True)
+        tagged = await tag(nemo, title="first", model="m", vocabulary=VOCABULARY, chat=True)
     assert (tagged.tags, tagged.scores) == (("lease",), {})

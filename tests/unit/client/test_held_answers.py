@@ -21,8 +21,8 @@ from inference_servers import (
     vllm_0_12,
 )
 
+from lawtags_client import NeMo, Tagged, tag, tag_many
 from lawtags_client.errors import LawtagsError
-from lawtags_client.services.inference import Inference, Tagged
 from lawtags_client.services.inference.dialects import Dialect, forms, probe_fields
 from lawtags_client.services.inference.guidance import Guidance, ServerMemory, Wish
 from lawtags_client.services.inference.identity import Server
@@ -41,8 +41,8 @@ ONE_OF = {
 }
 
 
-async def tagged(inference: Inference, chat: bool, limit: int = 3) -> list[Tagged]:
-    asked = inference.tag_many(QUESTIONS, model=MODEL, vocabulary=KNOWN, chat=chat, limit=limit)
+async def tagged(nemo: NeMo, chat: bool, limit: int = 3) -> list[Tagged]:
+    asked = tag_many(nemo, QUESTIONS, model=MODEL, vocabulary=KNOWN, chat=chat, limit=limit)
     return [one async for one in asked]
 
 
@@ -79,7 +79,7 @@ async def test_answers_are_in_the_vocabulary_or_marked(
 ) -> None:
     server = (SERVERS | HIDDEN)[name]()
     async with client(server, tmp_path) as nemo:
-        found = await tagged(nemo.inference, chat, limit)
+        found = await tagged(nemo, chat, limit)
     openai = name in ("OpenAI", "strict as OpenAI", "lenient as OpenAI")
     holds = name != "nothing known" and (chat or not openai)
     assert {one.held for one in found} == {holds}
@@ -97,7 +97,7 @@ async def test_right_answers_of_a_model_that_nothing_holds_are_not_taken_for_hel
     server = (SERVERS | HIDDEN)[name]()
     server.free = " tax, tort"
     async with client(server, tmp_path) as nemo:
-        found = await tagged(nemo.inference, chat)
+        found = await tagged(nemo, chat)
     openai = name in ("OpenAI", "strict as OpenAI", "lenient as OpenAI")
     for one in found:
         if name == "nothing known" or (openai and not chat):
@@ -110,12 +110,9 @@ async def test_right_answers_of_a_model_that_nothing_holds_are_not_taken_for_hel
 async def test_requests_that_begin_at_once_find_out_together(name: str, tmp_path: Path) -> None:
     server = (SERVERS | HIDDEN)[name]()
     async with client(server, tmp_path) as nemo:
-        asked = (
-            nemo.inference.tag(title=f"Title {n}", model=MODEL, vocabulary=KNOWN, chat=True)
-            for n in range(16)
-        )
+        asked = (tag(nemo, title=f"Title {n}", model=MODEL, vocabulary=KNOWN, chat=True) for n in range(16))
         found = await asyncio.gather(*asked)
-        again = await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)
+        again = await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN)
     assert {one.held for one in found} == {name != "nothing known"}
     assert again.error is None
     assert server.probes == (name in HIDDEN)
@@ -140,7 +137,7 @@ async def test_server_that_is_replaced_under_way_is_noticed(
 
     servers[1].free = free
     async with client(handler, tmp_path) as nemo:
-        found = await tagged(nemo.inference, chat)
+        found = await tagged(nemo, chat)
     assert sum(server.probes for server in servers) <= 1
     for one in found:
         assert one.held is not True or set(one.tags) <= set(KNOWN.tags)
@@ -155,13 +152,13 @@ async def test_server_that_stops_holding_is_marked_from_the_first_answer_that_sh
 ) -> None:
     server = SERVERS["NIM 2.1"]()
     async with client(server, tmp_path) as nemo:
-        assert (await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)).held is True
+        assert (await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN)).held is True
         server.held = openai_lenient
         for _ in range(5):
-            one = await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)
+            one = await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN)
             assert (one.held, one.tags) == (False, ())
         server.free = " tax"
-        assert (await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)).held is not True
+        assert (await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN)).held is not True
     assert server.probes == 1
 
 
@@ -178,13 +175,13 @@ async def test_replicas_of_two_releases_do_not_cost_a_look_each_time(tmp_path: P
 
     time = StillTime()
     async with client(handler, tmp_path, time) as nemo:
-        found = await tagged(nemo.inference, False)
+        found = await tagged(nemo, False)
         assert {one.held for one in found if one.tags} <= {True, None}
         assert {one.held for one in found if not one.tags} == {False}
         assert looks <= 6 and server.probes <= 1
         time.seconds += 100
         server.held, turn = vllm_0_12, -1000
-        await tagged(nemo.inference, False)
+        await tagged(nemo, False)
     assert looks <= 9 and server.probes <= 2
 
 
@@ -193,9 +190,9 @@ async def test_replacement_that_no_answer_shows_is_noticed_within_a_minute(tmp_p
     servers[1].free = " tort"
     replaced = False
     async with client(lambda request: servers[replaced](request), tmp_path, time) as nemo:
-        await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)
+        await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN)
         replaced, time.seconds = True, time.seconds + 61
-        one = await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)
+        one = await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN)
     assert (one.tags, one.held) == (("contract-law",), True)
 
 
@@ -232,8 +229,7 @@ async def test_first_request_that_is_given_up_does_not_take_the_others_with_it(t
     nemo = client(server, tmp_path)
     nemo = type(nemo)(nemo.settings, handler=Slow(), clock=nemo.clock, intents=nemo.intents)
     first, second = (
-        asyncio.create_task(nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN))
-        for _ in range(2)
+        asyncio.create_task(tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN)) for _ in range(2)
     )
     await begun.wait()
     first.cancel()
@@ -257,7 +253,7 @@ async def test_refusal_that_names_all_fields_but_one_tells_the_one(message: str,
 
     server = InferenceServer(held)
     async with client(server, tmp_path) as nemo:
-        one = await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN)
+        one = await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN)
     # It took the field and kept to it, as far as one answer can show.
     assert (one.tags, one.held, server.probes) == (("contract-law",), None, 1)
 
@@ -285,7 +281,7 @@ async def test_each_answer_is_compared_with_what_was_asked_for(
         return httpx.Response(200, json={"choices": [{"index": 0, "text": text, "finish_reason": reason}]})
 
     async with client(handler, tmp_path) as nemo:
-        one = await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN, limit=3)
+        one = await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN, limit=3)
     assert one.held is held
     assert set(one.tags) <= set(KNOWN.tags)
 
@@ -352,7 +348,7 @@ async def test_nobody_is_asked_what_it_is_where_nothing_is_to_be_held(tmp_path: 
         return server(request)
 
     async with client(handler, tmp_path) as nemo:
-        one = await nemo.inference.tag(title="Title", model=MODEL)
+        one = await tag(nemo, title="Title", model=MODEL)
     assert (one.held, seen) == (None, ["POST"])
 
 
@@ -436,4 +432,4 @@ async def test_finding_out_what_a_server_is_takes_none_of_the_time_beyond_a_call
         # Without a limit on the look as well, this would take an hour.
         async with asyncio.timeout(120):
             with pytest.raises(LawtagsError):
-                await nemo.inference.tag(title="Title", model=MODEL, vocabulary=KNOWN, chat=chat)
+                await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN, chat=chat)

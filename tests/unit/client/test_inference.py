@@ -12,6 +12,7 @@ import pytest
 from client_kit import StillTime, client
 from inference_servers import MODEL, SERVERS, nim_1
 
+from lawtags_client import tag
 from lawtags_client.errors import BadRequestError, LawtagsError, ProtocolError, ServerError
 from lawtags_client.services.inference.completions import first_token
 from lawtags_client.tagging.question import Question
@@ -124,10 +125,10 @@ async def test_row_that_is_refused_in_a_form_that_was_accepted_is_asked_for_once
             return httpx.Response(400, json={"detail": "too long"})
         return httpx.Response(200, json={"choices": [{"index": 0, "text": " tax"}]})
 
-    inference = client(answer, tmp_path).inference
-    await inference.tag(title="t", model="m", vocabulary=KNOWN)
+    nemo = client(answer, tmp_path)
+    await tag(nemo, title="t", model="m", vocabulary=KNOWN)
     with pytest.raises(BadRequestError):
-        await inference.tag(title="endless", model="m", vocabulary=KNOWN)
+        await tag(nemo, title="endless", model="m", vocabulary=KNOWN)
     assert asked == 2
 
 
@@ -140,9 +141,8 @@ async def test_server_that_refuses_log_probabilities_tags_without_scores(
 
     server = SERVERS["NIM 1.13"]()
     server.held = refusing
-    asking = client(server, tmp_path).inference.tag(
-        title="Title", model=MODEL, vocabulary=KNOWN, threshold=threshold
-    )
+    nemo = client(server, tmp_path)
+    asking = tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN, threshold=threshold)
     if error is not None:
         with pytest.raises(error):
             await asking

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from client_kit import client
 
+from lawtags_client import tag_many
 from lawtags_client.runs import tag_file as tagging_files
 from lawtags_client.runs.tag_file import tag_file
 from lawtags_client.services.inference.source import Source, made_in_thread
@@ -81,7 +82,7 @@ class SlowTagger:
 async def test_the_event_loop_has_turns_while_prompts_are_made(tmp_path: Path) -> None:
     turns = LoopTurns()
     async with client(completions, tmp_path) as nemo, turns.given():
-        asked = nemo.inference.tag_many(QUESTIONS, model="m", tagger=SlowTagger(turns))
+        asked = tag_many(nemo, QUESTIONS, model="m", tagger=SlowTagger(turns))
         found = [tagged async for tagged in asked]
     assert [(one.row, one.id, one.tags) for one in found] == [(n, str(n), ("lease",)) for n in range(40)]
     assert turns.had == 40
@@ -98,7 +99,7 @@ async def test_the_event_loop_has_turns_while_prompts_of_written_tags_are_made(
 
     monkeypatch.setattr(PromptBuilder, "build", slow)
     async with client(completions, tmp_path) as nemo, turns.given():
-        found = [tagged async for tagged in nemo.inference.tag_many(QUESTIONS, model="m")]
+        found = [tagged async for tagged in tag_many(nemo, QUESTIONS, model="m")]
     assert [(one.row, one.id) for one in found] == [(n, str(n)) for n in range(40)]
     assert turns.had == 40
 
@@ -117,9 +118,7 @@ async def test_the_event_loop_has_turns_while_a_file_is_read_and_masked(
     source = tmp_path / "ask.jsonl"
     source.write_text("".join(json.dumps({"id": q.id, "title": q.title}) + "\n" for q in QUESTIONS))
     async with client(completions, tmp_path) as nemo, turns.given():
-        done = await tag_file(
-            source, tmp_path / "out.jsonl", lambda asked: nemo.inference.tag_many(asked, model="m")
-        )
+        done = await tag_file(source, tmp_path / "out.jsonl", lambda asked: tag_many(nemo, asked, model="m"))
     assert (done.rows, done.failed, turns.had) == (40, 0, 40)
 
 

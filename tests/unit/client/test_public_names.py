@@ -38,6 +38,8 @@ def test_public_names_are_these() -> None:
         "errors",
         "scores",
         "sync",
+        "tag",
+        "tag_many",
     ]
     assert all(hasattr(lawtags_client, name) for name in lawtags_client.__all__)
     assert set(lawtags_client.__all__) <= set(dir(lawtags_client))

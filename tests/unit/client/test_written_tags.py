@@ -12,8 +12,10 @@ from client_kit import client
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lawtags_client import tag
+from lawtags_client.asking.constraints import constraints
+from lawtags_client.asking.likelihoods import tag_likelihoods
 from lawtags_client.errors import ProtocolError
-from lawtags_client.services.inference.written import constraints, scores
 from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -41,7 +43,7 @@ def answer(text: str, tokens: dict[str, float | None] | None) -> CompletionChoic
     ids=["plain", "with an end", "tokenizer's own", "json", "bullets"],
 )
 def test_score_is_the_probability_of_the_tags_own_tokens(text: str, tokens: dict[str, float | None]) -> None:
-    found = scores(answer(text, tokens), parse_tags(text, KNOWN).tags, KNOWN)
+    found = tag_likelihoods(answer(text, tokens), parse_tags(text, KNOWN).tags, KNOWN)
     assert found == pytest.approx({"contract-law": math.exp(-0.3), "tax": math.exp(-0.5)})
 
 
@@ -51,7 +53,7 @@ def test_score_is_the_probability_of_the_tags_own_tokens(text: str, tokens: dict
 def test_without_fitting_log_probabilities_there_are_no_scores(
     tokens: dict[str, float | None] | None,
 ) -> None:
-    assert scores(answer(" tax", tokens), ("tax",), KNOWN) == {}
+    assert tag_likelihoods(answer(" tax", tokens), ("tax",), KNOWN) == {}
 
 
 @given(text=st.text(alphabet="ctax-lorw ,\n[]\":'", max_size=40), data=st.data())
@@ -64,7 +66,7 @@ def test_every_tag_that_is_read_has_a_probability(text: str, data: st.DataObject
     )
     assert sum(map(len, pieces)) == len(text) and list(accumulate(map(len, pieces)))[-1] == len(text)
     tags = parse_tags(text, KNOWN).tags
-    found = scores(choice, tags, KNOWN)
+    found = tag_likelihoods(choice, tags, KNOWN)
     assert set(found) == set(tags)
     assert all(0 <= value <= 1 for value in found.values())
 
@@ -85,7 +87,7 @@ async def test_tags_below_the_threshold_are_left_out(
     logprobs = {"tokens": [" tax", ",", " tort"], "token_logprobs": [-0.1, -0.1, -2.0]}
     choice = {"index": 0, "text": " tax, tort", "logprobs": logprobs}
     nemo = client(lambda _: httpx.Response(200, json={"choices": [choice]}), tmp_path)
-    tagged = await nemo.inference.tag(title="t", model="m", vocabulary=KNOWN, threshold=threshold)
+    tagged = await tag(nemo, title="t", model="m", vocabulary=KNOWN, threshold=threshold)
     assert tagged.tags == tags
     assert tagged.scores == pytest.approx({"tax": math.exp(-0.1), "tort": math.exp(-2.0)})
 
@@ -94,4 +96,4 @@ async def test_threshold_without_log_probabilities_is_an_error(tmp_path: Path) -
     choice = {"index": 0, "text": " tax"}
     nemo = client(lambda _: httpx.Response(200, json={"choices": [choice]}), tmp_path)
     with pytest.raises(ProtocolError, match="log-probabilities"):
-        await nemo.inference.tag(title="t", model="m", vocabulary=KNOWN, threshold=0.5)
+        await tag(nemo, title="t", model="m", vocabulary=KNOWN, threshold=0.5)

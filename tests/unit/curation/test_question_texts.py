@@ -12,7 +12,7 @@ import pytest
 from tiny_models import make_tokenizer
 
 from lawtags_client import sample
-from lawtags_client.asking import prepared, question_texts, recorded_asking
+from lawtags_client.asking.preparation import prepared, question_texts, recorded_asking
 from lawtags_client.curation import CurationOptions, curate, questions_to_tag
 from lawtags_client.curation.options import KEY_VARIABLE
 from lawtags_client.curation.questions import QuestionTexts, plain_question

@@ -1,4 +1,4 @@
-"""Tags that a model wrote, and the probability with which it wrote each."""
+"""The probability with which a model wrote each of its tags."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
-from typing import Any
 
-from lawtags_client.tagging.parse import answer_regex, parse_tags
+from lawtags_client.tagging.parse import parse_tags
 from lawtags_client.tagging.vocabulary import Vocabulary
-from lawtags_client.types.inference import ChatCompletion, CompletionChoice, CompletionLogprobs
+from lawtags_client.types.inference import CompletionChoice, CompletionLogprobs
+
+__all__ = ["tag_likelihoods"]
 
 # How tokenizers write the blank before a word, where a server gives tokens as the tokenizer knows them.
 _MARKS = str.maketrans({"\u0120": " ", "\u2581": " ", "\u010a": "\n"})
@@ -18,46 +19,7 @@ _MARKS = str.maketrans({"\u0120": " ", "\u2581": " ", "\u010a": "\n"})
 _PIECE = re.compile(r"\s*(?:[-*•]\s+|\(?\d{1,2}[.)]\s+)?([^,;\n\"'`\[\]{}:]+)")
 
 
-def constraints(vocabulary: Vocabulary, most: int) -> list[dict[str, Any]]:
-    """What holds an answer to a vocabulary, as models were trained to write it, and as JSON.
-
-    Args:
-        vocabulary: the tags allowed.
-        most: the most tags of an answer.
-    """
-    tags = list(vocabulary.tags)
-    listed = {"type": "array", "items": {"enum": tags}, "minItems": 1, "maxItems": max(1, most)}
-    # Some servers take no other schema than that of an object with all its fields named.
-    schema = {
-        "type": "object",
-        "properties": {"tags": listed},
-        "required": ["tags"],
-        "additionalProperties": False,
-    }
-    plain: dict[str, Any] = {"guided_choice": tags}
-    if most > 1:
-        plain = {"guided_regex": answer_regex(vocabulary, most=most)}
-    # JSON may run over several lines.
-    return [plain, {"guided_json": schema, "stop": None}]
-
-
-def as_completion(chat: ChatCompletion) -> CompletionChoice:
-    """What a model wrote in a chat, in the form of a completion."""
-    if not chat.choices:
-        return CompletionChoice()
-    choice = chat.choices[0]
-    logprobs = None
-    if choice.logprobs is not None:
-        tokens = choice.logprobs.content
-        logprobs = CompletionLogprobs(
-            tokens=[token.token for token in tokens], token_logprobs=[token.logprob for token in tokens]
-        )
-    written = CompletionChoice(text=choice.text, finish_reason=choice.finish_reason, logprobs=logprobs)
-    written.mark(choice.held)
-    return written
-
-
-def scores(
+def tag_likelihoods(
     choice: CompletionChoice, tags: Sequence[str], vocabulary: Vocabulary | None
 ) -> Mapping[str, float]:
     """The probability of each tag's tokens, after all that stood before them.

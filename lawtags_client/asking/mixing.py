@@ -1,0 +1,172 @@
+"""Tags by a fitted tagger: one token of the model, mixed with a retriever's scores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from lawtags_client.asking.preparation import prepared
+from lawtags_client.asking.tagged import Tagged, TagScorer, failure
+from lawtags_client.errors import LawtagsError
+from lawtags_client.services.inference.completions import first_chat_token, first_token
+from lawtags_client.services.inference.entries import Outcome
+from lawtags_client.services.inference.source import Items, made_in_thread
+from lawtags_client.tagging.asking import PromptSettings
+from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.scores import BLOCK, named_scores
+from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
+
+if TYPE_CHECKING:
+    from lawtags_client.services.inference import Inference
+
+__all__ = ["tag_by_mixing"]
+
+R = TypeVar("R")
+Likeliest: TypeAlias = Mapping[str, float] | LawtagsError
+
+TOP_TOKENS = 20
+_ROWS_AT_ONCE = 16
+
+
+async def tag_by_mixing(
+    inference: Inference,
+    questions: Items[Question],
+    tagger: TagScorer,
+    *,
+    asking: PromptSettings | None,
+    unmasked: bool,
+    model: str,
+    chat: bool,
+    concurrency: int | None,
+    batch_size: int,
+) -> AsyncIterator[Tagged]:
+    """Tag with a fitted tagger: one token of the model, mixed with the retriever.
+
+    Rows are mixed in blocks at fixed places, since the last digits of a score may depend on its neighbours;
+    the answers for the next blocks are fetched meanwhile, and the next questions made ready.
+    """
+    asked: deque[Question] = deque()
+
+    def ready(batch: list[Question]) -> list[tuple[Question, str]]:
+        made = prepared(batch, asking, unmasked=unmasked)
+        return [(question, tagger.prompt(question).text) for question in made]
+
+    async def prompts() -> AsyncGenerator[str, None]:
+        async with aclosing(made_in_thread(questions, ready, _ROWS_AT_ONCE)) as made:
+            async for question, prompt in made:
+                asked.append(question)
+                yield prompt
+
+    if chat:
+        answers = _chat_tokens(inference, prompts(), model, concurrency)
+    else:
+        answers = _tokens(inference, prompts(), model, concurrency, batch_size)
+    row = 0
+    async with aclosing(_ahead(answers, BLOCK)) as fetched:
+        async for block in _blocks(fetched, BLOCK):
+            chunk = [asked.popleft() for _ in block]
+            mixed = await asyncio.to_thread(_mix, tagger, chunk, block)
+            for question, tagged in zip(chunk, mixed, strict=True):
+                yield Tagged(row, question.id, *tagged, held=True if tagged[2] is None else None)
+                row += 1
+
+
+async def _tokens(
+    inference: Inference, prompts: AsyncIterable[str], model: str, concurrency: int | None, batch_size: int
+) -> AsyncGenerator[Likeliest, None]:
+    outcomes = inference.complete_each(
+        prompts,
+        model=model,
+        max_tokens=1,
+        logprobs=TOP_TOKENS,
+        concurrency=concurrency,
+        batch_size=batch_size,
+        ordered=True,
+    )
+    async for outcome in outcomes:
+        yield _read(first_token, outcome)
+
+
+async def _chat_tokens(
+    inference: Inference, prompts: AsyncIterable[str], model: str, concurrency: int | None
+) -> AsyncGenerator[Likeliest, None]:
+    requests = (
+        ChatCompletionRequest(
+            model=model,
+            messages=[ChatMessage(role="user", content=prompt)],
+            max_tokens=1,
+            temperature=0.0,
+            logprobs=True,
+            top_logprobs=TOP_TOKENS,
+        )
+        async for prompt in prompts
+    )
+    async for outcome in inference.chat_each(requests, concurrency=concurrency, ordered=True):
+        yield _read(first_chat_token, outcome)
+
+
+async def _ahead(source: AsyncGenerator[R, None], most: int) -> AsyncGenerator[R, None]:
+    """What a source gives, fetched while the taker is busy with what came before."""
+    fetched: asyncio.Queue[tuple[R] | None] = asyncio.Queue()
+    room = asyncio.Semaphore(most)
+
+    async def fetch() -> None:
+        try:
+            async with aclosing(source):
+                async for item in source:
+                    await room.acquire()
+                    fetched.put_nowait((item,))
+        finally:
+            fetched.put_nowait(None)
+
+    task = asyncio.create_task(fetch())
+    try:
+        while (entry := await fetched.get()) is not None:
+            room.release()
+            yield entry[0]
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _blocks(source: AsyncIterator[R], size: int) -> AsyncIterator[list[R]]:
+    block: list[R] = []
+    async for item in source:
+        block.append(item)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _read(read: Callable[[R], Mapping[str, float]], outcome: Outcome[R]) -> Likeliest:
+    if outcome.value is None:
+        return failure(outcome.error)
+    try:
+        return read(outcome.value)
+    except LawtagsError as error:
+        return error
+
+
+def _mix(
+    tagger: TagScorer, questions: Sequence[Question], likeliest: Sequence[Likeliest]
+) -> list[tuple[tuple[str, ...], Mapping[str, float], LawtagsError | None]]:
+    pairs = [
+        (question, lm) for question, lm in zip(questions, likeliest, strict=True) if isinstance(lm, Mapping)
+    ]
+    scores = iter(
+        tagger.scores([question for question, _ in pairs], [lm for _, lm in pairs]) if pairs else ()
+    )
+    found: list[tuple[tuple[str, ...], Mapping[str, float], LawtagsError | None]] = []
+    for lm in likeliest:
+        if isinstance(lm, LawtagsError):
+            found.append(((), {}, lm))
+            continue
+        row = next(scores)
+        found.append((tagger.decide(row), named_scores(row, tagger.vocabulary), None))
+    return found
