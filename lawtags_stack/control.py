@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lawtags_client.errors import BusyError, ConfigurationError, LawtagsError, WaitTimeoutError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_client.locks import Holder
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.lock import LOCK_FILE, busy_error, stack_holder, stack_lock
 from lawtags_stack.prune import folder_bytes
 from lawtags_stack.stack import STACK_FILE, StackAddress, read_address

@@ -9,8 +9,8 @@ from typing import Literal
 
 from starlette.routing import BaseRoute
 
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.chaos import ChaosPlan
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.processes.launching import Launcher, SpawnLauncher
 from lawtags_stack.store import Blobs, Database
 from lawtags_stack.times import Clock, utc_now

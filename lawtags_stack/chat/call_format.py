@@ -6,8 +6,8 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from lawtags_client.json_value import JsonValue
 from lawtags_stack.chat.messages import PlainToolCall
-from lawtags_stack.json_value import JsonValue
 
 _DECODER = json.JSONDecoder()
 _ARGUMENTS = ("arguments", "parameters")

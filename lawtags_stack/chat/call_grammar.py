@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict
 
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.chat.call_format import CallFormat
 from lawtags_stack.chat.messages import Tool
-from lawtags_stack.json_value import JsonObject
 
 Choice = Literal["auto", "none", "required"]
 _ANY: JsonObject = {"type": "object"}

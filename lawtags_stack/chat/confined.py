@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypedDict
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.sandbox.limits import joined, limited
 
 if TYPE_CHECKING:

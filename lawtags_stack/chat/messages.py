@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from lawtags_client.errors import DataError
-from lawtags_stack.json_value import JsonValue
+from lawtags_client.json_value import JsonValue
 
 
 class CalledFunction(TypedDict):

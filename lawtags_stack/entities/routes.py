@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.common import DeleteResponse
 from lawtags_client.types.common import Page as Listed
 from lawtags_stack.entities.store import EntityKind, EntityRecord
@@ -15,7 +16,6 @@ from lawtags_stack.http.operations import list_parameters
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.http.select import EntityPage
-from lawtags_stack.json_value import JsonObject
 
 RecordT = TypeVar("RecordT", bound=EntityRecord)
 

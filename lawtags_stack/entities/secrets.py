@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 
 MASK = "******"
 _DEEPEST = 200

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import ConflictError, NotFoundError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import EntityPage, select
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.store import Database, Documents, DuplicateKeyError
 from lawtags_stack.store.codec import Codec
 from lawtags_stack.times import Clock, naive, utc_now

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from lawtags_client.errors import APIError, PayloadTooLargeError, UnprocessableError
+from lawtags_client.json_value import JsonValue
 from lawtags_stack.http.operations import BINARY, JSON
-from lawtags_stack.json_value import JsonValue
 
 M = TypeVar("M", bound=BaseModel)
 

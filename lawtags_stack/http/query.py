@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
 from lawtags_client.errors import UnprocessableError
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 1000

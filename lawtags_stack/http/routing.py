@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lawtags_client.json_value import JsonValue
 from lawtags_stack.http.answers import answer, answer_for
 from lawtags_stack.http.bodies import (
     LARGEST_JSON,
@@ -23,7 +24,6 @@ from lawtags_stack.http.bodies import (
 )
 from lawtags_stack.http.operations import JSON, Operation, Parameter, summary_of
 from lawtags_stack.http.query import ListQuery, parse_list_query
-from lawtags_stack.json_value import JsonValue
 
 _LARGE_BODY = 1 << 20
 BodyT = TypeVar("BodyT")

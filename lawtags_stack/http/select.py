@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import ge, gt, le, lt
 
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.http.query import Conditions, ListQuery, plain
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.times import read_moment
 
 _COMPARISONS = {"gte": ge, "gt": gt, "lte": le, "lt": lt, "start": ge, "end": le}

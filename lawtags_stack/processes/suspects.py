@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 
 _MOST = 1024
 _REFUSED = 2

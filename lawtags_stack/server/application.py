@@ -16,12 +16,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.http.answers import JsonAnswer, answer_for, error_answer
 from lawtags_stack.http.openapi import document
 from lawtags_stack.http.origin import OriginPolicy
 from lawtags_stack.http.routing import ApiRoute
 from lawtags_stack.http.signing import is_signed
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.server.chaos_gate import ChaosGate, RepositoryAges
 from lawtags_stack.service import Port, Service, StackOptions
 from lawtags_stack.times import Clock

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from lawtags_client.errors import DataError
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 
 RecordT = TypeVar("RecordT")
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 
 _UNSUPPORTED = ("use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "use_qalora")
 _PATTERN_SECONDS = 2.0  # for all patterns and modules of an adapter; as a rule it takes milliseconds

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.engines.training.batches import collate, split_by_tokens
 from lawtags_stack.engines.training.examples import Encoded, Example, RowEncoder
 from lawtags_stack.engines.training.objective import token_losses
 from lawtags_stack.engines.training.rows import TrainingRow
-from lawtags_stack.json_value import JsonObject
 
 if TYPE_CHECKING:
     import torch

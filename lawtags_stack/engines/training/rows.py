@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.jsonl import JsonFault, parse_array, parse_lines
-from lawtags_stack.json_value import JsonObject
 
 
 @dataclass(frozen=True, slots=True)

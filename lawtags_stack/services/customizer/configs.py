@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.base_models import DEFAULT_BASE_MODEL
 from lawtags_stack.entities import EntityKind, EntityTable
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import EntityPage, select
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.records import ConfigRecord
 from lawtags_stack.services.customizer.targets import SEEDED_VERSION, Targets, context_length

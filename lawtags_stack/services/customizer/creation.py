@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_client.types.customizer import CustomizationConfigRequest, CustomizationJobRequest
 from lawtags_stack.base_models import has_chat_template
 from lawtags_stack.http.bodies import validate
 from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.customizer import hyperparameters
 from lawtags_stack.services.customizer.configs import ChosenConfig, Configs, training_option
 from lawtags_stack.services.customizer.datasets import TrainingData, find_data, refuse_embedding_rows

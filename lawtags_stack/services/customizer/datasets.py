@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lawtags_client.errors import BadRequestError, NotFoundError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.customizer import DatasetReference
 from lawtags_stack.http.ids import split_reference
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.data_store.hub_urls import check_path, parse_files_url
 from lawtags_stack.services.data_store.trees import FileEntry

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from lawtags_client.errors import UnprocessableError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.engines.training.job import Method, Optimizer
 from lawtags_stack.http.bodies import Fault
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.store.codec import Codec
 
 

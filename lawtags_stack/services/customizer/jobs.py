@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from lawtags_client.errors import ConflictError, NotFoundError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.common import FINAL_JOB_STATES
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import EntityPage, select
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.configs import Configs
 from lawtags_stack.services.customizer.creation import JobResolver, build_job, claim_output, validate_job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.services.customizer.records import JobRecord, StatusLogRecord
 
 _WARNINGS = {"failed", "TrainingRestarted", "NotEnoughResources"}

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.data_store import RepoType
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.data_store.hub_urls import FilesUrl
 from lawtags_stack.services.data_store.repositories import RepositoryRecord
 from lawtags_stack.services.data_store.trees import FileEntry

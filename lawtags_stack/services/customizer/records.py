@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.entities import EntityRecord
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.store.codec import Codec
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.common import Page
 from lawtags_client.types.customizer import (
     ContainerLogs,
@@ -20,7 +21,6 @@ from lawtags_client.types.customizer import (
 from lawtags_stack.entities import entity_routes
 from lawtags_stack.http.operations import list_parameters
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.customizer.configs import SORTS
 from lawtags_stack.services.customizer.progress import planned_steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.configs import Configs
 from lawtags_stack.services.customizer.jobs import TrainingJobs

@@ -15,6 +15,7 @@ from lawtags_client.errors import (
     LawtagsError,
     NotFoundError,
 )
+from lawtags_client.json_value import JsonObject
 from lawtags_client.weights import tensors
 from lawtags_stack.base_models import (
     DEFAULT_BASE_MODEL,
@@ -24,7 +25,6 @@ from lawtags_stack.base_models import (
     find_default_source,
 )
 from lawtags_stack.entities import EntityKind, EntityTable
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.protocols import CustomizerDataStore
 from lawtags_stack.services.customizer.records import TargetRecord

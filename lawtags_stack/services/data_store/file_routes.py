@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from lawtags_client.errors import BadRequestError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.common import WireModel
 from lawtags_client.types.data_store import (
     CommitInfo,
@@ -25,7 +26,6 @@ from lawtags_stack.http.answers import JsonAnswer, error_answer
 from lawtags_stack.http.bodies import validate
 from lawtags_stack.http.operations import BINARY, Parameter
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.data_store.commits import read_changes
 from lawtags_stack.services.data_store.faults import EntryMissingError, hub_answer
 from lawtags_stack.services.data_store.hub_urls import check_path

@@ -8,12 +8,12 @@ from functools import partial
 from starlette.concurrency import run_in_threadpool
 
 from lawtags_client.errors import BadRequestError, NotFoundError, PayloadTooLargeError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_client.types.data_store import LfsBatchRequest, LfsBatchResponse, LfsObject, RepoType
 from lawtags_stack.http.answers import JsonAnswer
 from lawtags_stack.http.operations import BINARY
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.http.signing import signed_query
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.data_store.faults import hub_answer
 from lawtags_stack.services.data_store.state import DataStoreState

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_client.types.common import CamelModel, DeleteResponse, WireModel
 from lawtags_client.types.data_store import (
     DataStoreNamespace,
@@ -24,7 +25,6 @@ from lawtags_stack.http.answers import error_answer
 from lawtags_stack.http.bodies import parse_json, read_limited, validate
 from lawtags_stack.http.operations import Parameter
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.faults import header_text, hub_answer
 from lawtags_stack.services.data_store.repositories import RepositoryRecord, RepositoryTables
 from lawtags_stack.services.data_store.shown import commit_shown, repository_shown

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lawtags_client.errors import BadRequestError, ConflictError, NotFoundError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.data_store import RepoType
 from lawtags_stack.http.ids import check_name
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.data_store import git
 from lawtags_stack.services.data_store.faults import RepositoryMissingError, RevisionMissingError
 from lawtags_stack.services.data_store.trees import MIGRATION as TREES

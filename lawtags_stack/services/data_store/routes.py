@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.data_store.file_routes import file_routes
 from lawtags_stack.services.data_store.lfs_routes import lfs_routes

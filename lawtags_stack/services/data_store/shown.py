@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.git import pointer
 from lawtags_stack.services.data_store.repositories import Commit, RepositoryRecord
 from lawtags_stack.services.data_store.trees import FileEntry, FolderEntry

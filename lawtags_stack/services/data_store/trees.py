@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, Union
 
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.services.data_store.git import TreeLine, tree_oid
 from lawtags_stack.store import Database
 

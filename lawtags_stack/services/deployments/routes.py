@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.deployments import (
     DeploymentConfig,
     DeploymentConfigRequest,
@@ -12,7 +13,6 @@ from lawtags_client.types.deployments import (
 )
 from lawtags_stack.entities import entity_routes
 from lawtags_stack.http.routing import ApiRoute
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.deployments.active import ActiveDeployments
 from lawtags_stack.services.deployments.protocols import InferenceServer

@@ -6,11 +6,11 @@ import re
 from datetime import timedelta
 
 from lawtags_client.errors import ConflictError, NotFoundError, ServerError, UnprocessableError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.entities import EntityKind, EntityTable
 from lawtags_stack.http.ids import split_reference
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import EntityPage
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.deployments.active import CONFIGS, ActiveDeployments
 from lawtags_stack.services.deployments.protocols import InferenceServer
 from lawtags_stack.services.deployments.records import DeploymentRecord, ServedBy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.entities import EntityRecord
-from lawtags_stack.json_value import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.entity_store import (
     Dataset,
     DatasetRequest,
@@ -23,7 +24,6 @@ from lawtags_client.types.entity_store import (
 )
 from lawtags_stack.entities import EntityRecord, EntityTable, entity_routes
 from lawtags_stack.http.routing import ApiRoute
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.entity_store.state import EntityStoreState
 

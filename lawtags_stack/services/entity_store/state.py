@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 from lawtags_client.errors import BadRequestError, ConflictError, NotFoundError
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.entities import EntityKind, EntityRecord, EntityTable
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http.ids import sent_name, split_reference
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.entity_store.records import DatasetRecord, ModelRecord
 from lawtags_stack.store import Database
 from lawtags_stack.times import Clock, utc_now

@@ -12,8 +12,8 @@ import httpcore
 import httpx
 
 from lawtags_client.errors import BadRequestError
+from lawtags_client.json_value import JsonValue
 from lawtags_stack.http.origin import is_loopback_name
-from lawtags_stack.json_value import JsonValue
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.evaluator.model_spec import ModelFields
 from lawtags_stack.services.evaluator.spec import ParsedEvaluation

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from lawtags_client.errors import BadRequestError, NotFoundError, ServerError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.http.bodies import LARGEST_JSON, strict_json
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.entity_store.records import ModelEndpoint
 from lawtags_stack.services.evaluator.addresses import AddressPolicy, guarded_client, is_proxied, policy_of

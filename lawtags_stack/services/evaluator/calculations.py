@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.sandbox.process import Sandbox
 from lawtags_stack.services.evaluator.confined import (
     Judgement,

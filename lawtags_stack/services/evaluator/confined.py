@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from lawtags_client.errors import LawtagsError
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox import limits
 from lawtags_stack.services.evaluator import metrics
 from lawtags_stack.services.evaluator.scoring import MetricFields, Sample, Scorer, TextPair

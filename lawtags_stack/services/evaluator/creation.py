@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.entities import EntityRecord, EntityTable
 from lawtags_stack.http import sent_name, split_reference
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator.addresses import AddressPolicy, addresses_in
 from lawtags_stack.services.evaluator.evaluation import check_supported
 from lawtags_stack.services.evaluator.expansion import identified

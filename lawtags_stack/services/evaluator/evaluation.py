@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NotRequired
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.process import Sandboxes
 from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints
 from lawtags_stack.services.evaluator.calculations import Calculations

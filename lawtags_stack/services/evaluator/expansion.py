@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.http import new_id
-from lawtags_stack.json_value import JsonObject, JsonValue
 
 _ENTITY = (
     "schema_version", "id", "description", "type_prefix", "namespace", "project", "created_at", "updated_at",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator import metrics
 from lawtags_stack.services.evaluator.model_spec import ModelFields
 from lawtags_stack.services.evaluator.spec_base import ClosedRecord, Number, SpecRecord, Template

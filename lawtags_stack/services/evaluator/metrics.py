@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from lawtags_client.errors import BadRequestError, MissingExtraError
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.limits import limited
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import binascii
 from collections.abc import Mapping
 
 from lawtags_client.errors import BadRequestError, NotFoundError
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http import read_moment
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.evaluator.records import EvaluationRecord, PlatformJob
 
 STEP = "evaluation"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.common import DeleteResponse, Page
 from lawtags_client.types.platform_evaluation import (
     PlatformEvaluationJob,
@@ -16,7 +17,6 @@ from lawtags_client.types.platform_evaluation import (
 from lawtags_stack.http import RouteCall, route, sent_fields
 from lawtags_stack.http.operations import Parameter, list_parameters
 from lawtags_stack.http.routing import ApiRoute
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.evaluator import platform_jobs
 from lawtags_stack.services.evaluator.ending import cancel, remove
 from lawtags_stack.services.evaluator.queue import Runner

@@ -20,9 +20,9 @@ from typing import cast
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.files import atomic_write_json, atomic_write_text
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http import naive, new_id
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.process import Sandboxes
 from lawtags_stack.services.evaluator import confined
 from lawtags_stack.services.evaluator.creation import ResolvedEvaluation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.common import FINAL_JOB_STATES
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.store.codec import Codec
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator.spec_base import SpecRecord
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from lawtags_client.errors import NotFoundError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.common import DeleteResponse, Page
 from lawtags_client.types.evaluator import (
     EvaluationConfig,
@@ -32,7 +33,6 @@ from lawtags_client.types.evaluator import (
 from lawtags_stack.entities import entity_routes
 from lawtags_stack.http import RouteCall, route, sent_fields
 from lawtags_stack.http.operations import list_parameters
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.evaluator.asking import Endpoints
 from lawtags_stack.services.evaluator.ending import cancel, remove

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from lawtags_client.errors import BadRequestError, DataError, NotFoundError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_client.jsonl import JsonFault, decode_row, parse_array, parse_lines
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.data_store.trees import FileEntry
 from lawtags_stack.services.evaluator.protocols import EvaluatorDataStore, EvaluatorEntityStore
 from lawtags_stack.services.evaluator.spec import DatasetSpec

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NotRequired, TypeAlias, TypedDict
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.limits import limited
 from lawtags_stack.services.evaluator import metrics
 from lawtags_stack.services.evaluator.templates import render, render_text

@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field
 
 from lawtags_client.errors import UnprocessableError
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.http.bodies import validate
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.services.evaluator.metric_spec import PARAMS, JudgeParams
 from lawtags_stack.services.evaluator.model_spec import ModelFields
 from lawtags_stack.services.evaluator.request_spec import RequestSpec

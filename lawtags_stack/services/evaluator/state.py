@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lawtags_client.errors import ConflictError, NotFoundError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.entities import EntityKind, EntityRecord, EntityTable
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http import Clock, EntityPage, ListQuery, naive, new_id, select, sent_name, utc_now
-from lawtags_stack.json_value import JsonObject, JsonValue
 from lawtags_stack.services.evaluator import platform_jobs
 from lawtags_stack.services.evaluator.addresses import AddressPolicy
 from lawtags_stack.services.evaluator.creation import (

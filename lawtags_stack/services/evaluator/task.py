@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.services.evaluator import metrics, scoring
 from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints, Exchange, output_text
 from lawtags_stack.services.evaluator.calculations import Calculations

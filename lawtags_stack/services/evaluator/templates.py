@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lawtags_client.errors import BadRequestError, LawtagsError, MissingExtraError
-from lawtags_stack.json_value import JsonObject, JsonValue
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.limits import joined, limited
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from lawtags_client.errors import BadRequestError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.inference import (
     ChatCompletionRequest,
     ChatMessage,
@@ -15,7 +16,6 @@ from lawtags_client.types.inference import (
 )
 from lawtags_stack.chat.messages import MessageError, plain_text
 from lawtags_stack.engines.generation.request import Constraint, Sampling
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.processes.frames import Message
 from lawtags_stack.services.nim.limits import check_chat, check_completion
 from lawtags_stack.services.nim.parameters import (

@@ -7,9 +7,9 @@ import struct
 from pathlib import Path
 
 from lawtags_client.errors import BadRequestError, NotFoundError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.inference import EmbeddingRequest
 from lawtags_stack.engines.embedding.process import EmbeddingProcess
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.nim.limits import check_embedding
 from lawtags_stack.services.nim.parameters import check_embedding_parameters

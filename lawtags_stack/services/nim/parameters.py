@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from lawtags_client.errors import BadRequestError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.inference import (
     ChatCompletionRequest,
     CompletionRequest,
@@ -19,7 +20,6 @@ from lawtags_client.types.inference import (
     NvExt,
     SamplingRequest,
 )
-from lawtags_stack.json_value import JsonValue
 
 _ANY = frozenset(
     {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 
 
 def permission(model: str, created: int) -> JsonObject:

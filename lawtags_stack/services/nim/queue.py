@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.errors import RateLimitedError
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.processes.background import Background, result_of
 from lawtags_stack.processes.frames import Message
 from lawtags_stack.processes.launching import Child

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
+from lawtags_client.json_value import JsonObject
 from lawtags_client.types.inference import (
     ChatCompletion,
     ChatCompletionRequest,
@@ -25,7 +26,6 @@ from lawtags_client.types.inference import (
 )
 from lawtags_client.version import __version__
 from lawtags_stack.http import Clock, RouteCall, error_answer, route
-from lawtags_stack.json_value import JsonObject
 from lawtags_stack.processes.frames import Message
 from lawtags_stack.services.nim.answering import Envelope, Kind, events, failed, whole
 from lawtags_stack.services.nim.asking import Asked, understand_chat, understand_completion

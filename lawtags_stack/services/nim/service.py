@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from lawtags_client.errors import LawtagsError
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.nim.embeddings import Embeddings
 from lawtags_stack.services.nim.protocols import Deployed, ModelFiles, Models

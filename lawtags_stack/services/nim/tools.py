@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from lawtags_client.errors import BadRequestError
+from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_client.types.inference import ChatCompletionRequest
-from lawtags_stack.json_value import JsonObject, JsonValue
 
 MOST_TOOLS = 128
 MOST_CHARACTERS = 1 << 18

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
-from lawtags_stack.json_value import JsonObject
+from lawtags_client.json_value import JsonObject
 from lawtags_stack.processes.background import Background, result_of
 from lawtags_stack.processes.frames import Message, pack, receive_async
 from lawtags_stack.processes.launching import Child, Launcher, SpawnLauncher

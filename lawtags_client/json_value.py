@@ -1,4 +1,4 @@
-"""JSON as types: what requests, answers and stored documents are made of."""
+"""JSON values as types: requests, responses and stored documents."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     JsonValue: TypeAlias = bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
     JsonObject: TypeAlias = Mapping[str, JsonValue]
 else:
-    # Records are read by pydantic, which would walk, and copy, what the JSON decoder has made.
+    # Pydantic would otherwise walk and copy values that the JSON decoder has already built.
     JsonValue = object
     JsonObject = dict
