@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     JsonValue: TypeAlias = bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
     JsonObject: TypeAlias = Mapping[str, JsonValue]
+    JsonRow: TypeAlias = dict[str, JsonValue]
 else:
     # Pydantic would otherwise walk and copy values that the JSON decoder has already built.
     JsonValue = object
-    JsonObject = dict
+    JsonObject = JsonRow = dict

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from lawtags_client.errors import DataError
 from lawtags_client.jsonl.faults import JsonFault, not_an_object
@@ -56,7 +56,7 @@ class ArrayReader:
         self._line = line
         self._rows = 0
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any] | JsonFault, str]]:
+    def rows(self) -> Iterator[tuple[int, dict[str, object] | JsonFault, str]]:
         """The elements: the line where each begins, the row or what is wrong with it, and its text.
 
         Raises:
@@ -81,7 +81,7 @@ class ArrayReader:
                 raise self._broken(f"holds a row longer than {self._limit >> 20} MiB")
             self._fill()
 
-    def _element(self) -> tuple[int, dict[str, Any] | JsonFault, str] | None:
+    def _element(self) -> tuple[int, dict[str, object] | JsonFault, str] | None:
         # None: no whole element stands in the buffer yet.
         line = self._line
         try:
@@ -158,7 +158,7 @@ class ArrayReader:
         self._place = 0
 
 
-def _marked(values: dict[str, object], element: str) -> dict[str, Any]:
+def _marked(values: dict[str, object], element: str) -> dict[str, object]:
     """The values of an element, of which those that are not UTF-8 say so."""
     if element.isascii() or not _UNDECODED.search(element):
         return values

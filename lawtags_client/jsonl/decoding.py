@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import cast
 
+from lawtags_client.json_value import JsonRow
 from lawtags_client.jsonl.faults import JsonFault, not_an_object
 from lawtags_client.jsonl.fields import (
     EXACT,
@@ -21,7 +22,7 @@ _ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _PYTHON = re.compile(r"\s*\{\s*'")
 
 
-def decode_row(raw: bytes, *, torn: bool = False) -> dict[str, Any] | JsonFault:
+def decode_row(raw: bytes, *, torn: bool = False) -> JsonRow | JsonFault:
     """The row in a line, if all of it can be read and written again.
 
     Args:
@@ -32,7 +33,7 @@ def decode_row(raw: bytes, *, torn: bool = False) -> dict[str, Any] | JsonFault:
     return values if isinstance(values, JsonFault) else refuse_unreadable(values, raw)
 
 
-def decode_fields(raw: bytes, *, offset: int = 0, torn: bool = False) -> dict[str, Any] | JsonFault:
+def decode_fields(raw: bytes, *, offset: int = 0, torn: bool = False) -> dict[str, object] | JsonFault:
     """The row in a line, with ``Unreadable`` in the place of each field that cannot be read.
 
     Halves of surrogate pairs stay, and long numbers know how they were written.
@@ -45,7 +46,7 @@ def decode_fields(raw: bytes, *, offset: int = 0, torn: bool = False) -> dict[st
     return _decoded(EXACT, raw, offset, torn)
 
 
-def refuse_unreadable(values: dict[str, object], raw: bytes) -> dict[str, Any] | JsonFault:
+def refuse_unreadable(values: dict[str, object], raw: bytes) -> JsonRow | JsonFault:
     """A row in which everything can be read and written again, or what is wrong with it.
 
     Args:
@@ -57,10 +58,10 @@ def refuse_unreadable(values: dict[str, object], raw: bytes) -> dict[str, Any] |
     # Decoding makes halves of these alone, so most rows need no search.
     if _ESCAPED_HALF.search(raw) and (field := first_half(values)) is not None:
         return JsonFault("holds half of a character (a surrogate without its pair)", field=field)
-    return values
+    return cast(JsonRow, values)
 
 
-def _decoded(decoder: json.JSONDecoder, raw: bytes, offset: int, torn: bool) -> dict[str, Any] | JsonFault:
+def _decoded(decoder: json.JSONDecoder, raw: bytes, offset: int, torn: bool) -> dict[str, object] | JsonFault:
     wrong: UnicodeDecodeError | None = None
     try:
         text = raw.decode("utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from lawtags_client.jsonl.values import (
     Unreadable,
@@ -22,7 +21,7 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) != len(pairs):
         seen: set[str] = set()
@@ -62,7 +61,7 @@ def element_end(text: str, begin: int) -> int | None:
     return None
 
 
-def salvage(decoder: json.JSONDecoder, text: str) -> dict[str, Any] | None:
+def salvage(decoder: json.JSONDecoder, text: str) -> dict[str, object] | None:
     """The fields of an object of which some nest too deeply to be decoded; those say so.
 
     Returns:
@@ -71,7 +70,7 @@ def salvage(decoder: json.JSONDecoder, text: str) -> dict[str, Any] | None:
     place = _skip(text, 0)
     if text[place : place + 1] != "{":
         return None
-    pairs: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, object]] = []
     place = _skip(text, place + 1)
     while text[place : place + 1] != "}":
         try:
@@ -93,7 +92,7 @@ def salvage(decoder: json.JSONDecoder, text: str) -> dict[str, Any] | None:
 
 def undecoded_fields(
     values: dict[str, object], raw: bytes, error: UnicodeDecodeError, where: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The fields of a row that is not UTF-8, of which those with wrong bytes say so.
 
     Args:
@@ -127,7 +126,7 @@ def first_half(values: dict[str, object]) -> str | None:
     return next((name for name, value in values.items() if _HALF.search(name) or _holds(value, _HALF)), None)
 
 
-def _inner(place: str, value: object) -> Iterator[tuple[str, Any]]:
+def _inner(place: str, value: object) -> Iterator[tuple[str, object]]:
     # A list of values to look at, since a row may nest deeply.
     remaining = [(place, value)]
     while remaining:
@@ -154,9 +153,9 @@ def _holds(value: object, pattern: re.Pattern[str]) -> bool:
     return False
 
 
-def _value(decoder: json.JSONDecoder, text: str, place: int) -> tuple[Any, int]:
+def _value(decoder: json.JSONDecoder, text: str, place: int) -> tuple[object, int]:
     try:
-        value: tuple[Any, int] = decoder.raw_decode(text, place)
+        value: tuple[object, int] = decoder.raw_decode(text, place)
     except RecursionError:
         end = element_end(text, place)
         if end is None:

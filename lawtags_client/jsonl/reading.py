@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from lawtags_client.json_value import JsonRow
 from lawtags_client.jsonl.arrays import ArrayReader
 from lawtags_client.jsonl.decoding import decode_row, refuse_unreadable
 from lawtags_client.jsonl.faults import JsonFault
@@ -37,7 +38,7 @@ class LinePolicy:
 
 def parse_lines(
     stream: BinaryIO, policy: LinePolicy = LinePolicy()
-) -> Iterator[tuple[int, dict[str, Any] | JsonFault]]:
+) -> Iterator[tuple[int, JsonRow | JsonFault]]:
     """The rows of a file of JSON lines, or what is wrong with each, by line.
 
     Args:
@@ -52,7 +53,7 @@ def parse_lines(
 
 def scan_lines(
     stream: BinaryIO, policy: LinePolicy = LinePolicy()
-) -> Iterator[tuple[int, dict[str, Any] | JsonFault]]:
+) -> Iterator[tuple[int, JsonRow | JsonFault]]:
     """Like :func:`parse_lines`, several times faster, for callers that look only at texts.
 
     Whole numbers beyond 64 bits lose digits. A name that appears twice is found in the first rows, as it is
@@ -64,7 +65,7 @@ def scan_lines(
     """
     from orjson import JSONDecodeError, loads
 
-    row: dict[str, Any] | JsonFault | None
+    row: JsonRow | JsonFault | None
     lines = read_lines(stream, policy.limit)
     for number, line in islice(lines, _EXACT_LINES):
         row = _judged(line, number, policy)
@@ -87,7 +88,7 @@ def _ended(line: bytes | TooLong) -> bool:
     return isinstance(line, bytes) and line.endswith(b"\n")
 
 
-def _judged(line: bytes | TooLong, number: int, policy: LinePolicy) -> dict[str, Any] | JsonFault | None:
+def _judged(line: bytes | TooLong, number: int, policy: LinePolicy) -> JsonRow | JsonFault | None:
     """The row in a line, what is wrong with it, or None where the line is to be skipped."""
     if isinstance(line, TooLong):
         return JsonFault(f"is longer than {policy.limit >> 20} MiB", f"{line.size:,} bytes")
@@ -105,7 +106,7 @@ def _judged(line: bytes | TooLong, number: int, policy: LinePolicy) -> dict[str,
 
 def parse_array(
     stream: BinaryIO, path: str | Path, limit: int = LONGEST_LINE
-) -> Iterator[tuple[int, dict[str, Any] | JsonFault]]:
+) -> Iterator[tuple[int, JsonRow | JsonFault]]:
     """The rows of a JSON array, or what is wrong with each, by the line where it begins.
 
     Args:
@@ -125,7 +126,7 @@ def parse_array(
 
 def read_rows(
     path: Path, policy: LinePolicy = LinePolicy(), *, hint: str | None = None
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, JsonRow]]:
     """The rows of a file of JSON lines, with their lines.
 
     Args:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from lawtags_client.errors import DataError
+from lawtags_client.json_value import JsonObject
 from lawtags_client.jsonl import JsonFault, LinePolicy, json_kind, scan_lines
 
 Kind = Literal["completion", "chat"]
@@ -94,7 +95,7 @@ class RowCheck:
             known.rows += 1
 
 
-def _row(row: dict[str, object] | JsonFault, path: Path, number: int) -> tuple[Kind, int, int]:
+def _row(row: JsonObject | JsonFault, path: Path, number: int) -> tuple[Kind, int, int]:
     """The kind of a row, a hash of its prompt, and its letters."""
     if isinstance(row, JsonFault):
         raise row.error(path, number, hint=_HINT)
