@@ -174,7 +174,7 @@ def _forget(
     session: Session, out: Path, forget: Path, count_tokens: Callable[[str], int] | None, strict: bool
 ) -> None:
     from lawtags_client.curation import forget_questions
-    from lawtags_client.curation.select.forget_list import load_forget_list
+    from lawtags_client.curation.forget.forget_list import load_forget_list
 
     record = forget_questions(out, forget, count_tokens=count_tokens)
     missing = load_forget_list(forget).named(record["not_found"])

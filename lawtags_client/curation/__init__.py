@@ -1,5 +1,6 @@
 """Raw questions in, training rows out."""
 
+from lawtags_client.curation.forget.forgetting import forget_questions
 from lawtags_client.curation.options import (
     CurationOptions,
     DuplicateOptions,
@@ -10,8 +11,7 @@ from lawtags_client.curation.options import (
 )
 from lawtags_client.curation.pipeline import curate
 from lawtags_client.curation.questions import plain_question, questions_to_tag
-from lawtags_client.curation.select.forgetting import forget_questions
-from lawtags_client.curation.write.report import CurationProgress, CurationReport, StepCount
+from lawtags_client.curation.report import CurationProgress, CurationReport, StepCount
 
 __all__ = [
     "CurationOptions",

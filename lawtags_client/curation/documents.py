@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.curation.clean import modifiers
 from lawtags_client.curation.clean.html import texts_to_plain
 from lawtags_client.curation.clean.markdown import Links
+from lawtags_client.curation.features import filters
 from lawtags_client.curation.mask.masker import mask_texts, masker
 from lawtags_client.curation.options import PiiOptions
-from lawtags_client.curation.select import filters
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lawtags_client.curation.examples import stride_for
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, read_partition, save_partition
 from lawtags_client.curation.steps import Step, prepare_steps, run_step
-from lawtags_client.curation.write.examples import stride_for
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 
 if TYPE_CHECKING:

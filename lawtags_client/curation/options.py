@@ -155,7 +155,7 @@ class TagOptions:
 
     Args:
         synonyms: a CSV or YAML file of synonyms, see
-            :func:`~lawtags_client.curation.select.synonyms.load_synonyms`.
+            :func:`~lawtags_client.curation.read.synonyms.load_synonyms`.
         min_count: tags on fewer questions than this are taken off, counted on the questions that are left
             behind the search for duplicates; a question that loses all its tags is refused. A test file of
             its own keeps them: leaving out what a model was not taught would flatter it.
@@ -238,7 +238,7 @@ class CurationOptions:
         on_bad_row: stop at the first row that cannot be read, leave it out, or leave it out and list it.
         max_bad: the share of such rows from which the whole curation fails.
         forget: a file of questions that are left out without a trace of their text, see
-            :mod:`lawtags_client.curation.select.forget_list`. A file for testing loses them as well.
+            :mod:`lawtags_client.curation.forget.forget_list`. A file for testing loses them as well.
 
     Example:
         >>> CurationOptions.from_dict({"split": {"training": 0.95, "validation": 0.05, "testing": 0}}).split

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.execution import PartitionRunner, choose_workers, open_runner, run_steps
+from lawtags_client.curation.forget.forget_list import ForgetList, load_forget_list, remembered
 from lawtags_client.curation.isolation import FAILED, IsolatedStep
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.options import CurationOptions
@@ -23,9 +24,15 @@ from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.curation.read.notices import value_notes
 from lawtags_client.curation.read.partitions import stage
 from lawtags_client.curation.read.sources import QuestionSource, find_sources
-from lawtags_client.curation.select.forget_list import ForgetList, load_forget_list, remembered
+from lawtags_client.curation.read.synonyms import load_synonyms
+from lawtags_client.curation.report import (
+    REPORT,
+    CurationProgress,
+    CurationReport,
+    StepCount,
+    outputs_digest,
+)
 from lawtags_client.curation.select.selection import Selection, select
-from lawtags_client.curation.select.synonyms import load_synonyms
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder
 from lawtags_client.curation.steps import masking, plan_steps
 from lawtags_client.curation.versions import CODE_VERSION, check_installed, versions_of
@@ -33,13 +40,6 @@ from lawtags_client.curation.write import notes
 from lawtags_client.curation.write.card import write_card
 from lawtags_client.curation.write.outputs import OutputWriter, WrittenOutputs, check_outputs, write_bad_rows
 from lawtags_client.curation.write.rendering import REJECTED
-from lawtags_client.curation.write.report import (
-    REPORT,
-    CurationProgress,
-    CurationReport,
-    StepCount,
-    outputs_digest,
-)
 from lawtags_client.curation.write.totals import StepTotals, add_up
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json, sha256_file

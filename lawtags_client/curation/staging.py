@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lawtags_client.curation.write.examples import StepChanges
+from lawtags_client.curation.examples import StepChanges
 from lawtags_client.files import atomic_write_json
 
 if TYPE_CHECKING:

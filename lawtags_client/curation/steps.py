@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lawtags_client.curation.clean import modifiers
 from lawtags_client.curation.clean.html import texts_to_plain, unescape_title
 from lawtags_client.curation.clean.markdown import Links
+from lawtags_client.curation.features import filters, fingerprints
+from lawtags_client.curation.features.split import split_key
 from lawtags_client.curation.mask.masker import masker
 from lawtags_client.curation.options import CurationOptions, PiiOptions
-from lawtags_client.curation.select import dedup, filters
-from lawtags_client.curation.select.split import split_key
-from lawtags_client.curation.select.synonyms import rename_tags
+from lawtags_client.curation.read.synonyms import rename_tags
 from lawtags_client.curation.series import map_texts
 
 if TYPE_CHECKING:
@@ -312,9 +312,10 @@ class Fingerprint:
             (title, body if isinstance(body, str) else None)
             for title, body in zip(rows["title"], rows["body"], strict=True)
         ]
-        digests = [dedup.text_digest(title, body) for title, body in pairs]
+        digests = [fingerprints.text_digest(title, body) for title, body in pairs]
         bands: list[Any] = [
-            " ".join(map(str, dedup.signature_bands(dedup.shingles(title, body)))) for title, body in pairs
+            " ".join(map(str, fingerprints.signature_bands(fingerprints.shingles(title, body))))
+            for title, body in pairs
         ]
         return StepOutcome(rows.assign(digest=digests, bands=bands))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lawtags_client.curation.execution import PartitionRunner
-from lawtags_client.curation.select.dedup import BANDS, shingles
+from lawtags_client.curation.features.fingerprints import BANDS, shingles
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lawtags_client.curation.features.fingerprints import BANDS
 from lawtags_client.curation.read.dates import read_moment
-from lawtags_client.curation.select.dedup import BANDS
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
 
 if TYPE_CHECKING:

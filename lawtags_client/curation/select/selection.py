@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lawtags_client.curation.execution import PartitionRunner
+from lawtags_client.curation.features.split import part_of
 from lawtags_client.curation.options import CurationOptions, SplitOptions
+from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.select.duplicates import (
     PhraseIndex,
     each_pair,
@@ -23,11 +25,9 @@ from lawtags_client.curation.select.duplicates import (
     near_pairs,
 )
 from lawtags_client.curation.select.keys import read_keys
-from lawtags_client.curation.select.split import part_of
 from lawtags_client.curation.select.stratified_split import parts_by_tags, parts_by_time, shares_of
 from lawtags_client.curation.select.tag_census import TagCensus, propose_merges
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
-from lawtags_client.curation.write.report import PARTS, StepCount
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
 

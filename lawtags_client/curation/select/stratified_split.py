@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lawtags_client.curation.options import SplitOptions
-from lawtags_client.curation.write.report import PARTS
+from lawtags_client.curation.report import PARTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +34,8 @@ def parts_by_time(
 
     Args:
         moments: when each was asked, in a form that sorts.
-        keys: of :func:`~lawtags_client.curation.select.split.split_key`; these bring questions of one moment
-            into an order that does not hang on the input's.
+        keys: of :func:`~lawtags_client.curation.features.split.split_key`; they order questions of the same
+            moment independently of the input's order.
         shares: of :func:`shares_of`.
 
     Returns:

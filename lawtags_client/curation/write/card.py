@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from lawtags_client.curation.write.report import PARTS
+from lawtags_client.curation.report import PARTS
 from lawtags_client.errors import MissingExtraError
 from lawtags_client.files import atomic_write_bytes
 from lawtags_client.terminal import escape_controls

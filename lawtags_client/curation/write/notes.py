@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.select.selection import Selection
-from lawtags_client.curation.write.report import PARTS, StepCount
 
 
 def step_notes(steps: Sequence[StepCount]) -> list[str]:

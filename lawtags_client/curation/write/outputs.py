@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lawtags_client.curation.execution import PartitionRunner
 from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.read.sources import QuestionSource
+from lawtags_client.curation.report import PARTS, REPORT
 from lawtags_client.curation.select.selection import NOWHERE, Selection
 from lawtags_client.curation.select.shortlists import Shortlists
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder
@@ -34,7 +35,6 @@ from lawtags_client.curation.write.rendering import (
     rendered,
     rows_path,
 )
-from lawtags_client.curation.write.report import PARTS, REPORT
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lawtags_client.curation.examples import PER_STEP
 from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.report import PARTS
 from lawtags_client.curation.select.selection import FIELDS, NOWHERE, REASONS, STEPS
 from lawtags_client.curation.select.shortlists import Shortlists
 from lawtags_client.curation.staging import WorkFolder
 from lawtags_client.curation.write.atomic_files import line_of
-from lawtags_client.curation.write.examples import PER_STEP
 from lawtags_client.curation.write.prompts import LengthStatistics, RowMaker
-from lawtags_client.curation.write.report import PARTS
 from lawtags_client.files import atomic_write_bytes, atomic_write_json
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lawtags_client.curation.examples import first_examples
+from lawtags_client.curation.report import StepCount
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder
-from lawtags_client.curation.write.examples import first_examples
-from lawtags_client.curation.write.report import StepCount
 
 # Steps that say nothing where the source lacks what they look at.
 _NEEDED = {"word_count": "bodies", "votes": "votes", "repeated_ngrams": "bodies", "has_answer": "answers"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lawtags_client.curation import CurationOptions, PiiOptions, TagOptions, curate
-from lawtags_client.curation.select.forget_list import id_hash
+from lawtags_client.curation.forget.forget_list import id_hash
 from lawtags_client.curation.write.prompts import LengthStatistics
 from lawtags_client.tagging.prompt import PromptStyle
 

@@ -16,7 +16,7 @@ from lawtags_client.curation import (
     curate,
     forget_questions,
 )
-from lawtags_client.curation.select.forget_list import id_hash
+from lawtags_client.curation.forget.forget_list import id_hash
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging.prompt import PromptStyle
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lawtags_client.curation.options import SplitOptions
 from lawtags_client.curation.read.dates import read_moment
+from lawtags_client.curation.report import PARTS
 from lawtags_client.curation.select.stratified_split import parts_by_tags, parts_by_time, shares_of
-from lawtags_client.curation.write.report import PARTS
 
 SHARES = {"training": 0.8, "validation": 0.1, "testing": 0.1}
 

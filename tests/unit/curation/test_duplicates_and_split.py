@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lawtags_client.curation.features.fingerprints import shingles, signature_bands, text_digest
+from lawtags_client.curation.features.split import part_of, split_key
 from lawtags_client.curation.options import SplitOptions
-from lawtags_client.curation.select.dedup import shingles, signature_bands, text_digest
 from lawtags_client.curation.select.duplicates import exact_duplicates, near_duplicates, near_pairs
-from lawtags_client.curation.select.split import part_of, split_key
 
 WORDS = [f"word{number}" for number in range(400)]
 

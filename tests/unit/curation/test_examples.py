@@ -8,7 +8,7 @@ pytest.importorskip("pandas")
 
 import pandas
 
-from lawtags_client.curation.write.examples import PER_STEP, StepChanges, first_change, first_examples
+from lawtags_client.curation.examples import PER_STEP, StepChanges, first_change, first_examples
 
 
 def _shown(*steps: tuple[str, str, str], final: str, masked: bool = True, pii: bool = True) -> dict:  # type: ignore[type-arg]

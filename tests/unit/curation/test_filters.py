@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.select.filters import count_words, repeated_share, repeated_shares, word_counts
+from lawtags_client.curation.features.filters import count_words, repeated_share, repeated_shares, word_counts
 
 
 def test_words_are_parted_by_white_space() -> None:
@@ -40,7 +40,7 @@ def test_overlapping_occurrences_count_once() -> None:
 
 def test_the_score_does_not_depend_on_the_seed_of_hashes() -> None:
     code = (
-        "from lawtags_client.curation.select.filters import repeated_share as r;"
+        "from lawtags_client.curation.features.filters import repeated_share as r;"
         "print(r('aa bb cc dd ee aa bb cc dd ee ff gg hh ii jjjjj ff gg hh ii jjjjj'))"
     )
     scores = {

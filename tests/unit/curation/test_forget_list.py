@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lawtags_client.curation.select.forget_list import ForgetList, id_hash, load_forget_list, remembered
+from lawtags_client.curation.forget.forget_list import ForgetList, id_hash, load_forget_list, remembered
 from lawtags_client.errors import DataError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)

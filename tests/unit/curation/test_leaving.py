@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lawtags_client.curation.forget.forgotten_tags import labels_still_told, words_still_allowed
 from lawtags_client.curation.mask.allowed import AllowList
-from lawtags_client.curation.select.forgotten_tags import labels_still_told, words_still_allowed
 
 
 def test_words_of_forgotten_questions_alone_are_allowed_no_longer() -> None:

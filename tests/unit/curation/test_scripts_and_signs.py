@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from lawtags_client.curation.clean.modifiers import clean_text, clean_title
 from lawtags_client.curation.clean.signs import normalize_signs
 from lawtags_client.curation.clean.words import words_of
-from lawtags_client.curation.select.dedup import shingles, text_digest
-from lawtags_client.curation.select.filters import count_words, repeated_share
+from lawtags_client.curation.features.filters import count_words, repeated_share
+from lawtags_client.curation.features.fingerprints import shingles, text_digest
 
 
 def _likeness(first: frozenset[int], second: frozenset[int]) -> float:

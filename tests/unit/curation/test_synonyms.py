@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lawtags_client.curation.select.synonyms import load_synonyms, rename_tags
+from lawtags_client.curation.read.synonyms import load_synonyms, rename_tags
 from lawtags_client.errors import DataError
 
 

@@ -16,17 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lawtags_client.curation.forget.forget_list import ForgetList, load_forget_list
+from lawtags_client.curation.forget.forgotten_tags import labels_still_told, words_still_allowed
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.select.forget_list import ForgetList, load_forget_list
-from lawtags_client.curation.select.forgotten_tags import labels_still_told, words_still_allowed
+from lawtags_client.curation.report import PARTS, REPORT, outputs_digest
 from lawtags_client.curation.select.shortlists import Shortlists
 from lawtags_client.curation.write.atomic_files import RowFiles
 from lawtags_client.curation.write.card import write_card
 from lawtags_client.curation.write.notes import unseen_tags
 from lawtags_client.curation.write.prompts import RowMaker
 from lawtags_client.curation.write.rendering import REJECTED, part_files
-from lawtags_client.curation.write.report import PARTS, REPORT, outputs_digest
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.jsonl import read_rows

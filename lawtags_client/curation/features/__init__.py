@@ -1,0 +1,1 @@
+"""Values computed for each question alone: word counts, repetition, fingerprints, split keys."""

@@ -1,0 +1,1 @@
+"""Removing questions whose authors asked for deletion."""
