@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.curation.clean import modifiers
 from lawtags_client.curation.clean.html import texts_to_plain, unescape_title
@@ -23,7 +23,7 @@ from lawtags_client.curation.features.split import split_key
 from lawtags_client.curation.mask.masker import masker
 from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.read.synonyms import rename_tags
-from lawtags_client.curation.series import map_texts
+from lawtags_client.curation.series import like, map_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,8 +144,6 @@ class RenameTags:
     name: str = "tag_synonyms"
 
     def __call__(self, rows: pd.DataFrame) -> StepOutcome:
-        from lawtags_client.curation.series import like
-
         counts = Counter(tag for tags in rows["tags"] for tag in tags if tag in self.synonyms)
         renamed = [rename_tags(list(tags), self.synonyms) for tags in rows["tags"]]
         return StepOutcome(rows.assign(tags=like(rows["tags"], renamed)), counts=counts)
@@ -197,8 +195,6 @@ class MaskPii:
     name: str = "pii"
 
     def __call__(self, rows: pd.DataFrame) -> StepOutcome:
-        from lawtags_client.curation.series import like
-
         texts = list(zip(rows["title"], rows["body"], strict=True))
         with_body = [isinstance(body, str) for _, body in texts]
         documents = [
@@ -313,7 +309,7 @@ class Fingerprint:
             for title, body in zip(rows["title"], rows["body"], strict=True)
         ]
         digests = [fingerprints.text_digest(title, body) for title, body in pairs]
-        bands: list[Any] = [
+        bands = [
             " ".join(map(str, fingerprints.signature_bands(fingerprints.shingles(title, body))))
             for title, body in pairs
         ]
