@@ -14,7 +14,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lawtags_client.curation.records import ChangeExample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +79,7 @@ class StepChanges:
                 if isinstance(was, str) and isinstance(became, str) and was != became:
                     self._found.append((step, int(row), name, was, became))
 
-    def shown(self, frame: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    def shown(self, frame: pd.DataFrame) -> dict[str, list[ChangeExample]]:
         """The first examples of each step that are fit to be shown.
 
         Args:
@@ -91,31 +93,41 @@ class StepChanges:
             values[0]: dict(zip(columns, values, strict=True))
             for values in zip(*(frame[name].tolist() for name in columns), strict=True)
         }
-        kept: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        kept: dict[str, dict[int, ChangeExample]] = defaultdict(dict)
         for step, row, name, was, became in sorted(self._found, key=lambda found: found[:2]):
             final = rows[row]
             done = kept[step]
             if row in done or len(done) == PER_STEP or (masking and not final["masked"]):
                 continue
             if pair := _fit(step, was, became, final[name], masking):
-                where = {key: final[key] for key in ("row", "id", "file", "line")}
-                done[row] = where | {"field": name, "before": pair[0], "after": pair[1]}
+                done[row] = {
+                    "row": row,
+                    "id": final["id"],
+                    "file": final["file"],
+                    "line": final["line"],
+                    "field": name,
+                    "before": pair[0],
+                    "after": pair[1],
+                }
         return {step: list(done.values()) for step, done in kept.items() if done}
 
 
 def first_examples(
-    found: Iterable[Mapping[str, Sequence[dict[str, object]]]],
-) -> dict[str, list[dict[str, Any]]]:
+    found: Iterable[Mapping[str, Sequence[ChangeExample]]],
+) -> dict[str, list[ChangeExample]]:
     """The first of each step, of those of all partitions in their order."""
-    first: dict[str, list[dict[str, Any]]] = {}
+    first: dict[str, list[ChangeExample]] = {}
     for examples in found:
         for step, listed in examples.items():
             kept = first.setdefault(step, [])
-            kept += [
-                {name: value for name, value in example.items() if name != "row"}
-                for example in listed[: PER_STEP - len(kept)]
-            ]
+            kept += [_without_row(example) for example in listed[: PER_STEP - len(kept)]]
     return first
+
+
+def _without_row(example: ChangeExample) -> ChangeExample:
+    shown = example.copy()
+    shown.pop("row", None)
+    return shown
 
 
 def _fit(step: str, was: str, became: str, final: object, masking: bool) -> tuple[str | None, str] | None:

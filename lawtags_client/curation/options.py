@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, get_args
+from typing import Literal, get_args
 
+from lawtags_client.curation.option_values import build_options
+from lawtags_client.curation.records import OptionsRecord, PiiRecord
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import sha256_file
 from lawtags_client.tagging.prompt import PromptStyle
@@ -36,8 +38,6 @@ DEFAULT_DOMAINS = ("general", "legal")
 FIELDS = (
     "id", "title", "body", "tags", "tags_complete", "score", "created", "link", "license", "answers",
 )  # fmt: skip
-
-T = TypeVar("T")
 
 
 def _one_of(place: str, value: str, kind: object) -> None:
@@ -288,7 +288,7 @@ class CurationOptions:
         if isinstance(pii, Mapping) and pii.get("action") == "hash" and not pii.get("key"):
             # A secret on a command line can be seen by all who share the machine.
             values = {**values, "pii": {**pii, "key": os.environ.get(KEY_VARIABLE)}}
-        return _build(cls, values, "curation")
+        return build_options(cls, values, "curation", _GROUPS)
 
     def file_digests(self) -> dict[str, str]:
         """SHA-256 of each file that an option names, by the option's name.
@@ -308,25 +308,49 @@ class CurationOptions:
                     ) from error
         return digests
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> OptionsRecord:
         """The options as JSON values, with a fingerprint in the place of the secret key."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values["columns"] = dict(sorted(self.columns.items()))
-        for name, value in values.items():
-            if dataclasses.is_dataclass(value) and not isinstance(value, type):
-                values[name] = dataclasses.asdict(value)
-        key = values["pii"].pop("key")
-        fingerprint = hashlib.sha256(f"lawtags pii key\0{key}".encode()).hexdigest()[:12] if key else None
-        values["pii"] |= {
-            "key_fingerprint": fingerprint,
-            "entities": sorted(self.pii.entities),
-            "allow": sorted(self.pii.allow),
-            "domains": sorted(self.pii.domains),
+        split = self.split
+        return {
+            "columns": dict(sorted(self.columns.items())),
+            "links": self.links,
+            "unicode": self.unicode,
+            "sections": self.sections,
+            "pii": self._pii_record(),
+            "filters": dataclasses.asdict(self.filters),
+            "duplicates": dataclasses.asdict(self.duplicates),
+            "tags": dataclasses.asdict(self.tags),
+            "split": {
+                "training": split.training,
+                "validation": split.validation,
+                "testing": split.testing,
+                "seed": split.seed,
+                "few_rows": split.few_rows,
+                "by": split.by,
+            },
+            "style": dataclasses.asdict(self.style),
+            "format": self.format,
+            "on_bad_row": self.on_bad_row,
+            "max_bad": self.max_bad,
+            "forget": self.forget,
         }
-        return values
+
+    def _pii_record(self) -> PiiRecord:
+        pii, key = self.pii, self.pii.key
+        return {
+            "entities": sorted(pii.entities),
+            "action": pii.action,
+            "model": pii.model,
+            "allow": sorted(pii.allow),
+            "domains": sorted(pii.domains),
+            "batch_size": pii.batch_size,
+            "key_fingerprint": (
+                hashlib.sha256(f"lawtags pii key\0{key}".encode()).hexdigest()[:12] if key else None
+            ),
+        }
 
 
-_GROUPS: dict[str, type[Any]] = {
+_GROUPS: Mapping[str, type[object]] = {
     "pii": PiiOptions,
     "filters": FilterOptions,
     "duplicates": DuplicateOptions,
@@ -334,57 +358,3 @@ _GROUPS: dict[str, type[Any]] = {
     "split": SplitOptions,
     "style": PromptStyle,
 }
-
-
-def _build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    if not isinstance(values, Mapping):
-        raise ConfigurationError(f"{where} must be a mapping of options", hint="Write one option per line.")
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(str(name) for name in values if name not in fields)
-    if unknown:
-        raise ConfigurationError(
-            f"unknown options of {where}: {', '.join(unknown)}", hint=f"Known: {', '.join(fields)}."
-        )
-    read: dict[str, Any] = {}
-    for name, value in values.items():
-        place = f"{where}.{name}"
-        group = _GROUPS.get(name) if cls is CurationOptions else None
-        read[name] = _build(group, value, place) if group else _value(str(fields[name].type), value, place)
-    return cls(**read)
-
-
-def _value(kind: str, value: object, place: str) -> Any:
-    # Recipes are YAML: a misspelt type would otherwise surface rows later, in a worker.
-    def wrong(expected: str) -> ConfigurationError:
-        # A key of digits alone is no text in YAML, and still a secret.
-        shown = "Put it in quotes." if place.endswith(".key") else f"It is {value!r}."
-        return ConfigurationError(f"{place} must be {expected}", hint=shown)
-
-    optional = kind.endswith("| None")
-    bare = kind.removesuffix("| None").strip()
-    if value is None:
-        if optional:
-            return None
-        raise wrong("given")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if bare == "bool" and not isinstance(value, bool):
-        raise wrong("true or false")
-    if bare == "int" and (not number or not isinstance(value, int)):
-        raise wrong("a whole number")
-    if bare == "float" and not number:
-        raise wrong("a number")
-    if bare.startswith("tuple["):
-        if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
-            raise wrong("a list of texts")
-        return tuple(value)
-    if bare.startswith("Mapping["):
-        if not isinstance(value, Mapping) or not all(
-            isinstance(part, str) for pair in value.items() for part in pair
-        ):
-            raise wrong("a mapping of texts")
-        return MappingProxyType(dict(value))
-    if (
-        bare == "str" or bare in ("Links", "Action", "Format", "OnBadRow", "Order", "SplitBy")
-    ) and not isinstance(value, str):
-        raise wrong("a text")
-    return value

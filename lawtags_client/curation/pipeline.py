@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -11,38 +10,35 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.execution import PartitionRunner, choose_workers, open_runner, run_steps
 from lawtags_client.curation.forget.forget_list import ForgetList, load_forget_list, remembered
 from lawtags_client.curation.isolation import FAILED, IsolatedStep
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.options import CurationOptions
-from lawtags_client.curation.questions import QuestionTexts
-from lawtags_client.curation.read.notices import value_notes
 from lawtags_client.curation.read.partitions import stage
-from lawtags_client.curation.read.sources import QuestionSource, find_sources
-from lawtags_client.curation.read.synonyms import load_synonyms
+from lawtags_client.curation.read.sources import find_sources
 from lawtags_client.curation.report import (
     REPORT,
     CurationProgress,
     CurationReport,
     StepCount,
-    outputs_digest,
 )
+from lawtags_client.curation.reporting import CurationInputs, CurationResults, build_report
 from lawtags_client.curation.select.selection import Selection, select
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder
-from lawtags_client.curation.steps import masking, plan_steps
-from lawtags_client.curation.versions import CODE_VERSION, check_installed, versions_of
-from lawtags_client.curation.write import notes
+from lawtags_client.curation.steps import plan_steps
+from lawtags_client.curation.versions import CODE_VERSION, check_installed
 from lawtags_client.curation.write.card import write_card
-from lawtags_client.curation.write.outputs import OutputWriter, WrittenOutputs, check_outputs, write_bad_rows
+from lawtags_client.curation.write.outputs import OutputWriter, check_outputs, write_bad_rows
 from lawtags_client.curation.write.rendering import REJECTED
-from lawtags_client.curation.write.totals import StepTotals, add_up
+from lawtags_client.curation.write.totals import add_up
 from lawtags_client.errors import DataError
-from lawtags_client.files import atomic_write_json, sha256_file
+from lawtags_client.files import atomic_write_json
 
 if TYPE_CHECKING:
     import distributed
@@ -67,87 +63,66 @@ def curate(
     clock: Callable[[], float] = time.perf_counter,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> CurationReport:
-    """Turn questions into training, validation and testing rows.
+    """Turn questions into training, validation and testing rows; a curation that was killed resumes.
 
-    The files in ``out`` depend on inputs and options alone, not on the number of partitions or workers. A
-    curation that was killed resumes where it stopped.
+    The output depends only on inputs and options, never on the number of partitions or workers.
 
     Args:
         inputs: files, patterns, or ``hf://datasets/namespace/name``.
-        out: folder for the rows; files in it are replaced.
-        options: what is asked for.
-        test: labeled questions that become the testing part. No filter drops them, and their duplicates
-            leave the other parts.
-        scheduler: a Dask cluster whose workers see ``out``: its address, or a client of it, which is left
-            open. None stays on this machine.
-        count_tokens: the length of a text in tokens of the model; an estimate if None.
-        tokenizer: what tells this counting from others, such as the SHA-256 of the tokenizer; recorded, and
-            a curation that was killed under another one starts over.
-        on_progress: told how far it is.
-        forget: a file of questions to leave out, beside that of ``options.forget``.
-        workers: processes on this machine; None starts several only where that pays (a script must then
-            guard its main part with ``if __name__ == "__main__"``).
-        partition_rows: the most rows that are worked on together, and that a kill can cost.
-        clock: measures time.
-        now: tells when questions were forgotten.
+        out: output folder; files in it are replaced.
+        options: how to clean, mask, filter, split and format.
+        test: labeled questions for the testing part: not filtered, and removed from the other parts.
+        scheduler: address or open client of a Dask cluster whose workers see ``out``; None runs locally.
+        count_tokens: counts the tokens of a text as the model does; None estimates.
+        tokenizer: identity of that tokenizer, such as its SHA-256; if it changes, a killed run starts over.
+        on_progress: called after each partition.
+        forget: file of questions to leave out, in addition to ``options.forget``.
+        workers: local processes. None chooses; scripts then need ``if __name__ == "__main__"``.
+        partition_rows: maximum rows per partition, which is the work that a kill can lose.
+        clock: measures durations, in seconds.
+        now: the current time, recorded for forgotten questions.
 
     Raises:
         DataError: an input cannot be used, too many rows are bad, or no training rows are left.
         ConfigurationError: an option or the environment is wrong, or the output would overwrite an input.
         MissingExtraError: a package is not installed.
         BusyError: another process curates into the same folder.
-
-    Example::
-
-        curate(["questions.jsonl"], Path("curated"), CurationOptions()).splits
     """
     check_installed()
     sources = find_sources(inputs, test)
     check_outputs(Path(out), sources, (forget, options.forget, options.tags.synonyms))
-    return _Curation(
-        sources,
-        Path(out),
-        options,
-        count_tokens=count_tokens,
-        tokenizer=tokenizer,
-        on_progress=on_progress or (lambda _: None),
-        clock=clock,
-        forget=_forget_list(options.forget, forget),
-        now=now,
-    ).run(scheduler, workers, partition_rows)
+    given = CurationInputs.load(sources, options, _forget_list(options.forget, forget))
+    tools = _Tools(count_tokens, tokenizer, on_progress or _ignore, clock, now)
+    return _Curation(Path(out), given, tools).run(scheduler, workers, partition_rows)
+
+
+@dataclass(frozen=True)
+class _Tools:
+    """What a curation counts, reports and measures with."""
+
+    count_tokens: Callable[[str], int] | None
+    tokenizer: str | None
+    on_progress: Callable[[CurationProgress], None]
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+
+
+def _ignore(_: CurationProgress) -> None:
+    """Report no progress."""
 
 
 class _Curation:
-    """One curation on its way through the stages."""
+    """One curation, stage by stage."""
 
-    def __init__(
-        self,
-        sources: list[QuestionSource],
-        out: Path,
-        options: CurationOptions,
-        *,
-        count_tokens: Callable[[str], int] | None,
-        tokenizer: str | None,
-        on_progress: Callable[[CurationProgress], None],
-        clock: Callable[[], float],
-        forget: ForgetList,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._sources = sources
+    def __init__(self, out: Path, inputs: CurationInputs, tools: _Tools) -> None:
         self._out = out
-        self._options = options
-        self._count_tokens = count_tokens
-        self._tokenizer = tokenizer
-        self._progress = on_progress
-        self._clock = clock
-        self._forget = forget
-        self._now = now
+        self._inputs = inputs
+        self._options = inputs.options
+        self._forget = inputs.forget
+        self._tools = tools
+        self._progress = tools.on_progress
+        self._clock = tools.clock
         self._remembered = remembered(out / REPORT)
-        self._versions = versions_of(options)
-        self._identities = [source.identity() for source in sources]
-        self._own_test = any(source.test for source in sources)
-        named = options.tags.synonyms
-        self._synonyms = {} if named is None else load_synonyms(named)
 
     def run(
         self, scheduler: str | distributed.Client | None, workers: int | None, partition_rows: int
@@ -174,7 +149,7 @@ class _Curation:
         started = self._clock()
         staged = stage(
             work,
-            self._sources,
+            self._inputs.sources,
             self._options.columns,
             partition_rows=partition_rows,
             stop_at_bad_row=self._options.on_bad_row == "fail",
@@ -199,13 +174,15 @@ class _Curation:
             self._check_failures(work, staged)
             self._progress(CurationProgress("duplicates and split", 0, None))
             selection = select(
-                work, staged, self._options, own_test=self._own_test, runner=runner, clock=self._clock
+                work, staged, self._options, own_test=self._inputs.own_test, runner=runner, clock=self._clock
             )
             return self._write(work, staged, selection, read, runner)
 
     def _steps(self, staged: StagedQuestions) -> list[IsolatedStep]:
         stop = self._options.on_bad_row == "fail"
-        return [IsolatedStep(step, stop) for step in plan_steps(self._options, staged.tags, self._synonyms)]
+        return [
+            IsolatedStep(step, stop) for step in plan_steps(self._options, staged.tags, self._inputs.synonyms)
+        ]
 
     def _counting(self, step: str, staged: StagedQuestions, pending: Sequence[int]) -> Callable[[int], None]:
         """Progress in rows, from the numbers of partitions that are done."""
@@ -227,99 +204,39 @@ class _Curation:
         read: Sequence[StepCount],
         runner: PartitionRunner,
     ) -> CurationReport:
-        started = self._clock()
+        started, tools = self._clock(), self._tools
         writer = OutputWriter(
-            self._out, work, staged, selection, self._options, self._count_tokens, self._tokenizer
+            self._out, work, staged, selection, self._options, tools.count_tokens, tools.tokenizer
         )
         written = writer.write(runner, self._counting("writing", staged, writer.pending()))
-        accounts = add_up(work, staged)
+        totals = add_up(work, staged)
         rows = selection.rows
-        made = StepCount("prompts", rows, rows, self._clock() - started)
-        report = CurationReport(
-            inputs=[
-                identity | {"rows": count, "test": source.test}
-                for identity, count, source in zip(
-                    self._identities, staged.sources, self._sources, strict=True
-                )
-            ],
-            options=self._options.as_dict(),
-            versions=self._versions,
-            steps=[*read, *accounts.with_fingerprints(selection.steps), made],
-            bad_rows=staged.bad or {},
-            values=staged.values,
-            rejected=written.rejected,
-            pii={
-                "model": self._versions.get("pii-model"),
-                "action": self._options.pii.action,
-                "counts": dict(sorted(accounts.counts.get("pii", Counter()).items())),
-                "partitions": accounts.pii,
-            },
-            splits=written.splits,
-            asking=QuestionTexts(
-                dataclasses.replace(self._options, pii=masking(self._options, staged.tags, self._synonyms)),
-                self._versions.get("pii-model"),
-            ).as_dict(),
-            duplicates=selection.counts | {"other_tags": written.other_tags},
-            same_ids=written.same_ids,
-            prompts=written.prompts,
-            tags=written.tags,
-            labels=self._labels(staged, selection, written, accounts),
-            examples={"changed": accounts.changes, "dropped": written.dropped},
-            outputs=written.outputs,
-            digest=outputs_digest(written.outputs),
-            forgotten=[self._forget.record(staged.forgotten, self._now())] if self._forget.asked else [],
-            not_found=tuple(entry.given for entry in self._forget.not_found(staged.forgotten)),
-            notes=self._notes(work, staged, selection, written, accounts),
+        prompts = StepCount("prompts", rows, rows, self._clock() - started)
+        results = CurationResults(
+            staged,
+            selection,
+            written,
+            totals,
+            steps=[*read, *totals.with_fingerprints(selection.steps), prompts],
+            returned=self._returned(work, staged),
+            exact_tokens=tools.count_tokens is not None,
         )
+        report = build_report(self._inputs, results, tools.now)
         card = report.as_dict()
         atomic_write_json(self._out / REPORT, card)
         write_card(self._out, card)
         return report
 
-    def _labels(
-        self, staged: StagedQuestions, selection: Selection, written: WrittenOutputs, accounts: StepTotals
-    ) -> dict[str, Any]:
-        return {
-            "parts": written.labels,
-            "rare": selection.rare,
-            "synonyms": self._synonyms_used(accounts),
-            "proposals": selection.proposals,
-            "respelled": [
-                {"given": given, "tag": tag, "rows": count} for given, tag, count in staged.respelled
-            ],
-            "unseen": notes.unseen_tags(written.labels),
-        }
-
-    def _notes(
-        self,
-        work: WorkFolder,
-        staged: StagedQuestions,
-        selection: Selection,
-        written: WrittenOutputs,
-        accounts: StepTotals,
-    ) -> list[str]:
-        return [
-            *notes.step_notes(accounts.steps),
-            *value_notes(staged.values),
-            *notes.source_notes(self._own_test, self._count_tokens is not None),
-            *notes.returned_notes(self._returned(work, staged)),
-            *notes.not_found_notes(self._forget.not_found(staged.forgotten)),
-            *notes.selection_notes(selection, self._options),
-            *notes.label_notes(staged.respelled, written.labels),
-            *notes.duplicate_notes(selection.counts, written.other_tags),
-            *notes.empty_parts(written.splits, self._options),
-        ]
-
     def _work_folder(self, parent: Path, partition_rows: int) -> WorkFolder:
         decides = {
-            "inputs": self._identities,
-            "names": [(source.name, source.test) for source in self._sources],
+            "inputs": self._inputs.identities,
+            "names": [(source.name, source.test) for source in self._inputs.sources],
             "options": self._options.as_dict(),
-            "versions": self._versions,
+            "versions": self._inputs.versions,
             "code": CODE_VERSION,
-            "synonyms": self._synonyms,
+            "synonyms": self._inputs.synonyms,
             "forget": sorted(self._forget.hashes),
-            "tokenizer": self._tokenizer,
+            "tokenizer": self._tools.tokenizer,
             "partition_rows": partition_rows,
         }
         name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
@@ -371,18 +288,6 @@ class _Curation:
             return 0
         frames = work.frames(staged.partitions, ("id",))
         return sum(question in self._remembered for frame in frames for question in frame["id"])
-
-    def _synonyms_used(self, accounts: StepTotals) -> dict[str, Any] | None:
-        named = self._options.tags.synonyms
-        if named is None:
-            return None
-        used = accounts.counts.get("tag_synonyms", Counter[str]())
-        return {
-            "file": Path(named).name,
-            "sha256": sha256_file(Path(named)),
-            "entries": len(self._synonyms),
-            "renamed": dict(sorted(used.items())),
-        }
 
 
 def _forget_list(*files: str | Path | None) -> ForgetList:

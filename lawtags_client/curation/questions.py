@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from lawtags_client.curation.clean.citations import format_citations
 from lawtags_client.curation.clean.html import html_to_text, strip_markup, unescape_title
@@ -23,6 +22,7 @@ from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.read.columns import SourceRow
 from lawtags_client.curation.read.raw import BadRow
 from lawtags_client.curation.read.sources import QuestionSource, read_source, source_name
+from lawtags_client.curation.records import TextsRecord
 from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.tagging.question import Question
 
@@ -61,11 +61,14 @@ class QuestionTexts:
         """The same without masking."""
         return replace(self, options=replace(self.options, pii=_NO_MASKING), pii_model=None)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> TextsRecord:
         """All of it as JSON, with a fingerprint in the place of a secret key."""
         values = self.options.as_dict()
         return {
-            **{name: values[name] for name in _TEXT},
+            "columns": values["columns"],
+            "links": values["links"],
+            "unicode": values["unicode"],
+            "sections": values["sections"],
             "pii": values["pii"] if self.masks else None,
             "pii_model": self.pii_model,
             "version": TEXT_VERSION,

@@ -6,7 +6,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from lawtags_client.curation.records import (
+    CurationCard,
+    ExamplesRecord,
+    InputRecord,
+    LabelsRecord,
+    OptionsRecord,
+    PiiCounts,
+    PromptSummary,
+    RemovalRecord,
+    SameId,
+    StepCountRecord,
+    TextsRecord,
+    ValueNotices,
+)
 
 SCHEMA_VERSION = 1
 REPORT = "curation.json"
@@ -53,15 +67,17 @@ class StepCount:
     seconds: float
     note: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> StepCountRecord:
         """The step as ``curation.json`` holds it."""
-        values: dict[str, Any] = {
+        record: StepCountRecord = {
             "name": self.name,
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
             "seconds": round(self.seconds, 3),
         }
-        return values | ({"note": self.note} if self.note else {})
+        if self.note:
+            record["note"] = self.note
+        return record
 
 
 @dataclass(frozen=True)
@@ -99,29 +115,29 @@ class CurationReport:
             :class:`lawtags_client.curation.questions.QuestionTexts`.
     """
 
-    inputs: list[dict[str, Any]]
-    options: dict[str, Any]
+    inputs: list[InputRecord]
+    options: OptionsRecord
     versions: dict[str, str]
     steps: list[StepCount]
     bad_rows: dict[str, int]
     rejected: dict[str, dict[str, int]]
-    pii: dict[str, Any]
+    pii: PiiCounts
     splits: dict[str, int]
     duplicates: dict[str, int]
-    prompts: dict[str, Any]
+    prompts: PromptSummary
     tags: dict[str, int]
-    labels: dict[str, Any]
+    labels: LabelsRecord
     outputs: Mapping[str, str]
     digest: str
-    same_ids: list[dict[str, Any]] = field(default_factory=list)
-    examples: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    same_ids: list[SameId] = field(default_factory=list)
+    examples: ExamplesRecord = field(default_factory=lambda: ExamplesRecord(changed={}, dropped={}))
     notes: list[str] = field(default_factory=list)
-    forgotten: list[dict[str, Any]] = field(default_factory=list)
-    asking: dict[str, Any] | None = None
-    values: dict[str, Any] = field(default_factory=dict)
+    forgotten: list[RemovalRecord] = field(default_factory=list)
+    asking: TextsRecord | None = None
+    values: ValueNotices = field(default_factory=ValueNotices)
     not_found: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> CurationCard:
         """The report as ``curation.json`` holds it."""
         return {
             "schema_version": SCHEMA_VERSION,

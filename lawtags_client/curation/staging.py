@@ -14,13 +14,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.examples import StepChanges
+from lawtags_client.curation.records import BadRowRecord, PartitionRecord, ValueNotices
 from lawtags_client.files import atomic_write_json
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow
 
 WORK_FOLDER = ".curation"
 _TEXTS = ("id", "title", "body", "created", "link", "license")
@@ -55,9 +57,9 @@ class StagedQuestions:
     characters: int
     forgotten: tuple[str, ...] = ()
     bad: dict[str, int] | None = None
-    first_bad: dict[str, Any] | None = None
+    first_bad: BadRowRecord | None = None
     respelled: tuple[tuple[str, str, int], ...] = ()
-    values: dict[str, Any] = field(default_factory=dict)
+    values: ValueNotices = field(default_factory=ValueNotices)
 
     @property
     def partitions(self) -> int:
@@ -128,9 +130,9 @@ class WorkFolder:
         """Partitions that are not done."""
         return [number for number in range(partitions) if not self.record_path(number).exists()]
 
-    def record(self, partition: int) -> dict[str, Any]:
+    def record(self, partition: int) -> PartitionRecord:
         """What the steps did to a partition."""
-        found: dict[str, Any] = json.loads(self.record_path(partition).read_text(encoding="utf-8"))
+        found: PartitionRecord = json.loads(self.record_path(partition).read_text(encoding="utf-8"))
         return found
 
     def frame(self, partition: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -146,7 +148,7 @@ class WorkFolder:
         """The partitions behind all steps, in their order, one at a time."""
         return (self.frame(number, columns) for number in range(partitions))
 
-    def bad_rows(self, partition: int, *, last: bool) -> Iterator[dict[str, Any]]:
+    def bad_rows(self, partition: int, *, last: bool) -> Iterator[BadRowRecord]:
         """The rows between those of a partition that cannot be used.
 
         Args:
@@ -227,7 +229,7 @@ def save_partition(frame: pd.DataFrame, folder: str) -> pd.DataFrame:
     return pandas.DataFrame({"partition": [number]})
 
 
-def _table(rows: list[dict[str, object]]) -> Any:
+def _table(rows: list[dict[str, object]]) -> pyarrow.Table:
     import pyarrow
 
     text = pyarrow.string()

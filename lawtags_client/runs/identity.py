@@ -156,7 +156,7 @@ def _contents(data: Sequence[str], test: Path | None) -> list[dict[str, Any]]:
     try:
         sources = find_sources(given) if given else []
         # A hub data set has no file to hash; the curation records its revision.
-        return [{"source": s.location} if s.hub else s.identity() for s in sources]
+        return [{"source": s.location} if s.hub else {**s.identity()} for s in sources]
     except DataError:
         # The curation says what is wrong with it.
         return [{"source": each} for each in given]

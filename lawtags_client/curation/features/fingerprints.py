@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.clean.signs import normalize_signs
 from lawtags_client.curation.clean.words import words_of
@@ -87,7 +87,7 @@ def _permutations() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     # Fixed, and not from a library's generator, whose stream may change between versions.
     import numpy
 
-    def draw(name: str) -> Any:
+    def draw(name: str) -> NDArray[np.uint64]:
         made = [_hash(f"{name}{number}") for number in range(BANDS * ROWS)]
         return numpy.asarray(made, dtype=numpy.uint64)
 

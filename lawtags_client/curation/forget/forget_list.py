@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.curation.read.columns import normal_name
 from lawtags_client.curation.read.values import whole_text
+from lawtags_client.curation.records import RemovalRecord
 from lawtags_client.errors import DataError
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
@@ -107,7 +107,7 @@ class ForgetList:
         wanted = set(asked)
         return [entry.given for entry in self.entries if entry.asked in wanted]
 
-    def record(self, forgotten: Iterable[str], at: datetime) -> dict[str, Any]:
+    def record(self, forgotten: Iterable[str], at: datetime) -> RemovalRecord:
         """What ``curation.json`` says of a removal: hashes of ids and numbers, and no text.
 
         Args:

@@ -14,12 +14,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from lawtags_client.curation.forget.forget_list import ForgetList, load_forget_list
 from lawtags_client.curation.forget.forgotten_tags import labels_still_told, words_still_allowed
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.records import (
+    CurationCard,
+    ExamplesRecord,
+    LabelsRecord,
+    QuestionRow,
+    RejectedRow,
+    RemovalRecord,
+    TextsRecord,
+)
 from lawtags_client.curation.report import PARTS, REPORT, outputs_digest
 from lawtags_client.curation.select.shortlists import Shortlists
 from lawtags_client.curation.write.atomic_files import RowFiles
@@ -29,14 +38,10 @@ from lawtags_client.curation.write.prompts import RowMaker
 from lawtags_client.curation.write.rendering import REJECTED, part_files
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_json
+from lawtags_client.json_value import JsonRow
 from lawtags_client.jsonl import read_rows
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
-
-# Beside its question and the seed, all that a row for the Customizer depends on.
-_DECIDING = ("style", "format")
-# What a refused row says of the question that stands in its place.
-_OF_ANOTHER = ("title", "instead_at", "tags_differ")
 
 
 def forget_questions(
@@ -45,7 +50,7 @@ def forget_questions(
     *,
     count_tokens: Callable[[str], int] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> dict[str, Any]:
+) -> RemovalRecord:
     """Remove questions from every output of a curated folder, and make again what depends on them.
 
     Data sets that were uploaded and models that were trained before know the questions still.
@@ -88,18 +93,23 @@ class _Forgetting:
                 hint="Pass the same tokenizer as then, or none if there was none.",
             )
         options = self._card["options"]
+        # Apart from its question, a row for the Customizer depends only on these.
         self._options = CurationOptions.from_dict(
-            {name: options[name] for name in _DECIDING} | {"split": {"seed": options["split"]["seed"]}}
+            {
+                "style": options["style"],
+                "format": options["format"],
+                "split": {"seed": options["split"]["seed"]},
+            }
         )
 
-    def run(self, at: datetime) -> dict[str, Any]:
+    def run(self, at: datetime) -> RemovalRecord:
         with curation_lock(self._folder) as left_behind:
             record = self._run(at)
             # Left by a curation that was killed; it holds the questions as they were read.
             shutil.rmtree(left_behind, ignore_errors=True)
         return record
 
-    def _run(self, at: datetime) -> dict[str, Any]:
+    def _run(self, at: datetime) -> RemovalRecord:
         left = {part: sum(1 for _ in self._questions(part)) for part in PARTS}
         if not left["training"]:
             raise DataError("no training rows would be left", path=self._folder, hint="Delete the folder.")
@@ -150,25 +160,25 @@ class _Forgetting:
                 elif shortlists is not None:
                     candidates = shortlists.other(question)
                 files.write(rows, maker.row(question, candidates))
-                files.write(questions, row | {"row": place})
+                files.write(questions, {**row, "row": place})
                 counts[part].update(question.tags)
         return {
             tag: {part: counts[part][tag] for part in PARTS} for tag in sorted(set().union(*counts.values()))
         }
 
-    def _labels(self, parts: dict[str, dict[str, int]], gone: int) -> dict[str, Any]:
+    def _labels(self, parts: dict[str, dict[str, int]], gone: int) -> LabelsRecord:
         """What is said of tags, without those that no question has any more."""
-        left = labels_still_told(self._card["labels"], parts, gone)
-        return left | {"parts": parts, "unseen": unseen_tags(parts)}
+        kept = labels_still_told(self._card["labels"], parts, gone)
+        return {**kept, "parts": parts, "unseen": unseen_tags(parts)}
 
-    def _asking(self, tags: Mapping[str, object]) -> dict[str, Any] | None:
+    def _asking(self, tags: Mapping[str, object]) -> TextsRecord | None:
         """How questions are put, without words that only forgotten questions brought.
 
         Args:
             tags: those of the rows that are left.
         """
         # Curations of older releases did not record it.
-        asking: dict[str, Any] | None = self._card.get("asking")
+        asking = self._card.get("asking")
         if not asking or not asking["pii"]:
             return asking
         pii = asking["pii"]
@@ -179,33 +189,36 @@ class _Forgetting:
             for _, question in self._questions(part)
             for text in (question.title, question.body or "")
         )
-        return asking | {"pii": pii | {"allow": words_still_allowed(pii["allow"], kept, texts)}}
+        return {**asking, "pii": {**pii, "allow": words_still_allowed(pii["allow"], kept, texts)}}
 
-    def _examples(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
-        """Those of the questions that stay."""
+    def _examples(self) -> ExamplesRecord:
+        """The examples of the remaining questions."""
+        examples, listed = self._card["examples"], self._listed
         return {
-            kind: {
-                step: [
-                    row
-                    for row in rows
-                    if row["id"] not in self._listed and row.get("instead") not in self._listed
-                ]
-                for step, rows in steps.items()
-            }
-            for kind, steps in self._card["examples"].items()
+            "changed": {
+                step: [row for row in rows if row["id"] not in listed]
+                for step, rows in examples.get("changed", {}).items()
+            },
+            "dropped": {
+                step: [row for row in rows if row["id"] not in listed and row.get("instead") not in listed]
+                for step, rows in examples.get("dropped", {}).items()
+            },
         }
 
     def _write_rejected(self, files: RowFiles) -> dict[str, dict[str, int]]:
         counts: dict[str, Counter[str]] = {}
         files.add(REJECTED)
-        for row in _read(self._folder / REJECTED):
-            if row["id"] in self._listed:
+        for line in _read(self._folder / REJECTED):
+            row = cast(RejectedRow, line)
+            if row["id"] is not None and row["id"] in self._listed:
                 self._forgotten.append(row["id"])
                 continue
             if row.get("instead") in self._listed:
-                # It has the words of the forgotten question.
-                row = {name: value for name, value in row.items() if name not in _OF_ANOTHER}
-                row |= {"instead": None}
+                # The row has the words of the forgotten question.
+                row.pop("title", None)
+                row.pop("instead_at", None)
+                row.pop("tags_differ", None)
+                row["instead"] = None
             counts.setdefault(row["step"], Counter())[row["reason"]] += 1
             files.write(REJECTED, row)
         return {step: dict(sorted(reasons.items())) for step, reasons in counts.items()}
@@ -217,21 +230,23 @@ class _Forgetting:
         training = (question for _, question in self._questions("training"))
         return Shortlists(training, vocabulary.rows, vocabulary, k, self._options.split.seed)
 
-    def _questions(self, part: str) -> Iterator[tuple[dict[str, Any], Question]]:
+    def _questions(self, part: str) -> Iterator[tuple[QuestionRow, Question]]:
         """The questions of a part that stay, each with its row."""
         for row in self._rows(part):
             if row["id"] not in self._listed:
                 yield row, Question(row["id"], row["title"], row["body"], tuple(row["tags"]))
 
-    def _rows(self, part: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, part: str) -> Iterator[QuestionRow]:
         path = self._folder / part_files(part)[1]
-        return _read(path) if path.exists() or self._card["splits"][part] else iter(())
+        if path.exists() or self._card["splits"][part]:
+            for row in _read(path):
+                yield cast(QuestionRow, row)
 
 
-def _load_card(folder: Path) -> dict[str, Any]:
+def _load_card(folder: Path) -> CurationCard:
     path = folder / REPORT
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
             "is not a curated folder",
@@ -243,10 +258,10 @@ def _load_card(folder: Path) -> dict[str, Any]:
     needed = ("options", "prompts", "splits", "labels", "forgotten", "examples", "same_ids")
     if not isinstance(card, dict) or any(name not in card for name in needed):
         raise DataError("was written by another version", path=path, hint="Curate again, with --forget.")
-    return card
+    return cast(CurationCard, card)
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
+def _read(path: Path) -> Iterator[JsonRow]:
     try:
         for _, row in read_rows(path, hint="Curate again."):
             yield row

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from lawtags_client.curation.read.columns import normalize_text
+from lawtags_client.curation.records import LabelsRecord
 
 
 def words_still_allowed(allow: Iterable[str], kept: Iterable[str], texts: Iterable[str]) -> list[str]:
@@ -41,7 +41,7 @@ def words_still_allowed(allow: Iterable[str], kept: Iterable[str], texts: Iterab
     return sorted(staying)
 
 
-def labels_still_told(labels: Mapping[str, Any], tags: Iterable[str], gone: int) -> dict[str, Any]:
+def labels_still_told(labels: LabelsRecord, tags: Iterable[str], gone: int) -> LabelsRecord:
     """What the card says of tags, without what may come from removed questions alone.
 
     The rows do not say which rare tags and spellings they had. So those that no more rows had than were

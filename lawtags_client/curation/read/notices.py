@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from lawtags_client.curation.records import ValueNotices
 
 # So many kinds are told by name; the others are counted together.
 _SHOWN = 50
@@ -44,7 +44,7 @@ class Notices:
         found = self._unread.setdefault((column, reason), _UnreadableValues(0, self.file, self.line))
         found.rows += 1
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> ValueNotices:
         """All of it, as ``curation.json`` holds it."""
         unread = sorted(self._unread.items(), key=lambda pair: (-pair[1].rows, pair[0]))[:_SHOWN]
         return {
@@ -52,15 +52,19 @@ class Notices:
                 column: dict(sorted(texts.items())) for column, texts in sorted(self.missing.items())
             },
             "unreadable": [
-                {"field": column, "reason": reason, "rows": found.rows}
-                | {"first": {"file": found.file, "line": found.line}}
+                {
+                    "field": column,
+                    "reason": reason,
+                    "rows": found.rows,
+                    "first": {"file": found.file, "line": found.line},
+                }
                 for (column, reason), found in unread
             ],
             "dropped_characters": dict(sorted(self.dropped.items())),
         }
 
 
-def value_notes(values: Mapping[str, Any]) -> list[str]:
+def value_notes(values: ValueNotices) -> list[str]:
     """The notices in sentences.
 
     Args:

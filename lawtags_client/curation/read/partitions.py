@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from lawtags_client.curation.read.columns import SourceRow
 from lawtags_client.curation.read.notices import Notices
 from lawtags_client.curation.read.raw import BadRow
 from lawtags_client.curation.read.sources import QuestionSource, read_source
+from lawtags_client.curation.records import BadRowRecord
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
@@ -100,15 +100,15 @@ class _PartitionReader:
         self.count = 0
         self.characters = 0
         self.bad: Counter[str] = Counter()
-        self.first_bad: dict[str, Any] | None = None
+        self.first_bad: BadRowRecord | None = None
         self.sizes: list[int] = []
         self.tags: set[str] = set()
         self.respelled: Counter[tuple[str, str]] = Counter()
         self.notices = Notices()
 
-    def batches(self, most_rows: int) -> Iterator[list[dict[str, Any]]]:
+    def batches(self, most_rows: int) -> Iterator[list[dict[str, object]]]:
         """The usable rows, partition by partition."""
-        batch: list[dict[str, Any]] = []
+        batch: list[dict[str, object]] = []
         begun = 0
         self._begin(0)
         for row in self._rows():
@@ -125,7 +125,7 @@ class _PartitionReader:
         # Left by a reading that did not come to its end.
         self._work.bad_path(partition).unlink(missing_ok=True)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[dict[str, object]]:
         for number, source in enumerate(self._sources):
             self.sizes.append(0)
             for line, row in read_source(source, self._columns, notices=self.notices):
@@ -137,7 +137,7 @@ class _PartitionReader:
                 else:
                     yield self._usable(number, source, line, row)
 
-    def _usable(self, number: int, source: QuestionSource, line: int, row: SourceRow) -> dict[str, Any]:
+    def _usable(self, number: int, source: QuestionSource, line: int, row: SourceRow) -> dict[str, object]:
         self.tags.update(row.tags)
         self.respelled.update(row.respelled)
         self.characters += len(row.title) + len(row.body or "")
@@ -162,8 +162,14 @@ class _PartitionReader:
                 hint="Fix the row, or skip such rows with --on-bad-row quarantine, or "
                 "on_bad_row: quarantine in a recipe.",
             )
-        entry = {"source": number, "file": source.name, "line": row.line, "field": row.field}
-        entry |= {"reason": row.reason, "detail": row.detail}
+        entry: BadRowRecord = {
+            "source": number,
+            "file": source.name,
+            "line": row.line,
+            "field": row.field,
+            "reason": row.reason,
+            "detail": row.detail,
+        }
         self.bad[f"{row.field}: {row.reason}" if row.field else row.reason] += 1
         if self.first_bad is None:
             self.first_bad = entry

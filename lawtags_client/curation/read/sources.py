@@ -12,13 +12,13 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.curation.options import FIELDS
 from lawtags_client.curation.read.columns import OPTIONAL, ColumnMap, RowError, SourceRow
 from lawtags_client.curation.read.json_rows import list_under, read_json
 from lawtags_client.curation.read.notices import Notices
 from lawtags_client.curation.read.raw import HUB_PREFIX, BadRow, RawRow
+from lawtags_client.curation.records import InputIdentity
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import sha256_file
 
@@ -45,7 +45,7 @@ class QuestionSource:
         """Whether it is a data set of the Hugging Face Hub."""
         return self.location.startswith(HUB_PREFIX)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> InputIdentity:
         """What tells one content from another: the SHA-256 of a file, the revision of a data set.
 
         Raises:

@@ -11,11 +11,12 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.execution import PartitionRunner
 from lawtags_client.curation.features.split import part_of
 from lawtags_client.curation.options import CurationOptions, SplitOptions
+from lawtags_client.curation.records import MergeProposal
 from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.select.duplicates import (
     PhraseIndex,
@@ -81,7 +82,7 @@ class Selection:
     counts: dict[str, int] = field(default_factory=dict)
     split: SplitOptions = SplitOptions()  # noqa: RUF009 - frozen
     rare: dict[str, int] = field(default_factory=dict)
-    proposals: list[dict[str, Any]] = field(default_factory=list)
+    proposals: list[MergeProposal] = field(default_factory=list)
     begins: dict[str, str] = field(default_factory=dict)
     same_ids: list[list[int]] = field(default_factory=list)
 

@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+
+from lawtags_client.curation.records import MergeProposal
 
 # Two tags share most of their letters ("tenants", "tenant"), or many of them and their company, too.
 _SAME_LETTERS = 0.65
@@ -59,7 +60,7 @@ class TagCensus:
         return {tag: count for tag, count in sorted(self.counts.items()) if count < least}
 
 
-def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[dict[str, Any]]:
+def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[MergeProposal]:
     """Pairs of tags that might mean the same, the likeliest first.
 
     Args:
@@ -73,7 +74,7 @@ def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[dict[s
         or company.
     """
     company = _Cooccurrence(census)
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    found: list[tuple[float, MergeProposal]] = []
     letters = _alike(census.counts)
     short = _initials(census.counts)
     looks = _looking_alike(census.counts)
@@ -93,7 +94,7 @@ def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[dict[s
         both = census.together[pair]
         if _numbers(tag) != _numbers(into) or both > _MOST_TOGETHER * census.counts[tag]:
             continue
-        found[pair] = {
+        proposal: MergeProposal = {
             "tag": tag,
             "into": into,
             "rows": census.counts[tag],
@@ -102,10 +103,10 @@ def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[dict[s
             "letters": round(like, 3),
             "company": round(near, 3),
             "why": why,
-            "weight": weight,
         }
-    ranked = sorted(found.values(), key=lambda pair: (-round(pair["weight"], 6), pair["tag"], pair["into"]))
-    return [{name: value for name, value in pair.items() if name != "weight"} for pair in ranked[:most]]
+        found.append((weight, proposal))
+    ranked = sorted(found, key=lambda pair: (-round(pair[0], 6), pair[1]["tag"], pair[1]["into"]))
+    return [proposal for _, proposal in ranked[:most]]
 
 
 class _Cooccurrence:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 
 def line_of(row: Mapping[str, object]) -> bytes:
@@ -32,7 +32,7 @@ class RowFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, tuple[Path, IO[bytes]]] = {}
-        self._hashes: dict[str, Any] = {}
+        self._hashes: dict[str, hashlib._Hash] = {}
 
     def add(self, name: str) -> None:
         """Make a file, which may stay empty."""

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.execution import PartitionRunner
 from lawtags_client.curation.options import CurationOptions, PiiOptions
 from lawtags_client.curation.read.sources import QuestionSource
+from lawtags_client.curation.records import FilePlace, PromptSummary, RejectedRow, SameId
 from lawtags_client.curation.report import PARTS, REPORT
 from lawtags_client.curation.select.selection import NOWHERE, Selection
 from lawtags_client.curation.select.shortlists import Shortlists
@@ -66,13 +67,13 @@ class WrittenOutputs:
 
     outputs: dict[str, str]
     splits: dict[str, int]
-    prompts: dict[str, Any]
+    prompts: PromptSummary
     tags: dict[str, int]
     labels: dict[str, dict[str, int]]
     rejected: dict[str, dict[str, int]]
-    dropped: dict[str, list[dict[str, Any]]]
+    dropped: dict[str, list[RejectedRow]]
     other_tags: int
-    same_ids: list[dict[str, Any]]
+    same_ids: list[SameId]
 
 
 def check_outputs(out: Path, sources: Sequence[QuestionSource], others: Sequence[str | Path | None]) -> None:
@@ -196,11 +197,11 @@ class OutputWriter:
             self._same_ids(),
         )
 
-    def _same_ids(self) -> list[dict[str, Any]]:
+    def _same_ids(self) -> list[SameId]:
         """Where different questions of one id stand."""
-        found = []
+        found: list[SameId] = []
         for rows in self._selection.same_ids:
-            places = []
+            places: list[FilePlace] = []
             for row in rows:
                 number = bisect.bisect_right(self._staged.starts, row) - 1
                 frame = self._work.frame(number, ("id", "file", "line"))

@@ -8,10 +8,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lawtags_client.curation.clean.words import words_of
 from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.records import LengthDistribution, LengthsRecord, PromptSummary
+from lawtags_client.json_value import JsonObject
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, estimate_tokens
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -76,21 +77,25 @@ class LengthStatistics:
             _most([*self.most_cut, *other.most_cut]),
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """All of it, in the form of JSON."""
         return dict(vars(self))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> LengthStatistics:
+    def from_dict(cls, values: LengthsRecord) -> LengthStatistics:
         """What :meth:`as_dict` gave, behind a file of JSON."""
-        counts = {
-            name: Counter({int(length): rows for length, rows in values[name].items()})
-            for name in ("row_tokens", "words")
-        }
-        most_cut = [(int(words), str(name)) for words, name in values["most_cut"]]
-        return cls(**{**values, **counts, "most_cut": most_cut})
+        return cls(
+            values["rows"],
+            values["cut"],
+            values["over"],
+            values["longest"],
+            values["tokens"],
+            _by_length(values["row_tokens"]),
+            _by_length(values["words"]),
+            [(words, question) for words, question in values["most_cut"]],
+        )
 
-    def summary(self, max_tokens: int, *, estimated: bool, tokenizer: str | None = None) -> dict[str, Any]:
+    def summary(self, max_tokens: int, *, estimated: bool, tokenizer: str | None = None) -> PromptSummary:
         """How long the prompts are, and how many were cut.
 
         Args:
@@ -114,11 +119,15 @@ class LengthStatistics:
         }
 
 
+def _by_length(counts: Mapping[str, int]) -> Counter[int]:
+    return Counter({int(length): rows for length, rows in counts.items()})
+
+
 def _most(named: list[tuple[int, str]]) -> list[tuple[int, str]]:
     return sorted(named, key=lambda pair: (-pair[0], pair[1]))[:_NAMED]
 
 
-def _distribution(counts: Counter[int]) -> dict[str, Any]:
+def _distribution(counts: Counter[int]) -> LengthDistribution:
     """Where most of some lengths lie: percentiles, and rows by steps of equal width.
 
     The last step holds all that is longer: one heap of text must not squeeze all others into one bar.
@@ -176,7 +185,7 @@ class RowMaker:
         self._estimated = count_tokens is None
         self.lengths = LengthStatistics()
 
-    def row(self, question: Question, shortlist: Sequence[str] = ()) -> dict[str, Any]:
+    def row(self, question: Question, shortlist: Sequence[str] = ()) -> JsonObject:
         """The row of a question.
 
         Args:
@@ -197,7 +206,7 @@ class RowMaker:
             }
         return {"prompt": prompt.text, "completion": completion}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> PromptSummary:
         """How long the prompts are, and how many were cut."""
         return self.lengths.summary(
             self._options.style.max_tokens, estimated=self._estimated, tokenizer=self._tokenizer

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from lawtags_client.curation.examples import PER_STEP
 from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.records import BadRowRecord, PartitionRow, QuestionRow, RejectedRow
 from lawtags_client.curation.report import PARTS
 from lawtags_client.curation.select.selection import FIELDS, NOWHERE, REASONS, STEPS
 from lawtags_client.curation.select.shortlists import Shortlists
@@ -116,7 +117,7 @@ class RenderedPartition:
     lengths: LengthStatistics = field(default_factory=LengthStatistics)
     labels: dict[str, Counter[str]] = field(default_factory=lambda: {part: Counter() for part in PARTS})
     rejected: dict[str, Counter[str]] = field(default_factory=dict)
-    dropped: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    dropped: dict[str, list[RejectedRow]] = field(default_factory=dict)
     other_tags: int = 0
 
     def merge(self, other: RenderedPartition) -> None:
@@ -131,14 +132,16 @@ class RenderedPartition:
             kept = self.dropped.setdefault(step, [])
             kept += entries[: PER_STEP - len(kept)]
 
-    def refuse(self, entry: dict[str, Any]) -> None:
+    def refuse(self, entry: RejectedRow) -> None:
         """Count a refused row."""
         step = entry["step"]
         self.rejected.setdefault(step, Counter())[entry["reason"]] += 1
         self.other_tags += step in _SAME_WORDS and "tags_differ" in entry
         kept = self.dropped.setdefault(step, [])
         if len(kept) < PER_STEP:
-            kept.append({name: value for name, value in entry.items() if name != "step"})
+            shown = entry.copy()
+            del shown["step"]
+            kept.append(shown)
 
 
 def rows_path(work: WorkFolder, partition: int) -> Path:
@@ -196,25 +199,34 @@ def render_partition(
     atomic_write_json(path.with_suffix(".json"), vars(made) | {"lengths": made.lengths.as_dict()})
 
 
-def bad_entry(entry: Mapping[str, object]) -> dict[str, Any]:
+def bad_entry(entry: BadRowRecord) -> RejectedRow:
     """The line of a row that could not be read."""
-    kept = {name: entry[name] for name in ("reason", "file", "line", "field")}
-    detail = {"detail": entry["detail"]} if entry["detail"] else {}
-    return {"step": "read", **kept, "id": None, **detail}
+    rejected: RejectedRow = {
+        "step": "read",
+        "reason": entry["reason"],
+        "file": entry["file"],
+        "line": entry["line"],
+        "field": entry["field"],
+        "id": None,
+    }
+    if entry["detail"]:
+        rejected["detail"] = entry["detail"]
+    return rejected
 
 
-def records_of(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def records_of(frame: pd.DataFrame) -> Iterator[PartitionRow]:
     """The rows of a partition; a gap is None."""
     # Tables say NaN where a value is missing; JSON has null.
     names = list(frame.columns)
     for row in zip(*(frame[name].tolist() for name in names), strict=True):
-        yield {
+        values = {
             name: None if isinstance(value, float) and value != value else value
             for name, value in zip(names, row, strict=True)
         }
+        yield cast(PartitionRow, values)
 
 
-def question_of(values: Mapping[str, Any], rare: frozenset[str]) -> Question:
+def question_of(values: PartitionRow, rare: frozenset[str]) -> Question:
     """The question of a row, without the tags that are taken off."""
     taken = frozenset() if values["test"] else rare
     tags = tuple(str(tag) for tag in values["tags"] if tag not in taken)
@@ -250,14 +262,14 @@ def _render_rows(
 
 def _refused(
     frame: pd.DataFrame, rendering: RenderingOptions, placement: PartitionPlacement
-) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
+) -> Iterator[tuple[tuple[int, int], RejectedRow]]:
     """The lines of refused questions, each with its source and line."""
     placements = zip(placement.refused.tolist(), placement.instead.tolist(), strict=True)
     for values, (step, instead) in zip(records_of(frame), placements, strict=True):
         if step == NOWHERE and not values["rejected_by"]:
             continue
         name = values["rejected_by"] if step == NOWHERE else STEPS[step]
-        entry: dict[str, Any] = {
+        entry: RejectedRow = {
             "step": name,
             "reason": values["reason"] if step == NOWHERE else REASONS[name],
             "file": values["file"],
@@ -279,7 +291,7 @@ def _refused(
         yield (values["source"], values["line"]), entry
 
 
-def _question_row(place: int, values: Mapping[str, Any], question: Question) -> dict[str, Any]:
+def _question_row(place: int, values: PartitionRow, question: Question) -> QuestionRow:
     score = values["score"]
     return {
         "id": question.id,
