@@ -2,5 +2,5 @@
 
 from lawtags_client.extras import require
 
-# Whichever of its modules is imported first, from a command or from a program: the extra is named.
+# A check here covers every import of the package, so a missing extra is always reported by name.
 require(["local"], "the embedded stack")

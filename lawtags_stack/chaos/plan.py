@@ -1,4 +1,4 @@
-"""The chaos file: which requests and jobs meet with what."""
+"""The chaos file: which faults to inject into which requests and jobs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class _Part(BaseModel):
 
 
 class RequestRule(_Part):
-    """What happens to the requests that fit.
+    """A fault for the requests that match.
 
     Args:
-        port: requests to this port only.
-        method: with this method only.
-        path: whose path fits this shell pattern.
-        skip: let so many of them pass first.
-        times: then meddle with so many; absent: with all.
-        share: of these, the share to meddle with.
-        latency: seconds to wait, or the least and the most.
-        answer: the status to answer with instead.
-        retry_after: seconds to name in ``Retry-After``.
-        drop: close the connection: ``request`` before anything is done, ``reply`` after all was done.
+        port: match requests to this port only.
+        method: match this HTTP method only.
+        path: match paths that fit this shell pattern.
+        skip: number of matching requests to let through first.
+        times: number of requests to affect after that; None affects all.
+        share: fraction of these requests to affect.
+        latency: seconds to wait, or the minimum and maximum.
+        answer: HTTP status to respond with.
+        retry_after: seconds to send in ``Retry-After``.
+        drop: close the connection: ``request`` before processing, ``reply`` after it.
     """
 
     port: Literal["platform", "data_store", "inference"] | None = None
@@ -49,7 +49,7 @@ class RequestRule(_Part):
     def _sensible(self) -> Self:
         least, most = self.latencies
         if not 0 <= least <= most:
-            raise ValueError("latency must be seconds, or [least, most]")
+            raise ValueError("latency must be a number of seconds, or [minimum, maximum]")
         if self.answer is not None and self.drop is not None:
             raise ValueError("use either answer or drop, not both")
         if self.answer is None and self.drop is None and not most:
@@ -60,20 +60,20 @@ class RequestRule(_Part):
 
     @property
     def latencies(self) -> tuple[Seconds, Seconds]:
-        """The least and the most seconds to wait."""
+        """The minimum and maximum seconds to wait."""
         return self.latency if isinstance(self.latency, tuple) else (self.latency, self.latency)
 
     def fits(self, port: str, method: str, path: str) -> bool:
-        """Whether a request is meant."""
+        """Whether the rule matches a request."""
         return self.port in (None, port) and self.method in (None, method) and fnmatchcase(path, self.path)
 
 
 class DataStoreChaos(_Part):
-    """A Data Store as deployed ones are.
+    """Data Store quirks, as seen in real deployments.
 
     Args:
-        initialization: seconds in which a new repository answers 500.
-        empty_commit_url: answer commits with an empty ``commitUrl``.
+        initialization: seconds during which a new repository responds with 500.
+        empty_commit_url: respond to commits with an empty ``commitUrl``.
     """
 
     initialization: Seconds = Field(default=0.0, ge=0)
@@ -81,13 +81,13 @@ class DataStoreChaos(_Part):
 
 
 class CustomizerChaos(_Part):
-    """Trainings that wait, break or fail.
+    """Training jobs that stay pending, crash or fail.
 
     Args:
-        jobs: those whose output model or id fits this shell pattern.
-        pending: seconds in which a job waits for a GPU.
-        kill_at_step: the training process is killed once, when this step is reached.
-        fail_at_step: the job fails when this step is reached.
+        jobs: affect jobs whose output model or id matches this shell pattern.
+        pending: seconds a job stays pending, as if it waited for a GPU.
+        kill_at_step: kill the training process once, at this step.
+        fail_at_step: fail the job at this step.
     """
 
     jobs: str = "*"
@@ -96,28 +96,28 @@ class CustomizerChaos(_Part):
     fail_at_step: int | None = Field(default=None, ge=0)
 
     def fits(self, job_id: str, output_model: str | None) -> bool:
-        """Whether a job is meant."""
+        """Whether the faults apply to a job."""
         return any(fnmatchcase(name, self.jobs) for name in (job_id, output_model) if name)
 
 
 class InferenceChaos(_Part):
-    """An inference server that takes its time.
+    """An inference server that discovers adapters late.
 
     Args:
-        refresh_interval: seconds between two looks for new adapters; until then they are answered with 404.
+        refresh_interval: seconds between scans for new adapters; until then requests for them get 404.
     """
 
     refresh_interval: Seconds | None = Field(default=None, gt=0)
 
 
 class ChaosPlan(_Part):
-    """A whole chaos file.
+    """A chaos file.
 
     Args:
-        schema_version: the version of this form.
-        seed: of the chance behind ``share`` and ``latency``.
-        requests: of these, the first that fits a request decides.
-        data_store, customizer, inference: what these services do by themselves.
+        schema_version: version of the file format.
+        seed: random seed for ``share`` and ``latency``.
+        requests: rules for requests; the first match applies.
+        data_store, customizer, inference: faults of these services.
     """
 
     schema_version: Literal[1]
@@ -132,7 +132,7 @@ def read_plan(path: Path) -> ChaosPlan:
     """Read a chaos file.
 
     Raises:
-        ConfigurationError: it cannot be read, or says what is not known; names the place.
+        ConfigurationError: the file cannot be read, or a field is invalid; names the field.
     """
     try:
         said = yaml.safe_load(path.read_text("utf-8-sig"))

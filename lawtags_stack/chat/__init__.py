@@ -1,1 +1,1 @@
-"""Conversations as a model reads them: chat templates, tools, and calls of them in an answer."""
+"""Conversations in the form a model reads: chat templates, tools, and tool calls in answers."""

@@ -1,4 +1,4 @@
-"""Which chat templates can only do work in proportion to what they show."""
+"""Checks that the cost of rendering a chat template is proportional to its output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jinja2 import nodes
 
-# What gives no more text than it takes.
+# Filters whose output is no longer than their input.
 _METHODS = frozenset({"strip", "lstrip", "rstrip", "startswith", "endswith", "split", "items", "get"})
 _FILTERS = frozenset({"trim", "tojson", "length", "upper", "lower", "first", "last", "list", "string"})
 _FUNCTIONS = frozenset({"raise_exception", "namespace"})
@@ -22,11 +22,11 @@ _SHORT = frozenset(
 def is_bounded(template: str) -> bool:
     """Whether a template can be rendered without limits on time and memory.
 
-    Some that could be are missed. None is passed that repeats, pads, doubles or calls itself, or that shows
-    the same in each turn of a loop.
+    The check is conservative: it may reject a safe template, but never accepts one that repeats, pads,
+    doubles or recurses, or that renders the same text in each iteration of a loop.
 
     Args:
-        template: a chat template, whose syntax may be broken.
+        template: a chat template; its syntax may be invalid.
     """
     from jinja2 import Environment, TemplateError
     from jinja2.ext import loopcontrols
@@ -53,7 +53,7 @@ def _is_plain(node: nodes.Node) -> bool:
         nodes.Slice, nodes.Test, nodes.CondExpr, nodes.Keyword, nodes.Neg, nodes.Concat, nodes.Add, nodes.Sub,
         nodes.Break, nodes.Continue, nodes.Tuple, nodes.List,
     )  # fmt: skip
-    if isinstance(node, nodes.Assign):  # text that grows by itself may double again and again
+    if isinstance(node, nodes.Assign):  # text appended to itself may double repeatedly
         return not list(node.find_all((nodes.Add, nodes.Concat, nodes.List, nodes.Tuple)))
     if isinstance(node, nodes.Filter):
         return node.name in _FILTERS and not node.args and not node.kwargs
@@ -62,7 +62,7 @@ def _is_plain(node: nodes.Node) -> bool:
         if isinstance(called, nodes.Getattr):
             return called.attr in _METHODS
         return isinstance(called, nodes.Name) and called.name in _FUNCTIONS
-    if isinstance(node, nodes.Mod):  # not the one that formats
+    if isinstance(node, nodes.Mod):  # modulo, not string formatting
         left = node.left
         loop = (
             isinstance(left, nodes.Getattr) and isinstance(left.node, nodes.Name) and left.node.name == "loop"
@@ -72,12 +72,12 @@ def _is_plain(node: nodes.Node) -> bool:
 
 
 def _loops_are_plain(node: nodes.Node, given: frozenset[str], depth: int) -> bool:
-    """Whether loops show only what they give and what is set from it, so that nothing is shown over and over.
+    """Whether each loop renders only its own variables, so that no text is repeated per iteration.
 
     Args:
         node: a part of a template.
-        given: the names that mean one part of what the loops around it go over.
-        depth: how many loops are around it.
+        given: names bound to one item of an enclosing loop.
+        depth: number of enclosing loops.
     """
     from jinja2 import nodes
 

@@ -1,4 +1,4 @@
-"""How a model writes calls of tools into its answer, and how they are read from it."""
+"""The format in which a model writes tool calls, and its parser."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _ARGUMENTS = ("arguments", "parameters")
 
 @dataclass(frozen=True, slots=True)
 class ParsedCall:
-    """A call of a tool.
+    """A tool call.
 
     Args:
         name: the function.
-        arguments: its arguments as JSON text.
+        arguments: the arguments as JSON text.
     """
 
     name: str
     arguments: str
 
     def as_json(self) -> list[str]:
-        """Name and arguments."""
+        """The name and the arguments."""
         return [self.name, self.arguments]
 
     @classmethod
     def from_json(cls, value: Sequence[str]) -> ParsedCall:
-        """Read back what ``as_json`` wrote."""
+        """Create a call from the output of ``as_json``."""
         return cls(*value)
 
 
 @dataclass(frozen=True, slots=True)
 class CallFormat:
-    """Calls as JSON objects with text around them.
+    """Tool calls written as JSON objects with text around them.
 
-    An answer with calls is ``lead``, the objects with ``between`` between them, and ``tail``. An object is
+    An answer with calls is ``lead``, the objects separated by ``between``, then ``tail``. An object is
     ``opening``, the name, ``middle``, the arguments and ``closing``.
 
     Args:
-        between: None where an answer can hold one call only.
+        between: None if an answer can contain only one call.
         separators: between the items of the arguments, and between a key and its value.
     """
 
@@ -57,11 +57,11 @@ class CallFormat:
 
     @property
     def trigger(self) -> str:
-        """What an answer with calls begins with, after any text, and an answer without does not contain."""
+        """The marker that starts the calls of an answer; text without calls never contains it."""
         return self.lead.strip() or self.opening
 
     def spelled(self, calls: Sequence[PlainToolCall]) -> str:
-        """Calls as the model is to write them."""
+        """Write calls in the model's format."""
         objects = [
             self.opening
             + json.dumps(call["function"]["name"], ensure_ascii=False)[1:-1]
@@ -73,7 +73,7 @@ class CallFormat:
         return self.lead + (self.between or "").join(objects) + self.tail
 
     def shown(self, text: str) -> int:
-        """How much of an unfinished answer is text for certain; what may become a call is held back."""
+        """Length of the part of an unfinished answer that is certainly text, not the start of a call."""
         place = text.find(self.trigger)
         if place >= 0:
             return place
@@ -83,9 +83,9 @@ class CallFormat:
         return len(text)
 
     def read(self, text: str, names: Collection[str]) -> tuple[str, list[ParsedCall]]:
-        """The text and the calls of an answer.
+        """Split an answer into its text and its calls.
 
-        An answer that calls what was not offered, or of whose calls none is whole, is text and nothing else.
+        If the answer calls a tool that was not offered, or no call is complete, all of it is text.
 
         Args:
             text: the whole answer.
@@ -100,7 +100,7 @@ class CallFormat:
             try:
                 found, place = _DECODER.raw_decode(text, begin)
             except (ValueError, RecursionError):
-                break  # torn by the end of the answer; what came before it is whole
+                break  # truncated at the end of the answer; the calls before it are complete
             call = _call(found, names)
             if call is None:
                 return text, []
@@ -111,7 +111,7 @@ class CallFormat:
         return "\n".join(part for part in (text[:start].strip(), rest) if part), calls
 
     def _words(self, text: str) -> str:
-        """What is left of a text without the marks of calls."""
+        """Remove the call markers from a text."""
         for mark in (self.between, self.lead, self.tail, *(self.between or "").split("\n")):
             if mark and mark.strip():
                 text = text.replace(mark.strip(), "")
@@ -119,7 +119,7 @@ class CallFormat:
 
 
 HERMES = CallFormat()
-"""The format for models whose chat template knows no tools; several families of models were trained on it."""
+"""The format for models whose chat template does not support tools; several model families learned it."""
 
 
 def _call(found: JsonValue, names: Collection[str]) -> ParsedCall | None:
@@ -137,15 +137,15 @@ def _call(found: JsonValue, names: Collection[str]) -> ParsedCall | None:
 
 
 def derived(alone: str, two: str | None, calls: Sequence[PlainToolCall]) -> CallFormat | None:
-    """The format of a template, from what it made of one call and of two.
+    """Derive a template's call format from how it renders one call and two calls.
 
     Args:
-        alone: the assistant's turn with the first call, up to the mark of its end.
-        two: the turn with both; None where the template refuses that.
+        alone: the assistant's turn with the first call, up to its end marker.
+        two: the turn with both calls; None if the template rejects it.
         calls: the two calls.
 
     Returns:
-        None where the calls are not JSON objects of a name and arguments, in this order.
+        None if the calls are not JSON objects with a name and arguments, in this order.
     """
     first = _object(alone, 0, calls[0])
     if first is None:
@@ -164,7 +164,7 @@ def derived(alone: str, two: str | None, calls: Sequence[PlainToolCall]) -> Call
 def _object(
     text: str, start: int, call: PlainToolCall
 ) -> tuple[str, str, str, str, tuple[str, str], int] | None:
-    """What stands before a call, its parts, and where it ends."""
+    """Return the text before a call, the call's parts, and the position where it ends."""
     name, arguments = call["function"]["name"], call["function"]["arguments"]
     for separators in ((", ", ": "), (",", ":")):
         spelled = json.dumps(arguments, separators=separators)

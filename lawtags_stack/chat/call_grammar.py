@@ -1,4 +1,4 @@
-"""Holding answers to calls of tools: a grammar for each choice of tools, with their schemas in it."""
+"""Grammars that constrain an answer to valid tool calls, including the schemas of the tools."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANY: JsonObject = {"type": "object"}
 
 
 class ToolChoiceFields(TypedDict):
-    """A choice in a message between processes."""
+    """A tool choice in a message between processes."""
 
     mode: Choice
     name: NotRequired[str | None]
@@ -25,12 +25,12 @@ class ToolChoiceFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Which calls an answer may or must have.
+    """Which calls an answer may or must contain.
 
     Args:
-        mode: ``auto`` leaves it to the model, ``none`` forbids calls, ``required`` asks for one at least.
-        name: the one function that may be called; None allows all.
-        parallel: whether an answer may have more than one call.
+        mode: ``auto`` lets the model decide, ``none`` forbids calls, ``required`` requires at least one.
+        name: the only function that may be called; None allows all.
+        parallel: whether an answer may contain more than one call.
     """
 
     mode: Choice = "auto"
@@ -39,20 +39,20 @@ class ToolChoice:
 
     @classmethod
     def from_json(cls, value: ToolChoiceFields) -> ToolChoice:
-        """Read what a message between processes holds."""
+        """Create a tool choice from a message between processes."""
         return cls(value["mode"], value.get("name"), bool(value.get("parallel", True)))
 
 
 def call_grammar(
     tools: Sequence[Tool], choice: ToolChoice, form: CallFormat, *, open_arguments: bool = False
 ) -> str:
-    """A grammar in llguidance's dialect of Lark.
+    """Build a grammar in llguidance's dialect of Lark.
 
     Args:
-        tools: what is offered.
-        choice: which calls there may or must be.
-        form: how they are written.
-        open_arguments: hold the arguments to JSON objects, but not to their schemas.
+        tools: the tools that are offered.
+        choice: which calls are allowed or required.
+        form: the model's call format.
+        open_arguments: require the arguments to be JSON objects, without enforcing their schemas.
     """
     text = "TEXT: /(.|\\n)*/"
     if choice.mode == "none":
@@ -70,9 +70,9 @@ def call_grammar(
     if choice.mode == "required":
         return "\n".join([f"start: {_literal(form.lead)} calls", *rules, ""])
     if not form.lead.strip():
-        # Nothing marks the beginning of a call: any other text may begin like one.
+        # The call has no opening marker, so any other text may start like one.
         return "\n".join(["start: calls | TEXT", *rules, text, ""])
-    # A lazy lexeme ends at the first trigger, so an answer that begins a call goes on as one.
+    # A lazy lexeme ends at the first trigger, so an answer that starts a call must complete it.
     behind = form.lead.partition(form.trigger)[2]
     head = f"head[lazy]: TEXT {_literal(form.trigger)}"
     return "\n".join([f"start: head {_literal(behind)} calls | tail", head, "tail: TEXT", *rules, text, ""])
@@ -83,12 +83,12 @@ def _literal(text: str | None) -> str:
 
 
 def _pattern(text: str) -> str:
-    """A text as a regular expression of Lark, in which a slash ends the expression."""
+    """Escape a text as a Lark regular expression, which a slash would end."""
     return "".join(f"\\{each}" if each in "\\.+*?()|[]{}^$/" else each for each in text)
 
 
 def _styled(schema: JsonObject, form: CallFormat) -> JsonObject:
-    """A schema that is to be written as the template writes arguments; unknown keywords do not matter."""
+    """Add the template's JSON separators to a schema; llguidance ignores unknown keywords."""
     item, key = form.separators
     style: JsonObject = {
         "whitespace_flexible": False,

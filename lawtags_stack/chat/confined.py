@@ -1,4 +1,4 @@
-"""Rendering chat templates in the sandbox, where nobody knows beforehand that they come to an end."""
+"""Renders chat templates in the sandbox, for templates that may not terminate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FAULTS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 
 
 class Conversation(TypedDict):
-    """A chat template, and what it may name."""
+    """A chat template and its variables."""
 
     template: str
     values: JsonObject
@@ -40,13 +40,13 @@ def _render(argument: Conversation) -> str:
 
 @lru_cache(maxsize=8)
 def _compiled(template: str) -> Template:
-    """A template with what transformers offers to it (``utils/chat_template_utils.py``)."""
+    """Compile a template with the functions that transformers provides (``utils/chat_template_utils.py``)."""
     from jinja2 import TemplateError, nodes
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(Extension):
-        """Marks the assistant's text in a template; here it stays as it is."""
+        """The ``generation`` tag, which marks the assistant's text; it renders its content unchanged."""
 
         tags = {"generation"}  # noqa: RUF012  (as jinja2 wants it)
 

@@ -1,4 +1,4 @@
-"""What of a conversation a chat template does not show: it must never be lost unnoticed."""
+"""Detects parts of a conversation that a chat template silently drops."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from lawtags_stack.chat.template import ChatTemplate, TemplateError
 
 
 class LossCheck:
-    """Finds the first field of a conversation that a template leaves out.
+    """Finds the first field of a conversation that a template drops.
 
-    A template's own doing is found by a conversation of the same shape with a mark in each place; that is
-    remembered per shape. What it cuts from a text is found by looking for the text's lines.
+    To see which fields a template renders, it renders a conversation of the same shape with a marker in
+    each field; the result is cached per shape. To see what it cuts from a text, the output is searched for
+    the text's lines.
 
     Args:
-        template: of the model.
+        template: the model's chat template.
     """
 
     def __init__(self, template: ChatTemplate) -> None:
@@ -24,12 +25,12 @@ class LossCheck:
         self._shapes: dict[tuple[object, ...], str | None] = {}
 
     def lost(self, messages: Sequence[Message], tools: Sequence[Tool] | None, text: str) -> str | None:
-        """The field that is lost, e.g. ``messages[0].content``; None where all is shown.
+        """Return the dropped field, e.g. ``messages[0].content``, or None if everything is rendered.
 
         Args:
             messages: in the form of ``plain_messages``.
-            tools: what is offered.
-            text: what the template made of them.
+            tools: the tools that are offered.
+            text: the rendered conversation.
         """
         shape = (len(tools or ()), *(_shape(message) for message in messages))
         if shape not in self._shapes:
@@ -42,14 +43,14 @@ class LossCheck:
         try:
             text = self._template.render(self._template.prepared(marked, offered), offered)
         except TemplateError:
-            return None  # a template may want more of a message than a mark; the texts are looked for besides
+            return None  # some templates reject markers; the search for the texts still applies
         return next((field for field, mark in places if mark not in text), None)
 
     def _lost_from_texts(self, messages: Sequence[Message], text: str) -> str | None:
         last = max((n for n, each in enumerate(messages) if each["role"] == "assistant"), default=-1)
         for index, message in enumerate(messages):
             if message["role"] == "assistant" and index != last:
-                continue  # earlier answers may lose their reasoning; that they are shown, the marks have told
+                continue  # templates may cut reasoning; markers prove the rest is shown
             if not all(_shown(line, text) for line in message["content"].splitlines()):
                 return f"messages[{index}].content"
         for index, place, call in _numbered_calls(messages):

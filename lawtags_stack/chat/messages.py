@@ -1,4 +1,4 @@
-"""Messages and tools of a conversation in one form, whatever form they were sent in."""
+"""Normalizes the messages and tools of a conversation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lawtags_client.json_value import JsonValue
 
 
 class CalledFunction(TypedDict):
-    """The function of a call, and what it is given."""
+    """The function of a call and its arguments."""
 
     name: str
     arguments: JsonValue
 
 
 class PlainToolCall(TypedDict):
-    """A call of a tool in a message."""
+    """A tool call in a message."""
 
     id: NotRequired[str]
     type: NotRequired[str]
@@ -30,7 +30,7 @@ Tool = dict[str, Any]
 
 
 class MessageError(DataError):
-    """A message or tool cannot be understood; ``field`` says which, and ``reason`` why, without the field."""
+    """A message or tool is invalid; ``field`` is its path, and ``reason`` the cause without the path."""
 
     def __init__(self, reason: str, field: str) -> None:
         super().__init__(reason, field=field)
@@ -38,17 +38,17 @@ class MessageError(DataError):
 
 
 def plain_messages(messages: object) -> list[Message]:
-    """Messages with text as content and calls with objects as arguments.
+    """Normalize messages: the content is text, and the arguments of calls are objects.
 
-    Parts of text become one text, the older ``function_call`` a call like any other, and arguments that are
-    JSON text the object they spell. Ids are numbered, as calls and their results refer to each other by order
-    as well and templates differ in which ids they take.
+    Parts of text are joined, the legacy ``function_call`` becomes a tool call, and arguments in JSON text are
+    parsed. Ids are renumbered: calls and results also match by order, and templates differ in the ids they
+    accept.
 
     Args:
-        messages: as OpenAI's API and training rows have them.
+        messages: as in OpenAI's API and in training rows.
 
     Raises:
-        MessageError: they have another form, or hold what is neither text nor a call.
+        MessageError: a message is malformed, or contains something other than text and calls.
     """
     if not isinstance(messages, list) or not all(isinstance(each, Mapping) for each in messages):
         raise MessageError("the field must be a list of objects with role and content", "messages")
@@ -72,10 +72,10 @@ def plain_messages(messages: object) -> list[Message]:
 
 
 def plain_tools(tools: object) -> list[Tool] | None:
-    """Tools in OpenAI's form; None where there are none.
+    """Normalize tools to OpenAI's format; None if there are none.
 
     Raises:
-        MessageError: they have another form.
+        MessageError: a tool is malformed.
     """
     if not tools:
         return None
@@ -94,14 +94,14 @@ def plain_tools(tools: object) -> list[Tool] | None:
 
 
 def plain_text(content: object, field: str) -> str:
-    """The text of a message's content, which may come in parts.
+    """Return the text of a message's content, which may be a list of parts.
 
     Args:
         content: a text, a list of parts, or None for no text.
-        field: what to call it in an error.
+        field: its path, for error messages.
 
     Raises:
-        MessageError: it has another form, or a part that is not text.
+        MessageError: the content is malformed, or a part is not text.
     """
     if content is None:
         return ""
@@ -125,12 +125,12 @@ def _part(part: object, field: str) -> str:
 
 
 def uses_tools(messages: Sequence[Message], tools: Sequence[Tool] | None) -> bool:
-    """Whether a conversation has tools, calls or results of calls."""
+    """Whether a conversation contains tools, calls or call results."""
     return bool(tools) or any("tool_calls" in each or each["role"] == "tool" for each in messages)
 
 
 class _Numbers:
-    """Ids of calls in their order: nine letters and digits, which is what the strictest templates want."""
+    """Sequential call ids of nine letters and digits, the format that the strictest templates require."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Telling the text of an answer from its calls, also while the answer is still growing."""
+"""Separates text from tool calls in answers, including answers that are still being generated."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lawtags_stack.chat.call_format import CallFormat, ParsedCall
 
 
 class CallReader:
-    """Reads the answers of one request.
+    """Parses the answers of one request.
 
     Args:
-        form: how the model writes calls.
+        form: the model's call format.
         names: the tools that were offered.
     """
 
@@ -22,11 +22,11 @@ class CallReader:
         self._shown: dict[int, int] = {}
 
     def grow(self, index: int, new: str) -> str:
-        """The text that can be shown of an unfinished answer after some was added.
+        """Add text to an unfinished answer, and return what can be shown of it.
 
         Args:
             index: which of the request's answers.
-            new: what was added.
+            new: the added text.
         """
         text = self._grown[index] = self._grown.get(index, "") + new
         begin = self._shown.get(index, 0)
@@ -34,7 +34,7 @@ class CallReader:
         return text[begin:end]
 
     def finish(self, index: int, whole: str) -> tuple[str, str, list[ParsedCall]]:
-        """What is left to show of a finished answer, its text without calls, and its calls."""
+        """Return the rest to show of a finished answer, its text without calls, and its calls."""
         text, calls = self._form.read(whole, self._names)
         shown = whole[: self._shown.get(index, 0)]
         if not calls:

@@ -1,4 +1,4 @@
-"""A model's chat template, with tools where it knows them and by a stated format where it does not."""
+"""A model's chat template, with a fallback format if it does not support tools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CALLS = (_call(0, "wombat_one", "dingo"), _call(1, "wombat_two", "possum"))
 
 
 class TemplateError(ConfigurationError):
-    """A template refuses a conversation."""
+    """A chat template rejects a conversation."""
 
     def __init__(self, reason: object) -> None:
         message = f"the chat template rejected the messages: {reason}"
@@ -45,14 +45,14 @@ class TemplateError(ConfigurationError):
 class ChatTemplate:
     """Renders conversations for one model.
 
-    Where the model's template shows tools, calls and their results, it does so here. Where it lacks any of
-    them, tools go as JSON into the system message (or the first user message, where the template takes no
-    system message), calls into the assistant's text as ``<tool_call>{"name": ..., "arguments": ...}
-    </tool_call>``, and results into a user message as ``<tool_response>...</tool_response>``.
+    If the model's template supports tools, calls and their results, it renders them. Otherwise tools are sent
+    as JSON in the system message (or in the first user message, if the template accepts no system message),
+    calls in the assistant's text as ``<tool_call>{"name": ..., "arguments": ...}</tool_call>``, and results
+    in a user message as ``<tool_response>...</tool_response>``.
 
     Args:
         tokenizer: the model's fast Hugging Face tokenizer.
-        sandbox: where templates are rendered that might not end; None makes one.
+        sandbox: renders templates that may not terminate; None creates one.
     """
 
     def __init__(self, tokenizer: FastTokenizer, sandbox: Sandbox | None = None) -> None:
@@ -60,7 +60,7 @@ class ChatTemplate:
         self._sandbox = sandbox or Sandbox(confined.MODULE)
 
     def replaced(self, template: str) -> ChatTemplate:
-        """Another template for the same tokenizer."""
+        """Return a renderer for the same tokenizer with another template."""
         tokenizer = copy.copy(self._tokenizer)
         tokenizer.chat_template = template
         return ChatTemplate(tokenizer, self._sandbox)
@@ -72,7 +72,7 @@ class ChatTemplate:
 
     @cached_property
     def native_calls(self) -> CallFormat | None:
-        """How the template writes calls; None where it lacks tools, calls or results, or writes no JSON."""
+        """The template's own call format; None if it lacks tool support, or does not write calls as JSON."""
         try:
             tools = self._raw([_USER], [_TOOL], generation=True)
             before = self._raw([_USER], [_TOOL], generation=True)
@@ -99,23 +99,23 @@ class ChatTemplate:
 
     @property
     def calls(self) -> CallFormat:
-        """How calls are written for this model."""
+        """The call format of this model."""
         return self.native_calls or HERMES
 
     @cached_property
     def takes_system(self) -> bool:
-        """Whether the template shows a system message."""
+        """Whether the template renders a system message."""
         try:
             return "numbat" in self._raw([{"role": "system", "content": "numbat"}, _USER], None)
         except TemplateError:
             return False
 
     def prepared(self, messages: Sequence[Message], tools: Sequence[Tool] | None) -> list[Message]:
-        """The messages as the template can show them, which is as they are where it knows tools.
+        """Rewrite messages for the template; they stay unchanged if it supports tools.
 
         Args:
             messages: in the form of ``plain_messages``.
-            tools: what is offered.
+            tools: the tools that are offered.
         """
         if not uses_tools(messages, tools) or self.native_calls is not None:
             return list(messages)
@@ -134,15 +134,15 @@ class ChatTemplate:
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] | None, *, generation: bool = False
     ) -> str:
-        """The text of prepared messages.
+        """Render prepared messages.
 
         Args:
-            messages: what ``prepared`` gave, or the beginning of it.
-            tools: as they were given there.
-            generation: whether the text ends where the assistant's answer begins.
+            messages: the output of ``prepared``, or a prefix of it.
+            tools: the tools passed to ``prepared``.
+            generation: whether to append the start of the assistant's answer.
 
         Raises:
-            TemplateError: the template refuses them.
+            TemplateError: the template rejects them.
         """
         return self._raw(messages, tools if self.native_calls is not None else None, generation=generation)
 
@@ -159,7 +159,7 @@ class ChatTemplate:
         return [{"role": "user", "content": text}, *messages]
 
     def _turn(self, before: str, calls: Sequence[PlainToolCall]) -> str | None:
-        """What the template makes of calls, up to the mark that ends the turn."""
+        """Render a turn with calls, up to the marker that ends the turn."""
         message = {"role": "assistant", "content": "", "tool_calls": list(calls)}
         whole = self._raw([_USER, message], [_TOOL])
         if not whole.startswith(before):
@@ -168,7 +168,7 @@ class ChatTemplate:
         last = turn.rfind("}") + 1
         ends = [place for mark in self._tokenizer.all_special_tokens if (place := turn.find(mark, last)) >= 0]
         turn = turn[: min(ends)] if ends else turn.rstrip("\n")
-        # Special tokens never show in an answer, so calls could not be read from it.
+        # Special tokens never appear in an answer, so calls could not be parsed from it.
         return None if any(mark in turn for mark in self._tokenizer.all_special_tokens) else turn
 
     def _raw(
@@ -194,7 +194,7 @@ class ChatTemplate:
     def _confined(
         self, template: str, messages: Sequence[Message], tools: list[Tool] | None, generation: bool
     ) -> str:
-        """The text of a template that might never come to an end, made where there are limits."""
+        """Render a template that may not terminate, in the sandbox."""
         given = [{name: value for name, value in each.items() if value is not None} for each in messages]
         values: dict[str, object] = {
             "messages": given,
@@ -216,7 +216,7 @@ def _instruction(tools: Sequence[Tool]) -> str:
 
 
 def _add_result(messages: list[Message], content: str) -> None:
-    """Results go into one user message, as many templates want user and assistant in turn."""
+    """Add a tool result to the last user message, since many templates require alternating roles."""
     text = f"<tool_response>{content}</tool_response>"
     if messages and messages[-1].get("results"):
         messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n{text}"}

@@ -1,4 +1,4 @@
-"""What the stack uses of Hugging Face's fast tokenizers; transformers' own classes are not typed."""
+"""Protocols for the parts of Hugging Face's fast tokenizers that the stack uses; transformers is untyped."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class TokenizedTexts(TypedDict):
 
 
 class TokenizerBackend(Protocol):
-    """The part of a fast tokenizer that is written in Rust."""
+    """The Rust part of a fast tokenizer."""
 
     def to_str(self) -> str:
-        """Its ``tokenizer.json``."""
+        """The content of ``tokenizer.json``."""
         ...
 
 
 class FastTokenizer(Protocol):
-    """A fast Hugging Face tokenizer, see ``transformers.PreTrainedTokenizerFast``."""
+    """A fast Hugging Face tokenizer (``transformers.PreTrainedTokenizerFast``)."""
 
     is_fast: bool
     chat_template: str | None
@@ -50,11 +50,11 @@ class FastTokenizer(Protocol):
     def __call__(self, text: list[str], *, add_special_tokens: bool = True) -> TokenizedTexts: ...
 
     def convert_ids_to_tokens(self, ids: int) -> str | None:
-        """The token as the vocabulary spells it."""
+        """The token as it is written in the vocabulary."""
         ...
 
     def get_chat_template(self, *, tools: Sequence[Mapping[str, object]] | None) -> str:
-        """The template for conversations with, or without, tools."""
+        """The chat template, with or without tools."""
         ...
 
     def apply_chat_template(
@@ -65,5 +65,5 @@ class FastTokenizer(Protocol):
         tokenize: bool,
         add_generation_prompt: bool,
     ) -> str:
-        """The text of a conversation."""
+        """Render a conversation."""
         ...

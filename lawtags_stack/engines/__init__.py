@@ -1,1 +1,1 @@
-"""Training and generation: the only home of torch."""
+"""Training, generation and embedding engines: the only package that imports torch."""

@@ -1,6 +1,6 @@
-"""The device that a worker computes on, and the precision it computes in.
+"""Chooses the device and the precision of a worker.
 
-Importing this asks torch for nothing: a process that asks for CUDA can fork no workers that use it.
+Importing this module must not initialize CUDA: a process that has cannot fork workers that use it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MODULE = "lawtags_stack.engines.device"
 
 
 def check_device_name(name: str) -> None:
-    """Refuse what names no device, without looking for it.
+    """Validate a device name, without checking that the device exists.
 
     Raises:
         ConfigurationError: it is not ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -43,8 +43,8 @@ class Compute:
     """A device and a precision.
 
     Args:
-        device: where tensors are.
-        precision: of the large products; weights that are trained, and sums, are float32 in any case.
+        device: where tensors are stored.
+        precision: of large matrix products; trained weights and sums are always float32.
     """
 
     device: torch.device
@@ -52,13 +52,13 @@ class Compute:
 
     @classmethod
     def choose(cls, device: str = AUTO, precision: str = AUTO) -> Compute:
-        """Find a device, and the precision that suits it.
+        """Choose a device and a precision.
 
         Args:
-            device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes CUDA or MPS where torch finds
-                one, and the CPU otherwise.
-            precision: ``float32`` or ``bfloat16``; ``auto`` is bfloat16 on a device that computes in it,
-                and float32 on the CPU.
+            device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` uses CUDA or MPS if torch finds one,
+                and the CPU otherwise.
+            precision: ``float32`` or ``bfloat16``; ``auto`` is bfloat16 on a device that supports it, and
+                float32 on the CPU.
 
         Raises:
             ConfigurationError: torch does not find the device, or it does not support the precision.
@@ -86,7 +86,7 @@ class Compute:
 
     @property
     def described(self) -> str:
-        """The device and the precision, in words for logs and people."""
+        """The device and the precision, for logs."""
         from lawtags_stack.engines.products import described
 
         return (
@@ -96,7 +96,7 @@ class Compute:
         )
 
     def autocast(self) -> AbstractContextManager[None]:
-        """A context in which models with float32 weights compute in the precision of a GPU."""
+        """A context in which models with float32 weights compute in the GPU's precision."""
         import torch
 
         if self.on_cpu or self.precision == "float32":
@@ -105,7 +105,7 @@ class Compute:
 
 
 def random_states(device: torch.device) -> dict[str, torch.Tensor]:
-    """The states of the random number generators that computing on a device draws from."""
+    """The states of the random number generators of the CPU and a device."""
     import torch
 
     states = {"torch": torch.get_rng_state()}
@@ -117,7 +117,7 @@ def random_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def restore_random_states(device: torch.device, states: dict[str, torch.Tensor]) -> None:
-    """Put back what ``random_states`` gave, perhaps on a device of another type."""
+    """Restore the output of ``random_states``, which may be from another type of device."""
     import torch
 
     torch.set_rng_state(states["torch"])
@@ -141,7 +141,7 @@ def _find(name: str) -> torch.device:
 
 
 def _devices() -> list[str]:
-    """What torch finds, the fastest first."""
+    """The devices that torch finds, fastest first."""
     import torch
 
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -171,17 +171,17 @@ def _has_bfloat16(device: torch.device) -> bool:
     import torch
 
     if device.type == "cuda":
-        # Older GPUs emulate it, which is slower than float32.
+        # Older GPUs emulate bfloat16, which is slower than float32.
         with torch.cuda.device(device):
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type != "mps" or torch.backends.mps.is_macos_or_newer(14, 0)
 
 
 async def check_device(name: str) -> None:
-    """Make sure that torch finds a device that is asked for by name, in a process that imports it.
+    """Check in a subprocess that torch finds a device; ``auto`` and ``cpu`` need no check.
 
     Raises:
-        ConfigurationError: it does not; says what it finds.
+        ConfigurationError: torch does not find it; the message lists the devices it finds.
     """
     check_device_name(name)
     if name in (AUTO, "cpu"):
@@ -201,14 +201,14 @@ async def check_device(name: str) -> None:
         reason = said[-1][:500] if said else f"the check ended with exit code {process.returncode}"
         raise ConfigurationError(
             f"the device {name} cannot be used: {reason}",
-            hint="Use --device cpu, or repair the installation of torch.",
+            hint="Use --device cpu, or reinstall torch.",
         )
     if answer:
         raise ConfigurationError(**json.loads(answer))
 
 
 def main(arguments: list[str]) -> int:
-    """Look for a device; print why it cannot be used, as JSON, or nothing."""
+    """Check a device, and print the reason as JSON if it cannot be used."""
     try:
         Compute.choose(arguments[0])
     except LawtagsError as error:

@@ -1,1 +1,1 @@
-"""Texts as vectors: an encoder in a process of its own."""
+"""Text embeddings, computed by an encoder in a worker process."""

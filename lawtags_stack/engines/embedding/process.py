@@ -1,4 +1,4 @@
-"""The embedding process as the server sees it: started when first asked, started again when it died."""
+"""The server's side of the embedding process: started on the first request, restarted after a crash."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from lawtags_stack.processes.suspects import Suspects
 
 _MODULE = "lawtags_stack.engines.embedding.worker"
 _LONGEST_ANSWER = 256 << 20
-# Texts an exchange: a request whose client is gone costs no more than the exchange at hand.
+# Texts per exchange. If a client disconnects, at most one exchange is wasted.
 _TEXTS = 32
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 
 
 class EmbeddingsGoneError(ServerError):
-    """The process was ended while texts were waiting for it."""
+    """The process was stopped while requests were waiting for it."""
 
     def __init__(self) -> None:
         super().__init__("The embedding process was stopped", status=503)
 
 
 class EmbeddingProcess:
-    """One encoder in one process; texts of different requests take turns.
+    """One encoder in one process; requests take turns.
 
-    An exchange runs to its end once it has begun, even when its request is cancelled: an answer that nobody
-    read would be taken for that to the next request.
+    An exchange that has started always completes, even if its request is cancelled: an unread response would
+    be taken for the response to the next request.
 
     Args:
         folder: the encoder's folder.
-        log: file for what the process prints.
-        threads: threads for computing; 0 leaves it to torch.
-        device: where it computes, as ``Compute.choose`` takes it.
-        precision: what it computes in, likewise.
+        log: file for the process's output.
+        threads: computing threads; 0 uses torch's default.
+        device: as in ``Compute.choose``.
+        precision: as in ``Compute.choose``.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class EmbeddingProcess:
         self._stopped = False
 
     async def embed(self, texts: Sequence[str], truncate: str) -> tuple[list[list[float]], int]:
-        """Vectors and the number of tokens.
+        """Return the vectors of texts, and the number of tokens.
 
         Raises:
-            BadRequestError: a text is too long, or the process has died of it before.
-            ServerError: the process could not be started, died over it, or failed on it.
+            BadRequestError: a text is too long, or has crashed the process before.
+            ServerError: the process could not start, crashed or failed.
         """
         vectors: list[list[float]] = []
         tokens = 0
@@ -77,7 +77,7 @@ class EmbeddingProcess:
         return vectors, tokens
 
     async def stop(self) -> None:
-        """End the process for good."""
+        """Stop the process; it does not start again."""
         self._stopped = True
         process, self._process = self._process, None
         if process is not None:
@@ -97,7 +97,7 @@ class EmbeddingProcess:
         async with self._turn:
             if not wanted.is_set():
                 return {}
-            self._suspects.suspected(asked)  # raises where it must not run again
+            self._suspects.suspected(asked)  # raises if the texts must not run again
             process = await self._started()
             answered = await _asked(process, asked)
             if answered is not None:
@@ -131,7 +131,7 @@ class EmbeddingProcess:
 
 
 async def _asked(process: asyncio.subprocess.Process, asked: Message) -> Message | None:
-    """The answer; None where the process ended instead."""
+    """Send a request and return the response; None if the process exited."""
     assert process.stdin is not None
     with contextlib.suppress(ConnectionError):
         process.stdin.write(json.dumps(asked).encode() + b"\n")
@@ -143,7 +143,7 @@ async def _line(process: asyncio.subprocess.Process) -> Message | None:
     assert process.stdout is not None
     line = await process.stdout.readline()
     if not line.endswith(b"\n"):
-        return None  # it ended, perhaps within a line
+        return None  # it exited, perhaps in the middle of a line
     found: Message = json.loads(line)
     return found
 

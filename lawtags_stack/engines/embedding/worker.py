@@ -1,9 +1,9 @@
-"""The process that embeds: ``python -m lawtags_stack.engines.embedding.worker``, with the arguments
-``FOLDER THREADS DEVICE PRECISION``.
+"""The embedding process: ``python -m lawtags_stack.engines.embedding.worker FOLDER THREADS DEVICE
+PRECISION``.
 
-It writes ``{"ready": true}`` once the model is loaded. From then on one JSON object per line comes on
-standard input, and one goes to standard output for it: ``vectors`` and ``tokens``, or the reason as
-``refused`` or ``failed``. It ends with its input.
+It writes ``{"ready": true}`` once the model is loaded. Then it reads one JSON object per line from standard
+input, and writes one response per line to standard output: ``vectors`` and ``tokens``, or the reason as
+``refused`` or ``failed``. It exits at the end of its input.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class EmbeddingModel:
     """A Hugging Face encoder with its pooling.
 
     Args:
-        folder: its folder; weights as safetensors. Where sentence-transformers' pooling is described in it,
-            that is followed; else tokens are averaged.
-        threads: threads for computing; 0 leaves it to torch.
-        compute: where it computes; None: on the CPU.
+        folder: its folder, with safetensors weights. The pooling follows the sentence-transformers config
+            if there is one; otherwise it is the mean of the tokens.
+        threads: computing threads; 0 uses torch's default.
+        compute: device and precision; None uses the CPU.
     """
 
     def __init__(self, folder: Path, threads: int = 0, compute: Compute | None = None) -> None:
@@ -53,14 +53,14 @@ class EmbeddingModel:
         self._longest = min(self._tokenizer.model_max_length, self._model.config.max_position_embeddings)
 
     def embed(self, texts: Sequence[str], truncate: str = "END") -> tuple[list[list[float]], int]:
-        """Vectors of length one, and the number of tokens.
+        """Return vectors of length one, and the number of tokens.
 
         Args:
             texts: the texts.
-            truncate: which end of a text that is too long to cut off; ``NONE`` refuses it.
+            truncate: which end of a long text to cut off; ``NONE`` rejects it.
 
         Raises:
-            BadRequestError: a text has no tokens, or is too long and is not to be cut.
+            BadRequestError: a text has no tokens, or is too long and must not be truncated.
             ConfigurationError: a text is not valid Unicode.
         """
         vectors: list[list[float]] = []
@@ -111,7 +111,7 @@ def _answer(encoder: EmbeddingModel, request: Message) -> Message:
         vectors, tokens = encoder.embed(request["texts"], request["truncate"])
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # libraries in Rust raise what is no Exception when they panic
+    except BaseException as error:  # a panic in a Rust library is not an Exception
         if not isinstance(error, LawtagsError):
             traceback.print_exc()
         said = failure(error)
@@ -120,8 +120,8 @@ def _answer(encoder: EmbeddingModel, request: Message) -> Message:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer until the input ends."""
-    # What libraries print must not get between the answers.
+    """Process requests until the end of the input."""
+    # Output of libraries must not mix with the responses.
     answers, sys.stdout = sys.stdout, sys.stderr
     folder, threads, device, precision = arguments
     encoder = EmbeddingModel(Path(folder), int(threads), Compute.choose(device, precision))

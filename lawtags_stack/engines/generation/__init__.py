@@ -1,6 +1,5 @@
-"""Text generation on the CPU: one causal language model, many LoRA adapters, requests batched together.
+"""Text generation: one causal language model, many LoRA adapters, batched requests.
 
-The room knows nothing of HTTP. ``request`` holds what is asked and answered, ``engine`` does the work with
-torch, ``worker`` runs an engine in a process of its own and ``frames`` is how one talks to it. Importing the
-package imports none of torch.
+The package knows nothing about HTTP. ``request`` has the request and answer types, ``engine`` computes with
+torch, and ``worker`` runs an engine in a separate process. Importing the package does not import torch.
 """

@@ -1,4 +1,4 @@
-"""What an ``adapter_config.json`` says, as far as serving needs it; nothing in it is trusted."""
+"""Parses and validates ``adapter_config.json``, which is untrusted input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.json_value import JsonObject, JsonValue
 
 _UNSUPPORTED = ("use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "use_qalora")
-_PATTERN_SECONDS = 2.0  # for all patterns and modules of an adapter; as a rule it takes milliseconds
+_PATTERN_SECONDS = 2.0  # for all patterns and modules of an adapter; usually takes milliseconds
 _MOST_MODULES = 10_000
 _LAYER = re.compile(r"\.([0-9]{1,9})\.")
 _OTHER_BASE = "Check that it was trained on this base model."
@@ -21,12 +21,12 @@ _DIFFERENT = "The config and the weights come from different adapters, or one wa
 
 @dataclass(slots=True)
 class _Patterns:
-    """Matches patterns of others against modules' names, within a limit of time for all of them."""
+    """Matches untrusted patterns against module names, with one time limit for all of them."""
 
     left: float = _PATTERN_SECONDS
 
     def match(self, pattern: str, module: str, field: str) -> bool:
-        import regex  # re cannot be given a limit of time
+        import regex  # re has no timeout
 
         began = time.monotonic()
         try:
@@ -40,24 +40,24 @@ class _Patterns:
         raise ConfigurationError(f"the pattern {pattern[:200]!r} in {field} {reason}")
 
     def ends(self, pattern: str, module: str, field: str) -> bool:
-        """Whether a module's name, or the end of it behind a dot, fits."""
+        """Whether a pattern matches a module name, or its end after a dot."""
         return self.match(rf"(?:.*\.)?(?:{pattern})", module, field)
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """What a LoRA adapter says about its weights.
+    """The settings of a LoRA adapter.
 
     Args:
-        alpha: the numerator of the scale.
-        alphas: other numerators, by a pattern for the ends of modules' names.
-        by_root: whether the scale has the root of the rank below.
-        rank: the rank of the weights; None where it is not stated.
-        ranks: other ranks, by a pattern for the ends of modules' names.
-        targets: the modules that have weights, by the ends of their names or by a pattern for the whole
-            name; None where they are not stated.
-        excluded: modules without weights although they are among the targets.
-        layers: numbers of the layers that have weights; None stands for all.
+        alpha: numerator of the scale.
+        alphas: other numerators, by a pattern for the end of a module name.
+        by_root: whether to divide the scale by the square root of the rank (rsLoRA).
+        rank: rank of the weights; None if not stated.
+        ranks: other ranks, by a pattern for the end of a module name.
+        targets: modules with weights, as ends of their names or as a pattern for the whole name; None if not
+            stated.
+        excluded: modules without weights, although they are among the targets.
+        layers: numbers of the layers with weights; None for all.
     """
 
     alpha: float
@@ -71,10 +71,10 @@ class AdapterConfig:
     _patterns: _Patterns = field(default_factory=_Patterns, repr=False, compare=False)
 
     def scale(self, module: str, rank: int) -> float:
-        """The scale of the weights at a module.
+        """The scale of a module's weights.
 
         Raises:
-            ConfigurationError: a pattern is broken or takes too long.
+            ConfigurationError: a pattern is invalid or takes too long.
         """
         fits = self._patterns.ends
         alpha = next(
@@ -83,10 +83,10 @@ class AdapterConfig:
         return (self.alpha if alpha is None else alpha) / (math.sqrt(rank) if self.by_root else rank)
 
     def check_rank(self, module: str, rank: int) -> None:
-        """Compare the rank of the weights at a module with the stated one.
+        """Check the rank of a module's weights against the stated rank.
 
         Raises:
-            ConfigurationError: they differ, or a pattern is broken.
+            ConfigurationError: they differ, or a pattern is invalid.
         """
         fits = self._patterns.ends
         special = (value for each, value in self.ranks.items() if fits(each, module, "rank_pattern"))
@@ -98,14 +98,14 @@ class AdapterConfig:
             )
 
     def check_targets(self, found: Collection[str], known: Collection[str]) -> None:
-        """Compare the modules that have weights with the stated ones.
+        """Check the modules that have weights against the stated targets.
 
         Args:
-            found: modules that have weights; all of them are in ``known``.
-            known: modules of the base model that can have some.
+            found: modules that have weights, a subset of ``known``.
+            known: modules of the base model that support an adapter.
 
         Raises:
-            ConfigurationError: they differ, or a pattern is broken.
+            ConfigurationError: they differ, or a pattern is invalid.
         """
         if self.targets is None:
             return
@@ -148,10 +148,10 @@ def _names(target: str, module: str) -> bool:
 
 
 def read_adapter_config(found: JsonValue) -> AdapterConfig:
-    """Read the content of an ``adapter_config.json``.
+    """Parse the content of an ``adapter_config.json``.
 
     Raises:
-        ConfigurationError: it is not the config of a LoRA adapter that can be served beside others.
+        ConfigurationError: it does not describe a LoRA adapter that can be served together with others.
     """
     if not isinstance(found, dict):
         raise ConfigurationError(f"the adapter's config is a JSON {type(found).__name__}, not an object")

@@ -1,7 +1,7 @@
-"""LoRA adapters beside one set of base weights, chosen row by row within a batch.
+"""LoRA adapters on top of one set of base weights, chosen per row within a batch.
 
-Each linear layer keeps the base weight and the low-rank factors of all adapters. In a batch the tokens of one
-adapter stand together, so that an adapter costs two small products on its own slice and nothing elsewhere.
+Each linear layer has the base weight and the low-rank factors of all adapters. A batch groups its tokens by
+adapter, so an adapter costs two small products on its own slice and nothing elsewhere.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _KEY = re.compile(r"^(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])
 
 
 class PackedHead(nn.Module):
-    """The layer that turns a last state into logits.
+    """The language-model head.
 
     Args:
-        base: the layer whose place it takes; a weight that it shares with the embedding stays there.
-        compute: where its product is computed, and in which precision.
+        base: the layer that it replaces; a weight shared with the embedding is not moved.
+        compute: device and precision of the product.
     """
 
     def __init__(self, base: nn.Linear, compute: Compute) -> None:
@@ -42,24 +42,24 @@ class PackedHead(nn.Module):
         self._product = packed(base.weight, base.bias, compute.precision, compute.device)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """The logits."""
+        """Compute the logits."""
         return self._product(hidden)
 
 
 @dataclass(slots=True)
 class Routing:
-    """Which slice of the current batch's tokens belongs to which adapter."""
+    """Maps each adapter to its slice of the current batch's tokens."""
 
     segments: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 class RoutedLinear(nn.Module):
-    """A linear layer with any number of low-rank additions.
+    """A linear layer with the low-rank factors of any number of adapters.
 
     Args:
-        base: the layer whose place it takes.
+        base: the layer that it replaces.
         routing: shared by all layers of a model; set before each forward.
-        compute: where it is computed, and in which precision the base product is; the additions are fp32.
+        compute: device and precision of the base product; the adapters' products are fp32.
     """
 
     def __init__(self, base: nn.Linear, routing: Routing, compute: Compute) -> None:
@@ -71,7 +71,7 @@ class RoutedLinear(nn.Module):
         self.factors: dict[str, tuple[Tensor, Tensor]] = {}
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Base product, plus each adapter's addition on its slice of the tokens."""
+        """Compute the base product, and add each adapter's product on its slice of the tokens."""
         out = self._product(hidden)
         for name, start, end in self._routing.segments:
             pair = self.factors.get(name)
@@ -81,25 +81,25 @@ class RoutedLinear(nn.Module):
         return out
 
     def attach(self, name: str, down: Tensor, up: Tensor) -> None:
-        """Add the factors of an adapter."""
+        """Add an adapter's factors."""
         self.factors[name] = down.to(self._device), up.to(self._device)
 
 
 def route_linears(model: nn.Module, routing: Routing, compute: Compute) -> dict[str, RoutedLinear]:
-    """Replace the model's linear layers: those of its decoder by routed ones, its head by a packed one.
+    """Replace the decoder's linear layers with routed ones, and the head with a packed one.
 
     Args:
         model: a Hugging Face causal language model in fp32.
         routing: the routing that the layers share.
-        compute: where their products are computed, and in which precision.
+        compute: device and precision of their products.
 
     Returns:
-        The decoder's layers by their full module name.
+        The decoder's layers by their full module names.
     """
     head = model.get_output_embeddings()  # type: ignore[operator]
     found = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     routed = {}
-    # One at a time, so that never more than one layer stands in memory twice.
+    # One layer at a time, so that at most one is in memory twice.
     while found:
         name, module = found.popitem()
         new: nn.Module = (
@@ -115,23 +115,23 @@ def route_linears(model: nn.Module, routing: Routing, compute: Compute) -> dict[
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The factors of one adapter, by module name: (rank, in) and (rank, out), the scale in the second."""
+    """The factors of one adapter by module name: (rank, in) and (rank, out); the second is scaled."""
 
     factors: dict[str, tuple[Tensor, Tensor]]
 
 
 def load_adapter(config_path: Path, weights_path: Path, modules: Iterable[str]) -> Adapter:
-    """Read an adapter in the PEFT format.
+    """Load an adapter in the PEFT format.
 
     Args:
         config_path: ``adapter_config.json``.
         weights_path: ``adapter_model.safetensors``.
-        modules: names of the layers that can carry an adapter.
+        modules: names of the layers that support an adapter.
 
     Raises:
-        ConfigurationError: it is no LoRA, uses a variant that is not served, or its config, its weights and
-            the model do not fit together.
-        DataError: its file is broken.
+        ConfigurationError: it is not a LoRA adapter, uses an unsupported variant, or its config, weights and
+            base model do not match.
+        DataError: the file is corrupt.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -189,10 +189,10 @@ def _read_config(path: Path) -> AdapterConfig:
 
 
 def check_shapes(adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
-    """Make sure that an adapter's factors fit the layers.
+    """Check that an adapter's factors have the shapes of the layers.
 
     Raises:
-        ConfigurationError: a factor's shape is not the layer's.
+        ConfigurationError: a shape differs.
     """
     for module, (down, up) in adapter.factors.items():
         layer = layers[module]
@@ -204,12 +204,12 @@ def check_shapes(adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
 
 
 def attach(name: str, adapter: Adapter, layers: dict[str, RoutedLinear]) -> None:
-    """Hang an adapter's factors, which fit, into the layers under a name."""
+    """Attach an adapter to the layers; its shapes must have been checked."""
     for module, pair in adapter.factors.items():
         layers[module].attach(name, *pair)
 
 
 def detach(name: str, layers: dict[str, RoutedLinear]) -> None:
-    """Forget the factors of an adapter; unknown names are ignored."""
+    """Remove an adapter from the layers; unknown names are ignored."""
     for layer in layers.values():
         layer.factors.pop(name, None)

@@ -1,9 +1,8 @@
-"""Attention over a batch whose rows stand one behind the other, without padding.
+"""Attention over a batch of concatenated rows, without padding.
 
-All tokens of a step form one sequence of length N, so that the linear layers do no work on padding. Only
-attention has to know which token belongs to which row: an ``AttentionPlan`` says so, and the function
-registered with transformers under ``ATTENTION`` follows it. Keys and values of unfinished rows are
-in ``Slots``.
+All tokens of a step form one sequence of length N, so the linear layers do no work on padding. Only attention
+needs to know which token belongs to which row: an ``AttentionPlan`` describes it, and the function
+registered with transformers as ``ATTENTION`` applies it. Keys and values of unfinished rows are in ``Slots``.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ATTENTION = "lawtags_packed"
-_LONG = 192  # queries of a row from which on blocks are worth their calls
-_BLOCK = 128  # queries at once: their scores stay in the cache
+_LONG = 192  # minimum queries per row at which computing by blocks pays off
+_BLOCK = 128  # queries per block: their scores fit into the CPU cache
 _current = threading.local()
 
 
 @dataclass(slots=True)
 class Prefix:
-    """Keys and values of tokens that several rows begin with, per layer as (heads, length, size)."""
+    """Keys and values of a prefix shared by several rows, per layer as (heads, length, size)."""
 
     tokens: tuple[int, ...]
     keys: dict[int, Tensor] = field(default_factory=dict)
@@ -39,13 +38,13 @@ class Prefix:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it holds."""
+        """Memory use in bytes."""
         return sum(t.nbytes for store in (self.keys, self.values) for t in store.values())
 
 
 @dataclass(slots=True)
 class Slots:
-    """Keys and values of the rows that are being generated, per layer as (slot, position, heads, size)."""
+    """Keys and values of the rows in progress, per layer as (slot, position, heads, size)."""
 
     count: int = 0
     capacity: int = 0
@@ -53,7 +52,7 @@ class Slots:
     values: dict[int, Tensor] = field(default_factory=dict)
 
     def reserve(self, count: int, capacity: int) -> None:
-        """Make room for this many rows of this many tokens; never shrinks."""
+        """Reserve memory for ``count`` rows of ``capacity`` tokens; never shrinks."""
         if count <= self.count and capacity <= self.capacity:
             return
         self.count, self.capacity = max(count, self.count), max(capacity, self.capacity)
@@ -67,25 +66,25 @@ class Slots:
         return new
 
     def clear(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self.count = self.capacity = 0
         self.keys.clear()
         self.values.clear()
 
     def move(self, source: int, target: int, length: int) -> None:
-        """Copy a row's first tokens to another slot."""
+        """Copy the first tokens of a row to another slot."""
         for store in (self.keys, self.values):
             for tensor in store.values():
                 tensor[target, :length] = tensor[source, :length]
 
     def wipe(self, slot: int) -> None:
-        """Forget what a slot holds: NaN would spoil the next row there even where it is masked."""
+        """Zero a slot: a NaN would affect the next row there even if masked."""
         for store in (self.keys, self.values):
             for tensor in store.values():
                 tensor[slot] = 0
 
     def put_prefix(self, slot: int, prefix: Prefix) -> None:
-        """Begin a row with keys and values computed before."""
+        """Start a row with precomputed keys and values."""
         length = len(prefix.tokens)
         for store, source in ((self.keys, prefix.keys), (self.values, prefix.values)):
             for layer, tensor in source.items():
@@ -93,7 +92,7 @@ class Slots:
                 store[layer][slot, :length] = tensor.transpose(0, 1)
 
     def write(self, layer: int, plan: AttentionPlan, key: Tensor, value: Tensor) -> None:
-        """Store the keys and values of the step's tokens that belong to slots."""
+        """Store the keys and values of the tokens that belong to slots."""
         for store, tensor in ((self.keys, key), (self.values, value)):
             self._ensure(store, layer, tensor.shape[1], tensor.shape[3], tensor)
             rows = tensor[0].transpose(0, 1).index_select(0, plan.slot_tokens)
@@ -106,7 +105,7 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Rows of equal length whose keys and values nobody needs afterwards."""
+    """Rows of equal length whose keys and values are not needed after the step."""
 
     start: int
     rows: int
@@ -116,7 +115,7 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class Growing:
-    """One row in a slot with several new tokens."""
+    """A row in a slot with several new tokens."""
 
     start: int
     length: int
@@ -126,18 +125,18 @@ class Growing:
 
 @dataclass(slots=True)
 class AttentionPlan:
-    """Who attends to whom in one step.
+    """Which tokens attend to which in one step.
 
     Args:
-        fresh: rows that live for this step only.
+        fresh: rows that exist for this step only.
         growing: rows in slots with several new tokens.
-        decode_tokens: places of the rows in slots that have exactly one new token.
+        decode_tokens: indices of the tokens of rows in slots with exactly one new token.
         decode_slots: their slots.
-        decode_lengths: their lengths, the new token included.
-        decode_longest: the largest of these.
+        decode_lengths: their lengths, including the new token.
+        decode_longest: the maximum of these.
         decode_first: whether their slots are the first ones, in order and without a gap.
-        slot_tokens, slot_ids, slot_positions: place, slot and position of each token that goes to a slot.
-        capture: where to keep keys and values of the step's first tokens; used to compute a prefix.
+        slot_tokens, slot_ids, slot_positions: index, slot and position of each token to store in a slot.
+        capture: receives the keys and values of the step's first tokens, to compute a prefix.
     """
 
     fresh: list[Fresh]
@@ -156,7 +155,7 @@ class AttentionPlan:
 
 @contextmanager
 def following(plan: AttentionPlan) -> Iterator[None]:
-    """Let the forward calls of this thread inside the block follow the plan."""
+    """Use the plan in forward calls of this thread inside the block."""
     _current.plan = plan
     try:
         yield
@@ -165,7 +164,7 @@ def following(plan: AttentionPlan) -> Iterator[None]:
 
 
 class AttentionLayer(Protocol):
-    """What is used of the attention layers of transformers."""
+    """The attributes of transformers' attention layers that are used here."""
 
     layer_idx: int
 
@@ -182,7 +181,7 @@ def packed_attention(
     softcap: float | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it; who sees whom comes from the plan, not from ``attention_mask``."""
+    """Attention with the signature of transformers; masking follows the plan, not ``attention_mask``."""
     plan: AttentionPlan = _current.plan
     layer = module.layer_idx
     kind = _Kind(scaling if scaling is not None else query.shape[-1] ** -0.5, sliding_window, softcap)
@@ -208,12 +207,12 @@ class _Kind:
     softcap: float | None
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, ends: Tensor | None = None) -> Tensor:
-        """Causal attention.
+        """Compute causal attention.
 
         Args:
-            query, key, value: (rows, heads, places, size).
-            ends: how many of the keys each row has, for rows with one query; None where all keys count and
-                the queries stand at the last places.
+            query, key, value: (rows, heads, positions, size).
+            ends: number of valid keys per row, for rows with one query; None if all keys are valid and the
+                queries are at the last positions.
         """
         queries, keys = query.shape[2], key.shape[2]
         window = self.window if self.window is not None and keys > self.window else None
@@ -246,7 +245,7 @@ class _Kind:
 
 
 def _causal_by_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Causal attention of long rows, about twice as fast as torch's: a block never looks beyond its end."""
+    """Causal attention of long rows by blocks, about twice as fast as torch's: a block stops at its end."""
     out = torch.empty_like(query)
     length, shared = query.shape[2], query.shape[1] // key.shape[1]
     past = key.shape[2] - length
@@ -307,7 +306,7 @@ def _decode(out: Tensor, plan: AttentionPlan, query: Tensor, layer: int, kind: _
 
 
 def register() -> None:
-    """Make ``ATTENTION`` known to transformers; again is harmless."""
+    """Register ``ATTENTION`` with transformers; idempotent."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION, packed_attention)

@@ -1,7 +1,7 @@
-"""Holding an answer to one of several texts, in the tokens that the tokenizer itself gives them.
+"""Constrains an answer to one of several texts, in the tokens that the tokenizer assigns to them.
 
-A grammar over characters would also allow other ways to cut a text into tokens, which the model never saw in
-training and whose probabilities mean little.
+A grammar over characters would also allow other tokenizations, which the model never saw in training and
+whose probabilities mean little.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Node:
 
 
 class ChoiceMatcher:
-    """Walks a tree of token sequences; works like llguidance's matcher as far as the engine uses one.
+    """Walks a tree of token sequences; implements the part of llguidance's matcher that the engine uses.
 
     Args:
         paths: the tokens of each text.
@@ -38,13 +38,13 @@ class ChoiceMatcher:
             node.complete = True
 
     def deep_copy(self) -> ChoiceMatcher:
-        """A matcher at the same place; the tree itself is shared, since nothing changes it."""
+        """Copy the matcher; the copies share the immutable tree."""
         copy = ChoiceMatcher((), self._end_tokens)
         copy._node, copy._ended = self._node, self._ended
         return copy
 
     def mask(self, size: int) -> NDArray[np.bool_]:
-        """Which tokens may come next, one flag per token."""
+        """Which tokens are allowed next, one flag per token."""
         allowed = np.zeros(size, dtype=bool)
         allowed[list(self._node.following)] = True
         if self._node.complete:
@@ -52,7 +52,7 @@ class ChoiceMatcher:
         return allowed
 
     def consume_token(self, token: int) -> bool:
-        """Take a token; False if it was not allowed."""
+        """Consume a token; False if it is not allowed."""
         if self._node.complete and token in self._end_tokens:
             self._ended = True
             return True
@@ -63,7 +63,7 @@ class ChoiceMatcher:
         return True
 
     def compute_ff_tokens(self) -> list[int]:
-        """The tokens that must come next, as far as there is no choice."""
+        """The next tokens for which there is only one choice."""
         forced, node = [], self._node
         while len(node.following) == 1 and not node.complete:
             token, node = next(iter(node.following.items()))

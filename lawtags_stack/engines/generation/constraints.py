@@ -1,4 +1,4 @@
-"""Holding answers to choices, or by way of llguidance to a regex, a JSON schema or a grammar."""
+"""Constrains answers to choices, or with llguidance to a regex, a JSON schema or a grammar."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.generation.token_text import TokenText
 
 _KEPT = 32
-# Without free whitespace a small model cannot lose itself in blanks, and more tokens are forced.
+# Without free whitespace, a small model cannot loop on blanks, and more tokens are forced.
 _JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 class GrammarMatcher(Protocol):
-    """What the engine uses of llguidance's ``LLMatcher``."""
+    """The part of llguidance's ``LLMatcher`` that the engine uses."""
 
     def deep_copy(self) -> Self:
-        """A matcher at the same place."""
+        """Copy the matcher and its position."""
         ...
 
     def compute_bitmask(self) -> bytes:
-        """Which tokens may come next, one bit per token."""
+        """Which tokens are allowed next, one bit per token."""
         ...
 
     def consume_token(self, token: int) -> bool:
-        """Take a token; False if it was not allowed."""
+        """Consume a token; False if it is not allowed."""
         ...
 
     def compute_ff_tokens(self) -> list[int]:
-        """The tokens that must come next, as far as there is no choice."""
+        """The next tokens for which there is only one choice."""
         ...
 
     def is_error(self) -> bool:
-        """Whether the grammar cannot be used."""
+        """Whether the grammar is unusable."""
         ...
 
     def get_error(self) -> str:
-        """Why it cannot be used."""
+        """Why the grammar is unusable."""
         ...
 
     def is_stopped(self) -> bool:
@@ -56,18 +56,18 @@ class GrammarMatcher(Protocol):
 
 
 class GrammarSource(Protocol):
-    """Where llguidance makes grammars: static functions of ``LLMatcher``."""
+    """The static functions of ``LLMatcher`` that create grammars."""
 
     def grammar_from_regex(self, regex: str, /) -> str:
-        """The grammar of a regular expression."""
+        """Create a grammar from a regular expression."""
         ...
 
     def grammar_from_json_schema(self, schema: str, /, *, overrides: Mapping[str, object]) -> str:
-        """The grammar of a JSON schema."""
+        """Create a grammar from a JSON schema."""
         ...
 
     def grammar_from_lark(self, lark: str, /) -> str:
-        """The grammar of a Lark grammar."""
+        """Create a grammar from a Lark grammar."""
         ...
 
 
@@ -75,11 +75,11 @@ Matcher: TypeAlias = ChoiceMatcher | GrammarMatcher
 
 
 class Constraints:
-    """Compiles constraints for one tokenizer and keeps the latest ones.
+    """Compiles constraints for one tokenizer, and caches the most recent ones.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
-        vocabulary_size: how many logits the model has, padding included.
+        vocabulary_size: number of logits of the model, including padding.
         end_tokens: the tokens that end an answer.
         text: the texts of the tokens.
     """
@@ -95,7 +95,7 @@ class Constraints:
         self._compiled: OrderedDict[Constraint, Matcher] = OrderedDict()
 
     def matcher(self, constraint: Constraint) -> Matcher:
-        """A matcher at the beginning of an answer.
+        """Return a matcher at the start of an answer.
 
         Raises:
             ConfigurationError: the regex, schema or grammar cannot be compiled.
@@ -108,7 +108,7 @@ class Constraints:
         return compiled.deep_copy()
 
     def _choices(self, constraint: Constraint) -> ChoiceMatcher | None:
-        """A matcher over the choices' own tokens; None where the tokenizer adds something to a text."""
+        """Return a matcher over the tokens of the choices; None if the tokenizer adds something to a text."""
         words = json.loads(constraint.source)
         paths = self._tokenizer(words, add_special_tokens=False)["input_ids"]
         spelled = (b"".join(map(self._text.bytes_of, path)) for path in paths)
@@ -137,7 +137,7 @@ class Constraints:
         return matcher
 
     def allowed(self, matcher: Matcher) -> NDArray[np.bool_]:
-        """Which tokens may come next, one flag per token."""
+        """Which tokens are allowed next, one flag per token."""
         import numpy as np
 
         if isinstance(matcher, ChoiceMatcher):

@@ -1,4 +1,4 @@
-"""From texts and conversations to token ids."""
+"""Tokenizes texts and conversations."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LARGEST_TEMPLATE = 1 << 20
 
 
 class PromptEncoder:
-    """Encodes prompts for one model.
+    """Tokenizes prompts for one model.
 
     Args:
         tokenizer: its fast Hugging Face tokenizer.
-        template: its chat template, where that is not the tokenizer's own.
+        template: its chat template, if it is not the tokenizer's own.
     """
 
     def __init__(self, tokenizer: FastTokenizer, template: ChatTemplate | None = None) -> None:
@@ -27,13 +27,13 @@ class PromptEncoder:
         self._template = template or ChatTemplate(tokenizer)
 
     def with_template(self, path: Path) -> PromptEncoder:
-        """The same tokenizer with another chat template.
+        """Return an encoder with the same tokenizer and another chat template.
 
         Args:
-            path: a file with a template in Jinja.
+            path: a Jinja file.
 
         Raises:
-            ConfigurationError: it cannot be read, or is too large.
+            ConfigurationError: the file cannot be read, or is too large.
         """
         try:
             with path.open("rb") as stream:
@@ -52,11 +52,11 @@ class PromptEncoder:
 
     @property
     def calls(self) -> CallFormat:
-        """How the model writes calls of tools."""
+        """The model's format for tool calls."""
         return self._template.calls
 
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of plain prompts, with a beginning-of-text token where the model wants one.
+        """Tokenize plain prompts, with a beginning-of-text token if the model uses one.
 
         Raises:
             ConfigurationError: a text is not valid Unicode.
@@ -66,15 +66,15 @@ class PromptEncoder:
         return [list(ids) for ids in self._tokenizer(list(texts))["input_ids"]] if texts else []
 
     def chat(self, messages: Sequence[Message], tools: Sequence[Tool] | None = None) -> list[int]:
-        """The tokens of a conversation, ready for the assistant's turn.
+        """Tokenize a conversation, up to the start of the assistant's turn.
 
         Args:
-            messages: in OpenAI's form, calls of tools and their results among them.
-            tools: what is offered.
+            messages: in OpenAI's format, including tool calls and their results.
+            tools: the tools that are offered.
 
         Raises:
-            ConfigurationError: the model has no chat template, or the template refuses the messages.
-            MessageError: a message or tool cannot be understood.
+            ConfigurationError: the model has no chat template, or the template rejects the messages.
+            MessageError: a message or tool is invalid.
         """
         if not self.chats:
             raise ConfigurationError(
@@ -88,7 +88,7 @@ class PromptEncoder:
 
 
 def check_unicode(text: str) -> None:
-    """Refuse a text that no tokenizer can read.
+    """Reject text that a tokenizer cannot encode.
 
     Raises:
         ConfigurationError: it is not valid Unicode.
@@ -98,5 +98,5 @@ def check_unicode(text: str) -> None:
     except UnicodeEncodeError as error:
         raise ConfigurationError(
             f"the text is not valid Unicode at character {error.start}",
-            hint="It contains half of a surrogate pair.",
+            hint="Remove the unpaired surrogate.",
         ) from error
