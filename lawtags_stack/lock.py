@@ -1,4 +1,4 @@
-"""One stack per folder."""
+"""Allows one stack per folder."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from lawtags_stack.times import Clock, utc_now
 
 LOCK_FILE = "stack.lock"
 ADDRESS_FILE = "stack.json"
-"""Where a stack writes down its process and addresses."""
-# Checking for a holder takes the lock for a moment.
+"""The file with the stack's process id and addresses."""
+# Checking for a holder takes the lock briefly.
 _PATIENCE = 0.1
 
 
 def stack_lock(folder: Path, *, clock: Clock = utc_now) -> FolderLock:
-    """Hold a stack's folder.
+    """Lock a stack's folder.
 
     Args:
         folder: the folder; created if missing.
-        clock: tells the time, for the note of who holds it.
+        clock: returns the time, for the record of the holder.
 
     Raises:
         BusyError: another process holds it; the message names pid, host and start.
@@ -35,13 +35,13 @@ def stack_lock(folder: Path, *, clock: Clock = utc_now) -> FolderLock:
 
 
 def stack_holder(folder: Path) -> Holder | None:
-    """The process that holds a stack's folder right now, or ``None``."""
+    """The process that holds a stack's folder, or ``None``."""
     found = folder_holder(folder, file=LOCK_FILE)
     return None if found is None else _known(found, folder)
 
 
 def busy_error(folder: Path, holder: Holder) -> BusyError:
-    """What to tell someone who wants a folder that is held."""
+    """Create the error for a folder that another stack holds."""
     return BusyError(
         f"another stack uses the folder {folder}: {_known(holder, folder)}",
         hint=f"Use that one (lawtags local status --dir {folder} prints its addresses), stop it with "
@@ -50,7 +50,7 @@ def busy_error(folder: Path, holder: Holder) -> BusyError:
 
 
 def _known(holder: Holder, folder: Path) -> Holder:
-    """The holder, from the stack's address where its lock file was deleted."""
+    """Complete the holder from the stack's address file, in case the lock file was deleted."""
     if not holder.pid:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             found = json.loads((folder / ADDRESS_FILE).read_text("utf-8"))

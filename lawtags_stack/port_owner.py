@@ -1,4 +1,4 @@
-"""Who listens on a port of this machine."""
+"""Finds the process that listens on a local port."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _LISTENING = "0A"
 
 
 def port_owner(port: int, proc: Path = Path("/proc")) -> str | None:
-    """The process that listens on a port, as ``python (process 4711: python -m http.server)``.
+    """Find the process that listens on a port, e.g. ``python (process 4711: python -m http.server)``.
 
     Args:
         port: the port.
-        proc: where Linux tells of its processes; where there is none, as on macOS, nobody is found.
+        proc: Linux's process file system; without it, as on macOS, the result is None.
 
     Returns:
-        ``None`` where it cannot be known: another system, or another user's process.
+        ``None`` if unknown: another operating system, or another user's process.
     """
     sockets = {f"socket:[{inode}]" for inode in _inodes(port, proc)}
     for process in proc.glob("[0-9]*") if sockets else ():
@@ -25,7 +25,7 @@ def port_owner(port: int, proc: Path = Path("/proc")) -> str | None:
                 name = (process / "comm").read_text("utf-8").strip()
                 return f"{name} (process {process.name}: {' '.join(words).strip()[:120]})"
         except OSError:
-            continue  # another user's, or gone
+            continue  # another user's, or exited
     return None
 
 

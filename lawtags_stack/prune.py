@@ -1,4 +1,4 @@
-"""Giving back disk space: what nobody refers to any more, and what ended jobs left lying about."""
+"""Frees disk space: unreferenced files, and leftovers of finished jobs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lawtags_stack.store import Blobs, Database, Documents
 from lawtags_stack.times import Clock, utc_now
 
 KEPT = timedelta(hours=1)
-"""How long a file may lie uncommitted before it counts as forgotten."""
+"""How long an uploaded file without a commit is kept."""
 
 _SCRATCH = (DATA_FOLDER, CHECKPOINT_FOLDER, BEST_FOLDER, RESULT_FOLDER, f".{RESULT_FOLDER}")
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was, or would be, removed.
+    """What was removed, or would be.
 
     Args:
-        blobs: files that no commit of any repository holds.
+        blobs: number of files that no commit references.
         blob_bytes: their size.
-        trees: snapshots of repositories that are gone.
-        folders: working folders of ended or deleted jobs, and of models that are served no more.
+        trees: number of snapshots of deleted repositories.
+        folders: working folders of finished or deleted jobs, and of models that are no longer served.
         folder_bytes: their size.
     """
 
@@ -41,23 +41,23 @@ class Pruned:
     folder_bytes: int
 
     def as_dict(self) -> dict[str, int]:
-        """As one JSON object."""
+        """Convert to a JSON object."""
         return asdict(self) | {"bytes": self.blob_bytes + self.folder_bytes}
 
 
 def prune(dir: Path, *, kept: timedelta = KEPT, dry_run: bool = False, clock: Clock = utc_now) -> Pruned:
-    """Remove from a stopped stack's folder what nothing refers to.
+    """Delete unreferenced data from the folder of a stopped stack.
 
     Args:
         dir: the stack's folder.
-        kept: files that were uploaded within this time stay even where no commit holds them yet, since
-            their upload may still be under way.
-        dry_run: count, and remove nothing.
-        clock: tells the time.
+        kept: keep files uploaded within this time even if no commit references them, since their upload may
+            still be in progress.
+        dry_run: count without deleting.
+        clock: returns the time.
 
     Raises:
         BusyError: the stack is running.
-        ConfigurationError: the folder is no stack's.
+        ConfigurationError: the folder is not a stack folder.
     """
     if not (dir / "stack.sqlite").exists():
         raise ConfigurationError(f"{dir} is not a stack folder", hint="Pass it with --dir.")
@@ -74,7 +74,7 @@ def prune(dir: Path, *, kept: timedelta = KEPT, dry_run: bool = False, clock: Cl
                 len(forgotten), sum(sizes), len(orphans), len(folders), sum(map(folder_bytes, folders))
             )
             if not dry_run:
-                # Rows before the files they name: a kill between the two leaves nothing that is missed.
+                # Rows before their files: a crash in between leaves no dangling reference.
                 with database.transaction() as connection:
                     for key in orphans:
                         connection.execute("DELETE FROM data_store_trees WHERE key = ?", (key,))
@@ -89,19 +89,19 @@ def prune(dir: Path, *, kept: timedelta = KEPT, dry_run: bool = False, clock: Cl
 
 
 def folder_bytes(folder: Path) -> int:
-    """The size of all files below a folder; links count nothing."""
+    """Total size of the files in a folder; links do not count."""
     total = 0
     for path in folder.rglob("*"):
         try:
             if path.is_file() and not path.is_symlink():
                 total += path.stat().st_size
         except OSError:
-            continue  # went away while we looked
+            continue  # deleted concurrently
     return total
 
 
 def _reachable(database: Database) -> tuple[set[str], set[str]]:
-    """The snapshots that commits refer to, and the blobs in them."""
+    """The snapshots that commits reference, and the blobs in them."""
     rows = database.rows("SELECT DISTINCT tree FROM data_store_commits")
     waiting, trees, blobs = [row["tree"] for row in rows], set[str](), set[str]()
     while waiting:
@@ -127,7 +127,7 @@ def _forgotten(blobs: Blobs, held: set[str], before: float) -> set[str]:
 
 
 def _scratch(dir: Path, database: Database) -> list[Path]:
-    # Here, since `lawtags local status` measures folders with this module and needs no services for it.
+    # Imported here, since `lawtags local status` uses this module and needs no services.
     from lawtags_stack.services.customizer import records as customizer
     from lawtags_stack.services.evaluator import records as evaluator
 
@@ -141,7 +141,7 @@ def _scratch(dir: Path, database: Database) -> list[Path]:
         elif trainings[folder.name] in FINAL_JOB_STATES:
             found += [folder / name for name in _SCRATCH]
     found += [folder for folder in _folders(dir / "evaluator") if folder.name not in evaluations]
-    # Links into the blobs, made again when a deployment asks for them.
+    # Links to blobs, which are recreated when a deployment needs them.
     return found + _folders(dir / "nim" / "models")
 
 

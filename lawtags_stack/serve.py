@@ -1,4 +1,4 @@
-"""Running a stack in the foreground until a signal, or until nobody has used it for long enough."""
+"""Runs a stack in the foreground until a signal or an idle timeout."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 async def serve(
     stack: Stack, *, on_ready: Callable[[StackAddress], None], idle_timeout: float | None = None
 ) -> None:
-    """Start a stack, and stop it on SIGINT, on SIGTERM, or when it is idle.
+    """Start a stack, and stop it on SIGINT, on SIGTERM, or when idle.
 
     Args:
         stack: not started yet.
-        on_ready: called once everything answers.
-        idle_timeout: seconds without a request and without a job after which the stack ends by itself;
-            ``None`` lets it run for ever.
+        on_ready: called once all ports respond.
+        idle_timeout: seconds without a request or a job after which the stack stops; ``None`` for never.
 
     Raises:
         LawtagsError: as ``Stack.start``.

@@ -1,4 +1,4 @@
-"""The shape of a microservice of the stack, and what the services share."""
+"""The base class of the stack's microservices, and what they share."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Port = Literal["platform", "data_store", "inference"]
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What a stack can be told.
+    """Options of a stack.
 
     Args:
-        refresh_interval: seconds between two looks of the inference server for new adapters.
-        base_models: Hugging Face folders of further base models, by ``namespace/name``.
-        embedding_models: Hugging Face folders of encoders to embed with, by ``namespace/name``.
-        token: the bearer token every request must carry; ``None`` lets everyone in.
-        allowed_hosts: further host names that requests may be sent to; with a token every name is accepted.
-        link_local: let evaluations call link-local addresses, those of cloud metadata services included.
-        largest_upload: the largest single file in bytes that the Data Store takes.
-        device: where trainings and models compute: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes
-            CUDA or MPS where torch finds one, and the CPU otherwise.
-        training_threads: threads a training uses; ``None`` takes all cores.
-        training_memory_mb: memory a training may take before it fails; ``None`` sets no limit.
-        inference_threads: threads that a model is served with; 0 leaves it to torch.
-        inference_precision: what served models compute their large products in; ``auto`` is bfloat16 on a
-            GPU that computes in it, and float32 otherwise. On a CPU, ``bfloat16`` needs instructions for it.
-        empty_commit_url: answer commits with an empty ``commitUrl``, as deployed Data Stores do.
-        chaos: deliberate trouble.
+        refresh_interval: seconds between the inference server's scans for new adapters.
+        base_models: Hugging Face folders of additional base models, by ``namespace/name``.
+        embedding_models: Hugging Face folders of encoders for embeddings, by ``namespace/name``.
+        token: bearer token that every request must carry; ``None`` requires none.
+        allowed_hosts: additional host names that requests may address; with a token every name is accepted.
+        link_local: allow evaluations to call link-local addresses, including cloud metadata services.
+        largest_upload: maximum size in bytes of a file in the Data Store.
+        device: device for training and inference: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` uses
+            CUDA or MPS if torch finds one, and the CPU otherwise.
+        training_threads: threads per training; ``None`` uses all cores.
+        training_memory_mb: memory limit of a training, in MiB; ``None`` for no limit.
+        inference_threads: threads per served model; 0 uses torch's default.
+        inference_precision: precision of large products in inference; ``auto`` is bfloat16 on a GPU that
+            supports it, and float32 otherwise. On a CPU, ``bfloat16`` needs hardware support.
+        empty_commit_url: respond to commits with an empty ``commitUrl``, as real Data Stores do.
+        chaos: faults to inject.
     """
 
     refresh_interval: float = 5.0
@@ -57,7 +57,7 @@ class StackOptions:
     chaos: ChaosPlan | None = None
 
     def settled(self) -> StackOptions:
-        """These options, with what the chaos plan says of them."""
+        """These options, with the overrides of the chaos plan."""
         if self.chaos is None:
             return self
         return replace(
@@ -69,7 +69,7 @@ class StackOptions:
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where the three ports answer, without a trailing slash."""
+    """Base URLs of the three ports, without trailing slashes."""
 
     platform: str
     data_store: str
@@ -78,15 +78,15 @@ class Urls:
 
 @dataclass(frozen=True, slots=True)
 class StackContext:
-    """What a service is made from.
+    """The dependencies of a service.
 
     Args:
         dir: the stack's folder.
-        database: its SQLite file.
-        blobs: its content-addressed files.
-        urls: where the stack answers; known before any service is made.
-        options: what it was told.
-        clock: tells the time.
+        database: the SQLite database.
+        blobs: the content-addressed files.
+        urls: the stack's URLs; known before any service is created.
+        options: the stack's options.
+        clock: returns the time.
         launcher: starts worker processes.
     """
 
@@ -99,22 +99,22 @@ class StackContext:
     launcher: Launcher = field(default_factory=SpawnLauncher)
 
     def folder(self, name: str) -> Path:
-        """A service's own folder for what is neither row nor blob; made where missing."""
+        """A service's folder for anything other than rows and blobs; created if missing."""
         folder = self.dir / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
 
 class Service:
-    """One microservice: its routes, and what runs beside them.
+    """One microservice: its routes and background work.
 
-    Making one opens tables and reads nothing of other services; ``start`` resumes what was interrupted and
+    The constructor opens tables and reads nothing of other services; ``start`` resumes interrupted work and
     may use them all.
 
     Args:
-        name: the name of its folder.
-        port: which of the three ports it answers on.
-        routes: its routes; paths are those of the API, from ``/`` on.
+        name: name of its folder.
+        port: the port that it is served on.
+        routes: its routes, with the full paths of the API.
     """
 
     def __init__(self, name: str, port: Port, routes: Sequence[BaseRoute]) -> None:
@@ -123,15 +123,15 @@ class Service:
         self.routes = routes
 
     async def start(self) -> None:
-        """Begin or resume work; must return soon. Nothing is served before all services have started."""
+        """Start or resume work; must return soon. Requests are served once all services have started."""
 
     async def stop(self) -> None:
-        """End work within two seconds; what was begun must be resumable."""
+        """Stop work within two seconds; unfinished work must be resumable."""
 
     def busy(self) -> bool:
-        """Whether a job is at work or waiting, so that an idle stack must not end."""
+        """Whether a job is running or waiting, so the stack is not idle."""
         return False
 
     def summary(self) -> JsonObject:
-        """What ``lawtags local status`` shows of it; cheap."""
+        """Status for ``lawtags local status``; must be cheap."""
         return {}

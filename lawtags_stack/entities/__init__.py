@@ -1,4 +1,4 @@
-"""Named things with a namespace: what most resources of the API are."""
+"""Entities with a name and a namespace, which most resources of the API are."""
 
 from __future__ import annotations
 

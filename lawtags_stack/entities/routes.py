@@ -1,4 +1,4 @@
-"""The five routes that every kind of entity has."""
+"""The five CRUD routes of every kind of entity."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ RecordT = TypeVar("RecordT", bound=EntityRecord)
 
 
 class Collection(Protocol[RecordT]):
-    """What the routes need of a state; ``EntityTable`` is one."""
+    """The state behind the routes; ``EntityTable`` implements it."""
 
     @property
     def kind(self) -> EntityKind[RecordT]:
-        """What is kept here."""
+        """The kind of entity."""
         ...
 
     def create(self, fields: JsonObject) -> JsonObject:
-        """Add one."""
+        """Create an entity."""
         ...
 
     def get(self, namespace: str, name: str) -> JsonObject:
-        """Read one."""
+        """Read an entity."""
         ...
 
     def patch(self, namespace: str, name: str, changes: JsonObject) -> JsonObject:
-        """Change one."""
+        """Update an entity."""
         ...
 
     def delete(self, namespace: str, name: str) -> JsonObject:
-        """Remove one; the receipt."""
+        """Delete an entity, and return the API's receipt."""
         ...
 
     def select(self, query: ListQuery) -> EntityPage:
-        """A page of them."""
+        """Return one page of entities."""
         ...
 
 
@@ -62,19 +62,19 @@ def entity_routes(
     keep_extra: bool = False,
     searched: bool = True,
 ) -> list[ApiRoute]:
-    """List, create, read, change and delete under one path.
+    """Create the routes to list, create, read, update and delete entities under one path.
 
     Args:
         prefix: e.g. ``"/v1/datasets"``.
-        entities: the state behind it.
-        create: the type of a create's body.
-        update: the type of a PATCH's body.
-        shown: the type of an answer.
-        on_create: takes the sent fields and answers instead of ``entities.create``.
-        on_update: takes namespace, name and the sent fields and answers instead of ``entities.patch``.
-        on_delete: takes namespace and name and answers instead of ``entities.delete``.
-        keep_extra: whether fields that the type does not know are kept.
-        searched: whether the real service searches in the list.
+        entities: the state behind the routes.
+        create: type of the body of POST.
+        update: type of the body of PATCH.
+        shown: type of the response.
+        on_create: replaces ``entities.create``; receives the sent fields.
+        on_update: replaces ``entities.patch``; receives namespace, name and the sent fields.
+        on_delete: replaces ``entities.delete``; receives namespace and name.
+        keep_extra: whether to keep fields that the type does not declare.
+        searched: whether the real service supports search in the list.
     """
     make = on_create or entities.create
     change = on_update or entities.patch

@@ -1,4 +1,4 @@
-"""Keeping secrets out of what is shown."""
+"""Masks secrets in responses."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SECRETS = frozenset({"api_key", "hf_token"})
 
 
 def masked(document: JsonObject) -> JsonObject:
-    """A document in which ``api_key`` and ``hf_token`` read ``******`` wherever they are set.
+    """Replace the values of ``api_key`` and ``hf_token`` with ``******`` in a document.
 
-    What is nested more than 200 levels deep, as rows of data sets may be, is left out.
+    Values nested more than 200 levels deep are dropped.
     """
     return _object(document, 0)
 

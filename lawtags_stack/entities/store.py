@@ -1,4 +1,4 @@
-"""Entities under ``namespace/name``: create, read, change, list and delete, without any HTTP."""
+"""Entities by ``namespace/name``: create, read, update, list and delete, independent of HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lawtags_stack.times import Clock, naive, utc_now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityRecord:
-    """What every entity has; namespaces are named by their id, and are in no namespace."""
+    """The fields of every entity; a namespace is named by its id, and is in no namespace."""
 
     id: str
     created_at: str
@@ -38,22 +38,22 @@ RecordT = TypeVar("RecordT", bound=EntityRecord)
 
 @dataclass(frozen=True, slots=True)
 class EntityKind(Generic[RecordT]):
-    """What sets one kind of entity apart from another.
+    """What distinguishes one kind of entity from another.
 
     Args:
-        record: what the stack itself reads of an entity.
-        label: what messages call it, e.g. ``"dataset"``.
-        table: the table that holds them, e.g. ``"entity_store_datasets"``.
-        id_prefix: beginning of generated identifiers; an entity without a name is called by its id.
-        fields: the fields of a response in the order of the wire; others follow behind.
-        nulls: whether unset fields are shown as ``null``.
+        record: type of the fields that the stack itself reads.
+        label: its name in messages, e.g. ``"dataset"``.
+        table: its database table, e.g. ``"entity_store_datasets"``.
+        id_prefix: prefix of generated ids; the id is the default for the name.
+        fields: fields of a response in the order of the API; others follow.
+        nulls: whether unset fields appear as ``null``.
         defaults: values of fields that were not sent.
-        sorts: fields a list can be sorted by.
-        stamp: how moments are written.
+        sorts: fields that a list can be sorted by.
+        stamp: formats timestamps.
         keyed_by_id: whether the id is the name and there is no namespace, as for namespaces themselves.
-        shows_id: whether responses carry ``id``.
-        present: makes a response of a stored entity, e.g. masks what is secret.
-        found_by: what lists are filtered by, made of a stored entity.
+        shows_id: whether responses contain ``id``.
+        present: converts a stored entity to a response, e.g. masks secrets.
+        found_by: returns the fields that lists can be filtered by.
     """
 
     record: type[RecordT]
@@ -74,19 +74,20 @@ class EntityKind(Generic[RecordT]):
 class EntityTable(Generic[RecordT]):
     """All entities of one kind.
 
-    Requests and answers are JSON; what the stack reads for itself are records.
+    Requests and responses are JSON; the stack itself reads records.
 
     Example:
-        >>> targets = Entities(database, EntityKind(TargetRecord, "target", "customizer_targets", "target"))
+        >>> targets = EntityTable(database, EntityKind(TargetRecord, "target", "customizer_targets",
+            "target"))
         >>> targets.create({"namespace": "meta", "name": "llama@2.0", "enabled": True})["name"]
         'llama@2.0'
         >>> targets.stored("meta", "llama@2.0").enabled
         True
 
     Args:
-        database: where they live.
-        kind: what they are.
-        clock: tells the time.
+        database: stores the entities.
+        kind: the kind of entity.
+        clock: returns the time.
     """
 
     def __init__(self, database: Database, kind: EntityKind[RecordT], *, clock: Clock = utc_now) -> None:
@@ -96,24 +97,23 @@ class EntityTable(Generic[RecordT]):
         self._clock = clock
 
     def create(self, fields: JsonObject) -> JsonObject:
-        """Add an entity, and show it. Takes and raises what ``add`` does."""
+        """Create an entity, and return the response; arguments and errors as in ``add``."""
         return self.shown(self._added(fields))
 
     def add(self, fields: JsonObject) -> RecordT:
-        """Add an entity.
+        """Create an entity.
 
         Args:
-            fields: what it holds. Without ``name`` the generated id is its name; without ``namespace`` it
-                is in ``default``.
+            fields: its fields. ``name`` defaults to the generated id, ``namespace`` to ``default``.
 
         Raises:
-            ConflictError: there is one of this name.
-            UnprocessableError: the name or namespace cannot be used.
+            ConflictError: the name is taken.
+            UnprocessableError: the name or namespace is invalid.
         """
         return self._codec.read(self._added(fields))
 
     def put(self, fields: JsonObject) -> JsonObject:
-        """Add an entity, or lay the fields over the one of this name."""
+        """Create an entity, or update the fields of an existing one."""
         document = self._completed(fields)
         key = self._key_of(document)
         try:
@@ -123,18 +123,18 @@ class EntityTable(Generic[RecordT]):
         return self.shown(document)
 
     def get(self, namespace: str, name: str) -> JsonObject:
-        """An entity as responses show it.
+        """Return an entity as a response.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         return self.shown(self.document(namespace, name))
 
     def document(self, namespace: str, name: str) -> JsonObject:
-        """An entity as it is kept, secrets and all.
+        """Return an entity as it is stored, including secrets.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         document = self._documents.get(self._key(namespace, name))
         if document is None:
@@ -142,38 +142,38 @@ class EntityTable(Generic[RecordT]):
         return document
 
     def stored(self, namespace: str, name: str) -> RecordT:
-        """What the stack reads of an entity.
+        """Return an entity as a record.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         return self._codec.read(self.document(namespace, name))
 
     def find(self, reference: str) -> RecordT | None:
-        """The entity that ``namespace/name`` refers to, if there is one."""
+        """Find an entity by ``namespace/name``; None if it does not exist."""
         namespace, name = split_reference(reference, what=self.kind.label)
         document = self._documents.get(self._key(namespace, name))
         return None if document is None else self._codec.read(document)
 
     def exists(self, namespace: str, name: str) -> bool:
-        """Whether there is an entity of this name."""
+        """Whether an entity exists."""
         return self._documents.get(self._key(namespace, name)) is not None
 
     def patch(self, namespace: str, name: str, changes: JsonObject) -> JsonObject:
-        """Lay new values over an entity; a field that is ``null`` or absent keeps its old value.
+        """Update fields of an entity; a field that is ``null`` or missing keeps its value.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         fixed = {"id", "name", "namespace", "created_at", "updated_at"}
         news = {key: value for key, value in changes.items() if key not in fixed and value is not None}
         return self.change(namespace, name, lambda _: news)
 
     def change(self, namespace: str, name: str, change: Callable[[RecordT], JsonObject]) -> JsonObject:
-        """Lay over an entity the fields that a function gives for it, in one transaction.
+        """Update an entity with the fields that a function returns for it, in one transaction.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
 
         def stamped(document: JsonObject) -> JsonObject:
@@ -186,10 +186,10 @@ class EntityTable(Generic[RecordT]):
         return self.shown(document)
 
     def delete(self, namespace: str, name: str) -> JsonObject:
-        """Remove an entity; the receipt that the API answers with.
+        """Delete an entity, and return the API's receipt.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         document = self._documents.get(self._key(namespace, name))
         if document is None or not self._documents.delete(self._key(namespace, name)):
@@ -201,7 +201,7 @@ class EntityTable(Generic[RecordT]):
         }
 
     def select(self, query: ListQuery) -> EntityPage:
-        """The page of entities that a list request asks for."""
+        """Return the page of entities for a list request."""
         if not query.filter and not query.search and query.sort.removeprefix("-") == "created_at":
             documents = self._documents.page(
                 query.page_size, (query.page - 1) * query.page_size, newest_first=query.sort.startswith("-")
@@ -212,19 +212,19 @@ class EntityTable(Generic[RecordT]):
         return EntityPage([self.shown(document) for document in page.data], page.total, query)
 
     def count(self) -> int:
-        """How many entities there are."""
+        """The number of entities."""
         return self._documents.count()
 
     def all(self) -> list[RecordT]:
-        """Every entity, oldest first."""
+        """All entities, oldest first."""
         return [self._codec.read(document) for document in self._documents]
 
     def documents(self) -> list[JsonObject]:
-        """Every entity as it is kept, oldest first."""
+        """All entities as they are stored, oldest first."""
         return [*self._documents]
 
     def shown(self, document: JsonObject) -> JsonObject:
-        """A stored entity in the order, and with the nulls, of the wire."""
+        """Convert a stored entity to a response, with the API's field order and nulls."""
         presented = self.kind.present(document)
         if not self.kind.shows_id:
             presented = {key: value for key, value in presented.items() if key != "id"}
@@ -242,7 +242,7 @@ class EntityTable(Generic[RecordT]):
         return document
 
     def _findable(self, document: JsonObject) -> JsonObject:
-        # filter[namespace] on namespaces themselves means their id.
+        # For namespaces themselves, filter[namespace] means their id.
         found = self.kind.found_by(document)
         return {**found, "namespace": document["id"]} if self.kind.keyed_by_id else found
 

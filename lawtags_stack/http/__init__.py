@@ -1,4 +1,4 @@
-"""How the services write: identifiers, moments, lists, errors, bodies and routes."""
+"""HTTP building blocks of the services: ids, lists, errors, bodies and routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers: JSON, and errors in the shape that every service gives them."""
+"""JSON responses and error responses, in the format of every service."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (errors.DataError, 400),
     (errors.ConfigurationError, 400),
 )
-# Clients that retry 409 and 5xx by themselves are told where that is in vain.
+# Tells clients that retry 409 and 5xx automatically which of these are not retryable.
 _FINAL = {409, 500, 501, 507}
 
 
 class JsonAnswer(JSONResponse):
-    """JSON as the services write it: UTF-8, no NaN."""
+    """A JSON response: UTF-8, without NaN."""
 
     def render(self, content: object) -> bytes:
         return json.dumps(
@@ -43,7 +43,7 @@ class JsonAnswer(JSONResponse):
 
 
 def answer(content: object, status: int = 200) -> Response:
-    """Whatever a handler returned, as a response; ``None`` is an empty body."""
+    """Convert a handler's return value to a response; ``None`` becomes an empty body."""
     if isinstance(content, Response):
         return content
     if content is None:
@@ -54,13 +54,13 @@ def answer(content: object, status: int = 200) -> Response:
 def error_answer(
     status: int, detail: JsonValue, *, headers: Mapping[str, str] | None = None, **fields: JsonValue
 ) -> Response:
-    """An error: ``{"detail": ...}``, and ``x-should-retry: false`` where trying again cannot help."""
+    """Create an error response: ``{"detail": ...}``, and ``x-should-retry: false`` if it is not retryable."""
     extra = {"x-should-retry": "false"} if status in _FINAL else {}
     return JsonAnswer({"detail": detail, **fields}, status, {**extra, **(headers or {})})
 
 
 def answer_for(error: Exception) -> Response:
-    """The response that tells a caller of an error raised by a service's state."""
+    """Convert an exception of a service to an error response."""
     headers: dict[str, str] = {}
     if out_of_space(error):
         return error_answer(507, "No space left on the stack's disk; free some space and try again")
@@ -69,7 +69,7 @@ def answer_for(error: Exception) -> Response:
         if isinstance(error, errors.RateLimitedError) and error.retry_after is not None:
             headers["Retry-After"] = f"{error.retry_after:g}"
         detail = error.detail if error.detail is not None else error.message
-        if isinstance(error, errors.DataError) and error.status == 500:  # data of ours, on our disk
+        if isinstance(error, errors.DataError) and error.status == 500:  # the stack's own data on disk
             _log.error("%s", error.message)
         return error_answer(error.status or status or 500, detail, headers=headers)
     if isinstance(error, OSError) and error.filename is not None:
@@ -81,7 +81,7 @@ def answer_for(error: Exception) -> Response:
 
 
 def out_of_space(error: BaseException) -> bool:
-    """Whether an error, or what caused it, says that the disk is full."""
+    """Whether an error, or its cause, means that the disk is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):

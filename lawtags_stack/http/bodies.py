@@ -1,4 +1,4 @@
-"""Request bodies: limited in size, checked against the wire types."""
+"""Request bodies: size limits and validation against the wire types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Fault(TypedDict):
-    """What is wrong with a body, in the form that FastAPI gives it."""
+    """One validation error of a body, in FastAPI's format."""
 
     loc: list[str | int]
     msg: str
@@ -37,20 +37,20 @@ class Fault(TypedDict):
 
 
 class UnsupportedMediaTypeError(APIError):
-    """A body of a type that the route does not read."""
+    """The route does not accept the body's media type."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=415)
 
 
 async def read_limited(request: Request, limit: int = LARGEST_JSON) -> bytes:
-    """A whole body, unless it is too large.
+    """Read a whole body, up to a limit.
 
     Raises:
-        PayloadTooLargeError: it holds more than ``limit`` bytes.
+        PayloadTooLargeError: it has more than ``limit`` bytes.
     """
     announced = request.headers.get("content-length", "")
-    # Not int(): a number of thousands of digits is a ValueError there.
+    # Not int(), which raises ValueError for thousands of digits.
     if len(announced) > 15 or (announced.isdigit() and int(announced) > limit):
         raise _too_large(limit)
     body = bytearray()
@@ -62,13 +62,13 @@ async def read_limited(request: Request, limit: int = LARGEST_JSON) -> bytes:
 
 
 def check_media_type(request: Request, accepted: Sequence[str]) -> None:
-    """Refuse a body that is not declared as what the route reads.
+    """Reject a body whose media type the route does not accept.
 
-    A web page can make a browser send forms and plain text to any address, but not JSON. A route that takes
-    JSON takes every ``+json`` type; one that takes bytes takes any type.
+    A web page can make a browser send forms and plain text to any address, but not JSON. A route that accepts
+    JSON accepts every ``+json`` type; one that accepts bytes accepts any type.
 
     Raises:
-        UnsupportedMediaTypeError: it is declared as something else, or not at all.
+        UnsupportedMediaTypeError: the media type is missing or not accepted.
     """
     if BINARY in accepted or not _has_body(request):
         return
@@ -80,10 +80,10 @@ def check_media_type(request: Request, accepted: Sequence[str]) -> None:
 
 
 def parse_json(body: bytes) -> JsonValue:
-    """A body as JSON.
+    """Parse a body as JSON.
 
     Raises:
-        UnprocessableError: it is not JSON, with the detail that FastAPI gives for it.
+        UnprocessableError: it is not valid JSON; ``detail`` is in FastAPI's format.
     """
     if not body.strip():
         raise _unprocessable([{"loc": ["body"], "msg": "Field required", "type": "missing"}])
@@ -97,20 +97,20 @@ def parse_json(body: bytes) -> JsonValue:
 
 
 def strict_json(text: bytes) -> JsonValue:
-    """JSON that every part of the stack can hold and write again.
+    """Parse JSON, restricted to what every part of the stack can store and serialize.
 
-    That leaves out NaN and numbers beyond a double or 64 bits, half of a surrogate pair, whether as an escape
-    or as bytes, values that are nested more than ``DEEPEST`` levels, and more than ``MOST_VALUES`` of them.
+    That excludes NaN, numbers beyond a double or 64 bits, unpaired surrogates (escaped or as bytes), nesting
+    deeper than ``DEEPEST`` levels, and more than ``MOST_VALUES`` values.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not such JSON.
     """
     try:
         plain = text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is not UTF-8") from None
     try:
-        # Calls for each number cost seconds on large bodies, and few have a number that needs them.
+        # A call per number takes seconds on large bodies, and few contain a number that needs one.
         large = _LARGE.search(plain) is not None
         value: JsonValue = json.loads(
             plain,
@@ -120,32 +120,32 @@ def strict_json(text: bytes) -> JsonValue:
         )
     except RecursionError:
         raise _too_deep() from None
-    # Each level opens with a bracket, and values stand between commas: most bodies need no walk.
+    # Each level opens with a bracket, and commas separate values: counting both spares most bodies the walk.
     if plain.count("[") + plain.count("{") > DEEPEST or plain.count(",") > MOST_VALUES:
         _check_shape(value)
     if "\\ud" in plain or "\\uD" in plain:
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
-            raise ValueError("a string contains half of a surrogate pair") from None
+            raise ValueError("a string contains an unpaired surrogate") from None
     return value
 
 
 def validate(model: type[M], value: object, *, within: Sequence[str] = ()) -> M:
-    """A value as one of the wire types.
+    """Validate a value as a wire type.
 
     Args:
         model: the type.
-        value: what came.
-        within: where in the body it stands.
+        value: the value.
+        within: its path in the body.
 
     Raises:
-        UnprocessableError: it does not fit; ``detail`` lists ``loc``, ``msg`` and ``type`` of each fault.
+        UnprocessableError: it is invalid; ``detail`` lists ``loc``, ``msg`` and ``type`` of each error.
     """
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        if error.error_count() > _MOST_FAULTS:  # to write them out would take longer than to find them
+        if error.error_count() > _MOST_FAULTS:  # formatting them would take longer than finding them
             message = f"{error.error_count()} values have the wrong type for their field"
             raise _unprocessable([{"loc": ["body", *within], "msg": message, "type": "too_many"}]) from None
         raise _unprocessable(
@@ -157,7 +157,7 @@ def validate(model: type[M], value: object, *, within: Sequence[str] = ()) -> M:
 
 
 def sent_fields(model: BaseModel, *, extra: bool = False) -> dict[str, JsonValue]:
-    """What was sent, as JSON: unset fields left out, unknown ones too unless asked for."""
+    """The fields that were sent, as JSON; ``extra`` includes undeclared ones."""
     sent = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
     unknown = set() if extra else set(model.model_extra or {})
     return {name: value for name, value in sent.items() if name not in unknown}
@@ -206,7 +206,7 @@ def _finite_float(digits: str) -> float:
 
 
 def _bounded_int(digits: str) -> int:
-    # SQLite, arrays and most readers of JSON hold 64 bits.
+    # SQLite, arrays and most JSON readers support 64 bits.
     if len(digits) <= _MOST_DIGITS:
         value = int(digits)
         if -(1 << 63) <= value < 1 << 64:

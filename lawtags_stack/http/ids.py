@@ -1,4 +1,4 @@
-"""Identifiers as the API gives them: a prefix and a random UUID in base 58."""
+"""Ids in the API's format: a prefix and a random UUID in base 58."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lawtags_client.errors import UnprocessableError
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
-"""Zero-width characters that words of Persian and other scripts, and emoji, are written with."""
+"""Zero-width characters that are part of words in Persian and other scripts, and of emoji."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+:@\-]{0,254}\Z")
 
 
 def base58(number: int) -> str:
-    """A non-negative number in base 58."""
+    """Encode a non-negative number in base 58."""
     digits = ""
     while number:
         number, digit = divmod(number, 58)
@@ -26,24 +26,24 @@ def base58(number: int) -> str:
 
 
 def new_id(prefix: str, value: uuid.UUID | None = None) -> str:
-    """A fresh identifier such as ``cust-FarcM8gwhL1XFDXQ57qGLL``.
+    """Create an id such as ``cust-FarcM8gwhL1XFDXQ57qGLL``.
 
     Args:
-        prefix: what it identifies: ``cust``, ``eval``, ``dataset``, ``model``, ...; a trailing ``-`` is
+        prefix: type of the object: ``cust``, ``eval``, ``dataset``, ``model``, ...; a trailing ``-`` is
             added.
-        value: the UUID to write; a random one by default.
+        value: the UUID to encode; random by default.
     """
     return f"{prefix}-{base58((value or uuid.uuid4()).int)}"
 
 
 def unseen_character(text: str) -> str | None:
-    """The first character that a reader cannot see and that may change what the text looks like.
+    """Find the first invisible character that may change how the text looks.
 
-    Those are control characters (C0, C1 and DEL), format characters such as U+202E and U+FEFF, line and
-    paragraph separators, and halves of surrogate pairs. The joiners U+200C and U+200D are letters' parts.
+    These are control characters (C0, C1 and DEL), format characters such as U+202E and U+FEFF, line and
+    paragraph separators, and unpaired surrogates. The joiners U+200C and U+200D are allowed.
 
     Returns:
-        Its code point, e.g. ``U+202E``; None where there is none.
+        Its code point, e.g. ``U+202E``; None if there is none.
     """
     for character in text:
         if character not in _JOINERS and unicodedata.category(character) in _UNSEEN:
@@ -52,15 +52,15 @@ def unseen_character(text: str) -> str | None:
 
 
 def check_name(name: str, *, what: str = "name", versioned: bool = True) -> str:
-    """Refuse names that could not be addressed in a path, or would mean something else there.
+    """Reject names that cannot be used in a path, or would change its meaning.
 
     Args:
         name: the name.
-        what: what to call it in the message.
-        versioned: whether ``@`` and ``+`` may occur, as in ``model@v1.0.0+cpu``.
+        what: its label in the error message.
+        versioned: whether ``@`` and ``+`` are allowed, as in ``model@v1.0.0+cpu``.
 
     Raises:
-        UnprocessableError: the name cannot be used.
+        UnprocessableError: the name is invalid.
     """
     if not name:
         raise UnprocessableError(f"{what} must not be empty")
@@ -74,25 +74,25 @@ def check_name(name: str, *, what: str = "name", versioned: bool = True) -> str:
 
 
 def sent_name(sent: object, default: str, *, what: str = "name", versioned: bool = True) -> str:
-    """The name that a request gives, or the default where it gives none.
+    """Return the name in a request, or the default if it has none.
 
     Args:
-        sent: the field's value; None where it was not sent, or as null.
-        default: the name to take then.
-        what: what to call it in the message.
+        sent: the field's value; None if it was missing or null.
+        default: the default name.
+        what: its label in the error message.
         versioned: as for ``check_name``.
 
     Raises:
-        UnprocessableError: the name cannot be used; an empty one is no missing one.
+        UnprocessableError: the name is invalid; an empty name does not count as missing.
     """
     return default if sent is None else check_name(str(sent), what=what, versioned=versioned)
 
 
 def split_reference(reference: str, *, what: str = "reference") -> tuple[str, str]:
-    """Take ``namespace/name`` apart.
+    """Split ``namespace/name``.
 
     Raises:
-        UnprocessableError: it has no such form.
+        UnprocessableError: the reference has another form.
     """
     namespace, slash, name = reference.partition("/")
     if not slash or not namespace or not name or "/" in name:

@@ -1,4 +1,4 @@
-"""The OpenAPI document of a port, made from its routes and the wire types."""
+"""Generates the OpenAPI document of a port from its routes and the wire types."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _KINDS = {"int": {"type": "integer", "minimum": 0}}
 
 
 class _WireSchema(GenerateJsonSchema):
-    """JSON Schema as the services mean it: moments need no offset, and null stands for what is not set."""
+    """JSON Schema with the services' conventions: timestamps need no offset, and null means unset."""
 
     def datetime_schema(self, schema: core_schema.DatetimeSchema) -> JsonSchemaValue:
         return {"type": "string", "description": "ISO 8601; without an offset it is UTC"}
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
-        # Lists and maps that a service may also give as null.
+        # Lists and maps that a service may also return as null.
         inner = super().function_before_schema(schema)
         return {"anyOf": [inner, {"type": "null"}]}
 
 
 def document(title: str, groups: Iterable[tuple[str, Sequence[ApiRoute]]], url: str) -> Schema:
-    """The document.
+    """Generate the OpenAPI document.
 
     Args:
-        title: what the API is called.
+        title: title of the API.
         groups: the routes by the name of their service.
-        url: where it answers.
+        url: base URL of the API.
     """
     found = [(tag, route) for tag, routes in groups for route in routes]
     adapters, schemas, components = _schemas([route.operation for _, route in found])
@@ -62,7 +62,7 @@ def document(title: str, groups: Iterable[tuple[str, Sequence[ApiRoute]]], url: 
 
 
 def _schemas(operations: list[Operation]) -> tuple[dict[int, int], dict[int, Schema], dict[str, Schema]]:
-    """Schemas of all bodies and answers, those that have names apart."""
+    """Generate the schemas of all bodies and responses; named ones are returned separately."""
     kinds: list[object] = [kind for each in operations for kind in (each.body, each.answers)] + [ErrorBody]
     known: dict[int, int] = {}
     inputs: list[tuple[int, str, TypeAdapter[object]]] = []

@@ -1,4 +1,4 @@
-"""What a route says of itself, so that the description of the API is made from the routes."""
+"""Metadata of routes, from which the OpenAPI document is generated."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ BINARY = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a query string.
+    """A query parameter.
 
     Args:
         name: its name.
-        kind: its type in JSON Schema; ``object`` is written with brackets, ``filter[name]=value``.
-        about: what it means.
-        values: the values it may have, if not all.
-        least: the least number it may be.
+        kind: its JSON Schema type; ``object`` is written with brackets, ``filter[name]=value``.
+        about: its description.
+        values: the allowed values, if limited.
+        least: the minimum, for numbers.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Operation:
     """One operation of the API.
 
     Args:
-        body: type of the request's body; ``None`` where it has none, ``bytes`` where it is not JSON.
-        answers: type of what it answers with; ``None`` where that is empty, ``bytes`` where it is not JSON.
-        status: the status of success.
-        query: parameters of the query string.
-        accepts: media types of the body.
-        gives: media type of the answer.
-        summary: what it does.
+        body: type of the request body; ``None`` if there is none, ``bytes`` if it is not JSON.
+        answers: type of the response body; ``None`` if it is empty, ``bytes`` if it is not JSON.
+        status: the HTTP status of success.
+        query: the query parameters.
+        accepts: media types of the request body.
+        gives: media type of the response.
+        summary: short description.
     """
 
     body: object = None
@@ -53,26 +53,26 @@ class Operation:
 
 
 def list_parameters(sorts: Collection[str], *, search: bool = True) -> tuple[Parameter, ...]:
-    """The parameters that every list takes.
+    """The query parameters of every list.
 
     Args:
-        sorts: the fields it can be sorted by.
-        search: whether the real service searches in it, too.
+        sorts: the fields that it can be sorted by.
+        search: whether the real service supports search, too.
     """
     orders = tuple(f"{sign}{name}" for name in sorts for sign in ("", "-"))
     found = [
-        Parameter("page", "integer", "Counted from one; beyond the last page `data` is empty.", least=1),
+        Parameter("page", "integer", "Starts at 1; `data` is empty after the last page.", least=1),
         Parameter("page_size", "integer", "Entries per page.", least=1),
-        Parameter("sort", "string", "A leading `-` is descending.", values=orders),
-        Parameter("filter", "object", "Equality: `filter[name]=value`; nested names and ranges as well."),
+        Parameter("sort", "string", "A leading `-` sorts in descending order.", values=orders),
+        Parameter("filter", "object", "Equality: `filter[name]=value`; also nested names and ranges."),
     ]
     if search:
-        found.append(Parameter("search", "object", "Containment: `search[name]=part`; repeated: either."))
+        found.append(Parameter("search", "object", "Containment: `search[name]=part`; repeatable."))
     return tuple(found)
 
 
 def summary_of(handler: Callable[..., object], otherwise: str) -> str:
-    """The first sentence of a handler's docstring, without the path that it may begin with."""
+    """The first sentence of a handler's docstring, without a leading path."""
     inner = handler.func if isinstance(handler, partial) else handler
     text = (getattr(inner, "__doc__", None) or "").strip().partition("\n")[0]
     if text.startswith("``"):

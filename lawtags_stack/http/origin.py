@@ -1,4 +1,4 @@
-"""Telling requests of programs on this machine from those that a web page made a browser send."""
+"""Distinguishes requests of programs from those that a web page made a browser send."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 
 @dataclass(frozen=True, slots=True)
 class OriginPolicy:
-    """Which requests are refused because a web page may have sent them.
+    """Rejects requests that a web page may have sent.
 
-    A browser says where a request comes from (``Origin``, ``Sec-Fetch-Site``), and names the host it believes
-    to talk to (``Host``), which differs from ours after DNS rebinding.
+    A browser states where a request comes from (``Origin``, ``Sec-Fetch-Site``) and which host it addressed
+    (``Host``); after DNS rebinding, that is not one of the stack's hosts.
 
     Args:
-        hosts: further host names the stack is reached by.
-        any_host: accept every host name. Right where each request carries a token, which a browser never adds
-            by itself; service names of containers then work without being listed.
+        hosts: additional host names of the stack.
+        any_host: accept every host name. Safe if each request needs a token, which a browser never adds by
+            itself; names of container services then work without being listed.
     """
 
     hosts: frozenset[str] = frozenset()
@@ -34,17 +34,17 @@ class OriginPolicy:
 
     @classmethod
     def of(cls, bound: str, allowed: Iterable[str], *, token: bool) -> OriginPolicy:
-        """The policy of a stack: bound to an address or name, with further names allowed.
+        """Create the policy of a stack.
 
         Args:
-            bound: what it is bound to.
-            allowed: further names, without ports.
+            bound: the address or name that it is bound to.
+            allowed: additional host names, without ports.
             token: whether every request must carry a token.
         """
         return cls(frozenset(map(_plain_host, (bound, *allowed))), any_host=token)
 
     def refusal(self, scope: Scope) -> str | None:
-        """Why a request is refused; ``None`` where it is not.
+        """Return why a request is rejected; ``None`` if it is accepted.
 
         Args:
             scope: the ASGI scope of an HTTP request.
@@ -77,7 +77,7 @@ class OriginPolicy:
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether a host of a URL always means this machine: localhost, 127.0.0.0/8, ::1."""
+    """Whether a URL's host always means this machine: localhost, 127.0.0.0/8, ::1."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -102,7 +102,7 @@ def _unmapped(
 
 
 def _authority(text: str) -> tuple[str, int | None] | None:
-    """The host and the port of ``name[:port]``; None if there is anything else, as a login or a path."""
+    """Parse ``name[:port]``; None if there is anything else, such as a login or a path."""
     found = _AUTHORITY.fullmatch(text)
     port = int(found[2]) if found and found[2] else None
     if found is None or (port is not None and port > _LAST_PORT):
@@ -111,7 +111,7 @@ def _authority(text: str) -> tuple[str, int | None] | None:
 
 
 def _same(origin: str, hosts: list[str]) -> bool:
-    """Whether an origin is the host that was asked; behind a proxy the scheme may differ."""
+    """Whether an origin is the requested host; behind a proxy the scheme may differ."""
     scheme, _, rest = origin.partition("://")
     default = _DEFAULT_PORTS.get(scheme.lower())
     given = _authority(rest)

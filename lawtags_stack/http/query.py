@@ -1,4 +1,4 @@
-"""What a list was asked for: page, order, filter and search, in the API's bracket notation."""
+"""Parses list requests: page, order, filter and search, in the API's bracket notation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_PAGE_SIZE = 1000
 _KEY = re.compile(r"(filter|search)((?:\[[^\[\]]*\])+)(?:\[\])?\Z")
 _MOST_DEPTH = 4
 
-# A tree of field names; a leaf is the list of values of which one must fit.
+# A tree of field names; a leaf lists values, one of which must match.
 Conditions: TypeAlias = dict[str, Union["Conditions", list[str]]]
 
 
@@ -24,11 +24,11 @@ class ListQuery:
     """A list request.
 
     Args:
-        page: counted from one.
-        page_size: entries on a page.
+        page: page number, starting at 1.
+        page_size: entries per page.
         sort: a field name, with a leading ``-`` for descending.
-        filter: conditions for equality: nested names, and lists of texts at the leaves.
-        search: conditions for containment, in the same form.
+        filter: equality conditions: nested names, with lists of texts as leaves.
+        search: containment conditions, in the same form.
     """
 
     page: int = 1
@@ -41,17 +41,17 @@ class ListQuery:
 def parse_list_query(
     items: Iterable[tuple[str, str]], *, sorts: Collection[str] = ("created_at",)
 ) -> ListQuery:
-    """Read a list request from the pairs of a query string.
+    """Parse a list request from the pairs of a query string.
 
-    ``filter[peft][lora]=true`` nests; the same key again, or commas within a value, give alternatives.
-    Unknown parameters are ignored, as the services do.
+    ``filter[peft][lora]=true`` nests; a repeated key, or commas within a value, are alternatives. Unknown
+    parameters are ignored, as the real services do.
 
     Args:
         items: decoded names and values, in order.
-        sorts: fields that may be sorted by, without ``-``; the first is the default.
+        sorts: the fields to sort by, without ``-``; the first is the default.
 
     Raises:
-        UnprocessableError: a page is no positive number, or the list cannot be sorted so.
+        UnprocessableError: a page number is not positive, or the sort field is unknown.
     """
     page, page_size, sort = 1, DEFAULT_PAGE_SIZE, next(iter(sorts))
     conditions: dict[str, Conditions] = {"filter": {}, "search": {}}
@@ -73,7 +73,7 @@ def parse_list_query(
 
 
 def plain(conditions: Conditions) -> JsonObject | None:
-    """Conditions as a list's envelope echoes them: a single value stands alone, nothing is ``null``."""
+    """Conditions as the response echoes them: single values without a list, and ``null`` for none."""
     echoed: dict[str, JsonValue] = {}
     for name, value in conditions.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""From a path to a handler and back to a response."""
+"""Routes: from a request to a handler and to the response."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ BodyT = TypeVar("BodyT")
 
 @dataclass(frozen=True, slots=True)
 class RouteCall:
-    """One request, taken apart.
+    """One parsed request.
 
     Args:
-        request: the request itself, for headers and streams.
-        path: the path's parameters, decoded; ``+`` and ``@`` stay what they are.
-        body: the validated body where the route names a type; the decoded JSON where it asks for any.
+        request: the raw request, for headers and streams.
+        path: the decoded path parameters; ``+`` and ``@`` are kept.
+        body: the validated body if the route declares a type; the decoded JSON for any JSON.
     """
 
     request: Request
@@ -44,7 +44,7 @@ class RouteCall:
     body: object = None
 
     def sent(self, kind: type[BodyT]) -> BodyT:
-        """The body, which is of the type that the route names."""
+        """The body, as the type that the route declares."""
         assert isinstance(self.body, kind)
         return self.body
 
@@ -58,12 +58,12 @@ class RouteCall:
 
     @property
     def base_url(self) -> str:
-        """How the caller reaches this server, without a trailing slash."""
+        """The base URL that the caller used, without a trailing slash."""
         return str(self.request.base_url).rstrip("/")
 
 
 class ApiRoute(Route):
-    """A route that can be described."""
+    """A route with metadata for OpenAPI."""
 
     def __init__(
         self, path: str, endpoint: Callable[[Request], Awaitable[Response]], method: str, operation: Operation
@@ -88,25 +88,25 @@ def route(
     query: Sequence[Parameter] = (),
     summary: str | None = None,
 ) -> ApiRoute:
-    """A route whose handler takes a ``RouteCall`` and returns what is to be sent.
+    """Create a route whose handler receives a ``RouteCall`` and returns the response.
 
-    A plain function runs in a thread, so that it may touch the disk; a coroutine function runs on the loop
-    and must not. Expected errors become the API's error answers.
+    A plain function runs in a thread and may use the disk; a coroutine function runs on the event loop and
+    must not. Expected errors become error responses of the API.
 
     Args:
         method: ``"GET"``, ``"POST"``, ...
         path: Starlette's path pattern.
         handler: returns JSON-ready data, a wire type, a ``Response``, or ``None`` for an empty body.
-        body: the type to check the body against; ``dict`` for any JSON object; ``None`` leaves it unread.
-        status: the status of success.
-        limit: the largest body in bytes.
-        on_error: makes the answer for an exception.
-        answers: for the description: the type of the answer; see ``Operation``.
-        gives: for the description: its media type.
-        reads: the type of a body that the handler reads itself.
-        accepts: the media types of the body; another is refused with 415.
-        query: for the description: the parameters of the query string.
-        summary: for the description: what it does; by default the first sentence of the handler's docstring.
+        body: type to validate the body; ``dict`` for any JSON object; ``None`` does not read it.
+        status: the HTTP status of success.
+        limit: maximum size of the body in bytes.
+        on_error: converts an exception to a response.
+        answers: for OpenAPI: the type of the response; see ``Operation``.
+        gives: for OpenAPI: its media type.
+        reads: type of a body that the handler reads itself.
+        accepts: the media types of the body; others get 415.
+        query: for OpenAPI: the query parameters.
+        summary: for OpenAPI: a description; by default the first sentence of the handler's docstring.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -116,7 +116,7 @@ def route(
                 check_media_type(request, accepts)
             if body is not None:
                 sent = await read_limited(request, limit)
-                if len(sent) > _LARGE_BODY:  # takes long enough to hold up other requests
+                if len(sent) > _LARGE_BODY:  # would block other requests for too long
                     content = await run_in_threadpool(_checked, body, sent)
                 else:
                     content = _checked(body, sent)
@@ -125,7 +125,7 @@ def route(
                 return answer(await handler(call), status)
             return answer(await run_in_threadpool(handler, call), status)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
+            return Response(status_code=400)  # the client is gone
         except Exception as error:
             return on_error(error)
 

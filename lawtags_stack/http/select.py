@@ -1,4 +1,4 @@
-"""Choosing, ordering and paging documents as list requests ask for it."""
+"""Filters, sorts and pages documents for list requests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _RANGE_KEYS = {*_COMPARISONS, "eq", "neq"}
 
 @dataclass(frozen=True, slots=True)
 class EntityPage:
-    """One page of a list and what is known of the whole."""
+    """One page of a list, with the totals."""
 
     data: Sequence[JsonObject]
     total: int
     query: ListQuery
 
     def envelope(self) -> JsonObject:
-        """The page as the wire shows it; beyond the last page ``data`` is empty."""
+        """The page as a response; ``data`` is empty after the last page."""
         size = self.query.page_size
         return {
             "object": "list",
@@ -45,12 +45,12 @@ class EntityPage:
 def select(
     documents: Iterable[JsonObject], query: ListQuery, *, found_by: Callable[[JsonObject], JsonObject] = dict
 ) -> EntityPage:
-    """The page that a query asks for.
+    """Select the page of documents for a query.
 
     Args:
-        documents: all of them, oldest first; documents that sort alike keep this order.
-        query: what was asked for.
-        found_by: what conditions look at, made of a document.
+        documents: all documents, oldest first; the sort is stable.
+        query: the list request.
+        found_by: returns the fields of a document that conditions apply to.
     """
     chosen = [
         each
@@ -62,7 +62,7 @@ def select(
     descending = query.sort.startswith("-")
     if descending:
         chosen.reverse()
-    # Absent values come last in either direction.
+    # Missing values are last in both directions.
     present = [each for each in chosen if _look_up(each, field) is not None]
     absent = [each for each in chosen if _look_up(each, field) is None]
     present.sort(key=lambda each: _sort_key(_look_up(each, field)), reverse=descending)
@@ -76,7 +76,7 @@ def matches(document: JsonValue, conditions: Conditions, *, search: bool = False
     Args:
         document: the document, or a part of it.
         conditions: nested field names; a leaf lists alternatives.
-        search: whether a text need only contain the value, in any case of letters.
+        search: whether a text must only contain the value, ignoring case.
     """
     return all(_meets(_look_up(document, name), wanted, search) for name, wanted in conditions.items())
 
@@ -96,7 +96,7 @@ def _meets(value: JsonValue, wanted: Conditions | Sequence[str], search: bool) -
 
 
 def _nested(value: JsonValue, wanted: Conditions) -> JsonValue:
-    # A reference "namespace/name" answers for the object it stands for: filter[base_model][name]=ns/name.
+    # A reference "namespace/name" matches like the object it refers to: filter[base_model][name]=ns/name.
     if isinstance(value, str) and "name" in wanted:
         namespace, _, name = value.rpartition("/")
         return {"name": value if "/" in str(wanted["name"]) else name, "namespace": namespace}
@@ -111,7 +111,7 @@ def _equal(value: JsonValue, text: str) -> bool:
     if isinstance(value, bool):
         return text.lower() == ("true" if value else "false")
     if value is None or isinstance(value, dict):
-        # filter[peft]=true asks whether the attribute is there at all.
+        # filter[peft]=true matches if the attribute is present.
         return text.lower() == ("true" if value else "false")
     if isinstance(value, int | float):
         try:

@@ -1,4 +1,4 @@
-"""Links that carry their own permission: clients follow an upload link without their token."""
+"""Signed URLs: clients upload without sending their token."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _LIFETIME = 24 * 3600
 
 
 def signed_query(token: str | None, method: str, path: str, clock: Clock) -> str:
-    """What to append to a link, ``?`` included; empty where no token is required.
+    """Create the signed query of a URL, including ``?``; empty if no token is required.
 
     Args:
-        token: the stack's token, which the link stands in for.
-        method: the only method it holds for.
-        path: the only path it holds for.
-        clock: tells the time; the link lasts a day.
+        token: the stack's token, which signs the URL.
+        method: the only method that it allows.
+        path: the only path that it allows.
+        clock: returns the time; the URL expires after a day.
     """
     if token is None:
         return ""
@@ -29,7 +29,7 @@ def signed_query(token: str | None, method: str, path: str, clock: Clock) -> str
 
 
 def is_signed(token: str, method: str, path: str, query: Mapping[str, str], clock: Clock) -> bool:
-    """Whether a request came by a link made here that still holds."""
+    """Whether a request has a valid, unexpired signature."""
     expires, signature = query.get("expires", ""), query.get("signature", "")
     if not expires.isascii() or not expires.isdigit() or int(expires[:12]) < clock().timestamp():
         return False

@@ -1,4 +1,4 @@
-"""What processes that compute are started with besides what they inherit."""
+"""Environment variables for worker processes."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import ctypes
 import os
 
 _SETTINGS = {
-    # Threads that spin while they wait for one another halve the speed on a machine that does other work.
+    # Threads that busy-wait for each other halve the speed on a machine with other load.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # glibc gives each layer's large tensors back to the system, and has them zeroed page by page for the next
-    # one: a fifth of the time of a long prompt. So it keeps them.
+    # glibc returns each layer's large tensors to the system, which then zeroes pages again for the next
+    # layer: a fifth of the time of a long prompt. These settings keep the memory.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
-    # Whether there is a GPU can be asked for without starting CUDA, after which no fork could use it.
+    # Detects a GPU without initializing CUDA, after which a fork could not use it.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
 }
-# A worker reads folders of this machine alone. It is told so here and not by itself: code that runs within
-# another process, as in the tests, would shut the hub to everything that this process starts later.
+# A worker reads local folders only. Set here rather than in the worker, since worker code that runs inside
+# another process, as in tests, would take that process offline for good.
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
 def worker_environment() -> dict[str, str]:
-    """The variables of this process, settings for computing that it does not have yet; no way to a hub."""
+    """The environment for a worker: this process's variables, plus defaults for computing, and offline."""
     return {**_SETTINGS, **os.environ, **_OFFLINE}
 
 
 def give_memory_back() -> None:
-    """Return what is free to the system, once, where glibc offers it; the settings keep it otherwise."""
+    """Return free memory to the system once, on glibc; the settings above keep it otherwise."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

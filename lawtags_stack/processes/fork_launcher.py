@@ -1,7 +1,7 @@
-"""Worker processes that are forked from one that has imported torch and transformers already.
+"""Starts workers by forking a process that has already imported torch and transformers.
 
-Importing them takes seconds of computing for each training and each model. Here that is done once, by a
-process that is started when the first worker is, and that ends once no worker has run for a while.
+These imports take seconds of CPU time per training and per model. The fork server does them once; it starts
+with the first worker, and exits after some time without workers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KILLED = -signal.SIGKILL
 
 
 class ForkedChild:
-    """A process that the fork server started, or is about to."""
+    """A process that the fork server started or will start."""
 
     def __init__(self, number: int, name: str, server: _ForkServerHandle) -> None:
         self._number = number
@@ -42,42 +42,42 @@ class ForkedChild:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended.
+        """Wait until it exits.
 
         Raises:
-            subprocess.TimeoutExpired: it runs longer than ``timeout`` seconds.
+            subprocess.TimeoutExpired: it did not exit within ``timeout`` seconds.
         """
         if not self._over.wait(timeout) or self.returncode is None:
             raise subprocess.TimeoutExpired(self._name, timeout or 0.0)
         return self.returncode
 
     def kill(self) -> None:
-        """End it at once; nothing happens if it has ended."""
-        # By the server, which alone knows that the number has not been given to another process meanwhile.
+        """Kill it; does nothing if it has exited."""
+        # The fork server kills it, since only the server knows that the pid was not reused.
         if self.returncode is None:
             self._server.kill(self._number)
-        # The server may still be importing; it will not start what it finds killed.
+        # The server may still be importing; it skips processes that were killed before they started.
         if self.pid is None:
             self.ended(_KILLED)
 
     def started(self, pid: int) -> None:
-        """Note the number that the system gave it."""
+        """Record its pid."""
         self.pid = pid
 
     def ended(self, code: int) -> None:
-        """Note its exit code, the first that is told, and wake who waits."""
+        """Record its exit code, unless it is already known, and wake waiters."""
         if self.returncode is None:
             self.returncode = code
         self._over.set()
 
 
 class ForkLauncher:
-    """Starts workers by forking; safe for use by several threads.
+    """Starts workers by forking; thread-safe.
 
     Args:
-        log: file for what the fork server prints.
-        modules: what it imports before it forks.
-        idle_seconds: it ends, and gives its memory back, when no worker has run for this time.
+        log: file for the fork server's output.
+        modules: modules to import before forking.
+        idle_seconds: time without workers after which the fork server exits and frees its memory.
     """
 
     def __init__(self, log: Path, modules: Sequence[str], idle_seconds: float = 900.0) -> None:
@@ -113,7 +113,7 @@ class ForkLauncher:
                 raise OSError(message) from error
 
     def stop(self) -> None:
-        """End the fork server; its workers are ended as well if they still run."""
+        """Stop the fork server and all its workers."""
         with self._lock:
             server, self._server = self._server, None
         if server is not None:
@@ -121,11 +121,11 @@ class ForkLauncher:
 
 
 class _GoneError(Exception):
-    """The fork server has ended, or is about to."""
+    """The fork server has exited or is about to."""
 
 
 class _ForkServerHandle:
-    """A running fork server as seen from the process that started it."""
+    """The parent's side of a running fork server."""
 
     def __init__(self, log: Path, modules: Sequence[str], idle: float) -> None:
         self._lock = threading.Lock()
@@ -152,10 +152,10 @@ class _ForkServerHandle:
         self._reader.start()
 
     def start(self, module: str, arguments: Sequence[str], descriptors: Sequence[int]) -> ForkedChild:
-        """Ask for a process.
+        """Request a process.
 
         Raises:
-            _GoneError: the server is no longer there.
+            _GoneError: the server has exited.
         """
         with self._lock:
             if self._closed:
@@ -174,13 +174,13 @@ class _ForkServerHandle:
             return child
 
     def kill(self, number: int) -> None:
-        """Have a process killed."""
-        # If that fails, the reader notices as well that the server is gone, and kills what it left.
+        """Request to kill a process."""
+        # On failure, the reader notices too that the server is gone, and kills its processes.
         with self._lock, contextlib.suppress(OSError):
             self._control.send(json.dumps({"number": number}).encode())
 
     def stop(self) -> None:
-        """End the server and what it started."""
+        """Stop the server and its processes."""
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
         self._reader.join()
@@ -199,17 +199,17 @@ class _ForkServerHandle:
             self._control.close()
             left = list(self._children.values())
             self._children.clear()
-        self._process.kill()  # while it imports it would not see that the socket has closed
+        self._process.kill()  # during imports it does not notice a closed socket
         self._process.wait()
         for child in left:
-            # Its exit code will never be known, so it must not run on.
+            # Its exit code can never be known, so it must not keep running.
             if child.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGKILL)
             child.ended(_KILLED)
 
     def _next(self) -> dict[str, int] | None:
-        """The next message; None when the server is gone, or has been idle for long."""
+        """Read the next message; None if the server is gone, or was idle for too long."""
         while True:
             try:
                 data = self._control.recv(LARGEST_MESSAGE)

@@ -1,8 +1,8 @@
-"""The process that workers are forked from: ``python -m lawtags_stack.processes.fork_server FD MODULE...``.
+"""The fork server: ``python -m lawtags_stack.processes.fork_server FD MODULE...``.
 
-It imports the modules, and then forks whenever the process behind the socket ``FD`` asks for it. It never
-starts a thread and never computes, so what it forks finds torch and BLAS as fresh as after an import. It ends
-when the socket closes; its children are not ended by that, they watch pipes of their own.
+It imports the modules, then forks on request of the process behind the socket ``FD``. It never starts a
+thread and never computes, so torch and BLAS are in their initial state after each fork. It exits when the
+socket closes; its children keep running, and watch pipes of their own.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ _FAILED = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Import the modules and fork until the socket closes."""
+    """Import the modules, and fork until the socket closes."""
     control = socket.socket(fileno=int(arguments[0]))
-    # An interrupt at the terminal reaches the whole group; the stack decides what ends.
+    # Ctrl-C at the terminal signals the whole process group; the stack decides what to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in arguments[1:]:
         if _is_abandoned(control):
             return 0
-        # What cannot be imported is missed by the worker that needs it, which can say so to the stack.
+        # A failed import is repeated in the worker that needs the module, which can report it.
         try:
             importlib.import_module(module)
         except Exception:
             traceback.print_exc()
-    # What is here already is looked at no more, neither here nor in the children, whose pages stay shared.
+    # Exempt existing objects from garbage collection, so children keep sharing their memory pages.
     gc.collect()
     gc.freeze()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -57,14 +57,14 @@ def _is_abandoned(control: socket.socket) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """A process that is asked for; its descriptors are those of input, output and, if any, a connection."""
+    """A requested process; the descriptors are input, output and, optionally, a connection."""
 
     module: str
     arguments: list[str]
     descriptors: list[int]
 
     def close(self) -> None:
-        """Let go of the descriptors."""
+        """Close the descriptors."""
         for descriptor in self.descriptors:
             os.close(descriptor)
 
@@ -81,14 +81,14 @@ class _ForkServer:
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
 
     def run(self) -> None:
-        """Answer until the other side is gone."""
+        """Process requests until the socket closes."""
         while True:
             for key, _ in self._selector.select():
                 if not key.data():
                     return
 
     def _receive(self) -> bool:
-        # All that has arrived: what is killed while this process still imports is not started at all.
+        # Read all pending messages first: a process that is killed before its start is never started.
         starts: dict[int, _Start] = {}
         while any(key.fileobj is self._control for key, _ in self._selector.select(0)):
             data, descriptors, _, _ = socket.recv_fds(self._control, LARGEST_MESSAGE, _MOST_DESCRIPTORS)
@@ -115,14 +115,14 @@ class _ForkServer:
     def _fork(self, number: int, start: _Start, waiting: Mapping[int, _Start]) -> None:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # threads of BLAS that survive a fork
+                warnings.simplefilter("ignore", DeprecationWarning)  # warns about BLAS threads
                 pid = os.fork()
         except OSError as error:
             self._tell(number=number, ended=_FAILED)
             os.write(start.descriptors[1], f"the process cannot be forked: {error}\n".encode())
         else:
             if pid == 0:
-                # A socket is at its end only once nobody else holds it.
+                # A socket is closed only if no other process holds a copy.
                 for other in waiting.values():
                     other.close()
                 self._become(start)
@@ -173,7 +173,7 @@ class _ForkServer:
 
 
 def _entitle(title: str) -> None:
-    """Show in lists of processes what a child is, rather than what it was forked from."""
+    """Set the process title of a child."""
     from setproctitle import setproctitle
 
     setproctitle(title)

@@ -1,4 +1,4 @@
-"""Messages between a worker and the process that started it: JSON behind four bytes of length."""
+"""Messages between a worker and its parent process: JSON with a length prefix of four bytes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     import asyncio
 
 Message: TypeAlias = dict[str, Any]
-"""What one of our processes tells another; its fields depend on what it says."""
+"""A message between processes; its fields depend on its kind."""
 
 LARGEST = 256 << 20
 _HEAD = struct.Struct(">I")
 
 
 def pack(message: Mapping[str, object]) -> bytes:
-    """A message as it goes over the wire; NaN and infinities are allowed between our own two ends."""
+    """Encode a message; NaN and infinities are allowed."""
     body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return _HEAD.pack(len(body)) + body
 
 
 def unpack(body: bytes) -> Message:
-    """Read back what ``pack`` wrote, without its head.
+    """Decode the body of a message.
 
     Raises:
-        ProtocolError: it is no JSON object.
+        ProtocolError: it is not a JSON object.
     """
     try:
         message = json.loads(body.decode("utf-8", "surrogatepass"))
@@ -42,10 +42,10 @@ def unpack(body: bytes) -> Message:
 
 
 def receive(connection: socket.socket) -> Message | None:
-    """The next message, waiting for it; None when the other side is gone.
+    """Wait for the next message; None if the other side is gone.
 
     Raises:
-        ProtocolError: what arrives is no message.
+        ProtocolError: the message is invalid.
     """
     head = _exactly(connection, _HEAD.size)
     if head is None:
@@ -72,8 +72,8 @@ def _length(head: bytes) -> int:
 
 
 async def receive_async(reader: asyncio.StreamReader) -> Message | None:
-    """``receive`` for asyncio."""
-    from asyncio import IncompleteReadError  # here, since processes that start quickly read frames, too
+    """Like ``receive``, for asyncio."""
+    from asyncio import IncompleteReadError  # local, to keep worker startup fast
 
     try:
         head = await reader.readexactly(_HEAD.size)

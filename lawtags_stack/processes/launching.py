@@ -1,4 +1,4 @@
-"""How worker processes are started: each by itself, or forked from one that has imported the libraries."""
+"""Starts worker processes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lawtags_stack.processes.environment import worker_environment
 
 
 class Child(Protocol):
-    """A process that was started; ``subprocess.Popen`` is one."""
+    """A child process; ``subprocess.Popen`` implements it."""
 
     @property
     def pid(self) -> int | None:
-        """Its number, once the system has given it one."""
+        """Its pid, once it has started."""
         ...
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code as ``poll`` or ``wait`` last saw it; negative for a signal."""
+        """Its exit code, as of the last ``poll`` or ``wait``; negative for a signal."""
         ...
 
     def poll(self) -> int | None:
@@ -28,20 +28,20 @@ class Child(Protocol):
         ...
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended.
+        """Wait until it exits.
 
         Raises:
-            subprocess.TimeoutExpired: it runs longer than ``timeout`` seconds.
+            subprocess.TimeoutExpired: it did not exit within ``timeout`` seconds.
         """
         ...
 
     def kill(self) -> None:
-        """End it at once; nothing happens if it has ended."""
+        """Kill it; does nothing if it has exited."""
         ...
 
 
 class Launcher(Protocol):
-    """Starts ``main(arguments)`` of a module in a process of its own."""
+    """Runs ``main(arguments)`` of a module in a new process."""
 
     def start(
         self,
@@ -55,18 +55,18 @@ class Launcher(Protocol):
         """Start a process; returns at once.
 
         Args:
-            module: its full name.
-            arguments: what ``main`` receives.
-            output: takes standard output and standard error.
-            input: the descriptor to become standard input; nothing can be read where it is None. The caller
-                closes its copy.
-            connection: a further descriptor, which ``main`` finds in ``--fd N``. The caller closes its copy.
+            module: full name of the module.
+            arguments: passed to ``main``.
+            output: receives standard output and standard error.
+            input: descriptor for standard input; None means no input. The caller closes its copy.
+            connection: an additional descriptor, passed to ``main`` as ``--fd N``. The caller closes its
+                copy.
         """
         ...
 
 
 class SpawnLauncher:
-    """Starts a fresh interpreter for each process, which imports all that it needs."""
+    """Starts a new interpreter for each process."""
 
     def start(
         self,

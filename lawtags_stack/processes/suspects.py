@@ -1,4 +1,4 @@
-"""Which requests were running when a worker process died, so that none can kill one worker after another."""
+"""Tracks requests that were running when a worker crashed, so that none crashes one worker after another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REFUSED = 2
 
 
 def digest(request: JsonObject) -> str:
-    """What stands for a request: the same for a request that is sent again, streamed or not."""
+    """A hash of a request; equal for retries, streamed or not."""
     asked = {name: value for name, value in request.items() if name not in ("id", "stream")}
     text = json.dumps(asked, sort_keys=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
@@ -25,12 +25,12 @@ def digest(request: JsonObject) -> str:
 class Suspects:
     """Requests that were running when a worker died.
 
-    A request that ran alone when its worker crashed is refused from then on. One that ran beside others is
-    tried again by itself: if it succeeds it is cleared, if the worker dies again it is refused. A process
-    that somebody else killed proves less, so only the second such death counts as much as one crash.
+    A request that ran alone when its worker crashed is rejected from then on. One that ran with others is
+    retried alone: success clears it, another crash rejects it. A process killed from outside is weaker
+    evidence: two kills count as one crash.
 
     Args:
-        most: how many requests are remembered; the oldest is forgotten first.
+        most: maximum number of requests to remember; the oldest are dropped.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -41,11 +41,11 @@ class Suspects:
         return bool(self._deaths)
 
     def died(self, running: Iterable[JsonObject], *, crashed: bool) -> None:
-        """Remember the requests that were running when a worker died.
+        """Record the requests that were running when a worker died.
 
         Args:
             running: the requests.
-            crashed: whether the process ended by itself, and was not killed.
+            crashed: whether the process crashed, rather than being killed.
         """
         keys = [digest(request) for request in running]
         for key in keys:
@@ -54,12 +54,12 @@ class Suspects:
             self._deaths.popitem(last=False)
 
     def succeeded(self, request: JsonObject) -> None:
-        """Clear a request that was answered."""
+        """Clear a request that succeeded."""
         if self._deaths:
             self._deaths.pop(digest(request), None)
 
     def suspected(self, request: JsonObject) -> bool:
-        """Whether a request must run by itself.
+        """Whether a request must run alone.
 
         Raises:
             BadRequestError: it must not run at all.
@@ -74,18 +74,18 @@ class Suspects:
 
 
 class Turn:
-    """A request's place among those that run."""
+    """A slot for one running request."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
 
     def end(self) -> None:
-        """Make room for others; may be called again."""
+        """Release the slot; idempotent."""
         self._turns.leave(self)
 
 
 class Turns:
-    """Lets requests run together, and those under suspicion one by one with nothing beside them."""
+    """Runs requests concurrently, except for suspects, which run alone."""
 
     def __init__(self) -> None:
         self._running: set[Turn] = set()
@@ -93,10 +93,10 @@ class Turns:
         self._moved = asyncio.Event()
 
     async def take(self, *, alone: bool) -> Turn:
-        """Wait for a turn.
+        """Wait for a slot.
 
         Args:
-            alone: whether nothing else may run meanwhile.
+            alone: whether nothing else may run at the same time.
         """
         turn = Turn(self)
         if alone:
@@ -111,7 +111,7 @@ class Turns:
         return turn
 
     def leave(self, turn: Turn) -> None:
-        """End a turn, or the wait for it."""
+        """Release a slot, or stop waiting for it."""
         self._running.discard(turn)
         if turn in self._alone:
             self._alone.remove(turn)

@@ -1,5 +1,4 @@
-"""Running what strangers wrote, templates and patterns, in a process with limits on time, memory and output.
+"""Runs untrusted templates and patterns in a process with limits on time, memory and output.
 
-``process`` is the side of the caller, ``worker`` the process, ``limits`` what the work itself uses to say
-what it is doing and how long that may take.
+``process`` is the caller's side, ``worker`` the process, and ``limits`` sets the limits from within the work.
 """

@@ -1,4 +1,4 @@
-"""Limits of the sandbox process, set and announced by the work that runs in it."""
+"""Limits of the sandbox process, set and reported by the work that runs in it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from lawtags_client.errors import ResourceLimitError
 
 MEMORY_MB = 512
-"""Memory that the work may use on top of what the process needs by itself."""
+"""Memory that the work may use in addition to the process's baseline."""
 
 LARGEST_TEXT = 16 << 20
-"""Characters that one template may give."""
+"""Maximum number of characters that a template may produce."""
 
 NOTE_BYTES = 2048
 _LARGEST_FILE = 1 << 20
@@ -35,16 +35,16 @@ _here = _Confinement()
 
 
 def confine(notes: int, patience: float) -> None:
-    """Confine this process for good: memory, files, no core dumps.
+    """Limit this process permanently: memory, files, no core dumps.
 
     Args:
-        notes: descriptor of the file that tells the caller what the process was doing when it ended.
-        patience: factor on all limits of time.
+        notes: descriptor of a file that tells the caller what the process was doing when it was killed.
+        patience: factor for all time limits.
     """
     _here.notes, _here.patience = notes, patience
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
-    with contextlib.suppress(OSError, ValueError):  # macOS refuses some limits on address space
+    with contextlib.suppress(OSError, ValueError):  # macOS rejects some limits on address space
         most = _address_space() + (MEMORY_MB << 20)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
@@ -55,19 +55,19 @@ def _address_space() -> int:
 
 
 def at(place: str) -> None:
-    """Name the row that the following work is about; an empty text names none."""
+    """Set the row that the following work is about, for error messages; empty for none."""
     _here.place = f" ({place})" if place else ""
 
 
 @contextlib.contextmanager
 def limited(what: str, seconds: float) -> Iterator[None]:
-    """Let the kernel end this process if the block takes more CPU time than it may; does nothing elsewhere.
+    """Kill this process if the block exceeds its CPU time; does nothing outside the sandbox.
 
-    A signal without a handler ends the process even within one long operation of C code, such as a power of
-    large numbers or a search with a pattern, during which Python runs no handler.
+    A signal without a handler kills the process even during a single long C operation, such as a power of
+    large numbers or a pattern search, when no Python handler can run.
 
     Args:
-        what: the beginning of a sentence about the work, e.g. ``"The pattern 'a+'"``.
+        what: subject of the error message, e.g. ``"The pattern 'a+'"``.
         seconds: CPU time.
     """
     outer = _here.what
@@ -87,10 +87,10 @@ def limited(what: str, seconds: float) -> Iterator[None]:
 
 
 def joined(pieces: Iterable[str], most: int = LARGEST_TEXT) -> str:
-    """The text that the pieces make up.
+    """Join pieces of text, up to a limit.
 
     Raises:
-        ResourceLimitError: it has more characters than allowed.
+        ResourceLimitError: the text exceeds the limit.
     """
     found: list[str] = []
     size = 0
@@ -103,22 +103,22 @@ def joined(pieces: Iterable[str], most: int = LARGEST_TEXT) -> str:
 
 
 def too_large(most: int) -> ResourceLimitError:
-    """What is said of the work at hand if its output is larger than allowed."""
+    """Create the error for output that exceeds the limit."""
     return ResourceLimitError(f"{_here.what} produces more than {most >> 20} MiB{_here.place}")
 
 
 def out_of_memory() -> ResourceLimitError:
-    """What is said of the work at hand if memory ran out."""
+    """Create the error for exhausted memory."""
     return ResourceLimitError(f"{_here.what} needs more than {MEMORY_MB} MiB of memory{_here.place}")
 
 
 def too_deep() -> ResourceLimitError:
-    """What is said of the work at hand if it recursed too deeply."""
+    """Create the error for excessive recursion."""
     return ResourceLimitError(f"{_here.what} is nested too deeply{_here.place}")
 
 
 def told(note: bytes) -> str:
-    """What the process was doing that the kernel ended, from the file of notes."""
+    """Read from the notes file what the process was doing when it was killed."""
     try:
         found = json.loads(note)
         return f"{found['what']} takes more than {found['seconds']:g} s of CPU time"

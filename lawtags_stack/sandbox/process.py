@@ -1,4 +1,4 @@
-"""The caller's side of the sandbox: one process, started when first needed and again where it ended."""
+"""The caller's side of the sandbox: a process started on demand, and restarted after it exits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lawtags_client.errors import BadRequestError, LawtagsError, ResourceLimitEr
 from lawtags_stack.processes.frames import Message, pack, receive
 from lawtags_stack.sandbox.limits import NOTE_BYTES, told
 
-# What the process gets to see of the environment: nothing that could hold a credential.
+# Environment variables passed to the process; none may hold a credential.
 _VARIABLES = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "HOME", "VIRTUAL_ENV")
 _STARTS = 2
 _PRINTED_BYTES = 64 << 10
@@ -24,18 +24,18 @@ _WORKER = "lawtags_stack.sandbox.worker"
 
 
 class SandboxStoppedError(LawtagsError):
-    """The sandbox was told to end while work was under way."""
+    """The sandbox was stopped during an operation."""
 
 
 class Sandbox:
     """Runs operations on JSON values in a process with limits.
 
-    A process that the kernel ended because a limit was reached is replaced, and the work that reached it
-    fails. After one that ended for any other reason the same work is tried once more.
+    If the process is killed because of a limit, it is replaced and the operation fails. If it exits for any
+    other reason, the operation is retried once.
 
     Args:
-        operations: the module whose ``OPERATIONS`` the process offers.
-        patience: factor on all limits of time.
+        operations: the module that defines ``OPERATIONS``.
+        patience: factor for all time limits.
     """
 
     def __init__(self, operations: str, *, patience: float = 1.0) -> None:
@@ -55,13 +55,13 @@ class Sandbox:
         self.stop()
 
     def call(self, operation: str, argument: object) -> Any:
-        """The result of an operation; calls of several threads wait for one another.
+        """Run an operation and return its result; calls from several threads are serialized.
 
         Raises:
-            BadRequestError: the operation refuses its argument.
-            ResourceLimitError: it needs more time, memory or output than it may; says what needs it.
+            BadRequestError: the operation rejects its argument.
+            ResourceLimitError: it exceeds a limit on time, memory or output; the message names what does.
             SandboxStoppedError: ``stop`` was called meanwhile.
-            LawtagsError: the process ended twice for another reason.
+            LawtagsError: the process exited twice for another reason.
         """
         try:
             message = pack({"operation": operation, "argument": argument})
@@ -77,11 +77,11 @@ class Sandbox:
                 said = self._clear()
         detail = f": {said}" if said else ""
         raise LawtagsError(
-            f"The process that runs templates and patterns ended twice{detail}", hint="Free memory."
+            f"The process that runs templates and patterns exited twice{detail}", hint="Free memory."
         )
 
     def stop(self) -> None:
-        """End the process at once, whatever it does; may be called from any thread."""
+        """Kill the process, even during an operation; thread-safe."""
         with self._guard:
             self._stopped = True
             process = self._process
@@ -106,16 +106,16 @@ class Sandbox:
                 return self._connection
             ours, theirs = socket.socketpair()
             notes = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  (closed in _clear)
-            notes.seek(NOTE_BYTES)  # what the process prints goes behind the note
+            notes.seek(NOTE_BYTES)  # the process's output follows the note
             with theirs:
                 self._process = _spawn(self._arguments, theirs.fileno(), notes)
             self._connection, self._notes = ours, notes
-            # A sandbox that its owner merely drops must leave neither a process nor open files behind.
+            # Clean up the process and the open files if the owner just drops the sandbox.
             self._dropped = weakref.finalize(self, _let_go, self._process, ours, notes)
             return ours
 
     def _check_limit(self) -> None:
-        """Raise where the process that ended was stopped, or had reached a limit."""
+        """Raise an error if the process was stopped or has reached a limit."""
         assert self._process is not None
         assert self._notes is not None
         code = self._process.wait()
@@ -127,7 +127,7 @@ class Sandbox:
             raise ResourceLimitError(told(note))
 
     def _clear(self) -> str:
-        """Let go of the process; the last line that it printed."""
+        """Clean up the process, and return the last line of its output."""
         said = ""
         if self._process is not None:
             self._process.kill()
@@ -141,11 +141,11 @@ class Sandbox:
 
 
 class Sandboxes:
-    """Sandboxes that are kept for the next work, since one that has imported what it needs answers at once.
+    """A pool of sandboxes, since one that has finished its imports responds at once.
 
     Args:
-        operations: the module whose ``OPERATIONS`` they offer.
-        most: how many are kept while nobody uses them.
+        operations: the module that defines ``OPERATIONS``.
+        most: maximum number of idle sandboxes.
     """
 
     def __init__(self, operations: str, most: int) -> None:
@@ -155,12 +155,12 @@ class Sandboxes:
         self._guard = threading.Lock()
 
     def take(self) -> Sandbox:
-        """A sandbox of one's own."""
+        """Take a sandbox from the pool, for exclusive use."""
         with self._guard:
             return self._idle.pop() if self._idle else Sandbox(self._operations)
 
     def give_back(self, sandbox: Sandbox) -> None:
-        """Hand over a sandbox that has nothing to do."""
+        """Return an idle sandbox to the pool."""
         with self._guard:
             if len(self._idle) < self._most:
                 self._idle.append(sandbox)
@@ -168,7 +168,7 @@ class Sandboxes:
         sandbox.stop()
 
     def stop(self) -> None:
-        """End those that nobody uses, and keep none from now on."""
+        """Stop the idle sandboxes, and pool none from now on."""
         with self._guard:
             self._most, idle, self._idle = 0, self._idle, []
         for sandbox in idle:
@@ -179,7 +179,7 @@ def _spawn(arguments: list[str], descriptor: int, notes: IO[bytes]) -> subproces
     command = [sys.executable, "-m", _WORKER, *arguments]
     command += ["--fd", str(descriptor), "--notes", str(notes.fileno())]
     environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    # Threads would reserve address space that the limit on memory is then short of.
+    # Threads would reserve address space, which counts toward the memory limit.
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen(
         command,

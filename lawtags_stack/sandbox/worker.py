@@ -1,8 +1,7 @@
 """The sandbox process: ``python -m lawtags_stack.sandbox.worker``.
 
-The module has ``OPERATIONS``, functions of one JSON value by name. A message in names an operation and brings
-its argument, a message out has its result, or the reason why there is none. The process ends when the socket
-is closed.
+The given module defines ``OPERATIONS``: functions of one JSON value, by name. A request names an operation
+and contains its argument; the response has the result or the error. The process exits when the socket closes.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Operation = Callable[[Any], object]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Work until the other side is gone."""
+    """Process requests until the socket closes."""
     parser = argparse.ArgumentParser(prog="lawtags-sandbox")
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--notes", type=int, required=True)

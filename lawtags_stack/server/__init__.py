@@ -1,1 +1,1 @@
-"""One HTTP application per port, and who may call it."""
+"""HTTP applications, access control and connections."""

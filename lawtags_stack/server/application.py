@@ -1,4 +1,4 @@
-"""One ASGI application a port: the routes of its services, who may call them, and what is not there."""
+"""The ASGI application of each port: routes, access control, and responses for unknown paths."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEALTH_PATHS = ("/health", "/v1/health", "/v1/health/live", "/v1/health/ready")
 
 
 class Activity:
-    """When the stack was last used."""
+    """Tracks when the stack was last used."""
 
     def __init__(self) -> None:
         self.under_way = 0
@@ -40,28 +40,28 @@ class Activity:
         self._last = monotonic()
 
     def began(self) -> None:
-        """A request came."""
+        """Record the start of a request."""
         self.under_way += 1
         self.requests += 1
         self.touch()
 
     def ended(self) -> None:
-        """A request was answered."""
+        """Record the end of a request."""
         self.under_way -= 1
         self.touch()
 
     def touch(self) -> None:
-        """Something happened just now."""
+        """Reset the idle time."""
         self._last = monotonic()
 
     def idle_seconds(self) -> float:
-        """How long nothing has happened; zero while a request is under way."""
+        """Seconds since the last activity; zero during a request."""
         return 0.0 if self.under_way else monotonic() - self._last
 
 
 @dataclass(frozen=True, slots=True)
 class AccessGate:
-    """Counts requests and lets in only those of programs, with the token where one is required."""
+    """Counts requests, and rejects those from web pages or without the required token."""
 
     app: ASGIApp
     activity: Activity
@@ -79,7 +79,7 @@ class AccessGate:
             await error_answer(403, reason)(scope, receive, send)
             return
         if scope["path"] in HEALTH_PATHS:
-            # Probes know no token, and are no use of the stack.
+            # Health probes send no token, and do not count as use of the stack.
             await self.app(scope, receive, send)
             return
         self.activity.began()
@@ -108,21 +108,21 @@ def application(
     port: Port, services: Sequence[Service], extra: Iterable[BaseRoute], activity: Activity, clock: Clock,
     options: StackOptions, url: str, origins: OriginPolicy, repositories: RepositoryAges,
 ) -> ASGIApp:  # fmt: skip
-    """The application of a port.
+    """Create the application of a port.
 
-    The platform's port also answers for the other two, as a single host behind one ingress does: the Data
-    Store under its own paths, inference under its own but for ``/v1/models``, which is ``/nim/v1/models``.
+    The platform's port also serves the other two, like a single host behind one ingress: the Data Store under
+    its own paths, inference under its own except for ``/v1/models``, which is at ``/nim/v1/models``.
 
     Args:
-        port: which port.
+        port: the port.
         services: all services of the stack.
-        extra: further routes of this port.
-        activity: where requests are counted.
-        clock: tells the time.
-        options: the token that requests must carry, and the trouble they are to meet with, if any.
-        url: where the port answers.
-        origins: which requests are refused for where they come from.
-        repositories: knows how old repositories are, for the trouble.
+        extra: additional routes of this port.
+        activity: counts requests.
+        clock: returns the time.
+        options: the required token, and the faults to inject, if any.
+        url: the port's URL.
+        origins: rejects requests by origin.
+        repositories: ages of repositories, for fault injection.
     """
     own = [route for service in services if service.port == port for route in service.routes]
     aliases = _aliases(services, own) if port == "platform" else []
@@ -206,8 +206,8 @@ def _other_methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
 
 
 async def _unmatched(request: Request, error: Exception) -> Response:
-    # Not even the last route takes a path with a line break in it.
-    return error_answer(404, "This path cannot exist")
+    # A path with a line break does not match even the catch-all route.
+    return error_answer(404, "The path is invalid")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
@@ -215,7 +215,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 
 def status_route(services: Sequence[Service], about: JsonObject) -> Route:
-    """What ``lawtags local status`` asks for."""
+    """The route behind ``lawtags local status``."""
 
     def status(request: Request) -> Response:
         shown = {service.name: service.summary() for service in services}

@@ -1,4 +1,4 @@
-"""Meddles with requests as a plan says."""
+"""Injects faults into requests."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from lawtags_stack.http.answers import JsonAnswer
 from lawtags_stack.times import Clock, read_moment
 
 DROP = "lawtags.drop"
-"""The server's extension that closes the connection of a request."""
+"""ASGI extension that closes the connection of a request."""
 
 _REPOSITORY = re.compile(r"/v1/hf/(?:api/)?(datasets/|models/)?([^/]+)/([^/]+?)(?:\.git)?/")
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class RepositoryAges(Protocol):
-    """Knows when repositories were made."""
+    """Looks up when repositories were created."""
 
     def created_at(self, repo_type: RepoType, namespace: str, name: str) -> str:
-        """When a repository was made; raises ``NotFoundError`` where there is none."""
+        """The creation time of a repository; raises ``NotFoundError`` if it does not exist."""
         ...
 
 
 class ChaosGate:
-    """Stands before an application.
+    """ASGI middleware that injects faults.
 
     Args:
         app: the application.
-        port: which port it answers on.
-        plan: what to do; its counts are of this port.
-        repositories: knows how old repositories are.
-        clock: tells the time.
+        port: the port it runs on.
+        plan: the faults; its counters are per port.
+        repositories: ages of repositories.
+        clock: returns the time.
         sleep: waits.
     """
 
@@ -105,7 +105,7 @@ class ChaosGate:
 
 
 async def _unsent(message: Message) -> None:
-    """A reply that nobody gets."""
+    """Discard a response message."""
 
 
 def _refusal(rule: RequestRule) -> JsonAnswer:

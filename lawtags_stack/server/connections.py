@@ -1,4 +1,4 @@
-"""Limits on connections: how many there are, and how long one may take over its request."""
+"""Limits the number of connections, and the time that one may take per request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lawtags_stack.server.chaos_gate import DROP
 
 _log = logging.getLogger(__name__)
 _STEP = 1.0
-# Files a stack needs beside its connections: database, logs, sockets of workers, uploads.
+# Files a stack needs besides connections: database, logs, sockets of workers, uploads.
 _OTHER_FILES = 128
 _TOO_MANY, _NO_REQUEST = "there were more connections than the limit", "no request arrived"
 _SLOW_HEAD, _SLOW_BODY = "the head of a request was not complete in time", "the body of a request stalled"
@@ -33,15 +33,15 @@ def _most_connections() -> int:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a client may take.
+    """Limits per client and in total.
 
     Args:
-        most: connections at a time over all ports; half of the files that the process may open.
-        idle: seconds a connection may stay without a request.
-        head: seconds from the first byte of a request to the end of its head.
-        body: seconds within which ``least`` further bytes of a body must come.
+        most: maximum number of connections over all ports; half of the process's file limit.
+        idle: seconds that a connection may stay open without a request.
+        head: seconds from the first byte of a request to the end of its headers.
+        body: seconds within which at least ``least`` further bytes of a body must arrive.
         least: bytes.
-        unread: seconds a client may read nothing of its answer.
+        unread: seconds that a client may read nothing of a response.
     """
 
     most: int = field(default_factory=_most_connections)
@@ -53,15 +53,15 @@ class ConnectionLimits:
 
     @property
     def backlog(self) -> int:
-        """Connections to accept in one go on each port, before any can be refused."""
+        """Connections to accept per event-loop iteration on each port."""
         return max(16, self.most // 4)
 
 
 class ServerConnections:
-    """The open connections of all ports, looked through once a second.
+    """The open connections of all ports, checked once per second.
 
     Args:
-        limits: what they are held to.
+        limits: the limits to enforce.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -73,18 +73,18 @@ class ServerConnections:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start checking."""
         loop = asyncio.get_running_loop()
         self._looked = loop.time()
         self._timer = loop.call_later(_STEP, self._look, loop)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         if self._timer is not None:
             self._timer.cancel()
 
     def add(self, connection: LimitedProtocol) -> bool:
-        """Take a connection, and close the longest idle one where there are too many; whether it may stay."""
+        """Add a connection, and return whether it may stay; evicts the longest idle one if there are too many."""
         if len(self._open) >= self.limits.most:
             self._closed[_TOO_MANY] += 1
             idle = next((each for each in self._open if not each.at_work()), None)
@@ -96,17 +96,17 @@ class ServerConnections:
         return True
 
     def touch(self, connection: LimitedProtocol) -> None:
-        """A connection has done something: the others are idle for longer."""
+        """Move an active connection to the end of the idle order."""
         if connection in self._open:
             del self._open[connection]
             self._open[connection] = None
 
     def remove(self, connection: LimitedProtocol) -> None:
-        """A connection was closed."""
+        """Remove a closed connection."""
         self._open.pop(connection, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Time in which this process did nothing is no time that clients took.
+        # Time during which this process was blocked does not count against clients.
         self.now += min(loop.time() - self._looked, 2 * _STEP)
         self._looked = loop.time()
         for connection in [*self._open]:
@@ -120,14 +120,14 @@ class ServerConnections:
 
 
 class LimitedProtocol(H11Protocol):
-    """HTTP with limits of time; its requests can close their connection, for tests of those who call."""
+    """HTTP with time limits; a request can close its own connection, for fault injection."""
 
     def __init__(self, connections: ServerConnections, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._connections_of_all = connections
         self._received = 0
-        self._since = connections.now  # when the phase that is timed began
-        self._marked = 0  # bytes received by then
+        self._since = connections.now  # start of the timed phase
+        self._marked = 0  # bytes received at that time
         self._unsent, self._unsent_since = 0, connections.now
         self._within_head = False
         inner = self.app
@@ -144,7 +144,7 @@ class LimitedProtocol(H11Protocol):
             try:
                 await inner(scope, receive, sending)
             except asyncio.CancelledError:
-                # By the server, which stops and waits no longer.
+                # Cancelled by the server, which stops and waits no longer.
                 if begun:
                     self.transport.abort()
                 else:
@@ -153,23 +153,23 @@ class LimitedProtocol(H11Protocol):
         self.app = app
 
     def at_work(self) -> bool:
-        """Whether a request has come that is not answered yet."""
+        """Whether a request is being processed."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, or refuse it."""
+        """Accept or reject the connection."""
         super().connection_made(transport)
         if not self._connections_of_all.add(self):
             transport.write(_plain(503, "Service Unavailable", "too many connections", "Retry-After: 1\r\n"))
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._connections_of_all.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Note when a head began, and pass on what came."""
+        """Record the start of a request head, and process the data."""
         if self.transport.is_closing():
             return
         self._received += len(data)
@@ -189,7 +189,7 @@ class LimitedProtocol(H11Protocol):
         super().on_response_complete()
 
     def overdue(self, now: float) -> str | None:
-        """Close the connection where it has taken too long over something; why it was closed."""
+        """Close the connection if it exceeds a time limit, and return the reason."""
         limits, waited = self._connections_of_all.limits, now - self._since
         unsent = self.transport.get_write_buffer_size()
         if not unsent or unsent < self._unsent:
@@ -200,7 +200,7 @@ class LimitedProtocol(H11Protocol):
             return _UNREAD
         if self._body_missing():
             going_on = self.flow.read_paused or self._received - self._marked >= limits.least
-            # After an answer, what is left of the body is of no use, and could go on without end.
+            # After a response, the rest of the body is useless, and could be endless.
             if going_on and self.at_work():
                 self._since, self._marked = now, self._received
             elif waited > limits.body:
@@ -224,7 +224,7 @@ class LimitedProtocol(H11Protocol):
         elif self.at_work():
             if not self.cycle.response_started:
                 self.transport.write(_plain(408, "Request Timeout", reason))
-            # Whoever reads the body is told that the client is gone, and nothing more is sent.
+            # The reader of the body sees a disconnect, and nothing more is sent.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()

@@ -1,4 +1,4 @@
-"""HTTP servers on sockets of our own, within the caller's event loop."""
+"""HTTP servers on given sockets, within the caller's event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WAITING = 1024
 
 
 class _SocketServer(uvicorn.Server):
-    """A server that leaves signals to whoever runs the loop."""
+    """A uvicorn server that leaves signal handling to the owner of the event loop."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -33,7 +33,7 @@ class Servers:
 
     Args:
         applications: each with its listening socket.
-        limits: what all their connections together are held to.
+        limits: connection limits, shared by all applications.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Servers:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Serve; returns once every socket is answered."""
+        """Start serving; returns once every socket accepts requests."""
         self._tasks = [
             asyncio.create_task(server.serve(sockets=[listening])) for server, listening in self._servers
         ]
@@ -56,13 +56,13 @@ class Servers:
                     task.result()
             await asyncio.sleep(0.005)
         for _, listening in self._servers:
-            # The loop accepts as many connections in one go as its backlog says, and has made it that of the
-            # socket, too: more may wait than are accepted at once.
+            # The event loop uses its backlog both as the number of connections to accept at once and as that
+            # of the socket. Raise the latter, so that more connections can wait.
             listening.listen(_WAITING)
         self._connections.start()
 
     async def stop(self) -> None:
-        """Finish what is under way, two seconds at most, and close the sockets."""
+        """Finish running requests within two seconds, then close the sockets."""
         self._connections.stop()
         for server, _ in self._servers:
             server.should_exit = True
@@ -72,15 +72,15 @@ class Servers:
 
 
 def listen(host: str, port: int, *, purpose: str) -> socket.socket:
-    """A listening socket.
+    """Open a listening socket.
 
     Args:
         host: address or name to bind to.
-        port: zero for any free one.
-        purpose: what the port is for, for the message.
+        port: zero for any free port.
+        purpose: what the port is for, for the error message.
 
     Raises:
-        ConfigurationError: the port is taken or may not be used; names it.
+        ConfigurationError: the port is taken or not permitted; the message names it.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -99,7 +99,7 @@ def listen(host: str, port: int, *, purpose: str) -> socket.socket:
             owner = port_owner(port)
             raise ConfigurationError(
                 f"port {port} for the {purpose} is taken on {host}" + (f" by {owner}" if owner else ""),
-                hint="Use another --port, or 0 for free ones. A stack uses this port and the two after it.",
+                hint="Use another --port, or 0 for free ports. A stack uses the given port and the next two.",
             ) from error
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="Use another --host or --port."

@@ -1,4 +1,4 @@
-"""Optimizer and learning rate."""
+"""Optimizer and learning rate schedule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def make_optimizer(parameters: Iterable[torch.nn.Parameter], job: TrainingJob) -> torch.optim.Optimizer:
-    """Adam or AdamW over the given parameters; flat schedules keep the usual betas."""
+    """Create Adam or AdamW; flat schedules use the default betas."""
     import torch
 
     kind = torch.optim.AdamW if job.optimizer.startswith("adamw") else torch.optim.Adam
@@ -23,9 +23,9 @@ def make_optimizer(parameters: Iterable[torch.nn.Parameter], job: TrainingJob) -
 
 
 def learning_rate(job: TrainingJob, step: int, total: int) -> float:
-    """The learning rate of a step counted from zero: linear warm-up, then half a cosine down to the minimum.
+    """The learning rate of a step, counted from zero: linear warm-up, then cosine decay to the minimum.
 
-    A function of the step alone, so that a resumed run needs no schedule's state.
+    It depends on the step alone, so a resumed run needs no scheduler state.
     """
     if _is_flat(job):
         return job.learning_rate

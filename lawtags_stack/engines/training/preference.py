@@ -1,4 +1,4 @@
-"""Preference training: of two answers to a prompt, one is to become likelier than the other (DPO)."""
+"""Preference training (DPO): makes one of two answers to a prompt more likely than the other."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CHOSEN, REJECTED = "chosen_response", "rejected_response"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two answers to one prompt, and how likely the untrained model finds them.
+    """Two answers to one prompt, with their likelihood under the untrained model.
 
     Args:
-        chosen: the prompt with the answer that is preferred.
-        rejected: the prompt with the other one.
-        reference: log-probabilities of the two answers before the training; None until they are known.
+        chosen: the prompt with the preferred answer.
+        rejected: the prompt with the other answer.
+        reference: log-probabilities of the two answers before training; None until they are computed.
     """
 
     chosen: Example
@@ -37,27 +37,27 @@ class Pair:
 
     @property
     def size(self) -> int:
-        """Tokens of both."""
+        """Tokens of both answers with their prompts."""
         return self.chosen.size + self.rejected.size
 
     @property
     def width(self) -> int:
-        """Tokens that both take in a batch, where they are padded to the same length."""
+        """Tokens of both in a batch, where they are padded to the same length."""
         return 2 * max(self.chosen.width, self.rejected.width)
 
 
 def encode_pairs(encoder: RowEncoder, rows: Iterable[TrainingRow]) -> Encoded[Pair]:
     """Encode rows of ``prompt``, ``chosen_response`` and ``rejected_response``.
 
-    A prompt that is a list of messages goes through the chat template; a text goes through the prompt
-    template, with the answer in the place of its last field.
+    A prompt that is a list of messages is rendered with the chat template; a text with the prompt template,
+    with the answer in its last field.
 
     Args:
-        encoder: of the base model.
+        encoder: the base model's encoder.
         rows: one pair each.
 
     Raises:
-        DataError: a row lacks something.
+        DataError: a field is missing or invalid.
     """
     encoded = encoder.encode(_both(encoder, rows))
     answers = [_last_answer(example) for example in encoded.examples]
@@ -66,10 +66,10 @@ def encode_pairs(encoder: RowEncoder, rows: Iterable[TrainingRow]) -> Encoded[Pa
 
 
 class PreferenceObjective:
-    """The loss of direct preference optimisation, in the API's terms.
+    """The loss of direct preference optimization, with the API's parameters.
 
     Args:
-        settings: how strongly the answers are driven apart.
+        settings: the parameters.
     """
 
     def __init__(self, settings: PreferenceSettings) -> None:
@@ -77,12 +77,12 @@ class PreferenceObjective:
         self.gradient_norm = settings.gradient_norm
 
     def prepared(self, model: TrainableModel, items: Sequence[Pair]) -> Sequence[Pair]:
-        """The pairs with the log-probabilities of a model that has not been trained yet."""
+        """Add the log-probabilities of the untrained model to the pairs."""
         import torch
 
         model.module.eval()
         found = list(items)
-        # Nothing is kept for a backward pass, so twice the tokens fit into the same memory.
+        # No activations are kept for a backward pass, so twice as many tokens fit into memory.
         parts = split_by_tokens(range(len(items)), items, 2 * model.tokens_per_micro_batch)
         with torch.inference_mode():
             for part in parts:
@@ -92,11 +92,11 @@ class PreferenceObjective:
         return found
 
     def weight(self, items: Sequence[Pair]) -> int:
-        """What a batch's loss is divided by: its pairs."""
+        """The number of pairs, by which a batch's loss is divided."""
         return len(items)
 
     def loss(self, model: TrainableModel, items: Sequence[Pair]) -> tuple[torch.Tensor, int | None]:
-        """The sum of the losses of pairs, and how many of them are told apart in the right direction."""
+        """Return the summed loss of the pairs, and how many are ranked correctly."""
         import torch
         from torch.nn.functional import logsigmoid
 
@@ -114,7 +114,7 @@ class PreferenceObjective:
 
 
 def _log_probabilities(model: TrainableModel, pairs: Sequence[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities and token counts of answers: a row of the chosen ones, and one of the others."""
+    """Return log-probabilities and token counts of the answers: one row for chosen, one for rejected."""
     import torch
 
     examples = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
@@ -143,7 +143,7 @@ def _with_answer(encoder: RowEncoder, content: JsonObject, answer: str) -> JsonO
 
 
 def _last_answer(example: Example) -> Example:
-    # Earlier answers of a conversation belong to the prompt.
+    # Earlier answers of a conversation are part of the prompt.
     learnt = [False] * len(example.learnt)
     index = len(learnt) - 1
     while index >= 0 and not example.learnt[index]:

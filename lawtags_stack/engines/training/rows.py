@@ -1,4 +1,4 @@
-"""Rows of a training data set, read from JSON lines; every error names file, line and field."""
+"""Reads training rows from JSON Lines; every error names file, line and field."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from lawtags_client.jsonl import JsonFault, parse_array, parse_lines
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """One row and where it stands."""
+    """One row, with its file and line."""
 
     file: str
     line: int
     content: JsonObject
 
     def error(self, message: str, field: str | None = None) -> DataError:
-        """A DataError that names this row."""
+        """Create a DataError that names this row."""
         return DataError(message, path=self.file, line=self.line, field=field)
 
 
 def read_rows(folder: Path, names: Iterable[str]) -> Iterator[TrainingRow]:
-    """All rows of the named files, one file after the other; blank lines are skipped.
+    """Read all rows of the named files in order; blank lines are skipped.
 
     Args:
-        folder: what the names are relative to.
-        names: the files, e.g. ``training/training.jsonl``; one that ends in ``.json`` may hold a list.
+        folder: the folder that the names are relative to.
+        names: the files, e.g. ``training/training.jsonl``; a ``.json`` file may contain a list.
 
     Raises:
         DataError: a row is not UTF-8, not valid JSON or not an object.
@@ -45,13 +45,13 @@ def read_rows(folder: Path, names: Iterable[str]) -> Iterator[TrainingRow]:
 
 
 class PromptTemplate:
-    """A template such as ``{prompt} {completion}``: the last field is what the model learns to write.
+    """A prompt template such as ``{prompt} {completion}``; the model learns to write the last field.
 
-    The space before the last field belongs to the completion, as most tokenizers want it, so that the prompt
-    ends as it will end when the model is asked.
+    The space before the last field belongs to the completion, as most tokenizers expect, so the prompt ends
+    in training as it does in inference.
 
     Raises:
-        ConfigurationError: the template names no field, or is not a template.
+        ConfigurationError: the template has no fields, or its syntax is invalid.
     """
 
     def __init__(self, template: str) -> None:
@@ -71,10 +71,10 @@ class PromptTemplate:
         self._parts = parts
 
     def render(self, row: TrainingRow) -> tuple[str, str]:
-        """Prompt and completion of a row.
+        """Return the prompt and completion of a row.
 
         Raises:
-            DataError: a field is absent, not a string, or the completion is empty.
+            DataError: a field is missing or not a string, or the completion is empty.
         """
         last = max(index for index, (_, name, _, _) in enumerate(self._parts) if name is not None)
         before, after = "", ""
@@ -99,5 +99,5 @@ class PromptTemplate:
             raise row.error(f"the field is missing; the row has: {keys}", name)
         if not isinstance(value, str):
             raise row.error(f"the field is a JSON {type(value).__name__}, not a string", name)
-        # Spaces at the edges are the template's business alone.
+        # The template alone decides about leading and trailing spaces.
         return value.strip(" ")

@@ -1,10 +1,9 @@
-"""The process that trains: ``python -m lawtags_stack.engines.training.worker JOBDIR EVENTS [DEVICE]``.
+"""The training process: ``python -m lawtags_stack.engines.training.worker JOBDIR EVENTS [DEVICE]``.
 
-It reads ``job.json`` and the rows below ``data/``, appends events as JSON lines to the file ``EVENTS``, and
-leaves the result in ``result/``. ``DEVICE`` is where it computes, the CPU where it is not given. Its standard
-input is a pipe from the process that started it: when that end closes, however it came to close, the worker
-ends at once. What is lost is the time since the last checkpoint, and whoever starts it again goes on from
-there, on any device.
+It reads ``job.json`` and the rows in ``data/``, appends events as JSON lines to the file ``EVENTS``, and
+writes the result to ``result/``. ``DEVICE`` defaults to the CPU. Its standard input is a pipe from the parent
+process: when the pipe closes, for whatever reason, the worker exits at once. Only the work since the last
+checkpoint is lost; the next worker resumes from there, on any device.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ if TYPE_CHECKING:
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_ORPHANED = 3
-"""The starting process is gone."""
+"""Exit code if the parent process is gone."""
 
 
 class EventFile:
-    """Events as JSON lines, each with its time, each flushed before the training goes on."""
+    """Writes events as JSON lines with timestamps, each flushed before training continues."""
 
     def __init__(self, stream: TextIO, now: Callable[[], datetime]) -> None:
         self._stream = stream
@@ -59,7 +58,7 @@ class EventFile:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job of a folder; the exit code says whether it is done."""
+    """Run the job of a folder, and return 0 if it completed."""
     folder, events = Path(arguments[0]), Path(arguments[1])
     device = arguments[2] if len(arguments) > 2 else "cpu"
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -87,19 +86,19 @@ _MEMORY_HINT = (
 
 
 def run_job(folder: Path, report: Report, device: str = "cpu") -> None:
-    """Train what the folder describes, and write the result into it.
+    """Train the job of a folder, and write the result into the folder.
 
     Args:
         folder: the job folder.
         report: receives the events: ``phase``, ``data``, ``warning``, those of the loop, and ``done``.
-        device: where to compute, as ``Compute.choose`` takes it.
+        device: as in ``Compute.choose``.
 
     Raises:
-        LawtagsError: the job, its data or its loss is no good.
+        LawtagsError: the job or its data is invalid, or the training diverged.
     """
     job = TrainingJob.read(folder)
     _limit_memory(job.memory_limit_mb)
-    # Rows first: a bad one is found before the model has been loaded.
+    # Rows first: an invalid row fails the job before the model is loaded.
     report({"event": "phase", "name": "EncodingRows"})
     encoder = _encoder(job)
     training, validation = _encode(encoder, folder / DATA_FOLDER, job, report)
@@ -250,15 +249,15 @@ def _limit_memory(megabytes: int | None) -> None:
 
 
 def _out_of_memory(error: Exception) -> str | None:
-    """What ran out, where that is what happened."""
-    # torch tells of a failed allocation on the CPU, and on MPS, by a RuntimeError in words only.
+    """Return what ran out of memory, or None for any other error."""
+    # On the CPU and MPS, torch reports a failed allocation as a RuntimeError with a message only.
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return "out of memory"
     return "out of memory on the GPU" if "out of memory" in str(error) else None
 
 
 def _end_with_parent() -> None:
-    # The other end closes even where the parent is killed and can say nothing.
+    # The other end of the pipe closes even if the parent is killed.
     while os.read(0, 4096):
         pass
     os._exit(EXIT_ORPHANED)

@@ -1,4 +1,4 @@
-"""Configs: a target with its ways of training, sequence length and prompt template."""
+"""Configs: a target with its training options, sequence length and prompt template."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lawtags_stack.services.customizer.records import ConfigRecord
 from lawtags_stack.services.customizer.targets import SEEDED_VERSION, Targets, context_length
 
 SEEDED_CONFIG = "v1.0.0+cpu"
-"""Version of the configs that a stack brings: ``namespace/name@v1.0.0+cpu``."""
+"""Version of the stack's built-in configs: ``namespace/name@v1.0.0+cpu``."""
 
 DEFAULT_TEMPLATE = "{prompt} {completion}"
 SORTS = ("created_at", "updated_at", "name", "target_enabled", "num_parameters")
@@ -35,7 +35,7 @@ class Configs:
 
     Args:
         context: the stack.
-        targets: what configs refer to.
+        targets: the targets that configs refer to.
     """
 
     def __init__(self, context: StackContext, targets: Targets) -> None:
@@ -53,7 +53,7 @@ class Configs:
         self._targets = targets
 
     def seed(self) -> None:
-        """Bring the configs of the seeded targets up to date."""
+        """Create or update the configs of the built-in targets."""
         for base_model in (DEFAULT_BASE_MODEL, *self._context.options.base_models):
             folder = self._context.options.base_models.get(base_model)
             longest = context_length(folder) if folder else _LONGEST_SEQUENCE
@@ -81,11 +81,11 @@ class Configs:
             )
 
     def create(self, fields: JsonObject) -> JsonObject:
-        """Add a config.
+        """Create a config.
 
         Raises:
             NotFoundError: its target does not exist.
-            ConflictError: there is one of this name.
+            ConflictError: the name is taken.
         """
         target = fields.get("target")
         if isinstance(target, dict):
@@ -96,11 +96,11 @@ class Configs:
         return self.entities.create({**fields, "target": target, "training_options": options})
 
     def patch(self, namespace: str, name: str, fields: JsonObject) -> JsonObject:
-        """Change a config; options are added, changed field by field, or removed.
+        """Update a config; options are added, updated field by field, or removed.
 
         Raises:
-            UnprocessableError: ``target`` is to be changed, or no option would be left.
-            ConflictError: an option to add is there already.
+            UnprocessableError: the request changes ``target``, or removes all options.
+            ConflictError: an option to add already exists.
         """
         if fields.get("target") is not None:
             raise UnprocessableError("The target of a config cannot be changed")
@@ -116,11 +116,11 @@ class Configs:
         return {**self.entities.change(namespace, name, changed), "warning_message": None}
 
     def find(self, reference: str) -> ConfigRecord:
-        """The config that a job names.
+        """Find the config that a job names.
 
         Raises:
             BadRequestError: the reference has no version.
-            NotFoundError: there is no such config.
+            NotFoundError: the config does not exist.
         """
         namespace, name = _split(reference)
         if "@" not in name:
@@ -128,13 +128,13 @@ class Configs:
         return self.entities.stored(namespace, name)
 
     def select(self, query: ListQuery) -> EntityPage:
-        """The page of configs that a list request asks for."""
+        """Return the page of configs for a list request."""
         shown = {str(each["id"]): each for each in map(self.entities.shown, self.entities.documents())}
         page = select([self._view(each, shown[each.id]) for each in self.entities.all()], query)
         return EntityPage([shown[str(view["id"])] for view in page.data], page.total, query)
 
     def _view(self, config: ConfigRecord, shown: JsonObject) -> JsonObject:
-        # A list is filtered and sorted by what its target and options say, too.
+        # A list can also be filtered and sorted by fields of targets and options.
         target = self._targets.entities.find(config.target) if config.target else None
         named = ("id", "name", "namespace", "created_at", "updated_at", "description", "project")
         return {
@@ -150,13 +150,13 @@ class Configs:
 
 @dataclass(frozen=True, slots=True)
 class ChosenConfig:
-    """What a job takes from its config, whether that is named or written into the job.
+    """The config of a job, named or inline.
 
     Args:
         reference: the config as responses show it.
         target: the target to train on, as ``namespace/name``.
-        options: the ways of training that it offers.
-        precision: the precision to train in; None for that of the target.
+        options: the training options that it offers.
+        precision: the training precision; None for that of the target.
     """
 
     reference: JsonValue
@@ -169,7 +169,7 @@ class ChosenConfig:
 
 
 def training_option(config: ChosenConfig, training_type: str, finetuning_type: str) -> JsonObject:
-    """The option of a config for a way of training.
+    """Find the config's option for a training type and a fine-tuning type.
 
     Raises:
         BadRequestError: the config does not offer it.

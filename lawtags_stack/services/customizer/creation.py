@@ -1,4 +1,4 @@
-"""From a request to a job: validate, resolve, build, store."""
+"""Creates a job from a request: validate, resolve, build, store."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _TRAINED = ("sft", "dpo")
 
 @dataclass(frozen=True, slots=True)
 class JobWish:
-    """A request whose values are possible.
+    """A validated request.
 
     Args:
-        request: its fields with their types.
-        sent: the same as it came: 1 and 1.0 mean different validation intervals.
-        hyperparameters: those of ``sent``.
-        training_type: how to train.
+        request: its typed fields.
+        sent: the raw request: 1 and 1.0 are different validation intervals.
+        hyperparameters: the hyperparameters in ``sent``.
+        training_type: the training type.
     """
 
     request: CustomizationJobRequest
@@ -49,7 +49,7 @@ class JobWish:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedJob:
-    """A wish with all that it names."""
+    """A validated request with everything it refers to."""
 
     wish: JobWish
     config: ChosenConfig
@@ -59,26 +59,26 @@ class ResolvedJob:
 
 
 def validate_job(sent: JsonObject) -> JobWish:
-    """Refuse what no job could be.
+    """Validate the request for a job.
 
     Raises:
-        UnprocessableError: a field has the wrong type, or a hyperparameter cannot be used.
+        UnprocessableError: a field has the wrong type, or a hyperparameter is invalid.
     """
     request = validate(CustomizationJobRequest, sent)
     wanted = sent["hyperparameters"]
-    assert isinstance(wanted, dict)  # the request is one
+    assert isinstance(wanted, dict)  # validated above
     hyperparameters.check(wanted)
     return JobWish(request, sent, wanted, request.hyperparameters.training_type or "sft")
 
 
 class JobResolver:
-    """Finds what a job names.
+    """Looks up everything a job refers to.
 
     Args:
         targets: base models.
-        configs: what a job may choose from.
-        entities: knows data sets.
-        files: holds their files.
+        configs: the configs.
+        entities: datasets by name.
+        files: their files.
         blobs: the content of these files.
     """
 
@@ -97,11 +97,11 @@ class JobResolver:
         self._blobs = blobs
 
     def resolve(self, wish: JobWish) -> ResolvedJob:
-        """Find config, training option, target and data set.
+        """Find config, training option, target and dataset.
 
         Raises:
             BadRequestError: one of them does not allow the job.
-            NotFoundError: config or data set do not exist.
+            NotFoundError: the config or dataset does not exist.
         """
         request = wish.request
         config = self._config(request.config, wish.sent["config"])
@@ -145,10 +145,10 @@ class JobResolver:
 
 
 def build_job(resolved: ResolvedJob, now: str) -> JobRecord:
-    """The job as it is stored.
+    """Build the record to store.
 
     Raises:
-        UnprocessableError: its namespace or output model cannot be named so.
+        UnprocessableError: its namespace or output model has an invalid name.
     """
     wish, target = resolved.wish, resolved.target
     job_id = new_id("cust")
@@ -182,7 +182,7 @@ def build_job(resolved: ResolvedJob, now: str) -> JobRecord:
 
 
 def claim_output(record: JobRecord, entities: CustomizerEntityStore, targets: Targets) -> None:
-    """Add the model that a job is to make; call it within the transaction that stores the job.
+    """Create the entity of a job's output model, in the transaction that stores the job.
 
     Raises:
         ConflictError: the model exists.
@@ -215,13 +215,13 @@ def claim_output(record: JobRecord, entities: CustomizerEntityStore, targets: Ta
         },
     }
     if hyperparameters.planned(job.hyperparameters).finetuning_type == "lora":
-        # The service writes an absent description as this word.
+        # The real service uses this text for a missing description.
         fields |= {"peft": {"finetuning_type": "lora"}, "description": str(job.description)}
     entities.model_put(namespace, name, fields)
 
 
 def _chats(target: str, targets: Targets) -> bool:
-    """Whether the base model brings a chat template; one whose files are still to come is taken to."""
+    """Whether the base model has a chat template; assumed while its files are still being copied."""
     folder = targets.folder(target)
     return folder is None or not folder.exists() or has_chat_template(folder)
 

@@ -1,4 +1,4 @@
-"""The rows of a job: which files a dataset reference means, and where the trainer finds them."""
+"""Resolves a job's dataset reference to row files, and provides them to the trainer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """A data set as a job refers to it.
+    """The dataset of a job.
 
     Args:
-        reference: what responses show: ``namespace/name``, or the URL where there is no entity.
-        files_url: where its files are.
-        training: row files for training, by their path below the data set.
+        reference: as responses show it: ``namespace/name``, or the URL if there is no entity.
+        files_url: the location of its files.
+        training: row files for training, by their path in the dataset.
         validation: row files for validation.
     """
 
@@ -42,18 +42,18 @@ class TrainingData:
 def find_data(
     entities: CustomizerEntityStore, store: CustomizerDataStore, reference: str | DatasetReference
 ) -> TrainingData:
-    """The data set that a job names, in any of the forms the API takes.
+    """Find a job's dataset, from any form of reference that the API accepts.
 
     Args:
-        entities: knows data sets by name.
-        store: holds their files.
+        entities: datasets by name.
+        store: their files.
         reference: ``namespace/name``, ``hf://datasets/namespace/repository``, or an object with ``name`` and
             ``namespace`` or with ``files_url``.
 
     Raises:
-        NotFoundError: there is no such data set or repository.
-        BadRequestError: it holds no rows for training.
-        UnprocessableError: the reference has another form.
+        NotFoundError: the dataset or repository does not exist.
+        BadRequestError: it has no training rows.
+        UnprocessableError: the reference is malformed.
     """
     shown, files_url = _named(entities, reference)
     url, files = store.resolve_url(files_url)
@@ -67,12 +67,12 @@ def find_data(
 
 
 def place_rows(blobs: Blobs, data: TrainingData, folder: Path) -> tuple[list[str], list[str]]:
-    """Put the row files of a data set below a folder; their names there, for training and validation."""
+    """Link a dataset's row files into a folder, and return their names for training and validation."""
     inside = parse_files_url(data.files_url).path
     names: tuple[list[str], list[str]] = ([], [])
     for files, into in zip((data.training, data.validation), names, strict=True):
         for file in files:
-            # The whole path below the data set: names alone may occur in several folders.
+            # The full path in the dataset, since file names may repeat across folders.
             name = check_path(file.path.removeprefix(f"{inside}/" if inside else ""))
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,15 +82,15 @@ def place_rows(blobs: Blobs, data: TrainingData, folder: Path) -> tuple[list[str
 
 
 def refuse_embedding_rows(blobs: Blobs, data: TrainingData, prompt_template: str | None) -> None:
-    """Refuse rows made for embedding models, which are not trained here, before a job is made of them.
+    """Reject rows for embedding models, which this stack does not train, before a job is created.
 
     Args:
-        blobs: the content of its files.
-        data: the data set; its first row tells.
-        prompt_template: a template that names the fields of these rows makes them rows like any others.
+        blobs: the content of the dataset's files.
+        data: the dataset; its first row is checked.
+        prompt_template: if it names the fields of these rows, they are accepted.
 
     Raises:
-        BadRequestError: they are.
+        BadRequestError: the rows are for embedding models.
     """
     first = _first_row(blobs, data.training[0])
     if not {"query", "pos_doc"} <= first.keys() or "messages" in first:
@@ -109,7 +109,7 @@ def _first_row(blobs: Blobs, file: FileEntry) -> JsonObject:
     text = start.decode("utf-8-sig", "replace").lstrip("[ \t\r\n")
     try:
         found, _ = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):  # what is wrong with it is found, and told in full, by the training
+    except (ValueError, RecursionError):  # the training reports it in detail
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -120,7 +120,7 @@ def _named(entities: CustomizerEntityStore, reference: str | DatasetReference) -
             return reference.files_url, reference.files_url
         reference = f"{reference.namespace or 'default'}/{reference.name or ''}"
     if "://" in reference:
-        # A repository that is registered under its own name is shown by that name.
+        # A repository registered under its own name is shown by that name.
         url = parse_files_url(reference)
         shown = f"{url.namespace}/{url.repo}"
         return (shown if entities.dataset_find(shown) else reference), reference
@@ -138,7 +138,7 @@ def _rows(files: Iterable[FileEntry], folder: str) -> Iterable[FileEntry]:
             for file in files
             if file.path.startswith(folder)
             and file.path.endswith(_SUFFIXES)
-            # What macOS leaves beside a file on other disks; there are no rows in it.
+            # macOS writes these files to foreign file systems; they contain no rows.
             and not file.path.rpartition("/")[2].startswith("._")
         ),
         key=lambda file: file.path,
@@ -150,5 +150,5 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        # Another file system, or one without hard links.
+        # A different file system, or one without hard links.
         shutil.copyfile(source, target)

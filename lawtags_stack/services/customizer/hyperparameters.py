@@ -1,4 +1,4 @@
-"""Hyperparameters of a job: checked, echoed as the wire shows them, and turned into the trainer's words."""
+"""Hyperparameters of a job: validates them, echoes them in responses, and converts them for the trainer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lawtags_stack.store.codec import Codec
 
 @dataclass(frozen=True, slots=True)
 class LoraChoice:
-    """The adapter of a job."""
+    """The LoRA settings of a job."""
 
     adapter_dim: int = 32
     alpha: int = 16
@@ -25,7 +25,7 @@ class LoraChoice:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceChoice:
-    """How a job learns from preferences."""
+    """The preference training settings of a job."""
 
     ref_policy_kl_penalty: float
     preference_loss_weight: float
@@ -37,7 +37,7 @@ class PreferenceChoice:
 
 @dataclass(frozen=True, slots=True)
 class Dropouts:
-    """Where the base model's dropouts are overridden."""
+    """Overrides of the base model's dropout rates."""
 
     attention_dropout: float | None = None
     hidden_dropout: float | None = None
@@ -45,7 +45,7 @@ class Dropouts:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTraining:
-    """The hyperparameters of a stored job; what the API takes where a field is not sent stands here."""
+    """The hyperparameters of a stored job, with the API's defaults."""
 
     finetuning_type: Method
     epochs: int
@@ -67,7 +67,7 @@ class PlannedTraining:
     sft: Dropouts | None = None
 
 
-# What a response shows where a field was not sent.
+# Shown in a response for fields that were not sent.
 _DEFAULTS: JsonObject = {"training_type": "sft", "epochs": 1, "batch_size": 8, "learning_rate": 1e-4}
 LORA_DEFAULTS: JsonObject = {
     "adapter_dim": 32,
@@ -83,7 +83,7 @@ DPO_DEFAULTS: JsonObject = {
     "sft_average_log_probs": False,
     "max_grad_norm": 1.0,
 }
-# Where preference training starts from other values.
+# Defaults that differ in preference training.
 _DEFAULTS_OF: Mapping[str, JsonObject] = {"dpo": {"batch_size": 16, "learning_rate": 9e-6}}
 _NULLS = ("weight_decay", "val_check_interval", "log_every_n_steps", "sft", "distillation")
 _OPTIMIZERS = {
@@ -157,10 +157,10 @@ _SFT_CHECKS: dict[str, _Check] = {
 
 
 def check(sent: JsonObject) -> None:
-    """Refuse values that no training could use.
+    """Validate hyperparameters.
 
     Raises:
-        UnprocessableError: with every fault in ``detail``.
+        UnprocessableError: some are invalid; ``detail`` lists every error.
     """
     faults: list[Fault] = []
     parts: tuple[tuple[tuple[str, ...], JsonObject, dict[str, _Check]], ...] = (
@@ -208,21 +208,21 @@ def echo(sent: JsonObject) -> JsonObject:
 
 
 def planned(shown: JsonObject) -> PlannedTraining:
-    """The hyperparameters of a stored job, with their types."""
+    """The typed hyperparameters of a stored job."""
     return _PLAN.read(_said(shown))
 
 
 def validation_interval(plan: PlannedTraining) -> int | float | None:
-    """Batches between two validations as a whole number, or a fraction of an epoch."""
+    """The validation interval: batches as an int, or a fraction of an epoch as a float."""
     interval = plan.val_check_interval
-    # JSON knows one kind of number: 1.0 is a whole epoch and 50.0 are fifty batches.
+    # JSON has one number type: 1.0 means one epoch, and 50.0 means fifty batches.
     if interval is None or (isinstance(interval, float) and interval <= 1):
         return interval
     return int(interval)
 
 
 def _with_defaults(sent: JsonObject) -> JsonObject:
-    """What a training of this type starts from, and above it what was sent."""
+    """Merge the sent values into the defaults of the training type."""
     return {**_DEFAULTS, **_DEFAULTS_OF.get(str(sent.get("training_type")), {}), **_said(sent)}
 
 

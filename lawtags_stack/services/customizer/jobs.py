@@ -1,4 +1,4 @@
-"""Training jobs: created, listed, followed and cancelled."""
+"""Training jobs: create, list, read and cancel."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class TrainingJobs:
     Args:
         context: the stack.
         targets: base models.
-        configs: what a job may choose from.
-        entities: knows data sets, and learns of the models that jobs make.
-        files: holds the rows of data sets.
+        configs: the configs.
+        entities: datasets, and the models that jobs create.
+        files: the rows of datasets.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class TrainingJobs:
         self.on_change: Callable[[], None] = lambda: None
 
     def create(self, sent: JsonObject) -> JsonObject:
-        """Accept a job: everything that can be known to be wrong is refused here.
+        """Create a job; every error that can be detected now is raised here.
 
         Args:
-            sent: the request's body.
+            sent: the request body.
 
         Raises:
-            BadRequestError: config, target, training option or data set do not allow it.
-            UnprocessableError: a field has the wrong type, or a hyperparameter or name cannot be used.
-            NotFoundError: config or data set do not exist.
+            BadRequestError: config, target, training option or dataset do not allow it.
+            UnprocessableError: a field has the wrong type, or a hyperparameter or name is invalid.
+            NotFoundError: the config or dataset does not exist.
             ConflictError: the output model exists.
         """
         wish = validate_job(sent)
@@ -76,18 +76,18 @@ class TrainingJobs:
         return self.shown(record)
 
     def get(self, job_id: str) -> JsonObject:
-        """A job as responses show it.
+        """Return a job as a response.
 
         Raises:
-            NotFoundError: there is no such job.
+            NotFoundError: it does not exist.
         """
         return self.shown(self.stored(job_id))
 
     def stored(self, job_id: str) -> JobRecord:
-        """A job as it is kept.
+        """Return a job's record.
 
         Raises:
-            NotFoundError: there is no such job.
+            NotFoundError: it does not exist.
         """
         record = self._records.get(job_id)
         if record is None:
@@ -98,9 +98,9 @@ class TrainingJobs:
         """The status of a job with its metric series.
 
         Raises:
-            NotFoundError: there is no such job.
+            NotFoundError: it does not exist.
         """
-        # In one view: the points of a step and its count are written together, and are read together.
+        # In one transaction, since the points of a step and the step count are also written together.
         with self._context.database.transaction():
             record, series = self.stored(job_id), self.points.series(job_id)
         details = {**_DETAILS.write(record.details)}
@@ -108,11 +108,11 @@ class TrainingJobs:
         return {"status": record.job.status, **details, "metrics": series, "status_logs": logs}
 
     def cancel(self, job_id: str) -> JsonObject:
-        """Ask a job to end; one that waits ends at once.
+        """Request the cancellation of a job; a waiting job ends at once.
 
         Raises:
-            NotFoundError: there is no such job.
-            ConflictError: it has come to another end already.
+            NotFoundError: it does not exist.
+            ConflictError: it has already ended.
         """
 
         def cancelled(record: JobRecord) -> JobRecord | None:
@@ -130,10 +130,10 @@ class TrainingJobs:
         return self.shown(record)
 
     def update(self, job_id: str, change: Callable[[JobRecord], JobRecord | None]) -> JobRecord:
-        """Change a stored job in one transaction; see ``Records.update``.
+        """Update a stored job in one transaction; see ``Records.update``.
 
         Raises:
-            NotFoundError: there is no such job.
+            NotFoundError: it does not exist.
         """
         record = self._records.update(job_id, change)
         if record is None:
@@ -141,23 +141,23 @@ class TrainingJobs:
         return record
 
     def now(self) -> str:
-        """The present moment as the Customizer writes it."""
+        """The current time in the Customizer's format."""
         return naive(self._context.clock())
 
     def unfinished(self) -> list[JobRecord]:
-        """Stored jobs that have not come to their end, oldest first."""
+        """The unfinished jobs, oldest first."""
         return [each for each in self._records if each.job.status not in FINAL_JOB_STATES]
 
     def counts(self) -> dict[str, int]:
-        """How many jobs there are in each state."""
+        """The number of jobs by state."""
         return dict(Counter(each.job.status for each in self._records))
 
     def uses_target(self, reference: str) -> bool:
-        """Whether a job that has not ended trains on a target."""
+        """Whether an unfinished job trains on a target."""
         return any(each.work.target == reference for each in self.unfinished())
 
     def select(self, query: ListQuery) -> EntityPage:
-        """The page of jobs that a list request asks for."""
+        """Return the page of jobs for a list request."""
         shown: dict[str, JsonObject] = {}
         views = []
         for record in self._records:
@@ -167,12 +167,12 @@ class TrainingJobs:
         return EntityPage([shown[str(view["id"])] for view in page.data], page.total, query)
 
     def shown(self, record: JobRecord) -> JsonObject:
-        """A stored job as responses show it."""
+        """Convert a stored job to a response."""
         details = {"status": record.job.status, **_DETAILS.write(record.details)}
         return {**_FIELDS.write(record.job), "status_details": details}
 
     def set_artifact(self, record: JobRecord, status: str) -> None:
-        """Note in the model entity what became of a job's weights; a deleted entity stays deleted."""
+        """Record the status of a job's weights in the model entity, unless the entity was deleted."""
         if record.job.output_model:
             self._entities.artifact_status(record.job.output_model, status)
 
@@ -184,7 +184,7 @@ class TrainingJobs:
 
 
 def _view(record: JobRecord, shown: JsonObject) -> JsonObject:
-    # A list is filtered by what is deeper in a job, too.
+    # A list can also be filtered by nested fields of a job.
     job = record.job
     return {
         **{name: shown[name] for name in _LISTED},

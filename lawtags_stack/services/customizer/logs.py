@@ -1,4 +1,4 @@
-"""``container-logs``: what the process of a job said, in the shape of a cluster's containers."""
+"""``container-logs``: the output of a job's process, in the format of a cluster's containers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _WARNINGS = {"failed", "TrainingRestarted", "NotEnoughResources"}
 
 
 def container_logs(record: JobRecord, log: str) -> JsonObject:
-    """The logs of a stored job; ``error`` says why it failed, if it did.
+    """The logs of a stored job; ``error`` is the reason if it failed.
 
     Args:
         record: the job.
-        log: what its processes wrote.
+        log: the output of its processes.
     """
     history = record.details.status_logs
     name = f"{record.job.id}-training"

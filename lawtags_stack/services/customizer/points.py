@@ -1,4 +1,4 @@
-"""The metric series of jobs, one row a point: a long one costs no more to extend than a short one."""
+"""The metric series of jobs, one row per point, so appending to a long series stays cheap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VALIDATION_ACCURACY = "val_accuracy"
 
 
 class MetricPoints:
-    """Points of all jobs by series and step; a step that is trained again replaces its point."""
+    """Metric points of all jobs, by series and step; a retrained step replaces its point."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -36,7 +36,7 @@ class MetricPoints:
             )
 
     def series(self, job: str) -> JsonObject:
-        """The ``metrics`` of a job as its status shows them."""
+        """The ``metrics`` of a job as in its status."""
         rows = self._database.rows(
             "SELECT series, step, timestamp, value FROM customizer_points WHERE job = ? "
             "ORDER BY series, step",
@@ -44,7 +44,7 @@ class MetricPoints:
         )
         metrics: dict[str, list[JsonValue]] = {TRAIN_LOSS: [], VALIDATION_LOSS: []}
         for row in rows:
-            # Accuracies are there only where a training has them.
+            # Accuracies appear only if a training reports them.
             metrics.setdefault(row["series"], []).append(
                 {"step": row["step"], "timestamp": row["timestamp"], "value": row["value"]}
             )

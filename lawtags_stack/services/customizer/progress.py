@@ -1,4 +1,4 @@
-"""What a trainer reports, as the status of its job shows it."""
+"""Converts a trainer's events to the status of its job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ACCURACIES = {"train": TRAIN_ACCURACY, "validation": VALIDATION_ACCURACY}
 
 
 class EventTail:
-    """Reads the events of one worker's file as they come; a line that is still being written waits."""
+    """Reads the events of a worker's file as they arrive; an incomplete last line is read later."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,7 +43,7 @@ class EventTail:
 
 
 def points_of(events: Iterable[TrainerEvent]) -> list[tuple[str, int, str, float]]:
-    """The points of the metric series among events."""
+    """The metric points among events."""
     found = []
     for event in events:
         kind = event["event"]
@@ -55,10 +55,10 @@ def points_of(events: Iterable[TrainerEvent]) -> list[tuple[str, int, str, float
 
 
 def applied(record: JobRecord, events: Iterable[TrainerEvent], now: datetime) -> JobRecord:
-    """A stored job after its worker's events.
+    """Apply a worker's events to a stored job.
 
-    The share that is done counts whole epochs, as the platform's does: it moves in jumps, and stays at zero
-    during the first epoch.
+    As on the platform, the completed share counts whole epochs: it grows in jumps, and stays at zero during
+    the first epoch.
     """
     job, details = record.job, record.details
     epochs = planned(job.hyperparameters).epochs
@@ -115,5 +115,5 @@ def planned_steps(record: JobRecord) -> int | None:
 def _with_warning(warnings: list[JobWarningRecord] | None, event: TrainerEvent) -> list[JobWarningRecord]:
     warning = JobWarningRecord(event["message"], event.get("explanation"))
     known = warnings or []
-    # A resumed run warns again.
+    # A resumed training repeats its warnings.
     return known if warning in known else [*known, warning]

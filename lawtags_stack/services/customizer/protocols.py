@@ -1,4 +1,4 @@
-"""What the Customizer asks of Entity Store and Data Store."""
+"""What the Customizer needs from Entity Store and Data Store."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from lawtags_stack.services.entity_store.records import DatasetRecord, ModelReco
 
 
 class CustomizerEntityStore(Protocol):
-    """Knows data sets and models by name."""
+    """Datasets and models by name."""
 
     def dataset_find(self, reference: str) -> DatasetRecord | None:
-        """The data set that ``namespace/name`` names, if there is one."""
+        """Find a dataset by ``namespace/name``; None if it does not exist."""
         ...
 
     def model_find(self, reference: str) -> ModelRecord | None:
-        """The model that ``namespace/name[@version]`` names, if there is one."""
+        """Find a model by ``namespace/name[@version]``; None if it does not exist."""
         ...
 
     def model_put(self, namespace: str, name: str, fields: JsonObject) -> JsonObject:
-        """Add a model, or lay fields over the one of this name."""
+        """Create a model, or update fields of an existing one."""
         ...
 
     def artifact_status(self, reference: str, status: str) -> None:
-        """Note what became of a model's files."""
+        """Set the status of a model's files."""
         ...
 
 
 class CustomizerDataStore(Protocol):
-    """Holds the files of data sets and models."""
+    """The files of datasets and models."""
 
     def resolve_url(self, files_url: str) -> tuple[FilesUrl, list[FileEntry]]:
-        """The files that a ``files_url`` means."""
+        """Resolve a ``files_url`` to its files."""
         ...
 
     def download(
         self, repo_type: RepoType, namespace: str, repo: str, folder: Path, revision: str = "main"
     ) -> Path:
-        """Copy a repository's files to a folder."""
+        """Copy the files of a repository to a folder."""
         ...
 
     def repo_create(
@@ -57,7 +57,7 @@ class CustomizerDataStore(Protocol):
         exist_ok: bool = False,
         make_namespace: bool = False,
     ) -> RepositoryRecord:
-        """Add a repository."""
+        """Create a repository."""
         ...
 
     def commit(
@@ -71,5 +71,5 @@ class CustomizerDataStore(Protocol):
         revision: str = "main",
         delete: Iterable[str] = (),
     ) -> str:
-        """Add and replace files in one commit; its id."""
+        """Add and replace files in one commit, and return its id."""
         ...

@@ -1,4 +1,4 @@
-"""The queue of trainings: one at a time, each in a process of its own, none lost when anything is killed."""
+"""The training queue: one job at a time, each in its own process, resumable after any kill."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _log = logging.getLogger(__name__)
 
 
 class _Interrupted(Exception):
-    """The stack stops, or the job was cancelled."""
+    """The stack is stopping, or the job was cancelled."""
 
 
 class TrainingQueue:
-    """Trains the jobs in the order of their creation.
+    """Trains jobs in the order of their creation.
 
     Args:
         context: the stack.
-        jobs: where the jobs are.
-        targets: where their base models are.
-        entities: knows data sets.
-        files: holds rows, and takes the models.
+        jobs: the jobs.
+        targets: their base models.
+        entities: datasets and output models by name.
+        files: the rows, and the repositories for output models.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class TrainingQueue:
         jobs.on_change = self._wake.set
 
     def start(self) -> None:
-        """Begin to work on what is there, beginning with a training that was interrupted."""
+        """Start the queue, resuming an interrupted training first."""
         self._thread = threading.Thread(target=self._run, name="customizer", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the running worker and the queue; the job goes on from its checkpoint at the next start."""
+        """Stop the queue and the running worker; the job resumes from its checkpoint at the next start."""
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
@@ -113,8 +113,8 @@ class TrainingQueue:
         try:
             self._bring_to_end(job_id, record)
         finally:
-            # Not after a crash of the stack, which shows by that at the next start. On a full disk it is
-            # taken for a crash.
+            # Skipped if the stack crashes, which the next start detects. On a full disk, it counts as a
+            # crash.
             with contextlib.suppress(sqlite3.Error):
                 self._set_down(job_id)
 
@@ -144,7 +144,7 @@ class TrainingQueue:
         self._log(job_id, "TrainingJobRunning")
         try:
             while True:
-                # Asked before the events are read: nothing is written after the end.
+                # Polled before reading the events, since none are written after the exit.
                 ended = worker.process.poll() is not None
                 events: Sequence[TrainerEvent] = [*tail]
                 if events:
@@ -177,7 +177,7 @@ class TrainingQueue:
             raise _Interrupted
 
     def _hold(self, job_id: str) -> None:
-        """Let a job wait for a GPU where it is told to."""
+        """Keep a job pending as long as the chaos file says."""
         while self._trouble.holds(job := self._jobs.stored(job_id).job, self._context.clock()):
             if job.status == "created":
                 self._note_pending(job_id, "0/1 nodes are available: 1 Insufficient nvidia.com/gpu")
@@ -202,7 +202,7 @@ class TrainingQueue:
         return record
 
     def _take_up(self, job_id: str) -> None:
-        """Note that a job is at work; refuse one that was at several crashes of the stack without a step."""
+        """Mark a job as running; fail it if the stack crashed several times during it without a completed step."""
 
         def noted(record: JobRecord) -> JobRecord:
             work, step = record.work, record.details.steps_completed
@@ -314,7 +314,7 @@ class TrainingQueue:
         try:
             self._fail(job_id, reason, hint)
         except sqlite3.Error:
-            # A full disk takes not even this; the job is taken up again, until there is space or it ends.
+            # Fails if the disk is full; the queue retries the job until there is space.
             _log.exception("cannot store the end of training %s", job_id)
             self._stopping.wait(_FULL_DISK_SECONDS)
 
@@ -331,7 +331,7 @@ class TrainingQueue:
 
         with self._context.database.transaction():
             self._jobs.set_artifact(self._jobs.update(job_id, ended), "upload_failed")
-        # Of a failed training the weights of its best validation stay, until the folder is pruned.
+        # A failed training keeps its best weights until the folder is pruned.
         JobFolder(self._context, job_id).clear(keep_best=status == "failed")
 
 

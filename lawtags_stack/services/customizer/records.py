@@ -1,4 +1,4 @@
-"""Jobs, targets and configs as the Customizer keeps them."""
+"""Stored records of jobs, targets and configs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lawtags_stack.store.codec import Codec
 
 @dataclass(frozen=True, slots=True)
 class StatusLogRecord:
-    """A line of a job's history."""
+    """A line in a job's status log."""
 
     updated_at: str
     message: str
@@ -23,7 +23,7 @@ class StatusLogRecord:
 
 @dataclass(frozen=True, slots=True)
 class JobWarningRecord:
-    """Something to know about a job."""
+    """A warning about a job."""
 
     message: str
     explanation: str | None = None
@@ -31,7 +31,7 @@ class JobWarningRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigSnapshotRecord:
-    """The config as it was when the job was made."""
+    """The config at the time of the job's creation."""
 
     base_model: str
     precision: str | None = None
@@ -44,7 +44,7 @@ class ConfigSnapshotRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFields:
-    """What responses show of a job, apart from its status details, in the order of the wire."""
+    """The fields of a job in responses, except its status details, in the API's order."""
 
     id: str
     namespace: str
@@ -67,7 +67,7 @@ class JobFields:
 
 @dataclass(frozen=True, slots=True)
 class JobDetails:
-    """How far a job is."""
+    """The progress of a job."""
 
     created_at: str
     updated_at: str
@@ -82,23 +82,23 @@ class JobDetails:
     status_logs: list[StatusLogRecord] = field(default_factory=list)
 
     def logged(self, at: str, message: str, detail: str | None = None) -> JobDetails:
-        """The same with a line more in its history."""
+        """Add a line to the status log."""
         return replace(self, status_logs=[*self.status_logs, StatusLogRecord(at, message, detail)])
 
 
 @dataclass(frozen=True, slots=True)
 class JobWork:
-    """What only the stack needs of a job.
+    """Internal data of a job.
 
     Args:
         target: the target it trains on, as ``namespace/name``.
-        files_url: where its rows are.
+        files_url: the location of its rows.
         num_parameters: of the base model.
-        crashes: how often its training process has crashed.
-        attempts: how many training processes it has had.
-        started_at: when it began.
-        at_work: the step at which the stack took it up; None while it is not at work.
-        lost: how often in a row the stack has stopped before the job completed a step.
+        crashes: number of crashes of its training process.
+        attempts: number of training processes started.
+        started_at: start time.
+        at_work: step at which the stack started or resumed it; None while it is not running.
+        lost: consecutive stops of the stack without a completed step.
     """
 
     target: str
@@ -120,7 +120,7 @@ class JobRecord:
     work: JobWork
 
     def moved(self, status: str, message: str, now: str, detail: str | None = None) -> JobRecord:
-        """The job in another state, with a line more in its history."""
+        """Change the job's state, and add a line to the status log."""
         details = replace(self.details.logged(now, message, detail), updated_at=now)
         return replace(self, job=replace(self.job, status=status, updated_at=now), details=details)
 
@@ -135,10 +135,10 @@ class TargetRecord(EntityRecord):
     """A base model that can be trained.
 
     Args:
-        status: how far its files are.
-        model_uri: where they are fetched from.
-        hf_endpoint: the Data Store to fetch them from; only that of this stack will do.
-        folder: where they are on this machine, once they are there.
+        status: status of its files.
+        model_uri: the source of its files.
+        hf_endpoint: the Data Store of its files; only this stack's is supported.
+        folder: the local folder of its files, once copied.
     """
 
     base_model: str | None = None
@@ -155,11 +155,11 @@ class TargetRecord(EntityRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigRecord(EntityRecord):
-    """A target with its ways of training, sequence length and prompt template.
+    """A target with its training options, sequence length and prompt template.
 
     Args:
         target: the target, as ``namespace/name``.
-        training_options: the ways of training, as the wire shows them.
+        training_options: the training options, in the API's format.
     """
 
     target: str | None = None

@@ -34,7 +34,7 @@ _JOBS = "/v1/customization/jobs"
 
 
 class CustomizerService(Service):
-    """The Customizer; it answers on the platform's port.
+    """The Customizer, on the platform's port.
 
     Args:
         context: the stack.
@@ -99,7 +99,7 @@ def _entity_routes(state: CustomizerState) -> list[ApiRoute]:
     )
 
     def list_configs(call: RouteCall) -> JsonObject:
-        """One page of all configs, filtered by what their targets and options say as well."""
+        """List configs; filters also apply to fields of their targets and options."""
         return state.configs.select(call.list_query(SORTS)).envelope()
 
     listed = route(
@@ -114,7 +114,7 @@ def _entity_routes(state: CustomizerState) -> list[ApiRoute]:
 
 def _job_routes(state: CustomizerState) -> list[ApiRoute]:
     def list_jobs(call: RouteCall) -> JsonObject:
-        """One page of all jobs."""
+        """List jobs."""
         return state.jobs.select(call.list_query()).envelope()
 
     def create_job(call: RouteCall) -> JsonObject:
@@ -122,19 +122,19 @@ def _job_routes(state: CustomizerState) -> list[ApiRoute]:
         return state.jobs.create(call.sent(dict))
 
     def read_job(call: RouteCall) -> JsonObject:
-        """Read a job."""
+        """Get a job."""
         return state.jobs.get(call.path["job_id"])
 
     def read_status(call: RouteCall) -> JsonObject:
-        """How far a job is, with its metric series."""
+        """Get the status of a job, with its metric series."""
         return state.jobs.status(call.path["job_id"])
 
     def cancel_job(call: RouteCall) -> JsonObject:
-        """End a job."""
+        """Cancel a job."""
         return state.jobs.cancel(call.path["job_id"])
 
     def read_logs(call: RouteCall) -> JsonObject:
-        """What the training process wrote."""
+        """Get the output of the training process."""
         return state.container_logs(call.path["job_id"])
 
     one, listed = f"{_JOBS}/{{job_id}}", list_parameters(("created_at",), search=False)

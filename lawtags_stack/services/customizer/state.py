@@ -1,4 +1,4 @@
-"""The Customizer without its HTTP."""
+"""The Customizer's state, independent of HTTP."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class CustomizerState:
         self.queue = TrainingQueue(context, self.jobs, self.targets, entities, files)
 
     def start(self) -> None:
-        """Bring targets and configs up to date and resume what was interrupted."""
+        """Update the built-in targets and configs, and resume interrupted work."""
         self.targets.seed()
         self.configs.seed()
         self.targets.resume()
         self.queue.start()
 
     def stop(self) -> None:
-        """End all work so that it can be resumed."""
+        """Stop all work; it is resumable."""
         self.queue.stop()
         self.targets.stop(1.0)
 
     def container_logs(self, job_id: str) -> JsonObject:
-        """What the process of a job said."""
+        """The output of a job's process."""
         return container_logs(self.jobs.stored(job_id), JobFolder(self._context, job_id).log())

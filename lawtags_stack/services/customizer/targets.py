@@ -1,4 +1,4 @@
-"""Targets: the base models that can be trained, and whether they are there."""
+"""Targets: the base models that can be trained, and the status of their files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lawtags_stack.services.customizer.records import TargetRecord
 from lawtags_stack.services.data_store.hub_urls import parse_files_url
 
 SEEDED_VERSION = "v1"
-"""Version of the targets that a stack brings: ``namespace/name@v1``."""
+"""Version of the stack's built-in targets: ``namespace/name@v1``."""
 
 _FIELDS = (
     "id", "name", "namespace", "created_at", "updated_at", "description", "project", "custom_fields",
@@ -44,12 +44,12 @@ _FOLDER = "_folder"
 class Targets:
     """All targets.
 
-    A target that a stack brings stands in a folder of this machine; one that is created through the API is
-    copied from a model repository of the Data Store. No path from the API is ever opened.
+    A built-in target is a local folder; one created through the API is copied from a model repository of the
+    Data Store. A path from the API is never opened.
 
     Args:
         context: the stack.
-        files: where models are fetched from.
+        files: the source of models.
     """
 
     def __init__(self, context: StackContext, files: CustomizerDataStore) -> None:
@@ -69,24 +69,24 @@ class Targets:
         self._copying = threading.Lock()
 
     def seed(self) -> None:
-        """Bring the targets of the default base model and of all folders named to the stack up to date."""
+        """Create or update the targets of the default base model and of the configured folders."""
         self._seed_default()
         for name, folder in self._context.options.base_models.items():
             self._put(name, Path(folder).resolve(), num_parameters=count_parameters(Path(folder)))
 
     def resume(self) -> None:
-        """Go on with copies that were interrupted."""
+        """Resume interrupted copies."""
         for target in self.entities.all():
             if target.status in ("created", "pending", "downloading") and target.model_uri:
                 self._start_copy(target.namespace, target.name)
 
     def create(self, fields: JsonObject) -> JsonObject:
-        """Add a target, begin to copy its files, and show it."""
+        """Create a target, start copying its files, and return the response."""
         target = self.add(fields)
         return self.entities.get(target.namespace, target.name)
 
     def add(self, fields: JsonObject) -> TargetRecord:
-        """Add a target, and begin to copy its files."""
+        """Create a target and start copying its files."""
         name = fields.get("name")
         defaults: JsonObject = {}
         if name:
@@ -97,7 +97,7 @@ class Targets:
         return target
 
     def patch(self, namespace: str, name: str, fields: JsonObject) -> JsonObject:
-        """Change a target; the files of a new ``model_uri`` are copied again."""
+        """Update a target; a new ``model_uri`` starts a new copy."""
         before = self.entities.stored(namespace, name)
         self.entities.patch(namespace, name, fields)
         warning = None
@@ -108,7 +108,7 @@ class Targets:
         return {**self.entities.get(namespace, name), "warning_message": warning}
 
     def delete(self, namespace: str, name: str, *, in_use: Callable[[str], bool]) -> JsonObject:
-        """Remove a target and its files.
+        """Delete a target and its files.
 
         Raises:
             ConflictError: a job uses it.
@@ -117,16 +117,16 @@ class Targets:
         if in_use(target.reference):
             raise ConflictError(f"Customization target {target.reference} is in use by a job")
         receipt = self.entities.delete(namespace, name)
-        # Not the folder that the target names: a copy may have ended since it was read.
+        # Not the folder in the record: a copy may have finished since it was read.
         shutil.rmtree(self._models / target.id, ignore_errors=True)
         return receipt
 
     def usable(self, reference: str) -> TargetRecord:
-        """A target that can be trained on.
+        """Find a target that can be trained.
 
         Raises:
-            NotFoundError: there is no such target.
-            BadRequestError: it is not enabled, or its files could not be fetched.
+            NotFoundError: it does not exist.
+            BadRequestError: it is not enabled, or its files could not be copied.
         """
         namespace, _, name = reference.partition("/")
         target = self.entities.stored(namespace, name)
@@ -138,11 +138,11 @@ class Targets:
         return target
 
     def folder(self, reference: str) -> Path | None:
-        """Where a target's files are; None as long as they are being fetched.
+        """The folder of a target's files; None while they are being copied.
 
         Raises:
-            NotFoundError: there is no such target.
-            ConfigurationError: fetching them has failed.
+            NotFoundError: the target does not exist.
+            ConfigurationError: the copy failed.
         """
         namespace, _, name = reference.partition("/")
         target = self.entities.stored(namespace, name)
@@ -151,7 +151,7 @@ class Targets:
         return Path(target.folder) if target.folder and target.status == "ready" else None
 
     def stop(self, seconds: float) -> None:
-        """Wait a little for copies to end; those that do not are begun again at the next start."""
+        """Wait briefly for copies to finish; unfinished ones restart at the next start."""
         for copy in self._copies:
             copy.join(seconds)
 

@@ -122,7 +122,7 @@ def test_a_sandbox_that_is_dropped_leaves_no_process_and_no_open_file() -> None:
 def test_a_process_that_cannot_start_is_an_error_with_its_last_words() -> None:
     with (
         Sandbox("no.such.module") as broken,
-        pytest.raises(LawtagsError, match=r"ended twice.*no\.such|ended twice.*No module"),
+        pytest.raises(LawtagsError, match=r"exited twice.*no\.such|exited twice.*No module"),
     ):
         broken.call("render", {})
 
