@@ -1,4 +1,4 @@
-"""The stack: all services on one folder and three ports."""
+"""The stack: all services, on one folder and three ports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PORTS: tuple[Port, ...] = ("platform", "data_store", "inference")
 STACK_FILE = ADDRESS_FILE
 DATABASE_FILE = "stack.sqlite"
 LAUNCHER_LOG = "launcher.log"
-# What training and generation take seconds to import.
+# Libraries for training and generation that take seconds to import.
 _IMPORTED_ONCE = (
     "lawtags_stack.engines.training.worker",
     "lawtags_stack.engines.training.examples",
@@ -52,7 +52,7 @@ _STOP_SECONDS = 2.5
 
 @dataclass(frozen=True, slots=True)
 class StackAddress:
-    """Where a running stack is: what ``stack.json`` and ``lawtags local up --json`` say."""
+    """The process and URLs of a running stack, as in ``stack.json`` and ``lawtags local up --json``."""
 
     platform_url: str
     data_store_url: str
@@ -61,7 +61,7 @@ class StackAddress:
     pid: int
 
     def as_dict(self) -> dict[str, str | int]:
-        """As one JSON object."""
+        """Convert to a JSON object."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
@@ -76,16 +76,16 @@ class Stack:
         >>> await stack.stop()
 
     Args:
-        dir: where everything is kept; made where missing.
-        platform_port: the platform's port; Data Store and inference take the two after it. Zero takes any
-            three free ones.
+        dir: folder for all data; created if missing.
+        platform_port: the platform's port; Data Store and inference use the next two. Zero uses any three
+            free ports.
         host: the address to bind to. Anything but loopback requires a token in the options.
         options: see ``StackOptions``.
-        clock: tells the time.
-        launcher: starts worker processes, and is left running; None makes one that ends with the stack.
+        clock: returns the time.
+        launcher: starts worker processes, and is not stopped; None creates one that stops with the stack.
 
     Raises:
-        ConfigurationError: host, port and token do not go together, or the options name no device.
+        ConfigurationError: the host requires a token, the port is too high, or the device name is invalid.
     """
 
     def __init__(
@@ -121,18 +121,18 @@ class Stack:
 
     @property
     def address(self) -> StackAddress:
-        """Where the stack answers, once started."""
+        """The stack's address, once started."""
         if self._address is None:
             raise RuntimeError("the stack has not been started")
         return self._address
 
     async def start(self) -> StackAddress:
-        """Take the folder, resume interrupted work, and serve; returns once everything answers.
+        """Lock the folder, resume interrupted work, and serve; returns once all ports respond.
 
         Raises:
-            BusyError: another stack holds the folder.
-            ConfigurationError: a port is taken, the folder was written by a later version, or torch does not
-                find the device that the options name.
+            BusyError: another stack uses the folder.
+            ConfigurationError: a port is taken, a later version wrote the folder, or torch does not find the
+                device.
         """
         try:
             return await self._start()
@@ -141,12 +141,12 @@ class Stack:
             raise
 
     async def stop(self) -> None:
-        """Finish requests, end the services' work resumably, and let go of folder and ports."""
+        """Finish requests, stop the services resumably, and release folder and ports."""
         await self._cleanup.aclose()
         self._address = None
 
     def busy(self) -> bool:
-        """Whether any service has a job at work or waiting."""
+        """Whether a service has a running or waiting job."""
         return any(service.busy() for service in self.services)
 
     async def _start(self) -> StackAddress:
@@ -222,14 +222,14 @@ class Stack:
 
     def _url(self, listening: socket.socket) -> str:
         host, port = listening.getsockname()[:2]
-        # Reachable from this machine whatever it is bound to.
+        # An address that this machine can reach, whatever the stack is bound to.
         wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}
         host = wildcard.get(host, host)
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class StackThread:
-    """A stack in a thread of its own, for tests and for programs that are not asynchronous.
+    """A stack in a thread, for tests and for programs without asyncio.
 
     Example:
         >>> with StackThread(Path("stack")) as stack:
@@ -267,7 +267,7 @@ class StackThread:
         return self.stack.address.inference_url
 
     def start(self, timeout: float = 60.0) -> None:
-        """Start; returns once everything answers. Raises as ``Stack.start``."""
+        """Start; returns once all ports respond. Raises as ``Stack.start``."""
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self.stack.start(), self._loop).result(timeout)
@@ -296,7 +296,7 @@ class StackThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-        # Here, since the thread that stops the stack may have a running loop of its own.
+        # Created here, since the thread that stops the stack may have a running event loop.
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
@@ -306,17 +306,18 @@ class StackThread:
 
 
 def make_launcher(log: Path) -> Launcher:
-    """What starts the workers of a stack: forks on Linux; elsewhere, system libraries do not survive a fork.
+    """Create the launcher for a stack's workers: forks on Linux; other systems' libraries do not survive a
+    fork.
 
     Args:
-        log: file for what the process prints that forks.
+        log: file for the fork server's output.
     """
     return ForkLauncher(log, _IMPORTED_ONCE) if sys.platform == "linux" else SpawnLauncher()
 
 
 def _services(context: StackContext) -> tuple[list[Service], RepositoryAges]:
-    """The services in the order in which they start, each made with those it talks to."""
-    # Here, since commands that only look for a running stack need none of them.
+    """Create the services in the order of their start, each with its dependencies."""
+    # Imported here, since commands that only look for a running stack do not need them.
     from lawtags_stack.services.customizer import CustomizerService
     from lawtags_stack.services.data_store import DataStoreService
     from lawtags_stack.services.deployments import ActiveDeployments, DeploymentService
@@ -348,7 +349,7 @@ def _check_not_lost(dir: Path) -> None:
 
 
 def read_address(dir: Path) -> StackAddress | None:
-    """Where the stack of a folder said it is; it may be dead since."""
+    """Read the address of a folder's stack, which may have died since."""
     try:
         found = json.loads((dir / STACK_FILE).read_text("utf-8"))
         return StackAddress(**{name: found[name] for name in StackAddress.__dataclass_fields__})
@@ -357,7 +358,7 @@ def read_address(dir: Path) -> StackAddress | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
+    """Whether an address is reachable only from this machine."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Moments as each service writes them."""
+"""Timestamps in the format of each service."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The present moment, aware of being UTC."""
+    """The current time in UTC, timezone-aware."""
     return datetime.now(UTC)
 
 
 def naive(moment: datetime) -> str:
-    """Entity Store, Customizer, Evaluator: microseconds, UTC without saying so."""
+    """Entity Store, Customizer, Evaluator: microseconds, UTC without an offset."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def zulu(moment: datetime) -> str:
-    """Deployment Management: fractions of a second and ``Z``."""
+    """Deployment Management: fractional seconds and ``Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
 
 
@@ -29,15 +29,15 @@ def zulu_seconds(moment: datetime) -> str:
 
 
 def zulu_milliseconds(moment: datetime) -> str:
-    """The Hugging Face protocol: milliseconds and ``Z``."""
+    """The Hugging Face API: milliseconds and ``Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read_moment(text: str) -> datetime:
-    """A moment from any of these forms, or a bare date; without an offset it is UTC.
+    """Parse a timestamp in any of these formats, or a date; without an offset it is UTC.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: the format is invalid.
     """
     moment = datetime.fromisoformat(text)
     try:

@@ -84,7 +84,7 @@ class ServerConnections:
             self._timer.cancel()
 
     def add(self, connection: LimitedProtocol) -> bool:
-        """Add a connection, and return whether it may stay; evicts the longest idle one if there are too many."""
+        """Add a connection, and return whether it may stay; may evict the longest idle one."""
         if len(self._open) >= self.limits.most:
             self._closed[_TOO_MANY] += 1
             idle = next((each for each in self._open if not each.at_work()), None)

@@ -1,4 +1,4 @@
-"""What the services keep on disk: one SQLite file and a folder of content-addressed blobs."""
+"""Persistent storage of the services: one SQLite file and a folder of content-addressed blobs."""
 
 from __future__ import annotations
 

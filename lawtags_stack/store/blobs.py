@@ -1,4 +1,4 @@
-"""Files by their content: each is kept once, under its SHA-256."""
+"""Content-addressed files: each is stored once, under its SHA-256."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Blob:
     Args:
         sha256: of its content, in hexadecimal.
         size: in bytes.
-        stored: when it was stored last, in seconds since 1970; 0 where that is not known.
+        stored: Unix time of the last store, in seconds; 0 if unknown.
     """
 
     sha256: str
@@ -40,7 +40,7 @@ class Blob:
 
 
 class MissingBlobError(DataError):
-    """Content that was never stored, or whose file is gone."""
+    """A blob was never stored, or its file is missing."""
 
     def __init__(self, sha256: str, folder: Path) -> None:
         super().__init__(f"no blob {sha256} is stored here; upload the file again", path=folder)
@@ -48,7 +48,7 @@ class MissingBlobError(DataError):
 
 
 class DamagedBlobError(DataError):
-    """A stored file no longer has its content."""
+    """A blob's file no longer matches its digest."""
 
     def __init__(self, sha256: str, path: Path, reason: str | None = None) -> None:
         why = f" ({reason})" if reason else ""
@@ -61,7 +61,7 @@ class DamagedBlobError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class _Signature:
-    """What changes about a file when somebody writes to it."""
+    """File metadata that changes with every write."""
 
     inode: int
     size: int
@@ -82,8 +82,8 @@ class Blobs:
         5
 
     Args:
-        folder: where they live; made where missing. What a killed writer left there is cleared away, so
-            only the owner of the folder may make this object.
+        folder: the folder; created if missing. The constructor deletes leftovers of killed writers, so only
+            the owner of the folder may call it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -101,15 +101,15 @@ class Blobs:
         sha256: str | None = None,
         size: int | None = None,
     ) -> Blob:
-        """Store content, on disk when this returns.
+        """Store content; it is on disk when this returns.
 
         Args:
             data: bytes, a file to copy, an open file, or chunks.
-            sha256: the digest it is said to have.
-            size: the length it is said to have.
+            sha256: the expected digest.
+            size: the expected length.
 
         Raises:
-            DataError: the content is not what it is said to be; nothing was stored.
+            DataError: the digest or length differs; nothing was stored.
         """
         with self.writer() as writer:
             for chunk in _chunks(data):
@@ -117,16 +117,16 @@ class Blobs:
             return writer.commit(sha256=sha256, size=size)
 
     def writer(self) -> BlobWriter:
-        """A writer to fill chunk by chunk, for content that arrives over time."""
+        """Create a writer, for content that arrives in chunks."""
         self._make(self._incoming)
         return BlobWriter(self, self._incoming)
 
     def path(self, sha256: str) -> Path:
-        """Where a blob stands, found whole; read it, never write it.
+        """Return the path of an intact blob, for reading only.
 
         Raises:
-            MissingBlobError: there is no such blob.
-            DamagedBlobError: it no longer has the content that its name promises.
+            MissingBlobError: the blob does not exist.
+            DamagedBlobError: its content does not match its digest.
         """
         path = self._place(sha256)
         try:
@@ -141,11 +141,11 @@ class Blobs:
         return path
 
     def open(self, sha256: str) -> BinaryIO:
-        """A blob, open for reading."""
+        """Open a blob for reading."""
         return self.path(sha256).open("rb")
 
     def has(self, sha256: str, size: int | None = None) -> bool:
-        """Whether a blob is stored whole, and is as long as expected."""
+        """Whether a blob is intact, and has the expected size."""
         path = self._place(sha256)
         try:
             if not path.is_file() or (size is not None and path.stat().st_size != size):
@@ -155,10 +155,10 @@ class Blobs:
             return False
 
     def verify(self, sha256: str) -> bool:
-        """Whether a blob still has the content that its name promises.
+        """Check whether a blob's content still matches its digest.
 
         Raises:
-            MissingBlobError: there is no such blob.
+            MissingBlobError: the blob does not exist.
         """
         try:
             return self.path(sha256).is_file()
@@ -166,10 +166,10 @@ class Blobs:
             return False
 
     def delete(self, sha256: str) -> int:
-        """Remove a blob that nothing refers to any more; the bytes freed."""
+        """Delete an unreferenced blob, and return the bytes freed."""
         path = self._place(sha256)
         if path.is_dir() and not path.is_symlink():
-            return 0  # not ours
+            return 0  # not a blob
         size = path.stat().st_size if path.is_file() else 0
         path.unlink(missing_ok=True)
         return size
@@ -181,13 +181,13 @@ class Blobs:
                 yield Blob(path.name, found.st_size, found.st_mtime)
 
     def _make(self, folder: Path) -> None:
-        """Have a folder, whatever stands in its place."""
+        """Create a folder, displacing whatever is in its place."""
         if not folder.is_dir():
             self._displace(folder)
             make_folder(folder)
 
     def _displace(self, path: Path) -> None:
-        """Move away what stands where a blob or a folder of blobs belongs; it is not ours to delete."""
+        """Move away a foreign file or folder that is in the place of a blob."""
         if not os.path.lexists(path):
             return
         aside = self._folder / "displaced"
@@ -198,7 +198,7 @@ class Blobs:
         _log.warning("%s was in the place of stored content; moved it to %s", path, free)
 
     def _is_whole(self, path: Path) -> bool:
-        """Whether a blob has the content of its name: read once, then again whenever the file has changed."""
+        """Whether a blob matches its digest; checked once, then again if the file has changed."""
         known = _Signature.of(path)
         if self._whole.get(path.name) == known:
             return True
@@ -215,7 +215,7 @@ class Blobs:
 
 
 class BlobWriter:
-    """Takes content chunk by chunk and places it under its digest, or not at all."""
+    """Writes content in chunks, and stores it atomically under its digest."""
 
     def __init__(self, blobs: Blobs, incoming: Path) -> None:
         self._blobs = blobs
@@ -226,16 +226,16 @@ class BlobWriter:
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
-        """Add a chunk."""
+        """Write a chunk."""
         self._stream.write(chunk)
         self._digest.update(chunk)
         self.size += len(chunk)
 
     def commit(self, *, sha256: str | None = None, size: int | None = None) -> Blob:
-        """Place the content under its digest.
+        """Store the content under its digest.
 
         Raises:
-            DataError: digest or length are not the ones named.
+            DataError: the digest or length differs from the expected one.
         """
         found = self._digest.hexdigest()
         if size is not None and self.size != size:
@@ -249,7 +249,7 @@ class BlobWriter:
         self._blobs._make(place.parent)
         if place.is_dir() and not place.is_symlink():
             self._blobs._displace(place)
-        # Over a blob of this name as well: it may be damaged, and what has just arrived is whole.
+        # Replaces an existing blob of this name, which may be damaged.
         self._path.replace(place)
         sync(place.parent)
         self._blobs._whole[found] = _Signature.of(place)
@@ -261,7 +261,7 @@ class BlobWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # On a full disk, closing tries once more to write what is left, and fails as the write before did.
+        # On a full disk, closing retries the failed write, and fails again.
         with contextlib.suppress(OSError):
             self._stream.close()
         self._path.unlink(missing_ok=True)

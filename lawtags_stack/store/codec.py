@@ -1,4 +1,4 @@
-"""From records to JSON and back, at the edge of the store."""
+"""Converts records to JSON and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RecordT = TypeVar("RecordT")
 
 
 class UnreadableRecordError(DataError):
-    """A stored document is not what the stack writes."""
+    """A stored document does not match its record type."""
 
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -21,10 +21,10 @@ class UnreadableRecordError(DataError):
 
 
 class Codec(Generic[RecordT]):
-    """Reads and writes frozen dataclasses as JSON objects.
+    """Converts frozen dataclasses to JSON objects and back.
 
-    Fields that a document lacks take their defaults, and those that the record does not know are left out,
-    so that what an earlier release has written can be read.
+    Missing fields take their defaults and unknown fields are ignored, so documents of earlier releases can be
+    read.
 
     Example:
         >>> points = Codec(Point)
@@ -40,10 +40,10 @@ class Codec(Generic[RecordT]):
         self._built: TypeAdapter[RecordT] | None = None
 
     def read(self, document: JsonObject) -> RecordT:
-        """The record that a document holds.
+        """Convert a document to a record.
 
         Raises:
-            UnreadableRecordError: a field is missing or has another type.
+            UnreadableRecordError: a field is missing or has the wrong type.
         """
         try:
             return self._adapter.validate_python(document)
@@ -56,13 +56,13 @@ class Codec(Generic[RecordT]):
             ) from None
 
     def write(self, record: RecordT) -> JsonObject:
-        """The document of a record."""
+        """Convert a record to a document."""
         document: JsonObject = self._adapter.dump_python(record, mode="json")
         return document
 
     @property
     def _adapter(self) -> TypeAdapter[RecordT]:
-        # Built on first use: the import of a service must stay quick.
+        # Built on first use, to keep the import of services fast.
         if self._built is None:
             self._built = TypeAdapter(self._kind)
         return self._built

@@ -1,4 +1,4 @@
-"""One SQLite file for all services: what was acknowledged survives a kill and a power cut."""
+"""One SQLite file for all services; acknowledged writes survive kills and power cuts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ _LONGEST_PATH = 500  # SQLite takes no more than 512 bytes, with what it appends
 
 
 class Database:
-    """A SQLite file in WAL mode with full synchronisation, shared by threads.
+    """A SQLite file in WAL mode with full sync, shared by threads.
 
-    One connection is guarded by one lock: transactions here last microseconds apart from the fsync of
-    their commit, and a single writer is what SQLite offers in any case. Other processes may open the same
-    file with a ``Database`` of their own.
+    One lock guards one connection: transactions take microseconds apart from the fsync, and SQLite allows a
+    single writer anyway. Other processes may open the same file with their own ``Database``.
 
     Example:
         >>> database = Database(Path("stack.sqlite"))
@@ -33,7 +32,7 @@ class Database:
         ...     _ = connection.execute("INSERT INTO notes VALUES (?)", ("hello",))
 
     Args:
-        path: the file; its folder is made where missing.
+        path: the file; its folder is created if missing.
 
     Raises:
         ConfigurationError: the path is too long, or the file is not a database.
@@ -54,8 +53,8 @@ class Database:
         self.path = path
         self._lock = threading.RLock()
         self._within = False
-        # Autocommit at the driver's level: BEGIN and COMMIT are written out below, so that every
-        # transaction takes the write lock at its beginning and cannot fail half way for want of it.
+        # Autocommit in the driver: explicit BEGIN and COMMIT take the write lock at the start of each
+        # transaction, so a transaction cannot fail halfway to get it.
         self._connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -79,7 +78,7 @@ class Database:
         )
 
     def check(self) -> None:
-        """Read the whole file once, so that damage is told at the start and not met by a request.
+        """Read the whole file once, so that damage is reported at startup and not during a request.
 
         Raises:
             ConfigurationError: it is damaged.
@@ -108,7 +107,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block or nothing of it; on disk once the block is left.
+        """Run a block as one transaction, which is on disk when the block exits.
 
         Blocks may be nested within a thread: the outermost one commits.
         """
@@ -122,7 +121,7 @@ class Database:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                # A full disk makes SQLite roll back by itself.
+                # SQLite rolls back by itself if the disk is full.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
@@ -130,30 +129,29 @@ class Database:
                 self._within = False
 
     def rows(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[sqlite3.Row]:
-        """The rows that a query finds."""
+        """Return all rows of a query."""
         with self._lock:
             return self._connection.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Sequence[SqlValue] = ()) -> sqlite3.Row | None:
-        """The first row that a query finds."""
+        """Return the first row of a query."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
     def execute(self, sql: str, parameters: Sequence[SqlValue] = ()) -> int:
-        """Run one statement in a transaction of its own; the number of rows changed."""
+        """Run one statement in its own transaction, and return the number of changed rows."""
         with self.transaction() as connection:
             return connection.execute(sql, parameters).rowcount
 
     def migrate(self, service: str, steps: Sequence[str]) -> None:
-        """Bring a service's tables up to date.
+        """Migrate a service's tables to the current version.
 
         Args:
-            service: whose tables these are.
-            steps: every migration there ever was, oldest first; a step may hold several statements. Steps
-                are only ever appended.
+            service: the service.
+            steps: all migrations, oldest first; a step may contain several statements. Only append steps.
 
         Raises:
-            ConfigurationError: the file was written by a later version, whose tables are not known here.
+            ConfigurationError: a later version wrote the file.
         """
         with self.transaction() as connection:
             known = self.row("SELECT version FROM migrations WHERE service = ?", (service,))
@@ -174,13 +172,13 @@ class Database:
             )
 
     def close(self) -> None:
-        """Close the file; the write-ahead log is folded into it."""
+        """Close the file, and checkpoint the write-ahead log."""
         with self._lock:
             self._connection.close()
 
 
 def _statements(script: str) -> Iterator[str]:
-    # sqlite3's own executescript commits first, which would tear a migration in two.
+    # sqlite3's executescript commits first, which would split a migration.
     statement = ""
     for part in script.split(";"):
         statement += part + ";"

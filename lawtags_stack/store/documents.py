@@ -1,4 +1,4 @@
-"""JSON documents under a key: the table that nearly every resource of the API needs."""
+"""Tables of JSON documents by key, which nearly every resource of the API uses."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
 class DuplicateKeyError(Exception):
-    """A document with this key exists."""
+    """A document with this key already exists."""
 
 
 class Documents:
-    """A table of JSON documents, in the order in which they were first written.
+    """A table of JSON documents, in insertion order.
 
-    The table is made on first use, under a migration of its own.
+    The table is created on first use, by its own migration.
 
     Args:
-        database: where the table lives.
+        database: the database.
         table: its name: lower-case letters, digits and underscores, e.g. ``"customizer_jobs"``.
     """
 
@@ -44,7 +44,7 @@ class Documents:
         )
 
     def insert(self, key: str, document: JsonObject) -> None:
-        """Add a document.
+        """Insert a document.
 
         Raises:
             DuplicateKeyError: the key is taken.
@@ -57,7 +57,7 @@ class Documents:
             raise DuplicateKeyError(key) from error
 
     def put(self, key: str, document: JsonObject) -> None:
-        """Add a document, or replace the one with this key in its place."""
+        """Insert a document, or replace the one with this key; keeps its position."""
         self._database.execute(
             f"INSERT INTO {self._table} (key, body) VALUES (?, ?) "
             "ON CONFLICT (key) DO UPDATE SET body = excluded.body",
@@ -65,7 +65,7 @@ class Documents:
         )
 
     def get(self, key: str) -> JsonObject | None:
-        """The document under a key, if there is one."""
+        """Return the document with a key, or None."""
         row = self._database.row(f"SELECT body FROM {self._table} WHERE key = ?", (key,))
         return _decode(row["body"]) if row else None
 
@@ -73,11 +73,11 @@ class Documents:
         """Read, change and write a document in one transaction.
 
         Args:
-            key: which document.
-            change: takes the stored document and gives the new one, or ``None`` to leave it as it is.
+            key: the document's key.
+            change: receives the stored document and returns the new one, or ``None`` to keep it.
 
         Returns:
-            The document as it stands afterwards; ``None`` if there is none under the key.
+            The resulting document; ``None`` if the key does not exist.
         """
         with self._database.transaction():
             document = self.get(key)
@@ -90,16 +90,16 @@ class Documents:
             return changed
 
     def delete(self, key: str) -> bool:
-        """Remove a document; whether there was one."""
+        """Delete a document, and return whether it existed."""
         return self._database.execute(f"DELETE FROM {self._table} WHERE key = ?", (key,)) > 0
 
     def count(self) -> int:
-        """How many documents there are."""
+        """The number of documents."""
         row = self._database.row(f"SELECT COUNT(*) AS total FROM {self._table}")
         return int(row["total"]) if row else 0
 
     def page(self, limit: int, offset: int = 0, *, newest_first: bool = False) -> list[JsonObject]:
-        """A stretch of the documents in the order of their creation."""
+        """Return one page of documents, in insertion order."""
         order = "DESC" if newest_first else "ASC"
         rows = self._database.rows(
             f"SELECT body FROM {self._table} ORDER BY sequence {order} LIMIT ? OFFSET ?", (limit, offset)
@@ -111,12 +111,12 @@ class Documents:
 
 
 class Records(Generic[RecordT]):
-    """Records of one type, kept as JSON documents.
+    """Records of one type, stored as JSON documents.
 
     Args:
-        documents: the table that holds them.
-        read: makes a record of a stored document, also of one that an earlier release has written.
-        write: makes the document of a record.
+        documents: the table.
+        read: converts a document to a record; must accept documents of earlier releases.
+        write: converts a record to a document.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Records(Generic[RecordT]):
         self._write = write
 
     def insert(self, key: str, record: RecordT) -> None:
-        """Add a record.
+        """Insert a record.
 
         Raises:
             DuplicateKeyError: the key is taken.
@@ -138,11 +138,11 @@ class Records(Generic[RecordT]):
         self._documents.insert(key, self._write(record))
 
     def put(self, key: str, record: RecordT) -> None:
-        """Add a record, or replace the one with this key in its place."""
+        """Insert a record, or replace the one with this key; keeps its position."""
         self._documents.put(key, self._write(record))
 
     def get(self, key: str) -> RecordT | None:
-        """The record under a key, if there is one."""
+        """Return the record with a key, or None."""
         document = self._documents.get(key)
         return None if document is None else self._read(document)
 
@@ -157,7 +157,7 @@ class Records(Generic[RecordT]):
         return None if document is None else self._read(document)
 
     def delete(self, key: str) -> bool:
-        """Remove a record; whether there was one."""
+        """Delete a record, and return whether it existed."""
         return self._documents.delete(key)
 
     def __iter__(self) -> Iterator[RecordT]:

@@ -202,7 +202,7 @@ class TrainingQueue:
         return record
 
     def _take_up(self, job_id: str) -> None:
-        """Mark a job as running; fail it if the stack crashed several times during it without a completed step."""
+        """Mark a job as running; fail it if the stack crashed several times before it completed a step."""
 
         def noted(record: JobRecord) -> JobRecord:
             work, step = record.work, record.details.steps_completed

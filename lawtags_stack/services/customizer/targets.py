@@ -210,7 +210,7 @@ class Targets:
         except NotFoundError:
             return
         folder = self._models / target.id
-        # One at a time: two copies of the same target would go to the same folder.
+        # Serialized: two copies of the same target would write to the same folder.
         with self._copying:
             try:
                 self._tell(target, {"status": "downloading"})
@@ -220,7 +220,7 @@ class Targets:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _fetched(self, target: TargetRecord, folder: Path) -> JsonObject:
-        """Copy a target's files; what became of it, as fields of the target."""
+        """Copy a target's files, and return the resulting fields of the target."""
         try:
             self._check_endpoint(target)
             url = parse_files_url(target.model_uri or "")
@@ -242,10 +242,10 @@ class Targets:
             )
 
     def _tell(self, target: TargetRecord, fields: JsonObject) -> None:
-        """Write down how far the copy of a target is.
+        """Record the status of a target's copy.
 
         Raises:
-            NotFoundError: meanwhile it was deleted, or is to have other files, which another copy brings.
+            NotFoundError: the target was deleted meanwhile, or another copy has newer files.
         """
 
         def told(now: TargetRecord) -> JsonObject:
@@ -260,11 +260,11 @@ class Targets:
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that a folder holds a Hugging Face model that can be trained.
+    """Check that a folder contains a Hugging Face model that can be trained.
 
     Raises:
-        ConfigurationError: something is missing; says what.
-        DataError: a file of weights is broken.
+        ConfigurationError: files are missing; the message names them.
+        DataError: a weights file is corrupt.
     """
     missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
     if not any(folder.glob("*.safetensors")):
@@ -278,18 +278,18 @@ def check_folder(folder: Path) -> None:
 
 
 def count_parameters(folder: Path) -> int:
-    """The number of parameters of a Hugging Face folder, from the headers of its safetensors files.
+    """Count the parameters of a model folder, from the headers of its safetensors files.
 
     Raises:
-        ConfigurationError: the folder holds no model.
-        DataError: a file of it is broken.
+        ConfigurationError: the folder contains no model.
+        DataError: a file is corrupt.
     """
     check_folder(folder)
     return sum(tensor.size for path in folder.glob("*.safetensors") for tensor in tensors(path))
 
 
 def context_length(folder: Path) -> int:
-    """How many tokens the model of a folder was made for."""
+    """The context length of a model folder, in tokens."""
     config: dict[str, int] = json.loads((folder / "config.json").read_text("utf-8"))
     return int(config.get("max_position_embeddings", 2048))
 

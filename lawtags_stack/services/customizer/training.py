@@ -1,4 +1,4 @@
-"""One job's training: its folder is filled, a worker trains in it, the result goes to the Data Store."""
+"""The training of one job: prepares its folder, runs a worker, and uploads the result to the Data Store."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LOG_TAIL = 64 << 10
 
 
 class JobFolder:
-    """The folder in which a job's worker lives.
+    """The working folder of a job.
 
     Args:
         context: the stack.
@@ -50,28 +50,28 @@ class JobFolder:
         self.path = context.folder("customizer") / "jobs" / job_id
 
     def events(self, attempt: int) -> Path:
-        """The file into which a worker writes its events; each attempt has its own."""
+        """The file for a worker's events, one per attempt."""
         return self.path / f"events-{attempt}.jsonl"
 
     def errors(self, attempt: int) -> Path:
-        """The file that takes a worker's standard error."""
+        """The file for a worker's standard error."""
         return self.path / f"stderr-{attempt}.log"
 
     @property
     def prepared(self) -> bool:
-        """Whether the folder has been filled."""
+        """Whether the folder is complete."""
         return (self.path / JOB_FILE).exists()
 
     def prepare(
         self, record: JobRecord, model: Path, entities: CustomizerEntityStore, files: CustomizerDataStore
     ) -> None:
-        """Fill the folder, unless that was done before: rows first, then the job that names them.
+        """Prepare the folder unless it is complete: first the rows, then the job file that names them.
 
         Args:
             record: the job.
             model: the folder of its base model.
-            entities: knows data sets.
-            files: holds their rows.
+            entities: datasets by name.
+            files: their rows.
         """
         if self.prepared:
             return
@@ -85,25 +85,25 @@ class JobFolder:
         )
 
     def result_files(self) -> dict[str, Path]:
-        """The files of the result, by their name in the repository."""
+        """The files of the result, by their path in the repository."""
         folder = self.path / RESULT_FOLDER
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
     def clear(self, *, keep_best: bool = False) -> None:
-        """Remove what an ended job needs no more; its logs stay, and its best weights where that is said."""
+        """Delete what a finished job no longer needs; its logs stay, and optionally its best weights."""
         for name in (DATA_FOLDER, CHECKPOINT_FOLDER, BEST_FOLDER, RESULT_FOLDER, f".{RESULT_FOLDER}"):
             if name != BEST_FOLDER or not keep_best:
                 shutil.rmtree(self.path / name, ignore_errors=True)
 
     def log(self) -> str:
-        """What all workers of the job wrote, the end of it where it is long."""
+        """The output of all workers of the job, truncated to its end."""
         files = sorted(path for path in self.path.glob("*-*.*") if path.suffix in (".log", ".jsonl"))
         text = "\n".join(path.read_text("utf-8", "replace") for path in files)
         return text[-_LOG_TAIL:]
 
 
 def trainer_job(record: JobRecord, model: Path, training: list[str], validation: list[str]) -> TrainingJob:
-    """A stored job in the trainer's words."""
+    """Convert a stored job to a trainer's job."""
     job, snapshot = record.job, record.job.config_snapshot
     plan = planned(job.hyperparameters)
     tools = (job.dataset_parameters or {}).get("tools")
@@ -168,10 +168,10 @@ def _preference(plan: PlannedTraining) -> PreferenceSettings | None:
 
 @dataclass(slots=True)
 class Worker:
-    """A running trainer.
+    """A running training process.
 
-    Its standard input stays open as long as this process lives: a worker ends when that pipe closes, so none
-    is left behind by a stack that was killed.
+    Its standard input stays open as long as this process lives. A worker exits when that pipe closes, so a
+    killed stack leaves no workers behind.
     """
 
     process: Child
@@ -180,7 +180,7 @@ class Worker:
 
     @classmethod
     def start(cls, folder: JobFolder, attempt: int) -> Worker:
-        """Start a worker on a filled folder; it goes on from the newest checkpoint there."""
+        """Start a worker on a prepared folder; it resumes from the latest checkpoint."""
         errors = folder.errors(attempt)
         read, held = os.pipe()
         try:
@@ -195,14 +195,14 @@ class Worker:
         return cls(process, errors, held)
 
     def end(self) -> None:
-        """End the worker at once; what it did since its last checkpoint is lost."""
+        """Kill the worker; its work since the last checkpoint is lost."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
         os.close(self.held)
 
     def crash_reason(self) -> str:
-        """Why a worker that reported no failure is gone."""
+        """Explain why a worker exited without reporting a failure."""
         code = self.process.returncode
         lines = self.errors.read_text("utf-8", "replace").strip().splitlines()
         said = f": {lines[-1][:500]}" if lines else ""

@@ -1,4 +1,4 @@
-"""The Data Store: repositories of data sets and models behind the Hugging Face protocol."""
+"""The Data Store: repositories of datasets and models, with the Hugging Face Hub API."""
 
 from __future__ import annotations
 

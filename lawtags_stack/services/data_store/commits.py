@@ -1,4 +1,4 @@
-"""Reading a commit: one JSON object a line, files inside it, taken as it arrives."""
+"""Parses commits as a stream: one JSON object per line, small files included."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lawtags_stack.services.data_store.hub_urls import check_path
 from lawtags_stack.services.data_store.state import DataStoreState
 from lawtags_stack.services.data_store.trees import FileEntry
 
-# Base64 of a file of 32 MiB and its wrapping; what is larger belongs into LFS.
+# A file of 32 MiB in base64, with its JSON; larger files must use LFS.
 LONGEST_LINE = 45 << 20
 MOST_LINES = 100_000
 LARGEST_COMMIT = 8 << 30
@@ -31,7 +31,7 @@ LARGEST_COMMIT = 8 << 30
 
 @dataclass(slots=True)
 class Changes:
-    """What a commit wants."""
+    """The changes in a commit."""
 
     header: CommitHeader | None = None
     parent: str | None = None
@@ -40,11 +40,11 @@ class Changes:
 
 
 async def read_changes(chunks: AsyncIterator[bytes], state: DataStoreState) -> Changes:
-    """Read a commit's lines and store the files in them; one line at a time is held in memory.
+    """Parse the lines of a commit and store its files; only one line at a time is in memory.
 
     Raises:
-        BadRequestError: a line is not what it should be; names it by number.
-        PayloadTooLargeError: a line holds too large a file.
+        BadRequestError: a line is invalid; the message has its number.
+        PayloadTooLargeError: a line is too long.
     """
     changes = Changes()
     number = 0

@@ -1,4 +1,4 @@
-"""What the Data Store refuses, with the codes by which Hugging Face clients tell it apart."""
+"""Errors of the Data Store, with the error codes that Hugging Face clients expect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lawtags_stack.http.answers import answer_for
 
 
 class RepositoryMissingError(NotFoundError):
-    """There is no such repository."""
+    """The repository does not exist."""
 
     code = "RepoNotFound"
 
@@ -27,11 +27,11 @@ class EntryMissingError(NotFoundError):
 
 
 class BadPathError(BadRequestError):
-    """A path that no repository may hold."""
+    """The path is not allowed in a repository."""
 
 
 def hub_answer(error: Exception) -> Response:
-    """The usual error answer, with ``X-Error-Code`` and ``X-Error-Message`` for Hugging Face clients."""
+    """Create an error response, with ``X-Error-Code`` and ``X-Error-Message`` for Hugging Face clients."""
     response = answer_for(error)
     code = getattr(error, "code", None)
     if isinstance(code, str):
@@ -42,6 +42,6 @@ def hub_answer(error: Exception) -> Response:
 
 
 def header_text(message: str) -> str:
-    """A message as a header may hold it: one line of printable ASCII, whatever names it repeats."""
+    """Convert a message to a valid header value: one line of printable ASCII."""
     line = " ".join(message.split()).encode("ascii", "replace").decode()
     return "".join(letter if letter.isprintable() else "?" for letter in line)

@@ -1,4 +1,4 @@
-"""Files: announce, commit, list, fetch."""
+"""Routes for files: preupload, commit, list, download."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ _XET = "This Data Store does not support Xet. Set HF_HUB_DISABLE_XET=1 to send l
 _TREE_QUERY = (
     Parameter("recursive", "boolean", "Include subfolders."),
     Parameter("limit", "integer", "Maximum number of entries; the `Link` header has the next page.", least=1),
-    Parameter("cursor", about="Taken from the `Link` header."),
+    Parameter("cursor", about="Cursor from the `Link` header."),
 )
 
 
 class _WantedPaths(WireModel):
-    # A form with one path gives a text.
+    # A form with a single path sends a string.
     paths: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 def file_routes(state: DataStoreState, *, empty_commit_url: bool = False) -> list[ApiRoute]:
-    """Files of repositories of either type.
+    """Routes for files of datasets and models.
 
     Args:
         state: the Data Store.
-        empty_commit_url: answer commits with an empty ``commitUrl``, as deployed services do; clients from
-            huggingface_hub 1.20 on cannot read that.
+        empty_commit_url: respond to commits with an empty ``commitUrl``, as real services do; huggingface_hub
+            1.20 and later cannot parse it.
     """
     routes: list[ApiRoute] = []
     for repo_type in REPO_TYPES:
@@ -127,7 +127,7 @@ def _preupload(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> J
                 "path": check_path(file.path),
                 "uploadMode": "lfs" if file.size > LARGEST_REGULAR else "regular",
                 "shouldIgnore": False,
-                # Lets clients leave out files that stand there unchanged and whole.
+                # Lets clients skip files that are already stored unchanged.
                 "oid": known.get(file.path),
             }
             for file in request.files
@@ -136,7 +136,7 @@ def _preupload(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> J
 
 
 class _Commit:
-    """Takes a commit for repositories of one type."""
+    """Handles commits to repositories of one type."""
 
     def __init__(self, state: DataStoreState, repo_type: RepoType, empty_url: bool) -> None:
         self._state = state
@@ -144,10 +144,10 @@ class _Commit:
         self._empty_url = empty_url
 
     async def answer(self, call: RouteCall) -> JsonObject:
-        """Add a commit."""
+        """Create a commit."""
         namespace, name, branch = call.path["namespace"], call.path["repo"], call.path["revision"]
         if call.request.query_params.get("create_pr") in ("1", "true", "True"):
-            raise BadRequestError("This Data Store has no pull requests")
+            raise BadRequestError("This Data Store does not support pull requests")
         repository = await run_in_threadpool(self._state.repositories.get, self._repo_type, namespace, name)
         changes = await read_changes(call.request.stream(), self._state)
         assert changes.header is not None
@@ -169,14 +169,14 @@ class _Commit:
 
 
 class _PathsInfo:
-    """Looks up single paths, for repositories of one type."""
+    """Looks up paths in repositories of one type."""
 
     def __init__(self, state: DataStoreState, repo_type: RepoType) -> None:
         self._state = state
         self._repo_type: RepoType = repo_type
 
     async def answer(self, call: RouteCall) -> list[JsonObject]:
-        """Look up single paths."""
+        """Look up paths."""
         wanted = validate(_WantedPaths, await form_or_json(call.request))
         return await run_in_threadpool(self._found, call, {path.strip("/") for path in wanted.paths})
 
@@ -186,7 +186,7 @@ class _PathsInfo:
 
 
 def _tree(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Response:
-    """The files and folders of a revision."""
+    """List files and folders of a revision."""
     query = call.request.query_params
     recursive = query.get("recursive", "").lower() in ("true", "1")
     entries = _entries(state, repo_type, call, call.path.get("path", "").strip("/"), recursive)
@@ -217,7 +217,7 @@ def _entries(
 
 
 def _fetch(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Response:
-    """The content of a file."""
+    """Download a file."""
     repository = state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
     commit = state.repositories.resolve(repository, call.path["revision"])
     path = call.path["path"]
@@ -228,7 +228,7 @@ def _fetch(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Respo
     headers = {"X-Repo-Commit": commit.oid, "ETag": etag, "X-Content-Type-Options": "nosniff"}
     if file.lfs:
         headers |= {"X-Linked-Etag": etag, "X-Linked-Size": str(file.size)}
-    # The route's own handling of ranges, conditions and HEAD is Starlette's.
+    # Starlette handles ranges, conditional requests and HEAD.
     return FileResponse(
         state.blobs.path(file.sha256),
         headers=headers,
@@ -239,5 +239,5 @@ def _fetch(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Respo
 
 
 def _no_xet(call: RouteCall) -> Response:
-    """Large files go by LFS here."""
+    """Report that Xet is not supported; large files use LFS."""
     return error_answer(404, _XET, headers={"X-Error-Message": _XET})

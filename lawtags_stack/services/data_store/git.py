@@ -1,4 +1,4 @@
-"""Git's object names, computed without git: clients compare them with their own."""
+"""Git object ids, computed without git; clients compare them with their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AUTHOR = "lawtags <lawtags@localhost>"
 
 @dataclass(frozen=True, slots=True)
 class TreeLine:
-    """One line of a git tree: a file or a folder by its object name."""
+    """One entry of a git tree: a file or a folder with its object id."""
 
     name: str
     oid: str
@@ -22,7 +22,7 @@ class TreeLine:
 
 
 def blob_oid(size: int, content: BinaryIO) -> str:
-    """The object name of a file, read chunk by chunk."""
+    """The object id of a file, read in chunks."""
     digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     while chunk := content.read(_CHUNK):
         digest.update(chunk)
@@ -30,18 +30,18 @@ def blob_oid(size: int, content: BinaryIO) -> str:
 
 
 def pointer(sha256: str, size: int) -> bytes:
-    """What stands in git for a file kept by LFS."""
+    """The LFS pointer that git stores in place of a file."""
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
 
 
 def pointer_oid(sha256: str, size: int) -> str:
-    """The object name of an LFS pointer."""
+    """The object id of an LFS pointer."""
     return _oid("blob", pointer(sha256, size))
 
 
 def tree_oid(lines: Iterable[TreeLine]) -> str:
-    """The object name of a folder."""
-    # Git sorts folders as though their names ended in a slash.
+    """The object id of a folder."""
+    # Git sorts folders as if their names ended in a slash.
     ordered = sorted(lines, key=lambda line: (line.name + "/" if line.is_folder else line.name).encode())
     body = b"".join(
         (b"40000 " if line.is_folder else b"100644 ") + line.name.encode() + b"\0" + bytes.fromhex(line.oid)
@@ -51,7 +51,7 @@ def tree_oid(lines: Iterable[TreeLine]) -> str:
 
 
 def commit_oid(tree: str, parent: str | None, moment: datetime, message: str) -> str:
-    """The object name of a commit."""
+    """The object id of a commit."""
     stamp = f"{_AUTHOR} {int(moment.timestamp())} +0000"
     parents = f"parent {parent}\n" if parent else ""
     return _oid("commit", f"tree {tree}\n{parents}author {stamp}\ncommitter {stamp}\n\n{message}\n".encode())

@@ -1,4 +1,4 @@
-"""Addresses of files in the Data Store: ``hf://datasets/ns/repo/path`` and their kin."""
+"""URLs of files in the Data Store, such as ``hf://datasets/ns/repo/path``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_PATH = 1024
 
 @dataclass(frozen=True, slots=True)
 class FilesUrl:
-    """Where files are: a repository at a revision, and a path where one file or folder is meant."""
+    """The location of files: a repository at a revision, optionally with the path of a file or folder."""
 
     repo_type: RepoType
     namespace: str
@@ -30,14 +30,14 @@ class FilesUrl:
 
 
 def parse_files_url(url: str) -> FilesUrl:
-    """Take a ``files_url`` apart.
+    """Parse a ``files_url``.
 
     Example:
         >>> parse_files_url("hf://datasets/law/tags/testing/testing.jsonl").path
         'testing/testing.jsonl'
 
     Raises:
-        UnprocessableError: it does not point into the Data Store.
+        UnprocessableError: it is not a URL of the Data Store.
     """
     unseen = unseen_character(url)
     if unseen is not None:
@@ -63,10 +63,10 @@ def parse_files_url(url: str) -> FilesUrl:
 
 
 def check_path(path: str) -> str:
-    """Refuse paths that would leave a folder, that git would not take, or that look like another path.
+    """Reject paths that escape a folder, that git does not allow, or that look like another path.
 
     Raises:
-        BadPathError: the path is absolute, climbs, has empty parts, a backslash, or control or format
+        BadPathError: the path is absolute, contains ``..``, empty parts, a backslash, or control or format
             characters, or is too long.
     """
     parts = path.split("/")

@@ -1,4 +1,4 @@
-"""Large files: announce, send, confirm."""
+"""Routes for Git LFS: batch, upload, verify."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from lawtags_stack.store import BlobWriter
 
 _MEDIA_TYPE = "application/vnd.git-lfs+json"
 _DIGITS = frozenset("0123456789abcdef")
-# Written and hashed in a thread, this much at a time.
+# Chunks that are written and hashed in a thread.
 _BUFFER = 1 << 20
 
 
 def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
-    """The three steps of an LFS upload, and the download that mirrors it."""
+    """Routes for the three steps of an LFS upload."""
     hub = partial(route, on_error=hub_answer)
 
     def batch(repo_type: RepoType, call: RouteCall) -> JsonAnswer:
@@ -40,9 +40,9 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
         return JsonAnswer(answer, media_type=_MEDIA_TYPE)
 
     async def upload(call: RouteCall) -> None:
-        """Send a large file."""
+        """Upload a large file."""
         oid, size = call.path["oid"], call.path["size"]
-        # Not a path of integers: Starlette would pass thousands of digits to int(), which refuses them.
+        # Not an integer path parameter: Starlette would call int(), which rejects thousands of digits.
         if not re.fullmatch("[0-9]{1,18}", size) or not _is_digest(oid):
             raise NotFoundError("LFS objects are sent to /v1/hf/lfs/<SHA-256>/<size in bytes>")
         announced = int(size)
@@ -53,7 +53,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
             await run_in_threadpool(writer.commit, sha256=oid, size=announced)
 
     def verify(call: RouteCall) -> None:
-        """Ask whether a large file is stored whole."""
+        """Verify that a large file is stored completely."""
         sent = call.sent(LfsObject)
         if not _is_digest(sent.oid) or not state.blobs.has(sent.oid, sent.size):
             raise NotFoundError(f"The object {sent.oid[:80]} is not stored with {sent.size} bytes")

@@ -1,4 +1,4 @@
-"""Namespaces and repositories: create, list, look at, delete; branches and tags."""
+"""Routes for namespaces, repositories, branches and tags."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from lawtags_stack.services.data_store.state import DataStoreState
 FORM_OR_JSON = ("application/x-www-form-urlencoded", "application/json")
 _LIST_QUERY = (
     Parameter("author", about="The namespace."),
-    Parameter("search", about="Part of the name."),
+    Parameter("search", about="A part of the name."),
     Parameter("limit", "integer", "Maximum number of entries.", least=1),
 )
 
@@ -58,25 +58,25 @@ class _Namespaces(WireModel):
 
 
 def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
-    """Namespaces of the Data Store, which are not those of the Entity Store."""
+    """Routes for the Data Store's namespaces, which are separate from the Entity Store's."""
     repositories = state.repositories
     prefix = "/v1/datastore/namespaces"
 
     async def create(call: RouteCall) -> JsonObject:
-        """Add a namespace."""
+        """Create a namespace."""
         body = validate(_NewNamespace, await form_or_json(call.request))
         return await run_in_threadpool(repositories.namespace_create, body.namespace)
 
     def read(call: RouteCall) -> JsonObject:
-        """Read a namespace."""
+        """Get a namespace."""
         return repositories.namespace(call.path["name"])
 
     def list_all(call: RouteCall) -> JsonObject:
-        """All namespaces."""
+        """List all namespaces."""
         return {"object": "list", "data": repositories.namespaces()}
 
     def delete(call: RouteCall) -> JsonObject:
-        """Remove a namespace."""
+        """Delete a namespace."""
         repositories.namespace_delete(call.path["name"])
         return {"message": "Resource deleted successfully.", "id": call.path["name"]}
 
@@ -84,18 +84,18 @@ def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
     return [
         *(added("POST", path, create, status=201) for path in (prefix, prefix + "/")),
         *(route("GET", path, list_all, answers=_Namespaces) for path in (prefix, prefix + "/")),
-        # The real service answers 201 to this GET, and clients check for it.
+        # The real service responds to this GET with 201, and clients check for it.
         route("GET", prefix + "/{name}", read, status=201, answers=DataStoreNamespace),
         route("DELETE", prefix + "/{name}", delete, answers=DeleteResponse),
     ]
 
 
 def repo_routes(state: DataStoreState) -> list[ApiRoute]:
-    """Repositories of either type."""
+    """Routes for dataset and model repositories."""
     hub = partial(route, on_error=hub_answer)
 
     def create(call: RouteCall) -> JsonObject | Response:
-        """Add a repository."""
+        """Create a repository."""
         request = call.sent(RepoCreateRequest)
         repo_type, namespace, name = _target(request)
         prefix = "datasets/" if repo_type == "dataset" else ""
@@ -103,13 +103,13 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
         try:
             state.repo_create(repo_type, namespace, name, private=bool(request.private))
         except ConflictError as error:
-            # Clients that do not mind read the address from the refusal.
+            # Clients with exist_ok read the URL from the error response.
             told = {"X-Error-Message": header_text(error.message)}
             return error_answer(409, error.message, headers=told, **made)
         return made
 
     def delete(call: RouteCall) -> JsonObject:
-        """Remove a repository."""
+        """Delete a repository."""
         state.repo_delete(*_target(call.sent(RepoDeleteRequest)))
         return {"message": "Resource deleted successfully."}
 
@@ -136,7 +136,7 @@ def _repository_routes(repositories: RepositoryTables, repo_type: RepoType) -> l
     one = every + "/{namespace}/{repo}"
 
     def list_all(call: RouteCall) -> list[JsonObject]:
-        """All repositories of this type."""
+        """List all repositories of this type."""
         query = call.request.query_params
         found = repositories.all(repo_type, query.get("author"))
         wanted = query.get("search", "").lower()
@@ -146,7 +146,7 @@ def _repository_routes(repositories: RepositoryTables, repo_type: RepoType) -> l
         return [repository_shown(each, repositories.resolve(each, "main"), None) for each in found]
 
     def read(call: RouteCall) -> JsonObject:
-        """A repository at a revision, and its files."""
+        """Get a repository at a revision, with its files."""
         repository = named(call)
         commit = repositories.resolve(repository, call.path.get("revision", "main"))
         files = [*repositories.trees.files(commit.tree).values()]
@@ -154,7 +154,7 @@ def _repository_routes(repositories: RepositoryTables, repo_type: RepoType) -> l
         return repository_shown(repository, commit, files, blobs=blobs)
 
     def history(call: RouteCall) -> list[JsonObject]:
-        """The commits that led to a revision."""
+        """List the commits up to a revision."""
         return [commit_shown(each) for each in repositories.history(named(call), call.path["revision"])]
 
     return [
@@ -171,7 +171,7 @@ def _ref_routes(repositories: RepositoryTables, repo_type: RepoType) -> list[Api
     one = f"/v1/hf/api/{repo_type}s/{{namespace}}/{{repo}}"
 
     def refs(call: RouteCall) -> JsonObject:
-        """Branches and tags."""
+        """List branches and tags."""
         repository = named(call)
         shown: dict[str, JsonValue] = {
             key: [
@@ -183,11 +183,11 @@ def _ref_routes(repositories: RepositoryTables, repo_type: RepoType) -> list[Api
         return shown | {"converts": [], "pullRequests": []}
 
     def tag_create(call: RouteCall) -> None:
-        """Give a revision a name."""
+        """Create a tag."""
         repositories.ref_create(named(call), "tag", call.sent(_NewTag).tag, call.path["revision"])
 
     async def branch_create(call: RouteCall) -> None:
-        """Begin a branch."""
+        """Create a branch."""
         body = await read_limited(call.request)
         wanted = validate(_NewBranch, parse_json(body)) if body.strip() else _NewBranch()
         start = wanted.starting_point or "main"
@@ -196,7 +196,7 @@ def _ref_routes(repositories: RepositoryTables, repo_type: RepoType) -> list[Api
         )
 
     def ref_delete(kind: str, call: RouteCall) -> None:
-        """Remove a branch or tag."""
+        """Delete a branch or tag."""
         repositories.ref_delete(named(call), kind, call.path["name"])
 
     return [
@@ -209,7 +209,7 @@ def _ref_routes(repositories: RepositoryTables, repo_type: RepoType) -> list[Api
 
 
 async def form_or_json(request: Request) -> JsonObject:
-    """A body that some clients send as a form and others as JSON; repeated form fields become lists.
+    """Parse a body that some clients send as a form and others as JSON; repeated form fields become lists.
 
     Raises:
         UnprocessableError: it is neither.
@@ -237,13 +237,13 @@ def _target(request: RepoCreateRequest | RepoDeleteRequest) -> tuple[RepoType, s
 
 
 def _card_checked(call: RouteCall) -> JsonObject:
-    """Check the metadata of a card."""
-    # The Hub checks the metadata of a card; here any text may be stored.
+    """Validate the metadata of a model or dataset card."""
+    # The Hub validates it; this Data Store accepts any text.
     return {"errors": [], "warnings": []}
 
 
 def _who(call: RouteCall) -> JsonObject:
-    """Whose token this is."""
+    """Get the user of the token."""
     return {
         "type": "user",
         "name": "default",

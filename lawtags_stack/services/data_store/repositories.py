@@ -1,4 +1,4 @@
-"""Namespaces, repositories, commits, branches and tags in the database."""
+"""Database tables of namespaces, repositories, commits, branches and tags."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RepositoryRecord:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit: its git name, its parent's, the key of its snapshot, and what it says."""
+    """A commit: its git id, its parent's, the key of its snapshot, and its message."""
 
     oid: str
     parent: str | None
@@ -65,7 +65,7 @@ class Commit:
 
 
 class RepositoryTables:
-    """What is known of repositories apart from their files."""
+    """The metadata of all repositories, without their files."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         database.migrate("data_store", MIGRATIONS)
@@ -74,11 +74,11 @@ class RepositoryTables:
         self.trees = Trees(database)
 
     def namespace_create(self, name: str) -> JsonObject:
-        """Add a namespace.
+        """Create a namespace.
 
         Raises:
             ConflictError: it exists.
-            UnprocessableError: the name cannot be used.
+            UnprocessableError: the name is invalid.
         """
         check_name(name, what="namespace", versioned=False)
         now = zulu_seconds(self._clock())
@@ -89,10 +89,10 @@ class RepositoryTables:
         return self.namespace(name)
 
     def namespace(self, name: str) -> JsonObject:
-        """A namespace.
+        """Return a namespace.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         row = self._database.row("SELECT * FROM data_store_namespaces WHERE name = ?", (name,))
         if row is None:
@@ -106,11 +106,11 @@ class RepositoryTables:
         ]
 
     def namespace_delete(self, name: str) -> None:
-        """Remove an empty namespace.
+        """Delete an empty namespace.
 
         Raises:
-            NotFoundError: there is none of this name.
-            ConflictError: it has repositories.
+            NotFoundError: it does not exist.
+            ConflictError: it contains repositories.
         """
         with self._database.transaction():
             self.namespace(name)
@@ -121,12 +121,12 @@ class RepositoryTables:
     def create(
         self, repo_type: RepoType, namespace: str, name: str, *, private: bool = False
     ) -> RepositoryRecord:
-        """Add a repository with an empty first commit on ``main``.
+        """Create a repository with an empty first commit on ``main``.
 
         Raises:
             ConflictError: it exists.
-            NotFoundError: its namespace does not.
-            UnprocessableError: the name cannot be used.
+            NotFoundError: its namespace does not exist.
+            UnprocessableError: the name is invalid.
         """
         check_name(name, what="repository name", versioned=False)
         now = self._clock()
@@ -148,10 +148,10 @@ class RepositoryTables:
         return self.get(repo_type, namespace, name)
 
     def get(self, repo_type: RepoType, namespace: str, name: str) -> RepositoryRecord:
-        """A repository.
+        """Return a repository.
 
         Raises:
-            RepositoryMissingError: there is none of this name.
+            RepositoryMissingError: it does not exist.
         """
         row = self._database.row(
             "SELECT * FROM data_store_repositories WHERE type = ? AND namespace = ? AND name = ?",
@@ -162,20 +162,20 @@ class RepositoryTables:
         return _repository(row)
 
     def created_at(self, repo_type: RepoType, namespace: str, name: str) -> str:
-        """When a repository was made. Raises as ``get``."""
+        """The creation time of a repository. Raises as ``get``."""
         return self.get(repo_type, namespace, name).created_at
 
     def delete(self, repo_type: RepoType, namespace: str, name: str) -> None:
-        """Remove a repository with all its commits.
+        """Delete a repository with all its commits.
 
         Raises:
-            RepositoryMissingError: there is none of this name.
+            RepositoryMissingError: it does not exist.
         """
         repository = self.get(repo_type, namespace, name)
         self._database.execute("DELETE FROM data_store_repositories WHERE id = ?", (repository.id,))
 
     def all(self, repo_type: RepoType | None = None, namespace: str | None = None) -> list[RepositoryRecord]:
-        """Repositories of a type, in a namespace, oldest first."""
+        """The repositories of a type and namespace, oldest first."""
         rows = self._database.rows(
             "SELECT * FROM data_store_repositories WHERE (? IS NULL OR type = ?) "
             "AND (? IS NULL OR namespace = ?) ORDER BY id",
@@ -184,10 +184,10 @@ class RepositoryTables:
         return [_repository(row) for row in rows]
 
     def resolve(self, repository: RepositoryRecord, revision: str) -> Commit:
-        """The commit that a branch, a tag or a full commit id names.
+        """Resolve a branch, a tag or a full commit id to a commit.
 
         Raises:
-            RevisionMissingError: there is none.
+            RevisionMissingError: it does not exist.
         """
         row = self._database.row(
             "SELECT oid FROM data_store_refs WHERE repository = ? AND name = ? ORDER BY kind LIMIT 1",
@@ -213,13 +213,13 @@ class RepositoryTables:
         title: str,
         message: str = "",
     ) -> str:
-        """Add a commit and move the branch to it; its git name. Call it within a transaction."""
+        """Add a commit, move the branch to it, and return its id. Call it in a transaction."""
         return self._add_commit(
             repository.id, branch, parent.oid, *tree, title=title, message=message, now=self._clock()
         )
 
     def history(self, repository: RepositoryRecord, revision: str) -> list[Commit]:
-        """The commits that lead to a revision, newest first."""
+        """The commits up to a revision, newest first."""
         commits: list[Commit] = []
         oid: str | None = self.resolve(repository, revision).oid
         while oid is not None:
@@ -228,7 +228,7 @@ class RepositoryTables:
         return commits
 
     def refs(self, repository: RepositoryRecord, kind: str) -> dict[str, str]:
-        """Branches (``"branch"``) or tags (``"tag"``) by name, with the commit of each."""
+        """Branches (``"branch"``) or tags (``"tag"``) by name, with their commit ids."""
         rows = self._database.rows(
             "SELECT name, oid FROM data_store_refs WHERE repository = ? AND kind = ? ORDER BY name",
             (repository.id, kind),
@@ -236,15 +236,15 @@ class RepositoryTables:
         return {row["name"]: row["oid"] for row in rows}
 
     def ref_create(self, repository: RepositoryRecord, kind: str, name: str, revision: str) -> None:
-        """Add a branch or tag.
+        """Create a branch or tag.
 
         Raises:
-            BadRequestError: the name cannot be used.
+            BadRequestError: the name is invalid.
             ConflictError: the name is taken.
-            RevisionMissingError: there is no such revision to begin at.
+            RevisionMissingError: the revision does not exist.
         """
         if not _REF.match(name) or ".." in name or _OID.match(name):
-            raise BadRequestError(f"{name[:80]!r} cannot be the name of a {kind}")
+            raise BadRequestError(f"{name[:80]!r} is not a valid name for a {kind}")
         target = self.resolve(repository, revision)
         try:
             self._database.execute(
@@ -254,11 +254,11 @@ class RepositoryTables:
             raise ConflictError(f"The {kind} {name} already exists") from None
 
     def ref_delete(self, repository: RepositoryRecord, kind: str, name: str) -> None:
-        """Remove a branch or tag; the commits stay.
+        """Delete a branch or tag; its commits stay.
 
         Raises:
             BadRequestError: it is the main branch.
-            RevisionMissingError: there is none of this name.
+            RevisionMissingError: it does not exist.
         """
         if (kind, name) == ("branch", "main"):
             raise BadRequestError("The branch main cannot be deleted")
@@ -282,7 +282,7 @@ class RepositoryTables:
     ) -> str:
         text = f"{title}\n\n{message}" if message else title
         oid = git.commit_oid(tree, parent, now, text)
-        # Equal commits of one second have one name, in git as here.
+        # Equal commits within one second get the same id, as in git.
         self._database.execute(
             "INSERT OR IGNORE INTO data_store_commits VALUES (?, ?, ?, ?, ?, ?, ?)",
             (repository, oid, parent, key, title, message, zulu_milliseconds(now)),

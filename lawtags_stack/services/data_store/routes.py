@@ -11,7 +11,7 @@ from lawtags_stack.services.data_store.state import DataStoreState
 
 
 class DataStoreService(Service):
-    """The Data Store; it answers on a port of its own.
+    """The Data Store, on its own port.
 
     Args:
         context: the stack.

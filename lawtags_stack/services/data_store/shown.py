@@ -1,4 +1,4 @@
-"""Repositories, files and commits as Hugging Face clients read them."""
+"""Repositories, files and commits in the format of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def repository_shown(
     """A repository at a revision.
 
     Args:
-        files: its files; ``None`` leaves them out, as in lists.
-        blobs: whether files carry size and object names.
+        files: its files; ``None`` omits them, as in lists.
+        blobs: whether to include sizes and object ids of files.
     """
     name = f"{repository.namespace}/{repository.name}"
     shown: dict[str, JsonValue] = {

@@ -1,4 +1,4 @@
-"""Repositories and the files in them: what the Hugging Face routes and the other services both use."""
+"""The Data Store's state, shared by its routes and the other services."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from lawtags_stack.times import Clock, utc_now
 _SHORT_OID = re.compile("[0-9a-f]{7,40}")
 
 LARGEST_REGULAR = 10 << 20
-"""Files up to this size go into the commit itself; larger ones through LFS."""
+"""Files up to this size are sent in the commit; larger ones through LFS."""
 
 
 class DataStoreState:
-    """The Data Store without its HTTP.
+    """The Data Store, independent of HTTP.
 
     Example:
         >>> state.repo_create("model", "law", "tagger", make_namespace=True)
@@ -37,9 +37,9 @@ class DataStoreState:
         b'# Tagger'
 
     Args:
-        database: where names and commits live.
-        blobs: where content lives.
-        clock: tells the time.
+        database: stores names and commits.
+        blobs: stores content.
+        clock: returns the time.
     """
 
     def __init__(self, database: Database, blobs: Blobs, *, clock: Clock = utc_now) -> None:
@@ -57,11 +57,11 @@ class DataStoreState:
         exist_ok: bool = False,
         make_namespace: bool = False,
     ) -> RepositoryRecord:
-        """Add a repository.
+        """Create a repository.
 
         Raises:
-            ConflictError: it exists, and ``exist_ok`` is not set.
-            NotFoundError: its namespace does not exist, and ``make_namespace`` is not set.
+            ConflictError: it exists, and ``exist_ok`` is false.
+            NotFoundError: its namespace does not exist, and ``make_namespace`` is false.
         """
         if make_namespace and all(each["namespace"] != namespace for each in self.repositories.namespaces()):
             self.repositories.namespace_create(namespace)
@@ -73,17 +73,17 @@ class DataStoreState:
             return self.repositories.get(repo_type, namespace, repo)
 
     def repo_delete(self, repo_type: RepoType, namespace: str, repo: str) -> None:
-        """Remove a repository; see ``Repositories.delete``."""
+        """Delete a repository; see ``RepositoryTables.delete``."""
         self.repositories.delete(repo_type, namespace, repo)
 
     def files(
         self, repo_type: RepoType, namespace: str, repo: str, revision: str = "main"
     ) -> list[FileEntry]:
-        """The files of a repository at a branch, tag or commit, in the order of their paths.
+        """The files of a repository at a branch, tag or commit, sorted by path.
 
         Raises:
-            RepositoryMissingError: there is no such repository.
-            RevisionMissingError: it has no such revision.
+            RepositoryMissingError: the repository does not exist.
+            RevisionMissingError: the revision does not exist.
         """
         repository = self.repositories.get(repo_type, namespace, repo)
         commit = self.repositories.resolve(repository, revision)
@@ -95,7 +95,7 @@ class DataStoreState:
         """One file of a repository.
 
         Raises:
-            EntryMissingError: there is no such file; else as ``files``.
+            EntryMissingError: it does not exist; otherwise as ``files``.
         """
         for file in self.files(repo_type, namespace, repo, revision):
             if file.path == path:
@@ -103,27 +103,27 @@ class DataStoreState:
         raise EntryMissingError(f"{namespace}/{repo} at {revision} has no file {path[:200]!r}")
 
     def path(self, repo_type: RepoType, namespace: str, repo: str, path: str, revision: str = "main") -> Path:
-        """Where a file's content stands on this disk; for reading only. Raises as ``entry``."""
+        """The local path of a file's content, for reading only. Raises as ``entry``."""
         return self.blobs.path(self.entry(repo_type, namespace, repo, path, revision).sha256)
 
     def open(
         self, repo_type: RepoType, namespace: str, repo: str, path: str, revision: str = "main"
     ) -> BinaryIO:
-        """A file, open for reading. Raises as ``entry``."""
+        """Open a file for reading. Raises as ``entry``."""
         return self.path(repo_type, namespace, repo, path, revision).open("rb")
 
     def read(
         self, repo_type: RepoType, namespace: str, repo: str, path: str, revision: str = "main"
     ) -> bytes:
-        """A small file's content. Raises as ``entry``."""
+        """Read a small file. Raises as ``entry``."""
         return self.path(repo_type, namespace, repo, path, revision).read_bytes()
 
     def resolve_url(self, files_url: str) -> tuple[FilesUrl, list[FileEntry]]:
-        """The files that a ``files_url`` means: one file, those below a folder, or the whole repository.
+        """Resolve a ``files_url`` to files: one file, those in a folder, or the whole repository.
 
         Raises:
-            UnprocessableError: the URL does not point into the Data Store.
-            EntryMissingError: nothing is there; else as ``files``.
+            UnprocessableError: it is not a URL of the Data Store.
+            EntryMissingError: there are no files; otherwise as ``files``.
         """
         url = parse_files_url(files_url)
         files = self.files(url.repo_type, url.namespace, url.repo, url.revision)
@@ -136,13 +136,13 @@ class DataStoreState:
     def download(
         self, repo_type: RepoType, namespace: str, repo: str, folder: Path, revision: str = "main"
     ) -> Path:
-        """Copy a repository's files to a folder, which appears whole or not at all.
+        """Copy the files of a repository to a new folder, atomically.
 
         Args:
             folder: must not exist yet.
 
         Raises:
-            FileExistsError: the folder exists; else as ``files``.
+            FileExistsError: the folder exists; otherwise as ``files``.
         """
         if folder.exists():
             raise FileExistsError(folder)
@@ -172,17 +172,17 @@ class DataStoreState:
         revision: str = "main",
         delete: Iterable[str] = (),
     ) -> str:
-        """Add and replace files in one commit; its id.
+        """Add and replace files in one commit, and return its id.
 
         Args:
             files: content, or a file to copy it from, by path in the repository.
-            message: what the commit says.
-            revision: the branch; made from ``main`` where it does not exist.
-            delete: paths of files or folders to remove.
+            message: the commit message.
+            revision: the branch; created from ``main`` if it does not exist.
+            delete: paths of files or folders to delete.
 
         Raises:
-            RepositoryMissingError: there is no such repository.
-            BadPathError: a path cannot be used.
+            RepositoryMissingError: the repository does not exist.
+            BadPathError: a path is not allowed.
         """
         repository = self.repositories.get(repo_type, namespace, repo)
         entries = [self.stored_entry(path, self.blobs.put(content)) for path, content in files.items()]
@@ -191,10 +191,10 @@ class DataStoreState:
         return self.add_commit(repository, revision, entries, title=message, delete=delete)
 
     def stored_entry(self, path: str, blob: Blob, *, lfs: bool | None = None) -> FileEntry:
-        """The entry of a stored blob under a path.
+        """Create the entry of a stored blob at a path.
 
         Args:
-            lfs: whether git is to hold a pointer only; by its size where not said.
+            lfs: whether git stores only a pointer; None decides by size.
         """
         check_path(path)
         if lfs is None:
@@ -207,10 +207,10 @@ class DataStoreState:
         return FileEntry(path, blob.size, oid, blob.sha256, lfs)
 
     def lfs_entry(self, path: str, sha256: str, size: int | None) -> FileEntry:
-        """The entry of a file that was uploaded through LFS before.
+        """Create the entry of a file that was uploaded through LFS.
 
         Raises:
-            BadRequestError: it was not, or has another size.
+            BadRequestError: it was not uploaded, or has another size.
         """
         try:
             stored = self.blobs.path(sha256).stat().st_size
@@ -237,15 +237,15 @@ class DataStoreState:
         delete: Iterable[str] = (),
         expected_parent: str | None = None,
     ) -> str:
-        """Make a commit of stored files on top of a branch; its id.
+        """Commit stored files to a branch, and return the commit's id.
 
-        A commit that would change nothing leaves the branch where it is.
+        A commit without changes does not move the branch.
 
         Raises:
-            RevisionMissingError: there is no such branch.
+            RevisionMissingError: the branch does not exist.
             EntryMissingError: a path to delete does not exist.
-            BadRequestError: a file would stand where a folder is.
-            APIError: with status 412 where the branch has moved on from ``expected_parent``.
+            BadRequestError: a path would be both a file and a folder.
+            APIError: with status 412 if the branch is no longer at ``expected_parent``.
         """
         with self._database.transaction():
             if branch not in self.repositories.refs(repository, "branch"):
@@ -272,11 +272,11 @@ class DataStoreState:
             )
 
     def size(self) -> int:
-        """Bytes that all blobs take."""
+        """Total size of all blobs in bytes."""
         return sum(blob.size for blob in self.blobs)
 
     def put_base64(self, path: str, content: bytes) -> FileEntry:
-        """Store a file that came within a commit."""
+        """Store a file that was sent in a commit."""
         return self.stored_entry(path, self.blobs.put(io.BytesIO(content)), lfs=False)
 
 

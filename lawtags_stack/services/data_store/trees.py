@@ -1,4 +1,4 @@
-"""Snapshots of a repository: folders of files, shared between commits that did not change them."""
+"""Snapshots of repositories: trees of files, which share unchanged folders between commits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class FileEntry:
     """A file in a snapshot.
 
     Args:
-        path: from the repository's root.
+        path: path from the repository's root.
         size: in bytes.
-        oid: git's name of the file, or of its pointer where it is kept by LFS.
-        sha256: of its content; its name among the blobs.
-        lfs: whether git holds a pointer only.
+        oid: git's object id of the file, or of its pointer if it is in LFS.
+        sha256: of its content; the name of its blob.
+        lfs: whether git stores only a pointer.
     """
 
     path: str
@@ -36,7 +36,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class FolderEntry:
-    """A folder in a snapshot, by git's name of its tree."""
+    """A folder in a snapshot, with git's object id of its tree."""
 
     path: str
     oid: str
@@ -46,16 +46,16 @@ _Folder: TypeAlias = dict[str, Union[FileEntry, "_Folder"]]
 
 
 class Trees:
-    """Folders by their content; like git's trees, but with the SHA-256 of each file."""
+    """Content-addressed folders; like git's trees, but with the SHA-256 of each file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def write(self, files: Iterable[FileEntry]) -> tuple[str, str]:
-        """Keep a snapshot.
+        """Store a snapshot.
 
         Returns:
-            The key to read it by, and git's name of its root.
+            Its key, and git's object id of its root.
         """
         root: _Folder = {}
         for file in files:
@@ -63,19 +63,19 @@ class Trees:
             node = root
             for folder in folders:
                 inner = node.setdefault(folder, {})
-                assert isinstance(inner, dict)  # a file is never where a folder is
+                assert isinstance(inner, dict)  # no path is both a file and a folder
                 node = inner
             node[name] = file
         with self._database.transaction():
             return self._write(root)
 
     def files(self, key: str) -> dict[str, FileEntry]:
-        """All files of a snapshot by path, in the order of their paths."""
+        """All files of a snapshot by path, sorted by path."""
         found = {entry.path: entry for entry in self.walk(key) if isinstance(entry, FileEntry)}
         return dict(sorted(found.items()))
 
     def walk(self, key: str, *, below: str = "", recursive: bool = True) -> Iterator[FileEntry | FolderEntry]:
-        """The entries of a folder, and of those within it."""
+        """The entries of a folder and its subfolders."""
         row = self._database.row("SELECT entries FROM data_store_trees WHERE key = ?", (key,))
         if row is None:
             return
@@ -89,7 +89,7 @@ class Trees:
                 yield FileEntry(path, entry["size"], entry["oid"], entry["sha256"], entry["lfs"])
 
     def folder(self, key: str, path: str) -> str | None:
-        """The key of a folder within a snapshot, if there is one."""
+        """The key of a folder in a snapshot; None if it does not exist."""
         for name in path.split("/") if path else []:
             row = self._database.row("SELECT entries FROM data_store_trees WHERE key = ?", (key,))
             entry = json.loads(row["entries"]).get(name) if row else None

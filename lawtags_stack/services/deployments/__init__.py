@@ -1,4 +1,4 @@
-"""Deployment Management: what is to be served apart from adapters."""
+"""Deployment Management: deployed models, as opposed to adapters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments as they are kept, and those that are to be served."""
+"""Stored deployments, and the active ones among them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lawtags_stack.services.deployments.records import DeploymentRecord
 from lawtags_stack.store import Database
 from lawtags_stack.times import Clock, utc_now, zulu
 
-# Kept beside what the API shows: the config as it was found, and when a deleted deployment is to go.
+# Internal fields: the config at the time of creation, and when a deleted deployment disappears.
 _HIDDEN = ("config_found", "gone_at", "hf_token")
 
 CONFIGS = EntityKind(
@@ -40,16 +40,16 @@ DEPLOYMENTS = EntityKind(
 
 
 class ActiveDeployments:
-    """The deployments of a stack, without what is known of their models.
+    """The deployments of a stack, without the status of their models.
 
     Args:
-        database: where they live.
-        clock: tells the time.
+        database: stores the deployments.
+        clock: returns the time.
     """
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self.entities = EntityTable(database, DEPLOYMENTS, clock=clock)
 
     def active(self) -> list[DeploymentRecord]:
-        """The deployments to serve, oldest first; those being deleted are left out."""
+        """The deployments to serve, oldest first, except those being deleted."""
         return [each for each in self.entities.all() if each.gone_at is None]

@@ -1,4 +1,4 @@
-"""What Deployment Management asks of the inference server."""
+"""What Deployment Management needs from the inference server."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the inference server answers for a model.
+    """Whether the inference server is ready to serve a model.
 
     Args:
-        status: ``ready`` once it does; ``failed`` where it never will.
-        description: why, in a sentence.
+        status: ``ready``, ``pending``, or ``failed`` if it can never be served.
+        description: the reason, as a sentence.
     """
 
     status: Literal["pending", "ready", "failed"]
@@ -20,12 +20,12 @@ class Readiness:
 
 
 class InferenceServer(Protocol):
-    """Serves what is deployed."""
+    """Serves deployed models."""
 
     def readiness(self, model: str) -> Readiness:
-        """Whether ``namespace/name[@version]`` is served; asked on every read of a deployment."""
+        """The readiness of ``namespace/name[@version]``; called on every read of a deployment."""
         ...
 
     def deployments_changed(self) -> None:
-        """Deployments were added, changed or removed: look at them again soon."""
+        """Notify that deployments were added, changed or deleted."""
         ...

@@ -1,4 +1,4 @@
-"""What the stack reads of deployments and their configs."""
+"""Stored records of deployments and their configs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lawtags_stack.entities import EntityRecord
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """A model that a config describes rather than names."""
+    """An inline model of a config."""
 
     name: str | None = None
     namespace: str | None = None
@@ -17,7 +17,7 @@ class ModelName:
 
 @dataclass(frozen=True, slots=True)
 class ExternalEndpoint:
-    """A hosted API to pass on to."""
+    """An external API to forward requests to."""
 
     host_url: str
     enabled_models: list[str] | None = None
@@ -25,11 +25,11 @@ class ExternalEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServedBy:
-    """What a config says of the models to serve.
+    """The models of a deployment config.
 
     Args:
-        model: the model, by name or described.
-        external_endpoint: the hosted API that serves them; None where they are served here.
+        model: the model, by name or inline.
+        external_endpoint: the external API that serves them; None if this stack does.
     """
 
     model: str | ModelName | None = None
@@ -48,7 +48,7 @@ class ServedBy:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentStatusRecord:
-    """How far a deployment is."""
+    """The status of a deployment."""
 
     status: str
     description: str | None = None
@@ -59,10 +59,10 @@ class DeploymentRecord(EntityRecord):
     """A deployment.
 
     Args:
-        config_found: its config as it was when the deployment was made or changed.
-        status_details: how far it is.
-        models: the models to serve, where the deployment names them itself.
-        gone_at: when a deleted deployment is to go; None for all others.
+        config_found: its config at the time the deployment was created or changed.
+        status_details: its status.
+        models: the models to serve, if the deployment itself names them.
+        gone_at: when a deleted deployment disappears; None if it is not deleted.
     """
 
     config_found: ServedBy
@@ -77,5 +77,5 @@ class DeploymentRecord(EntityRecord):
 
     @property
     def external(self) -> bool:
-        """Whether a hosted API serves them."""
+        """Whether an external API serves them."""
         return self.config_found.external_endpoint is not None

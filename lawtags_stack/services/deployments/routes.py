@@ -20,12 +20,12 @@ from lawtags_stack.services.deployments.state import DeploymentsState
 
 
 class DeploymentService(Service):
-    """Deployment Management; it answers on the platform's port.
+    """Deployment Management, on the platform's port.
 
     Args:
         context: the stack.
         active: the deployments.
-        inference: serves them.
+        inference: the inference server.
     """
 
     def __init__(self, context: StackContext, active: ActiveDeployments, inference: InferenceServer) -> None:

@@ -1,4 +1,4 @@
-"""Deployment configs and model deployments: what the routes use."""
+"""Deployment configs and model deployments."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SERVED_BY = Codec(ServedBy)
 
 
 class DeploymentsState:
-    """Deployment Management without its HTTP.
+    """Deployment Management, independent of HTTP.
 
     Args:
-        database: where configs live.
+        database: stores the configs.
         kept: the deployments.
         inference: the inference server.
-        inference_url: where it answers.
-        clock: tells the time.
+        inference_url: its URL.
+        clock: returns the time.
         removal: how long a deleted deployment can still be read.
     """
 
@@ -52,17 +52,17 @@ class DeploymentsState:
 
     @property
     def kind(self) -> EntityKind[DeploymentRecord]:
-        """What model deployments are."""
+        """The entity kind of model deployments."""
         return self._deployments.kind
 
     def create(self, fields: JsonObject) -> JsonObject:
-        """Add a deployment; it is ``pending`` until the inference server answers for its models.
+        """Create a deployment; it is ``pending`` until the inference server serves its models.
 
         Raises:
-            NotFoundError: the config it names does not exist.
-            UnprocessableError: the config names neither a model nor an external endpoint.
-            ServerError: there is one of this name. The real service answers so, and clients look for its
-                words.
+            NotFoundError: its config does not exist.
+            UnprocessableError: the config has neither a model nor an external endpoint.
+            ServerError: the name is taken. The real service responds with this status, and clients match its
+                message.
         """
         self._purge()
         config = self._config(fields["config"])
@@ -88,27 +88,27 @@ class DeploymentsState:
         return created
 
     def get(self, namespace: str, name: str) -> JsonObject:
-        """A deployment with its present state.
+        """Return a deployment with its current status.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         self._purge()
         self._look(self._deployments.stored(namespace, name))
         return self._deployments.get(namespace, name)
 
     def select(self, query: ListQuery) -> EntityPage:
-        """The page of deployments that a list request asks for."""
+        """Return the page of deployments for a list request."""
         self._purge()
         for deployment in self._deployments.all():
             self._look(deployment)
         return self._deployments.select(query)
 
     def patch(self, namespace: str, name: str, changes: JsonObject) -> JsonObject:
-        """Change a deployment; another config or other models make it ``pending`` again.
+        """Update a deployment; a change of config or models sets it to ``pending``.
 
         Raises:
-            NotFoundError: there is no such deployment or config.
+            NotFoundError: the deployment or config does not exist.
         """
         news: dict[str, JsonValue] = dict(changes)
         if news.get("config") is not None:
@@ -121,10 +121,10 @@ class DeploymentsState:
         return self.get(namespace, name)
 
     def delete(self, namespace: str, name: str) -> JsonObject:
-        """Begin to remove a deployment; it can be read for a moment more.
+        """Start deleting a deployment; it can be read for a short time.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         self._purge()
         now = self._clock()
@@ -177,4 +177,4 @@ class DeploymentsState:
                 try:
                     self._deployments.delete(deployment.namespace, deployment.name)
                 except NotFoundError:
-                    continue  # another reader was quicker
+                    continue  # already deleted by another request

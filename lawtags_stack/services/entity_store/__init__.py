@@ -1,4 +1,4 @@
-"""The Entity Store: namespaces, projects, data sets and models by name."""
+"""The Entity Store: namespaces, projects, datasets and models by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stack reads of data sets and models."""
+"""Stored records of datasets and models."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from lawtags_stack.entities import EntityRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetRecord(EntityRecord):
-    """A data set.
+    """A dataset.
 
     Args:
-        files_url: where its files are.
-        limit: the most rows that an evaluation takes of it.
+        files_url: the location of its files.
+        limit: maximum number of rows in an evaluation.
     """
 
     files_url: str = ""
@@ -23,7 +23,7 @@ class DatasetRecord(EntityRecord):
 
 @dataclass(frozen=True, slots=True)
 class ModelEndpoint:
-    """Where a model answers; see ``APIEndpoint`` of the wire."""
+    """The endpoint of a model; ``APIEndpoint`` of the API."""
 
     url: str
     model_id: str
@@ -35,10 +35,10 @@ class ModelRecord(EntityRecord):
     """A model.
 
     Args:
-        base_model: what it was made from: ``namespace/name``, or an object that says so.
-        artifact: its files, as the wire shows them.
-        peft: how it was fine-tuned; None for whole models.
-        api_endpoint: where it answers, if not here.
+        base_model: its base model: ``namespace/name``, or an object with a name.
+        artifact: its files, in the API's format.
+        peft: its fine-tuning method; None for full models.
+        api_endpoint: its endpoint, if another server serves it.
     """
 
     base_model: JsonValue = None
@@ -48,7 +48,7 @@ class ModelRecord(EntityRecord):
 
     @property
     def base_name(self) -> str:
-        """``namespace/name`` of the base model, without a version; empty where there is none."""
+        """``namespace/name`` of the base model, without a version; empty if there is none."""
         base = self.base_model
         if isinstance(base, dict):
             base = f"{base.get('namespace', 'default')}/{base.get('name', '')}"
@@ -56,12 +56,12 @@ class ModelRecord(EntityRecord):
 
     @property
     def is_adapter(self) -> bool:
-        """Whether it is a LoRA on another model."""
+        """Whether it is a LoRA adapter."""
         return bool(self.peft) and (self.peft or {}).get("finetuning_type", "lora") == "lora"
 
     @property
     def uploaded_url(self) -> str | None:
-        """Where its files are, once all of them are there."""
+        """The location of its files, once the upload is complete."""
         artifact = self.artifact or {}
         url = artifact.get("files_url")
         return str(url) if url and artifact.get("status") == "upload_completed" else None

@@ -31,7 +31,7 @@ RecordT = TypeVar("RecordT", bound=EntityRecord)
 
 
 class EntityStoreService(Service):
-    """The Entity Store; it answers on the platform's port.
+    """The Entity Store, on the platform's port.
 
     Args:
         context: the stack.
@@ -73,5 +73,5 @@ def _within_namespaces(
     update: type[BaseModel],
     shown: type[BaseModel],
 ) -> list[ApiRoute]:
-    """The routes of entities that are added to namespaces which exist."""
+    """Routes for entities that require an existing namespace."""
     return entity_routes(path, entities, request, update, shown, on_create=partial(state.add, entities))

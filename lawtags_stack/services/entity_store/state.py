@@ -1,4 +1,4 @@
-"""Namespaces, projects, data sets and models: what the routes and the other services both use."""
+"""The Entity Store's state, shared by its routes and the other services."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ DATASETS = EntityKind(
 
 
 def _model_found_by(document: JsonObject) -> JsonObject:
-    # filter[peft][lora]=true means the kind of fine-tuning, whether or not more is known of the adapter.
+    # filter[peft][lora]=true matches the fine-tuning type, whether or not the adapter has more details.
     peft = document.get("peft")
     if not isinstance(peft, dict):
         return document
@@ -79,15 +79,15 @@ MODELS = EntityKind(
 
 
 class EntityStoreState:
-    """The Entity Store without its HTTP.
+    """The Entity Store, independent of HTTP.
 
     Example:
         >>> state.model_put("law", "tagger@v1", {"base_model": "google/gemma-2-2b"})["name"]
         'tagger@v1'
 
     Args:
-        database: where the entities live.
-        clock: tells the time.
+        database: stores the entities.
+        clock: returns the time.
     """
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
@@ -98,17 +98,17 @@ class EntityStoreState:
         self.namespace_ensure(DEFAULT_NAMESPACE)
 
     def namespace_ensure(self, name: str) -> None:
-        """Add a namespace where there is none of this name."""
+        """Create a namespace if it does not exist."""
         if not self.namespaces.exists("", name):
             self.namespaces.create({"id": name})
 
     def namespace_delete(self, name: str) -> JsonObject:
-        """Remove a namespace; the receipt.
+        """Delete a namespace, and return the API's receipt.
 
         Raises:
-            BadRequestError: it is the one that always exists.
-            ConflictError: something is left in it.
-            NotFoundError: there is none of this name.
+            BadRequestError: it is the default namespace.
+            ConflictError: it is not empty.
+            NotFoundError: it does not exist.
         """
         if name == DEFAULT_NAMESPACE:
             raise BadRequestError(f"Namespace {name} always exists and cannot be deleted")
@@ -123,10 +123,10 @@ class EntityStoreState:
         return self.namespaces.delete("", name)
 
     def add(self, entities: EntityTable[RecordT], fields: JsonObject) -> JsonObject:
-        """Add an entity to an existing namespace.
+        """Create an entity in an existing namespace.
 
         Raises:
-            NotFoundError: there is no such namespace.
+            NotFoundError: the namespace does not exist.
             ConflictError: the name is taken.
         """
         namespace = sent_name(fields.get("namespace"), DEFAULT_NAMESPACE, what="namespace", versioned=False)
@@ -135,12 +135,12 @@ class EntityStoreState:
         return entities.create(fields)
 
     def model_put(self, namespace: str, name: str, fields: JsonObject) -> JsonObject:
-        """Add a model, or lay fields over the one of this name; the namespace is made where missing."""
+        """Create a model, or update fields of an existing one; creates the namespace if missing."""
         self.namespace_ensure(namespace)
         return self.models.put({**fields, "namespace": namespace, "name": name})
 
     def model_find(self, reference: str) -> ModelRecord | None:
-        """The model that ``namespace/name[@version]`` names, if there is one."""
+        """Find a model by ``namespace/name[@version]``; None if it does not exist."""
         return self.models.find(reference)
 
     def model_list(self) -> list[ModelRecord]:
@@ -148,7 +148,7 @@ class EntityStoreState:
         return self.models.all()
 
     def artifact_status(self, reference: str, status: str) -> None:
-        """Note what became of a model's files; a deleted model stays deleted."""
+        """Set the status of a model's files, unless the model was deleted."""
         found = self.models.find(reference)
         if found is not None:
             self.models.change(
@@ -158,14 +158,14 @@ class EntityStoreState:
             )
 
     def dataset_find(self, reference: str) -> DatasetRecord | None:
-        """The data set that ``namespace/name`` names, if there is one."""
+        """Find a dataset by ``namespace/name``; None if it does not exist."""
         return self.datasets.find(reference)
 
     def dataset_get(self, reference: str) -> DatasetRecord:
-        """The data set that ``namespace/name`` names.
+        """Find a dataset by ``namespace/name``.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
         """
         namespace, name = split_reference(reference, what="dataset")
         return self.datasets.stored(namespace, name)

@@ -1,7 +1,7 @@
 """The Evaluator: targets, configs, jobs and results, and live evaluation.
 
-``routes`` speak HTTP, ``state`` keeps what there is, ``queue`` runs jobs in threads, ``evaluation`` does one
-of them, ``task`` a part of it. What depends on templates and texts of others runs in the sandbox:
-``confined``, with ``templates``, ``scoring`` and ``metrics``; its process imports this package, too, and
-should start quickly.
+``routes`` handles HTTP, ``state`` stores everything, ``queue`` runs jobs in threads, ``evaluation`` runs one
+of them, and ``task`` one of its tasks. Work on untrusted templates and texts runs in the sandbox:
+``sandboxed``, with ``templates``, ``scoring`` and ``metrics``. The sandbox process imports this package, so
+the import must be fast.
 """

@@ -1,4 +1,4 @@
-"""Which addresses evaluations may call: not those that only this machine's cloud should be asked at."""
+"""Restricts the addresses that evaluations may call; blocks cloud metadata services."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lawtags_stack.services.evaluator.spec import ParsedEvaluation
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
-# Metadata services of clouds that are not link-local: AWS and Google over IPv6, Alibaba, Oracle, Azure.
+# Cloud metadata services that are not link-local: AWS and Google over IPv6, Alibaba, Oracle, Azure.
 _METADATA = frozenset(
     map(
         ipaddress.ip_address,
@@ -33,11 +33,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class AddressPolicy:
-    """Checks addresses before they are called, and again what their names resolve to.
+    """Checks URLs before a request, and again the addresses that their host names resolve to.
 
     Args:
         link_local: allow link-local addresses and metadata services.
-        own: addresses of the stack itself.
+        own: URLs of the stack itself.
     """
 
     def __init__(self, *, link_local: bool, own: Iterable[str] = ()) -> None:
@@ -45,28 +45,28 @@ class AddressPolicy:
         self._own = frozenset(_origin(httpx.URL(url)) for url in own)
 
     def check(self, url: str) -> None:
-        """Refuse an address that cannot or must not be called; resolves no names.
+        """Reject a URL that is invalid or not allowed; resolves no names.
 
         Raises:
-            BadRequestError: it is not an HTTP address, or one that is not allowed.
+            BadRequestError: it is not an HTTP URL, or its address is not allowed.
         """
         parsed = _parsed(url)
         if not self._link_local:
             self._check_host(url, parsed.host)
 
     def is_own(self, url: str) -> bool:
-        """Whether an address is the stack's: the same scheme, host and port."""
+        """Whether a URL belongs to the stack: the same scheme, host and port."""
         try:
             return _origin(_parsed(url)) in self._own
         except BadRequestError:
             return False
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, all of them allowed.
+        """Resolve a host to addresses, all of which are allowed.
 
         Raises:
-            BadRequestError: one of them is not allowed.
-            OSError: there are none.
+            BadRequestError: an address is not allowed.
+            OSError: the host cannot be resolved.
         """
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
@@ -77,7 +77,7 @@ class AddressPolicy:
         return addresses
 
     async def check_proxied(self, url: str) -> None:
-        """Check an address that a proxy will call, as far as its name can be resolved here.
+        """Check a URL that a proxy will call, if its host can be resolved locally.
 
         Raises:
             BadRequestError: it is not allowed.
@@ -86,7 +86,7 @@ class AddressPolicy:
         try:
             await self.resolve(parsed.host, parsed.port or _PORTS[parsed.scheme])
         except (OSError, UnicodeError):
-            return  # known to the proxy only
+            return  # only the proxy can resolve it
 
     def _check_host(self, url: str, host: str) -> None:
         plain = host.lower().rstrip(".")
@@ -98,14 +98,14 @@ class AddressPolicy:
 
 
 def policy_of(context: StackContext) -> AddressPolicy:
-    """What the options of a stack allow; its token goes to its own addresses only."""
+    """The policy for a stack's options; the stack's token is sent only to its own URLs."""
     return AddressPolicy(
         link_local=context.options.link_local, own=(context.urls.inference, context.urls.platform)
     )
 
 
 def addresses_in(spec: ParsedEvaluation) -> Iterator[str]:
-    """The addresses that an evaluation names: that of its model and those of its judges."""
+    """The URLs in an evaluation: of its model and of its judges."""
     model = spec.target.model
     if isinstance(model, ModelFields):
         url = model.api_endpoint.url if model.api_endpoint else model.url
@@ -117,7 +117,7 @@ def addresses_in(spec: ParsedEvaluation) -> Iterator[str]:
 
 
 def _address(model: JsonValue) -> Iterator[str]:
-    """Where a model answers that the parameters of a metric describe."""
+    """The URL of the model in a metric's parameters."""
     if isinstance(model, dict):
         endpoint = model.get("api_endpoint") or model
         if isinstance(endpoint, dict) and endpoint.get("url") is not None:
@@ -125,14 +125,14 @@ def _address(model: JsonValue) -> Iterator[str]:
 
 
 def is_metadata(address: Address) -> bool:
-    """Whether an address is link-local or a metadata service, also where IPv6 wraps IPv4."""
+    """Whether an address is link-local or a metadata service, including IPv4 addresses embedded in IPv6."""
     return any(each.is_link_local or each in _METADATA for each in _unwrapped(address))
 
 
 def guarded_client(policy: AddressPolicy, timeout: httpx.Timeout) -> httpx.AsyncClient:
-    """A client without proxies whose connections go to checked addresses only."""
+    """A client without proxies that connects to allowed addresses only."""
     transport = httpx.AsyncHTTPTransport(trust_env=False)
-    # httpx has no parameter for it; the name is resolved once, so that the address checked is the one called.
+    # httpx has no parameter for it. The name is resolved once, so the checked address is the one called.
     transport._pool = httpcore.AsyncConnectionPool(
         ssl_context=httpx.create_ssl_context(),
         max_connections=100,
@@ -144,7 +144,7 @@ def guarded_client(policy: AddressPolicy, timeout: httpx.Timeout) -> httpx.Async
 
 
 def is_proxied(url: str) -> bool:
-    """Whether the environment names a proxy for an address; this machine is always called directly."""
+    """Whether the environment configures a proxy for a URL; local URLs are always called directly."""
     parsed = _parsed(url)
     if is_loopback_name(parsed.host) or proxy_bypass(parsed.host):
         return False
@@ -185,7 +185,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
 def _parsed(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
-        host, port = parsed.host, parsed.port  # reading the host decodes international names
+        host, port = parsed.host, parsed.port  # accessing the host decodes international names
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
         raise BadRequestError(f"The address {url[:200]!r} cannot be used: {error}") from None
     if parsed.scheme not in _PORTS or not host or (port is not None and not 0 < port < 65536):
@@ -200,13 +200,13 @@ def _origin(url: httpx.URL) -> tuple[str, str, int]:
 
 
 def _literal(host: str) -> Address | None:
-    """The address that a host is by itself, in any notation that the resolver reads."""
+    """Parse a host that is an IP address, in any notation that the resolver accepts."""
     try:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
         pass
     try:
-        # Decimal, octal and hexadecimal forms, and forms of fewer than four parts.
+        # Decimal, octal and hexadecimal forms, and forms with fewer than four parts.
         return ipaddress.ip_address(socket.inet_aton(host))
     except (OSError, UnicodeError, ValueError):
         return None
@@ -224,6 +224,6 @@ def _unwrapped(address: Address) -> Iterator[Address]:
 
 def _refused(url: str, address: str) -> BadRequestError:
     return BadRequestError(
-        f"The address {url[:200]!r} is refused: {address} is link-local or a metadata service. "
+        f"The address {url[:200]!r} is not allowed: {address} is link-local or a metadata service. "
         "Allow such addresses with: lawtags local up --allow-link-local"
     )

@@ -1,4 +1,4 @@
-"""Asking the model of a target, with retries, by the OpenAI API."""
+"""Calls the models of targets and judges through the OpenAI API, with retries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHAT, _COMPLETION = "/chat/completions", "/completions"
 
 
 class Exchange(TypedDict):
-    """A request to a model and its answer."""
+    """A request to a model and its response."""
 
     request: JsonObject
     response: JsonObject
@@ -35,11 +35,11 @@ class Exchange(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model answers.
+    """The endpoint of a model.
 
     Args:
-        url: an address of the API: its base, e.g. ``.../v1``, or the path of any of its tasks.
-        model_id: what the model is called there.
+        url: a URL of the API: its base, e.g. ``.../v1``, or the path of any of its tasks.
+        model_id: the model's name at the endpoint.
         api_key: sent as bearer token, never shown.
     """
 
@@ -49,11 +49,11 @@ class Endpoint:
 
     @property
     def chats(self) -> bool:
-        """Whether the address is that of chats; a base, which says nothing, is not."""
+        """Whether the URL is that of chat completions; false for a base URL."""
         return urlsplit(self.url).path.rstrip("/").endswith(_CHAT)
 
     def address(self, body: JsonObject) -> str:
-        """Where to send a request: messages are a chat's, a prompt is a completion's."""
+        """The URL for a request: chat completions for messages, completions for a prompt."""
         parts = urlsplit(self.url)
         path = parts.path.rstrip("/")
         path = path.removesuffix(_CHAT if path.endswith(_CHAT) else _COMPLETION) or "/v1"
@@ -64,11 +64,11 @@ class Endpoint:
 
 
 class Endpoints:
-    """Finds where models answer.
+    """Finds the endpoints of models.
 
     Args:
-        context: the stack; its inference server answers for models named by reference.
-        entities: knows models by name.
+        context: the stack; its inference server serves models named by reference.
+        entities: models by name.
     """
 
     def __init__(self, context: StackContext, entities: EvaluatorEntityStore) -> None:
@@ -78,14 +78,14 @@ class Endpoints:
         self.policy = policy_of(context)
 
     def find(self, model: str | ModelFields, *, chat: bool) -> Endpoint:
-        """The endpoint of a target's model.
+        """Find the endpoint of a target's model.
 
         Args:
             model: ``namespace/name[@version]``, or an object with ``api_endpoint``.
-            chat: whether a model of the stack is asked by chat or by plain completion.
+            chat: whether to use chat or plain completions for a model of the stack.
 
         Raises:
-            BadRequestError: the object says neither.
+            BadRequestError: the object has neither a name nor an endpoint.
         """
         if isinstance(model, ModelFields):
             if model.endpoint is not None:
@@ -106,12 +106,12 @@ class Endpoints:
 
 
 class Asker:
-    """Asks endpoints, again where that can help.
+    """Sends requests to endpoints, with retries.
 
     Args:
-        timeout: seconds for one answer.
-        retries: how often to ask again.
-        policy: which addresses may be called.
+        timeout: seconds per response.
+        retries: maximum number of retries.
+        policy: the allowed addresses.
     """
 
     def __init__(self, *, timeout: float, retries: int, policy: AddressPolicy) -> None:
@@ -128,14 +128,14 @@ class Asker:
         await self._proxied.aclose()
 
     async def ask(self, endpoint: Endpoint, body: JsonObject) -> Exchange:
-        """Ask a model; the path is chosen by what the request holds.
+        """Send a request to a model; the path depends on its content.
 
         Raises:
-            BadRequestError: it refuses the request.
-            NotFoundError: it does not know the model.
-            ServerError: it cannot be reached, or fails again and again.
+            BadRequestError: the server rejects the request.
+            NotFoundError: the server does not know the model.
+            ServerError: the server is unreachable, or keeps failing.
         """
-        # Uncompressed: a few bytes could expand to gigabytes before their size can be checked.
+        # Uncompressed: a few bytes could expand to gigabytes before the size check.
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if endpoint.api_key:
             headers["Authorization"] = f"Bearer {endpoint.api_key}"
@@ -145,7 +145,7 @@ class Asker:
             if attempt:
                 await asyncio.sleep(min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1)))
             try:
-                # The client's own limit is for each piece: an answer that drips would never end.
+                # The client's timeout applies to each chunk, so a slow stream of chunks would never end.
                 async with asyncio.timeout(self._timeout):
                     answer = await self._post(url, content, headers)
             except TimeoutError:
@@ -183,13 +183,13 @@ class Asker:
 
 
 def _public(url: str) -> str:
-    """An address without the credentials and the query that may stand in it."""
+    """A URL without credentials and query."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _encoded(request: JsonObject) -> bytes:
-    """A request as JSON; templates can produce values that JSON cannot hold."""
+    """Serialize a request; templates can produce values that JSON cannot represent."""
     try:
         return json.dumps(request, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
@@ -197,12 +197,12 @@ def _encoded(request: JsonObject) -> bytes:
 
 
 def _start(content: bytes, most: int) -> str:
-    # The charset is the server's claim, and may name a codec that is not one of texts.
+    # The charset comes from the server, and may name a codec that does not decode text.
     return content[: 4 * most].decode("utf-8", "replace")[:most]
 
 
 def _reason(content: bytes) -> str:
-    """What a server says of a refusal: its message, or the beginning of anything else."""
+    """The error message in a response, or the beginning of its body."""
     try:
         found = strict_json(content)
     except ValueError:
@@ -232,7 +232,7 @@ def _is_choice(value: JsonValue) -> bool:
 
 
 def output_text(response: JsonObject) -> str:
-    """The text of an answer's first choice."""
+    """The text of the first choice of a response."""
     choices = response["choices"]
     choice = choices[0] if isinstance(choices, list) else None
     if not isinstance(choice, dict):

@@ -1,4 +1,4 @@
-"""What an evaluation asks of its sandbox, with the types of what goes in and comes out."""
+"""Typed calls to the evaluation's sandbox."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from lawtags_stack.services.evaluator.metrics import RowScores
 
 
 class Calculations:
-    """The operations of ``confined`` in a sandbox.
+    """The operations of ``sandboxed``, run in a sandbox.
 
-    All of them raise as ``Sandbox.call`` does.
+    All methods raise as ``Sandbox.call``.
 
     Args:
-        sandbox: the process that does them.
+        sandbox: the sandbox.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     def render(self, argument: ToRender) -> JsonObject:
-        """The request that a template makes of a row."""
+        """Render a template with a row to a request."""
         body = self._sandbox.call("render", argument)
         if not isinstance(body, dict):
             raise BadRequestError("The template of a task must produce an object")
         return body
 
     def score(self, argument: RowsToScore) -> list[RowFigures]:
-        """What the metrics make of rows."""
+        """Compute the metrics of rows."""
         found: list[RowFigures] = self._sandbox.call("score", argument)
         return found
 
     def judged(self, argument: Judgement) -> RowScores:
-        """The scores that a judge's answer holds."""
+        """Extract the scores from a judge's answer."""
         found: RowScores = self._sandbox.call("judged", argument)
         return found
 
     def bleu(self, outputs: list[str], references: list[list[str]]) -> tuple[list[float], float]:
-        """BLEU of each sentence, and of all as one corpus."""
+        """BLEU per sentence, and for the whole corpus."""
         argument: Sentences = {"outputs": outputs, "references": references}
         sentences, corpus = self._sandbox.call("bleu", argument)
         return sentences, corpus

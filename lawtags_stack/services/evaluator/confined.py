@@ -1,4 +1,4 @@
-"""What an evaluation does in the sandbox: all that depends on templates, patterns and texts of others."""
+"""The evaluation's sandbox operations: all work on untrusted templates, patterns and texts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from lawtags_stack.services.evaluator.rows import DatasetRow
 
 MODULE = __name__
-_BLEU_SECONDS = 20.0  # of CPU time, and as much again for every thousand sentences
+_BLEU_SECONDS = 20.0  # of CPU time, plus the same per thousand sentences
 
 
 class ToRender(TypedDict):
-    """A request to make of a row."""
+    """A request to render from a row."""
 
     template: JsonObject
     item: DatasetRow
@@ -36,7 +36,7 @@ class ToScore(TypedDict):
 
 
 class RowFigures(TypedDict):
-    """What the metrics make of one row; see ``Scored``."""
+    """The metrics of one row; see ``Scored``."""
 
     figures: dict[str, metrics.RowScores]
     questions: dict[str, JsonObject]
@@ -44,14 +44,14 @@ class RowFigures(TypedDict):
 
 
 class RowsToScore(TypedDict):
-    """Rows, and the metrics to apply to them."""
+    """Rows, and the metrics to compute."""
 
     metrics: dict[str, MetricFields]
     rows: list[ToScore]
 
 
 class Judgement(TypedDict):
-    """A judge's answer, and the scores that are wanted of it."""
+    """A judge's answer, and the scores to extract from it."""
 
     text: str
     scores: dict[str, metrics.JudgeScore]
@@ -67,7 +67,7 @@ class Sentences(TypedDict):
 
 def _render(argument: ToRender) -> JsonValue:
     limits.at(argument["place"])
-    # There is no answer yet that a request could name.
+    # No answer exists yet that a template could use.
     return render(argument["template"], {**argument["item"], "item": argument["item"]})
 
 

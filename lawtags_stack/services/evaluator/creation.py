@@ -1,4 +1,4 @@
-"""From a request to an evaluation job: read, resolve, build; ``EvaluatorState`` stores it."""
+"""Creates an evaluation job from a request: read, resolve, build; ``EvaluatorState`` stores it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CONTENT = ("tasks", "groups", "model", "cached_outputs", "retriever", "rag", "r
 
 @dataclass(frozen=True, slots=True)
 class EvaluationWish:
-    """A request for an evaluation, its types already checked.
+    """A validated request for an evaluation.
 
     Args:
-        config: how to measure: ``namespace/name``, or the config itself.
-        target: what to measure, in the same forms.
+        config: the config: ``namespace/name``, or inline.
+        target: the target, in the same forms.
     """
 
     config: str | JsonObject
@@ -37,21 +37,21 @@ class EvaluationWish:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedEvaluation:
-    """Config and target of an evaluation, written out."""
+    """The full config and target of an evaluation."""
 
     config: JsonObject
     target: JsonObject
 
 
 def read_wish(fields: JsonObject, spec: JsonObject | None = None) -> EvaluationWish:
-    """What a request asks for.
+    """Read the request for an evaluation.
 
     Args:
-        fields: the request's body.
-        spec: the part of it with config and target, where that is not the body itself.
+        fields: the request body.
+        spec: its part with config and target, if that is not the body itself.
 
     Raises:
-        UnprocessableError: its namespace cannot be used.
+        UnprocessableError: its namespace has an invalid name.
     """
     sides = fields if spec is None else spec
     return EvaluationWish(
@@ -67,12 +67,12 @@ def read_wish(fields: JsonObject, spec: JsonObject | None = None) -> EvaluationW
 
 
 class EvaluationResolver:
-    """Finds what an evaluation names, and refuses what cannot be done here.
+    """Looks up config and target, and rejects unsupported evaluations.
 
     Args:
-        configs: the configs that are kept.
-        targets: the targets that are kept.
-        addresses: which addresses of models may be called.
+        configs: the stored configs.
+        targets: the stored targets.
+        addresses: the allowed addresses of models.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class EvaluationResolver:
         self._addresses = addresses
 
     def resolve(self, wish: EvaluationWish) -> ResolvedEvaluation:
-        """Config and target, written out; nothing is stored.
+        """Return the full config and target; stores nothing.
 
         Raises:
-            NotFoundError: one of them is a name of nothing.
-            BadRequestError: they cannot be done here.
-            UnprocessableError: a parameter is missing or of the wrong type.
+            NotFoundError: one of them does not exist.
+            BadRequestError: they are not supported.
+            UnprocessableError: a parameter is missing or has the wrong type.
         """
         config = _found(self._configs, wish.config)
         target = _found(self._targets, wish.target)
@@ -105,7 +105,7 @@ def build_job(
     now: str,
     platform: PlatformJob | None = None,
 ) -> EvaluationRecord:
-    """The job as it is stored."""
+    """Build the record to store."""
     return EvaluationRecord(
         created_at=now,
         updated_at=now,
@@ -128,7 +128,7 @@ def build_job(
 def _found(entities: EntityTable[EntityRecord], given: str | JsonObject) -> JsonObject:
     if isinstance(given, str):
         return entities.document(*split_reference(given, what=entities.kind.label))
-    # An object with nothing but a name stands for the entity of this name.
+    # An object with only a name refers to the entity of this name.
     if given.get("name") and not any(given.get(field) for field in _CONTENT):
         return entities.document(_text(given, "namespace") or "default", str(given["name"]))
     return given

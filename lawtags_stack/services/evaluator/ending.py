@@ -1,4 +1,4 @@
-"""Bringing evaluation jobs of either version to an early end."""
+"""Cancels and deletes evaluation jobs of either API version."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from lawtags_stack.services.evaluator.state import EvaluatorState
 
 
 def cancel(state: EvaluatorState, runner: Runner, job: EvaluationRecord) -> EvaluationRecord:
-    """End a job; gives it as it stands then.
+    """Cancel a job, and return its updated record.
 
     Raises:
-        BadRequestError: it has come to an end already.
+        BadRequestError: it has already ended.
     """
     if job.final:
         raise BadRequestError(f"Evaluation job {job.id} is {job.status} and cannot be cancelled")
@@ -21,7 +21,7 @@ def cancel(state: EvaluatorState, runner: Runner, job: EvaluationRecord) -> Eval
 
 
 def remove(state: EvaluatorState, runner: Runner, job: EvaluationRecord) -> None:
-    """Forget a job and all it left; it is ended first where it is at work."""
+    """Delete a job and all its data; cancels it first if it is running."""
     if not job.final:
         runner.cancel(job.id)
     state.job_delete(job.id)

@@ -1,4 +1,4 @@
-"""One evaluation: its tasks one after the other, and their scores by group."""
+"""Runs one evaluation: its tasks in order, and their scores by group."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _NOTICE_SECONDS = 0.05
 
 
 class CancelledError(Exception):
-    """The evaluation was told to end."""
+    """The evaluation was cancelled."""
 
 
 @dataclass(slots=True)
 class EvaluationProgress:
-    """How far an evaluation is."""
+    """The progress of an evaluation."""
 
     total: int
     processed: int = 0
@@ -48,14 +48,14 @@ class EvaluationProgress:
 
 
 class GroupScores(TaskScores):
-    """The metrics of several tasks together, and those of the groups within."""
+    """The combined metrics of several tasks, and those of nested groups."""
 
     groups: NotRequired[dict[str, GroupScores]]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
-    """A row of a task, with its answer and its figures."""
+    """A row of a task, with its answer and metrics."""
 
     task: str
     scored: ScoredSample
@@ -63,7 +63,7 @@ class ScoredRow:
 
 @dataclass(slots=True)
 class EvaluationOutcome:
-    """What an evaluation found: results by task and group, and each row with its answer and figures."""
+    """The result of an evaluation: scores by task and group, and each row with its answer and metrics."""
 
     tasks: dict[str, TaskScores] = field(default_factory=dict)
     groups: dict[str, GroupScores] = field(default_factory=dict)
@@ -71,10 +71,10 @@ class EvaluationOutcome:
 
 
 def check_supported(config: JsonObject, target: JsonObject) -> None:
-    """Refuse what this Evaluator cannot do, before a job is made of it.
+    """Reject an unsupported evaluation before a job is created.
 
     Raises:
-        BadRequestError: it cannot, and why.
+        BadRequestError: it is not supported; the message says why.
     """
     kinds = SUPPORTED.get(str(config.get("type")))
     if kinds is None:
@@ -122,16 +122,16 @@ class EvaluationRunner:
     """Runs a config on a target.
 
     Args:
-        sources: where rows and models are found.
-        config: what to do, written out.
-        target: what to measure, written out, secrets in it.
-        sandboxes: where templates, patterns and metrics run.
-        cancelled: set to end it.
-        on_progress: told after each row.
-        log: told what happens, a line at a time.
+        sources: rows and models.
+        config: the full config.
+        target: the full target, including secrets.
+        sandboxes: run templates, patterns and metrics.
+        cancelled: set it to cancel the evaluation.
+        on_progress: called after each row.
+        log: receives log lines.
 
     Raises:
-        LawtagsError: it cannot be done by this release.
+        LawtagsError: the evaluation is not supported.
     """
 
     def __init__(
@@ -156,11 +156,11 @@ class EvaluationRunner:
         self._sandbox = sandboxes.take()
 
     def run(self) -> EvaluationOutcome:
-        """Do it.
+        """Run the evaluation.
 
         Raises:
-            CancelledError: it was told to end.
-            LawtagsError: it cannot be done.
+            CancelledError: it was cancelled.
+            LawtagsError: it failed.
         """
         return asyncio.run(self._run())
 
@@ -174,7 +174,7 @@ class EvaluationRunner:
             self._sandboxes.give_back(self._sandbox)
             return outcome
         except BaseException:
-            # First, since a call under way holds a thread until the sandbox has ended.
+            # First, since a running call blocks a thread until the sandbox exits.
             self._sandbox.stop()
             raise
         finally:
@@ -183,7 +183,7 @@ class EvaluationRunner:
             await asyncio.gather(work, end, return_exceptions=True)
 
     async def _cancellation(self) -> None:
-        # Looked at rather than waited for: whoever cancels is in another thread, and has no loop.
+        # Polled, since it is set from another thread without an event loop.
         while not self._cancelled.is_set():  # noqa: ASYNC110
             await asyncio.sleep(_NOTICE_SECONDS)
 
@@ -249,7 +249,7 @@ class EvaluationRunner:
 
 
 def _groups(groups: Mapping[str, GroupSpec], tasks: Mapping[str, TaskScores]) -> dict[str, GroupScores]:
-    """Scores of several tasks as one: means, weighted by rows."""
+    """Combine the scores of tasks by group: means, weighted by rows."""
     found: dict[str, GroupScores] = {}
     for name, group in groups.items():
         members = [tasks[task] for task in group.tasks or [] if task in tasks]
@@ -269,7 +269,7 @@ def _together(members: Sequence[TaskScores], key: str) -> dict[str, MetricScore]
             continue
         for name, score in task["metrics"][key]["scores"].items():
             if score["value"] is not None:
-                # Scores without statistics count as one each.
+                # Scores without statistics have weight one.
                 count = score["stats"]["count"] if "stats" in score else 1
                 parts.setdefault(name, []).append((score["value"], count))
     scores: dict[str, MetricScore] = {}

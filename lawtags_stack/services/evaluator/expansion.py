@@ -1,6 +1,6 @@
-"""Configs and targets as a job shows them: written out in full, with identifiers and nulls.
+"""Expands configs and targets to the full form that a job shows, with ids and nulls.
 
-The forms, and the order of their fields, are those of recorded answers of the service.
+The forms and the field order are those of recorded responses of the real service.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _ENDPOINT = ("url", "model_id", "api_key", "format")
 
 
 def identified(entity: JsonObject, *, now: str) -> JsonObject:
-    """A config or target in which the data sets and the model that it brings along have identifiers.
+    """Add ids to the inline datasets and models of a config or target.
 
     Args:
-        entity: as it was sent, or as it is kept.
-        now: what these parts say they were made at.
+        entity: the config or target, as sent or stored.
+        now: creation time of these parts.
     """
 
     def part(value: JsonValue, prefix: str, type_prefix: str | None) -> JsonValue:
@@ -70,12 +70,12 @@ def identified(entity: JsonObject, *, now: str) -> JsonObject:
 
 
 def expanded_target(target: JsonObject) -> JsonObject:
-    """A target with all fields that one can have."""
+    """A target with all possible fields."""
     return _filled(target, _TARGET, model=_model, dataset=_dataset)
 
 
 def expanded_config(config: JsonObject) -> JsonObject:
-    """A config with all fields that one can have; the params of tasks and metrics are open and stay so."""
+    """A config with all possible fields; the params of tasks and metrics are not expanded."""
     return _filled(config, _CONFIG, params=_params, tasks=_tasks)
 
 
@@ -107,7 +107,7 @@ def _endpoint(value: JsonValue) -> JsonValue:
 def _filled(
     given: JsonObject, fields: tuple[str, ...], **parts: Callable[[JsonValue], JsonValue]
 ) -> JsonObject:
-    """All fields in their order, null where nothing was given, and then what else was given."""
+    """All fields in order, null if missing, followed by other fields."""
     found = {name: given.get(name) for name in dict.fromkeys((*fields, *given))}
     for name, expand in parts.items():
         if found[name] is not None:

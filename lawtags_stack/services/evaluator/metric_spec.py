@@ -18,7 +18,7 @@ _LONGEST_PATTERN = 2000
 
 
 class _MetricParams(ClosedRecord):
-    # Clients give the judge of one metric to the others as well, which ask no model.
+    # Clients pass the judge of one metric to all metrics, most of which use no model.
     model: JsonValue = None
 
 
@@ -58,9 +58,9 @@ class NumberCheck(_MetricParams):
         operator, rest = _read_check("number-check", self.check)
         if operator == metrics.DIFFERENCE:
             if not 0 <= _tolerance(self.epsilon, rest) < math.inf:
-                raise ValueError("epsilon must be a number that is not negative")
+                raise ValueError("epsilon must be a non-negative number")
         elif rest or self.epsilon is not None:
-            raise ValueError(f"epsilon belongs to the operator {metrics.DIFFERENCE!r}, not to {operator!r}")
+            raise ValueError(f"epsilon requires the operator {metrics.DIFFERENCE!r}, not {operator!r}")
         return self
 
 
@@ -86,7 +86,7 @@ class ToolCalling(_MetricParams):
 
 
 class ParserSpec(SpecRecord):
-    """Where a score is in a judge's answer."""
+    """How to extract a score from a judge's answer."""
 
     type: Literal["regex"] | None = None
     pattern: Annotated[str, Field(min_length=1, max_length=_LONGEST_PATTERN)]
@@ -104,13 +104,13 @@ class ParserSpec(SpecRecord):
 
 
 class ScoreSpec(SpecRecord):
-    """A score that a judge gives."""
+    """A score that a judge assigns."""
 
     type: Literal["int", "float"] | None = None
     parser: ParserSpec
 
     def as_json(self) -> metrics.JudgeScore:
-        """What ``judge_scores`` needs of it."""
+        """The form that ``judge_scores`` needs."""
         return {"type": self.type, "parser": {"pattern": self.parser.pattern}}
 
 
@@ -133,4 +133,4 @@ PARAMS: dict[str, type[SpecRecord]] = {
     "string-check": StringCheck,
     "tool-calling": ToolCalling,
 }
-"""The parameters of the metrics that are offered, by type."""
+"""The parameters of the supported metrics, by type."""

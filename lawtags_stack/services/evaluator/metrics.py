@@ -1,7 +1,7 @@
-"""The Evaluator's metrics: figures per row, put together to scores with their statistics.
+"""The Evaluator's metrics: values per row, aggregated to scores with statistics.
 
-``f1`` and ``em`` compare texts as SQuAD does (case, punctuation, articles and blanks do not count), ``bleu``
-comes from sacrebleu, ``rouge`` from rouge-score.
+``f1`` and ``em`` compare texts like SQuAD (ignoring case, punctuation, articles and extra whitespace);
+``bleu`` comes from sacrebleu, ``rouge`` from rouge-score.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RowScores = dict[str, float]
 
 
 class Stats(TypedDict):
-    """What a score was made of; only the counts where no row has a figure."""
+    """The statistics of a score; only the counts if no row has a value."""
 
     count: int
     sum: NotRequired[float]
@@ -45,7 +45,7 @@ class Stats(TypedDict):
 
 
 class MetricScore(TypedDict):
-    """One figure of all rows."""
+    """One score over all rows."""
 
     value: float | None
     stats: NotRequired[Stats]
@@ -67,13 +67,13 @@ class TaskScores(TypedDict):
 
 
 class JudgeParser(TypedDict):
-    """Where a score is in a judge's answer."""
+    """How to extract a score from a judge's answer."""
 
     pattern: str
 
 
 class JudgeScore(TypedDict):
-    """A score that a judge gives."""
+    """A score that a judge assigns."""
 
     type: NotRequired[str | None]
     parser: JudgeParser
@@ -114,18 +114,18 @@ OPERATORS: Mapping[str, tuple[str, ...]] = {
     "string-check": tuple(_STRING_CHECKS),
     "number-check": (*_NUMBER_CHECKS, *_SYMBOLS, DIFFERENCE),
 }
-"""What may stand between, or before, the two sides of a check, by metric."""
+"""The operators of a check, infix or prefix, by metric."""
 
 
 def check_operator(kind: str, operator: str) -> None:
-    """Refuse what is not an operator.
+    """Reject an unknown operator.
 
     Args:
         kind: ``string-check`` or ``number-check``.
-        operator: what stands in its place.
+        operator: the operator.
 
     Raises:
-        BadRequestError: it is none of this metric.
+        BadRequestError: the metric does not have this operator.
     """
     known = OPERATORS[kind]
     if operator not in known:
@@ -133,14 +133,14 @@ def check_operator(kind: str, operator: str) -> None:
 
 
 def read_check(kind: str, check: object) -> list[str]:
-    """Left, operator, right and what follows; the operator may also come first.
+    """Parse a check into left, operator, right and the rest; the operator may also come first.
 
     Args:
         kind: ``string-check`` or ``number-check``.
-        check: as the config has it.
+        check: the check in the config.
 
     Raises:
-        BadRequestError: it has no such form, or no such operator.
+        BadRequestError: it is malformed, or the operator is unknown.
     """
     if not isinstance(check, list) or len(check) < 3:
         raise BadRequestError("The parameter check must be [left, operator, right]")
@@ -153,7 +153,7 @@ def read_check(kind: str, check: object) -> list[str]:
 
 
 def tolerance(params: Mapping[str, JsonValue], rest: Sequence[str]) -> float:
-    """The epsilon, as a parameter or behind the check, where its name may stand before it.
+    """Parse epsilon, from the parameters or after the check, optionally preceded by its name.
 
     Raises:
         BadRequestError: it is not a number.
@@ -168,13 +168,13 @@ def tolerance(params: Mapping[str, JsonValue], rest: Sequence[str]) -> float:
 
 
 def string_check(left: str, operator: str, right: str) -> RowScores:
-    """Whether two texts stand in a relation: 1 or 0."""
+    """Compare two texts with an operator: 1 or 0."""
     check_operator("string-check", operator)
     return {"string-check": float(_STRING_CHECKS[operator](left, right))}
 
 
 def number_check(left: str, operator: str, right: str, epsilon: float = 0.0) -> RowScores:
-    """Whether two numbers stand in a relation: 1 or 0; NaN where one of them is no number."""
+    """Compare two numbers with an operator: 1 or 0; NaN if one of them is not a number."""
     check_operator("number-check", operator)
     try:
         first, second = float(left), float(right)
@@ -187,18 +187,18 @@ def number_check(left: str, operator: str, right: str, epsilon: float = 0.0) -> 
 
 
 def normalize(text: str) -> str:
-    """A text without case, punctuation, articles and superfluous blanks."""
+    """Remove case, punctuation, articles and extra whitespace from a text."""
     text = "".join(character for character in text.lower() if character not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 
 def exact_match(output: str, truth: str) -> RowScores:
-    """Whether two texts are the same but for case, punctuation and articles."""
+    """Whether two texts are equal, ignoring case, punctuation and articles."""
     return {"em": float(normalize(output) == normalize(truth))}
 
 
 def token_f1(output: str, truth: str) -> RowScores:
-    """Harmonic mean of precision and recall of the words."""
+    """Harmonic mean of word precision and recall."""
     found, wanted = normalize(output).split(), normalize(truth).split()
     if not found or not wanted:
         return {"f1": float(found == wanted)}
@@ -207,7 +207,7 @@ def token_f1(output: str, truth: str) -> RowScores:
 
 
 def accuracy(output: str, truth: str) -> RowScores:
-    """Whether two texts are the same but for blanks around them."""
+    """Whether two texts are equal, ignoring surrounding whitespace."""
     return {"accuracy": float(output.strip() == truth.strip())}
 
 
@@ -219,8 +219,8 @@ def rouge(output: str, truth: str) -> RowScores:
 
 @lru_cache(maxsize=1)
 def _rouge_scorer() -> RougeScorer:
-    # The stemmer comes from NLTK, which imports SciPy and scikit-learn where they are installed, for parts
-    # that nobody needs here. That took most of the time of a first evaluation.
+    # The stemmer comes from NLTK, which imports SciPy and scikit-learn if installed, for unused features.
+    # That took most of the time of a first evaluation.
     with _hidden("scipy", "sklearn"):
         try:
             from rouge_score.rouge_scorer import RougeScorer
@@ -231,7 +231,7 @@ def _rouge_scorer() -> RougeScorer:
 
 @contextlib.contextmanager
 def _hidden(*packages: str) -> Iterator[None]:
-    """Keep optional packages from being imported; those that are imported already stay."""
+    """Block the import of optional packages that are not yet imported."""
     absent = [name for name in packages if name not in sys.modules]
     blocked: dict[str, ModuleType | None] = dict.fromkeys(absent)
     sys.modules.update(blocked)  # type: ignore[arg-type]  # None stands for what cannot be imported
@@ -243,7 +243,7 @@ def _hidden(*packages: str) -> Iterator[None]:
 
 
 def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[float], float]:
-    """BLEU of each sentence, and of all as one corpus, from 0 to 100."""
+    """BLEU per sentence and for the whole corpus, from 0 to 100."""
     try:
         from sacrebleu.metrics import BLEU
     except ImportError as error:
@@ -255,17 +255,17 @@ def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[l
         float(sentences.sentence_score(output, list(texts)).score)
         for output, texts in zip(outputs, references, strict=True)
     ]
-    # sacrebleu wants one stream per position of a reference; rows with fewer have none there.
+    # sacrebleu expects one stream per reference position; rows with fewer references are padded.
     most = max(len(texts) for texts in references)
     streams = [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
     return each, float(BLEU().corpus_score(list(outputs), streams).score)
 
 
 def judge_scores(text: str, wanted: Mapping[str, JudgeScore]) -> RowScores:
-    """The scores that a judge's answer holds; NaN where its pattern is not found.
+    """Extract the scores from a judge's answer; NaN if the pattern is not found.
 
     Raises:
-        BadRequestError: a pattern is no regular expression with a group.
+        BadRequestError: a pattern is not a regular expression with a group.
     """
     found: RowScores = {}
     for name, score in wanted.items():
@@ -276,7 +276,7 @@ def judge_scores(text: str, wanted: Mapping[str, JudgeScore]) -> RowScores:
             value = math.nan if match is None else float(match.group(1))
         except (re.error, IndexError, OverflowError) as error:
             raise BadRequestError(f"The pattern of score {name!r} cannot be used: {error}") from error
-        except (ValueError, TypeError):  # no number, or a group that took no part in the match
+        except (ValueError, TypeError):  # not a number, or the group is not part of the match
             value = math.nan
         if not math.isfinite(value):
             value = math.nan
@@ -290,7 +290,7 @@ def tool_calls(response: JsonObject, truth: JsonValue) -> RowScores:
     """Whether the right functions were called, by name, and by name and arguments.
 
     Raises:
-        BadRequestError: the calls that are compared with are no list of calls.
+        BadRequestError: the expected calls are not a list of calls.
     """
     import json
 
@@ -325,7 +325,7 @@ def tool_calls(response: JsonObject, truth: JsonValue) -> RowScores:
 
 
 def finite(scores: Mapping[str, RowScores]) -> dict[str, dict[str, float | None]]:
-    """Figures as JSON can hold them: None for NaN."""
+    """Replace NaN with None, since JSON has no NaN."""
     return {
         key: {name: None if math.isnan(value) else value for name, value in row.items()}
         for key, row in scores.items()
@@ -333,7 +333,7 @@ def finite(scores: Mapping[str, RowScores]) -> dict[str, dict[str, float | None]
 
 
 def summarize(rows: Sequence[RowScores]) -> Scores:
-    """Scores with their statistics, from the figures of all rows; NaN figures are counted apart."""
+    """Aggregate the values of all rows to scores with statistics; NaN values are counted separately."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     return {name: _score([row[name] for row in rows if name in row]) for name in names}
 

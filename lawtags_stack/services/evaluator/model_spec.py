@@ -1,4 +1,4 @@
-"""Models of targets and judges."""
+"""Specs of models for targets and judges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lawtags_stack.services.evaluator.spec_base import SpecRecord
 
 
 class EndpointSpec(SpecRecord):
-    """Where a model answers."""
+    """The endpoint of a model."""
 
     url: str
     model_id: str
@@ -16,7 +16,7 @@ class EndpointSpec(SpecRecord):
 
 
 class ModelFields(SpecRecord):
-    """A model: by its endpoint, or by its name."""
+    """A model, by endpoint or by name."""
 
     api_endpoint: EndpointSpec | None = None
     name: str | None = None
@@ -33,7 +33,7 @@ class ModelFields(SpecRecord):
 
     @property
     def endpoint(self) -> EndpointSpec | None:
-        """Where it answers, if it says so."""
+        """Its endpoint, if it has one."""
         if self.api_endpoint:
             return self.api_endpoint
         if self.url and self.model_id:

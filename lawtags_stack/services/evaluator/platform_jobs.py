@@ -1,4 +1,4 @@
-"""Evaluations as platform jobs, the Evaluator's second version: other names around the same work."""
+"""Evaluations as platform jobs, version 2 of the Evaluator's API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lawtags_stack.services.evaluator.records import EvaluationRecord, PlatformJ
 STEP = "evaluation"
 SCORES = "evaluation-results"
 RESULTS = (SCORES, "artifacts")
-"""What a completed job leaves: the scores, and everything else as one archive."""
+"""The results of a completed job: its scores, and an archive of everything else."""
 
 SORTS = ("created_at", "updated_at")
 _STATES = {"running": "active", "failed": "error"}
@@ -24,7 +24,7 @@ _MOST_LINES = 1000
 
 
 def shown_job(job: EvaluationRecord) -> JsonObject:
-    """A stored job as the second version shows it."""
+    """Convert a stored job to a version 2 response."""
     platform = _platform(job)
     return {
         "id": job.id,
@@ -44,7 +44,7 @@ def shown_job(job: EvaluationRecord) -> JsonObject:
 
 
 def shown_status(job: EvaluationRecord) -> JsonObject:
-    """How far a job is: one step, which has one task."""
+    """The status of a job: one step with one task."""
     state: JsonObject = {
         "status": _status(job),
         "status_details": job.status_details.as_json(),
@@ -55,28 +55,28 @@ def shown_status(job: EvaluationRecord) -> JsonObject:
 
 
 def listed_results(job: EvaluationRecord, url: str) -> JsonObject:
-    """What a job left.
+    """The results of a job.
 
     Args:
         job: the stored job.
-        url: the address of the job.
+        url: the job's URL.
     """
     names = RESULTS if job.status == "completed" else ()
     return {"object": "list", "data": [_result(job, url, name) for name in names]}
 
 
 def one_result(job: EvaluationRecord, url: str, name: str) -> JsonObject:
-    """One of the things a job left.
+    """One result of a job.
 
     Raises:
-        NotFoundError: it left none of this name, or has not come to its end.
+        NotFoundError: there is no result of this name, or the job has not completed.
     """
     check_result(job, name)
     return _result(job, url, name)
 
 
 def check_result(job: EvaluationRecord, name: str) -> None:
-    """Refuse a result that is not there.
+    """Check that a result exists.
 
     Raises:
         NotFoundError: see ``one_result``.
@@ -88,15 +88,15 @@ def check_result(job: EvaluationRecord, name: str) -> None:
 
 
 def log_page(job: EvaluationRecord, lines: list[str], query: Mapping[str, str]) -> JsonObject:
-    """A stretch of a job's log.
+    """One page of a job's log.
 
     Args:
         job: the stored job.
-        lines: the whole log; each line begins with its moment.
+        lines: the whole log; each line starts with its timestamp.
         query: ``limit`` and ``page_cursor``.
 
     Raises:
-        BadRequestError: one of these cannot be read.
+        BadRequestError: ``limit`` or ``page_cursor`` is invalid.
     """
     limit, start = _limit(query.get("limit")), _read_cursor(query.get("page_cursor"))
     end = min(start + limit, len(lines))
@@ -114,7 +114,7 @@ def _entry(line: str, otherwise: str) -> JsonObject:
     moment, _, message = line.partition(" ")
     try:
         read_moment(moment)
-    except ValueError:  # torn by a kill
+    except ValueError:  # truncated by a kill
         moment, message = otherwise, line
     return {"timestamp": moment, "message": message}
 

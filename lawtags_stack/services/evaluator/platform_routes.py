@@ -1,4 +1,4 @@
-"""The routes of the Evaluator's second version."""
+"""Routes of version 2 of the Evaluator's API."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from lawtags_stack.services.evaluator.state import EvaluatorState
 _JOBS = "/v2/evaluation/jobs"
 _LOG_QUERY = (
     Parameter("limit", "integer", "Lines per page.", least=1),
-    Parameter("page_cursor", about="Taken from the previous page."),
+    Parameter("page_cursor", about="Cursor from the previous page."),
 )
 
 
 def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
-    """Evaluations as platform jobs."""
+    """Routes for evaluations as platform jobs."""
 
     def found(call: RouteCall) -> EvaluationRecord:
         return state.platform_job(call.path["job"])
 
     def list_jobs(call: RouteCall) -> JsonObject:
-        """One page of all platform jobs."""
+        """List platform jobs."""
         return state.platform_job_list(call.list_query(platform_jobs.SORTS)).envelope()
 
     def create(call: RouteCall) -> JsonObject:
@@ -47,25 +47,25 @@ def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
         return job
 
     def read(call: RouteCall) -> JsonObject:
-        """Read a platform job."""
+        """Get a platform job."""
         return platform_jobs.shown_job(found(call))
 
     def delete(call: RouteCall) -> JsonObject:
-        """Remove a platform job; ends it first where it is at work."""
+        """Delete a platform job; cancels it first if it is running."""
         job = found(call)
         remove(state, runner, job)
         return {"message": "Resource deleted successfully.", "id": job.id}
 
     def cancel_job(call: RouteCall) -> JsonObject:
-        """End a platform job."""
+        """Cancel a platform job."""
         return platform_jobs.shown_job(cancel(state, runner, found(call)))
 
     def status(call: RouteCall) -> JsonObject:
-        """How far a platform job and its steps are."""
+        """Get the status of a platform job and its steps."""
         return platform_jobs.shown_status(found(call))
 
     def logs(call: RouteCall) -> JsonObject:
-        """A page of what happened in a platform job."""
+        """Get a page of a platform job's log."""
         job = found(call)
         lines = runner.log_lines(job.id)
         return platform_jobs.log_page(job, lines, call.request.query_params)
@@ -85,16 +85,16 @@ def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
 
 def _result_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
     def results(call: RouteCall) -> JsonObject:
-        """What a platform job left."""
+        """List the results of a platform job."""
         return platform_jobs.listed_results(state.platform_job(call.path["job"]), _url_of(call))
 
     def result(call: RouteCall) -> JsonObject:
-        """One of the things a platform job left."""
+        """Get one result of a platform job."""
         job = state.platform_job(call.path["job"])
         return platform_jobs.one_result(job, _url_of(call), call.path["result"])
 
     def download(call: RouteCall) -> Response:
-        """The content of one of the things a platform job left: JSON for the scores, else an archive."""
+        """Download one result of a platform job: JSON for the scores, otherwise an archive."""
         job, name = state.platform_job(call.path["job"]), call.path["result"]
         platform_jobs.check_result(job, name)
         if name == platform_jobs.SCORES:

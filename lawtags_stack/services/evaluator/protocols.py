@@ -1,4 +1,4 @@
-"""What the Evaluator asks of Entity Store and Data Store."""
+"""What the Evaluator needs from Entity Store and Data Store."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from lawtags_stack.services.entity_store.records import DatasetRecord, ModelReco
 
 
 class EvaluatorEntityStore(Protocol):
-    """Knows data sets and models by name."""
+    """Datasets and models by name."""
 
     def dataset_get(self, reference: str) -> DatasetRecord:
-        """The data set that ``namespace/name`` names; raises ``NotFoundError`` where there is none."""
+        """Find a dataset by ``namespace/name``; raises ``NotFoundError`` if it does not exist."""
         ...
 
     def model_find(self, reference: str) -> ModelRecord | None:
-        """The model that ``namespace/name[@version]`` names, if there is one."""
+        """Find a model by ``namespace/name[@version]``; None if it does not exist."""
         ...
 
 
 class EvaluatorDataStore(Protocol):
-    """Holds the files of data sets."""
+    """The files of datasets."""
 
     def resolve_url(self, files_url: str) -> tuple[FilesUrl, list[FileEntry]]:
-        """The files that a ``files_url`` means."""
+        """Resolve a ``files_url`` to its files."""
         ...

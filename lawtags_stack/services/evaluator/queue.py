@@ -1,4 +1,4 @@
-"""Running evaluation jobs in threads, some at a time; what a stop interrupts is begun anew."""
+"""Runs evaluation jobs in a pool of threads; interrupted jobs restart from the beginning."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ from lawtags_stack.times import Clock
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 1.5
-# More than one, so that a short job need not wait for one that asks a model thousands of times.
+# More than one, so a short job does not wait for one that sends thousands of requests.
 _AT_A_TIME = 3
-# A job that was at work when the stack was killed may be the reason, so it gets one more try.
+# A job that was running when the stack was killed may be the cause, so its restarts are limited.
 _STARTS = 2
 LOG_FILE = "log.txt"
 ROWS_FILE = "rows.jsonl"
 SCORES_FILE = "scores.json"
 RESULTS_FILE = "results/results.json"
-"""The rows of each task, where and as clients look for them in the archive."""
+"""The file in the archive where clients expect the rows of each task."""
 
 
 class Runner:
-    """Takes jobs from a queue and runs them, the oldest first.
+    """Runs queued jobs, oldest first.
 
     Args:
-        state: where jobs and results are kept.
-        sources: where rows and models are found.
-        folder: where logs and answers are kept, a folder per job.
-        clock: tells the time.
+        state: the jobs and results.
+        sources: rows and models.
+        folder: logs and answers, one folder per job.
+        clock: returns the time.
     """
 
     def __init__(self, state: EvaluatorState, sources: EvaluationSources, folder: Path, clock: Clock) -> None:
@@ -78,14 +78,14 @@ class Runner:
         ]
 
     def start(self) -> None:
-        """Begin to work, first on what was left unfinished."""
+        """Start running jobs, unfinished ones first."""
         for job_id in self._state.unfinished():
             self.submit(job_id)
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End work; the jobs at hand stay unfinished and are begun anew at the next start."""
+        """Stop; running jobs stay unfinished, and restart at the next start."""
         self._stopping.set()
         for job_id in list(self._at_work):
             self._state.job_set_down(job_id)
@@ -105,22 +105,22 @@ class Runner:
         self._queue.put(job_id)
 
     def cancel(self, job_id: str) -> None:
-        """End a job, or take it from the queue."""
+        """Cancel a job, or remove it from the queue."""
         self._state.job_change(job_id, lambda job: job.with_status("cancelled"))
         event = self._cancelled.get(job_id)
         if event is not None:
             event.set()
 
     def busy(self) -> bool:
-        """Whether a job is at work or waiting."""
+        """Whether a job is running or waiting."""
         return bool(self._cancelled or self._live)
 
     def live(self, described: ResolvedEvaluation, cancelled: threading.Event) -> JsonObject:
-        """Evaluate while the caller waits; nothing is kept.
+        """Evaluate while the caller waits; stores nothing.
 
         Args:
-            described: what to do with what, written out.
-            cancelled: set to end it; ``stop`` sets it as well.
+            described: the full config and target.
+            cancelled: set it to cancel the evaluation; ``stop`` sets it, too.
         """
         self._live.add(cancelled)
         if self._stopping.is_set():
@@ -149,7 +149,7 @@ class Runner:
             }
 
         try:
-            if cancelled.is_set():  # while it waited for its turn
+            if cancelled.is_set():  # while it was queued
                 raise CancelledError
             outcome = self._evaluation(described, cancelled, on_progress, lines.append).run()
         except CancelledError:
@@ -180,18 +180,18 @@ class Runner:
     # Files of a job
 
     def logs(self, job_id: str) -> JsonObject:
-        """What happened in a job, as responses show it."""
+        """The log of a job, as a response."""
         return {"job_id": job_id, "lines": self.log_lines(job_id)}
 
     def log_lines(self, job_id: str) -> list[str]:
-        """What happened in a job, line by line."""
+        """The log of a job, by line."""
         path = self._folder / job_id / LOG_FILE
-        # Written as it happens: a kill may have torn the last line within a character.
+        # Written line by line: a kill may have truncated the last line within a character.
         text = path.read_text("utf-8", "replace") if path.exists() else ""
         return text.split("\n")[:-1]
 
     def archive(self, job_id: str) -> bytes:
-        """Job, result, log and all rows with their answers, as a ZIP file."""
+        """A ZIP file with the job, its result, its log, and all rows with their answers."""
         job = self._state.job(job_id)
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -202,7 +202,7 @@ class Runner:
         return content.getvalue()
 
     def tarball(self, job_id: str) -> bytes:
-        """The same as a compressed tar file, which is what the second version gives."""
+        """The same as a compressed tar file, for version 2 of the API."""
         job = self._state.platform_job(job_id)
         content = io.BytesIO()
         with tarfile.open(fileobj=content, mode="w:gz") as archive:
@@ -218,7 +218,7 @@ class Runner:
         return sorted(path for path in (self._folder / job_id).rglob("*") if path.is_file())
 
     def scores(self, job_id: str) -> bytes:
-        """Tasks and groups of a completed job with their scores, as JSON."""
+        """The scores of a completed job by task and group, as JSON."""
         return (self._folder / job_id / SCORES_FILE).read_bytes()
 
     def _documents(self, job: EvaluationRecord) -> dict[str, str]:
@@ -228,7 +228,7 @@ class Runner:
         return documents
 
     def forget(self, job_id: str) -> None:
-        """Remove a job's files."""
+        """Delete a job's files."""
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
     # The threads
@@ -237,9 +237,9 @@ class Runner:
         while (job_id := self._queue.get()) is not None and not self._stopping.is_set():
             try:
                 self._work(job_id)
-            except Exception as error:  # a fault of ours is the job's failure, not the Evaluator's end
+            except Exception as error:  # an internal error fails the job, not the thread
                 _log.exception("evaluation %s failed unexpectedly", job_id)
-                # Where not even that can be written, the job is begun anew at the next start.
+                # If the failure cannot be stored, the job restarts at the next start.
                 with contextlib.suppress(sqlite3.Error):
                     self._fail(job_id, f"Internal error: {type(error).__name__}: {error}")
             finally:
@@ -260,7 +260,7 @@ class Runner:
         path.parent.mkdir(exist_ok=True)
 
         def log(line: str) -> None:
-            # Deleted meanwhile: the folder is gone, and nobody will ask.
+            # Deleted meanwhile: the folder is gone.
             with contextlib.suppress(FileNotFoundError), path.open("a", encoding="utf-8") as stream:
                 stream.write(f"{naive(self._clock())} {' '.join(line.split())}\n")
 
@@ -308,7 +308,7 @@ class Runner:
 
 
 def _scores(outcome: EvaluationOutcome) -> tuple[JsonObject, JsonObject]:
-    """The scores by task and by group, as JSON; what they are made of are plain dictionaries."""
+    """The scores by task and by group, as JSON."""
     return cast("JsonObject", outcome.tasks), cast("JsonObject", outcome.groups)
 
 
@@ -326,12 +326,12 @@ def _row_json(row: ScoredRow) -> JsonObject:
 def _by_task(
     tasks: Iterable[str], found: Sequence[ScoredRow], shown: Sequence[JsonObject]
 ) -> dict[str, list[JsonObject]]:
-    """The rows of each task with their figures as scores.
+    """The rows of each task, with their metrics as scores.
 
     Args:
         tasks: the tasks.
         found: the rows.
-        shown: the same as they are written, without secrets.
+        shown: the same rows as written to files, without secrets.
     """
     by_task: dict[str, list[JsonObject]] = {task: [] for task in tasks}
     for row, written in zip(found, shown, strict=True):
@@ -345,7 +345,7 @@ def _by_task(
 
 
 class _Seldom:
-    """Passes progress on when it changed by a percent, since each change is a write to the disk."""
+    """Reports progress only after a change of one percent, since each report is a disk write."""
 
     def __init__(self, tell: Callable[[EvaluationProgress], None]) -> None:
         self._tell = tell

@@ -1,4 +1,4 @@
-"""Evaluation jobs as the Evaluator keeps them."""
+"""Stored records of evaluation jobs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lawtags_stack.store.codec import Codec
 
 @dataclass(frozen=True, slots=True)
 class EvaluationStatusRecord:
-    """How far an evaluation is.
+    """The status of an evaluation.
 
     Args:
-        message: what became of it, once it has come to its end.
+        message: the outcome, once it has ended.
         task_status: the state of each task.
-        progress: the share of the rows that is done, in percent.
-        samples_processed: how many rows that are; None before it has begun.
+        progress: percentage of rows completed.
+        samples_processed: number of rows completed; None before the start.
     """
 
     message: str | None = None
@@ -26,10 +26,10 @@ class EvaluationStatusRecord:
     samples_processed: int | None = None
 
     def ended(self, status: str) -> EvaluationStatusRecord:
-        """The same once the evaluation has come to an end: no task goes on.
+        """The status after the evaluation has ended: no task is running.
 
         Args:
-            status: the end. The wire knows no cancelled tasks, so what did not complete has failed.
+            status: the final state. The API has no cancelled tasks, so unfinished tasks have failed.
         """
         rest = "completed" if status == "completed" else "failed"
         states = {
@@ -38,7 +38,7 @@ class EvaluationStatusRecord:
         return replace(self, task_status=states)
 
     def as_json(self) -> JsonObject:
-        """As responses show it."""
+        """Convert to a response."""
         counted = {} if self.samples_processed is None else {"samples_processed": self.samples_processed}
         return {
             "message": self.message,
@@ -50,7 +50,7 @@ class EvaluationStatusRecord:
 
 @dataclass(frozen=True, slots=True)
 class PlatformJob:
-    """What a job of the second version has besides."""
+    """The additional fields of a version 2 job."""
 
     name: str
     spec: JsonObject
@@ -59,14 +59,14 @@ class PlatformJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRecord:
-    """An evaluation job, its fields in the order of the wire.
+    """An evaluation job, its fields in the API's order.
 
     Args:
-        target: what is measured, written out, secrets in it.
-        config: how it is measured, written out.
-        result: the id of its result; jobs of the second version have none.
-        platform: what it has as a job of the second version; None for those of the first.
-        starts: how often it was begun without coming to its end in order.
+        target: the full target, including secrets.
+        config: the full config.
+        result: the id of its result; None for version 2 jobs.
+        platform: its version 2 fields; None for version 1 jobs.
+        starts: number of starts without an orderly end.
     """
 
     created_at: str
@@ -88,11 +88,11 @@ class EvaluationRecord:
 
     @property
     def final(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether it has ended."""
         return self.status in FINAL_JOB_STATES
 
     def with_status(self, status: str, details: EvaluationStatusRecord | None = None) -> EvaluationRecord:
-        """The job in another state; its tasks end with it."""
+        """The job in another state; if that is final, its tasks end, too."""
         shown = details or self.status_details
         if status in FINAL_JOB_STATES:
             shown = shown.ended(status)

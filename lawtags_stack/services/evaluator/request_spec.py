@@ -1,7 +1,7 @@
-"""Requests to models as configs write them: templates, and values that are sent as they stand.
+"""Requests to models as configs write them: templates and literal values.
 
-What a template gives is known only row by row. The rest is checked before a job is made, so that a limit
-below zero or a tool that is not an object does not fail every row of it.
+The output of a template is known only per row. Everything else is validated before a job is created, so that
+a negative limit or a malformed tool does not fail every row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def is_template(value: object) -> bool:
-    """Whether a value is text that Jinja fills in."""
+    """Whether a value is a Jinja template."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
@@ -26,7 +26,7 @@ def _unless_template(value: object, check: ValidatorFunctionWrapHandler) -> obje
 
 
 Written = Annotated[T, WrapValidator(_unless_template)]
-"""A value of this type, or a template of one."""
+"""A value of this type, or a template that renders to one."""
 
 _Whole = Annotated[int, Field(strict=True)]
 _Real = Annotated[FiniteFloat, Field(strict=True)]
@@ -59,7 +59,7 @@ class _Tool(SpecRecord):
 
 
 class RequestSpec(SpecRecord):
-    """A request to a model. Fields that are not listed here are the model's affair."""
+    """A request to a model. Fields not declared here are passed to the model unchecked."""
 
     messages: Written[Annotated[list[Written[_Message]], Field(min_length=1)]] | None = None
     prompt: str | Annotated[list[JsonValue], Field(min_length=1)] | None = None

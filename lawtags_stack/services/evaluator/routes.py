@@ -1,4 +1,4 @@
-"""The Evaluator's routes, and the Evaluator as a service of the stack."""
+"""The Evaluator's routes and service."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from lawtags_stack.services.evaluator.state import EvaluatorState
 
 _JOBS = "/v1/evaluation/jobs"
 _RESULTS = "/v1/evaluation/results"
-# Each may keep a process of its own; further ones wait their turn.
+# Each may use its own process; further requests are queued.
 _LIVE_AT_A_TIME = 8
 _LISTED = list_parameters(("created_at",))
 
@@ -54,8 +54,8 @@ class Evaluations:
     """The handlers of jobs, results and live evaluation.
 
     Args:
-        state: what there is.
-        runner: what runs it.
+        state: the jobs and results.
+        runner: runs the jobs.
     """
 
     def __init__(self, state: EvaluatorState, runner: Runner) -> None:
@@ -68,11 +68,11 @@ class Evaluations:
         state, one, result = self._state, f"{_JOBS}/{{job}}", f"{_RESULTS}/{{result}}"
 
         def read(call: RouteCall) -> JsonObject:
-            """Read a job."""
+            """Get a job."""
             return state.shown(state.job(call.path["job"]))
 
         def status(call: RouteCall) -> JsonObject:
-            """How far a job is; its state stands in the job."""
+            """Get the progress of a job; its state is in the job."""
             return state.job(call.path["job"]).status_details.as_json()
 
         targets = entity_routes(
@@ -114,7 +114,7 @@ class Evaluations:
         ]
 
     def list_jobs(self, call: RouteCall) -> JsonObject:
-        """``GET /v1/evaluation/jobs``: one page of all jobs."""
+        """``GET /v1/evaluation/jobs``: list jobs."""
         return self._state.jobs(call.list_query()).envelope()
 
     def create(self, call: RouteCall) -> JsonObject:
@@ -124,72 +124,72 @@ class Evaluations:
         return job
 
     def delete(self, call: RouteCall) -> None:
-        """``DELETE /v1/evaluation/jobs/{id}``: remove a job; ends it first where it is at work."""
+        """``DELETE /v1/evaluation/jobs/{id}``: delete a job; cancels it first if it is running."""
         remove(self._state, self._runner, self._state.job(call.path["job"]))
 
     def job_result(self, call: RouteCall) -> JsonObject:
-        """``GET /v1/evaluation/jobs/{id}/results``: what a completed job found."""
+        """``GET /v1/evaluation/jobs/{id}/results``: get the result of a completed job."""
         job = self._state.job(call.path["job"])
         if not job.result:
             raise NotFoundError(f"Evaluation job {job.id} has no results; its status is {job.status}")
         return self._state.result(job.result)
 
     def download(self, call: RouteCall) -> Response:
-        """``GET /v1/evaluation/jobs/{id}/download-results``: everything of a job as one file."""
+        """``GET /v1/evaluation/jobs/{id}/download-results``: download all data of a job as one file."""
         job_id = call.path["job"]
         headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
         return Response(self._runner.archive(job_id), media_type="application/zip", headers=headers)
 
     def logs(self, call: RouteCall) -> JsonObject:
-        """``GET /v1/evaluation/jobs/{id}/logs``: what happened in a job."""
+        """``GET /v1/evaluation/jobs/{id}/logs``: get the log of a job."""
         return self._runner.logs(self._state.job(call.path["job"]).id)
 
     def cancel(self, call: RouteCall) -> JsonObject:
-        """``POST /v1/evaluation/jobs/{id}/cancel``: end a job."""
+        """``POST /v1/evaluation/jobs/{id}/cancel``: cancel a job."""
         return self._state.shown(cancel(self._state, self._runner, self._state.job(call.path["job"])))
 
     def add_result(self, call: RouteCall) -> JsonObject:
-        """``POST /v1/evaluation/results``: add a result; the Evaluator does so itself as a rule."""
+        """``POST /v1/evaluation/results``: create a result; normally the Evaluator does so itself."""
         return self._state.result_create(sent_fields(call.sent(EvaluationResultRequest)))
 
     def change_result(self, call: RouteCall) -> JsonObject:
-        """``PATCH /v1/evaluation/results/{id}``: change a result."""
+        """``PATCH /v1/evaluation/results/{id}``: update a result."""
         return self._state.result_change(call.path["result"], sent_fields(call.sent(EvaluationResultUpdate)))
 
     def list_results(self, call: RouteCall) -> JsonObject:
-        """``GET /v1/evaluation/results``: one page of all results."""
+        """``GET /v1/evaluation/results``: list results."""
         return self._state.results(call.list_query()).envelope()
 
     def read_result(self, call: RouteCall) -> JsonObject:
-        """``GET /v1/evaluation/results/{id}``: read a result."""
+        """``GET /v1/evaluation/results/{id}``: get a result."""
         return self._state.result(call.path["result"])
 
     def delete_result(self, call: RouteCall) -> JsonObject:
-        """``DELETE /v1/evaluation/results/{id}``: remove a result."""
+        """``DELETE /v1/evaluation/results/{id}``: delete a result."""
         return self._state.result_delete(call.path["result"])
 
     async def live(self, call: RouteCall) -> JsonObject:
-        """``POST /v1/evaluation/live``: evaluate at once; the answer comes when it is done."""
+        """``POST /v1/evaluation/live``: evaluate synchronously; the response has the result."""
         sent = sent_fields(call.sent(EvaluationJobRequest))
         described = await run_in_threadpool(self._state.described, sent)
         gone = threading.Event()
         watching = asyncio.create_task(_watch(call.request, gone))
         try:
-            # In threads of their own: those of other requests must not all wait for models elsewhere.
+            # In dedicated threads, so that waiting for models does not exhaust those of other requests.
             return await run_sync(self._runner.live, described, gone, limiter=self._lives)
         finally:
             watching.cancel()
 
 
 async def _watch(request: Request, gone: threading.Event) -> None:
-    """Say when the client has hung up."""
+    """Set an event when the client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
     gone.set()
 
 
 class EvaluatorService(Service):
-    """The Evaluator; it answers on the platform's port.
+    """The Evaluator, on the platform's port.
 
     Args:
         context: the stack.
@@ -213,17 +213,17 @@ class EvaluatorService(Service):
         super().__init__("evaluator", "platform", routes)
 
     async def start(self) -> None:
-        """Go on with what was left unfinished."""
+        """Resume unfinished jobs."""
         await asyncio.to_thread(self._runner.start)
 
     async def stop(self) -> None:
-        """End work resumably."""
+        """Stop all work; it is resumable."""
         await asyncio.to_thread(self._runner.stop)
 
     def busy(self) -> bool:
-        """Whether an evaluation is at work or waiting."""
+        """Whether an evaluation is running or waiting."""
         return self._runner.busy()
 
     def summary(self) -> JsonObject:
-        """Jobs that have not come to their end, and how many there are in each state."""
+        """The unfinished jobs, and the number of jobs by state."""
         return {"unfinished": self.state.unfinished(), "jobs_by_state": self.state.counts()}

@@ -1,4 +1,4 @@
-"""The rows of an evaluation: from a data set, a file of outputs, or the target itself."""
+"""Reads the rows of an evaluation from a dataset, a file of outputs, or an inline target."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv")
 
 
 class RowSource:
-    """Reads the rows of data sets.
+    """Reads the rows of datasets.
 
     Args:
-        entities: knows data sets by name.
-        files: holds their files.
+        entities: datasets by name.
+        files: their files.
         blobs: the content of these files.
     """
 
@@ -36,17 +36,16 @@ class RowSource:
         self._blobs = blobs
 
     def read(self, source: str | DatasetSpec, limit: int | None = None) -> list[DatasetRow]:
-        """The rows that a data set reference or a ``files_url`` means.
+        """Read the rows of a dataset reference or a ``files_url``.
 
         Args:
-            source: ``namespace/name`` of a data set, or an object with ``files_url``: one file, a repository
-                that holds one, or a folder, written with a slash at its end, whose files are read one after
-                the other.
-            limit: the most rows to take; a limit of the data set itself applies too.
+            source: ``namespace/name`` of a dataset, or an object with ``files_url``: one file, a repository
+                with one file, or a folder, written with a trailing slash, whose files are read in order.
+            limit: maximum number of rows; the limit of the dataset itself applies, too.
 
         Raises:
-            NotFoundError: there is no such data set or file.
-            BadRequestError: it is not one file of rows.
+            NotFoundError: the dataset or file does not exist.
+            BadRequestError: there are several files, or the file does not contain rows.
         """
         dataset = self._entities.dataset_get(source) if isinstance(source, str) else source
         rows: list[DatasetRow] = []
@@ -61,7 +60,7 @@ class RowSource:
         here = len(meant.path.split("/")) if meant.path else 0
         direct = [file for file in found if file.path.count("/") == here] if url.endswith("/") else []
         if direct:
-            # What is in the folder itself: training rows in a folder below are not to be scored as well.
+            # Only files directly in the folder, so that training rows in a subfolder are not scored.
             return sorted(direct, key=lambda file: file.path)
         if not found:
             raise NotFoundError(f"Dataset {url} is not present on datastore as JSON, JSON lines or CSV")
@@ -71,10 +70,10 @@ class RowSource:
 
 
 def parse_rows(path: str, content: bytes) -> list[DatasetRow]:
-    """The rows of a file: a JSON array or object, JSON lines, or CSV.
+    """Parse the rows of a file: a JSON array or object, JSON Lines, or CSV.
 
     Raises:
-        BadRequestError: the file is not in the expected format.
+        BadRequestError: the format is invalid.
     """
     try:
         if path.endswith(".csv"):
@@ -91,7 +90,7 @@ def _json_rows(path: str, content: bytes) -> Iterable[tuple[int, DatasetRow | Js
         text = content.removeprefix(codecs.BOM_UTF8)
         if text.lstrip().startswith(b"["):
             return parse_array(io.BytesIO(text), path)
-        # One object over several lines, as an editor lays it out.
+        # One object over several lines, as formatted by an editor.
         row = decode_row(text)
         if isinstance(row, dict) or row.field:
             return [(1, row)]
@@ -107,7 +106,7 @@ def _checked(path: str, line: int, row: DatasetRow | JsonFault) -> DatasetRow:
 
 
 def clean_rows(rows: Iterable[JsonObject]) -> list[DatasetRow]:
-    """Rows with column names as templates name them: lower case, ``_`` for anything but letters and digits.
+    """Rename columns as templates expect: lower case, with ``_`` for anything but letters and digits.
 
     Example:
         >>> clean_rows([{"Question Title": 1, "question-title": 2}])
@@ -118,7 +117,7 @@ def clean_rows(rows: Iterable[JsonObject]) -> list[DatasetRow]:
 
 def _clean(row: JsonObject) -> DatasetRow:
     cleaned: DatasetRow = {}
-    numbers: dict[str, int] = {}  # without it, many names that become the same one would take quadratic time
+    numbers: dict[str, int] = {}  # avoids quadratic time for many colliding names
     for name, value in row.items():
         plain = re.sub(r"[^0-9a-z]", "_", str(name).lower())
         unique, number = plain, numbers.get(plain, 0)

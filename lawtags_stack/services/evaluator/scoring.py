@@ -1,4 +1,4 @@
-"""The metrics of a task, applied to its rows."""
+"""Applies the metrics of a task to its rows."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class MetricFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A row and the model's answer to it.
+    """A row and the model's answer.
 
     Args:
         item: the row.
         output: the answer's text.
-        response: the whole answer.
+        response: the whole response.
     """
 
     item: DatasetRow
@@ -47,19 +47,19 @@ class Sample:
 
     @classmethod
     def recorded(cls, row: JsonObject) -> Sample:
-        """A row that brings its answer along, if it has one."""
+        """Create a sample from a row that contains its answer, if any."""
         texts = (row.get(name) for name in _OUTPUTS)
         found = next((text for text in texts if isinstance(text, str)), "")
-        # Recorded outputs of similarity evaluations keep the row itself under "input".
+        # Recorded outputs of similarity evaluations have the row itself under "input".
         inner = row.get("input")
         item = {**inner, **row} if isinstance(inner, dict) else {**row}
         return cls(item, found, {})
 
     def values(self) -> JsonObject:
-        """What templates may name: ``item`` and ``sample``, and the fields of both by themselves.
+        """The variables of templates: ``item`` and ``sample``, and the fields of both.
 
-        A column of the row comes before a field of the answer with the same name, unless the answer was
-        asked for in this evaluation: then ``output_text`` is that answer.
+        A column of the row takes precedence over a field of the answer with the same name, unless the answer
+        was generated in this evaluation: then ``output_text`` is that answer.
         """
         named: dict[str, JsonValue] = {**self.shown(), **self.item}
         if self.response:
@@ -67,26 +67,26 @@ class Sample:
         return {**named, "item": self.item, "sample": self.shown()}
 
     def shown(self) -> JsonObject:
-        """The answer as templates and result files see it."""
+        """The answer in the form for templates and result files."""
         return {"output_text": self.output, "response": self.response}
 
     def render(self, template: JsonValue) -> JsonValue:
-        """Fill in a template. Raises as ``templates.render``."""
+        """Render a template. Raises as ``templates.render``."""
         return render(template, self.values())
 
     def text(self, template: JsonValue) -> str:
-        """Fill in a template that must give text. Raises as ``templates.render``."""
+        """Render a template that must produce text. Raises as ``templates.render``."""
         return render_text(str(template), self.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the metrics make of one row.
+    """The metrics of one row.
 
     Args:
-        figures: the figures of the row, by metric; those of judges are not among them yet.
-        questions: what the judges are to be asked, by metric.
-        texts: output and references for metrics of all rows together, by metric.
+        figures: the values of the row by metric, still without those of judges.
+        questions: the requests to the judges, by metric.
+        texts: output and references for corpus metrics, by metric.
     """
 
     figures: dict[str, metrics.RowScores]
@@ -98,7 +98,7 @@ class Scorer:
     """Computes the metrics of a task, row by row.
 
     Args:
-        configs: metric configs by their key.
+        configs: metric configs by key.
     """
 
     KINDS: ClassVar[frozenset[str]] = frozenset(
@@ -112,11 +112,11 @@ class Scorer:
         self._configs = configs
 
     def row(self, sample: Sample) -> Scored:
-        """What the metrics make of one row.
+        """Compute the metrics of one row.
 
         Raises:
-            BadRequestError: a metric lacks a parameter, or has a wrong one.
-            ResourceLimitError: a template or a metric needs more than it may.
+            BadRequestError: a parameter of a metric is missing or invalid.
+            ResourceLimitError: a template or a metric exceeds a limit.
         """
         found = Scored({}, {}, {})
         for key, config in self._configs.items():
@@ -158,14 +158,14 @@ def results(
     *,
     similarity: bool = False,
 ) -> dict[str, metrics.MetricScores]:
-    """The metrics of all rows as the result shows them.
+    """Aggregate the metrics of all rows for the result.
 
     Args:
-        configs: metric configs by their key.
-        rows: the figures of each row.
-        texts: the texts of each row, as ``Scored`` has them.
-        bleu: BLEU of each sentence and of all as one corpus.
-        similarity: whether scores have the form of similarity evaluations: BLEU from 0 to 1, no statistics.
+        configs: metric configs by key.
+        rows: the values of each row.
+        texts: the texts of each row, as in ``Scored``.
+        bleu: BLEU per sentence and for the whole corpus.
+        similarity: whether to use the format of similarity evaluations: BLEU from 0 to 1, no statistics.
     """
     found: dict[str, metrics.MetricScores] = {}
     for key, config in configs.items():

@@ -1,4 +1,4 @@
-"""Configs and targets with the types that this Evaluator works with, where the wire leaves them open."""
+"""Typed configs and targets, where the wire types leave fields open."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class MetricSpec(SpecRecord):
 
 
 class TaskParams(ClosedRecord):
-    """How a task asks."""
+    """The parameters of a task."""
 
     template: JsonObject | None = None
 
 
 class DatasetSpec(SpecRecord):
-    """Rows, by their files."""
+    """A dataset, by its files."""
 
     files_url: str | None = None
     limit: Count | None = None
@@ -47,7 +47,7 @@ class TaskSpec(SpecRecord):
 
 
 class GroupSpec(SpecRecord):
-    """Tasks whose scores are put together."""
+    """Tasks whose scores are aggregated."""
 
     tasks: list[str] | None = None
     metrics: dict[str, SpecRecord] | None = None
@@ -55,7 +55,7 @@ class GroupSpec(SpecRecord):
 
 
 class ExtraSpec(ClosedRecord):
-    """What else is sent to the model with each question."""
+    """Additional fields of each request to the model."""
 
     top_k: Annotated[Whole, Field(ge=-1)] | None = None
     min_p: Annotated[Number, Field(ge=0, le=1)] | None = None
@@ -66,7 +66,7 @@ class ExtraSpec(ClosedRecord):
 
 
 class LimitSpec(ClosedRecord):
-    """How an evaluation asks its model."""
+    """Limits and sampling parameters of an evaluation."""
 
     parallelism: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
     request_timeout: Annotated[Whole, Field(ge=1, le=86_400)] | None = None
@@ -79,7 +79,7 @@ class LimitSpec(ClosedRecord):
     extra: ExtraSpec | None = None
 
     def sampling(self) -> JsonObject:
-        """What is sent to the model unless a template says otherwise."""
+        """Default fields of each request to the model; a template overrides them."""
         named = {
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
@@ -91,7 +91,7 @@ class LimitSpec(ClosedRecord):
 
 
 class ConfigSpec(SpecRecord):
-    """How to measure."""
+    """The config of an evaluation."""
 
     type: str
     params: LimitSpec | None = None
@@ -100,7 +100,7 @@ class ConfigSpec(SpecRecord):
 
 
 class TargetSpec(SpecRecord):
-    """What to measure."""
+    """The target of an evaluation."""
 
     type: str
     model: str | ModelFields | None = None
@@ -111,21 +111,21 @@ class TargetSpec(SpecRecord):
 
 @dataclass(frozen=True, slots=True)
 class ParsedEvaluation:
-    """An evaluation, understood."""
+    """A parsed evaluation."""
 
     config: ConfigSpec
     target: TargetSpec
 
 
 def read_spec(config: JsonObject, target: JsonObject) -> ParsedEvaluation:
-    """Read config and target, and refuse parameters that this Evaluator cannot work with.
+    """Parse config and target, and reject unsupported parameters.
 
     Args:
-        config: what to do; tasks and metrics are known to be of supported types.
-        target: what to measure.
+        config: the config; the types of its tasks and metrics are known to be supported.
+        target: the target.
 
     Raises:
-        UnprocessableError: one is missing or of the wrong type; names its place.
+        UnprocessableError: a parameter is missing or has the wrong type; the message has its path.
     """
     measured = validate(TargetSpec, target, within=("target",))
     found = _read_config(config, ("config",))
@@ -137,12 +137,12 @@ def read_spec(config: JsonObject, target: JsonObject) -> ParsedEvaluation:
 
 
 def check_config(config: JsonObject) -> None:
-    """Refuse a config that no evaluation of this Evaluator could use, whatever it measures.
+    """Reject a config that no evaluation could use, whatever the target.
 
-    Types of configs and metrics that are not offered here are left to the job.
+    Unsupported types of configs and metrics are left to the job.
 
     Raises:
-        UnprocessableError: a parameter is missing or of the wrong type; names its place.
+        UnprocessableError: a parameter is missing or has the wrong type; the message has its path.
     """
     _read_config({**config, "tasks": config.get("tasks") or {}}, ())
 

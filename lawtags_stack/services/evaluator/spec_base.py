@@ -1,4 +1,4 @@
-"""What the parts of configs and targets have in common."""
+"""Base classes of the parts of configs and targets."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 
 
 class SpecRecord(BaseModel):
-    """A part of a config; what is not known of it may be anything."""
+    """A part of a config that may have unknown fields."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=(), frozen=True)
 
     def __bool__(self) -> bool:
-        # An empty object says as little as none.
+        # An empty object counts as missing.
         return bool(self.model_fields_set)
 
 
 class ClosedRecord(SpecRecord):
-    """A part of a config of which everything is carried out, so that nothing unknown may stand in it."""
+    """A part of a config without unknown fields, since all of its fields have an effect."""
 
     model_config = ConfigDict(extra="forbid")

@@ -1,4 +1,4 @@
-"""Evaluation targets, configs, jobs and results, without HTTP and without running anything."""
+"""Evaluation targets, configs, jobs and results, independent of HTTP and of running jobs."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def _kind(label: str, prefix: str) -> EntityKind[EntityRecord]:
 
 
 class EvaluatorState:
-    """What the Evaluator knows.
+    """The Evaluator's stored state.
 
     Args:
-        database: where it is kept.
-        addresses: which addresses of models may be called.
-        clock: tells the time.
+        database: stores it.
+        addresses: the allowed addresses of models.
+        clock: returns the time.
     """
 
     def __init__(self, database: Database, addresses: AddressPolicy, *, clock: Clock = utc_now) -> None:
@@ -68,17 +68,17 @@ class EvaluatorState:
     # Configs
 
     def config_create(self, fields: JsonObject) -> JsonObject:
-        """Add a config.
+        """Create a config.
 
         Raises:
-            ConflictError: there is one of this name.
-            UnprocessableError: it is of a type that is offered here, and could not be carried out.
+            ConflictError: the name is taken.
+            UnprocessableError: its type is supported, and a parameter is invalid.
         """
         _check_offered(fields)
         return self.configs.create(fields)
 
     def config_patch(self, namespace: str, name: str, changes: JsonObject) -> JsonObject:
-        """Change a config. Raises as ``config_create``, and NotFoundError where there is none."""
+        """Update a config. Raises as ``config_create``, and NotFoundError if it does not exist."""
         sent = {field: value for field, value in changes.items() if value is not None}
         _check_offered({**self.configs.document(namespace, name), **sent})
         return self.configs.patch(namespace, name, changes)
@@ -86,12 +86,12 @@ class EvaluatorState:
     # Jobs
 
     def job_create(self, fields: JsonObject) -> JsonObject:
-        """Add a job; what it refers to is written out, and what it brings along becomes an entity.
+        """Create a job; its references are expanded, and its inline parts become entities.
 
         Raises:
-            NotFoundError: the config or target it names does not exist.
-            BadRequestError: it cannot be done here.
-            UnprocessableError: a parameter or name cannot be used.
+            NotFoundError: its config or target does not exist.
+            BadRequestError: it is not supported.
+            UnprocessableError: a parameter or name is invalid.
         """
         wish = read_wish(fields)
         resolved = self._with_entities(self._resolver.resolve(wish), fields)
@@ -100,9 +100,9 @@ class EvaluatorState:
         return self.shown(job)
 
     def platform_job_create(self, fields: JsonObject) -> JsonObject:
-        """Add a job of the second version, which makes no entities. Raises as ``job_create``."""
+        """Create a version 2 job, which creates no entities. Raises as ``job_create``."""
         spec = fields["spec"]
-        assert isinstance(spec, dict)  # its type was checked
+        assert isinstance(spec, dict)  # validated by the route
         wish = read_wish(fields, spec)
         resolved = self._resolver.resolve(wish)
         job_id = new_id("job")
@@ -113,17 +113,17 @@ class EvaluatorState:
         return platform_jobs.shown_job(job)
 
     def described(self, fields: JsonObject) -> ResolvedEvaluation:
-        """The config and target of an evaluation, written out; nothing is stored.
+        """The full config and target of an evaluation; stores nothing.
 
         Raises as ``job_create``.
         """
         return self._resolver.resolve(read_wish(fields))
 
     def job(self, job_id: str) -> EvaluationRecord:
-        """A job as it is kept, secrets and all.
+        """Return a version 1 job as it is stored, including secrets.
 
         Raises:
-            NotFoundError: there is none of this id, or it is one of the second version.
+            NotFoundError: it does not exist, or is a version 2 job.
         """
         job = self.stored(job_id)
         if job.platform is not None:
@@ -131,10 +131,10 @@ class EvaluatorState:
         return job
 
     def platform_job(self, job_id: str) -> EvaluationRecord:
-        """A job of the second version as it is kept.
+        """Return a version 2 job as it is stored.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: it does not exist.
         """
         job = self.stored(job_id)
         if job.platform is None:
@@ -142,10 +142,10 @@ class EvaluatorState:
         return job
 
     def stored(self, job_id: str) -> EvaluationRecord:
-        """A job of either version as it is kept.
+        """Return a job of either version as it is stored.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: it does not exist.
         """
         job = self._jobs.get(job_id)
         if job is None:
@@ -153,13 +153,13 @@ class EvaluatorState:
         return job
 
     def exists(self, job_id: str) -> bool:
-        """Whether there is a job of this id, or it was deleted meanwhile."""
+        """Whether a job exists."""
         return self._jobs.get(job_id) is not None
 
     def job_change(
         self, job_id: str, change: Callable[[EvaluationRecord], EvaluationRecord]
     ) -> EvaluationRecord | None:
-        """Change a job that is not final yet; None if there is none of this id."""
+        """Update a job unless it has ended; None if it does not exist."""
 
         def changed(job: EvaluationRecord) -> EvaluationRecord | None:
             return None if job.final else replace(change(job), updated_at=self._now())
@@ -167,18 +167,18 @@ class EvaluatorState:
         return self._jobs.update(job_id, changed)
 
     def job_begin(self, job_id: str) -> int | None:
-        """Set a job to running; how often that happened, or None if it has come to its end or was deleted."""
+        """Set a job to running, and return its number of starts; None if it has ended or was deleted."""
         begun = self.job_change(job_id, lambda job: replace(job, status="running", starts=job.starts + 1))
         return None if begun is None or begun.final else begun.starts
 
     def job_set_down(self, job_id: str) -> None:
-        """Take the last start of a job back: it was interrupted in order, and not by its own fault."""
+        """Undo the count of a job's last start, after an orderly interruption."""
         self.job_change(job_id, lambda job: replace(job, starts=max(0, job.starts - 1)))
 
     def job_complete(
         self, job_id: str, tasks: JsonObject, groups: JsonObject, details: EvaluationStatusRecord
     ) -> None:
-        """Bring a job to its end together with its result, unless it has come to another meanwhile."""
+        """Complete a job and store its result, unless it has ended meanwhile."""
         with self._database.transaction():
             job = self._jobs.get(job_id)
             if job is None or job.final:
@@ -190,10 +190,10 @@ class EvaluatorState:
             self.job_change(job_id, lambda job: replace(job.with_status("completed", details), result=result))
 
     def job_delete(self, job_id: str) -> None:
-        """Forget a job and its result.
+        """Delete a job and its result.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: it does not exist.
         """
         job = self.stored(job_id)
         self._jobs.delete(job_id)
@@ -201,25 +201,25 @@ class EvaluatorState:
             self._results.delete(job.result)
 
     def jobs(self, query: ListQuery) -> EntityPage:
-        """The page of jobs that a list request asks for."""
+        """Return the page of jobs for a list request."""
         found = (_findable(self.shown(job)) for job in self._jobs if job.platform is None)
         page = select(found, _by_name(query))
         return EntityPage([_as_shown(each) for each in page.data], page.total, query)
 
     def platform_job_list(self, query: ListQuery) -> EntityPage:
-        """The page of jobs of the second version that a list request asks for."""
+        """Return the page of version 2 jobs for a list request."""
         return select((platform_jobs.shown_job(job) for job in self._jobs if job.platform is not None), query)
 
     def unfinished(self) -> list[str]:
-        """Ids of the jobs that have not come to their end, oldest first."""
+        """Ids of the unfinished jobs, oldest first."""
         return [job.id for job in self._jobs if not job.final]
 
     def counts(self) -> dict[str, int]:
-        """How many jobs there are in each state."""
+        """The number of jobs by state."""
         return dict(Counter(job.status for job in self._jobs))
 
     def shown(self, job: EvaluationRecord) -> JsonObject:
-        """A job as responses show it."""
+        """Convert a job to a response."""
         stored = JOB.write(job)
         shown = {name: value for name, value in stored.items() if name not in _UNSHOWN}
         shown |= {
@@ -234,13 +234,13 @@ class EvaluatorState:
     # Results
 
     def result_create(self, fields: JsonObject) -> JsonObject:
-        """Add a result."""
+        """Create a result."""
         result = self.result_draft(fields)
         self._results.insert(str(result["id"]), result)
         return result
 
     def result_draft(self, fields: JsonObject) -> JsonObject:
-        """A result with its id and times, which is kept nowhere."""
+        """Create a result with an id and timestamps, without storing it."""
         now = self._now()
         empty: JsonObject = {"namespace": "default", "files_url": None, "groups": {}, "custom_fields": {}}
         return {
@@ -253,10 +253,10 @@ class EvaluatorState:
         }
 
     def result(self, result_id: str) -> JsonObject:
-        """A result.
+        """Return a result.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: it does not exist.
         """
         result = self._results.get(result_id)
         if result is None:
@@ -264,10 +264,10 @@ class EvaluatorState:
         return result
 
     def result_change(self, result_id: str, changes: JsonObject) -> JsonObject:
-        """Lay new values over a result.
+        """Update a result.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: it does not exist.
         """
         self.result(result_id)
         news = {key: value for key, value in changes.items() if value is not None}
@@ -277,10 +277,10 @@ class EvaluatorState:
         return changed
 
     def result_delete(self, result_id: str) -> JsonObject:
-        """Remove a result; the receipt.
+        """Delete a result, and return the API's receipt.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: it does not exist.
         """
         self.result(result_id)
         self._results.delete(result_id)
@@ -288,13 +288,13 @@ class EvaluatorState:
         return {"message": "Resource deleted successfully.", "id": result_id, "deleted_at": stamp}
 
     def results(self, query: ListQuery) -> EntityPage:
-        """The page of results that a list request asks for."""
+        """Return the page of results for a list request."""
         page = select(({**each, "job_id": each.get("job")} for each in self._results), query)
         data = [{k: v for k, v in each.items() if k != "job_id"} for each in page.data]
         return EntityPage(data, page.total, query)
 
     def _with_entities(self, resolved: ResolvedEvaluation, fields: JsonObject) -> ResolvedEvaluation:
-        """Keep what a job brings along rather than names."""
+        """Store the inline parts of a job as entities."""
         config, target = resolved.config, resolved.target
         if isinstance(fields["config"], dict) and "id" not in config:
             config = self._kept(self.configs, config)
@@ -303,10 +303,10 @@ class EvaluatorState:
         return ResolvedEvaluation(config, target)
 
     def _kept(self, entities: EntityTable[EntityRecord], given: JsonObject) -> JsonObject:
-        """What a job brings along, kept under its name, or under its id where that name is taken.
+        """Store an inline part under its name, or under its id if the name is taken.
 
-        A name may come again with every job, and what others keep under it stays theirs; the job shows the
-        name that was given in any case.
+        Jobs may repeat a name, and must not overwrite an entity of others; the job shows the given name in
+        any case.
         """
         try:
             created = entities.add(given)
@@ -341,7 +341,7 @@ def _as_shown(job: JsonObject) -> JsonObject:
 
 
 def _by_name(query: ListQuery) -> ListQuery:
-    """``filter[config]=ns/name`` asks for the name, ``filter[config][type]=custom`` for a field."""
+    """``filter[config]=ns/name`` matches the name, ``filter[config][type]=custom`` a field."""
     named = {
         f"{name}_name" if name in _SIDES and isinstance(wanted, list) else name: wanted
         for name, wanted in query.filter.items()

@@ -1,4 +1,4 @@
-"""One task of an evaluation: rows, the model's answers to them where it is asked, and the metrics."""
+"""Runs one task of an evaluation: rows, the model's answers if it is called, and metrics."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _BATCH_CHARACTERS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ScoredSample:
-    """A row with its answer and its figures.
+    """A row with its answer and metrics.
 
     Args:
         sample: row and answer.
-        figures: the figures of the row by metric; None for NaN.
-        requests: what was asked for them.
+        figures: the values of the row by metric; None for NaN.
+        requests: the requests that were sent for it.
     """
 
     sample: Sample
@@ -44,14 +44,14 @@ class TaskWork:
     """Runs one task.
 
     Args:
-        task: what to do, written out.
-        rows: the rows to do it with.
-        endpoint: the model to ask; None where rows bring their answers along.
-        asker: asks models.
-        endpoints: finds those of judges.
+        task: the full task.
+        rows: its rows.
+        endpoint: the model to call; None if the rows contain their answers.
+        asker: calls models.
+        endpoints: endpoints of judges.
         calculations: templates, patterns and metrics.
         params: the parameters of the evaluation.
-        similarity: whether it is an evaluation of similarity, whose scores have a form of their own.
+        similarity: whether it is a similarity evaluation, whose scores have their own format.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class TaskWork:
         self._texts: list[dict[str, TextPair]] = [{} for _ in rows]
 
     async def run(self, on_done: Callable[[int], None]) -> metrics.TaskScores:
-        """The scores.
+        """Run the task, and return its scores.
 
         Args:
-            on_done: told of how many rows more are done.
+            on_done: receives the number of newly completed rows.
 
         Raises:
-            LawtagsError: the task cannot be done.
+            LawtagsError: the task failed.
         """
         if self._endpoint is None:
             for place, row in enumerate(self._rows):
@@ -110,7 +110,7 @@ class TaskWork:
         return {"metrics": await asyncio.to_thread(summed)}
 
     def shown(self) -> Iterator[ScoredSample]:
-        """The rows with their answers and figures, and with what was asked for them."""
+        """The rows with their answers, metrics and requests."""
         for sample, figures, asked in zip(self._samples, self._figures, self._exchanges, strict=True):
             if sample is not None:
                 yield ScoredSample(sample, metrics.finite(figures), asked)
@@ -138,7 +138,7 @@ class TaskWork:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _batches(self) -> Iterator[list[int]]:
-        """Rows to score together: so many, or fewer where they are long."""
+        """Batches of rows to score together, smaller if the rows are long."""
         batch: list[int] = []
         size = 0
         for place, row in enumerate(self._rows):

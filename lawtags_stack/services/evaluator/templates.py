@@ -1,4 +1,4 @@
-"""Jinja templates in a sandbox, over the fields of a row and the model's answer."""
+"""Jinja templates over the fields of a row and the model's answer, sandboxed."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lawtags_stack.sandbox.limits import joined, limited
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-_SECONDS = 2.0  # of CPU time for one template and one row; as a rule it takes less than a millisecond
+_SECONDS = 2.0  # of CPU time per template and row; usually takes under 1 ms
 
 
 def render(template: JsonValue, values: JsonObject) -> JsonValue:
-    """Fill in a template, or all templates within a JSON value.
+    """Render a template, or all templates within a JSON value.
 
-    A template that uses ``tojson`` and renders to JSON becomes that value, so that
-    ``"{{ item.messages | tojson }}"`` gives messages; a prompt that merely looks like JSON stays text.
+    A template that uses ``tojson`` and renders to JSON becomes that value, so ``"{{ item.messages | tojson
+    }}"`` produces messages; a prompt that merely looks like JSON stays text.
 
     Args:
-        template: text, or JSON with texts in it.
-        values: what the templates may name.
+        template: text, or JSON that contains texts.
+        values: the variables of the templates.
 
     Raises:
-        BadRequestError: a template is broken, names what is not there, or tries what the sandbox forbids.
-        ResourceLimitError: a template gives more text than it may.
+        BadRequestError: a template is invalid, uses an unknown variable, or does something forbidden.
+        ResourceLimitError: a template produces too much text.
     """
     if isinstance(template, str):
         text = render_text(template, values)
@@ -41,11 +41,11 @@ def render(template: JsonValue, values: JsonObject) -> JsonValue:
 
 
 def render_text(template: str, values: JsonObject) -> str:
-    """Fill in one template. Raises as ``render``."""
+    """Render one template. Raises as ``render``."""
     if "{" not in template:
         return template
     try:
-        # Compiling is limited, too: it computes what is constant.
+        # Compiling is limited, too: it evaluates constant expressions.
         with limited(f"The template {template[:200]!r}", _SECONDS):
             return joined(_compiled(template).generate(values))
     except (LawtagsError, MemoryError, RecursionError):
@@ -66,7 +66,7 @@ def _environment() -> Environment:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ImportError as error:
         raise MissingExtraError("jinja2", "local", "evaluation") from error
-    # Strict: a misspelt column is an error, not an empty prompt for every row.
+    # Strict: a misspelled column is an error, not an empty prompt for every row.
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
     # Jinja's own filter escapes for HTML, which would change prompts.
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,6 @@
-"""The inference server: OpenAI's API over base models, their LoRA adapters and deployed models.
+"""The inference server: OpenAI's API for base models, their LoRA adapters and deployed models.
 
-``routes`` speak HTTP, ``state`` knows what is served, ``work`` drives the worker processes that hold the
-models.
+``routes`` handles HTTP, ``state`` knows which models are served, and ``queue`` runs their worker processes.
 """
 
 from __future__ import annotations

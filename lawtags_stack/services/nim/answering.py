@@ -1,4 +1,4 @@
-"""From the worker's messages to OpenAI's answers, whole or as a stream of events."""
+"""Converts the worker's messages to OpenAI responses, complete or streamed."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from lawtags_stack.http.answers import JsonAnswer, answer_for
 from lawtags_stack.processes.frames import Message
 
 Kind = Literal["chat", "completion"]
-_LEAST = -9999.0  # what stands for minus infinity, which JSON does not have
+_LEAST = -9999.0  # replaces minus infinity, which JSON does not have
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What all parts of one answer have in common.
+    """The common fields of all parts of a response.
 
     Args:
         kind: chat or plain completion.
-        model: the model's name as it was asked for.
-        created: seconds since 1970.
-        scored: whether log-probabilities were asked for.
-        id: the answer's id.
+        model: the model's name in the request.
+        created: Unix time in seconds.
+        scored: whether to include log-probabilities.
+        id: the response's id.
     """
 
     kind: Kind
@@ -48,7 +48,7 @@ class Envelope:
 
 
 def whole(envelope: Envelope, done: Message) -> Message:
-    """The answer to a request that is not streamed."""
+    """The response to a request that is not streamed."""
     answers = [Answer.from_json(each) for each in done["answers"]]
     make = _chat_choice if envelope.kind == "chat" else _completion_choice
     choices = [make(each, envelope.scored) for each in answers]
@@ -97,7 +97,7 @@ def _completion_choice(found: Answer, scored: bool) -> Message:
 
 
 def completion_logprobs(scores: Iterable[TokenScore], offset: int = 0) -> Message:
-    """Log-probabilities in the older form of completions; the chosen token is always among the top ones."""
+    """Log-probabilities in the legacy format of completions; ``top_logprobs`` includes the chosen token."""
     found: dict[str, list[object]] = {
         "tokens": [],
         "token_logprobs": [],
@@ -117,7 +117,7 @@ def completion_logprobs(scores: Iterable[TokenScore], offset: int = 0) -> Messag
 
 
 def chat_logprobs(scores: Iterable[TokenScore]) -> Message:
-    """Log-probabilities in the form of chats."""
+    """Log-probabilities in the format of chat completions."""
     return {
         "content": [
             {
@@ -134,7 +134,7 @@ def _token(text: str, logprob: float) -> Message:
 
 
 def _spelled(text: str) -> bytes:
-    if text.startswith("bytes:\\x"):  # half a character, see TokenText.name_of
+    if text.startswith("bytes:\\x"):  # an incomplete character, see TokenText.name_of
         return bytes(int(pair, 16) for pair in text.removeprefix("bytes:\\x").split("\\x"))
     return text.encode("utf-8", "replace")
 
@@ -142,7 +142,7 @@ def _spelled(text: str) -> bytes:
 async def events(
     envelope: Envelope, messages: AsyncIterator[Message], answers: int, include_usage: bool
 ) -> AsyncIterator[str]:
-    """The answer as server-sent events, ``[DONE]`` at the end."""
+    """Stream the response as server-sent events, ending with ``[DONE]``."""
     offsets = [0] * answers
     try:
         if envelope.kind == "chat":
@@ -176,7 +176,7 @@ def _chunk_choice(envelope: Envelope, piece: Piece, offsets: list[int]) -> Messa
 
 
 def _call_deltas(piece: Piece) -> Iterator[Message]:
-    """Calls as streams carry them: who is called, and then with what."""
+    """The deltas of tool calls in a stream: first the name, then the arguments."""
     for number, call in enumerate(piece.calls):
         whole = _tool_call(call)
         yield {"index": number, **whole, "function": {"name": call.name, "arguments": ""}}
@@ -189,7 +189,7 @@ def _event(envelope: Envelope, choices: Sequence[Message], **fields: object) -> 
 
 
 def failed(error: Exception) -> Response:
-    """An error in both shapes that clients look for: ``detail``, and OpenAI's ``error`` object."""
+    """Create an error response in both common formats: ``detail``, and OpenAI's ``error`` object."""
     plain = answer_for(error)
     body = json.loads(bytes(plain.body))
     detail = body["detail"]

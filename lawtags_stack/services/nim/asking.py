@@ -1,4 +1,4 @@
-"""From OpenAI's requests to what the worker is asked; what cannot be honoured is refused with a reason."""
+"""Converts OpenAI requests to worker requests; rejects unsupported parameters with a reason."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ MOST_ANSWERS = 128
 DEFAULT_COMPLETION_TOKENS = 16
 _GUIDED = ("guided_json", "guided_choice", "guided_regex", "guided_grammar")
 _SPEAKERS = ("system", "developer", "user")
-"""Whose messages say something; others may call tools instead."""
+"""Roles whose messages must have content; other roles may call tools instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, understood.
+    """A parsed request.
 
     Args:
         message: the fields of the worker's ``generate`` message.
-        answers: how many answers there will be.
-        stream: whether they are to be sent piece by piece.
-        include_usage: whether a stream ends with the token counts.
+        answers: number of answers.
+        stream: whether to stream them.
+        include_usage: whether a stream ends with token counts.
     """
 
     message: Message
@@ -51,10 +51,10 @@ class Asked:
 
 
 def understand_completion(request: CompletionRequest) -> Asked:
-    """Read a completion request.
+    """Parse a completion request.
 
     Raises:
-        BadRequestError: something in it cannot be honoured.
+        BadRequestError: a parameter is invalid or unsupported.
     """
     check_completion(request)
     check_completion_parameters(request)
@@ -71,10 +71,10 @@ def understand_completion(request: CompletionRequest) -> Asked:
 
 
 def understand_chat(request: ChatCompletionRequest) -> Asked:
-    """Read a chat request.
+    """Parse a chat request.
 
     Raises:
-        BadRequestError: something in it cannot be honoured.
+        BadRequestError: a parameter is invalid or unsupported.
     """
     check_chat(request)
     check_chat_parameters(request)
@@ -83,7 +83,7 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
     if request.top_logprobs is not None and not request.logprobs:
         raise BadRequestError("top_logprobs needs logprobs to be true")
     logprobs = (request.top_logprobs or 0) if request.logprobs else None
-    # The two are equal where both are sent.
+    # If both are sent, they are equal (checked above).
     limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
     message: Message = {
         "messages": [_spoken(index, each) for index, each in enumerate(request.messages)],
@@ -116,7 +116,7 @@ def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> list[str 
 
 
 def _spoken(index: int, message: ChatMessage) -> JsonObject:
-    """A message as the worker reads it; its content is text."""
+    """Convert a message for the worker; its content becomes text."""
     field = f"messages[{index}]"
     if "role" not in message.model_fields_set:
         raise BadRequestError(f"{field}.role is missing")
@@ -132,7 +132,7 @@ def _spoken(index: int, message: ChatMessage) -> JsonObject:
 
 
 def _sampling(request: SamplingRequest, max_tokens: int | None, logprobs: int | None) -> Message:
-    """The worker's sampling fields; ``max_tokens`` may stay open there."""
+    """The worker's sampling fields; ``max_tokens`` may be None."""
     _check_range("temperature", request.temperature, 0, 2)
     _check_range("n", request.n, 1, MOST_ANSWERS)
     _check_range("logprobs", logprobs, 0, MOST_LOGPROBS)
@@ -179,7 +179,7 @@ def _stop(value: str | list[str] | None) -> tuple[str, ...]:
 
 
 def _constraint(request: SamplingRequest) -> Constraint | None:
-    """The one form that the answer must have, wherever in the request it stands."""
+    """Return the constraint on the answer, from whichever parameter sets it."""
     wanted: list[tuple[str, object]] = [
         (name, value)
         for holder in (request.nvext, request)
@@ -208,14 +208,14 @@ def _constraint(request: SamplingRequest) -> Constraint | None:
 
 
 def _structured(asked: StructuredOutputs | None) -> list[tuple[str, object]]:
-    """What ``structured_outputs`` asks for, under the older names of the same constraints."""
+    """Map ``structured_outputs`` to the legacy parameters for the same constraints."""
     if asked is None:
         return []
-    # A field that is passed over would be a constraint lost without a word.
+    # Ignoring an unknown field would silently drop a constraint.
     unknown = sorted(name for name, value in (asked.model_extra or {}).items() if value)
     unknown += ["whitespace_pattern"] if asked.whitespace_pattern else []
     if unknown:
-        raise BadRequestError(f"structured_outputs.{unknown[0]} is not supported", hint="Leave it out.")
+        raise BadRequestError(f"structured_outputs.{unknown[0]} is not supported", hint="Remove it.")
     named = {
         "guided_choice": asked.choice,
         "guided_regex": asked.regex,

@@ -1,4 +1,4 @@
-"""``POST /v1/embeddings``."""
+"""Embeddings (``POST /v1/embeddings``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Embeddings:
     def __init__(self, context: StackContext) -> None:
         self._created = int(context.clock().timestamp())
         asked = context.options
-        # On a CPU encoders compute in float32 in any case: they are small.
+        # Encoders are small, so on a CPU they always compute in float32.
         precision = "float32" if asked.inference_precision == "float32" else "auto"
         self._processes = {
             name: EmbeddingProcess(
@@ -37,7 +37,7 @@ class Embeddings:
         }
 
     def listed(self) -> list[JsonObject]:
-        """The models as ``GET /v1/models`` shows them."""
+        """The models as in ``GET /v1/models``."""
         about: JsonObject = {"object": "model", "created": self._created, "parent": None, "permission": []}
         return [
             {"id": name, **about, "owned_by": name.partition("/")[0], "root": name}
@@ -45,11 +45,11 @@ class Embeddings:
         ]
 
     async def answer(self, request: EmbeddingRequest) -> JsonObject:
-        """The vectors that a request asks for.
+        """Compute the embeddings for a request.
 
         Raises:
-            NotFoundError: there is no such embedding model.
-            BadRequestError: something in the request cannot be honoured.
+            NotFoundError: the embedding model does not exist.
+            BadRequestError: a parameter is invalid or unsupported.
         """
         process = self._processes.get(request.model)
         if process is None:
@@ -79,7 +79,7 @@ class Embeddings:
         return bool(self._processes)
 
     async def stop(self) -> None:
-        """End their processes."""
+        """Stop the embedding processes."""
         for process in self._processes.values():
             await process.stop()
 

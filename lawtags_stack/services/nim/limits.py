@@ -1,4 +1,4 @@
-"""How much one request may ask for; checked before a model is loaded or a text is split into tokens."""
+"""Size limits of requests, checked before a model is loaded or text is tokenized."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from lawtags_client.types.inference import (
 _log = logging.getLogger(__name__)
 
 MOST_CHARACTERS = 1 << 19
-"""Of one prompt, one text, or all messages of a chat: several times what the longest context takes."""
+"""Per prompt, text, or all messages of a chat: several times the longest context."""
 MOST_CHARACTERS_TOGETHER = 1 << 22
 MOST_TOKENS = 1 << 17
 MOST_PROMPTS = 1024
 MOST_CHOICES = 1024
-"""Prompts times answers for each."""
+"""Prompts times answers per prompt."""
 MOST_MESSAGES = 4096
 MOST_GUIDED_CHOICES = 10_000
 MOST_CONSTRAINT_CHARACTERS = 1 << 17
-"""Of a grammar, a regular expression or a schema; compiling takes seconds beyond."""
+"""Per grammar, regular expression or schema; longer ones take seconds to compile."""
 MOST_TOOL_CHARACTERS = 1 << 18
 MOST_STOP_CHARACTERS = 1000
 
 
 def check_completion(request: CompletionRequest) -> None:
-    """Refuse a completion request that asks for too much.
+    """Reject a completion request that exceeds a limit.
 
     Raises:
-        BadRequestError: it does; names the field and its limit.
+        BadRequestError: a limit is exceeded; the message names the field and the limit.
     """
     prompts = _prompts(request.prompt)
     _check("prompt", len(prompts), MOST_PROMPTS, "prompts")
@@ -49,7 +49,7 @@ def check_completion(request: CompletionRequest) -> None:
 
 
 def check_chat(request: ChatCompletionRequest) -> None:
-    """Refuse a chat request that asks for too much. Raises as ``check_completion``."""
+    """Reject a chat request that exceeds a limit. Raises as ``check_completion``."""
     _check("messages", len(request.messages), MOST_MESSAGES, "messages")
     spoken = sum(_length(message.content) for message in request.messages)
     called = sum(_length([call.model_dump() for call in each.tool_calls or ()]) for each in request.messages)
@@ -59,7 +59,7 @@ def check_chat(request: ChatCompletionRequest) -> None:
 
 
 def check_embedding(request: EmbeddingRequest) -> None:
-    """Refuse an embedding request that asks for too much. Raises as ``check_completion``."""
+    """Reject an embedding request that exceeds a limit. Raises as ``check_completion``."""
     texts = [request.input] if isinstance(request.input, str) else request.input
     for text in texts:
         _check("input", len(text), MOST_CHARACTERS, "characters")

@@ -1,7 +1,7 @@
-"""Request parameters beyond the typed ones: what each accepted value means, and which values are refused.
+"""Validates untyped request parameters: which values are accepted, and which are rejected.
 
-A parameter that is dropped without a word changes the answer without a word. So every field of a request is
-carried out, or known not to change the answer, or refused with its name.
+A parameter that is silently ignored silently changes the answer. So every field of a request is either
+implemented, known not to affect the answer, or rejected by name.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from lawtags_client.types.inference import (
 
 _ANY = frozenset(
     {
-        # Who asks, and what for: OpenAI.
+        # Caller and purpose: OpenAI.
         "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier",
         "store", "user",
-        # How the server schedules, caches and compiles: vLLM and NIM.
+        # Scheduling, caching and compilation in the server: vLLM and NIM.
         "cache_salt", "guided_decoding_backend", "priority", "request_id",
-        # About reasoning, images and speculation, of which there is none here.
+        # Reasoning, images and speculation, which this server does not have.
         "include_reasoning", "mm_processor_kwargs", "prediction", "vision",
-        # NIM's, which reads nothing from it.
+        # Accepted by NIM without effect.
         "system_fingerprint",
     }
 )  # fmt: skip
-"""Parameters that change no answer, whatever their value."""
+"""Parameters that never affect the answer."""
 
 _OFF: tuple[JsonValue, ...] = (False, [], {}, "")
 _ON: tuple[JsonValue, ...] = (True,)
@@ -62,7 +62,7 @@ _SAMPLING: Mapping[str, tuple[JsonValue, ...]] = {
     "use_beam_search": _OFF,
     "vllm_xargs": _OFF,
 }
-"""The values of parameters that are not carried out at which they ask for nothing."""
+"""Unsupported parameters, with the values that have no effect."""
 
 _COMPLETION: Mapping[str, tuple[JsonValue, ...]] = {
     **_SAMPLING,
@@ -103,10 +103,10 @@ _HINT = "Leave it out."
 
 
 def check_completion_parameters(request: CompletionRequest) -> None:
-    """Refuse what a completion request asks for and would not get.
+    """Reject unsupported parameters of a completion request.
 
     Raises:
-        BadRequestError: a parameter would be ignored; names it.
+        BadRequestError: a parameter would be ignored; the message names it.
     """
     _check(request, {**_COMPLETION, "best_of": (request.n or 1,)}, carried=frozenset({"top_logprobs"}))
     if (request.model_extra or {}).get("top_logprobs") is not None and request.logprobs is None:
@@ -115,7 +115,7 @@ def check_completion_parameters(request: CompletionRequest) -> None:
 
 
 def check_chat_parameters(request: ChatCompletionRequest) -> None:
-    """Refuse what a chat request asks for and would not get. Raises as ``check_completion_parameters``."""
+    """Reject unsupported parameters of a chat request. Raises as ``check_completion_parameters``."""
     _check(request, {**_CHAT, "best_of": (request.n or 1,)})
     _check_shared(request)
     limits = {request.max_tokens, request.max_completion_tokens} - {None}
@@ -124,7 +124,7 @@ def check_chat_parameters(request: ChatCompletionRequest) -> None:
 
 
 def check_embedding_parameters(request: EmbeddingRequest) -> None:
-    """Refuse what an embedding request asks for and would not get. Raises as the other checks."""
+    """Reject unsupported parameters of an embedding request. Raises as the other checks."""
     _check(request, _EMBEDDING)
     if request.encoding_format not in (None, "float", "base64"):
         shown = request.encoding_format[:80]
@@ -134,10 +134,10 @@ def check_embedding_parameters(request: EmbeddingRequest) -> None:
 def extension(
     request: SamplingRequest, name: Literal["top_k", "min_p", "repetition_penalty", "ignore_eos"]
 ) -> Any:
-    """The value of a parameter that stands at the top of a request or in ``nvext``.
+    """Return a parameter that may be a top-level field or a field of ``nvext``.
 
     Raises:
-        BadRequestError: it stands in both, with different values.
+        BadRequestError: both are set, to different values.
     """
     outer, inner = getattr(request, name), getattr(request.nvext or NvExt(), name)
     if None not in (outer, inner) and outer != inner:
@@ -171,5 +171,5 @@ def _check(
 
 
 def _is_among(value: object, accepted: tuple[JsonValue, ...]) -> bool:
-    # 0 and False are equal in Python alone.
+    # In Python, 0 == False.
     return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in accepted)

@@ -1,4 +1,4 @@
-"""What a list of models says that may be done with each of them; clients of OpenAI's older API read it."""
+"""The ``permission`` field in lists of models, which clients of OpenAI's older API read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from lawtags_client.json_value import JsonObject
 
 
 def permission(model: str, created: int) -> JsonObject:
-    """The one permission of a served model, in the form that a NIM gives.
+    """The permission of a served model, in NIM's format.
 
     Args:
         model: the model's id.
-        created: seconds since 1970.
+        created: Unix time in seconds.
     """
     return {
         "id": f"modelperm-{uuid.uuid5(uuid.NAMESPACE_URL, model).hex}",

@@ -1,4 +1,4 @@
-"""What the inference server asks of the other services."""
+"""What the inference server needs from the other services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lawtags_stack.services.entity_store.records import ModelRecord
 
 
 class Models(Protocol):
-    """Knows the models of the Entity Store."""
+    """The models in the Entity Store."""
 
     def model_list(self) -> list[ModelRecord]:
         """All models, oldest first."""
@@ -19,15 +19,15 @@ class Models(Protocol):
 
 
 class ModelFiles(Protocol):
-    """Holds the files of models."""
+    """The files of models."""
 
     def resolve_url(self, files_url: str) -> tuple[FilesUrl, list[FileEntry]]:
-        """The files that a ``files_url`` means."""
+        """Resolve a ``files_url`` to its files."""
         ...
 
 
 class Deployed(Protocol):
-    """Knows what is to be served."""
+    """The deployments to serve."""
 
     def active(self) -> list[DeploymentRecord]:
         """The deployments to serve, oldest first."""

@@ -1,4 +1,4 @@
-"""Worker processes that hold the models: started when first asked, started again when they die."""
+"""Worker processes for models: started on the first request, restarted after a crash."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class ModelProcess:
-    """The worker process of one model: one at a time, loaded once for all requests that wait for it.
+    """The worker process of one model, loaded once for all waiting requests.
 
     Args:
-        name: the model that it holds.
-        log: file for what the process prints.
-        options: how it runs.
+        name: the model.
+        log: file for the process's output.
+        options: options of the process.
     """
 
     def __init__(self, name: str, log: Path, options: WorkerOptions) -> None:
@@ -49,30 +49,30 @@ class ModelProcess:
 
     @property
     def rows(self) -> int:
-        """Answers under way."""
+        """Number of answers in progress."""
         return self._rows
 
     @property
     def process(self) -> Child | None:
-        """The process, also while it loads the model."""
+        """The process, including while it loads the model."""
         return self._worker.process if self._worker is not None else None
 
     @property
     def computing(self) -> str | None:
-        """How the process computes, once it has loaded the model."""
+        """Device and precision of the process, once the model is loaded."""
         return self._worker.computing if self._worker is not None else None
 
     async def ask(self, served: ServedEntry, request: JsonObject, rows: int) -> AsyncGenerator[Message, None]:
-        """Send a request and give the worker's messages about it, the last one being ``done``.
+        """Send a request and yield the worker's messages; the last one is ``done``.
 
         Args:
-            served: the model asked for.
+            served: the model.
             request: fields of a ``generate`` message.
-            rows: how many answers it will have.
+            rows: number of answers.
 
         Raises:
-            RateLimitedError: too much is under way.
-            BadRequestError: the worker refuses the request, or has died of it before.
+            RateLimitedError: too many answers are in progress.
+            BadRequestError: the worker rejects the request, or it crashed a worker before.
             WorkerGoneError: the process died meanwhile.
         """
         if self._rows and self._rows + rows > self._options.most_rows:
@@ -90,7 +90,7 @@ class ModelProcess:
                     async for answer in answers:
                         yield answer
         except WorkerGoneError:
-            self._suspected(suspects)  # refused right away where it is known to be the reason
+            self._suspected(suspects)  # rejects a known cause of crashes at once
             raise
         finally:
             if turn is not None:
@@ -99,7 +99,7 @@ class ModelProcess:
             self.last_used = asyncio.get_running_loop().time()
 
     async def _turn(self, suspects: Sequence[JsonObject]) -> Turn:
-        """Wait until a request may run, by itself where a worker died while it was running."""
+        """Wait until a request may run; a suspect runs alone."""
         while True:
             alone = self._suspected(suspects)
             turn = await self._turns.take(alone=alone)
@@ -112,11 +112,11 @@ class ModelProcess:
             turn.end()
 
     def _suspected(self, suspects: Sequence[JsonObject]) -> bool:
-        # All are looked at, since each may be refused.
+        # Check all of them, since each may be rejected.
         return sum(self._suspects.suspected(each) for each in suspects) > 0
 
     async def load(self, served: ServedEntry) -> None:
-        """Have a model in memory, its adapter too.
+        """Load a model, and its adapter if it has one.
 
         Raises:
             LawtagsError: it cannot be loaded.
@@ -126,7 +126,7 @@ class ModelProcess:
             self.last_used = asyncio.get_running_loop().time()
 
     async def stop(self) -> None:
-        """End the process for good; waiting requests fail."""
+        """Stop the process permanently; waiting requests fail."""
         self._stopped = True
         worker, self._worker = self._worker, None
         await self._background.stop()
@@ -134,7 +134,7 @@ class ModelProcess:
             await worker.end()
 
     async def _loaded(self, served: ServedEntry) -> WorkerProcess:
-        """The worker with its model in memory, started where there is none."""
+        """Return the worker with its model in memory, starting it if needed."""
         if self._stopped:
             raise WorkerGoneError
         task = self._loading
@@ -162,7 +162,7 @@ class ModelProcess:
 
 
 def _suspects(served: ServedEntry, request: JsonObject) -> list[Message]:
-    """What a request is remembered by if its worker dies: its adapter, if it has one, and itself."""
+    """The keys by which a crash is attributed: the adapter, if any, and the request."""
     if served.adapter is None:
         return [dict(request)]
     adapter = adapter_suspect(served.adapter)
@@ -170,11 +170,11 @@ def _suspects(served: ServedEntry, request: JsonObject) -> list[Message]:
 
 
 class ModelProcesses:
-    """All worker processes, one for each set of base weights.
+    """All worker processes, one per set of base weights.
 
     Args:
         folder: for their logs.
-        options: how they run.
+        options: options of the processes.
     """
 
     def __init__(self, folder: Path, options: WorkerOptions) -> None:
@@ -187,7 +187,7 @@ class ModelProcesses:
         return iter(list(self._processes.values()))
 
     def of(self, served: ServedEntry) -> ModelProcess:
-        """The process that holds a model, or is going to."""
+        """The process of a model, created if needed."""
         if served.process not in self._processes:
             log = self._folder / (served.process.replace("/", "--") + ".log")
             process = self._processes[served.process] = ModelProcess(served.process, log, self._options)
@@ -195,7 +195,7 @@ class ModelProcesses:
         return self._processes[served.process]
 
     async def retire(self, wanted: set[str]) -> None:
-        """End processes that nobody can name any more, or that nobody has used for long."""
+        """Stop processes whose model is no longer served, or that have been idle for long."""
         now, idle = asyncio.get_running_loop().time(), self._options.idle_seconds
         for name, process in list(self._processes.items()):
             unused = idle is not None and now - process.last_used > idle and not process.rows
@@ -204,6 +204,6 @@ class ModelProcesses:
                 await result_of(self._background.start(process.stop()), gone=WorkerGoneError)
 
     async def stop(self) -> None:
-        """End all of them."""
+        """Stop all processes."""
         await asyncio.gather(*(process.stop() for process in self._processes.values()))
         await self._background.stop()

@@ -1,4 +1,4 @@
-"""Models that requests may name, and the files of adapters."""
+"""Served models, and the files of adapters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class AdapterFiles:
-    """Where an adapter's files are.
+    """The files of an adapter.
 
     Args:
         config: ``adapter_config.json``.
         weights: ``adapter_model.safetensors``.
-        template: the chat template that it was trained with; None where that is the base model's.
+        template: the chat template that it was trained with; None for that of the base model.
     """
 
     config: Path
@@ -24,16 +24,16 @@ class AdapterFiles:
 
 @dataclass(frozen=True, slots=True)
 class ServedEntry:
-    """A model that requests may name.
+    """A served model.
 
     Args:
-        id: what requests call it.
-        process: which worker process holds it; models of one process share their base weights.
-        folder: finds the folder that the process loads; may take its time.
-        created: seconds since 1970.
+        id: its name in requests.
+        process: its worker process; models of one process share their base weights.
+        folder: returns the folder to load; may be slow.
+        created: Unix time in seconds.
         parent: an adapter's base model.
         adapter: an adapter's files.
-        root: what the model is made of.
+        root: the model's root, as in OpenAI's API.
     """
 
     id: str

@@ -42,13 +42,13 @@ _LIVE = {"object": "health.response", "message": "Service is live.", "status": "
 
 
 class InferenceService:
-    """The handlers.
+    """The handlers of the inference server.
 
     Args:
-        state: what is served.
-        processes: what serves it.
+        state: the served models.
+        processes: their worker processes.
         embeddings: the embedding models.
-        clock: tells the time.
+        clock: returns the time.
     """
 
     def __init__(
@@ -94,17 +94,17 @@ class InferenceService:
         ]
 
     def ready(self, call: RouteCall) -> Message:
-        """Whether requests can be taken; names the models that cannot be served, and why."""
+        """Check whether the server is ready; lists models that cannot be served, with the reason."""
         failed = self._state.faults()
         return {**_HEALTHY, "failed_models": failed} if failed else _HEALTHY
 
     def models(self, call: RouteCall) -> Message:
-        """``GET /v1/models``: the models that are served now."""
+        """``GET /v1/models``: list the served models."""
         listed = [self._listed(served) for served in self._state.models()]
         return {"object": "list", "data": [*listed, *self._embeddings.listed()]}
 
     def model(self, call: RouteCall) -> JsonObject:
-        """``GET /v1/models/{model}``: one model that is served."""
+        """``GET /v1/models/{model}``: get a served model."""
         name = call.path["model"]
         encoders = {each["id"]: each for each in self._embeddings.listed()}
         return encoders[name] if name in encoders else self._listed(self._state.find(name))
@@ -123,19 +123,19 @@ class InferenceService:
         }
 
     async def complete(self, call: RouteCall) -> Response | Message:
-        """``POST /v1/completions``: go on with a text; as a stream where asked for."""
+        """``POST /v1/completions``: complete a text, optionally as a stream."""
         request = call.sent(CompletionRequest)
         served = self._state.find(request.model)
         return await self._answer(call, "completion", request, served, understand_completion(request))
 
     async def chat(self, call: RouteCall) -> Response | Message:
-        """``POST /v1/chat/completions``: answer in a chat; as a stream where asked for."""
+        """``POST /v1/chat/completions``: answer a chat, optionally as a stream."""
         request = call.sent(ChatCompletionRequest)
         served = self._state.find(request.model)
         return await self._answer(call, "chat", request, served, understand_chat(request))
 
     async def embed(self, call: RouteCall) -> Response | JsonObject:
-        """``POST /v1/embeddings``: turn texts into vectors, where an embedding model is offered."""
+        """``POST /v1/embeddings``: compute embeddings, if the stack serves an embedding model."""
         if not self._embeddings:
             return error_answer(501, "No embedding model is served by this stack; see --embedding-model")
         found = await _unless_gone(call.request, self._embeddings.answer(call.sent(EmbeddingRequest)))
@@ -147,12 +147,12 @@ class InferenceService:
         scored = asked.message["sampling"]["logprobs"] is not None
         envelope = Envelope(kind, request.model, int(self._clock().timestamp()), scored)
         messages = self._processes.of(served).ask(served, asked.message, asked.answers)
-        # Nobody reads the answer to a caller who is gone; 499 shows in logs what happened.
+        # The client is gone and nobody reads the response; 499 shows it in logs.
         nobody = Response(status_code=499)
         if not asked.stream:
             done = await _unless_gone(call.request, _last(messages))
             return nobody if done is None else whole(envelope, done)
-        # The first message is awaited here, so that a refusal is an error answer and not a broken stream.
+        # Await the first message before streaming, so that a rejection becomes an error response.
         first = await _unless_gone(call.request, _next(messages))
         if first is None:
             return nobody
@@ -161,7 +161,7 @@ class InferenceService:
 
 
 class _EventStream(StreamingResponse):
-    """Events of a generation, which ends with them."""
+    """A stream of events; closing it cancels the generation."""
 
     def __init__(self, stream: AsyncIterator[str], messages: AsyncGenerator[Message, None]) -> None:
         headers = {"Cache-Control": "no-store"}
@@ -169,18 +169,18 @@ class _EventStream(StreamingResponse):
         self._messages = messages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them; a caller who hangs up, even before the first of them, ends the generation."""
+        """Send the events; a disconnect, even before the first event, cancels the generation."""
         async with contextlib.aclosing(self._messages):
             await super().__call__(scope, receive, send)
 
 
 def _live(call: RouteCall) -> Message:
-    """Whether the server is up."""
+    """Check whether the server is up."""
     return _LIVE
 
 
 def _version(call: RouteCall) -> Message:
-    """The release, as a NIM tells it, and whose it is."""
+    """Get the release, in NIM's format."""
     return {"release": __version__, "api": "1.0.0", "product": "lawtags"}
 
 
@@ -203,7 +203,7 @@ async def _chained(first: Message, rest: AsyncIterator[Message]) -> AsyncIterato
 
 
 async def _unless_gone(request: Request, work: Awaitable[R]) -> R | None:
-    """Wait for work, and end it when the caller hangs up."""
+    """Wait for work, and cancel it if the client disconnects."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_hung_up(request))
     try:

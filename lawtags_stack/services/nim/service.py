@@ -22,13 +22,13 @@ _NOTICE_SECONDS = 0.05
 
 
 class NimService(Service):
-    """Looks for new models at intervals and serves them.
+    """Discovers models periodically, and serves them.
 
     Args:
         context: the stack.
-        models: names the models.
-        files: holds their files.
-        deployed: says which whole models are to be served.
+        models: the models.
+        files: their files.
+        deployed: the deployments of full models.
     """
 
     def __init__(self, context: StackContext, models: Models, files: ModelFiles, deployed: Deployed) -> None:
@@ -49,7 +49,7 @@ class NimService(Service):
         self._trying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Look at what is there, and go on looking."""
+        """Discover the current models, and start periodic discovery."""
         await asyncio.to_thread(self.state.look)
         self._try()
         self._refreshing = asyncio.create_task(self._refresh())
@@ -63,11 +63,11 @@ class NimService(Service):
                 wanted |= {trial.served.process for trial in self.state.untried()}
                 await self._processes.retire(wanted)
                 self._try()
-            except Exception:  # one bad look must not end all later ones
-                _log.exception("looking for models failed")
+            except Exception:  # one failed scan must not end discovery
+                _log.exception("model discovery failed")
 
     def _try(self) -> None:
-        """Load deployed models, unless that is under way."""
+        """Load deployed models, unless that is already in progress."""
         if self._trying is None or self._trying.done():
             self._trying = asyncio.create_task(self._load(self.state.untried()))
 
@@ -91,7 +91,7 @@ class NimService(Service):
             self.state.changed.set()
 
     async def _pause(self) -> None:
-        """Wait for the next look: the interval, or until deployments have changed."""
+        """Wait for the refresh interval, or until deployments have changed."""
         waited = 0.0
         while waited < self._interval and not self.state.changed.is_set():
             step = min(_NOTICE_SECONDS, self._interval - waited)
@@ -100,7 +100,7 @@ class NimService(Service):
         self.state.changed.clear()
 
     async def stop(self) -> None:
-        """End the worker processes; requests under way fail."""
+        """Stop the worker processes; running requests fail."""
         for task in (self._refreshing, self._trying):
             if task is not None:
                 task.cancel()
@@ -109,7 +109,7 @@ class NimService(Service):
         await self._processes.stop()
 
     def summary(self) -> JsonObject:
-        """Models that are served, the worker processes, how these compute, and their answers under way."""
+        """The served models, and the worker processes with their device and their answers in progress."""
         served = [each.id for each in self.state.models()]
         workers = {p.name: p.process.pid for p in self._processes if p.process and p.process.pid}
         computing = {p.name: p.computing for p in self._processes if p.name in workers}

@@ -1,4 +1,4 @@
-"""What the inference server serves: base models, adapters that have become visible, deployed models."""
+"""The catalog of served models: base models, discovered adapters, deployed models."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _SERVABLE_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 
 
 class NimState:
-    """The catalogue of served models, looked up anew at intervals as a NIM does.
+    """The catalog of served models, refreshed periodically as in NIM.
 
     Args:
         context: the stack.
-        models: names the models.
-        files: holds their files.
-        deployed: says which whole models are to be served.
+        models: the models.
+        files: their files.
+        deployed: the deployments of full models.
     """
 
     def __init__(self, context: StackContext, models: Models, files: ModelFiles, deployed: Deployed) -> None:
@@ -60,16 +60,16 @@ class NimState:
         self.changed = threading.Event()
 
     def models(self) -> list[ServedEntry]:
-        """All models that can be asked now, base models first."""
+        """All served models, base models first."""
         with self._lock:
             return [*self._bases.values(), *self._found.values()]
 
     def find(self, name: str) -> ServedEntry:
-        """The model of this name.
+        """Find a served model by name.
 
         Raises:
-            NotFoundError: none of this name is served (yet).
-            ServerError: it is deployed, and is being loaded.
+            NotFoundError: it is not served (yet).
+            ServerError: it is deployed, and still loading.
         """
         with self._lock:
             served = self._bases.get(name) or self._found.get(name)
@@ -87,7 +87,7 @@ class NimState:
         return served
 
     def max_length(self, served: ServedEntry) -> int | None:
-        """How many tokens the model takes; None while its folder is not made yet."""
+        """The model's context length in tokens; None while its folder does not exist yet."""
         converted_on_demand = served.folder is ensure_default_base_model
         folder = default_base_model_folder() if converted_on_demand else served.folder()
         try:
@@ -97,7 +97,7 @@ class NimState:
         length = config.get("max_position_embeddings")
         return int(length) if isinstance(length, int) else None
 
-    # What Deployment Management asks
+    # Used by Deployment Management
 
     def readiness(self, model: str) -> Readiness:
         """Whether ``namespace/name[@version]`` is served."""
@@ -110,14 +110,14 @@ class NimState:
             return Readiness("pending", f"Loading {model}")
         if known:
             return Readiness("ready")
-        # Asked now, because a model that was registered since the last look is only loaded at the next one.
+        # Checked now, since a model registered after the last scan is loaded only after the next one.
         fault = self._unregistered(model) if self._seen_deployed(model) else None
         if fault:
             return Readiness("failed", fault)
         return Readiness("pending", f"Waiting for the files of {model}")
 
     def _unregistered(self, model: str) -> str | None:
-        """What is wrong with a deployed model that the Entity Store does not have; None where it does."""
+        """The problem if a deployed model is not in the Entity Store; None if it is."""
         if model in self._context.options.embedding_models:
             return None
         registered = [each.reference for each in self._models.model_list()]
@@ -129,28 +129,28 @@ class NimState:
         return f"The Entity Store has no model {model}{others}. Delete the deployment before you repeat it."
 
     def untried(self) -> list[Trial]:
-        """Deployed models that are to be loaded before their deployments are ready."""
+        """Deployed models that must be loaded before their deployments are ready."""
         with self._lock:
             return list(self._untried.values())
 
     def faults(self) -> dict[str, str]:
-        """Models that cannot be served, and why."""
+        """Models that cannot be served, with the reason."""
         with self._lock:
             return dict(self._faults)
 
     def _seen_deployed(self, model: str) -> bool:
-        """Whether the last look knew that a model is deployed, and so has had it loaded."""
+        """Whether a model was deployed at the last scan, and so has been loaded."""
         with self._lock:
             return model in self._deployed
 
     def deployments_changed(self) -> None:
-        """Look at the deployments again at once."""
+        """Scan the deployments again at once."""
         self.changed.set()
 
-    # The look
+    # Discovery
 
     def look(self) -> None:
-        """Find out which adapters and deployed models can be served now."""
+        """Discover which adapters and deployed models can be served."""
         found: dict[str, ServedEntry] = {}
         faults: dict[str, str] = {}
         active = self._deployments.active()
@@ -158,7 +158,7 @@ class NimState:
         for each in active:
             if each.external:
                 faults |= dict.fromkeys(each.served, "This stack does not proxy external endpoints")
-        # Whole models first: one that is deployed may be the base of an adapter.
+        # Full models first: a deployed one may be the base of an adapter.
         for model in sorted(self._models.model_list(), key=lambda each: each.is_adapter):
             name = model.reference
             if name in self._bases:
@@ -180,7 +180,7 @@ class NimState:
     def _try(
         self, deployed: set[str], found: dict[str, ServedEntry], faults: dict[str, str]
     ) -> dict[str, Trial]:
-        """Those of the deployed models that are still to be loaded; faults of others are added."""
+        """Select the deployed models that still must be loaded; adds the faults of others."""
         untried: dict[str, Trial] = {}
         keys: set[str] = set()
         for name in sorted(deployed):
@@ -196,7 +196,7 @@ class NimState:
                 untried[name] = Trial(key, served)
             else:
                 continue
-            # A base model of the stack and an adapter may be asked all the same; what is wrong will show.
+            # Base models and adapters are served without a trial; a request shows any problem.
             if served.parent is None and name not in self._bases:
                 _remove(name, found)
         self.trials.keep(keys)
@@ -207,7 +207,7 @@ class NimState:
         adapter = served.adapter.weights.name if served.adapter else ""
         if served.adapter and served.adapter.template:
             adapter += f"+{served.adapter.template.name}"
-        # Folders of base models have no digest and may change, so they are tried at each start of the stack.
+        # Base model folders have no digest and may change, so they are tried at each start of the stack.
         run = self._run if served.process in self._bases else ""
         return " ".join([served.process, adapter, device, precision, run])
 
@@ -239,7 +239,7 @@ class NimState:
         identity = "\n".join(f"{path} {blob}" for path, blob in sorted(wanted.items()))
         digest = hashlib.sha256(identity.encode("utf-8")).hexdigest()[:24]
         folder = self._context.folder("nim") / "models" / digest
-        # Other files under this name are another process: the one at work goes on with the old ones.
+        # New files need a new process; the running one keeps serving the old files.
         process = f"{name}#{digest[:8]}"
         return ServedEntry(name, process, lambda: _linked(folder, wanted), _seconds(model), root=name)
 
@@ -259,7 +259,7 @@ def _base_folders(named: Mapping[str, Path]) -> dict[str, Callable[[], Path]]:
 
 
 def _remove(name: str, found: dict[str, ServedEntry]) -> None:
-    """Take a model away, and the adapters on it."""
+    """Remove a model and its adapters."""
     process = found.pop(name).process
     for each in [each for each, served in found.items() if served.process == process]:
         del found[each]
@@ -270,7 +270,7 @@ def _seconds(model: ModelRecord) -> int:
 
 
 def _linked(folder: Path, files: Mapping[str, Path]) -> Path:
-    """A folder in which stored files stand under their names, without a second copy of the weights."""
+    """Create a folder that links to stored files by name, without copying the weights."""
     if folder.exists():
         return folder
     temporary = folder.with_name(f".{folder.name}")

@@ -1,4 +1,4 @@
-"""Which tools a chat request offers, and which of them it wants called."""
+"""Validates the tools and the tool choice of a chat request."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lawtags_client.types.inference import ChatCompletionRequest
 
 MOST_TOOLS = 128
 MOST_CHARACTERS = 1 << 18
-"""Of all tools as JSON: each schema becomes part of a grammar, which is compiled before the answer begins."""
+"""All tools together as JSON: each schema becomes part of a grammar, compiled before the answer starts."""
 
 _MODES = ("auto", "none", "required")
 
 
 def tool_choice(request: ChatCompletionRequest) -> JsonObject | None:
-    """The fields of the worker's ``ToolChoice``; None where no tools are offered.
+    """Return the fields of the worker's ``ToolChoice``; None if no tools are offered.
 
     Raises:
-        BadRequestError: there are too many tools, or what is to be called is not among them.
+        BadRequestError: there are too many tools, or the chosen tool is not among them.
     """
     wanted, tools = request.tool_choice, request.tools or []
     mode, name = "auto", None

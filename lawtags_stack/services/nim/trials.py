@@ -1,4 +1,4 @@
-"""Whether deployed models can be loaded: each is loaded once before its deployment is ready."""
+"""Trial loads: each deployed model is loaded once before its deployment is ready."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from lawtags_stack.store import Database
 
 _STARTS = 2
-"""A model that was being loaded when the stack was killed may be the reason, so it gets one more try."""
+"""A model that was loading when the stack was killed may be the cause, so it gets only one more attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A model to be loaded.
+    """A model to load.
 
     Args:
-        key: what stands for the model's files; other files under the same name are another trial.
+        key: identifies the model's files; other files under the same name are another trial.
         served: the model.
     """
 
@@ -32,7 +32,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
-    """What is kept of a trial: whether the model was loaded, and how often that was begun since."""
+    """A stored trial: whether the model was loaded, and the number of attempts since."""
 
     key: str
     loaded: bool = False
@@ -40,10 +40,10 @@ class TrialRecord:
 
 
 class Trials:
-    """What became of loading models. That one was loaded is kept; failures are tried again after a restart.
+    """The outcomes of trial loads. Successes are stored; failures are retried after a restart.
 
     Args:
-        database: where it is kept.
+        database: stores the outcomes.
     """
 
     def __init__(self, database: Database) -> None:
@@ -53,17 +53,17 @@ class Trials:
         self._faults: dict[str, str] = {}
 
     def loaded(self, key: str) -> bool:
-        """Whether the model was loaded before."""
+        """Whether the model was ever loaded."""
         found = self._records.get(key)
         return found is not None and found.loaded
 
     def fault(self, key: str) -> str | None:
-        """Why the model cannot be loaded; None where it can, or nobody has tried."""
+        """Why the model cannot be loaded; None if it can, or was not tried."""
         with self._guard:
             return self._faults.get(key)
 
     def begin(self, key: str) -> bool:
-        """Note that the model is going to be loaded; False if the stack ended twice while it was."""
+        """Record that loading starts; False if the stack has already died twice during it."""
         found = self._records.get(key)
         starts = (found.starts if found else 0) + 1
         if starts > _STARTS:
@@ -73,17 +73,17 @@ class Trials:
         return True
 
     def end(self, key: str, fault: str | None) -> None:
-        """Note that the model was loaded, or why it cannot be."""
+        """Record that the model was loaded, or why it cannot be."""
         self._put(key, loaded=fault is None, starts=0)
         if fault is not None:
             self._fail(key, fault)
 
     def set_down(self, key: str) -> None:
-        """Note that loading was interrupted in order."""
+        """Record that loading was interrupted by an orderly stop."""
         self._put(key, loaded=False, starts=0)
 
     def keep(self, keys: set[str]) -> None:
-        """Forget what became of models that nobody deploys now; deployed again, they are tried again."""
+        """Drop the outcomes of models that are no longer deployed; redeployed ones are tried again."""
         with self._guard:
             self._faults = {key: fault for key, fault in self._faults.items() if key in keys}
         for found in self._records:

@@ -1,4 +1,4 @@
-"""One worker process from its start to its end, and the messages that go to and fro."""
+"""One worker process, and its message exchange with the server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """What the process is working on: the request as suspects are known, and who is told that it is over."""
+    """A message in progress: its key for crash attribution, and a callback for its end."""
 
     request: JsonObject
     over: Callable[[], None]
@@ -40,17 +40,16 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How worker processes run.
+    """Options of worker processes.
 
     Args:
-        threads: threads for computing; 0 leaves it to torch.
-        device: where they compute: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: what a model's large products are computed in: ``float32``, ``bfloat16``, or ``auto`` for
-            what suits the device.
-        most_rows: answers that may be under way at a time; more are refused with 429.
-        most_adapters: adapters that are kept in memory.
-        idle_seconds: an unused process ends after this time and gives its memory back; None keeps it.
-        launcher: starts them.
+        threads: computing threads; 0 uses torch's default.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: precision of large products: ``float32``, ``bfloat16``, or ``auto`` to suit the device.
+        most_rows: maximum number of answers in progress; further requests get 429.
+        most_adapters: maximum number of adapters in memory.
+        idle_seconds: time after which an unused process exits; None keeps it.
+        launcher: starts the processes.
     """
 
     threads: int = 0
@@ -63,24 +62,24 @@ class WorkerOptions:
 
 
 class WorkerGoneError(ServerError):
-    """The worker process ended while requests were waiting for it."""
+    """The worker process died while requests were waiting for it."""
 
     def __init__(self) -> None:
         super().__init__("The inference worker ended unexpectedly and is being restarted", status=503)
 
 
 class WorkerProcess:
-    """A process that holds a model, and the requests that wait for it.
+    """A worker process with a model, and its waiting requests.
 
-    Making one starts the process; it answers after ``ready``. Nothing here is left half done when a request
-    is cancelled: what takes several steps runs in tasks that outlive it.
+    The constructor starts the process; use it after ``ready``. A cancelled request leaves nothing half done:
+    multi-step work runs in tasks that outlive it.
 
     Args:
         name: the model.
-        folder: where the model is.
-        log: file for what the process prints.
-        options: how it runs.
-        suspects: is told what was running when the process died.
+        folder: the model's folder.
+        log: file for the process's output.
+        options: options of the process.
+        suspects: records what was running if the process dies.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class WorkerProcess:
         Raises:
             ServerError: it cannot be loaded.
         """
-        self._connected = True  # the socket is closed with its transport from here on
+        self._connected = True  # from here on, closing the transport closes the socket
         reader, self._writer = await asyncio.open_connection(sock=self._ours)
         try:
             first = await asyncio.wait_for(receive_async(reader), _START_SECONDS)
@@ -134,14 +133,14 @@ class WorkerProcess:
         self._reading = asyncio.create_task(self._read(reader))
 
     async def end(self) -> None:
-        """End the process; waiting requests fail."""
+        """Stop the process; waiting requests fail."""
         self._ending = True
         if not self._connected:
             self._ours.close()
         self._lose()
         if self._reading is not None:
             self._reading.cancel()
-        # In a thread, which goes on to the end even if this task is cancelled meanwhile.
+        # In a thread, which completes even if this task is cancelled.
         await asyncio.to_thread(_reap, self.process)
         await self._background.stop()
 
@@ -150,15 +149,16 @@ class WorkerProcess:
     async def exchange(
         self, message: Message, suspect: JsonObject, over: Callable[[], None] = lambda: None
     ) -> AsyncGenerator[Message, None]:
-        """Send a message and give the worker's answers to it; the worker drops it when this is closed early.
+        """Send a message and yield the worker's responses; closing the generator early cancels it in the
+        worker.
 
         Args:
             message: the message.
-            suspect: what the message is remembered by if the process dies of it.
-            over: called once the process no longer works on it.
+            suspect: the key by which a crash is attributed to the message.
+            over: called once the process no longer works on the message.
 
         Raises:
-            BadRequestError: the worker refuses it.
+            BadRequestError: the worker rejects it.
             WorkerGoneError: the process died meanwhile.
         """
         number = next(self._numbers)
@@ -180,7 +180,7 @@ class WorkerProcess:
                 yield answer
         finally:
             del self._waiting[number]
-            # Without an await, since whoever closes this may be cancelled at the same time.
+            # No await here, since the closing task may be cancelled at the same time.
             if not ended and self._writer is not None:
                 self._writer.write(pack({"id": number, "op": "cancel"}))
 
@@ -211,14 +211,14 @@ class WorkerProcess:
             self._lose()
 
     async def _died(self) -> None:
-        # A request that was cancelled stays here until the worker says that it has dropped it.
+        # A cancelled request stays here until the worker confirms that it was dropped.
         running = [each.request for each in self._running.values()]
         with contextlib.suppress(subprocess.TimeoutExpired):
             await asyncio.to_thread(self.process.wait, _STOP_SECONDS)
         self._suspects.died(running, crashed=self.process.returncode not in _KILLED)
 
     def _lose(self) -> None:
-        """The process is gone, or is to go: it ends with its connection."""
+        """Close the connection, which ends the process if it still runs."""
         if self._writer is not None:
             self._writer.close()
         self._writer = None
@@ -232,7 +232,7 @@ class WorkerProcess:
 
     @contextlib.asynccontextmanager
     async def adapter(self, served: ServedEntry) -> AsyncIterator[str | None]:
-        """Hold an adapter in the worker's memory while a request uses it.
+        """Keep an adapter in the worker's memory while a request uses it.
 
         Raises:
             BadRequestError: it cannot be loaded.
@@ -269,7 +269,7 @@ class WorkerProcess:
             self._adapters[name] = files
 
     async def _forget_adapter(self, name: str) -> None:
-        # Struck off first, so that nobody counts on it from now on.
+        # Removed first, so that no new request uses it.
         del self._adapters[name]
         await self._command({"op": "remove_adapter", "name": name}, {"remove_adapter": name})
 
@@ -279,7 +279,7 @@ class WorkerProcess:
 
 
 def adapter_suspect(files: AdapterFiles) -> Message:
-    """What loading an adapter is remembered by if the process dies of it."""
+    """The key by which a crash is attributed to loading an adapter."""
     template = str(files.template) if files.template is not None else None
     return {"config": str(files.config), "weights": str(files.weights), "template": template}
 
@@ -303,7 +303,7 @@ def _start(folder: Path, log: Path, options: WorkerOptions, descriptor: int) -> 
 
 
 def _reap(process: Child) -> None:
-    # The closed socket tells it to end; a long step, or loading, may keep it from noticing in time.
+    # The closed socket tells it to exit; a long step or load may keep it from noticing in time.
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
