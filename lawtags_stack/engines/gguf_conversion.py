@@ -1,7 +1,7 @@
-"""Turning a GGUF file of a Llama model into a Hugging Face folder, with numpy alone.
+"""Converts a GGUF file of a Llama model to a Hugging Face folder, using only numpy.
 
-Reading the tensors directly and dequantising them in numpy takes seconds and needs no torch, which is why
-this does not go through the GGUF support of transformers.
+Reading and dequantizing the tensors in numpy takes seconds and needs no torch, so this does not use the GGUF
+support of transformers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_CONTROL_TOKEN = 3  # token types of GGUF: 1 is a normal token, 3 a control token
+_CONTROL_TOKEN = 3  # GGUF token types: 1 is normal, 3 is control
 
 _LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -64,18 +64,18 @@ Fields: TypeAlias = Mapping[str, GgufField]
 
 
 def convert_llama_gguf(source: Path, folder: Path) -> None:
-    """Write a Llama model of a GGUF file as config, safetensors (fp16), tokenizer and chat template.
+    """Convert a Llama model from a GGUF file to config, safetensors (fp16), tokenizer and chat template.
 
-    Weights that GGUF stores in four bits come out as the values those bits stand for: a faithful copy of
-    the file, not of the model it was once quantised from.
+    Weights that GGUF stores in four bits are dequantized: the result is exact relative to the file, not to
+    the model before quantization.
 
     Args:
         source: the GGUF file; architecture ``llama``, byte-level BPE of the ``smollm`` kind.
-        folder: an existing folder that receives the files.
+        folder: an existing folder for the files.
 
     Raises:
         MissingExtraError: gguf, safetensors or tokenizers is not installed.
-        ConfigurationError: the file holds another architecture or tokenizer.
+        ConfigurationError: the file has another architecture or tokenizer.
     """
     try:
         from gguf import GGUFReader
@@ -91,7 +91,7 @@ def convert_llama_gguf(source: Path, folder: Path) -> None:
 
 
 def hugging_face_name(name: str) -> str:
-    """The Hugging Face name of a Llama tensor, e.g. ``blk.0.attn_q.weight`` of GGUF."""
+    """The Hugging Face name of a GGUF tensor of a Llama model, e.g. ``blk.0.attn_q.weight``."""
     parts = name.removesuffix(".weight").split(".")
     if len(parts) == 1 and parts[0] in _TOP_NAMES:
         return f"{_TOP_NAMES[parts[0]]}.weight"
@@ -101,10 +101,9 @@ def hugging_face_name(name: str) -> str:
 
 
 def interleave_halves(weight: NDArray[np.generic], heads: int) -> NDArray[np.generic]:
-    """Undo the row order of query and key weights in GGUF.
+    """Undo GGUF's row order of query and key weights.
 
-    GGUF keeps the two rows that a rotary embedding turns together side by side; Hugging Face keeps them
-    half a head apart.
+    GGUF stores the two rows of a rotary pair side by side; Hugging Face stores them half a head apart.
     """
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
@@ -144,7 +143,7 @@ def _config(fields: Fields) -> dict[str, object]:
 
 
 def _write_weights(tensors: Iterable[GgufTensor], fields: Fields, path: Path) -> Iterable[str]:
-    """Write the tensors under their Hugging Face names; returns the names."""
+    """Write the tensors under their Hugging Face names, and return the names."""
     try:
         import numpy as np
         from gguf.quants import dequantize
@@ -161,7 +160,7 @@ def _write_weights(tensors: Iterable[GgufTensor], fields: Fields, path: Path) ->
             weight = interleave_halves(weight, heads)
         elif ".k_proj." in name:
             weight = interleave_halves(weight, key_heads)
-        # fp16 holds these values more exactly than bf16: none is near its limits, and it has three more bits.
+        # fp16 represents these values better than bf16: none is near its limits, and it has three more bits.
         weights[name] = np.ascontiguousarray(weight, dtype=np.float16)
     save_file(weights, path, metadata={"format": "pt"})
     return weights.keys()
@@ -179,7 +178,7 @@ def _write_tokenizer(fields: Fields, folder: Path) -> None:
     types = _list(fields, "tokenizer.ggml.token_type")
     merges = [_pair(str(merge)) for merge in _list(fields, "tokenizer.ggml.merges")]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
-    # Digits stand alone, then the byte-level words of GPT-2: what "smollm" names in GGUF.
+    # Digits are separate tokens, followed by GPT-2's byte-level words: GGUF calls this "smollm".
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),

@@ -1,9 +1,8 @@
-"""Products of matrices, which are nearly all of a model's work, by the fastest part of torch.
+"""Matrix products, which dominate a model's run time, with the fastest backend in torch.
 
-On x86 torch multiplies fp32 matrices with MKL, which on processors of other makers than Intel is less than
-half as fast as oneDNN, a part of torch as well (figures: ``benchmarks/README.md``). So here oneDNN is asked,
-by the operators that torch's own compiler emits. Weights that never change are laid out for it once. Other
-devices multiply by themselves.
+On x86, torch multiplies fp32 matrices with MKL, which on non-Intel processors is less than half as fast as
+oneDNN, also part of torch (figures: ``benchmarks/README.md``). This module calls oneDNN through the operators
+that torch's compiler emits, and packs constant weights once. Other devices use their own products.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ Product = Callable[["Tensor"], "Tensor"]
 
 _X86 = ("x86_64", "AMD64")
 _NEEDED = {"bfloat16": "avx512_bf16"}
-_USUAL_ROWS = 512  # the weights' layout is chosen for about so many tokens at once; it serves fewer as well
+_USUAL_ROWS = 512  # tokens per product that the weight layout is optimized for; fewer work, too
 
 
 @cache
 def has_onednn() -> bool:
-    """Whether oneDNN is to multiply here; on other processors torch's own choice is."""
+    """Whether to use oneDNN; on other processors torch's default is used."""
     there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return there and platform.machine() in _X86
 
 
 def check_precision(precision: str) -> None:
-    """Refuse a precision that this processor has no instructions for: it would only be slower.
+    """Reject a precision without hardware support on this processor, which would only be slower.
 
     Raises:
-        ConfigurationError: it has none, or nothing is called so.
+        ConfigurationError: it has no support, or the name is unknown.
     """
     if precision == "float32":
         return
@@ -50,7 +49,7 @@ def check_precision(precision: str) -> None:
     if not has_onednn() or not torch.cpu.get_capabilities().get(needed):
         raise ConfigurationError(
             f"this processor does not support {precision} (it lacks {needed})",
-            hint="Serve in float32, which works everywhere.",
+            hint="Use float32, which works everywhere.",
         )
 
 
@@ -63,7 +62,7 @@ def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def dense(weight: Tensor) -> Tensor:
-    """The weight without gaps between its rows or columns: with such, oneDNN is five hundred times slower."""
+    """Make the weight contiguous: with strides, oneDNN is five hundred times slower."""
     if weight.layout is not torch.strided or weight.is_contiguous() or weight.t().is_contiguous():
         return weight
     return weight.contiguous()
@@ -89,16 +88,16 @@ class _Differentiable(torch.autograd.Function):
 
 
 class _OneDnnLinear(nn.Linear):
-    """A linear layer whose forward and backward products are oneDNN's."""
+    """A linear layer whose forward and backward products use oneDNN."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """The product, with gradients for whatever wants them."""
+        """Compute the product, with gradients where required."""
         found: Tensor = _Differentiable.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return found
 
 
 def train_with_onednn(model: nn.Module) -> None:
-    """Let the plain fp32 linear layers of a model multiply by oneDNN, where it is there."""
+    """Switch the plain fp32 linear layers of a model to oneDNN, if available."""
     if not has_onednn():
         return
     for module in model.modules():
@@ -108,20 +107,20 @@ def train_with_onednn(model: nn.Module) -> None:
 
 
 def described(precision: Precision) -> str:
-    """What multiplies on the CPU, in words for logs and people."""
+    """The CPU backend for products, for logs."""
     return f"{precision} by {'oneDNN' if has_onednn() else 'torch'}"
 
 
 def packed(
     weight: Tensor, bias: Tensor | None, precision: Precision, device: torch.device | None = None
 ) -> Product:
-    """The product with a weight that never changes, laid out for it once.
+    """Create the product with a constant weight, packed once.
 
     Args:
         weight: (out, in) in fp32.
         bias: (out,) or None.
-        precision: of the product; rows that go in and come out are fp32 in any case.
-        device: where it is computed; None leaves the weight where it is.
+        precision: of the product; inputs and outputs are always fp32.
+        device: the device; None leaves the weight where it is.
     """
     return _Packed(weight, bias, getattr(torch, precision), device or weight.device)
 

@@ -2,7 +2,7 @@
 
 Each step takes one token of every running row and as many waiting prompts as its token budget allows, and
 runs them through the model as one sequence without padding (see ``attention``). A row that needs a single
-token (a score) leaves nothing behind; the others keep their keys and values in slots.
+token (a score) stores nothing; the others store their keys and values in slots.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Engine:
     """Generates with one model and any number of LoRA adapters.
 
     Args:
-        model: a Hugging Face causal language model that was loaded with the ``ATTENTION`` implementation; its
-            layers are replaced.
+        model: a Hugging Face causal language model, loaded with the ``ATTENTION`` implementation; its layers
+            are replaced.
         tokenizer: its fast tokenizer.
-        limits: what it may use; None: what suits the device.
-        compute: where it computes; None: on the CPU.
-        entropy: source of seeds for requests that bring none.
+        limits: resource limits; None uses those that suit the device.
+        compute: device and precision; None uses the CPU.
+        entropy: source of seeds for requests without one.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Engine:
         self.encoder = PromptEncoder(tokenizer)
         self.text = TokenText(tokenizer)
         self._routing = Routing()
-        # Layer by layer, so that the fp32 weights never all stand in a GPU's memory; then what is left.
+        # Layer by layer, so that the fp32 weights are never all in GPU memory; then the rest.
         self._layers = route_linears(model, self._routing, compute)
         self._device = compute.device
         self._model = model.to(self._device)
@@ -92,15 +92,15 @@ class Engine:
 
     @classmethod
     def load(cls, folder: Path, *, limits: Limits | None = None, compute: Compute | None = None) -> Engine:
-        """Load a model folder: safetensors only, code in the folder is never run.
+        """Load a model folder: safetensors only; code in the folder is never executed.
 
         Args:
             folder: a Hugging Face model folder.
-            limits: what the engine may use.
-            compute: where it computes, and in which precision; None: on the CPU in float32.
+            limits: resource limits.
+            compute: device and precision; None uses the CPU in float32.
 
         Raises:
-            ConfigurationError: the folder holds no model that can be loaded.
+            ConfigurationError: the folder contains no model that can be loaded.
         """
         model, tokenizer = load_model(folder)
         return cls(model, tokenizer, limits=limits, compute=compute)
@@ -109,11 +109,11 @@ class Engine:
 
     @property
     def adapters(self) -> frozenset[str]:
-        """Names of the adapters that can be asked."""
+        """Names of the loaded adapters."""
         return frozenset(self._adapters)
 
     def add_adapter(self, name: str, config: Path, weights: Path) -> None:
-        """Load an adapter under a name; one of the same name is replaced.
+        """Load an adapter under a name, replacing any adapter of that name.
 
         Raises:
             ConfigurationError: it cannot be served on this base model.
@@ -125,7 +125,7 @@ class Engine:
         self._adapters.add(name)
 
     def remove_adapter(self, name: str) -> None:
-        """Forget an adapter; its rows go on with the base model's weights only, so cancel them first."""
+        """Unload an adapter; its rows would continue with the base model, so cancel them first."""
         detach(name, self._layers)
         self._prefixes.forget(name)
         self._adapters.discard(name)
@@ -133,7 +133,7 @@ class Engine:
     # Requests
 
     def check_constraint(self, constraint: Constraint) -> None:
-        """Compile a constraint, which is kept for the requests that use it.
+        """Compile a constraint, and cache it for requests that use it.
 
         Raises:
             ConfigurationError: it cannot be used.
@@ -148,7 +148,7 @@ class Engine:
         *,
         adapter: str | None = None,
     ) -> None:
-        """Queue the rows of a request: ``n`` answers for each prompt, numbered in that order.
+        """Queue the rows of a request: ``n`` answers per prompt, numbered in that order.
 
         Raises:
             ConfigurationError: a prompt is empty or too long, or a constraint cannot be used.
@@ -174,7 +174,7 @@ class Engine:
             raise ConfigurationError(
                 f"prompt ({len(prompt)} tokens) and answer ({asked.max_tokens}) together exceed the model's "
                 f"{self.max_length} tokens",
-                hint="Shorten the prompt or ask for fewer tokens.",
+                hint="Shorten the prompt or lower max_tokens.",
             )
         size = int(self._model.config.vocab_size)
         if min(prompt) < 0 or max(prompt) >= size:
@@ -196,21 +196,21 @@ class Engine:
 
     @torch.inference_mode()
     def cancel(self, request: Hashable) -> None:
-        """Drop all rows of a request."""
+        """Cancel all rows of a request."""
         self._waiting.drop(request)
         self._instant = [row for row in self._instant if row.request != request]
         for row in [row for row in self._running if row.request == request]:
             self._release(row)
 
     def reset(self) -> None:
-        """Drop all rows, whatever state a failed step has left them in."""
+        """Drop all rows, regardless of the state after a failed step."""
         self._waiting, self._running, self._instant = Waiting(), [], []
         self._slots.clear()
         self._prefixes = PrefixStore(self.limits.prefix_bytes)
 
     @property
     def busy(self) -> bool:
-        """Whether a step would do anything."""
+        """Whether there are rows to compute."""
         return bool(self._running or self._instant or len(self._waiting))
 
     # Steps
@@ -243,9 +243,9 @@ class Engine:
         return done
 
     def _computed(self, taken: list[tuple[GenerationRow, int]]) -> list[tuple[TokenBatch, Tensor]]:
-        """The logits of a step; where that fails, of each row by itself, so that only the guilty one fails.
+        """The logits of a step; if it fails, each row is computed alone, so that only the culprit fails.
 
-        Doing it again is harmless: keys and values go to the same places.
+        Repeating a step is safe: keys and values are written to the same positions.
         """
         try:
             batch = lay_out(taken, self._slots, self._device)
@@ -269,7 +269,7 @@ class Engine:
         return logits
 
     def _take(self) -> list[tuple[GenerationRow, int]]:
-        """Choose what the step computes: running rows first, then waiting ones while there is room."""
+        """Choose what the step computes: running rows first, then waiting ones up to the budget."""
         room = self.limits.step_tokens
         taken = []
         for row in self._running:
@@ -324,7 +324,7 @@ class Engine:
         try:
             self._forward(lay_out_prefix(adapter, prefix, self._device))
         except Exception:
-            return  # the rows are computed whole, where it shows which of them is to blame
+            return  # the rows are computed without a prefix, which shows which one fails
         self._prefixes.add(adapter, prefix)
 
     def _release(self, row: GenerationRow) -> None:
@@ -342,7 +342,7 @@ class Engine:
         if not self._running:
             self._slots.clear()
 
-    # One call for tests, benchmarks and scripts
+    # A single call for tests, benchmarks and scripts
 
     def generate(
         self,
@@ -351,16 +351,16 @@ class Engine:
         *,
         adapters: Sequence[str | None] | None = None,
     ) -> list[Answer]:
-        """Answer prompts and wait for it.
+        """Answer prompts, and wait for the answers.
 
         Args:
             prompts: texts or token ids.
             asked: how to choose tokens.
-            adapters: one per prompt; None asks the base model.
+            adapters: one per prompt; None uses the base model.
 
         Raises:
             ConfigurationError: a prompt, adapter or constraint cannot be used.
-            LawtagsError: the model cannot answer one of them.
+            LawtagsError: the model fails on one of them.
         """
         encoded = [self.encoder.texts([p])[0] if isinstance(p, str) else list(p) for p in prompts]
         for place, tokens in enumerate(encoded):

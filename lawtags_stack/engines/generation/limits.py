@@ -1,4 +1,4 @@
-"""What an engine may use."""
+"""Resource limits of an engine."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an engine may use; the defaults suit a CPU.
+    """Resource limits of an engine; the defaults suit a CPU.
 
     Args:
         step_tokens: tokens per step; more means fewer, longer steps.
-        rows: rows generated at the same time.
+        rows: maximum number of rows generated concurrently.
         slot_bytes: memory for keys and values of running rows.
-        prefix_bytes: memory for common beginnings.
+        prefix_bytes: memory for shared prefixes.
     """
 
     step_tokens: int = 512
@@ -23,5 +23,5 @@ class Limits:
 
     @classmethod
     def suited(cls, *, on_cpu: bool) -> Limits:
-        """What a device uses well: on a GPU small steps cost as much time as large ones."""
+        """Limits that suit a device: on a GPU, small steps take as long as large ones."""
         return cls() if on_cpu else cls(2048, 256, 2 * 2**30, 256 * 2**20)

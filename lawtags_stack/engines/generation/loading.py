@@ -1,4 +1,4 @@
-"""Loading a model folder: safetensors only, and code in the folder is never run."""
+"""Loads a model folder: safetensors only; code in the folder is never executed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lawtags_stack.engines.generation import attention
 
 
 def load_model(folder: Path) -> tuple[Any, FastTokenizer]:
-    """Load a model, in fp32, and its tokenizer for an engine.
+    """Load a model in fp32, and its tokenizer, for an engine.
 
     Args:
         folder: a Hugging Face model folder.
 
     Raises:
-        ConfigurationError: the folder holds no model that can be loaded.
-        DataError: a file of weights is broken.
+        ConfigurationError: the folder contains no model that can be loaded.
+        DataError: a weights file is corrupt.
         MissingExtraError: torch or transformers is not installed.
     """
     try:
@@ -50,7 +50,7 @@ def load_model(folder: Path) -> tuple[Any, FastTokenizer]:
             f"the model cannot be loaded: {said}",
             hint="Use a folder with config.json, tokenizer.json and model.safetensors.",
         ) from error
-    # transformers would go on with random numbers in their place.
+    # transformers would silently replace them with random values.
     if missing := sorted([*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])]):
         raise ConfigurationError(
             f"the model cannot be loaded: its weights lack {len(missing)} tensors, such as {missing[0]}",
@@ -71,7 +71,7 @@ def end_tokens(model: Any, tokenizer: FastTokenizer) -> frozenset[int]:
 
 
 def slot_token_bytes(config: Any) -> int:
-    """Memory for one token's keys and values in fp32."""
+    """Memory per token for keys and values in fp32."""
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return 2 * 4 * int(config.num_hidden_layers) * int(heads) * int(size)

@@ -1,4 +1,4 @@
-"""Laying the tokens of a step one behind the other, and saying who attends to whom."""
+"""Arranges the tokens of a step in one sequence, and plans which tokens attend to which."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class TokenBatch:
     Args:
         tokens: (1, N) token ids.
         positions: (1, N) positions within the rows.
-        segments: adapter, first and last place of its tokens.
-        plan: for attention.
+        segments: adapter, and the range of its tokens.
+        plan: the attention plan.
         ready: rows whose next token can be chosen after the step.
-        last: places of these rows' last tokens.
-        taken: rows with the number of tokens that the step computes for them.
+        last: indices of these rows' last tokens.
+        taken: rows, with the number of tokens that the step computes for them.
     """
 
     tokens: Tensor
@@ -53,7 +53,7 @@ class _Layout:
         self.last: list[int] = []
 
     def put(self, row: GenerationRow, count: int) -> int:
-        """Append a row's next tokens and return where they begin."""
+        """Append a row's next tokens, and return the index of the first."""
         start = len(self.tokens)
         self.tokens += row.tokens[row.computed : row.computed + count]
         self.positions += range(row.computed, row.computed + count)
@@ -87,9 +87,9 @@ def lay_out(taken: Sequence[tuple[GenerationRow, int]], slots: Slots, device: to
     """Arrange a step.
 
     Args:
-        taken: rows and how many of their pending tokens to compute; rows without a slot must be taken whole.
-        slots: where rows with a slot keep their keys and values.
-        device: where it is computed.
+        taken: rows, and the number of their pending tokens to compute; rows without a slot must be complete.
+        slots: keys and values of rows with a slot.
+        device: the device of the step.
     """
     layout = _Layout()
     by_adapter = sorted(taken, key=lambda pair: (pair[0].adapter or "", _slot_order(pair[0])))
@@ -120,7 +120,7 @@ def _finished(
         decode_tokens=decode[:, 0],
         decode_slots=decode[:, 1],
         decode_lengths=decode[:, 2],
-        # Known here, where asking a GPU for them would make each layer wait.
+        # Computed here, since reading them from a GPU would stall each layer.
         decode_longest=max((length for _, _, length in by_slot), default=0),
         decode_first=[slot for _, slot, _ in by_slot] == list(range(len(by_slot))),
         slot_tokens=stored[:, 0],

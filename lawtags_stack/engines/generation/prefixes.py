@@ -1,4 +1,4 @@
-"""Keys and values of common beginnings, computed once and kept while they are of use."""
+"""Caches the keys and values of prefixes that prompts share."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.generation.rows import GenerationRow
 
 SHORTEST = 2
-"""Fewer common tokens than this are not worth the bookkeeping; a question's ``Title:`` has two."""
+"""Shorter shared prefixes are not worth the bookkeeping; a question's ``Title:`` has two tokens."""
 
 LEAST_SAVED = 32
-"""A prefix is computed apart when it saves at least this many tokens in the step at hand."""
+"""A prefix is computed separately if it saves at least this many tokens in the current step."""
 
 
 def common_length(sequences: Sequence[list[int]]) -> int:
-    """How many tokens all the sequences begin with in common.
+    """Length of the longest common prefix of the sequences.
 
     >>> common_length([[1, 2, 3], [1, 2, 4, 5], [1, 2]])
     2
     """
-    # Among sorted sequences the first and the last differ the earliest.
+    # Among sorted sequences, the first and the last have the shortest common prefix.
     first, last = min(sequences), max(sequences)
     for place, (left, right) in enumerate(zip(first, last, strict=False)):
         if left != right:
@@ -32,10 +32,10 @@ def common_length(sequences: Sequence[list[int]]) -> int:
 
 
 class PrefixStore:
-    """Remembers prefixes by adapter, the least recently used forgotten first.
+    """An LRU cache of prefixes, by adapter.
 
     Args:
-        max_bytes: memory that the prefixes may take.
+        max_bytes: memory limit.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -57,7 +57,7 @@ class PrefixStore:
         return self._held[best]
 
     def worth_computing(self, adapter: str | None, rows: Sequence[GenerationRow]) -> tuple[int, ...] | None:
-        """The beginning that should be computed apart for rows of one adapter that are begun together."""
+        """The prefix to compute separately for rows of one adapter that start together, if any."""
         prompts = [row.tokens for row in rows]
         before = self._last.get(adapter)
         self._last[adapter] = prompts[-1]
@@ -65,7 +65,7 @@ class PrefixStore:
         length = min(shortest, common_length(prompts))
         saved = length * (len(prompts) - 1)
         if len(prompts) == 1 and before is not None:
-            # One request after the other with the same instructions: the next ones will profit.
+            # Sequential requests with the same instructions: later ones will use the prefix.
             length = min(shortest, common_length([prompts[0], before]))
             saved = length
         if length < SHORTEST or saved < LEAST_SAVED:
@@ -76,7 +76,7 @@ class PrefixStore:
         return tuple(prompts[0][:length])
 
     def add(self, adapter: str | None, prefix: Prefix) -> None:
-        """Keep a prefix; older ones go when there are too many."""
+        """Store a prefix, evicting the least recently used ones if needed."""
         self._held[adapter, prefix.tokens] = prefix
         while sum(held.nbytes for held in self._held.values()) > self._max_bytes and len(self._held) > 1:
             self._held.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Taking chosen tokens into rows, and what is said of rows that fail."""
+"""Appends chosen tokens to rows, and converts failures to errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def failure(error: BaseException) -> LawtagsError:
-    """What a caller is told of an error: errors on purpose as they are, others as a fault of the server."""
+    """The error to report: expected errors unchanged, others as a server error."""
     if isinstance(error, LawtagsError):
         return error
     lines = str(error).strip().splitlines() or [""]
@@ -22,7 +22,7 @@ def failure(error: BaseException) -> LawtagsError:
 
 
 class Reading:
-    """Follows the answers of rows, token by token.
+    """Appends tokens to rows, and detects the end of answers.
 
     Args:
         text: the texts of the tokens.
@@ -34,7 +34,7 @@ class Reading:
         self._ends = ends
 
     def take(self, row: GenerationRow, token: int) -> None:
-        """Take a chosen token into the row and see whether the answer ends with it; never raises."""
+        """Append a chosen token to a row, and check whether its answer is complete; never raises."""
         try:
             row.tokens.append(token)
             if row.matcher is not None and not row.matcher.consume_token(token):
@@ -44,7 +44,7 @@ class Reading:
                 self.fast_forward(row)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # libraries in Rust raise what is no Exception when they panic
+        except BaseException as error:  # a panic in a Rust library is not an Exception
             row.fault = failure(error)
 
     def _read(self, row: GenerationRow, token: int) -> None:
@@ -60,7 +60,7 @@ class Reading:
             row.stream.close()
 
     def fast_forward(self, row: GenerationRow) -> None:
-        """Append the tokens that the constraint leaves no choice about."""
+        """Append the tokens for which the constraint leaves no choice."""
         matcher = row.matcher
         if matcher is None:
             return
@@ -69,7 +69,7 @@ class Reading:
             row.stream.close()
             return
         if row.sampling.logprobs is not None:
-            return  # forced tokens would have no log-probability of the model's own
+            return  # forced tokens have no log-probability from the model
         for token in matcher.compute_ff_tokens():
             if row.finish is not None or not matcher.consume_token(token):
                 break

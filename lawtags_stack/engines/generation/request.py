@@ -1,4 +1,4 @@
-"""What is asked of an engine and what it answers; plain data that crosses the process boundary as JSON."""
+"""Requests to an engine and its answers: plain data that crosses the process boundary as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FinishReason = Literal["stop", "length", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """The language an answer must belong to.
+    """A constraint on an answer.
 
     Args:
         kind: ``choice`` (one of several strings), ``regex``, ``json`` (a JSON schema) or ``grammar`` (Lark).
@@ -30,21 +30,21 @@ class Sampling:
     """How tokens are chosen.
 
     Args:
-        max_tokens: the most tokens of an answer.
-        temperature: 0 takes the likeliest token.
-        top_p: sample from the smallest set of tokens with this much probability.
-        top_k: sample from this many of the likeliest tokens; 0 sets no limit.
-        min_p: sample from the tokens with at least this share of the likeliest token's probability.
-        seed: makes sampling repeatable; None draws a new seed.
+        max_tokens: maximum number of tokens per answer.
+        temperature: 0 chooses the most likely token.
+        top_p: sample from the smallest set of tokens with this cumulative probability.
+        top_k: sample from this many of the most likely tokens; 0 sets no limit.
+        min_p: sample from tokens with at least this fraction of the most likely token's probability.
+        seed: makes sampling reproducible; None draws a new seed.
         n: answers per prompt.
         stop: strings that end an answer and are not part of it.
-        logprobs: how many alternatives to report per token; None reports nothing.
-        ignore_eos: go on after the model's end-of-text token.
-        frequency_penalty: subtracted from a token's logit for each time it occurred in the answer.
-        presence_penalty: subtracted once from the logit of a token that occurred in the answer.
+        logprobs: number of alternatives to report per token; None reports nothing.
+        ignore_eos: continue after the model's end-of-text token.
+        frequency_penalty: subtracted from a token's logit per occurrence in the answer.
+        presence_penalty: subtracted once from the logit of a token that occurs in the answer.
         repetition_penalty: divides positive logits of tokens in the prompt or the answer, and multiplies
             negative ones; above 1 it discourages repetition.
-        constraint: what the answer must look like.
+        constraint: the constraint on the answer.
     """
 
     max_tokens: int
@@ -63,12 +63,12 @@ class Sampling:
     constraint: Constraint | None = None
 
     def as_json(self) -> Message:
-        """The values as one JSON object."""
+        """Convert to a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Message) -> Sampling:
-        """Read back what ``as_json`` wrote."""
+        """Create from the output of ``as_json``."""
         constraint = value.get("constraint")
         return cls(
             **{k: v for k, v in value.items() if k not in ("constraint", "stop")},
@@ -79,7 +79,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class TokenScore:
-    """One generated token with its log-probability and the likeliest tokens in its place.
+    """One generated token, with its log-probability and the most likely alternatives.
 
     Log-probabilities are the model's own: at temperature 1, before penalties and constraints.
     """
@@ -89,12 +89,12 @@ class TokenScore:
     top: tuple[tuple[str, float], ...]
 
     def as_json(self) -> list[Any]:
-        """A compact list: text, log-probability, alternatives."""
+        """Convert to a compact list: text, log-probability, alternatives."""
         return [self.text, self.logprob, [list(pair) for pair in self.top]]
 
     @classmethod
     def from_json(cls, value: list[Any]) -> TokenScore:
-        """Read back what ``as_json`` wrote."""
+        """Create from the output of ``as_json``."""
         text, logprob, top = value
         return cls(text, logprob, tuple((word, score) for word, score in top))
 
@@ -111,7 +111,7 @@ class Answer:
     calls: tuple[ParsedCall, ...] = ()
 
     def as_json(self) -> Message:
-        """The answer as one JSON object."""
+        """Convert to a JSON object."""
         return {
             "index": self.index,
             "text": self.text,
@@ -123,7 +123,7 @@ class Answer:
 
     @classmethod
     def from_json(cls, value: Message) -> Answer:
-        """Read back what ``as_json`` wrote."""
+        """Create from the output of ``as_json``."""
         return cls(
             value["index"],
             value["text"],
@@ -136,7 +136,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of an answer, sent while the rest is still being generated; the last one says how it ended."""
+    """A part of a streamed answer; the last one contains the finish reason."""
 
     index: int
     text: str
@@ -145,7 +145,7 @@ class Piece:
     calls: tuple[ParsedCall, ...] = ()
 
     def as_json(self) -> Message:
-        """The piece as one JSON object."""
+        """Convert to a JSON object."""
         return {
             "index": self.index,
             "text": self.text,
@@ -156,7 +156,7 @@ class Piece:
 
     @classmethod
     def from_json(cls, value: Message) -> Piece:
-        """Read back what ``as_json`` wrote."""
+        """Create from the output of ``as_json``."""
         scores = tuple(TokenScore.from_json(score) for score in value["scores"])
         calls = tuple(map(ParsedCall.from_json, value.get("calls", ())))
         return cls(value["index"], value["text"], scores, value["finish_reason"], calls)

@@ -1,4 +1,4 @@
-"""The rows of an engine: one per answer, waiting or being generated."""
+"""The rows of an engine: one per answer, waiting or running."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class GenerationRow:
-    """One answer in the making.
+    """An unfinished answer.
 
     Args:
-        request: which request it belongs to.
-        index: which of the request's answers it is.
-        adapter: the adapter's name, None for the base model.
-        tokens: the prompt's tokens, then those of the answer.
-        prompt_length: how many of them are the prompt.
-        sampling: how the next ones are chosen.
-        matcher: holds the answer to its constraint, where there is one.
-        generator: source of randomness, where tokens are sampled.
-        fault: why there will be no answer; such a row takes part in no further step.
+        request: the request that it belongs to.
+        index: the index of the answer in the request.
+        adapter: the adapter's name; None for the base model.
+        tokens: the tokens of the prompt, followed by those of the answer.
+        prompt_length: number of prompt tokens.
+        sampling: how the next tokens are chosen.
+        matcher: enforces the constraint, if there is one.
+        generator: source of randomness, if tokens are sampled.
+        fault: the error, if the row has failed; such a row is not computed any more.
     """
 
     request: Hashable
@@ -53,22 +53,22 @@ class GenerationRow:
 
     @property
     def pending(self) -> int:
-        """How many tokens have no keys and values yet."""
+        """Number of tokens without keys and values."""
         return len(self.tokens) - self.computed
 
     @property
     def generated(self) -> int:
-        """How many tokens the answer has."""
+        """Number of tokens of the answer."""
         return len(self.tokens) - self.prompt_length
 
     @property
     def longest(self) -> int:
-        """How many tokens the row may come to hold."""
+        """Maximum number of tokens of the row."""
         return self.prompt_length + self.sampling.max_tokens
 
 
 class Waiting:
-    """Rows that were not begun yet; requests take turns, so that a large one does not block a small one."""
+    """The queue of rows; requests take turns, so a large request does not block a small one."""
 
     def __init__(self) -> None:
         self._rows: dict[Hashable, deque[GenerationRow]] = {}
@@ -81,20 +81,20 @@ class Waiting:
             yield from rows
 
     def add(self, row: GenerationRow) -> None:
-        """Queue a row behind those of its request."""
+        """Append a row to its request's queue."""
         self._rows.setdefault(row.request, deque()).append(row)
 
     def peek(self) -> GenerationRow | None:
-        """The row whose turn it is."""
+        """The next row."""
         for rows in self._rows.values():
             return rows[0]
         return None
 
     def pop(self) -> GenerationRow:
-        """Take the row whose turn it is; its request goes to the end of the line.
+        """Take the next row; its request moves to the end of the queue.
 
         Raises:
-            KeyError: none is waiting.
+            KeyError: the queue is empty.
         """
         request = next(iter(self._rows), None)
         if request is None:
@@ -106,5 +106,5 @@ class Waiting:
         return row
 
     def drop(self, request: Hashable) -> list[GenerationRow]:
-        """Forget a request's rows and return them."""
+        """Remove the rows of a request and return them."""
         return list(self._rows.pop(request, ()))

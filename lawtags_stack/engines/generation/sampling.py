@@ -1,4 +1,4 @@
-"""From logits to the next tokens and their log-probabilities."""
+"""Chooses the next tokens from logits, and computes their log-probabilities."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.generation.token_text import TokenText
 
 _COLDEST = 1e-5
-"""Below this temperature the likeliest token is taken; differences of logits are no finer (as in vLLM)."""
+"""Below this temperature the most likely token is chosen; logits differ by more than this (as in vLLM)."""
 
 _FARTHEST = 1e30
-"""Logits beyond are cut: their differences must still be finite."""
+"""Logits are clamped to this range, so that their differences are finite."""
 
 
 def choose(rows: Sequence[GenerationRow], logits: Tensor, constraints: Constraints) -> list[int]:
-    """The next token of each row; the logits are not changed. A row that has none gets a fault."""
+    """Choose the next token of each row; the logits are not modified. A row that fails gets a fault."""
     most, places = logits.max(-1)
     chosen: list[int] = places.tolist()
     for place, (row, value) in enumerate(zip(rows, most.tolist(), strict=True)):
         try:
-            # The largest of numbers is no number where one of them is none.
+            # If a value is NaN, so is the maximum.
             if not math.isfinite(value):
-                raise ServerError("The model's scores for the next token are not numbers", status=500)
+                raise ServerError("The model's logits for the next token are not numbers", status=500)
             chosen[place] = _chosen(row, logits[place], chosen[place], constraints)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # libraries in Rust raise what is no Exception when they panic
+        except BaseException as error:  # a panic in a Rust library is not an Exception
             row.fault = failure(error)
     return chosen
 
@@ -65,7 +65,8 @@ def _penalise(values: Tensor, row: GenerationRow) -> None:
     asked = row.sampling
     if asked.repetition_penalty != 1:
         seen = torch.tensor(sorted(set(row.tokens)), device=values.device)
-        # In double precision, since a tiny penalty may take a logit beyond a float's range; MPS has none.
+        # In double precision, since a tiny penalty may push a logit beyond a float's range; MPS has no
+        # doubles.
         old = values[seen].cpu().double()
         new = torch.where(old > 0, old / asked.repetition_penalty, old * asked.repetition_penalty)
         values[seen] = new.clamp(-_FARTHEST, _FARTHEST).to(values)
@@ -75,19 +76,20 @@ def _penalise(values: Tensor, row: GenerationRow) -> None:
 
 
 def _draw(values: Tensor, row: GenerationRow) -> int:
-    """Draw a token: temperature, then ``min_p``, then ``top_k``, then ``top_p``, in vLLM's order."""
+    """Sample a token: temperature, then ``min_p``, ``top_k`` and ``top_p``, in vLLM's order."""
     asked = row.sampling
-    # Without the largest, however cold it is, nothing overflows.
+    # Subtract the maximum first, so that nothing overflows at low temperatures.
     scaled = (values - values.max()) / asked.temperature
     if asked.min_p > 0:
         scaled[scaled < math.log(asked.min_p)] = -torch.inf
     if 0 < asked.top_k < len(scaled):
-        # Tokens as likely as the last of the k stay, too.
+        # Tokens that tie with the k-th one are kept, too.
         scaled[scaled < scaled.topk(asked.top_k).values[-1]] = -torch.inf
     chances = scaled.softmax(-1)
     if asked.top_p < 1:
         ordered, tokens = chances.sort(descending=True)
-        # A token stays if those before it do not yet hold the wanted mass; the likeliest always stays.
+        # Keep a token if those before it have less than top_p probability; the most likely one is always
+        # kept.
         ordered[(ordered.cumsum(0) - ordered) >= asked.top_p] = 0
         ordered[0] = max(float(ordered[0]), 1e-30)
         return int(tokens[torch.multinomial(ordered, 1, generator=row.generator)])
@@ -95,7 +97,7 @@ def _draw(values: Tensor, row: GenerationRow) -> int:
 
 
 def score(rows: Sequence[GenerationRow], logits: Tensor, chosen: Sequence[int], text: TokenText) -> None:
-    """Note the log-probabilities of the chosen tokens in the rows that asked for them."""
+    """Store the log-probabilities of the chosen tokens in the rows that request them."""
     places = [p for p, row in enumerate(rows) if row.sampling.logprobs is not None and row.fault is None]
     if not places:
         return

@@ -1,4 +1,4 @@
-"""The bytes of each token, so that answers are decoded exactly and piece by piece."""
+"""The bytes of each token, for exact incremental decoding."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lawtags_stack.chat.tokenizer import FastTokenizer
 
 @lru_cache(maxsize=1)
 def _byte_of_character() -> dict[str, int]:
-    # Byte-level BPE writes each byte as one printable character: printable bytes stand for themselves, the
-    # others are numbered from U+0100 on.
+    # Byte-level BPE maps each byte to a printable character: printable bytes to themselves, the others to
+    # characters from U+0100 on.
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     table = {chr(byte): byte for byte in printable}
     others = (byte for byte in range(256) if byte not in set(printable))
@@ -20,7 +20,7 @@ def _byte_of_character() -> dict[str, int]:
 
 
 class TokenText:
-    """Turns token ids into bytes and text.
+    """Converts token ids to bytes and text.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer (byte-level BPE or SentencePiece style).
@@ -34,18 +34,18 @@ class TokenText:
         self._bytes: dict[int, bytes] = {}
 
     def is_special(self, token: int) -> bool:
-        """Whether the token is a control token, which never shows in an answer."""
+        """Whether the token is a control token, which is never part of an answer."""
         return token in self._special
 
     def bytes_of(self, token: int) -> bytes:
-        """The bytes that the token stands for; a control token stands for its name."""
+        """The bytes of a token; for a control token, its name."""
         found = self._bytes.get(token)
         if found is None:
             found = self._bytes[token] = self._spell(token)
         return found
 
     def name_of(self, token: int) -> str:
-        """The token as text; bytes that are no whole characters are spelled out as ``bytes:\\x..``."""
+        """The token as text; incomplete characters are written as ``bytes:`` with hex escapes."""
         raw = self.bytes_of(token)
         try:
             return raw.decode("utf-8")
@@ -54,7 +54,7 @@ class TokenText:
 
     def _spell(self, token: int) -> bytes:
         text = self._tokenizer.convert_ids_to_tokens(token)
-        if text is None:  # ids between the tokenizer's size and the model's padded vocabulary
+        if text is None:  # padding of the model's vocabulary
             return b""
         if token in self._special:
             return str(text).encode("utf-8")
@@ -69,9 +69,9 @@ class TokenText:
 
 
 class TextStream:
-    """The text of an answer as it grows, cut at the first stop string.
+    """The text of a growing answer, cut at the first stop string.
 
-    Text that may still turn out to be the beginning of a stop string, or half a character, is held back.
+    Text that may be the start of a stop string, and incomplete characters, are held back.
 
     Args:
         stop: strings that end the answer.
@@ -85,11 +85,11 @@ class TextStream:
         self.stopped = False
 
     def feed(self, raw: bytes) -> None:
-        """Take the bytes of the next token."""
+        """Append the bytes of the next token."""
         self._append(self._decoder.decode(raw))
 
     def close(self) -> None:
-        """End the text; bytes that are half a character become a replacement character."""
+        """End the text; incomplete characters become a replacement character."""
         if not self.stopped:
             self._append(self._decoder.decode(b"", final=True))
 
@@ -105,7 +105,7 @@ class TextStream:
             self.stopped = True
 
     def take(self, *, final: bool = False) -> str:
-        """What can be shown and was not yet; ``final`` shows what was held back."""
+        """Return the new text that can be shown; ``final`` includes what was held back."""
         end = len(self.text) if final or self.stopped else len(self.text) - self._held()
         new = self.text[self._given : end]
         self._given = max(self._given, end)

@@ -1,9 +1,9 @@
-"""A process that holds one model and answers requests over a socket.
+"""A process that serves one model over a socket.
 
-Started as ``python -m lawtags_stack.engines.generation.worker --fd N --model FOLDER``. Messages in:
-``generate``, ``cancel``, ``add_adapter``, ``remove_adapter``. Messages out: ``ready`` or ``failed`` once,
-then for each request ``piece`` (streamed ones), ``done``, ``ok``, ``error``, ``cancelled``, or ``gone`` where
-its adapter was taken away. The process ends when the socket is closed.
+Started as ``python -m lawtags_stack.engines.generation.worker --fd N --model FOLDER``. It receives the
+messages ``generate``, ``cancel``, ``add_adapter`` and ``remove_adapter``. It sends ``ready`` or ``failed``
+once, then per request ``piece`` (if streamed), ``done``, ``ok``, ``error``, ``cancelled``, or ``gone`` if its
+adapter was removed. It exits when the socket is closed.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.generation.rows import GenerationRow
 
 _GATHER_SECONDS = 0.002
-"""How long an idle worker waits for companions of a request, so that they run as one batch."""
+"""How long an idle worker waits for more requests, to run them as one batch."""
 
 _AUTO: Message = {"mode": "auto"}
 
 DEFAULT_ANSWER = 1024
-"""Tokens of an answer where the request sets no limit, or what the model has room for."""
+"""Maximum number of answer tokens if the request sets no limit and the model has room."""
 
 
 @dataclass(slots=True)
@@ -57,8 +57,8 @@ class GenerationWorker:
     """Runs an engine for requests that arrive as messages.
 
     Args:
-        engine: does the work.
-        connection: messages come and go here.
+        engine: the engine.
+        connection: the socket for messages.
     """
 
     def __init__(self, engine: Engine, connection: socket.socket) -> None:
@@ -69,7 +69,7 @@ class GenerationWorker:
         self._encoders: dict[str, PromptEncoder] = {}
 
     def run(self) -> None:
-        """Answer until the other side is gone."""
+        """Process messages until the socket is closed."""
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
         self._send(
             {
@@ -87,9 +87,9 @@ class GenerationWorker:
             for row in self._engine.step():
                 self._tell(row)
         except ConnectionError:
-            raise  # nobody is left to answer
+            raise  # the other side is gone
         except Exception as error:
-            # Rows fail one by one within a step. What gets here has left the engine in a state nobody knows.
+            # A step handles failures of single rows. Any other error leaves the engine in an unknown state.
             traceback.print_exc()
             self._engine.reset()
             for number in list(self._requests):
@@ -103,7 +103,7 @@ class GenerationWorker:
             self._inbox.put(None)
 
     def _take_messages(self) -> bool:
-        """Handle what has arrived, waiting where there is nothing else to do; False at the end."""
+        """Handle the received messages, waiting for one if idle; False if the socket is closed."""
         was_idle = not self._engine.busy
         while True:
             try:
@@ -141,7 +141,7 @@ class GenerationWorker:
                 self._send({"id": number, "event": "ok"})
         except (KeyboardInterrupt, SystemExit, ConnectionError):
             raise
-        except BaseException as error:  # libraries in Rust raise what is no Exception when they panic
+        except BaseException as error:  # a panic in a Rust library is not an Exception
             if not isinstance(error, LawtagsError):
                 traceback.print_exc()
             self._refuse(number, failure(error))
@@ -155,13 +155,13 @@ class GenerationWorker:
             self._encoders[name] = encoder
 
     def _encoder(self, message: Message) -> PromptEncoder:
-        """What makes prompts for a request: an adapter may bring the template that it was trained with."""
+        """The prompt encoder for a request: an adapter may have its own chat template."""
         return self._encoders.get(str(message.get("adapter")), self._engine.encoder)
 
     def _refuse(self, number: int, error: LawtagsError) -> None:
         self._engine.cancel(number)
         self._requests.pop(number, None)
-        # A fault of ours has its own status; all else is the request's.
+        # A server error has its own status; any other error is caused by the request.
         status = error.status or 400
         message = {"message": error.message, "hint": error.hint, "status": status}
         self._send({"id": number, "event": "error", **message})
@@ -181,7 +181,7 @@ class GenerationWorker:
 
     def _prompts(self, message: Message) -> list[list[int]]:
         if "messages" in message:
-            # Tools that must not be called are not shown.
+            # Tools that must not be called are not shown to the model.
             shown = message.get("tools") if message.get("tool_choice", _AUTO)["mode"] != "none" else None
             return [self._encoder(message).chat(message["messages"], shown)]
         prompts = message["prompts"]
@@ -201,7 +201,7 @@ class GenerationWorker:
         return Sampling.from_json({**value, "max_tokens": min(DEFAULT_ANSWER, room)})
 
     def _calls(self, message: Message, asked: Sampling) -> tuple[CallReader | None, Sampling]:
-        """What reads calls from the answers, and the sampling that holds them to what was offered."""
+        """The parser for tool calls in answers, and the sampling with the grammar for them."""
         tools = plain_tools(message.get("tools"))
         if tools is None:
             return None, asked
@@ -216,7 +216,7 @@ class GenerationWorker:
         except ConfigurationError:
             if choice.mode != "auto":
                 raise
-            # A schema that cannot be held to must not keep a model from answering: a call is still JSON.
+            # If a schema cannot be enforced, the model can still answer: a call is still JSON.
             held = Constraint("grammar", call_grammar(tools, choice, form, open_arguments=True))
         return reader, replace(asked, constraint=held)
 
@@ -230,8 +230,8 @@ class GenerationWorker:
         try:
             self._report(row)
         except ConnectionError:
-            raise  # nobody is left to answer
-        except Exception as error:  # reading this answer failed; others can be read
+            raise  # the other side is gone
+        except Exception as error:  # only this answer failed to parse
             traceback.print_exc()
             assert isinstance(row.request, int)
             self._refuse(row.request, failure(error))
@@ -291,7 +291,7 @@ class GenerationWorker:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Load the model, say so, and answer until the other side is gone."""
+    """Load the model, send ``ready``, and process messages until the socket is closed."""
     parser = argparse.ArgumentParser(prog="lawtags-inference-worker")
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--model", type=Path, required=True)
@@ -310,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         GenerationWorker(engine, connection).run()
     except (BrokenPipeError, ConnectionResetError):
-        return 0  # the process that asked is gone; nobody is left to answer
+        return 0  # the parent process is gone
     return 0
 
 
@@ -329,12 +329,12 @@ def _load(options: argparse.Namespace) -> Engine:
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    # First, since a device that is not there shows at once.
+    # First, since a missing device is detected immediately.
     compute = Compute.choose(options.device, options.precision)
     engine = Engine.load(options.model, compute=compute)
-    # One token: a model whose scores are not numbers, or that cannot be run at all, is not ready.
+    # Generate one token: a model whose logits are NaN, or that cannot run at all, is not ready.
     engine.generate([[0]], Sampling(max_tokens=1, temperature=0))
-    give_memory_back()  # the weights as they stood in the file, a quarter of all
+    give_memory_back()  # the weights as loaded from the file, a quarter of the memory
     return engine
 
 

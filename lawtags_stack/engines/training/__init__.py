@@ -1,1 +1,1 @@
-"""Training of causal language models on this machine: torch alone, no HTTP, no knowledge of the platform."""
+"""Training of causal language models: only torch, no HTTP, no platform."""

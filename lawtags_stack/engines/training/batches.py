@@ -1,4 +1,4 @@
-"""Which examples go together, and in which order: decided by the seed alone."""
+"""Deterministic batching: the seed alone decides batches and order."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     import torch
 
 
-_BUCKET = 32  # batches sorted by length together: enough for little padding, few enough to stay well mixed
+_BUCKET = 32  # batches sorted by length together: enough to avoid padding, few enough to stay shuffled
 
 
 def epoch_batches(examples: Sequence[Sized], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of one epoch as indices: shuffled, with examples of like length side by side.
+    """The batches of one epoch as indices: shuffled, with examples of similar length together.
 
     Args:
         examples: the training set.
-        batch_size: examples a step; the last batch may be smaller.
-        seed: of the run.
-        epoch: counted from zero; each epoch has its own order, known without the ones before.
+        batch_size: examples per step; the last batch may be smaller.
+        seed: the job's seed.
+        epoch: counted from zero; the order of an epoch does not depend on earlier epochs.
     """
     order = list(range(len(examples)))
     source = random.Random(f"{seed}/{epoch}")
@@ -38,9 +38,9 @@ def epoch_batches(examples: Sequence[Sized], *, batch_size: int, seed: int, epoc
 
 
 def split_by_tokens(indices: Sequence[int], examples: Sequence[Sized], limit: int) -> list[list[int]]:
-    """Split a batch into parts of at most ``limit`` padded tokens, the longest examples first.
+    """Split a batch into parts of at most ``limit`` padded tokens, longest examples first.
 
-    The parts only bound the memory: their gradients add up to the gradient of the whole batch.
+    The parts only limit memory: their gradients add up to the gradient of the whole batch.
     """
     ordered = sorted(indices, key=lambda index: examples[index].width, reverse=True)
     parts: list[list[int]] = []
@@ -55,7 +55,7 @@ def split_by_tokens(indices: Sequence[int], examples: Sequence[Sized], limit: in
 
 
 def hold_out(count: int, *, seed: int) -> tuple[list[int], list[int]]:
-    """Nine tenths of ``count`` rows for training (rounded up), the rest for validation."""
+    """Split ``count`` rows into nine tenths for training (rounded up) and the rest for validation."""
     order = list(range(count))
     random.Random(f"{seed}/hold-out").shuffle(order)
     kept = -(-count * 9 // 10)
@@ -64,7 +64,7 @@ def hold_out(count: int, *, seed: int) -> tuple[list[int], list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class PaddedBatch:
-    """Token ids padded on the right, the positions to predict from, and what is to be predicted there."""
+    """Token ids padded on the right, the positions to predict from, and the targets there."""
 
     tokens: torch.Tensor
     keep: torch.Tensor
@@ -72,10 +72,10 @@ class PaddedBatch:
 
 
 def collate(examples: Sequence[Example], *, padding: int, device: torch.device | str = "cpu") -> PaddedBatch:
-    """Put examples into one batch on a device.
+    """Combine examples into one batch on a device.
 
-    Nothing is predicted from the last token of an example, so it is a target only. Padding stands on the
-    right, where causal attention never looks at it, so no attention mask is needed.
+    Nothing is predicted from the last token of an example, so it is only a target. Padding is on the right,
+    where causal attention never looks, so no attention mask is needed.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""Where a training stands, on disk: enough to go on after a kill as if nothing had happened.
+"""Training checkpoints, so that a killed training resumes exactly.
 
-Weights, optimizer and random state are safetensors, the rest is JSON; nothing is ever unpickled. A training
-may go on from it on another device.
+Weights, optimizer and random state are safetensors, the rest is JSON; nothing is unpickled. A training may
+resume on another device.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ _RANDOM = "random.safetensors"
 
 @dataclass(slots=True)
 class Cursor:
-    """How far a training is, and what it has seen.
+    """The progress of a training.
 
     Args:
-        step: optimizer steps done.
-        epoch: epochs done.
-        batch: batches of the current epoch done.
-        window_loss: sum of the training losses since the last point of the series.
-        window_steps: how many they are.
-        window_right: of the items in these steps, how many were right; zero where that cannot be said.
-        window_items: how many items they had.
-        train_loss: the last point of the training series.
+        step: completed optimizer steps.
+        epoch: completed epochs.
+        batch: completed batches of the current epoch.
+        window_loss: sum of the training losses since the last metric point.
+        window_steps: number of steps in that sum.
+        window_right: number of correct items in these steps; zero if unknown.
+        window_items: number of items in these steps.
+        train_loss: the last training metric.
         best_loss: the best validation loss; None before the first validation.
         best_epoch: its epoch, counted from one.
-        best_train_loss: the last training point at that time.
+        best_train_loss: the last training metric at that time.
         stopping_loss: the validation loss that early stopping compares with.
-        stale_epochs: epochs since it last got better.
+        stale_epochs: epochs since its last improvement.
     """
 
     step: int = 0
@@ -61,10 +61,10 @@ class Cursor:
 
 
 class CheckpointFolder:
-    """The newest checkpoint of one training; an older one goes when a newer one is safely there.
+    """The latest checkpoint of one training; the previous one is deleted once the new one is on disk.
 
     Args:
-        folder: belongs to this training alone.
+        folder: used by this training alone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,7 +73,7 @@ class CheckpointFolder:
     def save(
         self, cursor: Cursor, weights: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
     ) -> None:
-        """Write a checkpoint; after a power cut either it or the one before is whole."""
+        """Write a checkpoint; after a power cut either the new or the previous one is intact."""
         from safetensors.torch import save_file
 
         make_folder(self._folder)
@@ -95,13 +95,13 @@ class CheckpointFolder:
                 shutil.rmtree(self._folder / older)
 
     def load(self, weights: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> Cursor | None:
-        """Put the newest checkpoint back into weights, optimizer and random state.
+        """Restore weights, optimizer and random state from the latest checkpoint.
 
         Returns:
-            Where to go on; None where there is no checkpoint.
+            The progress to resume from; None if there is no checkpoint.
 
         Raises:
-            LawtagsError: the checkpoint does not fit this model or this release.
+            LawtagsError: the checkpoint is for another model or release.
         """
         import torch
         from safetensors.torch import load_file
@@ -128,7 +128,7 @@ class CheckpointFolder:
         return cursor
 
     def clear(self) -> None:
-        """Remove all checkpoints."""
+        """Delete all checkpoints."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a trainer reports, one JSON object per line."""
+"""The events of a trainer, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Required, TypeAlias, TypedDict
 
 
 class TrainerEvent(TypedDict, total=False):
-    """An event; ``event`` says which one, and with it which of the other fields it has."""
+    """An event; the value of ``event`` determines the other fields."""
 
     event: Required[str]
     at: str
@@ -33,4 +33,4 @@ class TrainerEvent(TypedDict, total=False):
 
 
 Report: TypeAlias = Callable[[TrainerEvent], None]
-"""Takes one event after another."""
+"""Receives events."""

@@ -1,4 +1,4 @@
-"""From rows to token ids with a mask that says which of them are learnt."""
+"""Tokenizes rows, with a mask of the tokens to learn."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lawtags_stack.chat.template import ChatTemplate, TemplateError
 from lawtags_stack.chat.tokenizer import FastTokenizer
 from lawtags_stack.engines.training.rows import PromptTemplate, TrainingRow
 
-_CHUNK = 1024  # rows tokenised in one call: the tokenizer spreads them over the cores
+_CHUNK = 1024  # rows per call; the tokenizer uses all cores
 
 
 class Sized(Protocol):
-    """Something that is put into batches."""
+    """An item that can be batched."""
 
     @property
     def width(self) -> int:
-        """Tokens that it takes in a batch of its own, padding counted."""
+        """Its tokens in a batch of one, including padding."""
         ...
 
 
@@ -30,25 +30,25 @@ ItemT = TypeVar("ItemT", bound=Sized)
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The token ids of one row, and for each whether the model is to learn to write it."""
+    """The token ids of one row, with a flag per token whether it is learned."""
 
     tokens: list[int]
     learnt: list[bool]
 
     @property
     def size(self) -> int:
-        """Tokens."""
+        """Number of tokens."""
         return len(self.tokens)
 
     @property
     def width(self) -> int:
-        """Tokens that it takes in a batch of its own."""
+        """Its tokens in a batch of one."""
         return len(self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded(Generic[ItemT]):
-    """All examples of a data set, how many rows were cut to the length, and of how many the answer."""
+    """All examples of a dataset, the number of truncated rows, and of truncated answers."""
 
     examples: list[ItemT]
     cut: int
@@ -56,14 +56,14 @@ class Encoded(Generic[ItemT]):
 
 
 class RowEncoder:
-    """Encodes completion rows by the prompt template and chat rows by the chat template.
+    """Encodes completion rows with the prompt template and chat rows with the chat template.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer.
         prompt_template: for rows without ``messages``; None allows chat rows only.
-        tools: tool schemas offered in all chat rows that bring none.
-        max_seq_length: longer examples lose the beginning of their prompt, and their completion loses its end
-            only where it is too long by itself.
+        tools: tool schemas for chat rows without their own.
+        max_seq_length: longer examples are truncated at the start of the prompt; the completion is truncated
+            at its end only if it alone is too long.
 
     Raises:
         ConfigurationError: the tokenizer has no end-of-text token.
@@ -90,20 +90,20 @@ class RowEncoder:
 
     @property
     def padding(self) -> int:
-        """The token that fills short rows."""
+        """The padding token."""
         token = self._tokenizer.pad_token_id
         return self._end if token is None else token
 
     @property
     def answer_field(self) -> str | None:
-        """The field of a row that the prompt template puts last; None where there is no template."""
+        """The last field of the prompt template; None if there is no template."""
         return self._template.answer_field if self._template else None
 
     def encode(self, rows: Iterable[TrainingRow]) -> Encoded[Example]:
-        """Encode all rows, in their order.
+        """Encode all rows, in order.
 
         Raises:
-            DataError: a row lacks what its template needs.
+            DataError: a field that the template needs is missing.
         """
         examples: list[Example] = []
         cut = self._answers_cut = 0
@@ -149,12 +149,12 @@ class RowEncoder:
         return examples
 
     def _open(self, tokens: list[int]) -> list[int]:
-        # Some tokenizers end every text of their own accord; here the text goes on.
+        # Some tokenizers append an end token to every text; here the text continues.
         return tokens[:-1] if tokens and tokens[-1] == self._end else tokens
 
     def _after(self, prompt: list[int], whole: list[int], answer: str) -> list[int]:
-        # The model will be asked with the prompt's own tokens. Where the last of them would melt into the
-        # answer's first one, the answer is tokenised by itself.
+        # In inference, the prompt is tokenized alone. If its last token would merge with the start of the
+        # answer, tokenize the answer separately.
         if whole[: len(prompt)] == prompt:
             return whole[len(prompt) :]
         return self._tokenizer(answer, add_special_tokens=False)["input_ids"]
@@ -173,8 +173,8 @@ class RowEncoder:
         return example
 
     def _in_pieces(self, text: str, spans: list[tuple[int, int]]) -> Example:
-        # Where a template ends the question with a space, that would melt into the answer's first token; but
-        # the model will be asked with the space as a token of its own.
+        # If a template ends the question with a space, the space would merge with the answer's first token;
+        # but in inference, the space is a separate token.
         example = Example([], [])
         begin = 0
         for low, high in [*spans, (len(text), len(text))]:
@@ -201,7 +201,8 @@ class RowEncoder:
                 if message["role"] == "assistant":
                     before = self._chats.render(messages[:index], tools, generation=True)
                     until = self._chats.render(messages[: index + 1], tools)
-                    # Some templates rewrite earlier turns once later ones follow; those turns are not learnt.
+                    # Some templates rewrite earlier turns when later ones follow; those turns are not
+                    # learned.
                     if until.startswith(before) and text.startswith(until):
                         spans.append((len(before), len(until.rstrip("\n"))))
         except MessageError as error:
@@ -215,7 +216,7 @@ class RowEncoder:
     def _shortened(self, example: Example) -> Example:
         over = len(example.tokens) - self._limit
         first = example.learnt.index(True)
-        # The beginning-of-text token stays, for models that never saw a text without it.
+        # Keep the beginning-of-text token, for models that never saw text without it.
         keep = 1 if example.tokens[0] == self._tokenizer.bos_token_id and first > 1 else 0
         start = keep + min(over, max(first - keep - 1, 0))
         tokens = example.tokens[:keep] + example.tokens[start:]

@@ -1,4 +1,4 @@
-"""What a trainer is told: one JSON file, written by whoever starts the worker."""
+"""The input of a trainer: one JSON file, written by the process that starts the worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEST_FOLDER = "best"
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
-    """The adapter: its rank, its scale, and the modules that carry it (None: all linear layers)."""
+    """The adapter: rank, scale, and target modules (None: all linear layers)."""
 
     rank: int = 32
     alpha: int = 16
@@ -35,15 +35,15 @@ class LoraSettings:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceSettings:
-    """How strongly a preferred answer is driven away from the other one.
+    """Settings of preference training.
 
     Args:
-        penalty: the beta of DPO: the larger, the closer the model stays to what it was.
-        weight: of the preference loss.
-        average: whether log-probabilities are divided by the length of an answer.
-        sft_weight: of the loss of learning the preferred answer besides; 0 leaves it out.
-        sft_average: whether that loss is divided by the length of an answer.
-        gradient_norm: where gradients are cut off.
+        penalty: the beta of DPO: a larger value keeps the model closer to the original.
+        weight: weight of the preference loss.
+        average: whether to divide log-probabilities by the length of an answer.
+        sft_weight: weight of an additional loss for learning the preferred answer; 0 disables it.
+        sft_average: whether to divide that loss by the length of an answer.
+        gradient_norm: maximum norm of gradients.
     """
 
     penalty: float = 0.1
@@ -56,20 +56,20 @@ class PreferenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """One training, complete: on one machine and device the same job gives the same weights.
+    """A training job; on the same machine and device, the same job produces the same weights.
 
     Args:
         model: folder of the base model.
-        model_name: how the platform calls it; goes into the adapter's config.
-        training: row files below ``data/``, in the order they are read.
-        validation: row files for validation; without any, a tenth of the training rows is held out.
-        precision: ``float32``, or ``auto`` for bfloat16 on a GPU that computes in it.
-        tokens_per_micro_batch: padded tokens that go through the model at once; bounds the memory. None: as
-            many as keep the device busy.
-        preference: how to learn from pairs of answers; None: rows hold one answer, and it is learnt.
-        checkpoint_every_n_steps: steps between two checkpoints.
-        threads: threads of torch; None takes all cores.
-        memory_limit_mb: memory the worker may take; more than that fails the job. None: no limit.
+        model_name: its name on the platform, for the adapter's config.
+        training: row files in ``data/``, in reading order.
+        validation: row files for validation; if empty, a tenth of the training rows is held out.
+        precision: ``float32``, or ``auto`` for bfloat16 on a GPU that supports it.
+        tokens_per_micro_batch: padded tokens per forward pass, to limit memory. None: enough to keep the
+            device busy.
+        preference: settings of preference training; None for supervised training on answers.
+        checkpoint_every_n_steps: steps between checkpoints.
+        threads: torch threads; None uses all cores.
+        memory_limit_mb: memory limit in MiB; exceeding it fails the job. None: no limit.
     """
 
     model: str
@@ -106,10 +106,10 @@ class TrainingJob:
 
     @classmethod
     def read(cls, folder: Path) -> TrainingJob:
-        """The job of a job folder.
+        """Read the job of a job folder.
 
         Raises:
-            ConfigurationError: the file is missing or does not describe a job.
+            ConfigurationError: the file is missing or invalid.
         """
         path = folder / JOB_FILE
         try:
@@ -129,5 +129,5 @@ class TrainingJob:
         return cls(lora=LoraSettings(**lora), **content)
 
     def write(self, folder: Path) -> None:
-        """Write the job into its folder."""
+        """Write the job to its folder."""
         atomic_write_json(folder / JOB_FILE, asdict(self))

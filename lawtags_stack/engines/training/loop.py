@@ -1,4 +1,4 @@
-"""The training loop: epochs, steps, validations, the best weights kept, checkpoints on the way."""
+"""The training loop: epochs, steps, validations, best weights and checkpoints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.training.model import TrainableModel
 
 
-# Fixed by the platform whose behaviour this follows.
+# Constants of the real platform.
 STOPPING_DELTA = 0.001
 STOPPING_EPOCHS = 10
 
@@ -30,7 +30,7 @@ _BEST_WEIGHTS = "weights.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long a training is: steps an epoch, steps in all, steps between validations."""
+    """The length of a training: steps per epoch, total steps, steps between validations."""
 
     steps_per_epoch: int
     steps: int
@@ -38,7 +38,7 @@ class Schedule:
 
     @classmethod
     def of(cls, job: TrainingJob, rows: int) -> Schedule:
-        """The schedule of a job over so many training rows."""
+        """The schedule of a job with a number of training rows."""
         per_epoch = -(-rows // job.batch_size)
         steps = per_epoch * job.epochs
         if job.max_steps > 0:
@@ -57,17 +57,17 @@ class TrainingLoop(Generic[ItemT]):
     """Trains a model on encoded examples.
 
     Args:
-        model: what is trained.
-        training: the examples it learns from.
-        validation: the examples that decide which weights are the best.
-        objective: what is to become smaller.
-        checkpoints: where the training's state is kept.
+        model: the model to train.
+        training: the training examples.
+        validation: the validation examples, which select the best weights.
+        objective: the loss to minimize.
+        checkpoints: stores the training's progress.
         best: folder of the best weights so far.
-        report: receives one event after another: ``train`` and ``validation`` points with steps counted from
-            zero, ``progress`` after each step, ``early_stop``.
+        report: receives events: ``train`` and ``validation`` points with steps counted from zero,
+            ``progress`` after each step, ``early_stop``.
 
     Raises:
-        DataError: there is nothing to train on, or nothing to validate with.
+        DataError: there are no training or validation rows.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class TrainingLoop(Generic[ItemT]):
         self.schedule = Schedule.of(self._job, len(training))
 
     def run(self) -> Cursor:
-        """Train to the end, from the newest checkpoint if there is one, and put the best weights back.
+        """Train to the end, resuming from a checkpoint if there is one, and restore the best weights.
 
         Raises:
-            LawtagsError: the loss is no longer a number.
+            LawtagsError: the loss is not finite.
         """
-        # Before a checkpoint is loaded: the weights are those of the base model.
+        # Before loading a checkpoint, since these weights are the base model's.
         self._training = self._objective.prepared(self._model, self._training)
         self._validation = self._objective.prepared(self._model, self._validation)
         cursor = self._checkpoints.load(self._weights, self._optimizer) or Cursor()
@@ -193,12 +193,12 @@ class TrainingLoop(Generic[ItemT]):
         return loss
 
     def _evaluate(self) -> tuple[float, float | None]:
-        """The mean loss of the validation examples, and the share that is right, where that can be said."""
+        """The mean loss of the validation examples, and their accuracy, if known."""
         import torch
 
         self._model.module.eval()
         everything = range(len(self._validation))
-        # Nothing is kept for a backward pass, so twice the tokens fit into the same memory.
+        # No activations are kept for a backward pass, so twice as many tokens fit into memory.
         parts = split_by_tokens(everything, self._validation, 2 * self._model.tokens_per_micro_batch)
         total = 0.0
         right: list[int] = []
@@ -224,7 +224,7 @@ class TrainingLoop(Generic[ItemT]):
         self._best.mkdir(parents=True, exist_ok=True)
         temporary = self._best / f".{_BEST_WEIGHTS}"
         save_file({name: value.detach().cpu() for name, value in self._weights.items()}, temporary)
-        # A checkpoint that is on the disk counts on these weights.
+        # A checkpoint on disk relies on these weights.
         sync(temporary)
         temporary.replace(self._best / _BEST_WEIGHTS)
         sync(self._best)

@@ -1,4 +1,4 @@
-"""Which modules carry the adapter: NeMo's names and wildcards, put into those of Hugging Face."""
+"""Selects the modules for the adapter: maps NeMo's names and wildcards to those of Hugging Face."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from lawtags_client.errors import ConfigurationError
 
-# NeMo fuses what Hugging Face keeps apart.
+# NeMo fuses modules that are separate in Hugging Face.
 NEMO_MODULES = {
     "linear_qkv": ("q_proj", "k_proj", "v_proj"),
     "linear_proj": ("o_proj",),
@@ -22,11 +22,11 @@ def adapter_modules(model: Any, wanted: Iterable[str] | None) -> list[str]:
 
     Args:
         model: a Hugging Face causal language model.
-        wanted: names or wildcards, e.g. ``linear_qkv``, ``*_proj`` or ``*.layers.0.*.linear_qkv``; None
-            takes all linear layers but the head.
+        wanted: names or wildcards, e.g. ``linear_qkv``, ``*_proj`` or ``*.layers.0.*.linear_qkv``; None for
+            all linear layers except the head.
 
     Raises:
-        ConfigurationError: nothing in the model has such a name.
+        ConfigurationError: a name matches no module of the model.
     """
     names = linear_layers(model)
     if wanted is None:
@@ -44,7 +44,7 @@ def adapter_modules(model: Any, wanted: Iterable[str] | None) -> list[str]:
 
 
 def linear_layers(model: Any) -> list[str]:
-    """All linear layers of a model but its head, by their full names."""
+    """The full names of all linear layers of a model except its head."""
     import torch
 
     head = model.get_output_embeddings()
@@ -67,7 +67,7 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 def _leaves(names: list[str], chosen: list[str]) -> list[str]:
-    # Where a name is chosen in every layer, the short name says it all and keeps the adapter's config small.
+    # If a name is selected in every layer, use its short form, which keeps the adapter's config small.
     leaves = {name.rsplit(".", 1)[-1] for name in chosen}
     taken = set(chosen)
     if all(name in taken for name in names if name.rsplit(".", 1)[-1] in leaves):

@@ -1,4 +1,4 @@
-"""The model that is trained: loaded from a folder, adapted or whole, and written out at the end."""
+"""The model in training: loading, adapter, and saving the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.training.job import TrainingJob
 
 CHAT_TEMPLATE = "chat_template.jinja"
-# Padded tokens at once: more would not make a CPU faster, and fewer would leave a GPU idle.
+# Padded tokens per forward pass: more would not speed up a CPU, and fewer would leave a GPU idle.
 _CPU_TOKENS = 512
 _GPU_TOKENS = 4096
 _TOKENIZER_FILES = (
@@ -36,16 +36,16 @@ _TOKENIZER_FILES = (
 
 
 class TrainableModel:
-    """A causal language model and the part of it that is trained.
+    """A causal language model and its trained parameters.
 
     Args:
         job: names the model folder and the method.
-        padding: the token that fills short rows.
-        compute: where it is trained; None: on the CPU.
+        padding: the padding token.
+        compute: device and precision; None uses the CPU.
 
     Raises:
         MissingExtraError: transformers or peft is not installed.
-        ConfigurationError: the folder holds no usable model, or no module fits ``target_modules``.
+        ConfigurationError: the folder contains no usable model, or no module matches ``target_modules``.
     """
 
     def __init__(self, job: TrainingJob, *, padding: int, compute: Compute | None = None) -> None:
@@ -62,17 +62,17 @@ class TrainableModel:
         self.warnings: list[str] = []
         base = self._load(Path(job.model))
         torch.manual_seed(job.seed)
-        # Moved afterwards: a seed gives the same adapter on every device.
+        # Moved after initialization, so a seed gives the same adapter on every device.
         module = base if job.method == "all_weights" else self._with_adapter(base)
         self.module = module.to(self.compute.device)
         train_with_onednn(self.module)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
-        """The parameters that are trained, by name, in a fixed order."""
+        """The trained parameters by name, in a fixed order."""
         return {name: value for name, value in self.module.named_parameters() if value.requires_grad}
 
     def load_trainable(self, weights: dict[str, torch.Tensor]) -> None:
-        """Put saved values into the trained parameters."""
+        """Load saved values into the trained parameters."""
         import torch
 
         with torch.no_grad():
@@ -80,13 +80,13 @@ class TrainableModel:
                 parameter.copy_(weights[name])
 
     def save(self, folder: Path) -> None:
-        """Write the result: a PEFT adapter, or a whole Hugging Face folder for merged and full training."""
+        """Save the result: a PEFT adapter, or a whole Hugging Face folder for merged and full training."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.job.method == "lora":
             self._save_adapter(folder)
         else:
             self._save_whole(folder)
-        # Whatever the base model has: prompts are to be those of the training.
+        # Overrides the base model's own template, so that prompts in inference match those of the training.
         if self.job.chat_template:
             atomic_write_text(folder / CHAT_TEMPLATE, self.job.chat_template)
 
@@ -110,9 +110,9 @@ class TrainableModel:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         self._stored_type = config.dtype or torch.float32
         self._set_dropout(config)
-        # Only the eager attention applies the soft cap that Gemma 2 puts on its scores.
+        # Only eager attention applies the soft cap of Gemma 2's scores.
         capped = getattr(config, "attn_logit_softcapping", None) is not None
-        # Also where products are computed in bf16: small updates would be lost in bf16 weights.
+        # Even if products are computed in bf16: small updates would be lost in bf16 weights.
         return AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
@@ -136,7 +136,7 @@ class TrainableModel:
             for name in known:
                 setattr(config, name, value)
             if not known:
-                self.warnings.append(f"the base model has no {setting}; the setting has no effect")
+                self.warnings.append(f"the base model has no {setting}; the setting is ignored")
 
     def _with_adapter(self, base: Any) -> Any:
         try:
@@ -152,7 +152,7 @@ class TrainableModel:
             target_modules=adapter_modules(base, lora.target_modules),
         )
         with warnings.catch_warnings():
-            # peft reads an attribute that transformers deprecates; whoever trains can do nothing about it.
+            # peft reads an attribute that transformers deprecates; the user can do nothing about it.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             return get_peft_model(base, config)
 
@@ -160,7 +160,7 @@ class TrainableModel:
         from peft import get_peft_model_state_dict
         from safetensors.torch import save_file
 
-        # Asking for "auto" would look the base model up on a public hub.
+        # "auto" would look up the base model on the Hugging Face Hub.
         weights = get_peft_model_state_dict(self.module, save_embedding_layers=False)
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
         save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -170,7 +170,7 @@ class TrainableModel:
 
 
 def load_tokenizer(folder: Path, chat_template: str | None = None) -> FastTokenizer:
-    """The fast tokenizer of a model folder, with another chat template where one is given.
+    """Load the fast tokenizer of a model folder, optionally with another chat template.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -190,7 +190,7 @@ def load_tokenizer(folder: Path, chat_template: str | None = None) -> FastTokeni
         raise ConfigurationError(f"{folder} has no tokenizer.json")
     if chat_template:
         tokenizer.chat_template = chat_template
-    # Long rows are cut here, and counted; the tokenizer is neither to cut nor to warn.
+    # Long rows are truncated and counted by the encoder; the tokenizer must neither truncate nor warn.
     tokenizer.model_max_length = int(1e30)
     return tokenizer
 
@@ -202,5 +202,5 @@ def _as_json(value: object) -> object:
         return sorted(value)
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
-    # Enumerations of peft are strings too; JSON wants the plain value.
+    # peft's enums are also strings; JSON needs the plain value.
     return value.value if hasattr(value, "value") else value

@@ -1,6 +1,6 @@
-"""What a training makes smaller: for answers to learn, the cross-entropy of their tokens.
+"""Training objectives; for answers to learn, the cross-entropy of their tokens.
 
-The language-model head runs at the positions of learnt tokens only.
+The language-model head is computed only at the positions of learned tokens.
 """
 
 from __future__ import annotations
@@ -18,60 +18,60 @@ if TYPE_CHECKING:
     from lawtags_stack.engines.training.examples import Example
     from lawtags_stack.engines.training.model import TrainableModel
 
-GRADIENT_NORM = 1.0  # fixed by the platform whose behaviour this follows
+GRADIENT_NORM = 1.0  # constant of the real platform
 
 ItemT = TypeVar("ItemT", bound=Sized)
 
 
 class Objective(Protocol[ItemT]):
-    """A loss over items of one kind; ``gradient_norm`` is where their gradients are cut off."""
+    """A loss over items of one kind; ``gradient_norm`` is the maximum norm of their gradients."""
 
     gradient_norm: float
 
     def prepared(self, model: TrainableModel, items: Sequence[ItemT]) -> Sequence[ItemT]:
-        """The items with what must be known of the model before it is trained."""
+        """Add what must be computed with the untrained model to the items."""
         ...
 
     def weight(self, items: Sequence[ItemT]) -> int:
-        """What the sum of the losses of a batch is divided by."""
+        """The divisor of a batch's summed losses."""
         ...
 
     def loss(self, model: TrainableModel, items: Sequence[ItemT]) -> tuple[torch.Tensor, int | None]:
-        """The sum of the losses of items; and how many are right, where that can be said."""
+        """Return the summed losses of items, and the number of correct items, if known."""
         ...
 
 
 class CompletionObjective:
-    """Learns to write answers."""
+    """The objective of learning to write answers."""
 
     gradient_norm = GRADIENT_NORM
 
     def prepared(self, model: TrainableModel, items: Sequence[Example]) -> Sequence[Example]:
-        """The items as they are."""
+        """The items unchanged."""
         return items
 
     def weight(self, items: Sequence[Example]) -> int:
-        """The tokens that are learnt."""
+        """The number of learned tokens."""
         return sum(sum(example.learnt[1:]) for example in items)
 
     def loss(self, model: TrainableModel, items: Sequence[Example]) -> tuple[torch.Tensor, int | None]:
-        """The sum of the losses of all learnt tokens."""
+        """The summed losses of all learned tokens."""
         batch = collate(items, padding=model.padding, device=model.compute.device)
         with model.compute.autocast():
             return completion_loss(model.module, batch), None
 
 
 def completion_loss(model: Any, batch: PaddedBatch) -> torch.Tensor:
-    """The sum of the losses of all learnt tokens of a batch."""
+    """The summed losses of all learned tokens of a batch."""
     return token_losses(model, batch, reduction="sum")
 
 
 def token_losses(model: Any, batch: PaddedBatch, *, reduction: str = "none") -> torch.Tensor:
-    """The losses of the learnt tokens of a batch, row by row.
+    """The losses of the learned tokens of a batch, row by row.
 
-    The head over a large vocabulary is a good part of a small model's work, and prompts need none of it. The
-    model's own forward is used, so what an architecture does to its logits (the soft cap of Gemma 2, the
-    scale of others) is done here too.
+    The head over a large vocabulary is a large part of a small model's work, and prompts do not need it. The
+    model's own forward is used, so architecture-specific changes to logits (the soft cap of Gemma 2, scaling)
+    apply here, too.
     """
     from torch.nn.functional import cross_entropy
 
