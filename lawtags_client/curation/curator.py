@@ -14,7 +14,6 @@ Example::
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from lawtags_client.curation.documents import (
     CleaningModifier,
@@ -54,7 +53,7 @@ class RecordedStep(BaseModule):  # type: ignore[misc]
         super().__init__(input_backend="pandas", name=step.name)
         self.step = step
 
-    def call(self, dataset: Any) -> Any:
+    def call(self, dataset: DocumentDataset) -> DocumentDataset:
         frame = dataset.df
         # Functions of modules without NeMo Curator, which workers would take seconds to import.
         if "rejected_by" not in frame.columns:
@@ -76,7 +75,7 @@ class SavedPartitions(BaseModule):  # type: ignore[misc]
         super().__init__(input_backend="pandas", name="save")
         self.folder = folder
 
-    def call(self, dataset: Any) -> Any:
+    def call(self, dataset: DocumentDataset) -> DocumentDataset:
         return DocumentDataset(
             dataset.df.map_partitions(
                 save_partition, self.folder, meta={"partition": "int64"}, enforce_metadata=False

@@ -18,7 +18,7 @@ Example::
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.documents import (
     CleaningModifier,
@@ -35,9 +35,13 @@ from lawtags_client.curation.frames import question_frame
 from lawtags_client.curation.steps import Step, prepare_steps, run_step
 from lawtags_client.errors import MissingExtraError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 require_curator(1, "curate-ray", "lawtags_client.curation.curator")
 try:
     from nemo_curator.stages.base import ProcessingStage
+    from nemo_curator.stages.text.modifiers import DocumentModifier
     from nemo_curator.tasks import DocumentBatch
 except ImportError as error:
     raise MissingExtraError(error.name or "nemo_curator", "curate-ray", "curation") from error
@@ -51,7 +55,7 @@ class ModifyBatches(ProcessingStage[DocumentBatch, DocumentBatch]):  # type: ign
         text_field: the column that it changes.
     """
 
-    def __init__(self, modifier: Any, text_field: str = "text") -> None:
+    def __init__(self, modifier: DocumentModifier, text_field: str = "text") -> None:
         self.modifier = modifier
         self.text_field = text_field
         self.name = f"{type(modifier).__name__}_{text_field}"
@@ -62,11 +66,11 @@ class ModifyBatches(ProcessingStage[DocumentBatch, DocumentBatch]):  # type: ign
     def outputs(self) -> tuple[list[str], list[str]]:
         return ["data"], [self.text_field]
 
-    def setup(self, worker_metadata: Any = None) -> None:
+    def setup(self, worker_metadata: object = None) -> None:
         if hasattr(self.modifier, "load_model"):
             self.modifier.load_model()
 
-    def ray_stage_spec(self) -> dict[str, Any]:
+    def ray_stage_spec(self) -> dict[str, object]:
         # An actor with the model would hold a processor from beginning to end, so that a pipeline of more of
         # them than there are processors waits for ever. Tasks find the model in their process as well.
         return {"is_actor_stage": False}
@@ -96,10 +100,10 @@ class RecordedStage(ProcessingStage[DocumentBatch, DocumentBatch]):  # type: ign
     def outputs(self) -> tuple[list[str], list[str]]:
         return ["data"], ["rejected_by", "reason", "field", "detail"]
 
-    def setup(self, worker_metadata: Any = None) -> None:
+    def setup(self, worker_metadata: object = None) -> None:
         prepare_steps(self.steps)
 
-    def ray_stage_spec(self) -> dict[str, Any]:
+    def ray_stage_spec(self) -> dict[str, object]:
         return {"is_actor_stage": False}
 
     def process(self, task: DocumentBatch) -> DocumentBatch:
@@ -111,7 +115,7 @@ class RecordedStage(ProcessingStage[DocumentBatch, DocumentBatch]):  # type: ign
         return _batch(task, frame, {**task._metadata, "steps": done})
 
 
-def _batch(task: DocumentBatch, frame: Any, metadata: dict[str, Any]) -> DocumentBatch:
+def _batch(task: DocumentBatch, frame: pd.DataFrame, metadata: dict[str, object]) -> DocumentBatch:
     return DocumentBatch(
         dataset_name=task.dataset_name, data=frame, _metadata=metadata, _stage_perf=task._stage_perf
     )

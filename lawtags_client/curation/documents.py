@@ -11,7 +11,7 @@ import functools
 import importlib.metadata
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from lawtags_client.curation.clean import modifiers
 from lawtags_client.curation.clean.html import texts_to_plain
@@ -23,6 +23,8 @@ from lawtags_client.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Owner = TypeVar("Owner")
 
 
 def curator_version() -> tuple[int, str]:
@@ -75,11 +77,11 @@ except ImportError as error:
     ) from error
 
 
-def _in_batches(method: Callable[[Any, pd.Series], pd.Series]) -> Callable[[Any, Any], Any]:
+def _in_batches(method: Callable[[Owner, pd.Series], pd.Series]) -> Callable[[Owner, object], object]:
     """Lets a method over batches also take a single value, as Curator 1.x hands it over."""
 
     @functools.wraps(method)
-    def either(self: object, value: object) -> Any:
+    def either(self: Owner, value: object) -> object:
         import pandas
 
         if isinstance(value, pandas.Series):

@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.curation.examples import stride_for
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, read_partition, save_partition
@@ -21,6 +21,7 @@ from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 
 if TYPE_CHECKING:
     import distributed
+    from dask.delayed import Delayed
 
 # Below this much text a second process takes longer to start than it saves.
 _CHARACTERS_FOR_PROCESSES = 6_000_000
@@ -51,7 +52,7 @@ class PartitionRunner(Protocol):
         """
 
     def call(
-        self, function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]], on_done: Done
+        self, function: Callable[..., None], arguments: Mapping[int, tuple[object, ...]], on_done: Done
     ) -> None:
         """Call a function of a partition's number and more.
 
@@ -133,7 +134,7 @@ def run_steps(
         )
 
 
-def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int) -> dict[int, Any]:
+def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int) -> dict[int, Delayed]:
     # Late: it takes seconds, which a mistake in the input should not cost.
     import dask.dataframe
 
@@ -146,7 +147,9 @@ def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: i
     return dict(zip(numbers, saved.df.to_delayed(), strict=True))
 
 
-def _delayed(function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+def _delayed(
+    function: Callable[..., None], arguments: Mapping[int, tuple[object, ...]]
+) -> dict[int, Delayed]:
     import dask
 
     task = dask.delayed(function, pure=False, traverse=False)
@@ -167,7 +170,7 @@ class _InProcessRunner:
             on_done(number)
 
     def call(
-        self, function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]], on_done: Done
+        self, function: Callable[..., None], arguments: Mapping[int, tuple[object, ...]], on_done: Done
     ) -> None:
         for number, more in arguments.items():
             function(number, *more)
@@ -195,7 +198,7 @@ class _ProcessRunner:
     ) -> None:
         self._run(_tasks(steps, folder, numbers, stride), on_done)
 
-    def _run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
+    def _run(self, tasks: Mapping[int, Delayed], on_done: Done) -> None:
         from concurrent.futures.process import BrokenProcessPool
 
         import dask
@@ -205,7 +208,7 @@ class _ProcessRunner:
         numbers = {task.key: number for number, task in tasks.items()}
 
         class ProgressCallback(Callback):  # type: ignore[misc]
-            def _posttask(self, key: Any, *_: Any) -> None:
+            def _posttask(self, key: object, *_: object) -> None:
                 if key in numbers:
                     on_done(numbers[key])
 
@@ -223,7 +226,7 @@ class _ProcessRunner:
             ) from error
 
     def call(
-        self, function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]], on_done: Done
+        self, function: Callable[..., None], arguments: Mapping[int, tuple[object, ...]], on_done: Done
     ) -> None:
         self._run(_delayed(function, arguments), on_done)
 
@@ -245,7 +248,7 @@ class _DaskRunner:
     ) -> None:
         self._run(_tasks(steps, folder, numbers, stride), on_done)
 
-    def _run(self, tasks: Mapping[int, Any], on_done: Done) -> None:
+    def _run(self, tasks: Mapping[int, Delayed], on_done: Done) -> None:
         import distributed
 
         # One each, or nothing would be known to be done before all is.
@@ -264,7 +267,7 @@ class _DaskRunner:
             self._client.cancel(futures)
 
     def call(
-        self, function: Callable[..., None], arguments: Mapping[int, tuple[Any, ...]], on_done: Done
+        self, function: Callable[..., None], arguments: Mapping[int, tuple[object, ...]], on_done: Done
     ) -> None:
         self._run(_delayed(function, arguments), on_done)
 

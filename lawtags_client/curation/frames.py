@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.read.columns import ColumnMap, RowError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _BY_NAME: Mapping[str, str] = MappingProxyType({})
 # A row that cannot be read goes on as one without content, refused from the start.
-_UNREADABLE: dict[str, Any] = {
+_UNREADABLE: dict[str, object] = {
     "id": "", "title": "", "body": None, "html": False, "markdown": False, "tags": (), "complete": True,
     "score": None, "created": None, "link": None, "license": None, "answered": None,
 }  # fmt: skip
@@ -42,7 +42,7 @@ def question_frame(frame: pd.DataFrame, columns: Mapping[str, str] = _BY_NAME) -
     import pandas
 
     reader = ColumnMap(columns)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for row in frame.to_dict("records"):
         try:
             read = reader.read({str(name): _plain(value) for name, value in row.items()})
@@ -63,6 +63,6 @@ _KINDS = dict.fromkeys((*_UNREADABLE, *_RECORD), "object") | {
 }  # fmt: skip
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     # Tables keep lists as arrays and numbers as those of numpy.
     return value.tolist() if hasattr(value, "tolist") else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.steps import Step, StepOutcome
 from lawtags_client.errors import DataError, LawtagsError
@@ -69,12 +69,9 @@ class IsolatedStep:
             return StepOutcome(row, [FAILED], [kind])
 
     def _refusal(self, row: pd.DataFrame, kind: str) -> DataError:
-        def first(name: str) -> Any:
-            return row[name].iloc[0]
-
         return DataError(
             f"the step {self.name} fails on this row: {kind}",
-            path=first("file"),
-            line=int(first("line")),
+            path=row["file"].iloc[0],
+            line=int(row["line"].iloc[0]),
             hint="Skip such rows with --on-bad-row quarantine, or on_bad_row: quarantine in a recipe.",
         )

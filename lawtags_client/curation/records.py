@@ -333,7 +333,7 @@ class RemovalRecord(TypedDict):
 
 
 class CurationCard(TypedDict):
-    """``curation.json``."""
+    """``curation.json``; files of earlier versions lack some fields."""
 
     schema_version: int
     digest: str

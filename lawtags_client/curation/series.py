@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Value = TypeVar("Value")
 
 
 def map_texts(texts: pd.Series, function: Callable[[str], str]) -> pd.Series:
@@ -19,13 +21,13 @@ def map_texts(texts: pd.Series, function: Callable[[str], str]) -> pd.Series:
     return like(texts, [function(text) if isinstance(text, str) else text for text in texts])
 
 
-def map_pairs(texts: pd.Series, other: Iterable[object], function: Callable[[str, Any], str]) -> pd.Series:
+def map_pairs(texts: pd.Series, other: Iterable[Value], function: Callable[[str, Value], str]) -> pd.Series:
     """As :func:`map_texts`, with a second value for each row."""
     pairs = zip(texts, other, strict=True)
     return like(texts, [function(text, value) if isinstance(text, str) else text for text, value in pairs])
 
 
-def like(texts: pd.Series, values: list[Any]) -> pd.Series:
+def like(texts: pd.Series, values: Sequence[object]) -> pd.Series:
     """A batch of these values with the index, the name and the type of another."""
     import pandas
 

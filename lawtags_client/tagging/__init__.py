@@ -7,7 +7,7 @@ needs the extra ``tag``.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.tagging.parse import ParsedTags, answer_regex, parse_tags
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, estimate_tokens
@@ -64,7 +64,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _LATER:
         return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

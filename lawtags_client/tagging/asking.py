@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError, DataError, MissingExtraError
 from lawtags_client.tagging.prompt import estimate_tokens
@@ -27,7 +26,7 @@ class PromptSettings:
         chat: whether the model was trained on chats, and is asked in one.
     """
 
-    text: Mapping[str, Any]
+    text: Mapping[str, object]
     tokenizer: bytes | None = field(default=None, repr=False)
     chat: bool = False
 

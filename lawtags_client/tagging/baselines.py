@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.decision import Decision, tune_threshold
@@ -13,6 +13,9 @@ from lawtags_client.tagging.metrics import score
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.text_features import TextFeatures
 from lawtags_client.tagging.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from lawtags_client.tagging._numpy import Floats
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class TfidfLogistic:
 
     vocabulary: Vocabulary
     text: TextFeatures
-    terms: Any
-    offsets: Any
+    terms: Floats
+    offsets: Floats
     decision: Decision
 
     @classmethod
@@ -75,7 +78,7 @@ class TfidfLogistic:
         threshold = tune_threshold(fitted.scores(validation), true, vocabulary)
         return cls(vocabulary, text, fitted.terms, fitted.offsets, Decision(threshold))
 
-    def scores(self, questions: Sequence[Question]) -> Any:
+    def scores(self, questions: Sequence[Question]) -> Floats:
         """Probabilities, questions by tags of ``vocabulary``."""
         return sigmoid(self.text.rows(questions) @ self.terms + self.offsets)
 

@@ -11,34 +11,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.tagging._numpy import np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
-    Array = NDArray[Any]
+    from lawtags_client.tagging._numpy import Floats, Integers
 
 # Up to this many rows the matrix of all similarities is small and faster than the sparse rows.
 _DENSE_ROWS = 1500
 _BLOCK = 256
 
 
-def sigmoid(margins: Array) -> Array:
+def sigmoid(margins: Floats) -> Floats:
     """1 / (1 + exp(-x)) without overflow."""
     return np.asarray(1 / (1 + np.exp(-np.clip(margins, -50, 50))))
 
 
-def logit(probabilities: Array) -> Array:
+def logit(probabilities: Floats) -> Floats:
     """The inverse of ``sigmoid``; probabilities are kept a millionth away from 0 and 1."""
     clipped = np.clip(probabilities, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(clipped / (1 - clipped)))
 
 
 def fit_one_vs_rest(
-    rows: object, labels: Array, *, strength: float = 20.0, tolerance: float | None = None, n_jobs: int = 1
-) -> tuple[Array, Array]:
+    rows: csr_matrix,
+    labels: Floats,
+    *,
+    strength: float = 20.0,
+    tolerance: float | None = None,
+    n_jobs: int = 1,
+) -> tuple[Floats, Floats]:
     """Fit one logistic regression for each tag.
 
     It minimises ``|w|^2 / 2 + strength * log-loss``; the intercept is the tag's prior log-odds plus a
@@ -67,7 +73,7 @@ def fit_one_vs_rest(
     # Dealt out in turn, so that frequent tags, which take longest, are spread evenly.
     blocks = [fitted[start::pieces] for start in range(pieces) if len(fitted[start::pieces])]
 
-    def solve(block: Array) -> None:
+    def solve(block: Integers) -> None:
         problem = _Block(product, labels[:, block].astype(np.float32), offsets[block], strength, tolerance)
         duals[:, block] = problem.solve()
 
@@ -80,7 +86,7 @@ def fit_one_vs_rest(
     return duals, offsets
 
 
-def _product(rows: Any) -> Callable[[Array], Array]:
+def _product(rows: csr_matrix) -> Callable[[Floats], Floats]:
     if rows.shape[0] <= _DENSE_ROWS:
         similarities = (rows @ rows.T).toarray() + np.float32(1)
         return lambda values: np.asarray(similarities @ values)
@@ -97,33 +103,35 @@ class _Block:
 
     def __init__(
         self,
-        product: Callable[[Array], Array],
-        labels: Array,
-        offsets: Array,
+        product: Callable[[Floats], Floats],
+        labels: Floats,
+        offsets: Floats,
         strength: float,
         tolerance: float,
     ) -> None:
         self._product, self._labels, self._offsets = product, labels, offsets
         self._strength, self._tolerance = np.float32(strength), tolerance
 
-    def solve(self) -> Array:
+    def solve(self) -> Floats:
         labels, offsets, strength = self._labels, self._offsets, self._strength
-        duals = np.zeros_like(labels)
-        margins = np.zeros_like(labels)
+        duals = np.zeros_like(labels, dtype=np.float32)
+        margins = np.zeros_like(labels, dtype=np.float32)
         scale = strength * np.sqrt(((labels - sigmoid(offsets)) ** 2).sum(axis=0))
         active = np.arange(labels.shape[1])
         for _ in range(self._MOST_STEPS):
             y, offset = labels[:, active], offsets[active]
             a, f = duals[:, active], margins[:, active]
-            a, f = self._search(a, f, *self._newton(a, f, y, offset), y, offset)
-            duals[:, active], margins[:, active] = a, f
-            gap = a - strength * (y - sigmoid(f + offset))
+            next_a, next_f = self._search(a, f, *self._newton(a, f, y, offset), y, offset)
+            duals[:, active], margins[:, active] = next_a, next_f
+            gap = next_a - strength * (y - sigmoid(next_f + offset))
             active = active[np.sqrt((gap * gap).sum(axis=0)) > self._tolerance * scale[active]]
             if not len(active):
                 break
         return duals
 
-    def _newton(self, a: Array, f: Array, y: Array, offset: Array) -> tuple[Array, Array]:
+    def _newton(
+        self, a: NDArray[np.float32], f: NDArray[np.float32], y: Floats, offset: Floats
+    ) -> tuple[Floats, Floats]:
         """The aim of a Newton step: new duals, and the margins that belong to them."""
         at = f + offset
         p = sigmoid(at)
@@ -144,7 +152,7 @@ class _Block:
             if not len(going):
                 break
             # A slice of all columns is a view; a list of them is a copy.
-            part: Any = slice(None) if len(going) == len(norm) else going
+            part: slice | Integers = slice(None) if len(going) == len(norm) else going
             step_root, step = root[:, part], direction[:, part]
             spread = self._product(step_root * step)
             image = step + step_root * spread
@@ -158,8 +166,8 @@ class _Block:
         return root * u, ku
 
     def _search(
-        self, a: Array, f: Array, aim_a: Array, aim_f: Array, y: Array, offset: Array
-    ) -> tuple[Array, Array]:
+        self, a: Floats, f: Floats, aim_a: Floats, aim_f: Floats, y: Floats, offset: Floats
+    ) -> tuple[Floats, Floats]:
         """Go as far towards the aim as the objective falls, halving each tag's step where it does not."""
         before = self._objective(a, f, y, offset)
         size = np.ones(a.shape[1], dtype=np.float32)
@@ -171,19 +179,19 @@ class _Block:
             size[rises] *= 0.5
         return new_a, new_f
 
-    def _objective(self, a: Array, f: Array, y: Array, offset: Array) -> Array:
+    def _objective(self, a: Floats, f: Floats, y: Floats, offset: Floats) -> Floats:
         at = f + offset
         loss = np.maximum(at, 0) + np.log1p(np.exp(-np.abs(at))) - y * at
         return np.asarray(0.5 * (a * f).sum(axis=0) + self._strength * loss.sum(axis=0))
 
 
 def fit_towards(
-    columns: Array,
-    labels: Array,
-    prior: Array,
+    columns: Floats,
+    labels: Floats,
+    prior: Floats,
     *,
     penalty: float,
-    start: Array | None = None,
+    start: Floats | None = None,
     steps: int = 50,
 ) -> NDArray[np.float64]:
     """Fit a small logistic regression whose weights are drawn towards given ones.
@@ -200,7 +208,7 @@ def fit_towards(
     labels = np.asarray(labels, dtype=np.float64)
     prior = np.asarray(prior, dtype=np.float64)
 
-    def objective(weights: Array) -> float:
+    def objective(weights: Floats) -> float:
         at = columns @ weights
         loss = np.maximum(at, 0) + np.log1p(np.exp(-np.abs(at))) - labels * at
         return float(loss.sum() + 0.5 * penalty * ((weights - prior) ** 2).sum())

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.tagging._numpy import np
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Counts = NDArray[np.int64] | NDArray[np.float64]
 
 Labels = Sequence[Collection[str]]
 
@@ -322,7 +323,7 @@ def _as_pairs(
     return np.asarray(rows, dtype=np.int64), np.asarray(tags, dtype=np.int64)
 
 
-def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Array:
+def _ratio(above: Counts, below: Counts) -> Array:
     top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     return np.divide(top, bottom, out=np.zeros_like(bottom), where=bottom > 0)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging._numpy import np
@@ -27,7 +27,7 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Array = NDArray[Any]
+    from lawtags_client.tagging._numpy import Floats, Integers
 
 FirstTokens = Sequence[Mapping[str, float] | None]
 
@@ -56,9 +56,9 @@ class Mix:
     weights: NDArray[np.float64]
     decision: Decision
 
-    def scores(self, stack: Array, lm: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+    def scores(self, stack: Floats, lm: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         """Mixed probabilities, rows by tags."""
-        return sigmoid(_columns(stack, lm, self.tokens) @ self.weights)
+        return np.asarray(sigmoid(_columns(stack, lm, self.tokens) @ self.weights), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class Tagger:
             scores[rows] = self.mix.scores(scores[rows], [lm[row] or {} for row in rows])
         return scores
 
-    def decide(self, row_scores: Array, *, with_model: bool = True) -> tuple[str, ...]:
+    def decide(self, row_scores: Floats, *, with_model: bool = True) -> tuple[str, ...]:
         """The tags to give for one row of scores, best first.
 
         Args:
@@ -252,22 +252,22 @@ def fit_tagger(
     most: int = 5,
     seed: int = 0,
 ) -> Tagger:
-    """Fit weights and thresholds.
+    """Fit the weights of the mix, and both thresholds.
 
-    The retriever's threshold is tuned on its out-of-fold scores of the training rows together with the
-    validation rows. The mix is fitted on validation rows; its threshold is tuned on cross-fitted scores of
-    them, and held the closer to the retriever's the fewer they are.
+    The retriever's threshold is tuned on its out-of-fold scores of the training rows and on the validation
+    rows. The mix is fitted on the validation rows; its threshold is tuned on cross-fitted scores of them,
+    and shrunk toward the retriever's if they are few.
 
     Args:
         retriever: fitted on ``train``.
         train: the rows that the retriever was fitted on.
         validation: rows that neither retriever nor model was fitted on.
-        lm: for each validation row the log-probabilities of the answer's first token, or None.
-        style: how the model is asked.
-        asking: how questions were made ready for it.
-        least: the fewest tags to give.
-        most: the most tags to give.
-        seed: decides the folds and resamples.
+        lm: for each validation row, the log-probabilities of the answer's first token, or None.
+        style: format of the prompts.
+        asking: how the texts of questions were prepared.
+        least: minimum tags per question.
+        most: maximum tags per question.
+        seed: seed of the folds and resamples.
 
     Raises:
         ConfigurationError: the retriever was loaded and has no out-of-fold scores, or was fitted on others.
@@ -278,31 +278,28 @@ def fit_tagger(
     stack = retriever.scores(validation)
     true = [question.tags for question in validation]
     known, known_true = _out_of_fold(retriever, train)
-    alone = Decision(
-        tune_threshold(
-            np.concatenate([known, stack]),
-            known_true + true,
-            retriever.vocabulary,
-            least=least,
-            most=most,
-            seed=seed,
-        ),
-        least,
-        most,
+    threshold = tune_threshold(
+        np.concatenate([known, stack]),
+        known_true + true,
+        retriever.vocabulary,
+        least=least,
+        most=most,
+        seed=seed,
     )
+    alone = Decision(threshold, least, most)
     rows = _with_evidence(validation, lm)
     mix, mixed_f1 = None, None
     if lm is not None and len(rows) >= FEWEST_ROWS:
         evidence = [lm[row] or {} for row in rows]
         mix, mixed_f1 = _fit_mix(retriever, stack[rows], [true[row] for row in rows], evidence, alone, seed)
-    said = alone.all_tags(stack, retriever.vocabulary)
-    report = FitReport(len(validation), len(rows), score(true, said).micro_f1, mixed_f1)
+    given = alone.all_tags(stack, retriever.vocabulary)
+    report = FitReport(len(validation), len(rows), score(true, given).micro_f1, mixed_f1)
     return Tagger(retriever, style or PromptStyle(), alone, mix, report, asking)
 
 
 def _fit_mix(
     retriever: Retriever,
-    stack: Array,
+    stack: Floats,
     true: Sequence[tuple[str, ...]],
     lm: Sequence[Mapping[str, float]],
     alone: Decision,
@@ -315,7 +312,7 @@ def _fit_mix(
     for row, tags in enumerate(true):
         labels[row, [vocabulary.index(tag) for tag in tags if tag in vocabulary]] = 1
 
-    def fit(rows: Array) -> NDArray[np.float64]:
+    def fit(rows: Integers) -> NDArray[np.float64]:
         pairs = columns[rows].reshape(-1, len(MIX))
         return fit_towards(pairs, labels[rows].ravel(), _RETRIEVER_ALONE, penalty=1.0)
 
@@ -333,7 +330,7 @@ def _fit_mix(
     return Mix(tokens, fit(np.arange(len(stack))), decision), reached
 
 
-def _columns(stack: Array, lm: Sequence[Mapping[str, float]], tokens: FirstTokenMap) -> Array:
+def _columns(stack: Floats, lm: Sequence[Mapping[str, float]], tokens: FirstTokenMap) -> Floats:
     evidence = np.stack([tokens.evidence(row) for row in lm])
     prior = np.broadcast_to(log_prior(tokens.vocabulary), stack.shape)
     return np.stack([np.ones(stack.shape), logit(stack), evidence, prior], axis=2)

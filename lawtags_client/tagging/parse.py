@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from lawtags_client.patterns import any_of, escaped
 from lawtags_client.tagging.vocabulary import Vocabulary, normalize_tag
@@ -112,7 +112,7 @@ def _pieces(text: str) -> list[str]:
 
 def _from_json(text: str) -> list[str] | None:
     try:
-        value: Any = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
     if isinstance(value, dict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging._numpy import np
@@ -21,8 +21,9 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
-    Array = NDArray[Any]
+    from lawtags_client.tagging._numpy import Floats, Integers
 
 # The columns of the stack, in order; see ``stack_columns``.
 STACK = ("one", "lr", "knn", "title", "body", "prior", "title_prior", "body_prior")
@@ -81,16 +82,16 @@ class Retriever:
 
     vocabulary: Vocabulary
     text: TextFeatures
-    counts: tuple[Any, Any]
+    counts: tuple[csr_matrix, csr_matrix]
     row_tags: tuple[tuple[int, ...], ...]
-    duals: Array
-    offsets: Array
+    duals: Floats
+    offsets: Floats
     weights: NDArray[np.float64]
     options: RetrieverOptions
     out_of_fold: NDArray[np.float64] | None = None
     out_of_fold_rows: NDArray[np.int64] | None = None
-    _rows: Any = field(init=False, repr=False, compare=False)
-    _labels: Array = field(init=False, repr=False, compare=False)
+    _rows: csr_matrix = field(init=False, repr=False, compare=False)
+    _labels: Floats = field(init=False, repr=False, compare=False)
     _names: TagNames = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -145,7 +146,7 @@ class Retriever:
         fitting = _Fitting(questions, vocabulary, options, generator, n_jobs, on_progress)
         return fitting.run(chosen)
 
-    def features(self, questions: Sequence[Question]) -> dict[str, Array]:
+    def features(self, questions: Sequence[Question]) -> dict[str, Floats]:
         """The signals that the stack weighs, each of questions by tags (the prior: one for each tag).
 
         Returns:
@@ -171,10 +172,11 @@ class Retriever:
         """Probabilities of the stack, questions by tags of the vocabulary."""
         return self.scores_of(self.features(questions))
 
-    def scores_of(self, features: dict[str, Array]) -> NDArray[np.float64]:
+    def scores_of(self, features: dict[str, Floats]) -> NDArray[np.float64]:
         """Probabilities of the stack from signals at hand."""
         shape = features["lr"].shape
-        return sigmoid(stack_columns(features) @ self.weights).reshape(shape)
+        scores = sigmoid(stack_columns(features) @ self.weights)
+        return np.asarray(scores, dtype=np.float64).reshape(shape)
 
     def shortlist(self, question: Question, k: int) -> tuple[str, ...]:
         """The ``k`` best tags for a question, best first."""
@@ -197,7 +199,7 @@ class Retriever:
         return [_best(row, self.vocabulary, k) for row in self.out_of_fold]
 
 
-def _product(left: Array, right: Array) -> Array:
+def _product(left: Floats, right: Floats) -> Floats:
     """A matrix product whose rows do not depend on one another, as those of float32 do in their last digits.
 
     The same question has to get the same score, whatever it is asked with.
@@ -209,7 +211,7 @@ def _product(left: Array, right: Array) -> Array:
     return total
 
 
-def stack_columns(features: dict[str, Array]) -> Array:
+def stack_columns(features: dict[str, Floats]) -> Floats:
     """The stack's columns, one row for each pair of question and tag."""
     shape = features["lr"].shape
     prior = np.broadcast_to(features["prior"], shape)
@@ -228,24 +230,24 @@ def stack_columns(features: dict[str, Array]) -> Array:
     return np.stack([columns[name].astype(np.float32).ravel() for name in STACK], axis=1)
 
 
-def log_prior(vocabulary: Vocabulary) -> Array:
+def log_prior(vocabulary: Vocabulary) -> Floats:
     """The logarithm of each tag's share of training rows."""
     return np.asarray(np.log(np.maximum(vocabulary.prior(), 1e-9)), dtype=np.float32)
 
 
-def _best(row: Array, vocabulary: Vocabulary, k: int) -> tuple[str, ...]:
+def _best(row: Floats, vocabulary: Vocabulary, k: int) -> tuple[str, ...]:
     # A stable sort: ties go to the more frequent tag on every machine.
     return tuple(vocabulary.tags[place] for place in np.argsort(-row, kind="stable")[: max(0, k)])
 
 
-def _label_matrix(row_tags: Sequence[Sequence[int]], tags: int) -> Array:
+def _label_matrix(row_tags: Sequence[Sequence[int]], tags: int) -> Floats:
     labels = np.zeros((len(row_tags), tags), dtype=np.float32)
     for row, places in enumerate(row_tags):
         labels[row, list(places)] = 1
     return labels
 
 
-def _vote(similar: Array, labels: Array, neighbours: int) -> Array:
+def _vote(similar: Floats, labels: Floats, neighbours: int) -> Floats:
     """Tags of the nearest rows, weighted by similarity, as shares of the whole vote."""
     size = min(neighbours, similar.shape[1])
     nearest = np.argpartition(-similar, size - 1, axis=1)[:, :size]
@@ -254,7 +256,7 @@ def _vote(similar: Array, labels: Array, neighbours: int) -> Array:
     return np.asarray(np.einsum("qn,qnt->qt", weights / total, labels[nearest], optimize=True))
 
 
-def _name_features(names: TagNames, questions: Sequence[Question]) -> dict[str, Array]:
+def _name_features(names: TagNames, questions: Sequence[Question]) -> dict[str, Floats]:
     return {
         "title": names.found_in(question.title for question in questions),
         "body": names.found_in(question.body for question in questions),
@@ -313,14 +315,14 @@ class _Fitting:
             out_of_fold_rows=chosen,
         )
 
-    def _regress(self, rows: object, labels: Array) -> tuple[Array, Array]:
+    def _regress(self, rows: csr_matrix, labels: Floats) -> tuple[Floats, Floats]:
         # A tag seen once teaches a regression nothing but the words of one question.
         kept = labels * (self._labels.sum(axis=0) >= self._options.min_count)
         duals, _ = fit_one_vs_rest(rows, kept, strength=self._options.strength, n_jobs=self._n_jobs)
         share = np.clip(labels.mean(axis=0), 0.5 / len(labels), 1 - 0.5 / len(labels))
         return duals, np.log(share / (1 - share)).astype(np.float32)
 
-    def _out_of_fold_margins(self, rows: Any, part: Array, steps: int) -> Array:
+    def _out_of_fold_margins(self, rows: csr_matrix, part: Integers, steps: int) -> Floats:
         margins = np.zeros_like(self._labels)
         for fold in range(self._folds):
             self._on_progress("folds", fold + 1, steps)
@@ -331,7 +333,7 @@ class _Fitting:
             margins[held] = rows[held] @ (turned @ duals) + duals.sum(axis=0) + offsets
         return margins
 
-    def _leave_one_out_votes(self, rows: Any) -> Array:
+    def _leave_one_out_votes(self, rows: csr_matrix) -> Floats:
         votes = np.zeros_like(self._labels)
         for start in range(0, rows.shape[0], _CHUNK):
             similar = (rows[start : start + _CHUNK] @ rows.T).toarray()
@@ -341,7 +343,7 @@ class _Fitting:
         return votes
 
     def _stack(
-        self, features: dict[str, Array], part: Array
+        self, features: dict[str, Floats], part: Integers
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The stack's weights, and out-of-fold scores by stacks that have not seen the row either."""
         total, tags = self._labels.shape
@@ -349,7 +351,7 @@ class _Fitting:
         # Start from the regressions alone; where names never occur their weight stays zero.
         prior = np.asarray([float(name == "lr") for name in STACK])
 
-        def fit(rows: Array, start: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        def fit(rows: Integers, start: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
             most = max(1, _MOST_PAIRS // tags)
             if len(rows) > most:
                 rows = np.sort(self._generator.choice(rows, most, replace=False))
@@ -366,7 +368,7 @@ class _Fitting:
         return everything, scores
 
 
-def round_duals(duals: Array) -> Array:
+def round_duals(duals: Floats) -> Floats:
     """Round to half precision, as which they are saved, so that a loaded retriever scores alike.
 
     Anything coarser costs accuracy: thousands of small weights cancel in each score.

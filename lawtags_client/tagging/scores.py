@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from typing import Any
+from collections.abc import Iterable
 
 from lawtags_client.tagging.vocabulary import Vocabulary
 
@@ -13,7 +13,7 @@ BEST = 10
 """So many of the best tags are named with their scores."""
 
 
-def named_scores(row: Any, vocabulary: Vocabulary, best: int = BEST) -> dict[str, float]:
+def named_scores(row: Iterable[float], vocabulary: Vocabulary, best: int = BEST) -> dict[str, float]:
     """The scores of the best tags, best first.
 
     Args:

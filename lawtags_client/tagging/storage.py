@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_bytes, atomic_write_json
@@ -26,13 +26,25 @@ from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.retriever import STACK, Retriever, RetrieverOptions
+from lawtags_client.tagging.tagger_document import (
+    ArrayDocument,
+    ArraysDocument,
+    AskingDocument,
+    DecisionDocument,
+    FitReportDocument,
+    MixDocument,
+    RetrieverOptionsDocument,
+    StyleDocument,
+    TaggerDocument,
+)
 from lawtags_client.tagging.text_features import Grams, TermBlock, TextFeatures, scipy_sparse
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
-    Array = NDArray[Any]
+    Array = NDArray[np.generic]
 
 SCHEMA_VERSION = 2
 """Of taggers that know how questions were put to their model; those that do not are of version 1."""
@@ -73,7 +85,7 @@ def save_tagger(tagger: Tagger, folder: Path) -> None:
     atomic_write_json(folder / JSON_NAME, document)
 
 
-def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> dict[str, Any]:
+def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> TaggerDocument:
     """What ``tagger.json`` holds.
 
     Args:
@@ -82,31 +94,33 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> dict[
         digest: SHA-256 of that file.
     """
     retriever, mix, asking = tagger.retriever, tagger.mix, tagger.asking
-    members = {name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()}
-    document: dict[str, Any] = {
+    members: dict[str, ArrayDocument] = {
+        name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()
+    }
+    document: TaggerDocument = {
         "schema_version": SCHEMA_VERSION if asking is not None else 1,
         "kind": KIND,
-        "style": asdict(tagger.style),
+        "style": cast(StyleDocument, asdict(tagger.style)),
         "vocabulary": {
             "tags": list(retriever.vocabulary.tags),
             "counts": list(retriever.vocabulary.counts),
             "rows": retriever.vocabulary.rows,
         },
         "retriever": {
-            "options": asdict(retriever.options),
+            "options": cast(RetrieverOptionsDocument, asdict(retriever.options)),
             "word_weight": retriever.text.word_weight,
             "weights": dict(zip(STACK, retriever.weights.tolist(), strict=True)),
         },
-        "decision": asdict(tagger.retriever_decision),
+        "decision": cast(DecisionDocument, asdict(tagger.retriever_decision)),
         "mix": None,
-        "report": asdict(tagger.report),
+        "report": cast(FitReportDocument, asdict(tagger.report)),
         "arrays": {"sha256": digest, "members": members},
     }
     if mix is not None:
         document["mix"] = {
             "tokens": list(mix.tokens.owners),
             "weights": dict(zip(MIX, mix.weights.tolist(), strict=True)),
-            "decision": asdict(mix.decision),
+            "decision": cast(DecisionDocument, asdict(mix.decision)),
         }
     if asking is not None:
         document["asking"] = {
@@ -138,7 +152,7 @@ def load_tagger(folder: Path) -> Tagger:
         raise _refuse(folder / JSON_NAME, f"does not describe a tagger: {error!r}") from error
 
 
-def _read_asking(folder: Path, described: Mapping[str, object] | None) -> PromptSettings | None:
+def _read_asking(folder: Path, described: AskingDocument | None) -> PromptSettings | None:
     if described is None:
         return None
     text, chat, digest = described["text"], described["chat"], described["tokenizer"]
@@ -195,7 +209,7 @@ def _arrays_of(retriever: Retriever) -> dict[str, Array]:
     return arrays
 
 
-def _read_document(path: Path) -> dict[str, Any]:
+def _read_document(path: Path) -> TaggerDocument:
     try:
         document = json.loads(_read(path, _MOST_JSON_BYTES, "is too large for a tagger's description"))
     except (ValueError, RecursionError) as error:
@@ -214,10 +228,10 @@ def _read_document(path: Path) -> dict[str, Any]:
         intact = False
     if not intact:
         raise _refuse(path, "was changed after it was written: its digest is wrong")
-    return document
+    return cast(TaggerDocument, document)
 
 
-def _read_arrays(path: Path, described: Mapping[str, Any]) -> dict[str, Array]:
+def _read_arrays(path: Path, described: ArraysDocument) -> dict[str, Array]:
     data = _read(path, _MOST_ARRAY_BYTES, "is too large for a tagger")
     if hashlib.sha256(data).hexdigest() != described["sha256"]:
         raise _refuse(path, f"does not belong to {JSON_NAME}: its digest is wrong")
@@ -252,7 +266,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[in
     return np.frombuffer(content, dtype=dtype).reshape(shape)
 
 
-def _build(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Tagger:
+def _build(document: TaggerDocument, arrays: Mapping[str, Array]) -> Tagger:
     words = document["vocabulary"]
     vocabulary = Vocabulary(tuple(words["tags"]), tuple(words["counts"]), words["rows"])
     described = document["retriever"]
@@ -284,7 +298,7 @@ def _build(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> Tagger:
     )
 
 
-def _mix(described: Mapping[str, Any] | None, vocabulary: Vocabulary) -> Mix | None:
+def _mix(described: MixDocument | None, vocabulary: Vocabulary) -> Mix | None:
     if described is None:
         return None
     owners = tuple(described["tokens"])
@@ -300,7 +314,7 @@ def _weights(described: Mapping[str, float], names: Sequence[str]) -> NDArray[np
     return np.asarray([float(described[name]) for name in names])
 
 
-def _finite(array: Array) -> Array:
+def _finite(array: Array) -> NDArray[np.float32]:
     wide = array.astype(np.float32)
     if not np.isfinite(wide).all():
         raise ValueError("a number is not finite")
@@ -322,7 +336,7 @@ def _starts(starts: Array, total: int) -> NDArray[np.int64]:
     return wide
 
 
-def _counts(arrays: Mapping[str, Array], name: str, block: TermBlock) -> Any:
+def _counts(arrays: Mapping[str, Array], name: str, block: TermBlock) -> csr_matrix:
     values, gaps = arrays[f"{name}_counts"], arrays[f"{name}_gaps"].astype(np.int64)
     starts = _starts(arrays[f"{name}_starts"], len(gaps))
     if values.shape != gaps.shape or values.dtype != np.uint8 or (len(values) and not values.all()):

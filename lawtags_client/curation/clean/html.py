@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.clean.html_tags import markup_in_prose, plain_markup
 from lawtags_client.curation.clean.markdown import (
@@ -25,6 +25,7 @@ from lawtags_client.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from lxml.etree import _Element
 
 _BLOCKS = (
     "address", "article", "aside", "blockquote", "caption", "center", "dd", "details", "dialog", "dir", "div",
@@ -218,7 +219,7 @@ class _TextWriter:
         else:
             self._line.append(_SPACES.sub(" ", value))
 
-    def start(self, element: Any) -> None:
+    def start(self, element: _Element) -> None:
         tag = element.tag.lower()
         if tag in _DROPPED:
             self._dropped += 1
@@ -240,7 +241,7 @@ class _TextWriter:
             self._anchors.append(len(self._line))
         self.text(element.text)
 
-    def end(self, element: Any) -> None:
+    def end(self, element: _Element) -> None:
         tag = element.tag.lower()
         if tag in _DROPPED:
             self._dropped -= 1
@@ -261,7 +262,7 @@ class _TextWriter:
     def _append(self, value: str) -> None:
         (self._line if self._pre is None else self._pre).append(value)
 
-    def _start_block(self, tag: str, element: Any) -> None:
+    def _start_block(self, tag: str, element: _Element) -> None:
         # A cell goes on with its row.
         if tag in ("td", "th") and "".join(self._line).strip():
             self._line.append(" | ")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.clean.citations import format_citations
 from lawtags_client.curation.clean.invisible import without_invisible
@@ -26,7 +27,7 @@ _FENCE = re.compile(r"(^```.*?^```[^\n]*$)", re.MULTILINE | re.DOTALL)
 
 
 @lru_cache(maxsize=1)
-def _fixer() -> Any:
+def _fixer() -> Callable[[str], str]:
     try:
         import ftfy
     except ImportError as error:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from threadpoolctl import ThreadpoolController
 
     Floats = NDArray[np.float32]
     Product = Callable[[Floats, Floats, Floats], None]
@@ -24,7 +25,7 @@ _MOVES = (1, 3, 5, 7, 11)
 _NEAR = 1e-4
 
 
-def choose_product(gemm: Callable[..., Any], weights: Sequence[Floats], rows: int) -> Product:
+def choose_product(gemm: Callable[..., object], weights: Sequence[Floats], rows: int) -> Product:
     """The fastest product that is right, and gives a row the same numbers wherever it stands.
 
     Args:
@@ -83,7 +84,7 @@ def one_thread() -> Iterator[None]:
 
 
 @functools.cache
-def _libraries() -> Any:
+def _libraries() -> ThreadpoolController:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")

@@ -10,16 +10,18 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lawtags_client.curation.mask.candidates import look_at, tokens_of_interest
 from lawtags_client.curation.mask.matrix_product import one_thread
-from lawtags_client.curation.mask.network import NameNetwork, UnknownNetworkError
+from lawtags_client.curation.mask.network import NameNetwork, RowSpan, UnknownNetworkError
 from lawtags_client.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from spacy.language import Language
+    from spacy.tokens import Doc
 
     Floats = NDArray[np.float32]
     Numbers = NDArray[np.int64]
@@ -68,7 +70,7 @@ class SpacyNames:
         model: a loaded spaCy pipeline.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Language) -> None:
         self._model = model
 
     def find(self, texts: Sequence[str]) -> list[list[Name]]:
@@ -94,7 +96,7 @@ class NetworkNames:
         UnknownNetworkError: the network is of another kind.
     """
 
-    def __init__(self, model: Any, is_allowed: Callable[[str], bool] | None = None) -> None:
+    def __init__(self, model: Language, is_allowed: Callable[[str], bool] | None = None) -> None:
         self._model = model
         self._network = NameNetwork(model)
         self._is_allowed = is_allowed
@@ -112,7 +114,7 @@ class NetworkNames:
         documents = [self._model.make_doc(text) for text in texts]
         return self._find(documents, everything=self._is_allowed is None)
 
-    def _find(self, documents: Sequence[Any], *, everything: bool) -> list[list[Name]]:
+    def _find(self, documents: Sequence[Doc], *, everything: bool) -> list[list[Name]]:
         import numpy
 
         found: list[list[Name]] = [[] for _ in documents]
@@ -163,7 +165,7 @@ class NetworkNames:
 
     def _spans(
         self, words: Numbers, token_of: Numbers, first: Numbers, last: Numbers, ends: Numbers
-    ) -> list[Any]:
+    ) -> list[RowSpan]:
         import numpy
 
         needed = self._network.covered(first, last, 0, len(token_of))
@@ -187,7 +189,7 @@ class NetworkNames:
         self._place = numpy.empty(0, dtype=numpy.int64)
         self._embedded = numpy.empty((0, self._network.width), dtype=numpy.float32)
 
-    def _words_of(self, documents: Sequence[Any]) -> tuple[Numbers, Flags]:
+    def _words_of(self, documents: Sequence[Doc]) -> tuple[Numbers, Flags]:
         """The number of each word of documents, and whether a space follows it."""
         import numpy
         from spacy.attrs import NORM, ORTH, SPACY
@@ -278,7 +280,7 @@ def _has_transformer(path: str) -> bool:
 
 
 @lru_cache(maxsize=2)
-def _load(path: str) -> Any:
+def _load(path: str) -> Language:
     try:
         with _sparing_torch(path):
             import spacy

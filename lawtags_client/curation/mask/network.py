@@ -13,13 +13,16 @@ depend on those beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lawtags_client.curation.mask.matrix_product import choose_product
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from spacy.language import Language
+    from spacy.pipeline import EntityRecognizer
+    from thinc.api import Model
 
     Floats = NDArray[np.float32]
     Numbers = NDArray[np.int64]
@@ -71,7 +74,7 @@ class NameNetwork:
         UnknownNetworkError: its recogniser is built in another way.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Language) -> None:
         try:
             recogniser = model.get_pipe("ner")
             self._read_layers(recogniser.model)
@@ -180,7 +183,7 @@ class NameNetwork:
                 found.append(RowSpan(int(rows[start]), int(rows[end - 1]) + 1, self._label[action], is_cut))
         return found
 
-    def _read_layers(self, model: Any) -> None:
+    def _read_layers(self, model: Model) -> None:
         import numpy
 
         tokens, lower, upper = model.layers
@@ -206,7 +209,7 @@ class NameNetwork:
         self._upper, self._upper_bias = upper.get_param("W"), upper.get_param("b")
         self._hidden = hidden
 
-    def _read_actions(self, recogniser: Any) -> None:
+    def _read_actions(self, recogniser: EntityRecognizer) -> None:
         import numpy
 
         if recogniser.cfg.get("beam_width") != 1:
@@ -287,7 +290,7 @@ class NameNetwork:
             going_on = going_on[(gain >= 0) & ~is_last[places]]
 
 
-def _read_layer(block: Any) -> _Layer:
+def _read_layer(block: Model) -> _Layer:
     import numpy
 
     window, dense = block.layers[0].layers

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from types import ModuleType
 
 from lawtags_client.curation.mask.addresses import find_addresses
 from lawtags_client.curation.mask.findings import Finding
@@ -202,7 +202,7 @@ def _grouped(text: str, region: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _phonenumbers() -> Any:
+def _phonenumbers() -> ModuleType:
     try:
         import phonenumbers
     except ImportError as error:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from lawtags_client.curation.options import FIELDS
 from lawtags_client.curation.read.dates import to_moment
@@ -49,6 +49,8 @@ _WORDS = re.compile(r"\w+")
 _SEPARATORS = re.compile(r"[\s_.\-]+")
 # Rows of so many different sets of columns are remembered.
 _MOST_SHAPES = 256
+Value = TypeVar("Value")
+
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
@@ -132,7 +134,7 @@ class ColumnMap:
         self._shapes: dict[frozenset[str], dict[str, tuple[str, ...]]] = {}
         self._columns: dict[str, tuple[str, ...]] = {}
 
-    def read(self, row: Mapping[str, Any]) -> SourceRow:
+    def read(self, row: Mapping[str, object]) -> SourceRow:
         """Check one row.
 
         Raises:
@@ -196,7 +198,7 @@ class ColumnMap:
                 found[field] = chosen
         return found
 
-    def _first(self, row: Mapping[str, object], field: str, required: bool = True) -> tuple[str, Any]:
+    def _first(self, row: Mapping[str, object], field: str, required: bool = True) -> tuple[str, object]:
         present = self._columns.get(field, ())
         blank = "is null"
         for name in present:
@@ -216,7 +218,7 @@ class ColumnMap:
             raise RowError(blank if present else "is missing", names[0])
         return names[0], None
 
-    def _value(self, row: Mapping[str, object], field: str, read: Callable[[Any], Any]) -> Any:
+    def _value(self, row: Mapping[str, object], field: str, read: Callable[[object], Value]) -> Value | None:
         """A value of a field, None where there is none, or none that can be read and is needed."""
         name = field
         try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.read.columns import ColumnMap
 from lawtags_client.curation.read.raw import BadRow, RawRow
@@ -21,6 +21,9 @@ from lawtags_client.curation.read.streams import MAX_ROW_BYTES, open_rows
 from lawtags_client.curation.read.values import whole_text
 from lawtags_client.errors import DataError
 from lawtags_client.jsonl.values import Unreadable
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 _DELIMITERS = (",", ";", "\t", "|")
 # Fields of these are often not quoted at all, as none can hold the sign that parts them.
@@ -44,7 +47,7 @@ class _Dialect:
     quoted: bool = True
     escaped: bool = False
 
-    def reader(self, lines: Iterator[str]) -> Any:
+    def reader(self, lines: Iterator[str]) -> Reader:
         # Strict, or one quote too many would swallow all the rows behind it without a word.
         return csv.reader(
             lines,
@@ -133,7 +136,7 @@ class _Header:
         if not _fits(values, self._named):
             detail = f"{len(values)}, and the header {self._named}"
             return BadRow(line, "has a different number of fields than the header", detail=detail)
-        found: dict[str, Any] = {}
+        found: dict[str, object] = {}
         for place, name in self._places:
             value = values[place]
             if _UNDECODED.search(value):
@@ -154,7 +157,7 @@ def _fits(values: list[str], named: int) -> bool:
     return len(values) >= named and not any(map(str.strip, values[named:]))
 
 
-def _first_row(reader: Any, path: Path, dialect: _Dialect) -> list[str]:
+def _first_row(reader: Reader, path: Path, dialect: _Dialect) -> list[str]:
     """The header, behind blank lines and the line by which Excel is told what parts the columns."""
     try:
         for names in reader:

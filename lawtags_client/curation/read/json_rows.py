@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.curation.read.raw import BadRow, RawRow
 from lawtags_client.curation.read.streams import MAX_ROW_BYTES, open_rows
@@ -40,7 +39,7 @@ def read_json(path: Path) -> Iterator[RawRow | BadRow]:
             yield from _lines(stream, path, lines)
 
 
-def _lines(stream: BufferedReader[Any], path: Path, line: int) -> Iterator[RawRow | BadRow]:
+def _lines(stream: BufferedReader, path: Path, line: int) -> Iterator[RawRow | BadRow]:
     offset, first = stream.tell(), True
     for _, raw in read_lines(stream, MAX_ROW_BYTES):
         if isinstance(raw, TooLong):
@@ -69,7 +68,7 @@ def _row(line: int, row: dict[str, object] | JsonFault) -> RawRow | BadRow:
     return RawRow(line, row)
 
 
-def _check_form(raw: bytes, stream: BufferedReader[Any], path: Path, line: int) -> None:
+def _check_form(raw: bytes, stream: BufferedReader, path: Path, line: int) -> None:
     """Refuse a file whose first line shows that its lines are no rows.
 
     Raises:

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lawtags_client.curation.read.values import (
     ValueFormError,
@@ -143,7 +142,7 @@ def _texts(parts: Iterable[object], is_dump: bool) -> Iterator[tuple[str, bool]]
             raise LabelError(f"must contain strings only, not {kind_of(part)}")
         part = _decoded(part)
         if "><" in part and _ANGLED.fullmatch(part.strip()):
-            yield from ((text, True) for text in _split(part))
+            yield from ((str(text), True) for text in _split(part))
         else:
             yield part, is_dump
 
@@ -157,7 +156,7 @@ def _check(tag: str) -> None:
         raise LabelError("has a tag with characters that separate tags in an answer", _shown(tag))
 
 
-def _split(text: str, depth: int = 0) -> Sequence[Any]:
+def _split(text: str, depth: int = 0) -> Sequence[object]:
     text = _decoded(text).strip()
     if text in ("", "{}", "()"):
         return ()
@@ -184,7 +183,7 @@ def _split(text: str, depth: int = 0) -> Sequence[Any]:
     return (text,)
 
 
-def _json_text(text: str, depth: int) -> Sequence[Any]:
+def _json_text(text: str, depth: int) -> Sequence[object]:
     """What stands in a text that was written as JSON once more."""
     try:
         decoded = json.loads(text)
@@ -195,7 +194,7 @@ def _json_text(text: str, depth: int) -> Sequence[Any]:
     return _split(decoded, depth + 1)
 
 
-def _split_list(text: str) -> Sequence[Any]:
+def _split_list(text: str) -> Sequence[object]:
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):

@@ -15,7 +15,6 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from xml.parsers import expat
 
 from lawtags_client.curation.read.notices import Notices
@@ -153,7 +152,7 @@ class _PostsParser:
         )
 
 
-def _readable(values: Mapping[str, str]) -> Mapping[str, Any]:
+def _readable(values: Mapping[str, str]) -> Mapping[str, object]:
     """The columns of a question, of which those with wrong bytes say so."""
     if not any(_MARK in value for value in values.values()):
         return values

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 HUB_PREFIX = "hf://datasets/"
 """How a data set of the Hugging Face hub is named among inputs."""
@@ -20,7 +19,7 @@ class RawRow:
     """
 
     line: int
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from types import ModuleType
+from typing import IO, TYPE_CHECKING, Protocol
 
 from lawtags_client.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from zstandard import ZstdDecompressionObj
 
 # One row of more bytes than this is a mistake or an attack: a post has 30,000 letters at most.
 # One letter outside of Latin makes a text four times as large in memory, and reading holds it several times.
@@ -40,8 +44,14 @@ _UTF_32 = b"\xff\xfe\x00\x00"
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 
+class _Unpacker(Protocol):
+    """A stream that decompresses as it is read."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 @contextmanager
-def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
+def open_rows(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file of text rows, unpacked, behind its byte order mark, in UTF-8; UTF-16 is converted.
 
     Args:
@@ -54,7 +64,7 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
     try:
         with path.open("rb") as file:
             unpacking = _unpacking(file, path)
-            raw: io.BufferedReader[Any] = (
+            raw: io.BufferedReader = (
                 io.BufferedReader(_BoundedStream(file, unpacking, path)) if unpacking else file
             )
             start = raw.peek(4)[:4]
@@ -85,7 +95,7 @@ def open_rows(path: Path) -> Iterator[io.BufferedReader[Any]]:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
 
 
-def _unpacking(file: io.BufferedReader[Any], path: Path) -> Any:
+def _unpacking(file: io.BufferedReader, path: Path) -> _Unpacker | None:
     """What unpacks a file, with a method ``read``; None where it is not packed."""
     start = file.peek(4)
     if start[:2] == _GZIP_MAGIC:
@@ -102,13 +112,13 @@ def _unpacking(file: io.BufferedReader[Any], path: Path) -> Any:
 class _ZstandardReader:
     """Frames of Zstandard, one behind the other, of which each must be whole."""
 
-    def __init__(self, file: io.BufferedReader[Any], path: Path, zstandard: Any) -> None:
+    def __init__(self, file: io.BufferedReader, path: Path, zstandard: ModuleType) -> None:
         self._file = file
         self._path = path
         self._zstandard = zstandard
         self._left = b""
         self._packed = b""
-        self._frame: Any = None
+        self._frame: ZstdDecompressionObj | None = None
 
     def read(self, size: int) -> bytes:
         while not self._left:
@@ -124,22 +134,21 @@ class _ZstandardReader:
 
     def _unpack(self) -> None:
         try:
-            if self._frame is None and not self._begin():
+            frame = self._frame if self._frame is not None else self._begin()
+            if frame is None:
                 return
-            self._left = self._frame.decompress(self._packed)
+            self._left = frame.decompress(self._packed)
         except self._zstandard.ZstdError as error:
             raise EOFError(str(error)) from error
-        self._packed = b""
-        if self._frame.eof:
-            self._packed, self._frame = self._frame.unused_data, None
+        self._packed, self._frame = (frame.unused_data, None) if frame.eof else (b"", frame)
 
-    def _begin(self) -> bool:
-        """Begin the next frame; False where it holds no data of the file."""
+    def _begin(self) -> ZstdDecompressionObj | None:
+        """A decompressor for the next frame, or None for a frame that holds no data of the file."""
         while len(self._packed) < _ZSTD_LONGEST_HEADER and (more := self._file.read(_PACKED_AT_ONCE)):
             self._packed += more
         if len(self._packed) >= 8 and _ZSTD_SKIPPED.match(self._packed):
             self._skip(8 + int.from_bytes(self._packed[4:8], "little"))
-            return False
+            return None
         parameters = self._zstandard.get_frame_parameters(self._packed)
         if parameters.dict_id:
             raise DataError(
@@ -155,8 +164,8 @@ class _ZstandardReader:
                 hint=f"Decompress it first: zstd -d --long=31 {self._path.name}",
             )
         made = self._zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-        self._frame = made.decompressobj(write_size=_CHUNK)
-        return True
+        frame: ZstdDecompressionObj = made.decompressobj(write_size=_CHUNK)
+        return frame
 
     def _skip(self, size: int) -> None:
         left, self._packed = size - len(self._packed), self._packed[size:]
@@ -170,7 +179,7 @@ class _ZstandardReader:
 class _TranscodedStream(io.RawIOBase):
     """UTF-16 as UTF-8; half a character becomes bytes that are not UTF-8, and so costs its row alone."""
 
-    def __init__(self, stream: io.BufferedReader[Any]) -> None:
+    def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
         self._left = b""
@@ -195,7 +204,7 @@ class _TranscodedStream(io.RawIOBase):
 class _BoundedStream(io.RawIOBase):
     """A packed stream that stops when it unpacks to far more than text ever does."""
 
-    def __init__(self, file: IO[bytes], stream: Any, path: Path) -> None:
+    def __init__(self, file: IO[bytes], stream: _Unpacker, path: Path) -> None:
         self._file = file
         self._stream = stream
         self._path = path

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.read.columns import ColumnMap
 from lawtags_client.curation.read.raw import HUB_PREFIX, BadRow, RawRow
 from lawtags_client.curation.read.streams import MAX_ROW_BYTES
 from lawtags_client.errors import DataError, MissingExtraError
 from lawtags_client.jsonl.values import Unreadable, guess_encoding
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _BATCH = 512
 _HUB = re.compile(
@@ -62,7 +65,7 @@ def _wanted(names: list[str], columns: ColumnMap, path: Path) -> list[str]:
     return [name for name in names if name in used]
 
 
-def _values(batch: Any) -> Iterator[dict[str, Any]]:
+def _values(batch: pyarrow.RecordBatch) -> Iterator[dict[str, object]]:
     """The rows of a batch; a value that cannot be read says so in its place."""
     columns = [_column(column) for column in batch.columns]
     if not columns:
@@ -72,15 +75,15 @@ def _values(batch: Any) -> Iterator[dict[str, Any]]:
         yield dict(zip(names, values, strict=True))
 
 
-def _column(column: Any) -> list[Any]:
+def _column(column: pyarrow.Array) -> list[object]:
     try:
-        found: list[Any] = column.to_pylist()
+        found: list[object] = column.to_pylist()
     except (UnicodeDecodeError, ValueError, OverflowError):
         found = [_cell(cell) for cell in column]
     return found
 
 
-def _cell(cell: Any) -> Any:
+def _cell(cell: pyarrow.Scalar) -> object:
     try:
         return cell.as_py()
     except UnicodeDecodeError as error:
@@ -131,7 +134,7 @@ def hub_revision(location: str) -> str:
         raise MissingExtraError("huggingface_hub", "curate", "reading datasets of the Hub") from error
     name, revision, _ = _parse(location)
     try:
-        found: Any = huggingface_hub.HfApi().dataset_info(name, revision=revision)
+        found = huggingface_hub.HfApi().dataset_info(name, revision=revision)
     except Exception as error:
         raise DataError(
             f"the Hub cannot be reached: {type(error).__name__}: {error}",

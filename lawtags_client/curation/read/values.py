@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from lawtags_client.jsonl.values import MOST_DIGITS, ExactFloat, guess_encoding
 
@@ -203,7 +202,7 @@ def whole_text(text: str) -> str:
     return found[1] if found else text
 
 
-def plain_value(value: object) -> Any:
+def plain_value(value: object) -> object:
     """A value of NumPy as one of Python, and bytes that are UTF-8 as text.
 
     Raises:

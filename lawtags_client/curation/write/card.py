@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from typing import cast
 
+from lawtags_client.curation.records import CurationCard, LengthDistribution
 from lawtags_client.curation.report import PARTS
 from lawtags_client.errors import MissingExtraError
 from lawtags_client.files import atomic_write_bytes
@@ -103,11 +104,11 @@ def _render(template: str, card: Mapping[str, object]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(_view(card))
+    return environment.get_template(template).render(_view(cast(CurationCard, card)))
 
 
-def _view(card: Mapping[str, Any]) -> dict[str, Any]:
-    # Cards of earlier versions lack what came later.
+def _view(card: CurationCard) -> dict[str, object]:
+    # Cards of earlier versions lack some fields.
     labels, prompts = card.get("labels", {}), card.get("prompts", {})
     return {
         "splits": card.get("splits", {}),
@@ -116,7 +117,10 @@ def _view(card: Mapping[str, Any]) -> dict[str, Any]:
         "steps": _steps(card),
         "tags": _tags(labels.get("parts", {})),
         "labels": {
-            name: _first(labels.get(name) or {}) for name in ("rare", "unseen", "respelled", "proposals")
+            "rare": _first(_ranked(labels.get("rare") or {})),
+            "unseen": _first(_ranked(labels.get("unseen") or {})),
+            "respelled": _first(labels.get("respelled") or []),
+            "proposals": _first(labels.get("proposals") or []),
         },
         "synonyms": labels.get("synonyms"),
         "lengths": [
@@ -124,7 +128,7 @@ def _view(card: Mapping[str, Any]) -> dict[str, Any]:
             _bars("Words per question", prompts.get("question_words")),
         ],
         "prompts": prompts,
-        "pii": {"counts": {}, "action": "", "model": None} | card.get("pii", {}),
+        "pii": {"counts": {}, "action": "", "model": None, **card.get("pii", {})},
         "duplicates": [
             (says, card["duplicates"][name])
             for name, says in _COUNTED.items()
@@ -142,7 +146,7 @@ def _view(card: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _steps(card: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _steps(card: CurationCard) -> list[dict[str, object]]:
     examples = card.get("examples", {})
     most = max((step["rows_in"] for step in card["steps"]), default=0)
     shown = []
@@ -190,7 +194,7 @@ def _visible(text: str) -> str:
     return text.replace("\n", "⏎") if text.strip() else text.replace("\n", "⏎").replace(" ", "␣")
 
 
-def _tags(parts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def _tags(parts: Mapping[str, Mapping[str, int]]) -> dict[str, object]:
     totals = {tag: sum(found.values()) for tag, found in parts.items()}
     ranked = sorted(totals, key=lambda tag: (-totals[tag], tag))
     most = totals[ranked[0]] if ranked else 1
@@ -209,7 +213,7 @@ def _tags(parts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     }
 
 
-def _bars(title: str, found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _bars(title: str, found: LengthDistribution | None) -> dict[str, object] | None:
     """A distribution as the bars of a chart."""
     if not found:
         return None
@@ -237,9 +241,11 @@ def _range(place: int, step: int, bars: int, most: int) -> str:
     return f"{low} to {high}" if high > low else f"{low}"
 
 
-def _first(found: Mapping[str, int] | Sequence[Any]) -> dict[str, Any]:
-    if isinstance(found, Mapping):
-        found = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _first(found: Sequence[object]) -> dict[str, object]:
     return {"number": len(found), "rows": list(found[:_SHOWN_ROWS])}
 
 

@@ -1,0 +1,104 @@
+"""The content of ``tagger.json`` as types."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class StyleDocument(TypedDict):
+    """The format of prompts and answers."""
+
+    task: str | None
+    order: Literal["random", "sorted", "frequency"]
+    shortlist: int
+    max_tokens: int
+    separator: str
+
+
+class VocabularyDocument(TypedDict):
+    """The tags, with the training rows that each is on."""
+
+    tags: list[str]
+    counts: list[int]
+    rows: int
+
+
+class RetrieverOptionsDocument(TypedDict):
+    """How the retriever was fitted."""
+
+    folds: int | None
+    strength: float
+    neighbours: int
+    min_count: int
+    most_rows: int
+
+
+class RetrieverDocument(TypedDict):
+    """The retriever, except its arrays."""
+
+    options: RetrieverOptionsDocument
+    word_weight: float
+    weights: dict[str, float]
+
+
+class DecisionDocument(TypedDict):
+    """From scores to tags."""
+
+    threshold: float
+    least: int
+    most: int
+
+
+class MixDocument(TypedDict):
+    """How the model's evidence is weighed."""
+
+    tokens: list[str | None]
+    weights: dict[str, float]
+    decision: DecisionDocument
+
+
+class FitReportDocument(TypedDict):
+    """The rows and scores of the fit."""
+
+    validation_rows: int
+    model_rows: int
+    retriever_micro_f1: float | None
+    tagger_micro_f1: float | None
+
+
+class ArrayDocument(TypedDict):
+    """Type and shape of an array of ``tagger.npz``."""
+
+    dtype: str
+    shape: list[int]
+
+
+class ArraysDocument(TypedDict):
+    """The arrays of ``tagger.npz``, with the SHA-256 of that file."""
+
+    sha256: str
+    members: dict[str, ArrayDocument]
+
+
+class AskingDocument(TypedDict):
+    """How questions were prepared for the model; ``tokenizer`` is the SHA-256 of its file."""
+
+    text: dict[str, object]
+    chat: bool
+    tokenizer: str | None
+
+
+class TaggerDocument(TypedDict):
+    """The whole file; version 1 has no ``asking``, and the digest is added last."""
+
+    schema_version: int
+    kind: str
+    style: StyleDocument
+    vocabulary: VocabularyDocument
+    retriever: RetrieverDocument
+    decision: DecisionDocument
+    mix: MixDocument | None
+    report: FitReportDocument
+    arrays: ArraysDocument
+    asking: NotRequired[AskingDocument]
+    digest: NotRequired[str]
