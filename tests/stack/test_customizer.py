@@ -104,12 +104,15 @@ def test_official_sdk_creates_and_follows_a_job(
     found = sdk.customization.jobs.retrieve(job.id)
     assert found.custom_fields == {"intent": "abc"}
     assert found.config_snapshot is not None and found.config_snapshot.base_model == BASE
+    trained_in = "fp32" if Compute.choose().precision == "float32" else "bf16-mixed"
+    assert found.config_snapshot.precision == trained_in
     assert job.id in {each.id for each in sdk.customization.jobs.list(filter={"status": "completed"})}
     logs = sdk.customization.jobs.container_logs(job.id)
     assert logs.entries is not None and f"{job.id}-training" in logs.entries
     model = sdk.models.retrieve(name, namespace="law")
     assert model.artifact is not None and model.peft is not None
     assert model.artifact.status == "upload_completed"
+    assert model.artifact.precision == trained_in
     assert model.artifact.files_url == f"hf://law/tagger@{job.id}"
     assert model.base_model == BASE
     store = next(each.state for each in stack.stack.services if each.name == "data_store")

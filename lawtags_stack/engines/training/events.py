@@ -13,6 +13,7 @@ class TrainerEvent(TypedDict, total=False):
     at: str
     name: str
     detail: str | None
+    precision: str
     step: int
     steps: int
     epochs: int

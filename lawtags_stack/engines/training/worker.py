@@ -121,7 +121,15 @@ def run_job(folder: Path, report: Report, device: str = "cpu") -> None:
         report=report,
     )
     _report_data(job, training, validation, loop.schedule, report)
-    report({"event": "phase", "name": "Training", "detail": model.compute.described})
+    compute = model.compute
+    report(
+        {
+            "event": "phase",
+            "name": "Training",
+            "detail": compute.described,
+            "precision": "fp32" if compute.precision == "float32" else "bf16-mixed",
+        }
+    )
     started = time.monotonic()
     cursor = loop.run()
     seconds = time.monotonic() - started

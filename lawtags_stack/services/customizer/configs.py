@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lawtags_client.errors import BadRequestError, ConflictError, UnprocessableError
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.base_models import DEFAULT_BASE_MODEL
+from lawtags_stack.engines.device import AUTO
 from lawtags_stack.entities import EntityKind, EntityTable
 from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import EntityPage, select
@@ -70,7 +71,7 @@ class Configs:
                     "name": f"{name}@{SEEDED_CONFIG}",
                     "target": f"{base_model}@{SEEDED_VERSION}",
                     "max_seq_length": min(longest, _LONGEST_SEQUENCE),
-                    "training_precision": "bf16-mixed",
+                    "training_precision": _seeded_precision(self._context.options.device),
                     "prompt_template": DEFAULT_TEMPLATE,
                     "training_options": [
                         {**option, "training_type": training, "finetuning_type": kind}
@@ -156,7 +157,7 @@ class ChosenConfig:
         reference: the config as responses show it.
         target: the target to train on, as ``namespace/name``.
         options: the training options that it offers.
-        precision: the training precision; None for that of the target.
+        precision: the training precision; None leaves it to the device.
     """
 
     reference: JsonValue
@@ -211,6 +212,13 @@ def _completed(option: JsonObject) -> JsonObject:
     sent = {key: value for key, value in option.items() if value is not None}
     devices = _count(sent.get("num_gpus", 1)) * _count(sent.get("num_nodes", 1))
     return {**_OPTION_DEFAULTS, "data_parallel_size": max(devices, 1), **sent}
+
+
+def _seeded_precision(device: str) -> str | None:
+    """What a device trains in; None where only the trainer finds out which device it is."""
+    if device == AUTO:
+        return None
+    return "fp32" if device == "cpu" else "bf16-mixed"
 
 
 def _count(value: JsonValue) -> int:

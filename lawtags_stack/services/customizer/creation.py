@@ -156,6 +156,7 @@ def build_job(resolved: ResolvedJob, now: str) -> JobRecord:
         target=resolved.config.target,
         files_url=resolved.data.files_url,
         num_parameters=target.num_parameters,
+        precision=resolved.config.precision,
     )
     details = JobDetails(now, now, status_logs=[StatusLogRecord(now, "created")])
     sent = wish.sent

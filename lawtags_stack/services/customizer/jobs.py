@@ -173,8 +173,9 @@ class TrainingJobs:
 
     def set_artifact(self, record: JobRecord, status: str) -> None:
         """Record the status of a job's weights in the model entity, unless the entity was deleted."""
-        if record.job.output_model:
-            self._entities.artifact_status(record.job.output_model, status)
+        job = record.job
+        if job.output_model:
+            self._entities.artifact_status(job.output_model, status, job.config_snapshot.precision)
 
     def _store(self, record: JobRecord) -> None:
         with self._context.database.transaction():

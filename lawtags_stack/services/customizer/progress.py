@@ -65,8 +65,11 @@ def applied(record: JobRecord, events: Iterable[TrainerEvent], now: datetime) ->
     for event in events:
         if event["event"] == "warning":
             job = replace(job, warnings=_with_warning(job.warnings, event))
-        else:
-            details = _after(details, event, epochs)
+            continue
+        details = _after(details, event, epochs)
+        if precision := event.get("precision"):
+            # What the config asks for is not what every device trains in.
+            job = replace(job, config_snapshot=replace(job.config_snapshot, precision=precision))
     started = record.work.started_at
     if started is not None:
         begun = datetime.fromisoformat(started).replace(tzinfo=UTC)

@@ -29,8 +29,8 @@ class CustomizerEntityStore(Protocol):
         """Create a model, or update fields of an existing one."""
         ...
 
-    def artifact_status(self, reference: str, status: str) -> None:
-        """Set the status of a model's files."""
+    def artifact_status(self, reference: str, status: str, precision: str | None) -> None:
+        """Set the status of a model's files, and their training precision."""
         ...
 
 

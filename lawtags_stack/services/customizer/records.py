@@ -94,6 +94,7 @@ class JobWork:
         target: the target it trains on, as ``namespace/name``.
         files_url: the location of its rows.
         num_parameters: of the base model.
+        precision: training precision that the config asks for; None leaves it to the device.
         crashes: number of crashes of its training process.
         attempts: number of training processes started.
         started_at: start time.
@@ -104,6 +105,7 @@ class JobWork:
     target: str
     files_url: str
     num_parameters: int | None = None
+    precision: str | None = None
     crashes: int = 0
     attempts: int = 0
     started_at: str | None = None

@@ -135,7 +135,7 @@ def trainer_job(record: JobRecord, model: Path, training: list[str], validation:
         seed=plan.seed,
         attention_dropout=dropouts.attention_dropout,
         hidden_dropout=dropouts.hidden_dropout,
-        precision="float32" if snapshot.precision == "fp32" else "auto",
+        precision="float32" if record.work.precision == "fp32" else "auto",
     )
 
 

@@ -147,14 +147,16 @@ class EntityStoreState:
         """All models, oldest first."""
         return self.models.all()
 
-    def artifact_status(self, reference: str, status: str) -> None:
-        """Set the status of a model's files, unless the model was deleted."""
+    def artifact_status(self, reference: str, status: str, precision: str | None) -> None:
+        """Set the status of a model's files, and their training precision, unless the model was deleted."""
         found = self.models.find(reference)
         if found is not None:
             self.models.change(
                 found.namespace,
                 found.name,
-                lambda model: {"artifact": {**(model.artifact or {}), "status": status}},
+                lambda model: {
+                    "artifact": {**(model.artifact or {}), "status": status, "precision": precision}
+                },
             )
 
     def dataset_find(self, reference: str) -> DatasetRecord | None:
