@@ -8,6 +8,7 @@ from lawtags_client.errors import ConfigurationError, NotFoundError, WaitTimeout
 from lawtags_client.services.base import Entities, Owner
 from lawtags_client.services.waiting import Awaited, Look
 from lawtags_client.services.watching import Patience
+from lawtags_client.settings import LOCAL_PROFILE, Settings
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import split_reference
 from lawtags_client.types.deployments import (
@@ -129,7 +130,7 @@ class Deployments:
             "deployments",
             look,
             _ENDS.__contains__,
-            advice="Check the deployment's pods in the cluster.",
+            advice=_advice(self._owner.settings, name),
             goes_on="Wait longer: it can take half an hour to pull an image and load the weights.",
         )
         await awaited.end(self._owner.clock, timeout=timeout, patience=_PATIENCE)
@@ -152,6 +153,14 @@ class Deployments:
             await self.configs.delete(name)
         except NotFoundError:
             return
+
+
+def _advice(settings: Settings, name: str) -> str:
+    """What to do about a deployment that failed; the embedded stack has no pods."""
+    again = (
+        f"Fix the reported cause, remove the deployment with nemo.deployments.remove({name!r}), and retry."
+    )
+    return again if settings.profile == LOCAL_PROFILE else f"{again} In a cluster, its pods have the details."
 
 
 def _container(image: str, gpus: int) -> NIMDeploymentConfig:
