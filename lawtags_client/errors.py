@@ -142,6 +142,7 @@ class DataError(LawtagsError):
         line: the line, counted from one.
         column: the character of the line, counted from one.
         field: the field of the row.
+        wrong_path: whether the path itself is wrong, such as a file in place of a folder.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class DataError(LawtagsError):
         column: int | None = None,
         field: str | None = None,
         hint: str | None = None,
+        wrong_path: bool = False,
     ) -> None:
         place = str(path) if path is not None else ""
         if line is not None:
@@ -164,6 +166,7 @@ class DataError(LawtagsError):
         self.line = line
         self.column = column
         self.field = field
+        self.wrong_path = wrong_path
 
     def as_dict(self) -> dict[str, Any]:
         found = {"path": self.path, "line": self.line, "column": self.column, "field": self.field}

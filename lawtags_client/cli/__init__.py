@@ -10,7 +10,7 @@ def main() -> None:
     if "--json" not in sys.argv:
         app(prog_name="lawtags")
         return
-    from lawtags_client.cli.session import explain
+    from lawtags_client.cli.command import explain
     from lawtags_client.errors import ConfigurationError
 
     try:

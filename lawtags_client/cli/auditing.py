@@ -1,4 +1,4 @@
-"""What ``lawtags jobs audit`` reads, drops and shows."""
+"""What ``lawtags jobs audit`` reads, drops and prints."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _SHOWN = 28
 
 
 def read_stores(own: Path | None, runs: Path, more: Sequence[Path]) -> dict[str, SqliteIntents]:
-    """The stores of intents by their path: the client's own, every run's ledger, and those named.
+    """The intent stores by path: the client's own, the ledger of every run, and those passed.
 
     Args:
-        own: where the settings say that the client's own is.
+        own: the client's own, from the settings.
         runs: a folder of runs.
-        more: further ones, which have to exist.
+        more: other stores, which must exist.
 
     Raises:
-        ConfigurationError: a store that was named is not there.
+        ConfigurationError: a store that was passed does not exist.
     """
     absent = [str(path) for path in more if not path.is_file()]
     if absent:
@@ -35,8 +35,8 @@ def read_stores(own: Path | None, runs: Path, more: Sequence[Path]) -> dict[str,
     return {str(path): SqliteIntents(path) for path in found if path.is_file()}
 
 
-def forget(found: Audit, stores: Mapping[str, SqliteIntents]) -> int:
-    """Drop the intents that had a job which is no more; how many that were."""
+def forget_missing_intents(found: Audit, stores: Mapping[str, SqliteIntents]) -> int:
+    """Drop the intents whose job no longer exists; returns how many."""
     gone = [row for row in found.rows if _is_gone(row)]
     for row in gone:
         if row.intent is not None and row.store is not None:
@@ -45,11 +45,11 @@ def forget(found: Audit, stores: Mapping[str, SqliteIntents]) -> int:
 
 
 def _is_gone(row: AuditRow) -> bool:
-    # One that never had a job may still get it from a request that is on its way.
+    # An intent that never had a job may still get it from a request in flight.
     return row.state == "missing" and bool(row.jobs)
 
 
-def tell(session: Session, found: Audit, forgotten: int, *, others: bool) -> None:
+def print_audit(session: Session, found: Audit, forgotten: int, *, others: bool) -> None:
     """Print an audit.
 
     Raises:
@@ -62,7 +62,7 @@ def tell(session: Session, found: Audit, forgotten: int, *, others: bool) -> Non
             ("state", "kind", "intent", "for", "jobs", "status"), [_cells(row) for row in found.rows]
         )
         for row in found.wrong(orphans=not others):
-            # Below the table, where no column's width cuts an id.
+            # Below the table, where no column truncates an id.
             session.say(f"{row.state} {_key(row) or row.jobs[0]}: {row.fix}")
         counts = ", ".join(f"{number} {state}" for state, number in found.counts.items())
         session.say(f"{counts}; {found.elsewhere} for other platforms, {found.foreign} jobs without a token")
@@ -73,7 +73,7 @@ def tell(session: Session, found: Audit, forgotten: int, *, others: bool) -> Non
         states = sorted({row.state for row in wrong})
         raise LawtagsError(
             f"{len(wrong)} of {len(found.rows)} need attention: {', '.join(states)}",
-            hint="The table says what to do about each.",
+            hint="See the fix for each above.",
         )
 
 

@@ -1,4 +1,4 @@
-"""``lawtags demo``: the whole way on this machine."""
+"""``lawtags demo``: the full pipeline on this machine."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lawtags_client.cli.run import Name, New, OnNameTaken, RunRequest, Runs, Set, execute_recipe, print_result
-from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+from lawtags_client.cli.command import command
+from lawtags_client.cli.options import DEFAULT_RUNS, Name, New, Runs, Set
+from lawtags_client.cli.run import execute_recipe, print_result
+from lawtags_client.cli.session import Session
 from lawtags_client.errors import BusyError
 from lawtags_client.extras import MARKERS, require
 from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
+
+if TYPE_CHECKING:
+    from lawtags_client.runs.run import RunResult
+    from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
 IDLE_TIMEOUT = 900
 _MARK = "demo.pid"
@@ -25,18 +31,15 @@ _MARK = "demo.pid"
 
 @command
 def demo(
+    session: Session,
     data: Annotated[
         list[str] | None,
         typer.Option("--data", "-d", help="Your own labeled questions instead of the bundled ones."),
     ] = None,
     name: Name = None,
     new: New = False,
-    runs: Runs = Path("runs"),
+    runs: Runs = DEFAULT_RUNS,
     settings: Set = None,
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
 ) -> None:
     """Run the full pipeline on this machine: curate, train a small model, evaluate, serve and report.
 
@@ -46,36 +49,51 @@ def demo(
     """
     require(list(MARKERS), "lawtags demo")
     from lawtags_client import sample
-    from lawtags_client.cli.verdict import print_examples
+    from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.curation.read.sources import find_sources
     from lawtags_client.runs.outputs import EvaluateOutput
+    from lawtags_client.runs.recipe import load_recipe
+    from lawtags_client.runs.run_request import OnNameTaken, RunRequest
     from lawtags_client.runs.verdict import require_verdict
-    from lawtags_stack.base_models import default_base_model_ready, ensure_default_base_model
 
-    session = Session(as_json, profile or LOCAL_PROFILE, verbose, no_input)
+    session.profile = session.profile or LOCAL_PROFILE
     questions = data or [str(sample.path())]
     # Before anything is started for them.
     find_sources(questions)
-    chosen = name or (f"demo-{_stem(data[0])}" if data else "demo")
-    request = RunRequest.of("smollm2-demo", questions, None, chosen, runs, None, settings)
-    # A name that a person gave means that run.
-    on_name_taken = (
-        OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE if name else OnNameTaken.USE_MATCHING
+    request = RunRequest.of(
+        load_recipe("smollm2-demo", parse_settings(settings or [])),
+        data=questions,
+        test=None,
+        name=name or (f"demo-{_stem(data[0])}" if data else "demo"),
+        runs=runs,
     )
+    # A name that was passed means that run.
+    by_name = OnNameTaken.REFUSE if name else OnNameTaken.USE_MATCHING
+    result = _run(session, request, OnNameTaken.START_NEXT if new else by_name)
+    _print(session, result)
+    require_verdict(result.left(EvaluateOutput))
+    if not session.json:
+        session.say(f"Try it, from this shell or a new one:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
+
+
+def _run(session: Session, request: RunRequest, on_name_taken: OnNameTaken) -> RunResult:
+    from lawtags_stack.base_models import default_base_model_ready, ensure_default_base_model
+
     if not default_base_model_ready():
         session.messages.print("Preparing the base model (only once)", style="dim")
     ensure_default_base_model()
-    # A profile names a stack that somebody else runs.
+    # Another profile names a stack that somebody else runs.
     with _stack(STACK_FOLDER, session) if session.profile == LOCAL_PROFILE else nullcontext():
-        result = execute_recipe(session, request, on_name_taken=on_name_taken)
+        return execute_recipe(session, request, on_name_taken)
+
+
+def _print(session: Session, result: RunResult) -> None:
+    from lawtags_client.cli.verdict import print_examples
+
     print_result(session, result)
-    if not as_json:
+    if not session.json:
         print_examples(session.console, result.folder)
         session.say(f"Report: {result.folder / 'report.html'}")
-    require_verdict(result.left(EvaluateOutput))
-    if as_json:
-        return
-    session.say(f"Try it, from this shell or a new one:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
 
 
 def _asking(folder: Path, program: Path) -> str:
@@ -98,18 +116,17 @@ def _asking(folder: Path, program: Path) -> str:
 def _stack(folder: Path, session: Session) -> Iterator[None]:
     """An embedded stack for as long as the demo takes.
 
-    One that somebody else runs on the folder is used and left running. One that an interrupted demo left
-    behind is taken over with the job it is working on, and stopped at the end.
+    If one is already running on the folder, it is used and left running. One that an interrupted demo left
+    behind is taken over with its job, and stopped at the end.
     """
-    from lawtags_client.cli.local import foreground
-    from lawtags_stack.control import detach, running, stop
+    from lawtags_client.cli.stack_launch import StackLaunch
+    from lawtags_stack.control import running, stop
 
     mark = folder.parent / _MARK
     found = running(folder)
     if found is None:
         session.messages.print("Starting the embedded stack", style="dim")
-        # It prepares its base model itself, in a process of its own, the first time.
-        detach(foreground(folder, port=0, idle=IDLE_TIMEOUT), folder)
+        StackLaunch(dir=folder, port=0, idle_timeout=IDLE_TIMEOUT).detach()
         found = running(folder)
         mark.write_text(str(found[0].pid if found else os.getpid()))
     ours = found is not None and mark.is_file() and mark.read_text().strip() == str(found[0].pid)

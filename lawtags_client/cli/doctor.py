@@ -1,25 +1,26 @@
-"""``lawtags doctor``: is everything there that a run needs?"""
+"""``lawtags doctor``: checks that everything a run needs is there."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+from lawtags_client.cli.command import command
+from lawtags_client.cli.session import Session
 from lawtags_client.errors import ConfigurationError, LawtagsError
+
+if TYPE_CHECKING:
+    from lawtags_client.platform.checks import CheckResult
 
 
 @command
-def doctor(
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
-) -> None:
+def doctor(session: Session) -> None:
     """Check services, credentials, versions, disk and clock, and print how to fix each problem.
 
     Example: lawtags doctor --profile cluster
     """
     from lawtags_client.platform.checks import (
+        CheckResult,
         check_clock,
         check_credentials,
         check_extras,
@@ -28,9 +29,7 @@ def doctor(
         check_services,
     )
 
-    session = Session(as_json, profile, verbose, no_input)
-
-    async def work() -> list[dict[str, Any]]:
+    async def work() -> list[CheckResult]:
         try:
             async with session.client() as nemo:
                 settings = nemo.settings
@@ -41,33 +40,30 @@ def doctor(
                     *await check_clock(nemo),
                 ]
         except ConfigurationError as problem:
-            return [{"what": "settings", "state": "failed", "finding": problem.message, "fix": problem.hint}]
+            return [CheckResult("settings", "failed", problem.message, problem.hint)]
 
     findings = [*check_place(), *check_extras(), *session.run(work())]
-    if as_json:
-        session.emit(findings)
+    if session.json:
+        session.emit(map(asdict, findings))
     else:
-        _tell(session, findings)
-    broken = [row["what"] for row in findings if row["state"] == "failed"]
+        _print(session, findings)
+    broken = [row.what for row in findings if row.state == "failed"]
     if broken:
         raise LawtagsError(f"not working: {', '.join(broken)}", hint="See the fixes above.")
 
 
-def _tell(session: Session, findings: list[dict[str, Any]]) -> None:
+def _print(session: Session, findings: list[CheckResult]) -> None:
     from rich.text import Text
 
     colours = {"ok": "green", "missing": "yellow", "unknown": "yellow"}
     session.table(
         ("what", "state", "finding"),
-        [
-            (row["what"], Text(row["state"], colours.get(row["state"], "red")), row["finding"])
-            for row in findings
-        ],
+        [(row.what, Text(row.state, colours.get(row.state, "red")), row.finding) for row in findings],
     )
-    # Below the table, once for all that one thing puts right, and on a line that can be copied.
+    # Below the table, each fix once, on a line that can be copied.
     concerned: dict[str, list[str]] = {}
     for row in findings:
-        if row["fix"]:
-            concerned.setdefault(row["fix"], []).append(row["what"])
+        if row.fix:
+            concerned.setdefault(row.fix, []).append(row.what)
     for fix, names in concerned.items():
         session.say(f"{', '.join(names)}: {fix}")

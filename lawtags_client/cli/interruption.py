@@ -1,11 +1,13 @@
-"""What becomes of a job on the platform when the command that follows it is interrupted."""
+"""Ctrl-C and SIGTERM: a command stops at once, and says what becomes of the job that it follows."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -14,28 +16,76 @@ from lawtags_client.errors import ConflictError, LawtagsError
 if TYPE_CHECKING:
     from lawtags_client.cli.session import Session
 
-CancelOnInterrupt = Annotated[
-    bool, typer.Option("--cancel-on-interrupt", help="On Ctrl-C, also cancel the job, without asking.")
-]
+T = TypeVar("T")
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
 
 SECOND_INTERRUPT_SECONDS = 3.0
-"""Seconds within which a second Ctrl-C cancels the job."""
+"""Seconds within which a second Ctrl-C offers to cancel the job."""
 
 _RESUME = "Repeat the command to resume."
 
 
-async def handle_interrupt(session: Session, code: int, again: asyncio.Event) -> None:
-    """Say what keeps running, and cancel the followed job if requested.
+def run_interruptible(
+    session: Session, work: Coroutine[object, None, T], *, left_behind: str | None = None
+) -> T:
+    """Run async work to its end, or end the process at once on Ctrl-C or SIGTERM.
 
-    The first Ctrl-C ends only this command; the second cancels the job, too, after a prompt. SIGTERM never
-    cancels a job: an evicted pod resumes it elsewhere.
+    Files on disk are complete at any moment, so nothing waits for threads that are still busy.
 
     Args:
         session: the command.
-        code: what it will end with.
+        work: what to do.
+        left_behind: what to say about files that stay on disk if it is stopped.
+    """
+    code = 0
+
+    async def guarded() -> T:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work)
+        again = asyncio.Event()
+
+        def stop(signal_code: int) -> None:
+            nonlocal code
+            if code and signal_code == TERMINATED:
+                os._exit(TERMINATED)
+            if code:
+                again.set()
+            code = code or signal_code
+            task.cancel()
+
+        loop.add_signal_handler(signal.SIGINT, stop, INTERRUPTED)
+        loop.add_signal_handler(signal.SIGTERM, stop, TERMINATED)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not code:
+                raise
+            # A progress bar hides it, and has no time to bring it back.
+            session.messages.show_cursor(True)
+            if left_behind:
+                session.report(left_behind)
+            await _leave_job(session, code, again)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    return asyncio.run(guarded())
+
+
+async def _leave_job(session: Session, code: int, again: asyncio.Event) -> None:
+    """Say what keeps running, and cancel the followed job if requested.
+
+    The first Ctrl-C ends only this command; the second offers to cancel the job, too. SIGTERM never cancels
+    a job, because an evicted pod resumes it elsewhere.
+
+    Args:
+        session: the command.
+        code: its exit code.
         again: set by a second Ctrl-C.
     """
-    job = session.followed() if code == 128 + signal.SIGINT else None
+    job = session.followed() if code == INTERRUPTED else None
     if job is None:
         session.report(f"Interrupted. {_RESUME}")
     elif session.cancel_on_interrupt or (_has_terminal(session) and await _is_confirmed(session, job, again)):
@@ -50,7 +100,7 @@ def _has_terminal(session: Session) -> bool:
 
 async def _is_confirmed(session: Session, job: str, again: asyncio.Event) -> bool:
     session.report(
-        f"Interrupted. Press Ctrl-C again within {SECOND_INTERRUPT_SECONDS:.0f} s to cancel {job}, too."
+        f"Interrupted. To cancel {job}, too, press Ctrl-C again within {SECOND_INTERRUPT_SECONDS:.0f} s."
     )
     try:
         await asyncio.wait_for(again.wait(), SECOND_INTERRUPT_SECONDS)

@@ -2,56 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lawtags_client.cli.interruption import CancelOnInterrupt
-from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+from lawtags_client.cli.command import command
+from lawtags_client.cli.options import DEFAULT_RUNS, CancelOnInterrupt, JobId
+from lawtags_client.cli.session import Session
 from lawtags_client.errors import JobCancelledError
 
 if TYPE_CHECKING:
-    from lawtags_client.types.customizer import CustomizationJob
+    from lawtags_client.services.audit import Audit
+    from lawtags_client.services.customizer.job import MetricRow
+    from lawtags_client.types.customizer import ContainerLogs, CustomizationJob
 
 app = typer.Typer(
     help="Customization jobs: list, show, watch, cancel, logs, metrics, audit.", no_args_is_help=True
 )
 
-JobId = Annotated[str, typer.Argument(help="Job id, cust-….")]
 
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job in a list."""
 
-def _row(job: CustomizationJob) -> dict[str, Any]:
-    details = job.status_details
-    return {
-        "id": job.id,
-        "status": job.status,
-        "config": job.config if isinstance(job.config, str) else None,
-        "dataset": job.dataset if isinstance(job.dataset, str) else None,
-        "output_model": job.output_model,
-        "steps": details.steps_completed if details else None,
-        "created_at": job.created_at.isoformat() if job.created_at else None,
-    }
+    id: str | None
+    status: str | None
+    config: str | None
+    dataset: str | None
+    output_model: str | None
+    steps: int | None
+    created_at: str | None
+
+    @classmethod
+    def of(cls, job: CustomizationJob) -> JobRow:
+        """The row of a job of the platform."""
+        details = job.status_details
+        return cls(
+            id=job.id,
+            status=job.status,
+            config=job.config if isinstance(job.config, str) else None,
+            dataset=job.dataset if isinstance(job.dataset, str) else None,
+            output_model=job.output_model,
+            steps=details.steps_completed if details else None,
+            created_at=job.created_at.isoformat() if job.created_at else None,
+        )
 
 
 @app.command("ls")
 @command
 def ls(
+    session: Session,
     status: Annotated[str | None, typer.Option("--status", help="Only jobs in this state.")] = None,
     namespace: Annotated[str | None, typer.Option("--namespace", help="Only jobs of this namespace.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many, newest first.")] = 50,
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
 ) -> None:
     """List jobs, newest first. Example: lawtags jobs ls --status running"""
     from lawtags_client.types.customizer import CustomizationJobFilter
 
-    session = Session(as_json, profile, verbose, no_input)
-
-    async def work() -> list[dict[str, Any]]:
+    async def work() -> list[JobRow]:
         wanted = CustomizationJobFilter()
         if status:
             wanted.status = status
@@ -60,39 +71,32 @@ def ls(
         rows = []
         async with session.client() as nemo:
             async for job in nemo.customizer.jobs.list(sort="-created_at", filter=wanted):
-                rows.append(_row(job))
+                rows.append(JobRow.of(job))
                 if len(rows) >= limit:
                     break
         return rows
 
     rows = session.run(work())
-    if as_json:
-        session.emit(rows)
+    if session.json:
+        session.emit(map(asdict, rows))
         return
     session.table(
         ("id", "status", "config", "dataset", "output model", "steps", "created"),
-        [[None if value is None else str(value) for value in row.values()] for row in rows],
+        [[None if value is None else str(value) for value in row] for row in map(astuple, rows)],
     )
 
 
 @app.command("show")
 @command
-def show(
-    job_id: JobId,
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
-) -> None:
+def show(session: Session, job_id: JobId) -> None:
     """Show a job as the platform reports it. Example: lawtags jobs show cust-… --json"""
-    session = Session(as_json, profile, verbose, no_input)
 
-    async def work() -> dict[str, Any]:
+    async def work() -> CustomizationJob:
         async with session.client() as nemo:
-            return (await nemo.customizer.jobs.get(job_id)).model_dump(mode="json")
+            return await nemo.customizer.jobs.get(job_id)
 
-    found = session.run(work())
-    if as_json:
+    found = session.run(work()).model_dump(mode="json")
+    if session.json:
         session.emit(found)
         return
     import yaml
@@ -103,30 +107,25 @@ def show(
 @app.command("watch")
 @command
 def watch(
+    session: Session,
     job_id: JobId,
     cancel_on_interrupt: CancelOnInterrupt = False,
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
 ) -> None:
     """Follow a job until it ends: states, steps, losses, log lines. Example: lawtags jobs watch cust-…"""
-    import dataclasses
-
-    session = Session(as_json, profile, verbose, no_input, cancel_on_interrupt, lambda: job_id)
+    session.cancel_on_interrupt, session.followed = cancel_on_interrupt, lambda: job_id
 
     async def work() -> None:
         async with session.client() as nemo:
             job = await nemo.customizer.job(job_id)
             async for event in job.watch():
-                if as_json:
-                    session.emit({"event": type(event).__name__, **dataclasses.asdict(event)})
+                if session.json:
+                    session.emit({"event": type(event).__name__, **asdict(event)})
                 else:
                     session.say(str(event))
             try:
                 await job.wait()
             except JobCancelledError as problem:
-                # Whoever only watches a job has no intent to submit it with.
+                # A command that only watches a job has no intent to submit it with.
                 raise JobCancelledError(problem.message, job_id=job_id, reason=problem.reason) from None
 
     session.run(work())
@@ -134,87 +133,65 @@ def watch(
 
 @app.command("cancel")
 @command
-def cancel(
-    job_id: JobId,
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
-) -> None:
+def cancel(session: Session, job_id: JobId) -> None:
     """Cancel a job. Example: lawtags jobs cancel cust-…"""
-    session = Session(as_json, profile, verbose, no_input)
 
-    async def work() -> dict[str, Any]:
+    async def work() -> JobRow:
         async with session.client() as nemo:
-            return _row(await nemo.customizer.cancel(job_id))
+            return JobRow.of(await nemo.customizer.cancel(job_id))
 
     found = session.run(work())
-    if as_json:
-        session.emit(found)
+    if session.json:
+        session.emit(asdict(found))
     else:
-        session.say(f"{found['id']} is {found['status']}")
+        session.say(f"{found.id} is {found.status}")
 
 
 @app.command("logs")
 @command
-def logs(
-    job_id: JobId,
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
-) -> None:
+def logs(session: Session, job_id: JobId) -> None:
     """Print the logs of the job's containers. Example: lawtags jobs logs cust-…"""
-    session = Session(as_json, profile, verbose, no_input)
 
-    async def work() -> dict[str, Any]:
+    async def work() -> ContainerLogs:
         async with session.client() as nemo:
-            return (await nemo.customizer.logs(job_id)).model_dump(mode="json")
+            return await nemo.customizer.logs(job_id)
 
     found = session.run(work())
-    if as_json:
-        session.emit(found)
+    if session.json:
+        session.emit(found.model_dump(mode="json"))
         return
-    for name, entry in (found.get("entries") or {}).items():
+    for name, entry in (found.entries or {}).items():
         session.say(f"== {name}")
-        for text in (entry.get("logs") or {}).values():
+        for text in (entry.logs or {}).values():
             session.say(str(text))
 
 
 @app.command("metrics")
 @command
-def metrics(
-    job_id: JobId,
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
-) -> None:
+def metrics(session: Session, job_id: JobId) -> None:
     """Print a job's metrics, one point per row. Example: lawtags jobs metrics cust-… --json"""
-    import dataclasses
 
-    session = Session(as_json, profile, verbose, no_input)
-
-    async def work() -> list[dict[str, Any]]:
+    async def work() -> list[MetricRow]:
         async with session.client() as nemo:
-            return [dataclasses.asdict(row) for row in await (await nemo.customizer.job(job_id)).metrics()]
+            return await (await nemo.customizer.job(job_id)).metrics()
 
     rows = session.run(work())
-    if as_json:
-        session.emit(rows)
+    if session.json:
+        session.emit(map(asdict, rows))
         return
     session.table(
         ("metric", "step", "value", "at"),
-        [(row["metric"], str(row["step"]), f"{row['value']:.4f}", str(row["at"] or "")) for row in rows],
+        [(row.metric, str(row.step), f"{row.value:.4f}", str(row.at or "")) for row in rows],
     )
 
 
 @app.command("audit")
 @command
 def audit(
-    runs: Annotated[Path, typer.Option("--runs", help="Folder of runs; their ledgers are read.")] = Path(
-        "runs"
-    ),
+    session: Session,
+    runs: Annotated[
+        Path, typer.Option("--runs", help="Folder of runs; their ledgers are read.")
+    ] = DEFAULT_RUNS,
     stores: Annotated[
         list[Path] | None,
         typer.Option("--store", help="Another intent store or run ledger; repeatable."),
@@ -223,15 +200,11 @@ def audit(
         float | None, typer.Option("--days", min=0, help="Ignore anything older than this many days.")
     ] = None,
     others: Annotated[
-        bool, typer.Option("--others", help="Others use this platform: do not report orphans.")
+        bool, typer.Option("--others", help="Others use this platform: do not report orphans as errors.")
     ] = False,
     forget_missing: Annotated[
         bool, typer.Option("--forget-missing", help="Drop intents whose job no longer exists.")
     ] = False,
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
 ) -> None:
     """Compare intents with the jobs on the platform; exit with 1 unless each intent has exactly one job.
 
@@ -245,17 +218,15 @@ def audit(
 
     Example: lawtags jobs audit --runs /data/runs --store old/intents.sqlite
     """
-    from lawtags_client.cli.auditing import forget, read_stores, tell
+    from lawtags_client.cli.auditing import forget_missing_intents, print_audit, read_stores
     from lawtags_client.services.audit import audit as compare_all
 
-    session = Session(as_json, profile, verbose, no_input)
-
-    async def work() -> Any:
+    async def work() -> tuple[Audit, int]:
         async with session.client() as nemo:
             kept = read_stores(nemo.settings.intents_path, runs, stores or [])
             since = datetime.now(UTC) - timedelta(days=days) if days is not None else None
             found = await compare_all(nemo, {name: store.all() for name, store in kept.items()}, since=since)
-            return found, forget(found, kept) if forget_missing else 0
+            return found, forget_missing_intents(found, kept) if forget_missing else 0
 
     found, forgotten = session.run(work())
-    tell(session, found, forgotten, others=others)
+    print_audit(session, found, forgotten, others=others)

@@ -1,21 +1,103 @@
-"""What ``lawtags local status`` says to a reader."""
+"""What ``lawtags local status`` prints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from lawtags_client.errors import APIError, ConfigurationError
+from lawtags_client.json_value import JsonObject
 
-Report = Mapping[str, Any]
+_URLS = ("platform_url", "data_store_url", "inference_url")
 
 
-async def fetch_report(profile: str, *, token: str | None = None) -> dict[str, Any]:
-    """The report of the stack at the address of a profile; without the disk, which is another machine's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    id: str
+    status: str
+    output_model: str | None = None
+    steps_completed: int = 0
+    steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Customizer:
+    jobs: tuple[_Training, ...]
+    jobs_by_state: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evaluator:
+    unfinished: tuple[str, ...]
+    jobs_by_state: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repositories:
+    dataset: int
+    model: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DataStore:
+    repositories: _Repositories
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EntityStore:
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inference:
+    served: tuple[str, ...]
+    workers: dict[str, int]
+    computing: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Deployments:
+    deployments: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Services:
+    data_store: _DataStore
+    entity_store: _EntityStore
+    deployments: _Deployments
+    customizer: _Customizer
+    nim: _Inference
+    evaluator: _Evaluator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackReport:
+    """What a stack reports of itself; fields are absent where it does not run, or on another machine."""
+
+    running: bool
+    dir: str | None = None
+    disk_bytes: int = 0
+    disk: dict[str, int] | None = None
+    platform_url: str | None = None
+    data_store_url: str | None = None
+    inference_url: str | None = None
+    pid: int | None = None
+    started: str | None = None
+    services: _Services | None = None
+
+    @property
+    def urls(self) -> list[tuple[str, str]]:
+        """The addresses that are known, by name."""
+        found = zip(_URLS, (self.platform_url, self.data_store_url, self.inference_url), strict=True)
+        return [(name, url) for name, url in found if url is not None]
+
+
+async def fetch_report(profile: str, *, token: str | None = None) -> JsonObject:
+    """The report of the stack at the address of a profile; without disk usage, which is another machine's.
 
     Args:
         profile: its name in ``lawtags.toml``.
-        token: the token that the stack requires, if it is another than the profile's.
+        token: the token that the stack requires, if not the profile's.
 
     Raises:
         ConfigurationError: there is no such profile, or no embedded stack at its address.
@@ -43,27 +125,33 @@ async def fetch_report(profile: str, *, token: str | None = None) -> dict[str, A
     return {**found, "running": True}
 
 
-def lines(report: Report) -> Iterator[str]:
-    """The report of a stack as lines: where it answers, jobs, models, disk."""
-    if not report["running"]:
-        yield f"No stack is running in {report['dir']} ({_megabytes(report['disk_bytes'])} on disk)."
+def lines(report: JsonObject) -> Iterator[str]:
+    """The report of a stack as lines: addresses, jobs, models, disk.
+
+    Raises:
+        DataError: it is not the report of a stack.
+    """
+    found = _read(report)
+    if not found.running:
+        yield f"No stack is running in {found.dir} ({_megabytes(found.disk_bytes)} on disk)."
         return
-    for name in ("platform_url", "data_store_url", "inference_url"):
-        if name in report:
-            yield _line(name.removesuffix("_url").replace("_", " "), report[name])
-    if "pid" in report:
-        since = f", since {report['started']}" if "started" in report else ""
-        yield _line("process", f"{report['pid']}{since}")
-    if services := report.get("services"):
-        yield from _jobs(services)
-        yield from _models(services)
+    for name, url in found.urls:
+        yield _line(name.removesuffix("_url").replace("_", " "), url)
+    if found.pid is not None:
+        since = f", since {found.started}" if found.started else ""
+        yield _line("process", f"{found.pid}{since}")
+    if found.services:
+        yield from _jobs(found.services)
+        yield from _models(found.services)
     else:
         yield _line("state", "starting")
-    if "disk" in report:
-        yield from _disk(report)
+    if found.disk is not None:
+        yield _line("disk", f"{_megabytes(found.disk_bytes)} in {found.dir}")
+        for name, size in sorted(found.disk.items(), key=lambda part: -part[1]):
+            yield _line("", f"{_megabytes(size):>12}  {name}")
 
 
-def usage(report: Report, *, here: bool, token: bool) -> Iterator[str]:
+def usage(report: JsonObject, *, here: bool, token: bool) -> Iterator[str]:
     """How to use a stack: the profile, or the lines to paste into a shell.
 
     Args:
@@ -73,45 +161,46 @@ def usage(report: Report, *, here: bool, token: bool) -> Iterator[str]:
     """
     profile = 'In this folder, use it with --profile local or NeMo.from_env("local"). Elsewhere, set:'
     yield profile if here else "To use it, set:"
-    for name in ("platform_url", "data_store_url", "inference_url"):
+    for name in _URLS:
         if name in report:
             yield f"export LAWTAGS_{name.upper()}={report[name]}"
     if token:
         yield f"{'Either way, also' if here else 'Also'} set LAWTAGS_TOKEN to the token of the stack."
 
 
-def _jobs(services: Report) -> Iterator[str]:
-    trainings, evaluations = services["customizer"], services["evaluator"]
-    yield _line("trainings", _counts(trainings["jobs_by_state"]))
-    for job in trainings["jobs"]:
-        done, steps = f"step {job['steps_completed']}", job["steps"]
-        if steps:
-            done += f" of {steps}, {100 * job['steps_completed'] / steps:.0f} %"
-        yield _line("", f"{job['id']}  {job['status']:10}  {done}  {job['output_model'] or ''}".rstrip())
-    yield _line("evaluations", _counts(evaluations["jobs_by_state"]))
-    for job in evaluations["unfinished"]:
-        yield _line("", job)
+def _read(report: JsonObject) -> StackReport:
+    from lawtags_client.runs.documents import validated
+
+    hint = "Check that client and stack have the same version."
+    return validated(StackReport, report, what="the report of the stack", hint=hint)
 
 
-def _models(services: Report) -> Iterator[str]:
-    repositories, workers = services["data_store"]["repositories"], services["nim"]["workers"]
-    yield _line("repositories", f"{repositories['dataset']} of datasets, {repositories['model']} of models")
-    served = services["nim"]["served"]
-    yield _line("served", ", ".join(served) or "no model")
-    if waiting := sorted(set(services["entity_store"]["models"]) - set(served)):
+def _jobs(services: _Services) -> Iterator[str]:
+    yield _line("trainings", _counts(services.customizer.jobs_by_state))
+    for job in services.customizer.jobs:
+        done = f"step {job.steps_completed}"
+        if job.steps:
+            done += f" of {job.steps}, {100 * job.steps_completed / job.steps:.0f} %"
+        yield _line("", f"{job.id}  {job.status:10}  {done}  {job.output_model or ''}".rstrip())
+    yield _line("evaluations", _counts(services.evaluator.jobs_by_state))
+    for evaluation in services.evaluator.unfinished:
+        yield _line("", evaluation)
+
+
+def _models(services: _Services) -> Iterator[str]:
+    repositories, nim = services.data_store.repositories, services.nim
+    yield _line("repositories", f"{repositories.dataset} of datasets, {repositories.model} of models")
+    yield _line("served", ", ".join(nim.served) or "no model")
+    if waiting := sorted(set(services.entity_store.models) - set(nim.served)):
         yield _line("not served", ", ".join(waiting))
-    if workers:
-        how = services["nim"]["computing"]
-        loaded = (f"{name} (process {pid}, {how[name] or 'loading'})" for name, pid in workers.items())
+    if nim.workers:
+        loaded = (
+            f"{name} (process {pid}, {nim.computing.get(name) or 'loading'})"
+            for name, pid in nim.workers.items()
+        )
         yield _line("loaded", ", ".join(loaded))
-    for name, models in services["deployments"]["deployments"].items():
+    for name, models in services.deployments.deployments.items():
         yield _line("deployment", f"{name}: {', '.join(models)}")
-
-
-def _disk(report: Report) -> Iterator[str]:
-    yield _line("disk", f"{_megabytes(report['disk_bytes'])} in {report['dir']}")
-    for name, size in sorted(report["disk"].items(), key=lambda part: -part[1]):
-        yield _line("", f"{_megabytes(size):>12}  {name}")
 
 
 def _line(label: str, text: object) -> str:

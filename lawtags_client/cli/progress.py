@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 from rich.console import Console
 from rich.progress import (
@@ -42,7 +41,7 @@ def shown(console: Console) -> Iterator[Receiver]:
         yield ProgressBars(bars)
 
 
-def _words(summary: dict[str, Any]) -> str:
+def _words(summary: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in summary.items())
 
 
@@ -70,7 +69,7 @@ class ProgressBars:
     def note(self, text: str) -> None:
         self._print(f"  {text}", style="dim")
 
-    def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
+    def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         self._drop()
         self._print(f"✓ {name} {seconds:.1f} s  {_words(summary)}")
 
@@ -117,7 +116,7 @@ class ProgressLines:
     def note(self, text: str) -> None:
         self._print(f"    {text}")
 
-    def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
+    def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         self._print(f"    {name} done in {seconds:.1f} s: {_words(summary)}")
 
     def _print(self, text: str) -> None:

@@ -1,25 +1,22 @@
-"""What every command shares: its common options, how it prints, and how it ends."""
+"""One call of the command line: the common options, how it prints, and its client."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import json
 import logging
 import math
 import os
-import signal
 import sys
 import textwrap
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 from lawtags_client.terminal import escape_controls
 
@@ -28,37 +25,22 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from lawtags_client.client import NeMo
+    from lawtags_client.intents import IntentStore
     from lawtags_client.runs.progress import Progress
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, everything else on stderr.")]
-Profile = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        help="Profile of lawtags.toml with the services; local is the embedded stack.",
-    ),
-]
-Verbose = Annotated[
-    int, typer.Option("--verbose", "-v", count=True, help="Print more; -vv prints everything.")
-]
-NoInput = Annotated[bool, typer.Option("--no-input", help="Never prompt; use the safe answer.")]
-
-INTERRUPTED = 130
-TERMINATED = 143
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class LogFormatter(logging.Formatter):
-    """One line a record: what servers and files say can neither steer the terminal nor fake a line."""
+    """One line per record: nothing that servers and files say can steer the terminal or fake a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return escape_controls(super().formatMessage(record))
 
-    def formatException(self, ei: Any) -> str:
-        # Indented, so that a line within an error's text is not taken for a record of its own.
+    def formatException(self, ei: ExcInfo) -> str:
+        # Indented, so that a line within an error's text does not look like a record.
         return textwrap.indent(escape_controls(super().formatException(ei), lines=True), "    ")
 
 
@@ -70,9 +52,9 @@ class Session:
         json: whether stdout carries JSON alone.
         profile: the profile of the settings file.
         verbose: 0, 1 or 2.
-        no_input: whether questions are answered by themselves, with no.
-        cancel_on_interrupt: whether Ctrl-C ends the job that is followed, too.
-        followed: tells which job on the platform is followed at the moment.
+        no_input: whether every question is answered with no.
+        cancel_on_interrupt: whether Ctrl-C cancels the followed job, too.
+        followed: returns the id of the job on the platform that the command follows at the moment.
     """
 
     json: bool = False
@@ -88,7 +70,7 @@ class Session:
         handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
         logging.basicConfig(level=level, handlers=[handler])
         if self.verbose < 2:
-            # Two lines a request would drown what a run says.
+            # Two lines per request would drown what a run says.
             logging.getLogger("httpx").setLevel(logging.WARNING)
 
     @functools.cached_property
@@ -96,7 +78,7 @@ class Session:
         """Where words for people go: stdout, or stderr beside JSON."""
         from rich.console import Console
 
-        # Without a terminal there is no width to keep to, and a cut id is useless.
+        # Without a terminal there is no width to keep to, and a truncated id is useless.
         width = None if (sys.stderr if self.json else sys.stdout).isatty() else 200
         return Console(stderr=self.json, highlight=False, width=width)
 
@@ -107,19 +89,18 @@ class Session:
 
         return Console(stderr=True, highlight=False)
 
-    def emit(self, value: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> None:
-        """Print one object, or one a line, as JSON on stdout."""
+    def emit(self, value: Mapping[str, object] | Iterable[Mapping[str, object]]) -> None:
+        """Print one object, or one object per line, as JSON on stdout."""
         for row in [value] if isinstance(value, Mapping) else value:
-            text = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False, default=str)
-            sys.stdout.write(escape_controls(text) + "\n")
+            sys.stdout.write(json_line(row))
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
-        """Print text of whatever origin for people: no markup, no control characters, nothing cut."""
+        """Print text of any origin for people: no markup, no control characters, nothing truncated."""
         self.console.print(escape_controls(text, lines=True), markup=False, soft_wrap=True)
 
     def report(self, text: str) -> None:
-        """Print one line about what is going on, beside the result."""
+        """Print one line about what is happening, beside the result."""
         self.messages.print(escape_controls(text), markup=False, soft_wrap=True)
 
     def table(
@@ -129,7 +110,7 @@ class Session:
         *,
         title: str | None = None,
     ) -> None:
-        """Print a table; its cells are data, so that brackets and control characters in them mean nothing."""
+        """Print a table; its cells are data, so brackets and control characters in them mean nothing."""
         from rich.table import Table
         from rich.text import Text
 
@@ -140,19 +121,26 @@ class Session:
             )
         self.console.print(table)
 
-    def client(self, **overrides: Any) -> NeMo:
-        """The client that the settings describe."""
+    def client(self, *, intents: IntentStore | None = None, total_timeout: float | None = None) -> NeMo:
+        """The client that the settings describe.
+
+        Args:
+            intents: where it keeps its intents, if not where the settings say.
+            total_timeout: seconds per call, if not those of the settings.
+        """
         from lawtags_client.client import NeMo
 
-        return NeMo.from_env(profile=self.profile, **overrides)
+        if total_timeout is None:
+            return NeMo.from_env(self.profile, intents=intents)
+        return NeMo.from_env(self.profile, intents=intents, total_timeout=total_timeout)
 
     def services(self) -> dict[str, str]:
-        """The address of each service, as a run remembers what it was made with."""
+        """The address of each service, as a run records it."""
         from lawtags_client.platform.v1 import service_addresses
         from lawtags_client.settings import Settings
 
         if self._is_local():
-            # The same stack, whichever ports it has got.
+            # The same stack, whichever ports it has now.
             return {"platform": f"embedded stack in {STACK_FOLDER}"}
         return service_addresses(Settings.load(self.profile))
 
@@ -160,7 +148,7 @@ class Session:
         return (self.profile or os.environ.get("LAWTAGS_PROFILE")) == LOCAL_PROFILE
 
     def progress(self) -> contextlib.AbstractContextManager[Progress]:
-        """Progress as fits the place: bars in a terminal, lines elsewhere."""
+        """Progress as fits the console: bars in a terminal, lines elsewhere."""
         from lawtags_client.cli.progress import shown
 
         return shown(self.messages)
@@ -171,155 +159,26 @@ class Session:
             return False
         return typer.confirm(question)
 
-    def run(self, work: Coroutine[Any, Any, T], *, left_behind: str | None = None) -> T:
-        """Carry async work to its end, or stop it at once on Ctrl-C or SIGTERM.
-
-        What is on disk is whole at every moment, so nothing waits for threads that are still busy.
+    def run(self, work: Coroutine[object, None, T], *, left_behind: str | None = None) -> T:
+        """Run async work to its end, or stop it at once on Ctrl-C or SIGTERM.
 
         Args:
             work: what to do.
-            left_behind: what to say of what stays on disk when it is stopped.
+            left_behind: what to say about files that stay on disk if it is stopped.
         """
-        # Not at the top: the help, which needs no loop, would take a fifth longer.
-        import asyncio
+        # Not at the top: the help, which needs no event loop, would take a fifth longer.
+        from lawtags_client.cli.interruption import run_interruptible
 
-        from lawtags_client.cli.interruption import handle_interrupt
-
-        code = 0
-
-        async def guarded() -> T:
-            loop = asyncio.get_running_loop()
-            task = asyncio.ensure_future(work)
-            again = asyncio.Event()
-
-            def stop(signal_code: int) -> None:
-                nonlocal code
-                if code and signal_code == TERMINATED:
-                    os._exit(TERMINATED)
-                if code:
-                    again.set()
-                code = code or signal_code
-                task.cancel()
-
-            loop.add_signal_handler(signal.SIGINT, stop, INTERRUPTED)
-            loop.add_signal_handler(signal.SIGTERM, stop, TERMINATED)
-            try:
-                return await task
-            except asyncio.CancelledError:
-                if not code:
-                    raise
-                # A bar hides it, and gets no time to bring it back.
-                self.messages.show_cursor(True)
-                if left_behind:
-                    self.report(left_behind)
-                await handle_interrupt(self, code, again)
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-
-        return asyncio.run(guarded())
+        return run_interruptible(self, work, left_behind=left_behind)
 
 
-def command(function: Callable[P, None]) -> Callable[P, None]:
-    """End a command as the contract says: errors in words, or as one JSON object, with their exit code."""
-
-    @functools.wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        as_json = bool(kwargs.get("as_json"))
-        try:
-            function(*args, **kwargs)
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-        except (typer.Exit, typer.Abort, BrokenPipeError):
-            raise
-        except Exception as problem:
-            expected = _expected(problem)
-            if expected is None and not as_json:
-                raise
-            if kwargs.get("verbose"):
-                logging.getLogger("lawtags").info("where it happened", exc_info=problem)
-            explain(expected or _defect(problem), as_json=as_json)
-            raise typer.Exit(_exit_code(problem, expected, kwargs.values())) from None
-
-    return wrapped
+def json_line(value: Mapping[str, object]) -> str:
+    """An object as one line of strict JSON that cannot steer a terminal."""
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str)
+    return escape_controls(text) + "\n"
 
 
-def script(main: Callable[[], Any]) -> None:
-    """Carry a job script to its end; expected errors become words and the exit code of the command line.
-
-    Args:
-        main: the work, async or not.
-    """
-    try:
-        work = main()
-        if inspect.iscoroutine(work):
-            import asyncio
-
-            asyncio.run(work)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except (LawtagsError, OSError, ModuleNotFoundError) as problem:
-        expected = _expected(problem)
-        if expected is None:
-            raise
-        explain(expected, as_json=False)
-        sys.exit(expected.exit_code)
-
-
-def explain(problem: LawtagsError, *, as_json: bool) -> None:
-    """Print an error on stderr, in words or as one JSON object."""
-    if as_json:
-        text = json.dumps(_finite(problem.as_dict()), ensure_ascii=False, allow_nan=False, default=str)
-        sys.stderr.write(escape_controls(text) + "\n")
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    # A line end in what a server said must not look like the end of what we say.
-    hint = problem.hint or ""
-    first = str(problem).removesuffix(f"\n{hint}") if hint else str(problem)
-    console = Console(stderr=True, highlight=False)
-    console.print(Text("Error: ", style="bold red") + Text(escape_controls(first)), soft_wrap=True)
-    if hint:
-        console.print(Text(escape_controls(hint)), soft_wrap=True)
-
-
-def _exit_code(problem: Exception, expected: LawtagsError | None, given: Iterable[object]) -> int:
-    """What a command ends with: a path on the command line with no file behind it is an error of usage."""
-    if expected is None:
-        return 1
-    path = problem.filename if isinstance(problem, OSError) else getattr(problem, "path", None)
-    if isinstance(problem, DataError | OSError) and isinstance(path, str) and not Path(path).is_file():
-        words = [word for value in given for word in (value if isinstance(value, list) else [value])]
-        named = {Path(word).absolute() for word in words if isinstance(word, str | os.PathLike)}
-        if Path(path).absolute() in named:
-            return ConfigurationError.exit_code
-    return expected.exit_code
-
-
-def _expected(problem: Exception) -> LawtagsError | None:
-    if isinstance(problem, LawtagsError):
-        return problem
-    if isinstance(problem, ModuleNotFoundError):
-        from lawtags_client.extras import explained
-
-        return explained(problem)
-    # A full disk or a folder that may not be written is no defect of ours.
-    if isinstance(problem, OSError) and not isinstance(problem, BrokenPipeError):
-        place = f"{problem.filename}: " if problem.filename else ""
-        hint = "Check the path, its permissions and the free space."
-        return LawtagsError(f"{place}{problem.strerror or problem}", hint=hint)
-    return None
-
-
-def _defect(problem: Exception) -> LawtagsError:
-    return LawtagsError(
-        f"{type(problem).__name__}: {problem}",
-        hint="This is a bug in lawtags; -v shows where it happened.",
-    )
-
-
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     # JSON has neither NaN nor infinity, and a diverged training has both.
     if isinstance(value, float) and not math.isfinite(value):
         return None

@@ -2,72 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lawtags_client.cli.session import Json, NoInput, Profile, Session, Verbose, command
+from lawtags_client.cli.command import command
+from lawtags_client.cli.options import DEFAULT_RUNS, Runs
+from lawtags_client.cli.session import Session
 from lawtags_client.errors import ConfigurationError, LawtagsError
 
 if TYPE_CHECKING:
+    from lawtags_client.asking.tagged import Tagged
+    from lawtags_client.client import NeMo
     from lawtags_client.curation.questions import QuestionTexts
+    from lawtags_client.runs.tag_file import TaggedFile
+    from lawtags_client.tagging.mix import Tagger
+    from lawtags_client.tagging.question import Question
 
-
-@dataclass(frozen=True, slots=True)
-class _TagArguments:
-    """Who answers: the arguments of ``tag_many``, and how questions are made plain for it."""
-
-    arguments: dict[str, Any]
-    texts: QuestionTexts
+Questions = Annotated[
+    str | None,
+    typer.Argument(
+        help="A file of questions, or hf://datasets/NS/NAME; without one, pass --title.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Output file; if it exists, the missing rows are added."),
+]
+Title = Annotated[str | None, typer.Option("--title", "-t", help="Title of one question.")]
+Body = Annotated[str | None, typer.Option("--body", "-b", help="Body of the question.")]
+OfRun = Annotated[
+    str | None,
+    typer.Option("--run", help="The run whose tagger to use; by default the latest complete one."),
+]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Use a served model alone, without a run's tagger.")
+]
+Chat = Annotated[
+    bool, typer.Option("--chat", help="With --model: use the chat API, for a model trained on messages.")
+]
+Unmasked = Annotated[
+    bool,
+    typer.Option(
+        "--unmasked",
+        help="Do not mask personal data, although the run's model was trained on masked text.",
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="Column of a field, e.g. title=headline; repeatable."),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option("--threshold", min=0, max=1, help="Drop tags less likely than this, possibly all."),
+]
 
 
 @command
 def tag(
-    questions: Annotated[
-        str | None,
-        typer.Argument(
-            help="A file of questions, or hf://datasets/NS/NAME; without one, pass --title.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Output file; if it exists, the missing rows are added."),
-    ] = None,
-    title: Annotated[str | None, typer.Option("--title", "-t", help="Title of one question.")] = None,
-    body: Annotated[str | None, typer.Option("--body", "-b", help="Body of the question.")] = None,
-    run: Annotated[
-        str | None,
-        typer.Option("--run", help="The run whose tagger to use; by default the latest complete one."),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Use a served model alone, without a run's tagger.")
-    ] = None,
-    chat: Annotated[
-        bool, typer.Option("--chat", help="With --model: use the chat API, for a model trained on messages.")
-    ] = False,
-    unmasked: Annotated[
-        bool,
-        typer.Option(
-            "--unmasked",
-            help="Do not mask personal data, although the run's model was trained on masked text.",
-        ),
-    ] = False,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--column", help="Column of a field, e.g. title=headline; repeatable."),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option("--threshold", min=0, max=1, help="Drop tags less likely than this, possibly all."),
-    ] = None,
-    runs: Annotated[Path, typer.Option("--runs", help="Folder of runs.")] = Path("runs"),
-    as_json: Json = False,
-    profile: Profile = None,
-    verbose: Verbose = 0,
-    no_input: NoInput = False,
+    session: Session,
+    questions: Questions = None,
+    out: Out = None,
+    title: Title = None,
+    body: Body = None,
+    run: OfRun = None,
+    model: Model = None,
+    chat: Chat = False,
+    unmasked: Unmasked = False,
+    columns: Columns = None,
+    threshold: Threshold = None,
+    runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Tag one question, or a file of questions row by row; repeat the command to tag the missing rows.
 
@@ -75,50 +83,87 @@ def tag(
 
     lawtags tag questions.jsonl --out tags.jsonl --run demo
     """
-    if (questions is None) == (title is None):
+    _check_questions(questions, out, title, body)
+    if model is not None and run is not None:
+        raise ConfigurationError(
+            "--run and --model cannot be combined", hint="A run already knows its model."
+        )
+    if chat and model is None:
+        raise ConfigurationError(
+            "--chat requires --model", hint="A run already knows how its model was trained."
+        )
+    chosen = _of_model(model, chat) if model is not None else _of_run(session, runs, run, unmasked)
+    chosen = replace(chosen, threshold=threshold)
+    if title is not None:
+        _tag_question(session, chosen, title, body)
+    elif questions is not None and out is not None:
+        _tag_file(session, _with_columns(chosen, columns or []), questions, out)
+
+
+def _check_questions(questions: str | None, out: Path | None, title: str | None, body: str | None) -> None:
+    if questions is None and title is None:
         raise ConfigurationError("nothing to tag", hint="Pass --title, or a file and --out.")
+    if questions is not None and (title is not None or body is not None):
+        raise ConfigurationError(
+            "a file of questions cannot be combined with --title or --body",
+            hint="Pass --title, or a file and --out.",
+        )
     if title is not None and not title.strip():
         raise ConfigurationError("--title is empty", hint="Pass the title of the question.")
     if questions is not None and out is None:
         raise ConfigurationError(
             "a file of questions requires --out", hint="lawtags tag IN.jsonl --out OUT.jsonl"
         )
-    session = Session(as_json, profile, verbose, no_input)
-    chosen = _chosen(session, runs, run, model, unmasked)
-    if chat:
-        if model is None:
-            raise ConfigurationError(
-                "--chat requires --model", hint="A run already knows how its model was trained."
-            )
-        chosen.arguments["chat"] = True
-    chosen.arguments["threshold"] = threshold
-    if title is not None:
-        _one(session, chosen, title, body)
-    elif questions is not None and out is not None:
-        _file(session, _with_columns(chosen, columns or []), questions, out)
+    if title is not None and out is not None:
+        raise ConfigurationError(
+            "--out requires a file of questions",
+            hint="Omit it: the tags of one question are printed.",
+        )
 
 
-def _chosen(
-    session: Session, runs: Path, run: str | None, model: str | None, unmasked: bool
-) -> _TagArguments:
+@dataclass(frozen=True, slots=True)
+class _ChosenTagger:
+    """What answers, and how questions are prepared for it."""
+
+    model: str
+    texts: QuestionTexts
+    tagger: Tagger | None = None
+    chat: bool | None = None
+    threshold: float | None = None
+
+    def tag_many(
+        self, nemo: NeMo, questions: Iterable[Question] | AsyncIterable[Question]
+    ) -> AsyncIterator[Tagged]:
+        """Tag questions in their order."""
+        from lawtags_client.asking.tags import tag_many
+
+        return tag_many(
+            nemo,
+            questions,
+            model=self.model,
+            tagger=self.tagger,
+            chat=self.chat,
+            threshold=self.threshold,
+        )
+
+
+def _of_model(model: str, chat: bool) -> _ChosenTagger:
     from lawtags_client.curation.questions import QuestionTexts
 
-    if model is not None:
-        if run is not None:
-            raise ConfigurationError(
-                "--run and --model cannot be combined", hint="A run already knows its model."
-            )
-        return _TagArguments({"model": model}, QuestionTexts())
-    from lawtags_client.cli.runs import latest_served
+    return _ChosenTagger(model, QuestionTexts(), chat=chat or None)
+
+
+def _of_run(session: Session, runs: Path, run: str | None, unmasked: bool) -> _ChosenTagger:
+    from lawtags_client.runs.overview import latest_served
     from lawtags_client.runs.tagger import load_run_tagger
 
     loaded = load_run_tagger(latest_served(runs, run), unmasked=unmasked)
-    # A run of the embedded stack is asked there again, unless another place is named.
+    # By default, a run is asked where it was made.
     session.profile = session.profile or loaded.profile
-    return _TagArguments({"model": loaded.model, "tagger": loaded.tagger, "chat": loaded.chat}, loaded.texts)
+    return _ChosenTagger(loaded.model, loaded.texts, loaded.tagger, loaded.chat)
 
 
-def _with_columns(chosen: _TagArguments, given: list[str]) -> _TagArguments:
+def _with_columns(chosen: _ChosenTagger, given: list[str]) -> _ChosenTagger:
     options = chosen.texts.options
     columns = dict(options.columns)
     for setting in given:
@@ -132,15 +177,14 @@ def _with_columns(chosen: _TagArguments, given: list[str]) -> _TagArguments:
     return replace(chosen, texts=replace(chosen.texts, options=replace(options, columns=columns)))
 
 
-def _one(session: Session, chosen: _TagArguments, title: str, body: str | None) -> None:
-    from lawtags_client.asking.tags import tag_many
+def _tag_question(session: Session, chosen: _ChosenTagger, title: str, body: str | None) -> None:
     from lawtags_client.curation import plain_question
 
     question = plain_question(title, body, chosen.texts)
 
-    async def work() -> Any:
+    async def work() -> Tagged:
         async with session.client() as nemo:
-            (found,) = [one async for one in tag_many(nemo, [question], **chosen.arguments)]
+            (found,) = [one async for one in chosen.tag_many(nemo, [question])]
             return found
 
     tagged = session.run(work())
@@ -151,21 +195,20 @@ def _one(session: Session, chosen: _TagArguments, title: str, body: str | None) 
     elif tagged.tags:
         session.say(", ".join(tagged.tags))
     else:
-        threshold = chosen.arguments["threshold"]
+        threshold = chosen.threshold
         session.report("no tag was found" if threshold is None else f"no tag reaches {threshold:g}")
 
 
-def _file(session: Session, chosen: _TagArguments, questions: str, out: Path) -> None:
-    from lawtags_client.asking.tags import tag_many
+def _tag_file(session: Session, chosen: _ChosenTagger, questions: str, out: Path) -> None:
     from lawtags_client.runs.tag_file import tag_file
 
-    async def work() -> Any:
+    async def work() -> TaggedFile:
         async with session.client() as nemo:
             with session.progress() as progress:
                 return await tag_file(
                     questions,
                     out,
-                    lambda asked: tag_many(nemo, asked, **chosen.arguments),
+                    lambda asked: chosen.tag_many(nemo, asked),
                     options=chosen.texts,
                     on_row=lambda rows: progress.update(rows, None, "questions"),
                 )

@@ -2,60 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lawtags_client.runs.metrics import Metrics, SystemFigures
 from lawtags_client.runs.predictions import read_predictions
 from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
 
 
-def print_verdict(console: Console, metrics: Mapping[str, Any]) -> None:
-    """Print the systems side by side, best first, and what is shown between them, better or worse."""
-    table = Table(title=f"{metrics['test_rows']} test rows, 95 % intervals", title_justify="left", box=SIMPLE)
+def print_verdict(console: Console, metrics: Metrics) -> None:
+    """Print the systems side by side, best first, and how they differ, for better or worse."""
+    table = Table(title=f"{metrics.test_rows} test rows, 95 % intervals", title_justify="left", box=SIMPLE)
     for heading in ("system", "micro F1", "95 %", "macro F1", "95 %", "samples F1", "exact", "no answer"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=True)
-    ranked = sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"])
-    for name, found in ranked:
+    for name, found in metrics.ranked:
         table.add_row(name, *_figures(found))
     console.print(table)
-    for name, _ in ranked:
+    for name, _ in metrics.ranked:
         console.print(f"  {name}: {SYSTEMS.get(name, '')}", style="dim", markup=False, soft_wrap=True)
     console.print()
     for line in sentences(metrics):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     for line in lost_in_words(metrics):
         console.print(Text(f"  {escape_controls(line)}", "yellow"), soft_wrap=True)
-    for gate in metrics.get("gates") or []:
-        mark = Text("passed", "green") if gate["passed"] else Text("not passed", "red")
-        console.print(Text(f"  gate {gate['gate']}: {gate['found']}, ") + mark, soft_wrap=True)
+    for gate in metrics.gates:
+        mark = Text("passed", "green") if gate.passed else Text("not passed", "red")
+        console.print(Text(f"  gate {gate.gate}: {gate.found}, ") + mark, soft_wrap=True)
 
 
-def _figures(found: Mapping[str, Any]) -> list[str]:
-    def with_interval(metric: str) -> tuple[str, str]:
-        low, high = found["intervals"][metric]
-        return f"{found[metric]:.3f}", f"{low:.3f}-{high:.3f}"
-
-    failed = found.get("failed")
+def _figures(found: SystemFigures) -> list[str]:
     return [
-        *with_interval("micro_f1"),
-        *with_interval("macro_f1"),
-        f"{found['samples_f1']:.3f}",
-        f"{found['exact_match']:.3f}",
+        *(f"{found.micro_f1:.3f}", _interval(found, "micro_f1")),
+        *(f"{found.macro_f1:.3f}", _interval(found, "macro_f1")),
+        f"{found.samples_f1:.3f}",
+        f"{found.exact_match:.3f}",
         # Older verdicts do not say.
-        "?" if failed is None else str(failed) if failed else "-",
+        "?" if found.failed is None else str(found.failed) if found.failed else "-",
     ]
 
 
+def _interval(found: SystemFigures, metric: str) -> str:
+    low, high = found.intervals[metric]
+    return f"{low:.3f}-{high:.3f}"
+
+
 def print_examples(console: Console, folder: Path, count: int = 3) -> None:
-    """Print a few test questions with the tagger's tags; what is right stands in green."""
+    """Print a few test questions with the tagger's tags; correct ones are green."""
     questions = read_questions(folder / "curated" / "questions" / "testing.jsonl")
     given = read_predictions(folder, "tagger")
     console.print()

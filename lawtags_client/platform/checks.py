@@ -6,10 +6,11 @@ import asyncio
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Protocol, get_args
 
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, LawtagsError
@@ -22,26 +23,41 @@ _PARTS = ("httpx", "aiohttp", "pydantic", "typer")
 _LEAST_FREE = 2 * 1024**3
 _CLOCK_TOLERANCE = 60.0
 
-Finding = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The result of one check.
+
+    Args:
+        what: what was checked.
+        state: ``ok``, ``missing``, ``unknown`` or ``failed``.
+        finding: the result in words.
+        fix: how to fix it.
+    """
+
+    what: str
+    state: str
+    finding: str
+    fix: str | None = None
 
 
-def check_place() -> list[Finding]:
+def check_place() -> list[CheckResult]:
     """The versions in use, and room on the disk of the working directory."""
     python = ".".join(map(str, sys.version_info[:3]))
     parts = ", ".join(f"{name} {version(name)}" for name in _PARTS)
     free = shutil.disk_usage(Path.cwd()).free
     return [
-        _finding("python", "ok", python),
-        _finding("lawtags", "ok", f"{__version__}, with {parts}"),
-        _finding("disk", "ok", f"{free / 1e9:.0f} GB free")
+        CheckResult("python", "ok", python),
+        CheckResult("lawtags", "ok", f"{__version__}, with {parts}"),
+        CheckResult("disk", "ok", f"{free / 1e9:.0f} GB free")
         if free > _LEAST_FREE
-        else _finding(
+        else CheckResult(
             "disk", "failed", f"only {free / 1e9:.1f} GB free", "Free some space; a run needs about 2 GB."
         ),
     ]
 
 
-def check_memory(path: Path | None) -> list[Finding]:
+def check_memory(path: Path | None) -> list[CheckResult]:
     """Whether what is submitted can be written down, without which nothing is submitted.
 
     Args:
@@ -51,26 +67,26 @@ def check_memory(path: Path | None) -> list[Finding]:
     try:
         known = len(SqliteIntents(store).all())
     except LawtagsError as problem:
-        return [_finding("intents", "failed", problem.message, problem.hint)]
-    return [_finding("intents", "ok", f"{known} at {store}")]
+        return [CheckResult("intents", "failed", problem.message, problem.hint)]
+    return [CheckResult("intents", "ok", f"{known} at {store}")]
 
 
-def check_credentials(settings: Settings) -> list[Finding]:
+def check_credentials(settings: Settings) -> list[CheckResult]:
     """Which token goes to which service, and whether it can be read; never the token itself."""
     sent: dict[str, list[str]] = {}
-    problems: dict[str, Finding] = {}
+    problems: dict[str, CheckResult] = {}
     for service in get_args(ServiceName):
         if not settings.has_address(service):
             continue
         try:
             token = settings.address(service).token
         except ConfigurationError as problem:
-            found = _finding("credentials", "failed", problem.message, problem.hint)
+            found = CheckResult("credentials", "failed", problem.message, problem.hint)
             problems.setdefault(problem.message, found)
             continue
         sent.setdefault(_token_origin(settings, service) if token else "no token", []).append(service)
     said = "; ".join(f"{origin} for {', '.join(services)}" for origin, services in sent.items())
-    return [*problems.values(), *([_finding("credentials", "ok", said)] if said else [])]
+    return [*problems.values(), *([CheckResult("credentials", "ok", said)] if said else [])]
 
 
 def _token_origin(settings: Settings, service: str) -> str:
@@ -80,7 +96,7 @@ def _token_origin(settings: Settings, service: str) -> str:
     return "no token"
 
 
-async def check_clock(nemo: NeMo) -> list[Finding]:
+async def check_clock(nemo: NeMo) -> list[CheckResult]:
     """Whether this machine and the platform agree on the time."""
     if not nemo.settings.has_address("entity_store"):
         return []
@@ -90,32 +106,32 @@ async def check_clock(nemo: NeMo) -> list[Finding]:
         # Told already, as what the Entity Store answers.
         return []
     if ahead is None:
-        return [_finding("clock", "unknown", "the platform does not report its time")]
+        return [CheckResult("clock", "unknown", "the platform does not report its time")]
     if abs(ahead) <= _CLOCK_TOLERANCE:
-        return [_finding("clock", "ok", f"within {max(2, abs(round(ahead)))} s of the platform's")]
+        return [CheckResult("clock", "ok", f"within {max(2, abs(round(ahead)))} s of the platform's")]
     side = "behind" if ahead > 0 else "ahead of"
     fix = "Sync the clock with the network, e.g. timedatectl set-ntp true; tokens and links expire by it."
-    return [_finding("clock", "failed", f"{abs(ahead):.0f} s {side} the platform's", fix)]
+    return [CheckResult("clock", "failed", f"{abs(ahead):.0f} s {side} the platform's", fix)]
 
 
-def check_extras() -> list[Finding]:
+def check_extras() -> list[CheckResult]:
     """Which extras of lawtags are installed."""
     findings = []
     for extra in MARKERS:
         if packages := absent(extra):
             fix = f"pip install 'lawtags[{extra}]'"
-            findings.append(_finding(f"extra {extra}", "missing", f"without {', '.join(packages)}", fix))
+            findings.append(CheckResult(f"extra {extra}", "missing", f"without {', '.join(packages)}", fix))
         else:
-            findings.append(_finding(f"extra {extra}", "ok", "installed"))
+            findings.append(CheckResult(f"extra {extra}", "ok", "installed"))
     return findings
 
 
-async def check_services(nemo: NeMo) -> list[Finding]:
+async def check_services(nemo: NeMo) -> list[CheckResult]:
     """Ask each service for something small; all at once."""
     if not any(map(nemo.settings.has_address, get_args(ServiceName))):
         fix = "Set LAWTAGS_PLATFORM_URL, select a profile, or start a platform on this machine: "
         fix += "lawtags local up --detach, then use --profile local."
-        return [_finding("services", "failed", "no address is set", fix)]
+        return [CheckResult("services", "failed", "no address is set", fix)]
     questions: dict[str, Callable[[], Awaitable[str]]] = {
         "entity_store": lambda: _count(nemo.entity_store.namespaces, "namespaces"),
         "customizer": lambda: _count(nemo.customizer.configs, "training configs"),
@@ -151,16 +167,20 @@ async def require_platform(nemo: NeMo, config: str | None) -> None:
         await nemo.customizer.config(config)
 
 
-async def _ask(service: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+async def _ask(service: str, ask: Callable[[], Awaitable[str]]) -> CheckResult:
     begin = time.monotonic()
     try:
         said = await ask()
     except LawtagsError as problem:
-        return _finding(service, "failed", problem.message, problem.hint)
-    return _finding(service, "ok", f"{said}, in {(time.monotonic() - begin) * 1000:.0f} ms")
+        return CheckResult(service, "failed", problem.message, problem.hint)
+    return CheckResult(service, "ok", f"{said}, in {(time.monotonic() - begin) * 1000:.0f} ms")
 
 
-async def _count(listing: Any, what: str) -> str:
+class _Listing(Protocol):
+    def list(self) -> AsyncIterator[object]: ...
+
+
+async def _count(listing: _Listing, what: str) -> str:
     found = 0
     async for _ in listing.list():
         found += 1
@@ -181,7 +201,3 @@ async def _namespace(nemo: NeMo) -> str:
 
 async def _models(nemo: NeMo) -> str:
     return f"{len(await nemo.inference.models())} models served"
-
-
-def _finding(what: str, state: str, finding: str, fix: str | None = None) -> Finding:
-    return {"what": what, "state": state, "finding": finding, "fix": fix}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 from lawtags_client.errors import BadRequestError, LawtagsError, PayloadTooLargeError, UnprocessableError
 from lawtags_client.files import atomic_write_text
+from lawtags_client.json_value import JsonObject
 from lawtags_client.platform import PromptInput
+from lawtags_client.runs.documents import validated
 from lawtags_client.runs.lost_rows import too_many
 from lawtags_client.runs.outputs import CurateOutput
 from lawtags_client.runs.rows import RowLog
@@ -21,6 +24,27 @@ from lawtags_client.runs.stage import RunContext
 _REFUSALS = (BadRequestError, PayloadTooLargeError, UnprocessableError)
 _TELL_EVERY = 1.0
 _SILENT = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowAnswer:
+    """What a server replied to one row.
+
+    Attributes:
+        row: the row's number, from zero.
+        tokens: the likeliest first tokens with their log probabilities, if they were asked for.
+        text: the answer, if it was asked for.
+        held: whether the answer was constrained to the vocabulary; None if that is not known.
+        error: why there is no answer.
+        refused: whether the server refuses the row for good.
+    """
+
+    row: int
+    tokens: dict[str, float] | None = None
+    text: str | None = None
+    held: bool | None = None
+    error: str | None = None
+    refused: bool = False
 
 
 class AnswerLog:
@@ -52,18 +76,25 @@ class AnswerLog:
         """Rows that the server refuses for good."""
         return sum(bool(row.get("refused")) for row in self._log.rows.values())
 
-    def all(self) -> list[dict[str, Any]]:
-        """One entry for each row: its answer, or its ``error`` and whether it is ``refused``."""
-        return [
+    def all(self) -> list[RowAnswer]:
+        """One entry per row: its answer, or why there is none.
+
+        Raises:
+            DataError: the file of answers is damaged.
+        """
+        rows = [
             self._log.rows.get(row) or {"row": row, "error": self._failed.get(row, "was not asked")}
             for row in range(self.rows)
         ]
+        path = self._log.path
+        hint = "Delete the file, then repeat the command: the rows are asked for again."
+        return validated(list[RowAnswer], rows, what=path.name, hint=hint, path=path)
 
     async def collect(
         self,
         context: RunContext,
         asked: CountedPrompts,
-        found: AsyncIterator[tuple[int, Mapping[str, object] | Exception]],
+        found: AsyncIterator[tuple[int, JsonObject | Exception]],
         text: str,
     ) -> None:
         """Take in what a model answers to the missing rows.

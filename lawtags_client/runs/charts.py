@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import MissingExtraError
 
@@ -12,17 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lawtags_client.runs.metrics import SystemFigures
+    from lawtags_client.runs.series import SeriesPoint
+
 # What matplotlib would write into each picture about itself.
 _METADATA = ("Date", "Creator", "Format", "Type")
 
 INK, GRID, FIRST, SECOND, QUIET = "#1f2933", "#e4e7eb", "#2563eb", "#ea580c", "#9aa5b1"
 
 
-def loss_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def loss_curves(metrics: Mapping[str, Sequence[SeriesPoint]]) -> str:
     """Training and validation loss over the steps."""
     figure, axes = _figure(7.2, 3.2)
     for name, colour, mark in (("train_loss", FIRST, None), ("val_loss", SECOND, "o")):
-        points = [(p["step"] + 1, p["value"]) for p in metrics.get(name, []) if p["value"] is not None]
+        points = [(p.step + 1, p.value) for p in metrics.get(name, ()) if p.value is not None]
         if points:
             axes.plot(
                 *zip(*points, strict=True),
@@ -39,16 +42,16 @@ def loss_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     return _svg(figure)
 
 
-def systems(found: Mapping[str, Mapping[str, Any]]) -> str:
+def systems(found: Mapping[str, SystemFigures]) -> str:
     """Micro F1 of every system with its interval, best on top."""
-    ranked = sorted(found.items(), key=lambda item: item[1]["micro_f1"])
+    ranked = sorted(found.items(), key=lambda item: item[1].micro_f1)
     figure, axes = _figure(7.2, 0.45 * len(ranked) + 0.9)
     for place, (name, values) in enumerate(ranked):
-        low, high = values["intervals"]["micro_f1"]
+        low, high = values.intervals["micro_f1"]
         colour = FIRST if name in ("tagger", "tuned") else QUIET
         axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round", alpha=0.45)
-        axes.plot([values["micro_f1"]], [place], marker="o", color=colour, markersize=7)
-        _label(axes, f"{values['micro_f1']:.3f}", (values["micro_f1"], place), offset=(0, 7), ha="center")
+        axes.plot([values.micro_f1], [place], marker="o", color=colour, markersize=7)
+        _label(axes, f"{values.micro_f1:.3f}", (values.micro_f1, place))
     axes.set_yticks(range(len(ranked)), [name for name, _ in ranked])
     axes.set_ylim(-0.6, len(ranked) - 0.3)
     axes.set_xlim(left=0)
@@ -71,10 +74,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _label(
-    axes: Axes, text: str, at: tuple[float, float], *, offset: tuple[float, float], **alignment: Any
-) -> None:
-    axes.annotate(text, at, xytext=offset, textcoords="offset points", fontsize=8, color=INK, **alignment)
+def _label(axes: Axes, text: str, at: tuple[float, float]) -> None:
+    axes.annotate(text, at, xytext=(0, 7), textcoords="offset points", fontsize=8, color=INK, ha="center")
 
 
 def _svg(figure: Figure) -> str:

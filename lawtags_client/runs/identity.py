@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lawtags_client.errors import ConfigurationError, DataError, RunInputsError
+from lawtags_client.errors import ConfigurationError, DataError, LawtagsError, RunInputsError
+from lawtags_client.json_value import JsonObject, JsonValue
+from lawtags_client.runs.documents import read_document, validated
+from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger, StageRecord
 from lawtags_client.runs.recipe import Recipe, parse_recipe
 
-FACT = "inputs"
+if TYPE_CHECKING:
+    from lawtags_client.curation.read.sources import QuestionSource
 
 # A recipe's keys that change how long a run takes, or what people read, and none of its results.
 _IMMATERIAL = ("description", "wait")
@@ -31,7 +35,56 @@ _OVER = frozenset(
     }
 )  # fmt: skip
 
-Inputs = Mapping[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A file of questions that a run was made from.
+
+    Attributes:
+        source: its name, or its ``hf://`` name.
+        sha256: of its content; None for what is not a file.
+        bytes: its size.
+    """
+
+    source: str
+    sha256: str | None = None
+    bytes: int | None = None
+
+    def __str__(self) -> str:
+        return self.source if self.sha256 is None else f"{self.source} ({self._content})"
+
+    @property
+    def _content(self) -> str:
+        return f"{self.bytes} bytes, sha256 {(self.sha256 or '')[:8]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInputs:
+    """Everything that decides the results of a run; None is what older releases did not record.
+
+    Attributes:
+        recipe: the part of its record that decides results.
+        files: digests of the files that the recipe names, and of its secrets.
+        data: labeled questions.
+        test: labeled questions that are only scored.
+        services: address by service.
+    """
+
+    recipe: JsonObject
+    files: dict[str, str] | None = None
+    data: tuple[SourceRecord, ...] | None = None
+    test: tuple[SourceRecord, ...] | None = None
+    services: dict[str, str] | None = None
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """As the ledger holds them."""
+        return {
+            "recipe": self.recipe,
+            "files": self.files,
+            "data": _sources_as_json(self.data),
+            "test": _sources_as_json(self.test),
+            "services": self.services,
+        }
 
 
 def inputs_of(
@@ -41,8 +94,8 @@ def inputs_of(
     services: Mapping[str, str] | None,
     *,
     run_id: str,
-) -> dict[str, Any]:
-    """Everything that decides the results of a run, fit to be written down.
+) -> RunInputs:
+    """The inputs of a run.
 
     Args:
         recipe: what to do.
@@ -51,35 +104,40 @@ def inputs_of(
         services: address by service; None where it is not known.
         run_id: the run's identity; it salts the hash of secrets.
     """
-    return {
-        "recipe": _material(recipe.record()),
-        "files": _named_files(recipe, run_id),
-        "data": _contents(data, None),
-        "test": _contents([], test),
-        "services": None if services is None else {name: _public(url) for name, url in services.items()},
-    }
+    return RunInputs(
+        recipe=_material(recipe.record()),
+        files=_named_files(recipe, run_id),
+        data=_contents(data, None),
+        test=_contents([], test),
+        services=None if services is None else {name: _public(url) for name, url in services.items()},
+    )
 
 
-def differences(known: Inputs, wanted: Inputs) -> list[str]:
-    """What differs between two sets of inputs, one line each; what either does not know is passed over."""
-    lines = list(_differing(known.get("recipe") or {}, wanted["recipe"], ""))
-    for name, before, now in _sides(known.get("files"), wanted["files"]):
+def differences(known: RunInputs, wanted: RunInputs) -> list[str]:
+    """What differs between two sets of inputs, one line each; what either does not record is ignored."""
+    lines = list(_differing(known.recipe, wanted.recipe, ""))
+    for name, before, now in _sides(known.files, wanted.files):
         lines.append(f"{name}: {_short(before)} -> {_short(now)}")
-    for part in ("data", "test"):
-        if known.get(part) is not None and not _same_contents(known[part], wanted[part]):
-            lines.append(f"{part}: {_named(known[part])} -> {_named(wanted[part])}")
-    for name, before, now in _sides(known.get("services"), wanted["services"]):
+    for part, recorded, given in (("data", known.data, wanted.data), ("test", known.test, wanted.test)):
+        if recorded is not None and not _same_contents(recorded, given or ()):
+            lines.append(f"{part}: {_named(recorded)} -> {_named(given or ())}")
+    for name, before, now in _sides(known.services, wanted.services):
         lines.append(f"address of {name}: {before or 'none'} -> {now or 'none'}")
     return lines
 
 
-def recorded_inputs(ledger: Ledger, folder: Path) -> dict[str, Any] | None:
-    """The inputs of a run as its folder records them; None for a new folder."""
-    recorded = ledger.fact(FACT)
-    if recorded is not None:
-        return {**recorded, "recipe": _material(recorded["recipe"])}
-    recipe = ledger.fact("recipe")
-    return None if recipe is None else _recorded_by_older_releases(recipe, folder)
+def recorded_inputs(ledger: Ledger, folder: Path) -> RunInputs | None:
+    """The inputs of a run as its folder records them; None for a new folder.
+
+    Raises:
+        DataError: they are damaged.
+    """
+    facts = RunFacts.read(ledger)
+    if facts.inputs is not None:
+        hint = "Use the release that wrote the run, or start another one with --new."
+        found = validated(RunInputs, facts.inputs, what="the run's inputs", hint=hint, path=ledger.path)
+        return replace(found, recipe=_material(found.recipe))
+    return None if facts.recipe is None else _recorded_by_older_releases(facts.recipe, folder)
 
 
 def holds_results(ledger: Ledger) -> bool:
@@ -90,7 +148,7 @@ def holds_results(ledger: Ledger) -> bool:
     return training is not None and not _is_over(training)
 
 
-def check_inputs(ledger: Ledger, folder: Path, wanted: Inputs, names: Sequence[str]) -> list[str]:
+def check_inputs(ledger: Ledger, folder: Path, wanted: RunInputs, names: Sequence[str]) -> list[str]:
     """Compare the inputs of a run with those that it was made from.
 
     A run that holds no result yet may be given other inputs: what depends on them is done again, and the
@@ -123,14 +181,17 @@ def _is_over(training: StageRecord) -> bool:
     return training.status == "failed" and (training.error or {}).get("error") in _OVER
 
 
-def _material(record: Mapping[str, Any]) -> dict[str, Any]:
+def _material(record: JsonObject) -> JsonObject:
     """The part of a recorded recipe that decides results, with the defaults that its release did not know."""
     # A record that this release cannot read is compared as it stands.
     with contextlib.suppress(ConfigurationError):
         record = parse_recipe(dict(record)).record()
     content = {name: value for name, value in record.items() if name not in _IMMATERIAL}
-    # How many threads share a fit does not change it.
-    content["retriever"] = {k: v for k, v in (content.get("retriever") or {}).items() if k != "threads"}
+    retriever = content.get("retriever")
+    # The number of threads does not change a fit.
+    content["retriever"] = (
+        {k: v for k, v in retriever.items() if k != "threads"} if isinstance(retriever, Mapping) else {}
+    )
     return content
 
 
@@ -149,36 +210,58 @@ def _named_files(recipe: Recipe, run_id: str) -> dict[str, str]:
     return found
 
 
-def _contents(data: Sequence[str], test: Path | None) -> list[dict[str, Any]]:
+def _sources_as_json(sources: Sequence[SourceRecord] | None) -> JsonValue:
+    if sources is None:
+        return None
+    return [{k: v for k, v in asdict(source).items() if v is not None} for source in sources]
+
+
+def _contents(data: Sequence[str], test: Path | None) -> tuple[SourceRecord, ...]:
     from lawtags_client.curation.read.sources import find_sources
 
     given = [*data] if data else [str(test)] if test else []
     try:
         sources = find_sources(given) if given else []
         # A hub data set has no file to hash; the curation records its revision.
-        return [{"source": s.location} if s.hub else {**s.identity()} for s in sources]
+        return tuple(SourceRecord(s.location) if s.hub else _identity(s) for s in sources)
     except DataError:
         # The curation says what is wrong with it.
-        return [{"source": each} for each in given]
+        return tuple(SourceRecord(each) for each in given)
 
 
-def _recorded_by_older_releases(recipe: Mapping[str, object], folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {"recipe": _material(recipe)}
+def _identity(source: QuestionSource) -> SourceRecord:
+    return validated(SourceRecord, source.identity(), what=source.name, hint="Check the path.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CuratedSource:
+    source: str
+    sha256: str | None = None
+    bytes: int | None = None
+    test: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _CurationCard:
+    inputs: tuple[_CuratedSource, ...]
+
+
+def _recorded_by_older_releases(recipe: JsonObject, folder: Path) -> RunInputs:
+    found = RunInputs(recipe=_material(recipe))
     try:
-        inputs = json.loads((folder / "curated" / "curation.json").read_text(encoding="utf-8"))["inputs"]
-        for part, test in (("data", False), ("test", True)):
-            found[part] = [
-                {name: each[name] for name in ("source", "sha256", "bytes") if name in each}
-                for each in inputs
-                if each["test"] is test
-            ]
-    except (OSError, ValueError, KeyError, TypeError):
+        inputs = read_document(_CurationCard, folder, "curated/curation.json").inputs
+    except (OSError, LawtagsError):
         # Without it, or from a release that wrote none: only the recipe can be compared.
-        pass
-    return found
+        return found
+    sources = [(each.test, SourceRecord(each.source, each.sha256, each.bytes)) for each in inputs]
+    return replace(
+        found,
+        data=tuple(source for test, source in sources if not test),
+        test=tuple(source for test, source in sources if test),
+    )
 
 
-def _differing(known: Mapping[str, object], wanted: Mapping[str, object], place: str) -> Iterator[str]:
+def _differing(known: JsonObject, wanted: JsonObject, place: str) -> Iterator[str]:
     for name in dict.fromkeys((*known, *wanted)):
         before, now = known.get(name), wanted.get(name)
         if before == now:
@@ -199,21 +282,15 @@ def _sides(
             yield name, known.get(name), wanted.get(name)
 
 
-def _same_contents(known: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> bool:
-    def keys(contents: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
-        return sorted((str(each["source"]), each.get("sha256")) for each in contents)
+def _same_contents(known: Sequence[SourceRecord], wanted: Sequence[SourceRecord]) -> bool:
+    def keys(contents: Sequence[SourceRecord]) -> list[tuple[str, str]]:
+        return sorted((each.source, each.sha256 or "") for each in contents)
 
     return keys(known) == keys(wanted)
 
 
-def _named(contents: Sequence[Mapping[str, Any]]) -> str:
-    words = [
-        f"{each['source']} ({each['bytes']} bytes, sha256 {each['sha256'][:8]})"
-        if "sha256" in each
-        else str(each["source"])
-        for each in contents
-    ]
-    return ", ".join(words) or "none"
+def _named(contents: Sequence[SourceRecord]) -> str:
+    return ", ".join(map(str, contents)) or "none"
 
 
 def _short(value: object) -> str:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import DataError
 from lawtags_client.files import make_folder
+from lawtags_client.json_value import JsonObject, JsonValue
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -62,8 +62,8 @@ class StageRecord:
     status: str
     started_at: str
     finished_at: str | None
-    output: dict[str, Any]
-    error: dict[str, Any] | None
+    output: JsonObject
+    error: JsonObject | None
     code: str | None = None
 
     @property
@@ -109,11 +109,24 @@ class Ledger:
             hint = "Check its permissions and the disk. If it is damaged, move it away and run again."
             raise DataError(f"the ledger cannot be used: {problem}", path=self.path, hint=hint) from problem
 
-    def fact(self, name: str) -> Any:
-        """A fact of the run as a whole, or None."""
+    def facts(self) -> dict[str, JsonValue]:
+        """All facts of the run as a whole."""
         with self._connection() as connection:
-            row = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return json.loads(row[0]) if row else None
+            rows = connection.execute("SELECT name, value FROM facts").fetchall()
+        return {name: json.loads(value) for name, value in rows}
+
+    def fact(self, name: str) -> JsonValue:
+        """A fact of the run as a whole, or None."""
+        return self.facts().get(name)
+
+    def failed_jobs(self, stage: StageRecord) -> int:
+        """How many jobs of a stage have failed or were cancelled, for the same inputs."""
+        count = self.fact(_failed_jobs(stage))
+        return count if isinstance(count, int) else 0
+
+    def add_failed_job(self, stage: StageRecord) -> None:
+        """Record that a job of a stage has failed or was cancelled; the next attempt submits another."""
+        self.set_fact(_failed_jobs(stage), self.failed_jobs(stage) + 1)
 
     def set_fact(self, name: str, value: object) -> None:
         """Record a fact of the run as a whole."""
@@ -136,7 +149,7 @@ class Ledger:
             )
             self._log(connection, name, "started", {"digest": digest})
 
-    def finish(self, name: str, output: dict[str, object], *, code: str | None = None) -> None:
+    def finish(self, name: str, output: Mapping[str, object], *, code: str | None = None) -> None:
         """Record that a stage is done.
 
         Args:
@@ -156,7 +169,7 @@ class Ledger:
             )
             self._log(connection, name, "done", {})
 
-    def fail(self, name: str, error: dict[str, object]) -> None:
+    def fail(self, name: str, error: Mapping[str, object]) -> None:
         """Record that a stage failed, and why."""
         with self._connection() as connection:
             connection.execute(
@@ -187,7 +200,9 @@ class Ledger:
             for name, digest, status, started, finished, output, error in rows
         ]
 
-    def _log(self, connection: sqlite3.Connection, stage: str, event: str, detail: dict[str, object]) -> None:
+    def _log(
+        self, connection: sqlite3.Connection, stage: str, event: str, detail: Mapping[str, object]
+    ) -> None:
         connection.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?)",
             (self._stamp(), stage, event, json.dumps(detail, default=str)),
@@ -197,5 +212,9 @@ class Ledger:
         return self._now().isoformat(timespec="milliseconds")
 
 
-def _load(text: str | None) -> dict[str, Any] | None:
+def _failed_jobs(stage: StageRecord) -> str:
+    return f"{stage.name} attempts {stage.digest}"
+
+
+def _load(text: str | None) -> JsonObject | None:
     return json.loads(text) if text else None

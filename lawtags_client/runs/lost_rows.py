@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from lawtags_client.runs.predictions import Prediction
 
 LOST_SHARE = 0.02
 """The share of a system's rows that may be lost before nothing is said about it any more."""
@@ -33,28 +34,20 @@ class LostRows:
     reasons: tuple[tuple[str, int], ...] = ()
     scored_as: str = "no tags"
 
-    def as_dict(self) -> dict[str, Any]:
-        """As it stands beside a system's figures in ``metrics.json``."""
-        found: dict[str, Any] = {"failed": self.failed, "refused": self.refused}
-        if self.failed:
-            found["failed_scored_as"] = self.scored_as
-            found["failed_reasons"] = [{"reason": reason, "rows": rows} for reason, rows in self.reasons]
-        return found
 
-
-def lost_rows(rows: Iterable[Mapping[str, object]], *, scored_as: str = "no tags") -> LostRows:
+def lost_rows(rows: Iterable[Prediction], *, scored_as: str = "no tags") -> LostRows:
     """Count the rows with an error in a file of predictions.
 
     Args:
         rows: of the file.
         scored_as: what the rows with an error were scored with.
     """
-    failed = [row for row in rows if row.get("error")]
-    refused = sum(bool(row.get("refused")) for row in failed)
+    failed = [row for row in rows if row.error]
+    refused = sum(row.refused for row in failed)
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for row in failed:
-        reason = str(row["error"]).removeprefix(f"{RETRIEVER_ALONE}: ")
+        reason = str(row.error).removeprefix(f"{RETRIEVER_ALONE}: ")
         # Reasons that differ in their numbers alone are one, told by the first of them.
         kind = re.sub(r"\d+", "0", reason)
         first.setdefault(kind, reason)

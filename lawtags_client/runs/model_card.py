@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import yaml
 
+from lawtags_client.runs.metrics import Metrics
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.verdict import lost_in_words, sentences
@@ -42,7 +42,7 @@ def model_card(
     *,
     plan: JobPlan,
     model: str,
-    metrics: Mapping[str, object],
+    metrics: Metrics,
     licenses: Mapping[str, int],
 ) -> str:
     """Write the card as Markdown with the metadata block that model hubs read.
@@ -51,7 +51,7 @@ def model_card(
         recipe: the run's recipe.
         plan: the run's plan.
         model: the served model's id.
-        metrics: content of ``metrics.json``.
+        metrics: the verdict.
         licenses: from :func:`data_licenses`.
     """
     header = {
@@ -81,7 +81,7 @@ the longest training row has {tokens.longest} tokens ({tokens.counter}).
 
 {_table(("hyperparameter", "value"), plan.hyperparameters.items())}
 
-## Results on {metrics["test_rows"]} test rows
+## Results on {metrics.test_rows} test rows
 
 {_results(metrics)}
 
@@ -99,19 +99,21 @@ of that mix is beside the model. `tuned` is this model alone.
 
 
 def _personal_data(recipe: Recipe) -> str:
-    pii = recipe.curation.get("pii") or {}
-    if pii.get("entities") == []:
+    pii = recipe.curation.get("pii")
+    if isinstance(pii, Mapping) and pii.get("entities") == []:
         return "The training rows were not checked for personal data."
     return "A detector replaced personal data in the training rows; it misses some."
 
 
-def _results(metrics: Mapping[str, Any]) -> str:
+def _results(metrics: Metrics) -> str:
     lines = []
-    for name, found in metrics["systems"].items():
-        low, high = found["intervals"]["micro_f1"]
-        figures = " | ".join(f"{found[key]:.3f}" for key in ("macro_f1", "samples_f1", "exact_match"))
-        failed = found.get("failed", "?")
-        lines.append(f"| {name} | {found['micro_f1']:.3f} [{low:.3f}, {high:.3f}] | {figures} | {failed} |")
+    for name, found in metrics.systems.items():
+        low, high = found.intervals["micro_f1"]
+        figures = " | ".join(
+            f"{value:.3f}" for value in (found.macro_f1, found.samples_f1, found.exact_match)
+        )
+        failed = "?" if found.failed is None else found.failed
+        lines.append(f"| {name} | {found.micro_f1:.3f} [{low:.3f}, {high:.3f}] | {figures} | {failed} |")
     table = [
         "| system | micro F1 [95 %] | macro F1 | samples F1 | exact | no answer |",
         "| --- | --- | --- | --- | --- | --- |",

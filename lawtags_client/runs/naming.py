@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.runs.identity import differences, holds_results, recorded_inputs
+from lawtags_client.runs.facts import RunFacts
+from lawtags_client.runs.identity import RunInputs, differences, holds_results, recorded_inputs
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.recipe import bundled
 
@@ -42,8 +42,8 @@ def plan_folder(runs: Path, name: str) -> Path:
 
 def resume_command(folder: Path) -> str:
     """The command that resumes a run; a recipe that is not bundled is for the reader to name."""
-    recipe = (Ledger(folder / _LEDGER).fact("recipe") or {}).get("name")
-    words = ["lawtags", "run", recipe if recipe in bundled() else "RECIPE"]
+    recipe = RunFacts.of_folder(folder).recipe_name
+    words = ["lawtags", "run", recipe if recipe and recipe in bundled() else "RECIPE"]
     if folder.name != recipe:
         words += ["--name", folder.name]
     if folder.parent != Path("runs"):
@@ -51,7 +51,7 @@ def resume_command(folder: Path) -> str:
     return shlex.join(words)
 
 
-def next_run(runs: Path, name: str, inputs: Callable[[Ledger], Any]) -> Path:
+def next_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -> Path:
     """The folder of the next run of a name: ``NAME``, ``NAME-2``, ``NAME-3``.
 
     The latest one is taken up again where it has the same inputs and has not come to its end, so that a
@@ -68,7 +68,7 @@ def next_run(runs: Path, name: str, inputs: Callable[[Ledger], Any]) -> Path:
     return _free(runs, name)
 
 
-def fitting_run(runs: Path, name: str, inputs: Callable[[Ledger], Any]) -> Path:
+def fitting_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -> Path:
     """The folder of the run for these inputs: one made from them, one without results, or the next one.
 
     Args:
@@ -83,7 +83,7 @@ def fitting_run(runs: Path, name: str, inputs: Callable[[Ledger], Any]) -> Path:
     return unused[-1] if unused else _free(runs, name)
 
 
-def matching_run(runs: Path, name: str, inputs: Callable[[Ledger], Any]) -> Path | None:
+def matching_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -> Path | None:
     """The latest run of a name, or of its followers, that was made from these inputs, if there is one."""
     return next((each for each in reversed(list(_series(runs, name))) if _made_from(each, inputs)), None)
 
@@ -113,7 +113,7 @@ def _has_ended(folder: Path) -> bool:
     return Ledger(folder / _LEDGER).finished("report") is not None
 
 
-def _made_from(folder: Path, inputs: Callable[[Ledger], Any]) -> bool:
+def _made_from(folder: Path, inputs: Callable[[Ledger], RunInputs]) -> bool:
     ledger = Ledger(folder / _LEDGER)
     known = recorded_inputs(ledger, folder)
     return known is not None and not differences(known, inputs(ledger))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Self
 
-from lawtags_client.errors import DataError
+from lawtags_client.json_value import JsonObject
+from lawtags_client.runs.documents import validated
+from lawtags_client.runs.metrics import IncompleteSystem, JudgedGate, ValidationRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class StageOutput:
     missing: int = 0
     summary: dict[str, str | int | float | None] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """As the ledger keeps it."""
         return asdict(self)
 
@@ -35,17 +37,8 @@ class StageOutput:
         Raises:
             DataError: a field is missing or has another type.
         """
-        from pydantic import TypeAdapter, ValidationError
-
-        try:
-            return TypeAdapter(cls).validate_python(kept)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise DataError(
-                f"the ledger's {cls.__name__} cannot be read: {place}: {first['msg']}",
-                hint="Use the release that wrote the run, or start another one with --new.",
-            ) from None
+        hint = "Use the release that wrote the run, or start another one with --new."
+        return validated(cls, kept, what=f"the ledger's {cls.__name__}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +98,7 @@ class JobPlan:
     tokens: TokenCounts
     steps: int
     rows_seen: int | None = None
-    hyperparameters: dict[str, Any]
+    hyperparameters: JsonObject
     output_model: str
 
 
@@ -148,21 +141,6 @@ class ServeOutput(StageOutput):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationRows:
-    """The validation rows that the tagger was fitted on.
-
-    Args:
-        rows: how many there are.
-        failed: how many of them have no answer.
-        refused: how many of these the server refuses for good.
-    """
-
-    rows: int
-    failed: int
-    refused: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PredictOutput(StageOutput):
     """The predictions of all systems, and the tagger.
 
@@ -180,12 +158,12 @@ class EvaluateOutput(StageOutput):
     """The verdict.
 
     Args:
-        gates: what became of each gate; see ``verdict.judge``.
-        incomplete: systems that too few rows were answered for; see ``verdict.verdict``.
+        gates: what came of each gate of the recipe.
+        incomplete: systems with too many rows without an answer.
     """
 
-    gates: list[dict[str, Any]] = field(default_factory=list)
-    incomplete: list[dict[str, Any]] = field(default_factory=list)
+    gates: tuple[JudgedGate, ...] = ()
+    incomplete: tuple[IncompleteSystem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,56 @@
-"""Files of predictions, one row a question."""
+"""Files of predictions, one row per question."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from lawtags_client.files import atomic_write_text
+from lawtags_client.json_value import JsonRow
+from lawtags_client.runs.documents import validated
 from lawtags_client.runs.rows import read_rows
+
+Held = bool | Literal["unsaid"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a system says of one question.
+
+    Attributes:
+        row: the row's number, from zero.
+        id: of the question.
+        tags: the tags given.
+        scores: tag to probability, the likeliest first.
+        error: why there is no answer.
+        refused: whether the server refuses the question for good.
+        text: the model's own words, if it generates.
+        held: whether the answer was constrained to the vocabulary; None if that is not known, ``unsaid`` if
+            what tags has nothing to say of it.
+    """
+
+    row: int
+    id: str
+    tags: tuple[str, ...]
+    scores: dict[str, float]
+    error: str | None = None
+    refused: bool = False
+    text: str | None = None
+    held: Held = "unsaid"
+
+    def as_json(self) -> JsonRow:
+        """As it stands in the file."""
+        content = asdict(self)
+        if not self.refused:
+            del content["refused"]
+        if self.text is None:
+            del content["text"]
+        if self.held == "unsaid":
+            del content["held"]
+        return content
 
 
 def prediction(
@@ -20,47 +62,44 @@ def prediction(
     error: str | None = None,
     refused: bool = False,
     text: str | None = None,
-) -> dict[str, Any]:
-    """One row of a predictions file.
-
-    Args:
-        row: the row's number, from zero.
-        identity: the question's id.
-        tags: the tags given.
-        scores: tag to probability, the likeliest first.
-        error: why there is no answer.
-        refused: whether the server refuses the question for good.
-        text: the model's own words, where it generates.
-    """
-    found: dict[str, Any] = {
-        "row": row,
-        "id": identity,
-        "tags": list(tags),
-        "scores": {tag: round(value, 4) for tag, value in (scores or {}).items()},
-        "error": error,
-    }
-    if refused:
-        found["refused"] = True
-    return found if text is None else found | {"text": text}
+    held: Held = "unsaid",
+) -> Prediction:
+    """One row of a predictions file, with rounded probabilities; for its arguments, see ``Prediction``."""
+    return Prediction(
+        row=row,
+        id=identity,
+        tags=tuple(tags),
+        scores={tag: round(value, 4) for tag, value in (scores or {}).items()},
+        error=error,
+        refused=refused,
+        text=text,
+        held=held,
+    )
 
 
-def held_row(row: dict[str, object], held: bool | None) -> dict[str, Any]:
-    """A row that says whether its answer was held to the vocabulary; None where that is not known."""
-    return row | {"held": held}
+def predictions_path(folder: Path, system: str) -> Path:
+    """The file of a system's predictions in a run's folder."""
+    return folder / f"predictions-{system}.jsonl"
 
 
-def write_predictions(folder: Path, system: str, rows: Sequence[Mapping[str, object]]) -> Path:
+def write_predictions(folder: Path, system: str, rows: Sequence[Prediction]) -> Path:
     """Write a system's predictions into a run's folder."""
-    path = folder / f"predictions-{system}.jsonl"
-    atomic_write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    path = predictions_path(folder, system)
+    atomic_write_text(path, "".join(json.dumps(row.as_json(), ensure_ascii=False) + "\n" for row in rows))
     return path
 
 
-def read_prediction_rows(folder: Path, system: str) -> list[dict[str, Any]]:
-    """The rows of a system's predictions, in row order."""
-    return list(read_rows(folder / f"predictions-{system}.jsonl"))
+def read_prediction_rows(folder: Path, system: str) -> list[Prediction]:
+    """The rows of a system's predictions, in row order.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = predictions_path(folder, system)
+    hint = "Run the recipe again to rebuild it."
+    return validated(list[Prediction], list(read_rows(path)), what=path.name, hint=hint, path=path)
 
 
 def read_predictions(folder: Path, system: str) -> list[frozenset[str]]:
     """The tags that a system gave, in row order."""
-    return [frozenset(row["tags"]) for row in read_prediction_rows(folder, system)]
+    return [frozenset(row.tags) for row in read_prediction_rows(folder, system)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 from lawtags_client.terminal import escape_controls
 
@@ -23,7 +24,7 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Something worth a line."""
 
-    def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
+    def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         """The running stage is done."""
 
 
@@ -45,5 +46,5 @@ class LoggedProgress:
     def note(self, text: str) -> None:
         self._logger.info("%s", escape_controls(text))
 
-    def finished(self, name: str, seconds: float, summary: dict[str, Any]) -> None:
+    def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         self._logger.info("%s done in %.1f s: %s", name, seconds, summary)

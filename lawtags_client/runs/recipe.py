@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
 
 SCHEMA_VERSION = 1
 
@@ -161,14 +162,14 @@ class Recipe(Section):
     description: str = ""
     model: ModelSection
     dataset: DatasetSection = DatasetSection()
-    curation: dict[str, Any] = Field(default_factory=dict)
+    curation: JsonObject = Field(default_factory=dict)
     training: TrainingSection = TrainingSection()
     retriever: RetrieverSection = RetrieverSection()
     evaluation: EvaluationSection = EvaluationSection()
     wait: WaitSection = WaitSection()
     gates: tuple[Gate, ...] = ()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JsonRow:
         """The recipe as a run keeps it: the key of the PII hash is a secret and stays out."""
         content = self.model_dump(mode="json")
         pii = content["curation"].get("pii")
@@ -182,7 +183,7 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}
 
 
-def load_recipe(source: str | Path, overrides: dict[str, object] | None = None) -> Recipe:
+def load_recipe(source: str | Path, overrides: JsonObject | None = None) -> Recipe:
     """Read a recipe from a file, or one of the bundled ones by its name.
 
     Args:
@@ -214,7 +215,7 @@ def load_recipe(source: str | Path, overrides: dict[str, object] | None = None) 
 
 
 def parse_recipe(
-    content: dict[str, object], *, where: str = "recipe", overrides: Mapping[str, object] | None = None
+    content: JsonObject, *, where: str = "recipe", overrides: JsonObject | None = None
 ) -> Recipe:
     """Check a recipe's content.
 
@@ -244,12 +245,32 @@ def parse_recipe(
         raise ConfigurationError("\n".join(lines), hint=" ".join(hints)) from None
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: JsonObject, over: JsonObject) -> JsonRow:
     """``base`` with the values of ``over``, mappings within mappings included."""
     result = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else value
+        known = result.get(key)
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            result[key] = merged(known, value)
+        else:
+            result[key] = value
+    return result
+
+
+def nested(values: JsonObject) -> JsonRow:
+    """Values by their dotted names, as nested mappings.
+
+    Example:
+        >>> nested({"split.by": "time"})
+        {'split': {'by': 'time'}}
+    """
+    result: JsonRow = {}
+    for name, value in values.items():
+        first, *rest = name.split(".")
+        inner: JsonValue = value
+        for part in reversed(rest):
+            inner = {part: inner}
+        result = merged(result, {first: inner})
     return result
 
 
@@ -262,8 +283,10 @@ def _options_at(location: tuple[int | str, ...]) -> Iterator[str]:
     section: type[BaseModel] = Recipe
     for part in location:
         if isinstance(part, str):
-            kind: Any = section.model_fields[part].annotation
-            section = get_args(kind)[0] if get_args(kind) else kind
+            annotation = section.model_fields[part].annotation
+            inner = next(iter(get_args(annotation)), annotation)
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                section = inner
     return iter(section.model_fields)
 
 

@@ -2,25 +2,99 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.curation.write.card import card_section
-from lawtags_client.errors import ConfigurationError, DataError, MissingExtraError
+from lawtags_client.errors import MissingExtraError
+from lawtags_client.files import atomic_write_text
+from lawtags_client.runs.documents import read_document, require_file
+from lawtags_client.runs.facts import RunFacts
+from lawtags_client.runs.metrics import Metrics, read_metrics
+from lawtags_client.runs.model_card import attribution, data_licenses
+from lawtags_client.runs.outputs import JobPlan
+from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
+from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.rows import read_rows
+from lawtags_client.runs.series import TrainingRecord
 from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, reading, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
 from lawtags_client.version import __version__
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 EXAMPLES = 12
 SHOWN_TAGS = 40
 
 _TESTING = "curated/questions/testing.jsonl"
 _SHOWN_SYSTEMS = ("tagger", "tuned", "base")
-_NEEDED = (_TESTING, *(f"predictions-{system}.jsonl" for system in _SHOWN_SYSTEMS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportExample:
+    """A test question with the tags that some systems gave.
+
+    Attributes:
+        title: of the question.
+        body: its beginning.
+        truth: its true tags.
+        scores: the tagger's likeliest tags with their probabilities.
+        tags: the tags by system.
+    """
+
+    title: str
+    body: str
+    truth: Sequence[str]
+    scores: Sequence[tuple[str, float]]
+    tags: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportData:
+    """What a report shows of a run.
+
+    Attributes:
+        name: of the run.
+        plan: of the job.
+        training: the finished job with its metric series.
+        metrics: the verdict.
+        curation: content of ``curation.json``.
+        examples: some test questions.
+        licenses: licenses of the training rows, with the number of rows.
+        attribution: credit for the data.
+    """
+
+    name: str
+    plan: JobPlan
+    training: TrainingRecord
+    metrics: Metrics
+    curation: Mapping[str, object]
+    examples: Sequence[ReportExample]
+    licenses: Mapping[str, int]
+    attribution: str
+
+    @classmethod
+    def read(cls, folder: Path, *, licenses: Mapping[str, int], attribution: str) -> ReportData:
+        """Read what the run's stages left in its folder.
+
+        Raises:
+            ConfigurationError: the run has not come far enough for a report.
+            DataError: a file is damaged.
+        """
+        return cls(
+            name=folder.name,
+            plan=read_document(JobPlan, folder, "plan.json"),
+            training=read_document(TrainingRecord, folder, "customization.json"),
+            metrics=read_metrics(folder),
+            curation=read_document(dict[str, object], folder, "curated/curation.json"),
+            examples=_examples(folder),
+            licenses=licenses,
+            attribution=attribution,
+        )
 
 
 def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str) -> str:
@@ -28,87 +102,83 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
 
     Args:
         folder: the run's folder.
-        licenses: licences of the training rows.
-        attribution: whom to name for the data.
+        licenses: licenses of the training rows, with the number of rows.
+        attribution: credit for the data.
 
     Raises:
         ConfigurationError: the run has not come far enough for a report.
-        MissingExtraError: jinja2 or matplotlib is absent.
+        DataError: a file is damaged.
+        MissingExtraError: jinja2 or matplotlib is not installed.
     """
     from lawtags_client.runs import charts
 
+    template = _template()
+    data = ReportData.read(folder, licenses=licenses, attribution=attribution)
+    tags = data.metrics.per_tag["tagger"]
+    return template.render(
+        report=data,
+        version=__version__,
+        titles=SYSTEMS,
+        lost=lost_in_words(data.metrics),
+        sentences=sentences(data.metrics),
+        reading=reading,
+        data_card=card_section(data.curation),
+        tags=tags[:SHOWN_TAGS],
+        more_tags=max(0, len(tags) - SHOWN_TAGS),
+        loss_chart=charts.loss_curves(data.training.metrics),
+        systems_chart=charts.systems(data.metrics.systems),
+    )
+
+
+def rebuild_report(folder: Path) -> Path:
+    """Rebuild the report of a run; returns its path.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ConfigurationError: the run has not come far enough for a report.
+        DataError: a file is damaged.
+    """
+    recipe = parse_recipe(RunFacts.of_folder(folder).recipe or {})
+    questions = folder / "curated" / "questions" / "training.jsonl"
+    licenses = data_licenses(recipe, read_rows(questions) if questions.exists() else [])
+    page = render_report(folder, licenses=licenses, attribution=attribution(recipe, licenses))
+    path = folder / "report.html"
+    atomic_write_text(path, page)
+    return path
+
+
+def _template() -> Template:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
         raise MissingExtraError("jinja2", "report", "the report") from None
-    for name in _NEEDED:
-        _path(folder, name)
-    metrics = _read(folder, "metrics.json")
-    training = _read(folder, "customization.json")
     # Everything that comes from data is escaped; only our own charts and the data card are markup.
     environment = Environment(
         loader=PackageLoader("lawtags_client.runs"),
         autoescape=True,
         undefined=StrictUndefined,
-        # A page that is looked at in a terminal must not steer it.
+        # A page that is shown in a terminal must not steer it.
         finalize=lambda value: escape_controls(value, lines=True) if type(value) is str else value,
         trim_blocks=True,
     )
-    return environment.get_template("report.html").render(
-        name=folder.name,
-        version=__version__,
-        plan=_read(folder, "plan.json"),
-        training=training,
-        metrics=metrics,
-        systems=sorted(metrics["systems"].items(), key=lambda item: -item[1]["micro_f1"]),
-        titles=SYSTEMS,
-        lost=lost_in_words(metrics),
-        sentences=sentences(metrics),
-        reading=reading,
-        data=card_section(_read(folder, "curated/curation.json")),
-        tags=metrics["per_tag"]["tagger"][:SHOWN_TAGS],
-        more_tags=max(0, len(metrics["per_tag"]["tagger"]) - SHOWN_TAGS),
-        examples=_examples(folder),
-        licenses=licenses,
-        attribution=attribution,
-        charts={
-            "loss": charts.loss_curves(training["metrics"]),
-            "systems": charts.systems(metrics["systems"]),
-        },
-    )
+    return environment.get_template("report.html")
 
 
-def _examples(folder: Path) -> list[dict[str, Any]]:
-    questions = read_questions(folder / _TESTING)[:EXAMPLES]
-    given = {
-        system: list(read_rows(folder / f"predictions-{system}.jsonl"))[:EXAMPLES]
-        for system in _SHOWN_SYSTEMS
-    }
+def _examples(folder: Path) -> list[ReportExample]:
+    testing = folder / _TESTING
+    for path in (testing, *(predictions_path(folder, system) for system in _SHOWN_SYSTEMS)):
+        require_file(folder, path)
+    questions = read_questions(testing)[:EXAMPLES]
+    given = {system: read_prediction_rows(folder, system)[:EXAMPLES] for system in _SHOWN_SYSTEMS}
     return [
-        {
-            "title": question.title,
-            "body": (question.body or "")[:280],
-            "truth": question.tags,
-            "scores": list(given["tagger"][number]["scores"].items())[:5],
-            **{system: rows[number]["tags"] for system, rows in given.items()},
-        }
+        ReportExample(
+            title=question.title,
+            body=(question.body or "")[:280],
+            truth=question.tags,
+            scores=list(given["tagger"][number].scores.items())[:5],
+            tags={system: rows[number].tags for system, rows in given.items()},
+        )
         for number, question in enumerate(questions)
     ]
-
-
-def _read(folder: Path, name: str) -> Any:
-    path = _path(folder, name)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
-        hint = "Run the recipe again to rebuild it."
-        raise DataError(f"not JSON: {problem}", path=path, hint=hint) from None
-
-
-def _path(folder: Path, name: str) -> Path:
-    if not (folder / name).is_file():
-        raise ConfigurationError(
-            f"run {folder.name!r} has no {name} yet",
-            hint="Finish the run first: lawtags run RECIPE",
-        )
-    return folder / name

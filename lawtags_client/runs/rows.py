@@ -1,23 +1,23 @@
-"""Files of JSON lines that grow row by row and survive a kill in the middle of a line."""
+"""Files of JSON Lines that grow row by row and survive a kill in the middle of a line."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from lawtags_client import jsonl
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_text, make_folder, sync
+from lawtags_client.json_value import JsonObject, JsonRow
 
 _POLICY = jsonl.LinePolicy(blank=False, mark=False, torn=True)
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file of JSON lines; a torn last line is passed over, as its row was never finished.
+def read_rows(path: Path) -> Iterator[JsonRow]:
+    """The rows of a file of JSON lines; an incomplete last line is ignored.
 
     Raises:
         DataError: another line is not a JSON object.
@@ -30,47 +30,43 @@ class RowLog:
     """Appends rows to a file and knows which are there already.
 
     Args:
-        path: the file; a torn last line is cut off.
-        key: the field that tells rows apart.
+        path: the file; an incomplete last line is removed.
         every: rows between two fsyncs.
 
     Raises:
         DataError: the file holds something else.
     """
 
-    def __init__(self, path: Path, *, key: str = "row", every: int = 64) -> None:
+    def __init__(self, path: Path, *, every: int = 64) -> None:
         make_folder(path.parent)
         self.path = path
         self._every = every
         self._unsynced = 0
-        self._key = key
-        self.rows: dict[Any, dict[str, Any]] = {}
+        self.rows: dict[int, JsonObject] = {}
         if path.exists():
-            # Read before anything is cut off: a file of something else must come out of this unharmed.
-            for number, row in enumerate(read_rows(path), 1):
-                if key not in row:
-                    raise DataError(
-                        "is not a row of answers",
-                        path=path,
-                        line=number,
-                        field=key,
-                        hint="Name another file.",
-                    )
-                self.rows[row[key]] = row
+            # Read before anything is removed: a file of something else must stay unharmed.
+            for line, row in enumerate(read_rows(path), 1):
+                number = row.get("row")
+                if not isinstance(number, int):
+                    hint = "Pass another file."
+                    raise DataError("is not a row of answers", path=path, line=line, field="row", hint=hint)
+                self.rows[number] = row
             _cut_torn_line(path)
         self._stream = path.open("a", encoding="utf-8")
         sync(path.parent)
 
-    def append(self, row: dict[str, object]) -> None:
-        """Add one row."""
+    def append(self, row: JsonObject) -> None:
+        """Add one row; its field ``row`` is its number."""
+        number = row["row"]
+        assert isinstance(number, int)
         self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self.rows[row[self._key]] = row
+        self.rows[number] = row
         self._unsynced += 1
         if self._unsynced >= self._every:
             self.sync()
 
-    def keep(self, rows: dict[object, dict[str, object]]) -> None:
-        """Write the file anew with these rows alone, so that the others can be made again."""
+    def keep(self, rows: Mapping[int, JsonObject]) -> None:
+        """Rewrite the file with these rows alone, so that the others can be added again."""
         self.sync()
         self._stream.close()
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values())

@@ -12,7 +12,8 @@ from pathlib import Path
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import Platform
-from lawtags_client.runs.identity import FACT, check_inputs, inputs_of
+from lawtags_client.runs.facts import RunFacts
+from lawtags_client.runs.identity import check_inputs, inputs_of
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lock import run_lock
 from lawtags_client.runs.outputs import StageOutput
@@ -69,56 +70,59 @@ async def execute(
     steps: Sequence[Stage] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RunResult:
-    """Carry a run to its end; called again after an interruption, it goes on where it was.
+    """Carry out a run to its end; called again after an interruption, it resumes.
 
-    A run that holds results keeps them: other inputs are refused, and where only the code of a stage has
-    changed since, nothing is done again.
+    A run that has results keeps them: it refuses other inputs, and if only the code of a stage has changed
+    since, nothing is repeated.
 
     Args:
-        folder: the run's folder, made when absent.
+        folder: the run's folder; created if it does not exist.
         recipe: what to do.
         data: files or ``hf://`` names of labeled questions.
         platform: where training and inference happen.
-        progress: whom to tell.
+        progress: receives what happens.
         test: labeled questions that are only scored.
         scheduler: address of a Dask scheduler for the curation.
         until: stop after the stage of this name.
-        profile: the profile that the platform came from, for those who use the run later.
-        services: address of each service, which is an input as well; None where that does not matter.
+        profile: the profile that the platform came from, for later users of the run.
+        services: address of each service, which is an input, too; None if that does not matter.
         steps: other stages than the usual ones.
-        clock: seconds, for the durations told.
+        clock: seconds, for the reported durations.
 
     Raises:
         BusyError: another process works on this run.
-        RunInputsError: the run was made from other inputs and holds results.
+        RunInputsError: the run was made from other inputs and has results.
         LawtagsError: a stage failed; what was done before is kept.
     """
     chosen = list(steps) if steps is not None else stages()
+    _check_stage(until, chosen)
+    with run_lock(folder):
+        ledger = Ledger(folder / "ledger.sqlite")
+        run_id = RunFacts.read(ledger).run_id or secrets.token_hex(6)
+        inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
+        changed = check_inputs(ledger, folder, inputs, [stage.name for stage in chosen])
+        if changed:
+            progress.note("inputs changed; repeating the stages that depend on them: " + "; ".join(changed))
+        facts = RunFacts(
+            run_id=run_id,
+            recipe=recipe.record(),
+            data=tuple(data),
+            test=str(test) if test else None,
+            profile=profile,
+            inputs=inputs.as_json(),
+        )
+        facts.write(ledger)
+        atomic_write_text(folder / ".gitignore", "*\n")
+        context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)
+        runner = _StageRunner(chosen, context, clock)
+        await runner.run(until)
+        return RunResult(folder, context.outputs, tuple(runner.redone))
+
+
+def _check_stage(until: str | None, chosen: Sequence[Stage]) -> None:
     names = [stage.name for stage in chosen]
     if until is not None and until not in names:
         raise ConfigurationError(f"there is no stage {until!r}", hint=f"Stages: {', '.join(names)}")
-    with run_lock(folder):
-        ledger = Ledger(folder / "ledger.sqlite")
-        run_id = ledger.fact("run_id") or secrets.token_hex(6)
-        inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
-        changed = check_inputs(ledger, folder, inputs, names)
-        if changed:
-            progress.note("inputs changed; repeating the stages that depend on them: " + "; ".join(changed))
-        ledger.set_facts(
-            {
-                "run_id": run_id,
-                "recipe": recipe.record(),
-                "data": list(data),
-                "test": str(test) if test else None,
-                "profile": profile,
-                FACT: inputs,
-            }
-        )
-        atomic_write_text(folder / ".gitignore", "*\n")
-        context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)
-        carried = _StageRunner(chosen, context, clock)
-        await carried.out(until)
-        return RunResult(folder, context.outputs, tuple(carried.redone))
 
 
 class _StageRunner:
@@ -132,8 +136,8 @@ class _StageRunner:
         self.redone: list[str] = []
         self._by_other_code: list[str] = []
 
-    async def out(self, until: str | None) -> None:
-        """Go through the stages, up to and including one."""
+    async def run(self, until: str | None) -> None:
+        """Run the stages, up to and including one."""
         context, total = self._context, len(self._chosen)
         for number, stage in enumerate(self._chosen, 1):
             digest = stage_digest(stage, context)

@@ -5,10 +5,34 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import MissingExtraError
+from lawtags_client.json_value import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPoint:
+    """A point of a metric; its value is None where it is not a number."""
+
+    step: int
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """The finished training job; content of ``customization.json``.
+
+    Attributes:
+        job: its id.
+        output_model: the model it made.
+        metrics: the points of each metric, by step.
+    """
+
+    job: str
+    output_model: str
+    metrics: dict[str, tuple[SeriesPoint, ...]]
 
 
 class Series:
@@ -35,17 +59,17 @@ class Series:
         )
         return "".join(f", {word}" for word in words)
 
-    def as_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """All points; NaN and infinity, which JSON lacks, become null."""
+    def points(self) -> dict[str, tuple[SeriesPoint, ...]]:
+        """All points by metric and step; NaN and infinity, which JSON lacks, become None."""
         return {
-            metric: [
-                {"step": step, "value": value if math.isfinite(value) else None}
+            metric: tuple(
+                SeriesPoint(step, value if math.isfinite(value) else None)
                 for step, value in sorted(points.items())
-            ]
+            )
             for metric, points in sorted(self._points.items())
         }
 
-    def write_tensorboard(self, folder: Path, hyperparameters: dict[str, object]) -> list[Path]:
+    def write_tensorboard(self, folder: Path, hyperparameters: JsonObject) -> list[Path]:
         """Write the series as TensorBoard events.
 
         Args:

@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from lawtags_client.files import sha256_file
 from lawtags_client.platform import Platform
+from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.outputs import StageOutput
 from lawtags_client.runs.progress import Progress
@@ -57,7 +58,7 @@ class RunContext:
 
     def run_id(self) -> str:
         """The run's own identity, made once; a new folder is a new run."""
-        return str(self.ledger.fact("run_id"))
+        return str(RunFacts.read(self.ledger).run_id)
 
 
 class Stage(Protocol):
@@ -76,7 +77,7 @@ class Stage(Protocol):
         """The class of its output."""
         ...
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         """Everything that decides the result, as JSON."""
         ...
 

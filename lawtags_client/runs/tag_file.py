@@ -14,7 +14,7 @@ from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.curation.read.raw import BadRow
 from lawtags_client.errors import ConfigurationError, DataError
-from lawtags_client.runs.predictions import held_row, prediction
+from lawtags_client.runs.predictions import Prediction, prediction
 from lawtags_client.runs.rows import RowLog
 from lawtags_client.tagging.question import Question
 
@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 16
 
 
 class TaggedRow(Protocol):
-    """What is said of one question; ``row`` counts the questions asked, from zero."""
+    """The tags of one question; ``row`` counts the questions asked, from zero."""
 
     @property
     def row(self) -> int: ...
@@ -38,7 +38,7 @@ class TaggedRow(Protocol):
 
 @runtime_checkable
 class HeldRow(Protocol):
-    """What also says whether the answer was held to the vocabulary; None where that is not known."""
+    """A row that also says whether the answer was constrained to the vocabulary; None if not known."""
 
     @property
     def held(self) -> bool | None: ...
@@ -60,57 +60,81 @@ async def tag_file(
     options: QuestionTexts | CurationOptions | None = None,
     on_row: Callable[[int], None] | None = None,
 ) -> TaggedFile:
-    """Tag every question of a file; rows that are there already, without an error, are kept.
+    """Tag every question of a file; existing rows without an error are kept.
 
     Args:
         questions: the file; see :func:`lawtags_client.curation.questions_to_tag`.
         out: one row per question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``, ``held``.
         tag_many: tags questions in their order, reading them as it needs them.
-        options: how texts are made ready; those of a curation alone mask nothing.
-        on_row: told how many rows there are after each new one.
+        options: how texts are prepared; those of a curation alone mask nothing.
+        on_row: called with the number of rows after each new one.
 
     Raises:
-        ConfigurationError: both files are one.
+        ConfigurationError: both are the same file.
         DataError: the file is empty, broken as a whole, or has no column for the title; or ``out`` holds
             something else.
     """
     _check_apart(questions, out)
     with RowLog(out) as log:
-        done = {row: entry for row, entry in log.rows.items() if entry.get("error") is None}
-        if len(done) < len(log.rows):
-            log.keep(done)
-        places: list[int] = []
+        file = _TaggedRows(log, on_row)
+        async for tagged in tag_many(file.missing(questions_to_tag(questions, options))):
+            file.add(tagged)
+        return TaggedFile(len(log.rows), sum(entry.get("error") is not None for entry in log.rows.values()))
 
-        def add(row: dict[str, object]) -> None:
-            log.append(row)
-            if on_row is not None:
-                on_row(len(log.rows))
 
-        async def asked() -> AsyncIterator[Question]:
-            # Reading, cleaning and masking take their time, in a thread; the rows are written here.
-            row = -1
-            async for question in _in_thread(questions_to_tag(questions, options)):
-                row += 1
-                if row in done:
-                    if not isinstance(question, BadRow):
-                        _check_same(question, done[row], out)
-                    continue
-                if isinstance(question, BadRow):
-                    place = f"line {question.line}" + (
-                        f", field {question.field!r}" if question.field else ""
-                    )
-                    add(held_row(prediction(row, "", (), error=f"{place}: {question.reason}"), None))
-                    continue
-                places.append(row)
+class _TaggedRows:
+    """The rows of an output file: those that are kept, and those that are added.
+
+    Args:
+        log: the file; rows with an error are removed, so that they are tagged again.
+        on_row: called with the number of rows after each new one.
+    """
+
+    def __init__(self, log: RowLog, on_row: Callable[[int], None] | None) -> None:
+        self._log = log
+        self._on_row = on_row
+        self._done = {row: entry for row, entry in log.rows.items() if entry.get("error") is None}
+        if len(self._done) < len(log.rows):
+            log.keep(self._done)
+        self._asked: list[int] = []
+
+    async def missing(self, questions: Iterator[Question | BadRow]) -> AsyncIterator[Question]:
+        """The questions that have no row yet; an unreadable one gets its row here."""
+        # Reading, cleaning and masking take their time, in a thread; the rows are written here.
+        row = -1
+        async for question in _in_thread(questions):
+            row += 1
+            if isinstance(question, BadRow):
+                if row not in self._done:
+                    self._append(prediction(row, "", (), error=_reason(question), held=None))
+            elif row in self._done:
+                _check_same(question, self._done[row], self._log.path)
+            else:
+                self._asked.append(row)
                 yield question
 
-        async for tagged in tag_many(asked()):
-            error = str(tagged.error) if tagged.error else None
-            row = prediction(places[tagged.row], tagged.id, tagged.tags, scores=tagged.scores, error=error)
-            # What tags by other means than a model has nothing to say of it.
-            add(held_row(row, tagged.held) if isinstance(tagged, HeldRow) else row)
-        failed = sum(entry.get("error") is not None for entry in log.rows.values())
-        return TaggedFile(len(log.rows), failed)
+    def add(self, tagged: TaggedRow) -> None:
+        """Add the tags of a question."""
+        self._append(
+            prediction(
+                self._asked[tagged.row],
+                tagged.id,
+                tagged.tags,
+                scores=tagged.scores,
+                error=str(tagged.error) if tagged.error else None,
+                held=tagged.held if isinstance(tagged, HeldRow) else "unsaid",
+            )
+        )
+
+    def _append(self, row: Prediction) -> None:
+        self._log.append(row.as_json())
+        if self._on_row is not None:
+            self._on_row(len(self._log.rows))
+
+
+def _reason(bad: BadRow) -> str:
+    field = f", field {bad.field!r}" if bad.field else ""
+    return f"line {bad.line}{field}: {bad.reason}"
 
 
 async def _in_thread(questions: Iterator[Question | BadRow]) -> AsyncIterator[Question | BadRow]:
@@ -127,7 +151,7 @@ def _check_apart(questions: str | Path, out: Path) -> None:
 def _check_same(question: Question, answered: Mapping[str, object], out: Path) -> None:
     if answered.get("id") != question.id:
         raise DataError(
-            f"row {answered['row']} belongs to question {answered.get('id')!r}, not of {question.id!r}",
+            f"row {answered['row']} belongs to question {answered.get('id')!r}, not to {question.id!r}",
             path=out,
             hint="The file contains answers to other questions. Choose another file with --out.",
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lawtags_client.asking.preparation import question_texts
 from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.naming import resume_command
 from lawtags_client.tagging.storage import load_tagger
@@ -62,11 +63,11 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
     ledger = Ledger(folder / "ledger.sqlite")
     predicted = ledger.finished("predict")
     model = predicted.output.get("model") if predicted else None
-    if model is None or not (folder / "tagger" / "tagger.json").is_file():
+    if not isinstance(model, str) or not (folder / "tagger" / "tagger.json").is_file():
         raise ConfigurationError(
             f"run {folder.name!r} has no tagger yet", hint=f"Finish it first: {resume_command(folder)}"
         )
-    tagger = load_tagger(folder / "tagger")
+    facts, tagger = RunFacts.read(ledger), load_tagger(folder / "tagger")
     if tagger.asking is not None:
         texts, chat = question_texts(tagger.asking, unmasked=unmasked), tagger.asking.chat
     else:
@@ -76,14 +77,14 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
             "Run the recipe again to fix that.",
             folder.name,
         )
-        curation = (ledger.fact("recipe") or {}).get("curation", {})
+        curation = facts.curation
         plain = {name: curation[name] for name in _PLAIN if name in curation}
         texts, chat = QuestionTexts.from_dict(plain), curation.get("format") == "messages"
     return RunTagger(
         tagger,
-        # The stage's own word: the file of the endpoint may be of a newer training already.
+        # From the stage itself: the file of the endpoint may belong to a newer training.
         model=model,
-        profile=ledger.fact("profile"),
+        profile=facts.profile,
         texts=texts,
         chat=chat,
     )

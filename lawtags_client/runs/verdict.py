@@ -8,15 +8,23 @@ where they are more than 2 % of its rows, nothing is said about it and no gate o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
 from lawtags_client.runs.lost_rows import LostRows, too_many
+from lawtags_client.runs.metrics import (
+    Difference,
+    IncompleteSystem,
+    JudgedGate,
+    LossReason,
+    Metrics,
+    SystemFigures,
+    ValidationRows,
+)
 from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.recipe import EvaluationSection, Gate
-from lawtags_client.tagging.metrics import Resampled, per_tag, resample, score
+from lawtags_client.tagging.metrics import Resampled, Scores, per_tag, resample, score
 
 SYSTEMS = {
     "tagger": "Tuned model mixed with the retriever",
@@ -42,22 +50,16 @@ def verdict(
     options: EvaluationSection,
     *,
     lost: Mapping[str, LostRows] | None = None,
-    validation: Mapping[str, object] | None = None,
-) -> dict[str, Any]:
+    validation: ValidationRows | None = None,
+) -> Metrics:
     """Score all systems.
 
     Args:
         truth: the true tags of each test row.
         predicted: the tags that each system gave, in the same order.
         options: how to resample.
-        lost: the test rows that a system has no answer of its own to.
-        validation: ``rows``, and how many of them ``failed`` and were ``refused``: the rows on which the
-            tagger's mix was fitted.
-
-    Returns:
-        The content of ``metrics.json``: ``test_rows``, ``systems`` with ``intervals`` (95 %) and ``failed``
-        beside each system's figures, paired ``differences`` of every two systems with their ``reading``,
-        ``incomplete``, and ``per_tag``.
+        lost: the test rows for which a system has no answer of its own.
+        validation: the rows on which the tagger's mix was fitted.
     """
     gone = {name: (lost or {}).get(name, LostRows()) for name in predicted}
     incomplete = _incomplete(gone, len(truth), validation)
@@ -65,36 +67,37 @@ def verdict(
         name: resample(truth, tags, samples=options.bootstrap, seed=options.seed)
         for name, tags in predicted.items()
     }
-    unjudged = {entry["system"] for entry in incomplete}
-    return {
-        "schema_version": 1,
-        "test_rows": len(truth),
-        "systems": {
-            name: {
-                **asdict(score(truth, tags)),
-                "intervals": {
-                    metric: [found.low, found.high] for metric, found in drawn[name].intervals().items()
-                },
-                **gone[name].as_dict(),
-            }
-            for name, tags in predicted.items()
+    unjudged = {entry.system for entry in incomplete}
+    return Metrics(
+        test_rows=len(truth),
+        systems={
+            name: _figures(score(truth, tags), drawn[name], gone[name]) for name, tags in predicted.items()
         },
-        "validation": dict(validation) if validation is not None else None,
-        "incomplete": incomplete,
-        "differences": [
+        validation=validation,
+        incomplete=tuple(incomplete),
+        differences=tuple(
             row
             for a, b in combinations([name for name in SYSTEMS if name in predicted], 2)
             for row in _differences(a, b, drawn, judged=not unjudged & {a, b})
-        ],
-        "per_tag": {name: [asdict(tag) for tag in per_tag(truth, tags)] for name, tags in predicted.items()},
-    }
+        ),
+        per_tag={name: tuple(per_tag(truth, tags)) for name, tags in predicted.items()},
+    )
 
 
-def judge(gates: Sequence[Gate], metrics: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Hold a verdict against a recipe's gates.
+def _figures(scores: Scores, drawn: Resampled, lost: LostRows) -> SystemFigures:
+    reasons = tuple(LossReason(reason=reason, rows=rows) for reason, rows in lost.reasons)
+    return SystemFigures(
+        **asdict(scores),
+        intervals={metric: (found.low, found.high) for metric, found in drawn.intervals().items()},
+        failed=lost.failed,
+        refused=lost.refused,
+        failed_scored_as=lost.scored_as if lost.failed else None,
+        failed_reasons=reasons if lost.failed else None,
+    )
 
-    Returns:
-        One object for each gate: its bound in words, the value found, and whether it is passed.
+
+def judge(gates: Sequence[Gate], metrics: Metrics) -> list[JudgedGate]:
+    """Check a verdict against a recipe's gates, in their order.
 
     Raises:
         ConfigurationError: a gate names a system or metric that the verdict lacks.
@@ -102,25 +105,25 @@ def judge(gates: Sequence[Gate], metrics: Mapping[str, object]) -> list[dict[str
     return [_judge(gate, metrics) for gate in gates]
 
 
-def require(judged: Sequence[Mapping[str, object]]) -> None:
-    """Raise when a gate is not passed.
+def require(judged: Sequence[JudgedGate]) -> None:
+    """Raise if a gate is not passed.
 
     Raises:
         GateNotPassedError: names each of them.
     """
-    missed = [f"{gate['gate']}: {gate['found']}" for gate in judged if not gate["passed"]]
+    missed = [f"{gate.gate}: {gate.found}" for gate in judged if not gate.passed]
     if missed:
         raise GateNotPassedError("gate not passed: " + "; ".join(missed))
 
 
 def require_verdict(evaluated: EvaluateOutput) -> None:
-    """Raise when a run has no verdict to go by, or one that does not pass its gates.
+    """Raise if a run has no verdict, or does not pass its gates.
 
     Args:
-        evaluated: what the stage of the evaluation left.
+        evaluated: the output of the evaluate stage.
 
     Raises:
-        RowsFailedError: too many rows went without an answer; says what to do.
+        RowsFailedError: too many rows have no answer; says what to do.
         GateNotPassedError: a gate is not passed.
     """
     incomplete = evaluated.incomplete
@@ -132,114 +135,111 @@ def require_verdict(evaluated: EvaluateOutput) -> None:
     require(evaluated.gates)
 
 
-def in_words(entry: Mapping[str, object]) -> str:
+def in_words(entry: IncompleteSystem) -> str:
     """One entry of ``incomplete`` as a clause."""
-    kind = "validation" if entry["part"] == "validation" else "test"
-    return f"{entry['failed']} of {entry['rows']} {kind} rows of {entry['system']} have no answer"
+    kind = "validation" if entry.part == "validation" else "test"
+    return f"{entry.failed} of {entry.rows} {kind} rows of {entry.system} have no answer"
 
 
-def lost_in_words(metrics: Mapping[str, Any]) -> list[str]:
+def lost_in_words(metrics: Metrics) -> list[str]:
     """Which systems have rows without an answer, how these were scored, and what follows from it."""
     told = []
-    for name, found in metrics["systems"].items():
-        if found.get("failed"):
-            reasons = "; ".join(f"{each['rows']} × {each['reason']}" for each in found["failed_reasons"][:3])
+    for name, found in metrics.systems.items():
+        if found.failed:
+            reasons = "; ".join(f"{each.rows} × {each.reason}" for each in (found.failed_reasons or ())[:3])
             told.append(
-                f"{name}: {found['failed']} of {metrics['test_rows']} rows have no answer "
-                f"and were scored with {found['failed_scored_as']} ({reasons})"
+                f"{name}: {found.failed} of {metrics.test_rows} rows have no answer "
+                f"and were scored with {found.failed_scored_as} ({reasons})"
             )
-    validation = metrics.get("validation")
-    if validation and validation["failed"]:
+    validation = metrics.validation
+    if validation and validation.failed:
         told.append(
-            f"tagger: fitted without {validation['failed']} of {validation['rows']} validation rows, "
+            f"tagger: fitted without {validation.failed} of {validation.rows} validation rows, "
             "which have no answer"
         )
-    if metrics.get("incomplete"):
-        systems = ", ".join(dict.fromkeys(entry["system"] for entry in metrics["incomplete"]))
-        told.append(f"There is no verdict on {systems}. {remedy(metrics['incomplete'])}")
+    if metrics.incomplete:
+        systems = ", ".join(dict.fromkeys(entry.system for entry in metrics.incomplete))
+        told.append(f"There is no verdict on {systems}. {remedy(metrics.incomplete)}")
     return told
 
 
-def remedy(incomplete: Sequence[Mapping[str, Any]]) -> str:
+def remedy(incomplete: Sequence[IncompleteSystem]) -> str:
     """What to do about lost rows, as a hint."""
     again = "Repeat the command: it sends only the missing rows."
     refused = (
         "The server permanently refuses some rows, so they are not retried; predictions-*.jsonl has the "
         "reasons. Shorten the prompts (curation.style.max_tokens), or leave those rows out, and add --new."
     )
-    hints = [again] if any(entry["failed"] > entry["refused"] for entry in incomplete) else []
-    hints += [refused] if any(entry["refused"] for entry in incomplete) else []
+    hints = [again] if any(entry.failed > entry.refused for entry in incomplete) else []
+    hints += [refused] if any(entry.refused for entry in incomplete) else []
     return " ".join(hints)
 
 
-def reading(row: Mapping[str, Any]) -> str:
-    """What a difference says: ``better``, ``worse`` or ``not shown``; ``not judged`` where rows are lost."""
-    if "reading" in row:
-        return str(row["reading"])
-    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not shown"
+def reading(row: Difference) -> str:
+    """What a difference says: ``better``, ``worse`` or ``not shown``; ``not judged`` if rows are lost."""
+    if row.reading is not None:
+        return row.reading
+    return "better" if row.low > 0 else "worse" if row.high < 0 else "not shown"
 
 
-def _reading_in_words(row: Mapping[str, Any]) -> str:
+def _reading_in_words(row: Difference) -> str:
     found = reading(row)
     return "no difference shown" if found == "not shown" else found
 
 
-def sentences(metrics: Mapping[str, Any]) -> list[str]:
+def sentences(metrics: Metrics) -> list[str]:
     """The main comparisons in words, one sentence for each pair, for better and for worse."""
     told = []
     for a, b in MAIN_PAIRS:
         parts = [
-            f"{row['metric'].replace('_f1', ' F1')} {row['difference']:+.3f} "
-            f"[{row['low']:+.3f}, {row['high']:+.3f}] {_reading_in_words(row)}"
-            for row in metrics["differences"]
-            if (row["a"], row["b"]) == (a, b)
+            f"{row.metric.replace('_f1', ' F1')} {row.difference:+.3f} "
+            f"[{row.low:+.3f}, {row.high:+.3f}] {_reading_in_words(row)}"
+            for row in metrics.differences
+            if (row.a, row.b) == (a, b)
         ]
         if parts:
             told.append(f"{a} against {b}: {'; '.join(parts)}")
     return told
 
 
-def _differences(a: str, b: str, drawn: Mapping[str, Resampled], *, judged: bool) -> list[dict[str, Any]]:
+def _differences(a: str, b: str, drawn: Mapping[str, Resampled], *, judged: bool) -> list[Difference]:
     found = drawn[a].minus(drawn[b]).intervals()
-    rows: list[dict[str, Any]] = [
-        {
-            "a": a,
-            "b": b,
-            "metric": metric,
-            "difference": found[metric].value,
-            "low": found[metric].low,
-            "high": found[metric].high,
-        }
+    rows = [
+        Difference(
+            a=a,
+            b=b,
+            metric=metric,
+            difference=found[metric].value,
+            low=found[metric].low,
+            high=found[metric].high,
+        )
         for metric in COMPARED
     ]
-    return [{**row, "reading": reading(row) if judged else "not judged"} for row in rows]
+    return [replace(row, reading=reading(row) if judged else "not judged") for row in rows]
 
 
 def _incomplete(
-    lost: Mapping[str, LostRows], rows: int, validation: Mapping[str, Any] | None
-) -> list[dict[str, Any]]:
+    lost: Mapping[str, LostRows], rows: int, validation: ValidationRows | None
+) -> list[IncompleteSystem]:
     found = [
-        {"system": name, "part": "testing", "rows": rows, "failed": gone.failed, "refused": gone.refused}
+        IncompleteSystem(system=name, part="testing", rows=rows, failed=gone.failed, refused=gone.refused)
         for name, gone in lost.items()
         if too_many(gone.failed, rows)
     ]
     # The mix is fitted on what the model takes; rows that it refuses for good would never be part of it.
-    if (
-        validation
-        and "tagger" in lost
-        and too_many(validation["failed"] - validation["refused"], validation["rows"])
-    ):
-        found.append({"system": "tagger", "part": "validation", **validation})
+    if validation and "tagger" in lost and too_many(validation.failed - validation.refused, validation.rows):
+        found.append(IncompleteSystem(system="tagger", part="validation", **asdict(validation)))
     return found
 
 
-def _judge(gate: Gate, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        value = float(metrics["systems"][gate.system][gate.metric])
-    except (KeyError, TypeError, ValueError):
+def _judge(gate: Gate, metrics: Metrics) -> JudgedGate:
+    figures = metrics.systems.get(gate.system)
+    value = figures.figure(gate.metric) if figures else None
+    if value is None:
         raise ConfigurationError(
-            f"gate on {gate.system}.{gate.metric}: the verdict has no such figure"
-        ) from None
+            f"gate on {gate.system}.{gate.metric}: the verdict has no such figure",
+            hint=f"Systems: {', '.join(metrics.systems)}. Figures: {', '.join(COMPARED)}, exact_match, …",
+        )
     words = [f"{gate.system} {gate.metric}"]
     found = f"{value:.3f}"
     passed = True
@@ -251,17 +251,17 @@ def _judge(gate: Gate, metrics: Mapping[str, Any]) -> dict[str, Any]:
         low, high = _interval(gate, metrics)
         found += f", difference in [{low:+.3f}, {high:+.3f}]"
         passed = passed and low > 0
-    for entry in metrics.get("incomplete") or []:
-        if entry["system"] in (gate.system, gate.better_than):
+    for entry in metrics.incomplete:
+        if entry.system in (gate.system, gate.better_than):
             found += f", but {in_words(entry)}"
             passed = False
-    return {"gate": " ".join(words), "found": found, "passed": passed}
+    return JudgedGate(gate=" ".join(words), found=found, passed=passed)
 
 
-def _interval(gate: Gate, metrics: Mapping[str, Any]) -> tuple[float, float]:
-    for row in metrics["differences"]:
-        if (row["a"], row["b"], row["metric"]) == (gate.system, gate.better_than, gate.metric):
-            return row["low"], row["high"]
+def _interval(gate: Gate, metrics: Metrics) -> tuple[float, float]:
+    for row in metrics.differences:
+        if (row.a, row.b, row.metric) == (gate.system, gate.better_than, gate.metric):
+            return row.low, row.high
     raise ConfigurationError(
         f"gate: {gate.system} is not compared with {gate.better_than} by {gate.metric}",
         hint=f"A system is compared with those after it: {', '.join(SYSTEMS)}; by {', '.join(COMPARED)}.",

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -43,7 +44,8 @@ def look(answer: Answer | None, folder: Path, **settings: Any) -> dict[str, dict
     async def ask(url: str) -> list[dict[str, Any]]:
         given = Settings(platform_url=url, max_retries=0, **settings)
         async with NeMo(given) as nemo:
-            return [*check_credentials(given), *await check_services(nemo), *await check_clock(nemo)]
+            found = [*check_credentials(given), *await check_services(nemo), *await check_clock(nemo)]
+            return [asdict(row) for row in found]
 
     with FaultProxy(None, lambda _: answer or Answer()) as proxy:
         return {row["what"]: row for row in asyncio.run(ask(proxy.url))}
@@ -114,12 +116,12 @@ def test_token_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     found = check_credentials(
         Settings(platform_url="http://nemo.test", token_file=tmp_path / "none", inference_token="own")
     )
-    assert [row["state"] for row in found] == ["failed", "ok"]
-    assert "token_file" in found[0]["finding"]
-    assert "inference_token (argument) for inference" in found[1]["finding"]
+    assert [row.state for row in found] == ["failed", "ok"]
+    assert "token_file" in found[0].finding
+    assert "inference_token (argument) for inference" in found[1].finding
 
 
 def test_memory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "i.sqlite").mkdir()
     (row,) = check_memory(tmp_path / "i.sqlite")
-    assert row["state"] == "failed" and "intents_path" in row["fix"]
+    assert row.state == "failed" and "intents_path" in (row.fix or "")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lawtags_client.cli.demo import _stack
-from lawtags_client.cli.local import foreground
 from lawtags_client.cli.session import Session
+from lawtags_client.cli.stack_launch import StackLaunch
 from lawtags_client.errors import BusyError
-from lawtags_stack.control import detach, running, stop
+from lawtags_stack.control import running, stop
 
 
 def test_a_demo_stops_the_stack_that_it_started(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_stack_left_by_a_killed_demo_is_taken_over_and_stopped(tmp_path: Path)
 
 def test_a_stack_of_the_users_own_is_used_and_left(tmp_path: Path) -> None:
     folder = tmp_path / "stack"
-    detach(foreground(folder, port=0), folder)
+    StackLaunch(dir=folder, port=0).detach()
     try:
         with _stack(folder, Session()):
             pass

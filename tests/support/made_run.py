@@ -43,9 +43,8 @@ def make_run(folder: Path, *, title: str = "A question", ids: Sequence[str] = ("
         write_predictions(folder, system, rows)
     given = [frozenset({"landlord"}) for _ in ids]
     metrics = verdict(tags, dict.fromkeys(SYSTEMS, given), EvaluationSection(bootstrap=100))
-    metrics |= {"platform": None, "gates": []}
     series = {"train_loss": [{"step": 0, "value": 2.0}, {"step": 1, "value": None}]}
-    _write(folder / "metrics.json", metrics)
+    _write(folder / "metrics.json", metrics.as_json())
     _write(
         folder / "customization.json",
         {"job": "cust-1", "output_model": "tests/tagger@lt-1", "metrics": series},

@@ -252,6 +252,7 @@ def _load_card(folder: Path) -> CurationCard:
             "is not a curated folder",
             path=folder,
             hint="Pass the folder that lawtags curate wrote with --out.",
+            wrong_path=True,
         ) from error
     except ValueError as error:
         raise DataError("is not valid JSON", path=path, hint="Curate again, with --forget.") from error

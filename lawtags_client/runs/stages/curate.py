@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from lawtags_client.runs.outputs import CurateOutput
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -18,7 +17,7 @@ class Curate:
     version = 1
     leaves = CurateOutput
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         from lawtags_client.curation import CurationOptions
         from lawtags_client.curation.read.sources import find_sources
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
 import yaml
 
@@ -11,7 +11,7 @@ from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json, atomic_write_text
 from lawtags_client.platform import FineTuneIntent
 from lawtags_client.runs.outputs import CustomizeOutput, JobPlan, PlanOutput, UploadOutput
-from lawtags_client.runs.series import Series
+from lawtags_client.runs.series import Series, TrainingRecord
 from lawtags_client.runs.stage import RunContext, file_digests
 
 
@@ -22,7 +22,7 @@ class Customize:
     version = 1
     leaves = CustomizeOutput
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         plan = context.left(PlanOutput).plan
         return {
             "dataset": context.left(UploadOutput).dataset,
@@ -35,9 +35,8 @@ class Customize:
         plan = context.left(PlanOutput).plan
         record = context.ledger.stage(self.name)
         assert record is not None
-        # A job that ended badly is not taken up again: running again after it is a new wish.
-        attempts = f"customize attempts {record.digest}"
-        attempt = context.ledger.fact(attempts) or 0
+        # A job that failed or was cancelled is not resumed: the next attempt submits another one.
+        attempt = context.ledger.failed_jobs(record)
         intent = FineTuneIntent(
             key=f"{context.run_id()}-{record.digest[:16]}-{attempt}",
             config=plan.config,
@@ -51,7 +50,7 @@ class Customize:
         try:
             series = await self._follow(context, job.id, plan.steps)
         except (JobFailedError, JobCancelledError):
-            context.ledger.set_fact(attempts, attempt + 1)
+            context.ledger.add_failed_job(record)
             raise
         return self._record(context, plan, job.id, job.output_model, series)
 
@@ -77,9 +76,9 @@ class Customize:
     def _record(
         self, context: RunContext, plan: JobPlan, job_id: str, model: str, series: Series
     ) -> CustomizeOutput:
-        result = {"job": job_id, "output_model": model, "metrics": series.as_dict()}
+        training = TrainingRecord(job=job_id, output_model=model, metrics=series.points())
         written = [context.folder / "customization.json", context.folder / "hparams.yaml"]
-        atomic_write_json(written[0], result)
+        atomic_write_json(written[0], asdict(training))
         atomic_write_text(written[1], yaml.safe_dump(dict(plan.hyperparameters), sort_keys=False))
         written += series.write_tensorboard(context.folder / "tensorboard", dict(plan.hyperparameters))
         return CustomizeOutput(

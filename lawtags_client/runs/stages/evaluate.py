@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
 
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
 from lawtags_client.runs.lost_rows import lost_rows
+from lawtags_client.runs.metrics import FILE, PlatformScores
 from lawtags_client.runs.outputs import CurateOutput, EvaluateOutput, PredictOutput, ServeOutput, UploadOutput
 from lawtags_client.runs.predictions import read_prediction_rows
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -26,7 +26,7 @@ class Evaluate:
     version = 2
     leaves = EvaluateOutput
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         return {
             "predictions": context.left(PredictOutput).files,
             "validation": _validation(context),
@@ -43,23 +43,26 @@ class Evaluate:
         metrics = await asyncio.to_thread(
             verdict,
             truth,
-            {system: [frozenset(row["tags"]) for row in each] for system, each in rows.items()},
+            {system: [frozenset(row.tags) for row in each] for system, each in rows.items()},
             context.recipe.evaluation,
             lost={system: lost_rows(each, scored_as=_scored_as(system)) for system, each in rows.items()},
-            validation=_validation(context),
+            validation=context.left(PredictOutput).validation,
         )
-        metrics["platform"] = await self._on_platform(context, len(truth))
-        metrics["gates"] = judge(context.recipe.gates, metrics)
-        path = context.folder / "metrics.json"
-        atomic_write_json(path, metrics)
+        metrics = replace(
+            metrics,
+            platform=await self._on_platform(context, len(truth)),
+            gates=tuple(judge(context.recipe.gates, metrics)),
+        )
+        path = context.folder / FILE
+        atomic_write_json(path, metrics.as_json())
         return EvaluateOutput(
             files=file_digests(context.folder, [path]),
-            summary={name: round(found["micro_f1"], 3) for name, found in metrics["systems"].items()},
-            gates=metrics["gates"],
-            incomplete=metrics["incomplete"],
+            summary={name: round(found.micro_f1, 3) for name, found in metrics.systems.items()},
+            gates=metrics.gates,
+            incomplete=metrics.incomplete,
         )
 
-    async def _on_platform(self, context: RunContext, test_rows: int) -> dict[str, Any] | None:
+    async def _on_platform(self, context: RunContext, test_rows: int) -> PlatformScores | None:
         options = context.recipe.evaluation
         if not options.platform_rows:
             return None
@@ -69,9 +72,8 @@ class Evaluate:
         record = context.ledger.stage(self.name)
         assert record is not None
         upload = context.left(UploadOutput)
-        # As with training: an evaluation that ended badly is not taken up again.
-        attempts = f"evaluate attempts {record.digest}"
-        attempt = context.ledger.fact(attempts) or 0
+        # As in training: the next attempt after a failed job submits another one.
+        attempt = context.ledger.failed_jobs(record)
         intent = EvaluationIntent(
             key=f"{context.run_id()}-{record.digest[:16]}-{attempt}",
             model=context.left(ServeOutput).model,
@@ -87,12 +89,12 @@ class Evaluate:
                 on_progress=lambda percent: context.progress.update(percent, 100, "evaluation job"),
             )
         except (JobFailedError, JobCancelledError):
-            context.ledger.set_fact(attempts, attempt + 1)
+            context.ledger.add_failed_job(record)
             raise
         asked = min(options.platform_rows, test_rows)
         if done.scored is not None and done.scored < asked:
             context.progress.note(f"the Evaluator scored {done.scored} of {asked} rows")
-        return {"job": done.job_id, "rows": asked, "scored": done.scored, "scores": dict(done.scores)}
+        return PlatformScores(job=done.job_id, rows=asked, scored=done.scored, scores=dict(done.scores))
 
 
 def _validation(context: RunContext) -> dict[str, int] | None:

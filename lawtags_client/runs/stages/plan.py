@@ -6,10 +6,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.files import atomic_write_json
+from lawtags_client.json_value import JsonValue
 from lawtags_client.platform import TrainingConfig
 from lawtags_client.runs.outputs import CurateOutput, JobPlan, PlanOutput, TokenCounts
 from lawtags_client.runs.recipe import Recipe, TrainingSection
@@ -25,7 +25,7 @@ class Plan:
     version = 1
     leaves = PlanOutput
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         return {
             "curation": context.left(CurateOutput).digest,
             "model": context.recipe.model.model_dump(),
@@ -83,7 +83,7 @@ def plan_steps(training: TrainingSection, rows: int, tokens: int) -> int:
     return steps
 
 
-def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, Any]:
+def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, JsonValue]:
     """The ``hyperparameters`` of the job; what the recipe leaves open is left to the service.
 
     Args:
@@ -92,7 +92,7 @@ def job_hyperparameters(training: TrainingSection, steps: int) -> dict[str, Any]
             the service's default of 200 is longer than many LoRA jobs, and never all of them.
     """
     warmup = training.warmup_steps if training.warmup_steps is not None else max(1, steps // 10)
-    wanted: dict[str, Any] = {
+    wanted: dict[str, JsonValue] = {
         "training_type": "sft",
         "finetuning_type": training.method,
         "epochs": training.epochs,

@@ -7,16 +7,18 @@ import hashlib
 import json
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from lawtags_client.asking.preparation import recorded_asking
+from lawtags_client.json_value import JsonObject
 from lawtags_client.platform import ModelAnswer, PromptInput
-from lawtags_client.runs.answers import AnswerLog, CountedPrompts, working_file
+from lawtags_client.runs.answers import AnswerLog, CountedPrompts, RowAnswer, working_file
 from lawtags_client.runs.lost_rows import RETRIEVER_ALONE
-from lawtags_client.runs.outputs import CurateOutput, PredictOutput, ServeOutput, ValidationRows
-from lawtags_client.runs.predictions import held_row, prediction, write_predictions
+from lawtags_client.runs.metrics import ValidationRows
+from lawtags_client.runs.outputs import CurateOutput, PredictOutput, ServeOutput
+from lawtags_client.runs.predictions import Prediction, prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.tokens import token_counter
@@ -45,7 +47,7 @@ class Predict:
     version = 4
     leaves = PredictOutput
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         return {
             "model": context.left(ServeOutput).model,
             "base_model": context.left(ServeOutput).base_model,
@@ -108,14 +110,14 @@ class PartAnswers:
         refused: rows that the server refuses for good.
     """
 
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[RowAnswer]
     lost: int
     refused: int
 
     @property
     def tokens(self) -> list[Mapping[str, float] | None]:
         """The likeliest first tokens of each row, None where there is no answer."""
-        return [row.get("tokens") for row in self.rows]
+        return [row.tokens for row in self.rows]
 
 
 def _summed(answered: Sequence[PartAnswers]) -> dict[str, int]:
@@ -154,10 +156,15 @@ def _models(context: RunContext) -> list[tuple[str, str]]:
 
 def prompts_of(path: Path) -> list[PromptInput]:
     """The prompts of a file of Customizer rows: texts, or the messages before the assistant's turn."""
-    return [
-        tuple(m for m in row["messages"] if m["role"] != "assistant") if "messages" in row else row["prompt"]
-        for row in read_rows(path)
-    ]
+    return [_prompt(row) for row in read_rows(path)]
+
+
+def _prompt(row: JsonObject) -> PromptInput:
+    if "messages" not in row:
+        return str(row["prompt"])
+    # The curation has written them.
+    messages = cast(Sequence[Mapping[str, str]], row["messages"])
+    return tuple(message for message in messages if message["role"] != "assistant")
 
 
 def _prompts(
@@ -216,20 +223,18 @@ async def _answers(
 
 def _generated(
     given: PartAnswers, questions: Sequence[Question], vocabulary: Vocabulary, most: int
-) -> list[dict[str, Any]]:
+) -> list[Prediction]:
     from lawtags_client.tagging.parse import parse_tags
 
     return [
-        held_row(
-            prediction(
-                number,
-                question.id,
-                parse_tags(answer.get("text") or "", vocabulary, limit=most).tags,
-                error=answer.get("error"),
-                refused=bool(answer.get("refused")),
-                text=answer.get("text"),
-            ),
-            answer.get("held"),
+        prediction(
+            number,
+            question.id,
+            parse_tags(answer.text or "", vocabulary, limit=most).tags,
+            error=answer.error,
+            refused=answer.refused,
+            text=answer.text,
+            held=answer.held,
         )
         for number, (question, answer) in enumerate(zip(questions, given.rows, strict=True))
     ]
@@ -237,14 +242,14 @@ def _generated(
 
 async def _likeliest(
     found: AsyncIterator[tuple[int, Mapping[str, float] | Exception]],
-) -> AsyncIterator[tuple[int, Mapping[str, Any] | Exception]]:
+) -> AsyncIterator[tuple[int, JsonObject | Exception]]:
     async for place, value in found:
         yield place, value if isinstance(value, Exception) else {"tokens": value}
 
 
 async def _written(
     found: AsyncIterator[tuple[int, ModelAnswer | Exception]],
-) -> AsyncIterator[tuple[int, Mapping[str, Any] | Exception]]:
+) -> AsyncIterator[tuple[int, JsonObject | Exception]]:
     async for place, value in found:
         yield place, value if isinstance(value, Exception) else {"text": value.text, "held": value.held}
 
@@ -310,7 +315,7 @@ def _without_mix(report: FitReport) -> str:
 
 def _classified(
     context: RunContext, tagger: Tagger, questions: Mapping[str, Sequence[Question]], given: PartAnswers
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Prediction]]:
     from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
 
     training, validation, testing = (questions[part] for part in ("training", "validation", "testing"))
@@ -324,8 +329,8 @@ def _classified(
                 question.id,
                 tagged.tags,
                 scores=tagged.scores,
-                error=f"{RETRIEVER_ALONE}: {answer['error']}" if "error" in answer else None,
-                refused=bool(answer.get("refused")),
+                error=None if answer.error is None else f"{RETRIEVER_ALONE}: {answer.error}",
+                refused=answer.refused,
             )
             for number, (question, tagged, answer) in enumerate(zip(testing, mixed, given.rows, strict=True))
         ],
@@ -346,4 +351,4 @@ def _classified(
             for number, (question, tags) in enumerate(zip(testing, rows, strict=True))
         ]
     # All of these choose among the vocabulary's tags.
-    return {system: [held_row(row, True) for row in predicted] for system, predicted in found.items()}
+    return {system: [replace(row, held=True) for row in rows] for system, rows in found.items()}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from lawtags_client.files import atomic_write_text
+from lawtags_client.runs.metrics import read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
 from lawtags_client.runs.outputs import (
     CustomizeOutput,
@@ -28,7 +28,7 @@ class Report:
     version = 2
     leaves = ReportOutput
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         return {
             "metrics": context.left(EvaluateOutput).files,
             "predictions": context.left(PredictOutput).files,
@@ -39,8 +39,6 @@ class Report:
         }
 
     async def run(self, context: RunContext) -> ReportOutput:
-        import json
-
         folder = context.folder
         model = context.left(ServeOutput).model
         licenses = data_licenses(context.recipe, read_rows(context.curated / "questions" / "training.jsonl"))
@@ -51,7 +49,7 @@ class Report:
             context.recipe,
             plan=context.left(PlanOutput).plan,
             model=model,
-            metrics=json.loads((folder / "metrics.json").read_text()),
+            metrics=read_metrics(folder),
             licenses=licenses,
         )
         atomic_write_text(folder / "model-card.md", card)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from lawtags_client.files import atomic_write_json
 from lawtags_client.runs.outputs import CustomizeOutput, PlanOutput, ServeOutput
@@ -17,7 +16,7 @@ class Serve:
     version = 1
     leaves = ServeOutput
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         return {"model": context.left(CustomizeOutput).output_model}
 
     async def run(self, context: RunContext) -> ServeOutput:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from lawtags_client.files import atomic_write_json
 from lawtags_client.runs.outputs import CurateOutput, UploadOutput
@@ -17,7 +16,7 @@ class Upload:
     version = 1
     leaves = UploadOutput
 
-    def inputs(self, context: RunContext) -> Mapping[str, Any]:
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
         return {"curation": context.left(CurateOutput).digest, "dataset": context.recipe.dataset.name}
 
     async def run(self, context: RunContext) -> UploadOutput:

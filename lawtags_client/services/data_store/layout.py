@@ -48,9 +48,10 @@ def check(folder: Path, required: Sequence[str] = ("training", "validation")) ->
     """
     if folder.is_file():
         hint = "Pass the folder that lawtags curate wrote, with training/ and validation/ in it."
-        raise DataError("is a file, not a folder", path=folder, hint=hint)
+        raise DataError("is a file, not a folder", path=folder, hint=hint, wrong_path=True)
     if not folder.is_dir():
-        raise DataError("there is no such folder", path=folder, hint="Create it with: lawtags curate … --out")
+        hint = "Create it with: lawtags curate … --out"
+        raise DataError("there is no such folder", path=folder, hint=hint, wrong_path=True)
     files: dict[str, Path] = {}
     left_out = [
         _shown(path) for path in sorted(folder.iterdir()) if path.name not in (*SPLITS, *_OF_CURATION)

@@ -18,8 +18,8 @@ import pytest
 from made_run import make_run
 
 from lawtags_client import cli
-from lawtags_client.cli import session as session_module
-from lawtags_client.cli.session import Session, command, script
+from lawtags_client.cli.command import command, explain, run_script
+from lawtags_client.cli.session import Session
 from lawtags_client.client import NeMo
 from lawtags_client.curation.execution import _client
 from lawtags_client.errors import BusyError, ConfigurationError, DataError, GateNotPassedError, LawtagsError
@@ -67,6 +67,10 @@ WRONG = [
     ["tag", "--title", " ", "--model", "m"],
     ["tag", "--title", "x", "--model", "m", "--run", "r"],
     ["tag", "questions.jsonl"],
+    ["tag", "questions.jsonl", "--out", "out.jsonl", "--title", "x", "--model", "m"],
+    ["tag", "questions.jsonl", "--out", "out.jsonl", "--body", "x", "--model", "m"],
+    ["tag", "--title", "x", "--out", "out.jsonl", "--model", "m"],
+    ["local", "down", "--profile", "cluster"],
     ["runs", "show", "nowhere"],
     ["runs", "compare", "one", "two"],
     ["report", "nowhere"],
@@ -151,6 +155,12 @@ def test_a_wrong_call_leaves_nothing_behind(lawtags: Call, tmp_path: Path) -> No
         ["curate", "there.jsonl", "-o", "out", "--test", "folder"],
         ["plan", "smollm2-demo", "--data", "folder"],
         ["upload", "missing", "ns/data"],
+        ["upload", "there.jsonl", "ns/data"],
+        ["curate", "--forget", "there.jsonl", "-o", "there.jsonl"],
+        ["tag", "there.jsonl", "--out", "there.jsonl/inner/out.jsonl", "--model", "m"],
+        ["local", "reset", "--yes", "--dir", "there.jsonl"],
+        ["run", "folder", "--data", "there.jsonl"],
+        ["plan", "smollm2-demo", "--data", "there.jsonl", "--runs", "there.jsonl"],
         ["tag", "missing.jsonl", "--out", "out.jsonl", "--model", "m"],
         ["tag", "there.jsonl", "--out", "folder", "--model", "m"],
         ["jobs", "audit", "--store", "missing.sqlite"],
@@ -298,7 +308,7 @@ def test_each_error_has_its_exit_code(
     import typer
 
     @command
-    def fails(as_json: bool) -> None:
+    def fails(session: Session) -> None:
         raise problem
 
     for as_json in (True, False):
@@ -312,7 +322,7 @@ def test_a_defect_is_an_object_under_json_and_a_traceback_else(capsys: pytest.Ca
     import typer
 
     @command
-    def fails(as_json: bool) -> None:
+    def fails(session: Session) -> None:
         raise ZeroDivisionError("by nothing")
 
     with pytest.raises(ZeroDivisionError):
@@ -325,20 +335,24 @@ def test_a_defect_is_an_object_under_json_and_a_traceback_else(capsys: pytest.Ca
 
 def test_what_a_server_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     problem = LawtagsError("said \x1b[2J[bold]this[/bold]", hint="a\x9bb", detail={"said": "\x1b\ud800"})
-    session_module.explain(problem, as_json=False)
+    explain(problem, as_json=False)
     assert capsys.readouterr().err == "Error: said \\u001b[2J[bold]this[/bold]\na\\u009bb\n"
-    session_module.explain(problem, as_json=True)
+    explain(problem, as_json=True)
     told = capsys.readouterr().err
     assert "\x1b" not in told
     assert json.loads(told)["detail"] == {"said": "\x1b\ud800"}
 
 
-def test_a_script_ends_in_words_with_the_code_of_the_error(capsys: pytest.CaptureFixture[str]) -> None:
-    async def main() -> None:
+def test_a_script_ends_in_words_with_the_code_of_the_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @command
+    def gated(session: Session) -> None:
         raise GateNotPassedError("gate not passed")
 
+    monkeypatch.setattr(sys, "argv", ["gated.py"])
     with pytest.raises(SystemExit) as ended:
-        script(main)
+        run_script(gated, "Checks a gate.")
     assert ended.value.code == 3
     assert capsys.readouterr().err == "Error: gate not passed\n"
 

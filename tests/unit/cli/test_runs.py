@@ -13,9 +13,10 @@ from made_run import HOSTILE, make_run
 from typer.testing import CliRunner
 
 from lawtags_client.cli.app import app
-from lawtags_client.cli.runs import _verdict, all_runs, latest_served
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.runs.comparison import require_metrics
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.overview import all_runs, latest_served
 from lawtags_client.runs.tagger import load_run_tagger
 
 
@@ -86,7 +87,9 @@ def test_a_system_of_one_run_only_is_shown_without_a_difference(folder: Path) ->
         assert "older" in call("runs", "compare", *pair)
 
 
-def test_a_run_that_lost_rows_is_not_compared_and_is_listed_as_one_without_a_verdict(folder: Path) -> None:
+def test_a_run_that_lost_rows_is_not_compared_and_is_listed_as_one_without_arequire_metrics(
+    folder: Path,
+) -> None:
     path = folder / "runs" / "one" / "metrics.json"
     metrics = json.loads(path.read_text())
     reason = {"reason": "DeadlineExceededError: late", "rows": 2}
@@ -144,12 +147,12 @@ def test_a_run_without_verdict_cannot_be_compared(folder: Path) -> None:
     call("runs", "compare", "one", "two", code=2)
     assert rows("runs", "ls")[-1]["tagger_micro_f1"] is None
     with pytest.raises(ConfigurationError) as caught:
-        _verdict(folder / "runs" / "one")
+        require_metrics(folder / "runs" / "one")
     assert f"lawtags run RECIPE --name one --runs {folder / 'runs'}" in str(caught.value.hint)
     ledger = Ledger(folder / "runs" / "one" / "ledger.sqlite")
     ledger.set_fact("recipe", ledger.fact("recipe") | {"name": "smollm2-demo"})
     with pytest.raises(ConfigurationError) as caught:
-        _verdict(Path("runs/one"))
+        require_metrics(Path("runs/one"))
     assert str(caught.value.hint).endswith("lawtags run smollm2-demo --name one")
 
 

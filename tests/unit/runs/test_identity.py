@@ -12,7 +12,7 @@ from made_run import RECIPE, make_run
 
 from lawtags_client.errors import ConfigurationError, RunInputsError
 from lawtags_client.platform import Platform
-from lawtags_client.runs.identity import FACT, differences, inputs_of, recorded_inputs
+from lawtags_client.runs.identity import RunInputs, differences, inputs_of, recorded_inputs
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.naming import checked_name, fitting_run, matching_run, next_run, plan_folder
 from lawtags_client.runs.outputs import StageOutput
@@ -90,7 +90,7 @@ async def test_a_run_with_results_refuses_other_inputs_and_names_them(
     data = write(tmp_path / "data.jsonl", "one")
     done = await go(tmp_path / "run", data)
     ledger = Ledger(tmp_path / "run" / "ledger.sqlite")
-    facts = {name: ledger.fact(name) for name in ("recipe", "data", "test", "profile", FACT)}
+    facts = {name: ledger.fact(name) for name in ("recipe", "data", "test", "profile", "inputs")}
     with pytest.raises(RunInputsError) as caught:
         await go(tmp_path / "run", data, profile="other", **change)
     assert caught.value.exit_code == 2
@@ -150,13 +150,13 @@ async def test_a_training_that_may_be_under_way_is_not_given_other_inputs(tmp_pa
 def test_neither_secrets_nor_credentials_are_in_the_inputs_and_a_changed_key_is_told(tmp_path: Path) -> None:
     data = [str(write(tmp_path / "data.jsonl", "one"))]
 
-    def inputs(key: str) -> dict[str, Any]:
+    def inputs(key: str) -> RunInputs:
         pii = {"curation": {"pii": {"action": "hash", "key": key}}}
         services = {"customizer": "https://me:canary@nemo.example.com/x/?key=canary"}
         return inputs_of(parse_recipe(merged(RECIPE, pii)), data, None, services, run_id="1")
 
-    assert "canary" not in json.dumps(inputs("canary"))
-    assert inputs("canary")["services"] == {"customizer": "https://nemo.example.com/x"}
+    assert "canary" not in json.dumps(inputs("canary").as_json())
+    assert inputs("canary").services == {"customizer": "https://nemo.example.com/x"}
     (line,) = differences(inputs("canary"), inputs("other"))
     assert line.startswith("pii.key")
 

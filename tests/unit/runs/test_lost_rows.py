@@ -15,6 +15,7 @@ from rich.console import Console
 from lawtags_client.cli.verdict import print_verdict
 from lawtags_client.errors import BadRequestError, DeadlineExceededError, RowsFailedError
 from lawtags_client.platform import ModelAnswer, Platform, PromptInput
+from lawtags_client.runs.metrics import read_metrics
 from lawtags_client.runs.outputs import (
     CurateOutput,
     CustomizeOutput,
@@ -157,7 +158,7 @@ def metrics_of(folder: Path) -> dict[str, Any]:
 
 def table(folder: Path) -> str:
     out = io.StringIO()
-    print_verdict(Console(file=out, width=200), metrics_of(folder))
+    print_verdict(Console(file=out, width=200), read_metrics(folder))
     return out.getvalue()
 
 

@@ -12,6 +12,7 @@ import yaml
 from made_run import HOSTILE, LICENSE, PLAN, RECIPE, make_run
 
 from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.runs.metrics import Metrics
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
 from lawtags_client.runs.outputs import PlanOutput
 from lawtags_client.runs.recipe import parse_recipe
@@ -99,7 +100,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 def card(licenses: dict[str, int], **curation: object) -> str:
     recipe = parse_recipe(RECIPE | {"curation": curation})
-    metrics = json.loads(json.dumps({"test_rows": 3, "systems": {}, "differences": []}))
+    metrics = Metrics(test_rows=3, systems={})
     return model_card(
         recipe,
         plan=PlanOutput.from_json({"plan": PLAN}).plan,

@@ -29,7 +29,7 @@ from lawtags_client.platform import (
     Platform,
     PromptInput,
 )
-from lawtags_client.runs.answers import working_file
+from lawtags_client.runs.answers import RowAnswer, working_file
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.outputs import (
     CurateOutput,
@@ -270,7 +270,7 @@ async def test_one_failing_row_costs_no_other_and_is_asked_again(tmp_path: Path)
     first = await _first_tokens(made, "model", "validation", asked)
     assert first.tokens == [{"a": -0.5}, None, {"a": -0.5}]
     assert (first.lost, first.refused) == (1, 0)
-    assert first.rows[1]["error"] == "ValueError: no"
+    assert first.rows[1].error == "ValueError: no"
     platform.asked.clear()
     platform.tokens = lambda prompt: {"b": -1.0}
     again = await _first_tokens(made, "model", "validation", asked)
@@ -292,7 +292,7 @@ async def test_a_row_that_the_server_refuses_is_not_asked_for_again(tmp_path: Pa
     made = context(tmp_path, platform)
     first = await _first_tokens(made, "model", "validation", asked)
     assert (first.lost, first.refused) == (0, 1)
-    assert first.rows[1]["error"] == "BadRequestError: too long (HTTP 400)"
+    assert first.rows[1].error == "BadRequestError: too long (HTTP 400)"
     platform.asked.clear()
     assert await _first_tokens(made, "model", "validation", asked) == first
     assert platform.asked == []
@@ -432,12 +432,12 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     told = {part: [{f" {q.tags[0]}": -0.1} for q in questions] for part, questions in parts.items()}
     made = context(tmp_path, Scripted())
     tagger = _fit(made, parts, told["validation"])
-    lost = {"error": "DeadlineExceededError: late"}
-    given = PartAnswers([lost, *({"tokens": tokens} for tokens in told["testing"][1:])], 1, 0)
+    lost = RowAnswer(row=0, error="DeadlineExceededError: late")
+    given = PartAnswers([lost, *(RowAnswer(row=1, tokens=tokens) for tokens in told["testing"][1:])], 1, 0)
     found = _classified(made, tagger, parts, given)
-    assert [bool(row["error"]) for row in found["tagger"]] == [True] + [False] * 5
-    assert "retriever" in found["tagger"][0]["error"]
-    assert "late" in found["tagger"][0]["error"]
-    assert found["tagger"][0]["tags"] == found["retriever"][0]["tags"]
+    assert [bool(row.error) for row in found["tagger"]] == [True] + [False] * 5
+    assert "retriever" in (found["tagger"][0].error or "")
+    assert "late" in (found["tagger"][0].error or "")
+    assert found["tagger"][0].tags == found["retriever"][0].tags
     for system in ("retriever", "tfidf", "most_frequent"):
-        assert all(row["error"] is None for row in found[system])
+        assert all(row.error is None for row in found[system])

@@ -115,7 +115,7 @@ async def test_a_bad_row_is_named_by_line_and_field_and_costs_no_other(tmp_path:
 async def test_answers_to_other_questions_are_not_completed(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     await tag_file(questions(tmp_path, "ab"), out, FakeTagger())
-    with pytest.raises(DataError, match="row 0 belongs to question 'a', not of 'x'"):
+    with pytest.raises(DataError, match="row 0 belongs to question 'a', not to 'x'"):
         await tag_file(questions(tmp_path, "xy"), out, FakeTagger())
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
 from lawtags_client.runs.lost_rows import lost_rows, too_many
+from lawtags_client.runs.metrics import Metrics, ValidationRows
 from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.predictions import prediction
 from lawtags_client.runs.recipe import EvaluationSection, Gate
@@ -30,21 +29,19 @@ METRICS = verdict(
 
 
 def test_a_verdict_holds_what_scripts_read() -> None:
-    assert METRICS["test_rows"] == 80
-    tagger = METRICS["systems"]["tagger"]
+    assert METRICS.test_rows == 80
+    tagger = METRICS.systems["tagger"]
     for metric in ("micro_f1", "macro_f1", "samples_f1", "micro_precision", "micro_recall", "exact_match"):
-        assert tagger[metric] == 1.0
-        low, high = tagger["intervals"][metric]
-        assert low <= tagger[metric] <= high
+        assert tagger.figure(metric) == 1.0
+        low, high = tagger.intervals[metric]
+        assert low <= 1.0 <= high
 
 
 def test_differences_are_paired_and_only_between_systems_that_ran() -> None:
-    pairs = {(row["a"], row["b"]) for row in METRICS["differences"]}
+    pairs = {(row.a, row.b) for row in METRICS.differences}
     assert pairs == {("tagger", "tfidf"), ("tagger", "retriever"), ("retriever", "tfidf")}
-    same = next(
-        row for row in METRICS["differences"] if row["b"] == "retriever" and row["metric"] == "micro_f1"
-    )
-    assert (same["difference"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+    same = next(row for row in METRICS.differences if row.b == "retriever" and row.metric == "micro_f1")
+    assert (same.difference, same.low, same.high) == (0.0, 0.0, 0.0)
 
 
 def test_gates_pass_and_fail_by_value_and_by_proof() -> None:
@@ -57,7 +54,7 @@ def test_gates_pass_and_fail_by_value_and_by_proof() -> None:
         ],
         METRICS,
     )
-    assert [gate["passed"] for gate in judged] == [True, True, False, False]
+    assert [gate.passed for gate in judged] == [True, True, False, False]
     with pytest.raises(GateNotPassedError, match=r"retriever.*tfidf") as caught:
         require(judged)
     assert caught.value.exit_code == 3
@@ -71,7 +68,7 @@ def test_a_gate_on_what_is_not_there_is_an_error_of_the_recipe(gate: Gate) -> No
         judge([gate], METRICS)
 
 
-def with_lost(system: str, failed: int, *, refused: bool = False) -> dict[str, Any]:
+def with_lost(system: str, failed: int, *, refused: bool = False) -> Metrics:
     """A verdict of perfect and useless systems, of which one has lost rows."""
     rows = [
         prediction(number, str(number), [], error="DeadlineExceededError: late", refused=refused)
@@ -83,26 +80,26 @@ def with_lost(system: str, failed: int, *, refused: bool = False) -> dict[str, A
     return verdict(TRUTH, predicted, EvaluationSection(bootstrap=100), lost={system: lost_rows(rows)})
 
 
-def readings(metrics: dict[str, Any], a: str, b: str) -> set[str]:
-    return {row["reading"] for row in metrics["differences"] if (row["a"], row["b"]) == (a, b)}
+def readings(metrics: Metrics, a: str, b: str) -> set[str | None]:
+    return {row.reading for row in metrics.differences if (row.a, row.b) == (a, b)}
 
 
 @pytest.mark.parametrize("system", ["tagger", "tuned", "base", "tfidf"])
 def test_nothing_is_said_about_a_system_that_lost_more_than_two_rows_in_a_hundred(system: str) -> None:
     within = with_lost(system, 1)
-    assert within["systems"][system]["failed"] == 1
-    assert within["incomplete"] == []
+    assert within.systems[system].failed == 1
+    assert within.incomplete == ()
     assert readings(within, "tuned", "base") == {"better"}
-    require_verdict(EvaluateOutput(incomplete=within["incomplete"], gates=[]))
+    require_verdict(EvaluateOutput(incomplete=within.incomplete, gates=()))
     beyond = with_lost(system, 2)
     for a, b in (("tagger", "tuned"), ("tagger", "base"), ("tuned", "base"), ("tagger", "tfidf")):
         judged = {"better"} if b != "tuned" else {"not shown"}
         assert readings(beyond, a, b) == ({"not judged"} if system in (a, b) else judged)
     gates = [Gate(system="tagger", at_least=0.5), Gate(system="tuned", better_than="base")]
-    passed = [gate["passed"] for gate in judge(gates, beyond)]
+    passed = [gate.passed for gate in judge(gates, beyond)]
     assert passed == [system != "tagger", system not in ("tuned", "base")]
     with pytest.raises(RowsFailedError, match=f"2 of 80 test rows of {system}") as caught:
-        require_verdict(EvaluateOutput(incomplete=beyond["incomplete"], gates=judge(gates, beyond)))
+        require_verdict(EvaluateOutput(incomplete=beyond.incomplete, gates=tuple(judge(gates, beyond))))
     assert caught.value.exit_code == 1
     assert "Repeat the command" in (caught.value.hint or "")
     (told, *_) = lost_in_words(beyond)
@@ -112,9 +109,9 @@ def test_nothing_is_said_about_a_system_that_lost_more_than_two_rows_in_a_hundre
 
 def test_rows_that_are_refused_for_good_are_lost_and_the_advice_is_another_one() -> None:
     metrics = with_lost("base", 20, refused=True)
-    assert metrics["systems"]["base"]["refused"] == 20
+    assert metrics.systems["base"].refused == 20
     with pytest.raises(RowsFailedError) as caught:
-        require_verdict(EvaluateOutput(incomplete=metrics["incomplete"], gates=[]))
+        require_verdict(EvaluateOutput(incomplete=metrics.incomplete, gates=()))
     assert "Repeat the command" not in (caught.value.hint or "")
     assert "--new" in (caught.value.hint or "")
 
@@ -127,7 +124,7 @@ def test_a_tagger_that_was_fitted_without_lost_validation_rows_is_not_judged(
         TRUTH,
         {"tagger": RIGHT, "tuned": WRONG, "base": WRONG},
         EvaluationSection(bootstrap=100),
-        validation={"rows": 20, "failed": failed, "refused": refused},
+        validation=ValidationRows(rows=20, failed=failed, refused=refused),
     )
     assert (readings(metrics, "tagger", "base") == {"better"}) is judged
     assert readings(metrics, "tuned", "base") == {"not shown"}
@@ -136,7 +133,7 @@ def test_a_tagger_that_was_fitted_without_lost_validation_rows_is_not_judged(
 def test_every_two_systems_are_compared_and_worse_is_said_as_well_as_better() -> None:
     predicted = dict.fromkeys(SYSTEMS, WRONG) | {"tuned": RIGHT}
     metrics = verdict(TRUTH, predicted, EvaluationSection(bootstrap=100))
-    pairs = {(row["a"], row["b"], row["metric"]) for row in metrics["differences"]}
+    pairs = {(row.a, row.b, row.metric) for row in metrics.differences}
     assert len(pairs) == 15 * 3
     told = {line.split(":")[0]: line for line in sentences(metrics)}
     assert [*told] == [

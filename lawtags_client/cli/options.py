@@ -1,0 +1,70 @@
+"""The options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_RUNS = Path("runs")
+"""The folder of runs, unless --runs names another."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and everything else to stderr.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        help="Profile in lawtags.toml that names the services; local is the embedded stack.",
+    ),
+]
+HiddenProfile = Annotated[str | None, typer.Option("--profile", "-p", hidden=True)]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="Print more; -vv prints everything.")
+]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never prompt; use the safe answer.")]
+
+CancelOnInterrupt = Annotated[
+    bool, typer.Option("--cancel-on-interrupt", help="On Ctrl-C, also cancel the job, without asking.")
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        "-d",
+        help="Labeled questions: JSONL, JSON, CSV, TSV, Parquet or Posts.xml, also compressed, a pattern, or "
+        "hf://datasets/NS/NAME.",
+    ),
+]
+Intent = Annotated[
+    str | None,
+    typer.Option(
+        "--intent", help="Idempotency key: the same key finds the same job; a new key starts another."
+    ),
+]
+JobId = Annotated[str, typer.Argument(help="Job id, cust-….")]
+Name = Annotated[
+    str | None, typer.Option("--name", "-n", help="Name of the run; the recipe's name by default.")
+]
+New = Annotated[
+    bool,
+    typer.Option("--new", help="Start the next run of this name (NAME-2, NAME-3, ...) and keep the others."),
+]
+Recipe = Annotated[str, typer.Argument(help="Recipe file, or name of a bundled recipe.")]
+Run = Annotated[str, typer.Argument(help="Name or folder of a run.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler", help="Dask scheduler for curation, tcp://HOST:PORT; its workers must see the output."
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a value of the recipe, e.g. training.epochs=3; repeatable."),
+]
+Test = Annotated[Path | None, typer.Option("--test", help="Labeled questions to use as the test set.")]
+Wait = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Wait until the job ends, or return immediately.")
+]

@@ -1,0 +1,73 @@
+"""JSON documents of a run as records: fields of other releases are ignored, wrong ones are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from lawtags_client.errors import ConfigurationError, DataError
+
+T = TypeVar("T")
+
+
+def validated(kind: type[T], value: object, *, what: str, hint: str, path: Path | None = None) -> T:
+    """A JSON value as a record.
+
+    Args:
+        kind: the class of the record.
+        value: as it was decoded.
+        what: the document, for messages.
+        hint: what to do if it cannot be read.
+        path: the file it comes from.
+
+    Raises:
+        DataError: a field is missing or has another type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{what} cannot be read: {place}: {first['msg']}", path=path, hint=hint) from None
+
+
+def require_file(folder: Path, path: Path) -> None:
+    """Check that a run has written a file.
+
+    Args:
+        folder: of the run.
+        path: of the file, in it.
+
+    Raises:
+        ConfigurationError: it has not, yet.
+    """
+    if not path.is_file():
+        raise ConfigurationError(
+            f"run {folder.name!r} has no {path.relative_to(folder)} yet",
+            hint="Finish the run first: lawtags run RECIPE",
+        )
+
+
+def read_document(kind: type[T], folder: Path, name: str) -> T:
+    """The record in a file of a run.
+
+    Args:
+        kind: the class of the record.
+        folder: of the run.
+        name: of the file, below the folder.
+
+    Raises:
+        ConfigurationError: the run has not written it yet.
+        DataError: it is damaged.
+    """
+    path = folder / name
+    require_file(folder, path)
+    hint = "Run the recipe again to rebuild it."
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise DataError(f"not valid JSON: {problem}", path=path, hint=hint) from None
+    return validated(kind, value, what=name, hint=hint, path=path)

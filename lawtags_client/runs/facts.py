@@ -1,0 +1,82 @@
+"""What a run records of itself as a whole: its identity, and what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lawtags_client.json_value import JsonObject, JsonValue
+from lawtags_client.runs.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """Facts of a run, as its ledger holds them.
+
+    Attributes:
+        run_id: the run's identity, made once.
+        recipe: the recipe's record, without secrets.
+        data: files or ``hf://`` names of labeled questions.
+        test: labeled questions that are only scored.
+        profile: the profile of the settings that the run was made with.
+        inputs: everything that decides the results; absent in runs of older releases.
+    """
+
+    run_id: str | None = None
+    recipe: JsonObject | None = None
+    data: tuple[str, ...] = ()
+    test: str | None = None
+    profile: str | None = None
+    inputs: JsonObject | None = None
+
+    @classmethod
+    def read(cls, ledger: Ledger) -> RunFacts:
+        """The facts that a ledger holds."""
+        facts = ledger.facts()
+        data = facts.get("data")
+        return cls(
+            run_id=_text(facts.get("run_id")),
+            recipe=_object(facts.get("recipe")),
+            data=tuple(map(str, data)) if isinstance(data, list) else (),
+            test=_text(facts.get("test")),
+            profile=_text(facts.get("profile")),
+            inputs=_object(facts.get("inputs")),
+        )
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> RunFacts:
+        """The facts of the run in a folder; empty if there is none."""
+        path = folder / "ledger.sqlite"
+        return cls.read(Ledger(path)) if path.exists() else cls()
+
+    def write(self, ledger: Ledger) -> None:
+        """Record all of them, or none."""
+        ledger.set_facts(
+            {
+                "run_id": self.run_id,
+                "recipe": self.recipe,
+                "data": list(self.data),
+                "test": self.test,
+                "profile": self.profile,
+                "inputs": self.inputs,
+            }
+        )
+
+    @property
+    def recipe_name(self) -> str | None:
+        """The name of the recipe."""
+        return _text((self.recipe or {}).get("name"))
+
+    @property
+    def curation(self) -> JsonObject:
+        """The curation section of the recipe."""
+        return _object((self.recipe or {}).get("curation")) or {}
+
+
+def _text(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _object(value: JsonValue) -> JsonObject | None:
+    return value if isinstance(value, Mapping) else None

@@ -1,0 +1,200 @@
+"""The verdict of a run as records; content of ``metrics.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lawtags_client.runs.documents import read_document
+from lawtags_client.tagging.metrics import Scores, TagScore
+
+FILE = "metrics.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossReason:
+    """A reason for rows without an answer.
+
+    Args:
+        reason: in words.
+        rows: how many have it.
+    """
+
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemFigures(Scores):
+    """The scores of one system on the test rows.
+
+    Args:
+        intervals: low and high end of each figure's 95 % interval.
+        failed: rows without an answer of its own; None in verdicts of older releases.
+        refused: of these, the rows that the server refuses for good.
+        failed_scored_as: what the failed rows were scored with, if there are any.
+        failed_reasons: the most frequent reasons, if there are any.
+    """
+
+    intervals: dict[str, tuple[float, float]]
+    failed: int | None = None
+    refused: int | None = None
+    failed_scored_as: str | None = None
+    failed_reasons: tuple[LossReason, ...] | None = None
+
+    def figure(self, name: str) -> float | None:
+        """A figure by its name; None if there is none of that name."""
+        value = getattr(self, name, None)
+        return float(value) if isinstance(value, int | float) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A paired difference of two systems in one figure.
+
+    Args:
+        a: one system.
+        b: the other.
+        metric: the figure.
+        difference: of a minus b.
+        low: end of the 95 % interval.
+        high: end of the 95 % interval.
+        reading: ``better``, ``worse``, ``not shown`` or ``not judged``; None in verdicts of older releases.
+    """
+
+    a: str
+    b: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    reading: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRows:
+    """The validation rows that the tagger was fitted on.
+
+    Args:
+        rows: how many there are.
+        failed: how many of them have no answer.
+        refused: how many of these the server refuses for good.
+    """
+
+    rows: int
+    failed: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncompleteSystem:
+    """A system with too many rows without an answer for a verdict.
+
+    Args:
+        system: which one.
+        part: ``testing`` or ``validation``.
+        rows: of the part.
+        failed: rows without an answer.
+        refused: of these, the rows that the server refuses for good.
+    """
+
+    system: str
+    part: str
+    rows: int
+    failed: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformScores:
+    """What the platform's Evaluator found.
+
+    Args:
+        job: the evaluation job.
+        rows: rows that it was asked to score.
+        scored: rows that it scored, if it reports them.
+        scores: by name.
+    """
+
+    job: str
+    rows: int
+    scored: int | None = None
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedGate:
+    """What came of a gate.
+
+    Args:
+        gate: its bound, in words.
+        found: the value, in words.
+        passed: whether the value is within the bound.
+    """
+
+    gate: str
+    found: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """The verdict: all systems on the same test rows.
+
+    Args:
+        schema_version: of the file.
+        test_rows: how many there are.
+        systems: the figures by system.
+        validation: the rows that the tagger was fitted on, if known.
+        incomplete: systems without a verdict.
+        differences: of every two systems.
+        per_tag: the scores of each tag by system.
+        platform: what the platform's Evaluator found, if it was asked.
+        gates: what came of the recipe's gates.
+    """
+
+    schema_version: int = 1
+    test_rows: int
+    systems: dict[str, SystemFigures]
+    validation: ValidationRows | None = None
+    incomplete: tuple[IncompleteSystem, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    per_tag: dict[str, tuple[TagScore, ...]] = field(default_factory=dict)
+    platform: PlatformScores | None = None
+    gates: tuple[JudgedGate, ...] = ()
+
+    @property
+    def ranked(self) -> list[tuple[str, SystemFigures]]:
+        """The systems, the best first."""
+        return sorted(self.systems.items(), key=lambda item: -item[1].micro_f1)
+
+    def as_json(self) -> dict[str, object]:
+        """As it stands in the file."""
+        content = asdict(self)
+        content["systems"] = {name: _known(figures) for name, figures in content["systems"].items()}
+        content["differences"] = [_known(row) for row in content["differences"]]
+        return content
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """The verdict of a run.
+
+    Raises:
+        ConfigurationError: the run has none yet.
+        DataError: the file is damaged.
+    """
+    return read_document(Metrics, folder, FILE)
+
+
+def find_metrics(folder: Path) -> Metrics | None:
+    """The verdict of a run, or None if it has none yet.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    return read_metrics(folder) if (folder / FILE).is_file() else None
+
+
+def _known(record: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in record.items() if value is not None}

@@ -1,0 +1,159 @@
+"""The runs in a folder: which there are, how far each is, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.json_value import JsonObject
+from lawtags_client.runs.facts import RunFacts
+from lawtags_client.runs.ledger import Ledger, StageRecord
+from lawtags_client.runs.metrics import Metrics, find_metrics
+from lawtags_client.runs.tagger import has_tagger
+
+_LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOverview:
+    """A run in a list.
+
+    Attributes:
+        run: its name.
+        recipe: the name of its recipe.
+        done: how many stages are done.
+        state: of the run, or of its latest unfinished stage.
+        tagger_micro_f1: the tagger's figure, if there is a verdict.
+        test_rows: of the verdict.
+    """
+
+    run: str
+    recipe: str | None
+    done: int
+    state: str
+    tagger_micro_f1: float | None
+    test_rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageOverview:
+    """A stage of a run.
+
+    Attributes:
+        stage: its name.
+        status: ``running``, ``done`` or ``failed``.
+        seconds: how long its last attempt took; None while it is running.
+        summary: figures for people.
+        error: why it failed.
+    """
+
+    stage: str
+    status: str
+    seconds: float | None
+    summary: JsonObject | None
+    error: JsonObject | None
+
+    @classmethod
+    def of(cls, record: StageRecord) -> StageOverview:
+        """The overview of a stage that the ledger records."""
+        summary = record.output.get("summary")
+        return cls(
+            record.name,
+            record.status,
+            record.seconds,
+            summary if isinstance(summary, Mapping) else None,
+            record.error,
+        )
+
+    @property
+    def result(self) -> str:
+        """The error, or the figures, in words."""
+        if self.error:
+            return str(self.error.get("message"))
+        return ", ".join(f"{name} {value}" for name, value in (self.summary or {}).items())
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """A run with its stages.
+
+    Attributes:
+        run: its name.
+        data: the questions that it was made from.
+        stages: those that have begun.
+        metrics: the verdict, if there is one.
+    """
+
+    run: str
+    data: tuple[str, ...]
+    stages: tuple[StageOverview, ...]
+    metrics: Metrics | None
+
+    @classmethod
+    def of(cls, folder: Path) -> RunDetails:
+        """The details of the run in a folder.
+
+        Raises:
+            DataError: a file of the run is damaged.
+        """
+        ledger = Ledger(folder / _LEDGER)
+        stages = tuple(map(StageOverview.of, ledger.stages()))
+        return cls(folder.name, RunFacts.read(ledger).data, stages, find_metrics(folder))
+
+
+def find_run(runs: Path, name: str) -> Path:
+    """The folder of a run, by name or path.
+
+    Raises:
+        ConfigurationError: there is none; the message lists those that exist.
+    """
+    for folder in (runs / name, Path(name)):
+        if (folder / _LEDGER).is_file():
+            return folder
+    known = [folder.name for folder in all_runs(runs)]
+    raise ConfigurationError(
+        f"there is no run {name!r} in {runs}", hint=f"Runs: {', '.join(known) or 'none yet'}"
+    )
+
+
+def all_runs(runs: Path) -> list[Path]:
+    """Folders of all runs, the newest first."""
+    ledgers = runs.glob(f"*/{_LEDGER}") if runs.is_dir() else []
+    return [path.parent for path in sorted(ledgers, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def latest_served(runs: Path, name: str | None) -> Path:
+    """The folder of a run by name, or of the latest one that has a tagger.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if name is not None:
+        return find_run(runs, name)
+    for folder in all_runs(runs):
+        if has_tagger(folder):
+            return folder
+    raise ConfigurationError(
+        f"no run in {runs} has a tagger yet", hint="Create one with: lawtags demo. Or pass a --model."
+    )
+
+
+def overview(folder: Path) -> RunOverview:
+    """The overview of the run in a folder.
+
+    Raises:
+        DataError: a file of the run is damaged.
+    """
+    ledger = Ledger(folder / _LEDGER)
+    records, metrics = ledger.stages(), find_metrics(folder)
+    ended = "no verdict: rows failed" if metrics and metrics.incomplete else "done"
+    return RunOverview(
+        run=folder.name,
+        recipe=RunFacts.read(ledger).recipe_name,
+        done=sum(record.status == "done" for record in records),
+        state=next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), ended),
+        tagger_micro_f1=round(metrics.systems["tagger"].micro_f1, 3) if metrics else None,
+        test_rows=metrics.test_rows if metrics else None,
+    )
