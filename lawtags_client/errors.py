@@ -36,7 +36,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict, Unpack
+
+
+class RequestContext(TypedDict, total=False):
+    """Keyword arguments of every error that name the request concerned; see ``LawtagsError``."""
+
+    service: str | None
+    status: int | None
+    request_id: str | None
+    url: str | None
+
+
+class ErrorContext(RequestContext, total=False):
+    """The keyword arguments of every error; see ``LawtagsError``."""
+
+    hint: str | None
+    detail: object
 
 
 class LawtagsError(Exception):
@@ -63,7 +79,7 @@ class LawtagsError(Exception):
         status: int | None = None,
         request_id: str | None = None,
         url: str | None = None,
-        detail: Any = None,
+        detail: object = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -88,7 +104,7 @@ class LawtagsError(Exception):
         text = f"{self.message} ({where})" if where else self.message
         return f"{text}\n{self.hint}" if self.hint else text
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The error as one JSON object, for ``--json`` and run records."""
         fields = ("message", "hint", "service", "status", "request_id", "url", "detail")
         found = {name: getattr(self, name) for name in fields}
@@ -168,7 +184,7 @@ class DataError(LawtagsError):
         self.field = field
         self.wrong_path = wrong_path
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         found = {"path": self.path, "line": self.line, "column": self.column, "field": self.field}
         return super().as_dict() | {k: v for k, v in found.items() if v is not None}
 
@@ -238,7 +254,9 @@ class UnprocessableError(APIError):
 class RateLimitedError(APIError):
     """429: too many requests; ``retry_after`` is the number of seconds to wait, if known."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, **context: Unpack[ErrorContext]
+    ) -> None:
         super().__init__(message, **context)
         self.retry_after = retry_after
 

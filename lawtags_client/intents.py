@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from lawtags_client.errors import BusyError, ConflictError, DataError
 from lawtags_client.files import make_folder
+from lawtags_client.json_value import JsonValue
 from lawtags_client.locks import FolderLock, Holder
 
 FIELD = "lawtags_intent"
@@ -58,7 +59,7 @@ class Intent:
     kind: str
     token: str
     digest: str
-    request: Mapping[str, Any]
+    request: Mapping[str, JsonValue]
     remote_id: str | None = None
     created_at: datetime | None = None
     service: str | None = None
@@ -90,7 +91,7 @@ class IntentStore(Protocol):
 
 def new_intent(
     kind: str,
-    request: Mapping[str, object],
+    request: Mapping[str, JsonValue],
     *,
     key: str | None = None,
     data: str | None = None,

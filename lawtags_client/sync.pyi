@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack
+from typing import Generic, ParamSpec, Self, TypeVar, Unpack
 
 import pandas
 from pydantic.main import BaseModel
@@ -12,6 +12,7 @@ from lawtags_client.asking.tagged import Tagged, TagScorer
 from lawtags_client.client import NeMo as AsyncNeMo
 from lawtags_client.credentials import TokenSource
 from lawtags_client.intents import IntentStore
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.customizer.base_models import ImportedModel
 from lawtags_client.services.customizer.events import JobEvent
 from lawtags_client.services.customizer.job import MetricRow
@@ -144,7 +145,7 @@ class SyncModelRequests:
         request: ChatCompletionRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[ChatFields],
     ) -> ChatCompletion:
         """Request the next message of a chat."""
@@ -153,7 +154,7 @@ class SyncModelRequests:
         request: CompletionRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[CompletionFields],
     ) -> Completion:
         """Complete a text; arguments and errors as for ``chat``, with ``prompt`` in place of messages."""
@@ -162,7 +163,7 @@ class SyncModelRequests:
         request: EmbeddingRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[EmbeddingFields],
     ) -> EmbeddingResponse:
         """Turn texts into vectors; arguments as for ``chat``, with ``input`` in place of messages."""
@@ -171,16 +172,16 @@ class SyncModelRequests:
         request: ClassifyRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[ClassifyFields],
-    ) -> dict[str, Any]:
+    ) -> dict[str, JsonValue]:
         """Classify texts; the response depends on the model. Arguments as for ``embed``."""
     def stream_chat(
         self,
         request: ChatCompletionRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[ChatFields],
     ) -> Iterator[ChatCompletionChunk]:
         """Stream the next message of a chat; arguments as for ``chat``."""
@@ -189,7 +190,7 @@ class SyncModelRequests:
         request: CompletionRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[CompletionFields],
     ) -> Iterator[CompletionChunk]:
         """Stream a completion; arguments as for ``complete``, errors as for ``stream_chat``."""
@@ -209,7 +210,7 @@ class SyncInference(SyncModelRequests):
         matches: Matches = ...,
         telling: bool = False,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = False,
@@ -226,7 +227,7 @@ class SyncInference(SyncModelRequests):
         temperature: float = 0.0,
         guided: Guided | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
     ) -> list[Outcome[CompletionChoice]]:
@@ -241,7 +242,7 @@ class SyncInference(SyncModelRequests):
         logprobs: bool | None = None,
         logprobs_needed: bool = True,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         concurrency: int | None = None,
         ordered: bool = False,
         on_load: Callable[[Load], None] | None = None,
@@ -326,7 +327,7 @@ class SyncPlatformEvaluationJobs(SyncListing[PlatformEvaluationJob, PlatformEval
         request: PlatformEvaluationJobRequest,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> PlatformEvaluationJob:
         """Submit an evaluation, without an intent; ``Evaluator.evaluate_as_platform_job`` is idempotent."""
     def status(self, job_id: str) -> PlatformJobStatusResponse:
@@ -361,7 +362,7 @@ class SyncEvaluationJobs(SyncListing[EvaluationJob, EvaluationJobFilter]):
         request: EvaluationJobRequest,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> EvaluationJob:
         """Submit an evaluation, without an intent; ``Evaluator.evaluate`` is idempotent."""
     def status(self, job_id: str) -> EvaluationStatusDetails:
@@ -396,13 +397,13 @@ class SyncEvaluator:
     def live(
         self,
         *,
-        rows: list[dict[str, Any]] | None = None,
+        rows: Sequence[Mapping[str, JsonValue]] | None = None,
         metrics: Metrics | None = None,
         config: EvaluationConfigRequest | None = None,
         target: EvaluationTargetRequest | None = None,
         timeout: float = ...,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> LiveEvaluation:
         """Score immediately, without storing anything on the platform."""
     def evaluate(
@@ -424,7 +425,7 @@ class SyncEvaluator:
         project: str | None = None,
         description: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> SyncEvaluation:
         """Submit an evaluation. The call is idempotent."""
     def platform_evaluation(self, job_id: str) -> SyncPlatformEvaluation:
@@ -438,7 +439,7 @@ class SyncEvaluator:
         project: str | None = None,
         description: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **measured: Unpack[Measurement],
     ) -> SyncPlatformEvaluation:
         """Submit an evaluation as a platform job, which has steps, logs and files. The call is idempotent."""
@@ -512,7 +513,7 @@ class SyncJobs(SyncListing[CustomizationJob, CustomizationJobFilter]):
         *,
         wandb_api_key: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> CustomizationJob:
         """Submit a job, without an intent; ``fine_tune`` and ``submit`` are idempotent."""
 
@@ -564,7 +565,7 @@ class SyncCustomizer:
         description: str | None = None,
         wandb: WandBData | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> SyncJob:
         """Submit a training job. The call is idempotent, even after a crash or a lost response."""
     def submit(
@@ -574,7 +575,7 @@ class SyncCustomizer:
         key: str | None = None,
         data: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> SyncJob:
         """Submit a job once per intent; ``fine_tune`` builds the request for you."""
 
@@ -607,7 +608,7 @@ class SyncEntities(SyncListing[M, Flt], Generic[M, Req, Upd, Flt]):
         request: Req,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> M:
         """Create an entity."""
     def get(self, reference: str) -> M:
@@ -620,7 +621,7 @@ class SyncEntities(SyncListing[M, Flt], Generic[M, Req, Upd, Flt]):
         changes: Upd,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> M:
         """Change the fields that are set in ``changes``."""
     def delete(
@@ -633,7 +634,7 @@ class SyncEntities(SyncListing[M, Flt], Generic[M, Req, Upd, Flt]):
         *,
         compare: tuple[str, ...] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> M:
         """Create an entity, or return the existing one if it is the same."""
 
@@ -654,7 +655,7 @@ class SyncRepositories:
         repository: Repository,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> None:
         """Create a repository; it is usable once ``ready`` returns."""
     def create_or_get(self, repository: Repository) -> None:

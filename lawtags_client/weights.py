@@ -89,7 +89,7 @@ def _tensor(name: str, said: Any, start: int, end: int) -> Tensor:
     return Tensor(name, str(dtype), size)
 
 
-def _numbers(name: str, shape: Sequence[Any], *, most: int) -> int:
+def _numbers(name: str, shape: Sequence[int], *, most: int) -> int:
     if not all(_is_count(side) for side in shape):
         raise ValueError(f"the tensor {name[:80]!r} has an invalid shape")
     size = 0 if 0 in shape else 1

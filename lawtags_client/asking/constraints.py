@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.inference.dialects import Form
 from lawtags_client.tagging.parse import answer_regex
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -11,7 +12,7 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 __all__ = ["MatchesTags", "constraints"]
 
 
-def constraints(vocabulary: Vocabulary, most: int) -> list[dict[str, object]]:
+def constraints(vocabulary: Vocabulary, most: int) -> list[dict[str, JsonValue]]:
     """What holds an answer to a vocabulary, as models were trained to write it, and as JSON.
 
     Args:
@@ -19,15 +20,20 @@ def constraints(vocabulary: Vocabulary, most: int) -> list[dict[str, object]]:
         most: the most tags of an answer.
     """
     tags = list(vocabulary.tags)
-    listed = {"type": "array", "items": {"enum": tags}, "minItems": 1, "maxItems": max(1, most)}
+    listed: dict[str, JsonValue] = {
+        "type": "array",
+        "items": {"enum": tags},
+        "minItems": 1,
+        "maxItems": max(1, most),
+    }
     # Some servers take no other schema than that of an object with all its fields named.
-    schema = {
+    schema: dict[str, JsonValue] = {
         "type": "object",
         "properties": {"tags": listed},
         "required": ["tags"],
         "additionalProperties": False,
     }
-    plain: dict[str, object] = {"guided_choice": tags}
+    plain: dict[str, JsonValue] = {"guided_choice": tags}
     if most > 1:
         plain = {"guided_regex": answer_regex(vocabulary, most=most)}
     # JSON may run over several lines.

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 PromptInput = str | tuple[Mapping[str, str], ...]
@@ -71,7 +72,7 @@ class FineTuneIntent:
     key: str
     config: str
     dataset: str
-    hyperparameters: Mapping[str, Any]
+    hyperparameters: Mapping[str, JsonValue]
     output_model: str
     description: str = ""
 
@@ -150,7 +151,7 @@ class EvaluationSummary:
 
     job_id: str
     scores: Mapping[str, float]
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, JsonValue] = field(default_factory=dict)
     scored: int | None = None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from lawtags_client.asking.constraints import MatchesTags, constraints
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, JobStalledError, LawtagsError, WaitTimeoutError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.platform.protocol import (
     EvaluationIntent,
     EvaluationSummary,
@@ -272,7 +273,7 @@ class V1Platform:
         address = hashlib.sha256(self._nemo.settings.address("inference").url.encode()).hexdigest()
         return f"{intent.key}-{address[:8]}"
 
-    def _endpoint(self, intent: EvaluationIntent) -> dict[str, Any]:
+    def _endpoint(self, intent: EvaluationIntent) -> dict[str, JsonValue]:
         address = self._nemo.settings.address("inference")
         endpoint = {"url": f"{address.url}/v1/completions", "model_id": intent.model, "format": "nim"}
         # The Evaluator asks in our stead, and shows the key to nobody; intents are kept without it.
@@ -290,7 +291,7 @@ def service_addresses(settings: Settings) -> dict[str, str]:
     return {name: settings.address(name).url for name in _SERVICES if settings.has_address(name)}
 
 
-def evaluation_config(intent: EvaluationIntent) -> dict[str, Any]:
+def evaluation_config(intent: EvaluationIntent) -> dict[str, JsonValue]:
     """The evaluation that a run asks for: completions of the test prompts, compared as strings.
 
     The metrics are those of ``custom`` evaluations (wire API, Evaluator, section on metrics).

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from lawtags_client.intents import FIELD, Intent
+from lawtags_client.intents import Intent
 from lawtags_client.services.base import Owner
 from lawtags_client.services.customizer import Customizer
 from lawtags_client.services.evaluator import Evaluator
+from lawtags_client.services.submission import Stamped, stamp_of
 
 State = Literal["matched", "missing", "doubled", "orphan"]
 """``matched``: the intent has its one job. ``missing``: it has none. ``doubled``: it has several that nobody
@@ -91,7 +92,7 @@ class Audit:
         """The rows that somebody should look at; orphans may be other people's."""
         return [row for row in self.rows if row.state != "matched" and (orphans or row.state != "orphan")]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """As one JSON object."""
         return {
             "counts": dict(self.counts),
@@ -172,15 +173,11 @@ def _orphan(job: MarkedJob) -> AuditRow:
     return AuditRow("orphan", job.kind, None, (job.id,), (job.status,), fix=fix)
 
 
-class _Job(Protocol):
+class _Job(Stamped, Protocol):
     @property
     def id(self) -> str: ...
     @property
     def status(self) -> str | None: ...
-    @property
-    def created_at(self) -> datetime | None: ...
-    @property
-    def custom_fields(self) -> Mapping[str, Any]: ...
 
 
 async def marked_jobs(nemo: AuditedClient, *, since: datetime | None = None) -> list[MarkedJob]:
@@ -203,8 +200,8 @@ async def marked_jobs(nemo: AuditedClient, *, since: datetime | None = None) -> 
         async for job in jobs:
             if since is not None and job.created_at is not None and job.created_at < since:
                 break
-            token = job.custom_fields.get(FIELD)
-            found.append(MarkedJob(kind, job.id, token, job.status, job.created_at))
+            token, made = stamp_of(job)
+            found.append(MarkedJob(kind, job.id, token, job.status, made))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -17,6 +17,7 @@ from lawtags_client.errors import (
     ServerError,
     UnprocessableError,
 )
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
@@ -180,7 +181,7 @@ class Listing(Generic[M, Flt]):
             yield entry
 
 
-def _identity(entry: BaseModel) -> tuple[Any, ...]:
+def _identity(entry: BaseModel) -> tuple[str, ...]:
     # Not every entity carries an id on the wire; namespace and name are as good.
     # Where a model does not declare them, a server may send anything under these names.
     found = tuple(getattr(entry, name, None) for name in ("id", "namespace", "name"))
@@ -212,7 +213,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         request: Req,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> M:
         """Create an entity.
 
@@ -261,7 +262,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         changes: Upd,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> M:
         """Change the fields that are set in ``changes``.
 
@@ -309,7 +310,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         *,
         compare: tuple[str, ...] | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> M:
         """Create an entity, or return the existing one if it is the same.
 

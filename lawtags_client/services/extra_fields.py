@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.transport.body import encoded
 from lawtags_client.types.common import WireModel, WireRequest
 
@@ -16,8 +17,8 @@ R = TypeVar("R", bound=WireRequest)
 
 
 def extended(
-    body: Mapping[str, Any], extra_body: Mapping[str, Any] | None, *, known: Collection[str] = ()
-) -> dict[str, Any]:
+    body: Mapping[str, JsonValue], extra_body: Mapping[str, JsonValue] | None, *, known: Collection[str] = ()
+) -> dict[str, JsonValue]:
     """A request's body with further fields; objects are merged at every depth.
 
     Args:
@@ -35,7 +36,7 @@ def extended(
             f"extra_body is a {type(extra_body).__name__}", hint="Pass a dictionary of fields."
         )
     # As it is sent, so that what an intent keeps of it can be compared later.
-    fields: dict[str, Any] = json.loads(encoded(dict(extra_body)))
+    fields: dict[str, JsonValue] = json.loads(encoded(dict(extra_body)))
     for name, value in fields.items():
         if name in known and not isinstance(value, Mapping):
             raise ConfigurationError(
@@ -45,12 +46,12 @@ def extended(
     return _merged(body, fields, "")
 
 
-def extended_request(request: WireModel, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
+def extended_request(request: WireModel, extra_body: Mapping[str, JsonValue] | None) -> dict[str, JsonValue]:
     """The body of a request with further fields, which its type must not have itself; see ``extended``."""
     return extended(request.to_wire(), extra_body, known=type(request).model_fields if extra_body else ())
 
 
-def constrained(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+def constrained(body: Mapping[str, JsonValue], fields: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """A request with the fields of a constraint, which win; objects that both have are merged.
 
     Args:
@@ -59,12 +60,15 @@ def constrained(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str,
     """
     found = {**body, **fields}
     for name in body.keys() & fields.keys():
-        if isinstance(body[name], Mapping) and isinstance(fields[name], Mapping):
-            found[name] = {**body[name], **fields[name]}
+        present, added = body[name], fields[name]
+        if isinstance(present, Mapping) and isinstance(added, Mapping):
+            found[name] = {**present, **added}
     return found
 
 
-def _merged(body: Mapping[str, Any], extra: Mapping[str, Any], place: str) -> dict[str, Any]:
+def _merged(
+    body: Mapping[str, JsonValue], extra: Mapping[str, JsonValue], place: str
+) -> dict[str, JsonValue]:
     found = dict(body)
     for name, value in extra.items():
         present = found.get(name)
@@ -80,7 +84,7 @@ def _merged(body: Mapping[str, Any], extra: Mapping[str, Any], place: str) -> di
     return found
 
 
-def request_of(kind: type[R], request: R | None, fields: Mapping[str, Any]) -> R:
+def request_of(kind: type[R], request: R | None, fields: Mapping[str, object]) -> R:
     """A request that was passed whole, or is made of keyword arguments.
 
     Raises:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
 from lawtags_client.errors import BadRequestError, NotFoundError, ProtocolError, UnprocessableError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import parse
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.transport.call import Call
@@ -24,6 +25,7 @@ from lawtags_client.transport.query import list_query
 from lawtags_client.types.common import WireRequest, is_final
 
 M = TypeVar("M", bound=BaseModel)
+_Entry: TypeAlias = tuple[str, Mapping[str, JsonValue]]
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +60,23 @@ class JobChange(Generic[M]):
         return f"{self.id} {self.state or 'unknown'}" + (f" (was {self.before})" if self.before else "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One page of the list.
+
+    Args:
+        entries: jobs by their ids.
+        total_pages: as the service says, if it does.
+    """
+
+    entries: list[_Entry]
+    total_pages: int | None
+
+
 @dataclass(slots=True)
 class _Followed:
     state: str | None = None
-    shown: Any = None
+    shown: tuple[JsonValue, JsonValue] | None = None
     seen: bool = False
     missed: int = 0
 
@@ -105,8 +120,8 @@ class Follower(Generic[M]):
         open_jobs = {job_id: _Followed() for job_id in ids}
         while open_jobs:
             begin = self._clock.monotonic()
-            async for entry in self._entries(open_jobs):
-                change = self._change(entry, open_jobs)
+            async for listed, entry in self._entries(open_jobs):
+                change = self._change(listed, entry, open_jobs)
                 if change is not None:
                     if change.final:
                         del open_jobs[change.id]
@@ -120,27 +135,25 @@ class Follower(Generic[M]):
                 # Jitter keeps many followers from asking in the same moment.
                 await self._clock.sleep(left * (0.8 + 0.2 * self._clock.random()))
 
-    async def _entries(self, wanted: Mapping[str, _Followed]) -> AsyncIterator[Mapping[str, Any]]:
+    async def _entries(self, wanted: Mapping[str, _Followed]) -> AsyncIterator[_Entry]:
         """The list's entries, until all wanted ones were among them."""
         missing, listed = set(wanted), set[str]()
         for job in wanted.values():
             job.seen = False
         number = 1
         while missing:
-            data = await self._page(number)
-            entries = [entry for entry in data["data"] or [] if isinstance(entry, dict) and "id" in entry]
-            fresh = [entry for entry in entries if entry["id"] not in listed]
-            listed.update(entry["id"] for entry in fresh)
+            page = await self._page(number)
+            fresh = {job_id: entry for job_id, entry in page.entries if job_id not in listed}
+            listed.update(fresh)
             missing.difference_update(listed)
-            for entry in fresh:
-                yield entry
-            pages = (data.get("pagination") or {}).get("total_pages")
-            if not fresh or (isinstance(pages, int) and number >= pages):
+            for job_id, entry in fresh.items():
+                yield job_id, entry
+            if not fresh or (page.total_pages is not None and number >= page.total_pages):
                 return
             number += 1
 
-    async def _page(self, number: int) -> dict[str, Any]:
-        async def read() -> Any:
+    async def _page(self, number: int) -> _Page:
+        async def read() -> JsonValue:
             await self._paced()
             query = list_query(
                 page=number, page_size=self._page_size, sort="-created_at", filter=self._filter
@@ -155,31 +168,43 @@ class Follower(Generic[M]):
             logger.info("the service does not return pages of %d entries", self._page_size)
             self._page_size = _PAGE_SIZES[-1]
             data = await self._poller.look(read)
-        if not isinstance(data, dict) or not isinstance(data.get("data", []), list | None):
+        listed = (data.get("data") or []) if isinstance(data, Mapping) else None
+        if not isinstance(data, Mapping) or not isinstance(listed, list):
             raise ProtocolError(
                 "the response is not a list of jobs",
                 hint=f"Check the address; it comes from {self._http.address.origin}.",
                 service=self._http.address.service,
                 url=self._http.address.url,
             )
-        return {"data": [], **data}
+        pagination = data.get("pagination")
+        pages = pagination.get("total_pages") if isinstance(pagination, Mapping) else None
+        entries = [entry for entry in listed if isinstance(entry, Mapping)]
+        return _Page(
+            [(job_id, entry) for entry in entries if isinstance(job_id := entry.get("id"), str)],
+            pages if isinstance(pages, int) else None,
+        )
 
-    def _change(self, entry: Mapping[str, Any], jobs: dict[str, _Followed]) -> JobChange[M] | None:
-        job = jobs.get(entry["id"])
+    def _change(
+        self, job_id: str, entry: Mapping[str, JsonValue], jobs: dict[str, _Followed]
+    ) -> JobChange[M] | None:
+        job = jobs.get(job_id)
         if job is None:
             return None
         job.seen, job.missed = True, 0
         shown = (entry.get("status"), entry.get("status_details"))
         if shown == job.shown:
             return None
-        before, state = job.state, entry.get("status")
+        before = job.state
+        parsed = parse(self._model, entry, self._http)
+        status = entry.get("status")
+        state = status if isinstance(status, str) else None
         job.shown, job.state = shown, state
-        return JobChange(entry["id"], parse(self._model, entry, self._http), state, before, is_final(state))
+        return JobChange(job_id, parsed, state, before, is_final(state))
 
     async def _alone(self, job_id: str, jobs: dict[str, _Followed]) -> JobChange[M] | None:
         """A job that the list left out, asked for by itself."""
 
-        async def read() -> Any:
+        async def read() -> JsonValue:
             await self._paced()
             return await self._http.json(Call("GET", self._path + join(job_id), max_retries=0))
 
@@ -187,7 +212,8 @@ class Follower(Generic[M]):
             entry = await self._poller.look(read)
         except NotFoundError:
             return JobChange(job_id, None, None, jobs.pop(job_id).state, True)
-        found = self._change({**entry, "id": job_id}, jobs)
+        fields = entry if isinstance(entry, Mapping) else {}
+        found = self._change(job_id, {**fields, "id": job_id}, jobs)
         if found is not None and found.final:
             del jobs[job_id]
         return found

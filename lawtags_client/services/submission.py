@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from lawtags_client.errors import (
     APIError,
@@ -26,6 +26,7 @@ from lawtags_client.errors import (
     ServerError,
 )
 from lawtags_client.intents import FIELD, Intent, IntentStore, check_same
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.extra_fields import extended, extended_request
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.redact import without_secrets
@@ -34,6 +35,7 @@ from lawtags_client.types.common import WireRequest
 logger = logging.getLogger(__name__)
 
 J = TypeVar("J")
+Carrying = TypeVar("Carrying", bound="Stamped")
 Stamp: TypeAlias = tuple[str | None, datetime | None]
 
 # The secrets that a request may have; users choose the names of custom fields themselves.
@@ -44,6 +46,15 @@ _LOOKS = 3
 _PAUSE = 1.0
 _LOCK_PAUSE = 0.2
 _LOCK_PATIENCE = 600.0
+
+
+class Stamped(Protocol):
+    """A job that may carry a token."""
+
+    @property
+    def created_at(self) -> datetime | None: ...
+    @property
+    def custom_fields(self) -> Mapping[str, JsonValue]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class Submission(Generic[J]):
     clash: Callable[[Intent, ConflictError], Awaitable[J]] | None = None
 
 
-def intent_body(request: WireRequest, extra_body: Mapping[str, object] | None) -> dict[str, object]:
+def intent_body(request: WireRequest, extra_body: Mapping[str, JsonValue] | None) -> dict[str, JsonValue]:
     """A request as its intent keeps it: with the fields that the user adds, and without secrets.
 
     Args:
@@ -83,7 +94,7 @@ def intent_body(request: WireRequest, extra_body: Mapping[str, object] | None) -
             f"extra_body sets the custom field {FIELD}, by which the client finds its job",
             hint="Use another name for the custom field.",
         )
-    return extended(without_secrets(request.to_wire(), _SECRETS), without_secrets(extra_body))
+    return extended(without_secrets(request.to_wire(), _SECRETS), without_secrets(extra_body or {}))
 
 
 async def submit(wanted: Intent, submission: Submission[J], *, store: IntentStore, clock: Clock) -> J:
@@ -189,19 +200,24 @@ async def _locked(store: IntentStore, key: str, clock: Clock) -> AsyncIterator[N
         yield
 
 
-async def carrier(jobs: AsyncIterator[J], intent: Intent, stamp: Callable[[J], Stamp]) -> J | None:
+def stamp_of(job: Stamped) -> Stamp:
+    """The token that a job carries, and when the service made it."""
+    token = job.custom_fields.get(FIELD)
+    return token if isinstance(token, str) else None, job.created_at
+
+
+async def carrier(jobs: AsyncIterator[Carrying], intent: Intent) -> Carrying | None:
     """The job that carries an intent's token; a list cannot be filtered by it, so it is read from the newest.
 
     Args:
         jobs: the newest first.
         intent: whose job is looked for.
-        stamp: a job's token, and when the service made it.
     """
     # A job is never older than its intent, whatever has been submitted since; clocks may differ by a day.
     oldest = intent.created_at - timedelta(days=1) if intent.created_at else None
     seen = 0
     async for job in jobs:
-        token, made = stamp(job)
+        token, made = stamp_of(job)
         if token == intent.token:
             return job
         seen += 1

@@ -10,9 +10,10 @@ import asyncio
 import json
 import zlib
 from collections.abc import AsyncGenerator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.json_value import JsonValue
 
 if TYPE_CHECKING:
     import httpx
@@ -162,7 +163,7 @@ async def read_body(response: httpx.Response, limit: int, *, cut: bool = False) 
     return b"".join(parts)[:limit]
 
 
-async def decode_json(body: bytes) -> Any:
+async def decode_json(body: bytes) -> JsonValue:
     """The value of a JSON text; a large one is decoded beside the event loop.
 
     Raises:
@@ -171,21 +172,23 @@ async def decode_json(body: bytes) -> Any:
         UnreadableBody: it holds more arrays and objects than any answer of the API.
     """
     if len(body) <= _INLINE:
-        return json.loads(body)
+        value: JsonValue = json.loads(body)
+        return value
     if body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
         raise UnreadableBody(f"it holds more than {_MOST_CONTAINERS:,} arrays and objects")
     return await asyncio.to_thread(_decode_in_turns, body)
 
 
-def _decode_in_turns(body: bytes) -> Any:
+def _decode_in_turns(body: bytes) -> JsonValue:
     # The decoder keeps the interpreter to itself from beginning to end, unless it calls functions of Python:
     # these let the event loop have its turns in between.
-    return json.loads(
+    value: JsonValue = json.loads(
         body,
         object_pairs_hook=lambda pairs: dict(pairs),
         parse_int=lambda digits: int(digits),
         parse_float=lambda digits: float(digits),
     )
+    return value
 
 
 def encoded(value: object) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.settings import ServiceAddress, Settings
 from lawtags_client.transport.body import JSON_LIMIT, encoded
 from lawtags_client.transport.headers import secrets_in_headers
@@ -40,7 +41,7 @@ class Call:
     method: str
     path: str
     query: Iterable[tuple[str, str]] = ()
-    json: Any = None
+    json: Mapping[str, JsonValue] | None = None
     content: bytes | Stream | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     repeatable: bool | None = None

@@ -8,7 +8,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lawtags_client.errors import (
     APIError,
@@ -19,16 +19,19 @@ from lawtags_client.errors import (
     ConnectionFailedError,
     DeadlineExceededError,
     DoubtfulOutcomeError,
+    ErrorContext,
     LawtagsError,
     NotFoundError,
     PayloadTooLargeError,
     PermissionDeniedError,
     ProtocolError,
     RateLimitedError,
+    RequestContext,
     ServerError,
     TransportError,
     UnprocessableError,
 )
+from lawtags_client.json_value import JsonValue
 from lawtags_client.settings import ServiceAddress
 from lawtags_client.terminal import escape_controls
 from lawtags_client.transport.body import UnreadableBody
@@ -77,9 +80,9 @@ class Context:
     repeatable: bool
     with_token: bool = False
 
-    def fields(self, response: httpx.Response | None = None) -> dict[str, Any]:
+    def fields(self, response: httpx.Response | None = None) -> RequestContext:
         """Keyword arguments for an error."""
-        found: dict[str, Any] = {"service": self.address.service, "url": self.url}
+        found: RequestContext = {"service": self.address.service, "url": self.url}
         if response is not None:
             found["status"] = response.status_code
             found["request_id"] = self.request_id(response)
@@ -320,7 +323,7 @@ def _api_error(
     reason = context.shown(response.reason_phrase) or "the service refused"
     # Programs print and log errors as they are.
     message = escape_controls(page or _message(detail) or reason)
-    fields = context.fields(response) | {"detail": detail, "hint": _HINTS.get(status)}
+    fields: ErrorContext = {**context.fields(response), "detail": detail, "hint": _HINTS.get(status)}
     if page is not None:
         fields["hint"] = (
             f"Check the address; it comes from {context.address.origin}. A proxy or another server may be "
@@ -364,10 +367,10 @@ def _where_to_look(url: str) -> str:
     return " List jobs with: lawtags jobs ls" if "/customization/jobs/" in url else ""
 
 
-def _detail(body: bytes, redactor: Redactor) -> Any:
+def _detail(body: bytes, redactor: Redactor) -> JsonValue:
     text = body.decode("utf-8", "replace")
     try:
-        decoded = json.loads(text)
+        decoded: JsonValue = json.loads(text)
     except (ValueError, RecursionError):
         return redactor.text(text[: _SHOWN + _LONGEST_SECRET])[:_SHOWN] or None
     if isinstance(decoded, dict):

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lawtags_client.errors import LawtagsError, ProtocolError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.settings import ServiceAddress, ServiceName, Settings
 from lawtags_client.transport import failures, redirects, retry
 from lawtags_client.transport.body import (
@@ -43,7 +44,7 @@ _MOST_REDIRECTS = 5
 
 
 # What is taken of an answer whose head has come.
-Take: TypeAlias = Callable[["httpx.Response", Call, failures.Context], Coroutine[Any, Any, T]]
+Take: TypeAlias = Callable[["httpx.Response", Call, failures.Context], Coroutine[None, None, T]]
 
 
 class Transport:
@@ -120,7 +121,7 @@ class ServiceTransport:
         self._transport = transport
         self._requests = Requests(address, transport.settings, transport.headers)
 
-    async def json(self, call: Call) -> Any:
+    async def json(self, call: Call) -> JsonValue:
         """Send a request and decode the JSON it is answered with; None for an empty success.
 
         Raises:
@@ -129,7 +130,7 @@ class ServiceTransport:
         """
         return (await self._run(call, self._context(call), _json))[1]
 
-    async def json_reply(self, call: Call) -> tuple[Reply, Any]:
+    async def json_reply(self, call: Call) -> tuple[Reply, JsonValue]:
         """As ``json``, with the answer's headers."""
         return await self._run(call, self._context(call), _json)
 
@@ -321,7 +322,7 @@ async def _bytes(response: httpx.Response, call: Call, context: failures.Context
         await response.aclose()
 
 
-async def _json(response: httpx.Response, call: Call, context: failures.Context) -> tuple[Reply, Any]:
+async def _json(response: httpx.Response, call: Call, context: failures.Context) -> tuple[Reply, JsonValue]:
     reply, _ = await _bytes(response, call, context)
     if not reply.body.strip() and (reply.status == 204 or context.method in ("DELETE", "PUT")):
         return reply, None

@@ -6,7 +6,8 @@ import logging
 import re
 from collections.abc import Container, Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+
+from lawtags_client.json_value import JsonValue
 
 _SECRET_FIELDS = frozenset({"api_key", "hf_token", "token", "password", "secret", "wandb_api_key"})
 MASK = "***"
@@ -75,7 +76,7 @@ class Redactor:
         """A redactor that also knows these secrets."""
         return Redactor([*self._secrets, *secrets])
 
-    def with_body(self, body: Any) -> Redactor:
+    def with_body(self, body: JsonValue) -> Redactor:
         """A redactor that also knows the secrets inside a request body."""
         return self.with_secrets(_secrets_in(body))
 
@@ -85,7 +86,7 @@ class Redactor:
             text = text.replace(secret, MASK)
         return masked_links(text) if "://" in text else text
 
-    def value(self, value: Any, depth: int = 0) -> Any:
+    def value(self, value: JsonValue, depth: int = 0) -> JsonValue:
         """JSON with every secret masked, and what is nested more than 50 levels deep left out."""
         if isinstance(value, str):
             return self.text(value)
@@ -98,16 +99,22 @@ class Redactor:
         return value
 
 
-def without_secrets(body: Any, names: Container[str] = _SECRET_FIELDS) -> Any:
-    """JSON without the fields of these names, at any depth."""
-    if isinstance(body, Mapping):
-        return {key: without_secrets(value, names) for key, value in body.items() if key not in names}
-    if isinstance(body, list | tuple):
-        return [without_secrets(value, names) for value in body]
-    return body
+def without_secrets(
+    body: Mapping[str, JsonValue], names: Container[str] = _SECRET_FIELDS
+) -> dict[str, JsonValue]:
+    """A JSON object without the fields of these names, at any depth."""
+    return {key: _without(value, names) for key, value in body.items() if key not in names}
 
 
-def _secrets_in(body: Any) -> Iterable[str]:
+def _without(value: JsonValue, names: Container[str]) -> JsonValue:
+    if isinstance(value, Mapping):
+        return without_secrets(value, names)
+    if isinstance(value, list | tuple):
+        return [_without(inner, names) for inner in value]
+    return value
+
+
+def _secrets_in(body: JsonValue) -> Iterable[str]:
     if isinstance(body, Mapping):
         for key, value in body.items():
             if key in _SECRET_FIELDS and isinstance(value, str):

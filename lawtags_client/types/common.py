@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.json_value import JsonValue
 
 T = TypeVar("T")
 
@@ -22,11 +23,11 @@ def _assume_utc(value: datetime) -> datetime:
         raise ValueError("not a moment of the years 1 to 9999 in UTC") from None
 
 
-def _null_as_list(value: object) -> Any:
+def _null_as_list(value: object) -> object:
     return [] if value is None else value
 
 
-def _null_as_map(value: object) -> Any:
+def _null_as_map(value: object) -> object:
     return {} if value is None else value
 
 
@@ -74,7 +75,7 @@ class WireModel(BaseModel):
     # A model is built when it is first used: building all of them would take longer than importing the rest.
     model_config = ConfigDict(extra="allow", protected_namespaces=(), populate_by_name=True, defer_build=True)
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, JsonValue]:
         """The JSON object to send: wire names, and only what was set."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
@@ -82,7 +83,7 @@ class WireModel(BaseModel):
 class WireRequest(WireModel):
     """Base of request bodies: a server reads them leniently, a client sends no field it does not know."""
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, JsonValue]:
         """The JSON object to send.
 
         Raises:
@@ -140,8 +141,8 @@ class Page(WireModel, Generic[T]):
     data: Items[T] = Field(default_factory=list)
     pagination: Pagination | None = None
     sort: str | None = None
-    filter: dict[str, Any] | None = None
-    search: dict[str, Any] | None = None
+    filter: Mapping[str, JsonValue] | None = None
+    search: Mapping[str, JsonValue] | None = None
 
 
 class DeleteResponse(WireModel):
@@ -163,7 +164,7 @@ class ValidationIssue(WireModel):
 class ErrorBody(WireModel):
     """The body of an error answer."""
 
-    detail: str | list[ValidationIssue] | dict[str, Any] | None = None
+    detail: str | list[ValidationIssue] | Mapping[str, JsonValue] | None = None
 
 
 class APIEndpoint(WireModel):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.common import (
     CamelModel,
     FinetuningType,
@@ -49,9 +51,9 @@ class CustomizationTarget(WireModel):
     num_parameters: int | None = None
     precision: ModelPrecision | None = None
     status: TargetStatus | None = None
-    tokenizer: dict[str, Any] | None = None
+    tokenizer: Mapping[str, JsonValue] | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     warning_message: str | None = None
     created_at: UtcDateTime | None = None
@@ -71,7 +73,7 @@ class CustomizationTargetUpdate(WireRequest):
     num_parameters: int | None = None
     precision: ModelPrecision | None = None
     project: str | None = None
-    tokenizer: dict[str, Any] | None = None
+    tokenizer: Mapping[str, JsonValue] | None = None
 
 
 class CustomizationTargetRequest(CustomizationTargetUpdate):
@@ -130,7 +132,7 @@ class TrainingPodSpec(WireModel):
 
     annotations: dict[str, str] | None = None
     node_selectors: dict[str, str] | None = None
-    node_affinity: dict[str, Any] | None = None
+    node_affinity: Mapping[str, JsonValue] | None = None
     tolerations: list[Toleration] | None = None
 
 
@@ -146,11 +148,11 @@ class CustomizationConfig(WireModel):
     prompt_template: str | None = None
     chat_prompt_template: str | None = None
     training_precision: ModelPrecision | None = None
-    dataset_schemas: Items[dict[str, Any]] = Field(default_factory=list)
+    dataset_schemas: Items[Mapping[str, JsonValue]] = Field(default_factory=list)
     pod_spec: TrainingPodSpec | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     warning_message: str | None = None
     created_at: UtcDateTime | None = None
@@ -160,7 +162,7 @@ class CustomizationConfig(WireModel):
 class _ConfigFields(WireRequest):
     chat_prompt_template: str | None = None
     custom_fields: dict[str, str] | None = None
-    dataset_schemas: list[dict[str, Any]] | None = None
+    dataset_schemas: list[Mapping[str, JsonValue]] | None = None
     description: str | None = None
     ownership: Ownership | None = None
     pod_spec: TrainingPodSpec | None = None
@@ -211,7 +213,7 @@ class DatasetReference(WireModel):
 class DatasetParameters(WireModel):
     """Options for particular kinds of rows."""
 
-    tools: list[dict[str, Any]] | None = None
+    tools: list[Mapping[str, JsonValue]] | None = None
     in_batch_negatives: bool | None = None
     negative_sample_strategy: str | None = None
     num_hard_negatives: int | None = None
@@ -308,8 +310,8 @@ class ConfigSnapshot(WireModel):
     max_seq_length: int | None = None
     prompt_template: str | None = None
     chat_prompt_template: str | None = None
-    tokenizer: dict[str, Any] | None = None
-    dataset_schema: dict[str, Any] | None = None
+    tokenizer: Mapping[str, JsonValue] | None = None
+    dataset_schema: Mapping[str, JsonValue] | None = None
     training_option: TrainingOption | None = None
 
 
@@ -334,7 +336,7 @@ class CustomizationJob(WireModel):
     config_snapshot: ConfigSnapshot | None = None
     dataset_parameters: DatasetParameters | None = None
     integrations: Items[WandBIntegration] = Field(default_factory=list)
-    custom_fields: Mapped[Any] = Field(default_factory=dict)
+    custom_fields: Mapped[JsonValue] = Field(default_factory=dict)
     ownership: Ownership | None = None
     warnings: Items[JobWarning] = Field(default_factory=list)
     status: JobStatus | None = None
@@ -373,9 +375,9 @@ class PodLogs(WireModel):
     """Logs and events of one pod or container."""
 
     object: str | None = None
-    status: Mapped[Any] = Field(default_factory=dict)
+    status: Mapped[JsonValue] = Field(default_factory=dict)
     events: Items[PodEvent] = Field(default_factory=list)
-    logs: Mapped[Any] = Field(default_factory=dict)
+    logs: Mapped[JsonValue] = Field(default_factory=dict)
 
 
 class ContainerLogsError(WireModel):

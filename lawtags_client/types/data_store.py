@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.common import CamelModel, Items, UtcDateTime, WireModel
 
 RepoType: TypeAlias = Literal["dataset", "model"]
@@ -212,7 +214,7 @@ class CommitLine(WireModel):
     """One line of a commit's NDJSON: its kind and its content."""
 
     key: Literal["header", "lfsFile", "file", "deletedFile", "deletedFolder"] | str
-    value: dict[str, Any]
+    value: Mapping[str, JsonValue]
 
 
 class CommitInfo(CamelModel):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from pydantic import Field
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.common import Items, JobStatus, Ownership, UtcDateTime, WireModel, WireRequest
 from lawtags_client.types.entity_store import Model
 
@@ -38,7 +39,7 @@ class DeploymentConfigUpdate(WireRequest):
     external_endpoint: ExternalEndpointConfig | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     schema_version: str | None = None
 
@@ -61,7 +62,7 @@ class DeploymentConfig(WireModel):
     external_endpoint: ExternalEndpointConfig | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     schema_version: str | None = None
     created_at: UtcDateTime | None = None
@@ -77,7 +78,7 @@ class ModelDeploymentUpdate(WireRequest):
     hf_token: str | None = Field(default=None, repr=False)
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     schema_version: str | None = None
 
@@ -111,7 +112,7 @@ class ModelDeployment(WireModel):
     status_details: DeploymentStatusDetails | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     schema_version: str | None = None
     created_at: UtcDateTime | None = None

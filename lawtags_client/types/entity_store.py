@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.common import (
     APIEndpoint,
     DateTimeFilter,
@@ -26,7 +28,7 @@ class Namespace(WireModel):
     id: str | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     created_at: UtcDateTime | None = None
     updated_at: UtcDateTime | None = None
@@ -38,7 +40,7 @@ class NamespaceRequest(WireRequest):
     id: str | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -49,7 +51,7 @@ class NamespaceUpdate(WireRequest):
     project: str | None = None
     namespace: str | None = None
     schema_version: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -67,7 +69,7 @@ class Project(WireModel):
     namespace: str | None = None
     id: str | None = None
     description: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     created_at: UtcDateTime | None = None
     updated_at: UtcDateTime | None = None
@@ -79,7 +81,7 @@ class ProjectRequest(WireRequest):
     name: str | None = None
     namespace: str | None = None
     description: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -87,7 +89,7 @@ class ProjectUpdate(WireRequest):
     """``PATCH /v1/projects/{namespace}/{name}``."""
 
     description: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -111,7 +113,7 @@ class Dataset(WireModel):
     hf_endpoint: str | None = None
     split: str | None = None
     limit: int | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     version_id: str | None = None
     version_tags: Items[VersionTag] = Field(default_factory=list)
@@ -131,7 +133,7 @@ class DatasetUpdate(WireRequest):
     hf_endpoint: str | None = None
     split: str | None = None
     limit: int | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -230,15 +232,15 @@ class Model(WireModel):
     id: str | None = None
     description: str | None = None
     project: str | None = None
-    base_model: str | dict[str, Any] | None = None
+    base_model: str | Mapping[str, JsonValue] | None = None
     spec: ModelSpec | None = None
     artifact: ModelArtifact | None = None
     api_endpoint: APIEndpoint | None = None
     peft: ParameterEfficientFinetuning | None = None
     prompt: PromptData | None = None
-    guardrails: dict[str, Any] | None = None
+    guardrails: Mapping[str, JsonValue] | None = None
     model_providers: Items[str] = Field(default_factory=list)
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     schema_version: str | None = None
     type_prefix: str | None = None
@@ -253,15 +255,15 @@ class ModelUpdate(WireRequest):
 
     description: str | None = None
     project: str | None = None
-    base_model: str | dict[str, Any] | None = None
+    base_model: str | Mapping[str, JsonValue] | None = None
     spec: ModelSpec | None = None
     artifact: ModelArtifact | None = None
     api_endpoint: APIEndpoint | None = None
     peft: ParameterEfficientFinetuning | None = None
     prompt: PromptData | None = None
-    guardrails: dict[str, Any] | None = None
+    guardrails: Mapping[str, JsonValue] | None = None
     model_providers: list[str] | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     schema_version: str | None = None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.common import (
     APIEndpoint,
     DateTimeFilter,
@@ -74,13 +76,13 @@ class EvaluationTargetUpdate(WireRequest):
     type: TargetType | None = None
     model: str | ModelTarget | None = None
     cached_outputs: CachedOutputs | None = None
-    rows: list[dict[str, Any]] | None = None
+    rows: list[Mapping[str, JsonValue]] | None = None
     dataset: str | Dataset | None = None
     retriever: RetrieverTarget | None = None
     rag: RagTarget | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -101,13 +103,13 @@ class EvaluationTarget(WireModel):
     id: str | None = None
     model: str | Model | None = None
     cached_outputs: CachedOutputs | None = None
-    rows: list[dict[str, Any]] | None = None
+    rows: list[Mapping[str, JsonValue]] | None = None
     dataset: str | Dataset | None = None
     retriever: RetrieverTarget | None = None
     rag: RagTarget | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     schema_version: str | None = None
     type_prefix: str | None = None
@@ -126,14 +128,14 @@ class EvaluationParams(WireModel):
     temperature: float | None = None
     top_p: float | None = None
     stop: str | list[str] | None = None
-    extra: dict[str, Any] | None = None
+    extra: Mapping[str, JsonValue] | None = None
 
 
 class MetricConfig(WireModel):
     """One metric of a task."""
 
     type: str
-    params: dict[str, Any] | None = None
+    params: Mapping[str, JsonValue] | None = None
 
 
 class TaskConfig(WireModel):
@@ -141,7 +143,7 @@ class TaskConfig(WireModel):
 
     type: Literal["completion", "chat-completion", "data", "default"] | str
     dataset: str | Dataset | None = None
-    params: dict[str, Any] | None = None
+    params: Mapping[str, JsonValue] | None = None
     metrics: dict[str, MetricConfig] | None = None
 
 
@@ -149,7 +151,7 @@ class GroupConfig(WireModel):
     """Tasks whose scores are put together."""
 
     tasks: list[str] | None = None
-    groups: dict[str, Any] | None = None
+    groups: Mapping[str, JsonValue] | None = None
     metrics: dict[str, MetricConfig] | None = None
 
 
@@ -164,7 +166,7 @@ class EvaluationConfigUpdate(WireRequest):
     groups: dict[str, GroupConfig] | None = None
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -186,7 +188,7 @@ class EvaluationConfig(WireModel):
     groups: Mapped[GroupConfig] = Field(default_factory=dict)
     description: str | None = None
     project: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     schema_version: str | None = None
     type_prefix: str | None = None
@@ -203,7 +205,7 @@ class EvaluationJobRequest(WireRequest):
     project: str | None = None
     description: str | None = None
     output_files_url: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -229,7 +231,7 @@ class EvaluationJob(WireModel):
     result: str | None = None
     status: JobStatus | None = None
     status_details: EvaluationStatusDetails | None = None
-    custom_fields: Mapped[Any] = Field(default_factory=dict)
+    custom_fields: Mapped[JsonValue] = Field(default_factory=dict)
     ownership: Ownership | None = None
     created_at: UtcDateTime | None = None
     updated_at: UtcDateTime | None = None
@@ -267,14 +269,14 @@ class TaskResult(WireModel):
     """The metrics of one task."""
 
     metrics: Mapped[MetricResult] = Field(default_factory=dict)
-    data: dict[str, Any] | None = None
+    data: Mapping[str, JsonValue] | None = None
 
 
 class GroupResult(WireModel):
     """The metrics of one group."""
 
     metrics: Mapped[MetricResult] = Field(default_factory=dict)
-    groups: dict[str, Any] | None = None
+    groups: Mapping[str, JsonValue] | None = None
 
 
 class EvaluationResultUpdate(WireRequest):
@@ -287,7 +289,7 @@ class EvaluationResultUpdate(WireRequest):
     namespace: str | None = None
     project: str | None = None
     description: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -308,7 +310,7 @@ class EvaluationResult(WireModel):
     namespace: str | None = None
     project: str | None = None
     description: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
     created_at: UtcDateTime | None = None
     updated_at: UtcDateTime | None = None
@@ -320,7 +322,7 @@ class LiveEvaluation(WireModel):
     status: JobStatus | None = None
     status_details: EvaluationStatusDetails | None = None
     result: EvaluationResult | None = None
-    logs: Mapped[Any] = Field(default_factory=dict)
+    logs: Mapped[JsonValue] = Field(default_factory=dict)
 
 
 class EvaluationEntityFilter(WireRequest):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.common import FinetuningType, TrainingType, WireModel
 
 Optimizer: TypeAlias = (
@@ -72,5 +74,5 @@ class Hyperparameters(WireModel):
     lora: LoraParameters | None = None
     sft: SftParameters | None = None
     dpo: DpoParameters | None = None
-    grpo: dict[str, Any] | None = None
+    grpo: Mapping[str, JsonValue] | None = None
     distillation: DistillationParameters | None = None

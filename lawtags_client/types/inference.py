@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from pydantic import Field, PrivateAttr
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.common import Items, WireModel, WireRequest
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool", "function"] | str
@@ -15,7 +17,7 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 class NvExt(WireModel):
     """NIM's own extensions: generation held to a schema, a list, a pattern or a grammar."""
 
-    guided_json: dict[str, Any] | str | None = None
+    guided_json: Mapping[str, JsonValue] | str | None = None
     guided_choice: list[str] | None = None
     guided_regex: str | None = None
     guided_grammar: str | None = None
@@ -40,7 +42,7 @@ class StructuredOutputs(WireModel):
 
     choice: list[str] | None = None
     regex: str | None = None
-    schema_: dict[str, Any] | str | None = Field(default=None, alias="json")
+    schema_: Mapping[str, JsonValue] | str | None = Field(default=None, alias="json")
     grammar: str | None = None
     json_object: bool | None = None
     whitespace_pattern: str | None = None
@@ -50,7 +52,7 @@ class ResponseFormat(WireModel):
     """The form an answer must have."""
 
     type: Literal["text", "json_object", "json_schema"] | str
-    json_schema: dict[str, Any] | None = None
+    json_schema: Mapping[str, JsonValue] | None = None
 
 
 class StreamOptions(WireModel):
@@ -63,7 +65,7 @@ class FunctionCall(WireModel):
     """A function the model wants called."""
 
     name: str | None = None
-    arguments: str | dict[str, Any] | None = None
+    arguments: str | Mapping[str, JsonValue] | None = None
 
 
 class ToolCall(WireModel):
@@ -79,7 +81,7 @@ class ChatMessage(WireModel):
     """One message of a conversation; content is text or a list of parts."""
 
     role: Role = "user"
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[Mapping[str, JsonValue]] | None = None
     name: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
@@ -108,7 +110,7 @@ class SamplingRequest(WireRequest):
     nvext: NvExt | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
-    guided_json: dict[str, Any] | str | None = None
+    guided_json: Mapping[str, JsonValue] | str | None = None
     guided_choice: list[str] | None = None
     guided_regex: str | None = None
     guided_grammar: str | None = None
@@ -120,8 +122,8 @@ class ChatCompletionRequest(SamplingRequest):
     messages: list[ChatMessage]
     logprobs: bool | None = None
     top_logprobs: int | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tools: list[Mapping[str, JsonValue]] | None = None
+    tool_choice: str | Mapping[str, JsonValue] | None = None
     parallel_tool_calls: bool | None = None
     max_completion_tokens: int | None = None
 

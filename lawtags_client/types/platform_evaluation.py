@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.common import (
     DateTimeFilter,
     Items,
@@ -66,7 +68,7 @@ class InlineEvaluationTarget(WireRequest):
     type: TargetType
     model: str | ModelTarget | None = None
     cached_outputs: CachedOutputs | None = None
-    rows: list[dict[str, Any]] | None = None
+    rows: list[Mapping[str, JsonValue]] | None = None
     dataset: str | Dataset | None = None
     retriever: RetrieverTarget | None = None
     rag: RagTarget | None = None
@@ -87,7 +89,7 @@ class PlatformEvaluationJobRequest(WireRequest):
     namespace: str | None = None
     project: str | None = None
     description: str | None = None
-    custom_fields: dict[str, Any] | None = None
+    custom_fields: Mapping[str, JsonValue] | None = None
     ownership: Ownership | None = None
 
 
@@ -99,11 +101,11 @@ class PlatformEvaluationJob(WireModel):
     namespace: str | None = None
     spec: EvaluationSpec | None = None
     status: PlatformJobStatus | None = None
-    status_details: Mapped[Any] = Field(default_factory=dict)
-    error_details: Mapped[Any] = Field(default_factory=dict)
+    status_details: Mapped[JsonValue] = Field(default_factory=dict)
+    error_details: Mapped[JsonValue] = Field(default_factory=dict)
     description: str | None = None
     project: str | None = None
-    custom_fields: Mapped[Any] = Field(default_factory=dict)
+    custom_fields: Mapped[JsonValue] = Field(default_factory=dict)
     ownership: Ownership | None = None
     created_at: UtcDateTime | None = None
     updated_at: UtcDateTime | None = None
@@ -125,8 +127,8 @@ class PlatformJobTaskStatusResponse(WireModel):
 
     id: str
     status: PlatformJobStatus | None = None
-    status_details: Mapped[Any] = Field(default_factory=dict)
-    error_details: Mapped[Any] = Field(default_factory=dict)
+    status_details: Mapped[JsonValue] = Field(default_factory=dict)
+    error_details: Mapped[JsonValue] = Field(default_factory=dict)
     error_stack: str | None = None
 
 
@@ -135,8 +137,8 @@ class PlatformJobStepStatusResponse(WireModel):
 
     name: str
     status: PlatformJobStatus | None = None
-    status_details: Mapped[Any] = Field(default_factory=dict)
-    error_details: Mapped[Any] = Field(default_factory=dict)
+    status_details: Mapped[JsonValue] = Field(default_factory=dict)
+    error_details: Mapped[JsonValue] = Field(default_factory=dict)
     tasks: Items[PlatformJobTaskStatusResponse] = Field(default_factory=list)
 
 
@@ -145,8 +147,8 @@ class PlatformJobStatusResponse(WireModel):
 
     job_id: str
     status: PlatformJobStatus | None = None
-    status_details: Mapped[Any] = Field(default_factory=dict)
-    error_details: Mapped[Any] = Field(default_factory=dict)
+    status_details: Mapped[JsonValue] = Field(default_factory=dict)
+    error_details: Mapped[JsonValue] = Field(default_factory=dict)
     steps: Items[PlatformJobStepStatusResponse] = Field(default_factory=list)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.types.inference import (
     ChatMessage,
     NvExt,
@@ -36,7 +37,7 @@ class SamplingFields(TypedDict, total=False):
     nvext: NvExt
     response_format: ResponseFormat
     structured_outputs: StructuredOutputs
-    guided_json: dict[str, Any] | str
+    guided_json: Mapping[str, JsonValue] | str
     guided_choice: list[str]
     guided_regex: str
     guided_grammar: str
@@ -45,11 +46,11 @@ class SamplingFields(TypedDict, total=False):
 class ChatFields(SamplingFields, total=False):
     """The fields of a chat; ``model`` and ``messages`` are required. See ``ChatCompletionRequest``."""
 
-    messages: Sequence[ChatMessage | Mapping[str, Any]]
+    messages: Sequence[ChatMessage | Mapping[str, JsonValue]]
     logprobs: bool
     top_logprobs: int
-    tools: list[dict[str, Any]]
-    tool_choice: str | dict[str, Any]
+    tools: Sequence[Mapping[str, JsonValue]]
+    tool_choice: str | Mapping[str, JsonValue]
     parallel_tool_calls: bool
     max_completion_tokens: int
 

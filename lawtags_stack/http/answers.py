@@ -52,7 +52,7 @@ def answer(content: object, status: int = 200) -> Response:
 
 
 def error_answer(
-    status: int, detail: JsonValue, *, headers: Mapping[str, str] | None = None, **fields: JsonValue
+    status: int, detail: object, *, headers: Mapping[str, str] | None = None, **fields: JsonValue
 ) -> Response:
     """Create an error response: ``{"detail": ...}``, and ``x-should-retry: false`` if it is not retryable."""
     extra = {"x-should-retry": "false"} if status in _FINAL else {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.errors import ConfigurationError, ConflictError
 from lawtags_client.intents import FIELD, Intent, new_intent
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Entities, Owner, parse
 from lawtags_client.services.customizer.base_models import BaseModels, ImportedModel
 from lawtags_client.services.customizer.configs import choose, full_name
@@ -177,7 +178,7 @@ class Customizer:
         description: str | None = None,
         wandb: WandBData | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> Job:
         """Submit a training job. The call is idempotent, even after a crash or a lost response.
 
@@ -243,7 +244,7 @@ class Customizer:
         key: str | None = None,
         data: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> Job:
         """Submit a job once per intent; ``fine_tune`` builds the request for you.
 
@@ -284,10 +285,13 @@ class Customizer:
         if request.project is not None:
             filter.project = request.project
         newest = self.jobs.list(sort="-created_at", filter=filter)
-        return await carrier(newest, intent, lambda job: (job.custom_fields.get(FIELD), job.created_at))
+        return await carrier(newest, intent)
 
     async def _adopt(
-        self, marked: CustomizationJobRequest, extra_body: Mapping[str, Any] | None, error: ConflictError
+        self,
+        marked: CustomizationJobRequest,
+        extra_body: Mapping[str, JsonValue] | None,
+        error: ConflictError,
     ) -> CustomizationJob:
         """The job that already makes this output model, if it is the same one."""
         wanted = extended_request(marked, extra_body)
@@ -332,7 +336,7 @@ def _training(
         raise ConfigurationError(
             f"unknown hyperparameter {', '.join(unknown)}", hint=f"Known hyperparameters: {known}"
         )
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "training_type": "sft",
         "finetuning_type": method.finetuning_type,
         "epochs": epochs,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Listing, parse
 from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.transport.call import Call
@@ -36,7 +36,7 @@ class Jobs(Listing[CustomizationJob, CustomizationJobFilter]):
         *,
         wandb_api_key: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> CustomizationJob:
         """Submit a job, without an intent; ``fine_tune`` and ``submit`` are idempotent.
 

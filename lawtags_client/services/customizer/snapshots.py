@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lawtags_client.errors import DataError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.weights import tensors
 
 # What a training reads; weights in other formats would only cost space on the platform.
 _KINDS = (".json", ".safetensors", ".model", ".txt", ".jinja")
+_LONGEST = 2048  # tokens, if the model does not say
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 # Their linear layers are of a kind that adapters do not fit (Conv1D).
 _UNFIT = frozenset({"gpt2"})
@@ -58,7 +59,7 @@ def inspect(folder: Path) -> Snapshot:
             path=folder,
             hint="Download one with: hf download NAMESPACE/NAME --local-dir FOLDER",
         )
-    config = _config(files["config.json"])
+    longest = _config(files["config.json"]).get("max_position_embeddings")
     types: dict[str, int] = {}
     for path in weights:
         for tensor in tensors(path):
@@ -68,11 +69,11 @@ def inspect(folder: Path) -> Snapshot:
         files={name: _behind_link(path, folder) for name, path in files.items()},
         num_parameters=sum(types.values()),
         precision={"BF16": "bf16", "F16": "fp16"}.get(most, "fp32"),
-        longest=int(config.get("max_position_embeddings") or 2048),
+        longest=int(longest) if isinstance(longest, int | float) and longest > 0 else _LONGEST,
     )
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _config(path: Path) -> dict[str, JsonValue]:
     try:
         config = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 from lawtags_client.errors import (
@@ -17,6 +16,7 @@ from lawtags_client.errors import (
     ServerError,
     WaitTimeoutError,
 )
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import parse, parse_list, says_exists
 from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.transport.call import Call
@@ -163,7 +163,7 @@ class Repositories:
         repository: Repository,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> None:
         """Create a repository; it is usable once ``ready`` returns.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Unpack
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.intents import FIELD, Intent, new_intent
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Entities, Owner, by_id, parse
 from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.services.evaluator.building import (
@@ -27,7 +28,7 @@ from lawtags_client.services.evaluator.jobs import JOBS, EvaluationJobs
 from lawtags_client.services.evaluator.platform_jobs import JOBS as PLATFORM_JOBS
 from lawtags_client.services.evaluator.platform_jobs import PlatformEvaluation, PlatformEvaluationJobs
 from lawtags_client.services.extra_fields import extended_request
-from lawtags_client.services.submission import Stamp, Submission, carrier, intent_body, submit
+from lawtags_client.services.submission import Submission, carrier, intent_body, submit
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
@@ -104,13 +105,13 @@ class Evaluator:
     async def live(
         self,
         *,
-        rows: list[dict[str, Any]] | None = None,
+        rows: Sequence[Mapping[str, JsonValue]] | None = None,
         metrics: Metrics | None = None,
         config: EvaluationConfigRequest | None = None,
         target: EvaluationTargetRequest | None = None,
         timeout: float = _LIVE_TIMEOUT,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> LiveEvaluation:
         """Score immediately, without storing anything on the platform.
 
@@ -134,7 +135,7 @@ class Evaluator:
         if (metrics is None) == (config is None):
             raise _either("config", "metrics")
         config = config or rows_config(metrics or ())
-        target = target or EvaluationTargetRequest(type="rows", rows=rows)
+        target = target or EvaluationTargetRequest(type="rows", rows=list(rows or ()))
         call = Call(
             "POST",
             "/v1/evaluation/live",
@@ -165,7 +166,7 @@ class Evaluator:
         project: str | None = None,
         description: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> Evaluation:
         """Submit an evaluation. The call is idempotent.
 
@@ -221,7 +222,7 @@ class Evaluator:
             return await self.jobs.create(marked, extra_headers=headers, extra_body=extra_body)
 
         async def find(intent: Intent) -> EvaluationJob | None:
-            return await carrier(self.jobs.list(sort="-created_at"), intent, _stamp)
+            return await carrier(self.jobs.list(sort="-created_at"), intent)
 
         submission = Submission(post, self.jobs.get, find, lambda job: job.id)
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
@@ -272,7 +273,7 @@ class Evaluator:
         project: str | None = None,
         description: str | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **measured: Unpack[Measurement],
     ) -> PlatformEvaluation:
         """Submit an evaluation as a platform job, which has steps, logs and files. The call is idempotent.
@@ -306,7 +307,7 @@ class Evaluator:
             return await self.platform_jobs.create(marked, extra_headers=headers, extra_body=extra_body)
 
         async def find(intent: Intent) -> PlatformEvaluationJob | None:
-            return await carrier(self.platform_jobs.list(sort="-created_at"), intent, _stamp)
+            return await carrier(self.platform_jobs.list(sort="-created_at"), intent)
 
         submission = Submission(post, self.platform_jobs.get, find, lambda job: job.id)
         record = await submit(wanted, submission, store=self._owner.intents, clock=self._owner.clock)
@@ -315,10 +316,6 @@ class Evaluator:
 
 def _either(one: str, other: str) -> ConfigurationError:
     return ConfigurationError(f"an evaluation needs either {one}, or {other}", hint="Pass one of the two.")
-
-
-def _stamp(job: EvaluationJob | PlatformEvaluationJob) -> Stamp:
-    return job.custom_fields.get(FIELD), job.created_at
 
 
 def _set(request: WireRequest, **options: str | None) -> None:

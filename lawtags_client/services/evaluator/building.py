@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 
 from lawtags_client.errors import ConfigurationError, NotFoundError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.settings import ServiceAddress
 from lawtags_client.types.common import APIEndpoint, WireRequest
@@ -132,7 +133,7 @@ def answer_config(
         )
     if not isinstance(metrics, Mapping):
         metrics = {name: metric(name, reference) for name in metrics}
-    asked: dict[str, Any] = (
+    asked: dict[str, JsonValue] = (
         {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
     )
     task = TaskConfig(

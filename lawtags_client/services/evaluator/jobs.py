@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Listing, parse
 from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.transport.body import ARCHIVE_LIMIT
@@ -38,7 +38,7 @@ class EvaluationJobs(Listing[EvaluationJob, EvaluationJobFilter]):
         request: EvaluationJobRequest,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> EvaluationJob:
         """Submit an evaluation, without an intent; ``Evaluator.evaluate`` is idempotent.
 

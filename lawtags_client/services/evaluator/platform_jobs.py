@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Listing, Owner, parse
 from lawtags_client.services.evaluator.evaluation import ADVICE
 from lawtags_client.services.extra_fields import extended_request
@@ -49,7 +50,7 @@ class PlatformEvaluationJobs(Listing[PlatformEvaluationJob, PlatformEvaluationJo
         request: PlatformEvaluationJobRequest,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
     ) -> PlatformEvaluationJob:
         """Submit an evaluation, without an intent; ``Evaluator.evaluate_as_platform_job`` is idempotent.
 

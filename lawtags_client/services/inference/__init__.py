@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import Any
 
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Owner, parse
 from lawtags_client.services.extra_fields import constrained, extended
 from lawtags_client.services.inference.completions import complete_each, first_token
@@ -57,7 +57,7 @@ class Inference(ModelRequests):
         matches: Matches = matches_constraint,
         telling: bool = False,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
         ordered: bool = False,
@@ -92,7 +92,7 @@ class Inference(ModelRequests):
                 model=model, prompt=prompt, max_tokens=max_tokens, temperature=temperature
             )
 
-            async def send(fields: dict[str, Any]) -> Completion:
+            async def send(fields: dict[str, JsonValue]) -> Completion:
                 body = constrained(extended(request.to_wire(), extra_body), fields)
                 data = await self._post(COMPLETIONS, model, body, headers, allowance)
                 return parse(Completion, data, self._http)
@@ -121,7 +121,7 @@ class Inference(ModelRequests):
         temperature: float = 0.0,
         guided: Guided | None = None,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         concurrency: int | None = None,
         batch_size: int = 8,
     ) -> list[Outcome[CompletionChoice]]:
@@ -150,7 +150,7 @@ class Inference(ModelRequests):
         logprobs: bool | None = None,
         logprobs_needed: bool = True,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         concurrency: int | None = None,
         ordered: bool = False,
         on_load: Callable[[Load], None] | None = None,
@@ -175,7 +175,7 @@ class Inference(ModelRequests):
         async def act(asked: list[ChatCompletionRequest], allowance: Allowance) -> list[ChatCompletion]:
             (request,) = asked
 
-            async def send(fields: dict[str, Any]) -> ChatCompletion:
+            async def send(fields: dict[str, JsonValue]) -> ChatCompletion:
                 body = constrained(extended(request.to_wire(), extra_body), fields)
                 data = await self._post(CHAT, request.model, body, headers, allowance)
                 return parse(ChatCompletion, data, self._http)

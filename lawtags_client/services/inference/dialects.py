@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.patterns import any_of
 
-Guided: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Guided: TypeAlias = Mapping[str, JsonValue] | Sequence[Mapping[str, JsonValue]]
 
 _STRUCTURED = {
     "guided_choice": "choice",
@@ -46,15 +48,15 @@ class Form:
         value: what it is held to.
     """
 
-    fields: Mapping[str, Any]
+    fields: Mapping[str, JsonValue]
     constraint: str | None = None
-    value: Any = None
+    value: JsonValue = None
 
 
 FREE = Form({})
 
 
-def alternatives(guided: Guided | None) -> list[Mapping[str, Any]]:
+def alternatives(guided: Guided | None) -> list[Mapping[str, JsonValue]]:
     """The ways to put one constraint, the one to be preferred first."""
     return [guided] if isinstance(guided, Mapping) else list(guided or ())
 
@@ -85,7 +87,7 @@ def forms(dialect: Dialect, guided: Guided | None, *, chat: bool) -> list[Form]:
     return found
 
 
-def _put(dialect: Dialect, name: str, value: Any, *, chat: bool) -> dict[str, Any] | None:
+def _put(dialect: Dialect, name: str, value: JsonValue, *, chat: bool) -> dict[str, JsonValue] | None:
     if name not in _STRUCTURED:
         return None
     if dialect is Dialect.NVEXT:
@@ -100,15 +102,41 @@ def _put(dialect: Dialect, name: str, value: Any, *, chat: bool) -> dict[str, An
         return {"json_schema": value if isinstance(value, str) else json.dumps(value)}
     if name == "guided_grammar":
         return {"ebnf": value}
-    return {"regex": value if name == "guided_regex" else any_of(value)}
+    return {"regex": value if name == "guided_regex" else any_of(choices(value))}
 
 
-def _response_format(name: str, value: Any) -> dict[str, Any] | None:
+def _response_format(name: str, value: JsonValue) -> dict[str, JsonValue] | None:
     if name != "guided_json":
         return None
-    schema = json.loads(value) if isinstance(value, str) else dict(value)
-    wanted = {"name": "answer", "schema": schema, "strict": True}
+    wanted: dict[str, JsonValue] = {"name": "answer", "schema": _schema(value), "strict": True}
     return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+
+
+def _schema(value: JsonValue) -> Mapping[str, JsonValue]:
+    try:
+        schema: JsonValue = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        schema = None
+    if not isinstance(schema, Mapping):
+        raise ConfigurationError(
+            "guided_json is not a JSON schema", hint="Pass a dictionary, or its text as JSON."
+        )
+    return schema
+
+
+def choices(value: JsonValue) -> list[str]:
+    """The texts of a ``guided_choice``.
+
+    Raises:
+        ConfigurationError: it is not a list of texts.
+    """
+    texts = [] if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
+    found = [text for text in texts if isinstance(text, str)]
+    if not found or len(found) < len(texts):
+        raise ConfigurationError(
+            "guided_choice is not a list of texts", hint='Pass a list like ["yes", "no"].'
+        )
+    return found
 
 
 # Each dialect is asked for a text of its own, short enough for any tokenizer, that no model writes unasked.
@@ -120,9 +148,9 @@ _PROBES = {
 }
 
 
-def probe_fields() -> dict[str, Any]:
+def probe_fields() -> dict[str, JsonValue]:
     """The fields of the one request that tells dialects apart: servers pass over those they do not know."""
-    fields: dict[str, Any] = {}
+    fields: dict[str, JsonValue] = {}
     for dialect, text in _PROBES.items():
         fields |= _put(dialect, "guided_regex", text, chat=False) or {}
     return fields

@@ -11,9 +11,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lawtags_client.errors import BadRequestError, ProtocolError, UnprocessableError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.inference import dialects
 from lawtags_client.services.inference.dialects import FREE, Dialect, Form, Guided
 from lawtags_client.services.inference.identity import Server
@@ -121,7 +122,7 @@ class Guidance:
     def __init__(
         self,
         identify: Callable[[str], Awaitable[Server | None]],
-        probe: Callable[[str, bool, dict[str, Any]], Awaitable[str]],
+        probe: Callable[[str, bool, dict[str, JsonValue]], Awaitable[str]],
         clock: Clock,
         memory: ServerMemory,
     ) -> None:
@@ -132,7 +133,7 @@ class Guidance:
         self._looking = memory.looking
         self._accepted = memory.accepted
 
-    async def ask(self, wish: Wish, act: Callable[[dict[str, Any]], Awaitable[A]]) -> A:
+    async def ask(self, wish: Wish, act: Callable[[dict[str, JsonValue]], Awaitable[A]]) -> A:
         """Make a request in the form that the server knows; each choice of the answer says if it was held.
 
         What is refused in a form that was accepted before is at fault itself, and not tried in another.
@@ -157,7 +158,7 @@ class Guidance:
         return answer
 
     async def _send(
-        self, wish: Wish, known: _Known | None, act: Callable[[dict[str, Any]], Awaitable[A]]
+        self, wish: Wish, known: _Known | None, act: Callable[[dict[str, JsonValue]], Awaitable[A]]
     ) -> tuple[A, Form]:
         forms = _forms(wish, known)
         names = tuple(name for form in forms for name in form.fields)

@@ -7,9 +7,9 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lawtags_client.errors import LawtagsError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import parse
 from lawtags_client.services.inference.dialects import Dialect
 from lawtags_client.settings import Settings
@@ -58,13 +58,13 @@ async def identify(http: ServiceTransport, models_path: str, settings: Settings,
     return server
 
 
-async def probe(http: ServiceTransport, model: str, chat: bool, fields: Mapping[str, object]) -> str:
+async def probe(http: ServiceTransport, model: str, chat: bool, fields: Mapping[str, JsonValue]) -> str:
     """What a model says to a short request with some fields added, in a chat or not.
 
     Raises:
         APIError: the service refused the request.
     """
-    said: Mapping[str, Any] = (
+    said: Mapping[str, JsonValue] = (
         {"messages": [{"role": "user", "content": "Hello"}]} if chat else {"prompt": "Hello"}
     )
     path = "/v1/chat/completions" if chat else "/v1/completions"
@@ -73,7 +73,7 @@ async def probe(http: ServiceTransport, model: str, chat: bool, fields: Mapping[
     return (parse(ChatCompletion, data, http) if chat else parse(Completion, data, http)).text
 
 
-async def _asked(http: ServiceTransport, path: str, patience: float) -> Any:
+async def _asked(http: ServiceTransport, path: str, patience: float) -> JsonValue:
     call = Call("GET", path, max_retries=0, read_timeout=patience, total_timeout=patience)
     try:
         return await http.json(call)

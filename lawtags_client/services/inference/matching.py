@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from lawtags_client.services.inference.dialects import Form
+from lawtags_client.services.inference.dialects import Form, choices
 
 __all__ = ["matches_constraint"]
 
@@ -44,12 +44,14 @@ def matches_constraint(text: str, form: Form, cut: bool) -> bool | None:
         if cut and not text:
             return None
         return any(
-            choice.strip().startswith(text) if cut else choice.strip() == text for choice in form.value
+            choice.strip().startswith(text) if cut else choice.strip() == text
+            for choice in choices(form.value)
         )
     if form.constraint == "guided_json":
         return _may_be(text, form.value, cut)
-    if form.constraint == "guided_regex" and not cut and len(text) <= _MOST_CHARACTERS:
-        pattern = _compiled(form.value)
+    regex = form.value if form.constraint == "guided_regex" else None
+    if isinstance(regex, str) and not cut and len(text) <= _MOST_CHARACTERS:
+        pattern = _compiled(regex)
         # Blanks at either end may be part of the pattern, or of how the server shows answers.
         return pattern and any(pattern.fullmatch(each) is not None for each in (text, f" {text}"))
     return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Unpack
 
 from lawtags_client.errors import NotFoundError, ProtocolError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Owner, parse
 from lawtags_client.services.extra_fields import extended, request_of
 from lawtags_client.services.inference.pace import Allowance
@@ -68,7 +69,7 @@ class ModelRequests:
         request: ChatCompletionRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[ChatFields],
     ) -> ChatCompletion:
         """Request the next message of a chat.
@@ -97,7 +98,7 @@ class ModelRequests:
         request: CompletionRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[CompletionFields],
     ) -> Completion:
         """Complete a text; arguments and errors as for ``chat``, with ``prompt`` in place of messages."""
@@ -112,7 +113,7 @@ class ModelRequests:
         request: EmbeddingRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[EmbeddingFields],
     ) -> EmbeddingResponse:
         """Turn texts into vectors; arguments as for ``chat``, with ``input`` in place of messages."""
@@ -126,9 +127,9 @@ class ModelRequests:
         request: ClassifyRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[ClassifyFields],
-    ) -> dict[str, Any]:
+    ) -> dict[str, JsonValue]:
         """Classify texts; the response depends on the model. Arguments as for ``embed``."""
         asked = request_of(ClassifyRequest, request, fields)
         body, headers = extended(asked.to_wire(), extra_body), checked_headers(extra_headers)
@@ -142,7 +143,7 @@ class ModelRequests:
         request: ChatCompletionRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[ChatFields],
     ) -> AsyncIterator[ChatCompletionChunk]:
         """Stream the next message of a chat; arguments as for ``chat``.
@@ -162,7 +163,7 @@ class ModelRequests:
         request: CompletionRequest | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, JsonValue] | None = None,
         **fields: Unpack[CompletionFields],
     ) -> AsyncIterator[CompletionChunk]:
         """Stream a completion; arguments as for ``complete``, errors as for ``stream_chat``."""
@@ -177,10 +178,10 @@ class ModelRequests:
         self,
         path: str,
         model: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, JsonValue],
         headers: Mapping[str, str],
         allowance: Allowance | None = None,
-    ) -> Any:
+    ) -> JsonValue:
         # An answer made twice costs time and nothing else.
         call = Call("POST", path, json=body, headers=headers, repeatable=True)
         if allowance is not None:

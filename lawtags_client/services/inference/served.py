@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lawtags_client.errors import APIError, ConfigurationError, LawtagsError, WaitTimeoutError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import parse
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.transport.call import Call
@@ -35,7 +34,7 @@ class Served:
             data = await self._proxy_models()
         return parse(ServedModels, data, self._http).data
 
-    async def _proxy_models(self) -> Any:
+    async def _proxy_models(self) -> JsonValue:
         """The list where one host carries all services, so that ``/v1/models`` is the Entity Store's."""
         try:
             data = await self._http.json(Call("GET", _BEHIND_ONE_HOST))

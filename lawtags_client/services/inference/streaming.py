@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from lawtags_client.errors import ProtocolError
+from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import parse
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.http import ServiceTransport
@@ -21,7 +22,7 @@ C = TypeVar("C", bound=BaseModel)
 async def stream(
     http: ServiceTransport,
     path: str,
-    body: Mapping[str, Any],
+    body: Mapping[str, JsonValue],
     kind: type[C],
     headers: Mapping[str, str],
 ) -> AsyncGenerator[C, None]:

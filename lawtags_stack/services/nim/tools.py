@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.json_value import JsonObject, JsonValue
@@ -23,9 +24,9 @@ def tool_choice(request: ChatCompletionRequest) -> JsonObject | None:
     """
     wanted, tools = request.tool_choice, request.tools or []
     mode, name = "auto", None
-    if isinstance(wanted, dict):
+    if isinstance(wanted, Mapping):
         function = wanted.get("function")
-        name = function.get("name") if isinstance(function, dict) else wanted.get("name")
+        name = function.get("name") if isinstance(function, Mapping) else wanted.get("name")
         mode = "required"
         if not isinstance(name, str):
             raise BadRequestError(
@@ -44,10 +45,10 @@ def tool_choice(request: ChatCompletionRequest) -> JsonObject | None:
     if len(json.dumps(tools)) > MOST_CHARACTERS:
         raise BadRequestError(f"the tools take more than {MOST_CHARACTERS} characters; shorten their schemas")
     if name is not None and name not in map(_name, tools):
-        raise BadRequestError(f"tool_choice names {name[:80]!r}, which is not among the tools")
+        raise BadRequestError(f"tool_choice names {str(name)[:80]!r}, which is not among the tools")
     return {"mode": mode, "name": name, "parallel": request.parallel_tool_calls is not False}
 
 
 def _name(tool: JsonObject) -> JsonValue:
     function = tool.get("function", tool)
-    return function.get("name") if isinstance(function, dict) else None
+    return function.get("name") if isinstance(function, Mapping) else None
