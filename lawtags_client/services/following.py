@@ -168,17 +168,12 @@ class Follower(Generic[M]):
             logger.info("the service does not return pages of %d entries", self._page_size)
             self._page_size = _PAGE_SIZES[-1]
             data = await self._poller.look(read)
-        listed = (data.get("data") or []) if isinstance(data, Mapping) else None
-        if not isinstance(data, Mapping) or not isinstance(listed, list):
-            raise ProtocolError(
-                "the response is not a list of jobs",
-                hint=f"Check the address; it comes from {self._http.address.origin}.",
-                service=self._http.address.service,
-                url=self._http.address.url,
-            )
+        listed = data.get("data") if isinstance(data, Mapping) else None
+        if not isinstance(data, Mapping) or not isinstance(listed, list | None):
+            raise self._not("a list of jobs")
         pagination = data.get("pagination")
         pages = pagination.get("total_pages") if isinstance(pagination, Mapping) else None
-        entries = [entry for entry in listed if isinstance(entry, Mapping)]
+        entries = [entry for entry in listed or () if isinstance(entry, Mapping)]
         return _Page(
             [(job_id, entry) for entry in entries if isinstance(job_id := entry.get("id"), str)],
             pages if isinstance(pages, int) else None,
@@ -212,11 +207,21 @@ class Follower(Generic[M]):
             entry = await self._poller.look(read)
         except NotFoundError:
             return JobChange(job_id, None, None, jobs.pop(job_id).state, True)
-        fields = entry if isinstance(entry, Mapping) else {}
-        found = self._change(job_id, {**fields, "id": job_id}, jobs)
+        if not isinstance(entry, Mapping):
+            raise self._not("a job")
+        found = self._change(job_id, {**entry, "id": job_id}, jobs)
         if found is not None and found.final:
             del jobs[job_id]
         return found
+
+    def _not(self, what: str) -> ProtocolError:
+        address = self._http.address
+        return ProtocolError(
+            f"the response is not {what}",
+            hint=f"Check the address; it comes from {address.origin}.",
+            service=address.service,
+            url=address.url,
+        )
 
     async def _paced(self) -> None:
         left = self._asked + _PACE - self._clock.monotonic()

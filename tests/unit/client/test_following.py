@@ -141,3 +141,14 @@ async def test_nothing_to_follow_asks_nothing(tmp_path: Path) -> None:
     server = Jobs(time, [])
     assert [c async for c in client(server, tmp_path, time).customizer.watch_many([])] == []
     assert server.asked == []
+
+
+@pytest.mark.parametrize("job", [[], "gone", 7, True])
+async def test_a_job_of_another_form_is_a_protocol_error(job: object, tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        listed = request.url.path.endswith("/jobs")
+        return httpx.Response(200, json={"data": ["odd", {"id": 7}, {"id": ["x"]}]} if listed else job)
+
+    with pytest.raises(ProtocolError, match="not a job"):
+        async for _ in client(answer, tmp_path, StillTime()).customizer.watch_many(["cust-1"]):
+            pass

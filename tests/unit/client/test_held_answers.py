@@ -22,7 +22,7 @@ from inference_servers import (
 )
 
 from lawtags_client import NeMo, Tagged, tag, tag_many
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.services.inference.dialects import Dialect, forms, probe_fields
 from lawtags_client.services.inference.guidance import Guidance, ServerMemory, Wish
 from lawtags_client.services.inference.identity import Server
@@ -433,3 +433,15 @@ async def test_finding_out_what_a_server_is_takes_none_of_the_time_beyond_a_call
         async with asyncio.timeout(120):
             with pytest.raises(LawtagsError):
                 await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN, chat=chat)
+
+
+@pytest.mark.parametrize("wrong", ["yes", [], [1, 2], {"yes": 1}, None, 7])
+def test_choices_that_are_no_texts_are_named(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="guided_choice"):
+        forms(Dialect.SGLANG, {"guided_choice": wrong}, chat=False)
+
+
+@pytest.mark.parametrize("wrong", ["{", "[]", "7", [], None])
+def test_a_schema_that_is_no_object_is_named(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="guided_json"):
+        forms(Dialect.RESPONSE_FORMAT, {"guided_json": wrong}, chat=True)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from lawtags_client.errors import BusyError, ConflictError, DataError
-from lawtags_client.intents import Intent, SqliteIntents, check_same, new_intent
+from lawtags_client.intents import FIELD, Intent, SqliteIntents, check_same, new_intent
+from lawtags_client.services.submission import stamp_of
+from lawtags_client.types.customizer import CustomizationJob
 
 
 @pytest.fixture
@@ -115,3 +117,9 @@ def test_store_that_cannot_be_used_is_named(tmp_path: Path, damage: str) -> None
     with pytest.raises(DataError, match=r"intents\.sqlite") as caught:
         SqliteIntents(path).begin(new_intent("job", {"a": 1}))
     assert "intents_path" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("token", [["x"], {"x": 1}, 7, True, None])
+def test_a_token_that_is_no_text_is_none_of_ours(token: object) -> None:
+    job = CustomizationJob.model_validate({"id": "cust-1", "custom_fields": {FIELD: token}})
+    assert stamp_of(job) == (None, None)
