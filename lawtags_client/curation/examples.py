@@ -1,9 +1,8 @@
-"""Examples of what steps changed, fit to be shown to anyone.
+"""Examples of what steps changed, without personal data.
 
-A step that runs before personal data is masked sees that data. So nothing is shown of its work but what also
-stands, word for word and in one piece, in the text that is masked; and of the text before the step only what
-is the same words in other writing. Examples are taken from a few hundred questions, spread evenly over the
-data, whatever partitions there are.
+A step that runs before masking sees personal data. An example of it therefore shows only passages that also
+occur, word for word, in the masked text, and of the text before the step only the same words in another
+form. Examples come from a few hundred questions, spread evenly over the data, regardless of partitions.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from lawtags_client.curation.records import ChangeExample
 if TYPE_CHECKING:
     import pandas as pd
 
-# So many questions are looked at, of all.
+# Questions sampled over all partitions.
 _SAMPLE = 400
-# So many examples of each step are kept.
+# Examples kept per step.
 PER_STEP = 3
 _MASKING = "pii"
 
 _CONTEXT = 40
 _WINDOW = 240
-# So many letters alike, and two texts are taken to go on alike.
+# After this many equal letters, two texts are assumed to be in step again.
 _ALIKE = 16
 _WORDS = re.compile(r"\w+")
 _TAG = re.compile(r"<(/?\w*)([^<>]*)>")
@@ -41,16 +40,16 @@ _HALF_TAG = re.compile(r"\A[^<>]*>|<[^<>]*\Z")
 
 
 def stride_for(rows: int) -> int:
-    """Every how manieth question is looked at, of so many."""
+    """The distance between sampled questions, for this many rows."""
     return max(1, rows // _SAMPLE)
 
 
 @dataclass
 class StepChanges:
-    """What the steps changed in a partition, as it was and as it became. It never leaves the process.
+    """The changes of the steps in a partition, before and after. They never leave the process.
 
     Args:
-        stride: of which questions notes are taken.
+        stride: the distance between sampled questions.
     """
 
     stride: int
@@ -61,12 +60,12 @@ class StepChanges:
         return self
 
     def note(self, step: str, before: pd.DataFrame, after: pd.DataFrame) -> None:
-        """Take note of what a step changed.
+        """Record what a step changed.
 
         Args:
             step: its name.
-            before: the rows that came to it.
-            after: the same rows behind it.
+            before: the rows before the step.
+            after: the same rows after it.
         """
         if before is after or not len(before):
             return
@@ -80,10 +79,10 @@ class StepChanges:
                     self._found.append((step, int(row), name, was, became))
 
     def shown(self, frame: pd.DataFrame) -> dict[str, list[ChangeExample]]:
-        """The first examples of each step that are fit to be shown.
+        """The first examples of each step that are safe to show.
 
         Args:
-            frame: the partition behind all steps.
+            frame: the partition after all steps.
         """
         if not self._found:
             return {}

@@ -1,4 +1,4 @@
-"""Where the work on partitions is done: in this process, in several, or on a Dask cluster.
+"""Running steps on partitions: in this process, in several, or on a Dask cluster.
 
 One process applies the steps itself. Several processes and clusters get them as a pipeline of NeMo Curator,
 whose import alone takes nine seconds. The files are the same.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Below this much text a second process takes longer to start than it saves.
 _CHARACTERS_FOR_PROCESSES = 6_000_000
-# So many partitions are made one graph of: a graph of very many would itself fill memory.
+# Partitions per Dask graph: a graph of very many would fill memory.
 _PARTITIONS_AT_ONCE = 256
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -33,19 +33,19 @@ Done = Callable[[int], None]
 
 
 class PartitionRunner(Protocol):
-    """A place where partitions are worked on."""
+    """Runs work on partitions."""
 
     def apply(
         self, steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int, on_done: Done
     ) -> None:
-        """Take partitions through the steps, and save them.
+        """Apply the steps to partitions, and save them.
 
         Args:
             steps: in their order.
             folder: of the work.
             numbers: of the partitions.
-            stride: of which questions notes are taken for examples.
-            on_done: told the number of each that is done.
+            stride: the distance between questions sampled for examples.
+            on_done: called with the number of each finished partition.
 
         Raises:
             MissingExtraError: NeMo Curator is needed here, and not installed.
@@ -54,17 +54,17 @@ class PartitionRunner(Protocol):
     def call(
         self, function: Callable[..., None], arguments: Mapping[int, tuple[object, ...]], on_done: Done
     ) -> None:
-        """Call a function of a partition's number and more.
+        """Call a function once per partition, with its number first.
 
         Args:
             function: what to call.
-            arguments: what it gets behind the number.
-            on_done: told the number of each that is done.
+            arguments: its further arguments, by partition.
+            on_done: called with the number of each finished partition.
         """
 
 
 def choose_workers(characters: int, partitions: int) -> int:
-    """How many processes are worth their start on this machine.
+    """The number of local processes that are worth starting.
 
     Args:
         characters: length of all texts.
@@ -80,14 +80,14 @@ def choose_workers(characters: int, partitions: int) -> int:
 def open_runner(
     scheduler: str | distributed.Client | None, workers: int, folder: str, steps: Sequence[Step] = ()
 ) -> Iterator[PartitionRunner]:
-    """Prepare a place for the work.
+    """Open a runner.
 
     Args:
         scheduler: a Dask cluster's address, or a client of it, whose workers see the folder; None stays on
             this machine.
         workers: processes on this machine.
-        folder: what all of them have to see.
-        steps: what processes of this machine get ready for while this one imports what it needs itself.
+        folder: the work folder, which all workers must see.
+        steps: local processes load what these need while this process does its own imports.
 
     Raises:
         ConfigurationError: the cluster cannot be reached, has no workers, or does not see the folder.
@@ -111,14 +111,14 @@ def run_steps(
     runner: PartitionRunner,
     on_done: Done,
 ) -> None:
-    """Take every partition that is not done through the steps, and save it.
+    """Apply the steps to every pending partition, and save it.
 
     Args:
         steps: in their order.
         work: where the partitions are.
         staged: what reading found.
-        runner: where it is done.
-        on_done: told the number of each partition that is done.
+        runner: runs the work.
+        on_done: called with the number of each finished partition.
 
     Raises:
         MissingExtraError: NeMo Curator is needed there, and not installed.
@@ -135,7 +135,7 @@ def run_steps(
 
 
 def _tasks(steps: Sequence[Step], folder: str, numbers: Sequence[int], stride: int) -> dict[int, Delayed]:
-    # Late: it takes seconds, which a mistake in the input should not cost.
+    # Imported late: it takes seconds, which an error in the input should not cost.
     import dask.dataframe
 
     from lawtags_client.curation import curator
@@ -178,7 +178,7 @@ class _InProcessRunner:
 
 
 class _ProcessRunner:
-    """Several processes of this machine, which end with this one however it ends."""
+    """Several local processes, which end with this one however it ends."""
 
     def __init__(self, workers: int, steps: Sequence[Step]) -> None:
         import multiprocessing
@@ -189,7 +189,7 @@ class _ProcessRunner:
         self._pool = ProcessPoolExecutor(
             workers, mp_context=context, initializer=_follow, initargs=(os.getpid(),)
         )
-        # A process is started for each; what goes wrong here goes wrong again with the first rows.
+        # This starts all processes. Errors are ignored here: they recur with the first rows.
         for _ in range(workers):
             self._pool.submit(prepare_steps, steps)
 
@@ -238,7 +238,7 @@ class _ProcessRunner:
 
 
 class _DaskRunner:
-    """A Dask cluster. Work of a worker that is lost is done by another."""
+    """A Dask cluster. The work of a lost worker is repeated by another."""
 
     def __init__(self, client: distributed.Client) -> None:
         self._client = client
@@ -251,7 +251,7 @@ class _DaskRunner:
     def _run(self, tasks: Mapping[int, Delayed], on_done: Done) -> None:
         import distributed
 
-        # One each, or nothing would be known to be done before all is.
+        # One future per partition, so that progress is known before everything is done.
         futures = self._client.compute(list(tasks.values()))
         numbers = {future.key: number for number, future in zip(tasks, futures, strict=True)}
         try:
@@ -277,7 +277,7 @@ def _client(scheduler: str | distributed.Client) -> Iterator[distributed.Client]
     import distributed
 
     if not isinstance(scheduler, str):
-        # Whoever made it ends it.
+        # The caller owns this client and closes it.
         yield scheduler
         return
     from distributed.comm.addressing import parse_address, parse_host_port
@@ -285,7 +285,7 @@ def _client(scheduler: str | distributed.Client) -> Iterator[distributed.Client]
     try:
         kind, place = parse_address(scheduler)
         if kind in ("tcp", "tls"):
-            # Before there is a client: one that cannot read its address takes a minute to be given up.
+            # Check first: a client takes a minute to give up on an address that it cannot parse.
             parse_host_port(place)
         client = distributed.Client(scheduler, timeout="30s", set_as_default=False)
     except (OSError, ValueError) as error:
@@ -315,7 +315,7 @@ def _sees_folder(folder: str) -> bool:
 
 
 def _follow(parent: int) -> None:
-    """Let a worker process end when its parent has, and leave interrupts to the parent."""
+    """End a worker process with its parent, and leave interrupts to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

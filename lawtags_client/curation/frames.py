@@ -1,4 +1,4 @@
-"""Any table of questions in the form that the steps work on."""
+"""Converts any table of questions into the frame that the steps work on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BY_NAME: Mapping[str, str] = MappingProxyType({})
-# A row that cannot be read goes on as one without content, refused from the start.
+# An unreadable row continues as one without content, rejected from the start.
 _UNREADABLE: dict[str, object] = {
     "id": "", "title": "", "body": None, "html": False, "markdown": False, "tags": (), "complete": True,
     "score": None, "created": None, "link": None, "license": None, "answered": None,
@@ -31,7 +31,7 @@ def question_frame(frame: pd.DataFrame, columns: Mapping[str, str] = _BY_NAME) -
 
     Args:
         frame: a table with titles and what else there is, under the names that sources have.
-        columns: field to column, for what is not recognised by its name.
+        columns: field to column, for what is not recognized by its name.
 
     Example::
 

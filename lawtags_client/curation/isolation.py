@@ -1,4 +1,4 @@
-"""Keeping a row that a step fails on from taking its neighbours with it."""
+"""Isolating rows on which a step fails, so that they do not affect their neighbors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FAILED = "the step failed"
 
 @dataclass(frozen=True)
 class IsolatedStep:
-    """A step that refuses the rows on which another one fails, and only those.
+    """Wraps a step so that exactly the rows on which it fails are rejected.
 
     Args:
-        step: the other one.
-        stop: whether one such row is one too many.
+        step: the other step.
+        stop: whether to fail on the first such row.
     """
 
     step: Step
@@ -36,7 +36,7 @@ class IsolatedStep:
         try:
             return self.step(rows)
         except (LawtagsError, MemoryError):
-            # Nothing that a row can be blamed for.
+            # Not caused by a row.
             raise
         except Exception:
             return self._one_by_one(rows)
@@ -62,7 +62,7 @@ class IsolatedStep:
         except (LawtagsError, MemoryError):
             raise
         except Exception as error:
-            # Its words may quote the row.
+            # The message may quote the row.
             kind = type(error).__name__
             if self.stop:
                 raise self._refusal(row, kind) from error

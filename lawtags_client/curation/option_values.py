@@ -47,9 +47,9 @@ def build_options(
 
 
 def _value(kind: str, value: object, place: str) -> object:
-    # Recipes are YAML: a misspelt type would otherwise surface rows later, in a worker.
+    # Recipes are YAML: without this check, a wrong type would surface much later, in a worker.
     def wrong(expected: str) -> ConfigurationError:
-        # A key of digits alone is no text in YAML, and still a secret.
+        # A key of digits alone is a number in YAML, but still a secret.
         shown = "Put it in quotes." if place.endswith(".key") else f"It is {value!r}."
         return ConfigurationError(f"{place} must be {expected}", hint=shown)
 
@@ -68,16 +68,16 @@ def _value(kind: str, value: object, place: str) -> object:
         raise wrong("a number")
     if bare.startswith("tuple["):
         if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
-            raise wrong("a list of texts")
+            raise wrong("a list of strings")
         return tuple(value)
     if bare.startswith("Mapping["):
         if not isinstance(value, Mapping) or not all(
             isinstance(part, str) for pair in value.items() for part in pair
         ):
-            raise wrong("a mapping of texts")
+            raise wrong("a mapping of strings to strings")
         return MappingProxyType(dict(value))
     if (
         bare == "str" or bare in ("Links", "Action", "Format", "OnBadRow", "Order", "SplitBy")
     ) and not isinstance(value, str):
-        raise wrong("a text")
+        raise wrong("a string")
     return value

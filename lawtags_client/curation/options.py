@@ -1,4 +1,4 @@
-"""What a curation is asked to do."""
+"""The options of a curation."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ OnBadRow = Literal["fail", "skip", "quarantine"]
 SplitBy = Literal["hash", "time", "stratified"]
 
 KEY_VARIABLE = "LAWTAGS_PII_KEY"
-"""The environment variable that is looked up for the secret of ``hash`` where the options have none."""
+"""The environment variable that holds the key for ``hash`` if the options have none."""
 
 ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "IP_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
 DEFAULT_ENTITIES = ("ADDRESS", "EMAIL_ADDRESS", "LOCATION", "PERSON", "PHONE_NUMBER", "URL")
 
 DOMAINS = ("general", "legal", "robotics")
-"""The domains that have lists of words which are no personal data in them."""
+"""The domains with lists of words that are not personal data."""
 DEFAULT_DOMAINS = ("general", "legal")
 
 # The fields of a question that a column of the source can be named for.
@@ -52,16 +52,16 @@ def _at_least(place: str, value: int, least: int) -> None:
 
 @dataclass(frozen=True)
 class PiiOptions:
-    """How personal data is found and what takes its place.
+    """How personal data is found and replaced.
 
     Args:
         entities: what to look for, of ``ENTITIES``; none switches the step off.
         action: ``replace`` writes ``<PERSON>``, ``redact`` deletes, ``mask`` writes asterisks, ``hash``
             writes ``<PERSON:…>`` with a keyed digest, so that one name stays one name.
-        key: the secret of ``hash``; it is written nowhere.
+        key: the secret key for ``hash``; it is never written to disk.
         model: a spaCy model by package name or path; None takes the best one installed.
-        allow: words and names that are no personal data here, beside the built-in ones.
-        domains: whose lists of words and names that are no personal data count, of ``DOMAINS``.
+        allow: words and names that are not personal data, in addition to the built-in ones.
+        domains: which built-in lists of such words apply, of ``DOMAINS``.
         batch_size: questions per batch of the model. Larger ones are slower: their padding and their
             memory cost more than the batch saves.
     """
@@ -121,7 +121,7 @@ class FilterOptions:
 
 @dataclass(frozen=True)
 class DuplicateOptions:
-    """What happens to questions that stand in the data twice.
+    """How duplicate questions are handled.
 
     Args:
         exact: keep one of those with the same words (best score, then oldest).
@@ -151,7 +151,7 @@ class DuplicateOptions:
 
 @dataclass(frozen=True)
 class TagOptions:
-    """What happens to tags.
+    """How tags are handled.
 
     Args:
         synonyms: a CSV or YAML file of synonyms, see
@@ -221,10 +221,10 @@ class SplitOptions:
 
 @dataclass(frozen=True)
 class CurationOptions:
-    """Everything that decides what a curation writes, but its inputs.
+    """Everything except the inputs that determines the output of a curation.
 
     Args:
-        columns: the source's column for a field, where it is not recognised by its name.
+        columns: the source's column for a field, where it is not recognized by its name.
         links: whether a link leaves its text alone or its target as well.
         unicode: repair text that was decoded wrongly.
         sections: bring citations of sections into one form.

@@ -133,7 +133,7 @@ class _Curation:
                     self._work_folder(parent, partition_rows), scheduler, workers, partition_rows
                 )
             except DataError:
-                # The input has to change, so there is nothing to go on with, and text of people to remove.
+                # The input has to change, so nothing can be resumed, and personal data must be deleted.
                 shutil.rmtree(parent, ignore_errors=True)
                 raise
             shutil.rmtree(parent, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Questions that are to be tagged: read, made plain and masked as the training rows were.
+"""Questions to tag: read, cleaned and masked as the training rows were.
 
-The functions of single texts are those that the steps of a curation apply to whole columns.
+Each text goes through the functions that the steps of a curation apply to whole columns.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ TEXT_VERSION = 3
 """Raised whenever texts come out differently, cleaned or masked; a test checks that it was."""
 
 _NO_MASKING = PiiOptions(entities=())
-# Few, since whoever asks waits for them.
+# Few, because the caller waits for each batch.
 _ROWS_AT_ONCE = 8
-# A masker is shared by threads that tag, and the network of names in it takes one text at a time.
+# Threads that tag share a masker, and its model of names is not thread-safe.
 _ONE_AT_A_TIME = Lock()
 # Of a curation's options those that decide the text of a question that is only asked.
 _TEXT = ("columns", "links", "unicode", "sections")
@@ -129,7 +129,7 @@ class QuestionTexts:
         from lawtags_client.curation.mask.models import find_model
 
         if {"PERSON", "LOCATION"} & set(self.options.pii.entities) and find_spec("spacy") is None:
-            # Without it there is no model of names either, which would be named first.
+            # Without spaCy the model of names is missing as well, and that error would come first.
             raise MissingExtraError("spacy", "curate", "masking names as in the training")
         masking, taught = masker(self.options.pii), self.pii_model
         if taught is not None and (here := find_model(self.options.pii.model)[1]) != taught:
@@ -140,7 +140,7 @@ class QuestionTexts:
         documents = [(title,) if body is None else (title, body) for title, body in texts]
         with _ONE_AT_A_TIME:
             masked, _ = masking.mask_documents(documents)
-        # Where a title begins with what is deleted, a blank would be left.
+        # Deleting the beginning of a title leaves a space.
         return [(fields[0].strip(), fields[1] if len(fields) > 1 else None) for fields in masked]
 
 
@@ -159,17 +159,17 @@ def _warn_of_rules(version: str) -> None:
 def questions_to_tag(
     path: str | Path, texts: QuestionTexts | CurationOptions | None = None
 ) -> Iterator[Question | BadRow]:
-    """The questions of a file, one for each row, in its order; a row that cannot be read tells why.
+    """The questions of a file, one per row, in order; an unreadable row yields the reason.
 
     Args:
         path: JSONL, JSON array, CSV or Parquet, with a title and perhaps a body, or ``hf://datasets/…``. Its
             other columns are not looked at.
-        texts: how texts are made ready, as the tagger says; options of a curation alone mask nothing, since
-            who asks the model has the data, and nothing is stored.
+        texts: how to prepare texts, from the tagger. With options of a curation, nothing is masked, because
+            the caller already has the data and nothing is stored.
 
     Raises:
         DataError: the file is empty, broken as a whole, or has no column for the title.
-        MissingExtraError: a package that makes texts ready is not installed.
+        MissingExtraError: a package that prepares texts is not installed.
     """
     ready = _texts(texts)
     location = str(path)
@@ -197,7 +197,7 @@ def _column_hint(field: str, column: str) -> str:
 def plain_question(
     title: str, body: str | None, texts: QuestionTexts | CurationOptions | None = None
 ) -> Question:
-    """One question, made ready as the training rows were.
+    """One question, prepared as the training rows were.
 
     Args:
         title: its title; entities are decoded.

@@ -1,4 +1,4 @@
-"""What a curation did, as ``curation.json`` says it."""
+"""The report of a curation, stored as ``curation.json``."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class CurationProgress:
 
     Args:
         step: what is being done.
-        done: how many rows it is through with.
-        total: how many there are, where that is known.
-        before: how many of those done a call had done that was interrupted.
+        done: rows processed.
+        total: all rows, if known.
+        before: how many of the processed rows come from an interrupted run.
     """
 
     step: str
@@ -55,10 +55,10 @@ class StepCount:
 
     Args:
         name: the step.
-        rows_in: rows that came to it.
-        rows_out: rows that it let pass.
-        seconds: its time, summed over all workers.
-        note: why it did nothing, where it was skipped.
+        rows_in: rows before the step.
+        rows_out: rows that passed.
+        seconds: time, summed over all workers.
+        note: why the step was skipped, if it was.
     """
 
     name: str
@@ -109,9 +109,9 @@ class CurationReport:
             data that was masked.
         notes: what a reader has to know.
         forgotten: removals on demand: when, how many rows, and hashes of their ids.
-        not_found: lines of the lists to forget by which no question was meant; ``curation.json`` holds
-            their hashes alone.
-        asking: how the text of a question that is asked later has to be made ready, see
+        not_found: lines of the forget lists that match no question; ``curation.json`` holds only their
+            hashes.
+        asking: how to prepare the texts of questions that are tagged later, see
             :class:`lawtags_client.curation.questions.QuestionTexts`.
     """
 

@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 def map_texts(texts: pd.Series, function: Callable[[str], str]) -> pd.Series:
-    """A new batch with the function applied to each text; what is no text stays.
+    """A new batch with the function applied to each text; other values are kept.
 
     Args:
         texts: a batch of texts and gaps.

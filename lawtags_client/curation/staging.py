@@ -1,8 +1,8 @@
-"""Partitions on disk: what was read, and what the steps made of it.
+"""Partitions on disk, as read and after the steps.
 
-Reading goes row by row into files of a few hundred rows, so that memory does not grow with the input and
-a curation that was killed goes on where it stopped: a partition is done when its record is there. The files
-hold text of people as it was read, so nobody but their owner may open them, and they are removed at the end.
+Rows are read into files of a few hundred rows, so that memory use does not grow with the input, and a
+curation that was killed resumes: a partition is done once its record exists. The files contain personal data
+as it was read, so only their owner can open them, and they are deleted at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FILE = 0o600
 
 
 def owner_only(path: str, flags: int) -> int:
-    """Opens a file that nobody but its owner may open; for the argument ``opener`` of ``open``."""
+    """Open a file with access for its owner only; for the argument ``opener`` of ``open``."""
     return os.open(path, flags, _FILE)
 
 
@@ -44,11 +44,11 @@ class StagedQuestions:
         sources: for each source its rows, bad ones included.
         tags: all tags of the data.
         characters: length of all texts together.
-        forgotten: ids of the rows that were left out because that was asked for.
+        forgotten: ids of the rows that were left out on request.
         bad: rows that cannot be used, by reason.
         first_bad: the first of them.
-        respelled: tags that stood there in another form, with their normal form and rows, the most first.
-        values: what was noticed of single values, see :class:`~lawtags_client.curation.read.notices.Notices`.
+        respelled: tags in another form, with their normal form and rows, most frequent first.
+        values: notices about single values, see :class:`~lawtags_client.curation.read.notices.Notices`.
     """
 
     starts: tuple[int, ...]
@@ -85,7 +85,7 @@ class WorkFolder:
     """The folder of one curation's partitions.
 
     Args:
-        folder: named after everything that decides the result, so that what is in it can be trusted.
+        folder: its name is a hash of everything that determines the result, so its content can be reused.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -97,7 +97,7 @@ class WorkFolder:
         return str(self.folder.resolve())
 
     def subfolder(self, name: str) -> Path:
-        """A folder in it that nobody but its owner may open."""
+        """A folder in it, with access for its owner only."""
         path = self.folder / name
         # The outermost one that is made here has to keep others out.
         path.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class WorkFolder:
 
     @property
     def manifest(self) -> Path:
-        """What reading found; there once all is read."""
+        """What reading found; exists once everything is read."""
         return self.folder / "read.json"
 
     def read_path(self, partition: int) -> Path:
@@ -119,11 +119,11 @@ class WorkFolder:
         return self.folder / "read" / f"{partition:06}.bad.jsonl"
 
     def done_path(self, partition: int) -> Path:
-        """The rows of a partition behind all steps."""
+        """The rows of a partition after all steps."""
         return self.folder / "done" / f"{partition:06}.parquet"
 
     def record_path(self, partition: int) -> Path:
-        """What the steps did to a partition; there once it is done."""
+        """What the steps did to a partition; exists once it is done."""
         return self.folder / "done" / f"{partition:06}.json"
 
     def pending(self, partitions: int) -> list[int]:
@@ -136,7 +136,7 @@ class WorkFolder:
         return found
 
     def frame(self, partition: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A partition behind all steps.
+        """A partition after all steps.
 
         Args:
             partition: its number.
@@ -145,7 +145,7 @@ class WorkFolder:
         return read_frame(self.done_path(partition), columns=columns)
 
     def frames(self, partitions: int, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """The partitions behind all steps, in their order, one at a time."""
+        """The partitions after all steps, in order, one at a time."""
         return (self.frame(number, columns) for number in range(partitions))
 
     def bad_rows(self, partition: int, *, last: bool) -> Iterator[BadRowRecord]:
@@ -162,7 +162,7 @@ class WorkFolder:
                     yield from map(json.loads, stream)
 
     def write_read(self, rows: list[dict[str, object]], partition: int) -> None:
-        """Write the rows of a partition, unless a reading that did not come to its end has done so."""
+        """Write the rows of a partition, unless an interrupted run already has."""
         path = self.read_path(partition)
         if not path.exists():
             self.subfolder("read")
@@ -197,7 +197,7 @@ def read_partition(number: int, folder: str, stride: int = 1) -> pd.DataFrame:
     Args:
         number: of the partition.
         folder: of the work.
-        stride: of which questions notes are taken for examples.
+        stride: the distance between questions sampled for examples.
     """
     frame = read_frame(WorkFolder(Path(folder)).read_path(number), number)
     frame.attrs["changes"] = StepChanges(stride)
@@ -207,7 +207,7 @@ def read_partition(number: int, folder: str, stride: int = 1) -> pd.DataFrame:
 
 
 def save_partition(frame: pd.DataFrame, folder: str) -> pd.DataFrame:
-    """Write a partition behind all steps and, once it is on disk, its record.
+    """Write a partition after all steps and, once it is on disk, its record.
 
     Returns:
         One row with the partition's number.
@@ -255,7 +255,7 @@ def _table(rows: list[dict[str, object]]) -> pyarrow.Table:
 def _put(table: object, path: Path) -> None:
     import pyarrow.parquet
 
-    # A name of its own even where workers on two machines write the same partition.
+    # A unique name, even if workers on two machines write the same partition.
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -1,9 +1,8 @@
 """The steps of a curation, each a function of one partition.
 
-A partition is a data frame. A step never removes a row: it writes into ``rejected_by`` which step refused
-it and why, so that refused rows can be listed and no row can be lost. Later steps pass over such rows.
-None of this needs NeMo Curator; :mod:`lawtags_client.curation.curator` strings the steps together as its
-modules.
+A partition is a data frame. A step never removes a row: it records the rejection and its reason in the row,
+so that rejected rows can be listed and no row is lost. Later steps skip such rows. None of this needs NeMo
+Curator; :mod:`lawtags_client.curation.curator` wraps the steps as Curator modules.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ _NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass
 class StepOutcome:
-    """What a step made of the rows that it was given.
+    """The result of a step.
 
     Args:
         frame: the rows, changed or not.
-        dropped: for each row the reason to refuse it, or an empty text; None refuses none.
-        detail: for each row what belongs to the reason, e.g. the number of words.
-        field: the field that the reason is about.
-        looked_at: how many rows had what the step looks at.
-        counts: what was found, by kind.
+        dropped: the reason to reject each row, or an empty string; None rejects none.
+        detail: details of each reason, such as the number of words.
+        field: the field concerned.
+        looked_at: how many rows had the field.
+        counts: findings by kind.
     """
 
     frame: pd.DataFrame
@@ -53,7 +52,7 @@ class StepOutcome:
 
 
 class Step(Protocol):
-    """A step: a name, and a function of the rows that are still in."""
+    """A step: a name, and a function of the rows that were not rejected."""
 
     @property
     def name(self) -> str: ...
@@ -62,7 +61,7 @@ class Step(Protocol):
 
 
 def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.perf_counter) -> pd.DataFrame:
-    """Apply a step to the rows of a partition that no earlier step refused.
+    """Apply a step to the rows of a partition that no earlier step rejected.
 
     Args:
         frame: a partition; ``attrs["steps"]`` holds what earlier steps did.
@@ -73,7 +72,7 @@ def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.
         A new partition of the same rows.
     """
     started = clock()
-    # Pandas copies them, all the way down, with each column that is looked at.
+    # Pandas deep-copies attrs whenever a column is accessed.
     attrs, frame.attrs = frame.attrs, {}
     try:
         live = frame["rejected_by"] == ""
@@ -111,7 +110,7 @@ def run_step(frame: pd.DataFrame, step: Step, clock: Callable[[], float] = time.
 
 
 def _changed(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
-    """The columns that a step made anew; it leaves the others as they are, in the same memory."""
+    """The columns that a step replaced; unchanged columns share memory with the input."""
     import numpy
 
     return [
@@ -124,7 +123,7 @@ def _changed(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
 
 @dataclass(frozen=True)
 class CompleteLabels:
-    """Refuses questions whose tags are missing or not all of them: they can neither teach nor judge."""
+    """Rejects questions without complete tags: they are useless for training and scoring."""
 
     name: str = "complete_labels"
 
@@ -138,7 +137,7 @@ class CompleteLabels:
 
 @dataclass(frozen=True)
 class RenameTags:
-    """Puts tags in the place of their synonyms, and counts on how many questions each synonym stood."""
+    """Replaces synonyms by their tags, and counts the questions of each synonym."""
 
     synonyms: Mapping[str, str]
     name: str = "tag_synonyms"
@@ -174,7 +173,7 @@ class RepairUnicode:
 
 @dataclass(frozen=True)
 class Clean:
-    """Tidies white space, and gives each question its place in the split before names are replaced."""
+    """Cleans whitespace, and computes each question's split key before names are replaced."""
 
     seed: int = 42
     name: str = "cleaning"
@@ -189,7 +188,7 @@ class Clean:
 
 @dataclass(frozen=True)
 class MaskPii:
-    """Replaces personal data in title and body, read as one text."""
+    """Masks personal data in title and body, read as one text."""
 
     options: PiiOptions
     name: str = "pii"
@@ -205,7 +204,7 @@ class MaskPii:
             fields[1] if both else body
             for fields, both, (_, body) in zip(masked, with_body, texts, strict=True)
         ]
-        # Where a title begins with what is deleted, a blank would be left.
+        # Deleting the beginning of a title leaves a space.
         titles = like(rows["title"], [fields[0].strip() for fields in masked])
         changed = rows.assign(title=titles, body=like(rows["body"], bodies), masked=True)
         return StepOutcome(changed, counts=counts)
@@ -213,7 +212,7 @@ class MaskPii:
 
 @dataclass(frozen=True)
 class FormatSections:
-    """Brings citations of sections into one form, in titles and bodies."""
+    """Normalizes citations of sections, in titles and bodies."""
 
     name: str = "section_numbers"
 
@@ -224,7 +223,7 @@ class FormatSections:
 
 @dataclass(frozen=True)
 class WordCount:
-    """Refuses bodies of few words; titles alone are not judged, nor are rows of a file for testing."""
+    """Rejects short bodies; titles without a body and rows of a test file pass."""
 
     min_words: int
     name: str = "word_count"
@@ -245,7 +244,7 @@ class WordCount:
 
 @dataclass(frozen=True)
 class NetVotes:
-    """Refuses questions of too few net votes; unknown votes pass."""
+    """Rejects questions with too few net votes; unknown votes pass."""
 
     min_score: float
     name: str = "votes"
@@ -260,7 +259,7 @@ class NetVotes:
 
 @dataclass(frozen=True)
 class RepeatedNgrams:
-    """Refuses bodies that repeat one phrase over and over."""
+    """Rejects bodies that repeat one phrase over and over."""
 
     n: int
     most: float
@@ -281,7 +280,7 @@ class RepeatedNgrams:
 
 @dataclass(frozen=True)
 class HasAnswer:
-    """Refuses questions that are known to have no answer."""
+    """Rejects questions that are known to have no answer."""
 
     name: str = "has_answer"
 
@@ -299,7 +298,7 @@ class HasAnswer:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Gives each question what duplicates are found by."""
+    """Adds the digest and MinHash bands that duplicates are found by."""
 
     name: str = "fingerprints"
 
@@ -317,7 +316,7 @@ class Fingerprint:
 
 
 def prepare_steps(steps: Sequence[Step]) -> None:
-    """Load what steps need in this process, which otherwise the first rows would wait for.
+    """Load what steps need in this process, so that the first rows do not wait for it.
 
     Args:
         steps: of :func:`plan_steps`.
@@ -330,11 +329,11 @@ def prepare_steps(steps: Sequence[Step]) -> None:
 def masking(
     options: CurationOptions, tags: tuple[str, ...] = (), synonyms: Mapping[str, str] = _NO_SYNONYMS
 ) -> PiiOptions:
-    """How personal data is masked, with all words that are none.
+    """The masking options, with all words that are never masked.
 
     Args:
         options: what is asked for.
-        tags: all tags of the data, which are no personal data.
+        tags: all tags of the data, which are never personal data.
         synonyms: synonym to tag.
     """
     known = {tag.replace("-", " ") for tag in (*tags, *synonyms.values())}
@@ -348,7 +347,7 @@ def plan_steps(
 
     Args:
         options: what is asked for.
-        tags: all tags of the data, which are no personal data.
+        tags: all tags of the data, which are never personal data.
         synonyms: synonym to tag.
     """
     wanted: list[Step] = [CompleteLabels()]

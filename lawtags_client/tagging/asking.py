@@ -1,7 +1,7 @@
-"""What a tagger has to know so that a question is put to its model as in training.
+"""The settings that a tagger needs to prompt its model exactly as in training.
 
-The prompt of a question depends on how its text was made plain, on what was masked, and on the tokens by
-which it was cut. All of that travels with the tagger.
+A prompt depends on how the question's text was cleaned and masked, and on the tokenizer that truncated it.
+All of these are stored with the tagger.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lawtags_client.tagging.prompt import estimate_tokens
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """How questions were put to the model.
+    """How questions were prepared for the model.
 
     Args:
         text: how their texts were made plain and masked, as JSON; see ``asking/preparation.py``.
         tokenizer: the content of the ``tokenizer.json`` that counted tokens; None for the estimate.
-        chat: whether the model was trained on chats, and is asked in one.
+        chat: whether the model was trained on chats, and expects one.
     """
 
     text: Mapping[str, object]
@@ -47,7 +47,7 @@ class PromptSettings:
 
 
 class FileCounter:
-    """Counts by the file of a tokenizer, so that other processes can be told to count alike.
+    """Counts tokens with a tokenizer file, and can be pickled, so that other processes count the same.
 
     Args:
         path: the ``tokenizer.json``.

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decision:
-    """Takes at least ``least`` and at most ``most`` tags, the ones between only from ``threshold`` on.
+    """Selects ``least`` to ``most`` tags; beyond ``least``, only those that reach ``threshold``.
 
     Raises:
-        ConfigurationError: least and most are not in order.
+        ConfigurationError: least and most are out of order.
     """
 
     threshold: float
@@ -73,7 +73,7 @@ def tune_threshold(
         seed: seed of the resamples.
 
     Raises:
-        ConfigurationError: there is no row, or least and most are not in order.
+        ConfigurationError: there are no rows, or least and most are out of order.
     """
     Decision(0.5, least, most)
     if not len(scores):

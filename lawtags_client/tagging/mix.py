@@ -100,8 +100,7 @@ class Tagger:
         retriever_decision: from the retriever's scores to tags.
         mix: how the model's evidence enters; None for a tagger without a model.
         report: what the fit saw.
-        asking: how questions are made ready for it; None where that is not known, as with taggers of older
-            releases.
+        asking: how questions are prepared for the model; None if unknown, as in taggers of older releases.
     """
 
     retriever: Retriever
@@ -118,7 +117,7 @@ class Tagger:
 
     @property
     def threshold(self) -> float:
-        """The threshold of the mix, or of the retriever where there is no mix."""
+        """The threshold of the mix, or of the retriever if there is no mix."""
         return self._decision(with_model=True).threshold
 
     @property
@@ -224,7 +223,7 @@ def build_prompts(
     count_tokens: Callable[[str], int],
     retriever: Retriever,
 ) -> list[Prompt]:
-    """The prompts for questions that no row of the training is.
+    """The prompts for questions outside the training rows.
 
     Args:
         questions: with their texts as curation leaves them.
@@ -274,7 +273,7 @@ def fit_tagger(
         DataError: there are no validation rows, or ``lm`` has another length.
     """
     if not validation:
-        raise DataError("a tagger cannot be fitted without validation rows", hint="Give some labelled rows.")
+        raise DataError("a tagger cannot be fitted without validation rows", hint="Pass labeled rows.")
     stack = retriever.scores(validation)
     true = [question.tags for question in validation]
     known, known_true = _out_of_fold(retriever, train)
@@ -341,8 +340,8 @@ def _with_evidence(questions: Sequence[Question], lm: FirstTokens | None) -> lis
         return []
     if len(lm) != len(questions):
         raise DataError(
-            f"{len(lm)} rows of log-probabilities do not belong to {len(questions)} questions",
-            hint="Give one for each question, None where the model did not answer.",
+            f"{len(lm)} rows of log-probabilities do not match {len(questions)} questions",
+            hint="Pass one per question; None if the model did not answer.",
         )
     return [row for row, tokens in enumerate(lm) if tokens]
 

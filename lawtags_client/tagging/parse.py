@@ -49,7 +49,7 @@ def parse_tags(text: str, vocabulary: Vocabulary | None = None, limit: int = 5) 
     """Read the tags of an answer.
 
     Besides ``tag-a, tag-b`` it understands a repeated ``Tags:``, lists with bullets or numbers, JSON,
-    quotes, brackets, ``#tag`` and special tokens, and it ignores a next question that the model goes on with.
+    quotes, brackets, ``#tag`` and special tokens, and it ignores any further question that follows.
 
     Args:
         text: the answer.
@@ -125,7 +125,7 @@ def _from_json(text: str) -> list[str] | None:
 
 
 def _tag_of(piece: str, vocabulary: Vocabulary | None) -> str | None:
-    """The tag that a piece stands for, or None if it is no tag."""
+    """The tag that a piece represents, or None if it is not a tag."""
     whole = normalize_tag(piece)
     if vocabulary is not None and whole in vocabulary:
         return whole

@@ -65,7 +65,7 @@ class PromptStyle:
             raise ConfigurationError("a prompt needs at least one token", hint="Raise max_tokens.")
         if self.separator.strip() not in (",", ";"):
             raise ConfigurationError(
-                f"tags cannot be parted by {self.separator!r}", hint="Use a comma or a semicolon."
+                f"tags cannot be separated by {self.separator!r}", hint="Use a comma or a semicolon."
             )
 
 

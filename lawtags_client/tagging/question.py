@@ -1,4 +1,4 @@
-"""A question: what every room reads, tags and scores."""
+"""A question: the record that curation writes, and that taggers read and score."""
 
 from __future__ import annotations
 
@@ -51,26 +51,26 @@ class Question:
         if row.get("id") is None:
             raise wrong("id", "is missing")
         if not isinstance(title, str) or not title.strip():
-            raise wrong("title", "must be a text that is not empty")
+            raise wrong("title", "must be a non-empty string")
         if body is not None and not isinstance(body, str):
-            raise wrong("body", "must be a text or null")
+            raise wrong("body", "must be a string or null")
         if tags is not None and (
             not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags)
         ):
-            raise wrong("tags", "must be a list of texts")
+            raise wrong("tags", "must be a list of strings")
         normal = dict.fromkeys(normalize_tag(tag) for tag in tags or ())
         normal.pop("", None)
         return cls(str(row["id"]), title, body, tuple(normal), prepared=True)
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Read a questions file, one JSON object a line.
+    """Read a questions file, one JSON object per line.
 
     Args:
         path: a JSON Lines file as curation writes it below ``questions/``.
 
     Raises:
-        DataError: a line is no JSON object or lacks a field; names file, line and field.
+        DataError: a line is not a JSON object, or lacks a field; names file, line and field.
     """
     return list(_rows(path))
 

@@ -117,10 +117,10 @@ class Retriever:
             questions: the training rows, and no others.
             vocabulary: the tags to learn.
             seed: decides the folds, and the draw where there are too many rows.
-            folds: as in ``RetrieverOptions``, which it is overruled by.
+            folds: as in ``RetrieverOptions``; ignored if ``options`` is given.
             n_jobs: threads.
             options: everything else.
-            on_progress: told ``(step, done, total)``.
+            on_progress: called with ``(step, done, total)``.
 
         Raises:
             DataError: there are too few rows or no tags.
@@ -130,7 +130,7 @@ class Retriever:
         if len(questions) < _FEWEST_ROWS or not len(vocabulary):
             raise DataError(
                 f"{len(questions)} training rows with {len(vocabulary)} tags are too few to fit a retriever",
-                hint=f"It needs at least {_FEWEST_ROWS} labelled rows.",
+                hint=f"At least {_FEWEST_ROWS} labeled rows are required.",
             )
         if options.folds is None:
             options = replace(options, folds=3 if len(questions) >= _MANY_ROWS else 5)

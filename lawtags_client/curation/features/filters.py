@@ -1,4 +1,4 @@
-"""Which questions are worth keeping. Each filter is a batch function that gives one score a row."""
+"""Scores that questions are filtered by. Each filter is a batch function with one score per row."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def count_words(text: str) -> int:
 def repeated_share(text: str, n: int = 5) -> float:
     """The share of a text that only repeats its most repeated phrase of n words.
 
-    The first occurrence counts for nothing, since to say something once is no repetition: a text without
-    a repeated phrase scores zero however short it is. Occurrences that overlap count once. Among phrases
+    The first occurrence does not count, because it is not a repetition: a text without a repeated phrase
+    scores zero, however short it is. Occurrences that overlap count once. Among phrases
     repeated equally often the longest counts, so that the score does not depend on the order of a set.
 
     Args:
@@ -50,12 +50,12 @@ def repeated_share(text: str, n: int = 5) -> float:
 
 
 def word_counts(texts: pd.Series) -> pd.Series:
-    """The batch form of :func:`count_words`; what is no text counts as no words."""
+    """The batch form of :func:`count_words`; other values count as zero words."""
     return _scores(texts, [count_words(text) if isinstance(text, str) else 0 for text in texts])
 
 
 def repeated_shares(texts: pd.Series, n: int = 5) -> pd.Series:
-    """The batch form of :func:`repeated_share`; what is no text repeats nothing."""
+    """The batch form of :func:`repeated_share`; other values score zero."""
     return _scores(texts, [repeated_share(text, n) if isinstance(text, str) else 0.0 for text in texts])
 
 

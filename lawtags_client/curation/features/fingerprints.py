@@ -1,9 +1,9 @@
-"""What questions that stand in the data twice are known by.
+"""Fingerprints that duplicate questions are found by.
 
-Exact duplicates have the same words in title and body, with the same signs where a sign makes another word
-of one (``C++`` and ``C#``, ``$5`` and ``5%``). Near duplicates share most of their phrases of
-three words: MinHash signatures bring likely pairs together, and each pair is then compared in full, so
-nothing is dropped for a collision of hashes.
+Exact duplicates have the same words in title and body, including signs that change a word (``C++`` and
+``C#``, ``$5`` and ``5%``). Near duplicates share most of their phrases of
+three words: MinHash signatures find likely pairs, and each pair is then compared in full, so
+nothing is dropped because of a hash collision.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MIXER = 0x9E3779B97F4A7C15
 
 
 def text_digest(title: str, body: str | None) -> str:
-    """A digest that is equal for questions of the same words and of the same signs that tell words apart."""
+    """A digest that is equal for questions with the same words, including signs that change a word."""
     text = _normalized(title) + "\0" + _normalized(body or "")
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -38,11 +38,11 @@ def shingles(title: str, body: str | None) -> frozenset[int]:
     import numpy
 
     words = [_hash(word) for text in (title, body or "") for word in words_of(_normalized(text))]
-    # A question of fewer words is one phrase, ending with nothing.
+    # A shorter question is one phrase, padded with zeros.
     words += [0] * (_SHINGLE - len(words))
     hashed = numpy.asarray(words, dtype=numpy.uint64)
     count, mixer = len(words) - _SHINGLE + 1, numpy.uint64(_MIXER)
-    # Products go around at 64 bits, of which the upper ones are mixed best.
+    # Products wrap at 64 bits; the upper bits are mixed best.
     mixed = numpy.zeros(count, dtype=numpy.uint64)
     for place in range(_SHINGLE):
         mixed = (mixed ^ hashed[place : place + count]) * mixer
@@ -63,7 +63,7 @@ def signature_bands(found: Iterable[int]) -> tuple[int, ...]:
 
     first, second = _permutations()
     values = numpy.fromiter(found, dtype=numpy.uint64)
-    # Products go around at 64 bits, of which the upper ones are mixed best.
+    # Products wrap at 64 bits; the upper bits are mixed best.
     least = ((values[:, None] * first + second).min(axis=0) >> numpy.uint64(33)).astype("<u8")
     least = least.reshape(BANDS, ROWS)
     return tuple(
@@ -72,11 +72,11 @@ def signature_bands(found: Iterable[int]) -> tuple[int, ...]:
     )
 
 
-# The same text is asked for as a whole and for its phrases.
+# Each text is normalized twice: for its digest and for its phrases.
 _normalized = lru_cache(maxsize=4)(normalize_signs)
 
 
-# Words come again and again, phrases rarely.
+# Words recur often, phrases rarely.
 @lru_cache(maxsize=1 << 16)
 def _hash(word: str) -> int:
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
@@ -84,7 +84,7 @@ def _hash(word: str) -> int:
 
 @lru_cache(maxsize=1)
 def _permutations() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    # Fixed, and not from a library's generator, whose stream may change between versions.
+    # Fixed, because a library's random stream may change between versions.
     import numpy
 
     def draw(name: str) -> NDArray[np.uint64]:

@@ -1,8 +1,8 @@
-"""Dividing questions into training, validation and testing, each by its own hash.
+"""Splitting questions into training, validation and testing by hash.
 
 A question's part depends on its title, the seed and the shares alone: it stays where it is when rows are
-added, removed or put in another order, and two questions of one title are never parted. Divisions for
-which all questions have to be in view are in :mod:`lawtags_client.curation.select.stratified_split`.
+added, removed or reordered, and questions with the same title stay together. Splits that need all
+questions are in :mod:`lawtags_client.curation.select.stratified_split`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from lawtags_client.curation.read.columns import normalize_text
 
 
 def split_key(title: str, seed: int) -> float:
-    """The place of a question between zero and one, evenly spread.
+    """The position of a question between zero and one, uniformly distributed.
 
     Args:
-        title: the title; case, signs and white space do not matter.
-        seed: another seed gives other places.
+        title: the title; case, punctuation and whitespace do not matter.
+        seed: another seed gives other positions.
     """
     digest = hashlib.sha256(f"{seed}\0{normalize_text(title)}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
 
 
 def part_of(key: float, options: SplitOptions, own_test: bool = False) -> str:
-    """The part that a place belongs to.
+    """The part for a position.
 
     Args:
         key: of :func:`split_key`.
@@ -37,10 +37,10 @@ def part_of(key: float, options: SplitOptions, own_test: bool = False) -> str:
         'validation'
     """
     total = options.training + options.validation + options.testing
-    # Training stands at both ends, so that validation is the same with a test file and without.
+    # Training takes both ends, so that validation is the same with and without a test file.
     if key < options.training / total:
         return "training"
     if key < (options.training + options.validation) / total:
         return "validation"
-    # Rounding must not open a part that was given no share.
+    # Rounding must not fill a part without a share.
     return "training" if own_test or not options.testing else "testing"

@@ -1,8 +1,8 @@
-"""Lists of questions that are to be forgotten, as somebody asked for their deletion.
+"""Lists of questions to forget, because somebody requested their deletion.
 
-One question a line: its id, or the SHA-256 of its id in hexadecimal, so that a list can be kept that names
-nobody. Empty lines and lines that begin with ``#`` say nothing, nor does a first line that is the name of a
-column. Ids may stand in quotes, and as spreadsheets write numbers.
+One question per line: its id, or the SHA-256 of its id in hexadecimal, for lists that must not identify
+anyone. Empty lines, lines that begin with ``#``, and a column name in the first line are ignored. Ids may be
+quoted, or formatted as spreadsheets format numbers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ForgetEntry:
 
     @classmethod
     def of(cls, given: str) -> ForgetEntry:
-        """What a line means."""
+        """Parse a line."""
         spellings = _spellings(given)
         plain = spellings[-1]
         if _HASH.fullmatch(plain):
@@ -55,7 +55,7 @@ class ForgetEntry:
 
 @dataclass(frozen=True)
 class ForgetList:
-    """Questions that are to be forgotten.
+    """Questions to forget.
 
     Args:
         asked: a hash for each line, sorted, each once.
@@ -94,24 +94,24 @@ class ForgetList:
         return self._with(tuple(dict.fromkeys((*self.entries, *other.entries))))
 
     def not_found(self, forgotten: Iterable[str]) -> tuple[ForgetEntry, ...]:
-        """The lines that no question was meant by.
+        """The lines that match no question.
 
         Args:
-            forgotten: the ids of the questions that were.
+            forgotten: the ids of the questions that were removed.
         """
         found = frozenset().union(*map(_hashes, forgotten))
         return tuple(entry for entry in self.entries if not entry.hashes & found)
 
     def named(self, asked: Iterable[str]) -> list[str]:
-        """The lines with these hashes, as they stand in the list."""
+        """The lines with these hashes, as written in the list."""
         wanted = set(asked)
         return [entry.given for entry in self.entries if entry.asked in wanted]
 
     def record(self, forgotten: Iterable[str], at: datetime) -> RemovalRecord:
-        """What ``curation.json`` says of a removal: hashes of ids and numbers, and no text.
+        """The record of a removal for ``curation.json``: hashes of ids and counts, but no text.
 
         Args:
-            forgotten: the ids of the rows that were removed, of some perhaps twice.
+            forgotten: the ids of the removed rows, possibly with repetitions.
             at: when.
         """
         rows = list(forgotten)
@@ -125,7 +125,7 @@ class ForgetList:
 
 
 def _spellings(line: str) -> list[str]:
-    """What a line may mean, the plainest last: without what spreadsheets put around a value."""
+    """The possible readings of a line, plainest last: without what spreadsheets add to a value."""
     found = [line.strip()]
     for strip in (_unquoted, _whole):
         text = strip(found[-1])
@@ -139,7 +139,7 @@ def _unquoted(text: str) -> str:
     for opening, closing in _QUOTES:
         if len(text) > 2 and text.startswith(opening) and text.endswith(closing):
             return text[1:-1].replace(closing * 2, closing).strip()
-    # An apostrophe before a value tells a spreadsheet that it is text.
+    # A leading apostrophe marks text in spreadsheets.
     return text[1:] if len(text) > 1 and text.startswith("'") and "'" not in text[1:] else text
 
 
@@ -183,7 +183,7 @@ def load_forget_list(path: str | Path) -> ForgetList:
 
 
 def remembered(report: Path) -> ForgetList:
-    """What was forgotten in a folder, as its ``curation.json`` says; nothing where there is none to read."""
+    """What was forgotten in a folder according to its ``curation.json``; empty if that cannot be read."""
     try:
         removals = json.loads(report.read_text(encoding="utf-8"))["forgotten"]
         return ForgetList.of(made for removal in removals for made in removal["hashes"])

@@ -1,7 +1,7 @@
-"""Taking questions out of a curated folder, when its sources are no longer at hand or need not be read.
+"""Removing questions from a curated folder without reading its sources again.
 
-What depends on the questions that are left is made again from them: prompts and answers, whose order and
-candidates follow from the training rows, the numbers of rows, the tags, and all digests. The rows are those
+Everything that depends on the remaining questions is rebuilt from them: prompts and answers, whose order and
+candidates depend on the training rows, row numbers, tags, and all digests. The rows are those
 that a curation with the same list would have written, with one exception: a question that was refused as a
 duplicate of a forgotten one stays refused.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from lawtags_client.curation.forget.forget_list import ForgetList, load_forget_list
-from lawtags_client.curation.forget.forgotten_tags import labels_still_told, words_still_allowed
+from lawtags_client.curation.forget.forgotten_tags import remaining_labels, remaining_words
 from lawtags_client.curation.lock import curation_lock
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.records import (
@@ -51,15 +51,15 @@ def forget_questions(
     count_tokens: Callable[[str], int] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> RemovalRecord:
-    """Remove questions from every output of a curated folder, and make again what depends on them.
+    """Remove questions from every output of a curated folder, and rebuild what depends on them.
 
-    Data sets that were uploaded and models that were trained before know the questions still.
+    Uploaded datasets and trained models still contain the questions.
 
     Args:
         folder: what :func:`~lawtags_client.curation.curate` wrote.
-        forget: a file of ids or of SHA-256 of ids, one a line.
+        forget: a file of ids, or SHA-256 of ids, one per line.
         count_tokens: the length of a text in tokens; needed if the curation had one.
-        now: tells when it was done.
+        now: the time to record.
 
     Returns:
         The record of the removal, as ``curation.json`` now holds it under ``forgotten``.
@@ -67,7 +67,7 @@ def forget_questions(
     Raises:
         DataError: the folder or the list cannot be read, or no training rows would be left; then nothing is
             changed.
-        ConfigurationError: the curation counted tokens with a tokenizer, and none is given, or conversely.
+        ConfigurationError: the curation counted tokens with a tokenizer, and none is given, or vice versa.
 
     Example::
 
@@ -105,7 +105,7 @@ class _Forgetting:
     def run(self, at: datetime) -> RemovalRecord:
         with curation_lock(self._folder) as left_behind:
             record = self._run(at)
-            # Left by a curation that was killed; it holds the questions as they were read.
+            # Left behind by a curation that was killed; it contains the questions as they were read.
             shutil.rmtree(left_behind, ignore_errors=True)
         return record
 
@@ -167,15 +167,15 @@ class _Forgetting:
         }
 
     def _labels(self, parts: dict[str, dict[str, int]], gone: int) -> LabelsRecord:
-        """What is said of tags, without those that no question has any more."""
-        kept = labels_still_told(self._card["labels"], parts, gone)
+        """The card's record of tags, without those that no question has anymore."""
+        kept = remaining_labels(self._card["labels"], parts, gone)
         return {**kept, "parts": parts, "unseen": unseen_tags(parts)}
 
     def _asking(self, tags: Mapping[str, object]) -> TextsRecord | None:
-        """How questions are put, without words that only forgotten questions brought.
+        """How texts are prepared, without words that come only from forgotten questions.
 
         Args:
-            tags: those of the rows that are left.
+            tags: the tags of the remaining rows.
         """
         # Curations of older releases did not record it.
         asking = self._card.get("asking")
@@ -189,7 +189,7 @@ class _Forgetting:
             for _, question in self._questions(part)
             for text in (question.title, question.body or "")
         )
-        return {**asking, "pii": {**pii, "allow": words_still_allowed(pii["allow"], kept, texts)}}
+        return {**asking, "pii": {**pii, "allow": remaining_words(pii["allow"], kept, texts)}}
 
     def _examples(self) -> ExamplesRecord:
         """The examples of the remaining questions."""
@@ -231,7 +231,7 @@ class _Forgetting:
         return Shortlists(training, vocabulary.rows, vocabulary, k, self._options.split.seed)
 
     def _questions(self, part: str) -> Iterator[tuple[QuestionRow, Question]]:
-        """The questions of a part that stay, each with its row."""
+        """The remaining questions of a part, each with its row."""
         for row in self._rows(part):
             if row["id"] not in self._listed:
                 yield row, Question(row["id"], row["title"], row["body"], tuple(row["tags"]))

@@ -1,4 +1,4 @@
-"""What the data card may still say of tags and words once some questions have left the folder."""
+"""What the data card may keep about tags and words after questions were removed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from lawtags_client.curation.read.columns import normalize_text
 from lawtags_client.curation.records import LabelsRecord
 
 
-def words_still_allowed(allow: Iterable[str], kept: Iterable[str], texts: Iterable[str]) -> list[str]:
-    """The words of an allow list that do not come from removed questions alone.
+def remaining_words(allow: Iterable[str], kept: Iterable[str], texts: Iterable[str]) -> list[str]:
+    """The words of an allow list that do not come only from removed questions.
 
     A word matters to masking only where it stands in a text. So a word that is on no list and in no text of
     the remaining questions can go, and their prompts stay the same.
@@ -41,8 +41,8 @@ def words_still_allowed(allow: Iterable[str], kept: Iterable[str], texts: Iterab
     return sorted(staying)
 
 
-def labels_still_told(labels: LabelsRecord, tags: Iterable[str], gone: int) -> LabelsRecord:
-    """What the card says of tags, without what may come from removed questions alone.
+def remaining_labels(labels: LabelsRecord, tags: Iterable[str], gone: int) -> LabelsRecord:
+    """The card's record of tags, without what may come only from removed questions.
 
     The rows do not say which rare tags and spellings they had. So those that no more rows had than were
     removed are dropped.

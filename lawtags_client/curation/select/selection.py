@@ -1,6 +1,6 @@
-"""What can be decided only with all questions in view: duplicates and the split.
+"""Decisions that need all questions: duplicates and the split.
 
-Of each question a few numbers are held (:mod:`lawtags_client.curation.select.keys`), never its text.
+A few numbers per question are kept in memory (:mod:`lawtags_client.curation.select.keys`), never its text.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ REASONS = {
     "split": "no date to split by",
     "leakage": "is also in a later part",
 }
-"""Why a step refuses a question."""
+"""Why a step rejects a question."""
 
 FIELDS = {"rare_tags": "tags", "split": "created"}
-"""Steps that refuse a question for one of its fields, and for no other question's sake."""
+"""Steps that reject a question because of its own fields, not because of another question."""
 
 STEPS = tuple(REASONS)
 _ACROSS = ("test_overlap", "leakage")
@@ -60,19 +60,19 @@ _ARRAYS = ("parts", "refused", "instead")
 
 @dataclass
 class Selection:
-    """Which question goes where.
+    """Which question goes into which part, and which are rejected.
 
     Args:
-        parts: for each row the place of its part in ``PARTS``; ``NOWHERE`` for those that are in none.
-        refused: for each row the place in ``STEPS`` of the step that refused it, or ``NOWHERE``.
-        instead: for each row the one that stands in its place, or ``NOWHERE``.
+        parts: for each row, the index of its part in ``PARTS``, or ``NOWHERE``.
+        refused: for each row, the index in ``STEPS`` of the step that rejected it, or ``NOWHERE``.
+        instead: for each row, the row that was kept in its place, or ``NOWHERE``.
         steps: what each step did.
         counts: of duplicates, by kind.
-        split: the shares that were taken.
-        rare: tags that are taken off, with the questions that they stood on.
-        proposals: pairs of tags that might mean the same.
-        begins: the oldest moment of each part, where the division is by time.
-        same_ids: rows of questions that stay and share their id with another, one list for each id.
+        split: the shares that were used.
+        rare: tags to remove, with their numbers of questions.
+        proposals: pairs of tags that may have the same meaning.
+        begins: the earliest time in each part, if split by time.
+        same_ids: rows of kept questions that share an id, one list per id.
     """
 
     parts: NDArray[np.int8]
@@ -101,18 +101,18 @@ def select(
     runner: PartitionRunner,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Selection:
-    """Decide where each question goes, or find that this was done.
+    """Decide where each question goes, or load an earlier decision.
 
     Args:
-        work: the partitions behind all steps.
+        work: the partitions after all steps.
         staged: what reading found.
-        options: what is asked for.
-        own_test: whether the testing rows come from a file of their own.
-        runner: where texts are compared by their phrases.
+        options: the options.
+        own_test: whether the testing rows come from a separate file.
+        runner: runs the comparison of texts by their phrases.
         clock: measures time.
 
     Raises:
-        DataError: too many questions stand in two parts, or none has a date to divide by.
+        DataError: too many duplicates are in different parts, or no question has a date to split by.
     """
     folder = work.folder / "selection"
     if (folder / "selection.json").exists():
@@ -124,7 +124,7 @@ def select(
 
 
 class _Selector:
-    """The state of one selection: the questions that are still in, and what became of the others."""
+    """The state of one selection: the remaining questions, and why the others were rejected."""
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class _Selector:
             self._step("rare_tags", self._only_rare)
         self._step("split", self._divide)
         self._step("leakage", self._across)
-        # Where others than hashes divide, those that left before had no part yet.
+        # Unless split by hash, rows that were rejected earlier had no part yet.
         self._check_overlap(self._parts if apart is None else apart, STEPS if by_hash else _ACROSS)
         self._result.parts = numpy.where(self._live, self._parts, numpy.int8(NOWHERE))
         self._count_ids()
@@ -222,7 +222,7 @@ class _Selector:
         return rows[in_test], others[in_test]
 
     def _across(self) -> tuple[Rows, Rows]:
-        """Rows that have a duplicate in a part behind their own, with that duplicate."""
+        """Rows that have a duplicate in a later part, with that duplicate."""
         import numpy
 
         rows, parts = self._rows(), self._parts
@@ -248,7 +248,7 @@ class _Selector:
         )
 
     def _straddling(self, parts: NDArray[np.int8], steps: Sequence[str]) -> Rows:
-        """Rows that these steps dropped for one that stood in another part."""
+        """Rows that these steps dropped for a duplicate in another part."""
         import numpy
 
         by_them = numpy.isin(self._result.refused, [STEPS.index(name) for name in steps])
@@ -257,7 +257,7 @@ class _Selector:
         return dropped[apart]
 
     def _check_overlap(self, parts: NDArray[np.int8], steps: Sequence[str]) -> None:
-        """Count the groups of duplicates that stood in several parts, and refuse if they are too many."""
+        """Count the groups of duplicates in several parts, and fail if there are too many."""
         import numpy
 
         groups = len(numpy.unique(self._result.instead[self._straddling(parts, steps)]))
@@ -284,7 +284,7 @@ class _Selector:
                     yield [str(tag) for tag in tags]
 
     def _count_ids(self) -> None:
-        """Find different questions of one id; those of the same words are duplicates, and gone by now."""
+        """Find different questions that share an id; duplicates have been removed by now."""
         import numpy
 
         rows = self._rows()
@@ -312,7 +312,7 @@ class _Selector:
         ], NOWHERE
 
     def _divide(self) -> tuple[Rows, int]:
-        """Put questions into their parts, where their hashes did not; refuse those without a date."""
+        """Assign parts if not split by hash; reject questions without a date."""
         by = self._options.split.by
         if by == "time":
             return self._by_time(), NOWHERE
@@ -343,10 +343,10 @@ class _Selector:
 
     def _no_date(self) -> str:
         unread = [found for found in self._staged.values.get("unreadable", []) if "date" in found["reason"]]
-        told = "".join(
+        details = "".join(
             f"; {found['rows']} values of {found['field']}: {found['reason']}" for found in unread[:2]
         )
-        return f"no question has a date to split by{told}"
+        return f"no question has a date to split by{details}"
 
     def _by_tags(self) -> None:
         import numpy
@@ -359,7 +359,7 @@ class _Selector:
             kept = sorted({tag for tag in tags if tag not in rare})
             sizes[place] = len(kept)
             met.extend(numbers.setdefault(tag, len(numbers)) for tag in kept)
-        # Numbers in alphabetical order, so that which tag was met first decides nothing.
+        # Number tags alphabetically, so that the result does not depend on the order of rows.
         names = sorted(numbers)
         place_of = numpy.empty(len(numbers), dtype=numpy.int64)
         place_of[[numbers[name] for name in names]] = numpy.arange(len(names))
@@ -374,7 +374,7 @@ def _save(selection: Selection, folder: Path) -> None:
     for name in _ARRAYS:
         with open(folder / f"{name}.npy", "wb", opener=owner_only) as stream:
             numpy.save(stream, getattr(selection, name), allow_pickle=False)
-    told = {
+    record = {
         "steps": [step.as_dict() for step in selection.steps],
         "counts": selection.counts,
         "rare": selection.rare,
@@ -383,8 +383,8 @@ def _save(selection: Selection, folder: Path) -> None:
         "same_ids": selection.same_ids,
         "split": {name: getattr(selection.split, name) for name in SplitOptions.__dataclass_fields__},
     }
-    # Last: it tells that the others are whole.
-    atomic_write_json(folder / "selection.json", told)
+    # Written last: it marks the other files as complete.
+    atomic_write_json(folder / "selection.json", record)
 
 
 def _load(folder: Path) -> Selection:
@@ -393,7 +393,7 @@ def _load(folder: Path) -> Selection:
     arrays = [
         numpy.load(folder / f"{name}.npy", allow_pickle=False) for name in ("parts", "refused", "instead")
     ]
-    told = json.loads((folder / "selection.json").read_text(encoding="utf-8"))
-    told["steps"] = [StepCount(**step) for step in told["steps"]]
-    told["split"] = SplitOptions(**told["split"])
-    return Selection(*arrays, **told)
+    record = json.loads((folder / "selection.json").read_text(encoding="utf-8"))
+    record["steps"] = [StepCount(**step) for step in record["steps"]]
+    record["split"] = SplitOptions(**record["split"])
+    return Selection(*arrays, **record)

@@ -1,4 +1,4 @@
-"""Candidate tags for prompts, by a retriever that has seen the training rows alone."""
+"""Candidate tags for prompts, from a retriever fitted on the training rows only."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 
 
 class Shortlists:
-    """Fits a retriever and asks it.
+    """Fits a retriever, and takes candidates from it.
 
-    A training row gets the candidates of models that were fitted without it, or its prompt would name its
-    answer more reliably than that of an unseen question.
+    Training rows get candidates from models that were fitted without them. Otherwise, their prompts would
+    contain the answer more often than those of unseen questions.
 
     Args:
         training: the training rows.
-        rows: how many they are. Of very many only those are held that the retriever is fitted on.
+        rows: how many there are. If there are very many, only those that the retriever is fitted on are kept.
         vocabulary: their tags.
-        k: candidates a prompt.
+        k: candidates per prompt.
         seed: of the folds.
 
     Raises:
@@ -49,16 +49,16 @@ class Shortlists:
             place: which of the training rows it is.
             question: the row.
         """
-        # Of very many training rows only some were fitted; the others are unseen.
+        # If there are very many training rows, only some were fitted; the others are unseen.
         return self._own.get(place) or self.other(question)
 
     def other(self, question: Question) -> tuple[str, ...]:
-        """Candidates for a question that is no training row."""
+        """Candidates for a question that is not a training row."""
         return self._retriever.shortlist(question, self._k)
 
 
 class _Ascending(Sequence[Question]):
-    """Questions that are read on the way, for one who asks for some of them in their order."""
+    """A lazy sequence that is read once, in ascending order."""
 
     def __init__(self, questions: Iterable[Question], rows: int) -> None:
         self._questions = iter(questions)
@@ -74,7 +74,7 @@ class _Ascending(Sequence[Question]):
     def __getitem__(self, place: slice) -> Sequence[Question]: ...
     def __getitem__(self, place: int | slice) -> Question | Sequence[Question]:
         if isinstance(place, slice) or place < self._next:
-            raise TypeError("these questions can be had once only, one after the other")
+            raise TypeError("these questions can be read only once, in ascending order")
         found = next(itertools.islice(self._questions, place - self._next, None))
         self._next = int(place) + 1
         return found

@@ -1,6 +1,6 @@
-"""Counting tags, and proposing those that might be one: by their letters, and by the company they keep.
+"""Counting tags, and proposing pairs to merge, by spelling and by co-occurrence.
 
-Nothing here changes a tag. Whoever agrees with a proposal writes it into the file of synonyms.
+Nothing here changes a tag. To accept a proposal, add it to the file of synonyms.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from itertools import combinations
 
 from lawtags_client.curation.records import MergeProposal
 
-# Two tags share most of their letters ("tenants", "tenant"), or many of them and their company, too.
+# Two tags share most of their letters ("tenants", "tenant"), or many letters and many co-occurring tags.
 _SAME_LETTERS = 0.65
 _LIKE_LETTERS = 0.45
 _LIKE_COMPANY = 0.25
-# Tags of quite other letters need the very same company, and rows enough to tell.
+# Tags that are spelled differently need nearly the same co-occurring tags, and enough rows.
 _SAME_COMPANY = 0.65
 _ROWS_FOR_COMPANY = 10
 _TAGS_SHARED = 5
 _TAGS_FOR_COMPANY = 400
-# Who means the same by two tags seldom writes both.
+# Tags with the same meaning are rarely used together.
 _MOST_TOGETHER = 0.2
-# A trigram of so many tags tells none from another.
+# A trigram shared by more tags does not distinguish any.
 _COMMON_TRIGRAM = 500
 MOST_PROPOSALS = 50
 
 _DIGITS = re.compile(r"\d+")
-# Small letters of other alphabets that look like Latin ones, those beneath them.
+# Lowercase letters of other alphabets, and the Latin letters that they look like.
 _LATIN = str.maketrans(
     "аеѕіјӏорԛсһхуԝԁɡαικνορτυχγ",
     "aesijlopqchxywdgaikvoptuxy",
@@ -39,7 +39,7 @@ _LATIN = str.maketrans(
 
 @dataclass
 class TagCensus:
-    """How often each tag stands on a question, and with which others.
+    """How often each tag is used, and with which others.
 
     Args:
         counts: questions by tag.
@@ -56,16 +56,16 @@ class TagCensus:
         self.together.update(combinations(own, 2))
 
     def rarer_than(self, least: int) -> dict[str, int]:
-        """Tags on fewer questions than so many, with their counts, in alphabetical order."""
+        """Tags on fewer questions than the limit, with their counts, in alphabetical order."""
         return {tag: count for tag, count in sorted(self.counts.items()) if count < least}
 
 
 def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[MergeProposal]:
-    """Pairs of tags that might mean the same, the likeliest first.
+    """Pairs of tags that may have the same meaning, most likely first.
 
     Args:
         census: of all questions that stay.
-        most: how many pairs at most.
+        most: maximum number of pairs.
 
     Returns:
         For each pair the rarer ``tag``, the one to merge it ``into``, how many questions have the one, the
@@ -110,7 +110,7 @@ def propose_merges(census: TagCensus, most: int = MOST_PROPOSALS) -> list[MergeP
 
 
 class _Cooccurrence:
-    """The other tags that a tag stands beside, weighed by how much more often than by chance."""
+    """The tags that each tag occurs with, weighted by pointwise mutual information."""
 
     def __init__(self, census: TagCensus) -> None:
         self._counts = census.counts
@@ -133,9 +133,9 @@ class _Cooccurrence:
 
     def similarity(self, first: str, second: str) -> tuple[float, int]:
         one, other = self._beside.get(first, {}), self._beside.get(second, {})
-        # That they stand beside one another says nothing of their company.
+        # Their own co-occurrence does not count.
         shared = sorted((one.keys() & other.keys()) - {first, second})
-        # One tag in common is chance.
+        # One tag in common may be chance.
         if len(shared) < 2:
             return 0.0, len(shared)
         product = sum(one[name] * other[name] for name in shared)
@@ -167,7 +167,7 @@ def _alike(tags: Iterable[str]) -> dict[tuple[str, str], float]:
 
 
 def _looking_alike(tags: Iterable[str]) -> set[tuple[str, str]]:
-    """Pairs of tags that nobody could tell apart by looking at them."""
+    """Pairs of tags that look identical."""
     owners: dict[str, list[str]] = defaultdict(list)
     for tag in sorted(tags):
         owners[tag.translate(_LATIN)].append(tag)
@@ -180,7 +180,7 @@ def _trigrams(tag: str) -> frozenset[str]:
 
 
 def _initials(tags: Iterable[str]) -> set[tuple[str, str]]:
-    """Pairs of a tag of several words and the tag of their first letters."""
+    """Pairs of a multiword tag and its initials."""
     known = set(tags)
     found = set()
     for tag in known:

@@ -17,10 +17,10 @@ def line_of(row: Mapping[str, object]) -> bytes:
 
 
 class RowFiles:
-    """Several files of JSON lines below one folder, of which none is seen before all are whole.
+    """Several JSON Lines files in one folder, which appear together once all are complete.
 
     Args:
-        folder: where they are to stand.
+        folder: their folder.
 
     Example::
 
@@ -35,7 +35,7 @@ class RowFiles:
         self._hashes: dict[str, hashlib._Hash] = {}
 
     def add(self, name: str) -> None:
-        """Make a file, which may stay empty."""
+        """Create a file, which may stay empty."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -47,12 +47,12 @@ class RowFiles:
         self.append(name, line_of(row))
 
     def append(self, name: str, lines: bytes) -> None:
-        """Add rows that are lines already."""
+        """Add rows that are encoded already."""
         self._open[name][1].write(lines)
         self._hashes[name].update(lines)
 
     def commit(self) -> dict[str, str]:
-        """Put all files in their places.
+        """Move all files into place.
 
         Returns:
             File name to SHA-256.

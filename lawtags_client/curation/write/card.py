@@ -1,4 +1,4 @@
-"""The data card: ``curation.json`` as a page to look at, whole or as a section of another page."""
+"""The data card: ``curation.json`` as a page, or as a section of another page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = "curation.html"
 _SHOWN_TAGS = 25
 _SHOWN_ROWS = 20
 _WIDE, _HIGH = 560, 120
-# What is not in the name of a step.
+# Descriptions of the steps.
 _SAYS = {
     "read": "usable rows",
     "forget": "questions with a request for deletion",
@@ -54,7 +54,7 @@ _COUNTED = {
 
 
 def card_section(card: Mapping[str, object]) -> str:
-    """A data card as HTML that can stand inside a page; it brings its own style.
+    """A data card as an HTML section with its own style.
 
     Args:
         card: what ``curation.json`` holds.
@@ -66,7 +66,7 @@ def card_section(card: Mapping[str, object]) -> str:
 
 
 def card_page(card: Mapping[str, object]) -> str:
-    """A data card as a page of its own, which opens without a network.
+    """A data card as a self-contained HTML page.
 
     Args:
         card: what ``curation.json`` holds.
@@ -99,7 +99,7 @@ def _render(template: str, card: Mapping[str, object]) -> str:
         loader=PackageLoader("lawtags_client.curation.write"),
         autoescape=True,
         undefined=StrictUndefined,
-        # A page that is looked at in a terminal must not steer it.
+        # A page shown in a terminal must not contain control sequences.
         finalize=lambda value: escape_controls(value, lines=True) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -176,7 +176,7 @@ def _steps(card: CurationCard) -> list[dict[str, object]]:
 
 
 def _pieces(before: str | None, after: str) -> list[tuple[str, str]]:
-    """A change as pieces of text, each kept, taken or put."""
+    """A change as pieces of text, each kept, deleted or inserted."""
     if before is None:
         return [("kept", after)]
     pieces: list[tuple[str, str]] = []
@@ -190,7 +190,7 @@ def _pieces(before: str | None, after: str) -> list[tuple[str, str]]:
 
 
 def _visible(text: str) -> str:
-    # What is nothing but space would not be seen.
+    # Whitespace alone would be invisible.
     return text.replace("\n", "⏎") if text.strip() else text.replace("\n", "⏎").replace(" ", "␣")
 
 

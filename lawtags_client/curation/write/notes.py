@@ -1,4 +1,4 @@
-"""What a reader of ``curation.json`` has to know beside its numbers, each in a sentence."""
+"""Notes for readers of ``curation.json``, one sentence each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lawtags_client.curation.select.selection import Selection
 
 
 def step_notes(steps: Sequence[StepCount]) -> list[str]:
-    """Why steps did nothing."""
+    """Why steps were skipped."""
     return [f"{step.name}: {step.note}" for step in steps if step.note]
 
 
 def source_notes(own_test: bool, tokenizer: bool) -> list[str]:
-    """What follows from a file for testing, and from the lack of a tokenizer."""
+    """Effects of a test file, and of a missing tokenizer."""
     notes = []
     if own_test:
         notes.append(
@@ -27,21 +27,21 @@ def source_notes(own_test: bool, tokenizer: bool) -> list[str]:
 
 
 def returned_notes(rows: int) -> list[str]:
-    """That questions are back which had been forgotten in the same folder."""
+    """Questions that were forgotten in this folder and have returned."""
     if not rows:
         return []
     return [f"{rows} rows that were forgotten in this folder are back: pass their list with --forget"]
 
 
 def not_found_notes(entries: Sequence[object]) -> list[str]:
-    """That the list to forget names questions which are not in the inputs."""
+    """Ids of the forget list that are in no input."""
     if not entries:
         return []
     return [f"{len(entries)} ids of the forget list are in no input"]
 
 
 def selection_notes(selection: Selection, options: CurationOptions) -> list[str]:
-    """What was done to tags, and how the questions were divided."""
+    """Changes to tags, and the split."""
     notes = []
     if selection.rare:
         notes.append(f"{len(selection.rare)} rare tags were removed; labels.rare lists them")
@@ -63,10 +63,10 @@ def selection_notes(selection: Selection, options: CurationOptions) -> list[str]
 
 
 def unseen_tags(labels: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    """Tags that a model cannot learn, as they are on no training row, with the rows that have them.
+    """Tags without a training row, which a model cannot learn, with their rows.
 
     Args:
-        labels: for each tag on how many rows of each part it stands.
+        labels: rows per tag and part.
     """
     return {tag: sum(parts.values()) for tag, parts in labels.items() if parts and not parts.get("training")}
 
@@ -74,7 +74,7 @@ def unseen_tags(labels: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 def label_notes(
     respelled: Sequence[tuple[str, str, int]], labels: Mapping[str, Mapping[str, int]]
 ) -> list[str]:
-    """That tags were written in another form, and that some are on no training row."""
+    """Tags that were normalized, and tags without a training row."""
     notes = []
     if respelled:
         notes.append(f"{len(respelled)} tags were normalized; labels.respelled lists them")
@@ -86,7 +86,7 @@ def label_notes(
 
 
 def duplicate_notes(counts: Mapping[str, int], other_tags: int) -> list[str]:
-    """That questions of the same words have other tags, and that different ones have the same id."""
+    """Duplicates with different tags, and different questions with the same id."""
     notes = []
     if other_tags:
         notes.append(
@@ -98,7 +98,7 @@ def duplicate_notes(counts: Mapping[str, int], other_tags: int) -> list[str]:
 
 
 def empty_parts(splits: Mapping[str, int], options: CurationOptions) -> list[str]:
-    """Which parts have a share and no rows."""
+    """Parts that have a share but no rows."""
     return [
         f"{part} has no rows: too few questions for its share"
         for part in PARTS

@@ -1,4 +1,4 @@
-"""Writing what was curated: rows for the Customizer, the questions beside them, and what was refused."""
+"""Writing the outputs: rows for the Customizer, their questions, and rejected rows."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COPY_BYTES = 1 << 20
-# Few partitions' worth of work at a time are described to the workers.
+# Limits the number of placements in memory.
 _PARTITIONS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class WrittenOutputs:
-    """What was written.
+    """The files written, and statistics on their rows.
 
     Args:
         outputs: file to SHA-256.
         splits: rows in each part.
-        prompts: how long they are, and how many were cut.
-        tags: on how many training rows each tag stands.
-        labels: on how many rows of each part each tag stands.
-        rejected: refused rows by step and reason.
-        dropped: the first refused rows of each step.
-        other_tags: questions refused for one of the same words that has other tags.
-        same_ids: where different questions of one id stand.
+        prompts: lengths of prompts, and how many were truncated.
+        tags: training rows per tag.
+        labels: rows per tag and part.
+        rejected: rejected rows by step and reason.
+        dropped: the first rejected rows of each step.
+        other_tags: duplicates that had different tags than the question kept.
+        same_ids: places of different questions that share an id.
     """
 
     outputs: dict[str, str]
@@ -77,15 +77,15 @@ class WrittenOutputs:
 
 
 def check_outputs(out: Path, sources: Sequence[QuestionSource], others: Sequence[str | Path | None]) -> None:
-    """Refuse to write over what is read.
+    """Refuse to overwrite inputs.
 
     Args:
         out: the folder.
         sources: the questions.
-        others: further files that are read, where there are any.
+        others: other files that are read, if any.
 
     Raises:
-        ConfigurationError: a file to be written is one of those.
+        ConfigurationError: an output file is one of the inputs.
     """
     read = [source.location for source in sources if not source.hub]
     read += [str(other) for other in others if other is not None]
@@ -100,7 +100,7 @@ def check_outputs(out: Path, sources: Sequence[QuestionSource], others: Sequence
 
 
 def write_bad_rows(out: Path, work: WorkFolder, staged: StagedQuestions) -> None:
-    """Write ``rejected.jsonl`` with the unreadable rows alone, where a curation ends early."""
+    """Write ``rejected.jsonl`` with only the unreadable rows, when a curation ends early."""
     with RowFiles(out) as files:
         files.add(REJECTED)
         for number in range(staged.partitions + 1):
@@ -115,12 +115,12 @@ class OutputWriter:
 
     Args:
         out: the folder.
-        work: the partitions behind all steps.
+        work: the partitions after all steps.
         staged: what reading found.
         selection: which question goes where.
-        options: what is asked for.
+        options: the options.
         count_tokens: the length of a text in tokens of the model.
-        tokenizer: what tells this counting from others.
+        tokenizer: identity of the tokenizer.
     """
 
     def __init__(
@@ -138,25 +138,25 @@ class OutputWriter:
         self._work = work
         self._staged = staged
         self._selection = selection
-        # What makes rows does not need the key of hashes, and gets none.
+        # Rendering does not need the secret key, so it does not get it.
         bare = PiiOptions(entities=options.pii.entities)
         self._options = dataclasses.replace(options, pii=bare)
         self._count_tokens = count_tokens
         self._parts = {part: int((selection.parts == number).sum()) for number, part in enumerate(PARTS)}
 
     def pending(self) -> list[int]:
-        """Partitions whose rows are not made."""
+        """Partitions whose lines are not written yet."""
         return [n for n in range(self._staged.partitions) if rendered(self._work, n) is None]
 
     def write(self, runner: PartitionRunner, on_done: Callable[[int], None]) -> WrittenOutputs:
         """Write all files.
 
         Args:
-            runner: where rows are made.
-            on_done: told the number of each partition whose rows are made.
+            runner: runs the rendering.
+            on_done: called with the number of each partition whose lines are written.
 
         Raises:
-            DataError: no training rows are left; ``rejected.jsonl`` is written all the same.
+            DataError: no training rows are left; ``rejected.jsonl`` is still written.
         """
         if not self._staged.partitions:
             write_bad_rows(self._out, self._work, self._staged)
@@ -198,7 +198,7 @@ class OutputWriter:
         )
 
     def _same_ids(self) -> list[SameId]:
-        """Where different questions of one id stand."""
+        """Places of different questions that share an id."""
         found: list[SameId] = []
         for rows in self._selection.same_ids:
             places: list[FilePlace] = []
@@ -224,14 +224,14 @@ class OutputWriter:
     def _render(
         self, rendering: RenderingOptions, runner: PartitionRunner, on_done: Callable[[int], None]
     ) -> None:
-        """Make the lines of every partition of which that was not done."""
+        """Write the lines of every pending partition."""
         pending = self.pending()
         placements = _Placements(self._work, self._staged, self._selection)
         style = self._options.style
         if style.shortlist and self._parts["training"]:
             rows, seed = self._parts["training"], self._options.split.seed
             shortlists = Shortlists(self._training(), rows, rendering.vocabulary, style.shortlist, seed)
-            # A retriever is too large to be sent about.
+            # A retriever is too large to send to workers.
             for number in pending:
                 render_partition(number, self._work.text, rendering, placements.of(number), shortlists)
                 on_done(number)
@@ -249,7 +249,7 @@ class OutputWriter:
             runner.call(render_partition, arguments, on_done)
 
     def _join(self, files: RowFiles, names: Sequence[str]) -> RenderedPartition:
-        """Put the partitions' lines behind each other; what stands in the folder already is forgotten."""
+        """Concatenate the lines of the partitions, and delete the earlier report."""
         made = RenderedPartition()
         for name in names:
             files.add(name)
@@ -282,7 +282,7 @@ class OutputWriter:
 
 
 class _Placements:
-    """Where the questions of each partition go, with those that stand in the place of others."""
+    """Placement of the questions of each partition, with those kept in place of duplicates."""
 
     def __init__(self, work: WorkFolder, staged: StagedQuestions, selection: Selection) -> None:
         import numpy
@@ -308,7 +308,7 @@ class _Placements:
             counts.update(selection.parts[staged.starts[number] : staged.starts[number + 1]].tolist())
 
     def of(self, number: int) -> PartitionPlacement:
-        """That of the questions of one partition."""
+        """The placement for one partition."""
         import numpy
 
         place = slice(self._staged.starts[number], self._staged.starts[number + 1])
@@ -326,13 +326,13 @@ class _Placements:
 
 
 def _forget_last(out: Path) -> None:
-    # What stands here is no result of these inputs, and must not look whole beside files of theirs.
+    # A report of other inputs must not appear to describe the new files.
     for name in (REPORT, PAGE):
         (out / name).unlink(missing_ok=True)
 
 
 def _can_travel(function: Callable[[str], int] | None) -> bool:
-    """Whether another process can be told to call it."""
+    """Whether the function can be sent to another process."""
     try:
         pickle.dumps(function)
     except (pickle.PicklingError, AttributeError, TypeError):

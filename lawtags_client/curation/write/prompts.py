@@ -1,4 +1,4 @@
-"""Training rows in the Customizer's form, made by the same function that makes prompts at inference."""
+"""Training rows in the Customizer's format, with the prompts that are used at inference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lawtags_client.tagging.prompt import Prompt, PromptBuilder, estimate_tokens
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
-# So many of the questions that had to be cut most are named.
+# How many of the longest truncated questions are listed.
 _NAMED = 5
 _BARS = 24
 
@@ -27,14 +27,14 @@ class LengthStatistics:
     """How long prompts, rows and questions are.
 
     Args:
-        rows: how many there are.
-        cut: those of which a body was cut.
-        over: those that are too long all the same.
+        rows: number of rows.
+        cut: rows whose body was truncated.
+        over: rows that are still too long.
         longest: tokens of the longest prompt.
         tokens: of all prompts together.
         row_tokens: rows by the tokens of prompt and answer.
-        words: rows by the words of the question, before it was cut.
-        most_cut: of the longest questions that were cut, words and id.
+        words: rows by the words of the question, before truncation.
+        most_cut: words and id of the longest truncated questions.
     """
 
     rows: int = 0
@@ -52,7 +52,7 @@ class LengthStatistics:
         Args:
             prompt: its prompt.
             answer: tokens of its answer.
-            question: what it was made of.
+            question: its question.
         """
         words = len(words_of(question.title)) + len(words_of(question.body or ""))
         self.rows += 1
@@ -78,12 +78,12 @@ class LengthStatistics:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """All of it, in the form of JSON."""
+        """The statistics as JSON values."""
         return dict(vars(self))
 
     @classmethod
     def from_dict(cls, values: LengthsRecord) -> LengthStatistics:
-        """What :meth:`as_dict` gave, behind a file of JSON."""
+        """Read decoded JSON that :meth:`as_dict` produced."""
         return cls(
             values["rows"],
             values["cut"],
@@ -96,12 +96,12 @@ class LengthStatistics:
         )
 
     def summary(self, max_tokens: int, *, estimated: bool, tokenizer: str | None = None) -> PromptSummary:
-        """How long the prompts are, and how many were cut.
+        """How long the prompts are, and how many were truncated.
 
         Args:
-            max_tokens: where they were cut.
-            estimated: whether no tokenizer counted.
-            tokenizer: what tells the tokenizer from others.
+            max_tokens: the limit for prompts.
+            estimated: whether tokens were estimated.
+            tokenizer: identity of the tokenizer.
         """
         return {
             "rows": self.rows,
@@ -128,9 +128,9 @@ def _most(named: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def _distribution(counts: Counter[int]) -> LengthDistribution:
-    """Where most of some lengths lie: percentiles, and rows by steps of equal width.
+    """The distribution of lengths: percentiles, and a histogram with bins of equal width.
 
-    The last step holds all that is longer: one heap of text must not squeeze all others into one bar.
+    The last bin holds all longer rows, so that a single outlier does not squeeze the others into one bar.
     """
     rows = counts.total()
     if not rows:
@@ -158,16 +158,16 @@ def _distribution(counts: Counter[int]) -> LengthDistribution:
 
 
 class RowMaker:
-    """Makes rows and counts how many prompts had to be cut.
+    """Builds rows, and counts truncated prompts.
 
     Args:
         options: style and format of the rows.
         vocabulary: the tags of the training rows.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
-        tokenizer: what tells this counting from others.
+        tokenizer: identity of the tokenizer.
 
     Attributes:
-        lengths: of the rows that were made.
+        lengths: statistics on the rows built so far.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class RowMaker:
         return {"prompt": prompt.text, "completion": completion}
 
     def summary(self) -> PromptSummary:
-        """How long the prompts are, and how many were cut."""
+        """How long the prompts are, and how many were truncated."""
         return self.lengths.summary(
             self._options.style.max_tokens, estimated=self._estimated, tokenizer=self._tokenizer
         )

@@ -1,7 +1,7 @@
-"""Making the lines of the output files, partition by partition.
+"""Rendering the lines of the output files, partition by partition.
 
-A partition's lines depend on its questions, on where they go, and on the tags of all training rows; so
-partitions can be made in any order and place, and files are put together from them in the order of the input.
+The lines of a partition depend only on its questions, their placement, and the tags of all training rows. So
+partitions can be rendered in any order and on any worker, and are then concatenated in input order.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ _SAME_WORDS = ("exact_duplicates", "near_duplicates")
 
 
 def part_files(part: str) -> tuple[str, str]:
-    """The files of a part: rows for the Customizer, and the questions they were made of."""
+    """The files of a part: rows for the Customizer, and their questions."""
     return f"{part}/{part}.jsonl", f"questions/{part}.jsonl"
 
 
 FILES = (*(name for part in PARTS for name in part_files(part)), REJECTED)
-"""All files of rows, in the order in which a partition's lines of them stand."""
+"""All files of rows, in the order in which the lines of a partition are stored."""
 
 
 @dataclass(frozen=True)
 class RenderingOptions:
-    """What the lines of all partitions are made with.
+    """The settings shared by all partitions.
 
     Args:
-        options: what is asked for; the key of hashes may be left out.
+        options: the options; the secret key may be omitted.
         vocabulary: the tags of the training rows.
-        rare: tags that are taken off.
+        rare: tags to remove.
         count_tokens: the length of a text in tokens of the model; an estimate if None.
     """
 
@@ -64,12 +64,12 @@ class RenderingOptions:
 
 @dataclass(frozen=True)
 class SurvivingQuestion:
-    """A question that stands in the place of another.
+    """The question that was kept in place of a duplicate.
 
     Args:
         id: its id.
-        file: where it stands.
-        line: the line of it.
+        file: its file.
+        line: its line.
         tags: its tags.
     """
 
@@ -81,15 +81,15 @@ class SurvivingQuestion:
 
 @dataclass(frozen=True)
 class PartitionPlacement:
-    """Where the questions of a partition go.
+    """The placement of the questions of a partition.
 
     Args:
         parts: of :class:`~lawtags_client.curation.select.selection.Selection`, for this partition.
         refused: the same.
         instead: the same.
-        kept: the questions that stand in the place of others, by their row.
-        places: for each part how many rows it has before those of this partition.
-        last: whether no partition follows.
+        kept: the questions kept in place of duplicates, by row.
+        places: for each part, the number of rows in earlier partitions.
+        last: whether this is the last partition.
     """
 
     parts: NDArray[np.int8]
@@ -102,15 +102,15 @@ class PartitionPlacement:
 
 @dataclass
 class RenderedPartition:
-    """What was made of a partition.
+    """What was rendered for a partition.
 
     Args:
-        sizes: bytes of the lines of each of ``FILES``.
-        lengths: of its prompts.
-        labels: on how many rows of each part each tag stands.
-        rejected: refused rows by step and reason.
-        dropped: the first refused rows of each step.
-        other_tags: questions refused for one of the same words that has other tags.
+        sizes: bytes of its lines in each of ``FILES``.
+        lengths: lengths of its prompts.
+        labels: rows per tag, by part.
+        rejected: rejected rows by step and reason.
+        dropped: the first rejected rows of each step.
+        other_tags: duplicates that had different tags than the question kept.
     """
 
     sizes: list[int] = field(default_factory=list)
@@ -121,7 +121,7 @@ class RenderedPartition:
     other_tags: int = 0
 
     def merge(self, other: RenderedPartition) -> None:
-        """Add what was made of another partition, but its sizes."""
+        """Add another partition, except its sizes."""
         self.lengths += other.lengths
         for part in PARTS:
             self.labels[part].update(other.labels[part])
@@ -133,7 +133,7 @@ class RenderedPartition:
             kept += entries[: PER_STEP - len(kept)]
 
     def refuse(self, entry: RejectedRow) -> None:
-        """Count a refused row."""
+        """Count a rejected row."""
         step = entry["step"]
         self.rejected.setdefault(step, Counter())[entry["reason"]] += 1
         self.other_tags += step in _SAME_WORDS and "tags_differ" in entry
@@ -145,12 +145,12 @@ class RenderedPartition:
 
 
 def rows_path(work: WorkFolder, partition: int) -> Path:
-    """The lines of a partition, those of one file behind those of the other."""
+    """The lines of a partition, file after file."""
     return work.folder / "rows" / f"{partition:06}.jsonl"
 
 
 def rendered(work: WorkFolder, partition: int) -> RenderedPartition | None:
-    """What was made of a partition, if that was done."""
+    """What was rendered for a partition, or None if it is pending."""
     path = rows_path(work, partition).with_suffix(".json")
     if not path.exists():
         return None
@@ -172,13 +172,13 @@ def render_partition(
     placement: PartitionPlacement,
     shortlists: Shortlists | None = None,
 ) -> None:
-    """Make a partition's lines of all files and, once they are on disk, their record.
+    """Render the lines of a partition and, once they are on disk, their record.
 
     Args:
         number: the partition.
-        folder: of the work.
-        rendering: what all lines are made with.
-        placement: where its questions go.
+        folder: the work folder.
+        rendering: the settings shared by all partitions.
+        placement: the placement of its questions.
         shortlists: candidate tags for the prompts.
     """
     work = WorkFolder(Path(folder))
@@ -200,7 +200,7 @@ def render_partition(
 
 
 def bad_entry(entry: BadRowRecord) -> RejectedRow:
-    """The line of a row that could not be read."""
+    """The line in ``rejected.jsonl`` of an unreadable row."""
     rejected: RejectedRow = {
         "step": "read",
         "reason": entry["reason"],
@@ -215,8 +215,8 @@ def bad_entry(entry: BadRowRecord) -> RejectedRow:
 
 
 def records_of(frame: pd.DataFrame) -> Iterator[PartitionRow]:
-    """The rows of a partition; a gap is None."""
-    # Tables say NaN where a value is missing; JSON has null.
+    """The rows of a partition; missing values are None."""
+    # Data frames use NaN for missing values; JSON has null.
     names = list(frame.columns)
     for row in zip(*(frame[name].tolist() for name in names), strict=True):
         values = {
@@ -227,7 +227,7 @@ def records_of(frame: pd.DataFrame) -> Iterator[PartitionRow]:
 
 
 def question_of(values: PartitionRow, rare: frozenset[str]) -> Question:
-    """The question of a row, without the tags that are taken off."""
+    """The question of a row, without rare tags."""
     taken = frozenset() if values["test"] else rare
     tags = tuple(str(tag) for tag in values["tags"] if tag not in taken)
     return Question(values["id"], values["title"], values["body"], tags)
@@ -263,7 +263,7 @@ def _render_rows(
 def _refused(
     frame: pd.DataFrame, rendering: RenderingOptions, placement: PartitionPlacement
 ) -> Iterator[tuple[tuple[int, int], RejectedRow]]:
-    """The lines of refused questions, each with its source and line."""
+    """The lines of rejected questions, each with its source and line."""
     placements = zip(placement.refused.tolist(), placement.instead.tolist(), strict=True)
     for values, (step, instead) in zip(records_of(frame), placements, strict=True):
         if step == NOWHERE and not values["rejected_by"]:
@@ -285,7 +285,7 @@ def _refused(
                 entry["tags_differ"] = True
         elif step == NOWHERE and values["detail"]:
             entry["detail"] = values["detail"]
-        # Text is shown only behind the step that takes personal data out.
+        # Text is shown only after personal data was masked.
         if values["masked"] or not rendering.options.pii.entities:
             entry["title"] = values["title"]
         yield (values["source"], values["line"]), entry

@@ -1,4 +1,4 @@
-"""Adding up what the steps did to each partition."""
+"""Adding up the step records of all partitions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lawtags_client.curation.records import ChangeExample, StepRecord
 from lawtags_client.curation.report import StepCount
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder
 
-# Steps that say nothing where the source lacks what they look at.
+# Steps that are skipped if the source lacks the field they need.
 _NEEDED = {"word_count": "bodies", "votes": "votes", "repeated_ngrams": "bodies", "has_answer": "answers"}
 
 
 @dataclass
 class StepTotals:
-    """What the steps did to all partitions together.
+    """What the steps did, over all partitions.
 
     Args:
         steps: in their order.
@@ -32,11 +32,11 @@ class StepTotals:
     changes: dict[str, list[ChangeExample]] = field(default_factory=dict)
 
     def with_fingerprints(self, selected: Sequence[StepCount]) -> list[StepCount]:
-        """These steps and those behind them.
+        """These steps, followed by those of the selection.
 
         Args:
-            selected: what was decided with all questions in view. Fingerprints are made beside the other
-                steps for its sake, and count as its own.
+            selected: steps of the selection. The first includes the time of the fingerprints, which only the
+                selection uses.
         """
         *kept, fingerprints = self.steps
         first, *rest = selected
