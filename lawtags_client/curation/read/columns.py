@@ -1,4 +1,4 @@
-"""Which column of a source holds what, and the check of each row."""
+"""Finding the columns of a source, and checking each row."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from lawtags_client.curation.read.values import (
 )
 from lawtags_client.jsonl.values import Unreadable
 
-# First match wins; for the body, the first column that holds a text in the row at hand. Names are compared
-# exactly first, then without regard to case, spaces and underscores.
+# The first match wins; for the body, the first column with text in the current row. Exact names come first,
+# then names that differ in case, spaces and underscores.
 KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "id": ("question_id", "row_id", "id"),
     "title": ("question_title", "title"),
@@ -40,14 +40,14 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
 _HTML_COLUMNS = ("bodyhtml",)
 _MARKDOWN_COLUMNS = ("bodymarkdown",)
 OPTIONAL = ("created", "link", "license", "answers")
-"""Fields that may be unreadable without costing their row."""
+"""Fields whose unreadable values do not reject their row."""
 
 MAX_TITLE = 10_000
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WORDS = re.compile(r"\w+")
 _SEPARATORS = re.compile(r"[\s_.\-]+")
-# Rows of so many different sets of columns are remembered.
+# Number of different sets of columns that are cached.
 _MOST_SHAPES = 256
 Value = TypeVar("Value")
 
@@ -75,18 +75,18 @@ class SourceRow:
     """One row of a source, checked. Texts are as the source has them.
 
     Args:
-        id: the source's id, or one made of the title.
+        id: the source's id, or one derived from the title.
         title: the title.
         body: the body, if the source has one.
         html: whether the body is known to be HTML.
         tags: the tags in normal form.
         complete: whether they are all the tags of the question.
         score: net votes, if known.
-        created: when it was asked, as the source writes it.
-        link: where it stands.
-        license: its licence.
+        created: when it was asked, as written in the source.
+        link: its URL.
+        license: its license.
         answered: whether it has an answer, if known.
-        respelled: tags that stood there in another form, each with its normal form.
+        respelled: tags in another form, each with its normal form.
         markdown: whether the body is known to be Markdown.
     """
 
@@ -109,10 +109,10 @@ class ColumnMap:
     """Finds the fields of a question in the rows of one source.
 
     Args:
-        chosen: field to column, for what is not recognised by its name.
-        used: fields that are read; the others may hold anything.
-        optional: fields that no row hangs on: what cannot be read of them is unknown, and that is told.
-        notices: what is noticed on the way.
+        chosen: field to column, for columns that are not recognized by name.
+        used: fields to read; others are ignored.
+        optional: fields whose unreadable values are noted and treated as unknown.
+        notices: collects notices.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class ColumnMap:
         """Check one row.
 
         Raises:
-            RowError: a field that the row cannot do without is missing or of the wrong type.
+            RowError: a required field is missing or of the wrong type.
         """
         self.note(row)
         title_column, title = self._first(row, "title")
@@ -167,11 +167,11 @@ class ColumnMap:
         )
 
     def missing(self, needed: Sequence[str] = ("title", "tags")) -> tuple[str, ...]:
-        """Needed fields for which no row so far had a column."""
+        """Needed fields for which no row has had a column so far."""
         return tuple(field for field in needed if field not in self.found)
 
     def note(self, names: Collection[str]) -> None:
-        """Find which of these columns hold what."""
+        """Find the fields of these columns."""
         shape = frozenset(names)
         known = self._shapes.get(shape)
         if known is None:
@@ -184,10 +184,10 @@ class ColumnMap:
         self._columns = known
 
     def columns(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """The columns of each field among these, the foremost first."""
+        """The columns of each field among these, in order of preference."""
         alike: dict[str, list[str]] = {}
         for name in names:
-            # A name such as _id belongs to a database, not to the question.
+            # Names such as _id belong to the database, not to the question.
             if not name.startswith("_"):
                 alike.setdefault(normal_name(name), []).append(name)
         found = {}
@@ -212,14 +212,14 @@ class ColumnMap:
                 blank = "is a marker for a missing value"
             elif isinstance(value, str):
                 blank = "is empty"
-        # Absent here, it goes by the name that it has in the other rows.
+        # Absent here, so use its name in the other rows.
         names = present or [name for name in self._names.get(field, ()) if name in self.seen] or [field]
         if required:
             raise RowError(blank if present else "is missing", names[0])
         return names[0], None
 
     def _value(self, row: Mapping[str, object], field: str, read: Callable[[object], Value]) -> Value | None:
-        """A value of a field, None where there is none, or none that can be read and is needed."""
+        """The value of a field; None if it is absent, or unreadable and optional."""
         name = field
         try:
             name, value = self._first(row, field, required=False)
@@ -243,22 +243,22 @@ class ColumnMap:
 
     def _id(self, row: Mapping[str, object], title: str) -> str:
         found = self._value(row, "id", _id_text)
-        # Stable, so that the same question keeps its id when rows are added.
+        # Stable, so that a question keeps its id when rows are added.
         return made_id(title) if found is None else str(found)
 
     def _flag(self, row: Mapping[str, object]) -> bool:
         name, value = self._first(row, "tags_complete", required=False)
         value = plain_value(value)
-        told = str(value).strip().lower()
-        if value is None or (isinstance(value, bool | int | float | str) and told in _TRUE):
+        text = str(value).strip().lower()
+        if value is None or (isinstance(value, bool | int | float | str) and text in _TRUE):
             return True
-        if isinstance(value, bool | int | float | str) and told in _FALSE:
+        if isinstance(value, bool | int | float | str) and text in _FALSE:
             return False
         raise RowError("must be true or false", name)
 
 
 def made_id(title: str) -> str:
-    """The id of a question that has none: it follows from the words of its title."""
+    """The id of a question without one, derived from the words of its title."""
     return "q-" + hashlib.sha256(normalize_text(title).encode()).hexdigest()[:12]
 
 
@@ -273,7 +273,7 @@ def normal_name(name: str) -> str:
 
 
 def normalize_text(text: str) -> str:
-    """The words of a text in lower case, without signs: equal for texts that differ in form alone."""
+    """The words of a text in lower case, without punctuation: equal for texts that differ only in form."""
     import unicodedata
 
     return " ".join(_WORDS.findall(unicodedata.normalize("NFKC", text).casefold()))
@@ -299,12 +299,12 @@ def _id_text(value: object) -> str:
 
 
 def _date(value: object) -> str:
-    """A date as the source writes it, once it is known to be one."""
+    """A date as written in the source, after checking that it is one."""
     moment = to_moment(value)
     value = plain_value(value)
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
-    # A number may be written in a form that only its reader knows.
+    # The format of a number is known only to its parser.
     return value if isinstance(value, str) else moment
 
 

@@ -1,7 +1,7 @@
-"""Rows of tables as text: CSV and TSV in the dialects of spreadsheets, databases and data frames.
+"""Rows of CSV and TSV files in the dialects of spreadsheets, databases and data frames.
 
-What parts the columns and whether fields are quoted is found out from the file: from a line ``sep=;`` of
-Excel, from the header, whose names are known, and from whether the rows have as many fields as it.
+Delimiter and quoting are detected from the file: from a line ``sep=;`` of Excel, from known names in the
+header, and from whether the rows have as many fields as the header.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 _DELIMITERS = (",", ";", "\t", "|")
-# Fields of these are often not quoted at all, as none can hold the sign that parts them.
+# With these, fields are often unquoted, because none contains the delimiter.
 _UNQUOTED = ("\t", "|")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;:|^~\t])"?,*\s*', re.IGNORECASE)
@@ -35,12 +35,12 @@ _NOT_UTF_8 = "is not UTF-8; it may be Windows-1252 or Latin-1"
 
 @dataclass(frozen=True)
 class _Dialect:
-    """How fields are parted and quoted.
+    """How fields are delimited and quoted.
 
     Args:
-        delimiter: parts the columns.
+        delimiter: separates the columns.
         quoted: whether a quote at the beginning of a field opens it.
-        escaped: whether a backslash stands before what is meant literally.
+        escaped: whether a backslash escapes the next character.
     """
 
     delimiter: str
@@ -48,7 +48,7 @@ class _Dialect:
     escaped: bool = False
 
     def reader(self, lines: Iterator[str]) -> Reader:
-        # Strict, or one quote too many would swallow all the rows behind it without a word.
+        # Strict, because otherwise one extra quote would silently swallow all following rows.
         return csv.reader(
             lines,
             delimiter=self.delimiter,
@@ -64,8 +64,8 @@ def read_delimited(path: Path, usual: str, columns: ColumnMap) -> Iterator[RawRo
 
     Args:
         path: the file.
-        usual: what parts the columns by the file's name.
-        columns: knows which names of columns are looked for.
+        usual: the delimiter that the file name suggests.
+        columns: knows the column names.
 
     Raises:
         DataError: the file as a whole cannot be read.
@@ -94,7 +94,7 @@ def read_delimited(path: Path, usual: str, columns: ColumnMap) -> Iterator[RawRo
                         ) from error
                     yield BadRow(begin, "is not valid CSV", detail=str(error))
                     continue
-                # Spreadsheets write rows without any content behind the last one.
+                # Spreadsheets append empty rows.
                 if any(value and not value.isspace() for value in values):
                     yield header.row(values, begin)
         except StopIteration:
@@ -102,11 +102,11 @@ def read_delimited(path: Path, usual: str, columns: ColumnMap) -> Iterator[RawRo
 
 
 class _Header:
-    """The names of the columns, and what to make of the fields of a row."""
+    """The column names, and how to read the fields of a row."""
 
     def __init__(self, names: list[str], path: Path, line: int, columns: ColumnMap) -> None:
         self._names = [name.strip().strip("\ufeff") for name in names]
-        # Behind the last name there may be separators without one; before it a column of row numbers.
+        # The header may end with unnamed columns, or begin with an unnamed column of row numbers.
         self._named = _named(self._names)
         readable = [name for name in self._names if name and not _UNDECODED.search(name)]
         found = columns.columns(readable)
@@ -128,7 +128,7 @@ class _Header:
                 hint=f"Rename one of them in line {line}.",
             )
         self._ids = set(found.get("id", ()))
-        # Fields of other columns are not looked at.
+        # Other columns are ignored.
         self._places = [(place, name) for place, name in enumerate(self._names) if name in used]
         columns.note(readable)
 
@@ -148,17 +148,17 @@ class _Header:
 
 
 def _named(names: list[str]) -> int:
-    """How many columns there are up to the last that has a name."""
+    """The number of columns up to the last named one."""
     return max((place + 1 for place, name in enumerate(names) if name.strip()), default=0)
 
 
 def _fits(values: list[str], named: int) -> bool:
-    """Whether a row has a field for each column, and behind them nothing."""
+    """Whether a row has a field for each column, and only empty ones after them."""
     return len(values) >= named and not any(map(str.strip, values[named:]))
 
 
 def _first_row(reader: Reader, path: Path, dialect: _Dialect) -> list[str]:
-    """The header, behind blank lines and the line by which Excel is told what parts the columns."""
+    """The header, after blank lines and Excel's ``sep=`` line."""
     try:
         for names in reader:
             if _SEPARATOR_LINE.fullmatch(dialect.delimiter.join(names)) and reader.line_num == 1:
@@ -176,9 +176,9 @@ def _find_dialect(path: Path, usual: str, columns: ColumnMap) -> _Dialect:
     with _lines_of(path) as text:
         lines = (line for line in _bounded(text, []) if line.strip())
         first = next(lines, "")
-        told = _SEPARATOR_LINE.fullmatch(first)
-        header = next(lines, "") if told else first
-        delimiter = told[1] if told else _delimiter(header, usual, columns)
+        declared = _SEPARATOR_LINE.fullmatch(first)
+        header = next(lines, "") if declared else first
+        delimiter = declared[1] if declared else _delimiter(header, usual, columns)
     standard = _Dialect(delimiter)
     counted = _count(path, standard)
     if not counted.bad and not counted.over_lines:
@@ -189,7 +189,7 @@ def _find_dialect(path: Path, usual: str, columns: ColumnMap) -> _Dialect:
     if counted.bad and counted.escapes:
         others.append(_Dialect(delimiter, escaped=True))
     for other in others:
-        # Only one under which every row is whole: a few quotes too many make no other dialect.
+        # Accept only a dialect that fits every row: a few extra quotes are not a dialect.
         if not _count(path, other).bad:
             return other
     if delimiter in _UNQUOTED and _count(path, others[0]).bad < counted.bad:
@@ -198,7 +198,7 @@ def _find_dialect(path: Path, usual: str, columns: ColumnMap) -> _Dialect:
 
 
 def _delimiter(header: str, usual: str, columns: ColumnMap) -> str:
-    """What parts the columns: under it the most names are known."""
+    """The delimiter that yields the most known column names."""
 
     def known(sign: str) -> tuple[int, bool, int]:
         try:
@@ -215,11 +215,11 @@ def _delimiter(header: str, usual: str, columns: ColumnMap) -> str:
 
 @dataclass
 class _Count:
-    """What speaks for a dialect or against it.
+    """Evidence for or against a dialect.
 
     Args:
-        bad: lines of rows that are not whole.
-        over_lines: rows of which a field goes over several lines.
+        bad: lines of malformed rows.
+        over_lines: rows with a field that spans several lines.
         escapes: lines with a backslash before a quote.
     """
 
@@ -243,8 +243,8 @@ def _count(path: Path, dialect: _Dialect) -> _Count:
                 found.bad += reader.line_num - begin
                 continue
             if not width:
-                told = _SEPARATOR_LINE.fullmatch(dialect.delimiter.join(values))
-                width = 0 if told else _named(values)
+                declared = _SEPARATOR_LINE.fullmatch(dialect.delimiter.join(values))
+                width = 0 if declared else _named(values)
             elif any(values) and not _fits(values, width):
                 found.bad += reader.line_num - begin
             found.over_lines += reader.line_num - begin > 1
@@ -268,7 +268,7 @@ def _lines_of(path: Path) -> Iterator[io.TextIOWrapper]:
 
 
 def _bounded(text: io.TextIOWrapper, too_long: list[int]) -> Iterator[str]:
-    """The lines of a file; one that is too long is left out, and its number told."""
+    """The lines of a file; an overlong line is skipped, and its number is added to ``too_long``."""
     number = 0
     while line := text.readline(MAX_ROW_BYTES + 1):
         number += 1

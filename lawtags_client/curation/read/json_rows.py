@@ -1,4 +1,4 @@
-"""Rows of JSON, of which one that cannot be read costs no other."""
+"""Rows of JSON; an unreadable row does not affect the others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _lines(stream: BufferedReader, path: Path, line: int) -> Iterator[RawRow | B
             yield BadRow(line, f"is longer than {MAX_ROW_BYTES >> 20} MiB", detail=f"{raw.size:,} bytes")
             line, offset, first = line + 1, offset + raw.size, False
             continue
-        # A carriage return between two rows is a line end of old systems.
+        # A carriage return alone ends a line in old systems.
         ended = raw.endswith(b"\n")
         parts = raw.removesuffix(b"\n").removesuffix(b"\r").split(b"\r")
         begin = offset
@@ -69,10 +69,10 @@ def _row(line: int, row: dict[str, object] | JsonFault) -> RawRow | BadRow:
 
 
 def _check_form(raw: bytes, stream: BufferedReader, path: Path, line: int) -> None:
-    """Refuse a file whose first line shows that its lines are no rows.
+    """Reject a file whose first line shows that its lines are not rows.
 
     Raises:
-        DataError: one object goes over several lines.
+        DataError: one object spans several lines.
     """
     rest = stream.peek(1)
     if not raw.lstrip().startswith(b"{") or not rest or rest.lstrip()[:1] in (b"{", b""):
@@ -88,10 +88,10 @@ def _check_form(raw: bytes, stream: BufferedReader, path: Path, line: int) -> No
 
 
 def list_under(key: str, path: Path, line: int) -> DataError:
-    """What is to be said of a file that is one object, with the rows in it.
+    """The error for a file that is one object, with the rows in a list.
 
     Args:
-        key: the name under which they stand.
+        key: the key of the list.
         path: the file.
         line: where the object begins.
     """

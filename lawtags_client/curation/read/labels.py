@@ -1,4 +1,4 @@
-"""Reading the tags of a row, in whatever form a source holds them."""
+"""Reading the tags of a row in any common format."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ MOST_LETTERS = 100
 _ANGLED = re.compile(r"(?:<[^<>]+>[\s,;]*)+")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Brackets, quotes, bars, colons and control characters mark lists, texts and roles in an answer.
+# Brackets, quotes, bars, colons and control characters delimit lists, strings and roles in an answer.
 _NO_TAG = re.compile(r"[<>\[\]{}()|\"'`\\:\x00-\x1f\x7f-\x9f]")
-# A text as Python prints it, in its second or third version.
+# A string literal of Python 2 or 3.
 _LITERAL = re.compile(r"""[uUbB]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
-# A gap between them.
+# A missing value between them.
 _GAP = r"(?:nan|NaN|None|NaT|<NA>|null)(?=[\s,\])])"
 _PRINTED = re.compile(
     rf"(?:array\(|Index\()?[\[(]\s*(?:(?:{_LITERAL.pattern}|{_GAP})[\s,]*)*[\])](?:,\s*dtype=[\w.<'\"]+\))?"
 )
 _ESCAPED = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
 _SEPARATORS = ("|", "\n", ",", ";")
-# The same signs in other scripts.
+# Separators in other scripts.
 _OTHER_SEPARATORS = str.maketrans("，、،﹐；؛｜", ",,,,;;|")
 _MOST_SHOWN = 60
-# A text within a text within a text: more is an accident.
+# Levels of strings encoded within strings.
 _DEEPEST = 3
 FORMS = "a list, <a><b>, |a|b|, a|b, a, b and a; b"
-"""What texts of several tags may look like."""
+"""Supported formats of several tags in one string."""
 
 
 class LabelError(ValueError):
-    """The tags of a row cannot be read without guessing.
+    """The tags of a row are ambiguous or invalid.
 
     Args:
         reason: why, in the same words for every such row.
@@ -65,8 +65,8 @@ class Labels:
 
     Args:
         tags: in normal form, each once, in their order.
-        respelled: those that stood there in another form, each with its normal form.
-        missing: texts among them by which other programs write a missing value.
+        respelled: tags in another form, each with its normal form.
+        missing: markers for missing values among them.
     """
 
     tags: tuple[str, ...]
@@ -77,18 +77,18 @@ class Labels:
 def read_labels(value: object) -> Labels:
     """The tags of a row, and which of them were written in another form.
 
-    Read are lists, ``<a><b>`` and ``|a|b|`` as in Stack Exchange's dumps, lists as JSON or Python write them,
-    and texts parted by commas, semicolons, bars or line ends. HTML entities are decoded first. A text with
-    spaces and no such sign could be one tag or several. ``nan``, ``NaN``, ``None``, ``<NA>`` and the like are
-    gaps and not tags, except in ``<a><b>``: dumps write no gaps, and ``nan`` is a tag there. ``null``,
-    ``NULL``, ``NA`` and ``undefined`` are gaps only where they are all that the row has.
+    Supported are lists, ``<a><b>`` and ``|a|b|`` as in Stack Exchange's dumps, JSON and Python lists, and
+    strings separated by commas, semicolons, bars or line ends. HTML entities are decoded first. A string
+    with spaces and no separator is ambiguous. ``nan``, ``NaN``, ``None``, ``<NA>`` and the like are missing
+    values, except in ``<a><b>``: there, ``nan`` is a tag. ``null``, ``NULL``, ``NA`` and ``undefined`` are
+    missing values only if they are all that the row has.
 
     Args:
-        value: what stands in the row; None means no tags.
+        value: the value in the row; None means no tags.
 
     Raises:
-        LabelError: the value is of another kind, ambiguous, holds too many tags, or one that is too long or
-            that no answer of a model could name.
+        LabelError: the value has another type, is ambiguous, has too many tags, or a tag is too long or
+            cannot occur in a model's answer.
 
     Example:
         >>> read_labels("<contract-law><united-states>").tags
@@ -98,7 +98,7 @@ def read_labels(value: object) -> Labels:
     if value is None or gap:
         return Labels((), missing=(gap,) if gap else ())
     parts = _split(value) if isinstance(value, str) else value
-    # A data frame's cell is an array; a mapping or a set has no order to rely on.
+    # A cell of a data frame is an array; mappings and sets have no reliable order.
     if isinstance(parts, bytes | dict | set) or not isinstance(parts, Iterable):
         raise LabelError(f"must be a list of strings, not {kind_of(value)}")
     tags: dict[str, None] = {}
@@ -122,11 +122,11 @@ def _is_dump(text: str) -> bool:
 
 
 def _texts(parts: Iterable[object], is_dump: bool) -> Iterator[tuple[str, bool]]:
-    """The texts of a list, with their entities decoded; one that is a list itself gives those in it.
+    """The strings of a list, with entities decoded; nested lists are flattened.
 
     Args:
         parts: the elements.
-        is_dump: whether they stood as ``<a><b>``; it comes with each text.
+        is_dump: whether they were written as ``<a><b>``; returned with each string.
     """
     for part in parts:
         if isinstance(part, Unreadable):
@@ -135,7 +135,7 @@ def _texts(parts: Iterable[object], is_dump: bool) -> Iterator[tuple[str, bool]]
             part = plain_value(part)
         except ValueFormError as error:
             raise LabelError(str(error)) from None
-        # A gap in a list is no tag.
+        # A missing value in a list is not a tag.
         if not isinstance(part, str) and is_absent(part):
             continue
         if not isinstance(part, str):
@@ -167,7 +167,7 @@ def _split(text: str, depth: int = 0) -> Sequence[object]:
     parted = text.translate(_OTHER_SEPARATORS)
     signs = [sign for sign in _SEPARATORS if sign in parted]
     parts = parted.split(signs[0]) if len(signs) == 1 else [text]
-    # "(null), a" begins with a gap.
+    # "(null), a" begins with a missing value.
     is_list = text[0] in "[(" or text.startswith(("array(", "Index("))
     if is_list and not (len(parts) > 1 and missing_element(parts[0])):
         return _split_list(text)
@@ -184,7 +184,7 @@ def _split(text: str, depth: int = 0) -> Sequence[object]:
 
 
 def _json_text(text: str, depth: int) -> Sequence[object]:
-    """What stands in a text that was written as JSON once more."""
+    """The content of a string that was JSON-encoded twice."""
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):
@@ -198,7 +198,7 @@ def _split_list(text: str) -> Sequence[object]:
     try:
         decoded = json.loads(text)
     except (ValueError, RecursionError):
-        # A list as Python prints it, which is what a data frame writes into a CSV file.
+        # A list in Python syntax, as data frames write it to CSV.
         if len(text) > MOST_TAGS * MOST_LETTERS * 2 or not _PRINTED.fullmatch(text):
             raise LabelError(f"is a list that cannot be parsed; supported: {FORMS}", _shown(text)) from None
         inner = re.sub(r",\s*dtype=.*$", "", text)
@@ -214,7 +214,7 @@ def _is_text_or_gap(part: object) -> bool:
 
 
 def _decoded(text: str) -> str:
-    """A text without HTML entities, as a dump holds them that was read without an XML parser."""
+    """A string without HTML entities, which remain if a dump was read without an XML parser."""
     for _ in range(_DEEPEST):
         if "&" not in text or not _ENTITY.search(text):
             break
@@ -223,7 +223,7 @@ def _decoded(text: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """What a literal of Python means."""
+    """The value of a Python string literal's content."""
     if "\\" not in text:
         return text
     return _ESCAPED.sub(lambda found: _ESCAPES.get(found[0][1:]) or _character(found[0]), text)

@@ -1,4 +1,4 @@
-"""What was noticed while reading that cost no row: texts that mean nothing, values that could not be read."""
+"""Notices about values that do not reject their row: markers for missing values, and unreadable values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lawtags_client.curation.records import ValueNotices
 
-# So many kinds are told by name; the others are counted together.
+# Maximum number of kinds that are listed.
 _SHOWN = 50
 
 
@@ -20,12 +20,12 @@ class _UnreadableValues:
 
 @dataclass
 class Notices:
-    """Counts, by column, what was taken for a missing value and what could not be read.
+    """Counts, by column, markers for missing values and unreadable values.
 
     Args:
         file: the source that is being read.
-        line: the line of the row at hand.
-        missing: column to text that stands for a missing value, with its rows.
+        line: the line of the current row.
+        missing: column to marker for a missing value, with its rows.
         dropped: file to characters that its format does not allow.
     """
 
@@ -36,16 +36,16 @@ class Notices:
     _unread: dict[tuple[str, str], _UnreadableValues] = field(default_factory=dict)
 
     def took_for_missing(self, column: str, text: str) -> None:
-        """A text stood in a column for a missing value."""
+        """Count a marker for a missing value."""
         self.missing.setdefault(column, Counter())[text] += 1
 
     def could_not_read(self, column: str, reason: str) -> None:
-        """A value that no row hangs on could not be read, and is unknown now."""
+        """Count an unreadable value that is treated as unknown."""
         found = self._unread.setdefault((column, reason), _UnreadableValues(0, self.file, self.line))
         found.rows += 1
 
     def as_dict(self) -> ValueNotices:
-        """All of it, as ``curation.json`` holds it."""
+        """The notices as stored in ``curation.json``."""
         unread = sorted(self._unread.items(), key=lambda pair: (-pair[1].rows, pair[0]))[:_SHOWN]
         return {
             "missing": {
@@ -65,15 +65,15 @@ class Notices:
 
 
 def value_notes(values: ValueNotices) -> list[str]:
-    """The notices in sentences.
+    """The notices as sentences.
 
     Args:
         values: of :meth:`Notices.as_dict`.
     """
     notes = []
     for column, texts in values.get("missing", {}).items():
-        told = ", ".join(f"{text} ({rows})" for text, rows in texts.items())
-        notes.append(f"{column}: {_values(sum(texts.values()))} read as missing: {told}")
+        listed = ", ".join(f"{text} ({rows})" for text, rows in texts.items())
+        notes.append(f"{column}: {_values(sum(texts.values()))} read as missing: {listed}")
     for found in values.get("unreadable", []):
         place = f"{found['first']['file']}:{found['first']['line']}"
         notes.append(

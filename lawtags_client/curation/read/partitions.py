@@ -1,4 +1,4 @@
-"""Reading sources into partitions, with the rows between them that cannot be used."""
+"""Reading sources into partitions, and recording unusable rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_o
 from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
 
-# A partition of long texts ends before it has all its rows, so that a worker's memory has a bound.
+# Partitions of long texts have fewer rows, to bound a worker's memory.
 _MOST_CHARACTERS = 4_000_000
 _RESPELLED_SHOWN = 200
 
@@ -31,19 +31,19 @@ def stage(
     on_rows: Callable[[int], None],
     forget: Container[str] = (),
 ) -> StagedQuestions:
-    """Read the sources into partitions, or find that this was done.
+    """Read the sources into partitions, unless that was done before.
 
     Args:
-        work: where partitions go.
+        work: the folder for the partitions.
         sources: what to read.
         columns: field to column.
-        partition_rows: the most rows of one partition.
-        stop_at_bad_row: whether one bad row is one too many.
-        on_rows: told how many rows have been read.
-        forget: ids of questions that are passed over, and never written anywhere.
+        partition_rows: maximum rows per partition.
+        stop_at_bad_row: whether to fail on the first bad row.
+        on_rows: called with the number of rows read.
+        forget: ids of questions to skip; they are never written to disk.
 
     Raises:
-        DataError: a source cannot be read, or a row is bad and none may be.
+        DataError: a source cannot be read, or a row is bad and ``stop_at_bad_row`` is set.
     """
     if work.manifest.exists():
         return _load(work)
@@ -80,7 +80,7 @@ def _load(work: WorkFolder) -> StagedQuestions:
 
 
 class _PartitionReader:
-    """Goes through the sources and keeps count."""
+    """Reads the sources, and counts."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class _PartitionReader:
 
     def _begin(self, partition: int) -> None:
         self._partition = partition
-        # Left by a reading that did not come to its end.
+        # Left behind by an interrupted run.
         self._work.bad_path(partition).unlink(missing_ok=True)
 
     def _rows(self) -> Iterator[dict[str, object]]:

@@ -1,12 +1,12 @@
 """Questions of Stack Exchange's data dumps: ``Posts.xml``, read as a stream.
 
 A dump is one long list of posts, each an element ``row`` with its columns as attributes. Questions are the
-rows of ``PostTypeId`` 1; the others (answers, tag wikis) are passed over. Answers are not joined: each
-question's ``AnswerCount`` says whether it has one, and where that is missing it is unknown.
+rows with ``PostTypeId`` 1; others (answers, tag wikis) are skipped. Answers are not joined: a question's
+``AnswerCount`` says whether it has one; if that is missing, it is unknown.
 
-A dump needs no document type, so none is read: entities of a file's own, which could swell or name other
-files, cannot be declared. Characters that XML does not allow are dropped before the parser sees them, since
-real dumps hold some. See https://meta.stackexchange.com/questions/2677 for the columns.
+A dump needs no document type, so none is accepted: a file cannot declare entities, which could expand
+without bound or refer to other files. Characters that XML does not allow occur in real dumps, and are dropped
+before parsing. See https://meta.stackexchange.com/questions/2677 for the columns.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from lawtags_client.jsonl.values import Unreadable
 _CHUNK = 1 << 18
 _QUESTION = "1"
 _NAMED_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""", re.ASCII)
-# Encodings of one byte a letter; others are not met, and some would do more than decode.
+# Single-byte encodings; others do not occur, and some Python codecs do more than decode.
 _ENCODINGS = re.compile(r"utf-?8|us-ascii|ascii|iso-8859-\d+|latin-?1|windows-125\d|cp125\d|koi8-[ru]")
 # What https://www.w3.org/TR/xml/#charsets leaves out.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,64})|([0-9]{1,64}));")
 _LONGEST_REFERENCE = 80
 _UNDECODED = re.compile("[\udc80-\udcff]")
-# Stands for a wrong byte; Unicode keeps it for use within programs.
+# Replaces an invalid byte; a Unicode noncharacter for internal use.
 _MARK = "\ufdd0"
 
 
@@ -42,11 +42,11 @@ def read_posts(path: Path, notices: Notices | None = None) -> Iterator[RawRow]:
 
     Args:
         path: the dump.
-        notices: told how many characters were dropped.
+        notices: receives the number of dropped characters.
 
     Raises:
-        DataError: the file is no such dump, declares a document type, or is broken. What is broken in XML
-            hides all that follows, so that nothing less than the whole can be wrong.
+        DataError: the file is not such a dump, declares a document type, or is malformed. Malformed XML makes
+            everything after it unreadable, so the whole file is rejected.
     """
     reader = _PostsParser(path)
     with open_rows(path) as stream:
@@ -64,7 +64,7 @@ class _DumpDecoder:
     def __init__(self, path: Path, begin: bytes) -> None:
         found = _NAMED_ENCODING.match(begin)
         name = found[1].decode("ascii").lower() if found else "utf-8"
-        # What was UTF-16 is UTF-8 by now.
+        # UTF-16 has already been converted to UTF-8.
         if name.startswith("utf-16"):
             name = "utf-8"
         if not _ENCODINGS.fullmatch(name):
@@ -79,7 +79,7 @@ class _DumpDecoder:
         text = self._left + self._decoder.decode(chunk, last)
         self._left = ""
         if not last:
-            # A reference may go on in the next chunk.
+            # A reference may continue in the next chunk.
             begin = text.rfind("&", max(0, len(text) - _LONGEST_REFERENCE))
             if begin >= 0 and ";" not in text[begin:]:
                 text, self._left = text[:begin], text[begin:]
@@ -100,7 +100,7 @@ class _DumpDecoder:
 
 
 class _PostsParser:
-    """Takes the bytes of a dump and gives the questions that are whole."""
+    """Parses the bytes of a dump, and returns complete questions."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -124,7 +124,7 @@ class _PostsParser:
                 hint="The file may be truncated. Download it again.",
             ) from error
         self._fed += len(chunk)
-        # Expat keeps an element until its end comes, however far that is.
+        # Expat buffers an element until its end, however long it is.
         if not last and self._fed - self._parser.CurrentByteIndex > MAX_ROW_BYTES:
             raise self._wrong(f"contains a row longer than {MAX_ROW_BYTES >> 20} MiB")
         rows, self._rows = self._rows, []
@@ -153,7 +153,7 @@ class _PostsParser:
 
 
 def _readable(values: Mapping[str, str]) -> Mapping[str, object]:
-    """The columns of a question, of which those with wrong bytes say so."""
+    """The columns of a question, with ``Unreadable`` for those with invalid bytes."""
     if not any(_MARK in value for value in values.values()):
         return values
     wrong = Unreadable("is not UTF-8; it may be Windows-1252 or Latin-1")

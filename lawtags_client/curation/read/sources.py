@@ -1,7 +1,6 @@
-"""Reading questions from files and data sets, row by row, with the line that each came from.
+"""Reading questions from files and datasets, row by row, each with its line.
 
-Nothing is held but the row at hand. A row that cannot be read becomes a ``BadRow``; its neighbours are not
-touched.
+Only one row is in memory at a time. An unreadable row becomes a ``BadRow`` and does not affect its neighbors.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from lawtags_client.curation.records import InputIdentity
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import sha256_file
 
-# So many rows without a title or tags, and the columns are not what they were taken for.
+# After this many rows without a title or tags, the columns must be misidentified.
 _ROWS_TO_JUDGE = 1000
 
 
@@ -32,8 +31,8 @@ class QuestionSource:
 
     Args:
         location: a path, or ``hf://datasets/namespace/name``.
-        name: how rows and reports call it.
-        test: whether its rows are only to be scored.
+        name: its name in rows and reports.
+        test: whether its rows are only for testing.
     """
 
     location: str
@@ -42,11 +41,11 @@ class QuestionSource:
 
     @property
     def hub(self) -> bool:
-        """Whether it is a data set of the Hugging Face Hub."""
+        """Whether it is a dataset of the Hugging Face Hub."""
         return self.location.startswith(HUB_PREFIX)
 
     def identity(self) -> InputIdentity:
-        """What tells one content from another: the SHA-256 of a file, the revision of a data set.
+        """What identifies the content: the SHA-256 of a file, or the revision of a dataset.
 
         Raises:
             DataError: it cannot be read.
@@ -65,11 +64,11 @@ class QuestionSource:
 def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -> list[QuestionSource]:
     """Resolve inputs, of which some may be patterns such as ``data/*.jsonl``.
 
-    A file that several of them name is read once; a pattern leaves the test file out.
+    A file that matches several inputs is read once; patterns do not match the test file.
 
     Args:
         inputs: paths, patterns or ``hf://datasets/…``.
-        test: a file whose rows are only to be scored.
+        test: a file whose rows are only for testing.
 
     Raises:
         ConfigurationError: there are no inputs.
@@ -95,7 +94,7 @@ def find_sources(inputs: Sequence[str | Path], test: str | Path | None = None) -
         raise ConfigurationError("there are no input files", hint="Pass at least one file of questions.")
     names = [source_name(location) for location in locations]
     sources = [
-        # Two files of one name are told apart by their whole path.
+        # Files with the same name are shown with their whole path.
         QuestionSource(location, name if names.count(name) == 1 else shown_path(location))
         for location, name in zip(locations, names, strict=True)
     ]
@@ -123,12 +122,12 @@ def read_source(
 
     Args:
         source: what to read.
-        columns: field to column, for what is not recognised by its name.
+        columns: field to column, for columns that are not recognized by name.
         needed: fields that the source must have a column for.
-        used: fields that are read; the others may hold anything.
-        optional: fields of which an unreadable value costs no row.
-        notices: what is noticed on the way.
-        hint: says how to name the column of a field, where that is done otherwise than in a curation.
+        used: fields to read; others are ignored.
+        optional: fields whose unreadable values do not reject the row.
+        notices: collects notices.
+        hint: the hint on how to name a field's column, if it differs from that of a curation.
 
     Raises:
         DataError: the source is empty, broken as a whole, or has no column for the title or the tags.
@@ -160,7 +159,7 @@ def read_source(
 
 
 def _list_of_rows(values: Mapping[str, object]) -> str | None:
-    """The first name under which a list of objects stands, if one does."""
+    """The first key whose value is a list of objects, if any."""
     for name, value in values.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return name
@@ -177,13 +176,13 @@ def _check_columns(
         f"has no column for the {' and the '.join(missing)}; it has: {', '.join(found.seen)}",
         path=source.location,
         field=missing[0],
-        # Among several, any of them as the example would be copied.
+        # With several columns, naming one as an example would only get it copied.
         hint=hint(missing[0], next(iter(found.seen)) if len(found.seen) == 1 else "COLUMN"),
     )
 
 
 def column_hint(field: str, column: str) -> str:
-    """How to say which column holds a field, for each command that reads questions."""
+    """The hint on how to name a field's column, for each command that reads questions."""
     setting = shlex.quote(f"columns.{field}={column}")
     return (
         f"Name its column: lawtags curate --set {setting}, lawtags run --set "
@@ -226,14 +225,14 @@ def _real(location: str) -> str:
 
 
 def source_name(location: str) -> str:
-    """How rows and reports call a source; a name that is not UTF-8 is written with escapes."""
+    """The name of a source in rows and reports; a name that is not UTF-8 is escaped."""
     if location.startswith(HUB_PREFIX):
         return location
     return shown_path(Path(location).name)
 
 
 def shown_path(path: str) -> str:
-    """A path as text that any file can hold.
+    """A path as valid UTF-8 text.
 
     Example:
         >>> shown_path("caf\\udce9.csv")
