@@ -605,10 +605,11 @@ class SyncEntities(SyncListing[M, Flt], Generic[M, Req, Upd, Flt]):
     """A collection of named entities."""
     def create(
         self,
-        request: Req,
+        request: Req | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
     ) -> M:
         """Create an entity."""
     def get(self, reference: str) -> M:
@@ -618,23 +619,25 @@ class SyncEntities(SyncListing[M, Flt], Generic[M, Req, Upd, Flt]):
     def update(
         self,
         reference: str,
-        changes: Upd,
+        changes: Upd | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
     ) -> M:
-        """Change the fields that are set in ``changes``."""
+        """Change some fields of an entity."""
     def delete(
         self, reference: str, *, missing_ok: bool = False, timeout: float | None = None
     ) -> DeleteResponse | None:
         """Delete an entity."""
     def create_or_get(
         self,
-        request: Req,
+        request: Req | None = None,
         *,
         compare: tuple[str, ...] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
     ) -> M:
         """Create an entity, or return the existing one if it is the same."""
 
@@ -704,6 +707,7 @@ class SyncDataStore:
         project: str | None = None,
         required: tuple[str, ...] = ...,
         on_bytes: OnBytes | None = None,
+        extra_headers: Mapping[str, str] | None = None,
     ) -> UploadedDataset:
         """Upload a folder of curated rows, ready to train on."""
     def prepare(self, repository: Repository) -> None:

@@ -18,7 +18,7 @@ from lawtags_client.errors import (
     UnprocessableError,
 )
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.services.extra_fields import extended_request, request_of
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
@@ -195,6 +195,8 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         http: the transport of the service.
         path: of the collection.
         model: the type of an entity.
+        request: what creates one.
+        changes: what changes one.
         key: the path below the collection, from a reference; ``namespace/name`` by default.
     """
 
@@ -203,31 +205,40 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         http: ServiceTransport,
         path: str,
         model: type[M],
+        request: type[Req],
+        changes: type[Upd],
         key: Callable[[str], str] | None = None,
     ) -> None:
         super().__init__(http, path, model)
+        self._request = request
+        self._changes = changes
         self._key = key or _namespace_and_name
 
     async def create(
         self,
-        request: Req,
+        request: Req | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
     ) -> M:
         """Create an entity.
 
+        Example:
+            ``await nemo.entity_store.datasets.create(name="tags", namespace="law", files_url=url)``
+
         Args:
-            request: the entity.
+            request: the entity, instead of its fields.
             extra_headers: sent with this request only.
-            extra_body: fields of the API that ``request`` does not have.
+            extra_body: fields of the API that the request type does not have.
+            fields: the fields of the request type.
 
         Raises:
-            ConfigurationError: ``extra_body`` would overwrite a field.
+            ConfigurationError: a field is unknown, missing or invalid, or is set twice.
             ConflictError: the name is taken, whichever status the service has for that.
             DoubtfulOutcomeError: the response was lost; check whether it exists.
         """
-        body = extended_request(request, extra_body)
+        body = extended_request(request_of(self._request, request, fields), extra_body)
         call = Call("POST", self._path, json=body, headers=checked_headers(extra_headers))
         try:
             data = await self._http.json(call)
@@ -259,23 +270,30 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
     async def update(
         self,
         reference: str,
-        changes: Upd,
+        changes: Upd | None = None,
         *,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
     ) -> M:
-        """Change the fields that are set in ``changes``.
+        """Change some fields of an entity.
+
+        Example:
+            ``await nemo.entity_store.datasets.update("law/tags", description="May 2025")``
 
         Args:
             reference: its ``namespace/name``.
-            changes: the fields to change.
+            changes: the fields to change, instead of keyword arguments.
             extra_headers: sent with this request only.
-            extra_body: fields of the API that ``changes`` does not have.
+            extra_body: fields of the API that the type of ``changes`` does not have.
+            fields: the fields to change.
 
         Raises:
+            ConfigurationError: a field is unknown or invalid, or is set twice.
             NotFoundError: it does not exist.
         """
-        body, headers = extended_request(changes, extra_body), checked_headers(extra_headers)
+        wanted = request_of(self._changes, changes, fields)
+        body, headers = extended_request(wanted, extra_body), checked_headers(extra_headers)
         call = Call("PATCH", self._path + self._key(reference), json=body, headers=headers)
         return parse(self._model, await self._http.json(call), self._http)
 
@@ -306,25 +324,29 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
 
     async def create_or_get(
         self,
-        request: Req,
+        request: Req | None = None,
         *,
         compare: tuple[str, ...] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
     ) -> M:
         """Create an entity, or return the existing one if it is the same.
 
         Args:
-            request: the entity, with its name.
+            request: the entity, with its name, instead of its fields.
             compare: the fields in which an existing one must agree; all that are set by default.
             extra_headers: sent with the request that creates it.
             extra_body: as for ``create``.
+            fields: as for ``create``.
 
         Raises:
+            ConfigurationError: as for ``create``.
             ConflictError: one of that name exists and differs; the message lists the fields.
         """
-        reference = reference_of(request)
-        create = partial(self.create, request, extra_headers=extra_headers, extra_body=extra_body)
+        asked = request_of(self._request, request, fields)
+        reference = reference_of(asked)
+        create = partial(self.create, asked, extra_headers=extra_headers, extra_body=extra_body)
         try:
             return await create()
         except DoubtfulOutcomeError:
@@ -338,7 +360,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
             found = await self.find(reference)
             if found is None:
                 raise
-        wanted = extended_request(request, extra_body)
+        wanted = extended_request(asked, extra_body)
         if compare is not None:
             wanted = {name: value for name, value in wanted.items() if name in compare}
         differing = differences(wanted, found.model_dump(mode="json", by_alias=True))

@@ -39,10 +39,16 @@ class Deployments:
         self._owner = owner
         self.configs = Entities[
             DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate, DeploymentFilter
-        ](http, "/v1/deployment/configs", DeploymentConfig)
+        ](http, "/v1/deployment/configs", DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate)
         self.deployments = Entities[
             ModelDeployment, ModelDeploymentRequest, ModelDeploymentUpdate, DeploymentFilter
-        ](http, "/v1/deployment/model-deployments", ModelDeployment)
+        ](
+            http,
+            "/v1/deployment/model-deployments",
+            ModelDeployment,
+            ModelDeploymentRequest,
+            ModelDeploymentUpdate,
+        )
 
     async def deploy(
         self,

@@ -33,15 +33,17 @@ class EntityStore:
 
     def __init__(self, http: ServiceTransport) -> None:
         self.namespaces = Entities[Namespace, NamespaceRequest, NamespaceUpdate, NamespaceFilter](
-            http, "/v1/namespaces", Namespace, by_id
+            http, "/v1/namespaces", Namespace, NamespaceRequest, NamespaceUpdate, by_id
         )
         self.projects = Entities[Project, ProjectRequest, ProjectUpdate, ProjectFilter](
-            http, "/v1/projects", Project
+            http, "/v1/projects", Project, ProjectRequest, ProjectUpdate
         )
         self.datasets = Entities[Dataset, DatasetRequest, DatasetUpdate, DatasetFilter](
-            http, "/v1/datasets", Dataset
+            http, "/v1/datasets", Dataset, DatasetRequest, DatasetUpdate
         )
-        self.models = Entities[Model, ModelRequest, ModelUpdate, ModelFilter](http, "/v1/models", Model)
+        self.models = Entities[Model, ModelRequest, ModelUpdate, ModelFilter](
+            http, "/v1/models", Model, ModelRequest, ModelUpdate
+        )
 
     async def ensure_namespace(self, name: str) -> Namespace:
         """Get a namespace, or create it if it is missing."""

@@ -81,13 +81,25 @@ class Customizer:
             CustomizationTargetRequest,
             CustomizationTargetUpdate,
             CustomizationTargetFilter,
-        ](http, "/v1/customization/targets", CustomizationTarget)
+        ](
+            http,
+            "/v1/customization/targets",
+            CustomizationTarget,
+            CustomizationTargetRequest,
+            CustomizationTargetUpdate,
+        )
         self.configs = Entities[
             CustomizationConfig,
             CustomizationConfigRequest,
             CustomizationConfigUpdate,
             CustomizationConfigFilter,
-        ](http, "/v1/customization/configs", CustomizationConfig)
+        ](
+            http,
+            "/v1/customization/configs",
+            CustomizationConfig,
+            CustomizationConfigRequest,
+            CustomizationConfigUpdate,
+        )
         self.jobs = Jobs(http, JOBS, CustomizationJob)
         self.base_models = BaseModels(owner, self.targets, self.configs)
 

@@ -9,13 +9,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from lawtags_client.errors import DataError, LawtagsError, NotFoundError
 from lawtags_client.services.base import Owner
 from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded, download
-from lawtags_client.services.data_store.layout import SPLITS, check, describe_left_out
+from lawtags_client.services.data_store.layout import SPLITS, Layout, check, describe_left_out
 from lawtags_client.services.data_store.links import Links
 from lawtags_client.services.data_store.repositories import Namespaces, Repositories, Repository
 from lawtags_client.services.data_store.rows import describe_repeats
@@ -61,6 +61,9 @@ class DataStoreOwner(Owner, Protocol):
 
     @property
     def entity_store(self) -> EntityStore: ...
+    @property
+    def data_store(self) -> DataStore: ...
+    def with_options(self, *, headers: Mapping[str, str] | None = None) -> Self: ...
 
 
 class DataStore:
@@ -87,6 +90,7 @@ class DataStore:
         project: str | None = None,
         required: tuple[str, ...] = ("training", "validation"),
         on_bytes: OnBytes | None = None,
+        extra_headers: Mapping[str, str] | None = None,
     ) -> UploadedDataset:
         """Upload a folder of curated rows, ready to train on.
 
@@ -104,23 +108,20 @@ class DataStore:
             project: a label on the platform.
             required: the splits that must have rows.
             on_bytes: called with the bytes done and the total.
+            extra_headers: sent with every request of this upload to the Data Store and the Entity Store.
 
         Raises:
             DataError: the folder or a row is invalid; names file, line and field.
             ConflictError: another dataset has that name.
         """
         repository = Repository.of(name)
+        owner = self._owner.with_options(headers=extra_headers) if extra_headers else self._owner
         layout = await asyncio.to_thread(check, Path(folder), required)
         if left_out := describe_left_out(layout.left_out):
             logger.warning("%s", left_out)
         for told in describe_repeats(layout.repeats):
             logger.warning("%s", told)
-        entities = self._owner.entity_store
-        await entities.ensure_namespace(repository.namespace)
-        await self.prepare(repository)
-        uploaded = await self._uploader(repository, on_bytes).upload(
-            layout.files, message=f"Upload {sum(layout.rows.values())} rows", prune=SPLITS
-        )
+        uploaded = await owner.data_store._send(repository, layout, on_bytes)
         request = DatasetRequest(
             name=repository.name, namespace=repository.namespace, files_url=repository.url
         )
@@ -128,7 +129,7 @@ class DataStore:
             request.description = description
         if project is not None:
             request.project = project
-        entity = await entities.datasets.create_or_get(request, compare=("files_url",))
+        entity = await owner.entity_store.datasets.create_or_get(request, compare=("files_url",))
         return UploadedDataset(
             name=name,
             files_url=repository.url,
@@ -138,6 +139,13 @@ class DataStore:
             commit=uploaded.commit,
             sent=uploaded.sent,
             entity=entity,
+        )
+
+    async def _send(self, repository: Repository, layout: Layout, on_bytes: OnBytes | None) -> Uploaded:
+        await self._owner.entity_store.ensure_namespace(repository.namespace)
+        await self.prepare(repository)
+        return await self._uploader(repository, on_bytes).upload(
+            layout.files, message=f"Upload {sum(layout.rows.values())} rows", prune=SPLITS
         )
 
     async def prepare(self, repository: Repository) -> None:

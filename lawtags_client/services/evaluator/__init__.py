@@ -84,13 +84,20 @@ class Evaluator:
         self._owner = owner
         self.targets = Entities[
             EvaluationTarget, EvaluationTargetRequest, EvaluationTargetUpdate, EvaluationEntityFilter
-        ](http, "/v1/evaluation/targets", EvaluationTarget)
+        ](http, "/v1/evaluation/targets", EvaluationTarget, EvaluationTargetRequest, EvaluationTargetUpdate)
         self.configs = Entities[
             EvaluationConfig, EvaluationConfigRequest, EvaluationConfigUpdate, EvaluationEntityFilter
-        ](http, "/v1/evaluation/configs", EvaluationConfig)
+        ](http, "/v1/evaluation/configs", EvaluationConfig, EvaluationConfigRequest, EvaluationConfigUpdate)
         self.results = Entities[
             EvaluationResult, EvaluationResultRequest, EvaluationResultUpdate, EvaluationResultFilter
-        ](http, "/v1/evaluation/results", EvaluationResult, by_id)
+        ](
+            http,
+            "/v1/evaluation/results",
+            EvaluationResult,
+            EvaluationResultRequest,
+            EvaluationResultUpdate,
+            by_id,
+        )
         self.jobs = EvaluationJobs(http, JOBS, EvaluationJob)
         self.platform_jobs = PlatformEvaluationJobs(http, PLATFORM_JOBS, PlatformEvaluationJob)
 
