@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import LawtagsError
+from lawtags_client.services.inference.flakiness import Sent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +43,8 @@ class Entry(Generic[T]):
         lone_timeouts: attempts that got no answer in time though nothing else was asked for.
         splits: the failed requests that it shared with others.
         alone: whether it is asked for with nothing beside it, for the last time.
+        shared: rows of the request that it was last sent in.
+        chances: attempts that failed although other rows that had failed are answered.
     """
 
     row: int
@@ -51,6 +55,17 @@ class Entry(Generic[T]):
     lone_timeouts: int = 0
     splits: tuple[Split, ...] = ()
     alone: bool = False
+    shared: int = 0
+    chances: int = 0
+
+
+def take_untried(entries: deque[Entry[T]]) -> Entry[T] | None:
+    """Take the first row that has not failed alone: the others may be at fault themselves."""
+    for place, entry in enumerate(entries):
+        if not entry.lone_timeouts:
+            del entries[place]
+            return entry
+    return None
 
 
 @dataclass(slots=True)
@@ -62,16 +77,22 @@ class Request(Generic[T]):
         begun: when it was sent.
         cuts: how often the number of requests had been cut then.
         rows: how many rows were under way then, with its own.
+        sent: what is remembered of it.
         company: the most requests that were under way at the same time, this one included.
         pause: seconds to wait after it failed.
+        isolated: whether its failure says nothing about other requests.
+        own: whether one of its rows may be the reason.
     """
 
     entries: list[Entry[T]]
     begun: float
     cuts: int
     rows: int
+    sent: Sent
     company: int = 1
     pause: float = 0.0
+    isolated: bool = False
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

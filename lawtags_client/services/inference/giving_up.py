@@ -37,6 +37,17 @@ def is_slow(error: LawtagsError, took: float) -> bool:
     return error.status in (None, 408, 502, 504) or took >= _SLOW
 
 
+def is_quick(error: LawtagsError, took: float) -> bool:
+    """Whether a gateway complained, or a connection broke, before the server can have been at work.
+
+    Args:
+        error: why it failed.
+        took: seconds until it did.
+    """
+    broke = error.status in (None, 502, 504) and not isinstance(error, ConnectionFailedError | ProtocolError)
+    return broke and not leaves_work(error, took)
+
+
 def leaves_work(error: LawtagsError, took: float) -> bool:
     """Whether the server may still be at work on a request that failed since it took too long.
 

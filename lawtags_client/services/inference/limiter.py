@@ -217,6 +217,17 @@ class Limiter:
         """Allow no more than this for now."""
         self._limit = min(self._limit, float(limit))
 
+    def crowded(self, most: int) -> None:
+        """The server answers no more than this at once, and refuses what is sent beside them."""
+        if most >= self._limit:
+            return
+        self._cut()
+        if self._phase == "more":
+            self._until_more = min(self._until_more * 2, _SELDOM)
+        self._hold(float(most))
+        self._salvo = False
+        self._new_round()
+
     def _cut(self) -> None:
         self._cut_at = self._clock.monotonic()
         self.cuts += 1

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import ConnectionFailedError, DeadlineExceededError, LawtagsError, RateLimitedError
 from lawtags_client.services.inference.apart import Apart
 from lawtags_client.services.inference.draining import Draining
-from lawtags_client.services.inference.entries import Entry, Outcome, Request, Split
+from lawtags_client.services.inference.entries import Entry, Outcome, Request, Split, take_untried
+from lawtags_client.services.inference.flakiness import Flakiness, Sent
 from lawtags_client.services.inference.giving_up import (
     Outage,
     counts,
     is_busy,
+    is_quick,
     is_refusal,
     is_slow,
     is_the_rows_own,
     leaves_work,
 )
+from lawtags_client.services.inference.outcomes import Outcomes
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.services.inference.source import Items, Source
 from lawtags_client.transport.retry import Failure, RetryPolicy, is_passing
@@ -44,6 +47,7 @@ async def each(
     A request whose error may pass is repeated, in its turn: its items go to the head of the queue, and are
     sent when there is a place under the limit of that moment, perhaps in smaller requests. What failed
     because too much was asked for at once, or waited behind work that was given up, is no failure of theirs.
+    Where a server fails at random, only what failed waits; all requests wait for one that is overloaded.
 
     Args:
         items: read only as they are sent; an ``AsyncIterable`` a little ahead.
@@ -54,11 +58,11 @@ async def each(
     pool = _Pool(items, act, pace, ordered)
     try:
         while True:
-            for outcome in pool.ready():
+            for outcome in pool.outcomes.ready():
                 yield outcome
             if not await pool.advance():
                 break
-        for outcome in pool.ready():
+        for outcome in pool.outcomes.ready():
             yield outcome
     finally:
         await pool.close()
@@ -67,46 +71,33 @@ async def each(
 class _Pool(Generic[T, R]):
     def __init__(self, items: Items[T], act: Act[T, R], pace: Pace, ordered: bool) -> None:
         self._source = Source(items)
-        self._act, self._pace, self._ordered = act, pace, ordered
+        self._act, self._pace = act, pace
+        self.outcomes: Outcomes[R] = Outcomes(ordered=ordered)
         self._again: deque[Entry[T]] = deque()
-        self._apart: Apart[Entry[T]] = Apart(pace.clock)
+        self._apart: Apart[list[Entry[T]]] = Apart(pace.clock)
         self._lone: deque[Entry[T]] = deque()
         self._running: dict[asyncio.Task[Sequence[R | LawtagsError]], Request[T]] = {}
-        self._held: dict[int, Outcome[R]] = {}
-        self._done: deque[Outcome[R]] = deque()
-        self._following = self._answered = self._failed = 0
         self._fault: BaseException | None = None
         settings = pace.settings
         self._draining = Draining(pace.clock, settings.total_timeout)
         self._outage = Outage(settings.max_retries, settings.total_timeout, pace.clock)
         self._policy = RetryPolicy(settings.max_retries, total=settings.total_timeout)
-
-    def ready(self) -> Iterator[Outcome[R]]:
-        """The outcomes that may be given out now."""
-        while self._done:
-            outcome = self._done.popleft()
-            if self._ordered:
-                self._held[outcome.row] = outcome
-            else:
-                yield outcome
-        while self._following in self._held:
-            yield self._held.pop(self._following)
-            self._following += 1
+        self._flakiness = Flakiness()
 
     async def advance(self) -> bool:
         """Send what may be sent, and wait until something has changed; False at the end."""
         if self._fault is not None:
             raise self._fault
         self._fill()
-        if self._done:
+        if self.outcomes:
             return True
         limiter = self._pace.limiter
         if not self._running and not self._is_left():
-            return bool(self._done)
+            return bool(self.outcomes)
         others = [asyncio.create_task(limiter.admitted())] if limiter.pause else []
         if self._source.waiting and not limiter.pause:
             others.append(asyncio.create_task(self._source.changed()))
-        if self._apart and not limiter.pause and self._has_room():
+        if self._apart and not limiter.pause and self._has_room() and len(self._lone) < _MOST_LONE:
             others.append(asyncio.create_task(self._apart.is_due()))
         try:
             await asyncio.wait([*self._running, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -154,10 +145,17 @@ class _Pool(Generic[T, R]):
         if len(self._lone) >= _MOST_LONE:
             return self._next_lone()
         # Every other time another row while nothing is answered, in case these are at fault themselves.
-        if self._outage.rounds % 2 == 0 and (entry := self._apart.due()) is not None:
-            return [entry]
-        batch = self._next_batch() or list(filter(None, [self._apart.due()]))
+        if self._outage.rounds % 2 == 0 and (batch := self._due()):
+            return batch
+        batch = self._next_batch() or self._due()
         return batch or ([] if self._apart or self._source.waiting else self._next_lone())
+
+    def _due(self) -> list[Entry[T]]:
+        """Rows whose pause has ended, and that shared a request before."""
+        batch = self._apart.due() or []
+        room = 1 if self._draining.alone else self._pace.batch_size
+        self._again.extendleft(reversed(batch[room:]))
+        return batch[:room]
 
     def _next_lone(self) -> list[Entry[T]]:
         """A row to be asked for with nothing beside it, as soon as nothing is."""
@@ -168,7 +166,7 @@ class _Pool(Generic[T, R]):
         # Every other time a row that was never asked for, in case the others are at fault themselves.
         if self._draining.kept and self._draining.tries % 2 and (entry := self._fresh()) is not None:
             return [entry]
-        if self._draining.alone and (probe := self._untried()) is not None:
+        if self._draining.alone and (probe := take_untried(self._again)) is not None:
             return [probe]
         if self._again:
             while self._again and len(batch) < min(room, self._again[0].most):
@@ -179,19 +177,14 @@ class _Pool(Generic[T, R]):
             batch.append(entry)
         return batch
 
-    def _untried(self) -> Entry[T] | None:
-        """The first row that has not failed alone: the others may be at fault themselves."""
-        for place, entry in enumerate(self._again):
-            if not entry.lone_timeouts:
-                del self._again[place]
-                return entry
-        return None
-
     def _fresh(self) -> Entry[T] | None:
         # When order is kept, one slow item must not let finished ones pile up without end.
         pace = self._pace
         many = (4 * pace.limiter.limit + 16) * pace.batch_size
-        if len(self._held) >= many:
+        # What failed is sent again before more is sent in its place.
+        under_way = len(self._running)
+        failing = under_way > 0 and under_way + self._flakiness.held >= pace.limiter.limit
+        if self.outcomes.held >= many or failing:
             return None
         found = self._source.take()
         return Entry(*found, most=pace.most_rows) if found is not None else None
@@ -204,7 +197,11 @@ class _Pool(Generic[T, R]):
         left = max(0.001, self._policy.total - max(entry.spent for entry in batch))
         allowance = self._pace.allowance(rows, lone_timeouts, left)
         pace = self._pace
-        request = Request(batch, pace.clock.monotonic(), pace.limiter.cuts, rows)
+        begun, again = pace.clock.monotonic(), all(entry.shared == len(batch) for entry in batch)
+        sent = Sent(begun, len(self._running) + 1, len(batch), again)
+        request = Request(batch, begun, pace.limiter.cuts, rows, sent)
+        for entry in batch:
+            entry.shared = len(batch)
 
         async def act() -> Sequence[R | LawtagsError]:
             return await self._act([entry.item for entry in batch], allowance)
@@ -232,6 +229,9 @@ class _Pool(Generic[T, R]):
             return
         else:
             self._outage.answered()
+            others = [other.sent for other in self._running.values()]
+            if (most := self._flakiness.answered(request.sent, others)) is not None:
+                self._pace.limiter.crowded(most)
             kept = self._draining.kept
             if self._draining.answered(request.begun):
                 self._pace.free_again(request.begun, request.rows, kept=kept)
@@ -239,12 +239,11 @@ class _Pool(Generic[T, R]):
                 self._pace.good(request.begun, len(request.entries), request.rows)
             for entry, value in zip(request.entries, found, strict=True):
                 if isinstance(value, LawtagsError):
-                    self._lose(entry, value)
+                    self.outcomes.lose(entry, value)
                 else:
-                    self._answered += 1
-                    self._done.append(Outcome(entry.row, value=value))
+                    self.outcomes.answer(entry, value)
                     for split in entry.splits:
-                        if split.answered():
+                        if split.answered() and not self._flakiness.takes(split.rows):
                             self._pace.too_many_rows(split.rows, always=True)
         self._tell()
 
@@ -252,20 +251,26 @@ class _Pool(Generic[T, R]):
         entries = request.entries
         if not is_passing(error):
             for entry in entries:
-                self._lose(entry, error)
+                self.outcomes.lose(entry, error)
             return
         took = self._pace.clock.monotonic() - request.begun
         slow = is_slow(error, took)
+        if self._is_isolated(request, error, took):
+            request.isolated, slow = True, False
         excused = self._draining.excuses and (slow or is_busy(error))
-        own = is_the_rows_own(error) and not slow
-        counted = not excused and counts(error, slow=slow, company=request.company, rows=len(entries))
+        request.own = own = not slow and (is_the_rows_own(error) or is_quick(error, took))
+        company = request.company
+        uncounted = excused or (request.isolated and is_busy(error))
+        counted = not uncounted and counts(error, slow=slow, company=company, rows=len(entries))
         working = slow and leaves_work(error, took)
         waited = working and self._draining.is_probe(request.begun)
-        self._give_up_on(request, error, slow=slow, working=working)
-        if own and self._others_go_on(request):
-            # Smaller requests are sent at once, and a row by itself after its pause.
-            request.pause = self._pause(request, error) if counted else 0.0
-            if counted and request.company > 1:
+        if not request.isolated:
+            self._give_up_on(request, error, slow=slow, working=working)
+        go_on = own and self._others_go_on(request)
+        if request.isolated or go_on:
+            # Smaller requests are sent at once, and a row by itself, or all that were refused, after a pause.
+            request.pause = self._pause(request, error) if counted or not own else 0.0
+            if counted and company > 1 and not request.isolated:
                 # Perhaps there were too many requests at once.
                 self._pace.limiter.bad(request.begun, 0.0)
         else:
@@ -274,8 +279,10 @@ class _Pool(Generic[T, R]):
             self._outage.failed(request.begun)
         again = self._used(request, error, took, working=working, counted=counted)
         if own and counted:
-            self._apart.add([entry for entry in again if not entry.alone], request.pause)
+            self._apart.add([[entry] for entry in again if not entry.alone], request.pause)
             self._lone.extend(entry for entry in again if entry.alone)
+        elif request.isolated and not own:
+            self._apart.add([again] if again else [], request.pause)
         elif waited:
             # Another row next, and not its neighbor: this one may be at fault itself.
             self._again.extend(again)
@@ -286,6 +293,14 @@ class _Pool(Generic[T, R]):
         untried = not self._source.exhausted or any(not entry.lone_timeouts for entry in self._again)
         if waited and self._draining.hopeless(settings.max_retries, untried=untried):
             self._outage.over = error
+
+    def _is_isolated(self, request: Request[T], error: LawtagsError, took: float) -> bool:
+        """Whether a failure says nothing about other requests, since the server takes them."""
+        if self._draining.alone or isinstance(error, ConnectionFailedError):
+            return False
+        if is_slow(error, took) and not is_quick(error, took):
+            return False
+        return self._flakiness.failed(request.sent, [other.sent for other in self._running.values()])
 
     def _others_go_on(self, request: Request[T]) -> bool:
         """Whether a failure is none of other requests: the server still answers them, or there are none."""
@@ -326,30 +341,31 @@ class _Pool(Generic[T, R]):
         self, request: Request[T], error: LawtagsError, took: float, *, working: bool, counted: bool
     ) -> list[Entry[T]]:
         """Those of a request's rows that are asked for again; the others are lost."""
-        entries, pause, retries, again = request.entries, request.pause, self._outage.retries, []
+        entries, pause, again = request.entries, request.pause, list[Entry[T]]()
+        retries = self._outage.retries
+        chances = max(retries, self._flakiness.retries)
+        by_chance = retries > 0 and request.isolated and self._flakiness.retries_help
+        fits = request.isolated and self._flakiness.takes(len(entries))
         for entry in entries:
             if counted:
-                entry.failures, entry.spent = entry.failures + 1, entry.spent + took
+                entry.chances += by_chance
+                entry.failures, entry.spent = entry.failures + (not by_chance), entry.spent + took
                 entry.lone_timeouts += working
             too_late = entry.spent + _APART * pause >= self._policy.total
-            used_up = entry.failures > retries or too_late
+            failed_often = entry.chances > chances if by_chance else entry.failures > retries
+            used_up = failed_often or too_late
             final = used_up and (counted or too_late)
-            if (
-                final
-                and not too_late
-                and len(entries) == 1
-                and request.company > 1
-                and is_the_rows_own(error)
-            ):
+            if final and not too_late and len(entries) == 1 and request.company > 1 and request.own:
                 # Once more with nothing beside it, in case the server fails on several requests at once.
                 entry.alone = True
                 again.append(entry)
                 continue
             if final and (len(entries) == 1 or isinstance(error, ConnectionFailedError) or too_late):
-                self._lose(entry, error)
-                self._outage.lost(error, slow=working)
+                self.outcomes.lose(entry, error)
+                if request.own or not request.isolated:
+                    self._outage.lost(error, slow=working)
                 continue
-            if not is_refusal(error) or (is_busy(error) and request.company == 1):
+            if not is_refusal(error) or (is_busy(error) and request.company == 1 and not fits):
                 # Each by itself in the end, since one of them may be the reason.
                 entry.most = 1 if used_up else max(1, len(entries) // 2)
             entry.spent += _APART * pause if counted else 0.0
@@ -360,28 +376,30 @@ class _Pool(Generic[T, R]):
         """Seconds before anything is sent again."""
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
         failure = Failure(error, passing=True, retry_after=asked)
+        if request.isolated and (not request.own or self._flakiness.retries_help):
+            # The others show that the server is ready.
+            return self._policy.delay(0, failure, self._pace.clock.random())
         rounds = self._outage.rounds if len(request.entries) == 1 else 0
         before = max(rounds, *(entry.failures for entry in request.entries))
         return self._policy.delay(before, failure, self._pace.clock.random())
-
-    def _lose(self, entry: Entry[T], error: LawtagsError) -> None:
-        self._failed += 1
-        self._done.append(Outcome(entry.row, error=error))
 
     def _give_up_some(self, error: LawtagsError) -> None:
         """Some of what is left, since the source may be endless."""
         for _ in range(_AT_ONCE):
             waiting = self._again or self._lone
-            entry = waiting.popleft() if waiting else self._apart.take() or self._fresh()
-            if entry is None:
+            found = [waiting.popleft()] if waiting else self._apart.take() or []
+            if not found and (entry := self._fresh()):
+                found = [entry]
+            if not found:
                 return
-            self._lose(entry, error)
+            for entry in found:
+                self.outcomes.lose(entry, error)
 
     def _rows(self) -> int:
         return sum(len(request.entries) for request in self._running.values())
 
     def _tell(self) -> None:
-        tell, pace = self._pace.on_load, self._pace
+        tell, pace, done = self._pace.on_load, self._pace, self.outcomes
         if tell is not None:
             limit, size = pace.limiter.limit, pace.batch_size
-            tell(Load(self._rows(), len(self._running), limit, size, self._answered, self._failed))
+            tell(Load(self._rows(), len(self._running), limit, size, done.answered, done.failed))

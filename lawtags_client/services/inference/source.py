@@ -67,6 +67,8 @@ class Source(Generic[T]):
 
     async def changed(self) -> None:
         """Wait until there is an item, or it is known that there is none."""
+        if self.waiting and self._error is None:
+            self._changed.clear()
         await self._changed.wait()
 
     async def close(self) -> None:
