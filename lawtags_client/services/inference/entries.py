@@ -59,6 +59,14 @@ class Entry(Generic[T]):
     chances: int = 0
 
 
+def note_split(entries: list[Entry[T]]) -> None:
+    """Note that rows which shared a request are to be sent in smaller ones."""
+    if len(entries) > 1:
+        split = Split(len(entries))
+        for entry in entries:
+            entry.splits += (split,)
+
+
 def take_untried(entries: deque[Entry[T]]) -> Entry[T] | None:
     """Take the first row that has not failed alone: the others may be at fault themselves."""
     for place, entry in enumerate(entries):

@@ -48,6 +48,18 @@ def is_quick(error: LawtagsError, took: float) -> bool:
     return broke and not leaves_work(error, took)
 
 
+def may_be_chance(error: LawtagsError, took: float) -> bool:
+    """Whether one of several replicas may fail so, while the others answer.
+
+    Args:
+        error: why a request failed; one that may pass.
+        took: seconds until it did.
+    """
+    if isinstance(error, ConnectionFailedError):
+        return False
+    return is_quick(error, took) or not is_slow(error, took)
+
+
 def leaves_work(error: LawtagsError, took: float) -> bool:
     """Whether the server may still be at work on a request that failed since it took too long.
 

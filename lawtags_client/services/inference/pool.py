@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from lawtags_client.errors import ConnectionFailedError, DeadlineExceededError, LawtagsError, RateLimitedError
 from lawtags_client.services.inference.apart import Apart
 from lawtags_client.services.inference.draining import Draining
-from lawtags_client.services.inference.entries import Entry, Outcome, Request, Split, take_untried
+from lawtags_client.services.inference.entries import Entry, Outcome, Request, note_split, take_untried
 from lawtags_client.services.inference.flakiness import Flakiness, Sent
 from lawtags_client.services.inference.giving_up import (
     Outage,
@@ -21,6 +21,7 @@ from lawtags_client.services.inference.giving_up import (
     is_slow,
     is_the_rows_own,
     leaves_work,
+    may_be_chance,
 )
 from lawtags_client.services.inference.outcomes import Outcomes
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
@@ -296,18 +297,13 @@ class _Pool(Generic[T, R]):
 
     def _is_isolated(self, request: Request[T], error: LawtagsError, took: float) -> bool:
         """Whether a failure says nothing about other requests, since the server takes them."""
-        if self._draining.alone or isinstance(error, ConnectionFailedError):
-            return False
-        if is_slow(error, took) and not is_quick(error, took):
+        if self._draining.alone or not may_be_chance(error, took):
             return False
         return self._flakiness.failed(request.sent, [other.sent for other in self._running.values()])
 
     def _others_go_on(self, request: Request[T]) -> bool:
         """Whether a failure is none of other requests: the server still answers them, or there are none."""
-        if len(request.entries) > 1:
-            split = Split(len(request.entries))
-            for entry in request.entries:
-                entry.splits += (split,)
+        note_split(request.entries)
         answering = self._outage.goes_on(request.begun, self._pace.limiter.limit)
         last = len(request.entries) == 1 and self._source.exhausted and not self._again
         return (answering or last) and not self._draining.alone
