@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 class Section(BaseModel):
     """Base of every part of a recipe: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), hide_input_in_errors=True)
 
 
 class ModelSection(Section):

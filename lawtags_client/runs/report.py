@@ -19,7 +19,7 @@ from lawtags_client.runs.predictions import predictions_path, read_prediction_ro
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.series import TrainingRecord
-from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, reading, sentences
+from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, reading_in_words, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
 from lawtags_client.version import __version__
@@ -121,7 +121,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         titles=SYSTEMS,
         lost=lost_in_words(data.metrics),
         sentences=sentences(data.metrics),
-        reading=reading,
+        reading=reading_in_words,
         data_card=card_section(data.curation),
         tags=tags[:SHOWN_TAGS],
         more_tags=max(0, len(tags) - SHOWN_TAGS),

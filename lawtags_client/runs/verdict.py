@@ -182,7 +182,8 @@ def reading(row: Difference) -> str:
     return "better" if row.low > 0 else "worse" if row.high < 0 else "not shown"
 
 
-def _reading_in_words(row: Difference) -> str:
+def reading_in_words(row: Difference) -> str:
+    """A reading as people see it: ``no difference shown`` in place of ``not shown``."""
     found = reading(row)
     return "no difference shown" if found == "not shown" else found
 
@@ -193,7 +194,7 @@ def sentences(metrics: Metrics) -> list[str]:
     for a, b in MAIN_PAIRS:
         parts = [
             f"{row.metric.replace('_f1', ' F1')} {row.difference:+.3f} "
-            f"[{row.low:+.3f}, {row.high:+.3f}] {_reading_in_words(row)}"
+            f"[{row.low:+.3f}, {row.high:+.3f}] {reading_in_words(row)}"
             for row in metrics.differences
             if (row.a, row.b) == (a, b)
         ]

@@ -60,7 +60,7 @@ def parse(model: type[M], data: object, http: ServiceTransport) -> M:
     try:
         return model.model_validate(data)
     except Exception as error:
-        raise _wrong_shape(model.__name__, error, http) from error
+        raise _wrong_shape(model.__name__, error, http) from _without_input(error)
 
 
 def parse_list(model: type[M], data: object, http: ServiceTransport) -> list[M]:
@@ -68,7 +68,12 @@ def parse_list(model: type[M], data: object, http: ServiceTransport) -> list[M]:
     try:
         return TypeAdapter(list[model]).validate_python(data)  # type: ignore[valid-type]
     except Exception as error:
-        raise _wrong_shape(f"list of {model.__name__}", error, http) from error
+        raise _wrong_shape(f"list of {model.__name__}", error, http) from _without_input(error)
+
+
+def _without_input(error: Exception) -> Exception | None:
+    """What may be chained: a traceback prints pydantic's errors with the values that they are about."""
+    return None if isinstance(error, ValidationError) else error
 
 
 def _wrong_shape(what: str, error: Exception, http: ServiceTransport) -> ProtocolError:

@@ -14,6 +14,7 @@ from lawtags_client.transport.body import encoded
 from lawtags_client.types.common import WireModel, WireRequest
 
 R = TypeVar("R", bound=WireRequest)
+M = TypeVar("M", bound=WireModel)
 
 
 def extended(
@@ -103,10 +104,19 @@ def request_of(kind: type[R], request: R | None, fields: Mapping[str, object]) -
             f"unknown argument {', '.join(unknown)}",
             hint="Pass fields that the client does not know in extra_body.",
         )
+    return model_of(kind, fields)
+
+
+def model_of(kind: type[M], fields: Mapping[str, object]) -> M:
+    """A wire model of arguments.
+
+    Raises:
+        ConfigurationError: a field is missing or invalid.
+    """
     try:
         return kind.model_validate(dict(fields))
     except ValidationError as error:
         # Pydantic's own text repeats the input, which may be confidential.
         issues = error.errors(include_input=False, include_url=False)
         problems = [f"{'.'.join(map(str, issue['loc']))}: {issue['msg']}"[:200] for issue in issues[:3]]
-        raise ConfigurationError(f"the arguments are not valid: {'; '.join(problems)}") from error
+        raise ConfigurationError(f"the arguments are not valid: {'; '.join(problems)}") from None

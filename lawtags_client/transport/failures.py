@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import ssl
@@ -31,19 +30,19 @@ from lawtags_client.errors import (
     TransportError,
     UnprocessableError,
 )
-from lawtags_client.json_value import JsonValue
 from lawtags_client.settings import ServiceAddress
 from lawtags_client.terminal import escape_controls
 from lawtags_client.transport.body import UnreadableBody
+from lawtags_client.transport.details import LONGEST_SECRET, detail_message, read_detail
 from lawtags_client.transport.headers import request_id
 from lawtags_client.transport.redact import Redactor
 from lawtags_client.transport.retry import AttemptFailed, Failure, parse_retry_after, status_may_pass
+from lawtags_client.transport.urls import shown
 
 if TYPE_CHECKING:
     import httpx
 
 _SHOWN = 200
-_LONGEST_SECRET = 16 << 10
 # What is said of the first bytes of an answer that is not HTTP, such as a TLS server's to plain HTTP.
 _NOT_HTTP = ("illegal request line", "illegal status line")
 _TITLE = re.compile(rb"<title[^>]{0,100}>([^<]{1,200})</title>", re.IGNORECASE)
@@ -96,7 +95,7 @@ class Context:
     def shown(self, text: str, length: int = _SHOWN) -> str:
         """The beginning of what a server sent, without control characters and the secrets that it repeats."""
         # Masked before it is cut, since half a secret would not be recognized.
-        return escape_controls(self.redactor.text(text[: length + _LONGEST_SECRET])[:length])
+        return escape_controls(self.redactor.text(text[: length + LONGEST_SECRET])[:length])
 
 
 def of(error: Exception, context: Context) -> tuple[Failure, BaseException | None]:
@@ -185,23 +184,37 @@ def from_response(response: httpx.Response, body: bytes, context: Context, now: 
 def not_json(response: httpx.Response, body: bytes, context: Context) -> Failure:
     """A success status with a body that is not the promised JSON."""
     kind = context.shown(response.headers.get("content-type", "no content type").partition(";")[0])
-    start = context.redactor.text(body[:_LONGEST_SECRET].decode("utf-8", "replace"))[:_SHOWN]
-    if "html" in kind or start.lstrip()[:1] == "<":
-        moved = str(response.url).partition("?")[0]
-        after = f" after a redirect to {moved}" if moved != context.url else ""
-        got = _page(body, context) or kind
-        error = ProtocolError(
-            f"expected JSON, got {got}{after}, beginning with {start!r}",
-            hint=f"Check the address; it comes from {context.address.origin}. A login page or a proxy may be "
-            "answering instead of the service.",
-            **context.fields(response),
-        )
-        return Failure(error, passing=False)
+    start = context.redactor.text(body[:LONGEST_SECRET].decode("utf-8", "replace"))[:_SHOWN]
+    if is_page(response, body):
+        return _intermediary(f"{_page(body, context) or kind}, beginning with {start!r},", response, context)
     if not context.repeatable:
         return lost(context, what="its body is cut off or not JSON", response=response)
+    if not start.strip():
+        return _intermediary("an empty body", response, context)
     return _no_sense(
         f"expected JSON, got {kind} with {len(body)} bytes, beginning with {start!r}", context, response
     )
+
+
+def is_page(response: httpx.Response, body: bytes) -> bool:
+    """Whether an answer is a page for people, as gateways and login servers show it."""
+    return "html" in response.headers.get("content-type", "").lower() or body.lstrip()[:1] == b"<"
+
+
+def _intermediary(got: str, response: httpx.Response, context: Context) -> Failure:
+    """An answer that looks like that of a program in front of the service."""
+    answered = shown(response.url)
+    redirected = f" after a redirect to {answered}" if answered != context.url else ""
+    server = context.shown(response.headers.get("server", ""), 40)
+    error = ProtocolError(
+        f"expected JSON from {context.url}, got {got}{redirected}".rstrip(",")
+        + (f"; the answer names the server {server!r}" if server else ""),
+        hint=f"Check the address; it comes from {context.address.origin}. A login page or a proxy may be "
+        "answering instead of the service.",
+        **context.fields(response),
+    )
+    # A gateway may show a page only while the service restarts; a login page that it redirects to stays.
+    return Failure(error, passing=not redirected)
 
 
 def unreadable(error: Exception, context: Context, *, passing: bool = False) -> Failure:
@@ -318,11 +331,11 @@ def _api_error(
     response: httpx.Response, body: bytes, context: Context, retry_after: float | None
 ) -> LawtagsError:
     status = response.status_code
-    detail = _detail(body, context.redactor)
+    detail = read_detail(body, context.redactor)
     page = _page(body, context)
     reason = context.shown(response.reason_phrase) or "the service refused"
     # Programs print and log errors as they are.
-    message = escape_controls(page or _message(detail) or reason)
+    message = escape_controls(page or detail_message(detail) or reason)
     fields: ErrorContext = {**context.fields(response), "detail": detail, "hint": _HINTS.get(status)}
     if page is not None:
         fields["hint"] = (
@@ -365,31 +378,3 @@ def _where_to_look(url: str) -> str:
     if url.endswith("/completions"):
         return " List the served models with: lawtags models ls"
     return " List jobs with: lawtags jobs ls" if "/customization/jobs/" in url else ""
-
-
-def _detail(body: bytes, redactor: Redactor) -> JsonValue:
-    text = body.decode("utf-8", "replace")
-    try:
-        decoded: JsonValue = json.loads(text)
-    except (ValueError, RecursionError):
-        return redactor.text(text[: _SHOWN + _LONGEST_SECRET])[:_SHOWN] or None
-    if isinstance(decoded, dict):
-        # {"detail": …} is the platform's form, {"error": {"message": …}} that of OpenAI-like servers.
-        decoded = decoded.get("detail") or decoded.get("error") or decoded.get("message") or decoded
-    return redactor.value(decoded)
-
-
-def _message(detail: object) -> str:
-    if isinstance(detail, dict):
-        detail = detail.get("message") or json.dumps(detail, ensure_ascii=False)
-    if isinstance(detail, list):
-        detail = "; ".join(_issue(entry) for entry in detail)
-    return str(detail)[:1000] if detail else ""
-
-
-def _issue(entry: object) -> str:
-    if isinstance(entry, dict) and "msg" in entry:
-        loc = entry.get("loc")
-        place = ".".join(str(part) for part in loc) if isinstance(loc, list) else ""
-        return f"{place}: {entry['msg']}" if place else str(entry["msg"])
-    return str(entry)

@@ -167,9 +167,12 @@ class ServiceTransport:
         async with self.stream(call) as (reply, chunks):
             kind = reply.headers.get("content-type", "")
             if "event-stream" not in kind:
+                page = "html" in kind.lower()
                 raise ProtocolError(
                     f"expected a stream of events, got {kind or 'no content type'}",
-                    hint="The server may not stream; ask without streaming.",
+                    hint=f"Check the address; it comes from {self.address.origin}. A proxy may be answering."
+                    if page
+                    else "The server may not stream; ask without streaming.",
                     service=self.address.service,
                     url=reply.url,
                 )
@@ -197,7 +200,8 @@ class ServiceTransport:
             if call.method == "DELETE" and lost_before and failure.error.status == 404:
                 # The delete whose answer was lost did happen.
                 return await take(_done(context), call, context)
-            lost_before = lost_before or (failure.processed and failure.error.status is None)
+            unreadable = failure.error.status is None or failure.error.status < 300
+            lost_before = lost_before or (failure.processed and unreadable)
             await attempts.failed(failure, cause)
 
     def _attempts(self, call: Call, context: failures.Context) -> retry.Attempts:
@@ -317,6 +321,8 @@ async def _bytes(response: httpx.Response, call: Call, context: failures.Context
     try:
         reply = _reply(response, await read_body(response, call.max_bytes))
         record(reply)
+        if context.method == "DELETE" and failures.is_page(response, reply.body):
+            raise retry.AttemptFailed(failures.not_json(response, reply.body, context))
         return reply, None
     finally:
         await response.aclose()

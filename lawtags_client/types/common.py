@@ -73,7 +73,14 @@ class WireModel(BaseModel):
     """
 
     # A model is built when it is first used: building all of them would take longer than importing the rest.
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), populate_by_name=True, defer_build=True)
+    # Inputs may be confidential or huge, so pydantic's errors do not repeat them.
+    model_config = ConfigDict(
+        extra="allow",
+        protected_namespaces=(),
+        populate_by_name=True,
+        defer_build=True,
+        hide_input_in_errors=True,
+    )
 
     def to_wire(self) -> dict[str, JsonValue]:
         """The JSON object to send: wire names, and only what was set."""

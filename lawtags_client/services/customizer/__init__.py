@@ -15,7 +15,7 @@ from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.jobs import JOBS, Jobs
 from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
 from lawtags_client.services.data_store import UploadedDataset
-from lawtags_client.services.extra_fields import extended_request
+from lawtags_client.services.extra_fields import extended_request, model_of
 from lawtags_client.services.following import EVERY, Follower, JobChange
 from lawtags_client.services.submission import Submission, carrier, explain_difference, intent_body, submit
 from lawtags_client.services.watching import Patience
@@ -223,8 +223,10 @@ class Customizer:
             DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
         method = method or LoRA()
-        chosen = await self.config(config, method)
         training = _training(method, epochs, batch_size, learning_rate, max_steps, hyperparameters or {})
+        if output_model is not None:
+            split_reference(output_model, "output model")
+        chosen = await self.config(config, method)
         _check_batch(training, dataset)
         name = str(dataset) if isinstance(dataset, str | UploadedDataset) else reference(dataset)
         request = CustomizationJobRequest(config=full_name(chosen), dataset=name, hyperparameters=training)
@@ -239,8 +241,6 @@ class Customizer:
                 setattr(request, key, value)
         if wandb is not None:
             request.integrations = [WandBIntegration(wandb=wandb, type="wandb")]
-        if output_model is not None:
-            split_reference(output_model, "output model")
         return await self.submit(
             request,
             key=intent,
@@ -340,6 +340,8 @@ def _training(
     more: Mapping[str, object],
 ) -> Hyperparameters:
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigurationError(f"{name} must be a number, it is {type(value).__name__}")
         if not value > 0:
             raise ConfigurationError(f"{name} must be greater than zero, it is {value}")
     unknown = sorted(set(more) - set(Hyperparameters.model_fields))
@@ -362,7 +364,7 @@ def _training(
         values["lora"] = lora
     # Explicit nulls would switch off the platform's own choice.
     values |= {name: value for name, value in more.items() if value is not None}
-    return Hyperparameters.model_validate(values)
+    return model_of(Hyperparameters, values)
 
 
 def _check_batch(training: Hyperparameters, dataset: str | Dataset | UploadedDataset) -> None:

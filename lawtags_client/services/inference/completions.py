@@ -61,6 +61,9 @@ async def complete_each(
         try:
             return list(_in_order(await ask(batch, allowance), len(batch)))
         except _NOT_THIS as error:
+            if isinstance(error, ProtocolError) and error.status is not None:
+                # Not JSON at all, such as a page of a proxy, which says nothing about the prompts.
+                raise
             apart = await _singly(batch, ask, allowance)
             if not any(isinstance(choice, LawtagsError) for choice in apart):
                 # All of them are fine by themselves: it is the list that the server does not take.

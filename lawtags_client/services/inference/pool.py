@@ -255,14 +255,12 @@ class _Pool(Generic[T, R]):
                 self.outcomes.lose(entry, error)
             return
         took = self._pace.clock.monotonic() - request.begun
-        slow = is_slow(error, took)
-        if self._is_isolated(request, error, took):
-            request.isolated, slow = True, False
+        request.isolated = self._is_isolated(request, error, took)
+        slow = is_slow(error, took) and not request.isolated
         excused = self._draining.excuses and (slow or is_busy(error))
         request.own = own = not slow and (is_the_rows_own(error) or is_quick(error, took))
-        company = request.company
         uncounted = excused or (request.isolated and is_busy(error))
-        counted = not uncounted and counts(error, slow=slow, company=company, rows=len(entries))
+        counted = not uncounted and counts(error, slow=slow, company=request.company, rows=len(entries))
         working = slow and leaves_work(error, took)
         waited = working and self._draining.is_probe(request.begun)
         if not request.isolated:
@@ -271,7 +269,7 @@ class _Pool(Generic[T, R]):
         if request.isolated or go_on:
             # Smaller requests are sent at once, and a row by itself, or all that were refused, after a pause.
             request.pause = self._pause(request, error) if counted or not own else 0.0
-            if counted and company > 1 and not request.isolated:
+            if counted and request.company > 1 and not request.isolated:
                 # Perhaps there were too many requests at once.
                 self._pace.limiter.bad(request.begun, 0.0)
         else:

@@ -22,7 +22,7 @@ Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 class SpecRecord(BaseModel):
     """A part of a config that may have unknown fields."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), frozen=True)
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), frozen=True, hide_input_in_errors=True)
 
     def __bool__(self) -> bool:
         # An empty object counts as missing.

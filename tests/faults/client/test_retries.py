@@ -243,7 +243,69 @@ async def test_html_in_place_of_json_names_the_address(call: str, tmp_path: Path
     with pytest.raises(ProtocolError, match="Please sign in") as caught:
         await (jobs.get("cust-1") if call == "get" else jobs.create(REQUEST))
     assert "platform_url" in (caught.value.hint or "")
-    assert len(script.requests) == 1
+    assert "nemo.test" in str(caught.value)
+    # A create is never repeated blindly.
+    assert len(script.requests) == (5 if call == "get" else 1)
+
+
+PAGES = {
+    "page": httpx.Response(200, html="<!doctype html><title>Starting</title>", headers={"server": "nginx"}),
+    "page without a type": httpx.Response(200, content=b"  <html><body>Bad gateway</body></html>"),
+    "type without a page": httpx.Response(200, content=b"", headers={"content-type": "TEXT/HTML; charset=x"}),
+    "nothing": httpx.Response(200, content=b""),
+    "blanks": httpx.Response(200, content=b"\r\n \n", headers={"content-type": "application/json"}),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_page_of_a_gateway_is_read_again(page: str, tmp_path: Path) -> None:
+    script = Script([PAGES[page], PAGES[page], OK])
+    assert (await client(script, tmp_path).customizer.jobs.get("cust-1")).id == "cust-1"
+    assert len(script.requests) == 3
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_page_that_stays_is_told_with_its_address(page: str, tmp_path: Path) -> None:
+    script = Script([PAGES[page]])
+    with pytest.raises(ProtocolError, match=r"expected JSON from http.*nemo\.test") as caught:
+        await client(script, tmp_path, max_retries=2).customizer.jobs.get("cust-1")
+    assert len(script.requests) == 3
+    assert "proxy" in (caught.value.hint or "")
+    assert page != "page" or ("'Starting'" in str(caught.value) and "nginx" in str(caught.value))
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_page_never_repeats_a_create(page: str, tmp_path: Path) -> None:
+    script = Script([PAGES[page], OK])
+    with pytest.raises((ProtocolError, DoubtfulOutcomeError)):
+        await client(script, tmp_path).customizer.jobs.create(REQUEST)
+    assert [request.method for request in script.requests].count("POST") == 1
+
+
+@pytest.mark.parametrize("page", ["page", "page without a type", "type without a page"])
+async def test_page_in_place_of_a_receipt_is_no_delete(page: str, tmp_path: Path) -> None:
+    script = Script([PAGES[page]])
+    with pytest.raises(ProtocolError, match="expected JSON"):
+        await client(script, tmp_path, max_retries=1).entity_store.models.delete("law/tagger")
+    # One behind which the delete did happen.
+    script = Script([PAGES[page], httpx.Response(404, json={"detail": "gone"})])
+    await client(script, tmp_path).entity_store.models.delete("law/tagger")
+
+
+async def test_page_for_some_requests_costs_no_row(tmp_path: Path) -> None:
+    asked = [0]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked[0] += 1
+        if asked[0] % 3 == 1:
+            return PAGES["page"]
+        prompt = json.loads(request.content)["prompt"]
+        prompts = prompt if isinstance(prompt, list) else [prompt]
+        return httpx.Response(200, json={"choices": [{"index": n, "text": p} for n, p in enumerate(prompts)]})
+
+    nemo = client(answer, tmp_path)
+    found = await nemo.inference.complete_many([f"p{row}" for row in range(40)], model="m")
+    assert [outcome.error for outcome in found] == [None] * 40
 
 
 async def test_truncated_json_is_read_again_then_told(tmp_path: Path) -> None:

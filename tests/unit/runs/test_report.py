@@ -74,6 +74,18 @@ def test_the_page_opens_without_a_network(hostile: Path) -> None:
     assert not re.search(r"@import|url\((?!#)", text)
 
 
+def test_a_pair_without_a_difference_reads_alike_in_table_and_sentences(hostile: Path) -> None:
+    path = hostile / "metrics.json"
+    metrics = json.loads(path.read_text())
+    for row in metrics["differences"]:
+        row |= {"low": -0.1, "high": 0.1, "reading": "not shown"}
+    path.write_text(json.dumps(metrics))
+    text = page(hostile)
+    cells = re.findall(r"<td>([^<]*)</td></tr>", text)
+    assert cells.count("no difference shown") == len(metrics["differences"]) > 0
+    assert ">not shown<" not in text
+
+
 def test_the_same_run_gives_the_same_page(hostile: Path) -> None:
     assert page(hostile) == page(hostile)
 
