@@ -10,12 +10,13 @@ import asyncio
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Generic, TypeVar
 
 from lawtags_client.errors import LawtagsError
 
 T = TypeVar("T")
+Target = TypeVar("Target")
 
 _PACKAGE = "lawtags_client.services"
 _THREAD = "lawtags-sync"
@@ -29,7 +30,7 @@ class Portal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[None, None, T]) -> T:
         """Run a coroutine on the loop and wait for its result.
 
         Raises:
@@ -64,18 +65,18 @@ class Portal:
 portal = Portal()
 
 
-class Blocking:
+class Blocking(Generic[Target]):
     """A service or handle whose calls wait for their results.
 
     Args:
         target: the asynchronous one.
     """
 
-    def __init__(self, target: Any) -> None:
+    def __init__(self, target: Target) -> None:
         self._target = target
 
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._target, name)
+    def __getattr__(self, name: str) -> object:
+        value: object = getattr(self._target, name)
         return blocking_call(value) if inspect.ismethod(value) else _wrapped(value)
 
     def __repr__(self) -> str:
@@ -85,10 +86,10 @@ class Blocking:
         return dir(self._target)
 
 
-_fronts: dict[type[Any], type[Blocking]] = {}
+_fronts: dict[type[object], type[Blocking[object]]] = {}
 
 
-def front_of(kind: type[Any]) -> type[Blocking]:
+def front_of(kind: type[object]) -> type[Blocking[object]]:
     """The blocking class for an asynchronous one, ``SyncJob`` for ``Job``."""
     if kind not in _fronts:
         above = tuple(front_of(base) for base in kind.__bases__ if is_asynchronous(base))
@@ -98,7 +99,7 @@ def front_of(kind: type[Any]) -> type[Blocking]:
 
 
 @functools.cache
-def fronts() -> dict[str, type[Blocking]]:
+def fronts() -> dict[str, type[Blocking[object]]]:
     """Every blocking class, by its name."""
     import importlib
     import pkgutil
@@ -115,7 +116,7 @@ def fronts() -> dict[str, type[Blocking]]:
     return {front.__name__: front for front in map(front_of, kinds)}
 
 
-def is_asynchronous(kind: type[Any]) -> bool:
+def is_asynchronous(kind: type[object]) -> bool:
     """Whether a class is a service or a handle with calls to wait for."""
     if not kind.__module__.startswith(_PACKAGE):
         return False
@@ -123,11 +124,11 @@ def is_asynchronous(kind: type[Any]) -> bool:
     return any(inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 
 
-def blocking_call(method: Any) -> Any:
+def blocking_call(method: Callable[..., object]) -> Callable[..., object]:
     """An asynchronous call as one that waits for its result; it takes blocking objects, too."""
 
     @functools.wraps(method)
-    def call(*args: Any, **options: Any) -> Any:
+    def call(*args: object, **options: object) -> object:
         plain = [_bare(argument) for argument in args]
         named = {name: _bare(argument) for name, argument in options.items()}
         result = method(*plain, **named)
@@ -140,8 +141,8 @@ def blocking_call(method: Any) -> Any:
     return call
 
 
-def _iterate(source: AsyncIterator[Any]) -> Iterator[Any]:
-    async def following() -> tuple[bool, Any]:
+def _iterate(source: AsyncIterator[object]) -> Iterator[object]:
+    async def following() -> tuple[bool, object]:
         try:
             return True, await anext(source)
         except StopAsyncIteration:
@@ -156,9 +157,9 @@ def _iterate(source: AsyncIterator[Any]) -> Iterator[Any]:
             portal.run(close())
 
 
-def _bare(value: Any) -> Any:
+def _bare(value: object) -> object:
     return value._target if isinstance(value, Blocking) else value
 
 
-def _wrapped(value: Any) -> Any:
+def _wrapped(value: object) -> object:
     return front_of(type(value))(value) if is_asynchronous(type(value)) else value

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from lawtags_client.errors import BusyError, ConflictError, DataError
 from lawtags_client.files import make_folder
@@ -231,7 +231,7 @@ def _select(connection: sqlite3.Connection, key: str) -> Intent | None:
     return _intent(row) if row else None
 
 
-def _intent(row: tuple[Any, ...]) -> Intent:
+def _intent(row: tuple[str, str, str, str, str, str | None, str, str | None]) -> Intent:
     key, kind, token, digest, request, remote_id, created_at, service = row
     made = datetime.fromisoformat(created_at)
     return Intent(key, kind, token, digest, json.loads(request), remote_id, made, service)

@@ -30,7 +30,7 @@ def find_file(folder: Path, environ: Mapping[str, str]) -> Path | None:
 
 def read_profile(
     chosen: str | None, environ: Mapping[str, str], folder: Path, known: set[str]
-) -> tuple[str | None, Mapping[str, Any], Path | None]:
+) -> tuple[str | None, Mapping[str, object], Path | None]:
     """The name of the profile, its settings, and the file that it is in.
 
     Args:

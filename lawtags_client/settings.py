@@ -21,13 +21,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, Literal, TypeVar, Unpack, get_args
 
 from lawtags_client.base_url import checked_url
 from lawtags_client.credentials import Credential, TokenSource, checked, given
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.profiles import FILE_NAME, read_profile, refuse_unknown
 from lawtags_client.setting_options import LfsRewrite, SettingOptions
+
+T = TypeVar("T")
 
 LOCAL_PROFILE = "local"
 """The profile that every installation has: the embedded stack of the working directory."""
@@ -185,15 +187,15 @@ class Settings:
         Raises:
             ConfigurationError: a limit is out of range.
         """
-        changes: dict[str, Any] = {}
+        limited = self
         if timeout is not None:
             if not timeout > 0:
                 hint = "Set it to a number of seconds."
                 raise ConfigurationError("timeout must be greater than zero", hint=hint)
-            changes = {"read_timeout": timeout, "total_timeout": timeout}
+            limited = replace(limited, read_timeout=timeout, total_timeout=timeout)
         if max_retries is not None:
-            changes["max_retries"] = max_retries
-        return replace(self, **changes) if changes else self
+            limited = replace(limited, max_retries=max_retries)
+        return limited
 
     def has_address(self, service: ServiceName) -> bool:
         """Whether it is known where a service is asked."""
@@ -272,7 +274,7 @@ class Settings:
         refuse_unknown(options, known)
         chosen = profile or environ.get("LAWTAGS_PROFILE") or None
         file: Path | None = None
-        table: Mapping[str, Any] = {}
+        table: Mapping[str, object] = {}
         if chosen == LOCAL_PROFILE:
             # A cluster's address in the environment must not draw a part of the work away.
             options = {**_stack_addresses(folder or Path.cwd()), **_without_none(options)}
@@ -317,7 +319,7 @@ def _stack_addresses(folder: Path) -> dict[str, str]:
     return dict.fromkeys(_URLS, platform) | own
 
 
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, T]) -> dict[str, T]:
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -330,12 +332,12 @@ def default_intents_path() -> Path:
 
 def _find(
     name: str,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, object],
     environ: Mapping[str, str],
-    table: Mapping[str, Any],
+    table: Mapping[str, object],
     profile: str,
     first: tuple[str, ...] = (),
-) -> tuple[Any, str]:
+) -> tuple[object, str]:
     if overrides.get(name) is not None:
         return overrides[name], "argument"
     for variable in (*first, f"LAWTAGS_{name.upper()}", *_VENDOR_NAMES.get(name, ())):
@@ -344,14 +346,14 @@ def _find(
     return table.get(name), profile
 
 
-def _as_bool(value: Any) -> bool:
+def _as_bool(value: object) -> bool:
     if isinstance(value, bool):
         return value
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
     return {**words, "off": False}[str(value).strip().lower()]
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value.strip()
@@ -370,9 +372,11 @@ _PATHS = frozenset(
 )
 
 
-def _convert(name: str, value: Any, source: str, base: Path | None) -> Any:
+def _convert(name: str, value: object, source: str, base: Path | None) -> Any:
     try:
         if name in _PATHS:
+            if not isinstance(value, str | os.PathLike):
+                raise TypeError
             path = Path(value).expanduser()
             return base / path if base is not None else path
         if name in _TOKENS and callable(value):

@@ -28,7 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class NeMo(Blocking):
+class NeMo(Blocking[AsyncNeMo]):
     """The blocking client, with the arguments of ``lawtags_client.NeMo``."""
 
     @functools.wraps(AsyncNeMo.__init__)

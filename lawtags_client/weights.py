@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from lawtags_client.errors import DataError
 
@@ -16,6 +16,14 @@ _LONGEST_HEADER = 100_000_000
 _BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8}
 _BITS |= {"F8_E8M0": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16, "U32": 32, "I32": 32, "F32": 32}
 _BITS |= {"U64": 64, "I64": 64, "F64": 64, "C64": 64}
+
+
+class _Entry(TypedDict):
+    """What the format says of a tensor; a file may hold anything in its place."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ def tensors(path: Path) -> list[Tensor]:
     return found
 
 
-def _place(name: str, said: Any) -> tuple[int, int]:
+def _place(name: str, said: _Entry) -> tuple[int, int]:
     start, end = said["data_offsets"]
     if not (_is_count(start) and _is_count(end) and start <= end):
         raise ValueError(f"the tensor {name[:80]!r} has an invalid position")
@@ -80,7 +88,7 @@ def _check_cover(places: Mapping[str, tuple[int, int]], room: int) -> None:
         raise ValueError(f"its tensors take {reached} of {room} bytes")
 
 
-def _tensor(name: str, said: Any, start: int, end: int) -> Tensor:
+def _tensor(name: str, said: _Entry, start: int, end: int) -> Tensor:
     dtype, bits = said["dtype"], 8 * (end - start)
     # A type that is not known here takes at least a bit for each number.
     size = _numbers(name, said["shape"], most=bits)

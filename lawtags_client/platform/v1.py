@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from lawtags_client.asking.constraints import MatchesTags, constraints
 from lawtags_client.client import NeMo
@@ -43,6 +43,9 @@ from lawtags_client.types.customizer import (
 )
 from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTargetRequest
 from lawtags_client.types.inference import ChatChoice, ChatCompletionRequest, ChatMessage, CompletionChoice
+
+V = TypeVar("V")
+R = TypeVar("R")
 
 _TASK = "tags"
 _SERVICES: tuple[ServiceName, ...] = ("data_store", "entity_store", "customizer", "inference", "evaluator")
@@ -362,7 +365,7 @@ def _messages(prompt: PromptInput) -> list[ChatMessage]:
     return [ChatMessage.model_validate(dict(message)) for message in prompt]
 
 
-def _caught(read: Callable[[Any], Any], value: object, error: LawtagsError | None) -> Any:
+def _caught(read: Callable[[V], R], value: V | None, error: LawtagsError | None) -> R | LawtagsError:
     if value is None:
         return error or LawtagsError("there is neither an answer nor an error", service="inference")
     try:
