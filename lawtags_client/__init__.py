@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     )
     from lawtags_client.services.customizer.job import Job
     from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged
-    from lawtags_client.services.data_store import UploadedDataset
     from lawtags_client.services.evaluator import Evaluation, scores
     from lawtags_client.services.following import JobChange
+    from lawtags_client.services.uploaded_dataset import UploadedDataset
     from lawtags_client.services.watching import Patience
     from lawtags_client.settings import Settings
     from lawtags_client.tagging.question import Question
@@ -95,7 +95,7 @@ _HOMES = {
     "Settings": "settings",
     "StateChanged": "services.customizer.events",
     "Tagged": "asking.tagged",
-    "UploadedDataset": "services.data_store",
+    "UploadedDataset": "services.uploaded_dataset",
     "Vocabulary": "tagging.vocabulary",
     "scores": "services.evaluator",
     "tag": "asking.tags",

@@ -17,7 +17,6 @@ from lawtags_client.services.customizer.base_models import ImportedModel
 from lawtags_client.services.customizer.events import JobEvent
 from lawtags_client.services.customizer.job import MetricRow
 from lawtags_client.services.customizer.methods import Method
-from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.services.data_store.contents import Source
 from lawtags_client.services.data_store.download import Downloaded
 from lawtags_client.services.data_store.repositories import Repository
@@ -28,6 +27,7 @@ from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.entries import Outcome
 from lawtags_client.services.inference.guidance import Matches
 from lawtags_client.services.inference.pace import Load
+from lawtags_client.services.uploaded_dataset import UploadedDataset
 from lawtags_client.services.watching import Patience
 from lawtags_client.setting_options import SettingOptions
 from lawtags_client.settings import Settings
@@ -527,7 +527,9 @@ class SyncCustomizer:
         CustomizationConfig, CustomizationConfigRequest, CustomizationConfigUpdate, CustomizationConfigFilter
     ]
     jobs: SyncJobs
-    base_models: SyncBaseModels
+    @property
+    def base_models(self) -> SyncBaseModels:
+        """Base models that the platform was not shipped with."""
     def status(self, job_id: str) -> CustomizationStatusDetails:
         """A job's progress with all metrics."""
     def cancel(self, job_id: str) -> CustomizationJob:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lawtags_client.platform import EvaluationSummary
     from lawtags_client.services.customizer.job import Job
     from lawtags_client.services.customizer.methods import Method
-    from lawtags_client.services.data_store import UploadedDataset
+    from lawtags_client.services.uploaded_dataset import UploadedDataset
     from lawtags_client.types.deployments import ModelDeployment
 
 _ENDED_BADLY = ("failed", "cancelled")

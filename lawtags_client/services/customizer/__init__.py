@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.errors import ConfigurationError, ConflictError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Entities, Owner, parse
-from lawtags_client.services.customizer.base_models import BaseModels, ImportedModel
 from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.jobs import JOBS, Jobs
 from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
-from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.services.extra_fields import extended_request, model_of
 from lawtags_client.services.following import EVERY, Follower, JobChange
 from lawtags_client.services.submission import Submission, carrier, explain_difference, intent_body, submit
+from lawtags_client.services.uploaded_dataset import UploadedDataset
 from lawtags_client.services.watching import Patience
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
@@ -45,6 +45,7 @@ from lawtags_client.types.customizer import (
 from lawtags_client.types.entity_store import Dataset
 
 if TYPE_CHECKING:
+    from lawtags_client.services.customizer.base_models import BaseModels
     from lawtags_client.services.data_store import DataStore
     from lawtags_client.services.entity_store import EntityStore
     from lawtags_client.services.inference import Inference
@@ -101,7 +102,14 @@ class Customizer:
             CustomizationConfigUpdate,
         )
         self.jobs = Jobs(http, JOBS, CustomizationJob)
-        self.base_models = BaseModels(owner, self.targets, self.configs)
+
+    @cached_property
+    def base_models(self) -> BaseModels:
+        """Base models that the platform was not shipped with."""
+        # It brings what uploads, which few programs need.
+        from lawtags_client.services.customizer.base_models import BaseModels
+
+        return BaseModels(self._owner, self.targets, self.configs)
 
     async def status(self, job_id: str) -> CustomizationStatusDetails:
         """A job's progress with all metrics."""
@@ -388,4 +396,4 @@ def _with_token(request: CustomizationJobRequest, intent: Intent) -> Customizati
     return marked
 
 
-__all__ = ["AllWeights", "Customizer", "ImportedModel", "Job", "LoRA", "LoRAMerged"]
+__all__ = ["AllWeights", "Customizer", "Job", "LoRA", "LoRAMerged"]

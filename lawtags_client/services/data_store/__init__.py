@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -21,39 +21,12 @@ from lawtags_client.services.data_store.repositories import Namespaces, Reposito
 from lawtags_client.services.data_store.rows import describe_repeats
 from lawtags_client.services.data_store.upload import OnBytes, Uploaded, Uploader
 from lawtags_client.services.entity_store import EntityStore
+from lawtags_client.services.uploaded_dataset import UploadedDataset
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.data_store import RepoType, TreeEntry
-from lawtags_client.types.entity_store import Dataset, DatasetRequest
+from lawtags_client.types.entity_store import DatasetRequest
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class UploadedDataset:
-    """A dataset on the platform.
-
-    Args:
-        name: ``namespace/name``, as jobs refer to it.
-        files_url: where its files are.
-        files: path in the repository to SHA-256.
-        rows: number of rows per split.
-        digest: of all files; part of an intent's key.
-        commit: the repository's commit, if the server returns it.
-        sent: the paths that were uploaded.
-        entity: its entity in the Entity Store.
-    """
-
-    name: str
-    files_url: str
-    files: Mapping[str, str]
-    rows: Mapping[str, int]
-    digest: str
-    commit: str | None
-    sent: tuple[str, ...]
-    entity: Dataset
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class DataStoreOwner(Owner, Protocol):

@@ -9,7 +9,6 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Entities, Owner, by_id, parse
-from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.services.evaluator.building import (
     MAX_TOKENS,
     PROMPT,
@@ -29,6 +28,7 @@ from lawtags_client.services.evaluator.platform_jobs import JOBS as PLATFORM_JOB
 from lawtags_client.services.evaluator.platform_jobs import PlatformEvaluation, PlatformEvaluationJobs
 from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.services.submission import Submission, carrier, intent_body, submit
+from lawtags_client.services.uploaded_dataset import UploadedDataset
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 
 from lawtags_client.errors import ConfigurationError, NotFoundError
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.data_store import UploadedDataset
+from lawtags_client.services.uploaded_dataset import UploadedDataset
 from lawtags_client.settings import ServiceAddress
 from lawtags_client.types.common import APIEndpoint, WireRequest
 from lawtags_client.types.entity_store import Dataset

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from client_kit import PLATFORM, client
 
+from lawtags_client import UploadedDataset
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.services.data_store import UploadedDataset
 from lawtags_client.types.common import APIEndpoint
 from lawtags_client.types.entity_store import Dataset
 from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTargetRequest, MetricConfig

@@ -78,6 +78,7 @@ def test_ready_client_has_loaded_only_what_it_needs() -> None:
         "aiohttp",
         "orjson",
         "lawtags_client.types.evaluator",
+        "lawtags_client.services.data_store",
     }
     assert not spared & loaded
 
