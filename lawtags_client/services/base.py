@@ -350,7 +350,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
             ConflictError: one of that name exists and differs; the message lists the fields.
         """
         asked = request_of(self._request, request, fields)
-        reference = reference_of(asked)
+        reference = _reference_of(asked)
         create = partial(self.create, asked, extra_headers=extra_headers, extra_body=extra_body)
         try:
             return await create()
@@ -398,7 +398,7 @@ def _receipt(body: bytes) -> DeleteResponse:
         return DeleteResponse()
 
 
-def reference_of(request: WireModel) -> str:
+def _reference_of(request: WireModel) -> str:
     """The key under which what a request makes will be found."""
     values = request.model_dump()
     if values.get("id") is not None:

@@ -35,7 +35,7 @@ from lawtags_client.types.common import WireRequest
 logger = logging.getLogger(__name__)
 
 J = TypeVar("J")
-Carrying = TypeVar("Carrying", bound="Stamped")
+_Carrying = TypeVar("_Carrying", bound="Stamped")
 Stamp: TypeAlias = tuple[str | None, datetime | None]
 
 # The secrets that a request may have; users choose the names of custom fields themselves.
@@ -206,7 +206,7 @@ def stamp_of(job: Stamped) -> Stamp:
     return token if isinstance(token, str) else None, job.created_at
 
 
-async def carrier(jobs: AsyncIterator[Carrying], intent: Intent) -> Carrying | None:
+async def carrier(jobs: AsyncIterator[_Carrying], intent: Intent) -> _Carrying | None:
     """The job that carries an intent's token; a list cannot be filtered by it, so it is read from the newest.
 
     Args:

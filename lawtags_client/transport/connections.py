@@ -20,7 +20,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _KEEPALIVE = 3.0
 
 
-def load_httpx() -> None:
+def _load_httpx() -> None:
     """Import httpx without its command line, whose rich, click and pygments take longer than all the rest.
 
     It does without where they are not installed; they are held to be missing while it is imported.
@@ -56,7 +56,7 @@ class Connections:
     """
 
     def __init__(self, settings: Settings, handler: httpx.AsyncBaseTransport | None = None) -> None:
-        load_httpx()
+        _load_httpx()
         self._settings = settings
         self._handler = handler
         self._clients: dict[_Use, httpx.AsyncClient] = {}

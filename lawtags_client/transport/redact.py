@@ -47,10 +47,10 @@ def _phrase(status: object) -> str:
 
 def _masked(argument: object) -> object:
     text = str(argument) if not isinstance(argument, int | float) else ""
-    return masked_links(text) if "://" in text else argument
+    return _masked_links(text) if "://" in text else argument
 
 
-def masked_links(text: str) -> str:
+def _masked_links(text: str) -> str:
     """A text with the credentials in the queries of its URLs masked."""
     return _SIGNED.sub(rf"\g<1>{MASK}", text)
 
@@ -84,7 +84,7 @@ class Redactor:
         """The text with every secret masked, those in signed links included."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return masked_links(text) if "://" in text else text
+        return _masked_links(text) if "://" in text else text
 
     def value(self, value: JsonValue, depth: int = 0) -> JsonValue:
         """JSON with every secret masked, and what is nested more than 50 levels deep left out."""

@@ -103,7 +103,7 @@ class RetryBudget:
         self.tokens = min(self.capacity, self.tokens + (self.cost if retried else 1.0))
 
 
-def may_retry(failure: Failure, *, repeatable: bool) -> bool:
+def _may_retry(failure: Failure, *, repeatable: bool) -> bool:
     """Whether another attempt is right, given that there is time and budget for one.
 
     Args:
@@ -193,7 +193,7 @@ class Attempts:
             LawtagsError: the failure's, where trying again is wrong, or the time, the retries or the budget
                 are used up.
         """
-        if not may_retry(failure, repeatable=self._repeatable):
+        if not _may_retry(failure, repeatable=self._repeatable):
             raise failure.error from cause
         delay = self._policy.delay(self.retries, failure, self._clock.random())
         if self.retries >= self._policy.max_retries or delay >= self.left or not self._budget.take():

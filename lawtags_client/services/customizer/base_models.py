@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lawtags_client.services.data_store.upload import OnBytes
     from lawtags_client.services.entity_store import EntityStore
 
-PUBLIC_HUB = "https://huggingface.co"
+_PUBLIC_HUB = "https://huggingface.co"
 
 _ENDS = frozenset({"ready", "failed", "cancelled", "deleting", "deleted", "delete_failed"})
 _PATIENCE = Patience(shortest=0.2, longest=15.0)
@@ -110,7 +110,7 @@ class BaseModels:
         training_precision: str = "bf16-mixed",
         num_parameters: int | None = None,
         precision: str | None = None,
-        hf_endpoint: str | None = PUBLIC_HUB,
+        hf_endpoint: str | None = _PUBLIC_HUB,
         timeout: float | None = 3600,
         on_bytes: OnBytes | None = None,
     ) -> ImportedModel:

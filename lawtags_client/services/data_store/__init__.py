@@ -108,7 +108,7 @@ class DataStore:
             files_url=repository.url,
             files=uploaded.files,
             rows=layout.rows,
-            digest=digest_of(uploaded.files),
+            digest=_digest_of(uploaded.files),
             commit=uploaded.commit,
             sent=uploaded.sent,
             entity=entity,
@@ -248,7 +248,7 @@ class DataStore:
         return Uploader(self._http, self._links, repository, on_bytes=on_bytes)
 
 
-def digest_of(files: Mapping[str, str]) -> str:
+def _digest_of(files: Mapping[str, str]) -> str:
     """One digest of files by path and SHA-256."""
     text = json.dumps(sorted(files.items()), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -85,7 +85,7 @@ def describe_left_out(names: Sequence[str]) -> str:
     return f"not uploaded, because only *.jsonl files are: {told}{more}"
 
 
-def is_leftover(name: str) -> bool:
+def _is_leftover(name: str) -> bool:
     """Whether a file is none of the user's: systems leave them in every folder that they look into."""
     return name.startswith("._") or name.lower() in _LEFTOVERS
 
@@ -95,7 +95,7 @@ def _rows_in(folder: Path) -> tuple[list[Path], list[str]]:
     rows: list[Path] = []
     others: list[str] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix == ".jsonl" and path.is_file() and not is_leftover(path.name):
+        if path.suffix == ".jsonl" and path.is_file() and not _is_leftover(path.name):
             _check_name(path)
             rows.append(path)
         else:

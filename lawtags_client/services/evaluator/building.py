@@ -28,7 +28,7 @@ R = TypeVar("R", bound=WireRequest)
 Metrics: TypeAlias = Sequence[str] | Mapping[str, MetricConfig]
 """Names of metrics, or a dictionary of metrics, whose keys are the names of the scores."""
 
-TASK = "answers"
+_TASK = "answers"
 """The only task of an evaluation that is built here; scores are called ``answers.f1``."""
 PROMPT, REFERENCE = "{{item.prompt}}", "{{item.completion}}"
 """Templates for the rows that curation writes."""
@@ -36,14 +36,14 @@ MAX_TOKENS = 64
 _OUTPUT = "{{sample.output_text}}"
 _TEXT_METRICS = ("em", "f1", "rouge")
 _CHECKS = ("equals", "contains")
-METRIC_NAMES = ("bleu", *_CHECKS, *_TEXT_METRICS)
+_METRIC_NAMES = ("bleu", *_CHECKS, *_TEXT_METRICS)
 
 
 def metric(name: str, reference: str) -> MetricConfig:
     """A metric that compares the model's answer with a reference.
 
     Args:
-        name: one of ``METRIC_NAMES``.
+        name: one of ``_METRIC_NAMES``.
         reference: a template, such as ``{{item.completion}}``.
 
     Raises:
@@ -57,7 +57,7 @@ def metric(name: str, reference: str) -> MetricConfig:
         return MetricConfig(type=name, params={"references": [reference]})
     raise ConfigurationError(
         f"there is no metric {name!r}",
-        hint=f"Use {', '.join(METRIC_NAMES)}, or pass a dictionary of MetricConfig.",
+        hint=f"Use {', '.join(_METRIC_NAMES)}, or pass a dictionary of MetricConfig.",
     )
 
 
@@ -99,7 +99,7 @@ def rows_config(metrics: Metrics) -> EvaluationConfigRequest:
             for name in metrics
         }
     return EvaluationConfigRequest(
-        type="custom", tasks={TASK: TaskConfig(type="data", metrics=dict(metrics))}
+        type="custom", tasks={_TASK: TaskConfig(type="data", metrics=dict(metrics))}
     )
 
 
@@ -129,7 +129,7 @@ def answer_config(
     """
     if isinstance(metrics, str) or not metrics:
         raise ConfigurationError(
-            "metrics is not a list of names", hint=f'Pass metrics=["f1"]; known: {", ".join(METRIC_NAMES)}.'
+            "metrics is not a list of names", hint=f'Pass metrics=["f1"]; known: {", ".join(_METRIC_NAMES)}.'
         )
     if not isinstance(metrics, Mapping):
         metrics = {name: metric(name, reference) for name in metrics}
@@ -142,7 +142,7 @@ def answer_config(
         params={"template": {**asked, "max_tokens": max_tokens, "temperature": 0.0}},
         metrics=dict(metrics),
     )
-    config = EvaluationConfigRequest(type="custom", tasks={TASK: task})
+    config = EvaluationConfigRequest(type="custom", tasks={_TASK: task})
     if limit is not None:
         config.params = EvaluationParams(limit_samples=limit)
     return config

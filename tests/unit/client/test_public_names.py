@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -88,3 +90,12 @@ def test_httpx_is_whole_for_those_who_import_it_later() -> None:
     code += "import httpx; print(callable(httpx.main), httpx.get.__name__); import httpx._main"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["True", "get"]
+
+
+def test_modules_list_only_names_that_they_have() -> None:
+    for part in ("asking", "services", "transport", "types"):
+        package = importlib.import_module(f"lawtags_client.{part}")
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(found.name)
+            listed = getattr(module, "__all__", [])
+            assert [name for name in listed if not hasattr(module, name) or name.startswith("_")] == []
