@@ -119,7 +119,7 @@ class UnicodeModifier(DocumentModifier):  # type: ignore[misc]
 
 
 class CleaningModifier(DocumentModifier):  # type: ignore[misc]
-    """Tidies white space and removes invisible characters."""
+    """Tidies whitespace and removes invisible characters."""
 
     @_in_batches
     def modify_document(self, texts: pd.Series) -> pd.Series:

@@ -157,7 +157,7 @@ class TagOptions:
         synonyms: a CSV or YAML file of synonyms, see
             :func:`~lawtags_client.curation.read.synonyms.load_synonyms`.
         min_count: tags on fewer questions than this are taken off, counted on the questions that are left
-            behind the search for duplicates; a question that loses all its tags is refused. A test file of
+            after the search for duplicates; a question that loses all its tags is refused. A test file of
             its own keeps them: leaving out what a model was not taught would flatter it.
     """
 
@@ -309,7 +309,7 @@ class CurationOptions:
         return digests
 
     def as_dict(self) -> OptionsRecord:
-        """The options as JSON values, with a fingerprint in the place of the secret key."""
+        """The options as JSON values, with a fingerprint in place of the secret key."""
         split = self.split
         return {
             "columns": dict(sorted(self.columns.items())),

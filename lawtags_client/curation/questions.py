@@ -62,7 +62,7 @@ class QuestionTexts:
         return replace(self, options=replace(self.options, pii=_NO_MASKING), pii_model=None)
 
     def as_dict(self) -> TextsRecord:
-        """All of it as JSON, with a fingerprint in the place of a secret key."""
+        """All of it as JSON, with a fingerprint in place of a secret key."""
         values = self.options.as_dict()
         return {
             "columns": values["columns"],

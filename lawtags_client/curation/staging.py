@@ -153,7 +153,7 @@ class WorkFolder:
 
         Args:
             partition: its number.
-            last: whether those behind it belong to it as well, as no partition follows.
+            last: whether those after it belong to it as well, as no partition follows.
         """
         for number in (partition, partition + 1) if last else (partition,):
             path = self.bad_path(number)

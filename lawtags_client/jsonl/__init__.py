@@ -1,7 +1,7 @@
-"""Rows of JSON: one object per line, or one array of objects, read within bounds.
+"""Rows of JSON: one object per line, or one array of objects, with bounded memory.
 
-Every reader of rows uses this: what a row is, and what is said of one that cannot be read, is decided here.
-What a caller does about such a row, and which lines it skips, is its own choice (:class:`LinePolicy`).
+Every reader of rows uses this, so all agree on what a row is and how errors are worded. What to do about an
+invalid row, and which lines to skip, is up to the caller (:class:`LinePolicy`).
 """
 
 from __future__ import annotations

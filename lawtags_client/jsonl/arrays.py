@@ -17,15 +17,15 @@ _CHUNK = 1 << 20
 _SKIP = re.compile(r"[\s,]*")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
-# An error so close to the end of the buffer may be one of the buffer's, not of the file's.
+# An error this close to the end of the buffer may be caused by the buffer's end, not by the file.
 _NEAR_END = 16
 
 
 class ArrayReader:
-    """Reads one element after the other from a buffer that is filled as needed.
+    """Reads one element at a time from a buffer that is filled as needed.
 
-    What breaks the array hides everything behind it, however much that is, so the whole file is refused. An
-    element that can be stepped over costs no other.
+    A syntax error in the array makes everything after it unreadable, so the whole file is rejected. An
+    invalid element that can be skipped does not affect the others.
 
     Args:
         stream: the file; its next character but for spaces is the array's bracket.
@@ -60,7 +60,7 @@ class ArrayReader:
         """The elements: the line where each begins, the row or what is wrong with it, and its text.
 
         Raises:
-            DataError: the array is not closed, or broken so that its elements cannot be told apart.
+            DataError: the array is not closed, or so malformed that its elements cannot be separated.
         """
         self._fill()
         self._advance(self._text.index("[") + 1)
@@ -82,7 +82,7 @@ class ArrayReader:
             self._fill()
 
     def _element(self) -> tuple[int, dict[str, object] | JsonFault, str] | None:
-        # None: no whole element stands in the buffer yet.
+        # None: the buffer does not contain a complete element yet.
         line = self._line
         try:
             values, end = self._row_decoder.raw_decode(self._text, self._place)
@@ -99,7 +99,7 @@ class ArrayReader:
         except json.JSONDecodeError as error:
             self._check_error(error)
             return None
-        # A number at the end of the buffer may go on.
+        # A number at the end of the buffer may continue.
         if end == len(self._text) and not self._ended:
             return None
         element = self._text[self._place : end]
@@ -109,7 +109,7 @@ class ArrayReader:
         return line, _marked(values, element), element
 
     def _check_error(self, error: json.JSONDecodeError) -> None:
-        """Raise what more of the file cannot mend."""
+        """Raise an error that more of the file cannot resolve."""
         if error.msg.startswith("Unterminated"):
             return
         if self._ended and error.pos >= len(self._text):
@@ -136,7 +136,7 @@ class ArrayReader:
             path=self._path,
             line=self._line,
             column=column,
-            hint="Was the file cut off, or joined from several? Nothing after this point can be read.",
+            hint="Check whether the file was truncated, or joined from several; the rest cannot be read.",
         )
 
     def _skip_separators(self) -> None:
@@ -150,7 +150,7 @@ class ArrayReader:
 
     def _fill(self) -> None:
         left = self._text[self._place :]
-        # As much again as there is, or a long row would be read over and over; but no more than a row may be.
+        # Double the buffer, or a long row would be parsed again and again; but stay within the row limit.
         most = self._limit + _CHUNK - len(left)
         raw = self._stream.read(min(max(_CHUNK, len(left)), most))
         self._ended = not raw
@@ -159,13 +159,13 @@ class ArrayReader:
 
 
 def _marked(values: dict[str, object], element: str) -> dict[str, object]:
-    """The values of an element, of which those that are not UTF-8 say so."""
+    """The values of an element, with ``Unreadable`` for those that are not UTF-8."""
     if element.isascii() or not _UNDECODED.search(element):
         return values
     raw = element.encode("utf-8", "surrogateescape")
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        # Not the file's byte: counting all those before would cost more than it tells.
+        # Not the position in the file: counting all bytes before it would cost too much.
         return undecoded_fields(values, raw, error, f"byte {error.start + 1} of the row")
     return values

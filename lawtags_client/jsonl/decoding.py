@@ -1,4 +1,4 @@
-"""Decoding the row in one line, and saying what is wrong with it."""
+"""Decoding the row in one line, and describing what is wrong with it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _PYTHON = re.compile(r"\s*\{\s*'")
 
 
 def decode_row(raw: bytes, *, torn: bool = False) -> JsonRow | JsonFault:
-    """The row in a line, if all of it can be read and written again.
+    """The row in a line, if it can be decoded and encoded again.
 
     Args:
         raw: the line.
-        torn: whether the file ends within the line or right behind it, without a line end.
+        torn: whether the file ends without a line end after this line.
     """
     values = _decoded(PLAIN, raw, 0, torn)
     return values if isinstance(values, JsonFault) else refuse_unreadable(values, raw)
 
 
 def decode_fields(raw: bytes, *, offset: int = 0, torn: bool = False) -> dict[str, object] | JsonFault:
-    """The row in a line, with ``Unreadable`` in the place of each field that cannot be read.
+    """The row in a line, with ``Unreadable`` in place of each field that cannot be read.
 
     Halves of surrogate pairs stay, and long numbers know how they were written.
 
@@ -47,7 +47,7 @@ def decode_fields(raw: bytes, *, offset: int = 0, torn: bool = False) -> dict[st
 
 
 def refuse_unreadable(values: dict[str, object], raw: bytes) -> JsonRow | JsonFault:
-    """A row in which everything can be read and written again, or what is wrong with it.
+    """The row, if it can be encoded again, or what is wrong with it.
 
     Args:
         values: the row as decoded, with ``Unreadable`` in it.
@@ -66,7 +66,7 @@ def _decoded(decoder: json.JSONDecoder, raw: bytes, offset: int, torn: bool) -> 
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        # Wrong bytes become lone surrogates, which cost only the field they are in.
+        # Invalid bytes become lone surrogates, which affect only their own field.
         text, wrong = raw.decode("utf-8", "surrogateescape"), error
     try:
         values = decoder.decode(text)

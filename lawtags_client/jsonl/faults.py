@@ -13,7 +13,7 @@ class JsonFault:
     """Why a row cannot be read.
 
     Args:
-        reason: what is wrong, without quoting the row, and in the same words for every such row.
+        reason: what is wrong, without quoting the row, and worded the same for every such row.
         detail: what differs from row to row.
         column: where in the line, counted from one, if it is known.
         field: the field concerned, such as ``messages[0].content``, if it is known.
@@ -33,7 +33,7 @@ class JsonFault:
 
 
 def json_kind(value: object) -> str:
-    """What a value is called in JSON.
+    """The name of a value's type in JSON.
 
     Example:
         >>> json_kind([]), json_kind(1.5)
@@ -43,7 +43,7 @@ def json_kind(value: object) -> str:
 
 
 def not_an_object(value: object) -> JsonFault:
-    """What is wrong with a row that is another value."""
+    """The fault of a row that is not an object."""
     return JsonFault(f"is not a JSON object but {json_kind(value)}")
 
 

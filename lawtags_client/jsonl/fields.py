@@ -1,4 +1,4 @@
-"""Decoding JSON so that a value that cannot be read costs only the field it is in."""
+"""Decoding JSON so that an unreadable value affects only its own field."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def element_end(text: str, begin: int) -> int | None:
     """Where the object or list that begins at a place ends, however deep it nests.
 
     Returns:
-        None where the text ends first.
+        None if the text ends first.
     """
     depth = 0
     for found in _TOKEN.finditer(text, begin):
@@ -62,10 +62,10 @@ def element_end(text: str, begin: int) -> int | None:
 
 
 def salvage(decoder: json.JSONDecoder, text: str) -> dict[str, object] | None:
-    """The fields of an object of which some nest too deeply to be decoded; those say so.
+    """The fields of an object, with ``Unreadable`` for those that nest too deeply to be decoded.
 
     Returns:
-        None where it is not an object whose fields can be told apart.
+        None if it is not an object whose fields can be separated.
     """
     place = _skip(text, 0)
     if text[place : place + 1] != "{":
@@ -93,7 +93,7 @@ def salvage(decoder: json.JSONDecoder, text: str) -> dict[str, object] | None:
 def undecoded_fields(
     values: dict[str, object], raw: bytes, error: UnicodeDecodeError, where: str
 ) -> dict[str, object]:
-    """The fields of a row that is not UTF-8, of which those with wrong bytes say so.
+    """The fields of a row that is not UTF-8, with ``Unreadable`` for those with invalid bytes.
 
     Args:
         values: decoded with ``surrogateescape``.
@@ -103,7 +103,7 @@ def undecoded_fields(
     """
     wrong = Unreadable(f"is not UTF-8; {guess_encoding(raw, error)}", where)
     return {
-        # The name of a field cannot be one that is looked for.
+        # A name with invalid bytes cannot be a known field.
         name.encode("utf-8", "replace").decode(): wrong if _holds(value, _UNDECODED) else value
         for name, value in values.items()
     }
@@ -122,7 +122,7 @@ def first_unreadable(values: dict[str, object]) -> tuple[str, Unreadable] | None
 
 
 def first_half(values: dict[str, object]) -> str | None:
-    """The first field in which half of a surrogate pair stands, in a text or a name."""
+    """The first field whose name or value contains half of a surrogate pair."""
     return next((name for name, value in values.items() if _HALF.search(name) or _holds(value, _HALF)), None)
 
 

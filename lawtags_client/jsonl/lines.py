@@ -1,4 +1,4 @@
-"""Lines of a file, none of which is read beyond a limit."""
+"""Lines of a file, with bounded length."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 LONGEST_LINE = 16 << 20
-"""Bytes of a line; longer than any context, and short enough to be read at once."""
+"""Maximum bytes per line; longer than any context, and short enough to read at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """Stands for a line that was passed over because of its length.
+    """Represents a line that was skipped because of its length.
 
     Args:
         size: its bytes, with its end.
@@ -24,7 +24,7 @@ class TooLong:
 def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[tuple[int, bytes | TooLong]]:
     """The lines of a file with their numbers, counted from one.
 
-    A line ends with LF or CRLF, which it keeps; U+2028 and the like within a text end none.
+    Lines end with LF or CRLF, which are kept; U+2028 and the like do not end a line.
 
     Args:
         stream: the file.

@@ -1,4 +1,4 @@
-"""Whole files of rows for callers that need every row to be right."""
+"""Reading whole files of rows, for callers that need every row to be valid."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _EXACT_LINES = 500
 
 @dataclass(frozen=True, slots=True)
 class LinePolicy:
-    """What a caller takes beside lines that hold a row.
+    """Which lines without a row a caller accepts.
 
     Args:
-        limit: the most bytes of a line.
-        blank: whether lines of spaces are skipped.
+        limit: maximum bytes per line.
+        blank: whether blank lines are skipped.
         mark: whether a byte order mark before the first line is skipped.
-        torn: whether a last line without an end is skipped, as its writer never finished it.
+        torn: whether a last line without a line end is skipped, because it is incomplete.
     """
 
     limit: int = LONGEST_LINE
@@ -43,7 +43,7 @@ def parse_lines(
 
     Args:
         stream: the file.
-        policy: what is skipped.
+        policy: which lines are skipped.
     """
     for number, line in read_lines(stream, policy.limit):
         row = _judged(line, number, policy)
@@ -54,14 +54,14 @@ def parse_lines(
 def scan_lines(
     stream: BinaryIO, policy: LinePolicy = LinePolicy()
 ) -> Iterator[tuple[int, JsonRow | JsonFault]]:
-    """Like :func:`parse_lines`, several times faster, for callers that look only at texts.
+    """Like :func:`parse_lines`, several times faster, for callers that use only strings.
 
-    Whole numbers beyond 64 bits lose digits. A name that appears twice is found in the first rows, as it is
-    their writer's fault and in all of them; of later ones the last value counts.
+    Integers beyond 64 bits lose digits. Duplicate names are detected in the first rows, because a writer that
+    produces them does so in all rows; in later rows, the last value wins.
 
     Args:
         stream: the file.
-        policy: what is skipped.
+        policy: which lines are skipped.
     """
     from orjson import JSONDecodeError, loads
 
@@ -89,7 +89,7 @@ def _ended(line: bytes | TooLong) -> bool:
 
 
 def _judged(line: bytes | TooLong, number: int, policy: LinePolicy) -> JsonRow | JsonFault | None:
-    """The row in a line, what is wrong with it, or None where the line is to be skipped."""
+    """The row in a line, what is wrong with it, or None to skip the line."""
     if isinstance(line, TooLong):
         return JsonFault(f"is longer than {policy.limit >> 20} MiB", f"{line.size:,} bytes")
     torn = not line.endswith(b"\n")
@@ -131,11 +131,11 @@ def read_rows(
 
     Args:
         path: the file.
-        policy: what is skipped.
-        hint: what to do about a wrong row.
+        policy: which lines are skipped.
+        hint: what to do about an invalid row.
 
     Raises:
-        DataError: a row is wrong; names file, line, column and field.
+        DataError: a row is invalid; names file, line, column and field.
         OSError: the file cannot be read.
     """
     with path.open("rb") as stream:

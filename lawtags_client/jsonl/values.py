@@ -1,4 +1,4 @@
-"""Single values of JSON that programs do not agree on: numbers of any size, bytes that are not UTF-8."""
+"""JSON values that programs treat differently: numbers of any size, bytes that are not UTF-8."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 
 MOST_DIGITS = 400
-"""Digits of a whole number: no id and no score has more, and more would only take time."""
+"""Maximum digits of an integer: no id or score has more, and parsing more would take too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands for a value that cannot be read, in its place.
+    """Replaces a value that cannot be read.
 
     Args:
         reason: why, in the same words for every such value, and without the value.
@@ -23,10 +23,10 @@ class Unreadable:
 
 
 class ExactFloat(float):
-    """A number with a fraction or an exponent that also knows how it was written.
+    """A number with a fraction or an exponent that also keeps its original text.
 
     Args:
-        text: as the file has it.
+        text: as written in the file.
     """
 
     text: str
@@ -38,7 +38,7 @@ class ExactFloat(float):
 
 
 def whole_number(digits: str) -> int | Unreadable:
-    """A whole number of JSON, exact at any sensible size."""
+    """An integer of JSON, exact at any sensible size."""
     if len(digits) > MOST_DIGITS:
         return Unreadable(f"holds a whole number of more than {MOST_DIGITS} digits")
     return int(digits)
@@ -53,21 +53,21 @@ def decimal_number(digits: str) -> float | Unreadable:
 
 
 def exact_number(digits: str) -> float | Unreadable:
-    """Like :func:`decimal_number`; a long number knows how it was written."""
+    """Like :func:`decimal_number`; a long number keeps its original text."""
     value = decimal_number(digits)
     return ExactFloat(digits) if len(digits) > 15 and isinstance(value, float) else value
 
 
 def constant(name: str) -> Unreadable:
-    """What Python writes in the place of a number: ``NaN``, ``Infinity`` and ``-Infinity``."""
+    """Constants that Python writes instead of numbers: ``NaN``, ``Infinity`` and ``-Infinity``."""
     return Unreadable(f"holds {name}, which JSON does not have; write null")
 
 
 def guess_encoding(raw: bytes, error: UnicodeDecodeError) -> str:
-    """What bytes might be that are not UTF-8."""
+    """A guess at the encoding of bytes that are not UTF-8."""
     if b"\x00" in raw:
         return "maybe UTF-16 or UTF-32"
     if error.reason == "unexpected end of data":
         return "its last character is cut off"
-    # Curly quotes and dashes stand here in Windows' table, and control characters in Latin-1.
+    # These are curly quotes and dashes in Windows-1252, and control characters in Latin-1.
     return "maybe Windows-1252" if 0x80 <= raw[error.start] <= 0x9F else "maybe Windows-1252 or Latin-1"

@@ -1,4 +1,4 @@
-"""What any tagger has to beat."""
+"""Baselines for any tagger."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class FirstTokenMap:
 
     Args:
         vocabulary: the tags.
-        owners: for each tag its first token, without leading blank; None where none was observed.
+        owners: for each tag, its first token without a leading space; None if none was observed.
     """
 
     vocabulary: Vocabulary
@@ -39,7 +39,7 @@ class FirstTokenMap:
     def fit(cls, observed: Iterable[Mapping[str, float]], vocabulary: Vocabulary) -> FirstTokenMap:
         """Learn the first tokens from distributions that a model returned.
 
-        The longest observed token that a tag begins with is taken for its first one. No tokenizer is needed.
+        The first token of a tag is the longest observed token that it begins with. No tokenizer is needed.
 
         Args:
             observed: token texts with log-probabilities, for each of some questions.

@@ -47,8 +47,8 @@ def fit_one_vs_rest(
 ) -> tuple[Floats, Floats]:
     """Fit one logistic regression for each tag.
 
-    It minimises ``|w|^2 / 2 + strength * log-loss``; the intercept is the tag's prior log-odds plus a
-    regularised correction. Tags without a positive row get their prior alone.
+    It minimizes ``|w|^2 / 2 + strength * log-loss``; the intercept is the tag's prior log-odds plus a
+    regularized correction. Tags without a positive row get their prior alone.
 
     Args:
         rows: sparse features, rows by terms.

@@ -1,21 +1,21 @@
-"""Multi-label scores: F1 in three averages, precision, recall, exact match, and how sure they are.
+"""Multi-label scores: F1 in three averages, precision, recall, exact match, and their intervals.
 
-Averages are taken as scikit-learn takes them with ``zero_division=0``: over all pairs of row and tag
-(micro), over tags (macro; all tags that stand in the truth or in the predictions), over rows (samples).
-Every empty case is 0, save that a row without true and without predicted tags is an exact match.
+Averages are those of scikit-learn with ``zero_division=0``: over all pairs of row and tag (micro), over tags
+(macro; all tags in the truth or in the predictions), and over rows (samples). Every empty case is 0, except
+that a row without true and predicted tags is an exact match.
 
 Intervals come from resampling the rows (percentiles of the resampled values). Macro F1 needs more than that,
-since most tags stand in one or two rows:
+because most tags are on one or two rows:
 
-* It is averaged over a fixed set of tags, those of the whole test set. A resample leaves out about a third
-  of the tags that stand in one row. Their F1 in it is 0/0: to drop them changes what is averaged over, to
-  count 0 pulls every resample down, and either way the interval may miss its own point. Here such a tag
-  keeps its F1 of the whole test set.
-* The resampled values are moved so that their mean is the point. F1 of a tag in few rows is a concave ratio,
-  so resampling lowers it on average; what counts is the spread.
-* Rows drawn twice cannot show what other rows would have done to a rare tag, so the spread is too small, by
-  half on typical data. The jackknife sees it, since leaving out a tag's only row takes the tag out of the
-  average. What its variance exceeds that of the resampled values by is added as normal noise.
+* It is averaged over a fixed set of tags, those of the whole test set. A resample misses about a third of the
+  tags that are on one row only. Their F1 in it is 0/0: dropping them changes the average, counting 0 biases
+  every resample down, and either way the interval may miss the point estimate. Here, such a tag keeps its F1
+  of the whole test set.
+* The resampled values are shifted so that their mean is the point estimate. F1 of a rare tag is a concave
+  ratio, so resampling lowers it on average; only the spread matters.
+* Repeated rows cannot show how other rows would have affected a rare tag, so the spread is too small, by half
+  on typical data. The jackknife captures it, because leaving out a tag's only row removes the tag from the
+  average. The variance that it has in excess of the resampled values is added as normal noise.
 
 The intervals are for the score on other test sets of this size. ``docs/evaluate.md`` gives their coverage.
 """

@@ -1,7 +1,7 @@
 """The tagger: the tuned model's tag probabilities mixed with the retriever's.
 
 The mix is a logistic regression over pairs of question and tag, fitted on validation rows only, since the
-model has seen the training rows. Its weights are drawn towards the retriever alone, so that few validation
+model has seen the training rows. Its weights are shrunk toward the retriever alone, so that few validation
 rows or a useless model do little harm.
 """
 
@@ -38,7 +38,7 @@ _RETRIEVER_ALONE = np.asarray([0.0, 1.0, 0.0, 0.0])
 # With fewer rows of model evidence than this no weights are fitted.
 FEWEST_ROWS = 10
 _FOLDS = 5
-# So many validation rows count as much as what the training rows say about the threshold.
+# With this many validation rows, they weigh as much as the training rows in the choice of the threshold.
 _EVEN_ROWS = 50
 
 
@@ -78,10 +78,10 @@ class Tagging:
 
 @dataclass(frozen=True)
 class FitReport:
-    """What the fit saw: row counts, and micro F1 on the validation rows.
+    """The result of the fit: row counts, and micro F1 on the validation rows.
 
-    The scores behind both figures come from weights that have not seen the row; the thresholds have seen it,
-    so that the figures flatter a little. The test rows are what counts.
+    Both scores come from weights that were not fitted on the row, but thresholds that were, so they are
+    slightly optimistic. Only the test rows give an unbiased estimate.
     """
 
     validation_rows: int

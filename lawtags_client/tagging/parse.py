@@ -1,4 +1,4 @@
-"""Reading tags out of what a model wrote. It takes any text and never raises."""
+"""Parsing tags from a model's answer. It accepts any text and never raises."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Kind = Literal["tags", "unknown", "prose", "empty"]
 # A longer piece is a sentence: no tag of a Stack Exchange site has more than 35 characters.
 _LONGEST_TAG = 50
 _MOST_WORDS = 5
-# A model that has lost its way can repeat itself for ever.
+# A degenerate model can repeat itself forever.
 _MOST_CHARACTERS = 20_000
 _MOST_UNKNOWN = 50
 
@@ -88,7 +88,7 @@ def answer_regex(vocabulary: Vocabulary, separator: str = ", ", most: int = 5) -
 
     Args:
         vocabulary: the tags allowed.
-        separator: what stands between them.
+        separator: the text between them.
         most: the most tags of an answer.
     """
     one = any_of(vocabulary.tags)
@@ -129,7 +129,7 @@ def _tag_of(piece: str, vocabulary: Vocabulary | None) -> str | None:
     whole = normalize_tag(piece)
     if vocabulary is not None and whole in vocabulary:
         return whole
-    # Only now the signs around it: some tags begin or end with one, such as ".net" or "c#".
+    # Strip punctuation only now: some tags begin or end with it, such as ".net" or "c#".
     bare = piece.strip(_WRAPPING).lstrip("#").rstrip(".!?:").strip(_WRAPPING)
     tag = normalize_tag(bare)
     if not any(letter.isalnum() for letter in tag):

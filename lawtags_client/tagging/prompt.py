@@ -42,7 +42,7 @@ class PromptStyle:
             foremost one.
         shortlist: how many candidate tags of the retriever the prompt names; 0 for none.
         max_tokens: the most tokens that a prompt, without its answer, may have.
-        separator: what stands between the tags of an answer.
+        separator: text between the tags of an answer.
 
     Raises:
         ConfigurationError: a value is out of range.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STACK = ("one", "lr", "knn", "title", "body", "prior", "title_prior", "body_prior")
 
 _CHUNK = 512
-# So many training rows of weights are turned into float64 at a time.
+# Training rows whose weights are converted to float64 at a time.
 _TERMS = 2048
 _MOST_PAIRS = 1_000_000
 _FEWEST_ROWS = 10
@@ -200,9 +200,9 @@ class Retriever:
 
 
 def _product(left: Floats, right: Floats) -> Floats:
-    """A matrix product whose rows do not depend on one another, as those of float32 do in their last digits.
+    """A matrix product whose rows do not affect one another, as they do in the last digits of float32.
 
-    The same question has to get the same score, whatever it is asked with.
+    The same question must get the same score, regardless of its batch.
     """
     total = np.zeros((left.shape[0], right.shape[1]))
     for start in range(0, right.shape[0], _TERMS):

@@ -1,4 +1,4 @@
-"""How scores are made and shown, wherever a tagger answers."""
+"""How scores are computed and shown, for all ways to tag."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 BLOCK = 64
-"""Rows that are scored together: the last digits of a score may depend on its neighbours."""
+"""Rows that are scored together: the last digits of a score may depend on the other rows of a batch."""
 BEST = 10
-"""So many of the best tags are named with their scores."""
+"""Number of tags that are shown with their scores."""
 
 
 def named_scores(row: Iterable[float], vocabulary: Vocabulary, best: int = BEST) -> dict[str, float]:

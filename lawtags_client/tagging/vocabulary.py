@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Soft hyphens, marks of direction and width, selectors of variants: a font shows nothing of them.
+# Soft hyphens, direction marks, zero-width characters, variation selectors: all invisible.
 _INVISIBLE = re.compile(
     "[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
 )
-# Commas and semicolons part the tags of an answer, so none may stand inside a tag.
+# Commas and semicolons separate the tags of an answer, so a tag must not contain them.
 _BREAKS = re.compile(r"[\s,;]+")
 
 
 def normalize_tag(text: str) -> str:
     """Bring a tag into its normal form: lower case, one hyphen for spaces, trimmed.
 
-    Forms of one letter that look alike because they are the same letter become one (Unicode's NFKC), and
-    characters that nobody sees are left out. A Cyrillic letter stays one, however Latin it looks.
+    Compatibility forms of a letter become one (Unicode NFKC), and invisible characters are removed. A
+    Cyrillic letter stays Cyrillic, even if it looks Latin.
 
     Example:
         >>> normalize_tag("  Contract Law ")
         'contract-law'
     """
     if not text.isascii():
-        # Lower case may take a letter apart, so it stands between.
+        # Lowercasing may decompose a letter, so normalize again after it.
         text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
         text = unicodedata.normalize("NFKC", text.lower())
     return _BREAKS.sub("-", text.lower()).strip("-")
@@ -53,7 +53,7 @@ class Vocabulary:
 
     Args:
         tags: the tags in normal form.
-        counts: on how many training rows each stands.
+        counts: number of training rows per tag.
         rows: how many training rows were counted.
     """
 
@@ -73,7 +73,7 @@ class Vocabulary:
 
         Args:
             questions: the training rows, and no others.
-            min_count: leave out tags that stand on fewer rows.
+            min_count: leave out tags on fewer rows.
         """
         counted: Counter[str] = Counter()
         rows = 0

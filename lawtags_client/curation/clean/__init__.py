@@ -1,1 +1,1 @@
-"""Markup, characters, white space and citations."""
+"""Markup, characters, whitespace and citations."""

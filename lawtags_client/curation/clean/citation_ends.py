@@ -1,7 +1,7 @@
 """Whether "art. 12" or "sec. 5" is a citation, or the end of one sentence and the beginning of the next.
 
 "He sells modern art. 12 pieces were fakes" and "wait a sec. 5 officers came" have the form of a citation.
-What stands before and behind tells them apart.
+What stands before and after tells them apart.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CITING_WORDS = """
     violates violated violating breach breaches breached invoke invokes invoked satisfy satisfies amend amends
     amended
 """
-# Art is made, seen and paid for, too: behind these only a number that counts nothing is one of an article.
+# Art is made, seen and paid for, too: after these only a number that counts nothing is one of an article.
 _WORDS_BEFORE_ART = "in of for on with from into about at by and or to as is"
 _COUNTING_WORDS = "a an one two three few some any every each per split last next half another single"
 _CITING = frozenset(_CITING_WORDS.split())
@@ -53,7 +53,7 @@ def is_citation(text: str, start: int, end: int) -> bool:
     """Whether an abbreviation before a number cites a provision.
 
     Args:
-        text: what it stands in.
+        text: the text that contains it.
         start: where the abbreviation begins.
         end: where its number begins.
     """

@@ -1,7 +1,7 @@
 """Citations of statutes brought into one form, and nothing else touched.
 
 Every rule starts from a sign or word that only a citation has (``§``, ``U.S.C.``, ``Sec.``), so dates,
-telephone numbers, addresses of pages and words such as ``covid-19`` are out of reach.
+phone numbers, addresses of pages and words such as ``covid-19`` are out of reach.
 
 * ``§107`` → ``§ 107``; ``§ §5-7`` → ``§§ 5–7``
 * ``17 USC 107`` → ``17 U.S.C. § 107``; ``29 CFR 1910.1200`` → ``29 C.F.R. § 1910.1200``
@@ -9,8 +9,8 @@ telephone numbers, addresses of pages and words such as ``covid-19`` are out of 
 * ``§ 230 (c) (1)`` → ``§ 230(c)(1)``; ``§ 107(a)-(c)`` → ``§ 107(a)–(c)``
 
 A hyphen becomes an en dash only where it stands for a range: between two plain numbers, the second
-larger, behind a plural (``§§``, ``Sections``). ``UCC § 2-207`` names one section and keeps its hyphen, and
-so do ``Sections 2-207 and 2-209``, which begin alike, and what may be a telephone number in a list.
+larger, after a plural (``§§``, ``Sections``). ``UCC § 2-207`` names one section and keeps its hyphen, and
+so do ``Sections 2-207 and 2-209``, which begin alike, and what may be a phone number in a list.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ _MAYBE_MARKUP = re.compile(r"<[a-zA-Z/!?]")
 _BLOCK_TAG = rf"</?(?:{'|'.join(_BLOCKS)}|br)(?: [^<>]*)?>"
 _BEFORE_BLOCK = re.compile(rf"(?<!\s)\s+(?={_BLOCK_TAG})")
 _BEHIND_BLOCK = re.compile(rf"({_BLOCK_TAG})\s+")
-# They stand for white space that stays as it is. Unicode assigns no characters to these places.
+# They stand for whitespace that stays as it is. Unicode assigns no characters to these places.
 _LINE_END, _SPACE, _TAB, _CODE_LINE_END, _CODE_SPACE, _CODE_TAB = map(chr, range(0xFDD0, 0xFDD6))
 _PROSE_SIGNS = str.maketrans({_LINE_END: "\n", _SPACE: " ", _TAB: "\t"})
 _CODE_SIGNS = str.maketrans({_CODE_LINE_END: "\n", _CODE_SPACE: " ", _CODE_TAB: "\t"})
@@ -76,7 +76,7 @@ def html_to_text(document: str, links: Links = "text") -> str:
     alternative text; scripts and styles go.
 
     Args:
-        document: HTML, whole or in part.
+        document: HTML, complete or a fragment.
         links: keep the text of a link alone, or its target in parentheses as well.
 
     Raises:
@@ -176,7 +176,7 @@ def texts_to_plain(
     """The batch form of :func:`strip_markup`.
 
     Args:
-        texts: bodies; what is no text stays.
+        texts: bodies; other values are kept.
         links: keep the text of a link alone, or its target as well.
         html_rows: which of them are known to be HTML; the others are looked at.
         markdown_rows: which of them are known to be Markdown.
@@ -263,7 +263,7 @@ class _TextWriter:
         (self._line if self._pre is None else self._pre).append(value)
 
     def _start_block(self, tag: str, element: _Element) -> None:
-        # A cell goes on with its row.
+        # A cell continues its row.
         if tag in ("td", "th") and "".join(self._line).strip():
             self._line.append(" | ")
             return

@@ -1,8 +1,8 @@
-"""What in a text is a tag of HTML, and what only looks like one.
+"""Finding HTML tags in a text, as opposed to what only looks like one.
 
-The parser behind takes ``<5`` or ``<john@example.com>`` for tags, knows HTML 4 alone, and reads attributes
-in few of the ways in which people write them. So tags are found here: those of known elements go on in a
-plain form, all other markup goes, and every other ``<`` is escaped.
+The parser would read ``<5`` or ``<john@example.com>`` as tags, knows only HTML 4, and supports few ways
+to write attributes. So tags are found here: those of known elements are normalized, all other
+markup is removed, and every other ``<`` is escaped.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PLACEHOLDERS = _names(
     math menu meta meter object option output param picture portal progress search section select slot
     source spacer style template text time title track var video"""
 )
-# What stands directly behind a word without ever being closed.
+# What stands directly after a word without ever being closed.
 _BEHIND_WORDS = _names("br p li hr img tr td th dd dt wbr")
 # What nobody calls a type.
 _FORMATTING = _names(
@@ -55,7 +55,7 @@ _BOOLEAN = _names(
     reversed scoped seamless selected shadowrootclonable spellcheck translate truespeed typemustmatch
     contenteditable webkitallowfullscreen mozallowfullscreen frameborder allowtransparency"""
 )
-# Their content is no text of the page: it is dropped up to their end, whatever it holds.
+# Their content is not part of the page: it is dropped up to their end, whatever it holds.
 _RAW = frozenset(("script", "style", "iframe", "noembed", "noframes"))
 _PREFIXES = ("data-", "aria-", "v-", "ng-", "x-", "_", "*ng", "#", "@", ":")
 # Attributes that the text is made with.
@@ -67,7 +67,7 @@ _QUOTED = r"\"(?:[^\"<]*+|[^\"]{0,2000})\"|'(?:[^'<]*+|[^']{0,2000})'"
 _VALUE = rf"\s{{0,9}}=\s{{0,9}}(?:{_QUOTED}|[^\s\"'<>=`]++)"
 _ATTRIBUTE = rf"[^\s\"'<>/=]{{1,200}}+(?:{_VALUE})?"
 _TAG = re.compile(rf"<(/?)({_NAME})((?:(?:[\s/]+|(?<=[\"'])){_ATTRIBUTE}){{0,60}})[\s/]{{0,99}}>")
-# Most tags are of these and bare; they go on as they are.
+# Most tags are of these and bare; they are kept as they are.
 _NOT_PLAIN = re.compile(
     r"<(?!/?(?:p|br|li|ul|ol|pre|code|blockquote|strong|em|h[1-6]|hr|div|tr|td|th)\s?/?>)", re.IGNORECASE
 )
@@ -93,7 +93,7 @@ def plain_markup(document: str) -> str:
     tag (a comparison, an address, a type such as ``List<String>``) stays as text.
 
     Args:
-        document: HTML, whole or in part.
+        document: HTML, complete or a fragment.
 
     Example:
         >>> plain_markup("<o:p>if x<y</o:p> <details open>")
@@ -111,7 +111,7 @@ def markup_in_prose(document: str) -> str | None:
         document: prose or Markdown, its code escaped.
 
     Returns:
-        None where there is no markup.
+        None if there is no markup.
 
     Example:
         >>> markup_in_prose("<p>unclosed <b>"), markup_in_prose("Dear <title>, x < y")
@@ -232,7 +232,7 @@ class _Scanner:
 
 
 class _ProseScanner(_Scanner):
-    """Goes through prose, in which most of what stands in angle brackets is no tag."""
+    """Goes through prose, in which most of what stands in angle brackets is not a tag."""
 
     _next = re.compile("<")
     _truncated = _TRUNCATED_IN_PROSE
@@ -268,7 +268,7 @@ _PAGE = re.compile(
     r"(?<![^\W_])<(?:!doctype|html|(?:p|div|span|ul|ol|li|br|table|h[1-6])(?=[\s/>]))", re.IGNORECASE
 )
 _NO_TYPES = _RAW | {"noscript", "svg", "textarea", "blockquote", "strong", "details", "summary", "fieldset"}
-# Where no end comes they would take everything behind them along.
+# If no end follows, they would take everything after them along.
 _SWALLOWING = _names(
     """applet audio canvas datalist math noscript object svg template textarea title video xmp listing
     plaintext select"""

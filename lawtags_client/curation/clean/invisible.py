@@ -21,7 +21,7 @@ _SHAPED = (
     "\u0700-\u070d\u070f-\u08ff\u0900-\u0963\u0970-\u0dff\u0f00-\u0fff\u1000-\u109f\u1780-\u17df\u1820-\u18aa"
     "\ua8e0-\ua8ff\ufb50-\ufdff\ufe70-\ufefc"
 )
-# Signs that take a letter's vowel away; a joiner behind one shapes the letter before it.
+# Signs that take a letter's vowel away; a joiner after one shapes the letter before it.
 _VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d3b\u0d3c\u0d4d\u0dca\u1039\u103a\u17d2"
 _PICTURE = (
     "\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff"  # letters stand among these, which joiners never join

@@ -14,7 +14,7 @@ _LABEL = r"\[((?:[^\[\]\n]|\[[^\[\]\n]{0,300}\]){0,600})\]"
 _TARGET = r"\(\s{0,9}<?((?:[^()\s<>]|\([^()\s]{0,300}\)){1,2000})>?(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
 _IMAGE = re.compile("!" + _LABEL + _TARGET)
 _LINK = re.compile(r"(?<!!)" + _LABEL + _TARGET)
-# A fence may stand in a list or a quotation.
+# A fence may occur in a list or a quotation.
 _MARGIN = r"(?:[ ]{0,3}>[ ]?){0,9}[ ]{0,6}"
 # As many backticks or tildes as began it end a fence, or the text does; a span ends with as many as began it.
 # See https://spec.commonmark.org/0.31.2/#fenced-code-blocks and #code-spans.
@@ -45,7 +45,7 @@ _REFERENCED_LINK = re.compile(
 _REFERENCED = re.compile(r"!\[([^\[\]\n]{0,300})\](?:\[[^\[\]\n]{0,300}\])?")
 _EMPTY_LINK = re.compile(r"(?<!!)\[\s*\](?:\([^()\s]{0,2000}\)|\[[^\[\]\n]{0,300}\])")
 
-# What editors put in the place of a description: https://meta.stackexchange.com/questions/184187, in the
+# What editors put in place of a description: https://meta.stackexchange.com/questions/184187, in the
 # languages of its sites, and names of files.
 _BOILERPLATE = frozenset(
     {
@@ -89,7 +89,7 @@ def markdown_links(text: str, links: Links = "text") -> str:
     target = r"\1" if links == "text" else r"\1 (\2)"
 
     def plain(part: str) -> str:
-        # An image may stand inside a link, so it goes first.
+        # An image may occur inside a link, so it goes first.
         if "![" in part:
             part = _IMAGE.sub(_image, part)
             part = _EMPTY_LINK.sub("", _REFERENCED.sub(_referenced, part))
@@ -121,7 +121,7 @@ class _Definitions:
         """The parts without references and definitions."""
         if not self._targets:
             return self._parts
-        # Images first, since one may stand inside a link. Definitions refer to nothing.
+        # Images first, since one may occur inside a link. Definitions refer to nothing.
         parts = [self._outside(part) for part in self._parts]
         return [_DEFINITION.sub(self._dropped, part) for part in parts]
 
@@ -162,7 +162,7 @@ class _Definitions:
 
 
 def _label(text: str) -> str:
-    """A label as references are compared: in any case, with any white space."""
+    """A label as references are compared: in any case, with any whitespace."""
     return " ".join(text.split()).casefold()
 
 

@@ -1,4 +1,4 @@
-"""Repairs of text: wrongly decoded characters and untidy white space."""
+"""Repairs of text: wrongly decoded characters and untidy whitespace."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lawtags_client.errors import MissingExtraError
 if TYPE_CHECKING:
     import pandas as pd
 
-# Line ends beside LF; U+2028 and U+2029 come from word processors.
+# Line ends other than LF; U+2028 and U+2029 come from word processors.
 _LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029\v\f]")
 _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\t]")
 _TRAILING = re.compile(r" +(?=\n|\Z)")
 _BLANK_LINES = re.compile(r"\n{3,}")
-# What moderators put behind a title says nothing about the question.
+# Notices that moderators append to titles.
 _CLOSED = re.compile(r"\s*\[(?:closed|duplicate|on hold|migrated|locked)\]\s*$", re.IGNORECASE)
 _RUNS = re.compile(r"(?<=\S) {2,}(?=\S)")
 _FENCE = re.compile(r"(^```.*?^```[^\n]*$)", re.MULTILINE | re.DOTALL)
@@ -32,7 +32,7 @@ def _fixer() -> Callable[[str], str]:
         import ftfy
     except ImportError as error:
         raise MissingExtraError("ftfy", "curate", "repairing text") from error
-    # Curly quotes, ligatures and wide characters are no errors, and line ends are cleaned elsewhere.
+    # Curly quotes, ligatures and wide characters are not errors, and line ends are cleaned elsewhere.
     config = ftfy.TextFixerConfig(
         uncurl_quotes=False,
         fix_latin_ligatures=False,
@@ -62,7 +62,7 @@ def repair_text(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Tidy white space: one kind of line end and space, no invisible characters, no heaps of blank lines.
+    """Tidy whitespace: one kind of line end and space, no invisible characters, no runs of blank lines.
 
     The content of fenced code keeps its spaces.
     """

@@ -8,7 +8,7 @@ import unicodedata
 _CURRENCY = "$¢£¤¥€\u20a0-\u20cf\u0e3f"
 _PICTURES = "¬√∞∀∃∈∉∪∩⊂⊃∧∨∑∏∂∇\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 # A sign counts where it stands at a word, not between words: dashes, bullets and emphasis say nothing. All
-# that is asked of a sign is asked behind it, so that the search goes from one to the next.
+# that is asked of a sign is asked after it, so that the search goes from one to the next.
 _SIGN = re.compile(
     rf"""
     [-+±~\#%‰°§<>=≤≥≠!.,:/^*×÷&|@{_CURRENCY}{_PICTURES}]

@@ -1,6 +1,6 @@
 """Words of texts in any script.
 
-Words are parted by white space. In scripts without spaces they are told apart like this: each Chinese
+Words are separated by whitespace. In scripts without spaces, they are counted like this: each Chinese
 character, Hiragana and Bopomofo letter is a word, as word processors count them and as Unicode's text
 segmentation parts them (UAX #29); so is each run of Katakana; Thai, Lao, Khmer, Burmese and Tibetan, for
 which that needs a dictionary, are parted into three letters each with the marks on them, a little less than

@@ -24,7 +24,7 @@ def repeated_share(text: str, n: int = 5) -> float:
     repeated equally often the longest counts, so that the score does not depend on the order of a set.
 
     Args:
-        text: the text; case and white space do not matter.
+        text: the text; case and whitespace do not matter.
         n: words in a phrase.
 
     Example:

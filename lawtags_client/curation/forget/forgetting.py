@@ -105,7 +105,7 @@ class _Forgetting:
     def run(self, at: datetime) -> RemovalRecord:
         with curation_lock(self._folder) as left_behind:
             record = self._run(at)
-            # Left behind by a curation that was killed; it contains the questions as they were read.
+            # Left after by a curation that was killed; it contains the questions as they were read.
             shutil.rmtree(left_behind, ignore_errors=True)
         return record
 

@@ -28,7 +28,7 @@ class Composed:
 
         Args:
             start: where it begins.
-            end: behind its last character.
+            end: the index after its last character.
         """
         if not self.starts:
             return start, end

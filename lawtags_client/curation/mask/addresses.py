@@ -1,4 +1,4 @@
-"""Street addresses of several countries: house number and street, and the town and postcode behind them."""
+"""Street addresses of several countries: house number and street, and the town and postcode after them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STATES = rf"(?:{_STATE_CODES}|{_STATE_NAMES})"
 _BRITISH = r"[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}"
 _CANADIAN = r"[A-Z]\d[A-Z]\s?\d[A-Z]\d"
 _POSTCODE = rf"(?:\d{{5}}(?:-\d{{4}})?|{_BRITISH}|{_CANADIAN}|\d{{6}}|\d{{4}})"
-# A town is known by the state or postcode behind it; a quarter may stand before the town.
+# A town is known by the state or postcode after it; a quarter may stand before the town.
 _TOWN = (
     rf"(?:(?:,\s+{_CAPITAL}(?:\s+{_CAPITAL})?)?,?\s+{_CAPITAL}(?:\s+{_CAPITAL}){{0,2}}"
     rf"(?=,?\s+(?:{_STATES}\b|{_POSTCODE}\b)))?"
@@ -52,7 +52,7 @@ _NUMBERED = re.compile(
     rf"(?<![\w.,$€£§#/-])\d{{1,6}}\s+(?:(?:County|State|Rural|Ranch|Township|US|Old)\s+)?"
     rf"(?:Road|Rd\.?|Route|Rte\.?|Highway|Hwy\.?)\s+\d{{1,4}}\b{_PLACE}"
 )
-# British and Canadian postcodes look like nothing else: what is capitalised before them belongs to them.
+# British and Canadian postcodes look like nothing else: what is capitalized before them belongs to them.
 _CODE = re.compile(rf"\b(?:{_BRITISH}|{_CANADIAN})\b")
 _CODED = re.compile(
     rf"(?:(?:\d{{1,5}}[A-Za-z]?(?:-\d{{1,4}})?\s+)?{_CAPITAL}"
@@ -70,7 +70,7 @@ _GERMAN = re.compile(
     r"[A-ZÄÖÜ][\wäöüß-]*"
     r"(?:[Ss]traße|[Ss]trasse|[Ss]tr\.|[Ww]eg|[Pp]latz|[Aa]llee|[Gg]asse|[Dd]amm|[Uu]fer)"
     rf"\s+{_GERMAN_NUMBER}(?:,?\s+{_GERMAN_TOWN})?"
-    # Streets whose name is a phrase are known by the postcode behind them.
+    # Streets whose name is a phrase are known by the postcode after them.
     r"|\b(?:Am|Im|An|Auf|In|Unter|Hinter|Vor|Zum|Zur|Beim|Bei)\s+(?:(?:der|den|dem)\s+)?"
     r"(?:[A-ZÄÖÜ][\wäöüß-]+\s+){1,2}"
     rf"{_GERMAN_NUMBER},?\s+{_GERMAN_TOWN}"
@@ -145,7 +145,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], object]], ...] = (
 
 
 def find_addresses(text: str) -> Iterator[Finding]:
-    """Street addresses: a house number with a street, and the town and postcode behind it."""
+    """Street addresses: a house number with a street, and the town and postcode after it."""
     if not _DIGIT.search(text):
         return
     for code in _CODE.finditer(text) if _CODE_LIKE.search(text) else ():

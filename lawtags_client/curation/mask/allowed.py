@@ -43,7 +43,7 @@ _PROTECTED = (
     ),
     # Journals and rulings of the tax office: "Harv. L. Rev. Forum", "Rev. Rul. 59-60".
     re.compile(r"\b(?:L\. ?Rev|Rev\. ?(?:Rul|Proc|Stat))\b\.?(?: (?:Forum|Online|Disc)\b)?"),
-    # What a first pass has put in the place of personal data.
+    # What a first pass has put in place of personal data.
     re.compile(r"<[A-Z_]+(?::[0-9a-f]+)?>"),
 )
 
@@ -58,7 +58,7 @@ _CALLED_AFTER = (
     re.compile(r"\bOld Bailey\b"),
 )
 
-# "MIRANDA V. ARIZONA"; "VICTOR V. CHEN" behind "MR." or "MY LANDLORD" has an initial.
+# "MIRANDA V. ARIZONA"; "VICTOR V. CHEN" after "MR." or "MY LANDLORD" has an initial.
 _SHOUTED_VERSUS = re.compile(r"(?<=[A-ZÀ-Þ.'’] )VS?\.? (?=[A-ZÀ-Þ]{2})")
 _CAPITALS_BEFORE = re.compile(r"(?:(?<![\w'’-])[A-ZÀ-Þ&][A-ZÀ-Þ.&'’-]* ){1,12}\Z")
 _CAPITALS_BEHIND = re.compile(r"[A-ZÀ-Þ&][A-ZÀ-Þ.&'’-]*(?: [A-ZÀ-Þ&][A-ZÀ-Þ.&'’-]*(?![\w'’-])){0,4}")
@@ -72,12 +72,12 @@ _SENTENCE_WORDS = frozenset(FUNCTION_WORDS)
 _LOOK_BACK = 120
 _OPENINGS = frozenset(read_words("english/openings"))
 _AMBIGUOUS = _OPENINGS | frozenset(read_words("english/word-names"))
-# The lists of a domain that name what is no personal data.
+# The lists of a domain that name what is not personal data.
 _KINDS = ("places", "landmarks", "terms", "authorities", "public-figures", "brands", "roles", "kin")
 
 
 class AllowList:
-    """Knows which words and places are no personal data.
+    """Knows which words and places are not personal data.
 
     Args:
         more: further words and names, e.g. the tags of the data.
@@ -92,19 +92,19 @@ class AllowList:
         self._protected = (*_PROTECTED, *_called_after(domains))
 
     def __contains__(self, name: object) -> bool:
-        """Whether a name, without its article and possessive, stands on the list."""
+        """Whether a name, without its article and possessive, is on the list."""
         return isinstance(name, str) and (self.allows_cued(name) or is_ambiguous(_words(name)))
 
     def allows_cued(self, name: str) -> bool:
-        """Whether a name stands on the list although the words before it give a name away.
+        """Whether a name is on the list although the words before it give a name away.
 
-        "Will" is no name, but it is in "my brother Will".
+        "Will" is not a name, but it is in "my brother Will".
         """
         words = _words(name)
         return words in self._terms or words in _OPENINGS
 
     def allows_titled(self, name: str) -> bool:
-        """Whether a name stands on the list although "Mr." or the like stands before it.
+        """Whether a name is on the list although "Mr." or the like stands before it.
 
         No company is called "Mr. McDonald".
         """

@@ -53,7 +53,7 @@ def look_at(token: str, is_allowed: Callable[[str], bool]) -> Word:
 
     Args:
         token: its text.
-        is_allowed: whether a capitalised word alone is let through.
+        is_allowed: whether a capitalized word alone is let through.
     """
     return Word(_kind(token, is_allowed), _joint(token))
 
@@ -72,7 +72,7 @@ def _kind(token: str, is_allowed: Callable[[str], bool]) -> int:
 
 def _joint(token: str) -> int:
     if token.isspace():
-        # A name ends with its line, and its words are parted by spaces alone.
+        # A name ends with its line, and its words are separated by spaces alone.
         return _ENDS if "\n" in token or not token.strip(" ") else _LETTERS
     if NO_NAME.match(token):
         return _ENDS
@@ -87,7 +87,7 @@ def tokens_of_interest(words: Bytes, spaced: Flags, ends: NDArray[np.int64]) -> 
     Args:
         words: kind and joint of each token of some texts, side by side.
         spaced: whether a space follows a token.
-        ends: for each token the number of the first one behind its text.
+        ends: for each token the number of the first one after its text.
     """
     import numpy
 

@@ -1,4 +1,4 @@
-"""Capitals put where names may stand, in texts and places where everything is written small or large.
+"""Capitalizing words that may be names, where everything is written in lower or upper case.
 
 A model of names knows them by their capitals, and so do the cues around them. "my landlord greta lindqvist"
 and "MY EX DARNELL FOOTE TOOK IT" get theirs here, letter for letter, so that what is found stands at the
@@ -71,11 +71,11 @@ _AFTER_CLOSING = re.compile(r"\.?\s*\Z|\.?\s*\n")
 
 @dataclass
 class Recased:
-    """A text with capitals where names may stand, of the same length.
+    """A text with capitals where names may occur, of the same length.
 
     Args:
         text: the text.
-        doubtful: where words stand that got theirs although they may well be no names.
+        doubtful: where words stand that got theirs although they may well not be names.
     """
 
     text: str
@@ -83,7 +83,7 @@ class Recased:
 
 
 def recase(text: str, words: EnglishWords) -> Recased:
-    """Put capitals where names may stand.
+    """Put capitals where names may occur.
 
     Args:
         text: in composed form.
@@ -113,7 +113,7 @@ def _lower(text: str) -> str:
 
 
 def _capitalised(word: str) -> str:
-    """A word with a capital at the beginning and behind each joint but the possessive's."""
+    """A word with a capital at the beginning and after each joint but the possessive's."""
     result = []
     place = 0
     for found in re.finditer(rf"{LETTER}+", word):
@@ -128,7 +128,7 @@ def _capitalised(word: str) -> str:
 
 
 def _bare(word: str) -> str:
-    """A word in small letters without its possessive."""
+    """A word in lowercase letters without its possessive."""
     return re.sub(rf"[{APOSTROPHES}]s?$", "", _lower(word))
 
 
@@ -171,7 +171,7 @@ def _is_name_like(bare: list[str], unknown: list[bool]) -> bool:
 
 
 class _Changes:
-    """The capitals behind the cues of a text."""
+    """The capitals after the cues of a text."""
 
     def __init__(self, text: str, words: EnglishWords) -> None:
         self._text = text
@@ -183,7 +183,7 @@ class _Changes:
         return self._text if self._signs is None else "".join(self._signs)
 
     def follow(self, cue: re.Match[str]) -> None:
-        """Look at the words behind a cue."""
+        """Look at the words after a cue."""
         kind = str(cue.lastgroup)
         chosen = list(self._candidates(cue.end(), kind))
         if not chosen:
@@ -208,7 +208,7 @@ class _Changes:
         found = _ANY_WORD.match(self._text, cue.end())
         if kind not in ("sure", "title") or not found or not found.group()[0].isupper():
             return
-        # "ms Word" is no title.
+        # In "ms Word", "ms" is not a title.
         if kind == "sure" or "." in cue.group() or not self._words.knows(_bare(found.group())):
             self._write_title(cue)
 
@@ -217,7 +217,7 @@ class _Changes:
         self._write(cue.start(), cue.end(), only_first=not is_large)
 
     def look_before(self, address: int) -> None:
-        """Look at the two or three words before a mail address: "jones, alice - a@…"."""
+        """Look at the two or three words before an email address: "jones, alice - a@…"."""
         first = max(0, address - _LOOK_BACK)
         joint = _TO_ADDRESS.search(self._text[first:address])
         if not joint:
@@ -245,7 +245,7 @@ class _Changes:
                 self._write(start, stop)
 
     def _candidates(self, place: int, kind: str) -> Iterator[tuple[int, int, bool]]:
-        """The words behind a cue that may be names, and whether they are in all likelihood."""
+        """The words after a cue that may be names, and whether they are in all likelihood."""
         number = 0
         while number < _MOST and (found := _ANY_WORD.match(self._text, place)):
             word, bare = found.group(), _bare(found.group())

@@ -1,4 +1,4 @@
-"""Names that the words around them give away, where a model sees no person or is in doubt."""
+"""Names that the words around them reveal, where a model sees no person or is in doubt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PERSONAL_TITLE_BEFORE = re.compile(rf"\b(?:{_SHORT_TITLES})\b\.? \Z")
 _RANK_WORDS = frozenset(read_words("cues/rank-words"))
 _TITLE_WORDS = frozenset(read_words("cues/title-words"))
 _REFERENCE = re.compile(rf"(?:{alternatives(read_words('cues/references'))})\b")
-# "Exh. A", but not "Rem A. Smith" nor "Art V. Jones": an initial has a name behind it.
+# "Exh. A", but not "Rem A. Smith" nor "Art V. Jones": an initial has a name after it.
 _LABEL = re.compile(
     r"\.?[ \u00a0]?(?:\(?\d|§|\(?[IVXLC]{2,}\b(?![.'’-]\w)|\(?[A-Z]\b(?![.'’-]\w|\.? +[^\W\d_]*[A-Z]))"
 )
@@ -65,7 +65,7 @@ _GREETED = re.compile(
     rf"(?:^|[\n\"“'‘(.] ?)(?:[Dd]ear|[Hh]ello|[Hh]i|[Hh]ey|[Gg]ood (?:morning|evening)),? "
     rf"(?!{_NOBODY})(?P<name>{NAME})(?=[,!\n])"
 )
-# Where a script has no capitals, a change of script behind a cue shows the name.
+# Where a script has no capitals, a change of script after a cue shows the name.
 _UNCASED_LETTER = (
     "[\u0590-\u05ff\u0620-\u06d3\u06d5-\u08ff\u0900-\u0dff\u0e01-\u0e4e\u1000-\u109f\u1780-\u17d3"
     "\u200c\u200d\u3005\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
@@ -138,7 +138,7 @@ _CUES: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (_UNCASED, lambda text: not text.isascii()),
 )
 
-# What only people do or have done to them, behind a name that the model takes for a company or a place.
+# What only people do or have done to them, after a name that the model takes for a company or a place.
 _HUMAN = re.compile(
     r"['’]?,? (?:(?:now|still|never|also|then|always|just|once|only|later|already|even|has|had|who|keeps) )*"
     r"(?:and (?:I|my|me|her|his|she|he)|says (?:he|she|that he|that she|I|the|we|my|his|her)|"
@@ -174,7 +174,7 @@ _LAND = re.compile(
 
 
 def find_cued(text: str, doubtful: Iterable[Finding] = ()) -> Iterator[Finding]:
-    """Names behind a title, a relation, a greeting or the like.
+    """Names after a title, a relation, a greeting or the like.
 
     Args:
         text: the document.
@@ -195,7 +195,7 @@ def find_weakly_cued(text: str, addresses: Iterable[Finding]) -> Iterator[Findin
 
     Args:
         text: the document.
-        addresses: where mail addresses and telephone numbers stand; a name may stand before them.
+        addresses: where email addresses and phone numbers stand; a name may stand before them.
     """
     for found in (*_IN_ROLE.finditer(text), *_SELF.finditer(text)):
         yield Finding(*found.span("name"), "PERSON")
@@ -221,11 +221,11 @@ def find_weakly_cued(text: str, addresses: Iterable[Finding]) -> Iterator[Findin
 
 
 def address_tells(local: str, words: Sequence[str]) -> bool:
-    """Whether the local part of a mail address is made of the words of a name, or of their initials.
+    """Whether the local part of an email address is made of the words of a name, or of their initials.
 
     Args:
-        local: what stands before the "@", in small letters.
-        words: those of the name, in small letters.
+        local: what stands before the "@", in lowercase letters.
+        words: those of the name, in lowercase letters.
     """
     first, last = words[0], words[-1]
     pairs = [(one, other) for one in (first, first[0]) for other in (last, last[0])]
@@ -283,7 +283,7 @@ def is_reference(text: str, start: int, end: int) -> bool:
     Args:
         text: the document.
         start: where it begins.
-        end: behind its last letter.
+        end: the index after its last letter.
     """
     found = _REFERENCE.match(text, start, end)
     return found is not None and _LABEL.match(text, found.end()) is not None
@@ -295,7 +295,7 @@ def is_common_noun(text: str, start: int, end: int) -> bool:
     Args:
         text: the document.
         start: where the word begins.
-        end: behind its last letter.
+        end: the index after its last letter.
     """
     word = text[start:end]
     if len(word) > 6 and _GERMAN_NOUN.search(word):

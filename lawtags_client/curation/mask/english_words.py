@@ -1,6 +1,6 @@
 """Which words are words of English: the dictionary that comes with a model of names.
 
-Names behind "my landlord" or "MR" in a text without capitals are known by this alone: they are in no
+Names after "my landlord" or "MR" in a text without capitals are known by this alone: they are in no
 dictionary.
 """
 
@@ -60,7 +60,7 @@ class EnglishWords:
         return word in self._function
 
     def knows(self, word: str) -> bool:
-        """Whether a word in small letters is English, in whatever form.
+        """Whether a word in lowercase letters is English, in whatever form.
 
         Args:
             word: without possessive.

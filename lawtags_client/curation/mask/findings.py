@@ -12,7 +12,7 @@ class Finding:
 
     Args:
         start: where it begins.
-        end: behind its last character.
+        end: the index after its last character.
         entity: its kind, e.g. ``PERSON``.
     """
 

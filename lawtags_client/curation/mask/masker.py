@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lawtags_client.curation.mask.people_and_places import PeopleAndPlaces
 
-# What parts the fields of a document; no name goes over it.
+# Separates the fields of a document; no name crosses it.
 _GAP = "\n\n"
 
 # What stands for one person in a digest: apostrophes and hyphens of any shape are one.
@@ -143,7 +143,7 @@ def masker(options: PiiOptions) -> PiiMasker:
 
 
 def mask_texts(texts: pd.Series, options: PiiOptions | None = None) -> pd.Series:
-    """The batch form of :meth:`PiiMasker.mask`; what is no text stays.
+    """The batch form of :meth:`PiiMasker.mask`; other values are kept.
 
     Args:
         texts: a batch.

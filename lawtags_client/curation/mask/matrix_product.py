@@ -1,8 +1,8 @@
-"""Which library multiplies for the network of names.
+"""Choosing the matrix product for the network of names.
 
-numpy's is up to six times as fast as spaCy's, but some of its kernels (that for AVX2, for one) give the same
-row other last digits at another place of the batch. Then what is found in a text could depend on those beside
-it, so spaCy's is kept there.
+NumPy's is up to six times as fast as spaCy's, but some of its kernels (such as that for AVX2) give a row
+different last digits at another position of the batch. The result for a text could then depend on the other
+texts, so spaCy's product is used there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Product = Callable[[Floats, Floats, Floats], None]
 
 _MOVES = (1, 3, 5, 7, 11)
-# Some releases of OpenBLAS multiply wrongly on processors that they take for others.
+# Some releases of OpenBLAS misdetect the processor, and compute wrong products.
 _NEAR = 1e-4
 
 
@@ -78,7 +78,7 @@ def is_steady(product: Product, weights: Floats, rows: int, known: Product) -> b
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep numpy's library to one thread: there is a process for each core already."""
+    """Limit NumPy's BLAS to one thread: there is one process per core already."""
     with _libraries().limit(limits=1):
         yield
 

@@ -1,4 +1,4 @@
-"""Names in texts, as a model of spaCy sees them."""
+"""Names in texts, found by a spaCy model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WORDS = 64
 _MIXER = 0x9E3779B97F4A7C15
 # Words that are remembered, some 25 MB of them.
 _MOST_WORDS = 65_536
-# How many tokens a name has before the first one that matters, and behind the last, at most; of names that
+# How many tokens a name has before the first one that matters, and after the last, at most; of names that
 # seem to be longer at the end the whole text is read.
 _BEFORE, _BEHIND = 6, 3
 _PROBE = (
@@ -48,7 +48,7 @@ class Name(NamedTuple):
 
     Args:
         start: its first character.
-        end: behind its last one.
+        end: the index after its last character.
         label: what the model calls it.
     """
 
@@ -82,14 +82,14 @@ class SpacyNames:
 
 
 class NetworkNames:
-    """The same names for a fraction of the time, of models whose network is known.
+    """The same names in a fraction of the time, for models with a known architecture.
 
-    A word is embedded once. Tokens that could not be part of a name that matters are left out where nothing
-    else depends on them.
+    Each word is embedded once. Tokens that cannot be part of a relevant name are skipped if nothing else
+    depends on them.
 
     Args:
         model: a loaded spaCy pipeline.
-        is_allowed: whether a capitalised word alone is no name that matters, see
+        is_allowed: whether a capitalized word alone is not a name that matters, see
             :mod:`lawtags_client.curation.mask.candidates`; with None all names do.
 
     Raises:
@@ -134,7 +134,7 @@ class NetworkNames:
             if not matters.any():
                 return found
         reach = self._network.reach
-        # Empty rows before each text and behind the last.
+        # Empty rows before each text and after the last.
         rows = numpy.arange(len(words)) + (text + 1) * reach
         count = len(words) + (len(batch) + 1) * reach
         asked = numpy.flatnonzero(matters)
@@ -238,11 +238,11 @@ class NetworkNames:
 
 
 def name_finder(path: str, is_allowed: Callable[[str], bool]) -> NameFinder:
-    """What finds names with a model, the fastest way that gives its names.
+    """The fastest way to find the names of a model.
 
     Args:
         path: a package or a folder.
-        is_allowed: whether a capitalised word alone is no name that matters.
+        is_allowed: whether a capitalized word alone is not a name that matters.
 
     Raises:
         MissingExtraError: spaCy is not installed.
@@ -256,9 +256,9 @@ def name_finder(path: str, is_allowed: Callable[[str], bool]) -> NameFinder:
 
 @contextlib.contextmanager
 def _sparing_torch(path: str) -> Iterator[None]:
-    """Keep spaCy from importing torch in a worker process, whose start and memory would half be torch's.
+    """Keep spaCy from importing torch in a worker process, which would double its start time and memory.
 
-    spaCy takes it for networks of a kind that only models with a transformer have.
+    spaCy needs torch only for models with a transformer.
     """
     is_worker = multiprocessing.parent_process() is not None
     if not is_worker or "torch" in sys.modules or _has_transformer(path):
@@ -287,6 +287,6 @@ def _load(path: str) -> Language:
     except ImportError as error:
         raise MissingExtraError("spacy", "curate", "finding names") from error
     with warnings.catch_warnings():
-        # A model of a later minor version; its entity recogniser is of the same form.
+        # A model of a later minor version; its entity recognizer is of the same form.
         warnings.filterwarnings("ignore", message=r"\[W095\]")
         return spacy.load(path, exclude=["tagger", "parser", "lemmatizer", "attribute_ruler", "senter"])

@@ -1,13 +1,13 @@
-"""spaCy's recogniser of names with the same weights, computed for less.
+"""spaCy's named entity recognizer with the same weights, computed faster.
 
-spaCy takes all tokens through all layers, and its parser takes one step a token. Here all texts of a batch go
-through the layers together, only those tokens do that are asked for and what they depend on, and since the
-recogniser outside of a name looks at one token alone, it is asked about all of them at once; only within
-names is there something to walk along.
+spaCy runs all tokens through all layers, and its parser takes one step per token. Here, all texts of a batch
+go through the layers together, and only the requested tokens and their dependencies are computed. Outside
+a name, the recognizer looks at one token only, so all tokens are scored at once; only names are walked
+token by token.
 
-A batch is laid out in rows: a token each, and empty ones between the texts, as many as a token is reached
-from. All multiplications are of one size, padded where need be, so that what is found in a text does not
-depend on those beside it.
+A batch is a matrix with one row per token, and empty rows between texts for the receptive field.
+All matrix products have the same size, padded if necessary, so that the result for a text does not depend on
+the other texts of its batch.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class RowSpan(NamedTuple):
 
     Args:
         start: the first one.
-        end: behind the last one.
+        end: the index after the last one.
         label: what the model calls it.
-        is_cut: whether it goes on to a row that was not asked for.
+        is_cut: whether it continues in a row that was not requested.
     """
 
     start: int
@@ -51,12 +51,12 @@ class RowSpan(NamedTuple):
 
 
 class UnknownNetworkError(ValueError):
-    """A model's recogniser is not built in the way that is known here."""
+    """A model's recognizer has an unknown architecture."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A convolution: the weights of its three pieces side by side, and of its normalisation."""
+    """A convolution: the weights of its three pieces side by side, and of its normalization."""
 
     weights: Floats
     bias: Floats
@@ -65,13 +65,13 @@ class _Layer:
 
 
 class NameNetwork:
-    """The weights of a model's recogniser of names, laid out for batches.
+    """The weights of a model's recognizer of names, laid out for batches.
 
     Args:
         model: a loaded spaCy pipeline.
 
     Raises:
-        UnknownNetworkError: its recogniser is built in another way.
+        UnknownNetworkError: its recognizer is built in another way.
     """
 
     def __init__(self, model: Language) -> None:
@@ -157,7 +157,7 @@ class NameNetwork:
         Args:
             rows: of :meth:`convolve`; a name may begin at each of them.
             vectors: of :meth:`convolve`.
-            is_space: which rows are white space.
+            is_space: which rows are whitespace.
             is_last: which rows are the last of their text.
         """
         import numpy
@@ -264,7 +264,7 @@ class NameNetwork:
         """Where the names end that begin at some rows, all of them taken one row further at a time.
 
         Returns:
-            The place behind the last row of each, and which of them went on where nothing was asked for.
+            The place after the last row of each, and which of them continue beyond the requested rows.
         """
         import numpy
 

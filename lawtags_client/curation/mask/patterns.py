@@ -18,12 +18,12 @@ _EMAIL = re.compile(
     r"(?<![\w.+%-])[\w.+%'-]{1,64}?(?:@|%40)(?:[^\W_](?:[\w-]{0,62})\.){1,8}[^\W\d_]{2,24}(?![\w@])"
 )
 
-# Any scheme counts: what follows "://" may be a login of a database, and is no mail address.
+# Any scheme counts: what follows "://" may be a login of a database, and is not an email address.
 _SCHEMES = r"(?<![a-z0-9])[a-z][a-z0-9+.-]{1,20}://"
 # A password may hold signs that the rest of an address does not.
 _LOGIN = r"(?:[^\s<>\"/@?#]*:[^\s<>\"/@]*@)?"
 _URL = re.compile(rf"(?:{_SCHEMES}{_LOGIN}|\bwww\d?\.(?=[\w-]+\.))[^\s<>\"`{{}}|\\^]+", re.IGNORECASE)
-# A login without a scheme: the port or path behind the host tells it from "mail:jane@example.com".
+# A login without a scheme: the port or path after the host tells it from "mail:jane@example.com".
 _LOGIN_ONLY = re.compile(
     r"(?<![\w.+%@/-])[\w.+%-]{1,64}:[^\s@:/<>\"]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?::\d{1,5}\b|/)[^\s<>\"`]*"
 )
@@ -50,7 +50,7 @@ _COUNTED = re.compile(
     re.IGNORECASE,
 )
 
-# At least seven digits with what stands between the digits of a telephone number.
+# At least seven digits with what stands between the digits of a phone number.
 _PHONE_LIKE = re.compile(r"(?<![\w/.])(?:\+|\(|00)?\d(?:[\s().\-–/]{0,3}\d){6,14}(?!\w)")
 _PHONE_WORDS = re.compile(
     r"(?:phone|tele(?:phone)?|tel|call(?:ed|ing)?|text(?:ed)?|mobile|cell|fax|sms|whatsapp|dial|reach\s+me|number|ph)"
@@ -105,7 +105,7 @@ def find_urls(text: str) -> Iterator[Finding]:
 
 
 def find_sites(text: str) -> Iterator[Finding]:
-    """The bare names of sites, with the path or query behind them."""
+    """The bare names of sites, with the path or query after them."""
     for found in _SITE.finditer(text) if any(end in text for end in _SITE_ENDS) else ():
         yield Finding(found.start(), _trim_url(text, found.start(), found.end()), "URL")
 
@@ -210,6 +210,6 @@ def _phonenumbers() -> ModuleType:
     return phonenumbers
 
 
-# In this order: what looks like a mail address within a URL is its login, and the name of a site may stand in
-# a mail address.
+# In this order: an apparent email address within a URL is its login, and an email address may contain the
+# name of a site.
 FINDERS = (find_urls, find_emails, find_spelled_emails, find_sites, find_ips, find_phones, find_addresses)

@@ -63,7 +63,7 @@ class People:
         """The people that a model or a cue finds, whole.
 
         Args:
-            document: the text, with capitals where names may stand.
+            document: the text, with capitals where names may occur.
             names: what the model found, of whatever kind.
             taken: what has a form of its own and is found already.
         """
@@ -95,7 +95,7 @@ class People:
 
     def _is_nobody(self, text: str, one: Finding, doubtful: Sequence[Finding]) -> bool:
         value = text[one.start : one.end]
-        # "My therapist, Dr. Okoye": a title is no name.
+        # "My therapist, Dr. Okoye": a title is not a name.
         first = max(0, one.start - _LOOK_BACK)
         personal = PERSONAL_TITLE_BEFORE.search(text, first, one.start) or (
             RELATED_BEFORE.search(text, first, one.start) and not _POSSESSIVE.match(text, one.end)

@@ -1,4 +1,4 @@
-"""People and places in a document: seen by a model of names, told by the words around them.
+"""People and places in a document, found by a model of names and by the words around them.
 
 Only imported where they are asked for: the patterns of names alone take a second to compile.
 """
@@ -26,7 +26,7 @@ _LONGEST = 50_000
 
 
 class PeopleAndPlaces:
-    """Finds the names of private people, and of places that are no jurisdiction.
+    """Finds the names of private people, and of places that are not jurisdictions.
 
     Args:
         options: what to look for.

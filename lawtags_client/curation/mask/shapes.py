@@ -38,7 +38,7 @@ SMALL = _letters("Ll Lm Lo Mn Mc")
 _ANY = _letters("Lu Lt Ll Lm Lo Mn Mc")
 UPPER = f"[{CAPITALS}]"
 LETTER = f"[{_ANY}]"
-# "It's", "I'm", "can't": what an apostrophe parts from a word that is no name, or from a possessive one.
+# "It's", "I'm", "can't": what an apostrophe parts from a word that is not a name, or from a possessive one.
 _CLITIC = rf"(?:[sS]|[tT]|[mM]|[dD]|re|ve|ll)(?!{LETTER})"
 # At least one small letter stands in a name, lest every abbreviation be one.
 # "DeBruyn" is also written "deBruyn".
@@ -85,9 +85,9 @@ def without_possessive(text: str, start: int, end: int) -> int:
     """Where a name ends without "'s" or the bare apostrophe of the possessive.
 
     Args:
-        text: what it stands in.
+        text: the text that contains it.
         start: where it begins.
-        end: behind its last character.
+        end: the index after its last character.
     """
     found = _POSSESSIVE.search(text, start, end)
     return found.start() if found else end
@@ -97,9 +97,9 @@ def whole_name(text: str, start: int, end: int, is_word: Callable[[str], bool]) 
     """The whole of a name of which a part is known: whole words, with particles and what they lead to.
 
     Args:
-        text: what it stands in.
+        text: the text that contains it.
         start: where the known part begins.
-        end: behind its last character.
+        end: the index after its last character.
         is_word: whether a small word is one of the language; these are joined to names by a hyphen, as in
             "Smith-like", and stay.
 

@@ -1,6 +1,6 @@
-"""Names in small letters that a dictionary of English lists: "my son tommy lee", "my brother mark owes me".
+"""Lowercase names that are in an English dictionary: "my son tommy lee", "my brother mark owes me".
 
-Some are in it as names alone. The others are ordinary words, too, and what follows tells them apart: behind a
+Some are in it as names alone. The others are ordinary words, too, and what follows tells them apart: after a
 person stands what that person does or is, and not the rest of a phrase, as in "my wife grace period".
 """
 
@@ -27,19 +27,19 @@ def is_first_name(word: str) -> bool:
 
 
 def reads_as_first_name(text: str, word: str, end: int, words: EnglishWords) -> bool:
-    """Whether a small word that is a first name as well is meant as one, behind "my brother" and the like.
+    """Whether a small word that is a first name as well is meant as one, after "my brother" and the like.
 
     Args:
-        text: what it stands in.
+        text: the text that contains it.
         word: itself, without possessive.
-        end: behind its last letter in the text.
+        end: the index after its last letter in the text.
         words: the dictionary.
     """
     return word in _FIRST_WORDS and _is_followed(text, word, end, words, by_name=True)
 
 
 def reads_as_last_name(text: str, word: str, end: int, words: EnglishWords) -> bool:
-    """Whether a small word behind a first name is another name of the same person.
+    """Whether a small word after a first name is another name of the same person.
 
     Takes what ``reads_as_first_name`` does.
     """

@@ -15,7 +15,7 @@ from importlib import resources
 
 @cache
 def read_words(name: str) -> tuple[str, ...]:
-    """The entries of a list, read once in a process; none where there is no such list.
+    """The entries of a list, read once in a process; empty if there is no such list.
 
     Args:
         name: folder and file without its ending, e.g. ``"legal/terms"``.

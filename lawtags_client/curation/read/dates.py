@@ -80,7 +80,7 @@ def read_moment(created: str | None) -> str | None:
     Args:
         created: ISO 8601 with a blank or ``T`` before the time, with or without a time zone (without: UTC);
             seconds, milliseconds, microseconds or nanoseconds since 1970; RFC 2822; or a date with the month
-            as a word, with two digits of the year only behind day and month. A date of three numbers where
+            as a word, with two digits of the year only after day and month. A date of three numbers where
             the day is certain. Zones are offsets, or names that mean one offset everywhere.
 
     Returns:

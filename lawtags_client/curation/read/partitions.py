@@ -122,7 +122,7 @@ class _PartitionReader:
 
     def _begin(self, partition: int) -> None:
         self._partition = partition
-        # Left behind by an interrupted run.
+        # Left after by an interrupted run.
         self._work.bad_path(partition).unlink(missing_ok=True)
 
     def _rows(self) -> Iterator[dict[str, object]]:

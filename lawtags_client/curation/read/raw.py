@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 HUB_PREFIX = "hf://datasets/"
-"""How a data set of the Hugging Face hub is named among inputs."""
+"""How a dataset of the Hugging Face hub is named among inputs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _ZSTD_LONGEST_HEADER = 18
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-# Frames of other data, which programs that pack in parallel put before and behind the rest (RFC 8878, 3.1.2).
+# Frames of other data, which programs that pack in parallel put before and after the rest (RFC 8878, 3.1.2).
 _ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF_32 = b"\xff\xfe\x00\x00"
@@ -52,10 +52,10 @@ class _Unpacker(Protocol):
 
 @contextmanager
 def open_rows(path: Path) -> Iterator[io.BufferedReader]:
-    """Open a file of text rows, unpacked, behind its byte order mark, in UTF-8; UTF-16 is converted.
+    """Open a file of text rows, unpacked, after its byte order mark, in UTF-8; UTF-16 is converted.
 
     Args:
-        path: the file; gzip and Zstandard are recognised by its content.
+        path: the file; gzip and Zstandard are recognized by its content.
 
     Raises:
         DataError: the file cannot be read, is empty, is UTF-16 without a mark, or unpacks to far too much.
@@ -110,7 +110,7 @@ def _unpacking(file: io.BufferedReader, path: Path) -> _Unpacker | None:
 
 
 class _ZstandardReader:
-    """Frames of Zstandard, one behind the other, of which each must be whole."""
+    """Frames of Zstandard, one after the other, of which each must be whole."""
 
     def __init__(self, file: io.BufferedReader, path: Path, zstandard: ModuleType) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Files that say which tag stands in the place of another.
+"""Files that say which tag stands in place of another.
 
 CSV has the header ``synonym,tag``; YAML is a mapping of synonym to tag::
 

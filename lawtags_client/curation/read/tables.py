@@ -1,4 +1,4 @@
-"""Rows of tables: Parquet, and data sets of the Hugging Face Hub."""
+"""Rows of tables: Parquet, and datasets of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def _cell(cell: pyarrow.Scalar) -> object:
 
 
 def read_hub(location: str) -> Iterator[RawRow | BadRow]:
-    """The rows of a data set of the Hugging Face Hub, streamed, numbered from one.
+    """The rows of a dataset of the Hugging Face Hub, streamed, numbered from one.
 
     Args:
         location: ``hf://datasets/namespace/name[@revision][?split=train&config=…]``.
 
     Raises:
-        DataError: the data set cannot be had.
+        DataError: the dataset cannot be had.
         MissingExtraError: ``datasets`` is not installed.
     """
     try:
@@ -123,7 +123,7 @@ def read_hub(location: str) -> Iterator[RawRow | BadRow]:
 
 
 def hub_revision(location: str) -> str:
-    """The commit that a data set's location stands for.
+    """The commit that a dataset's location stands for.
 
     Raises:
         DataError: the Hub cannot be asked.

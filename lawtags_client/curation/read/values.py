@@ -143,7 +143,7 @@ def read_number(value: object) -> float:
 
 
 def _number_text(text: str) -> float:
-    # A typographic minus, and thousands parted by a space, which is neither a point nor a comma.
+    # A typographic minus, and thousands separated by a space, which is neither a point nor a comma.
     text = text.replace("\u2212", "-")
     if _SPACED.fullmatch(text):
         text = "".join(text.split())
@@ -192,7 +192,7 @@ def read_id(value: object) -> str:
 
 
 def whole_text(text: str) -> str:
-    """A text without the ``.0`` that tables write behind whole numbers.
+    """A text without the ``.0`` that tables write after whole numbers.
 
     Example:
         >>> whole_text("3.0"), whole_text("3.5"), whole_text("007")

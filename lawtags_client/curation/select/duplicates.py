@@ -142,7 +142,7 @@ class PhraseIndex:
     """The phrases of questions that have to be compared, on disk.
 
     Args:
-        work: the partitions behind all steps.
+        work: the partitions after all steps.
         staged: what reading found.
         runner: where they are found.
 
@@ -186,7 +186,7 @@ class PhraseIndex:
         self._stream.flush()
 
     def _take(self, number: int, rows: Rows) -> None:
-        """Put the phrases of a partition behind those that are there."""
+        """Put the phrases of a partition after those that are there."""
         import numpy
 
         path = _phrases_path(self._work, number)

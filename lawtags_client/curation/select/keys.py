@@ -70,7 +70,7 @@ class QuestionKeys:
 
 
 def read_keys(work: WorkFolder, staged: StagedQuestions) -> QuestionKeys:
-    """Gather the keys of all questions behind the steps.
+    """Gather the keys of all questions after the steps.
 
     Args:
         work: the partitions.

@@ -63,7 +63,7 @@ def parts_by_tags(
     """Each part gets its share of every tag, as nearly as questions of several tags allow.
 
     The rarest tag is dealt out first, each of its questions to the part that lacks that tag most: iterative
-    stratification, Sechidis, Tsoumakas and Vlahavas 2011, with the order of questions in the place of chance.
+    stratification, Sechidis, Tsoumakas and Vlahavas 2011, with the order of questions in place of chance.
 
     Args:
         sizes: how many tags each question has.
