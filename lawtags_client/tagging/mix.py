@@ -277,15 +277,7 @@ def fit_tagger(
     stack = retriever.scores(validation)
     true = [question.tags for question in validation]
     known, known_true = _out_of_fold(retriever, train)
-    threshold = tune_threshold(
-        np.concatenate([known, stack]),
-        known_true + true,
-        retriever.vocabulary,
-        least=least,
-        most=most,
-        seed=seed,
-    )
-    alone = Decision(threshold, least, most)
+    alone = _tuned(np.concatenate([known, stack]), known_true + true, retriever.vocabulary, least, most, seed)
     rows = _with_evidence(validation, lm)
     mix, mixed_f1 = None, None
     if lm is not None and len(rows) >= FEWEST_ROWS:
@@ -294,6 +286,13 @@ def fit_tagger(
     given = alone.all_tags(stack, retriever.vocabulary)
     report = FitReport(len(validation), len(rows), score(true, given).micro_f1, mixed_f1)
     return Tagger(retriever, style or PromptStyle(), alone, mix, report, asking)
+
+
+def _tuned(
+    scores: Floats, true: Sequence[tuple[str, ...]], vocabulary: Vocabulary, least: int, most: int, seed: int
+) -> Decision:
+    threshold = tune_threshold(scores, true, vocabulary, least=least, most=most, seed=seed)
+    return Decision(threshold, least, most)
 
 
 def _fit_mix(
