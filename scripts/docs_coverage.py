@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 LIST = Path(__file__).parent.parent / "docs" / "endpoints.csv"
 PLACE = "<!-- endpoints -->"
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, **_: object) -> str:
     """Replace the mark of the table by the table."""
     return markdown.replace(PLACE, table()) if PLACE in markdown else markdown
 

@@ -27,7 +27,7 @@ Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         help="JSONL, JSON, CSV, TSV, Parquet or Posts.xml files, patterns, or hf://datasets/NS/NAME; "
-        "none to --forget questions of a curated folder.",
+        "omit them to --forget questions in a curated folder.",
         show_default=False,
     ),
 ]
@@ -176,7 +176,7 @@ def _forget(
     if session.json:
         session.emit(record)
     else:
-        session.say(f"Removed {record['rows']} rows from {out}, for {record['asked']} listed questions.")
+        session.say(f"{record['rows']} rows removed from {out}, for {record['asked']} listed questions")
         session.say("Uploaded datasets and trained models still contain them.")
     _report_not_found(session, missing, strict=strict)
 

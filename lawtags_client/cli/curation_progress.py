@@ -1,4 +1,4 @@
-"""Draws how far a curation is: a bar with its speed in a terminal, lines elsewhere."""
+"""Shows the progress of a curation: a bar with its speed in a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SECONDS_TO_JUDGE = 0.1
 def show_curation_progress(
     console: Console, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[CurationProgress], None]]:
-    """What is told of the progress of a curation, in the form that fits the console.
+    """A receiver of the progress of a curation, in the form that fits the console.
 
     Args:
         console: where it goes.
@@ -47,14 +47,14 @@ class _Throughput:
         self.step = ""
 
     def begins(self, progress: CurationProgress) -> bool:
-        """Whether this is the first word of a step."""
+        """Whether this is the first report of a step."""
         if progress.step == self.step:
             return False
         self.step, self._begun = progress.step, self._clock()
         return True
 
     def words(self, progress: CurationProgress) -> str:
-        """How fast the step is, and how long it takes yet."""
+        """The speed of the step, and its remaining time."""
         seconds = self._clock() - self._begun
         rows = progress.done - progress.before
         if not rows or seconds < _SECONDS_TO_JUDGE:
@@ -67,7 +67,7 @@ class _Throughput:
 
 
 class _CurationBars:
-    """A bar, which begins anew with each step."""
+    """A bar, which starts over with each step."""
 
     def __init__(self, bars: Progress, clock: Callable[[], float]) -> None:
         self._bars = bars
@@ -81,7 +81,7 @@ class _CurationBars:
 
 
 class _CurationLines:
-    """A line when a step begins and ends, and now and then in between."""
+    """A line when a step starts and ends, and every few seconds in between."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console

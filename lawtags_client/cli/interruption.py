@@ -100,7 +100,7 @@ def _has_terminal(session: Session) -> bool:
 
 async def _is_confirmed(session: Session, job: str, again: asyncio.Event) -> bool:
     session.report(
-        f"Interrupted. To cancel {job}, too, press Ctrl-C again within {SECOND_INTERRUPT_SECONDS:.0f} s."
+        f"Interrupted. Press Ctrl-C again within {SECOND_INTERRUPT_SECONDS:.0f} s to cancel {job}, too."
     )
     try:
         await asyncio.wait_for(again.wait(), SECOND_INTERRUPT_SECONDS)

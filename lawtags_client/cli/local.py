@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,7 +117,6 @@ def up(
     token: Token = None,
 ) -> None:
     """Start the stack, print its addresses once it is ready, and run it until Ctrl-C or SIGTERM.
-
     Example: lawtags local up --detach
 
     With --chaos, it injects faults, so that you can test how your own code handles them. This file refuses
@@ -144,11 +144,11 @@ def up(
         link_local=allow_link_local,
         chaos=chaos,
     )
-    launch.check()
+    on_ready = functools.partial(_print_address, session, dir=dir, token=bool(token))
     if detach:
-        _print_address(session, launch.detach(token=token), dir, token=bool(token))
+        on_ready(launch.detach(token=token))
     else:
-        launch.run(lambda address: _print_address(session, address, dir, token=bool(token)), token=token)
+        launch.run(on_ready, token=token)
 
 
 @app.command()
@@ -245,7 +245,7 @@ def reset(
         session.say(f"{dir} is empty now." if done else "Nothing was removed.")
 
 
-def _print_address(session: Session, address: StackAddress, dir: Path, *, token: bool) -> None:
+def _print_address(session: Session, address: StackAddress, *, dir: Path, token: bool) -> None:
     shown = address.as_dict()
     if session.json:
         session.emit(shown)

@@ -43,7 +43,7 @@ Intent = Annotated[
         "--intent", help="Idempotency key: the same key finds the same job; a new key starts another."
     ),
 ]
-JobId = Annotated[str, typer.Argument(help="Job id, cust-….")]
+JobId = Annotated[str, typer.Argument(help="Job ID, cust-….")]
 Name = Annotated[
     str | None, typer.Option("--name", "-n", help="Name of the run; the recipe's name by default.")
 ]

@@ -1,4 +1,4 @@
-"""Draws what a run does: bars in a terminal, quiet lines elsewhere."""
+"""Shows what a run does: bars in a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _words(summary: Mapping[str, object]) -> str:
 
 
 class ProgressBars:
-    """One moving bar for the running stage, one line for each that is done."""
+    """One bar for the running stage, one line for each that is done."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -83,11 +83,11 @@ class ProgressBars:
 
 
 class ProgressLines:
-    """A line when something begins or ends, and now and then in between.
+    """A line when something starts or ends, and every few seconds in between.
 
     Args:
         console: where they go.
-        every: least seconds between two lines of progress.
+        every: minimum number of seconds between two lines of progress.
         clock: seconds.
     """
 

@@ -75,6 +75,7 @@ class StackLaunch:
         """
         from lawtags_stack.control import detach
 
+        self.check()
         if token:
             os.environ[LOCAL_TOKEN_VARIABLE] = token  # not on a command line that every user can list
         return detach(self.arguments(), self.dir)
@@ -93,6 +94,7 @@ class StackLaunch:
         from lawtags_stack.service import StackOptions
         from lawtags_stack.stack import Stack
 
+        self.check()
         options = StackOptions(
             refresh_interval=self.refresh_interval,
             base_models=dict(self.base_models),

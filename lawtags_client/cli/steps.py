@@ -146,7 +146,7 @@ def deploy(
         float, typer.Option("--timeout", min=0, help="Seconds to wait until it is ready.")
     ] = 1800,
 ) -> None:
-    """Deploy a model and wait until it is ready. LoRA adapters need none: their base's NIM serves them.
+    """Deploy a model and wait until it is ready. The NIM of a base model serves its LoRA adapters.
 
     Example: lawtags deploy law/tagger@v2 --image nvcr.io/nim/nvidia/llm-nim:1.13
     """

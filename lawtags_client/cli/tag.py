@@ -58,7 +58,7 @@ Columns = Annotated[
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option("--threshold", min=0, max=1, help="Drop tags less likely than this, possibly all."),
+    typer.Option("--threshold", min=0, max=1, help="Drop tags with a lower probability, possibly all."),
 ]
 
 

@@ -1,1 +1,1 @@
-"""Runs: a recipe carried from raw questions to a verdict, resumable at every point."""
+"""Runs: from raw questions to a verdict by a recipe, resumable at every point."""

@@ -1,4 +1,4 @@
-"""What a run was made from, and how other inputs under its name are told from the same ones."""
+"""What a run was made from, and how different inputs under its name are recognized."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The ledger of a run: which stage is done, for which inputs, with which result.
 
-One SQLite file (WAL, full sync) in the run's folder. A finished stage is recognised by the hash of its
+One SQLite file (WAL, full sync) in the run's folder. A finished stage is recognized by the hash of its
 inputs, options and code version; a marker file alone would call a changed stage done. What a stage finished
 with stays on record until a later attempt finishes as well, so that a crash in between loses nothing.
 """
@@ -183,7 +183,7 @@ class Ledger:
         return next((record for record in self.stages() if record.name == name), None)
 
     def finished(self, name: str) -> StageRecord | None:
-        """What a stage last finished with, whatever became of later attempts."""
+        """The last finished attempt of a stage, whatever came of later attempts."""
         with self._connection() as connection:
             row = connection.execute("SELECT * FROM finished WHERE name = ?", (name,)).fetchone()
         if row is None:
@@ -192,7 +192,7 @@ class Ledger:
         return StageRecord(name, digest, "done", started, finished, json.loads(output), None, code)
 
     def stages(self) -> list[StageRecord]:
-        """All stages that were ever begun, oldest first."""
+        """All stages that have started, oldest first."""
         with self._connection() as connection:
             rows = connection.execute("SELECT * FROM stages ORDER BY started_at").fetchall()
         return [

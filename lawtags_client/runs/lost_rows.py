@@ -1,4 +1,4 @@
-"""Rows that a system has no answer of its own to: how many, why, and whether they are too many."""
+"""Rows for which a system has no answer of its own: how many, why, and whether there are too many."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from lawtags_client.runs.predictions import Prediction
 
 LOST_SHARE = 0.02
-"""The share of a system's rows that may be lost before nothing is said about it any more."""
+"""The maximum share of lost rows of a system that gets a verdict."""
 
 RETRIEVER_ALONE = "the model gave no answer; these are the retriever's tags"
-"""What a row of the tagger says that was tagged without the model."""
+"""The error in a row that was tagged without the model."""
 
 _MOST_REASONS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class LostRows:
-    """The rows that one system has no answer of its own to.
+    """The rows for which a system has no answer of its own.
 
     Args:
         failed: how many.
@@ -48,7 +48,7 @@ def lost_rows(rows: Iterable[Prediction], *, scored_as: str = "no tags") -> Lost
     counts: Counter[str] = Counter()
     for row in failed:
         reason = str(row.error).removeprefix(f"{RETRIEVER_ALONE}: ")
-        # Reasons that differ in their numbers alone are one, told by the first of them.
+        # Reasons that differ only in numbers are one; the first stands for all.
         kind = re.sub(r"\d+", "0", reason)
         first.setdefault(kind, reason)
         counts[kind] += 1
@@ -57,5 +57,5 @@ def lost_rows(rows: Iterable[Prediction], *, scored_as: str = "no tags") -> Lost
 
 
 def too_many(failed: int, rows: int) -> bool:
-    """Whether so many lost rows leave nothing to be said."""
+    """Whether too many rows are lost for a verdict."""
     return failed > LOST_SHARE * rows

@@ -38,14 +38,9 @@ def attribution(recipe: Recipe, licenses: Mapping[str, int]) -> str:
 
 
 def model_card(
-    recipe: Recipe,
-    *,
-    plan: JobPlan,
-    model: str,
-    metrics: Metrics,
-    licenses: Mapping[str, int],
+    recipe: Recipe, *, plan: JobPlan, model: str, metrics: Metrics, licenses: Mapping[str, int]
 ) -> str:
-    """Write the card as Markdown with the metadata block that model hubs read.
+    """The card as Markdown, with the metadata block that model hubs read.
 
     Args:
         recipe: the run's recipe.
@@ -54,14 +49,6 @@ def model_card(
         metrics: the verdict.
         licenses: from :func:`data_licenses`.
     """
-    header = {
-        "base_model": plan.base_model,
-        "library_name": "peft" if recipe.training.method == "lora" else "transformers",
-        "pipeline_tag": "text-generation",
-        "tags": ["lawtags", "legal", "multi-label-classification", recipe.training.method],
-        "license": recipe.model.license or "other",
-        "datasets": [recipe.dataset.name],
-    }
     rows, tokens = plan.rows, plan.tokens
     body = f"""# {model}
 
@@ -95,7 +82,18 @@ of that mix is beside the model. `tuned` is this model alone.
 - {_personal_data(recipe)}
 - Questions in languages other than English, or in a style unlike a forum's, were not measured.
 """
-    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n{body}"
+    return f"---\n{yaml.safe_dump(_header(recipe, plan), sort_keys=False)}---\n\n{body}"
+
+
+def _header(recipe: Recipe, plan: JobPlan) -> dict[str, str | list[str]]:
+    return {
+        "base_model": plan.base_model,
+        "library_name": "peft" if recipe.training.method == "lora" else "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["lawtags", "legal", "multi-label-classification", recipe.training.method],
+        "license": recipe.model.license or "other",
+        "datasets": [recipe.dataset.name],
+    }
 
 
 def _personal_data(recipe: Recipe) -> str:

@@ -198,7 +198,7 @@ def load_recipe(source: str | Path, overrides: JsonObject | None = None) -> Reci
         if str(source) not in bundled():
             raise ConfigurationError(
                 f"there is no recipe {str(source)!r}",
-                hint=f"Name a YAML file, or one of: {', '.join(bundled()) or 'none bundled'}",
+                hint=f"Pass a YAML file, or one of: {', '.join(bundled()) or 'none bundled'}",
             )
         path = bundled()[str(source)]
     try:

@@ -24,7 +24,7 @@ from lawtags_client.runs.stage import OutputT, RunContext, Stage, code_version, 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run has come to.
+    """What came of a run.
 
     Attributes:
         folder: the run's folder.
@@ -98,25 +98,34 @@ async def execute(
     _check_stage(until, chosen)
     with run_lock(folder):
         ledger = Ledger(folder / "ledger.sqlite")
-        run_id = RunFacts.read(ledger).run_id or secrets.token_hex(6)
-        inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
-        changed = check_inputs(ledger, folder, inputs, [stage.name for stage in chosen])
-        if changed:
-            progress.note("inputs changed; repeating the stages that depend on them: " + "; ".join(changed))
-        facts = RunFacts(
-            run_id=run_id,
-            recipe=recipe.record(),
-            data=tuple(data),
-            test=str(test) if test else None,
-            profile=profile,
-            inputs=inputs.as_json(),
-        )
-        facts.write(ledger)
-        atomic_write_text(folder / ".gitignore", "*\n")
         context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)
+        await _record(context, [stage.name for stage in chosen], profile, services)
         runner = _StageRunner(chosen, context, clock)
         await runner.run(until)
         return RunResult(folder, context.outputs, tuple(runner.redone))
+
+
+async def _record(
+    context: RunContext, stages: Sequence[str], profile: str | None, services: Mapping[str, str] | None
+) -> None:
+    """Record what the run is made from, unless it has results from other inputs."""
+    recipe, data, test, ledger = context.recipe, context.data, context.test, context.ledger
+    run_id = RunFacts.read(ledger).run_id or secrets.token_hex(6)
+    inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
+    changed = check_inputs(ledger, context.folder, inputs, stages)
+    if changed:
+        told = "; ".join(changed)
+        context.progress.note(f"inputs changed; repeating the stages that depend on them: {told}")
+    facts = RunFacts(
+        run_id=run_id,
+        recipe=recipe.record(),
+        data=data,
+        test=str(test) if test else None,
+        profile=profile,
+        inputs=inputs.as_json(),
+    )
+    facts.write(ledger)
+    atomic_write_text(context.folder / ".gitignore", "*\n")
 
 
 def _check_stage(until: str | None, chosen: Sequence[Stage]) -> None:
@@ -157,7 +166,7 @@ class _StageRunner:
             )
 
     def _usable(self, stage: Stage, digest: str) -> StageOutput | None:
-        """What a stage left, where it need not be done again."""
+        """The output of a stage that need not be repeated."""
         known = self._context.ledger.finished(stage.name)
         if known is None or known.output.get("missing"):
             return None

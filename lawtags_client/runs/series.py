@@ -1,4 +1,4 @@
-"""Metric series of a training: collected, told, written for TensorBoard."""
+"""Metric series of a training: collected, summarized, written for TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lawtags_client.json_value import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class SeriesPoint:
-    """A point of a metric; its value is None where it is not a number."""
+    """A point of a metric; its value is None if it is not a number."""
 
     step: int
     value: float | None
@@ -36,7 +36,7 @@ class TrainingRecord:
 
 
 class Series:
-    """Points by metric and step; a point told twice counts once."""
+    """Points by metric and step; a repeated point counts once."""
 
     def __init__(self) -> None:
         self._points: dict[str, dict[int, float]] = {}
@@ -47,7 +47,7 @@ class Series:
             self._points.setdefault(metric, {})[step] = value
 
     def last(self) -> dict[str, float | None]:
-        """The newest value of each metric; None where it is no number any more."""
+        """The newest value of each metric; None if it is not a number."""
         newest = {metric: points[max(points)] for metric, points in self._points.items()}
         return {metric: round(value, 4) if math.isfinite(value) else None for metric, value in newest.items()}
 

@@ -1,4 +1,4 @@
-"""Counting tokens the way the base model does, where its tokenizer is at hand."""
+"""Counts tokens as the base model does, if its tokenizer is available."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def token_counter(source: str | None) -> TokenCounter:
             None gives the estimate.
 
     Raises:
-        ConfigurationError: nothing is there.
+        ConfigurationError: there is no tokenizer at this place.
         MissingExtraError: the ``tokenizers`` package is absent.
     """
     if source is None:
@@ -63,5 +63,5 @@ def _locate(source: str) -> Path:
 @lru_cache(maxsize=4)
 def _load(path: str) -> TokenCounter:
     count = FileCounter(path)
-    count("")  # a tokenizer that cannot be used is told before anything is done
+    count("")  # fails now, before any work, if the tokenizer cannot be used
     return TokenCounter(sha256_file(Path(path)), True, count, Path(path))

@@ -37,7 +37,7 @@ SYSTEMS = {
 """Every system of a verdict, and what it is."""
 
 MAIN_PAIRS = (*(("tagger", other) for other in SYSTEMS if other != "tagger"), ("tuned", "base"))
-"""The comparisons that a verdict is about, in the order in which they are told."""
+"""The comparisons that a verdict is about, in the order in which they are printed."""
 
 COMPARED = ("micro_f1", "macro_f1", "samples_f1")
 

@@ -16,7 +16,7 @@ from lawtags_client.runs.stage import RunContext, file_digests
 
 
 class Customize:
-    """The intent's key is the run's identity and the hash of what is asked: the same wish, the same job."""
+    """The intent's key is the run's identity and the hash of the request: the same request, the same job."""
 
     name = "customize"
     version = 1
@@ -60,11 +60,11 @@ class Customize:
         status, shown = "", 0
         async for sign in context.platform.follow(job_id, timeout=wait.training, stall=wait.stall):
             series.add(sign.points)
-            # Each step once: what arrives late about it is told with the next one.
+            # Each step once: late points are reported with the next one.
             if sign.steps is not None and sign.steps != shown:
                 shown = sign.steps
                 context.progress.update(shown, steps, f"training{series.headline()}")
-            # In the order in which it happened: the state is what the messages led to.
+            # In the order of events: the messages precede the state that they led to.
             for message in sign.messages:
                 context.progress.note(message)
             if sign.status != status:

@@ -116,7 +116,7 @@ class PartAnswers:
 
     @property
     def tokens(self) -> list[Mapping[str, float] | None]:
-        """The likeliest first tokens of each row, None where there is no answer."""
+        """The likeliest first tokens of each row, None if there is no answer."""
         return [row.tokens for row in self.rows]
 
 
