@@ -190,6 +190,4 @@ def _ended(code: int, log: Path) -> LawtagsError:
         told = json.loads(last)
         return kinds.get(code, LawtagsError)(told["message"], hint=told.get("hint"))
     except (ValueError, KeyError, TypeError):
-        return kinds.get(code, LawtagsError)(
-            f"the stack ended with exit code {code}: {last}", hint=f"See {log}."
-        )
+        return kinds.get(code, LawtagsError)(f"the stack exited with code {code}: {last}", hint=f"See {log}.")

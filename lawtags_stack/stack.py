@@ -110,7 +110,7 @@ class Stack:
         self._cleanup = contextlib.AsyncExitStack()
         if not 0 <= platform_port <= 65533:
             raise ConfigurationError(
-                f"{platform_port} cannot be the platform's port: it and the two after it must be below 65536"
+                f"invalid port {platform_port}: the stack also uses the next two, and all must be below 65536"
             )
         check_device_name(self._options.device)
         if not is_loopback(host) and not self._options.token:

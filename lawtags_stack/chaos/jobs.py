@@ -10,10 +10,10 @@ from lawtags_stack.chaos.plan import ChaosPlan, CustomizerChaos
 from lawtags_stack.engines.training.events import TrainerEvent
 from lawtags_stack.times import read_moment
 
-Trouble = Literal["fail", "kill"]
+JobFault = Literal["fail", "kill"]
 
 
-class TroubledJob(Protocol):
+class ChaosJob(Protocol):
     """The properties of a job that decide whether a fault applies."""
 
     @property
@@ -32,7 +32,7 @@ class TroubledJob(Protocol):
         ...
 
 
-class JobTrouble:
+class JobFaults:
     """Injects faults into training jobs.
 
     Args:
@@ -43,15 +43,15 @@ class JobTrouble:
         self._plan = plan.customizer if plan else CustomizerChaos()
         self._killed: set[str] = set()
 
-    def holds(self, job: TroubledJob, now: datetime) -> bool:
+    def keeps_pending(self, job: ChaosJob, now: datetime) -> bool:
         """Whether a job should stay pending, as if it waited for a GPU."""
         if not self._plan.pending or not self._plan.fits(job.id, job.output_model):
             return False
         return now < read_moment(job.created_at) + timedelta(seconds=self._plan.pending)
 
-    def meet(
-        self, job: TroubledJob, events: Sequence[TrainerEvent]
-    ) -> tuple[Sequence[TrainerEvent], Trouble | None]:
+    def inject(
+        self, job: ChaosJob, events: Sequence[TrainerEvent]
+    ) -> tuple[Sequence[TrainerEvent], JobFault | None]:
         """Apply the faults to what a trainer reported.
 
         Args:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from lawtags_client.errors import BadRequestError, ConfigurationError, ResourceLimitError
-from lawtags_stack.chat import confined
+from lawtags_stack.chat import sandboxed
 from lawtags_stack.chat.bounds import is_bounded
 from lawtags_stack.chat.call_format import HERMES, CallFormat, derived
 from lawtags_stack.chat.messages import CalledFunction, Message, PlainToolCall, Tool, uses_tools
@@ -57,7 +57,7 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: FastTokenizer, sandbox: Sandbox | None = None) -> None:
         self._tokenizer = tokenizer
-        self._sandbox = sandbox or Sandbox(confined.MODULE)
+        self._sandbox = sandbox or Sandbox(sandboxed.MODULE)
 
     def replaced(self, template: str) -> ChatTemplate:
         """Return a renderer for the same tokenizer with another template."""
@@ -180,7 +180,7 @@ class ChatTemplate:
         try:
             template = self._tokenizer.get_chat_template(tools=shown)
             if not is_bounded(template):
-                return self._confined(template, messages, shown, generation)
+                return self._sandboxed(template, messages, shown, generation)
             text = self._tokenizer.apply_chat_template(
                 list(messages),
                 tools=shown,
@@ -191,7 +191,7 @@ class ChatTemplate:
             raise TemplateError(error) from error
         return str(text)
 
-    def _confined(
+    def _sandboxed(
         self, template: str, messages: Sequence[Message], tools: list[Tool] | None, generation: bool
     ) -> str:
         """Render a template that may not terminate, in the sandbox."""

@@ -231,5 +231,5 @@ def _list(fields: Fields, name: str) -> list[object]:
 
 def _value(fields: Fields, name: str) -> object:
     if name not in fields:
-        raise ConfigurationError(f"the GGUF file lacks the field {name}")
+        raise ConfigurationError(f"the GGUF file has no field {name}")
     return fields[name].contents()

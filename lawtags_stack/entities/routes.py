@@ -100,12 +100,12 @@ def entity_routes(
         return remove(*names(call))
 
     listed, label = list_parameters(entities.kind.sorts, search=searched), entities.kind.label
-    kept = "absent fields, and those that are null, keep their value"
+    kept = "missing and null fields keep their values"
     page = Listed[shown]  # type: ignore[valid-type]
     return [
-        route("GET", prefix, list_all, answers=page, query=listed, summary=f"One page of all {label}s."),
-        route("POST", prefix, create_one, body=create, answers=shown, summary=f"Add a {label}."),
-        route("GET", one, read_one, answers=shown, summary=f"Read a {label}."),
-        route("PATCH", one, change_one, body=update, answers=shown, summary=f"Change a {label}: {kept}."),
-        route("DELETE", one, delete_one, answers=DeleteResponse, summary=f"Remove a {label}."),
+        route("GET", prefix, list_all, answers=page, query=listed, summary=f"List {label}s."),
+        route("POST", prefix, create_one, body=create, answers=shown, summary=f"Create a {label}."),
+        route("GET", one, read_one, answers=shown, summary=f"Get a {label}."),
+        route("PATCH", one, change_one, body=update, answers=shown, summary=f"Update a {label}; {kept}."),
+        route("DELETE", one, delete_one, answers=DeleteResponse, summary=f"Delete a {label}."),
     ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lawtags_stack.http.answers import JsonAnswer, answer, answer_for, error_answer
 from lawtags_stack.http.bodies import parse_json, read_limited, sent_fields, validate
 from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.http.query import ListQuery, parse_list_query
+from lawtags_stack.http.responses import JsonResponse, answer, error_response, response_for_error
 from lawtags_stack.http.routing import RouteCall, route
 from lawtags_stack.http.select import EntityPage, select
 from lawtags_stack.times import Clock, naive, read_moment, utc_now, zulu, zulu_seconds
@@ -13,19 +13,19 @@ from lawtags_stack.times import Clock, naive, read_moment, utc_now, zulu, zulu_s
 __all__ = [
     "Clock",
     "EntityPage",
-    "JsonAnswer",
+    "JsonResponse",
     "ListQuery",
     "RouteCall",
     "answer",
-    "answer_for",
     "check_name",
-    "error_answer",
+    "error_response",
     "naive",
     "new_id",
     "parse_json",
     "parse_list_query",
     "read_limited",
     "read_moment",
+    "response_for_error",
     "route",
     "select",
     "sent_fields",

@@ -170,7 +170,7 @@ def _has_body(request: Request) -> bool:
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:
-    _log.warning("refused a body larger than %s bytes", limit)
+    _log.warning("rejected a body larger than %s bytes", limit)
     return PayloadTooLargeError(f"The request body is larger than {limit} bytes")
 
 

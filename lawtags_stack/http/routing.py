@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lawtags_client.json_value import JsonValue
-from lawtags_stack.http.answers import answer, answer_for
 from lawtags_stack.http.bodies import (
     LARGEST_JSON,
     check_media_type,
@@ -24,6 +23,7 @@ from lawtags_stack.http.bodies import (
 )
 from lawtags_stack.http.operations import JSON, Operation, Parameter, summary_of
 from lawtags_stack.http.query import ListQuery, parse_list_query
+from lawtags_stack.http.responses import answer, response_for_error
 
 _LARGE_BODY = 1 << 20
 BodyT = TypeVar("BodyT")
@@ -80,7 +80,7 @@ def route(
     body: type[BaseModel] | type[dict[str, JsonValue]] | None = None,
     status: int = 200,
     limit: int = LARGEST_JSON,
-    on_error: Callable[[Exception], Response] = answer_for,
+    on_error: Callable[[Exception], Response] = response_for_error,
     answers: object = None,
     gives: str = JSON,
     reads: object = None,

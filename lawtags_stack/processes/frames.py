@@ -35,7 +35,7 @@ def unpack(body: bytes) -> Message:
     try:
         message = json.loads(body.decode("utf-8", "surrogatepass"))
     except ValueError as error:
-        raise ProtocolError(f"a message from the worker cannot be read: {error}") from error
+        raise ProtocolError(f"a message from the worker is not valid JSON: {error}") from error
     if not isinstance(message, dict):
         raise ProtocolError("a message from the worker is not an object")
     return message

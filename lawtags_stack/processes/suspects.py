@@ -67,16 +67,16 @@ class Suspects:
         deaths = self._deaths.get(digest(request), 0) if self._deaths else 0
         if deaths >= _REFUSED:
             raise BadRequestError(
-                "The worker process of the model ended while it was running this request, so the request is "
-                "not run again. Change the request; the worker's log may say what is wrong with it."
+                "The model's worker process crashed while it was running this request, so the request is not "
+                "retried. Change the request; see the worker's log for the cause."
             )
         return deaths > 0
 
 
-class Turn:
+class RequestSlot:
     """A slot for one running request."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: RequestSlots) -> None:
         self._turns = turns
 
     def end(self) -> None:
@@ -84,21 +84,21 @@ class Turn:
         self._turns.leave(self)
 
 
-class Turns:
+class RequestSlots:
     """Runs requests concurrently, except for suspects, which run alone."""
 
     def __init__(self) -> None:
-        self._running: set[Turn] = set()
-        self._alone: list[Turn] = []
+        self._running: set[RequestSlot] = set()
+        self._alone: list[RequestSlot] = []
         self._moved = asyncio.Event()
 
-    async def take(self, *, alone: bool) -> Turn:
+    async def take(self, *, alone: bool) -> RequestSlot:
         """Wait for a slot.
 
         Args:
             alone: whether nothing else may run at the same time.
         """
-        turn = Turn(self)
+        turn = RequestSlot(self)
         if alone:
             self._alone.append(turn)
         try:
@@ -110,7 +110,7 @@ class Turns:
         self._running.add(turn)
         return turn
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, turn: RequestSlot) -> None:
         """Release a slot, or stop waiting for it."""
         self._running.discard(turn)
         if turn in self._alone:
@@ -118,7 +118,7 @@ class Turns:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
-    def _free(self, turn: Turn, *, alone: bool) -> bool:
+    def _free(self, turn: RequestSlot, *, alone: bool) -> bool:
         if alone:
             return self._alone[0] is turn and not self._running
         return not self._alone

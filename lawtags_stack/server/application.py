@@ -17,9 +17,9 @@ from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lawtags_client.json_value import JsonObject
-from lawtags_stack.http.answers import JsonAnswer, answer_for, error_answer
 from lawtags_stack.http.openapi import document
 from lawtags_stack.http.origin import OriginPolicy
+from lawtags_stack.http.responses import JsonResponse, error_response, response_for_error
 from lawtags_stack.http.routing import ApiRoute
 from lawtags_stack.http.signing import is_signed
 from lawtags_stack.server.chaos_gate import ChaosGate, RepositoryAges
@@ -75,8 +75,8 @@ class AccessGate:
             return
         reason = self.origins.refusal(scope)
         if reason is not None:
-            _log.warning("refused %s %r: %s", scope["method"], scope["path"][:200], reason)
-            await error_answer(403, reason)(scope, receive, send)
+            _log.warning("rejected %s %r: %s", scope["method"], scope["path"][:200], reason)
+            await error_response(403, reason)(scope, receive, send)
             return
         if scope["path"] in HEALTH_PATHS:
             # Health probes send no token, and do not count as use of the stack.
@@ -91,7 +91,7 @@ class AccessGate:
                 reason = (
                     "The token is not the one of this stack" if sent else "This stack requires a bearer token"
                 )
-                refused = error_answer(401, reason, headers={"WWW-Authenticate": "Bearer"})
+                refused = error_response(401, reason, headers={"WWW-Authenticate": "Bearer"})
                 await refused(scope, receive, send)
         finally:
             self.activity.ended()
@@ -157,7 +157,7 @@ def _description(port: Port, services: Sequence[Service], url: str) -> Route:
     made = cache(partial(document, f"lawtags local stack: {port.replace('_', ' ')}", groups, url))
 
     def openapi(request: Request) -> Response:
-        return JsonAnswer(made())
+        return JsonResponse(made())
 
     return Route("/openapi.json", openapi, methods=["GET"])
 
@@ -172,7 +172,7 @@ def _health(port: Port, services: Sequence[Service]) -> list[Route]:
     }
 
     async def ready(request: Request) -> Response:
-        return JsonAnswer(body)
+        return JsonResponse(body)
 
     return [Route(path, ready, methods=["GET"]) for path in HEALTH_PATHS]
 
@@ -181,13 +181,13 @@ def _rest(routes: Sequence[BaseRoute]) -> Route:
     async def missing(request: Request) -> Response:
         allowed = _other_methods(routes, request.scope)
         if allowed:
-            return error_answer(
+            return error_response(
                 405,
                 f"{request.method} is not allowed for {request.url.path}",
                 headers={"Allow": ", ".join(sorted(allowed))},
             )
         available = str(request.url.replace(path="/openapi.json", query="", fragment=""))
-        return error_answer(
+        return error_response(
             501, f"{request.method} {request.url.path} is not part of this stack", available=available
         )
 
@@ -207,11 +207,11 @@ def _other_methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
 
 async def _unmatched(request: Request, error: Exception) -> Response:
     # A path with a line break does not match even the catch-all route.
-    return error_answer(404, "The path is invalid")
+    return error_response(404, "The path is invalid")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return answer_for(error)
+    return response_for_error(error)
 
 
 def status_route(services: Sequence[Service], about: JsonObject) -> Route:
@@ -219,6 +219,6 @@ def status_route(services: Sequence[Service], about: JsonObject) -> Route:
 
     def status(request: Request) -> Response:
         shown = {service.name: service.summary() for service in services}
-        return JsonAnswer({**about, "services": shown, "busy": [s.name for s in services if s.busy()]})
+        return JsonResponse({**about, "services": shown, "busy": [s.name for s in services if s.busy()]})
 
     return Route("/v1/stack/status", status, methods=["GET"])

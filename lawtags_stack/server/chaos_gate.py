@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lawtags_client.errors import LawtagsError
 from lawtags_client.types.data_store import RepoType
 from lawtags_stack.chaos.plan import ChaosPlan, RequestRule
-from lawtags_stack.http.answers import JsonAnswer
+from lawtags_stack.http.responses import JsonResponse
 from lawtags_stack.times import Clock, read_moment
 
 DROP = "lawtags.drop"
@@ -76,7 +76,7 @@ class ChaosGate:
                 await _refusal(rule)(scope, receive, send)
                 return
         if self._initializing(scope["path"]):
-            answer = JsonAnswer({"detail": "The repository is being initialized"}, 500)
+            answer = JsonResponse({"detail": "The repository is being initialized"}, 500)
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -108,7 +108,7 @@ async def _unsent(message: Message) -> None:
     """Discard a response message."""
 
 
-def _refusal(rule: RequestRule) -> JsonAnswer:
+def _refusal(rule: RequestRule) -> JsonResponse:
     assert rule.answer is not None
     headers = {} if rule.retry_after is None else {"Retry-After": f"{rule.retry_after:g}"}
-    return JsonAnswer({"detail": "Refused on purpose by the chaos file"}, rule.answer, headers)
+    return JsonResponse({"detail": "Refused on purpose by the chaos file"}, rule.answer, headers)

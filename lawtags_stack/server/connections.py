@@ -13,7 +13,7 @@ import h11
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lawtags_stack.http.answers import error_answer
+from lawtags_stack.http.responses import error_response
 from lawtags_stack.server.chaos_gate import DROP
 
 _log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ class LimitedProtocol(H11Protocol):
                 if begun:
                     self.transport.abort()
                 else:
-                    await error_answer(503, "The stack is shutting down")(scope, receive, send)
+                    await error_response(503, "The stack is shutting down")(scope, receive, send)
 
         self.app = app
 

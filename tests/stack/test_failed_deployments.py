@@ -125,7 +125,7 @@ def test_loading_that_ends_or_is_interrupted_in_order_is_no_crash(database: Data
     for _ in range(4):
         trials = Trials(database)
         assert trials.begin("m")
-        trials.set_down("m")
+        trials.interrupted("m")
     trials.end("m", None)
     assert Trials(database).loaded("m")
     trials.end("m", "broken")

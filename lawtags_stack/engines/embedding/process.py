@@ -107,7 +107,7 @@ class EmbeddingProcess:
             if not self._stopped:
                 self._suspects.died([asked], crashed=code not in _KILLED)
                 self._suspects.suspected(asked)
-        raise ServerError(f"The embedding process ended; see {self._log.name} of the stack", status=503)
+        raise ServerError(f"The embedding process exited; see {self._log.name} of the stack", status=503)
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:

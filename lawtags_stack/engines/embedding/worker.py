@@ -18,8 +18,8 @@ from typing import TextIO
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ServerError
 from lawtags_stack.engines.device import Compute
+from lawtags_stack.engines.generation.answer_builder import failure
 from lawtags_stack.engines.generation.encoding import check_unicode
-from lawtags_stack.engines.generation.reading import failure
 from lawtags_stack.processes.frames import Message
 
 _BATCH = 32
@@ -79,7 +79,7 @@ class EmbeddingModel:
                 length = len(self._tokenizer(text)["input_ids"])
                 if length > self._longest:
                     raise BadRequestError(
-                        f"A text has {length} tokens; the model takes at most {self._longest}"
+                        f"A text has {length} tokens; the limit of the model is {self._longest}"
                     )
         self._tokenizer.truncation_side = "left" if truncate == "START" else "right"
         batch = self._tokenizer(

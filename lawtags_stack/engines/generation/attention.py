@@ -104,7 +104,7 @@ class Slots:
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class FreshRows:
     """Rows of equal length whose keys and values are not needed after the step."""
 
     start: int
@@ -114,7 +114,7 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True)
-class Growing:
+class GrowingRow:
     """A row in a slot with several new tokens."""
 
     start: int
@@ -139,8 +139,8 @@ class AttentionPlan:
         capture: receives the keys and values of the step's first tokens, to compute a prefix.
     """
 
-    fresh: list[Fresh]
-    growing: list[Growing]
+    fresh: list[FreshRows]
+    growing: list[GrowingRow]
     decode_tokens: Tensor
     decode_slots: Tensor
     decode_lengths: Tensor
@@ -150,11 +150,11 @@ class AttentionPlan:
     slot_ids: Tensor
     slot_positions: Tensor
     slots: Slots
-    capture: list[tuple[Fresh, Prefix]] = field(default_factory=list)
+    capture: list[tuple[FreshRows, Prefix]] = field(default_factory=list)
 
 
 @contextmanager
-def following(plan: AttentionPlan) -> Iterator[None]:
+def use_plan(plan: AttentionPlan) -> Iterator[None]:
     """Use the plan in forward calls of this thread inside the block."""
     _current.plan = plan
     try:
@@ -262,7 +262,7 @@ def _causal_by_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _fresh(
-    out: Tensor, group: Fresh, query: Tensor, key: Tensor, value: Tensor, layer: int, kind: _Kind
+    out: Tensor, group: FreshRows, query: Tensor, key: Tensor, value: Tensor, layer: int, kind: _Kind
 ) -> None:
     end = group.start + group.rows * group.length
 
@@ -283,7 +283,7 @@ def _after(prefix: Tensor, rows: Tensor) -> Tensor:
     return torch.cat([prefix.expand(rows.shape[0], -1, -1, -1), rows], dim=2)
 
 
-def _growing(out: Tensor, row: Growing, query: Tensor, slots: Slots, layer: int, kind: _Kind) -> None:
+def _growing(out: Tensor, row: GrowingRow, query: Tensor, slots: Slots, layer: int, kind: _Kind) -> None:
     part, total = slice(row.start, row.start + row.length), row.past + row.length
     keys = slots.keys[layer][row.slot, None, :total].transpose(1, 2)
     values = slots.values[layer][row.slot, None, :total].transpose(1, 2)

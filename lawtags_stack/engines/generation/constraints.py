@@ -159,5 +159,5 @@ def _grammar(matcher: GrammarSource, constraint: Constraint) -> str:
         return str(matcher.grammar_from_lark(constraint.source))
     except ValueError as error:
         raise ConfigurationError(
-            f"the {constraint.kind} constraint cannot be read: {error}", hint="Check its syntax."
+            f"the {constraint.kind} constraint is invalid: {error}", hint="Check its syntax."
         ) from error

@@ -27,6 +27,7 @@ from lawtags_stack.engines.generation.adapters import (
     load_adapter,
     route_linears,
 )
+from lawtags_stack.engines.generation.answer_builder import AnswerBuilder, failure
 from lawtags_stack.engines.generation.attention import Prefix, Slots
 from lawtags_stack.engines.generation.constraints import Constraints
 from lawtags_stack.engines.generation.encoding import PromptEncoder
@@ -34,9 +35,8 @@ from lawtags_stack.engines.generation.limits import Limits
 from lawtags_stack.engines.generation.loading import end_tokens, load_model, slot_token_bytes
 from lawtags_stack.engines.generation.planning import TokenBatch, lay_out, lay_out_prefix
 from lawtags_stack.engines.generation.prefixes import PrefixStore
-from lawtags_stack.engines.generation.reading import Reading, failure
 from lawtags_stack.engines.generation.request import Answer, Constraint, Sampling
-from lawtags_stack.engines.generation.rows import GenerationRow, Waiting
+from lawtags_stack.engines.generation.rows import GenerationRow, RequestQueue
 from lawtags_stack.engines.generation.token_text import TextStream, TokenText
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class Engine:
         self.max_length = int(config.max_position_embeddings)
         self._ends = end_tokens(model, tokenizer)
         self._constraints = Constraints(tokenizer, int(config.vocab_size), sorted(self._ends), self.text)
-        self._reading = Reading(self.text, self._ends)
-        self._waiting = Waiting()
+        self._reading = AnswerBuilder(self.text, self._ends)
+        self._waiting = RequestQueue()
         self._running: list[GenerationRow] = []
         self._instant: list[GenerationRow] = []
         self._slots = Slots()
@@ -204,7 +204,7 @@ class Engine:
 
     def reset(self) -> None:
         """Drop all rows, regardless of the state after a failed step."""
-        self._waiting, self._running, self._instant = Waiting(), [], []
+        self._waiting, self._running, self._instant = RequestQueue(), [], []
         self._slots.clear()
         self._prefixes = PrefixStore(self.limits.prefix_bytes)
 
@@ -258,7 +258,7 @@ class Engine:
 
     def _forward(self, batch: TokenBatch) -> Tensor:
         self._routing.segments = batch.segments
-        with attention.following(batch.plan):
+        with attention.use_plan(batch.plan):
             result = self._model(
                 input_ids=batch.tokens,
                 position_ids=batch.positions,

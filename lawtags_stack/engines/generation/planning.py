@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lawtags_stack.engines.generation.attention import AttentionPlan, Fresh, Growing, Prefix, Slots
+from lawtags_stack.engines.generation.attention import AttentionPlan, FreshRows, GrowingRow, Prefix, Slots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,8 +45,8 @@ class _Layout:
         self.tokens: list[int] = []
         self.positions: list[int] = []
         self.segments: list[tuple[str, int, int]] = []
-        self.fresh: list[Fresh] = []
-        self.growing: list[Growing] = []
+        self.fresh: list[FreshRows] = []
+        self.growing: list[GrowingRow] = []
         self.decode: list[tuple[int, int, int]] = []
         self.stored: list[tuple[int, int, int]] = []
         self.ready: list[GenerationRow] = []
@@ -68,7 +68,7 @@ class _Layout:
         if count == 1:
             self.decode.append((start, row.slot, past + 1))
         else:
-            self.growing.append(Growing(start, count, row.slot, past))
+            self.growing.append(GrowingRow(start, count, row.slot, past))
         self.stored += [(start + place, row.slot, past + place) for place in range(count)]
 
     def put_fresh(self, rows: Sequence[GenerationRow]) -> None:
@@ -76,7 +76,7 @@ class _Layout:
         for _, group in groupby(rows, key=_fresh_key):
             alike = list(group)
             starts = [self.put(row, row.pending) for row in alike]
-            self.fresh.append(Fresh(starts[0], len(alike), alike[0].pending, alike[0].prefix))
+            self.fresh.append(FreshRows(starts[0], len(alike), alike[0].pending, alike[0].prefix))
 
 
 def _fresh_key(row: GenerationRow) -> tuple[int, int]:
@@ -142,7 +142,7 @@ def _finished(
 def lay_out_prefix(adapter: str | None, prefix: Prefix, device: torch.device) -> TokenBatch:
     """Arrange a step that only computes a prefix's keys and values."""
     length = len(prefix.tokens)
-    whole = Fresh(0, 1, length, None)
+    whole = FreshRows(0, 1, length, None)
     none = torch.empty(0, dtype=torch.long, device=device)
     plan = AttentionPlan(
         [whole], [], none, none, none, 0, False, none, none, none, Slots(), capture=[(whole, prefix)]

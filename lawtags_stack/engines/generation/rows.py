@@ -67,7 +67,7 @@ class GenerationRow:
         return self.prompt_length + self.sampling.max_tokens
 
 
-class Waiting:
+class RequestQueue:
     """The queue of rows; requests take turns, so a large request does not block a small one."""
 
     def __init__(self) -> None:

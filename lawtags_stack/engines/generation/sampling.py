@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lawtags_client.errors import ConfigurationError, ServerError
-from lawtags_stack.engines.generation.reading import failure
+from lawtags_stack.engines.generation.answer_builder import failure
 from lawtags_stack.engines.generation.request import TokenScore
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_stack.chat.call_grammar import ToolChoice, call_grammar
+from lawtags_stack.chat.call_reader import CallReader
 from lawtags_stack.chat.messages import plain_tools
-from lawtags_stack.chat.reading import CallReader
-from lawtags_stack.engines.generation.reading import failure
+from lawtags_stack.engines.generation.answer_builder import failure
 from lawtags_stack.engines.generation.request import Constraint, Piece, Sampling
 from lawtags_stack.processes.environment import give_memory_back
 from lawtags_stack.processes.frames import LARGEST, Message, pack, receive

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_stack.chat.losses import LossCheck
+from lawtags_stack.chat.dropped_fields import DroppedFieldCheck
 from lawtags_stack.chat.messages import MessageError, Tool, plain_messages, plain_tools
 from lawtags_stack.chat.template import ChatTemplate, TemplateError
 from lawtags_stack.chat.tokenizer import FastTokenizer
@@ -84,7 +84,7 @@ class RowEncoder:
         self._template = PromptTemplate(prompt_template) if prompt_template else None
         self._tools = list(tools) or None
         self._chats = ChatTemplate(tokenizer)
-        self._losses = LossCheck(self._chats)
+        self._losses = DroppedFieldCheck(self._chats)
         self._limit = max_seq_length
         self._answers_cut = 0
 

@@ -115,7 +115,7 @@ class TrainingJob:
         try:
             content = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigurationError(f"{path} cannot be read as a training job: {error}") from error
+            raise ConfigurationError(f"{path} is not a valid training job: {error}") from error
         unknown = set(content) - {known.name for known in fields(cls)}
         if unknown:
             raise ConfigurationError(f"{path} contains unknown settings: {', '.join(sorted(unknown))}")

@@ -36,7 +36,7 @@ def adapter_modules(model: Any, wanted: Iterable[str] | None) -> list[str]:
         found = {name for name in names for way in _spellings(pattern) if _fits(name, way)}
         if not found:
             raise ConfigurationError(
-                f"target_modules: no module of the base model is called {pattern!r}",
+                f"target_modules: {pattern!r} matches no module of the base model",
                 hint=f"Available: {', '.join(sorted({name.rsplit('.', 1)[-1] for name in names}))}",
             )
         chosen |= found

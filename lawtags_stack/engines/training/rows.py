@@ -58,7 +58,7 @@ class PromptTemplate:
         try:
             parts = list(string.Formatter().parse(template))
         except ValueError as error:
-            raise ConfigurationError(f"the prompt template {template!r} cannot be read: {error}") from error
+            raise ConfigurationError(f"the prompt template {template!r} is invalid: {error}") from error
         names = [name for _, name, _, _ in parts if name is not None]
         if len(names) < 2 or not all(names):
             raise ConfigurationError(

@@ -31,7 +31,7 @@ _TRAINED = ("sft", "dpo")
 
 
 @dataclass(frozen=True, slots=True)
-class JobWish:
+class ValidatedJob:
     """A validated request.
 
     Args:
@@ -51,14 +51,14 @@ class JobWish:
 class ResolvedJob:
     """A validated request with everything it refers to."""
 
-    wish: JobWish
+    wish: ValidatedJob
     config: ChosenConfig
     option: JsonObject
     target: TargetRecord
     data: TrainingData
 
 
-def validate_job(sent: JsonObject) -> JobWish:
+def validate_job(sent: JsonObject) -> ValidatedJob:
     """Validate the request for a job.
 
     Raises:
@@ -68,7 +68,7 @@ def validate_job(sent: JsonObject) -> JobWish:
     wanted = sent["hyperparameters"]
     assert isinstance(wanted, dict)  # validated above
     hyperparameters.check(wanted)
-    return JobWish(request, sent, wanted, request.hyperparameters.training_type or "sft")
+    return ValidatedJob(request, sent, wanted, request.hyperparameters.training_type or "sft")
 
 
 class JobResolver:
@@ -96,7 +96,7 @@ class JobResolver:
         self._files = files
         self._blobs = blobs
 
-    def resolve(self, wish: JobWish) -> ResolvedJob:
+    def resolve(self, wish: ValidatedJob) -> ResolvedJob:
         """Find config, training option, target and dataset.
 
         Raises:

@@ -17,7 +17,7 @@ from lawtags_stack.base_models import (
     default_base_model_ready,
     start_conversion,
 )
-from lawtags_stack.chaos.jobs import JobTrouble
+from lawtags_stack.chaos.jobs import JobFaults
 from lawtags_stack.engines.training.events import TrainerEvent
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.jobs import TrainingJobs
@@ -65,7 +65,7 @@ class TrainingQueue:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._trouble = JobTrouble(context.options.chaos)
+        self._faults = JobFaults(context.options.chaos)
         jobs.on_change = self._wake.set
 
     def start(self) -> None:
@@ -109,16 +109,16 @@ class TrainingQueue:
     def _train(self, job_id: str) -> None:
         self._hold(job_id)
         record = self._begin(job_id)
-        self._take_up(job_id)
+        self._mark_started(job_id)
         try:
-            self._bring_to_end(job_id, record)
+            self._run_to_end(job_id, record)
         finally:
             # Skipped if the stack crashes, which the next start detects. On a full disk, it counts as a
             # crash.
             with contextlib.suppress(sqlite3.Error):
-                self._set_down(job_id)
+                self._mark_interrupted(job_id)
 
-    def _bring_to_end(self, job_id: str, record: JobRecord) -> None:
+    def _run_to_end(self, job_id: str, record: JobRecord) -> None:
         self._note_waiting(job_id)
         folder = JobFolder(self._context, job_id)
         model = self._model(job_id, record.work.target)
@@ -148,11 +148,11 @@ class TrainingQueue:
                 ended = worker.process.poll() is not None
                 events: Sequence[TrainerEvent] = [*tail]
                 if events:
-                    events, trouble = self._trouble.meet(job, events)
+                    events, fault = self._faults.inject(job, events)
                     self._apply(job_id, events)
-                    if trouble == "fail":
+                    if fault == "fail":
                         raise LawtagsError("the chaos file makes this job fail at this step")
-                    if trouble == "kill":
+                    if fault == "kill":
                         worker.process.kill()
                         worker.process.wait()
                         return worker.crash_reason()
@@ -178,7 +178,7 @@ class TrainingQueue:
 
     def _hold(self, job_id: str) -> None:
         """Keep a job pending as long as the chaos file says."""
-        while self._trouble.holds(job := self._jobs.stored(job_id).job, self._context.clock()):
+        while self._faults.keeps_pending(job := self._jobs.stored(job_id).job, self._context.clock()):
             if job.status == "created":
                 self._note_pending(job_id, "0/1 nodes are available: 1 Insufficient nvidia.com/gpu")
             elif job.status != "pending":
@@ -201,7 +201,7 @@ class TrainingQueue:
             raise _Interrupted
         return record
 
-    def _take_up(self, job_id: str) -> None:
+    def _mark_started(self, job_id: str) -> None:
         """Mark a job as running; fail it if the stack crashed several times before it completed a step."""
 
         def noted(record: JobRecord) -> JobRecord:
@@ -216,7 +216,7 @@ class TrainingQueue:
                 hint="Find out why the stack stopped (out of memory?), then submit the job again.",
             )
 
-    def _set_down(self, job_id: str) -> None:
+    def _mark_interrupted(self, job_id: str) -> None:
         self._jobs.update(job_id, lambda record: replace(record, work=replace(record.work, at_work=None)))
 
     def _note_waiting(self, running: str) -> None:
@@ -250,7 +250,7 @@ class TrainingQueue:
             conversion.kill()
             raise
         finally:
-            said = _last_words(conversion)
+            said = _last_error_line(conversion)
         if not default_base_model_ready():
             raise LawtagsError(f"the default base model could not be converted: {said}")
 
@@ -335,6 +335,6 @@ class TrainingQueue:
         JobFolder(self._context, job_id).clear(keep_best=status == "failed")
 
 
-def _last_words(process: subprocess.Popen[str]) -> str:
+def _last_error_line(process: subprocess.Popen[str]) -> str:
     _, errors = process.communicate()
     return (errors.strip().splitlines() or [f"exit code {process.returncode}"])[-1]

@@ -87,7 +87,7 @@ def _take(text: bytes, number: int, changes: Changes, state: DataStoreState) -> 
         _apply(line, changes, state)
     except ValueError as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise BadRequestError(f"Line {number} of the commit cannot be read: {reason}") from None
+        raise BadRequestError(f"Line {number} of the commit is invalid: {reason}") from None
 
 
 def _apply(line: CommitLine, changes: Changes, state: DataStoreState) -> None:

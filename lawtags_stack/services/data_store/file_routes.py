@@ -22,15 +22,15 @@ from lawtags_client.types.data_store import (
     RepoType,
     TreeEntry,
 )
-from lawtags_stack.http.answers import JsonAnswer, error_answer
 from lawtags_stack.http.bodies import validate
 from lawtags_stack.http.operations import BINARY, Parameter
+from lawtags_stack.http.responses import JsonResponse, error_response
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.services.data_store.commits import read_changes
-from lawtags_stack.services.data_store.faults import EntryMissingError, hub_answer
+from lawtags_stack.services.data_store.errors import EntryMissingError, hub_error_response
+from lawtags_stack.services.data_store.hub_format import format_entry
 from lawtags_stack.services.data_store.hub_urls import check_path
 from lawtags_stack.services.data_store.repo_routes import FORM_OR_JSON, REPO_TYPES, form_or_json
-from lawtags_stack.services.data_store.shown import entry_shown
 from lawtags_stack.services.data_store.state import LARGEST_REGULAR, DataStoreState
 from lawtags_stack.services.data_store.trees import FileEntry, FolderEntry
 
@@ -61,7 +61,7 @@ def file_routes(state: DataStoreState, *, empty_commit_url: bool = False) -> lis
     routes: list[ApiRoute] = []
     for repo_type in REPO_TYPES:
         routes += _api_routes(state, repo_type, empty_commit_url)
-    hub = partial(route, on_error=hub_answer)
+    hub = partial(route, on_error=hub_error_response)
     resolve = "{namespace}/{repo}/resolve/{revision}/{path:path}"
     return [
         *routes,
@@ -77,7 +77,7 @@ def file_routes(state: DataStoreState, *, empty_commit_url: bool = False) -> lis
 
 
 def _api_routes(state: DataStoreState, repo_type: RepoType, empty_commit_url: bool) -> list[ApiRoute]:
-    hub = partial(route, on_error=hub_answer)
+    hub = partial(route, on_error=hub_error_response)
     one = f"/v1/hf/api/{repo_type}s/{{namespace}}/{{repo}}"
     commit, paths = _Commit(state, repo_type, empty_commit_url), _PathsInfo(state, repo_type)
     tree = partial(_tree, state, repo_type)
@@ -182,7 +182,7 @@ class _PathsInfo:
 
     def _found(self, call: RouteCall, paths: set[str]) -> list[JsonObject]:
         entries = _entries(self._state, self._repo_type, call, "", recursive=True)
-        return [entry_shown(entry) for entry in entries if entry.path in paths]
+        return [format_entry(entry) for entry in entries if entry.path in paths]
 
 
 def _tree(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Response:
@@ -201,7 +201,7 @@ def _tree(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Respon
         rest = {**query, "cursor": page[-1].path}
         url = f"{call.base_url}{quote(call.request.url.path)}?{urlencode(rest)}"
         headers["Link"] = f'<{url}>; rel="next"'
-    return JsonAnswer([entry_shown(entry) for entry in page], headers=headers)
+    return JsonResponse([format_entry(entry) for entry in page], headers=headers)
 
 
 def _entries(
@@ -240,4 +240,4 @@ def _fetch(state: DataStoreState, repo_type: RepoType, call: RouteCall) -> Respo
 
 def _no_xet(call: RouteCall) -> Response:
     """Report that Xet is not supported; large files use LFS."""
-    return error_answer(404, _XET, headers={"X-Error-Message": _XET})
+    return error_response(404, _XET, headers={"X-Error-Message": _XET})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lawtags_client.errors import UnprocessableError
 from lawtags_client.types.data_store import RepoType
 from lawtags_stack.http.ids import unseen_character
-from lawtags_stack.services.data_store.faults import BadPathError
+from lawtags_stack.services.data_store.errors import BadPathError
 
 _LONGEST_PATH = 1024
 
@@ -81,4 +81,4 @@ def check_path(path: str) -> str:
         why = "it contains a backslash"
     else:
         return path
-    raise BadPathError(f"The path {path[:200]!r} cannot be used in a repository: {why}")
+    raise BadPathError(f"The path {path[:200]!r} is not allowed in a repository: {why}")

@@ -10,12 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from lawtags_client.errors import BadRequestError, NotFoundError, PayloadTooLargeError
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_client.types.data_store import LfsBatchRequest, LfsBatchResponse, LfsObject, RepoType
-from lawtags_stack.http.answers import JsonAnswer
 from lawtags_stack.http.operations import BINARY
+from lawtags_stack.http.responses import JsonResponse
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
 from lawtags_stack.http.signing import signed_query
 from lawtags_stack.service import StackContext
-from lawtags_stack.services.data_store.faults import hub_answer
+from lawtags_stack.services.data_store.errors import hub_error_response
 from lawtags_stack.services.data_store.state import DataStoreState
 from lawtags_stack.store import BlobWriter
 
@@ -27,9 +27,9 @@ _BUFFER = 1 << 20
 
 def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
     """Routes for the three steps of an LFS upload."""
-    hub = partial(route, on_error=hub_answer)
+    hub = partial(route, on_error=hub_error_response)
 
-    def batch(repo_type: RepoType, call: RouteCall) -> JsonAnswer:
+    def batch(repo_type: RepoType, call: RouteCall) -> JsonResponse:
         """Announce large files."""
         state.repositories.get(repo_type, call.path["namespace"], call.path["repo"])
         request = call.sent(LfsBatchRequest)
@@ -37,7 +37,7 @@ def lfs_routes(context: StackContext, state: DataStoreState) -> list[ApiRoute]:
             raise BadRequestError(f"LFS supports upload and download, not {request.operation[:80]!r}")
         objects = [_announced(context, state, request, each, call.base_url) for each in request.objects]
         answer = {"transfer": "basic", "objects": objects, "hash_algo": "sha256"}
-        return JsonAnswer(answer, media_type=_MEDIA_TYPE)
+        return JsonResponse(answer, media_type=_MEDIA_TYPE)
 
     async def upload(call: RouteCall) -> None:
         """Upload a large file."""

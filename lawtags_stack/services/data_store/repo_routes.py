@@ -21,13 +21,13 @@ from lawtags_client.types.data_store import (
     RepoInfo,
     RepoType,
 )
-from lawtags_stack.http.answers import error_answer
 from lawtags_stack.http.bodies import parse_json, read_limited, validate
 from lawtags_stack.http.operations import Parameter
+from lawtags_stack.http.responses import error_response
 from lawtags_stack.http.routing import ApiRoute, RouteCall, route
-from lawtags_stack.services.data_store.faults import header_text, hub_answer
+from lawtags_stack.services.data_store.errors import header_text, hub_error_response
+from lawtags_stack.services.data_store.hub_format import format_commit, format_repository
 from lawtags_stack.services.data_store.repositories import RepositoryRecord, RepositoryTables
-from lawtags_stack.services.data_store.shown import commit_shown, repository_shown
 from lawtags_stack.services.data_store.state import DataStoreState
 
 FORM_OR_JSON = ("application/x-www-form-urlencoded", "application/json")
@@ -92,7 +92,7 @@ def namespace_routes(state: DataStoreState) -> list[ApiRoute]:
 
 def repo_routes(state: DataStoreState) -> list[ApiRoute]:
     """Routes for dataset and model repositories."""
-    hub = partial(route, on_error=hub_answer)
+    hub = partial(route, on_error=hub_error_response)
 
     def create(call: RouteCall) -> JsonObject | Response:
         """Create a repository."""
@@ -105,7 +105,7 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
         except ConflictError as error:
             # Clients with exist_ok read the URL from the error response.
             told = {"X-Error-Message": header_text(error.message)}
-            return error_answer(409, error.message, headers=told, **made)
+            return error_response(409, error.message, headers=told, **made)
         return made
 
     def delete(call: RouteCall) -> JsonObject:
@@ -130,7 +130,7 @@ def _named(repositories: RepositoryTables, repo_type: RepoType, call: RouteCall)
 
 
 def _repository_routes(repositories: RepositoryTables, repo_type: RepoType) -> list[ApiRoute]:
-    hub = partial(route, on_error=hub_answer)
+    hub = partial(route, on_error=hub_error_response)
     named = partial(_named, repositories, repo_type)
     every = f"/v1/hf/api/{repo_type}s"
     one = every + "/{namespace}/{repo}"
@@ -143,7 +143,7 @@ def _repository_routes(repositories: RepositoryTables, repo_type: RepoType) -> l
         found = [each for each in found if wanted in f"{each.namespace}/{each.name}".lower()]
         limit = query.get("limit", "")
         found = found[: int(limit)] if re.fullmatch("[0-9]{1,9}", limit) else found
-        return [repository_shown(each, repositories.resolve(each, "main"), None) for each in found]
+        return [format_repository(each, repositories.resolve(each, "main"), None) for each in found]
 
     def read(call: RouteCall) -> JsonObject:
         """Get a repository at a revision, with its files."""
@@ -151,11 +151,11 @@ def _repository_routes(repositories: RepositoryTables, repo_type: RepoType) -> l
         commit = repositories.resolve(repository, call.path.get("revision", "main"))
         files = [*repositories.trees.files(commit.tree).values()]
         blobs = call.request.query_params.get("blobs", "").lower() in ("true", "1")
-        return repository_shown(repository, commit, files, blobs=blobs)
+        return format_repository(repository, commit, files, blobs=blobs)
 
     def history(call: RouteCall) -> list[JsonObject]:
         """List the commits up to a revision."""
-        return [commit_shown(each) for each in repositories.history(named(call), call.path["revision"])]
+        return [format_commit(each) for each in repositories.history(named(call), call.path["revision"])]
 
     return [
         hub("GET", every, list_all, answers=list[RepoInfo], query=_LIST_QUERY),
@@ -166,7 +166,7 @@ def _repository_routes(repositories: RepositoryTables, repo_type: RepoType) -> l
 
 
 def _ref_routes(repositories: RepositoryTables, repo_type: RepoType) -> list[ApiRoute]:
-    hub = partial(route, on_error=hub_answer)
+    hub = partial(route, on_error=hub_error_response)
     named = partial(_named, repositories, repo_type)
     one = f"/v1/hf/api/{repo_type}s/{{namespace}}/{{repo}}"
 

@@ -12,7 +12,7 @@ from lawtags_client.json_value import JsonObject
 from lawtags_client.types.data_store import RepoType
 from lawtags_stack.http.ids import check_name
 from lawtags_stack.services.data_store import git
-from lawtags_stack.services.data_store.faults import RepositoryMissingError, RevisionMissingError
+from lawtags_stack.services.data_store.errors import RepositoryMissingError, RevisionMissingError
 from lawtags_stack.services.data_store.trees import MIGRATION as TREES
 from lawtags_stack.services.data_store.trees import Trees
 from lawtags_stack.store import Database

@@ -14,7 +14,7 @@ from lawtags_client.errors import APIError, BadRequestError, ConflictError, Data
 from lawtags_client.files import make_folder, sync
 from lawtags_client.types.data_store import RepoType
 from lawtags_stack.services.data_store import git
-from lawtags_stack.services.data_store.faults import EntryMissingError, RevisionMissingError
+from lawtags_stack.services.data_store.errors import EntryMissingError, RevisionMissingError
 from lawtags_stack.services.data_store.hub_urls import FilesUrl, check_path, parse_files_url
 from lawtags_stack.services.data_store.repositories import RepositoryRecord, RepositoryTables
 from lawtags_stack.services.data_store.trees import FileEntry

@@ -24,7 +24,7 @@ class ExternalEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class ServedBy:
+class ModelsToServe:
     """The models of a deployment config.
 
     Args:
@@ -65,7 +65,7 @@ class DeploymentRecord(EntityRecord):
         gone_at: when a deleted deployment disappears; None if it is not deleted.
     """
 
-    config_found: ServedBy
+    config_found: ModelsToServe
     status_details: DeploymentStatusRecord
     models: list[str] | None = None
     gone_at: str | None = None

@@ -13,12 +13,12 @@ from lawtags_stack.http.query import ListQuery
 from lawtags_stack.http.select import EntityPage
 from lawtags_stack.services.deployments.active import CONFIGS, ActiveDeployments
 from lawtags_stack.services.deployments.protocols import InferenceServer
-from lawtags_stack.services.deployments.records import DeploymentRecord, ServedBy
+from lawtags_stack.services.deployments.records import DeploymentRecord, ModelsToServe
 from lawtags_stack.store import Database
 from lawtags_stack.store.codec import Codec
 from lawtags_stack.times import Clock, read_moment, utc_now, zulu
 
-_SERVED_BY = Codec(ServedBy)
+_SERVED_BY = Codec(ModelsToServe)
 
 
 class DeploymentsState:

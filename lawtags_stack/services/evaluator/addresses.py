@@ -187,11 +187,9 @@ def _parsed(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
         host, port = parsed.host, parsed.port  # accessing the host decodes international names
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
-        raise BadRequestError(f"The address {url[:200]!r} cannot be used: {error}") from None
+        raise BadRequestError(f"The address {url[:200]!r} is invalid: {error}") from None
     if parsed.scheme not in _PORTS or not host or (port is not None and not 0 < port < 65536):
-        raise BadRequestError(
-            f"The address {url[:200]!r} cannot be used; it must begin with http:// or https://"
-        )
+        raise BadRequestError(f"The address {url[:200]!r} is invalid; it must begin with http:// or https://")
     return parsed
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from lawtags_client.errors import BadRequestError
 from lawtags_client.json_value import JsonObject
 from lawtags_stack.sandbox.process import Sandbox
-from lawtags_stack.services.evaluator.confined import (
-    Judgement,
-    RowFigures,
-    RowsToScore,
-    Sentences,
-    ToRender,
-)
 from lawtags_stack.services.evaluator.metrics import RowScores
+from lawtags_stack.services.evaluator.sandboxed import (
+    BleuInput,
+    JudgeInput,
+    RenderInput,
+    RowMetrics,
+    ScoreInput,
+)
 
 
 class Calculations:
@@ -27,25 +27,25 @@ class Calculations:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    def render(self, argument: ToRender) -> JsonObject:
+    def render(self, argument: RenderInput) -> JsonObject:
         """Render a template with a row to a request."""
         body = self._sandbox.call("render", argument)
         if not isinstance(body, dict):
             raise BadRequestError("The template of a task must produce an object")
         return body
 
-    def score(self, argument: RowsToScore) -> list[RowFigures]:
+    def score(self, argument: ScoreInput) -> list[RowMetrics]:
         """Compute the metrics of rows."""
-        found: list[RowFigures] = self._sandbox.call("score", argument)
+        found: list[RowMetrics] = self._sandbox.call("score", argument)
         return found
 
-    def judged(self, argument: Judgement) -> RowScores:
+    def judged(self, argument: JudgeInput) -> RowScores:
         """Extract the scores from a judge's answer."""
         found: RowScores = self._sandbox.call("judged", argument)
         return found
 
     def bleu(self, outputs: list[str], references: list[list[str]]) -> tuple[list[float], float]:
         """BLEU per sentence, and for the whole corpus."""
-        argument: Sentences = {"outputs": outputs, "references": references}
+        argument: BleuInput = {"outputs": outputs, "references": references}
         sentences, corpus = self._sandbox.call("bleu", argument)
         return sentences, corpus

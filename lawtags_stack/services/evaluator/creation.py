@@ -17,7 +17,7 @@ _CONTENT = ("tasks", "groups", "model", "cached_outputs", "retriever", "rag", "r
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationWish:
+class ValidatedEvaluation:
     """A validated request for an evaluation.
 
     Args:
@@ -43,7 +43,7 @@ class ResolvedEvaluation:
     target: JsonObject
 
 
-def read_wish(fields: JsonObject, spec: JsonObject | None = None) -> EvaluationWish:
+def validate_request(fields: JsonObject, spec: JsonObject | None = None) -> ValidatedEvaluation:
     """Read the request for an evaluation.
 
     Args:
@@ -54,7 +54,7 @@ def read_wish(fields: JsonObject, spec: JsonObject | None = None) -> EvaluationW
         UnprocessableError: its namespace has an invalid name.
     """
     sides = fields if spec is None else spec
-    return EvaluationWish(
+    return ValidatedEvaluation(
         config=_side(sides["config"]),
         target=_side(sides["target"]),
         namespace=sent_name(fields.get("namespace"), "default", what="namespace", versioned=False),
@@ -82,7 +82,7 @@ class EvaluationResolver:
         self._targets = targets
         self._addresses = addresses
 
-    def resolve(self, wish: EvaluationWish) -> ResolvedEvaluation:
+    def resolve(self, wish: ValidatedEvaluation) -> ResolvedEvaluation:
         """Return the full config and target; stores nothing.
 
         Raises:
@@ -100,7 +100,7 @@ class EvaluationResolver:
 
 def build_job(
     job_id: str,
-    wish: EvaluationWish,
+    wish: ValidatedEvaluation,
     resolved: ResolvedEvaluation,
     now: str,
     platform: PlatformJob | None = None,

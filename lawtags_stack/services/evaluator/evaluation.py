@@ -11,9 +11,9 @@ from typing import NotRequired
 from lawtags_client.errors import BadRequestError
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.sandbox.process import Sandboxes
-from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints
 from lawtags_stack.services.evaluator.calculations import Calculations
 from lawtags_stack.services.evaluator.metrics import MetricScore, TaskScores
+from lawtags_stack.services.evaluator.model_client import Endpoint, Endpoints, ModelClient
 from lawtags_stack.services.evaluator.rows import DatasetRow, RowSource, clean_rows
 from lawtags_stack.services.evaluator.scoring import Scorer
 from lawtags_stack.services.evaluator.spec import (
@@ -192,7 +192,7 @@ class EvaluationRunner:
         rows = {name: self._rows(task) for name, task in config.tasks.items()}
         progress = EvaluationProgress(sum(map(len, rows.values())), tasks=dict.fromkeys(rows, "pending"))
         outcome = EvaluationOutcome()
-        asker = Asker(
+        asker = ModelClient(
             timeout=float(self._params.request_timeout or _TIMEOUT),
             retries=self._params.max_retries or 0,
             policy=self._sources.endpoints.policy,
@@ -238,7 +238,7 @@ class EvaluationRunner:
             case _:
                 source = task.dataset or target.dataset or target.cached_outputs
         if not source:
-            raise BadRequestError("A task that asks a model needs a dataset")
+            raise BadRequestError("A task that calls a model needs a dataset")
         return self._sources.rows.read(source, limit)
 
     def _endpoint(self, task: TaskSpec) -> Endpoint | None:

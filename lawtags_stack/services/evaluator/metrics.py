@@ -275,7 +275,7 @@ def judge_scores(text: str, wanted: Mapping[str, JudgeScore]) -> RowScores:
                 match = re.search(pattern, text)
             value = math.nan if match is None else float(match.group(1))
         except (re.error, IndexError, OverflowError) as error:
-            raise BadRequestError(f"The pattern of score {name!r} cannot be used: {error}") from error
+            raise BadRequestError(f"The pattern of score {name!r} is invalid: {error}") from error
         except (ValueError, TypeError):  # not a number, or the group is not part of the match
             value = math.nan
         if not math.isfinite(value):

@@ -18,8 +18,8 @@ from lawtags_stack.http import RouteCall, route, sent_fields
 from lawtags_stack.http.operations import Parameter, list_parameters
 from lawtags_stack.http.routing import ApiRoute
 from lawtags_stack.services.evaluator import platform_jobs
-from lawtags_stack.services.evaluator.ending import cancel, remove
-from lawtags_stack.services.evaluator.queue import Runner
+from lawtags_stack.services.evaluator.cancellation import cancel, remove
+from lawtags_stack.services.evaluator.queue import EvaluationQueue
 from lawtags_stack.services.evaluator.records import EvaluationRecord
 from lawtags_stack.services.evaluator.state import EvaluatorState
 
@@ -30,7 +30,7 @@ _LOG_QUERY = (
 )
 
 
-def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
+def platform_routes(state: EvaluatorState, runner: EvaluationQueue) -> list[ApiRoute]:
     """Routes for evaluations as platform jobs."""
 
     def found(call: RouteCall) -> EvaluationRecord:
@@ -83,7 +83,7 @@ def platform_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
     ]
 
 
-def _result_routes(state: EvaluatorState, runner: Runner) -> list[ApiRoute]:
+def _result_routes(state: EvaluatorState, runner: EvaluationQueue) -> list[ApiRoute]:
     def results(call: RouteCall) -> JsonObject:
         """List the results of a platform job."""
         return platform_jobs.listed_results(state.platform_job(call.path["job"]), _url_of(call))

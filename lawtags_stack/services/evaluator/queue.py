@@ -24,7 +24,7 @@ from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.entities.secrets import masked
 from lawtags_stack.http import naive, new_id
 from lawtags_stack.sandbox.process import Sandboxes
-from lawtags_stack.services.evaluator import confined
+from lawtags_stack.services.evaluator import sandboxed
 from lawtags_stack.services.evaluator.creation import ResolvedEvaluation
 from lawtags_stack.services.evaluator.evaluation import (
     CancelledError,
@@ -51,7 +51,7 @@ RESULTS_FILE = "results/results.json"
 """The file in the archive where clients expect the rows of each task."""
 
 
-class Runner:
+class EvaluationQueue:
     """Runs queued jobs, oldest first.
 
     Args:
@@ -68,7 +68,7 @@ class Runner:
         self._clock = clock
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._cancelled: dict[str, threading.Event] = {}
-        self._sandboxes = Sandboxes(confined.MODULE, _AT_A_TIME)
+        self._sandboxes = Sandboxes(sandboxed.MODULE, _AT_A_TIME)
         self._at_work: set[str] = set()
         self._live: set[threading.Event] = set()
         self._stopping = threading.Event()
@@ -88,7 +88,7 @@ class Runner:
         """Stop; running jobs stay unfinished, and restart at the next start."""
         self._stopping.set()
         for job_id in list(self._at_work):
-            self._state.job_set_down(job_id)
+            self._state.job_interrupted(job_id)
         for event in [*self._cancelled.values(), *self._live]:
             event.set()
         self._sandboxes.stop()
@@ -270,7 +270,7 @@ class Runner:
 
         described = ResolvedEvaluation(job.config, job.target)
         try:
-            evaluation = self._evaluation(described, cancelled, _Seldom(on_progress), log)
+            evaluation = self._evaluation(described, cancelled, _ProgressThrottle(on_progress), log)
             self._finish(job_id, evaluation.run(), log)
         except CancelledError:
             log("cancelled")
@@ -344,7 +344,7 @@ def _by_task(
     return by_task
 
 
-class _Seldom:
+class _ProgressThrottle:
     """Reports progress only after a change of one percent, since each report is a disk write."""
 
     def __init__(self, tell: Callable[[EvaluationProgress], None]) -> None:

@@ -34,12 +34,12 @@ from lawtags_stack.entities import entity_routes
 from lawtags_stack.http import RouteCall, route, sent_fields
 from lawtags_stack.http.operations import list_parameters
 from lawtags_stack.service import Service, StackContext
-from lawtags_stack.services.evaluator.asking import Endpoints
-from lawtags_stack.services.evaluator.ending import cancel, remove
+from lawtags_stack.services.evaluator.cancellation import cancel, remove
 from lawtags_stack.services.evaluator.evaluation import EvaluationSources
+from lawtags_stack.services.evaluator.model_client import Endpoints
 from lawtags_stack.services.evaluator.platform_routes import platform_routes
 from lawtags_stack.services.evaluator.protocols import EvaluatorDataStore, EvaluatorEntityStore
-from lawtags_stack.services.evaluator.queue import Runner
+from lawtags_stack.services.evaluator.queue import EvaluationQueue
 from lawtags_stack.services.evaluator.rows import RowSource
 from lawtags_stack.services.evaluator.state import EvaluatorState
 
@@ -58,7 +58,7 @@ class Evaluations:
         runner: runs the jobs.
     """
 
-    def __init__(self, state: EvaluatorState, runner: Runner) -> None:
+    def __init__(self, state: EvaluatorState, runner: EvaluationQueue) -> None:
         self._state = state
         self._runner = runner
         self._lives = CapacityLimiter(_LIVE_AT_A_TIME)
@@ -203,7 +203,7 @@ class EvaluatorService(Service):
         rows = RowSource(entities, files, context.blobs)
         endpoints = Endpoints(context, entities)
         self.state = EvaluatorState(context.database, endpoints.policy, clock=context.clock)
-        self._runner = Runner(
+        self._runner = EvaluationQueue(
             self.state, EvaluationSources(rows, endpoints), context.folder("evaluator"), context.clock
         )
         routes = [

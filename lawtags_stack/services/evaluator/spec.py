@@ -132,7 +132,7 @@ def read_spec(config: JsonObject, target: JsonObject) -> ParsedEvaluation:
     for name, task in found.tasks.items():
         if measured.type == "model" and not (task.dataset or measured.dataset or measured.cached_outputs):
             place = ("config", "tasks", name, "dataset")
-            raise _unusable(place, "a task that asks a model needs a dataset")
+            raise _unusable(place, "a task that calls a model needs a dataset")
     return ParsedEvaluation(found, measured)
 
 

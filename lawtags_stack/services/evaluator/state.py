@@ -17,7 +17,7 @@ from lawtags_stack.services.evaluator.creation import (
     EvaluationResolver,
     ResolvedEvaluation,
     build_job,
-    read_wish,
+    validate_request,
 )
 from lawtags_stack.services.evaluator.evaluation import SUPPORTED
 from lawtags_stack.services.evaluator.expansion import expanded_config, expanded_target
@@ -93,7 +93,7 @@ class EvaluatorState:
             BadRequestError: it is not supported.
             UnprocessableError: a parameter or name is invalid.
         """
-        wish = read_wish(fields)
+        wish = validate_request(fields)
         resolved = self._with_entities(self._resolver.resolve(wish), fields)
         job = build_job(new_id("eval"), wish, resolved, self._now())
         self._jobs.insert(job.id, job)
@@ -103,7 +103,7 @@ class EvaluatorState:
         """Create a version 2 job, which creates no entities. Raises as ``job_create``."""
         spec = fields["spec"]
         assert isinstance(spec, dict)  # validated by the route
-        wish = read_wish(fields, spec)
+        wish = validate_request(fields, spec)
         resolved = self._resolver.resolve(wish)
         job_id = new_id("job")
         name = sent_name(fields.get("name"), job_id, what="job name")
@@ -117,7 +117,7 @@ class EvaluatorState:
 
         Raises as ``job_create``.
         """
-        return self._resolver.resolve(read_wish(fields))
+        return self._resolver.resolve(validate_request(fields))
 
     def job(self, job_id: str) -> EvaluationRecord:
         """Return a version 1 job as it is stored, including secrets.
@@ -171,7 +171,7 @@ class EvaluatorState:
         begun = self.job_change(job_id, lambda job: replace(job, status="running", starts=job.starts + 1))
         return None if begun is None or begun.final else begun.starts
 
-    def job_set_down(self, job_id: str) -> None:
+    def job_interrupted(self, job_id: str) -> None:
         """Undo the count of a job's last start, after an orderly interruption."""
         self.job_change(job_id, lambda job: replace(job, starts=max(0, job.starts - 1)))
 

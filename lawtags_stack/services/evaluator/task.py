@@ -11,11 +11,17 @@ from functools import partial
 from lawtags_client.errors import BadRequestError
 from lawtags_client.json_value import JsonObject
 from lawtags_stack.services.evaluator import metrics, scoring
-from lawtags_stack.services.evaluator.asking import Asker, Endpoint, Endpoints, Exchange, output_text
 from lawtags_stack.services.evaluator.calculations import Calculations
-from lawtags_stack.services.evaluator.confined import ToScore
 from lawtags_stack.services.evaluator.metric_spec import JudgeParams
+from lawtags_stack.services.evaluator.model_client import (
+    Endpoint,
+    Endpoints,
+    Exchange,
+    ModelClient,
+    output_text,
+)
 from lawtags_stack.services.evaluator.rows import DatasetRow
+from lawtags_stack.services.evaluator.sandboxed import AnsweredRow
 from lawtags_stack.services.evaluator.scoring import MetricFields, Sample, TextPair
 from lawtags_stack.services.evaluator.spec import LimitSpec, TaskSpec
 
@@ -59,7 +65,7 @@ class TaskWork:
         task: TaskSpec,
         rows: Sequence[DatasetRow],
         endpoint: Endpoint | None,
-        asker: Asker,
+        asker: ModelClient,
         endpoints: Endpoints,
         calculations: Calculations,
         params: LimitSpec,
@@ -175,7 +181,7 @@ class TaskWork:
         return exchange
 
     async def _score(self, places: list[int]) -> None:
-        rows: list[ToScore] = []
+        rows: list[AnsweredRow] = []
         for place in places:
             sample = self._samples[place]
             if sample is not None:

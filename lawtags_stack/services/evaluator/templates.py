@@ -51,7 +51,7 @@ def render_text(template: str, values: JsonObject) -> str:
     except (LawtagsError, MemoryError, RecursionError):
         raise
     except Exception as error:  # a template can make Python and Jinja raise anything
-        raise BadRequestError(f"The template {template[:200]!r} cannot be used: {error}") from error
+        raise BadRequestError(f"The template {template[:200]!r} is invalid: {error}") from error
 
 
 @lru_cache(maxsize=256)

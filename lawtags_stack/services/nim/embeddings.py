@@ -56,7 +56,7 @@ class Embeddings:
             raise NotFoundError(f"The embedding model `{request.model[:200]}` does not exist")
         texts = [request.input] if isinstance(request.input, str) else request.input
         if not 0 < len(texts) <= MOST_TEXTS:
-            raise BadRequestError(f"input must be one to {MOST_TEXTS} texts, not {len(texts)}")
+            raise BadRequestError(f"input must contain 1 to {MOST_TEXTS} texts, not {len(texts)}")
         check_embedding(request)
         check_embedding_parameters(request)
         truncate = request.truncate or "NONE"

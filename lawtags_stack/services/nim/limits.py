@@ -100,5 +100,5 @@ def _length(value: object) -> int:
 def _check(field: str, size: int, most: int, unit: str) -> None:
     if size > most:
         message = f"{field} has {size} {unit}; at most {most} are allowed"
-        _log.warning("refused a request: %s", message)
+        _log.warning("rejected a request: %s", message)
         raise BadRequestError(message)

@@ -10,7 +10,7 @@ from lawtags_stack.services.deployments.records import DeploymentRecord
 from lawtags_stack.services.entity_store.records import ModelRecord
 
 
-class Models(Protocol):
+class ModelSource(Protocol):
     """The models in the Entity Store."""
 
     def model_list(self) -> list[ModelRecord]:
@@ -26,7 +26,7 @@ class ModelFiles(Protocol):
         ...
 
 
-class Deployed(Protocol):
+class DeploymentSource(Protocol):
     """The deployments to serve."""
 
     def active(self) -> list[DeploymentRecord]:

@@ -13,7 +13,7 @@ from lawtags_client.json_value import JsonObject
 from lawtags_stack.processes.background import Background, result_of
 from lawtags_stack.processes.frames import Message
 from lawtags_stack.processes.launching import Child
-from lawtags_stack.processes.suspects import Suspects, Turn, Turns
+from lawtags_stack.processes.suspects import RequestSlot, RequestSlots, Suspects
 from lawtags_stack.services.nim.worker_process import (
     WorkerGoneError,
     WorkerOptions,
@@ -42,7 +42,7 @@ class ModelProcess:
         self._loading: asyncio.Task[WorkerProcess] | None = None
         self._worker: WorkerProcess | None = None
         self._suspects = Suspects()
-        self._turns = Turns()
+        self._turns = RequestSlots()
         self._stopped = False
         self._rows = 0
         self.last_used = 0.0
@@ -80,7 +80,7 @@ class ModelProcess:
             raise RateLimitedError(busy, retry_after=1.0, status=429)
         self._rows += rows
         suspects = _suspects(served, request)
-        turn: Turn | None = None
+        turn: RequestSlot | None = None
         try:
             turn = await self._turn(suspects)
             worker = await self._loaded(served)
@@ -98,7 +98,7 @@ class ModelProcess:
             self._rows -= rows
             self.last_used = asyncio.get_running_loop().time()
 
-    async def _turn(self, suspects: Sequence[JsonObject]) -> Turn:
+    async def _turn(self, suspects: Sequence[JsonObject]) -> RequestSlot:
         """Wait until a request may run; a suspect runs alone."""
         while True:
             alone = self._suspected(suspects)

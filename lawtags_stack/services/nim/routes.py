@@ -25,11 +25,11 @@ from lawtags_client.types.inference import (
     ServedModels,
 )
 from lawtags_client.version import __version__
-from lawtags_stack.http import Clock, RouteCall, error_answer, route
+from lawtags_stack.http import Clock, RouteCall, error_response, route
 from lawtags_stack.processes.frames import Message
-from lawtags_stack.services.nim.answering import Envelope, Kind, events, failed, whole
-from lawtags_stack.services.nim.asking import Asked, understand_chat, understand_completion
 from lawtags_stack.services.nim.embeddings import Embeddings
+from lawtags_stack.services.nim.openai_requests import WorkerRequest, parse_chat, parse_completion
+from lawtags_stack.services.nim.openai_responses import Envelope, Kind, events, failed, whole
 from lawtags_stack.services.nim.permissions import permission
 from lawtags_stack.services.nim.queue import ModelProcesses
 from lawtags_stack.services.nim.records import ServedEntry
@@ -126,23 +126,23 @@ class InferenceService:
         """``POST /v1/completions``: complete a text, optionally as a stream."""
         request = call.sent(CompletionRequest)
         served = self._state.find(request.model)
-        return await self._answer(call, "completion", request, served, understand_completion(request))
+        return await self._answer(call, "completion", request, served, parse_completion(request))
 
     async def chat(self, call: RouteCall) -> Response | Message:
         """``POST /v1/chat/completions``: answer a chat, optionally as a stream."""
         request = call.sent(ChatCompletionRequest)
         served = self._state.find(request.model)
-        return await self._answer(call, "chat", request, served, understand_chat(request))
+        return await self._answer(call, "chat", request, served, parse_chat(request))
 
     async def embed(self, call: RouteCall) -> Response | JsonObject:
         """``POST /v1/embeddings``: compute embeddings, if the stack serves an embedding model."""
         if not self._embeddings:
-            return error_answer(501, "No embedding model is served by this stack; see --embedding-model")
+            return error_response(501, "No embedding model is served by this stack; see --embedding-model")
         found = await _unless_gone(call.request, self._embeddings.answer(call.sent(EmbeddingRequest)))
         return Response(status_code=499) if found is None else found
 
     async def _answer(
-        self, call: RouteCall, kind: Kind, request: SamplingRequest, served: ServedEntry, asked: Asked
+        self, call: RouteCall, kind: Kind, request: SamplingRequest, served: ServedEntry, asked: WorkerRequest
     ) -> Response | Message:
         scored = asked.message["sampling"]["logprobs"] is not None
         envelope = Envelope(kind, request.model, int(self._clock().timestamp()), scored)

@@ -10,7 +10,7 @@ from lawtags_client.errors import LawtagsError
 from lawtags_client.json_value import JsonObject
 from lawtags_stack.service import Service, StackContext
 from lawtags_stack.services.nim.embeddings import Embeddings
-from lawtags_stack.services.nim.protocols import Deployed, ModelFiles, Models
+from lawtags_stack.services.nim.protocols import DeploymentSource, ModelFiles, ModelSource
 from lawtags_stack.services.nim.queue import ModelProcesses
 from lawtags_stack.services.nim.routes import InferenceService
 from lawtags_stack.services.nim.state import NimState
@@ -31,7 +31,9 @@ class NimService(Service):
         deployed: the deployments of full models.
     """
 
-    def __init__(self, context: StackContext, models: Models, files: ModelFiles, deployed: Deployed) -> None:
+    def __init__(
+        self, context: StackContext, models: ModelSource, files: ModelFiles, deployed: DeploymentSource
+    ) -> None:
         asked = context.options
         options = WorkerOptions(
             threads=asked.inference_threads,
@@ -80,7 +82,7 @@ class NimService(Service):
             try:
                 await self._processes.of(trial.served).load(trial.served)
             except asyncio.CancelledError:
-                self.state.trials.set_down(trial.key)
+                self.state.trials.interrupted(trial.key)
                 raise
             except Exception as error:
                 message = (

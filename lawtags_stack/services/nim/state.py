@@ -19,7 +19,7 @@ from lawtags_stack.base_models import (
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.deployments.protocols import Readiness
 from lawtags_stack.services.entity_store.records import ModelRecord
-from lawtags_stack.services.nim.protocols import Deployed, ModelFiles, Models
+from lawtags_stack.services.nim.protocols import DeploymentSource, ModelFiles, ModelSource
 from lawtags_stack.services.nim.records import AdapterFiles, ServedEntry
 from lawtags_stack.services.nim.trials import Trial, Trials
 from lawtags_stack.times import read_moment
@@ -40,7 +40,9 @@ class NimState:
         deployed: the deployments of full models.
     """
 
-    def __init__(self, context: StackContext, models: Models, files: ModelFiles, deployed: Deployed) -> None:
+    def __init__(
+        self, context: StackContext, models: ModelSource, files: ModelFiles, deployed: DeploymentSource
+    ) -> None:
         self._context = context
         self._models = models
         self._store = files

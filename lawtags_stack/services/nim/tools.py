@@ -38,12 +38,12 @@ def tool_choice(request: ChatCompletionRequest) -> JsonObject | None:
         raise BadRequestError(f"tool_choice must be {', '.join(map(repr, _MODES))} or name a function")
     if not tools:
         if mode == "required":
-            raise BadRequestError("tool_choice asks for a call, but there are no tools")
+            raise BadRequestError("tool_choice requires a call, but there are no tools")
         return None
     if len(tools) > MOST_TOOLS:
         raise BadRequestError(f"at most {MOST_TOOLS} tools can be offered; there are {len(tools)}")
     if len(json.dumps(tools)) > MOST_CHARACTERS:
-        raise BadRequestError(f"the tools take more than {MOST_CHARACTERS} characters; shorten their schemas")
+        raise BadRequestError(f"the tools exceed {MOST_CHARACTERS} characters; shorten their schemas")
     if name is not None and name not in map(_name, tools):
         raise BadRequestError(f"tool_choice names {str(name)[:80]!r}, which is not among the tools")
     return {"mode": mode, "name": name, "parallel": request.parallel_tool_calls is not False}

@@ -78,7 +78,7 @@ class Trials:
         if fault is not None:
             self._fail(key, fault)
 
-    def set_down(self, key: str) -> None:
+    def interrupted(self, key: str) -> None:
         """Record that loading was interrupted by an orderly stop."""
         self._put(key, loaded=False, starts=0)
 

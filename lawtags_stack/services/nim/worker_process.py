@@ -65,7 +65,7 @@ class WorkerGoneError(ServerError):
     """The worker process died while requests were waiting for it."""
 
     def __init__(self) -> None:
-        super().__init__("The inference worker ended unexpectedly and is being restarted", status=503)
+        super().__init__("The inference worker exited unexpectedly and is being restarted", status=503)
 
 
 class WorkerProcess:

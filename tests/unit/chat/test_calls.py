@@ -14,7 +14,7 @@ from tiny_models import make_tokenizer
 
 from lawtags_stack.chat.call_format import HERMES, CallFormat
 from lawtags_stack.chat.call_grammar import ToolChoice, call_grammar
-from lawtags_stack.chat.reading import CallReader
+from lawtags_stack.chat.call_reader import CallReader
 
 BARE = CallFormat(lead="", middle='", "parameters": ', between=None, tail="")
 LISTED = CallFormat(lead="CALLS[", between=", ", tail="]")

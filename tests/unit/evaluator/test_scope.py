@@ -8,7 +8,7 @@ import pytest
 
 from lawtags_client.errors import BadRequestError
 from lawtags_stack.services.evaluator import metrics
-from lawtags_stack.services.evaluator.asking import Endpoint
+from lawtags_stack.services.evaluator.model_client import Endpoint
 from lawtags_stack.services.evaluator.scoring import Sample, Scorer, results
 
 ROW = {"question": "2+2", "answer": "4", "response": "recorded", "output_text": "old"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny_models import CHAT_TEMPLATE, make_tokenizer
 
-from lawtags_stack.chat import confined
+from lawtags_stack.chat import sandboxed
 from lawtags_stack.chat.bounds import is_bounded
 from lawtags_stack.chat.template import ChatTemplate, TemplateError
 from lawtags_stack.sandbox.process import Sandbox
@@ -69,7 +69,7 @@ def test_usual_templates_are_rendered_as_ever(template: str) -> None:
 @pytest.mark.parametrize("template", ENDLESS)
 def test_a_template_without_end_is_an_error_and_the_next_one_is_rendered(template: str) -> None:
     made = ChatTemplate(Silent(template))
-    made._sandbox = Sandbox(confined.MODULE, patience=0.05)
+    made._sandbox = Sandbox(sandboxed.MODULE, patience=0.05)
     with pytest.raises(TemplateError, match=r"chat template .*(CPU time|memory|nested)"):
         made._raw([{"role": "user", "content": "law"}], None)
     made._tokenizer.chat_template = "{% set x = 'a' + 'b' %}{{ x }}{{ messages[0].content }}{{ eos_token }}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.types.inference import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
-from lawtags_stack.services.nim.asking import understand_chat, understand_completion
+from lawtags_stack.services.nim.openai_requests import parse_chat, parse_completion
 from lawtags_stack.services.nim.parameters import check_embedding_parameters
 
 USER = {"role": "user", "content": "law"}
@@ -20,9 +20,9 @@ def ask(kind: str, **fields: Any) -> dict[str, Any]:
     """The message that a worker gets for a request."""
     if kind == "chat":
         chat = ChatCompletionRequest.model_validate({"model": "m", "messages": [USER], **fields})
-        return understand_chat(chat).message
+        return parse_chat(chat).message
     completion = CompletionRequest.model_validate({"model": "m", "prompt": "law", **fields})
-    return understand_completion(completion).message
+    return parse_completion(completion).message
 
 
 @pytest.fixture(params=["chat", "completion"])

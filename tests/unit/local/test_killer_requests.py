@@ -59,7 +59,7 @@ async def test_a_request_that_ends_the_worker_alone_is_refused_from_then_on(
     assert alive[0] == 200
     assert await asked(process, end) == [400]
     assert process.process is not None and process.process.pid == alive[1]
-    with pytest.raises(BadRequestError, match="ended while it was running this request"):
+    with pytest.raises(BadRequestError, match="crashed while it was running this request"):
         await anext(process.ask(BASE, {"prompts": [end], "stream": True}, 1))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.weights import tensors
-from lawtags_stack.http.answers import answer_for
+from lawtags_stack.http.responses import response_for_error
 from lawtags_stack.store import Database
 
 
@@ -17,7 +17,7 @@ from lawtags_stack.store import Database
 def test_a_file_that_cannot_be_used_is_named_in_one_line(
     number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = answer_for(OSError(number, os.strerror(number), "/stack/blobs"))
+    answer = response_for_error(OSError(number, os.strerror(number), "/stack/blobs"))
     assert answer.status_code == 500
     told = json.loads(bytes(answer.body))["detail"]
     assert "/stack/blobs" in told and os.strerror(number) in told

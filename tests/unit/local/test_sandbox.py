@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ResourceLimitError
 from lawtags_stack.sandbox.process import Sandbox, SandboxStoppedError
-from lawtags_stack.services.evaluator import confined
+from lawtags_stack.services.evaluator import sandboxed
 from lawtags_stack.services.evaluator.metrics import judge_scores
 from lawtags_stack.services.evaluator.templates import render
 
@@ -22,7 +22,7 @@ TIME, MEMORY, OUTPUT = "CPU time", "memory", "produces more than"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(confined.MODULE, patience=0.1) as made:
+    with Sandbox(sandboxed.MODULE, patience=0.1) as made:
         yield made
 
 
@@ -109,7 +109,7 @@ def test_a_process_that_was_killed_is_replaced_and_the_work_done(sandbox: Sandbo
 
 
 def test_a_sandbox_that_is_dropped_leaves_no_process_and_no_open_file() -> None:
-    dropped = Sandbox(confined.MODULE)
+    dropped = Sandbox(sandboxed.MODULE)
     rendered(dropped, "{{ a }}", a=1)
     process, notes = dropped._process, dropped._notes
     assert process is not None and notes is not None
@@ -128,7 +128,7 @@ def test_a_process_that_cannot_start_is_an_error_with_its_last_words() -> None:
 
 
 def test_stop_ends_work_under_way() -> None:
-    sandbox = Sandbox(confined.MODULE, patience=1000)
+    sandbox = Sandbox(sandboxed.MODULE, patience=1000)
     rendered(sandbox, "{{ a }}", a=1)
     errors: list[Exception] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from lawtags_client.errors import BadRequestError, LawtagsError, NotFoundError
-from lawtags_stack.http.answers import answer_for
+from lawtags_stack.http.responses import response_for_error
 
 
 class RepositoryMissingError(NotFoundError):
@@ -30,9 +30,9 @@ class BadPathError(BadRequestError):
     """The path is not allowed in a repository."""
 
 
-def hub_answer(error: Exception) -> Response:
+def hub_error_response(error: Exception) -> Response:
     """Create an error response, with ``X-Error-Code`` and ``X-Error-Message`` for Hugging Face clients."""
-    response = answer_for(error)
+    response = response_for_error(error)
     code = getattr(error, "code", None)
     if isinstance(code, str):
         response.headers["X-Error-Code"] = code

@@ -105,7 +105,7 @@ class Endpoints:
         return Endpoint(endpoint.url, endpoint.model_id, key)
 
 
-class Asker:
+class ModelClient:
     """Sends requests to endpoints, with retries.
 
     Args:

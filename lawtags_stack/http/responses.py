@@ -33,7 +33,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 _FINAL = {409, 500, 501, 507}
 
 
-class JsonAnswer(JSONResponse):
+class JsonResponse(JSONResponse):
     """A JSON response: UTF-8, without NaN."""
 
     def render(self, content: object) -> bytes:
@@ -48,22 +48,22 @@ def answer(content: object, status: int = 200) -> Response:
         return content
     if content is None:
         return Response(status_code=status)
-    return JsonAnswer(content, status)
+    return JsonResponse(content, status)
 
 
-def error_answer(
+def error_response(
     status: int, detail: object, *, headers: Mapping[str, str] | None = None, **fields: JsonValue
 ) -> Response:
     """Create an error response: ``{"detail": ...}``, and ``x-should-retry: false`` if it is not retryable."""
     extra = {"x-should-retry": "false"} if status in _FINAL else {}
-    return JsonAnswer({"detail": detail, **fields}, status, {**extra, **(headers or {})})
+    return JsonResponse({"detail": detail, **fields}, status, {**extra, **(headers or {})})
 
 
-def answer_for(error: Exception) -> Response:
+def response_for_error(error: Exception) -> Response:
     """Convert an exception of a service to an error response."""
     headers: dict[str, str] = {}
     if out_of_space(error):
-        return error_answer(507, "No space left on the stack's disk; free some space and try again")
+        return error_response(507, "No space left on the stack's disk; free some space and try again")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), None)
     if isinstance(error, errors.LawtagsError) and (error.status or status):
         if isinstance(error, errors.RateLimitedError) and error.retry_after is not None:
@@ -71,13 +71,13 @@ def answer_for(error: Exception) -> Response:
         detail = error.detail if error.detail is not None else error.message
         if isinstance(error, errors.DataError) and error.status == 500:  # the stack's own data on disk
             _log.error("%s", error.message)
-        return error_answer(error.status or status or 500, detail, headers=headers)
+        return error_response(error.status or status or 500, detail, headers=headers)
     if isinstance(error, OSError) and error.filename is not None:
         reason = f"The stack cannot use {error.filename}: {error.strerror}. Check its type and permissions."
         _log.error("%s", reason)
-        return error_answer(500, reason)
+        return error_response(500, reason)
     _log.error("unexpected error", exc_info=error)
-    return error_answer(500, f"Internal error: {type(error).__name__}: {error}")
+    return error_response(500, f"Internal error: {type(error).__name__}: {error}")
 
 
 def out_of_space(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from lawtags_stack.services.data_store.repositories import Commit, RepositoryRec
 from lawtags_stack.services.data_store.trees import FileEntry, FolderEntry
 
 
-def repository_shown(
+def format_repository(
     repository: RepositoryRecord, commit: Commit, files: list[FileEntry] | None, *, blobs: bool = False
 ) -> JsonObject:
     """A repository at a revision.
@@ -40,7 +40,7 @@ def repository_shown(
     return shown
 
 
-def entry_shown(entry: FileEntry | FolderEntry) -> JsonObject:
+def format_entry(entry: FileEntry | FolderEntry) -> JsonObject:
     """A file or folder of a tree."""
     if isinstance(entry, FolderEntry):
         return {"type": "directory", "oid": entry.oid, "size": 0, "path": entry.path}
@@ -50,7 +50,7 @@ def entry_shown(entry: FileEntry | FolderEntry) -> JsonObject:
     return shown
 
 
-def commit_shown(commit: Commit) -> JsonObject:
+def format_commit(commit: Commit) -> JsonObject:
     """A commit of a history."""
     return {
         "id": commit.oid,

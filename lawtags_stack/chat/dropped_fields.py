@@ -9,7 +9,7 @@ from lawtags_stack.chat.messages import Message, PlainToolCall, Tool
 from lawtags_stack.chat.template import ChatTemplate, TemplateError
 
 
-class LossCheck:
+class DroppedFieldCheck:
     """Finds the first field of a conversation that a template drops.
 
     To see which fields a template renders, it renders a conversation of the same shape with a marker in

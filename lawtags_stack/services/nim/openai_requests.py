@@ -34,7 +34,7 @@ _SPEAKERS = ("system", "developer", "user")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WorkerRequest:
     """A parsed request.
 
     Args:
@@ -50,7 +50,7 @@ class Asked:
     include_usage: bool
 
 
-def understand_completion(request: CompletionRequest) -> Asked:
+def parse_completion(request: CompletionRequest) -> WorkerRequest:
     """Parse a completion request.
 
     Raises:
@@ -70,7 +70,7 @@ def understand_completion(request: CompletionRequest) -> Asked:
     return _asked(request, {"prompts": prompts, "sampling": sampling}, len(prompts))
 
 
-def understand_chat(request: ChatCompletionRequest) -> Asked:
+def parse_chat(request: ChatCompletionRequest) -> WorkerRequest:
     """Parse a chat request.
 
     Raises:
@@ -86,7 +86,7 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
     # If both are sent, they are equal (checked above).
     limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
     message: Message = {
-        "messages": [_spoken(index, each) for index, each in enumerate(request.messages)],
+        "messages": [_plain_message(index, each) for index, each in enumerate(request.messages)],
         "sampling": _sampling(request, limit, logprobs),
     }
     choice = tool_choice(request)
@@ -99,10 +99,10 @@ def understand_chat(request: ChatCompletionRequest) -> Asked:
     return _asked(request, message, 1)
 
 
-def _asked(request: SamplingRequest, message: Message, prompts: int) -> Asked:
+def _asked(request: SamplingRequest, message: Message, prompts: int) -> WorkerRequest:
     stream = bool(request.stream)
     usage = bool(request.stream_options and request.stream_options.include_usage)
-    return Asked({**message, "stream": stream}, prompts * (request.n or 1), stream, usage)
+    return WorkerRequest({**message, "stream": stream}, prompts * (request.n or 1), stream, usage)
 
 
 def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> list[str | list[int]]:
@@ -115,7 +115,7 @@ def _prompts(prompt: str | list[str] | list[int] | list[list[int]]) -> list[str 
     return list(prompt)
 
 
-def _spoken(index: int, message: ChatMessage) -> JsonObject:
+def _plain_message(index: int, message: ChatMessage) -> JsonObject:
     """Convert a message for the worker; its content becomes text."""
     field = f"messages[{index}]"
     if "role" not in message.model_fields_set:

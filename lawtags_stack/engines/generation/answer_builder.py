@@ -21,7 +21,7 @@ def failure(error: BaseException) -> LawtagsError:
     return ServerError(f"The model failed on this request: {said}", status=500)
 
 
-class Reading:
+class AnswerBuilder:
     """Appends tokens to rows, and detects the end of answers.
 
     Args:

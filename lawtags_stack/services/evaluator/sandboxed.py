@@ -18,7 +18,7 @@ MODULE = __name__
 _BLEU_SECONDS = 20.0  # of CPU time, plus the same per thousand sentences
 
 
-class ToRender(TypedDict):
+class RenderInput(TypedDict):
     """A request to render from a row."""
 
     template: JsonObject
@@ -26,7 +26,7 @@ class ToRender(TypedDict):
     place: str
 
 
-class ToScore(TypedDict):
+class AnsweredRow(TypedDict):
     """A row with its answer."""
 
     item: DatasetRow
@@ -35,7 +35,7 @@ class ToScore(TypedDict):
     place: str
 
 
-class RowFigures(TypedDict):
+class RowMetrics(TypedDict):
     """The metrics of one row; see ``Scored``."""
 
     figures: dict[str, metrics.RowScores]
@@ -43,14 +43,14 @@ class RowFigures(TypedDict):
     texts: dict[str, TextPair]
 
 
-class RowsToScore(TypedDict):
+class ScoreInput(TypedDict):
     """Rows, and the metrics to compute."""
 
     metrics: dict[str, MetricFields]
-    rows: list[ToScore]
+    rows: list[AnsweredRow]
 
 
-class Judgement(TypedDict):
+class JudgeInput(TypedDict):
     """A judge's answer, and the scores to extract from it."""
 
     text: str
@@ -58,22 +58,22 @@ class Judgement(TypedDict):
     place: str
 
 
-class Sentences(TypedDict):
+class BleuInput(TypedDict):
     """Outputs with their references."""
 
     outputs: list[str]
     references: list[list[str]]
 
 
-def _render(argument: ToRender) -> JsonValue:
+def _render(argument: RenderInput) -> JsonValue:
     limits.at(argument["place"])
     # No answer exists yet that a template could use.
     return render(argument["template"], {**argument["item"], "item": argument["item"]})
 
 
-def _score(argument: RowsToScore) -> list[RowFigures]:
+def _score(argument: ScoreInput) -> list[RowMetrics]:
     scorer = Scorer(argument["metrics"])
-    found: list[RowFigures] = []
+    found: list[RowMetrics] = []
     for row in argument["rows"]:
         limits.at(row["place"])
         try:
@@ -86,12 +86,12 @@ def _score(argument: RowsToScore) -> list[RowFigures]:
     return found
 
 
-def _judged(argument: Judgement) -> metrics.RowScores:
+def _judged(argument: JudgeInput) -> metrics.RowScores:
     limits.at(argument["place"])
     return metrics.judge_scores(argument["text"], argument["scores"])
 
 
-def _bleu(argument: Sentences) -> tuple[list[float], float]:
+def _bleu(argument: BleuInput) -> tuple[list[float], float]:
     outputs = argument["outputs"]
     with limits.limited("The metric bleu", _BLEU_SECONDS * (1 + len(outputs) / 1000)):
         return metrics.bleu(outputs, argument["references"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from lawtags_client.errors import BadRequestError
-from lawtags_stack.services.evaluator.queue import Runner
+from lawtags_stack.services.evaluator.queue import EvaluationQueue
 from lawtags_stack.services.evaluator.records import EvaluationRecord
 from lawtags_stack.services.evaluator.state import EvaluatorState
 
 
-def cancel(state: EvaluatorState, runner: Runner, job: EvaluationRecord) -> EvaluationRecord:
+def cancel(state: EvaluatorState, runner: EvaluationQueue, job: EvaluationRecord) -> EvaluationRecord:
     """Cancel a job, and return its updated record.
 
     Raises:
@@ -20,7 +20,7 @@ def cancel(state: EvaluatorState, runner: Runner, job: EvaluationRecord) -> Eval
     return state.stored(job.id)
 
 
-def remove(state: EvaluatorState, runner: Runner, job: EvaluationRecord) -> None:
+def remove(state: EvaluatorState, runner: EvaluationQueue, job: EvaluationRecord) -> None:
     """Delete a job and all its data; cancels it first if it is running."""
     if not job.final:
         runner.cancel(job.id)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from lawtags_client.errors import LawtagsError
 from lawtags_stack.chat.call_format import ParsedCall
 from lawtags_stack.engines.generation.request import Answer, Piece, TokenScore
-from lawtags_stack.http.answers import JsonAnswer, answer_for
+from lawtags_stack.http.responses import JsonResponse, response_for_error
 from lawtags_stack.processes.frames import Message
 
 Kind = Literal["chat", "completion"]
@@ -190,7 +190,7 @@ def _event(envelope: Envelope, choices: Sequence[Message], **fields: object) -> 
 
 def failed(error: Exception) -> Response:
     """Create an error response in both common formats: ``detail``, and OpenAI's ``error`` object."""
-    plain = answer_for(error)
+    plain = response_for_error(error)
     body = json.loads(bytes(plain.body))
     detail = body["detail"]
     text = detail if isinstance(detail, str) else "; ".join(str(each.get("msg")) for each in detail)
@@ -200,4 +200,4 @@ def failed(error: Exception) -> Response:
     fault = {"message": text, "type": type(error).__name__, "param": None, "code": plain.status_code}
     kept = [name for name in ("Retry-After", "x-should-retry") if name in plain.headers]
     headers = {name: plain.headers[name] for name in kept}
-    return JsonAnswer({**body, "object": "error", "error": fault}, plain.status_code, headers)
+    return JsonResponse({**body, "object": "error", "error": fault}, plain.status_code, headers)
