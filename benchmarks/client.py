@@ -1,12 +1,12 @@
-"""The client beside the official SDK, openai's and the Hugging Face hub's.
+"""Compares the client with the official SDK, openai's client and huggingface_hub.
 
-    python benchmarks/client.py                         all of it, about a quarter of an hour
+    python benchmarks/client.py                         all parts, about 15 minutes
     python benchmarks/client.py import calls --repeats 5 --out client.json
 
-Parts: ``import`` (processor time and memory of fresh processes), ``calls`` (processor time a call at 1, 64
-and 256 in flight), ``follow`` (1,000 jobs that end within a minute), ``tag_many`` (against servers of fixed
-latency and capacity, beside the best of a sweep by hand), ``check`` (rows of training data), ``upload`` (to
-the embedded stack, twice). Every measurement has a process of its own; figures are medians over the repeats.
+Parts: ``import`` (CPU time and memory of new processes), ``calls`` (CPU time per call at 1, 64 and 256 in
+flight), ``follow`` (1,000 jobs that end within a minute), ``tag_many`` (against servers of fixed latency and
+capacity, compared with the best fixed concurrency), ``check`` (training rows), ``upload`` (to the embedded
+stack, twice). Every measurement runs in its own process; figures are medians over the repeats.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lawtags_client.files import atomic_write_json
 HERE = Path(__file__).parent
 JOBS, MINUTE = 1000, 60.0
 IN_FLIGHT = (1, 64, 256)
-# Set at the server, and how many requests at once are tried by hand.
+# Settings of the server, and the fixed concurrencies to compare with.
 MODELS: Mapping[str, tuple[str, Sequence[int]]] = {
     "50 ms, 16 places": ("/model/50/16", (8, 16, 24, 32)),
     "500 ms, 32 places": ("/model/500/32", (16, 32, 48, 64)),
@@ -60,7 +60,7 @@ STARTS: Mapping[str, str] = {
     "lawtags --help": "import sys\nsys.argv = ['lawtags', '--help']\n"
     "from lawtags_client.cli import main\ntry: main()\nexcept SystemExit: pass",
 }
-# Appended to each: processor time, modules, and the most memory since this program began (not its parent).
+# Appended to each snippet: CPU time, modules, and the peak memory of this program (not of its parent).
 _TELL = """
 import resource as _r, sys as _s
 _u = _r.getrusage(_r.RUSAGE_SELF)
@@ -71,7 +71,7 @@ _s.stderr.write(f"{(_u.ru_utime + _u.ru_stime) * 1000} {int(_h) / 1024} {_m}")
 
 
 def in_process(part: str, **options: Any) -> dict[str, Any]:
-    """One measurement in a fresh process."""
+    """Run one measurement in a new process."""
     command = [sys.executable, str(HERE / "client_sides.py"), part, json.dumps(options)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
@@ -86,7 +86,7 @@ def middle(repeats: int, measure: Callable[[], Mapping[str, float]]) -> dict[str
 
 @contextmanager
 def small_server() -> Iterator[str]:
-    """The server of ``client_server.py`` in a process of its own."""
+    """Run the server of ``client_server.py`` in a process."""
     command = [sys.executable, str(HERE / "client_server.py")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None and server.stdout is not None
@@ -96,7 +96,7 @@ def small_server() -> Iterator[str]:
 
 @contextmanager
 def stack(folder: Path) -> Iterator[str]:
-    """The embedded stack in a process of its own; its Data Store's address."""
+    """Run the embedded stack in a process; yields the URL of its Data Store."""
     up = ["local", "up", "--json", "--dir", str(folder / "stack"), "--port", "0"]
     command = [sys.executable, "-c", "from lawtags_client.cli import main; main()", *up]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
@@ -108,7 +108,7 @@ def stack(folder: Path) -> Iterator[str]:
 
 
 class Relay:
-    """Passes bytes on to a server, and counts those that go there."""
+    """Forwards bytes to a server, and counts them."""
 
     def __init__(self, upstream: str) -> None:
         parts = urlsplit(upstream)
@@ -137,7 +137,7 @@ class Relay:
 
 
 def measure_import(repeats: int) -> dict[str, Any]:
-    """Processor time, memory and modules of fresh processes."""
+    """CPU time, memory and modules of new processes."""
 
     def start(code: str) -> dict[str, float]:
         ended = subprocess.run(
@@ -150,7 +150,7 @@ def measure_import(repeats: int) -> dict[str, Any]:
 
 
 def measure_calls(repeats: int) -> dict[str, Any]:
-    """Processor time a call."""
+    """CPU time per call."""
     sides = {"job": ("lawtags", "nemo-microservices"), "chat": ("lawtags", "nemo-microservices", "openai")}
     found: dict[str, Any] = {}
     with small_server() as url:
@@ -165,7 +165,7 @@ def measure_calls(repeats: int) -> dict[str, Any]:
 
 
 def measure_follow(_: int) -> dict[str, Any]:
-    """A minute each."""
+    """Follow jobs for one minute per client."""
     found = {}
     for side, every in (("lawtags", 0.0), ("nemo-microservices", 30.0)):
         with small_server() as url:
@@ -175,7 +175,7 @@ def measure_follow(_: int) -> dict[str, Any]:
 
 
 def measure_tag_many(_: int) -> dict[str, Any]:
-    """What is found out, beside the best of what was tried by hand."""
+    """Adaptive concurrency, compared with fixed concurrencies."""
     found = {}
     for model, (path, numbers) in MODELS.items():
         tried = {}
@@ -188,7 +188,7 @@ def measure_tag_many(_: int) -> dict[str, Any]:
             figures["p99_milliseconds"] = took[int(0.99 * len(took)) - 1] * 1000
             tried["found out" if number is None else str(number)] = figures
         by_hand = {name: figures for name, figures in tried.items() if name != "found out"}
-        # The fewest requests at once that come within a hundredth of the best.
+        # The lowest concurrency within one percent of the best.
         most = max(figures["rows_a_second"] for figures in by_hand.values())
         best = next(name for name, one in by_hand.items() if one["rows_a_second"] >= 0.99 * most)
         found[model] = {"best_by_hand": best, "tried": tried}
@@ -217,7 +217,7 @@ def measure_check(repeats: int) -> dict[str, Any]:
 
 
 def measure_upload(_: int) -> dict[str, Any]:
-    """One large file, and many small ones, each twice."""
+    """One large file, and many small ones, uploaded twice each."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as root, stack(Path(root)) as url:
         shapes = {"one file of 512 MB": (1, 512 << 20), "2,000 files of 10 kB": (2000, 10_000)}
@@ -240,7 +240,7 @@ def measure_upload(_: int) -> dict[str, Any]:
                     figures["megabytes_a_second"] = count * size / 1e6 / figures["seconds"]
                     passes.append(figures)
                 found.setdefault(shape, {})[side] = {"first": passes[0], "again": passes[1]}
-                # Content that another had sent already would not be sent again.
+                # Content that another client has already sent would be skipped.
                 for path in folder.rglob("*.bin"):
                     with path.open("r+b") as file:
                         file.write(os.urandom(64))

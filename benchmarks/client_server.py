@@ -1,12 +1,12 @@
-"""The server that clients are measured against: a few answers on loopback, given as cheaply as can be.
+"""The server for client benchmarks: a few responses on loopback, as cheap as possible.
 
     python benchmarks/client_server.py            prints its address, and serves until its input is closed
 
-It holds a training job, a list of 1,000 jobs that end one after the other within a minute of ``/begin``, and
-a model of fixed latency that serves some requests at once, set by ``/model/MILLISECONDS/PLACES``; or one that
-writes ten words for all requests together, a word in so many milliseconds and more for each request, set by
-``/batch/MILLISECONDS/MORE``.
-``/stats`` tells how many requests came since the last ``/begin``, and how long the model's answers took.
+It has a training job; a list of 1,000 jobs that end one by one within a minute of ``/begin``; and a model of
+fixed latency with a limited concurrency, set by ``/model/MILLISECONDS/PLACES``, or one that generates ten
+words for all requests as a batch, where a word takes a base time plus a time per request, set by
+``/batch/MILLISECONDS/MORE``. ``/stats`` reports the number of requests since the last ``/begin``, and the
+latencies of the model.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ HEAD = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: r-1\r
 
 
 def answer(value: Any) -> bytes:
-    """A whole answer."""
+    """Encode a complete response."""
     body = json.dumps(value).encode()
     return (HEAD % len(body)).encode() + body
 
 
 class State:
-    """What the server knows."""
+    """The state of the server."""
 
     def __init__(self) -> None:
         self.latency, self.places, self.busy = 0.0, 1, 0
@@ -72,7 +72,7 @@ class State:
 
     @staticmethod
     def completion(kind: str, **choice: Any) -> dict[str, Any]:
-        """An answer of a model."""
+        """A response of the model."""
         usage = {"prompt_tokens": 40, "completion_tokens": 4, "total_tokens": 44}
         choices = [{**CHOICE, **choice}]
         return {
@@ -85,7 +85,7 @@ class State:
         }
 
     def begin(self) -> None:
-        """Count and let time run from here on."""
+        """Reset the counters and start the clock."""
         self.begun, self.requests, self.took = time.monotonic(), 0, list[float]()
 
     def job(self, number: int) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Server(asyncio.Protocol):
             self.act(head.split(b" ", 2)[1].decode())
 
     def act(self, target: str) -> None:
-        """Carry out a request."""
+        """Handle a request."""
         state = self.state
         path, _, query = target.partition("?")
         if path == "/stats":
@@ -167,34 +167,34 @@ class Server(asyncio.Protocol):
             self.transport.write(state.one)
 
     def queue(self) -> None:
-        """Answer after the model's latency, once there is a place."""
+        """Respond after the model's latency, once a slot is free."""
         state = self.state
         state.waiting.append((time.monotonic(), self))
         self.serve()
 
     def serve(self) -> None:
-        """Give free places to those who wait."""
+        """Assign free slots to waiting requests."""
         state = self.state
         while state.waiting and state.busy < state.places:
             state.busy += 1
             asyncio.get_running_loop().call_later(state.latency, self.served, *state.waiting.popleft())
 
     def join(self) -> None:
-        """Have an answer written together with all others."""
+        """Add a request to the batch."""
         state = self.state
         state.writing.append((time.monotonic(), self, WORDS))
         if len(state.writing) == 1:
             self.write_a_word()
 
     def write_a_word(self) -> None:
-        """Have one word written of each answer, once its time has passed."""
+        """Generate one word of each answer after its time."""
         state = self.state
         assert state.word is not None
         took = state.word[0] + state.word[1] * len(state.writing)
         asyncio.get_running_loop().call_later(took, self.written)
 
     def written(self) -> None:
-        """One word more of each answer."""
+        """Add one word to each answer."""
         state = self.state
         writing = [(came, asker, left - 1) for came, asker, left in state.writing]
         state.writing = [entry for entry in writing if entry[2]]
@@ -206,7 +206,7 @@ class Server(asyncio.Protocol):
             self.write_a_word()
 
     def served(self, came: float, asker: Server) -> None:
-        """One place is free again."""
+        """Release a slot."""
         state = self.state
         state.busy -= 1
         state.took.append(time.monotonic() - came)
@@ -215,7 +215,7 @@ class Server(asyncio.Protocol):
 
 
 async def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input closes."""
     loop, state = asyncio.get_running_loop(), State()
     server = await loop.create_server(lambda: Server(state), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)

@@ -1,4 +1,4 @@
-"""One measurement of one client in a process of its own; ``client.py`` starts these.
+"""Measures one client in its own process; ``client.py`` starts these.
 
 python benchmarks/client_sides.py PART '{"side": …, …}'      prints one line of JSON
 """
@@ -20,19 +20,19 @@ Call = Callable[[], Awaitable[Any]]
 
 
 def cpu() -> float:
-    """Seconds of processor time that this process has used."""
+    """CPU seconds of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def peak() -> float:
-    """The most memory that this process held, in MiB."""
+    """Peak memory of this process, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
 
 
 def ours(url: str, **settings: Any) -> Any:
-    """Our client."""
+    """The lawtags client."""
     from lawtags_client import NeMo, Settings
 
     return NeMo(Settings(platform_url=url, max_connections=256, **settings))
@@ -46,13 +46,13 @@ def official(url: str) -> Any:
 
 
 def fetch(url: str) -> Any:
-    """The JSON at a URL, without any of the clients."""
+    """The JSON at a URL, fetched without any of the clients."""
     with urlopen(url) as answer:
         return json.loads(answer.read())
 
 
 def call_of(side: str, kind: str, url: str) -> Call:
-    """One call as each client makes it."""
+    """One call, as each client makes it."""
     messages = [{"role": "user", "content": "Title: Can pricing be trademarked?\nTags:"}]
     if side == "lawtags":
         from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
@@ -74,7 +74,7 @@ def call_of(side: str, kind: str, url: str) -> Call:
 
 
 async def calls(side: str, kind: str, url: str, in_flight: int, total: int) -> dict[str, float]:
-    """Processor time a call, with so many in flight all the time."""
+    """CPU time per call at a constant concurrency."""
     call = call_of(side, kind, url)
 
     async def some(number: int) -> None:
@@ -103,7 +103,7 @@ async def follow(side: str, url: str, jobs: int, minute: float, every: float) ->
             if change.final:
                 seen[change.id] = time.monotonic() - started
     else:
-        # As the vendor's example does: each job is asked for by itself, again and again, here evenly spread.
+        # As in the vendor's example, each job is polled separately; here evenly spread over time.
         client = official(url)
 
         async def one(job_id: str) -> None:
@@ -128,7 +128,7 @@ async def follow(side: str, url: str, jobs: int, minute: float, every: float) ->
 
 
 async def tag(url: str, rows: int, concurrency: int | None) -> dict[str, float]:
-    """Tag many questions; without a number of requests at once it is found out."""
+    """Tag many questions; None for the concurrency means adaptive."""
     from lawtags_client import Question, tag_many
 
     def questions() -> Iterator[Question]:
@@ -152,7 +152,7 @@ def check(side: str, folder: str) -> dict[str, float]:
     if side == "lawtags":
         from lawtags_client.services.data_store.layout import check as check_folder
 
-        check_folder(Path(folder))  # imports and page cache are no part of it
+        check_folder(Path(folder))  # excludes imports and page cache
         begin = cpu()
         check_folder(Path(folder))
     else:
@@ -174,13 +174,13 @@ def check(side: str, folder: str) -> dict[str, float]:
 
 
 async def upload(side: str, url: str, folder: str, name: str) -> dict[str, float]:
-    """Send a folder to a repository that exists or not."""
+    """Upload a folder to a new or existing repository."""
     if side == "lawtags":
         from lawtags_client.services.data_store.repositories import Repository
 
         nemo = ours(url)
         repository = Repository.of(name)
-        # Imports are no part of it, here nor there.
+        # Imports are excluded for both clients.
         await nemo.data_store.namespaces.create_or_get(repository.namespace)
         begin, started = cpu(), time.perf_counter()
         await nemo.data_store.prepare(repository)
@@ -208,7 +208,7 @@ PARTS: dict[str, Callable[..., Any]] = {
 
 
 def main() -> None:
-    """Measure what the arguments say."""
+    """Run the measurement that the arguments name."""
     found = PARTS[sys.argv[1]](**json.loads(sys.argv[2]))
     print(json.dumps(asyncio.run(found) if asyncio.iscoroutine(found) else found))
 

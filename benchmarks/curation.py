@@ -1,24 +1,24 @@
-"""Curation: this project's beside the pipeline of its seed on NeMo Curator 0.9, on the same questions.
+"""Compares curation with the pipeline of its seed on NeMo Curator 0.9, on the same questions.
 
     python benchmarks/curation.py [FILE.jsonl ...] [--rows N] [--workers N ...] [--system NAME] [--out FILE]
 
-The files hold questions with ``title``, ``body_markdown`` or ``body_html``, ``tags`` and ``score``; without
-any, the bundled sample is taken. They are repeated to ``--rows`` questions (25,000), with one lower-case word
-in five of each repetition replaced by another one of the data: names, lengths and marks stay as they are, and
-long sentences do not come twice.
+The files contain questions with ``title``, ``body_markdown`` or ``body_html``, ``tags`` and ``score``; the
+default is the bundled sample. They are repeated to ``--rows`` questions (25,000); in each repetition, one
+lower-case word in five is replaced with another word from the data, so names, lengths and punctuation are
+unchanged and long sentences do not repeat.
 
-``seed`` is what won a prize in 2024: text by BeautifulSoup, ``UnicodeReformatter``, fifteen substitutions of
-section numbers, ``PiiModifier`` (six kinds, replaced) on titles and on bodies, ``WordCountFilter`` (15),
-votes, ``RepeatingTopNGramsFilter`` (5 words, 15 %). Its spaCy model, en_core_web_lg, is not to be had from a
-package index, so the one of this project stands in for it on both sides. One partition a worker, as its
-defaults have it.
+``seed`` won a prize in 2024: text extraction with BeautifulSoup, ``UnicodeReformatter``, fifteen
+substitutions of section numbers, ``PiiModifier`` (six kinds, replaced) on titles and bodies,
+``WordCountFilter`` (15), votes, ``RepeatingTopNGramsFilter`` (5 words, 15 %). Its spaCy model,
+en_core_web_lg, is not available from a package index, so both sides use this project's model. It uses one
+partition per worker, its default.
 
-``lawtags`` is ``lawtags curate`` with the same limits. It does what the seed does not on top: cleaning,
-duplicates and near duplicates, division, prompts, and the report.
+``lawtags`` is ``lawtags curate`` with the same limits. In addition to the seed's steps it does cleaning,
+exact and near deduplication, splitting, prompts, and the report.
 
-Each measurement is a process of its own. Whole seconds run from its start to its end, imports and models
-included; CPU seconds are those of all its processes, and so is memory, looked at ten times a second. The
-seconds of a step are CPU seconds of the processes that take it.
+Each measurement is a process. Wall-clock seconds run from its start to its end, including imports and models;
+CPU seconds and memory (sampled ten times per second) are totals of all its processes. The seconds of a step
+are CPU seconds of the processes that run it.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ _TAG = re.compile(r"(<[^>]*>|https?://\S+|\]\([^)]*\))")
 _EVERY = 5
 
 
-# The questions
+# Questions
 
 
 def read_questions(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """The questions of files, with their bodies under one name."""
+    """Read questions from files, with their bodies in one field."""
     rows = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         {
             "title": row.get("title") or row["question_title"],
             "body": next((row[name] for name in BODIES if row.get(name)), ""),
-            # Without tags a question would be refused here before anything is done to it.
+            # Questions without tags would be rejected here before any step.
             "tags": row["tags"] or ["untagged"],
             "score": row.get("score"),
         }
@@ -72,7 +72,7 @@ def read_questions(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def repeat(questions: Sequence[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
-    """So many questions, made of those given."""
+    """Create ``count`` questions from the given ones."""
     shuffled = list(questions)
     random.Random(0).shuffle(shuffled)
     words = sorted({word for row in shuffled for word in _words(row["title"] + " " + row["body"])})
@@ -124,21 +124,21 @@ _SECTIONS = [
 
 
 def text_of(document: str) -> str:
-    """A document's text on one line, as the seed takes it."""
+    """The text of a document on one line, as in the seed."""
     from bs4 import BeautifulSoup
 
     return re.sub(r"\s+", " ", BeautifulSoup(document, "lxml").get_text()).strip()
 
 
 def format_sections(text: str) -> str:
-    """Fifteen substitutions like those of the seed."""
+    """Fifteen substitutions like the seed's."""
     for pattern, by in _SECTIONS:
         text = pattern.sub(by, text)
     return text
 
 
 def use_model(model: str) -> None:
-    """Let Curator's recogniser of personal data load this model in place of its own."""
+    """Make Curator's recognizer of personal data load this model instead of its own."""
     import tldextract.tldextract
     from nemo_curator.pii import algorithm
 
@@ -148,15 +148,15 @@ def use_model(model: str) -> None:
 
         @staticmethod
         def _download_spacy_model_if_needed(model_name: str) -> None:
-            """The model is there, by its path."""
+            """Do nothing: the model is loaded from its path."""
 
     algorithm.CustomNlpEngine = Engine
-    # Its list of domain endings would be downloaded at the first mail address; a snapshot comes with it.
+    # Its list of domain suffixes would be downloaded at the first email address; it includes a snapshot.
     tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 def seed_steps() -> list[tuple[str, Callable[[Any], Any]]]:
-    """The seed's modules in its order, titles and bodies as one step."""
+    """The seed's modules in order; titles and bodies as one step."""
     from nemo_curator import Modify, ScoreFilter, Sequential
     from nemo_curator.filters import DocumentFilter, RepeatingTopNGramsFilter, WordCountFilter
     from nemo_curator.modifiers import DocumentModifier, UnicodeReformatter
@@ -196,7 +196,7 @@ def seed_steps() -> list[tuple[str, Callable[[Any], Any]]]:
 
 
 def run_seed(source: Path, out: Path, workers: int) -> dict[str, Any]:
-    """Curate as the seed does; returns CPU seconds and rows by step."""
+    """Curate like the seed; returns CPU seconds and rows by step."""
     import dask.dataframe
     import pandas
     from distributed import Client, LocalCluster, wait
@@ -244,12 +244,12 @@ def run_seed(source: Path, out: Path, workers: int) -> dict[str, Any]:
 
 
 def run_lawtags(source: Path, out: Path, workers: int) -> dict[str, Any]:
-    """Curate as ``lawtags curate`` does; returns CPU seconds and rows by step."""
+    """Curate like ``lawtags curate``; returns CPU seconds and rows by step."""
     from lawtags_client.curation import CurationOptions, curate, curator
     from lawtags_client.curation.options import FilterOptions, PiiOptions, SplitOptions
     from lawtags_client.curation.steps import run_step
 
-    # Steps are timed by the clock on the wall, which says little on a busy machine.
+    # Steps are timed by wall clock, which means little on a busy machine.
     curator.run_step = functools.partial(run_step, clock=time.process_time)  # type: ignore[attr-defined]
     options = CurationOptions(
         pii=PiiOptions(entities=ENTITIES),
@@ -267,12 +267,12 @@ def run_lawtags(source: Path, out: Path, workers: int) -> dict[str, Any]:
     }
 
 
-# Measuring
+# Measurement
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process and those it started took."""
+    """Resource usage of a process and its children."""
 
     wall: float
     cpu: float
@@ -361,7 +361,7 @@ def run_all(source: Path, rows: int, systems: Sequence[str], workers: Sequence[i
     return results
 
 
-# Telling
+# Output
 
 
 def summary(result: dict[str, Any]) -> str:
@@ -374,7 +374,7 @@ def summary(result: dict[str, Any]) -> str:
 
 
 def table_of_steps(results: Sequence[dict[str, Any]]) -> str:
-    """Rows a CPU second by step, of the measurements with the fewest workers."""
+    """Rows per CPU second by step, for the measurements with the fewest workers."""
     fewest = min(result["workers"] for result in results)
     chosen = {result["system"]: result for result in results if result["workers"] == fewest}
     names = list(dict.fromkeys(step["name"] for result in chosen.values() for step in result["steps"]))
@@ -396,7 +396,7 @@ def table_of_steps(results: Sequence[dict[str, Any]]) -> str:
 
 
 def table_of_runs(results: Sequence[dict[str, Any]]) -> str:
-    """Whole runs."""
+    """Figures of whole runs."""
     lines = [
         "| system | workers | CPU s | rows per CPU s | s | rows/s | peak memory | load before | after |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -412,7 +412,7 @@ def table_of_runs(results: Sequence[dict[str, Any]]) -> str:
 
 
 def ratios(results: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """How many times faster one is than the other, and more workers than fewer."""
+    """Speedups between the systems, and between numbers of workers."""
     by_key = {(result["system"], result["workers"]): result for result in results}
     found = {}
     for workers in sorted({result["workers"] for result in results}):
@@ -431,10 +431,10 @@ def ratios(results: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path, help="questions; the bundled sample if left out")
-    parser.add_argument("--rows", type=int, default=25_000, help="how many questions to make of them")
+    parser.add_argument("files", nargs="*", type=Path, help="questions; default: the bundled sample")
+    parser.add_argument("--rows", type=int, default=25_000, help="number of questions to create from them")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes")
-    parser.add_argument("--system", choices=SYSTEMS, nargs="+", default=SYSTEMS, help="which to measure")
+    parser.add_argument("--system", choices=SYSTEMS, nargs="+", default=SYSTEMS, help="system to measure")
     parser.add_argument("--out", type=Path, help="write the figures to this file")
     parser.add_argument("--child", choices=SYSTEMS, help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)

@@ -1,14 +1,14 @@
-"""Curation: how much memory a large file takes beside a small one.
+"""Curation memory: compares a large file with a small one.
 
     python benchmarks/curation_memory.py [FILE.jsonl ...] [--megabytes N N] [--names] [--out FILE]
 
-The questions of the files (the bundled sample if none is named) are repeated, with one lower-case word in
-five of each repetition replaced, until the file has the size: 10 and 1,000 MB. Each is curated by two worker
-processes. Without ``--names`` no personal data is looked for (``pii.entities`` is empty): the texts then
-pass through all other steps, and the figures are had in minutes instead of hours.
+The questions of the files (default: the bundled sample) are repeated, with one lower-case word in five of
+each repetition replaced, until the file has the given size: 10 and 1,000 MB. Each file is curated by two
+worker processes. Without ``--names`` no personal data is masked (``pii.entities`` is empty): the texts pass
+through all other steps, and the benchmark takes minutes instead of hours.
 
-Memory is that of all processes together, looked at ten times a second. Pages that several processes share,
-such as those of libraries, count once for each: the sum is above what the machine has to have.
+Memory is the total of all processes, sampled ten times per second. Pages shared by several processes, such as
+libraries, are counted once per process, so the total overestimates the memory needed.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def write_questions(path: Path, sources: Sequence[Path], size: int) -> int:
 
     Args:
         path: the file.
-        sources: what to repeat.
+        sources: the files to repeat.
         size: bytes.
 
     Returns:
-        How many they are.
+        The number of questions.
     """
     written = rows = 0
     with path.open("wb") as stream:
@@ -66,7 +66,7 @@ def write_questions(path: Path, sources: Sequence[Path], size: int) -> int:
 
 
 def curated(source: Path, workers: int, entities: Sequence[str]) -> dict[str, Any]:
-    """Curate a file in a process of its own, and tell what it took."""
+    """Curate a file in a process, and return its resource usage."""
     script, out = source.with_suffix(".py"), source.with_suffix(".curated")
     script.write_text(_CODE, encoding="utf-8")
     load = os.getloadavg()[0]
@@ -88,7 +88,7 @@ def curated(source: Path, workers: int, entities: Sequence[str]) -> dict[str, An
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path, help="questions; the bundled sample if left out")
+    parser.add_argument("files", nargs="*", type=Path, help="questions; default: the bundled sample")
     parser.add_argument("--megabytes", type=int, nargs="+", default=MEGABYTES, help="sizes of the files")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--names", action="store_true", help="mask personal data, too")

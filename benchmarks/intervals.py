@@ -1,8 +1,7 @@
-"""How often intervals hold the score that they are for, on made-up test sets with many rare tags.
+"""Coverage of confidence intervals, on synthetic test sets with many rare tags.
 
-A population of questions is made up: tags by Zipf's law, one to four a row, and systems that find a tag the
-seldomer the rarer it is. Test sets are drawn from it; the score that is to be held is the mean over many test
-sets of that size.
+A population of questions is simulated: tags follow Zipf's law, one to four per row, and systems find rare
+tags less often. Test sets are drawn from it; the true score is the mean over many test sets of that size.
 
 Example: python benchmarks/intervals.py --sets 400
 """
@@ -23,13 +22,13 @@ Rows = list[set[int]]
 
 
 class Population:
-    """Questions, and what systems say of them."""
+    """Simulated questions, and the answers of systems."""
 
     def __init__(self, seed: int) -> None:
         self._chance = np.random.default_rng(seed)
 
     def draw(self, rows: int) -> tuple[Rows, dict[str, Rows]]:
-        """The true tags of so many rows, and those that each system gives."""
+        """Draw rows: the true tags, and the tags of each system."""
         true = [self._tags(int(size)) for size in self._chance.integers(1, 5, rows)]
         said = {name: [self._found(tags, best) for tags in true] for name, best in SYSTEMS.items()}
         return true, said | {"most frequent": [{0, 1, 2}] * rows}
@@ -51,8 +50,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[134, 400], help="rows of a test set")
-    parser.add_argument("--sets", type=int, default=400, help="test sets for each")
-    parser.add_argument("--samples", type=int, default=500, help="resamples for each interval")
+    parser.add_argument("--sets", type=int, default=400, help="test sets per size")
+    parser.add_argument("--samples", type=int, default=500, help="resamples per interval")
     given = parser.parse_args()
     names = (*SYSTEMS, "most frequent", "better - weaker")
     print("| rows | figure |", " | ".join(names), "|\n| --- | --- |", " --- |" * len(names))

@@ -1,13 +1,13 @@
-"""Packing: rows of a batch in one sequence beside batches of like length, as the trainer makes them.
+"""Compares sequence packing with batches of similar length, which the trainer uses.
 
-Each gets the same rows for a step. Packed, a sequence holds several rows one after the other, each with its
-own positions, and attention stays within a row; so no token is padding, but the scores between rows are
-computed and thrown away. Reported are the share of padding in the trainer's batches, tokens per CPU second of
-either, and the largest difference between their losses.
+Both get the same rows per step. A packed sequence contains several rows, each with its own positions, and
+attention is restricted to a row; there is no padding, but the scores between rows are computed in vain. The
+script reports the share of padding in the trainer's batches, tokens per CPU second of both, and the largest
+difference between their losses.
 
     python benchmarks/packing.py FILE.jsonl [--model FOLDER] [--steps N] [--json]
 
-``FILE.jsonl`` holds rows with ``title`` and ``tags``, perhaps with a body as text, Markdown or HTML.
+``FILE.jsonl`` contains rows with ``title`` and ``tags``, and optionally a body as text, Markdown or HTML.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LIMIT = 512
 
 
 def examples_of(path: Path, encoder: RowEncoder, count: int) -> list[Example]:
-    """The rows of a file as the trainer sees them."""
+    """The rows of a file as training examples."""
     rows = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         found = json.loads(line)
@@ -45,7 +45,7 @@ def examples_of(path: Path, encoder: RowEncoder, count: int) -> list[Example]:
 
 
 def packed(batch: Sequence[int], examples: Sequence[Example]) -> list[list[int]]:
-    """Parts of a batch that fill a sequence as well as the longest-first rule can."""
+    """Partition a batch to fill sequences, with the longest-first heuristic."""
     parts: list[list[int]] = []
     for index in sorted(batch, key=lambda each: examples[each].size, reverse=True):
         for part in parts:
@@ -58,7 +58,7 @@ def packed(batch: Sequence[int], examples: Sequence[Example]) -> list[list[int]]
 
 
 def sequence(rows: Sequence[Example]) -> tuple[PaddedBatch, Any]:
-    """One sequence of rows, and the positions of its tokens."""
+    """Pack rows into one sequence, and return the positions of its tokens."""
     import torch
 
     tokens = torch.tensor([[token for row in rows for token in row.tokens]])
@@ -69,7 +69,7 @@ def sequence(rows: Sequence[Example]) -> tuple[PaddedBatch, Any]:
 
 
 def step(module: Any, batch: PaddedBatch, positions: Any = None) -> float:
-    """Forward and backward; the sum of the losses."""
+    """Run forward and backward, and return the summed loss."""
     from torch.nn.functional import cross_entropy
 
     found = module(
@@ -84,7 +84,7 @@ def step(module: Any, batch: PaddedBatch, positions: Any = None) -> float:
 def measure(
     module: Any, padding: int, examples: Sequence[Example], batch_size: int, steps: int
 ) -> dict[str, Any]:
-    """Both ways on the same batches, one after the other within each step."""
+    """Run both variants on the same batches, alternating within each step."""
     batches = epoch_batches(examples, batch_size=batch_size, seed=42, epoch=0)
     parts = [part for batch in batches for part in split_by_tokens(batch, examples, LIMIT)]
     real = sum(example.size for example in examples)
@@ -102,7 +102,7 @@ def measure(
         for part in packed(batch, examples):
             losses["packed"] += step(module, *sequence([examples[index] for index in part]))
         if number == 0:
-            continue  # the first one warms up
+            continue  # the first one is a warm-up
         seconds["like length"] += between - started
         seconds["packed"] += time.process_time() - between
         worst = max(worst, abs(losses["packed"] / losses["like length"] - 1))
@@ -127,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("rows", type=Path)
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--count", type=int, default=2000, help="rows to make batches of")
+    parser.add_argument("--count", type=int, default=2000, help="number of rows")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--json", action="store_true")

@@ -1,27 +1,26 @@
-"""Finding personal data: this masker beside NeMo Curator 0.9's, on labelled sentences.
+"""Compares PII detection with NeMo Curator 0.9's, on labeled sentences.
 
     python benchmarks/pii.py
     python benchmarks/pii.py --half odd --wrong
     python benchmarks/pii.py --model en_core_web_lg --out pii.json
     python benchmarks/pii.py --shapes --half odd
 
-Both look for the same kinds of data with the same spaCy model (Curator's own, en_core_web_lg, is not to
-be had from a package index), and each reads one sentence at a time. ``PiiModifier`` hands every text to
-``PiiDeidentifier``, which is what runs here, with its action replaced by one that keeps places countable.
+Both search for the same entity types with the same spaCy model (Curator's own, en_core_web_lg, is not
+available from a package index), one sentence at a time. ``PiiModifier`` passes every text to
+``PiiDeidentifier``, which is what runs here, with an action that keeps character positions.
 
-A found span is right if it overlaps a labelled one of its type, and a labelled span is found if a span of its
-type overlaps it. Found spans of one type with nothing but blanks and punctuation between them count as one,
-since Curator finds an address word by word. As an overlap says nothing of how much was found, the share of
-letters and digits of labelled spans that no found span covers (whatever its type) stands beside it, and the
-share of all others that one does.
+A predicted span is correct if it overlaps a labeled span of its type, and a labeled span is found if a
+predicted span of its type overlaps it. Predicted spans of one type separated only by whitespace and
+punctuation count as one, since Curator finds an address word by word. Overlap does not measure how much was
+found, so the figures include the share of letters and digits in labeled spans that no predicted span covers
+(of any type), and the share of all others that one covers.
 
-Neither side is asked for IP addresses by default; the line of that type comes from a second run that asks for
-them, and is no part of the sum.
+Neither system searches for IP addresses by default; their line comes from a second run, and is not part of
+the total.
 
-``--shapes`` scores this masker alone on the second file, by kind. There *whole* is the share of labelled
-spans that are found from their first letter to their last without a letter more, and *false* the share of
-sentences without personal data in which something is masked. Of citations, *right* is the share of sentences
-that the citation step leaves as it should.
+``--shapes`` scores this masker alone on the second file, by kind. There, *whole* is the share of labeled
+spans that are found exactly, and *false* the share of sentences without personal data in which something is
+masked. For citations, *right* is the share of sentences that the citation step handles correctly.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ Span = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Sentence:
-    """A labelled sentence."""
+    """A labeled sentence."""
 
     id: str
     text: str
@@ -75,7 +74,7 @@ class Tally:
     signs: Counter[str] = field(default_factory=Counter)
 
     def add(self, sentence: Sentence, spans: Sequence[Span], types: Sequence[str]) -> bool:
-        """Count one sentence; returns whether nothing in it was wrong or missed."""
+        """Count one sentence, and return whether it has no errors."""
         true = [span for span in sentence.spans if span[2] in types]
         spans = [span for span in spans if span[2] in types]
         found = [span for span in true if any(_same(span, other) for other in spans)]
@@ -93,20 +92,20 @@ class Tally:
         return len(found) == len(true) and len(right) == len(spans)
 
     def rates(self, types: Sequence[str]) -> dict[str, float | int | None]:
-        """Precision, recall and F1 over some types; None where there is nothing to divide by."""
+        """Precision, recall and F1 over some types; None if undefined."""
         labelled, found, said, right = (
             sum(counter[kind] for kind in types)
             for counter in (self.labelled, self.found, self.said, self.right)
         )
         precision = right / said if said else None
         recall = found / labelled if labelled else None
-        # F1 is zero where nothing was found, whatever the precision of nothing may be.
+        # F1 is zero if nothing was found, whatever the precision.
         both = (precision or 0.0) + (recall or 0.0)
         f1 = 2 * (precision or 0.0) * (recall or 0.0) / both if both else 0.0
         return {"spans": labelled, "said": said, "precision": precision, "recall": recall, "f1": f1}
 
     def letters(self) -> dict[str, float]:
-        """The share of personal letters and digits left, and of others taken."""
+        """The share of personal letters and digits not masked, and of others masked."""
         return {
             "left": 1 - self.signs["personal covered"] / max(1, self.signs["personal"]),
             "taken": self.signs["other covered"] / max(1, self.signs["other"]),
@@ -114,7 +113,7 @@ class Tally:
 
 
 def read_sentences(path: Path) -> list[Sentence]:
-    """Read a labelled file."""
+    """Read a labeled file."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         Sentence(
@@ -129,13 +128,13 @@ def read_sentences(path: Path) -> list[Sentence]:
 
 
 def find_here(texts: Sequence[str], model: str, entities: Sequence[str]) -> list[list[Span]]:
-    """What this project's masker finds."""
+    """The spans that this project's masker finds."""
     masker = PiiMasker(PiiOptions(entities=tuple(entities), model=model))
     return [[(f.start, f.end, f.entity) for f in findings] for findings in masker.find(texts)]
 
 
 def find_by_curator(texts: Sequence[str], model: str, entities: Sequence[str]) -> list[list[Span]]:
-    """What NeMo Curator 0.9 replaces, with another spaCy model than its own."""
+    """The spans that NeMo Curator 0.9 replaces, with a different spaCy model."""
     import tldextract.tldextract
     from nemo_curator.pii import algorithm
     from presidio_anonymizer.entities import OperatorConfig  # type: ignore[import-untyped]
@@ -146,16 +145,16 @@ def find_by_curator(texts: Sequence[str], model: str, entities: Sequence[str]) -
 
         @staticmethod
         def _download_spacy_model_if_needed(model_name: str) -> None:
-            """The model is there, by its path."""
+            """Do nothing: the model is loaded from its path."""
 
-    # Its list of domain endings would be downloaded at the first mail address; a snapshot comes with it.
+    # Its list of domain suffixes would be downloaded at the first email address; it includes a snapshot.
     tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
     original, algorithm.CustomNlpEngine = algorithm.CustomNlpEngine, Engine
     try:
         deidentifier = algorithm.PiiDeidentifier("en", list(entities), "replace")
     finally:
         algorithm.CustomNlpEngine = original
-    # A stand-in of the same length keeps every place; which spans win where they overlap is left to presidio.
+    # A replacement of the same length keeps positions; presidio resolves overlapping spans.
     same_length = {"DEFAULT": OperatorConfig("custom", {"lambda": lambda text: "*" * len(text)})}
     results = deidentifier.analyze_text_batch(list(texts))
     replaced = [
@@ -166,7 +165,7 @@ def find_by_curator(texts: Sequence[str], model: str, entities: Sequence[str]) -
 
 
 def merge(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Join spans of one type with nothing but blanks and punctuation between them."""
+    """Join spans of one type that only whitespace and punctuation separate."""
     merged: list[Span] = []
     for start, end, kind in sorted(spans):
         if (
@@ -189,7 +188,7 @@ def tally(sentences: Sequence[Sentence], found: Sequence[Sequence[Span]], types:
 
 
 def compare(sentences: Sequence[Sentence], model: str) -> dict[str, Any]:
-    """Figures of both systems by half and type."""
+    """The figures of both systems, by half and type."""
     texts = [sentence.text for sentence in sentences]
     report: dict[str, Any] = {half: {} for half in HALVES}
     for system, find in (("NeMo Curator 0.9", find_by_curator), ("lawtags", find_here)):
@@ -210,7 +209,7 @@ def compare(sentences: Sequence[Sentence], model: str) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """One half as a table in Markdown."""
+    """One half as a Markdown table."""
     systems = list(figures)
     lines = [
         "| type | spans | " + " | ".join(f"{name}: P | R | F1" for name in systems) + " |",
@@ -229,7 +228,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def is_whole(sentence: Sentence, span: Span, found: Sequence[Span]) -> bool:
-    """Whether a labelled span is found from its first letter to its last, and no letter more."""
+    """Whether a labeled span is found exactly."""
     start, end, _ = span
     near = [one for one in found if one[0] < end and start < one[1]]
     first, last = min([start, *(one[0] for one in near)]), max([end, *(one[1] for one in near)])
@@ -241,7 +240,7 @@ def is_whole(sentence: Sentence, span: Span, found: Sequence[Span]) -> bool:
 
 
 def rate_kinds(sentences: Sequence[Sentence], found: Sequence[Sequence[Span]]) -> dict[str, dict[str, Any]]:
-    """Figures of this masker by kind of sentence, and of all kinds together."""
+    """The figures of this masker, by kind of sentence and in total."""
     kinds = list(dict.fromkeys(sentence.trap for sentence in sentences))
     figures = {}
     for kind in (*kinds, "sum"):
@@ -265,7 +264,7 @@ def rate_kinds(sentences: Sequence[Sentence], found: Sequence[Sequence[Span]]) -
 
 
 def kinds_table(figures: dict[str, dict[str, Any]]) -> str:
-    """Figures by kind as a table in Markdown."""
+    """Figures by kind as a Markdown table."""
     lines = [
         "| kind | sentences | spans | P | R | whole | false | citations right |",
         "| --- |" + " ---: |" * 7,
@@ -277,7 +276,7 @@ def kinds_table(figures: dict[str, dict[str, Any]]) -> str:
 
 
 def print_wrong(sentences: Sequence[Sentence], model: str) -> None:
-    """List what this masker missed or found wrongly."""
+    """Print what this masker missed or found wrongly."""
     for sentence, spans in zip(
         sentences, find_here([sentence.text for sentence in sentences], model, DEFAULT_ENTITIES), strict=True
     ):
@@ -294,9 +293,9 @@ def print_wrong(sentences: Sequence[Sentence], model: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, help="another labelled file")
+    parser.add_argument("--data", type=Path, help="another labeled file")
     parser.add_argument(
-        "--model", help="a spaCy model by package name or path; the best one installed if left out"
+        "--model", help="a spaCy model by package name or path; default: the best one installed"
     )
     parser.add_argument("--half", choices=HALVES, default="all", help="of --wrong and --shapes")
     parser.add_argument(

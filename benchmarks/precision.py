@@ -1,9 +1,9 @@
-"""What bfloat16 changes in the answers of the embedded stack: log-probabilities beside those in float32.
+"""The effect of bfloat16 on the answers of the embedded stack: log-probabilities compared with float32.
 
     python benchmarks/precision.py --questions questions.jsonl --adapter FOLDER --rows 1000
 
-Each title asks for one token with its 20 likeliest alternatives, as the tagger does. ``FOLDER`` holds a
-trained adapter as peft saves it; without one the base model answers.
+Each title requests one token with its 20 most likely alternatives, like the tagger. ``FOLDER`` contains a
+trained adapter in the PEFT format; without one, the base model answers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOP = 20
 
 
 def read_titles(path: Path, rows: int) -> list[str]:
-    """The first titles of a JSON lines file, by the field names of both layouts."""
+    """The first titles of a JSON Lines file, with the field names of either layout."""
     with path.open(encoding="utf-8") as lines:
         found = map(json.loads, islice(lines, rows))
         return [row.get("question_title") or row["title"] for row in found]
@@ -35,7 +35,7 @@ def read_titles(path: Path, rows: int) -> list[str]:
 def first_tokens(
     model: Path, adapter: Path | None, precision: str, titles: list[str]
 ) -> list[dict[str, float]]:
-    """Log-probabilities of the likeliest first tokens of each title's answer."""
+    """Log-probabilities of the most likely first tokens of each title's answer."""
     engine = Engine.load(model, compute=Compute.choose("cpu", precision))
     name = None
     if adapter is not None:
@@ -48,7 +48,7 @@ def first_tokens(
 
 
 def compare(exact: list[dict[str, float]], other: list[dict[str, float]]) -> dict[str, float]:
-    """How far log-probabilities lie apart, over the tokens that both sides name."""
+    """The differences of log-probabilities, over the tokens that both sides return."""
     apart = [abs(a[token] - b[token]) for a, b in zip(exact, other, strict=True) for token in a if token in b]
     same = [max(a, key=a.__getitem__) == max(b, key=b.__getitem__) for a, b in zip(exact, other, strict=True)]
     shared = [len(a.keys() & b.keys()) / len(a) for a, b in zip(exact, other, strict=True)]

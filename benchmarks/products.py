@@ -1,9 +1,10 @@
-"""Products of matrices and attention on one core: torch's own choice beside what serving and training use.
+"""Matrix products and attention on one core: compares torch's defaults with the backends of serving and
+training.
 
     python benchmarks/products.py
 
-The shapes are those of the default base model. Rates are by the processor's time, the best of several rounds.
-Some seconds are enough; nothing is loaded.
+The shapes are those of the default base model. Rates are per CPU second, the best of several rounds. It takes
+a few seconds and loads no model.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ROWS = (1, 8, 32, 128, 512)
 
 
 def best_seconds(work: Callable[[], Any], least: float) -> float:
-    """The processor's seconds of one call, in the best of seven rounds of at least so many seconds."""
+    """CPU seconds per call, the best of seven rounds of at least ``least`` seconds."""
     work()
     started = time.process_time()
     work()
@@ -41,7 +42,7 @@ def best_seconds(work: Callable[[], Any], least: float) -> float:
 
 
 def products(least: float) -> None:
-    """Billions of operations a second of each way, by shape and number of rows."""
+    """Billions of operations per second by backend, shape and number of rows."""
     precisions: list[Precision] = ["float32"]
     try:
         check_precision("bfloat16")
@@ -65,7 +66,7 @@ def products(least: float) -> None:
 
 
 def attention(least: float) -> None:
-    """Milliseconds of one layer's attention, by rows and their length."""
+    """Milliseconds per layer of attention, by number and length of rows."""
     print(f"\n{'ms':>12} {'rows':>5} {'torch':>18} {'by blocks':>18}")
     for rows, length in ((8, 64), (2, 300), (1, 1000)):
         query, key, value = (torch.randn(rows, heads, length, 64) for heads in (9, 3, 3))
@@ -85,7 +86,7 @@ def attention(least: float) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=0.02, help="of each of seven rounds")
+    parser.add_argument("--seconds", type=float, default=0.02, help="seconds per round; there are seven")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -3,15 +3,15 @@
     python benchmarks/serving.py --threads 1 --rows 200
     python benchmarks/serving.py --model FOLDER --questions questions.jsonl --out serving.json
 
-Three kinds of work, each with a LoRA adapter of rank 16 on all linear layers: ``titles`` and ``bodies`` ask
-for one token with its 20 likeliest alternatives, the latter with 300 tokens per prompt; ``answers`` asks for
-up to 24 tokens held to one of the answers in the file. The rivals are transformers with peft in float32, and
-their linear layers use the same oneDNN products as the engine:
+Three kinds of work, each with a LoRA adapter of rank 16 on all linear layers: ``titles`` and ``bodies``
+request one token with its 20 most likely alternatives, the latter with 300 tokens per prompt; ``answers``
+requests up to 24 tokens constrained to one of the answers in the file. The rivals are transformers with peft
+in float32, and their linear layers use the same oneDNN products as the engine:
 
-- ``padded N``: ``generate`` on batches of N prompts of similar length, padded on the left;
-- ``continuous``: continuous batching (``generate_batch``), with the adapter merged. It cannot be held
-  to a list, so it writes freely as many tokens as the answers have on average, and it returns no
-  alternatives. All three favor it. It runs one row in ``--share``; rates are per row.
+- ``padded N``: ``generate`` on batches of N prompts of similar length, padded on the left; - ``continuous``:
+continuous batching (``generate_batch``), with the adapter merged. It cannot be constrained to a list, so it
+generates as many tokens as the answers have on average, and it returns no alternatives. All three favor it.
+It runs one row in ``--share``; rates are per row.
 
 The script prints how many greedy results of the engine and of ``padded`` agree. All sides take turns, and the
 best round of each counts. Rates are per second of processor time, which equals wall time on one thread of an
@@ -59,7 +59,7 @@ def read_questions(path: Path, rows: int) -> list[dict[str, Any]]:
 
 
 def make_adapter(model_folder: Path, folder: Path) -> Path:
-    """An adapter with small random factors, saved by peft."""
+    """Create an adapter with small random factors, saved by peft."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -85,16 +85,16 @@ class Ours:
         self.engine.add_adapter("a", adapter / "adapter_config.json", adapter / "adapter_model.safetensors")
 
     def ask(self, prompts: Sequence[list[int]], asked: Sampling) -> list[str]:
-        """Answers of all prompts; for a score, its likeliest token."""
+        """Answer all prompts; for a score, return the most likely token."""
         answers = self.engine.generate(prompts, asked, adapters=["a"] * len(prompts))
         return [a.scores[0].top[0][0] if a.scores else a.text for a in answers]
 
     def scores(self, prompts: Sequence[list[int]]) -> list[str]:
-        """The likeliest first token of each prompt."""
+        """The most likely first token of each prompt."""
         return self.ask(prompts, Sampling(1, temperature=0, logprobs=20))
 
     def answers(self, prompts: Sequence[list[int]], words: Sequence[str]) -> list[str]:
-        """Greedy answers held to the words."""
+        """Greedy answers constrained to the words."""
         constraint = Constraint("choice", json.dumps(words))
         return self.ask(prompts, Sampling(ANSWER_TOKENS, temperature=0, constraint=constraint))
 
@@ -113,7 +113,7 @@ class Padded:
         self.size = size
 
     def generate(self, batch: Sequence[list[int]], **settings: Any) -> Any:
-        """One call of ``generate``."""
+        """Call ``generate`` once."""
         import torch
 
         width, padding = max(map(len, batch)), self.tokenizer.pad_token_id or 0
@@ -130,12 +130,12 @@ class Padded:
             )
 
     def batches(self, prompts: Sequence[list[int]]) -> list[list[int]]:
-        """Indexes of prompts of similar length, by batch."""
+        """Indices of prompts of similar length, by batch."""
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         return [order[start : start + self.size] for start in range(0, len(order), self.size)]
 
     def scores(self, prompts: Sequence[list[int]]) -> list[str]:
-        """The likeliest first token of each prompt."""
+        """The most likely first token of each prompt."""
         found = [""] * len(prompts)
         for places in self.batches(prompts):
             made = self.generate([prompts[p] for p in places], max_new_tokens=1, output_logits=True)
@@ -145,7 +145,7 @@ class Padded:
         return found
 
     def answers(self, prompts: Sequence[list[int]], words: Sequence[str]) -> list[str]:
-        """Greedy answers held to the words by a tree of token ids."""
+        """Greedy answers constrained to the words by a tree of token ids."""
         end = self.tokenizer.eos_token_id
         paths = [[*self.tokenizer(word)["input_ids"], end] for word in words]
         following: dict[tuple[int, ...], set[int]] = {}
@@ -196,17 +196,17 @@ class Continuous:
         return [str(one.generated_tokens) for one in made.values()]
 
     def scores(self, prompts: Sequence[list[int]]) -> list[str]:
-        """One token each."""
+        """Generate one token per prompt."""
         return self._write(prompts, 1)
 
     def answers(self, prompts: Sequence[list[int]], words: Sequence[str]) -> list[str]:
-        """As many tokens as the answers have on average, the end among them."""
+        """Generate as many tokens as the answers have on average, including the end token."""
         lengths = [len(self.tokenizer(word)["input_ids"]) + 1 for word in words]
         return self._write(prompts, round(sum(lengths) / len(lengths)))
 
 
 def with_onednn(model: Any) -> Any:
-    """Let every linear layer multiply as the engine does, with its weight laid out once."""
+    """Make every linear layer use the engine's products, with packed weights."""
     from torch import nn
 
     from lawtags_stack.engines.products import packed
@@ -223,7 +223,7 @@ Ask = Callable[[Any, list[list[int]]], list[str]]
 def turns(
     sides: dict[str, Any], prompts: list[list[int]], ask: Ask, rounds: int
 ) -> tuple[dict[str, float], dict[str, list[str]]]:
-    """Rows per second of processor time in the best round of each side, and what it answered."""
+    """Rows per CPU second in the best round of each side, and its answers."""
     rates: dict[str, float] = {}
     found: dict[str, list[str]] = {}
     for _ in range(rounds):
@@ -245,12 +245,12 @@ def make_prompts(ours: Ours, questions: Sequence[dict[str, Any]]) -> tuple[list[
             for question in questions[: max(1, len(questions) // 8)]
         ]
     )
-    # Short ones are repeated, so that every prompt has the stated length.
+    # Short prompts are repeated to the stated length.
     return titles, [(tokens * (BODY_TOKENS // len(tokens) + 1))[:BODY_TOKENS] for tokens in bodies]
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run all sides on the same prompts, and print each kind of work once it is done."""
+    """Run all sides on the same prompts, and print each kind of work when done."""
     import peft
     import torch
     import transformers
@@ -313,11 +313,11 @@ def main() -> int:
     from lawtags_client import sample
 
     if any(os.environ.get(name) != value for name, value in worker_environment().items()):
-        # All sides get what the stack's worker is started with; it counts from a process's first moment.
+        # All sides get the environment of the stack's workers, which must be set before imports.
         os.execve(sys.executable, [sys.executable, *sys.argv], worker_environment())
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--model", type=Path, help="a Hugging Face model folder; the default base model if not given"
+        "--model", type=Path, help="a Hugging Face model folder; default: the stack's base model"
     )
     parser.add_argument("--questions", type=Path, default=sample.path())
     parser.add_argument("--rows", type=int, default=200)
@@ -325,7 +325,9 @@ def main() -> int:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64], help="prompts per padded batch")
-    parser.add_argument("--share", type=int, default=8, help="continuous batching runs one row in so many")
+    parser.add_argument(
+        "--share", type=int, default=8, help="continuous batching runs one row out of this many"
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     report = measure(arguments)

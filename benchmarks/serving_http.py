@@ -1,11 +1,11 @@
-"""Tagging questions per second through the whole path: HTTP, the stack, its worker process, and back.
+"""Tagging throughput over the whole path: HTTP, the stack and its worker process.
 
     python benchmarks/serving_http.py --clients 16 --rows 400
     python benchmarks/serving_http.py --beside http://127.0.0.1:8080 --beside-pid PID
 
-Each request asks for one token of one prompt with its 20 likeliest alternatives, or for an answer of 16
-tokens. Clients ask one request after the other over a kept connection, as many at once as told. ``--beside``
-asks another server of OpenAI's wire, such as llama.cpp's, the same.
+Each request is one prompt, for one token with its 20 most likely alternatives or for an answer of 16 tokens.
+Each client sends its requests sequentially over a persistent connection. ``--beside`` sends the same requests
+to another server with OpenAI's API, such as llama.cpp's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lawtags_stack.base_models import DEFAULT_BASE_MODEL, ensure_default_base_mo
 
 SCORE = {"max_tokens": 1, "temperature": 0, "logprobs": 20}
 ANSWER = {"max_tokens": 16, "temperature": 0}
-_WORDS = BODY_TOKENS * 3 // 4  # about so many words make a body's tokens
+_WORDS = BODY_TOKENS * 3 // 4  # approximate number of words for a body's tokens
 
 
 def prompts(path: Path, rows: int) -> dict[str, list[str]]:
@@ -49,7 +49,7 @@ def prompts(path: Path, rows: int) -> dict[str, list[str]]:
 
 
 class Asking:
-    """Several clients that share a list of prompts.
+    """Concurrent clients that share a list of prompts.
 
     Args:
         url: the server, without ``/v1``.
@@ -66,10 +66,10 @@ class Asking:
         self._faults: list[str] = []
 
     def run(self, clients: int) -> float:
-        """Seconds until all prompts are answered.
+        """Return the seconds until all prompts are answered.
 
         Raises:
-            RuntimeError: a request was refused.
+            RuntimeError: a request failed.
         """
         threads = [threading.Thread(target=self._client) for _ in range(clients)]
         started = time.perf_counter()
@@ -97,7 +97,7 @@ class Asking:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All kinds of work, by this stack and by the other server."""
+    """Measure all kinds of work, on this stack and on the other server."""
     ensure_default_base_model()
     texts = prompts(arguments.questions, arguments.rows)
     kinds = {
@@ -136,7 +136,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def worker_pid(stack: StackProcess) -> int:
-    """The process that holds the model."""
+    """The pid of the worker process that holds the model."""
     with urllib.request.urlopen(f"{stack.address['platform_url']}/v1/stack/status") as answer:
         status = json.load(answer)
     return int(status["services"]["nim"]["workers"][DEFAULT_BASE_MODEL])
@@ -150,12 +150,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--questions", type=Path, default=sample.path())
-    parser.add_argument("--rows", type=int, default=200, help="titles; an eighth of it are bodies")
+    parser.add_argument(
+        "--rows", type=int, default=200, help="number of titles; there are an eighth as many bodies"
+    )
     parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=1, help="threads of the worker; 0: all cores")
+    parser.add_argument("--threads", type=int, default=1, help="worker threads; 0 for all cores")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--beside", metavar="URL", help="another server, without /v1")
-    parser.add_argument("--beside-pid", type=int, help="its process, to count what it uses")
+    parser.add_argument("--beside", metavar="URL", help="URL of another server, without /v1")
+    parser.add_argument("--beside-pid", type=int, help="pid of that server, to measure its CPU time")
     parser.add_argument("--beside-model", default=DEFAULT_BASE_MODEL)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
-"""The embedded stack itself: start to ready, requests a second, memory of its processes.
+"""The embedded stack itself: startup time, requests per second, memory of its processes.
 
     python benchmarks/stack.py --requests 500 --out stack.json
 
-The stack runs in a process of its own; its CPU seconds are those that the system counts for it, so that they
-say the same on a busy machine. The requests come over kept connections of ``http.client``.
+The stack runs in its own process; its CPU seconds come from the operating system, so they are meaningful on a
+busy machine. Requests use persistent connections of ``http.client``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Request = tuple[str, str, dict[str, Any] | None]
 
 
 class StackProcess:
-    """A stack in a process of its own."""
+    """A stack in its own process."""
 
     def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "lawtags_client.cli.local", "up", "--json", "--port", "0"]
@@ -50,27 +50,27 @@ class StackProcess:
         self.pid = self._process.pid
 
     def cpu_seconds(self) -> float:
-        """What the process has used so far."""
+        """CPU seconds of the process so far."""
         return cpu_seconds(self.pid)
 
     def memory_mb(self) -> dict[str, float]:
-        """What it takes now, and the most it ever took."""
+        """Current and peak memory of the process."""
         return memory_mb(self.pid)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self._process.send_signal(signal.SIGTERM)
         self._process.communicate()
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used so far."""
+    """CPU seconds of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def memory_mb(pid: int) -> dict[str, float]:
-    """What a process takes now, and the most it ever took."""
+    """Current and peak memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
     found = {line.partition(":")[0]: line.split()[1] for line in lines if line.startswith("Vm")}
     return {name: round(int(found[key]) / 1024, 1) for name, key in (("now", "VmRSS"), ("peak", "VmHWM"))}
@@ -80,12 +80,12 @@ def memory_mb(pid: int) -> dict[str, float]:
 def running(
     folder: Path, *options: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[StackProcess]:
-    """A stack for as long as the block.
+    """Run a stack for the duration of the block.
 
     Args:
-        folder: where it keeps everything.
-        options: further options of ``lawtags local up``.
-        environment: variables that its processes get besides those that are there.
+        folder: its data folder.
+        options: additional options of ``lawtags local up``.
+        environment: additional environment variables.
     """
     stack = StackProcess(folder, *options, environment=environment)
     try:
@@ -95,7 +95,7 @@ def running(
 
 
 def starts(folder: Path, times: int) -> dict[str, Any]:
-    """Start to ready: the first on an empty folder, the others on what it left."""
+    """Startup times: first on an empty folder, then on the existing one."""
     seconds, used = [], []
     for _ in range(times):
         with running(folder) as stack:
@@ -105,7 +105,7 @@ def starts(folder: Path, times: int) -> dict[str, Any]:
 
 
 def load(stack: StackProcess, request: Request, count: int, clients: int) -> dict[str, Any]:
-    """The same request again and again from several clients at once."""
+    """Send the same request repeatedly from concurrent clients."""
     taken: list[float] = []
     url, each = stack.address["platform_url"], count // clients
     before, started = stack.cpu_seconds(), time.perf_counter()
@@ -142,7 +142,7 @@ def _client(url: str, request: Request, count: int, taken: list[float]) -> None:
 
 
 def measure(folder: Path, requests: int) -> dict[str, Any]:
-    """All figures."""
+    """Measure everything."""
     report: dict[str, Any] = {"load_average": os.getloadavg(), "start": starts(folder / "started", 5)}
     with running(folder / "asked") as stack:
         report["memory_mb"] = {"after start": stack.memory_mb()}
@@ -177,7 +177,7 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure, print, and write down."""
+    """Measure, print, and write the report."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,17 +1,16 @@
-"""Taggers side by side on one labelled file.
+"""Compares taggers on one labeled file.
 
 Without a language model it compares the most frequent tags, TF-IDF with logistic regression, and the
-retriever. Given the log-probabilities of first answer tokens it adds the tagger, which mixes both::
+retriever. Given the log-probabilities of first answer tokens, it adds the tagger, which mixes both::
 
     python benchmarks/tagging.py questions.jsonl --test 700 --validation 300
     python benchmarks/tagging.py questions.jsonl --folds 5
     python benchmarks/tagging.py questions.jsonl --test 700 --validation 300 --first-tokens tokens.jsonl
 
-A row of the labelled file has ``title`` (or ``question_title``), ``tags``, ``id`` (or ``row_id``), and
+A row of the labeled file has ``title`` (or ``question_title``), ``tags``, ``id`` (or ``row_id``), and
 optionally ``body`` (or ``body_markdown``, ``body_html``, ``question_body``); rows with ``tags_complete``
-false are left out. A row of the other file is ``{"id": ..., "first_token": {" copyright": -0.31, ...}}``,
-for the validation and test rows that ``--write-split FOLDER`` writes down; a model may be trained on its
-training rows only.
+false are skipped. A row of the other file is ``{"id": ..., "first_token": {" copyright": -0.31, ...}}``, for
+the validation and test rows that ``--write-split FOLDER`` writes; train the model only on its training rows.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ Tags = list[tuple[str, ...]]
 
 @dataclass
 class Outcome:
-    """True tags, what each system said, and how long it took."""
+    """The true tags, each system's tags, and its time."""
 
     true: list[tuple[str, ...]] = field(default_factory=list)
     said: dict[str, Tags] = field(default_factory=dict)
@@ -89,7 +88,7 @@ def compare(
     first_tokens: Mapping[str, Mapping[str, float]] | None,
     save: Path | None,
 ) -> None:
-    """Fit every system on the training rows and let it tag the test rows."""
+    """Fit every system on the training rows, and tag the test rows."""
     train, validation, test = parts["training"], parts["validation"], parts["testing"]
     outcome.training_rows.append(len(train))
     outcome.true.extend(question.tags for question in test)
@@ -172,7 +171,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", type=Path, help="labelled questions, JSON Lines")
+    parser.add_argument("file", type=Path, help="labeled questions, JSON Lines")
     parser.add_argument("--test", type=int, default=700, help="test rows of a single split")
     parser.add_argument("--validation", type=int, default=300, help="validation rows of each split")
     parser.add_argument("--folds", type=int, default=0, help="pool the test rows of this many folds instead")

@@ -1,15 +1,14 @@
-"""Training speed: lawtags' trainer beside transformers' Trainer, which gets the same products.
+"""Compares training speed with transformers' Trainer, which uses the same matrix products.
 
 Both train the same LoRA of the same model on the same batches in the same order. The Trainer gets padded
-batches with an attention mask, peft's LoRA, the optimizer's settings, and oneDNN for the products of its
-linear layers, in the same environment (memory kept for reuse, waiting threads asleep). Reported are for each:
-tokens per second (padding not counted) by the clock and by the processor's time, which is what to compare on
-a busy machine; the largest difference between the losses of the two; and the peak memory of a process that
-runs only one of them.
+batches with an attention mask, peft's LoRA, the same optimizer settings, and oneDNN for its linear layers, in
+the same environment (memory kept for reuse, no busy-waiting threads). The script reports for each: tokens per
+second (without padding) by wall clock and by CPU time, which is the one to compare on a busy machine; the
+largest difference between their losses; and the peak memory of a process that runs only one of them.
 
     python benchmarks/training.py [--model FOLDER] [--rows FILE.jsonl] [--steps N] [--threads N] [--json]
 
-``FILE.jsonl`` holds rows with ``title`` and ``tags``; without it, made-up rows of like length are used.
+``FILE.jsonl`` contains rows with ``title`` and ``tags``; the default is synthetic rows of similar length.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ WARM_UP = 2
 
 
 def made_up_rows(count: int) -> list[dict[str, Any]]:
-    """Titles and tags of the length of real ones."""
+    """Synthetic titles and tags of realistic length."""
     words = ["can", "a", "court", "force", "my", "landlord", "to", "pay", "before", "contract", "signed"]
     tags = ["contract-law", "landlord", "united-states", "copyright", "criminal-law", "privacy", "employment"]
     source = random.Random(0)
@@ -50,7 +49,7 @@ def made_up_rows(count: int) -> list[dict[str, Any]]:
 
 
 def write_rows(path: Path, source: Path | None, count: int, length: int | None) -> None:
-    """Completion rows; repeated in the prompt until ``length`` tokens are surely reached."""
+    """Write completion rows; the prompt is repeated until it has at least ``length`` tokens."""
     rows = made_up_rows(count)
     if source is not None:
         rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()[: count * 2]]
@@ -64,11 +63,11 @@ def write_rows(path: Path, source: Path | None, count: int, length: int | None) 
 
 
 Step = tuple[float, float, float]
-"""Loss, seconds by the clock, seconds of the processor."""
+"""Loss, wall-clock seconds, CPU seconds."""
 
 
 def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[Step]:
-    """Each step as the trainer takes it."""
+    """Run the steps of lawtags' trainer."""
     import torch
 
     from lawtags_stack.engines.training.model import TrainableModel
@@ -97,7 +96,7 @@ def ours(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> li
 
 
 def trainer(job: TrainingJob, batches: Sequence[list[Example]], padding: int) -> list[Step]:
-    """Each step of transformers' Trainer."""
+    """Run the steps of transformers' Trainer."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import (
@@ -139,13 +138,13 @@ def trainer(job: TrainingJob, batches: Sequence[list[Example]], padding: int) ->
             save_strategy="no", report_to=[], use_cpu=True, disable_tqdm=True,
         )  # fmt: skip
         loop = OnBatches(model=model, args=settings, callbacks=[Timing()])
-        loop.remove_callback(PrinterCallback)  # standard output is for the figures
+        loop.remove_callback(PrinterCallback)  # keeps standard output for the figures
         loop.train()
     return found
 
 
 def padded(examples: list[Example], padding: int) -> dict[str, Any]:
-    """A batch as the Trainer takes it."""
+    """A padded batch for the Trainer."""
     import torch
 
     width = max(len(example.tokens) for example in examples)
@@ -160,7 +159,7 @@ def padded(examples: list[Example], padding: int) -> dict[str, Any]:
 
 
 def timed(step: Callable[[list[Example]], float], batches: Sequence[list[Example]]) -> list[Step]:
-    """What each step gives and takes."""
+    """Run and time each step."""
     found = []
     for batch in batches:
         started, used = time.perf_counter(), time.process_time()
@@ -170,7 +169,7 @@ def timed(step: Callable[[list[Example]], float], batches: Sequence[list[Example
 
 
 def measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """All shapes in this process, by one of the two loops."""
+    """Measure all shapes in this process with one of the two trainers."""
     import torch
 
     from lawtags_stack.engines.training.model import load_tokenizer
@@ -191,7 +190,7 @@ def measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
             load_tokenizer(folder), prompt_template=job.prompt_template, max_seq_length=length or 2048
         )
         with tempfile.TemporaryDirectory() as made:
-            # Enough rows that batches of like length are what a real run would see.
+            # Enough rows for realistic batches of similar length.
             count = batch_size * max(arguments.steps + WARM_UP, 32)
             write_rows(Path(made) / "rows.jsonl", arguments.rows, count, length)
             examples = encoder.encode(read_rows(Path(made), job.training)).examples
@@ -216,7 +215,7 @@ def _rate(tokens: Sequence[int], seconds: Sequence[float]) -> float:
 
 
 def compared(shape: str, found: dict[str, Any]) -> dict[str, Any]:
-    """The two loops side by side in one shape."""
+    """Compare the two trainers for one shape."""
     mine, other = found["ours"][shape], found["trainer"][shape]
     row: dict[str, Any] = {"tokens_per_step": mine["tokens_per_step"]}
     for rate in ("tokens_per_second", "tokens_per_cpu_second"):
@@ -228,13 +227,13 @@ def compared(shape: str, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run both loops, each in a process of its own, and print them side by side."""
+    """Run each trainer in its own process, and print a comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", type=Path, help="Hugging Face folder; default: the stack's base model")
     parser.add_argument("--rows", type=Path)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=0, help="default: all cores")
-    parser.add_argument("--micro-batch", type=int, default=512, help="padded tokens at once")
+    parser.add_argument("--micro-batch", type=int, default=512, help="padded tokens per forward pass")
     parser.add_argument("--shape", choices=SHAPES)
     parser.add_argument("--only", choices=("ours", "trainer"), help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")

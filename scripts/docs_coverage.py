@@ -1,4 +1,4 @@
-"""Put the table of endpoints into the documentation while it is built (a hook of MkDocs)."""
+"""An MkDocs hook that inserts the table of endpoints into the documentation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ PLACE = "<!-- endpoints -->"
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Replace the mark of the table by the table."""
+    """Replace the marker with the table."""
     return markdown.replace(PLACE, table()) if PLACE in markdown else markdown
 
 
 def table() -> str:
-    """Every endpoint with the method for it and the test that calls it, by service."""
+    """Every endpoint with its client method and test, by service."""
     with LIST.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     parts = [f"{len(rows)} rows, {len({(row['method'], row['path']) for row in rows})} endpoints."]

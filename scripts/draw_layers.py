@@ -14,13 +14,11 @@ ROOT = Path(__file__).parent.parent
 CONTRACTS = ROOT / ".importlinter"
 PAGE = ROOT / "ARCHITECTURE.md"
 BEGIN, END = "<!-- layers: scripts/draw_layers.py -->\n", "<!-- end of layers -->\n"
-WIDEST = 44  # columns of text in a box
+WIDEST = 44  # maximum width of text in a box
 
 
 def layers(contracts: Path = CONTRACTS) -> dict[str, list[str]]:
-    """The layers of each package, highest first; modules of one layer that may not import one another are
-    separated by ``|``.
-    """
+    """The layers of each package, top first; independent modules of one layer are separated by ``|``."""
     parser = ConfigParser()
     parser.read(contracts, encoding="utf-8")
     found: dict[str, list[str]] = {}
@@ -53,7 +51,7 @@ def boxes(package: str, names: list[str]) -> list[str]:
 
 
 def page(text: str) -> str:
-    """The page with the drawing of today's contracts."""
+    """Insert the drawing of the current contracts into the page."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

@@ -1,12 +1,11 @@
-"""Write ``lawtags_client/sync.pyi``: the types of the blocking front, taken from the asynchronous classes.
+"""Write ``lawtags_client/sync.pyi``: the types of the blocking client, generated from the async classes.
 
-Every class that can be reached from ``NeMo`` and has calls to wait for gets a blocking twin, and so do
-``tag`` and ``tag_many``: coroutines
-give their result, asynchronous iterators become plain ones, and classes among the types are replaced by their
-twins.
+Every class that is reachable from ``NeMo`` and has async methods gets a blocking counterpart, and so do
+``tag`` and ``tag_many``: coroutines return their result, async iterators become plain ones, and classes in
+annotations are replaced by their counterparts.
 
     python scripts/write_sync_stub.py           # writes the file
-    python scripts/write_sync_stub.py --check   # says whether it is fresh
+    python scripts/write_sync_stub.py --check   # checks that the file is up to date
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ _ITERATORS = {"AsyncIterator": "Iterator", "AsyncGenerator": "Iterator", "AsyncI
 
 
 class Source:
-    """A module of the package: where its names come from, and how its classes are written.
+    """A module of the package: its imports and the source of its classes.
 
     Args:
         name: of the module.
@@ -66,7 +65,7 @@ class Source:
 
     @cached_property
     def imports(self) -> dict[str, tuple[str, str]]:
-        """Each imported name with the module it comes from and what it is called there."""
+        """Each imported name, with its module and its name there."""
         found = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.ImportFrom) and node.module:
@@ -76,22 +75,22 @@ class Source:
 
     @cached_property
     def modules(self) -> set[str]:
-        """Modules that are imported whole."""
+        """Modules imported as a whole."""
         return {
             each.name for node in ast.walk(self.tree) if isinstance(node, ast.Import) for each in node.names
         }
 
     def of_class(self, name: str) -> ast.ClassDef:
-        """How a class is written."""
+        """The source of a class."""
         return next(n for n in self.tree.body if isinstance(n, ast.ClassDef) and n.name == name)
 
     def of_function(self, name: str) -> ast.AsyncFunctionDef:
-        """How a function is written."""
+        """The source of a function."""
         return next(n for n in self.tree.body if isinstance(n, ast.AsyncFunctionDef) and n.name == name)
 
 
 class Stub:
-    """Collects what goes into the file."""
+    """Collects the content of the file."""
 
     def __init__(self) -> None:
         self.imports: set[str] = set()
@@ -114,13 +113,13 @@ class Stub:
         ]
         return _formatted(_HEAD + "\n\n".join(parts))
 
-    def _twin(self, kind: type[object]) -> str:
-        """The name of a class's blocking twin, which is written down with the first use."""
+    def _counterpart(self, kind: type[object]) -> str:
+        """The name of a class's blocking counterpart, which is generated on first use."""
         name = f"Sync{kind.__name__}"
         if self._names.setdefault(name, kind) is not kind:
             raise SystemExit(f"{kind} and {self._names[name]} would both become {name}")
         if kind not in self.classes:
-            self.classes[kind] = ""  # it may mention itself
+            self.classes[kind] = ""  # it may refer to itself
             self.classes[kind] = self._class(kind, name)
         return name
 
@@ -137,7 +136,7 @@ class Stub:
         methods = [n for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
         written = {"close", "with_raw_response"} if root else set()
         shown = [n for n in methods if not n.name.startswith("_") and n.name not in written]
-        # A method called `list` would hide the type of that name from those after it.
+        # A method named `list` would hide the built-in type from later annotations.
         for method in sorted(shown, key=lambda n: n.name == "list"):
             lines += [f"    {line}" for line in self._method(method, source)]
         return "\n".join(lines) + (_EXIT if root else "")
@@ -147,7 +146,7 @@ class Stub:
         return self._method(source.of_function(function.__name__), source)
 
     def _attributes(self, node: ast.ClassDef, source: Source) -> Iterator[str]:
-        """Public attributes, as they are declared, or by what ``__init__`` puts into them."""
+        """Public attributes, from their declarations or from ``__init__``."""
         declared = set()
         for each in node.body:
             if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
@@ -167,7 +166,7 @@ class Stub:
                 value = value.values[-1]
             kind = value.func if isinstance(value, ast.Call) else given.get(getattr(value, "id", ""))
             if kind is None:
-                raise SystemExit(f"{node.name}.{attribute}: its type cannot be seen")
+                raise SystemExit(f"{node.name}.{attribute}: its type cannot be determined")
             yield f"{attribute}: {self._type(kind, source)}"
 
     def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, source: Source) -> Iterator[str]:
@@ -207,7 +206,7 @@ class Stub:
         )
 
     def _type(self, node: ast.expr, source: Source) -> str:
-        """A type as the stub writes it; what it needs is imported."""
+        """Write a type for the stub, adding the imports it needs."""
         written = ast.parse(ast.unparse(node), mode="eval").body
         for part in ast.walk(written):
             if isinstance(part, ast.Name):
@@ -225,7 +224,7 @@ class Stub:
                 if kind is NeMo:
                     return "NeMo"
                 if isinstance(kind, type) and is_asynchronous(kind):
-                    return self._twin(kind)
+                    return self._counterpart(kind)
                 if type(kind).__name__ == "TypeVar":
                     return self._variable(name, kind)
             alias = f" as {name}" if name != called else ""
@@ -238,7 +237,7 @@ class Stub:
         if type(here).__name__ == "TypeVar":
             return self._variable(name, here)
         if isinstance(here, type) and here.__module__ == source.name and is_asynchronous(here):
-            return self._twin(here)
+            return self._counterpart(here)
         if here is not None:
             self.imports.add(f"from {source.name} import {name}")
         return name
@@ -278,12 +277,12 @@ def _formatted(text: str) -> str:
 
 
 def main() -> None:
-    """Write the file, or say whether it is fresh."""
+    """Write the file, or check that it is up to date."""
     text = Stub().text()
     if "--check" not in sys.argv[1:]:
         STUB.write_text(text, "utf-8")
     elif STUB.read_text("utf-8") != text:
-        raise SystemExit(f"{STUB.name} is not fresh; write it with: make stubs")
+        raise SystemExit(f"{STUB.name} is out of date; run: make stubs")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The same scenario by several versions of huggingface_hub, each in an environment of its own.
+"""Runs the same scenario with several versions of huggingface_hub, each in its own environment.
 
-``python tests/programs/hub_conformance.py [FILE]`` prints what they found, adds it to a document where one is
-named, and ends with 1 where a step did not succeed; the environments stay below ``.conformance/``.
+``python tests/programs/hub_conformance.py [FILE]`` prints the results, adds them to a document if one is
+named, and exits with 1 if a step failed; the environments are in ``.conformance/``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from lawtags_stack.stack import StackThread
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("0.34.*", "0.36.*", "1.18.*", "")
-"""The newest comes last, whichever it is."""
+"""The last entry is the latest version."""
 
 HEADING = "## huggingface_hub"
 
 
 def environment(version: str) -> Path:
-    """The interpreter of an environment with a version of huggingface_hub and nothing else."""
+    """The interpreter of an environment that contains only a version of huggingface_hub."""
     folder = ROOT / ".conformance" / f"huggingface_hub-{version.removesuffix('.*') or 'newest'}"
     python = folder / "bin" / "python"
     if not python.exists():
@@ -37,7 +37,7 @@ def environment(version: str) -> Path:
 
 
 def run(python: Path, url: str, namespace: str) -> dict[str, Any]:
-    """What an environment's version found."""
+    """Run the scenario in an environment."""
     httpx.post(f"{url}/v1/datastore/namespaces", json={"namespace": namespace}).raise_for_status()
     command = [python, ROOT / "tests" / "programs" / "hub_scenario.py", url, namespace]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -48,7 +48,7 @@ def run(python: Path, url: str, namespace: str) -> dict[str, Any]:
 
 
 def rendered(reports: list[dict[str, Any]]) -> str:
-    """The table."""
+    """The results as a table."""
     steps = max((report["done"] for report in reports), key=len)
     versions = [report["version"] for report in reports]
     lines = [
@@ -67,7 +67,7 @@ def rendered(reports: list[dict[str, Any]]) -> str:
 
 
 def main(document: Path | None) -> int:
-    """Run all versions, and write the table behind what the document holds."""
+    """Run all versions, and append the table to the document."""
     with tempfile.TemporaryDirectory() as folder, StackThread(Path(folder) / "stack") as stack:
         reports = [
             run(environment(version), stack.data_store_url, f"hub-{number}")

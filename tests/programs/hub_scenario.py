@@ -1,7 +1,7 @@
-"""What a Hugging Face client does with a Data Store, by whichever huggingface_hub is installed.
+"""The operations of a Hugging Face client on a Data Store, with any version of huggingface_hub.
 
-``python hub_scenario.py URL NAMESPACE`` prints the steps that went well as JSON, and stops at the first that
-did not. It needs nothing but huggingface_hub, so that it runs in an environment of its own.
+``python hub_scenario.py URL NAMESPACE`` prints the successful steps as JSON, and stops at the first failure.
+It needs only huggingface_hub, so it can run in a minimal environment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LARGE = bytes(range(256)) * 48_000
 
 
 def steps(endpoint: str, namespace: str, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The steps, each with what it is called."""
+    """The steps, each with its name."""
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint, token="any")
@@ -85,7 +85,7 @@ def steps(endpoint: str, namespace: str, folder: Path) -> Iterator[tuple[str, Ca
 
 
 def main(url: str, namespace: str) -> int:
-    """Run the scenario; the exit code says whether it went to its end."""
+    """Run the scenario; returns 0 if all steps succeed."""
     os.environ["HF_HUB_DISABLE_XET"] = "1"
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HF_HOME"] = str(Path(folder) / "home")

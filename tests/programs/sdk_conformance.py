@@ -1,6 +1,6 @@
-"""Every method of the official SDK for the services of the stack, called once, and a table of that.
+"""Calls every method of the official SDK for the stack's services once, and tabulates the results.
 
-``python tests/programs/sdk_conformance.py FILE`` writes the table into a file.
+``python tests/programs/sdk_conformance.py FILE`` writes the table to a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SERVICES = {
     "Inference": ("chat", "completions", "embeddings", "classify", "inference"),
 }
 NO_GPU = ChaosPlan.model_validate({"schema_version": 1, "customizer": {"pending": 600}})
-"""Jobs are submitted and cancelled here; none need be trained."""
+"""Jobs are submitted and cancelled; none needs to train."""
 
 _ENDED = ("completed", "failed", "cancelled", "error")
 _ROWS = [{"output": "a", "reference": "a"}, {"output": "b", "reference": "a"}]
@@ -50,7 +50,7 @@ _TEXT: Any = {"prompt": "Title: lease\nTags:", "model": ADAPTER, "max_tokens": 2
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one method: its name, the answer, and what that lacks."""
+    """The outcome of one method: its name, the response, and what is wrong with it."""
 
     method: str
     answer: httpx.Response
@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def status(self) -> int:
-        """The status of the answer."""
+        """The status of the response."""
         return self.answer.status_code
 
     @property
@@ -68,20 +68,20 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether it was carried out, and the answer is as the SDK's types say."""
+        """Whether the call succeeded, and the response matches the SDK's types."""
         return self.status < 300 and self.fault is None
 
 
 @dataclass
 class Caller:
-    """Calls methods of the SDK by name and notes what became of them."""
+    """Calls methods of the SDK by name and records the outcomes."""
 
     sdk: NeMoMicroservices
     sent: list[httpx.Response] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __call__(self, method: str, *arguments: Any, **named: Any) -> Any:
-        """Call a method; gives its answer, or ``None`` where it was refused."""
+        """Call a method; returns its result, or ``None`` if it failed."""
         *path, name = method.split(".")
         resource: Any = functools.reduce(getattr, path, self.sdk)
         self.sent.clear()
@@ -95,7 +95,7 @@ class Caller:
 
 
 def _fault(answer: Any) -> str | None:
-    """What the SDK's own types find wrong with an answer; by itself the SDK checks nothing."""
+    """Validate a response with the SDK's own types, which the SDK itself does not do."""
     if not isinstance(answer, SdkModel):
         return None
     try:
@@ -108,7 +108,7 @@ def _fault(answer: Any) -> str | None:
 def methods(sdk: NeMoMicroservices) -> list[str]:
     """All methods of the SDK that send a request.
 
-    ``create_from_dict`` is inherited by every resource, but sends something only where there is ``create``.
+    ``create_from_dict`` is inherited by every resource, but sends something only if there is ``create``.
     """
 
     def walk(resource: Any, prefix: str) -> Iterator[str]:
@@ -130,7 +130,7 @@ def methods(sdk: NeMoMicroservices) -> list[str]:
 
 
 def service_of(method: str) -> str | None:
-    """The service of the stack that a method talks to; ``None`` for services that it does not have."""
+    """The service that a method calls; ``None`` if the stack does not have it."""
     for service, prefixes in SERVICES.items():
         if any(method.startswith(f"{prefix}.") for prefix in prefixes):
             return service
@@ -265,7 +265,7 @@ def _platform_jobs(call: Caller, stack: ServedStack) -> None:
 
 
 def _endless() -> Any:
-    """An evaluation that is under way for as long as anyone looks: nobody answers at its endpoint."""
+    """An evaluation that never ends: its endpoint does not respond."""
     endpoint = {"url": "http://127.0.0.1:9/v1/completions", "model_id": "m"}
     task = {
         "type": "completion",
@@ -309,11 +309,11 @@ REASONS = {
     "embeddings": "no embedding model is installed; with one it answers",
     "classify": "the API leaves open what comes back",
 }
-"""Why a method answers 501."""
+"""Why a method gets 501."""
 
 
 def rendered(outcomes: list[Outcome], everything: list[str]) -> str:
-    """The table."""
+    """The results as a table."""
     first = {each.method: each for each in reversed(outcomes)}
     refused = [each for each in first.values() if not each.ok]
     others = [method for method in everything if service_of(method) is None]
@@ -342,7 +342,7 @@ def rendered(outcomes: list[Outcome], everything: list[str]) -> str:
 
 
 def _pattern(request: str) -> str:
-    """A request without what is made up anew each time."""
+    """A request without generated values."""
     parts = request.split("/")
     return "/".join(_PREFIXES.get(part.partition("-")[0], part) if "-" in part else part for part in parts)
 
@@ -351,7 +351,7 @@ _PREFIXES = {"cust": "{id}", "eval": "{id}", "job": "{id}", "evaluation_result":
 
 
 def main(path: Path) -> None:
-    """Run it all and write the table."""
+    """Run everything and write the table."""
     with tempfile.TemporaryDirectory() as folder:
         base = make_model(Path(folder) / "base")
         adapter = make_adapter(Path(folder) / "adapter", base)

@@ -1,8 +1,8 @@
-"""A soak: mixed load on an embedded stack that is killed again and again, and what has to hold at the end.
+"""A soak test: mixed load on an embedded stack that is killed repeatedly, and invariants at the end.
 
-``python tests/programs/soak.py --minutes 30`` prints a report as JSON, and fails where something does not
-hold: nothing that was acknowledged is lost, no job was made twice, every job came to an end, and pruning
-brings the folder down to what is referred to.
+``python tests/programs/soak.py --minutes 30`` prints a report as JSON, and fails if an invariant is violated:
+no acknowledged write is lost, no job was created twice, every job ended, and pruning reduces the folder to
+referenced data.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ EVALUATION = {
 
 
 class Soak:
-    """The stack, those who use it, and those who kill it.
+    """The stack, its users and its killers.
 
     Args:
-        folder: where everything lives.
-        seconds: how long the load goes on.
-        seed: of all chance.
+        folder: for all data.
+        seconds: duration of the load.
+        seed: for all randomness.
     """
 
     def __init__(self, folder: Path, seconds: float, seed: int) -> None:
@@ -77,7 +77,7 @@ class Soak:
     # The stack
 
     def start(self) -> None:
-        """Start the stack; returns once it answers."""
+        """Start the stack, and wait until it responds."""
         command = [sys.executable, "-m", "lawtags_client.cli.local", "up", "--json", "--dir", str(self.dir)]
         command += ["--port", str(self.port), "--base-model", f"{BASE}={self.base}"]
         command += ["--refresh-interval", "0.5"]
@@ -93,7 +93,7 @@ class Soak:
             )
 
     def run(self) -> dict[str, Any]:
-        """Everything; the report."""
+        """Run everything, and return the report."""
         self.start()
         self._prepare()
         users = [self._upload, self._train, self._ask, self._evaluate, self._browse, self._kill]
@@ -142,7 +142,7 @@ class Soak:
             for path in self.rows.glob("*/*.jsonl"):
                 assert self._commit(http, path.parent.name, f"{path.stem}/rows.jsonl", path.read_bytes())
 
-    # Those who use it
+    # Users
 
     def _upload(self, http: httpx.Client) -> None:
         name = f"repo-{self.random.randrange(40)}"
@@ -181,7 +181,7 @@ class Soak:
 
     def _delete(self, http: httpx.Client, name: str) -> None:
         with self.lock:
-            # Before the request: whatever becomes of its reply, these may be gone.
+            # Before the request: even if its response is lost, these files may be gone.
             for path in [each for each in self.files if each.startswith(f"{name}/")]:
                 del self.files[path]
         body = {"name": name, "organization": "soak", "type": "dataset"}
@@ -215,7 +215,7 @@ class Soak:
             time.sleep(0.5)
 
     def _submitted(self, http: httpx.Client, jobs: str, body: dict[str, Any], token: str) -> str:
-        """Submit as a careful client does: after a doubtful outcome, look before asking again."""
+        """Submit safely: after an uncertain outcome, look for the job before submitting again."""
         while True:
             try:
                 answer = http.post(jobs, json=body)
@@ -260,7 +260,7 @@ class Soak:
         self._measure()
         time.sleep(0.1)
 
-    # Those who kill it
+    # Killers
 
     def _kill(self, http: httpx.Client) -> None:
         time.sleep(min(self.random.uniform(12, 45), max(0.0, self.until - time.monotonic())))
@@ -276,7 +276,7 @@ class Soak:
         self.stack.wait()
         self.start()
 
-    # What has to hold
+    # Invariants
 
     def _wait_for_jobs(self, seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
@@ -285,7 +285,7 @@ class Soak:
                 if not http.get(f"{self.platform}/v1/stack/status").json()["busy"]:
                     return
                 time.sleep(0.5)
-        self._fault(f"jobs were still under way {seconds:.0f} s after the load had ended")
+        self._fault(f"jobs were still running {seconds:.0f} s after the load ended")
 
     def _check(self) -> None:
         with httpx.Client(timeout=30) as http:
@@ -297,10 +297,10 @@ class Soak:
                     self._fault(f"file {path} is lost: {answer.status_code}")
             for name in self.datasets:
                 if http.get(f"{self.platform}/v1/datasets/soak/{name}").status_code != 200:
-                    self._fault(f"data set {name} is lost")
+                    self._fault(f"dataset {name} is lost")
             for job in self.evaluations:
                 found = http.get(f"{self.platform}/v1/evaluation/jobs/{job}").json()
-                # A job at work at two kills of the stack is not tried again, and says so.
+                # A job that was running at two kills of the stack is not retried, and says so.
                 if found.get("status") != "completed" and "stopped 2 times" not in json.dumps(found):
                     self._fault(f"evaluation {job} is {found.get('status')}: {found.get('status_details')}")
             results = http.get(f"{self.platform}/v1/evaluation/results?page_size=1").json()
@@ -335,7 +335,7 @@ class Soak:
         if scratch > 20_000_000 + 100_000 * (len(self.tokens) + len(self.evaluations)):
             self._fault(f"{scratch} bytes of scratch are left after pruning")
 
-    # Counting
+    # Counters
 
     def _ok(self, what: str, answer: httpx.Response, allowed: tuple[int, ...] = ()) -> bool:
         self._count(f"{what}: {answer.status_code}")
@@ -362,7 +362,7 @@ class Soak:
 
 
 def _children(process: int) -> list[int]:
-    """The process that workers are forked from, the workers, and what else the stack has started."""
+    """The fork server, its workers, and other children of the stack."""
     found: list[int] = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -376,7 +376,7 @@ def _children(process: int) -> list[int]:
 
 
 def _free_port() -> int:
-    """Three free ports in a row; below those that the system gives to clients."""
+    """Find three consecutive free ports, below the range that the system assigns to clients."""
     for port in range(18_600, 28_000, 7):
         held = []
         try:
@@ -392,7 +392,7 @@ def _free_port() -> int:
 
 
 def main() -> int:
-    """Run it; the exit code says whether everything held."""
+    """Run the soak test; returns 0 if all invariants hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=int(time.time()))

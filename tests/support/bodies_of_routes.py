@@ -1,4 +1,4 @@
-"""A valid request for every route of the embedded stack that reads a body, and what must exist before."""
+"""A valid request for every route of the embedded stack that reads a body, with its prerequisites."""
 
 from __future__ import annotations
 
@@ -168,16 +168,16 @@ _SAMPLING = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A request that is valid as it stands.
+    """A valid request.
 
     Args:
-        port: where to send it.
-        method: of the request.
-        route: the path as the OpenAPI document has it.
-        body: what it carries; a list is sent as JSON lines where ``lines`` says so.
-        names: what the parameters of the path are.
-        lines: whether it is sent as JSON lines.
-        status: what it is answered with, as it stands and for the first time.
+        port: the port to send it to.
+        method: the HTTP method.
+        route: the path in the OpenAPI document.
+        body: the body; a list is sent as JSON Lines if ``lines`` is true.
+        names: values of the path parameters.
+        lines: whether to send JSON Lines.
+        status: the expected status of the first, unmodified request.
     """
 
     port: Port
@@ -190,7 +190,7 @@ class Example:
 
     @property
     def path(self) -> str:
-        """The path to send it to."""
+        """The path with its parameters."""
         names = {"namespace": "fuzz", "name": "there", "repo": "rows", "result": "{result}"}
         return self.route.format_map({**names, **dict(self.names)})
 
@@ -325,7 +325,7 @@ EXAMPLES: list[Example] = [
 
 
 def prepare(url: Callable[[Port], str], http: httpx.Client) -> None:
-    """Make what the examples refer to."""
+    """Create what the examples refer to."""
     platform, store = url("platform"), url("data_store")
     http.post(f"{platform}/v1/namespaces", json={"id": "fuzz"}).raise_for_status()
     http.post(f"{store}/v1/datastore/namespaces", data={"namespace": "fuzz"}).raise_for_status()

@@ -1,4 +1,4 @@
-"""Bodies that are valid but for one value, to send to every route that reads one."""
+"""Bodies that are valid except for one value, for every route that reads a body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 _SLOT = "the-place-of-the-odd-value"
 _DEEP = 100_000
 
-# As JSON text, since some of them cannot be made by a serializer.
+# As JSON text, since a serializer cannot produce some of them.
 ODD: dict[str, bytes] = {
     "null": b"null",
     "true": b"true",
@@ -61,11 +61,11 @@ ODD: dict[str, bytes] = {
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One changed body.
+    """One mutated body.
 
     Args:
-        place: which value was replaced, as a path; a name at its end may be one that was not there.
-        what: by what, a key of ``ODD``.
+        place: path of the replaced value; its last name may be a new field.
+        what: the new value, as a key of ``ODD``.
         body: the body.
     """
 
@@ -75,7 +75,7 @@ class Mutation:
 
 
 def mutations(valid: Any) -> list[Callable[[], Mutation]]:
-    """All ways to put one odd value into a body: for each value, for the whole, as a further field."""
+    """All ways to insert an odd value into a body: in place of a value or the body, or as a new field."""
     return [
         lambda path=path, what=what: _mutation(valid, path, what)  # type: ignore[misc]
         for path in _paths(valid)
@@ -84,7 +84,7 @@ def mutations(valid: Any) -> list[Callable[[], Mutation]]:
 
 
 def sampled(valid: Any, number: int, seed: str) -> list[Mutation]:
-    """Some mutations, the same for the same seed."""
+    """Some mutations, deterministic by seed."""
     found = mutations(valid)
     return [make() for make in random.Random(seed).sample(found, min(number, len(found)))]
 

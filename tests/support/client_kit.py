@@ -1,4 +1,4 @@
-"""What tests of the client share: time that stands still, and a scripted server without a network."""
+"""Shared parts of client tests: a frozen clock, and a scripted server without a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BEGIN = datetime(2025, 6, 20, 12, tzinfo=UTC)
 
 @dataclass
 class StillTime:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that advances only by sleeping."""
 
     seconds: float = 0.0
     slept: list[float] = field(default_factory=list)
@@ -48,7 +48,7 @@ Answer = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 @dataclass
 class Script:
-    """Answers one request after another; the last answer is given for ever."""
+    """Returns one response after another; the last one repeats."""
 
     answers: Sequence[Answer]
     requests: list[httpx.Request] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Script:
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, httpx.Response):
-            # Each reading needs a fresh one: a body can be read once.
+            # Each request needs a new response, since a body can be read once.
             return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
         return answer(request)
 
@@ -74,7 +74,7 @@ def client(
     time: StillTime | None = None,
     **settings: Any,
 ) -> NeMo:
-    """A client that a function answers in place of the network."""
+    """A client whose requests are handled by a function instead of the network."""
     settings = {"platform_url": PLATFORM, **settings}
     return NeMo(
         Settings(**settings),
@@ -85,7 +85,7 @@ def client(
 
 
 def connect(stack: StackThread, folder: Path, handler: Any = None, **settings: Any) -> NeMo:
-    """A client of a stack, whose intents are kept in a folder."""
+    """A client of a stack, with its intents in a folder."""
     urls = {
         "platform_url": stack.platform_url,
         "data_store_url": stack.data_store_url,

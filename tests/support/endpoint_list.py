@@ -1,4 +1,4 @@
-"""The list of endpoints, and how a request is recognised as one of them."""
+"""The list of endpoints, and matching of requests to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "endpoints.csv"
-# A link that the service hands out, and a path inside a repository, may hold anything.
+# A link from the service, or a path in a repository, may contain anything.
 _ANYTHING = ("{href}", "{path}")
 
 
@@ -21,10 +21,10 @@ class Endpoint:
     """One row of the list.
 
     Args:
-        service: whose it is.
-        method: of the request.
-        path: with names of what varies in braces.
-        call: the client's method, below ``NeMo``.
+        service: its service.
+        method: the HTTP method.
+        path: with parameters in braces.
+        call: the client's method, relative to ``NeMo``.
         test: the test that makes the call.
     """
 
@@ -35,7 +35,7 @@ class Endpoint:
     test: str
 
     def is_of(self, method: str, path: str) -> bool:
-        """Whether a request goes to this endpoint."""
+        """Whether a request matches this endpoint."""
         parts = re.split(r"(\{[^}]*\})", self.path)
         pattern = "".join(
             (".+" if part in _ANYTHING else "[^/]+") if part.startswith("{") else re.escape(part)
@@ -53,7 +53,7 @@ def endpoints() -> tuple[Endpoint, ...]:
 
 @dataclass
 class Recorder(httpx.AsyncBaseTransport):
-    """Passes requests on, and remembers which there were."""
+    """Forwards requests and records them."""
 
     inner: httpx.AsyncBaseTransport = field(default_factory=httpx.AsyncHTTPTransport)
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Recorder(httpx.AsyncBaseTransport):
         await self.inner.aclose()
 
     def missing(self, test: str) -> list[str]:
-        """The endpoints that a test stands for in the list and has not called."""
+        """The endpoints that the list assigns to a test and that it has not called."""
         wanted = [endpoint for endpoint in endpoints() if endpoint.test == test]
         return [
             f"{endpoint.method} {endpoint.path}"

@@ -1,4 +1,4 @@
-"""A proxy on loopback that loses, delays, cuts and spoils what passes through it, on purpose."""
+"""A loopback proxy that drops, delays, truncates and corrupts traffic on purpose."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class CutRequest:
-    """Hang up on both sides once so many bytes of the request's body have passed."""
+    """Close both connections after a number of bytes of the request body."""
 
     after: int
 
 
 @dataclass(frozen=True, slots=True)
 class CutReply:
-    """Hang up once so many bytes of the reply's body have passed."""
+    """Close the connection after a number of bytes of the response body."""
 
     after: int
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Let the reply wait for so many seconds."""
+    """Delay the response by a number of seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply of the proxy's own.
+    """A response from the proxy itself.
 
     Args:
-        status: of it.
-        body: of it.
-        headers: beyond its length.
-        forwarded: whether the request went to the server all the same, whose reply is lost.
+        status: its status.
+        body: its body.
+        headers: its headers except the length.
+        forwarded: whether the request still goes to the server, whose response is dropped.
     """
 
     status: int = 200
@@ -64,7 +64,7 @@ Verdict = Named | CutRequest | CutReply | Delay | Answer
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One request, read whole: its first line, its headers, its body."""
+    """One complete request: request line, headers, body."""
 
     line: str
     headers: tuple[tuple[str, str], ...]
@@ -75,18 +75,18 @@ class Message:
         return next((value for known, value in self.headers if known.lower() == name), None)
 
     def encoded(self) -> bytes:
-        """As it goes to the server, one request a connection."""
+        """The request as sent to the server, one per connection."""
         kept = [f"{name}: {value}" for name, value in self.headers if name.lower() != "connection"]
         return "\r\n".join([self.line, *kept, "Connection: close", "", ""]).encode("latin1") + self.body
 
 
 class FaultProxy:
-    """Passes requests on to a server, unless its judge says otherwise.
+    """Forwards requests to a server, except as its judge decides.
 
     Args:
-        upstream: the server's address; without one every verdict has to be an ``Answer``.
-        judge: gets ``METHOD /path``; says what becomes of it.
-        tls: serves TLS with this context.
+        upstream: the server's URL; without one every verdict must be an ``Answer``.
+        judge: receives ``METHOD /path`` and returns the verdict.
+        tls: serve TLS with this context.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._late: list[Message] = []
-        # The loop itself holds them weakly only.
+        # The event loop keeps only weak references.
         self._tasks: set[asyncio.Task[object] | None] = set()
         self.seen: list[tuple[str, Verdict]] = []
         self.messages: list[Message] = []
@@ -123,7 +123,7 @@ class FaultProxy:
     ) -> None:
         async def stop() -> None:
             self._server.close()
-            # A connection that was just accepted gets its task only a turn later.
+            # An accepted connection gets its task one loop iteration later.
             for _ in range(3):
                 await _end_all()
             await asyncio.sleep(0.01)
@@ -134,11 +134,11 @@ class FaultProxy:
         self._loop.close()
 
     def count(self, request: str) -> int:
-        """How often a request was asked for."""
+        """The number of times a request was received."""
         return sum(1 for seen, _ in self.seen if seen == request)
 
     def deliver(self) -> int:
-        """Hand the server what was held back as ``deliver late``; how many requests that were."""
+        """Send the server the requests held back as ``deliver late``, and return their number."""
 
         async def send() -> int:
             held, self._late = self._late, []
@@ -151,7 +151,7 @@ class FaultProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._tasks.add(asyncio.current_task())
-        # Python 3.11 reports a handler that was cancelled as one that failed, so it ends in peace.
+        # Python 3.11 reports a cancelled handler as failed, so it must end normally.
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             try:
                 while await self._one(reader, writer):
@@ -160,7 +160,7 @@ class FaultProxy:
                 writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Deal with one request; whether the connection stays open."""
+        """Handle one request, and return whether the connection stays open."""
         lines = (await reader.readuntil(_END)).decode("latin1").split("\r\n")
         headers = tuple((name, value) for name, _, value in (line.partition(": ") for line in lines[1:-2]))
         request = " ".join(lines[0].split(" ")[:2])
@@ -267,7 +267,7 @@ def _encoded(answer: Answer) -> bytes:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    # Lingering for no time at all makes the kernel send a reset in place of a proper end.
+    # A linger time of zero makes the kernel send a reset instead of closing the connection properly.
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

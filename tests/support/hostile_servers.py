@@ -1,4 +1,4 @@
-"""Servers that answer with whatever could hurt a client, chosen by a seed."""
+"""Servers with responses designed to hurt a client, chosen by a seed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ DEEP = (
 
 
 def documents(rng: Random) -> bytes:
-    """JSON, or nearly."""
+    """Valid or nearly valid JSON."""
     odd = rng.choice(
         [
             1,
@@ -139,7 +139,7 @@ def documents(rng: Random) -> bytes:
 
 
 def packed(rng: Random, body: bytes) -> tuple[bytes, str | None]:
-    """A body, perhaps compressed, perhaps badly."""
+    """A body, possibly compressed, possibly badly."""
     match rng.randrange(24):
         case 0:
             return gzip.compress(body), "gzip"
@@ -196,7 +196,7 @@ def answers(rng: Random) -> Act:
 
 
 async def flood(writer: asyncio.StreamWriter) -> None:
-    """A body without an end, as quickly as it is read."""
+    """An endless body, sent as fast as it is read."""
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     piece = b"data: {}\n\n" * 6000
     for _ in range(3000):

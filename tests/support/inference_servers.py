@@ -1,13 +1,13 @@
-"""Small inference servers after the published schemas of real ones.
+"""Small inference servers that follow the published schemas of real ones.
 
-What tells them apart: how they say what they are, which fields hold an answer, and what becomes of other
+They differ in how they identify themselves, which fields constrain an answer, and what happens to unknown
 fields.
 
-* NIM 1.13 and 1.15: ``GET /v1/version``, ``nvext.guided_*``.
-* NIM 2.1: ``GET /v1/version``, ``structured_outputs``; ``nvext`` is passed over.
-* vLLM: ``GET /version``; before 0.12 ``guided_*`` beside ``structured_outputs``, then the latter alone.
-* SGLang: ``owned_by``; ``regex``, ``json_schema`` (a text) and ``ebnf`` in completions, ``response_format``.
-* OpenAI: ``response_format`` in chats; other fields are refused, or passed over by imitations.
+* NIM 1.13 and 1.15: ``GET /v1/version``, ``nvext.guided_*``. * NIM 2.1: ``GET /v1/version``,
+``structured_outputs``; ``nvext`` is ignored. * vLLM: ``GET /version``; before 0.12 ``guided_*`` and
+``structured_outputs``, then only the latter. * SGLang: ``owned_by``; ``regex``, ``json_schema`` (a text) and
+``ebnf`` in completions, ``response_format``. * OpenAI: ``response_format`` in chats; other fields are
+rejected, or ignored by imitations.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ import httpx
 MODEL = "law/tagger"
 PROSE = " I think it is about contract law, and perhaps about taxes"
 Held = Callable[[Mapping[str, Any], bool], Mapping[str, Any] | str | None]
-"""What holds the answer to a request (a chat or not): a constraint, a reason to refuse, or nothing."""
+"""Returns the constraint of a request (a chat or not), an error message, or None."""
 
 
 @dataclass
 class InferenceServer:
-    """A server of one model.
+    """A server with one model.
 
     Args:
-        held: what holds an answer.
-        versions: path to what the server says of itself there.
+        held: returns the constraint of a request.
+        versions: responses that identify the server, by path.
         owner: ``owned_by`` of its model.
-        free: what the model writes where nothing holds it.
+        free: the model's answer without a constraint.
     """
 
     held: Held
@@ -69,19 +69,19 @@ class InferenceServer:
 
     @property
     def probes(self) -> int:
-        """Requests that asked no question of anyone."""
+        """Number of requests that are not inference."""
         return sum("Title" not in json.dumps(body) for body in self.asked)
 
 
 def _written(constraint: Mapping[str, Any]) -> str:
-    """The first text that a constraint allows."""
+    """The first text that satisfies a constraint."""
     if "json" in constraint:
         schema = constraint["json"]
         schema = json.loads(schema) if isinstance(schema, str) else schema
         return json.dumps({"tags": [schema["properties"]["tags"]["items"]["enum"][0]]})
     if "choice" in constraint:
         return str(constraint["choice"][0])
-    # Of alternatives the first, of what may be left out nothing.
+    # Take the first of alternatives, and skip optional parts.
     pattern = re.sub(r"\(\?:[^()]*\([^()]*\)[^()]*\)\{0,\d+\}", "", constraint["regex"])
     return re.sub(r" \?|\(\?:([^|()]*)[^()]*\)", r"\1", pattern)
 
@@ -155,7 +155,7 @@ SERVERS: dict[str, Callable[[], InferenceServer]] = {
     "SGLang": lambda: InferenceServer(sglang, owner="sglang"),
     "OpenAI": lambda: InferenceServer(openai_strict, owner="openai"),
 }
-"""Servers by name, each as it comes."""
+"""Servers by name, in their default setup."""
 
 HIDDEN: dict[str, Callable[[], InferenceServer]] = {
     "NIM 1 behind a proxy": lambda: InferenceServer(nim_1),
@@ -167,4 +167,4 @@ HIDDEN: dict[str, Callable[[], InferenceServer]] = {
     "lenient as OpenAI": lambda: InferenceServer(openai_lenient, owner="team"),
     "nothing known": lambda: InferenceServer(lambda body, chat: None, owner="team"),
 }
-"""Servers that do not say what they are."""
+"""Servers that do not identify themselves."""

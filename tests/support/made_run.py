@@ -1,4 +1,4 @@
-"""A run's folder as the stages leave it, written by hand so that nothing has to be trained."""
+"""A hand-written run folder, as the stages would write it, so that tests need no training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LICENSE = "CC BY-SA 4.0"
 
 
 def make_run(folder: Path, *, title: str = "A question", ids: Sequence[str] = ("a", "b", "c")) -> Path:
-    """Write the folder of a run that was carried to its end."""
+    """Write the folder of a completed run."""
     ledger = Ledger(folder / "ledger.sqlite")
     ledger.set_fact("run_id", "0123456789ab")
     ledger.set_fact("recipe", parse_recipe(RECIPE).record())

@@ -1,4 +1,4 @@
-"""A power cut: of all that was written, only what was synced is still there."""
+"""Simulates a power cut: only synced data survives."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 
 class PowerCut:
-    """Watches ``os.fsync`` and tells what the worst of disks would hold if the power went now.
+    """Watches ``os.fsync`` and computes what the worst possible disk would contain after a power cut.
 
-    Such a disk keeps the content of a file as it was when the file was last synced, or nothing of it, and
-    the names in a folder as they were when the folder was last synced. What SQLite syncs is not seen here.
+    Such a disk keeps a file's content, and the names in a folder, only as of the last sync of the file or the
+    folder. SQLite's own syncs are not observed.
 
     Args:
-        root: a folder that is on the disk with all that it holds.
-        monkeypatch: puts ``os.fsync`` back.
+        root: a folder that is already on disk with all its content.
+        monkeypatch: restores ``os.fsync``.
     """
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ class PowerCut:
 
     def _keep(self, handle: int) -> None:
         found = os.fstat(handle)
-        # Held open, so that no later file gets the number of one that was removed.
+        # Kept open, so that the inode number of a deleted file is not reused.
         self._held.append(os.dup(handle))
         path = Path(f"/proc/self/fd/{handle}")
         if stat.S_ISDIR(found.st_mode):
@@ -50,7 +50,7 @@ class PowerCut:
             self._contents[found.st_ino] = path.read_bytes()
 
     def left_in(self, folder: Path) -> Path:
-        """Write what is left of the root to a folder."""
+        """Write the surviving content of the root to a folder."""
         self._restore(self._root.stat().st_ino, folder)
         return folder
 
@@ -63,11 +63,11 @@ class PowerCut:
                 (place / name).write_bytes(self._contents.get(child, b""))
 
     def damage(self, path: Path, content: bytes) -> None:
-        """Spoil a file on the disk."""
+        """Corrupt a file on the disk."""
         path.write_bytes(content)
         self._contents[path.stat().st_ino] = content
 
     def close(self) -> None:
-        """Let go of the files that were synced."""
+        """Close the synced files."""
         for handle in self._held:
             os.close(handle)

@@ -1,4 +1,4 @@
-"""A server on loopback that answers with bytes, as rightly or wrongly as it is told to."""
+"""A loopback server that responds with arbitrary bytes, valid or not."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Act = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """A whole answer with a length."""
+    """A complete response with a length."""
     lines = [f"HTTP/1.1 {status}", "content-type: application/json", f"content-length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def send(*pieces: bytes, close: bool = False) -> Act:
-    """Write pieces, and perhaps hang up."""
+    """Write pieces, then optionally close the connection."""
 
     async def act(writer: asyncio.StreamWriter) -> None:
         for piece in pieces:
@@ -34,22 +34,22 @@ def send(*pieces: bytes, close: bool = False) -> Act:
 
 
 async def reset(writer: asyncio.StreamWriter) -> None:
-    """End the connection the hard way."""
+    """Reset the connection."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
-    """Close without a word."""
+    """Close the connection without a response."""
     writer.close()
 
 
 async def silence(writer: asyncio.StreamWriter) -> None:
-    """Say nothing, and leave the connection open."""
+    """Send nothing, and leave the connection open."""
 
 
 def drip(piece: bytes, times: int, pause: float) -> Act:
-    """Send a head and then a body that never hurries."""
+    """Send a head, then a slow body."""
 
     async def act(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (len(piece) * times))
@@ -62,13 +62,13 @@ def drip(piece: bytes, times: int, pause: float) -> Act:
 
 
 class RawServer:
-    """Carries out one act for each request, the last one for all that follow.
+    """Performs one act per request; the last one repeats.
 
     Args:
-        acts: what happens after a request was read.
+        acts: what happens after each request.
         greeting: what happens to the first connections before any request is read.
         tls: for ``https``.
-        port: a free one by default.
+        port: any free port by default.
     """
 
     def __init__(

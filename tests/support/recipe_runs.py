@@ -25,8 +25,8 @@ RECIPE = {
     "name": "tiny",
     "model": {"config": f"{BASE}@v1.0.0+cpu", "output": "tests/tagger"},
     "dataset": {"name": "tests/questions"},
-    # Names are not looked for: that takes a minute, and has tests of its own.
-    # The tiny model takes 512 of its tokens, which are shorter than those of the estimate.
+    # Names are not masked: that takes a minute, and has its own tests. The tiny model's context is 512 of its
+    # own tokens, which are shorter than estimated.
     "curation": {"pii": {"entities": ["EMAIL_ADDRESS", "URL"]}, "style": {"max_tokens": 130}},
     "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "max_steps": 6, "log_every_n_steps": 1},
     "evaluation": {"bootstrap": 100, "platform_rows": 4},
@@ -56,7 +56,7 @@ def lawtags(stack: StackThread, folder: Path, *words: str | Path) -> subprocess.
 
 
 def content_of(folder: Path) -> dict[Path, bytes]:
-    """All files of a folder, without what locks and SQLite write by themselves."""
+    """All files of a folder, except those that locks and SQLite manage."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {
         path: path.read_bytes() for path in files if path.name != "lock" and "ledger.sqlite" not in path.name
@@ -73,7 +73,7 @@ def jobs_of(stack: StackThread, model: str) -> list[dict[str, Any]]:
 def ended_at(
     has_come: Callable[[], bool], end: Signals, stack: StackThread, folder: Path, *words: str | Path
 ) -> int:
-    """Start a command and end it by a signal at some moment; returns its exit code."""
+    """Start a command and signal it at some moment; returns its exit code."""
     with subprocess.Popen(
         [LAWTAGS, *words],
         cwd=folder,
@@ -97,7 +97,7 @@ def answers_of(path: Path) -> dict[str, Any]:
 
 
 def same_answers(stack: StackThread, folder: Path, run: str, raw: Path) -> int:
-    """Tag a run's raw rows; they get what the run said of its test rows. Returns how many these are."""
+    """Tag a run's raw rows, check that the results match its test rows, and return their number."""
     out = folder / f"{run}-again.jsonl"
     tagged = lawtags(stack, folder, "tag", raw, "--out", out, "--run", run)
     assert tagged.returncode == 0, tagged.stderr
@@ -108,7 +108,7 @@ def same_answers(stack: StackThread, folder: Path, run: str, raw: Path) -> int:
 
 
 def counted_by(base: Path, **model: str) -> dict[str, Any]:
-    """Parts of a recipe whose prompts are cut by the tokenizer of a model."""
+    """Parts of a recipe whose prompts are truncated by a model's tokenizer."""
     return {
         "model": RECIPE["model"] | {"tokenizer": str(base)} | model,  # type: ignore[operator]
         "curation": RECIPE["curation"] | {"style": {"max_tokens": 96}},  # type: ignore[operator]

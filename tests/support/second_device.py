@@ -1,8 +1,8 @@
-"""A second device for machines that have none: real arithmetic, and an error wherever devices are mixed.
+"""A second device for machines without one: real arithmetic, and an error if devices are mixed.
 
-Its tensors say that they are on torch's ``meta`` device, and hold their values on the CPU. What makes a
-tensor without naming the device makes it on the CPU, and the next operation with one of the second device
-fails, as it does on a GPU.
+Its tensors report torch's ``meta`` device, and hold their values on the CPU. Code that creates a tensor
+without naming the device creates it on the CPU, and the next operation with a tensor of the second device
+fails, as on a GPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 SECOND = torch.device("meta")
-# The only operations that take tensors of two devices, on a GPU as well.
+# The only operations that accept tensors of two devices, on a GPU, too.
 _BETWEEN = (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)
 _paused: list[object] = []
 
@@ -41,7 +41,7 @@ class SecondTensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Without the mode, as in the backward pass, whose threads have none.
+        # Outside the mode, as in the backward pass, whose threads have none.
         return _run(function, args, kwargs or {})
 
 
@@ -51,13 +51,13 @@ class _Operations(TorchDispatchMode):
         if _paused:
             return function(*args, **kwargs)
         with self:
-            # Without autograd, operations that consist of others get here whole.
+            # Without autograd, composite operations arrive undecomposed.
             found = function.decompose(*args, **kwargs)
         return _run(function, args, kwargs) if found is NotImplemented else found
 
 
 class _Functions(TorchFunctionMode):
-    """What torch does before it dispatches: values in and out of Python."""
+    """What torch does before dispatching: conversions between tensors and Python values."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -74,7 +74,7 @@ class _Functions(TorchFunctionMode):
 def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
     second = [each for each in given if isinstance(each, SecondTensor)]
-    # A number in a tensor may be on the CPU.
+    # A scalar tensor may be on the CPU.
     strangers = [each for each in given if not isinstance(each, SecondTensor) and each.dim()]
     if second and strangers and function not in _BETWEEN:
         raise RuntimeError(f"{function}: expected all tensors on one device, found meta and cpu")
@@ -111,10 +111,10 @@ def _without_second_device(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def second_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
-    """A context in which the second device is there."""
+    """A context in which the second device exists."""
     generator: Callable[..., torch.Generator] = torch.Generator
     with monkeypatch.context() as patched:
-        # Parameters keep their identity when they are moved, as between real devices.
+        # Parameters keep their identity when moved, as between real devices.
         patched.setattr(torch.__future__, "_swap_module_params_on_conversion", True)
         optimizers = sys.modules["torch.optim.optimizer"]
         patched.setattr(optimizers, "_get_fused_kernels_supported_devices", lambda: ["cpu", SECOND.type])
@@ -124,7 +124,7 @@ def second_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
             return generator()
 
         patched.setattr(torch, "Generator", on_second)
-        # transformers loads with the help of torch's own meta device.
+        # transformers uses torch's own meta device for loading.
         for kind in (transformers.AutoModel, transformers.AutoModelForCausalLM):
             patched.setattr(kind, "from_pretrained", _without_second_device(kind.from_pretrained))
         with _Functions(), _Operations():

@@ -1,4 +1,4 @@
-"""A stack that serves a tiny model and an adapter of it, put there as a customization job would."""
+"""A stack that serves a tiny model and an adapter, stored as a customization job would."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFRESH = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ServedStack:
-    """A running stack and where its pieces are."""
+    """A running stack and its parts."""
 
     thread: StackThread
     base: Path
@@ -55,7 +55,7 @@ class ServedStack:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 240.0) -> None:
-    """Poll until something holds."""
+    """Poll until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"

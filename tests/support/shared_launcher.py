@@ -1,4 +1,4 @@
-"""The process that has imported torch, one for all stacks that tests run in threads of their own."""
+"""One fork server for all stacks that tests run in threads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lawtags_stack.stack import make_launcher
 
 @functools.cache
 def shared_launcher() -> Launcher:
-    """What starts the workers of any number of stacks, one after the other or at once."""
+    """The launcher for the workers of any number of stacks."""
     return make_launcher(Path(os.devnull))
 
 
 def stop_shared_launcher() -> None:
-    """End the process, if there is one."""
+    """Stop the fork server, if it runs."""
     if shared_launcher.cache_info().currsize and isinstance(launcher := shared_launcher(), ForkLauncher):
         launcher.stop()

@@ -1,4 +1,4 @@
-"""Many rows asked of a server in simulated time."""
+"""Sends many rows to a server in simulated time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
 
 @dataclass
 class Told:
-    """What became of all rows."""
+    """The outcome of all rows."""
 
     seconds: float
     errors: list[LawtagsError]
@@ -42,7 +42,7 @@ def ask(
     options: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Told:
-    """Ask a server for many rows; the seconds are simulated."""
+    """Send many rows to a server; the time is simulated."""
 
     async def work() -> Told:
         nemo = NeMo(

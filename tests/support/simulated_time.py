@@ -1,4 +1,4 @@
-"""Time that passes only while everybody waits, so that hours of a client's work take moments."""
+"""Simulated time: hours of waiting take moments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BEGIN = datetime(2025, 6, 20, 12, tzinfo=UTC)
 
 
 class _Selector(selectors.DefaultSelector):
-    """Jumps over the time for which a loop would wait."""
+    """Skips the time for which an event loop would wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _Selector(selectors.DefaultSelector):
         found = super().select(0 if timeout is not None else 5)
         assert found or timeout is not None, "everybody waits for something that no time will bring"
         if not found and timeout is not None:
-            # The loop takes for past what is nearer than its clock can tell.
+            # The loop treats times within its clock's resolution as past.
             self.now += max(timeout, 1e-9)
         return found
 
@@ -48,13 +48,13 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 def simulate(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run work in simulated time."""
+    """Run a coroutine in simulated time."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(work())
 
 
 def simulated_clock(seed: int = 0) -> Clock:
-    """The clock of the running loop."""
+    """The clock of the running event loop."""
     loop = asyncio.get_running_loop()
     chance = random.Random(seed)
     return Clock(loop.time, lambda: _BEGIN + timedelta(seconds=loop.time()), asyncio.sleep, chance.random)
@@ -62,12 +62,12 @@ def simulated_clock(seed: int = 0) -> Clock:
 
 @dataclass
 class Sharing:
-    """Shares its time among all rows that it was asked for.
+    """A server that shares its capacity among all current rows.
 
     Args:
-        rate: rows a second, in all.
-        drops: whether work whose client is gone is dropped.
-        places: most rows at a time, each at its own speed; it is ``rate / places`` a second then.
+        rate: rows per second, in total.
+        drops: whether to drop work if the client disconnects.
+        places: maximum concurrent rows, each at ``rate / places`` rows per second.
     """
 
     rate: float
@@ -80,7 +80,7 @@ class Sharing:
     _timer: asyncio.TimerHandle | None = None
 
     async def serve(self, sizes: list[float]) -> None:
-        """Answer rows of these sizes; 1 is the usual one."""
+        """Process rows of these sizes; 1 is the usual size."""
         futures = [self._add(size) for size in sizes]
         try:
             await asyncio.gather(*futures)
@@ -102,7 +102,7 @@ class Sharing:
         return future
 
     def _each(self) -> float:
-        """Rows a second for each."""
+        """Rows per second for each."""
         return self.rate / max(len(self._ends), self.places)
 
     def _tick(self) -> None:
@@ -129,12 +129,12 @@ class Sharing:
 
 @dataclass
 class Queueing:
-    """Some places, each for one request at a time, whose rows it answers one after the other; the rest waits.
+    """A server with a fixed concurrency, which processes the rows of a request sequentially; the rest waits.
 
     Args:
-        places: how many.
-        seconds: for a row.
-        drops: whether work whose client is gone is dropped.
+        places: the concurrency.
+        seconds: per row.
+        drops: whether to drop work if the client disconnects.
     """
 
     places: int
@@ -143,7 +143,7 @@ class Queueing:
     _free: asyncio.Semaphore | None = None
 
     async def serve(self, sizes: list[float]) -> None:
-        """Answer rows of these sizes."""
+        """Process rows of these sizes."""
         work = asyncio.create_task(self._work(sizes))
         try:
             await asyncio.shield(work)
@@ -159,12 +159,12 @@ class Queueing:
 
 @dataclass
 class Batching:
-    """Writes all answers together, a word of each at a time; with each row a word takes longer.
+    """A server that generates all answers as one batch, word by word; each row slows it down.
 
     Args:
-        word: seconds for a word of all of them.
-        more: seconds that each of them adds.
-        words: of an answer.
+        word: base time per word, in seconds.
+        more: additional seconds per row.
+        words: words per answer.
     """
 
     word: float
@@ -175,7 +175,7 @@ class Batching:
     _writing: asyncio.Task[None] | None = None
 
     async def serve(self, sizes: list[float]) -> None:
-        """Answer some rows."""
+        """Process some rows."""
         self._running += len(sizes)
         if self._writing is None:
             self._written = asyncio.Event()
@@ -197,11 +197,11 @@ class Batching:
 
 
 class SimulatedNim(httpx.AsyncBaseTransport):
-    """A server of completions and chats whose time is simulated.
+    """A server of completions and chats in simulated time.
 
     Args:
         serve: takes the time for rows of some sizes.
-        size: of a prompt's row.
+        size: the size of a prompt's row.
         cut: seconds after which connections are cut, as some proxies do.
     """
 

@@ -1,4 +1,4 @@
-"""A worker for tests of launchers: does what its first argument says."""
+"""A worker for tests of launchers; its first argument selects what it does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 
 def main(arguments: list[str]) -> int:
-    """Do one thing, and say what was given."""
+    """Do one thing, and print the arguments."""
     deed = arguments[0]
     if deed == "exit":
         print("said on standard output")
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     if deed == "sleep":
         _sleep()
     if deed == "state":
-        open_files = len(list(Path("/proc/self/fd").iterdir())) - 1  # the folder itself is open, too
+        open_files = len(list(Path("/proc/self/fd").iterdir())) - 1  # excludes the folder itself
         state = signal.getsignal(signal.SIGINT) is signal.default_int_handler, threading.active_count()
         warnings.warn("shown once", stacklevel=1)
         print(*state, open_files, os.environ["HF_HUB_OFFLINE"])

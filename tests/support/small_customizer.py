@@ -1,4 +1,4 @@
-"""A Customizer in miniature, without a network."""
+"""A minimal Customizer without a network."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import httpx
 
 
 class SmallCustomizer:
-    """Takes jobs and lists them, and loses what it is told to lose.
+    """Accepts and lists jobs, with injected faults.
 
     Attributes:
-        fault: what happens to the next POST.
-        blind: the status that the list is refused with, while it is set.
-        now: what jobs say they were made at.
+        fault: the fault of the next POST.
+        blind: the status that the list fails with, while set.
+        now: creation time of jobs.
     """
 
     def __init__(self) -> None:

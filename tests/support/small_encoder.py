@@ -1,4 +1,4 @@
-"""Stands in for the process that embeds: the vector of a text is its length; ``exit`` as a text ends it."""
+"""A fake embedding process: the vector of a text is its length; the text ``exit`` ends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Process requests until the end of the input."""
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         texts = json.loads(line)["texts"]

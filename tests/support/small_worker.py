@@ -1,8 +1,8 @@
-"""Workers that speak as the real ones do and hold no model, so that many of them can be started.
+"""Fake workers that speak the real protocol without a model, so that many of them can be started.
 
-``python -m small_worker --fd N …`` stands in for the process that generates, ``python -m small_encoder`` for
-the one that embeds. A prompt that begins with ``together`` waits a moment for others and runs beside them;
-``exit`` or the name of a signal in a prompt ends the process.
+``python -m small_worker --fd N …`` replaces the generation process, ``python -m small_encoder`` the embedding
+process. A prompt that starts with ``together`` waits briefly for others and runs with them; ``exit`` or the
+name of a signal in a prompt ends the process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Message = dict[str, Any]
 
 
 def main() -> None:
-    """Answer every request with the adapters that are held at the moment."""
+    """Answer every request with the names of the loaded adapters."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int)
     options, _ = parser.parse_known_args()

@@ -1,4 +1,4 @@
-"""Submitting in a process of its own, which can be told to die at a named point."""
+"""Submits in a separate process, which can be killed at a named point."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ DATASET = "law/tags"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One thing that somebody wants done once.
+    """A submission that must happen once.
 
     Args:
-        number: tells it from the others; it goes into the job's description.
-        project: all wishes of one scene.
+        number: identifies it; part of the job's description.
+        project: shared by all submissions of one test.
         key: the caller's own key, if any.
-        named: whether the model that comes of it has a name.
+        named: whether the output model has a name.
     """
 
     number: int
@@ -56,11 +56,11 @@ class Wish:
 
     @property
     def request(self) -> CustomizationJobRequest:
-        """What is sent for it."""
+        """The request to send."""
         request = CustomizationJobRequest(
             config=CONFIG, dataset=DATASET, hyperparameters=Hyperparameters(finetuning_type="lora")
         )
-        # A key of one's own stands for the wish; without it only the request does.
+        # An explicit key identifies the submission; without one, the request does.
         wished = 0 if self.key else self.number
         request.description = f"wish {wished}"
         request.project = self.project
@@ -71,7 +71,7 @@ class Wish:
 
 @contextlib.contextmanager
 def waiting_stack(folder: Path) -> Iterator[StackThread]:
-    """A stack that takes jobs on a data set it has, and trains none of them."""
+    """A stack with a dataset that accepts jobs without training them."""
     with StackThread(folder / "stack") as stack:
         (customizer,) = (each for each in stack.stack.services if each.name == "customizer")
         customizer.state.queue.stop()  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ def waiting_stack(folder: Path) -> Iterator[StackThread]:
 
 
 class DyingIntents(SqliteIntents):
-    """Intents whose process is killed, as by the kernel, at one point of the way."""
+    """Intents whose process is killed at a named point."""
 
     def __init__(self, path: Path, point: Point | None) -> None:
         super().__init__(path)
@@ -112,7 +112,7 @@ class DyingIntents(SqliteIntents):
 
 
 def connect(urls: dict[str, str], store: Path, point: Point | None = None) -> NeMo:
-    """A client that loses no time between two attempts."""
+    """A client without delays between attempts."""
 
     async def nap(seconds: float) -> None:
         await asyncio.sleep(min(seconds, 0.01))
@@ -122,7 +122,7 @@ def connect(urls: dict[str, str], store: Path, point: Point | None = None) -> Ne
 
 
 async def submit(urls: dict[str, str], store: Path, wish: Wish, point: Point | None = None) -> str:
-    """The id of a wish's job."""
+    """Submit, and return the job's id."""
     async with connect(urls, store, point) as nemo:
         return (await nemo.customizer.submit(wish.request, key=wish.key)).id
 
@@ -135,7 +135,7 @@ def _main(urls: dict[str, str], store: Path, wish: Wish, point: Point | None, to
 
 
 class Submitter:
-    """One such process.
+    """A submitting process.
 
     Args:
         urls, store, wish, point: as for ``submit``.
@@ -153,7 +153,7 @@ class Submitter:
         child.close()
 
     def result(self, timeout: float = 30.0) -> tuple[str, str] | None:
-        """Job or error, as it ended; None where it was killed before it could tell."""
+        """The job's id or the error; None if it was killed first."""
         found = None
         with contextlib.suppress(EOFError):
             assert self._told.poll(timeout), "the process neither ended nor told anything"
@@ -163,7 +163,7 @@ class Submitter:
         return found
 
     def kill(self) -> None:
-        """Kill it as the kernel does when memory is short."""
+        """Kill it like the kernel when memory is short."""
         self.process.kill()
 
 

@@ -1,4 +1,4 @@
-"""Tiny randomly initialised models with a tiny tokenizer: real architectures, no download."""
+"""Tiny randomly initialized models with a tiny tokenizer: real architectures, no download."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make_model(
         "pad_token_id": 0,
     }
     if architecture == "gemma2":
-        # Caps low enough to bend the logits even of a random model.
+        # Caps low enough to affect the logits even of a random model.
         settings |= {"final_logit_softcapping": 3.0, "attn_logit_softcapping": 1.0, "sliding_window": 16}
     torch.manual_seed(seed)
     config = AutoConfig.for_model(architecture, **settings)
@@ -51,7 +51,7 @@ def make_model(
 
 
 def make_adapter(folder: Path, base: Path, *, seed: int = 0, **settings: object) -> Path:
-    """Write a LoRA adapter of a model with random factors, as PEFT saves one."""
+    """Write a LoRA adapter with random factors, in the PEFT format."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -61,14 +61,14 @@ def make_adapter(folder: Path, base: Path, *, seed: int = 0, **settings: object)
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if "lora_B" in name:  # zero at the beginning of a training: an adapter without effect
+            if "lora_B" in name:  # initially zero, which would have no effect
                 weight.normal_(0, 0.5)
     model.save_pretrained(folder)
     return folder
 
 
 def make_tokenizer(folder: Path, texts: Iterable[str] = TEXTS) -> int:
-    """Write a byte-level BPE tokenizer trained on a few lines; returns the size of its vocabulary."""
+    """Write a byte-level BPE tokenizer trained on a few lines, and return the size of its vocabulary."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -117,7 +117,7 @@ def write_rows(path: Path, count: int, *, start: int = 0) -> None:
 
 
 def write_pairs(path: Path, count: int, *, start: int = 0) -> None:
-    """Write rows of two answers each: the tag that fits, and one that fits another title."""
+    """Write preference rows: the correct tag, and one for another title."""
     rows = (
         _row(number) | {"rejected_response": _row(number + 1)["completion"]}
         for number in range(start, start + count)

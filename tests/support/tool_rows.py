@@ -1,4 +1,4 @@
-"""Rows with calls of tools that a tiny model can learn: function and argument follow from one word."""
+"""Rows with tool calls that a tiny model can learn: one word determines function and argument."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOOLS: list[dict[str, Any]] = [
 
 
 def tool_texts() -> list[str]:
-    """Texts for a tokenizer that spells such rows in few tokens."""
+    """Texts for a tokenizer that encodes such rows in few tokens."""
     call = '<tool_call>{"name": "find", "arguments": {"act": "'
     tool = '{"name": "cite", "parameters": {"type": "object", "properties": {"act": {"type": "string"}}, '
     tail = '"required": ["act"]}} To call one, answer <tool_call>{"name": <name>, "arguments": <object>}'
@@ -51,7 +51,7 @@ def write_tool_rows(path: Path, count: int, *, start: int = 0) -> None:
 
 
 def write_test_rows(path: Path, count: int, *, start: int = 0) -> None:
-    """Write rows for an evaluation: the question, the tools, and the calls that are right."""
+    """Write rows for an evaluation: the question, the tools, and the expected calls."""
     rows = (
         {"messages": asked(number), "tools": TOOLS, "tool_calls": calls_of(number)}
         for number in range(start, start + count)

@@ -1,4 +1,4 @@
-"""A stack that trains a tiny model, and what its tests have in common."""
+"""A stack that trains a tiny model, and helpers for its tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAST = {"finetuning_type": "lora", "batch_size": 6, "epochs": 2, "learning_rate"
 
 
 def start_stack(folder: Path, base_model: Path, **settings: Any) -> StackThread:
-    """A stack that trains on a model of one's own."""
+    """Start a stack with the given base model."""
     options = StackOptions(base_models={BASE: base_model}, training_threads=1, **settings)
     return StackThread(folder, options=options, launcher=shared_launcher())
 
@@ -28,7 +28,7 @@ def start_stack(folder: Path, base_model: Path, **settings: Any) -> StackThread:
 def upload_rows(
     stack: StackThread, name: str, folder: Path, rows: int = 24, write: Callable[..., None] = write_rows
 ) -> None:
-    """Puts a data set of the namespace ``law`` into the running stack; six rows more are for validation."""
+    """Upload a dataset in the namespace ``law``, with six additional rows for validation."""
     write(folder / "training.jsonl", rows)
     write(folder / "validation.jsonl", 6, start=rows)
     store = next(each.state for each in stack.stack.services if each.name == "data_store")
@@ -44,7 +44,7 @@ def upload_rows(
 def wait(
     client: httpx.Client, job: str, until: Callable[[dict[str, Any]], bool], seconds: float = 120
 ) -> dict[str, Any]:
-    """The status of a job, once it is as it should be."""
+    """Wait for a job's status to meet a condition, and return it."""
     deadline = time.monotonic() + seconds
     while True:
         status: dict[str, Any] = client.get(f"/v1/customization/jobs/{job}/status").json()
@@ -55,27 +55,27 @@ def wait(
 
 
 def ended(status: dict[str, Any]) -> bool:
-    """Whether a job has come to its end."""
+    """Whether a job has ended."""
     return status["status"] in ("completed", "failed", "cancelled")
 
 
 def body(**fields: Any) -> dict[str, Any]:
-    """A job on the data set ``law/rows``."""
+    """A job on the dataset ``law/rows``."""
     return {"config": CONFIG, "dataset": "law/rows", "hyperparameters": FAST} | fields
 
 
 def long(epochs: int = 10_000, **fields: Any) -> dict[str, Any]:
-    """A job on ``law/many`` of 100 steps an epoch: no early stop ends it within the first thousand."""
+    """A job on ``law/many`` with 100 steps per epoch, without early stopping in the first thousand steps."""
     return body(dataset="law/many", hyperparameters=FAST | {"epochs": epochs}, **fields)
 
 
 def at_work(status: dict[str, Any]) -> bool:
-    """Whether a training has taken its first steps."""
+    """Whether a training has completed its first steps."""
     return status["steps_completed"] >= 3
 
 
 def worker_pid(stack: StackThread, job: str) -> int:
-    """The process that trains a job."""
+    """The pid of a job's training process."""
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:

@@ -14,7 +14,7 @@ from lawtags_client.errors import BadRequestError, ServerError
 from lawtags_stack.engines.embedding import process as embedding
 from lawtags_stack.engines.embedding import worker as embedding_worker
 from lawtags_stack.engines.embedding.process import EmbeddingProcess
-from lawtags_stack.processes.suspects import Suspects, Turns, digest
+from lawtags_stack.processes.suspects import RequestSlots, Suspects, digest
 from lawtags_stack.services.nim import worker_process
 from lawtags_stack.services.nim.queue import ModelProcess
 from lawtags_stack.services.nim.records import AdapterFiles, ServedEntry
@@ -188,7 +188,7 @@ def test_a_digest_reads_any_value_and_not_how_it_was_sent() -> None:
 
 
 async def test_turns_are_alone_or_together_and_a_cancelled_wait_leaves_nothing() -> None:
-    turns = Turns()
+    turns = RequestSlots()
     first, second = [await turns.take(alone=False) for _ in range(2)]
     alone = asyncio.create_task(turns.take(alone=True))
     given_up = asyncio.create_task(turns.take(alone=True))
