@@ -8,10 +8,10 @@ request one token with its 20 most likely alternatives, the latter with 300 toke
 requests up to 24 tokens constrained to one of the answers in the file. The rivals are transformers with peft
 in float32, and their linear layers use the same oneDNN products as the engine:
 
-- ``padded N``: ``generate`` on batches of N prompts of similar length, padded on the left; - ``continuous``:
-continuous batching (``generate_batch``), with the adapter merged. It cannot be constrained to a list, so it
-generates as many tokens as the answers have on average, and it returns no alternatives. All three favor it.
-It runs one row in ``--share``; rates are per row.
+- ``padded N``: ``generate`` on batches of N prompts of similar length, padded on the left;
+- ``continuous``: continuous batching (``generate_batch``), with the adapter merged. It cannot be constrained
+  to a list, so it generates as many tokens as the answers have on average, and it returns no alternatives.
+  All three favor it. It runs one row in ``--share``; rates are per row.
 
 The script prints how many greedy results of the engine and of ``padded`` agree. All sides take turns, and the
 best round of each counts. Rates are per second of processor time, which equals wall time on one thread of an

@@ -3,11 +3,11 @@
 They differ in how they identify themselves, which fields constrain an answer, and what happens to unknown
 fields.
 
-* NIM 1.13 and 1.15: ``GET /v1/version``, ``nvext.guided_*``. * NIM 2.1: ``GET /v1/version``,
-``structured_outputs``; ``nvext`` is ignored. * vLLM: ``GET /version``; before 0.12 ``guided_*`` and
-``structured_outputs``, then only the latter. * SGLang: ``owned_by``; ``regex``, ``json_schema`` (a text) and
-``ebnf`` in completions, ``response_format``. * OpenAI: ``response_format`` in chats; other fields are
-rejected, or ignored by imitations.
+* NIM 1.13 and 1.15: ``GET /v1/version``, ``nvext.guided_*``.
+* NIM 2.1: ``GET /v1/version``, ``structured_outputs``; ``nvext`` is ignored.
+* vLLM: ``GET /version``; before 0.12 ``guided_*`` and ``structured_outputs``, then only the latter.
+* SGLang: ``owned_by``; ``regex``, ``json_schema`` (a text) and ``ebnf`` in completions, ``response_format``.
+* OpenAI: ``response_format`` in chats; other fields are rejected, or ignored by imitations.
 """
 
 from __future__ import annotations

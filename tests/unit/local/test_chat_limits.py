@@ -94,5 +94,5 @@ def test_the_sandbox_renders_as_transformers_does(tmp_path: Path) -> None:
     for template in templates:
         tokenizer.chat_template = template
         expected = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        assert made._confined(template, messages, None, True) == expected
+        assert made._sandboxed(template, messages, None, True) == expected
     made._sandbox.stop()
