@@ -62,6 +62,12 @@ _CUE = re.compile(
 )
 _ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.\w")
 _TO_ADDRESS = re.compile(r" ?(?:[-–—|:] ?[<(\[]?|[<(\[])\Z")
+# Not the "ms." of "use ms. word".
+_FORMAL_TITLE = re.compile(r"(?<!\w)[A-Z][a-z]{1,3}\. \Z")
+# Behind a last name, where it is one: "Ms. bell hooks is", but not "Ms. bell left".
+_SUBJECT_ENDS = re.compile(
+    rf"[{APOSTROPHES}]s\b|,? (?:is|was|has|had|will|would|did|does|can|could|should|who|whom|whose)\b"
+)
 _LAST_WORD = re.compile(rf"({LETTER}++(?:[{APOSTROPHES}{HYPHENS}]{LETTER}++)*+)(,? )?\Z")
 _LOOK_BACK = 80
 _AFTER_GREETING = re.compile(r"[,!.:;\n]|$")
@@ -275,8 +281,14 @@ class _Changes:
         self, found: re.Match[str], bare: str, is_large: bool, kind: str, number: int
     ) -> bool | None:
         """Whether a word is a name in all likelihood; None where it is none."""
+        is_titled = kind == "sure" or (
+            kind == "title" and _FORMAL_TITLE.search(self._text[max(0, found.start() - 7) : found.start()])
+        )
+        is_last = _SUBJECT_ENDS.match(self._text, found.start() + len(bare)) is not None
+        if number and kind in ("sure", "title") and not is_large and is_last:
+            return True
         # Dictionaries have some of the famous: "o'connor".
-        if (kind == "sure" and not number) or _PREFIXED.match(bare) or _INNER_CAPITAL.match(found.group()):
+        if (is_titled and not number) or _PREFIXED.match(bare) or _INNER_CAPITAL.match(found.group()):
             return True
         if not is_large and self._reads_as_name(bare, found.start() + len(bare), kind, number):
             return True

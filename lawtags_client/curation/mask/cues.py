@@ -96,6 +96,12 @@ _PARTY = re.compile(rf",? \((?:the |hereinafter |hereafter )*[\"“]?(?:{_PARTIE
 _NAME_AT_END = re.compile(rf"(?P<name>{NAME})\Z")
 _HEADER = re.compile(r"(?:^|\n)[ >]*(?:From|To|Cc|CC|Bcc|Attn|Sender|Signed):[ \t]*(?P<line>[^\n]{1,200})")
 _EACH_NAME = re.compile(NAME)
+# "Father: Iosif Țăranu", at the beginning of a line or a clause.
+_LABELED = re.compile(
+    rf"(?:^|[\n;,.(|] ?|\b(?:[Mm]y|[Tt]he) )[ >*-]*"
+    rf"(?i:(?:full |first |last |legal )?name|{_ROLES}|{_PARTIES})s?:[ \t]*(?P<name>{NAME})"
+    rf"(?=[ \t]*(?:[\n,;.()|]|\Z))"
+)
 _TO_ADDRESS = r",?\s{0,2}(?:[-–—|:]\s?|at |on )?[<(\[]?\Z"
 _BEFORE_ADDRESS = re.compile(rf"(?P<name>{NAME}){_TO_ADDRESS}")
 # "Jones, Alice <a.jones@…>" at the beginning of a line or an entry; not "Thanks, Alice".
@@ -188,6 +194,17 @@ def find_cued(text: str, doubtful: Iterable[Finding] = ()) -> Iterator[Finding]:
         someone = Finding(*found.span("name"), "PERSON")
         if is_free(someone, doubtful) and not _COMPANY.search(found["name"]):
             yield someone
+
+
+def find_labeled(text: str) -> Iterator[Finding]:
+    """What stands behind a label that names a role or a relative, or behind "Name:".
+
+    Args:
+        text: the document.
+    """
+    for found in _LABELED.finditer(text) if ":" in text else ():
+        if not _COMPANY.search(found["name"]):
+            yield Finding(*found.span("name"), "PERSON")
 
 
 def find_weakly_cued(text: str, addresses: Iterable[Finding]) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from lawtags_client.curation.mask.cues import (
     address_tells,
     find_cued,
     find_doubtful_people,
+    find_labeled,
     find_weakly_cued,
     is_common_noun,
     is_company,
@@ -74,6 +75,9 @@ class People:
         addresses = [one for one in taken if one.entity in ("EMAIL_ADDRESS", "PHONE_NUMBER")]
         # A first name that the model does not know may look like a people to it.
         others = [one for one in doubtful if one.entity != "NORP"]
+        things = [one for one in doubtful if one.entity in ("ORG", "PRODUCT", "WORK_OF_ART")]
+        labeled = [one for one in find_labeled(text) if is_free(one, cued)]
+        cued += [one for one in labeled if self._is_labeled_person(text, one, things)]
         cued += [
             one
             for one in find_weakly_cued(text, addresses)
@@ -133,6 +137,16 @@ class People:
         if ", " in value:
             return any(address_tells(part, (first, last)) for part in local)
         return len(words) > 1 and any(part.startswith(first[0]) and last in part for part in local)
+
+    def _is_labeled_person(self, text: str, one: Finding, things: Sequence[Finding]) -> bool:
+        """Whether several words behind a label are a name, by those that no dictionary has.
+
+        One is enough, or all of them where the model takes it for a thing.
+        """
+        words = NAME_WORD.findall(text[one.start : one.end])
+        unknown = sum(len(word) > 2 and not self._words.knows(word.lower()) for word in words)
+        enough = 1 if is_free(one, things) else len(words)
+        return len(words) > 1 and unknown >= enough and self._is_likely(text, one, ())
 
     def _is_last_name(self, word: str) -> bool:
         return not self._words.knows(word) or self._words.is_only_noun(word)
