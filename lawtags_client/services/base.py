@@ -18,6 +18,7 @@ from lawtags_client.errors import (
     UnprocessableError,
 )
 from lawtags_client.json_value import JsonValue
+from lawtags_client.services.conflicts import conflict, differences, says_exists
 from lawtags_client.services.extra_fields import extended_request, request_of
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
@@ -100,19 +101,6 @@ class ListedPage(Generic[M]):
     def __init__(self, page: Page[M]) -> None:
         self.entries = page.data
         self.total_pages = page.pagination.total_pages if page.pagination else None
-
-
-def says_exists(error: APIError) -> bool:
-    """Whether an error means that the name is taken; services use 409, 422 and even 500 for it."""
-    if isinstance(error, ConflictError):
-        return True
-    told = f"{error.message} {error.detail}".lower()
-    return isinstance(error, UnprocessableError | ServerError) and "exist" in told
-
-
-def differences(wanted: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
-    """The fields that were asked for and are otherwise in what was found."""
-    return sorted(name for name, value in wanted.items() if found.get(name) != value)
 
 
 class Listing(Generic[M, Flt]):
@@ -250,7 +238,7 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
         except (UnprocessableError, ServerError) as error:
             if "already exist" not in f"{error.message} {error.detail}".lower():
                 raise
-            raise _conflict(error) from error
+            raise conflict(error) from error
         return parse(self._model, data, self._http)
 
     async def get(self, reference: str) -> M:
@@ -376,18 +364,6 @@ class Entities(Listing[M, Flt], Generic[M, Req, Upd, Flt]):
                 service=self._http.address.service,
             )
         return found
-
-
-def _conflict(error: APIError) -> ConflictError:
-    return ConflictError(
-        error.message,
-        hint="Choose another name, change the existing one, or delete it.",
-        service=error.service,
-        status=error.status,
-        request_id=error.request_id,
-        url=error.url,
-        detail=error.detail,
-    )
 
 
 def _receipt(body: bytes) -> DeleteResponse:

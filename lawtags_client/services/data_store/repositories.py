@@ -17,7 +17,8 @@ from lawtags_client.errors import (
     WaitTimeoutError,
 )
 from lawtags_client.json_value import JsonValue
-from lawtags_client.services.base import parse, parse_list, says_exists
+from lawtags_client.services.base import parse, parse_list
+from lawtags_client.services.conflicts import says_exists
 from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
