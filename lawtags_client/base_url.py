@@ -22,6 +22,9 @@ def checked_url(name: str, value: str) -> str:
     """
     from urllib.parse import urlsplit
 
+    given: object = value
+    if not isinstance(given, str):
+        raise ConfigurationError(f"{name} is a {type(given).__name__}", hint="Pass the URL as text.")
     try:
         parts = urlsplit(value.strip())
         _ = parts.port

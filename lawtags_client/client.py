@@ -184,8 +184,15 @@ class NeMo:
             call: a method of a service of this client.
 
         Raises:
+            ConfigurationError: ``call`` is not callable.
             ProtocolError: of the call, if it received no whole response, as a stream does not.
         """
+
+        if not callable(call):
+            raise ConfigurationError(
+                f"with_raw_response takes a method, not a {type(call).__name__}",
+                hint="Pass the method itself: nemo.with_raw_response(nemo.inference.models)",
+            )
 
         @wraps(call)
         async def calling(*args: P.args, **options: P.kwargs) -> RawResponse[T]:

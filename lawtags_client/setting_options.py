@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from lawtags_client.credentials import TokenSource
+from lawtags_client.errors import ConfigurationError
 
 LfsRewrite = Literal["auto", "always", "never"]
 
@@ -39,3 +40,20 @@ class SettingOptions(TypedDict, total=False):
     trust_env: bool | None
     lfs_rewrite: LfsRewrite | None
     intents_path: str | Path | None
+
+
+def check_number(name: str, value: object, kind: type[int] | type[float] = float) -> None:
+    """Check the type of a limit.
+
+    Args:
+        name: the option, for messages.
+        value: its value.
+        kind: ``int`` if fractions make no sense.
+
+    Raises:
+        ConfigurationError: it is not a number of this kind.
+    """
+    kinds = (int,) if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        hint = "Pass an integer." if kind is int else "Pass a number of seconds."
+        raise ConfigurationError(f"{name} is a {type(value).__name__}", hint=hint)

@@ -27,7 +27,7 @@ from lawtags_client.base_url import checked_url
 from lawtags_client.credentials import Credential, TokenSource, checked, given
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.profiles import FILE_NAME, read_profile, refuse_unknown
-from lawtags_client.setting_options import LfsRewrite, SettingOptions
+from lawtags_client.setting_options import LfsRewrite, SettingOptions, check_number
 
 T = TypeVar("T")
 
@@ -147,6 +147,7 @@ class Settings:
             if isinstance(value := getattr(self, name), str):
                 checked(name, value)
         for name in ("connect_timeout", "read_timeout", "total_timeout"):
+            check_number(name, getattr(self, name))
             if not getattr(self, name) > 0:
                 raise ConfigurationError(
                     f"{name} must be greater than zero", hint="Set it to a number of seconds."
@@ -189,11 +190,13 @@ class Settings:
         """
         limited = self
         if timeout is not None:
+            check_number("timeout", timeout)
             if not timeout > 0:
                 hint = "Set it to a number of seconds."
                 raise ConfigurationError("timeout must be greater than zero", hint=hint)
             limited = replace(limited, read_timeout=timeout, total_timeout=timeout)
         if max_retries is not None:
+            check_number("max_retries", max_retries, int)
             limited = replace(limited, max_retries=max_retries)
         return limited
 

@@ -40,8 +40,13 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         ConfigurationError: a name or a value is invalid, or the client sets the header itself. The value,
             which may be a secret, is not repeated.
     """
+    given: object = {} if headers is None else headers
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            f"the headers are a {type(given).__name__}", hint="Pass a dictionary of names and values."
+        )
     found: dict[str, str] = {}
-    for name, value in (headers or {}).items():
+    for name, value in given.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigurationError(
                 f"{str(name)[:60]!r} is not a valid name of a header",

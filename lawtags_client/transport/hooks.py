@@ -77,7 +77,12 @@ def checked_hooks(hooks: EventHooks | None) -> EventHooks:
     Raises:
         ConfigurationError: an event is unknown, or a hook is not a function.
     """
-    given: Mapping[str, object] = dict(hooks or {})
+    passed: object = {} if hooks is None else hooks
+    if not isinstance(passed, Mapping):
+        raise ConfigurationError(
+            f"event_hooks is a {type(passed).__name__}", hint="Pass {'request': [hook], 'response': [hook]}."
+        )
+    given: Mapping[str, object] = dict(passed)
     unknown = sorted(set(given) - {"request", "response"})
     if unknown:
         raise ConfigurationError(
