@@ -67,8 +67,8 @@ def prune(dir: Path, *, kept: timedelta = KEPT, dry_run: bool = False, clock: Cl
             trees, held = _reachable(database)
             orphans = [key for key in _all_trees(database) if key not in trees]
             blobs = Blobs(dir / "blobs")
-            forgotten = _forgotten(blobs, held, clock().timestamp() - kept.total_seconds())
-            folders = [path for path in _scratch(dir, database) if path.exists()]
+            forgotten = _unreferenced(blobs, held, clock().timestamp() - kept.total_seconds())
+            folders = [path for path in _leftovers(dir, database) if path.exists()]
             sizes = [blob.size for blob in blobs if blob.sha256 in forgotten]
             found = Pruned(
                 len(forgotten), sum(sizes), len(orphans), len(folders), sum(map(folder_bytes, folders))
@@ -122,11 +122,11 @@ def _all_trees(database: Database) -> Iterable[str]:
     return [row["key"] for row in database.rows("SELECT key FROM data_store_trees")]
 
 
-def _forgotten(blobs: Blobs, held: set[str], before: float) -> set[str]:
+def _unreferenced(blobs: Blobs, held: set[str], before: float) -> set[str]:
     return {blob.sha256 for blob in blobs if blob.sha256 not in held and blob.stored < before}
 
 
-def _scratch(dir: Path, database: Database) -> list[Path]:
+def _leftovers(dir: Path, database: Database) -> list[Path]:
     # Imported here, since `lawtags local status` uses this module and needs no services.
     from lawtags_stack.services.customizer import records as customizer
     from lawtags_stack.services.evaluator import records as evaluator

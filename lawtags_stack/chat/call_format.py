@@ -136,7 +136,7 @@ def _call(found: JsonValue, names: Collection[str]) -> ParsedCall | None:
     return ParsedCall(found["name"], json.dumps(arguments, ensure_ascii=False))
 
 
-def derived(alone: str, two: str | None, calls: Sequence[PlainToolCall]) -> CallFormat | None:
+def derive_format(alone: str, two: str | None, calls: Sequence[PlainToolCall]) -> CallFormat | None:
     """Derive a template's call format from how it renders one call and two calls.
 
     Args:

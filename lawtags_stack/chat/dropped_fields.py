@@ -24,7 +24,7 @@ class DroppedFieldCheck:
         self._template = template
         self._shapes: dict[tuple[object, ...], str | None] = {}
 
-    def lost(self, messages: Sequence[Message], tools: Sequence[Tool] | None, text: str) -> str | None:
+    def find(self, messages: Sequence[Message], tools: Sequence[Tool] | None, text: str) -> str | None:
         """Return the dropped field, e.g. ``messages[0].content``, or None if everything is rendered.
 
         Args:
@@ -34,10 +34,10 @@ class DroppedFieldCheck:
         """
         shape = (len(tools or ()), *(_shape(message) for message in messages))
         if shape not in self._shapes:
-            self._shapes[shape] = self._lost_by_shape(messages, tools)
-        return self._shapes[shape] or self._lost_from_texts(messages, text)
+            self._shapes[shape] = self._dropped_by_shape(messages, tools)
+        return self._shapes[shape] or self._dropped_from_texts(messages, text)
 
-    def _lost_by_shape(self, messages: Sequence[Message], tools: Sequence[Tool] | None) -> str | None:
+    def _dropped_by_shape(self, messages: Sequence[Message], tools: Sequence[Tool] | None) -> str | None:
         marked, places = _marked(messages)
         offered = [_marked_tool(index, tool, places) for index, tool in enumerate(tools or ())]
         try:
@@ -46,7 +46,7 @@ class DroppedFieldCheck:
             return None  # some templates reject markers; the search for the texts still applies
         return next((field for field, mark in places if mark not in text), None)
 
-    def _lost_from_texts(self, messages: Sequence[Message], text: str) -> str | None:
+    def _dropped_from_texts(self, messages: Sequence[Message], text: str) -> str | None:
         last = max((n for n, each in enumerate(messages) if each["role"] == "assistant"), default=-1)
         for index, message in enumerate(messages):
             if message["role"] == "assistant" and index != last:

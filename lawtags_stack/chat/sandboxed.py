@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.json_value import JsonObject
-from lawtags_stack.sandbox.limits import joined, limited
+from lawtags_stack.sandbox.limits import cpu_limit, join_text
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -32,8 +32,8 @@ def _render(argument: Conversation) -> str:
     from jinja2 import TemplateError
 
     try:
-        with limited("The chat template of the model", _SECONDS):
-            return joined(_compiled(argument["template"]).generate(argument["values"]))
+        with cpu_limit("The chat template of the model", _SECONDS):
+            return join_text(_compiled(argument["template"]).generate(argument["values"]))
     except (TemplateError, *_FAULTS) as error:
         raise BadRequestError(str(error) or type(error).__name__) from error
 

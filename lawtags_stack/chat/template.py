@@ -10,7 +10,7 @@ from functools import cached_property
 from lawtags_client.errors import BadRequestError, ConfigurationError, ResourceLimitError
 from lawtags_stack.chat import sandboxed
 from lawtags_stack.chat.bounds import is_bounded
-from lawtags_stack.chat.call_format import HERMES, CallFormat, derived
+from lawtags_stack.chat.call_format import HERMES, CallFormat, derive_format
 from lawtags_stack.chat.messages import CalledFunction, Message, PlainToolCall, Tool, uses_tools
 from lawtags_stack.chat.tokenizer import FastTokenizer
 from lawtags_stack.sandbox.process import Sandbox
@@ -95,7 +95,7 @@ class ChatTemplate:
             two = self._turn(before, _CALLS)
         except TemplateError:
             two = None
-        return derived(one, two, _CALLS)
+        return derive_format(one, two, _CALLS)
 
     @property
     def calls(self) -> CallFormat:

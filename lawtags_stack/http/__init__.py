@@ -5,7 +5,7 @@ from __future__ import annotations
 from lawtags_stack.http.bodies import parse_json, read_limited, sent_fields, validate
 from lawtags_stack.http.ids import check_name, new_id, sent_name, split_reference
 from lawtags_stack.http.query import ListQuery, parse_list_query
-from lawtags_stack.http.responses import JsonResponse, answer, error_response, response_for_error
+from lawtags_stack.http.responses import JsonResponse, error_response, response_for_error, to_response
 from lawtags_stack.http.routing import RouteCall, route
 from lawtags_stack.http.select import EntityPage, select
 from lawtags_stack.times import Clock, naive, read_moment, utc_now, zulu, zulu_seconds
@@ -16,7 +16,6 @@ __all__ = [
     "JsonResponse",
     "ListQuery",
     "RouteCall",
-    "answer",
     "check_name",
     "error_response",
     "naive",
@@ -31,6 +30,7 @@ __all__ = [
     "sent_fields",
     "sent_name",
     "split_reference",
+    "to_response",
     "utc_now",
     "validate",
     "zulu",

@@ -28,7 +28,7 @@ _LARGE = re.compile(r"[0-9]{19}|[0-9][eE][+]?[0-9]{3}")
 _log = logging.getLogger(__name__)
 
 
-class Fault(TypedDict):
+class FieldError(TypedDict):
     """One validation error of a body, in FastAPI's format."""
 
     loc: list[str | int]
@@ -114,7 +114,7 @@ def strict_json(text: bytes) -> JsonValue:
         large = _LARGE.search(plain) is not None
         value: JsonValue = json.loads(
             plain,
-            parse_constant=_no_constant,
+            parse_constant=_reject_constant,
             parse_float=_finite_float if large else None,
             parse_int=_bounded_int if large else None,
         )
@@ -194,7 +194,7 @@ def _too_deep() -> ValueError:
     return ValueError(f"JSON nested deeper than {DEEPEST} levels")
 
 
-def _no_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not valid JSON")
 
 
@@ -214,7 +214,7 @@ def _bounded_int(digits: str) -> int:
     raise ValueError(f"the number {digits[:20]} does not fit into 64 bits")
 
 
-def _unprocessable(faults: list[Fault]) -> UnprocessableError:
+def _unprocessable(faults: list[FieldError]) -> UnprocessableError:
     first = faults[0]
     place = ".".join(str(part) for part in first["loc"])
     return UnprocessableError(f"{place}: {first['msg']}", detail=faults)

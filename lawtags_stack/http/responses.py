@@ -42,7 +42,7 @@ class JsonResponse(JSONResponse):
         ).encode("utf-8")
 
 
-def answer(content: object, status: int = 200) -> Response:
+def to_response(content: object, status: int = 200) -> Response:
     """Convert a handler's return value to a response; ``None`` becomes an empty body."""
     if isinstance(content, Response):
         return content

@@ -23,7 +23,7 @@ from lawtags_stack.http.bodies import (
 )
 from lawtags_stack.http.operations import JSON, Operation, Parameter, summary_of
 from lawtags_stack.http.query import ListQuery, parse_list_query
-from lawtags_stack.http.responses import answer, response_for_error
+from lawtags_stack.http.responses import response_for_error, to_response
 
 _LARGE_BODY = 1 << 20
 BodyT = TypeVar("BodyT")
@@ -122,8 +122,8 @@ def route(
                     content = _checked(body, sent)
             call = RouteCall(request, request.path_params, content)
             if inspect.iscoroutinefunction(handler):
-                return answer(await handler(call), status)
-            return answer(await run_in_threadpool(handler, call), status)
+                return to_response(await handler(call), status)
+            return to_response(await run_in_threadpool(handler, call), status)
         except ClientDisconnect:
             return Response(status_code=400)  # the client is gone
         except Exception as error:

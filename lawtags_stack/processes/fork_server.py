@@ -125,7 +125,7 @@ class _ForkServer:
                 # A socket is closed only if no other process holds a copy.
                 for other in waiting.values():
                     other.close()
-                self._become(start)
+                self._run_child(start)
             self._numbers[pid] = number
             self._tell(number=number, pid=pid)
         finally:
@@ -144,7 +144,7 @@ class _ForkServer:
     def _tell(self, **fields: int) -> None:
         self._control.send(json.dumps(fields).encode())
 
-    def _become(self, start: _Start) -> NoReturn:
+    def _run_child(self, start: _Start) -> NoReturn:
         code, descriptors = _FAILED, start.descriptors
         try:
             signal.set_wakeup_fd(-1)
@@ -159,7 +159,7 @@ class _ForkServer:
             for descriptor in descriptors[:2]:
                 os.close(descriptor)
             further = [] if len(descriptors) == 2 else ["--fd", str(descriptors[2])]
-            _entitle(" ".join([start.module, *start.arguments]))
+            _set_title(" ".join([start.module, *start.arguments]))
             code = importlib.import_module(start.module).main([*start.arguments, *further])
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else _FAILED
@@ -172,7 +172,7 @@ class _ForkServer:
             os._exit(code)
 
 
-def _entitle(title: str) -> None:
+def _set_title(title: str) -> None:
     """Set the process title of a child."""
     from setproctitle import setproctitle
 

@@ -54,13 +54,13 @@ def _address_space() -> int:
     return pages * resource.getpagesize()
 
 
-def at(place: str) -> None:
+def set_place(place: str) -> None:
     """Set the row that the following work is about, for error messages; empty for none."""
     _here.place = f" ({place})" if place else ""
 
 
 @contextlib.contextmanager
-def limited(what: str, seconds: float) -> Iterator[None]:
+def cpu_limit(what: str, seconds: float) -> Iterator[None]:
     """Kill this process if the block exceeds its CPU time; does nothing outside the sandbox.
 
     A signal without a handler kills the process even during a single long C operation, such as a power of
@@ -86,7 +86,7 @@ def limited(what: str, seconds: float) -> Iterator[None]:
     _here.what = outer
 
 
-def joined(pieces: Iterable[str], most: int = LARGEST_TEXT) -> str:
+def join_text(pieces: Iterable[str], most: int = LARGEST_TEXT) -> str:
     """Join pieces of text, up to a limit.
 
     Raises:
@@ -117,7 +117,7 @@ def too_deep() -> ResourceLimitError:
     return ResourceLimitError(f"{_here.what} is nested too deeply{_here.place}")
 
 
-def told(note: bytes) -> str:
+def read_note(note: bytes) -> str:
     """Read from the notes file what the process was doing when it was killed."""
     try:
         found = json.loads(note)

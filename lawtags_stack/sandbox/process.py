@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 
 from lawtags_client.errors import BadRequestError, LawtagsError, ResourceLimitError
 from lawtags_stack.processes.frames import Message, pack, receive
-from lawtags_stack.sandbox.limits import NOTE_BYTES, told
+from lawtags_stack.sandbox.limits import NOTE_BYTES, read_note
 
 # Environment variables passed to the process; none may hold a credential.
 _VARIABLES = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "HOME", "VIRTUAL_ENV")
@@ -111,7 +111,7 @@ class Sandbox:
                 self._process = _spawn(self._arguments, theirs.fileno(), notes)
             self._connection, self._notes = ours, notes
             # Clean up the process and the open files if the owner just drops the sandbox.
-            self._dropped = weakref.finalize(self, _let_go, self._process, ours, notes)
+            self._dropped = weakref.finalize(self, _close, self._process, ours, notes)
             return ours
 
     def _check_limit(self) -> None:
@@ -124,7 +124,7 @@ class Sandbox:
         if code == -signal.SIGPROF:
             note = os.pread(self._notes.fileno(), NOTE_BYTES, 0)
             self._clear()
-            raise ResourceLimitError(told(note))
+            raise ResourceLimitError(read_note(note))
 
     def _clear(self) -> str:
         """Clean up the process, and return the last line of its output."""
@@ -191,7 +191,7 @@ def _spawn(arguments: list[str], descriptor: int, notes: IO[bytes]) -> subproces
     )
 
 
-def _let_go(process: subprocess.Popen[bytes], connection: socket.socket, notes: IO[bytes]) -> None:
+def _close(process: subprocess.Popen[bytes], connection: socket.socket, notes: IO[bytes]) -> None:
     process.kill()
     process.wait()
     connection.close()

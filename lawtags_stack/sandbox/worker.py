@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _answered(operation: Operation, argument: object) -> bytes:
-    limits.at("")
+    limits.set_place("")
     try:
         return pack({"result": operation(argument)})
     except LawtagsError as error:

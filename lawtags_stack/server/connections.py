@@ -76,7 +76,7 @@ class ServerConnections:
         """Start checking."""
         loop = asyncio.get_running_loop()
         self._looked = loop.time()
-        self._timer = loop.call_later(_STEP, self._look, loop)
+        self._timer = loop.call_later(_STEP, self._check, loop)
 
     def stop(self) -> None:
         """Stop checking."""
@@ -105,7 +105,7 @@ class ServerConnections:
         """Remove a closed connection."""
         self._open.pop(connection, None)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         # Time during which this process was blocked does not count against clients.
         self.now += min(loop.time() - self._looked, 2 * _STEP)
         self._looked = loop.time()
@@ -116,7 +116,7 @@ class ServerConnections:
         for reason, number in self._closed.items():
             _log.warning("closed %d connection%s: %s", number, "s" * (number > 1), reason)
         self._closed.clear()
-        self._timer = loop.call_later(_STEP, self._look, loop)
+        self._timer = loop.call_later(_STEP, self._check, loop)
 
 
 class LimitedProtocol(H11Protocol):

@@ -99,7 +99,7 @@ class EmbeddingProcess:
                 return {}
             self._suspects.suspected(asked)  # raises if the texts must not run again
             process = await self._started()
-            answered = await _asked(process, asked)
+            answered = await _round_trip(process, asked)
             if answered is not None:
                 self._suspects.succeeded(asked)
                 return answered
@@ -130,7 +130,7 @@ class EmbeddingProcess:
         return process
 
 
-async def _asked(process: asyncio.subprocess.Process, asked: Message) -> Message | None:
+async def _round_trip(process: asyncio.subprocess.Process, asked: Message) -> Message | None:
     """Send a request and return the response; None if the process exited."""
     assert process.stdin is not None
     with contextlib.suppress(ConnectionError):

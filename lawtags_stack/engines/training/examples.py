@@ -209,7 +209,7 @@ class RowEncoder:
             raise row.error(error.reason, error.field) from error
         except TemplateError as error:
             raise row.error(error.message, "messages") from error
-        if (lost := self._losses.lost(given, tools, text)) is not None:
+        if (lost := self._losses.find(given, tools, text)) is not None:
             raise row.error("the model's chat template does not render this field, so it would be lost", lost)
         return spans, text
 

@@ -152,7 +152,7 @@ class TrainingLoop(Generic[ItemT]):
                 cursor.window_right += right
                 cursor.window_items += len(part)
         if not math.isfinite(total):
-            raise _no_number("training", total, cursor.step)
+            raise _not_finite("training", total, cursor.step)
         torch.nn.utils.clip_grad_norm_(self._weights.values(), self._objective.gradient_norm)
         self._optimizer.step()
         cursor.step += 1
@@ -174,7 +174,7 @@ class TrainingLoop(Generic[ItemT]):
     def _validate(self, cursor: Cursor) -> float:
         loss, accuracy = self._evaluate()
         if not math.isfinite(loss):
-            raise _no_number("validation", loss, cursor.step - 1)
+            raise _not_finite("validation", loss, cursor.step - 1)
         better = cursor.best_loss is None or loss < cursor.best_loss
         if better:
             running = cursor.window_loss / cursor.window_steps if cursor.window_steps else cursor.train_loss
@@ -241,7 +241,7 @@ def _with_accuracy(event: TrainerEvent, accuracy: float | None) -> TrainerEvent:
     return event
 
 
-def _no_number(kind: str, loss: float, step: int) -> LawtagsError:
+def _not_finite(kind: str, loss: float, step: int) -> LawtagsError:
     return LawtagsError(
         f"the {kind} loss became {loss} at step {step}",
         hint="Lower learning_rate, or lengthen warmup_steps.",

@@ -197,7 +197,7 @@ def _encode(
     )
 
 
-def _what_was_cut(answers: int) -> str:
+def _truncation_detail(answers: int) -> str:
     prompts = "The beginning of their prompts was cut off"
     if not answers:
         return f"{prompts}; their completions were kept."
@@ -227,7 +227,7 @@ def _report_data(
             {
                 "event": "warning",
                 "message": f"{cut} rows were longer than {job.max_seq_length} tokens",
-                "explanation": _what_was_cut(training.answers_cut + validation.answers_cut),
+                "explanation": _truncation_detail(training.answers_cut + validation.answers_cut),
             }
         )
     if job.batch_size > len(validation.examples):

@@ -9,7 +9,7 @@ from typing import Literal, TypeGuard
 from lawtags_client.errors import UnprocessableError
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.engines.training.job import Method, Optimizer
-from lawtags_stack.http.bodies import Fault
+from lawtags_stack.http.bodies import FieldError
 from lawtags_stack.store.codec import Codec
 
 
@@ -162,7 +162,7 @@ def check(sent: JsonObject) -> None:
     Raises:
         UnprocessableError: some are invalid; ``detail`` lists every error.
     """
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     parts: tuple[tuple[tuple[str, ...], JsonObject, dict[str, _Check]], ...] = (
         ((), sent, _CHECKS),
         (("lora",), _part(sent, "lora"), _LORA_CHECKS),
@@ -173,14 +173,14 @@ def check(sent: JsonObject) -> None:
         for name, (fits, message) in checks.items():
             value = values.get(name)
             if value is not None and not fits(value):
-                faults.append(_fault((*place, name), message))
+                faults.append(_field_error((*place, name), message))
     rate, lowest = _with_defaults(sent)["learning_rate"], sent.get("min_learning_rate")
     if not faults and lowest and _is_number(lowest) and _is_number(rate) and lowest >= rate:
-        faults.append(_fault(("min_learning_rate",), "Input should be lower than learning_rate"))
+        faults.append(_field_error(("min_learning_rate",), "Input should be lower than learning_rate"))
     dpo = {**DPO_DEFAULTS, **_part(sent, "dpo")}
     if not faults and not dpo["preference_loss_weight"] and not dpo["sft_loss_weight"]:
         message = "Input should be greater than 0 for one of both: preference_loss_weight, sft_loss_weight"
-        faults.append(_fault(("dpo",), message))
+        faults.append(_field_error(("dpo",), message))
     if faults:
         first = faults[0]
         place_of_first = ".".join(map(str, first["loc"]))
@@ -235,7 +235,7 @@ def _part(sent: JsonObject, name: str) -> JsonObject:
     return _said(part) if isinstance(part, dict) else {}
 
 
-def _fault(place: tuple[str, ...], message: str) -> Fault:
+def _field_error(place: tuple[str, ...], message: str) -> FieldError:
     return {"loc": ["body", "hyperparameters", *place], "msg": message, "type": "value_error"}
 
 

@@ -107,7 +107,7 @@ class TrainingQueue:
         return next((job.id for job in running + waiting), None)
 
     def _train(self, job_id: str) -> None:
-        self._hold(job_id)
+        self._keep_pending(job_id)
         record = self._begin(job_id)
         self._mark_started(job_id)
         try:
@@ -176,7 +176,7 @@ class TrainingQueue:
         if self._jobs.stored(job_id).job.status == "cancelling":
             raise _Interrupted
 
-    def _hold(self, job_id: str) -> None:
+    def _keep_pending(self, job_id: str) -> None:
         """Keep a job pending as long as the chaos file says."""
         while self._faults.keeps_pending(job := self._jobs.stored(job_id).job, self._context.clock()):
             if job.status == "created":

@@ -213,10 +213,10 @@ class Targets:
         # Serialized: two copies of the same target would write to the same folder.
         with self._copying:
             try:
-                self._tell(target, {"status": "downloading"})
-                self._tell(target, self._fetched(target, folder))
+                self._record_status(target, {"status": "downloading"})
+                self._record_status(target, self._fetched(target, folder))
             except NotFoundError:
-                if not self._is_there(target):
+                if not self._is_complete(target):
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _fetched(self, target: TargetRecord, folder: Path) -> JsonObject:
@@ -241,21 +241,21 @@ class Targets:
                 "there and omit hf_endpoint"
             )
 
-    def _tell(self, target: TargetRecord, fields: JsonObject) -> None:
+    def _record_status(self, target: TargetRecord, fields: JsonObject) -> None:
         """Record the status of a target's copy.
 
         Raises:
             NotFoundError: the target was deleted meanwhile, or another copy has newer files.
         """
 
-        def told(now: TargetRecord) -> JsonObject:
+        def updated(now: TargetRecord) -> JsonObject:
             if (now.id, now.model_uri) != (target.id, target.model_uri):
                 raise NotFoundError("the target was replaced in the meantime")
             return fields
 
-        self.entities.change(target.namespace, target.name, told)
+        self.entities.change(target.namespace, target.name, updated)
 
-    def _is_there(self, target: TargetRecord) -> bool:
+    def _is_complete(self, target: TargetRecord) -> bool:
         return any(each.id == target.id for each in self.entities.all())
 
 

@@ -116,8 +116,8 @@ def repo_routes(state: DataStoreState) -> list[ApiRoute]:
     routes = [
         hub("POST", "/v1/hf/api/repos/create", create, body=RepoCreateRequest, answers=RepoCreated),
         hub("DELETE", "/v1/hf/api/repos/delete", delete, body=RepoDeleteRequest, answers=DeleteResponse),
-        hub("POST", "/v1/hf/api/validate-yaml", _card_checked, body=dict, answers=dict),
-        hub("GET", "/v1/hf/api/whoami-v2", _who, answers=dict),
+        hub("POST", "/v1/hf/api/validate-yaml", _validate_card, body=dict, answers=dict),
+        hub("GET", "/v1/hf/api/whoami-v2", _whoami, answers=dict),
     ]
     for repo_type in REPO_TYPES:
         routes += _repository_routes(state.repositories, repo_type)
@@ -236,13 +236,13 @@ def _target(request: RepoCreateRequest | RepoDeleteRequest) -> tuple[RepoType, s
     return repo_type, namespace, name
 
 
-def _card_checked(call: RouteCall) -> JsonObject:
+def _validate_card(call: RouteCall) -> JsonObject:
     """Validate the metadata of a model or dataset card."""
     # The Hub validates it; this Data Store accepts any text.
     return {"errors": [], "warnings": []}
 
 
-def _who(call: RouteCall) -> JsonObject:
+def _whoami(call: RouteCall) -> JsonObject:
     """Get the user of the token."""
     return {
         "type": "user",

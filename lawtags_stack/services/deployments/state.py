@@ -94,14 +94,14 @@ class DeploymentsState:
             NotFoundError: it does not exist.
         """
         self._purge()
-        self._look(self._deployments.stored(namespace, name))
+        self._update_status(self._deployments.stored(namespace, name))
         return self._deployments.get(namespace, name)
 
     def select(self, query: ListQuery) -> EntityPage:
         """Return the page of deployments for a list request."""
         self._purge()
         for deployment in self._deployments.all():
-            self._look(deployment)
+            self._update_status(deployment)
         return self._deployments.select(query)
 
     def patch(self, namespace: str, name: str, changes: JsonObject) -> JsonObject:
@@ -142,7 +142,7 @@ class DeploymentsState:
             "deleted_at": zulu(now),
         }
 
-    def _look(self, deployment: DeploymentRecord) -> None:
+    def _update_status(self, deployment: DeploymentRecord) -> None:
         before = deployment.status_details.status
         if deployment.gone_at is not None or before == "failed":
             return

@@ -78,7 +78,7 @@ def check_supported(config: JsonObject, target: JsonObject) -> None:
     """
     kinds = SUPPORTED.get(str(config.get("type")))
     if kinds is None:
-        raise BadRequestError(f"Evaluations of type {config.get('type')!r} are not supported; {_offered()}")
+        raise BadRequestError(f"Evaluations of type {config.get('type')!r} are not supported; {_supported()}")
     measured = str(target.get("type"))
     if measured not in ("model", "cached_outputs", "rows", "dataset"):
         raise BadRequestError(f"Targets of type {target.get('type')!r} are not supported by this Evaluator")
@@ -90,10 +90,10 @@ def check_supported(config: JsonObject, target: JsonObject) -> None:
     for name, task in tasks.items():
         if task.get("type") == "prompt-optimization":
             raise BadRequestError(
-                f"Task {name!r} asks to optimize a prompt, which this stack does not support; {_offered()}"
+                f"Task {name!r} asks to optimize a prompt, which this stack does not support; {_supported()}"
             )
         if task.get("type") not in kinds:
-            raise BadRequestError(f"Task {name!r} has type {task.get('type')!r}; {_offered()}")
+            raise BadRequestError(f"Task {name!r} has type {task.get('type')!r}; {_supported()}")
         for key, metric in _objects(task.get("metrics")).items():
             if metric.get("type") not in Scorer.KINDS:
                 known = ", ".join(sorted(Scorer.KINDS))
@@ -106,7 +106,7 @@ def _objects(value: JsonValue) -> dict[str, JsonObject]:
     return {name: each for name, each in value.items() if isinstance(each, dict)}
 
 
-def _offered() -> str:
+def _supported() -> str:
     return "supported: " + "; ".join(f"{kind} with {', '.join(t)}" for kind, t in SUPPORTED.items())
 
 
@@ -192,7 +192,7 @@ class EvaluationRunner:
         rows = {name: self._rows(task) for name, task in config.tasks.items()}
         progress = EvaluationProgress(sum(map(len, rows.values())), tasks=dict.fromkeys(rows, "pending"))
         outcome = EvaluationOutcome()
-        asker = ModelClient(
+        client = ModelClient(
             timeout=float(self._params.request_timeout or _TIMEOUT),
             retries=self._params.max_retries or 0,
             policy=self._sources.endpoints.policy,
@@ -206,7 +206,7 @@ class EvaluationRunner:
                     task,
                     rows[name],
                     self._endpoint(task),
-                    asker,
+                    client,
                     self._sources.endpoints,
                     Calculations(self._sandbox),
                     self._params,
@@ -217,7 +217,7 @@ class EvaluationRunner:
                 progress.tasks[name] = "completed"
                 self._on_progress(progress)
         finally:
-            await asker.close()
+            await client.close()
         outcome.groups = _groups(config.groups or {}, outcome.tasks)
         return outcome
 
@@ -256,13 +256,13 @@ def _groups(groups: Mapping[str, GroupSpec], tasks: Mapping[str, TaskScores]) ->
         keys = list(group.metrics or {}) or list(
             dict.fromkeys(key for task in members for key in task["metrics"])
         )
-        found[name] = {"metrics": {key: {"scores": _together(members, key)} for key in keys}}
+        found[name] = {"metrics": {key: {"scores": _combine(members, key)} for key in keys}}
         if group.groups:
             found[name]["groups"] = _groups(group.groups, tasks)
     return found
 
 
-def _together(members: Sequence[TaskScores], key: str) -> dict[str, MetricScore]:
+def _combine(members: Sequence[TaskScores], key: str) -> dict[str, MetricScore]:
     parts: dict[str, list[tuple[float, int]]] = {}
     for task in members:
         if key not in task["metrics"]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from lawtags_client.errors import BadRequestError, MissingExtraError
 from lawtags_client.json_value import JsonObject, JsonValue
-from lawtags_stack.sandbox.limits import limited
+from lawtags_stack.sandbox.limits import cpu_limit
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -271,7 +271,7 @@ def judge_scores(text: str, wanted: Mapping[str, JudgeScore]) -> RowScores:
     for name, score in wanted.items():
         pattern = score["parser"]["pattern"]
         try:
-            with limited(f"The pattern {pattern[:200]!r} of score {name[:80]!r}", _PATTERN_SECONDS):
+            with cpu_limit(f"The pattern {pattern[:200]!r} of score {name[:80]!r}", _PATTERN_SECONDS):
                 match = re.search(pattern, text)
             value = math.nan if match is None else float(match.group(1))
         except (re.error, IndexError, OverflowError) as error:

@@ -66,7 +66,7 @@ class BleuInput(TypedDict):
 
 
 def _render(argument: RenderInput) -> JsonValue:
-    limits.at(argument["place"])
+    limits.set_place(argument["place"])
     # No answer exists yet that a template could use.
     return render(argument["template"], {**argument["item"], "item": argument["item"]})
 
@@ -75,7 +75,7 @@ def _score(argument: ScoreInput) -> list[RowMetrics]:
     scorer = Scorer(argument["metrics"])
     found: list[RowMetrics] = []
     for row in argument["rows"]:
-        limits.at(row["place"])
+        limits.set_place(row["place"])
         try:
             scored = scorer.row(Sample(row["item"], row["output"], row["response"]))
         except LawtagsError as error:
@@ -87,13 +87,13 @@ def _score(argument: ScoreInput) -> list[RowMetrics]:
 
 
 def _judged(argument: JudgeInput) -> metrics.RowScores:
-    limits.at(argument["place"])
+    limits.set_place(argument["place"])
     return metrics.judge_scores(argument["text"], argument["scores"])
 
 
 def _bleu(argument: BleuInput) -> tuple[list[float], float]:
     outputs = argument["outputs"]
-    with limits.limited("The metric bleu", _BLEU_SECONDS * (1 + len(outputs) / 1000)):
+    with limits.cpu_limit("The metric bleu", _BLEU_SECONDS * (1 + len(outputs) / 1000)):
         return metrics.bleu(outputs, argument["references"])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NotRequired, TypeAlias, TypedDict
 
 from lawtags_client.errors import BadRequestError
 from lawtags_client.json_value import JsonObject, JsonValue
-from lawtags_stack.sandbox.limits import limited
+from lawtags_stack.sandbox.limits import cpu_limit
 from lawtags_stack.services.evaluator import metrics
 from lawtags_stack.services.evaluator.templates import render, render_text
 
@@ -146,7 +146,7 @@ class Scorer:
             "accuracy": metrics.accuracy,
         }[kind]
         output, truth = _output(params, sample), _truth(params, sample)
-        with limited(f"The metric {kind}", _SECONDS):
+        with cpu_limit(f"The metric {kind}", _SECONDS):
             return compare(output, truth)
 
 

@@ -297,12 +297,12 @@ class EvaluatorState:
         """Store the inline parts of a job as entities."""
         config, target = resolved.config, resolved.target
         if isinstance(fields["config"], dict) and "id" not in config:
-            config = self._kept(self.configs, config)
+            config = self._store_part(self.configs, config)
         if isinstance(fields["target"], dict) and "id" not in target:
-            target = self._kept(self.targets, target)
+            target = self._store_part(self.targets, target)
         return ResolvedEvaluation(config, target)
 
-    def _kept(self, entities: EntityTable[EntityRecord], given: JsonObject) -> JsonObject:
+    def _store_part(self, entities: EntityTable[EntityRecord], given: JsonObject) -> JsonObject:
         """Store an inline part under its name, or under its id if the name is taken.
 
         Jobs may repeat a name, and must not overwrite an entity of others; the job shows the given name in

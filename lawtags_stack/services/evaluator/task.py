@@ -53,7 +53,7 @@ class TaskWork:
         task: the full task.
         rows: its rows.
         endpoint: the model to call; None if the rows contain their answers.
-        asker: calls models.
+        client: calls models.
         endpoints: endpoints of judges.
         calculations: templates, patterns and metrics.
         params: the parameters of the evaluation.
@@ -65,7 +65,7 @@ class TaskWork:
         task: TaskSpec,
         rows: Sequence[DatasetRow],
         endpoint: Endpoint | None,
-        asker: ModelClient,
+        client: ModelClient,
         endpoints: Endpoints,
         calculations: Calculations,
         params: LimitSpec,
@@ -79,7 +79,7 @@ class TaskWork:
         }
         self._rows = rows
         self._endpoint = endpoint
-        self._asker = asker
+        self._client = client
         self._endpoints = endpoints
         self._calculations = calculations
         self._params = params
@@ -158,10 +158,10 @@ class TaskWork:
 
     async def _answer(self, places: list[int]) -> None:
         for place in places:
-            self._samples[place] = await self._asked(place)
+            self._samples[place] = await self._answered_sample(place)
         await self._score(places)
 
-    async def _asked(self, place: int) -> Sample:
+    async def _answered_sample(self, place: int) -> Sample:
         assert self._endpoint is not None
         row, kind, endpoint = self._rows[place], self._task.type, self._endpoint
         chat = kind == "chat-completion" or (kind == "default" and endpoint.chats)
@@ -176,7 +176,7 @@ class TaskWork:
         return Sample(row, output_text(response), response)
 
     async def _ask(self, endpoint: Endpoint, body: JsonObject, place: int) -> Exchange:
-        exchange = await self._asker.ask(endpoint, body)
+        exchange = await self._client.ask(endpoint, body)
         self._exchanges[place].append(exchange)
         return exchange
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.errors import BadRequestError, LawtagsError, MissingExtraError
 from lawtags_client.json_value import JsonObject, JsonValue
-from lawtags_stack.sandbox.limits import joined, limited
+from lawtags_stack.sandbox.limits import cpu_limit, join_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -46,8 +46,8 @@ def render_text(template: str, values: JsonObject) -> str:
         return template
     try:
         # Compiling is limited, too: it evaluates constant expressions.
-        with limited(f"The template {template[:200]!r}", _SECONDS):
-            return joined(_compiled(template).generate(values))
+        with cpu_limit(f"The template {template[:200]!r}", _SECONDS):
+            return join_text(_compiled(template).generate(values))
     except (LawtagsError, MemoryError, RecursionError):
         raise
     except Exception as error:  # a template can make Python and Jinja raise anything

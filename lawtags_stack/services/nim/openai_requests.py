@@ -67,7 +67,7 @@ def parse_completion(request: CompletionRequest) -> WorkerRequest:
             raise BadRequestError("top_logprobs must be an integer")
     limit = DEFAULT_COMPLETION_TOKENS if request.max_tokens is None else request.max_tokens
     sampling = _sampling(request, limit, logprobs)
-    return _asked(request, {"prompts": prompts, "sampling": sampling}, len(prompts))
+    return _worker_request(request, {"prompts": prompts, "sampling": sampling}, len(prompts))
 
 
 def parse_chat(request: ChatCompletionRequest) -> WorkerRequest:
@@ -96,10 +96,10 @@ def parse_chat(request: ChatCompletionRequest) -> WorkerRequest:
                 "tool_choice cannot require a call while the answer is constrained to another format"
             )
         message |= {"tools": request.tools, "tool_choice": choice}
-    return _asked(request, message, 1)
+    return _worker_request(request, message, 1)
 
 
-def _asked(request: SamplingRequest, message: Message, prompts: int) -> WorkerRequest:
+def _worker_request(request: SamplingRequest, message: Message, prompts: int) -> WorkerRequest:
     stream = bool(request.stream)
     usage = bool(request.stream_options and request.stream_options.include_usage)
     return WorkerRequest({**message, "stream": stream}, prompts * (request.n or 1), stream, usage)

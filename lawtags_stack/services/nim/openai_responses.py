@@ -47,7 +47,7 @@ class Envelope:
         return {"id": prefix + self.id, "object": what, "created": self.created, "model": self.model}
 
 
-def whole(envelope: Envelope, done: Message) -> Message:
+def complete_response(envelope: Envelope, done: Message) -> Message:
     """The response to a request that is not streamed."""
     answers = [Answer.from_json(each) for each in done["answers"]]
     make = _chat_choice if envelope.kind == "chat" else _completion_choice
@@ -160,7 +160,7 @@ async def events(
                 yield _event(envelope, [], usage=usage(message))
         yield "data: [DONE]\n\n"
     except LawtagsError as error:
-        body = json.loads(bytes(failed(error).body))
+        body = json.loads(bytes(openai_error(error).body))
         yield f"event: error\ndata: {json.dumps(body)}\n\n"
 
 
@@ -188,7 +188,7 @@ def _event(envelope: Envelope, choices: Sequence[Message], **fields: object) -> 
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
-def failed(error: Exception) -> Response:
+def openai_error(error: Exception) -> Response:
     """Create an error response in both common formats: ``detail``, and OpenAI's ``error`` object."""
     plain = response_for_error(error)
     body = json.loads(bytes(plain.body))

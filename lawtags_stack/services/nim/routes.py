@@ -29,7 +29,13 @@ from lawtags_stack.http import Clock, RouteCall, error_response, route
 from lawtags_stack.processes.frames import Message
 from lawtags_stack.services.nim.embeddings import Embeddings
 from lawtags_stack.services.nim.openai_requests import WorkerRequest, parse_chat, parse_completion
-from lawtags_stack.services.nim.openai_responses import Envelope, Kind, events, failed, whole
+from lawtags_stack.services.nim.openai_responses import (
+    Envelope,
+    Kind,
+    complete_response,
+    events,
+    openai_error,
+)
 from lawtags_stack.services.nim.permissions import permission
 from lawtags_stack.services.nim.queue import ModelProcesses
 from lawtags_stack.services.nim.records import ServedEntry
@@ -65,14 +71,14 @@ class InferenceService:
             route("GET", "/v1/health/ready", self.ready, answers=dict),
             route("GET", "/v1/health/live", _live, answers=dict),
             route("GET", "/v1/version", _version, answers=dict),
-            route("GET", "/v1/models", self.models, on_error=failed, answers=ServedModels),
-            route("GET", "/v1/models/{model:path}", self.model, on_error=failed, answers=ServedModel),
+            route("GET", "/v1/models", self.models, on_error=openai_error, answers=ServedModels),
+            route("GET", "/v1/models/{model:path}", self.model, on_error=openai_error, answers=ServedModel),
             route(
                 "POST",
                 "/v1/completions",
                 self.complete,
                 body=CompletionRequest,
-                on_error=failed,
+                on_error=openai_error,
                 answers=Completion,
             ),
             route(
@@ -80,7 +86,7 @@ class InferenceService:
                 "/v1/chat/completions",
                 self.chat,
                 body=ChatCompletionRequest,
-                on_error=failed,
+                on_error=openai_error,
                 answers=ChatCompletion,
             ),
             route(
@@ -88,7 +94,7 @@ class InferenceService:
                 "/v1/embeddings",
                 self.embed,
                 body=EmbeddingRequest,
-                on_error=failed,
+                on_error=openai_error,
                 answers=EmbeddingResponse,
             ),
         ]
@@ -138,7 +144,9 @@ class InferenceService:
         """``POST /v1/embeddings``: compute embeddings, if the stack serves an embedding model."""
         if not self._embeddings:
             return error_response(501, "No embedding model is served by this stack; see --embedding-model")
-        found = await _unless_gone(call.request, self._embeddings.answer(call.sent(EmbeddingRequest)))
+        found = await _cancel_on_disconnect(
+            call.request, self._embeddings.answer(call.sent(EmbeddingRequest))
+        )
         return Response(status_code=499) if found is None else found
 
     async def _answer(
@@ -150,10 +158,10 @@ class InferenceService:
         # The client is gone and nobody reads the response; 499 shows it in logs.
         nobody = Response(status_code=499)
         if not asked.stream:
-            done = await _unless_gone(call.request, _last(messages))
-            return nobody if done is None else whole(envelope, done)
+            done = await _cancel_on_disconnect(call.request, _last(messages))
+            return nobody if done is None else complete_response(envelope, done)
         # Await the first message before streaming, so that a rejection becomes an error response.
-        first = await _unless_gone(call.request, _next(messages))
+        first = await _cancel_on_disconnect(call.request, _next(messages))
         if first is None:
             return nobody
         stream = events(envelope, _chained(first, messages), asked.answers, asked.include_usage)
@@ -202,10 +210,10 @@ async def _chained(first: Message, rest: AsyncIterator[Message]) -> AsyncIterato
         yield message
 
 
-async def _unless_gone(request: Request, work: Awaitable[R]) -> R | None:
+async def _cancel_on_disconnect(request: Request, work: Awaitable[R]) -> R | None:
     """Wait for work, and cancel it if the client disconnects."""
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_hung_up(request))
+    gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
@@ -215,6 +223,6 @@ async def _unless_gone(request: Request, work: Awaitable[R]) -> R | None:
         await asyncio.gather(task, gone, return_exceptions=True)
 
 
-async def _hung_up(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -52,23 +52,23 @@ class NimService(Service):
 
     async def start(self) -> None:
         """Discover the current models, and start periodic discovery."""
-        await asyncio.to_thread(self.state.look)
-        self._try()
+        await asyncio.to_thread(self.state.discover)
+        self._start_loading()
         self._refreshing = asyncio.create_task(self._refresh())
 
     async def _refresh(self) -> None:
         while True:
             await self._pause()
             try:
-                await asyncio.to_thread(self.state.look)
+                await asyncio.to_thread(self.state.discover)
                 wanted = {served.process for served in self.state.models()}
                 wanted |= {trial.served.process for trial in self.state.untried()}
                 await self._processes.retire(wanted)
-                self._try()
+                self._start_loading()
             except Exception:  # one failed scan must not end discovery
                 _log.exception("model discovery failed")
 
-    def _try(self) -> None:
+    def _start_loading(self) -> None:
         """Load deployed models, unless that is already in progress."""
         if self._trying is None or self._trying.done():
             self._trying = asyncio.create_task(self._load(self.state.untried()))

@@ -108,12 +108,12 @@ class NimState:
             fault, untried = self._faults.get(model), model in self._untried
         if fault:
             return Readiness("failed", fault)
-        if untried or (known and not self._seen_deployed(model)):
+        if untried or (known and not self._was_deployed(model)):
             return Readiness("pending", f"Loading {model}")
         if known:
             return Readiness("ready")
         # Checked now, since a model registered after the last scan is loaded only after the next one.
-        fault = self._unregistered(model) if self._seen_deployed(model) else None
+        fault = self._unregistered(model) if self._was_deployed(model) else None
         if fault:
             return Readiness("failed", fault)
         return Readiness("pending", f"Waiting for the files of {model}")
@@ -140,7 +140,7 @@ class NimState:
         with self._lock:
             return dict(self._faults)
 
-    def _seen_deployed(self, model: str) -> bool:
+    def _was_deployed(self, model: str) -> bool:
         """Whether a model was deployed at the last scan, and so has been loaded."""
         with self._lock:
             return model in self._deployed
@@ -151,7 +151,7 @@ class NimState:
 
     # Discovery
 
-    def look(self) -> None:
+    def discover(self) -> None:
         """Discover which adapters and deployed models can be served."""
         found: dict[str, ServedEntry] = {}
         faults: dict[str, str] = {}
