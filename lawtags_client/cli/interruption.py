@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import typer
 
 from lawtags_client.errors import ConflictError, LawtagsError
 
 if TYPE_CHECKING:
-    from lawtags_client.cli.session import Session
+    from rich.console import Console
+
+    from lawtags_client.client import NeMo
 
 T = TypeVar("T")
 
@@ -27,8 +29,26 @@ SECOND_INTERRUPT_SECONDS = 3.0
 _RESUME = "Repeat the command to resume."
 
 
+class Interruptible(Protocol):
+    """What an interruption needs of the command that it stops."""
+
+    no_input: bool
+    cancel_on_interrupt: bool
+
+    @property
+    def messages(self) -> Console: ...
+
+    def report(self, text: str) -> None: ...
+
+    def followed(self) -> str | None: ...
+
+    def confirm(self, question: str) -> bool: ...
+
+    def client(self, *, total_timeout: float | None = None) -> NeMo: ...
+
+
 def run_interruptible(
-    session: Session, work: Coroutine[object, None, T], *, left_behind: str | None = None
+    session: Interruptible, work: Coroutine[object, None, T], *, left_behind: str | None = None
 ) -> T:
     """Run async work to its end, or end the process at once on Ctrl-C or SIGTERM.
 
@@ -74,7 +94,7 @@ def run_interruptible(
     return asyncio.run(guarded())
 
 
-async def _leave_job(session: Session, code: int, again: asyncio.Event) -> None:
+async def _leave_job(session: Interruptible, code: int, again: asyncio.Event) -> None:
     """Say what keeps running, and cancel the followed job if requested.
 
     The first Ctrl-C ends only this command; the second offers to cancel the job, too. SIGTERM never cancels
@@ -94,11 +114,11 @@ async def _leave_job(session: Session, code: int, again: asyncio.Event) -> None:
         session.report(f"Interrupted. {job} is still running on the platform. {_RESUME}")
 
 
-def _has_terminal(session: Session) -> bool:
+def _has_terminal(session: Interruptible) -> bool:
     return sys.stdin.isatty() and not session.no_input
 
 
-async def _is_confirmed(session: Session, job: str, again: asyncio.Event) -> bool:
+async def _is_confirmed(session: Interruptible, job: str, again: asyncio.Event) -> bool:
     session.report(
         f"Interrupted. Press Ctrl-C again within {SECOND_INTERRUPT_SECONDS:.0f} s to cancel {job}, too."
     )
@@ -114,7 +134,7 @@ async def _is_confirmed(session: Session, job: str, again: asyncio.Event) -> boo
         return False
 
 
-async def _cancel(session: Session, job: str) -> None:
+async def _cancel(session: Interruptible, job: str) -> None:
     try:
         async with session.client(total_timeout=10.0) as nemo:
             record = await nemo.customizer.cancel(job)
