@@ -176,7 +176,7 @@ def _forget(
     if session.json:
         session.emit(record)
     else:
-        session.say(f"{record['rows']} rows removed from {out}, for {record['asked']} listed questions")
+        session.say(f"Rows removed from {out}: {record['rows']}; questions listed: {record['asked']}.")
         session.say("Uploaded datasets and trained models still contain them.")
     _report_not_found(session, missing, strict=strict)
 

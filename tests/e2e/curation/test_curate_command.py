@@ -39,7 +39,7 @@ def test_the_options_of_the_command_reach_the_curation_and_a_folder_forgets(
     listed.write_text("1004\n", encoding="utf-8")
     removed = _call("--out", out, "--forget", listed)
     assert removed.exit_code == 0, removed.output
-    assert "Removed 1 rows" in removed.stderr + removed.stdout
+    assert f"Rows removed from {out}: 1; questions listed: 1." in removed.stdout.replace("\n", "")
     card = json.loads((out / "curation.json").read_text(encoding="utf-8"))
     assert sum(card["splits"].values()) == 78
     assert [record["rows"] for record in card["forgotten"]] == [1, 1]
