@@ -19,8 +19,8 @@ import torch
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.products import Precision, check_precision, described, packed, product
 from lawtags_stack.engines.generation.attention import _causal_by_blocks
-from lawtags_stack.engines.products import Precision, check_precision, described, packed, product
 
 SHAPES = {"attention's": (576, 576), "up": (576, 1536), "down": (1536, 576), "head": (576, 49152)}
 ROWS = (1, 8, 32, 128, 512)

@@ -209,7 +209,7 @@ def with_onednn(model: Any) -> Any:
     """Make every linear layer use the engine's products, with packed weights."""
     from torch import nn
 
-    from lawtags_stack.engines.products import packed
+    from lawtags_client.products import packed
 
     for module in model.modules():
         if type(module) is nn.Linear:

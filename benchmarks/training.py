@@ -107,7 +107,7 @@ def trainer(job: TrainingJob, batches: Sequence[list[Example]], padding: int) ->
         TrainingArguments,
     )
 
-    from lawtags_stack.engines.products import train_with_onednn
+    from lawtags_client.products import use_onednn
 
     base = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32)
     torch.manual_seed(job.seed)
@@ -115,7 +115,7 @@ def trainer(job: TrainingJob, batches: Sequence[list[Example]], padding: int) ->
         r=job.lora.rank, lora_alpha=job.lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
     model = get_peft_model(base, lora)
-    train_with_onednn(model)
+    use_onednn(model)
     found: list[Step] = []
 
     class Timing(TrainerCallback):  # type: ignore[misc]

@@ -11,6 +11,7 @@ MARKERS: Mapping[str, tuple[str, ...]] = {
     "curate": ("nemo_curator", "spacy", "ftfy"),
     "tag": ("numpy", "scipy", "sklearn"),
     "local": ("torch", "transformers", "peft", "uvicorn", "starlette"),
+    "embed": ("torch", "transformers", "tokenizers"),
     "report": ("matplotlib", "jinja2"),
 }
 """Extra to packages that tell whether it is installed."""

@@ -152,6 +152,7 @@ class Metrics:
         per_tag: the scores of each tag by system.
         platform: what the platform's Evaluator found, if it was asked.
         gates: what came of the recipe's gates.
+        embeddings: the retriever's encoder, or why it has none; None in verdicts of older releases.
     """
 
     schema_version: int = 1
@@ -163,6 +164,7 @@ class Metrics:
     per_tag: dict[str, tuple[TagScore, ...]] = field(default_factory=dict)
     platform: PlatformScores | None = None
     gates: tuple[JudgedGate, ...] = ()
+    embeddings: str | None = None
 
     @property
     def ranked(self) -> list[tuple[str, SystemFigures]]:

@@ -11,7 +11,7 @@ import yaml
 from lawtags_client.runs.metrics import Metrics
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.recipe import Recipe
-from lawtags_client.runs.verdict import lost_in_words, sentences
+from lawtags_client.runs.verdict import embeddings_in_words, lost_in_words, sentences
 from lawtags_client.terminal import escape_controls
 
 _SHARE_ALIKE = re.compile(r"by[ _-]?sa|share[ -]?alike", re.IGNORECASE)
@@ -104,20 +104,21 @@ def _personal_data(recipe: Recipe) -> str:
 
 
 def _results(metrics: Metrics) -> str:
-    lines = []
+    rows = []
     for name, found in metrics.systems.items():
         low, high = found.intervals["micro_f1"]
         figures = " | ".join(
             f"{value:.3f}" for value in (found.macro_f1, found.samples_f1, found.exact_match)
         )
         failed = "?" if found.failed is None else found.failed
-        lines.append(f"| {name} | {found.micro_f1:.3f} [{low:.3f}, {high:.3f}] | {figures} | {failed} |")
+        rows.append(f"| {name} | {found.micro_f1:.3f} [{low:.3f}, {high:.3f}] | {figures} | {failed} |")
     table = [
         "| system | micro F1 [95 %] | macro F1 | samples F1 | exact | no answer |",
         "| --- | --- | --- | --- | --- | --- |",
-        *lines,
+        *rows,
     ]
-    said = [f"- {_cell(line)}" for line in (*sentences(metrics), *lost_in_words(metrics))]
+    lines = (*embeddings_in_words(metrics), *sentences(metrics), *lost_in_words(metrics))
+    said = [f"- {_cell(line)}" for line in lines]
     return "\n".join([*table, "", *said])
 
 

@@ -147,10 +147,12 @@ class PredictOutput(StageOutput):
     Args:
         model: the tuned model that was asked.
         validation: what the tagger was fitted on; None in runs of older releases.
+        embeddings: the retriever's encoder, or why it has none, in words; None in runs of older releases.
     """
 
     model: str
     validation: ValidationRows | None = None
+    embeddings: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

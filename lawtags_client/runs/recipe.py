@@ -92,12 +92,15 @@ class RetrieverSection(Section):
         folds: how many folds give the out-of-fold scores of the training rows; fewer by default where
             there are many rows.
         max_rows: training rows beyond this many are sampled, so that memory stays bounded.
-        threads: threads of the fit.
+        threads: threads of the fit, and of the encoder.
+        encoder: the sentence encoder whose embeddings it uses: ``auto`` for the installed package, ``none``,
+            or a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
     """
 
     folds: int | None = Field(default=None, ge=2)
     max_rows: int = Field(default=20_000, ge=10)
     threads: int = Field(default=2, ge=1)
+    encoder: str = Field(default="auto", min_length=1)
 
 
 class EvaluationSection(Section):

@@ -19,7 +19,13 @@ from lawtags_client.runs.predictions import predictions_path, read_prediction_ro
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.series import TrainingRecord
-from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, reading_in_words, sentences
+from lawtags_client.runs.verdict import (
+    SYSTEMS,
+    embeddings_in_words,
+    lost_in_words,
+    reading_in_words,
+    sentences,
+)
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
 from lawtags_client.version import __version__
@@ -120,6 +126,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         version=__version__,
         titles=SYSTEMS,
         lost=lost_in_words(data.metrics),
+        embeddings=embeddings_in_words(data.metrics),
         sentences=sentences(data.metrics),
         reading=reading_in_words,
         data_card=card_section(data.curation),

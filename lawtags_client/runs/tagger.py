@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.asking.preparation import question_texts
 from lawtags_client.curation.questions import QuestionTexts
+from lawtags_client.encoder.choice import Encoder, choose_encoder
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger
@@ -57,8 +59,10 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
         unmasked: leave personal data in questions, though the model was trained without.
 
     Raises:
-        ConfigurationError: the run has not come so far, or the key of its hashes of personal data is missing.
+        ConfigurationError: the run has not come so far, the key of its hashes of personal data is missing, or
+            the encoder is another one than the tagger was fitted with.
         DataError: the tagger's files are damaged.
+        MissingExtraError: the tagger needs an encoder that is not installed.
     """
     ledger = Ledger(folder / "ledger.sqlite")
     predicted = ledger.finished("predict")
@@ -67,7 +71,8 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
         raise ConfigurationError(
             f"run {folder.name!r} has no tagger yet", hint=f"Finish it first: {resume_command(folder)}"
         )
-    facts, tagger = RunFacts.read(ledger), load_tagger(folder / "tagger")
+    facts = RunFacts.read(ledger)
+    tagger = load_tagger(folder / "tagger", embedder=_named_encoder(facts))
     if tagger.asking is not None:
         texts, chat = question_texts(tagger.asking, unmasked=unmasked), tagger.asking.chat
     else:
@@ -88,3 +93,12 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
         texts=texts,
         chat=chat,
     )
+
+
+def _named_encoder(facts: RunFacts) -> Encoder | None:
+    """The encoder of the folder that the recipe names; None where it names none."""
+    options = (facts.recipe or {}).get("retriever")
+    setting = options.get("encoder") if isinstance(options, Mapping) else None
+    if not isinstance(setting, str) or setting in ("auto", "none"):
+        return None
+    return choose_encoder(setting).encoder

@@ -175,6 +175,11 @@ def remedy(incomplete: Sequence[IncompleteSystem]) -> str:
     return " ".join(hints)
 
 
+def embeddings_in_words(metrics: Metrics) -> list[str]:
+    """Whether the retriever uses sentence embeddings, and of which encoder; nothing in older verdicts."""
+    return [f"retriever: {metrics.embeddings}"] if metrics.embeddings else []
+
+
 def reading(row: Difference) -> str:
     """What a difference says: ``better``, ``worse`` or ``not shown``; ``not judged`` if rows are lost."""
     if row.reading is not None:

@@ -20,8 +20,9 @@ from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
 from lawtags_client.tagging.metrics import score
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, estimate_tokens
 from lawtags_client.tagging.question import Question
-from lawtags_client.tagging.retriever import Retriever, log_prior
+from lawtags_client.tagging.retriever import Retriever
 from lawtags_client.tagging.scores import BEST, BLOCK, named_scores
+from lawtags_client.tagging.stack import log_prior
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 Four signals are stacked by a logistic regression over pairs of question and tag: one-vs-rest logistic
 regression on n-grams, the tags of the 20 nearest training questions, the tag's name in title or body, and the
-tag's frequency. The stack is fitted on out-of-fold signals of the training rows.
+tag's frequency. With an embedder, those of sentence embeddings are added. The stack is fitted on out-of-fold
+signals of the training rows.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.embedding_signals import EMBEDDED, Embedder, EmbeddingSignals, fit_signals
 from lawtags_client.tagging.logistic import fit_one_vs_rest, fit_towards, sigmoid
 from lawtags_client.tagging.names import TagNames
 from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.stack import STACK, log_prior, stack_columns
 from lawtags_client.tagging.text_features import TextFeatures
 from lawtags_client.tagging.vocabulary import Vocabulary
+from lawtags_client.tagging.votes import vote
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
     from lawtags_client.tagging._numpy import Floats, Integers
-
-# The columns of the stack, in order; see ``stack_columns``.
-STACK = ("one", "lr", "knn", "title", "body", "prior", "title_prior", "body_prior")
 
 _CHUNK = 512
 # Training rows whose weights are converted to float64 at a time.
@@ -73,8 +74,9 @@ class Retriever:
         row_tags: for each training row the places of its tags in the vocabulary.
         duals: one-vs-rest weights, training rows by tags.
         offsets: one-vs-rest intercepts.
-        weights: the stack's weights, in the order of ``STACK``.
+        weights: the stack's weights, in the order of ``stack``.
         options: how it was fitted.
+        embedding: the signals of sentence embeddings; None without.
         out_of_fold: stack scores of the training rows, each by models that have not seen it; None in a
             retriever that was loaded.
         out_of_fold_rows: which of the questions given to ``fit`` these are.
@@ -88,6 +90,7 @@ class Retriever:
     offsets: Floats
     weights: NDArray[np.float64]
     options: RetrieverOptions
+    embedding: EmbeddingSignals | None = None
     out_of_fold: NDArray[np.float64] | None = None
     out_of_fold_rows: NDArray[np.int64] | None = None
     _rows: csr_matrix = field(init=False, repr=False, compare=False)
@@ -109,6 +112,7 @@ class Retriever:
         folds: int | None = None,
         n_jobs: int = 1,
         options: RetrieverOptions | None = None,
+        embedder: Embedder | None = None,
         on_progress: Progress = _silent,
     ) -> Retriever:
         """Fit on training rows.
@@ -120,6 +124,7 @@ class Retriever:
             folds: as in ``RetrieverOptions``; ignored if ``options`` is given.
             n_jobs: threads.
             options: everything else.
+            embedder: adds the signals of sentence embeddings.
             on_progress: called with ``(step, done, total)``.
 
         Raises:
@@ -143,15 +148,21 @@ class Retriever:
         if len(questions) > options.most_rows:
             chosen = np.sort(generator.choice(len(questions), options.most_rows, replace=False))
             questions = [questions[place] for place in chosen]
-        fitting = _Fitting(questions, vocabulary, options, generator, n_jobs, on_progress)
+        fitting = _Fitting(questions, vocabulary, options, generator, n_jobs, embedder, on_progress)
         return fitting.run(chosen)
+
+    @property
+    def stack(self) -> tuple[str, ...]:
+        """The names of the stack's columns."""
+        return STACK if self.embedding is None else STACK + EMBEDDED
 
     def features(self, questions: Sequence[Question]) -> dict[str, Floats]:
         """The signals that the stack weighs, each of questions by tags (the prior: one for each tag).
 
         Returns:
             ``lr``: log-odds of the one-vs-rest regressions; ``knn``: share of the nearest questions'
-            votes; ``title`` and ``body``: 1 where the tag's name stands there; ``prior``: log frequency.
+            votes; ``title`` and ``body``: 1 where the tag's name stands there; ``prior``: log frequency; with
+            an embedder, those of ``embedding_signals``, too.
         """
         queries = self.text.rows(questions)
         margins, votes = [], []
@@ -159,14 +170,20 @@ class Retriever:
             similar = (queries[start : start + _CHUNK] @ self._rows.T).toarray()
             # The same similarities serve the regressions and the vote.
             margins.append((_product(similar + np.float32(1), self.duals) + self.offsets).astype(np.float32))
-            votes.append(_vote(similar, self._labels, self.options.neighbours))
+            votes.append(vote(similar, self._labels, self.options.neighbours))
         empty = np.zeros((0, len(self.vocabulary)), dtype=np.float32)
         return {
             "lr": np.concatenate([empty, *margins]),
             "knn": np.concatenate([empty, *votes]),
             "prior": log_prior(self.vocabulary),
             **_name_features(self._names, questions),
+            **self._meaning(questions),
         }
+
+    def _meaning(self, questions: Sequence[Question]) -> dict[str, NDArray[np.float32]]:
+        if self.embedding is None:
+            return {}
+        return self.embedding.features(questions, self._labels, self.options.neighbours)
 
     def scores(self, questions: Sequence[Question]) -> NDArray[np.float64]:
         """Probabilities of the stack, questions by tags of the vocabulary."""
@@ -211,30 +228,6 @@ def _product(left: Floats, right: Floats) -> Floats:
     return total
 
 
-def stack_columns(features: dict[str, Floats]) -> Floats:
-    """The stack's columns, one row for each pair of question and tag."""
-    shape = features["lr"].shape
-    prior = np.broadcast_to(features["prior"], shape)
-    title, body = features["title"], features["body"]
-    columns = {
-        "one": np.ones(shape, dtype=np.float32),
-        "lr": features["lr"],
-        "knn": features["knn"],
-        "title": title,
-        "body": body,
-        "prior": prior,
-        # The name of a rare tag says more than that of a frequent one.
-        "title_prior": title * prior,
-        "body_prior": body * prior,
-    }
-    return np.stack([columns[name].astype(np.float32).ravel() for name in STACK], axis=1)
-
-
-def log_prior(vocabulary: Vocabulary) -> Floats:
-    """The logarithm of each tag's share of training rows."""
-    return np.asarray(np.log(np.maximum(vocabulary.prior(), 1e-9)), dtype=np.float32)
-
-
 def _best(row: Floats, vocabulary: Vocabulary, k: int) -> tuple[str, ...]:
     # A stable sort: ties go to the more frequent tag on every machine.
     return tuple(vocabulary.tags[place] for place in np.argsort(-row, kind="stable")[: max(0, k)])
@@ -245,15 +238,6 @@ def _label_matrix(row_tags: Sequence[Sequence[int]], tags: int) -> Floats:
     for row, places in enumerate(row_tags):
         labels[row, list(places)] = 1
     return labels
-
-
-def _vote(similar: Floats, labels: Floats, neighbours: int) -> Floats:
-    """Tags of the nearest rows, weighted by similarity, as shares of the whole vote."""
-    size = min(neighbours, similar.shape[1])
-    nearest = np.argpartition(-similar, size - 1, axis=1)[:, :size]
-    weights = np.maximum(np.take_along_axis(similar, nearest, axis=1), 0)
-    total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
-    return np.asarray(np.einsum("qn,qnt->qt", weights / total, labels[nearest], optimize=True))
 
 
 def _name_features(names: TagNames, questions: Sequence[Question]) -> dict[str, Floats]:
@@ -273,10 +257,12 @@ class _Fitting:
         options: RetrieverOptions,
         generator: np.random.Generator,
         n_jobs: int,
+        embedder: Embedder | None,
         on_progress: Progress,
     ) -> None:
         self._questions, self._vocabulary, self._options = questions, vocabulary, options
         self._generator, self._n_jobs, self._on_progress = generator, n_jobs, on_progress
+        self._embedder = embedder
         self._folds = options.folds or 5
         self._row_tags = tuple(
             tuple(sorted(vocabulary.index(tag) for tag in set(question.tags) if tag in vocabulary))
@@ -293,12 +279,14 @@ class _Fitting:
         margins = self._out_of_fold_margins(rows, part, steps)
         self._on_progress("regressions", self._folds + 1, steps)
         duals, offsets = self._regress(rows, self._labels)
+        embedding, meaning = self._embed(part)
         self._on_progress("stack", self._folds + 2, steps)
         features = {
             "lr": margins,
             "knn": self._leave_one_out_votes(rows),
             "prior": log_prior(self._vocabulary),
             **_name_features(TagNames(self._vocabulary.tags), self._questions),
+            **meaning,
         }
         weights, scores = self._stack(features, part)
         self._on_progress("done", steps, steps)
@@ -311,8 +299,22 @@ class _Fitting:
             offsets,
             weights,
             self._options,
+            embedding,
             out_of_fold=scores,
             out_of_fold_rows=chosen,
+        )
+
+    def _embed(self, part: Integers) -> tuple[EmbeddingSignals | None, dict[str, NDArray[np.float32]]]:
+        if self._embedder is None:
+            return None, {}
+        return fit_signals(
+            self._embedder,
+            self._questions,
+            self._vocabulary,
+            self._labels,
+            part,
+            self._options.neighbours,
+            lambda done, total: self._on_progress("embeddings", done, total),
         )
 
     def _regress(self, rows: csr_matrix, labels: Floats) -> tuple[Floats, Floats]:
@@ -339,7 +341,7 @@ class _Fitting:
             similar = (rows[start : start + _CHUNK] @ rows.T).toarray()
             own = np.arange(len(similar))
             similar[own, start + own] = -1  # a row's own tags must not vote for it
-            votes[start : start + _CHUNK] = _vote(similar, self._labels, self._options.neighbours)
+            votes[start : start + _CHUNK] = vote(similar, self._labels, self._options.neighbours)
         return votes
 
     def _stack(
@@ -347,15 +349,16 @@ class _Fitting:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The stack's weights, and out-of-fold scores by stacks that have not seen the row either."""
         total, tags = self._labels.shape
-        columns = stack_columns(features).reshape(total, tags, len(STACK))
+        columns = stack_columns(features).reshape(total, tags, -1)
         # Start from the regressions alone; where names never occur their weight stays zero.
-        prior = np.asarray([float(name == "lr") for name in STACK])
+        prior = np.zeros(columns.shape[2])
+        prior[STACK.index("lr")] = 1
 
         def fit(rows: Integers, start: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
             most = max(1, _MOST_PAIRS // tags)
             if len(rows) > most:
                 rows = np.sort(self._generator.choice(rows, most, replace=False))
-            pairs = columns[rows].reshape(-1, len(STACK))
+            pairs = columns[rows].reshape(-1, len(prior))
             return fit_towards(pairs, self._labels[rows].ravel(), prior, penalty=1.0, start=start)
 
         everything = fit(np.arange(total))

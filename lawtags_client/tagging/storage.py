@@ -22,10 +22,18 @@ from lawtags_client.files import atomic_write_bytes, atomic_write_json
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.asking import PromptSettings
 from lawtags_client.tagging.decision import Decision
+from lawtags_client.tagging.embedding_signals import (
+    EMBEDDED,
+    Embedder,
+    arrays_of,
+    fitting_embedder,
+    from_arrays,
+)
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
 from lawtags_client.tagging.prompt import PromptStyle
-from lawtags_client.tagging.retriever import STACK, Retriever, RetrieverOptions
+from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
+from lawtags_client.tagging.stack import STACK
 from lawtags_client.tagging.tagger_document import (
     ArrayDocument,
     ArraysDocument,
@@ -46,8 +54,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-SCHEMA_VERSION = 2
-"""Of taggers that know how questions were put to their model; those that do not are of version 1."""
+SCHEMA_VERSION = 3
+"""Of taggers that use embeddings. Those that know how questions were put to their model are of version 2, and
+older ones of version 1."""
 KIND = "lawtags-tagger"
 JSON_NAME = "tagger.json"
 ARRAYS_NAME = "tagger.npz"
@@ -60,6 +69,7 @@ _BLOCKS: tuple[Grams, ...] = ("words", "characters")
 _KEYS = frozenset(
     ("schema_version", "kind", "digest", "style", "vocabulary", "retriever", "decision", "mix", "report")
 ) | {"arrays"}
+_ADDED = {1: frozenset[str](), 2: frozenset({"asking"}), 3: frozenset({"asking", "encoder"})}
 
 
 def save_tagger(tagger: Tagger, folder: Path) -> None:
@@ -98,7 +108,7 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
         name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()
     }
     document: TaggerDocument = {
-        "schema_version": SCHEMA_VERSION if asking is not None else 1,
+        "schema_version": SCHEMA_VERSION if retriever.embedding else 2 if asking else 1,
         "kind": KIND,
         "style": cast(StyleDocument, asdict(tagger.style)),
         "vocabulary": {
@@ -109,7 +119,7 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
         "retriever": {
             "options": cast(RetrieverOptionsDocument, asdict(retriever.options)),
             "word_weight": retriever.text.word_weight,
-            "weights": dict(zip(STACK, retriever.weights.tolist(), strict=True)),
+            "weights": dict(zip(retriever.stack, retriever.weights.tolist(), strict=True)),
         },
         "decision": cast(DecisionDocument, asdict(tagger.retriever_decision)),
         "mix": None,
@@ -128,24 +138,33 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
             "chat": asking.chat,
             "tokenizer": asking.tokenizer_digest,
         }
+    elif retriever.embedding is not None:
+        document["asking"] = None
+    if retriever.embedding is not None:
+        document["encoder"] = {"identity": retriever.embedding.embedder.identity}
     document["digest"] = _digest(document)
     return document
 
 
-def load_tagger(folder: Path) -> Tagger:
+def load_tagger(folder: Path, *, embedder: Embedder | None = None) -> Tagger:
     """Load a tagger that ``save_tagger`` wrote.
 
     Args:
         folder: the folder with its files.
+        embedder: the encoder that the tagger was fitted with; None takes the one of the installed package.
 
     Raises:
         DataError: a file is missing, foreign, too large, damaged, or of another schema version.
+        ConfigurationError: the tagger was fitted with another encoder.
+        MissingExtraError: the tagger needs an encoder, and none is installed.
     """
     document = _read_document(folder / JSON_NAME)
+    described = document.get("encoder")
+    used = None if described is None else fitting_embedder(described["identity"], embedder)
     try:
         arrays = _read_arrays(folder / ARRAYS_NAME, document["arrays"])
         asking = _read_asking(folder, document.get("asking"))
-        return replace(_build(document, arrays), asking=asking)
+        return replace(_build(document, arrays, used), asking=asking)
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, ConfigurationError) as error:
@@ -194,6 +213,8 @@ def _arrays_of(retriever: Retriever) -> dict[str, Array]:
         "duals": retriever.duals.astype(np.float16),
         "offsets": retriever.offsets.astype(np.float32),
     }
+    if retriever.embedding is not None:
+        arrays |= arrays_of(retriever.embedding)
     blocks = (retriever.text.words, retriever.text.characters)
     for name, block, counts in zip(_BLOCKS, blocks, retriever.counts, strict=True):
         text = "\n".join(block.terms).encode("utf-8", "surrogatepass")
@@ -217,9 +238,9 @@ def _read_document(path: Path) -> TaggerDocument:
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise _refuse(path, "does not describe a tagger")
     version = document.get("schema_version")
-    if version not in (1, SCHEMA_VERSION):
-        raise _refuse(path, f"has schema version {version!r}; this release reads 1 and {SCHEMA_VERSION}")
-    keys = _KEYS if version == 1 else _KEYS | {"asking"}
+    if type(version) is not int or version not in _ADDED:
+        raise _refuse(path, f"has schema version {version!r}; this release reads 1 to {SCHEMA_VERSION}")
+    keys = _KEYS | _ADDED[version]
     if set(document) != keys:
         raise _refuse(path, f"has unknown or missing keys: {sorted(set(document) ^ keys)}")
     try:
@@ -228,7 +249,15 @@ def _read_document(path: Path) -> TaggerDocument:
         intact = False
     if not intact:
         raise _refuse(path, "was changed after it was written: its digest is wrong")
+    if version == SCHEMA_VERSION and not _names_encoder(document["encoder"]):
+        raise _refuse(path, "does not name the encoder of its embeddings")
     return cast(TaggerDocument, document)
+
+
+def _names_encoder(described: object) -> bool:
+    return (
+        isinstance(described, dict) and set(described) == {"identity"} and type(described["identity"]) is str
+    )
 
 
 def _read_arrays(path: Path, described: ArraysDocument) -> dict[str, Array]:
@@ -266,7 +295,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[in
     return np.frombuffer(content, dtype=dtype).reshape(shape)
 
 
-def _build(document: TaggerDocument, arrays: Mapping[str, Array]) -> Tagger:
+def _build(document: TaggerDocument, arrays: Mapping[str, Array], embedder: Embedder | None) -> Tagger:
     words = document["vocabulary"]
     vocabulary = Vocabulary(tuple(words["tags"]), tuple(words["counts"]), words["rows"])
     described = document["retriever"]
@@ -286,8 +315,9 @@ def _build(document: TaggerDocument, arrays: Mapping[str, Array]) -> Tagger:
         row_tags,
         duals,
         offsets,
-        _weights(described["weights"], STACK),
+        _weights(described["weights"], STACK if embedder is None else STACK + EMBEDDED),
         RetrieverOptions(**described["options"]),
+        None if embedder is None else from_arrays(arrays, embedder, rows, len(vocabulary)),
     )
     return Tagger(
         retriever,

@@ -88,8 +88,14 @@ class AskingDocument(TypedDict):
     tokenizer: str | None
 
 
+class EncoderDocument(TypedDict):
+    """The encoder whose embeddings the retriever uses."""
+
+    identity: str
+
+
 class TaggerDocument(TypedDict):
-    """The whole file; version 1 has no ``asking``, and the digest is added last."""
+    """The whole file; version 1 has no ``asking``, 3 an ``encoder``, and the digest is added last."""
 
     schema_version: int
     kind: str
@@ -100,5 +106,6 @@ class TaggerDocument(TypedDict):
     mix: MixDocument | None
     report: FitReportDocument
     arrays: ArraysDocument
-    asking: NotRequired[AskingDocument]
+    asking: NotRequired[AskingDocument | None]
+    encoder: NotRequired[EncoderDocument]
     digest: NotRequired[str]

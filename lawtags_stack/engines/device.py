@@ -19,7 +19,7 @@ from lawtags_stack.processes.environment import worker_environment
 if TYPE_CHECKING:
     import torch
 
-    from lawtags_stack.engines.products import Precision
+    from lawtags_client.products import Precision
 
 AUTO = "auto"
 _NAME = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
@@ -63,7 +63,7 @@ class Compute:
         Raises:
             ConfigurationError: torch does not find the device, or it does not support the precision.
         """
-        from lawtags_stack.engines.products import check_precision
+        from lawtags_client.products import check_precision
 
         check_device_name(device)
         found = _find(device)
@@ -87,7 +87,7 @@ class Compute:
     @property
     def described(self) -> str:
         """The device and the precision, for logs."""
-        from lawtags_stack.engines.products import described
+        from lawtags_client.products import described
 
         return (
             f"{described(self.precision)} on the CPU"

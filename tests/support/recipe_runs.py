@@ -28,6 +28,8 @@ RECIPE = {
     # Names are not masked: that takes a minute, and has its own tests. The tiny model's context is 512 of its
     # own tokens, which are shorter than estimated.
     "curation": {"pii": {"entities": ["EMAIL_ADDRESS", "URL"]}, "style": {"max_tokens": 130}},
+    # Embeddings have their own tests, too.
+    "retriever": {"encoder": "none"},
     "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "max_steps": 6, "log_every_n_steps": 1},
     "evaluation": {"bootstrap": 100, "platform_rows": 4},
     "wait": {"training": 300, "served": 60, "evaluation": 120},

@@ -33,6 +33,8 @@ class Evaluate:
             "curation": context.left(CurateOutput).digest,
             "options": context.recipe.evaluation.model_dump(),
             "gates": [gate.model_dump() for gate in context.recipe.gates],
+            # Absent in runs of releases that knew none.
+            **({"embeddings": said} if (said := context.left(PredictOutput).embeddings) else {}),
         }
 
     async def run(self, context: RunContext) -> EvaluateOutput:
@@ -52,6 +54,7 @@ class Evaluate:
             metrics,
             platform=await self._on_platform(context, len(truth)),
             gates=tuple(judge(context.recipe.gates, metrics)),
+            embeddings=context.left(PredictOutput).embeddings,
         )
         path = context.folder / FILE
         atomic_write_json(path, metrics.as_json())

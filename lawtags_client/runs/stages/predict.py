@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lawtags_client.asking.preparation import recorded_asking
+from lawtags_client.encoder.choice import EncoderChoice, choose_encoder
 from lawtags_client.json_value import JsonObject
 from lawtags_client.platform import ModelAnswer, PromptInput
 from lawtags_client.runs.answers import AnswerLog, CountedPrompts, RowAnswer, working_file
@@ -25,6 +26,7 @@ from lawtags_client.runs.tokens import token_counter
 from lawtags_client.runs.verdict import SYSTEMS
 
 if TYPE_CHECKING:
+    from lawtags_client.tagging.embedding_signals import Embedder
     from lawtags_client.tagging.mix import FitReport, Tagger
     from lawtags_client.tagging.prompt import PromptStyle
     from lawtags_client.tagging.question import Question
@@ -53,9 +55,11 @@ class Predict:
             "base_model": context.left(ServeOutput).base_model,
             "curation": context.left(CurateOutput).digest,
             # How many threads share the fit does not change it.
-            "retriever": context.recipe.retriever.model_dump(exclude={"threads"}),
+            "retriever": context.recipe.retriever.model_dump(exclude={"threads", "encoder"}),
             "most": context.recipe.evaluation.max_tags,
             "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
+            # Absent without one, as in runs of releases that knew none.
+            **({} if (encoder := _encoder(context).encoder) is None else {"encoder": encoder.identity}),
         }
 
     async def run(self, context: RunContext) -> PredictOutput:
@@ -69,7 +73,8 @@ class Predict:
         tuned, testing = context.left(ServeOutput).model, questions["testing"]
         # A server that was started again since the last stage has yet to find the adapter.
         await context.platform.served(tuned, timeout=context.recipe.wait.served)
-        retriever = await asyncio.to_thread(_fit_retriever, context, questions["training"])
+        chosen = await asyncio.to_thread(_encoder, context)
+        retriever = await asyncio.to_thread(_fit_retriever, context, questions["training"], chosen.encoder)
         evidence = {}
         for part in ("validation", "testing"):
             prompts = await asyncio.to_thread(_prompts, context, part, questions[part], retriever)
@@ -77,7 +82,7 @@ class Predict:
         fitted = await asyncio.to_thread(_fit, context, questions, evidence["validation"].tokens, retriever)
         staged = await asyncio.to_thread(_staged, fitted, context.folder / "tagger")
         # The one that answers later is judged, not the one in memory.
-        tagger = await asyncio.to_thread(load_tagger, staged)
+        tagger = await asyncio.to_thread(load_tagger, staged, embedder=chosen.encoder)
         vocabulary, most = tagger.retriever.vocabulary, context.recipe.evaluation.max_tags
         predictions, answered = {}, [*evidence.values()]
         for system, model in _models(context):
@@ -97,6 +102,7 @@ class Predict:
             validation=ValidationRows(
                 rows=len(held.rows), failed=held.lost + held.refused, refused=held.refused
             ),
+            embeddings=_embeddings(chosen),
         )
 
 
@@ -262,7 +268,18 @@ def _style(context: RunContext) -> PromptStyle:
     return CurationOptions.from_dict(asked).style
 
 
-def _fit_retriever(context: RunContext, training: Sequence[Question]) -> Retriever:
+def _encoder(context: RunContext) -> EncoderChoice:
+    options = context.recipe.retriever
+    return choose_encoder(options.encoder, threads=options.threads)
+
+
+def _embeddings(chosen: EncoderChoice) -> str:
+    if chosen.encoder is None:
+        return f"without sentence embeddings: {chosen.reason}"
+    return f"with sentence embeddings by {chosen.encoder.name} ({chosen.encoder.identity[:12]})"
+
+
+def _fit_retriever(context: RunContext, training: Sequence[Question], embedder: Embedder | None) -> Retriever:
     from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
     from lawtags_client.tagging.vocabulary import Vocabulary
 
@@ -273,6 +290,7 @@ def _fit_retriever(context: RunContext, training: Sequence[Question]) -> Retriev
         options=RetrieverOptions(folds=recipe.retriever.folds, most_rows=recipe.retriever.max_rows),
         n_jobs=recipe.retriever.threads,
         seed=recipe.training.seed,
+        embedder=embedder,
         on_progress=lambda step, done, total: context.progress.update(done, total, f"retriever, {step}"),
     )
 
@@ -281,13 +299,13 @@ def _fit(
     context: RunContext,
     questions: Mapping[str, Sequence[Question]],
     evidence: Sequence[Mapping[str, float] | None],
-    retriever: Retriever | None = None,
+    retriever: Retriever,
 ) -> Tagger:
     from lawtags_client.tagging.mix import fit_tagger
 
     recipe = context.recipe
     return fit_tagger(
-        retriever or _fit_retriever(context, questions["training"]),
+        retriever,
         questions["training"],
         questions["validation"],
         evidence,

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.products import packed, product
 from lawtags_client.weights import tensors
 from lawtags_stack.engines.generation.adapter_config import AdapterConfig, read_adapter_config
-from lawtags_stack.engines.products import packed, product
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from lawtags_stack.engines.products import has_onednn, product
+from lawtags_client.products import has_onednn, product
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -51,7 +51,7 @@ class TrainableModel:
     def __init__(self, job: TrainingJob, *, padding: int, compute: Compute | None = None) -> None:
         import torch
 
-        from lawtags_stack.engines.products import train_with_onednn
+        from lawtags_client.products import use_onednn
 
         self.job = job
         self.padding = padding
@@ -65,7 +65,7 @@ class TrainableModel:
         # Moved after initialization, so a seed gives the same adapter on every device.
         module = base if job.method == "all_weights" else self._with_adapter(base)
         self.module = module.to(self.compute.device)
-        train_with_onednn(self.module)
+        use_onednn(self.module)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The trained parameters by name, in a fixed order."""

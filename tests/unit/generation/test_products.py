@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from lawtags_client import products
 from lawtags_client.errors import ConfigurationError
-from lawtags_stack.engines import products
 
 needs_onednn = pytest.mark.skipif(not products.has_onednn(), reason="torch multiplies by other means here")
 # What each precision may be off by, as a share of the result's size.
@@ -46,7 +46,7 @@ def test_training_by_onednn_has_the_gradients_of_torch(frozen: bool) -> None:
     plain = nn.Sequential(nn.Linear(12, 20), nn.Tanh(), nn.Linear(20, 5, bias=False))
     fast = nn.Sequential(nn.Linear(12, 20), nn.Tanh(), nn.Linear(20, 5, bias=False))
     fast.load_state_dict(plain.state_dict())
-    products.train_with_onednn(fast)
+    products.use_onednn(fast)
     assert type(fast[0]) is not nn.Linear
     given = torch.randn(4, 6, 12)
     gradients = []
@@ -67,7 +67,7 @@ def test_layers_of_other_kinds_and_types_are_left_alone() -> None:
 
     model = nn.ModuleList([Own(4, 4), nn.Linear(4, 4, dtype=torch.bfloat16), nn.Embedding(4, 4)])
     kinds = [type(module) for module in model]
-    products.train_with_onednn(model)
+    products.use_onednn(model)
     assert [type(module) for module in model] == kinds
 
 
@@ -98,7 +98,7 @@ def test_without_onednn_torch_multiplies(monkeypatch: pytest.MonkeyPatch) -> Non
     torch.testing.assert_close(products.packed(layer.weight, layer.bias, "float32")(given), layer(given))
     torch.testing.assert_close(products.product(given, layer.weight, layer.bias), layer(given))
     model = nn.Sequential(layer)
-    products.train_with_onednn(model)
+    products.use_onednn(model)
     assert type(model[0]) is nn.Linear
     assert products.described("float32") == "float32 by torch"
     with pytest.raises(ConfigurationError):

@@ -11,7 +11,7 @@ import torch
 from second_device import SECOND, second_device
 from tiny_models import write_pairs
 
-from lawtags_stack.engines import products
+from lawtags_client import products
 from lawtags_stack.engines.device import Compute
 from lawtags_stack.engines.training.job import DATA_FOLDER, LoraSettings, PreferenceSettings
 from lawtags_stack.engines.training.worker import run_job

