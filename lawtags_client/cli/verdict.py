@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lawtags_client.runs.metrics import Metrics, SystemFigures
 from lawtags_client.runs.predictions import read_predictions
-from lawtags_client.runs.verdict import SYSTEMS, lost_in_words, sentences
+from lawtags_client.runs.verdict import SYSTEMS, embeddings_in_words, lost_in_words, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
 
@@ -27,7 +27,7 @@ def print_verdict(console: Console, metrics: Metrics) -> None:
     for name, _ in metrics.ranked:
         console.print(f"  {name}: {SYSTEMS.get(name, '')}", style="dim", markup=False, soft_wrap=True)
     console.print()
-    for line in sentences(metrics):
+    for line in (*embeddings_in_words(metrics), *sentences(metrics)):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     for line in lost_in_words(metrics):
         console.print(Text(f"  {escape_controls(line)}", "yellow"), soft_wrap=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from recipe_runs import RECIPE, jobs_of, lawtags, same_answers, write_recipe
+from tiny_models import make_encoder
 
 from lawtags_stack.stack import StackThread
 
@@ -64,6 +65,7 @@ def test_a_run_on_chats_scores_the_test_file_alone(
         model=RECIPE["model"] | {"output": "tests/chats", "tokenizer": str(base)},  # type: ignore[operator]
         curation=RECIPE["curation"]  # type: ignore[operator]
         | {"format": "messages", "style": {"max_tokens": 64, "shortlist": 3}},
+        retriever={"encoder": str(make_encoder(tmp_path / "encoder"))},
     )
     done = lawtags(stack, tmp_path, "run", recipe, "--data", data, "--test", tested, "--json")
     assert done.returncode == 0, done.stderr
@@ -77,6 +79,7 @@ def test_a_run_on_chats_scores_the_test_file_alone(
     assert ids("testing") <= given
     assert not (ids("training") | ids("validation")) & given
     assert json.loads(done.stdout)["test_rows"] == len(ids("testing")) > 10
+    assert "retriever: with sentence embeddings by encoder" in (curated.parent / "model-card.md").read_text()
     row = json.loads((curated / "training" / "training.jsonl").read_text().splitlines()[0])
     assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
     # Data and test file are known from before.

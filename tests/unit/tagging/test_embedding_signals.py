@@ -67,7 +67,7 @@ def questions(count: int, seed: int) -> list[Question]:
     for number in range(count):
         tags = generator.sample(sorted(MEANINGS), generator.choice([1, 1, 2]))
         words = [generator.choice(MEANINGS[tag]) for tag in tags]
-        title = " ".join([*words, *generator.choices("what when who may must".split(), k=3)])
+        title = " ".join([*words, *generator.choices(["what", "when", "who", "may", "must"], k=3)])
         made.append(Question(f"{seed}-{number}", title, None, tuple(sorted(tags))))
     return made
 
