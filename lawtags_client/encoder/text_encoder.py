@@ -124,6 +124,10 @@ def _load_model(folder: EncoderFolder) -> tuple[nn.Module, int, int, int]:
         raise _refused(
             folder, f"{WEIGHTS} does not hold the whole encoder; missing: {', '.join(missing[:3])}"
         )
+    # torch's attention hides some of them, and others show only in texts with a certain word.
+    for name, weights in model.named_parameters():
+        if not bool(torch.isfinite(weights).all()):
+            raise _refused(folder, f"{WEIGHTS} has a number that is not finite in {name}")
     model.eval()
     use_onednn(model)
     config = model.config

@@ -25,6 +25,7 @@ from lawtags_client.runs.metrics import (
 from lawtags_client.runs.outputs import EvaluateOutput
 from lawtags_client.runs.recipe import EvaluationSection, Gate
 from lawtags_client.tagging.metrics import Resampled, Scores, per_tag, resample, score
+from lawtags_client.terminal import escape_controls
 
 SYSTEMS = {
     "tagger": "Tuned model mixed with the retriever",
@@ -177,7 +178,7 @@ def remedy(incomplete: Sequence[IncompleteSystem]) -> str:
 
 def embeddings_in_words(metrics: Metrics) -> list[str]:
     """Whether the retriever uses sentence embeddings, and of which encoder; nothing in older verdicts."""
-    return [f"retriever: {metrics.embeddings}"] if metrics.embeddings else []
+    return [f"retriever: {escape_controls(metrics.embeddings)}"] if metrics.embeddings else []
 
 
 def reading(row: Difference) -> str:

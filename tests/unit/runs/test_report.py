@@ -12,7 +12,7 @@ import yaml
 from made_run import HOSTILE, LICENSE, PLAN, RECIPE, make_run
 
 from lawtags_client.errors import ConfigurationError, DataError
-from lawtags_client.runs.metrics import Metrics
+from lawtags_client.runs.metrics import Metrics, read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
 from lawtags_client.runs.outputs import PlanOutput
 from lawtags_client.runs.recipe import parse_recipe
@@ -84,6 +84,19 @@ def test_a_pair_without_a_difference_reads_alike_in_table_and_sentences(hostile:
     cells = re.findall(r"<td>([^<]*)</td></tr>", text)
     assert cells.count("no difference shown") == len(metrics["differences"]) > 0
     assert ">not shown<" not in text
+
+
+def test_page_and_card_say_whether_embeddings_were_used(hostile: Path) -> None:
+    path = hostile / "metrics.json"
+    before = read_metrics(hostile)
+    assert "retriever: " not in page(hostile)
+    for said in ("with sentence embeddings by a|b<i>\x1b[2J", "without sentence embeddings: none"):
+        path.write_text(json.dumps(before.as_json() | {"embeddings": said}))
+        plan = PlanOutput.from_json({"plan": PLAN}).plan
+        card = model_card(SMALL, plan=plan, model="m", metrics=read_metrics(hostile), licenses={})
+        for text in (page(hostile), card):
+            assert "retriever: with" in text
+            assert "\x1b" not in text and "<i>" not in text
 
 
 def test_the_same_run_gives_the_same_page(hostile: Path) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tiny_models import make_encoder
 
+from lawtags_client.encoder import choice
 from lawtags_client.errors import (
     BadRequestError,
+    ConfigurationError,
     JobCancelledError,
     JobFailedError,
     JobStalledError,
@@ -49,7 +52,14 @@ from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
 from lawtags_client.runs.stages.customize import Customize
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import PartAnswers, _classified, _first_tokens, _fit
+from lawtags_client.runs.stages.predict import (
+    PartAnswers,
+    Predict,
+    _classified,
+    _first_tokens,
+    _fit,
+    _fit_retriever,
+)
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import Question
 
@@ -431,7 +441,8 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     }
     told = {part: [{f" {q.tags[0]}": -0.1} for q in questions] for part, questions in parts.items()}
     made = context(tmp_path, Scripted())
-    tagger = _fit(made, parts, told["validation"])
+    retriever = _fit_retriever(made, parts["training"], None)
+    tagger = _fit(made, parts, told["validation"], retriever)
     lost = RowAnswer(row=0, error="DeadlineExceededError: late")
     given = PartAnswers([lost, *(RowAnswer(row=1, tokens=tokens) for tokens in told["testing"][1:])], 1, 0)
     found = _classified(made, tagger, parts, given)
@@ -441,3 +452,25 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     assert found["tagger"][0].tags == found["retriever"][0].tags
     for system in ("retriever", "tfidf", "most_frequent"):
         assert all(row.error is None for row in found[system])
+
+
+def test_another_encoder_asks_for_other_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "package_folder", lambda: None)
+    folder = make_encoder(tmp_path / "encoder")
+
+    def inputs(**retriever: Any) -> Mapping[str, object]:
+        made = context(tmp_path, Scripted())
+        made.recipe = parse_recipe(RECIPE | {"retriever": retriever})
+        made.outputs["serve"] = ServeOutput(model="tuned", base_model="base")
+        return Predict().inputs(made)
+
+    # As in releases that knew no encoder, so that their runs stay finished.
+    assert inputs() == inputs(encoder="none")
+    assert "encoder" not in inputs()
+    named = inputs(encoder=str(folder))
+    assert named != inputs()
+    with (folder / "config.json").open("a") as stream:
+        stream.write(" ")
+    assert inputs(encoder=str(folder))["encoder"] != named["encoder"]
+    with pytest.raises(ConfigurationError, match=r"retriever\.encoder"):
+        inputs(encoder=str(tmp_path / "nothing"))
