@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MAX_TOKENS = 128
-_BATCH = 32
+_BATCH = 8  # larger ones are slower: more padding, and worse use of the processor's caches
 # A text is cut here before it is split into tokens: no text that people write has so few in so many.
 _CHARACTERS = 100 * MAX_TOKENS
 
