@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawtags_client.encoder.choice import choose_encoder
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.platform import Platform
@@ -110,6 +111,8 @@ async def _record(
 ) -> None:
     """Record what the run is made from, unless it has results from other inputs."""
     recipe, data, test, ledger = context.recipe, context.data, context.test, context.ledger
+    # An encoder that cannot be used is an error now, not after the training.
+    await asyncio.to_thread(choose_encoder, recipe.retriever.encoder)
     run_id = RunFacts.read(ledger).run_id or secrets.token_hex(6)
     inputs = await asyncio.to_thread(inputs_of, recipe, data, test, services, run_id=run_id)
     changed = check_inputs(ledger, context.folder, inputs, stages)
@@ -149,7 +152,8 @@ class _StageRunner:
         """Run the stages, up to and including one."""
         context, total = self._context, len(self._chosen)
         for number, stage in enumerate(self._chosen, 1):
-            digest = stage_digest(stage, context)
+            # In a thread, since it may have to hash an encoder.
+            digest = await asyncio.to_thread(stage_digest, stage, context)
             known = self._usable(stage, digest)
             if known is None:
                 await self._do(stage, digest, number, total)

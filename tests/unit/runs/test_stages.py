@@ -474,3 +474,11 @@ def test_another_encoder_asks_for_other_predictions(tmp_path: Path, monkeypatch:
     assert inputs(encoder=str(folder))["encoder"] != named["encoder"]
     with pytest.raises(ConfigurationError, match=r"retriever\.encoder"):
         inputs(encoder=str(tmp_path / "nothing"))
+
+
+async def test_an_encoder_that_cannot_be_used_ends_the_run_before_its_first_stage(tmp_path: Path) -> None:
+    platform = Scripted()
+    recipe = RECIPE | {"retriever": {"encoder": str(tmp_path / "nothing")}}
+    with pytest.raises(ConfigurationError, match="there is no encoder folder"):
+        await carry(tmp_path / "run", platform, Customize(), recipe=recipe)
+    assert platform.keys == []
