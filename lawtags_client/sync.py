@@ -22,6 +22,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from lawtags_client.blocking import Blocking, blocking_call, fronts, portal
 from lawtags_client.client import NeMo as AsyncNeMo
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.transport.raw import RawResponse, recording
 
 P = ParamSpec("P")
@@ -78,13 +79,28 @@ class NeMo(Blocking[AsyncNeMo]):
         self.close()
 
 
+def _tagging(name: str) -> Callable[..., object]:
+    # Only those who tag load what tagging needs.
+    from lawtags_client.asking import tags
+
+    blocking = blocking_call(getattr(tags, name))
+
+    @functools.wraps(blocking)
+    def call(*args: object, **options: object) -> object:
+        if isinstance(args[0] if args else options.get("nemo"), AsyncNeMo):
+            raise ConfigurationError(
+                f"sync.{name} takes the blocking client, not the async one",
+                hint=f"Pass a lawtags_client.sync.NeMo, or call lawtags_client.{name} in async code.",
+            )
+        return blocking(*args, **options)
+
+    return call
+
+
 def __getattr__(name: str) -> object:
     if name.startswith("Sync") and name in fronts():
         return fronts()[name]
     if name in ("tag", "tag_many"):
-        # Only those who tag load what tagging needs.
-        from lawtags_client.asking import tags
-
-        made = globals()[name] = blocking_call(getattr(tags, name))
+        made = globals()[name] = _tagging(name)
         return made
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from lawtags_client.asking.arguments import check_questions
 from lawtags_client.asking.preparation import prepared
 from lawtags_client.asking.tagged import Tagged, TagScorer, failure
 from lawtags_client.errors import LawtagsError
@@ -51,6 +52,7 @@ async def tag_by_mixing(
     asked: deque[Question] = deque()
 
     def ready(batch: list[Question]) -> list[tuple[Question, str]]:
+        check_questions(batch)
         made = prepared(batch, asking, unmasked=unmasked)
         return [(question, tagger.prompt(question).text) for question in made]
 

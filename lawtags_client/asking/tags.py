@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lawtags_client.asking.arguments import checked_call
 from lawtags_client.asking.mixing import tag_by_mixing
 from lawtags_client.asking.tagged import Tagged, TagScorer
 from lawtags_client.asking.writing import tag_by_writing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["tag", "tag_many"]
 
 
+@checked_call
 async def tag(
     nemo: NeMo,
     *,
@@ -56,6 +58,7 @@ async def tag(
 
     Raises:
         MissingExtraError: a package that makes the question ready for the tagger is not installed.
+        ConfigurationError: an argument is of the wrong type, such as a blocking client.
         LawtagsError: the question could not be tagged.
     """
     questions = [Question(id="", title=title, body=body, tags=())]
@@ -77,6 +80,7 @@ async def tag(
     return result
 
 
+@checked_call
 async def tag_many(
     nemo: NeMo,
     questions: Iterable[Question] | AsyncIterable[Question],
@@ -113,6 +117,10 @@ async def tag_many(
         concurrency: maximum concurrency; adaptive by default.
         batch_size: prompts per request, if a tagger requests one token each.
         ordered: in the order of the questions; otherwise, where the model writes, as the answers come.
+
+    Raises:
+        ConfigurationError: an argument is of the wrong type, such as a blocking client, or an item is not a
+            question.
     """
     if tagger is not None:
         asking: PromptSettings | None = getattr(tagger, "asking", None)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from lawtags_client.asking.arguments import check_questions
 from lawtags_client.asking.constraints import MatchesTags, constraints
 from lawtags_client.asking.likelihoods import tag_likelihoods
 from lawtags_client.asking.tagged import Tagged, failure
@@ -60,6 +61,7 @@ async def tag_by_writing(
     ids: dict[int, str] = {}
 
     def build(batch: list[Question]) -> list[tuple[str, str]]:
+        check_questions(batch)
         return [(question.id, builder.build(question.title, question.body).text) for question in batch]
 
     async def prompts() -> AsyncGenerator[str, None]:

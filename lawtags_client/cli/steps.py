@@ -130,7 +130,7 @@ def customize(
     if session.json:
         session.emit({"job": done.id, "status": done.status, "output_model": done.output_model})
     else:
-        session.say(f"{done.id} is {done.status}; model {done.output_model}")
+        session.say(f"{done.id} is {done.status}; {_model_of(done)}")
 
 
 @command
@@ -226,12 +226,18 @@ def evaluate(
     session.table(("score", "value"), rows, title=f"{done.job_id}{scored}")
 
 
+def _model_of(job: Job) -> str:
+    if job.output_model is None:
+        return "no model is kept (pass --output-model NS/NAME to get one)"
+    return f"output model: {job.output_model}"
+
+
 async def _follow(session: Session, job: Job, *, wait: bool) -> None:
     session.followed = lambda: job.id
     # The history of a job that an earlier command followed to its bad end would hide how it ended.
     ended = job.status in _ENDED_BADLY
     if not ended:
-        session.report(f"{job.id} makes {job.output_model}")
+        session.report(f"{job.id}: {_model_of(job)}")
     if not wait:
         return
     if not ended:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lawtags_client.errors import ConfigurationError
+from lawtags_client.transport.paths import split_reference
+from lawtags_client.types.common import reference
 from lawtags_client.types.entity_store import Dataset
 
-__all__ = ["UploadedDataset"]
+__all__ = ["UploadedDataset", "dataset_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +39,23 @@ class UploadedDataset:
 
     def __str__(self) -> str:
         return self.name
+
+
+def dataset_name(dataset: str | Dataset | UploadedDataset) -> str:
+    """What a job calls its dataset: ``namespace/name``, or a URL.
+
+    Raises:
+        ConfigurationError: it is something else, such as the path of a folder.
+    """
+    given: object = dataset
+    if isinstance(given, UploadedDataset):
+        return given.name
+    if not isinstance(given, str | Dataset | Mapping):
+        raise ConfigurationError(
+            f"dataset must be the name of a dataset, not a {type(given).__name__}",
+            hint="Upload a folder first, and pass what upload_dataset returns, or its name.",
+        )
+    name = reference(given)
+    if "://" not in name:
+        split_reference(name, "dataset")
+    return name

@@ -53,14 +53,22 @@ def split_reference(reference: str, what: str = "name") -> tuple[str, str]:
         ConfigurationError: it has another form.
     """
     namespace, slash, name = reference.partition("/")
-    if not slash or not namespace or not name or "/" in name:
+    is_path = what == "dataset" and reference.startswith(("./", "../", "~/"))
+    if is_path or not slash or not namespace or not name or "/" in name:
         raise ConfigurationError(
             f"{what} {reference!r} is not of the form namespace/name",
-            hint=f"For example: {_EXAMPLES.get(what, 'law/tagger')}",
+            hint=_how_to_name(what, reference),
         )
     _check(namespace, "namespace")
     _check(name, what)
     return namespace, name
+
+
+def _how_to_name(what: str, reference: str) -> str:
+    example = f"For example: {_EXAMPLES.get(what, 'law/tagger')}"
+    if what == "dataset" and ("/" in reference or "\\" in reference):
+        return f"{example}. Upload a folder first, with upload_dataset or `lawtags upload FOLDER NAME`."
+    return example
 
 
 def _check(name: str, what: str) -> None:

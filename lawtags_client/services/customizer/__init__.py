@@ -13,17 +13,16 @@ from lawtags_client.services.base import Entities, Owner, parse
 from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.jobs import JOBS, Jobs
-from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method
+from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method, checked_method
 from lawtags_client.services.extra_fields import extended_request, model_of
 from lawtags_client.services.following import EVERY, Follower, JobChange
 from lawtags_client.services.submission import Submission, carrier, explain_difference, intent_body, submit
-from lawtags_client.services.uploaded_dataset import UploadedDataset
+from lawtags_client.services.uploaded_dataset import UploadedDataset, dataset_name
 from lawtags_client.services.watching import Patience
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.transport.paths import join, split_reference
-from lawtags_client.types.common import reference
 from lawtags_client.types.customizer import (
     ContainerLogs,
     CustomizationConfig,
@@ -177,8 +176,9 @@ class Customizer:
         Raises:
             ConfigurationError: none or several match; the hint lists the available ones.
         """
+        wanted_type = checked_method(method).finetuning_type
         offered = [config async for config in self.configs.list()]
-        return choose(offered, wanted, (method or LoRA()).finetuning_type)
+        return choose(offered, wanted, wanted_type)
 
     async def fine_tune(
         self,
@@ -226,17 +226,16 @@ class Customizer:
             extra_body: fields of the API that have no parameter here; part of the job's intent.
 
         Raises:
-            ConfigurationError: no config matches, or a hyperparameter is invalid.
+            ConfigurationError: no config matches, or an argument is invalid.
             ConflictError: the intent or the output model is already used otherwise.
             DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
-        method = method or LoRA()
+        method, name = checked_method(method), dataset_name(dataset)
         training = _training(method, epochs, batch_size, learning_rate, max_steps, hyperparameters or {})
         if output_model is not None:
             split_reference(output_model, "output model")
         chosen = await self.config(config, method)
         _check_batch(training, dataset)
-        name = str(dataset) if isinstance(dataset, str | UploadedDataset) else reference(dataset)
         request = CustomizationJobRequest(config=full_name(chosen), dataset=name, hyperparameters=training)
         options = {
             "output_model": output_model,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from lawtags_client.errors import ConfigurationError, ConflictError
 from lawtags_client.services.base import Entities, Owner
 from lawtags_client.services.customizer.configs import full_name
-from lawtags_client.services.customizer.methods import LoRA, Method
+from lawtags_client.services.customizer.methods import LoRA, Method, checked_method
 from lawtags_client.services.customizer.snapshots import Snapshot, inspect
 from lawtags_client.services.data_store.contents import describe
 from lawtags_client.services.data_store.repositories import Repository
@@ -269,7 +269,7 @@ class BaseModels:
 def _option(method: Method, num_gpus: int) -> TrainingOption:
     return TrainingOption(
         training_type="sft",
-        finetuning_type=method.finetuning_type,
+        finetuning_type=checked_method(method).finetuning_type,
         num_gpus=num_gpus,
         num_nodes=1,
         tensor_parallel_size=1,

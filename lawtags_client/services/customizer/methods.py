@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.types.hyperparameters import LoraParameters
 
 
@@ -66,3 +67,18 @@ class AllWeights:
 
 
 Method = LoRA | LoRAMerged | AllWeights
+
+
+def checked_method(method: Method | None) -> Method:
+    """A way of fine-tuning; LoRA by default.
+
+    Raises:
+        ConfigurationError: it is something else, such as a name or a class.
+    """
+    given: object = LoRA() if method is None else method
+    if isinstance(given, Method):
+        return given
+    shown = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    raise ConfigurationError(
+        f"method must be a way of fine-tuning, not {shown}", hint="Pass LoRA(), LoRAMerged() or AllWeights()."
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from client_kit import Script, client
 
-from lawtags_client import sync
+from lawtags_client import AllWeights, LoRA, Question, Vocabulary, sync, tag, tag_many
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError
 
@@ -47,3 +51,118 @@ def test_address_that_is_no_text_is_refused(url: Any) -> None:
 def test_raw_response_of_what_is_no_method_is_refused(call: Any) -> None:
     with pytest.raises(ConfigurationError, match="with_raw_response"):
         NeMo(base_url=URL).with_raw_response(call)
+
+
+def unanswered() -> Script:
+    return Script([httpx.Response(500)])
+
+
+@pytest.mark.parametrize("method", ["lora", "", 0, LoRA, AllWeights, {"adapter_dim": 8}], ids=repr)
+async def test_way_of_fine_tuning_that_is_not_one_is_refused(method: Any, tmp_path: Path) -> None:
+    script = unanswered()
+    customizer = client(script, tmp_path).customizer
+    with pytest.raises(ConfigurationError, match="method must be") as caught:
+        await customizer.fine_tune(dataset="law/tags", method=method)
+    assert "LoRA()" in str(caught.value.hint)
+    with pytest.raises(ConfigurationError, match="method must be"):
+        await customizer.config(None, method)
+    assert not script.requests
+
+
+@pytest.mark.parametrize(
+    "dataset", ["curated/", "./curated", "/data/law/curated", "~/curated", "a\\b", Path("law/tags")]
+)
+async def test_folder_in_place_of_a_dataset_is_refused(dataset: Any, tmp_path: Path) -> None:
+    script = unanswered()
+    with pytest.raises(ConfigurationError, match="dataset") as caught:
+        await client(script, tmp_path).customizer.fine_tune(dataset=dataset)
+    assert "Upload a folder first" in str(caught.value.hint)
+    assert "law/tagger" not in str(caught.value.hint)
+    assert not script.requests
+
+
+async def test_example_of_a_dataset_is_a_dataset(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        await client(unanswered(), tmp_path).customizer.fine_tune(dataset="tags")
+    assert caught.value.hint == "For example: law/tags"
+
+
+OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"vocabulary": [SECRET]}, "Vocabulary"),
+    ({"vocabulary": SECRET}, "Vocabulary"),
+    ({"style": SECRET}, "PromptStyle"),
+    ({"tagger": SECRET}, "load_tagger"),
+    ({"tagger": Path(SECRET)}, "load_tagger"),
+    ({"model": None}, "id"),
+]
+
+
+@pytest.mark.parametrize(("options", "hint"), OPTIONS, ids=str)
+def test_tagging_refuses_arguments_of_the_wrong_type(
+    options: dict[str, Any], hint: str, tmp_path: Path
+) -> None:
+    script = unanswered()
+    nemo = client(script, tmp_path)
+    given: dict[str, Any] = {"model": "m", **options}
+    for call in (
+        lambda: tag(nemo, title="Can I?", **given),
+        lambda: tag_many(nemo, [], **given),
+        lambda: sync.tag(sync.NeMo.of(nemo), title="Can I?", **given),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            call()
+        assert hint in str(caught.value.hint)
+        assert SECRET not in str(caught.value)
+    assert not script.requests
+
+
+@pytest.mark.parametrize("title", [None, 5, b"Can I?"])
+def test_title_that_is_no_text_is_refused(title: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="title must be text"):
+        tag(client(unanswered(), tmp_path), title=title, model="m")  # type: ignore[unused-coroutine]
+
+
+def test_hint_about_the_vocabulary_works() -> None:
+    assert "lease" in Vocabulary(tags=("lease", "tax"), counts=(12, 5), rows=15)
+
+
+QUESTION = Question("1", "Can I?")
+SOURCES: list[Any] = [SECRET, [SECRET], [QUESTION, {"title": SECRET}], {"title": SECRET}, QUESTION, 5, None]
+
+
+@pytest.mark.parametrize("questions", SOURCES, ids=str)
+def test_items_that_are_no_questions_are_refused(questions: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        tag_many(client(unanswered(), tmp_path), questions, model="m")
+    assert "Question" in str(caught.value.hint)
+    assert SECRET not in str(caught.value)
+
+
+async def _later(items: list[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
+@pytest.mark.parametrize("source", [iter, _later])
+async def test_items_that_are_read_later_are_refused_before_they_are_sent(
+    source: Any, tmp_path: Path
+) -> None:
+    script = unanswered()
+    with pytest.raises(ConfigurationError, match="takes questions, not a str"):
+        [one async for one in tag_many(client(script, tmp_path), source([QUESTION, SECRET]), model="m")]
+    assert not script.requests
+
+
+def test_tagging_with_the_other_kind_of_client_names_the_right_function(tmp_path: Path) -> None:
+    nemo = client(unanswered(), tmp_path)
+    blocking: Any = sync.NeMo.of(nemo)
+    other: Any = nemo
+    for name, call in (("tag", tag), ("tag_many", tag_many)):
+        options: Any = {"title": "Can I?"} if name == "tag" else {"questions": []}
+        with pytest.raises(ConfigurationError, match="blocking") as caught:
+            call(blocking, model="m", **options)  # type: ignore[operator]
+        assert f"sync.{name}(nemo" in str(caught.value.hint)
+        with pytest.raises(ConfigurationError, match=rf"sync\.{name} takes the blocking client"):
+            getattr(sync, name)(other, model="m", **options)
+        with pytest.raises(ConfigurationError, match=rf"sync\.{name} takes the blocking client"):
+            getattr(sync, name)(nemo=other, model="m", **options)
