@@ -19,7 +19,7 @@ from lawtags_client.settings import Settings, default_intents_path
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.hooks import EventHooks
 from lawtags_client.transport.http import Handler, Transport
-from lawtags_client.transport.raw import RawResponse, recording
+from lawtags_client.transport.raw import RawResponse, check_method, recording
 
 if TYPE_CHECKING:
     from lawtags_client.intents import IntentStore
@@ -188,11 +188,7 @@ class NeMo:
             ProtocolError: of the call, if it received no whole response, as a stream does not.
         """
 
-        if not callable(call):
-            raise ConfigurationError(
-                f"with_raw_response takes a method, not a {type(call).__name__}",
-                hint="Pass the method itself: nemo.with_raw_response(nemo.inference.models)",
-            )
+        check_method(call)
 
         @wraps(call)
         async def calling(*args: P.args, **options: P.kwargs) -> RawResponse[T]:

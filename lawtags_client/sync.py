@@ -23,7 +23,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from lawtags_client.blocking import Blocking, blocking_call, fronts, portal
 from lawtags_client.client import NeMo as AsyncNeMo
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.transport.raw import RawResponse, recording
+from lawtags_client.transport.raw import RawResponse, check_method, recording
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,6 +54,7 @@ class NeMo(Blocking[AsyncNeMo]):
 
     def with_raw_response(self, call: Callable[P, T]) -> Callable[P, RawResponse[T]]:
         """As ``lawtags_client.NeMo.with_raw_response``, for a blocking method."""
+        check_method(call)
 
         @functools.wraps(call)
         def calling(*args: P.args, **options: P.kwargs) -> RawResponse[T]:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from lawtags_client.errors import ProtocolError
+from lawtags_client.errors import ConfigurationError, ProtocolError
 from lawtags_client.transport.headers import request_id
 
 T = TypeVar("T")
@@ -46,6 +46,19 @@ class RawResponse(Generic[T]):
     def request_id(self) -> str | None:
         """The server's id for the request."""
         return request_id(self.headers)
+
+
+def check_method(call: object) -> None:
+    """Refuse what ``with_raw_response`` cannot call.
+
+    Raises:
+        ConfigurationError: ``call`` is not callable.
+    """
+    if not callable(call):
+        raise ConfigurationError(
+            f"with_raw_response takes a method, not a {type(call).__name__}",
+            hint="Pass the method itself: nemo.with_raw_response(nemo.inference.models)",
+        )
 
 
 class Recording:

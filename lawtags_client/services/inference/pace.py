@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lawtags_client.errors import DeadlineExceededError
+from lawtags_client.errors import ConfigurationError, DeadlineExceededError
 from lawtags_client.services.inference.limiter import Limiter
 from lawtags_client.settings import Settings
 from lawtags_client.transport.clock import Clock
@@ -90,6 +90,9 @@ class Pace:
         batch_size: most rows in a request.
         concurrency: maximum concurrency; adaptive by default.
         on_load: called with the current load whenever it changes.
+
+    Raises:
+        ConfigurationError: ``concurrency`` or ``batch_size`` is not a positive integer.
     """
 
     def __init__(
@@ -100,6 +103,9 @@ class Pace:
         concurrency: int | None = None,
         on_load: Callable[[Load], None] | None = None,
     ) -> None:
+        _check_positive("batch_size", batch_size)
+        if concurrency is not None:
+            _check_positive("concurrency", concurrency)
         self.settings = settings
         self.clock = clock
         self.on_load = on_load
@@ -225,3 +231,10 @@ class Pace:
         if rows != self._rows:
             self._rows = rows
             self.limiter.resized()
+
+
+def _check_positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(
+            f"{name} must be a positive integer, not {value!r}", hint="Leave it out for the default."
+        )

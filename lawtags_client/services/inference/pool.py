@@ -124,8 +124,6 @@ class _Pool(Generic[T, R]):
         await asyncio.gather(*running, return_exceptions=True)
         await self._source.close()
 
-    # Sending
-
     def _fill(self) -> None:
         limiter = self._pace.limiter
         while not limiter.pause and self._has_room() and (batch := self._batch()):
@@ -215,38 +213,40 @@ class _Pool(Generic[T, R]):
             running.company = max(running.company, len(self._running))
         self._tell()
 
-    # What became of it
-
     def _finish(self, task: asyncio.Task[Sequence[R | LawtagsError]]) -> None:
         request = self._running.pop(task, None)
         if request is None:
             return
         try:
+            self._settle(request, task)
+            self._tell()
+        except BaseException as fault:
+            # Otherwise asyncio would only log it, and rows would be missing.
+            self._fault = fault
+
+    def _settle(self, request: Request[T], task: asyncio.Task[Sequence[R | LawtagsError]]) -> None:
+        try:
             found = task.result()
         except LawtagsError as error:
             self._fail(request, error)
-        except BaseException as fault:
-            self._fault = fault
             return
+        self._outage.answered()
+        others = [other.sent for other in self._running.values()]
+        if (most := self._flakiness.answered(request.sent, others)) is not None:
+            self._pace.limiter.crowded(most)
+        kept = self._draining.kept
+        if self._draining.answered(request.begun):
+            self._pace.free_again(request.begun, request.rows, kept=kept)
         else:
-            self._outage.answered()
-            others = [other.sent for other in self._running.values()]
-            if (most := self._flakiness.answered(request.sent, others)) is not None:
-                self._pace.limiter.crowded(most)
-            kept = self._draining.kept
-            if self._draining.answered(request.begun):
-                self._pace.free_again(request.begun, request.rows, kept=kept)
+            self._pace.good(request.begun, len(request.entries), request.rows)
+        for entry, value in zip(request.entries, found, strict=True):
+            if isinstance(value, LawtagsError):
+                self.outcomes.lose(entry, value)
             else:
-                self._pace.good(request.begun, len(request.entries), request.rows)
-            for entry, value in zip(request.entries, found, strict=True):
-                if isinstance(value, LawtagsError):
-                    self.outcomes.lose(entry, value)
-                else:
-                    self.outcomes.answer(entry, value)
-                    for split in entry.splits:
-                        if split.answered() and not self._flakiness.takes(split.rows):
-                            self._pace.too_many_rows(split.rows, always=True)
-        self._tell()
+                self.outcomes.answer(entry, value)
+                for split in entry.splits:
+                    if split.answered() and not self._flakiness.takes(split.rows):
+                        self._pace.too_many_rows(split.rows, always=True)
 
     def _fail(self, request: Request[T], error: LawtagsError) -> None:
         entries = request.entries

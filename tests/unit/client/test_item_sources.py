@@ -17,6 +17,7 @@ from client_kit import client
 from lawtags_client import tag_many
 from lawtags_client.runs import tag_file as tagging_files
 from lawtags_client.runs.tag_file import tag_file
+from lawtags_client.services.inference.pace import Load
 from lawtags_client.services.inference.source import Source, made_in_thread
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, estimate_tokens
 from lawtags_client.tagging.question import Question
@@ -218,3 +219,17 @@ async def test_what_is_made_in_a_thread_keeps_its_order(many: int) -> None:
     for items in (range(many), later()):
         made = made_in_thread(items, doubled, 3)
         assert [one async for one in made] == [2 * number for number in range(many)]
+
+
+@pytest.mark.parametrize("answered", [0, 5])
+async def test_an_error_of_the_callers_own_callback_ends_the_call(answered: int, tmp_path: Path) -> None:
+    def on_load(load: Load) -> None:
+        if load.answered > answered:
+            raise RuntimeError("the progress bar is gone")
+
+    async with client(completions, tmp_path) as nemo:
+        with pytest.raises(RuntimeError, match="progress bar"):
+            async for _ in nemo.inference.complete_each(
+                (str(n) for n in range(40)), model="m", batch_size=1, on_load=on_load
+            ):
+                pass

@@ -51,6 +51,18 @@ def test_address_that_is_no_text_is_refused(url: Any) -> None:
 def test_raw_response_of_what_is_no_method_is_refused(call: Any) -> None:
     with pytest.raises(ConfigurationError, match="with_raw_response"):
         NeMo(base_url=URL).with_raw_response(call)
+    with sync.NeMo(base_url=URL) as nemo, pytest.raises(ConfigurationError, match="with_raw_response"):
+        nemo.with_raw_response(call)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("concurrency", 0), ("concurrency", -1), ("concurrency", 1.5), ("concurrency", "4"), ("batch_size", 0)],
+)
+async def test_numbers_of_requests_and_rows_are_positive(name: str, value: Any) -> None:
+    nemo = NeMo(base_url=URL)
+    with pytest.raises(ConfigurationError, match=f"{name} must be a positive integer"):
+        [one async for one in nemo.inference.complete_each(["a"], model="m", **{name: value})]
 
 
 def unanswered() -> Script:
