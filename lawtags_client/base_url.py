@@ -37,6 +37,8 @@ def checked_url(name: str, value: str) -> str:
         raise ConfigurationError(
             f"{name} is not a base URL: {value!r}", hint="Use the form http://host:port, without a query."
         )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".removesuffix(
-        _KNOWN_SUFFIXES.get(name, "\0")
-    )
+    base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    base = base.removesuffix(_KNOWN_SUFFIXES.get(name, "\0"))
+    if base.endswith("/v1"):
+        raise ConfigurationError(f"{name} ends with /v1", hint="Remove /v1 from its end; lawtags adds it.")
+    return base

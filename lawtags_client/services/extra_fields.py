@@ -97,6 +97,7 @@ def request_of(kind: type[R], request: R | None, fields: Mapping[str, object]) -
                 f"a {kind.__name__} and {', '.join(sorted(fields))} were passed",
                 hint="Pass either the request, or its fields as keyword arguments.",
             )
+        _check_name(request)
         return request
     unknown = sorted(set(fields) - set(kind.model_fields))
     if unknown:
@@ -104,7 +105,20 @@ def request_of(kind: type[R], request: R | None, fields: Mapping[str, object]) -
             f"unknown argument {', '.join(unknown)}",
             hint="Pass fields that the client does not know in extra_body.",
         )
-    return model_of(kind, fields)
+    made = model_of(kind, fields)
+    _check_name(made)
+    return made
+
+
+def _check_name(request: WireRequest) -> None:
+    """Refuse ``namespace/name`` as a name, under which the entity would not be found again."""
+    name = getattr(request, "name", None)
+    if isinstance(name, str) and "/" in name and "namespace" in type(request).model_fields:
+        namespace, _, short = name.partition("/")
+        raise ConfigurationError(
+            f"the name {name!r} contains a slash",
+            hint=f"Pass the namespace on its own: namespace={namespace!r}, name={short!r}.",
+        )
 
 
 def model_of(kind: type[M], fields: Mapping[str, object]) -> M:

@@ -366,11 +366,8 @@ def _page(body: bytes, context: Context) -> str | None:
 
 
 def _asked_at(context: Context) -> str:
-    """The URL of a request that this server has no answer for, and what may be wrong with it."""
-    asked = f"The request went to {context.url}; the address comes from {context.address.origin}."
-    if context.address.url.endswith("/v1"):
-        return f"{asked} Leave out /v1 at its end: lawtags adds it."
-    return asked
+    """The URL of a request that this server has no answer for, and where its address comes from."""
+    return f"The request went to {context.url}; the address comes from {context.address.origin}."
 
 
 def _where_to_look(url: str) -> str:

@@ -50,6 +50,8 @@ def test_a_cancelled_job_is_told_at_once_with_the_way_to_another(lawtags: Lawtag
         "6",
     )
     job = json.loads(lawtags(*words, "--no-wait", "--json").stdout)["job"]
+    again = lawtags(*words, "--no-wait")
+    assert "no model is kept" in again.stdout and "None" not in again.stdout + again.stderr
     lawtags("jobs", "cancel", job)
     watched = lawtags("jobs", "watch", job, code=1).stderr
     assert f"{job} is cancelled" in watched

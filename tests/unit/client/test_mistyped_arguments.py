@@ -13,6 +13,8 @@ from client_kit import Script, client
 from lawtags_client import AllWeights, LoRA, Question, Vocabulary, sync, tag, tag_many
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError
+from lawtags_client.settings import Settings
+from lawtags_client.types.entity_store import DatasetRequest
 
 URL = "http://nemo.test"
 SECRET = "hush-4711-hush"
@@ -178,3 +180,30 @@ def test_tagging_with_the_other_kind_of_client_names_the_right_function(tmp_path
             getattr(sync, name)(other, model="m", **options)
         with pytest.raises(ConfigurationError, match=rf"sync\.{name} takes the blocking client"):
             getattr(sync, name)(nemo=other, model="m", **options)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/nemo/v1"])
+@pytest.mark.parametrize("name", ["platform_url", "customizer_url", "data_store_url"])
+def test_address_with_the_version_of_the_api_is_refused(name: str, path: str, tmp_path: Path) -> None:
+    made: list[Any] = [
+        lambda: Settings.load(environ={f"LAWTAGS_{name.upper()}": URL + path}, folder=tmp_path),
+        lambda: Settings(**{name: URL + path}),
+    ]
+    for make in made:
+        with pytest.raises(ConfigurationError, match=f"{name} ends with /v1") as caught:
+            make()
+        assert "Remove /v1" in str(caught.value.hint)
+    with pytest.raises(ConfigurationError, match="base_url ends with /v1"):
+        NeMo(base_url=URL + path)
+
+
+async def test_namespace_in_the_name_of_an_entity_is_refused(tmp_path: Path) -> None:
+    script = unanswered()
+    store = client(script, tmp_path).entity_store
+    for create in (store.datasets.create, store.datasets.create_or_get):
+        with pytest.raises(ConfigurationError, match="slash") as caught:
+            await create(name="law/k8", files_url="hf://datasets/law/k8")
+        assert "namespace='law', name='k8'" in str(caught.value.hint)
+        with pytest.raises(ConfigurationError, match="slash"):
+            await create(DatasetRequest(name="law/k8", files_url="hf://datasets/law/k8"))
+    assert not script.requests
