@@ -158,7 +158,7 @@ def test_terminated_command_leaves_its_job_and_the_same_command_takes_it_up(
             command, cwd=tmp_path, env=environment(stack, tmp_path), stderr=subprocess.PIPE, text=True
         ) as process:
             assert process.stderr is not None
-            told.append(process.stderr.readline().split()[0])
+            told.append(process.stderr.readline().split()[0].rstrip(":"))
             started = time.monotonic()
             process.send_signal(signal.SIGTERM)
             rest = process.stderr.read()

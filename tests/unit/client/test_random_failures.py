@@ -78,7 +78,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int, float
     ids=str,
 )
 @pytest.mark.parametrize("share", [0.05, 0.15, 0.3, 0.5])
-@pytest.mark.parametrize(("rows", "batch_size", "seconds"), [(60, 8, 0.2), (300, 1, 0.05), (200, 1, 2.0)])
+@pytest.mark.parametrize(("rows", "batch_size", "seconds"), [(60, 8, 0.2), (150, 1, 0.05), (100, 1, 2.0)])
 def test_a_server_that_fails_at_random_costs_the_pauses_of_one_row(
     rows: int,
     batch_size: int,
