@@ -44,20 +44,19 @@ async def tag(
     Args:
         nemo: an open client.
         title: the question's title.
-        body: its text. A tagger that knows how its questions were made ready takes HTML and Markdown and
-            masks personal data; otherwise give it without markup.
+        body: its text. With a tagger that stores its cleaning options, HTML, Markdown and personal data are
+            handled as in training; otherwise pass plain text.
         model: the tuned model's id.
-        tagger: a fitted one, which mixes in a retriever; without it the model's own words are parsed.
-        vocabulary: the known tags, to which the answer is held where the server can.
-        style: of the prompt, as in training; ignored with a tagger, which knows its own.
-        chat: use the chat API, for a model that was trained on messages; by default as the
-            tagger says.
+        tagger: a fitted tagger, which mixes in a retriever; without one, the model's answer is parsed.
+        vocabulary: the known tags; the answer is constrained to them if the server supports it.
+        style: prompt style of the training; ignored with a tagger, which stores its own.
+        chat: use the chat API, for a model that was trained on messages; the tagger's setting by default.
         limit: maximum number of tags.
-        threshold: probability from 0 to 1 below which a tag is left out, so that there may be none.
-        unmasked: do not mask personal data, although the tagger's model was trained on masked text.
+        threshold: probability from 0 to 1; tags below it are left out, possibly all.
+        unmasked: do not mask personal data, even if the tagger's model was trained on masked text.
 
     Raises:
-        MissingExtraError: a package that makes the question ready for the tagger is not installed.
+        MissingExtraError: a package that prepares questions for the tagger is not installed.
         ConfigurationError: an argument is of the wrong type, such as a blocking client.
         LawtagsError: the question could not be tagged.
     """
@@ -99,14 +98,14 @@ async def tag_many(
 ) -> AsyncIterator[Tagged]:
     """Tag many questions; one that cannot be tagged carries its error.
 
-    Questions are read as they are needed and prepared in a thread. The number of concurrent requests
+    Questions are read on demand and prepared in a thread. The number of concurrent requests
     adapts to the server. ``lawtags_client.runs.tag_file`` writes the results to a file, and resumes where
     it stopped.
 
     Args:
         nemo: an open client.
-        questions: what to tag; those that ``questions_to_tag`` made ready are asked as they are.
-        model: as for ``tag``, like the following ones.
+        questions: what to tag; those prepared by ``questions_to_tag`` are sent unchanged.
+        model: as for ``tag``; so are the next seven arguments.
         tagger: see there.
         vocabulary: see there.
         style: see there.
@@ -116,7 +115,7 @@ async def tag_many(
         unmasked: see there.
         concurrency: maximum concurrency; adaptive by default.
         batch_size: prompts per request, if a tagger requests one token each.
-        ordered: in the order of the questions; otherwise, where the model writes, as the answers come.
+        ordered: keep the order of the questions; otherwise, without a tagger, results come as they arrive.
 
     Raises:
         ConfigurationError: an argument is of the wrong type, such as a blocking client, or an item is not a
