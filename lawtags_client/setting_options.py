@@ -1,14 +1,27 @@
-"""The settings as keyword arguments."""
+"""The settings by name: as keyword arguments, and how their values are read."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from lawtags_client.credentials import TokenSource
 from lawtags_client.errors import ConfigurationError
 
 LfsRewrite = Literal["auto", "always", "never"]
+
+URLS = (
+    "platform_url",
+    "entity_store_url",
+    "customizer_url",
+    "evaluator_url",
+    "deployment_url",
+    "data_store_url",
+    "inference_url",
+)
+TOKENS = ("token", "data_store_token", "inference_token")
 
 
 class SettingOptions(TypedDict, total=False):
@@ -57,3 +70,72 @@ def check_number(name: str, value: object, kind: type[int] | type[float] = float
     if isinstance(value, bool) or not isinstance(value, kinds):
         hint = "Pass an integer." if kind is int else "Pass a number of seconds."
         raise ConfigurationError(f"{name} is a {type(value).__name__}", hint=hint)
+
+
+def decided_by(table: Mapping[str, object]) -> frozenset[str]:
+    """The settings that the environment has no say in, if a profile was requested by name.
+
+    Args:
+        table: the profile's settings.
+    """
+    decided = set(table)
+    if decided & set(URLS):
+        # One service's address in the environment must not draw a part of the work to another platform.
+        decided |= set(URLS)
+    for name in TOKENS:
+        if decided & {name, f"{name}_file"}:
+            decided |= {name, f"{name}_file"}
+    return frozenset(decided)
+
+
+def _as_bool(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
+    return {**words, "off": False}[str(value).strip().lower()]
+
+
+def _as_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value.strip()
+
+
+_CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
+    "connect_timeout": float,
+    "read_timeout": float,
+    "total_timeout": float,
+    "max_retries": int,
+    "max_connections": int,
+    "trust_env": _as_bool,
+}
+_PATHS = frozenset(
+    {"ca_file", "client_cert", "client_key", "intents_path", *(f"{name}_file" for name in TOKENS)}
+)
+
+
+def convert(name: str, value: object, source: str, base: Path | None) -> Any:
+    """A setting as its own type, from text of the environment or a value of a profile.
+
+    Args:
+        name: the setting.
+        value: as found.
+        source: where it was found, for messages.
+        base: the folder that paths are relative to; the working directory without it.
+
+    Raises:
+        ConfigurationError: it has another form; the value is not repeated.
+    """
+    try:
+        if name in _PATHS:
+            if not isinstance(value, str | os.PathLike):
+                raise TypeError
+            path = Path(value).expanduser()
+            return base / path if base is not None else path
+        if name in TOKENS and callable(value):
+            return value
+        converter: Callable[[Any], Any] = _CONVERTERS.get(name, _as_text)
+        return converter(value)
+    except (TypeError, ValueError, KeyError):
+        # The value itself may be a secret in the wrong place, so it is not repeated.
+        raise ConfigurationError(f"{name} ({source}) has the wrong form") from None

@@ -1,8 +1,8 @@
 """Where the services are, with which credentials and how patiently they are asked.
 
-A value is taken from the first place that has it: argument, environment (``LAWTAGS_*``, then the names of the
-vendor's documentation), profile in ``lawtags.toml``, default. The file is looked for in the working directory
-and its parents, then in the user's configuration folder::
+A value is taken from the first place that has it: argument, the profile that was requested by name,
+environment (``LAWTAGS_*``, then the names of the vendor's documentation), default profile, default. The file
+is looked for in the working directory and its parents, then in the user's configuration folder::
 
     schema_version = 1
     default_profile = "cluster"
@@ -10,6 +10,10 @@ and its parents, then in the user's configuration folder::
     [profiles.cluster]
     platform_url = "https://nemo.example.com"
     data_store_url = "https://data-store.example.com"
+
+A requested profile with any address replaces all addresses of the environment. A profile that
+``LAWTAGS_PROFILE`` or the file's default selects replaces none: both are ambient, and the variable of a
+setting is more specific.
 
 The profile ``local`` needs no file: it is the embedded stack of the working directory, and its addresses win
 over those of the environment, as ``LAWTAGS_LOCAL_TOKEN`` does over other tokens.
@@ -27,7 +31,15 @@ from lawtags_client.base_url import checked_url
 from lawtags_client.credentials import Credential, TokenSource, checked, given
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.profiles import FILE_NAME, read_profile, refuse_unknown
-from lawtags_client.setting_options import LfsRewrite, SettingOptions, check_number
+from lawtags_client.setting_options import (
+    TOKENS,
+    URLS,
+    LfsRewrite,
+    SettingOptions,
+    check_number,
+    convert,
+    decided_by,
+)
 
 T = TypeVar("T")
 
@@ -40,17 +52,7 @@ STACK_FOLDER = Path(".lawtags/stack")
 
 ServiceName = Literal["entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"]
 
-_TOKENS = ("token", "data_store_token", "inference_token")
-_SECRETS = frozenset({*_TOKENS, "wandb_api_key"})
-_URLS = (
-    "platform_url",
-    "entity_store_url",
-    "customizer_url",
-    "evaluator_url",
-    "deployment_url",
-    "data_store_url",
-    "inference_url",
-)
+_SECRETS = frozenset({*TOKENS, "wandb_api_key"})
 _VENDOR_NAMES: Mapping[str, tuple[str, ...]] = {
     "platform_url": ("NEMO_MICROSERVICES_BASE_URL",),
     "entity_store_url": ("ENTITY_STORE_BASE_URL",),
@@ -139,7 +141,7 @@ class Settings:
     reload: Callable[[], Settings] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for name in _URLS:
+        for name in URLS:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, checked_url(name, value))
@@ -235,7 +237,7 @@ class Settings:
 
     def _token_for(self, service: ServiceName, url: str) -> str | None:
         own = f"{service}_token"
-        if own in _TOKENS:
+        if own in TOKENS:
             found = given(getattr(self, own), getattr(self, f"{own}_file"), own)
             elsewhere = service == "inference" and _host(url) != _host(self.platform_url or "")
             if found or elsewhere:
@@ -263,7 +265,8 @@ class Settings:
             ``Settings.load("cluster", max_retries=2)``
 
         Args:
-            profile: the profile's name; without it ``LAWTAGS_PROFILE``, then the file's default.
+            profile: the profile's name, whose settings win over the environment; without it
+                ``LAWTAGS_PROFILE``, then the file's default, which do not.
             environ: the environment; the process's own without it.
             folder: where the search for the file begins; the working directory without it.
             overrides: single settings, which win over everything else; None means not given.
@@ -285,13 +288,15 @@ class Settings:
             chosen, table, file = read_profile(chosen, environ, folder or Path.cwd(), known)
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
+        decided = decided_by(table) if profile else frozenset[str]()
         for name in known:
-            first = (LOCAL_TOKEN_VARIABLE,) if chosen == LOCAL_PROFILE and name in _TOKENS else ()
-            value, source = _find(name, options, environ, table, f"profile {chosen} in {file}", first)
+            first = (LOCAL_TOKEN_VARIABLE,) if chosen == LOCAL_PROFILE and name in TOKENS else ()
+            asked = {} if name in decided else environ
+            value, source = _find(name, options, asked, table, f"profile {chosen} in {file}", first)
             if value is None:
                 continue
             base = file.parent if file and source.startswith("profile") else None
-            values[name] = _convert(name, value, source, base)
+            values[name] = convert(name, value, source, base)
             sources[name] = source
 
         def reload() -> Settings:
@@ -319,7 +324,7 @@ def _stack_addresses(folder: Path) -> dict[str, str]:
             f"no embedded stack is running on {folder / STACK_FOLDER}",
             hint="Start it here with: lawtags local up --detach",
         ) from error
-    return dict.fromkeys(_URLS, platform) | own
+    return dict.fromkeys(URLS, platform) | own
 
 
 def _without_none(values: Mapping[str, T]) -> dict[str, T]:
@@ -347,48 +352,6 @@ def _find(
         if environ.get(variable):
             return environ[variable], f"environment {variable}"
     return table.get(name), profile
-
-
-def _as_bool(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
-    return {**words, "off": False}[str(value).strip().lower()]
-
-
-def _as_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value.strip()
-
-
-_CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
-    "connect_timeout": float,
-    "read_timeout": float,
-    "total_timeout": float,
-    "max_retries": int,
-    "max_connections": int,
-    "trust_env": _as_bool,
-}
-_PATHS = frozenset(
-    {"ca_file", "client_cert", "client_key", "intents_path", *(f"{name}_file" for name in _TOKENS)}
-)
-
-
-def _convert(name: str, value: object, source: str, base: Path | None) -> Any:
-    try:
-        if name in _PATHS:
-            if not isinstance(value, str | os.PathLike):
-                raise TypeError
-            path = Path(value).expanduser()
-            return base / path if base is not None else path
-        if name in _TOKENS and callable(value):
-            return value
-        converter: Callable[[Any], Any] = _CONVERTERS.get(name, _as_text)
-        return converter(value)
-    except (TypeError, ValueError, KeyError):
-        # The value itself may be a secret in the wrong place, so it is not repeated.
-        raise ConfigurationError(f"{name} ({source}) has the wrong form") from None
 
 
 def _host(url: str) -> str | None:

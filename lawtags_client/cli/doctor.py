@@ -21,6 +21,7 @@ def doctor(session: Session) -> None:
     """
     from lawtags_client.platform.checks import (
         CheckResult,
+        check_addresses,
         check_clock,
         check_credentials,
         check_extras,
@@ -35,6 +36,7 @@ def doctor(session: Session) -> None:
                 settings = nemo.settings
                 return [
                     *check_memory(settings.intents_path),
+                    *check_addresses(settings),
                     *check_credentials(settings),
                     *await check_services(nemo),
                     *await check_clock(nemo),

@@ -16,7 +16,8 @@ Profile = Annotated[
     typer.Option(
         "--profile",
         "-p",
-        help="Profile in lawtags.toml that names the services; local is the embedded stack.",
+        help="Profile in lawtags.toml that names the services; it wins over the environment. "
+        "local is the embedded stack.",
     ),
 ]
 HiddenProfile = Annotated[str | None, typer.Option("--profile", "-p", hidden=True)]

@@ -71,6 +71,17 @@ def check_memory(path: Path | None) -> list[CheckResult]:
     return [CheckResult("intents", "ok", f"{known} at {store}")]
 
 
+def check_addresses(settings: Settings) -> list[CheckResult]:
+    """Which address each service has, and where that comes from."""
+    asked: dict[str, list[str]] = {}
+    for service in get_args(ServiceName):
+        if settings.has_address(service):
+            address = settings.address(service)
+            asked.setdefault(f"{address.url}, {address.origin}", []).append(service)
+    said = "; ".join(f"{address} for {', '.join(services)}" for address, services in asked.items())
+    return [CheckResult("addresses", "ok", said)] if said else []
+
+
 def check_credentials(settings: Settings) -> list[CheckResult]:
     """Which token goes to which service, and whether it can be read; never the token itself."""
     sent: dict[str, list[str]] = {}

@@ -69,6 +69,8 @@ def test_all_is_in_order_where_a_stack_answers(stack: StackThread, tmp_path: Pat
     assert {"python", "lawtags", "disk", "intents", "credentials", "clock", *services} <= set(rows)
     assert "pydantic" in rows["lawtags"]["finding"]
     assert "environment LAWTAGS_TOKEN" in rows["credentials"]["finding"]
+    for name in ("platform_url", "data_store_url", "inference_url"):
+        assert f"{name} (environment LAWTAGS_{name.upper()})" in rows["addresses"]["finding"]
     assert "canary" not in done.stdout + done.stderr
 
 

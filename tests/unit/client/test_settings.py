@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -47,6 +48,74 @@ def test_argument_wins_over_environment_over_vendor_name_over_profile(folder: Pa
     assert load(environ=own, folder=folder, platform_url="http://told").platform_url == "http://told"
     assert load("other", environ={}, folder=folder).platform_url == "http://other.example.com"
     assert load(environ={"LAWTAGS_PROFILE": "other"}, folder=folder).profile == "other"
+
+
+ADDRESSES = {
+    "LAWTAGS_PLATFORM_URL": "http://127.0.0.1:8600",
+    "LAWTAGS_CUSTOMIZER_URL": "http://127.0.0.1:8601",
+    "DATA_STORE_BASE_URL": "http://127.0.0.1:8602",
+    "NIM_PROXY_BASE_URL": "http://127.0.0.1:8603",
+}
+
+
+def test_requested_profile_wins_over_every_address_of_the_environment(folder: Path) -> None:
+    environ = {**ADDRESSES, "LAWTAGS_MAX_RETRIES": "9", "SSL_CERT_FILE": "/other.pem"}
+    settings = Settings.load("cluster", environ=environ, folder=folder)
+    for service in get_args(ServiceName):
+        assert settings.address(service).url == "https://nemo.example.com", service
+    assert (settings.max_retries, settings.ca_file) == (2, folder / "ca.pem")
+    assert "profile cluster in" in settings.address("data_store").origin
+    again = settings.reload and settings.reload()
+    assert again and again.address("inference").url == "https://nemo.example.com"
+
+
+@pytest.mark.parametrize("by", ["variable", "default"])
+def test_profile_that_was_not_requested_leaves_the_environment_in_front(folder: Path, by: str) -> None:
+    environ = {**ADDRESSES, **({"LAWTAGS_PROFILE": "cluster"} if by == "variable" else {})}
+    settings = Settings.load(environ=environ, folder=folder)
+    assert settings.profile == "cluster"
+    assert settings.address("evaluator").url == "http://127.0.0.1:8600"
+    assert "environment LAWTAGS_PLATFORM_URL" in settings.address("evaluator").origin
+
+
+def test_requested_profile_without_addresses_or_tokens_takes_them_from_the_environment(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "lawtags.toml").write_text("schema_version = 1\n[profiles.quick]\nmax_retries = 0\n")
+    environ = {**ADDRESSES, "LAWTAGS_TOKEN": "mine", "LAWTAGS_MAX_RETRIES": "9"}
+    settings = Settings.load("quick", environ=environ, folder=tmp_path)
+    assert (settings.address("customizer").url, settings.max_retries) == ("http://127.0.0.1:8601", 0)
+    assert settings.address("customizer").token == "mine"
+
+
+@pytest.mark.parametrize(
+    ("written", "variable"),
+    [
+        ("token_file", "LAWTAGS_TOKEN"),
+        ("token", "LAWTAGS_TOKEN_FILE"),
+        ("inference_token_file", "NVIDIA_API_KEY"),
+        ("data_store_token_file", "LAWTAGS_DATA_STORE_TOKEN"),
+    ],
+)
+def test_token_of_a_requested_profile_wins_in_either_form(
+    tmp_path: Path, written: str, variable: str
+) -> None:
+    (tmp_path / "mine").write_text("of-the-profile")
+    (tmp_path / "other").write_text("of-the-environment")
+    value = "mine" if written.endswith("_file") else "of-the-profile"
+    (tmp_path / "lawtags.toml").write_text(
+        f'schema_version = 1\n[profiles.cluster]\nplatform_url = "http://p"\n{written} = "{value}"\n'
+    )
+    other = str(tmp_path / "other") if variable.endswith("_FILE") else "of-the-environment"
+    settings = Settings.load("cluster", environ={variable: other}, folder=tmp_path)
+    service: ServiceName = "inference" if "inference" in written else "data_store"
+    assert settings.address(service).token == "of-the-profile"
+
+
+def test_argument_wins_over_a_requested_profile(folder: Path) -> None:
+    settings = Settings.load("cluster", environ=ADDRESSES, folder=folder, inference_url="http://typed")
+    assert settings.address("inference").url == "http://typed"
+    assert settings.address("customizer").url == "https://nemo.example.com"
 
 
 def test_empty_variable_counts_as_absent(folder: Path) -> None:
