@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         MetricRecorded,
         ProgressMade,
         StateChanged,
+        WarningIssued,
     )
     from lawtags_client.services.customizer.job import Job
     from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged
@@ -62,6 +63,7 @@ __all__ = [
     "Tagged",
     "UploadedDataset",
     "Vocabulary",
+    "WarningIssued",
     "errors",
     "scores",
     "sync",
@@ -97,6 +99,7 @@ _HOMES = {
     "Tagged": "asking.tagged",
     "UploadedDataset": "services.uploaded_dataset",
     "Vocabulary": "tagging.vocabulary",
+    "WarningIssued": "services.customizer.events",
     "scores": "services.evaluator",
     "tag": "asking.tags",
     "tag_many": "asking.tags",

@@ -233,12 +233,16 @@ def _model_of(job: Job) -> str:
 
 
 async def _follow(session: Session, job: Job, *, wait: bool) -> None:
+    from lawtags_client.services.customizer.events import WarningIssued
+
     session.followed = lambda: job.id
     # The history of a job that an earlier command followed to its bad end would hide how it ended.
     ended = job.status in _ENDED_BADLY
     if not ended:
         session.report(f"{job.id}: {_model_of(job)}")
     if not wait:
+        for warning in job.record.warnings:
+            session.report(str(WarningIssued.of(warning)))
         return
     if not ended:
         async for event in job.watch():

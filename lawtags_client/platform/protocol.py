@@ -94,7 +94,7 @@ class JobUpdate:
         steps: optimizer steps done.
         percentage: epoch-wise progress as the platform reports it, 0 to 100.
         points: new metric points ``(metric, step, value)``.
-        messages: new log lines.
+        messages: new log lines and warnings.
     """
 
     status: str

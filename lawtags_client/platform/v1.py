@@ -25,10 +25,12 @@ from lawtags_client.platform.protocol import (
 )
 from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.customizer.events import (
+    JobEvent,
     LogWritten,
     MetricRecorded,
     ProgressMade,
     StateChanged,
+    WarningIssued,
 )
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.evaluator import rows_scored, scores
@@ -173,7 +175,7 @@ class V1Platform:
                 steps=steps,
                 percentage=percentage,
                 points=tuple(point for event in events for point in _points(event)),
-                messages=tuple(str(e) for e in events if isinstance(e, LogWritten) and e.detail),
+                messages=tuple(map(str, filter(_is_noted, events))),
             )
         # The job has come to an end: this raises unless it is a good one.
         await job.wait()
@@ -287,6 +289,10 @@ class V1Platform:
         await self._nemo.data_store.upload_files(
             model.split("@")[0], dict(files), repo_type="model", message="Add the model card and the tagger"
         )
+
+
+def _is_noted(event: JobEvent) -> bool:
+    return isinstance(event, WarningIssued) or (isinstance(event, LogWritten) and bool(event.detail))
 
 
 def service_addresses(settings: Settings) -> dict[str, str]:

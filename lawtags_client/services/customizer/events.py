@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 from lawtags_client.types.common import is_final
-from lawtags_client.types.customizer import CustomizationStatusDetails, Hyperparameters
+from lawtags_client.types.customizer import CustomizationStatusDetails, Hyperparameters, JobWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,23 @@ class LogWritten:
         return f"{self.message}: {self.detail}" if self.detail else self.message
 
 
-JobEvent: TypeAlias = StateChanged | ProgressMade | MetricRecorded | LogWritten
+@dataclass(frozen=True, slots=True)
+class WarningIssued:
+    """A warning of the service about the job, such as a setting that has no effect."""
+
+    message: str
+    explanation: str | None = None
+
+    @classmethod
+    def of(cls, warning: JobWarning) -> WarningIssued:
+        """The event of a warning in a job."""
+        return cls(warning.message or "no text", warning.explanation)
+
+    def __str__(self) -> str:
+        return f"Warning: {self.message}" + (f": {self.explanation}" if self.explanation else "")
+
+
+JobEvent: TypeAlias = StateChanged | ProgressMade | MetricRecorded | LogWritten | WarningIssued
 
 _SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 
@@ -118,6 +134,7 @@ class EventLog:
     _progress: ProgressMade | None = None
     _points: set[tuple[str, int | None]] = field(default_factory=set)
     _lines: Counter[tuple[datetime | None, str | None, str | None]] = field(default_factory=Counter)
+    _warnings: set[WarningIssued] = field(default_factory=set)
 
     def update(self, details: CustomizationStatusDetails, state: str | None) -> list[JobEvent]:
         """What a status says that was not said before: log lines and points by their time, then the state.
@@ -135,6 +152,13 @@ class EventLog:
             events.append(StateChanged(state, self.state, is_final(state)))
             self.state = state
         return events
+
+    def warn(self, warnings: Iterable[JobWarning]) -> list[JobEvent]:
+        """The warnings of a job that were not reported before."""
+        given = dict.fromkeys(map(WarningIssued.of, warnings))
+        fresh = [warning for warning in given if warning not in self._warnings]
+        self._warnings.update(fresh)
+        return [*fresh]
 
     def _new_lines(self, details: CustomizationStatusDetails) -> Iterator[LogWritten]:
         counts: Counter[tuple[datetime | None, str | None, str | None]] = Counter()

@@ -88,7 +88,7 @@ class Job:
         Raises:
             NotFoundError: the service does not know it, or no longer does.
         """
-        self.record = await self._owner.customizer.jobs.get(self.id)
+        self.record = await self._read()
         return self.record
 
     async def details(self) -> CustomizationStatusDetails:
@@ -129,13 +129,23 @@ class Job:
             NotFoundError: the service does not know the job, or no longer does.
         """
         poller, log = Poller(self._owner.clock, patience or Patience()), EventLog(self.record.hyperparameters)
+        trains = False
         while True:
-            events = log.update(await poller.look(self.details), self.status)
+            details = await poller.look(self.details)
+            started = bool(details.steps_completed) and not trains
+            trains = trains or started
+            # Warnings stand in the job, not in its status; the last of them come when training begins.
+            if started or is_final(self.status):
+                self.record.warnings = (await poller.look(self._read)).warnings
+            events = log.warn(self.record.warnings) + log.update(details, self.status)
             if events:
                 yield events
             if is_final(log.state):
                 return
             await poller.rest(moved=bool(events))
+
+    async def _read(self) -> CustomizationJob:
+        return await self._owner.customizer.jobs.get(self.id)
 
     async def wait(
         self,

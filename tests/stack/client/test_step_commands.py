@@ -62,6 +62,22 @@ def test_a_cancelled_job_is_told_at_once_with_the_way_to_another(lawtags: Lawtag
     assert len(told) == 2
 
 
+def test_a_warning_is_printed_wherever_a_job_is_followed(lawtags: Lawtags, curated: Path) -> None:
+    lawtags("upload", str(curated), "steps/warned")
+    words = ("customize", "steps/warned", "--config", "tiny/llama", "--batch-size", "6", "--intent", "warned")
+    settings = ("--set", "warmup_steps=200", "--set", "sequence_packing_enabled=true")
+    packing = "Warning: Sequence packing is not used: "
+    assert packing in lawtags(*words, *settings, "--no-wait").stderr
+    followed = lawtags(*words, *settings, "--json")
+    warmup = "Warning: warmup_steps is 200, but the run has only 4 steps: The learning rate never reaches"
+    assert followed.stderr.count(warmup) == followed.stderr.count(packing) == 1
+    job = json.loads(followed.stdout)["job"]
+    assert warmup in lawtags("jobs", "watch", job).stdout
+    events = [json.loads(line) for line in lawtags("jobs", "watch", job, "--json").stdout.splitlines()]
+    warned = [each["message"] for each in events if each["event"] == "WarningIssued"]
+    assert [message.split()[0] for message in warned] == ["Sequence", "warmup_steps"]
+
+
 def test_an_evaluation_takes_the_name_of_a_dataset(lawtags: Lawtags, curated: Path) -> None:
     lawtags("upload", str(curated), "steps/scored")
     named = json.loads(lawtags("evaluate", "tiny/llama", "steps/scored", "--json").stdout)

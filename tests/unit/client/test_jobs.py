@@ -25,7 +25,13 @@ from lawtags_client.errors import (
     WaitTimeoutError,
 )
 from lawtags_client.intents import FIELD
-from lawtags_client.services.customizer.events import LogWritten, MetricRecorded, ProgressMade, StateChanged
+from lawtags_client.services.customizer.events import (
+    LogWritten,
+    MetricRecorded,
+    ProgressMade,
+    StateChanged,
+    WarningIssued,
+)
 from lawtags_client.services.evaluator import scores
 from lawtags_client.types.customizer import (
     CustomizationJobRequest,
@@ -57,9 +63,16 @@ def status(
 
 
 async def job_of(answers: list[Any], folder: Path, time: StillTime | None = None) -> Any:
-    script = Script([httpx.Response(200, json={"id": "cust-1", "status": "created"}), *answers])
-    nemo = client(script, folder, time, max_retries=0)
-    return await nemo.customizer.job("cust-1")
+    """A job whose status is answered from a list; the job itself is always there."""
+    script = Script(answers)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/jobs/cust-1"):
+            warnings = [{"message": "too long", "explanation": "Rows are cut."}] if script.requests else None
+            return httpx.Response(200, json={"id": "cust-1", "status": "created", "warnings": warnings})
+        return script(request)
+
+    return await client(handle, folder, time, max_retries=0).customizer.job("cust-1")
 
 
 async def test_each_thing_is_told_once(tmp_path: Path) -> None:
@@ -79,6 +92,25 @@ async def test_each_thing_is_told_once(tmp_path: Path) -> None:
     assert len([event for event in events if isinstance(event, LogWritten)]) == 2
     assert [event.steps for event in events if isinstance(event, ProgressMade)] == [1, 2]
     assert "diverged" in " ".join(map(str, events))
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        [status("pending"), status("running", 1), status("running", 2), status("completed", 3)],
+        [status("pending"), status("failed")],
+        [status("completed", 3)],
+    ],
+    ids=["watched from the start", "failed before a step", "ended before"],
+)
+async def test_a_warning_is_reported_once_and_before_the_end(
+    states: list[httpx.Response], tmp_path: Path
+) -> None:
+    job = await job_of(states, tmp_path)
+    events = [event async for event in job.watch()]
+    assert events.count(WarningIssued("too long", "Rows are cut.")) == 1
+    assert isinstance(events[-1], StateChanged) and events[-1].final
+    assert "Warning: too long: Rows are cut." in map(str, events)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +154,8 @@ async def test_watching_knows_how_many_steps_a_job_has(tmp_path: Path) -> None:
         "hyperparameters": {"finetuning_type": "lora", "epochs": 1},
     }
     details = {"status": "running", "steps_completed": 3, "steps_per_epoch": 4, "percentage_done": 0.0}
-    answers = [record, details, {**details, "status": "completed", "steps_completed": 4}]
+    ended = {**details, "status": "completed", "steps_completed": 4}
+    answers = [record, details, record, ended, record]
     script = Script([httpx.Response(200, json=each) for each in answers])
     job = await client(script, tmp_path, max_retries=0).customizer.job("cust-1")
     events = [event async for event in job.watch() if isinstance(event, ProgressMade)]

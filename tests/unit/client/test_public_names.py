@@ -37,6 +37,7 @@ def test_public_names_are_these() -> None:
         "Tagged",
         "UploadedDataset",
         "Vocabulary",
+        "WarningIssued",
         "errors",
         "scores",
         "sync",

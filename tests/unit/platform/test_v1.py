@@ -156,13 +156,21 @@ def look(status: str, steps: int, *, uploaded: bool = False) -> httpx.Response:
 
 async def test_a_step_is_told_once_with_its_loss_and_the_end_after_what_led_to_it(tmp_path: Path) -> None:
     looks = [look("running", 1), look("running", 2), look("completed", 3, uploaded=True)]
-    asked, _ = platform(tmp_path, StillTime(), looks[0], *looks)
+    # The job is read when it is found, and again once it trains.
+    asked, _ = platform(tmp_path, StillTime(), looks[0], looks[0], *looks)
     found = await signs(asked)
     assert [sign.steps for sign in found] == [1, 2, 3]
     assert [sign.status for sign in found] == ["running", "running", "completed"]
     losses = [[value for name, _, value in sign.points if name == "train_loss"] for sign in found]
     assert losses == [[3.0], [2.0], [1.0]]
     assert found[-1].messages == ("EntityHandler_1_Running: uploading the model",)
+
+
+async def test_a_warning_of_the_job_is_among_the_messages(tmp_path: Path) -> None:
+    ended = json.loads(job("completed").content)
+    warned = httpx.Response(200, json=ended | {"warnings": [{"message": "cut", "explanation": "3 rows."}]})
+    asked, _ = platform(tmp_path, StillTime(), job("running"), job("completed"), warned)
+    assert "Warning: cut: 3 rows." in [message for sign in await signs(asked) for message in sign.messages]
 
 
 @pytest.mark.parametrize(("status", "error"), [("failed", JobFailedError), ("cancelled", JobCancelledError)])
