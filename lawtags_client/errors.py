@@ -4,6 +4,7 @@
   x ConfigurationError        a setting, recipe or argument is wrong (exit code 2)
     + MissingExtraError       an optional package is not installed
     + RunInputsError          a run of this name was made from other inputs
+    + ClientClosedError       the client is closed
   x DataError                 a row or file cannot be used; names file, line and field
   x TransportError            no usable response arrived
     + ConnectionFailedError   the service could not be reached; nothing was sent
@@ -147,6 +148,16 @@ class RunInputsError(ConfigurationError):
     def __init__(self, message: str, *, hint: str, differences: Sequence[str]) -> None:
         super().__init__(message, hint=hint, detail=list(differences))
         self.differences = tuple(differences)
+
+
+class ClientClosedError(ConfigurationError):
+    """The client is closed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the client is closed",
+            hint="Make the call before close(), inside the `with` block, or create a new client.",
+        )
 
 
 class DataError(LawtagsError):
@@ -319,6 +330,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BusyError",
+    "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
     "ConnectionFailedError",

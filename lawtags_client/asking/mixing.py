@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from lawtags_client.asking.arguments import check_questions
 from lawtags_client.asking.preparation import prepared
 from lawtags_client.asking.tagged import Tagged, TagScorer, failure
+from lawtags_client.closing import closing
 from lawtags_client.errors import LawtagsError
 from lawtags_client.services.inference.completions import first_chat_token, first_token
 from lawtags_client.services.inference.entries import Outcome
@@ -67,8 +68,8 @@ async def tag_by_mixing(
     else:
         answers = _tokens(inference, prompts(), model, concurrency, batch_size)
     row = 0
-    async with aclosing(_ahead(answers, BLOCK)) as fetched:
-        async for block in _blocks(fetched, BLOCK):
+    async with closing(_blocks(_ahead(answers, BLOCK), BLOCK)) as blocks:
+        async for block in blocks:
             chunk = [asked.popleft() for _ in block]
             mixed = await asyncio.to_thread(_mix, tagger, chunk, block)
             for question, tagged in zip(chunk, mixed, strict=True):
@@ -88,26 +89,30 @@ async def _tokens(
         batch_size=batch_size,
         ordered=True,
     )
-    async for outcome in outcomes:
-        yield _read(first_token, outcome)
+    async with closing(outcomes):
+        async for outcome in outcomes:
+            yield _read(first_token, outcome)
 
 
 async def _chat_tokens(
     inference: Inference, prompts: AsyncIterable[str], model: str, concurrency: int | None
 ) -> AsyncGenerator[Likeliest, None]:
-    requests = (
-        ChatCompletionRequest(
-            model=model,
-            messages=[ChatMessage(role="user", content=prompt)],
-            max_tokens=1,
-            temperature=0.0,
-            logprobs=True,
-            top_logprobs=TOP_TOKENS,
-        )
-        async for prompt in prompts
-    )
-    async for outcome in inference.chat_each(requests, concurrency=concurrency, ordered=True):
-        yield _read(first_chat_token, outcome)
+    async def requests() -> AsyncGenerator[ChatCompletionRequest, None]:
+        async with closing(prompts):
+            async for prompt in prompts:
+                yield ChatCompletionRequest(
+                    model=model,
+                    messages=[ChatMessage(role="user", content=prompt)],
+                    max_tokens=1,
+                    temperature=0.0,
+                    logprobs=True,
+                    top_logprobs=TOP_TOKENS,
+                )
+
+    outcomes = inference.chat_each(requests(), concurrency=concurrency, ordered=True)
+    async with closing(outcomes):
+        async for outcome in outcomes:
+            yield _read(first_chat_token, outcome)
 
 
 async def _ahead(source: AsyncGenerator[R, None], most: int) -> AsyncGenerator[R, None]:
@@ -137,11 +142,12 @@ async def _ahead(source: AsyncGenerator[R, None], most: int) -> AsyncGenerator[R
 
 async def _blocks(source: AsyncIterator[R], size: int) -> AsyncIterator[list[R]]:
     block: list[R] = []
-    async for item in source:
-        block.append(item)
-        if len(block) == size:
-            yield block
-            block = []
+    async with closing(source):
+        async for item in source:
+            block.append(item)
+            if len(block) == size:
+                yield block
+                block = []
     if block:
         yield block
 

@@ -10,6 +10,7 @@ from lawtags_client.asking.arguments import checked_call
 from lawtags_client.asking.mixing import tag_by_mixing
 from lawtags_client.asking.tagged import Tagged, TagScorer
 from lawtags_client.asking.writing import tag_by_writing
+from lawtags_client.closing import closing
 from lawtags_client.tagging.asking import PromptSettings
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
@@ -73,7 +74,8 @@ async def tag(
         threshold=threshold,
         unmasked=unmasked,
     )
-    (result,) = [one async for one in tagged]
+    async with closing(tagged):
+        (result,) = [one async for one in tagged]
     if result.error is not None:
         raise result.error
     return result
@@ -147,8 +149,9 @@ async def tag_many(
             limit=limit,
             ordered=ordered,
         )
-    async for tagged in found:
-        yield tagged if threshold is None else _without_unlikely(tagged, threshold)
+    async with closing(found):
+        async for tagged in found:
+            yield tagged if threshold is None else _without_unlikely(tagged, threshold)
 
 
 def _without_unlikely(tagged: Tagged, threshold: float) -> Tagged:

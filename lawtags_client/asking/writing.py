@@ -10,6 +10,7 @@ from lawtags_client.asking.arguments import check_questions
 from lawtags_client.asking.constraints import MatchesTags, constraints
 from lawtags_client.asking.likelihoods import tag_likelihoods
 from lawtags_client.asking.tagged import Tagged, failure
+from lawtags_client.closing import closing
 from lawtags_client.errors import ProtocolError
 from lawtags_client.services.inference.completions import as_completion
 from lawtags_client.services.inference.dialects import Guided
@@ -84,8 +85,9 @@ async def tag_by_writing(
         concurrency=concurrency,
         ordered=ordered,
     )
-    async for outcome in outcomes:
-        yield _tagged(outcome, ids.pop(outcome.row), vocabulary, limit, needs_scores)
+    async with closing(outcomes):
+        async for outcome in outcomes:
+            yield _tagged(outcome, ids.pop(outcome.row), vocabulary, limit, needs_scores)
 
 
 def _tagged(
@@ -131,18 +133,21 @@ async def _written_in_chats(
     max_tokens: int,
     **options: Unpack[_Constrained],
 ) -> AsyncIterator[Outcome[CompletionChoice]]:
-    requests = (
-        ChatCompletionRequest(
-            model=model,
-            messages=[ChatMessage(role="user", content=prompt)],
-            max_tokens=max_tokens,
-            temperature=0.0,
-        )
-        async for prompt in prompts
-    )
-    async for outcome in inference.chat_each(requests, logprobs=True, **options):
-        value = as_completion(outcome.value) if outcome.value is not None else None
-        yield Outcome(outcome.row, value, outcome.error)
+    async def requests() -> AsyncGenerator[ChatCompletionRequest, None]:
+        async with closing(prompts):
+            async for prompt in prompts:
+                yield ChatCompletionRequest(
+                    model=model,
+                    messages=[ChatMessage(role="user", content=prompt)],
+                    max_tokens=max_tokens,
+                    temperature=0.0,
+                )
+
+    outcomes = inference.chat_each(requests(), logprobs=True, **options)
+    async with closing(outcomes):
+        async for outcome in outcomes:
+            value = as_completion(outcome.value) if outcome.value is not None else None
+            yield Outcome(outcome.row, value, outcome.error)
 
 
 def _unscored() -> ProtocolError:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from lawtags_client.asking.constraints import MatchesTags, constraints
 from lawtags_client.client import NeMo
+from lawtags_client.closing import closing
 from lawtags_client.errors import ConfigurationError, JobStalledError, LawtagsError, WaitTimeoutError
 from lawtags_client.json_value import JsonValue
 from lawtags_client.platform.protocol import (
@@ -192,8 +193,9 @@ class V1Platform:
             texts = self._nemo.inference.complete_each(
                 (str(prompt) for prompt in prompts), model=model, max_tokens=1, logprobs=top
             )
-            async for outcome in texts:
-                yield outcome.row, _caught(first_token, outcome.value, outcome.error)
+            async with closing(texts):
+                async for outcome in texts:
+                    yield outcome.row, _caught(first_token, outcome.value, outcome.error)
             return
         requests = (
             ChatCompletionRequest(
@@ -206,8 +208,10 @@ class V1Platform:
             )
             for prompt in prompts
         )
-        async for answered in self._nemo.inference.chat_each(requests):
-            yield answered.row, _caught(first_chat_token, answered.value, answered.error)
+        chats = self._nemo.inference.chat_each(requests)
+        async with closing(chats):
+            async for answered in chats:
+                yield answered.row, _caught(first_chat_token, answered.value, answered.error)
 
     async def answers(
         self,
@@ -230,8 +234,9 @@ class V1Platform:
                 telling=True,
                 extra_body={"stop": ["\n"]},
             )
-            async for outcome in texts:
-                yield outcome.row, _caught(_answer, outcome.value, outcome.error)
+            async with closing(texts):
+                async for outcome in texts:
+                    yield outcome.row, _caught(_answer, outcome.value, outcome.error)
             return
         requests = (
             ChatCompletionRequest(
@@ -240,11 +245,12 @@ class V1Platform:
             for prompt in prompts
         )
         chats = self._nemo.inference.chat_each(requests, guided=guided, matches=matches, telling=True)
-        async for answered in chats:
-            yield (
-                answered.row,
-                _caught(lambda chat: _answer(*chat.choices[:1]), answered.value, answered.error),
-            )
+        async with closing(chats):
+            async for answered in chats:
+                yield (
+                    answered.row,
+                    _caught(lambda chat: _answer(*chat.choices[:1]), answered.value, answered.error),
+                )
 
     async def evaluate(
         self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None

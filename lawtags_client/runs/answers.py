@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
+from lawtags_client.closing import closing
 from lawtags_client.errors import BadRequestError, LawtagsError, PayloadTooLargeError, UnprocessableError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.json_value import JsonObject
@@ -110,7 +111,7 @@ class AnswerLog:
         """
         refusals: dict[int, Exception] = {}
         last: Exception | None = None
-        async with _reported(context, self, asked, text):
+        async with closing(found), _reported(context, self, asked, text):
             async for place, value in found:
                 row = self.missing[place]
                 asked.back += 1

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from lawtags_client.closing import closing
 from lawtags_client.curation import questions_to_tag
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.questions import QuestionTexts
@@ -77,8 +78,9 @@ async def tag_file(
     _check_apart(questions, out)
     with RowLog(out) as log:
         file = _TaggedRows(log, on_row)
-        async for tagged in tag_many(file.missing(questions_to_tag(questions, options))):
-            file.add(tagged)
+        async with closing(tag_many(file.missing(questions_to_tag(questions, options)))) as found:
+            async for tagged in found:
+                file.add(tagged)
         return TaggedFile(len(log.rows), sum(entry.get("error") is not None for entry in log.rows.values()))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from lawtags_client.closing import closing
 from lawtags_client.errors import (
     APIError,
     ConflictError,
@@ -170,8 +171,9 @@ class Listing(Generic[M, Flt]):
                 await self.page(number, page_size=page_size, sort=sort, filter=filter, search=search)
             )
 
-        async for entry in walk(fetch, _identity):
-            yield entry
+        async with closing(walk(fetch, _identity)) as entries:
+            async for entry in entries:
+                yield entry
 
 
 def _identity(entry: BaseModel) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from lawtags_client.errors import ConfigurationError
+from lawtags_client.errors import ClientClosedError, ConfigurationError
 from lawtags_client.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Connections:
         self._settings = settings
         self._handler = handler
         self._clients: dict[_Use, httpx.AsyncClient] = {}
+        self._closed = False
 
     async def client(self, url: httpx.URL, *, repeatable: bool = False) -> httpx.AsyncClient:
         """The HTTP client for a request.
@@ -67,7 +68,12 @@ class Connections:
         Args:
             url: where it goes; what is on this machine never goes through a proxy.
             repeatable: sending it twice is the same as sending it once, and its body is at hand.
+
+        Raises:
+            ClientClosedError: the client is closed.
         """
+        if self._closed:
+            raise ClientClosedError()
         local, secure = url.host in _LOOPBACK, url.scheme == "https"
         trust_env = self._settings.trust_env and not local
         pooled = repeatable and not (trust_env and self._proxies)
@@ -79,6 +85,7 @@ class Connections:
 
     async def close(self) -> None:
         """Close every connection."""
+        self._closed = True
         here = asyncio.get_running_loop()
         await self._drop_orphans()
         clients, self._clients = self._clients, {}

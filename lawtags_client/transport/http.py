@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from lawtags_client.closing import closing
 from lawtags_client.errors import LawtagsError, ProtocolError
 from lawtags_client.json_value import JsonValue
 from lawtags_client.settings import ServiceAddress, ServiceName, Settings
@@ -177,8 +178,9 @@ class ServiceTransport:
                     url=reply.url,
                 )
             try:
-                async for event in events(chunks):
-                    yield event
+                async with closing(events(chunks)) as found:
+                    async for event in found:
+                        yield event
             except UnreadableBody as error:
                 raise failures.unreadable(error, self._context(call)).error from error
 

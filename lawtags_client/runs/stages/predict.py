@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lawtags_client.asking.preparation import recorded_asking
+from lawtags_client.closing import closing
 from lawtags_client.encoder.choice import EncoderChoice, choose_encoder
 from lawtags_client.json_value import JsonObject
 from lawtags_client.platform import ModelAnswer, PromptInput
@@ -249,15 +250,17 @@ def _generated(
 async def _likeliest(
     found: AsyncIterator[tuple[int, Mapping[str, float] | Exception]],
 ) -> AsyncIterator[tuple[int, JsonObject | Exception]]:
-    async for place, value in found:
-        yield place, value if isinstance(value, Exception) else {"tokens": value}
+    async with closing(found):
+        async for place, value in found:
+            yield place, value if isinstance(value, Exception) else {"tokens": value}
 
 
 async def _written(
     found: AsyncIterator[tuple[int, ModelAnswer | Exception]],
 ) -> AsyncIterator[tuple[int, JsonObject | Exception]]:
-    async for place, value in found:
-        yield place, value if isinstance(value, Exception) else {"text": value.text, "held": value.held}
+    async with closing(found):
+        async for place, value in found:
+            yield place, value if isinstance(value, Exception) else {"text": value.text, "held": value.held}
 
 
 def _style(context: RunContext) -> PromptStyle:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from lawtags_client.closing import closing
 from lawtags_client.errors import ConfigurationError, ConflictError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.json_value import JsonValue
@@ -163,8 +164,10 @@ class Customizer:
         follower = Follower(
             self._http, JOBS, CustomizationJob, clock, every=every, patience=patience, filter=filter
         )
-        async for change in follower.follow(getattr(job, "id", str(job)) for job in jobs):
-            yield change
+        changes = follower.follow(getattr(job, "id", str(job)) for job in jobs)
+        async with closing(changes):
+            async for change in changes:
+                yield change
 
     async def config(self, wanted: str | None, method: Method | None = None) -> CustomizationConfig:
         """Find a config by name.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from lawtags_client.closing import closing
 from lawtags_client.errors import (
     ConfigurationError,
     MissingExtraError,
@@ -114,9 +115,10 @@ class Job:
             TransportError: no response for longer than the patience allows.
             NotFoundError: the service does not know the job, or no longer does.
         """
-        async for events in self.looks(patience=patience):
-            for event in events:
-                yield event
+        async with closing(self.looks(patience=patience)) as looks:
+            async for events in looks:
+                for event in events:
+                    yield event
 
     async def looks(self, *, patience: Patience | None = None) -> AsyncIterator[list[JobEvent]]:
         """As ``watch``, with the events of one poll together.

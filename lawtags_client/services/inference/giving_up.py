@@ -85,19 +85,24 @@ def is_the_rows_own(error: LawtagsError) -> bool:
     return isinstance(error, ProtocolError) or error.status == 500
 
 
-def counts(error: LawtagsError, *, slow: bool, company: int, rows: int) -> bool:
+def is_foreign(error: LawtagsError) -> bool:
+    """Whether something other than the service answered, such as the page of a login or a proxy."""
+    return isinstance(error, ProtocolError) and error.status is not None
+
+
+def counts(error: LawtagsError, *, slow: bool, company: int, alone: bool) -> bool:
     """Whether a failure is one of the rows' own, rather than of too much at once.
 
     Args:
         error: why the request failed; one that may pass.
         slow: it took too long.
         company: how many requests were under way at the same time, this one included.
-        rows: how many rows it had.
+        alone: it had one row, or no row can be the reason.
     """
     if slow or is_busy(error):
-        return company == 1 and rows == 1
+        return company == 1 and alone
     # Of several rows, any one may be the reason.
-    return rows == 1 or isinstance(error, ConnectionFailedError)
+    return alone
 
 
 class Outage:
@@ -137,6 +142,11 @@ class Outage:
         self._last_answer, self._since = self._clock.monotonic(), None
         self._lost = self._lost_alone = self._in_a_row = self._rounds = 0
 
+    def is_unreachable(self, error: LawtagsError) -> bool:
+        """Whether a failure says that the service itself was not reached."""
+        never = self._last_answer is None
+        return isinstance(error, ConnectionFailedError) or (never and is_foreign(error))
+
     def is_silent(self, begun: float) -> bool:
         """Whether nothing was answered since this moment."""
         return self._last_answer is None or self._last_answer < begun
@@ -170,7 +180,8 @@ class Outage:
         self._lost, self._lost_alone = self._lost + (not own), self._lost_alone + own
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
         # A server that says that it is not ready may be starting; one that cannot be reached says nothing.
-        never = self._last_answer is None and not own and not slow and error.status is None
+        refused = not own and not slow and error.status is None
+        never = self._last_answer is None and (refused or is_foreign(error))
         self._unreachable |= never
         for_long = self._lost + self._lost_alone >= _ROWS and self._lasting > self._total
         if never or for_long or (asked or 0.0) > self._total:

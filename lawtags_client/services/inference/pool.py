@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from lawtags_client.errors import ConnectionFailedError, DeadlineExceededError, LawtagsError, RateLimitedError
+from lawtags_client.errors import DeadlineExceededError, LawtagsError, RateLimitedError
 from lawtags_client.services.inference.apart import Apart
 from lawtags_client.services.inference.draining import Draining
 from lawtags_client.services.inference.entries import Entry, Outcome, Request, note_split, take_untried
@@ -185,8 +185,7 @@ class _Pool(Generic[T, R]):
         failing = under_way > 0 and under_way + self._flakiness.held >= pace.limiter.limit
         if self.outcomes.held >= many or failing:
             return None
-        found = self._source.take()
-        return Entry(*found, most=pace.most_rows) if found is not None else None
+        return Entry(*found, most=pace.most_rows) if (found := self._source.take()) is not None else None
 
     def _send(self, batch: list[Entry[T]]) -> None:
         rows = len(batch) + self._rows()
@@ -258,9 +257,11 @@ class _Pool(Generic[T, R]):
         request.isolated = self._is_isolated(request, error, took)
         slow = is_slow(error, took) and not request.isolated
         excused = self._draining.excuses and (slow or is_busy(error))
-        request.own = own = not slow and (is_the_rows_own(error) or is_quick(error, took))
-        uncounted = excused or (request.isolated and is_busy(error))
-        counted = not uncounted and counts(error, slow=slow, company=request.company, rows=len(entries))
+        unreachable = self._outage.is_unreachable(error)
+        own = (is_the_rows_own(error) or is_quick(error, took)) and not (slow or unreachable)
+        request.own, uncounted = own, excused or (request.isolated and is_busy(error))
+        alone = len(entries) == 1 or unreachable
+        counted = not uncounted and counts(error, slow=slow, company=request.company, alone=alone)
         working = slow and leaves_work(error, took)
         waited = working and self._draining.is_probe(request.begun)
         if not request.isolated:
@@ -288,14 +289,13 @@ class _Pool(Generic[T, R]):
             self._again.rotate(-(len(self._again) // 3))
         else:
             self._again.extendleft(reversed(again))
-        settings = self._pace.settings
         untried = not self._source.exhausted or any(not entry.lone_timeouts for entry in self._again)
-        if waited and self._draining.hopeless(settings.max_retries, untried=untried):
+        if waited and self._draining.hopeless(self._pace.settings.max_retries, untried=untried):
             self._outage.over = error
 
     def _is_isolated(self, request: Request[T], error: LawtagsError, took: float) -> bool:
         """Whether a failure says nothing about other requests, since the server takes them."""
-        if self._draining.alone or not may_be_chance(error, took):
+        if self._draining.alone or self._outage.is_unreachable(error) or not may_be_chance(error, took):
             return False
         return self._flakiness.failed(request.sent, [other.sent for other in self._running.values()])
 
@@ -354,7 +354,7 @@ class _Pool(Generic[T, R]):
                 entry.alone = True
                 again.append(entry)
                 continue
-            if final and (len(entries) == 1 or isinstance(error, ConnectionFailedError) or too_late):
+            if final and (len(entries) == 1 or self._outage.is_unreachable(error) or too_late):
                 self.outcomes.lose(entry, error)
                 if request.own or not request.isolated:
                     self._outage.lost(error, slow=working)

@@ -9,6 +9,8 @@ from contextlib import aclosing
 from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
+from lawtags_client.closing import closing
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -130,10 +132,11 @@ async def _batches(items: Items[T], size: int) -> AsyncGenerator[list[T], None]:
             yield batch
         return
     batch = []
-    async for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
+    async with closing(items):
+        async for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
     if batch:
         yield batch
