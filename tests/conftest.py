@@ -16,6 +16,8 @@ from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
 from shared_launcher import stop_shared_launcher
 
+from lawtags_client.cache import CACHE_VARIABLE, cache_folder
+
 # Files of tests run side by side, so threads of torch would only wait for each other, here and in the
 # processes that tests start. What needs more threads asks for them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -73,6 +75,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
     places = {folder / name: place for place, name in enumerate(_FIRST)}
     items.sort(key=lambda item: places.get(item.path, len(_FIRST)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder for fixtures of the whole session, and for the processes that they start."""
+    yield from _cache(tmp_path_factory, cache_folder() / "base-models")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache_of_the_module(
+    tmp_path_factory: pytest.TempPathFactory, _cache_of_the_session: Path
+) -> Iterator[Path]:
+    """A cache folder for the tests of a file, so that none writes to the user's or reads what others left."""
+    yield from _cache(tmp_path_factory, _cache_of_the_session / "base-models")
+
+
+def _cache(factory: pytest.TempPathFactory, base_models: Path) -> Iterator[Path]:
+    folder = factory.mktemp("cache")
+    if base_models.is_dir():
+        # Converting the default base model takes long, and its folder is only read.
+        (folder / "base-models").symlink_to(base_models, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session", autouse=True)

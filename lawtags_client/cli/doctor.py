@@ -24,6 +24,7 @@ def doctor(session: Session) -> None:
         check_addresses,
         check_clock,
         check_credentials,
+        check_encoder,
         check_extras,
         check_memory,
         check_place,
@@ -44,7 +45,7 @@ def doctor(session: Session) -> None:
         except ConfigurationError as problem:
             return [CheckResult("settings", "failed", problem.message, problem.hint)]
 
-    findings = [*check_place(), *check_extras(), *session.run(work())]
+    findings = [*check_place(), *check_extras(), *check_encoder(), *session.run(work())]
     if session.json:
         session.emit(map(asdict, findings))
     else:

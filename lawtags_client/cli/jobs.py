@@ -12,7 +12,7 @@ import typer
 from lawtags_client.cli.command import command
 from lawtags_client.cli.options import DEFAULT_RUNS, CancelOnInterrupt, JobId
 from lawtags_client.cli.session import Session
-from lawtags_client.errors import JobCancelledError
+from lawtags_client.errors import ConfigurationError, JobCancelledError
 
 if TYPE_CHECKING:
     from lawtags_client.services.audit import Audit
@@ -60,7 +60,14 @@ def ls(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many, newest first.")] = 50,
 ) -> None:
     """List jobs, newest first. Example: lawtags jobs ls --status running"""
+    from lawtags_client.cli.empty_lists import explain_empty
+    from lawtags_client.types.common import JOB_STATES
     from lawtags_client.types.customizer import CustomizationJobFilter
+
+    if status is not None and status not in JOB_STATES:
+        raise ConfigurationError(
+            f"there is no status {status!r}", hint=f"Use one of: {', '.join(JOB_STATES)}"
+        )
 
     async def work() -> list[JobRow]:
         wanted = CustomizationJobFilter()
@@ -74,11 +81,15 @@ def ls(
                 rows.append(JobRow.of(job))
                 if len(rows) >= limit:
                     break
+            if not rows:
+                session.report(await explain_empty(nemo, "jobs", status=status, namespace=namespace))
         return rows
 
     rows = session.run(work())
     if session.json:
         session.emit(map(asdict, rows))
+        return
+    if not rows:
         return
     session.table(
         ("id", "status", "config", "dataset", "output model", "steps", "created"),

@@ -40,6 +40,7 @@ def ls(
 
     With --json, every line has a kind: config, target or model.
     """
+    from lawtags_client.cli.empty_lists import explain_empty
     from lawtags_client.platform.model_list import list_models, list_trainable
 
     async def work() -> Listed:
@@ -50,6 +51,8 @@ def ls(
             except (NotFoundError, TransportError) as problem:
                 session.report(f"Configs and targets are missing: {problem.message}")
                 return (), (), models
+            if not (configs or targets or models):
+                session.report(await explain_empty(nemo, "models, configs or targets", namespace=namespace))
             return configs, targets, models
 
     listed = session.run(work())
@@ -58,7 +61,7 @@ def ls(
         session.emit({"kind": "config", **asdict(row)} for row in configs)
         session.emit({"kind": "target", **asdict(row)} for row in targets)
         session.emit({"kind": "model", **asdict(row)} for row in models)
-    else:
+    elif any(listed):
         _print(session, listed)
 
 

@@ -28,11 +28,13 @@ def ls(session: Session, runs: Runs = DEFAULT_RUNS) -> None:
         except DataError as problem:
             # One that is damaged must not hide the others.
             session.report(f"{folder.name}: {problem.message}")
+    if not rows:
+        session.report(
+            f"No runs in {runs} yet. Start one with: lawtags demo, or lawtags run RECIPE --data FILE"
+        )
+        return
     if session.json:
         session.emit(map(asdict, rows))
-        return
-    if not rows:
-        session.say(f"No runs in {runs} yet. Start one with: lawtags demo, or lawtags run RECIPE --data FILE")
         return
     session.table(
         ("run", "recipe", "stages done", "state", "tagger micro F1", "test rows"),

@@ -137,6 +137,20 @@ def check_extras() -> list[CheckResult]:
     return findings
 
 
+def check_encoder() -> list[CheckResult]:
+    """Whether the retriever has an encoder, and whether it is the one that it should be."""
+    from lawtags_client.encoder.choice import choose_encoder
+
+    try:
+        choice = choose_encoder()
+    except LawtagsError as problem:
+        return [CheckResult("encoder", "failed", problem.message, problem.hint)]
+    if choice.encoder is not None:
+        return [CheckResult("encoder", "ok", choice.encoder.name)]
+    reason, _, fix = choice.reason.partition("; run: ")
+    return [CheckResult("encoder", "missing", f"{reason}; the tagger works without embeddings", fix or None)]
+
+
 async def check_services(nemo: NeMo) -> list[CheckResult]:
     """Ask each service for something small; all at once."""
     if not any(map(nemo.settings.has_address, get_args(ServiceName))):

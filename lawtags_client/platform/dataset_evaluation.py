@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 
 from lawtags_client.client import NeMo
+from lawtags_client.errors import ConfigurationError
 from lawtags_client.platform.protocol import EvaluationIntent
 from lawtags_client.services.evaluator.building import dataset_file
+
+_MOST_NAMED = 10
 
 
 async def dataset_evaluation(
@@ -23,9 +26,10 @@ async def dataset_evaluation(
         key: the idempotency key; by default, it is computed from the rest and from the rows.
 
     Raises:
-        ConfigurationError: the dataset has no test file, or several.
+        ConfigurationError: the model is not served, or the dataset has no test file, or several.
         NotFoundError: the dataset does not exist.
     """
+    await _check_served(nemo, model)
     files_url, digest = await dataset_file(dataset, "testing", nemo.data_store)
     # Other rows under the same name are another evaluation.
     content = " ".join(filter(None, (model, files_url, namespace, str(limit), digest)))
@@ -36,3 +40,18 @@ async def dataset_evaluation(
         namespace=namespace,
         limit=limit,
     )
+
+
+async def _check_served(nemo: NeMo, model: str) -> None:
+    """Refuse a model that the inference endpoint does not list, before anything is submitted."""
+    served = [each.id for each in await nemo.inference.models()]
+    if model in served:
+        return
+    name = model.partition("@")[0]
+    versions = [each for each in served if each.partition("@")[0] == name]
+    if versions:
+        hint = f"Served versions of it: {', '.join(versions[:_MOST_NAMED])}. Use one of them."
+    else:
+        others = ", ".join(served[:_MOST_NAMED]) or "none"
+        hint = f"Served models: {others}. List all with: lawtags models ls"
+    raise ConfigurationError(f"{model} is not served", hint=hint)

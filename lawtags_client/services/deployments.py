@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from lawtags_client.errors import ConfigurationError, NotFoundError, WaitTimeoutError
 from lawtags_client.services.base import Entities, Owner
@@ -21,10 +22,23 @@ from lawtags_client.types.deployments import (
     ModelDeploymentUpdate,
     NIMDeploymentConfig,
 )
+from lawtags_client.types.entity_store import Model, ModelFilter, ModelRequest, ModelUpdate
 
 _PATIENCE = Patience(shortest=1.0, longest=20.0)
 _ENDS = frozenset({"ready", "completed", "failed", "cancelled"})
 _POLL = 1.0
+
+
+class _Models(Protocol):
+    @property
+    def models(self) -> Entities[Model, ModelRequest, ModelUpdate, ModelFilter]: ...
+
+
+class DeploymentsOwner(Owner, Protocol):
+    """The client, as far as deployments need it."""
+
+    @property
+    def entity_store(self) -> _Models: ...
 
 
 class Deployments:
@@ -35,7 +49,7 @@ class Deployments:
         owner: the client.
     """
 
-    def __init__(self, http: ServiceTransport, owner: Owner) -> None:
+    def __init__(self, http: ServiceTransport, owner: DeploymentsOwner) -> None:
         self._owner = owner
         self.configs = Entities[
             DeploymentConfig, DeploymentConfigRequest, DeploymentConfigUpdate, DeploymentFilter
@@ -80,7 +94,8 @@ class Deployments:
             on_state: called with each new state and the service's message.
 
         Raises:
-            ConfigurationError: ``name`` has another form, the image has no tag, or was passed beside ``nim``.
+            ConfigurationError: ``name`` has another form, the image has no tag, or was passed beside ``nim``,
+                or the model has no weights and no container is given that may bring them.
             ConflictError: a deployment or config of that name differs from this one.
             JobFailedError: it failed.
             WaitTimeoutError: it was not ready in time.
@@ -90,6 +105,8 @@ class Deployments:
                 raise ConfigurationError("deploy takes either image, or nim", hint="Pass one of the two.")
             nim = _container(image, gpus)
         namespace, short = split_reference(name, "deployment")
+        if nim is None and self._owner.settings.has_address("entity_store"):
+            _check_weights(model, await self._owner.entity_store.models.find(model))
         config = DeploymentConfigRequest(name=short, namespace=namespace, model=model)
         if nim is not None:
             config.nim_deployment = nim
@@ -137,7 +154,8 @@ class Deployments:
             look,
             _ENDS.__contains__,
             advice=_advice(self._owner.settings, name),
-            goes_on="Wait longer: it can take half an hour to pull an image and load the weights.",
+            goes_on="If the message names a cause, fix it. Otherwise wait longer: a cluster can take "
+            "half an hour to pull an image and load the weights.",
         )
         await awaited.end(self._owner.clock, timeout=timeout, patience=_PATIENCE)
         return seen
@@ -159,6 +177,28 @@ class Deployments:
             await self.configs.delete(name)
         except NotFoundError:
             return
+
+
+def _check_weights(model: str, found: Model | None) -> None:
+    """Refuse a registered model that has no files and never will have any by itself.
+
+    Raises:
+        ConfigurationError: it has none.
+    """
+    # What is not registered may still be known to the platform, such as a base model.
+    if found is None or found.api_endpoint is not None:
+        return
+    artifact = found.artifact
+    if artifact is None or not artifact.files_url:
+        raise ConfigurationError(
+            f"{model} has no weights to deploy: its entity names no files",
+            hint="Upload its weights and set artifact.files_url, or deploy a job's output model instead.",
+        )
+    if artifact.status == "upload_failed":
+        raise ConfigurationError(
+            f"{model} has no weights to deploy: their upload failed",
+            hint="Train it again; `lawtags jobs ls` lists the jobs.",
+        )
 
 
 def _advice(settings: Settings, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lawtags_client.errors import DataError
+from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.jsonl import read_rows
 from lawtags_client.tagging.vocabulary import normalize_tag
 
@@ -15,12 +15,18 @@ from lawtags_client.tagging.vocabulary import normalize_tag
 class Question:
     """One question of a forum.
 
+    Example:
+        ``Question("1", "Can pricing be trademarked?", tags=("trademark",))``
+
     Args:
         id: stable identity, unique within its file.
         title: plain text.
         body: plain text, or None where the source holds titles only.
         tags: the true tags in normal form; empty where they are not known.
         prepared: whether its texts are as curation leaves them, with personal data masked.
+
+    Raises:
+        ConfigurationError: an argument has the wrong type.
     """
 
     id: str
@@ -28,6 +34,20 @@ class Question:
     body: str | None = None
     tags: tuple[str, ...] = ()
     prepared: bool = field(default=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        body: object = "" if self.body is None else self.body
+        for name, value in (("id", self.id), ("title", self.title), ("body", body)):
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise ConfigurationError(f"{name} of a Question is a {kind}", hint=f"Pass {name} as text.")
+        tags: object = self.tags
+        if not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags):
+            raise ConfigurationError(
+                "tags of a Question must be a tuple of texts",
+                hint='Write tags=("contract-law", "tax"), or omit it if the tags are unknown.',
+            )
+        object.__setattr__(self, "tags", tuple(tags))
 
     @classmethod
     def from_row(

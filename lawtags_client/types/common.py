@@ -62,6 +62,19 @@ ModelPrecision: TypeAlias = Literal["int8", "bf16", "fp16", "fp32", "fp8-mixed",
 FinetuningType: TypeAlias = Literal["lora", "lora_merged", "all_weights"] | str
 TrainingType: TypeAlias = Literal["sft", "dpo", "distillation", "grpo"] | str
 
+JOB_STATES = (
+    "created",
+    "pending",
+    "running",
+    "cancelling",
+    "cancelled",
+    "failed",
+    "completed",
+    "ready",
+    "unknown",
+)
+"""The states that the API documents."""
+
 FINAL_JOB_STATES = frozenset({"completed", "failed", "cancelled"})
 """The only states a job does not leave; anything else, known or not, goes on."""
 

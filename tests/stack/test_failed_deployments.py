@@ -97,11 +97,22 @@ def test_a_model_that_nobody_registered_fails_its_deployment(tmp_path: Path) -> 
         wait_for(lambda: all(details(name)["status"] == "failed" for name in ("late", "tagger")))
         assert "has no model tests/late." in details("late")["description"]
         assert "it has tests/tagger@cust-1." in details("tagger")["description"]
+        wait_for(lambda: "tests/tagger@cust-1" in stack.served())
+        for unversioned in ("tests/tagger", "tests/tagger@v9"):
+            asked = {"model": unversioned, "prompt": "law", "max_tokens": 1}
+            answer = httpx.post(f"{stack.thread.inference_url}/v1/completions", json=asked)
+            assert answer.status_code == 404
+            assert "served versions of it: tests/tagger@cust-1. Use one of these names" in answer.text
         # Registered without files: they may still come.
         model = {"namespace": "tests", "name": "late"}
         httpx.post(f"{platform}/v1/models", json=model).raise_for_status()
         changed = httpx.patch(f"{url}/tests/late", json={"config": {"model": "tests/late"}})
         assert changed.json()["status_details"]["status"] == "pending"
+        wait_for(lambda: "its entity names none" in details("late")["description"])
+        artifact = {"files_url": "hf://tests/late", "status": "upload_failed"}
+        httpx.patch(f"{platform}/v1/models/tests/late", json={"artifact": artifact}).raise_for_status()
+        wait_for(lambda: details("late")["status"] == "failed")
+        assert "has no weights" in details("late")["description"]
 
 
 @pytest.fixture

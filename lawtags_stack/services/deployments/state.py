@@ -147,7 +147,7 @@ class DeploymentsState:
         if deployment.gone_at is not None or before == "failed":
             return
         status, description = self._readiness(deployment)
-        if status == before:
+        if (status, description) == (before, deployment.status_details.description):
             return
         ready = status == "ready"
         news: JsonObject = {

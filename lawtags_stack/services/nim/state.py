@@ -81,12 +81,21 @@ class NimState:
                 f"The model `{name[:200]}` is being loaded", hint="Retry in a few seconds.", status=503
             )
         if served is None:
-            reason = f": {fault}" if fault else ""
+            reason = f": {fault}" if fault else self._other_versions(name)
             raise NotFoundError(
                 f"The model `{name[:200]}` does not exist{reason}",
                 hint="GET /v1/models lists what is served; a new adapter appears after the refresh interval.",
             )
         return served
+
+    def _other_versions(self, name: str) -> str:
+        """The served versions of a model, as the end of a message; empty if there are none."""
+        base = name.partition("@")[0]
+        with self._lock:
+            versions = [each for each in (*self._bases, *self._found) if each.partition("@")[0] == base]
+        if not versions:
+            return ""
+        return f"; served versions of it: {', '.join(sorted(versions)[:5])}. Use one of these names"
 
     def max_length(self, served: ServedEntry) -> int | None:
         """The model's context length in tokens; None while its folder does not exist yet."""
@@ -116,7 +125,21 @@ class NimState:
         fault = self._unregistered(model) if self._was_deployed(model) else None
         if fault:
             return Readiness("failed", fault)
-        return Readiness("pending", f"Waiting for the files of {model}")
+        fault, missing = self._missing_files(model)
+        if fault:
+            return Readiness("failed", fault)
+        return Readiness("pending", missing)
+
+    def _missing_files(self, model: str) -> tuple[str | None, str]:
+        """Why a registered model has no files: the fault if they will not come, and what it waits for."""
+        waiting = f"Waiting for the files of {model}"
+        found = next((each for each in self._models.model_list() if each.reference == model), None)
+        artifact = (found.artifact or {}) if found else {}
+        if artifact.get("status") == "upload_failed":
+            return f"The upload of {model} failed, so it has no weights. Train it again.", waiting
+        if found is not None and not artifact.get("files_url"):
+            waiting += ": its entity names none. Set artifact.files_url to its uploaded weights."
+        return None, waiting
 
     def _unregistered(self, model: str) -> str | None:
         """The problem if a deployed model is not in the Entity Store; None if it is."""

@@ -82,7 +82,18 @@ def test_an_evaluation_takes_the_name_of_a_dataset(lawtags: Lawtags, curated: Pa
     lawtags("upload", str(curated), "steps/scored")
     named = json.loads(lawtags("evaluate", "tiny/llama", "steps/scored", "--json").stdout)
     assert named["rows"] == 3
-    failed = lawtags("evaluate", "tiny/none", "steps/scored", code=1).stderr
-    assert "does not know tiny/none: HTTP 404: " in failed
-    assert "{" not in failed
-    assert "lawtags models ls" in failed
+    failed = lawtags("evaluate", "tiny/none", "steps/scored", code=2).stderr
+    assert "Error: tiny/none is not served" in failed
+    assert "tiny/llama" in failed and "lawtags models ls" in failed
+    versioned = lawtags("evaluate", "tiny/llama@v7", "steps/scored", code=2).stderr
+    assert "Served versions of it: tiny/llama. Use one of them." in versioned
+
+
+def test_an_empty_list_says_why_on_stderr(lawtags: Lawtags) -> None:
+    for json_only in ([], ["--json"]):
+        for group in ("jobs", "models"):
+            done = lawtags(group, "ls", "--namespace", "zz", *json_only)
+            assert done.stdout == ""
+            assert "No namespace zz; namespaces: " in done.stderr and "default" in done.stderr
+        done = lawtags("jobs", "ls", "--status", "unknown", "--namespace", "default", *json_only)
+        assert (done.stdout, done.stderr.strip()) == ("", "No jobs with status unknown and namespace default")

@@ -76,6 +76,7 @@ WRONG = [
     ["report", "nowhere"],
     ["jobs", "ls"],
     ["jobs", "show"],
+    ["jobs", "ls", "--status", "foo"],
     ["jobs", "ls", "--profile", "nowhere"],
     ["jobs", "ls", "--profile", "local"],
     ["customize", "ns/data", "--method", "magic"],
