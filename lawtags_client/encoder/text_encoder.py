@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ class TextEncoder:
         self._threads = threads
         self._turn = threading.Lock()
         try:
-            self._model, self._width, positions, words = _load_model(folder)
+            self.model, self.width, positions, words = _load_model(folder)
             self._tokenizer = _load_tokenizer(folder, min(max_tokens, positions))
             self._first_token = _takes_first_token(folder)
         except DataError:
@@ -68,22 +68,48 @@ class TextEncoder:
         Raises:
             DataError: the encoder gives numbers that are not finite.
         """
+        return self.apply(texts, self.vectors, self.width)
+
+    def apply(
+        self, texts: Sequence[str], compute: Callable[[Sequence[Sequence[int]]], Tensor], width: int
+    ) -> NDArray[np.float32]:
+        """Compute a row of numbers for each text, in batches of similar length and without gradients.
+
+        Args:
+            texts: any texts.
+            compute: from the tokens of some texts to their rows.
+            width: how many numbers a row has.
+
+        Raises:
+            DataError: a number is not finite.
+        """
         import numpy as np
         import torch
 
-        cleaned = [text[:_CHARACTERS].encode("utf-8", "replace").decode() for text in texts]
-        tokens: list[list[int]] = [found.ids for found in self._tokenizer.encode_batch(cleaned)]
+        tokens = self.tokens(texts)
         order = sorted(range(len(tokens)), key=lambda place: len(tokens[place]))
-        vectors = np.zeros((len(texts), self._width), dtype=np.float32)
-        with self._turn, _threads(self._threads), torch.inference_mode():
+        rows = np.zeros((len(texts), width), dtype=np.float32)
+        with self.computing(), torch.inference_mode():
             for start in range(0, len(order), _BATCH):
                 batch = order[start : start + _BATCH]
-                vectors[batch] = self._vectors([tokens[place] for place in batch]).numpy()
-        if not np.isfinite(vectors).all():
+                rows[batch] = compute([tokens[place] for place in batch]).numpy()
+        if not np.isfinite(rows).all():
             raise _refused(self._folder, "the encoder gives numbers that are not finite")
-        return vectors
+        return rows
 
-    def _vectors(self, rows: Sequence[Sequence[int]]) -> Tensor:
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Compute with the encoder's threads; one caller at a time."""
+        with self._turn, _threads(self._threads):
+            yield
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of texts, truncated to the limit."""
+        cleaned = [text[:_CHARACTERS].encode("utf-8", "replace").decode() for text in texts]
+        return [found.ids for found in self._tokenizer.encode_batch(cleaned)]
+
+    def vectors(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """The vectors of tokenized texts, of length one; differentiable."""
         import torch
 
         longest = max(1, *(len(row) for row in rows))
@@ -92,7 +118,7 @@ class TextEncoder:
         for place, row in enumerate(rows):
             ids[place, : len(row)] = torch.tensor(row, dtype=torch.long)
             mask[place, : len(row)] = 1
-        states: Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        states: Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
         if self._first_token:
             pooled = states[:, 0]
         else:
