@@ -48,16 +48,19 @@ def is_quick(error: LawtagsError, took: float) -> bool:
     return broke and not leaves_work(error, took)
 
 
-def may_be_chance(error: LawtagsError, took: float) -> bool:
+def may_be_chance(error: LawtagsError, took: float, *, answering: bool) -> bool:
     """Whether one of several replicas may fail so, while the others answer.
 
     Args:
         error: why a request failed; one that may pass.
         took: seconds until it did.
+        answering: whether others were answered in the last twice as many seconds.
     """
     if isinstance(error, ConnectionFailedError):
         return False
-    return is_quick(error, took) or not is_slow(error, took)
+    # A gateway may take long to tell that one replica is broken.
+    broken = answering and error.status == 502
+    return broken or is_quick(error, took) or not is_slow(error, took)
 
 
 def leaves_work(error: LawtagsError, took: float) -> bool:

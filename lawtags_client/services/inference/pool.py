@@ -188,13 +188,12 @@ class _Pool(Generic[T, R]):
         return Entry(*found, most=pace.most_rows) if (found := self._source.take()) is not None else None
 
     def _send(self, batch: list[Entry[T]]) -> None:
-        rows = len(batch) + self._rows()
+        pace, rows = self._pace, len(batch) + self._rows()
         lone_timeouts = max(entry.lone_timeouts for entry in batch)
         if self._draining.kept:
             lone_timeouts = max(lone_timeouts, self._draining.tries)
         left = max(0.001, self._policy.total - max(entry.spent for entry in batch))
-        allowance = self._pace.allowance(rows, lone_timeouts, left)
-        pace = self._pace
+        allowance = pace.allowance(rows, lone_timeouts, left)
         begun, again = pace.clock.monotonic(), all(entry.shared == len(batch) for entry in batch)
         sent = Sent(begun, len(self._running) + 1, len(batch), again)
         request = Request(batch, begun, pace.limiter.cuts, rows, sent)
@@ -295,7 +294,8 @@ class _Pool(Generic[T, R]):
 
     def _is_isolated(self, request: Request[T], error: LawtagsError, took: float) -> bool:
         """Whether a failure says nothing about other requests, since the server takes them."""
-        if self._draining.alone or self._outage.is_unreachable(error) or not may_be_chance(error, took):
+        chance = may_be_chance(error, took, answering=not self._outage.is_silent(request.begun - took))
+        if self._draining.alone or self._outage.is_unreachable(error) or not chance:
             return False
         return self._flakiness.failed(request.sent, [other.sent for other in self._running.values()])
 

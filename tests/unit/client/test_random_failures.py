@@ -201,3 +201,14 @@ def test_one_long_pause_loses_its_row_alone(tmp_path: Path) -> None:
 
     told = ask(httpx.MockTransport(answer), tmp_path, rows=100, options={"batch_size": 1})
     assert told.lost == 1 and told.seconds < 5
+
+
+@pytest.mark.parametrize("failing", [2.0, 8.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_gateway_that_takes_long_to_report_a_broken_replica_costs_no_row(
+    seed: int, failing: float, tmp_path: Path
+) -> None:
+    server = Flaky(0.3, (502,), 1.0, failing=failing, seed=seed)
+    told = ask(server, tmp_path, rows=400, options={"batch_size": 1})
+    assert told.lost == 0
+    assert told.seconds <= 200
