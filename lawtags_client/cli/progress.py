@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +18,8 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
+from rich.text import Text
 
 from lawtags_client.runs.progress import Progress as Receiver
 from lawtags_client.terminal import escape_controls
@@ -39,6 +42,15 @@ def shown(console: Console) -> Iterator[Receiver]:
     )
     with Progress(*columns, console=console, transient=True) as bars:
         yield ProgressBars(bars)
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=Text(escape_controls(title)), title_justify="left", box=SIMPLE)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(escape_controls(cell)) for cell in row))
+    return table
 
 
 def _words(summary: Mapping[str, object]) -> str:
@@ -68,6 +80,9 @@ class ProgressBars:
 
     def note(self, text: str) -> None:
         self._print(f"  {text}", style="dim")
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self._bars.console.print(_table(title, headings, rows))
 
     def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         self._drop()
@@ -115,6 +130,9 @@ class ProgressLines:
 
     def note(self, text: str) -> None:
         self._print(f"    {text}")
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self._console.print(_table(title, headings, rows))
 
     def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         self._print(f"    {name} done in {seconds:.1f} s: {_words(summary)}")

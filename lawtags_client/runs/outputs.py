@@ -110,6 +110,17 @@ class PlanOutput(StageOutput):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselinesOutput(StageOutput):
+    """The systems without a language model: their predictions, and the fitted retriever.
+
+    Args:
+        embeddings: the retriever's encoder, or why it has none, in words.
+    """
+
+    embeddings: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UploadOutput(StageOutput):
     """The data set on the platform.
 

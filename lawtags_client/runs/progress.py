@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lawtags_client.terminal import escape_controls
@@ -23,6 +23,9 @@ class Progress(Protocol):
 
     def note(self, text: str) -> None:
         """Something worth a line."""
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A first result; the first column holds names, the others figures."""
 
     def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         """The running stage is done."""
@@ -45,6 +48,13 @@ class LoggedProgress:
 
     def note(self, text: str) -> None:
         self._logger.info("%s", escape_controls(text))
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self._logger.info("%s", escape_controls(title))
+        for name, *figures in rows:
+            named = zip(headings[1:], figures, strict=True)
+            told = ", ".join(f"{heading} {figure}" for heading, figure in named)
+            self._logger.info("%s: %s", escape_controls(name), told)
 
     def finished(self, name: str, seconds: float, summary: Mapping[str, object]) -> None:
         self._logger.info("%s done in %.1f s: %s", name, seconds, summary)

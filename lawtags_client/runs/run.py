@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lawtags_client.encoder.choice import choose_encoder
@@ -44,6 +44,7 @@ class RunResult:
 
 def stages() -> list[Stage]:
     """The stages of a run, in order."""
+    from lawtags_client.runs.stages.baselines import Baselines
     from lawtags_client.runs.stages.curate import Curate
     from lawtags_client.runs.stages.customize import Customize
     from lawtags_client.runs.stages.evaluate import Evaluate
@@ -53,7 +54,8 @@ def stages() -> list[Stage]:
     from lawtags_client.runs.stages.serve import Serve
     from lawtags_client.runs.stages.upload import Upload
 
-    return [Curate(), Plan(), Upload(), Customize(), Serve(), Predict(), Evaluate(), Report()]
+    before: list[Stage] = [Curate(), Plan(), Baselines(), Upload()]
+    return [*before, Customize(), Serve(), Predict(), Evaluate(), Report()]
 
 
 async def execute(
@@ -144,7 +146,12 @@ class _StageRunner:
         self._chosen = chosen
         self._context = context
         self._clock = clock
-        self._finished = all(context.ledger.finished(stage.name) for stage in chosen)
+        begun = {record.name for record in context.ledger.stages()}
+        done = {stage.name for stage in chosen if context.ledger.finished(stage.name)}
+        # Stages run in order: what never began in a run with a last stage is new in this release.
+        ended = bool(chosen) and chosen[-1].name in done
+        self._unknown = {stage.name for stage in chosen if ended and stage.name not in begun | done}
+        self._finished = done | self._unknown == {stage.name for stage in chosen}
         self.redone: list[str] = []
         self._by_other_code: list[str] = []
 
@@ -152,6 +159,8 @@ class _StageRunner:
         """Run the stages, up to and including one."""
         context, total = self._context, len(self._chosen)
         for number, stage in enumerate(self._chosen, 1):
+            if self._not_needed(stage, number):
+                continue
             # In a thread, since it may have to hash an encoder.
             digest = await asyncio.to_thread(stage_digest, stage, context)
             known = self._usable(stage, digest)
@@ -169,13 +178,24 @@ class _StageRunner:
                 "Add --new to start one with this version."
             )
 
-    def _usable(self, stage: Stage, digest: str) -> StageOutput | None:
-        """The output of a stage that need not be repeated."""
+    def _not_needed(self, stage: Stage, number: int) -> bool:
+        """Whether a run of an older release, which had no such stage, is complete without it."""
+        if stage.name not in self._unknown or not self._finished or self.redone:
+            return False
+        later = [each for each in self._chosen[number:] if each.name not in self._unknown]
+        return all(self._kept(each) is not None for each in later)
+
+    def _kept(self, stage: Stage) -> StageOutput | None:
         known = self._context.ledger.finished(stage.name)
         if known is None or known.output.get("missing"):
             return None
         output = stage.leaves.from_json(known.output)
-        if not intact(self._context.folder, output):
+        return output if intact(self._context.folder, output) else None
+
+    def _usable(self, stage: Stage, digest: str) -> StageOutput | None:
+        """The output of a stage that need not be repeated."""
+        known, output = self._context.ledger.finished(stage.name), self._kept(stage)
+        if known is None or output is None:
             return None
         if known.digest == digest:
             return output
@@ -188,7 +208,7 @@ class _StageRunner:
     async def _do(self, stage: Stage, digest: str, number: int, total: int) -> None:
         context = self._context
         context.progress.stage(stage.name, number, total)
-        started = self._clock()
+        started, cpu = self._clock(), time.process_time()
         context.ledger.begin(stage.name, digest)
         try:
             output = await stage.run(context)
@@ -198,6 +218,9 @@ class _StageRunner:
         except Exception as problem:
             context.ledger.fail(stage.name, {"error": type(problem).__name__, "message": str(problem)})
             raise
+        output = replace(
+            output, summary={**output.summary, "CPU seconds": round(time.process_time() - cpu, 1)}
+        )
         context.ledger.finish(stage.name, output.as_json(), code=code_version(stage))
         context.outputs[stage.name] = output
         self.redone.append(stage.name)

@@ -51,6 +51,10 @@ class RunContext:
         """What the stage before that leaves this kind of output has left."""
         return left(self.outputs, kind)
 
+    def find(self, kind: type[OutputT]) -> OutputT | None:
+        """As ``left``; None in a run of a release that did not have that stage."""
+        return next((output for output in self.outputs.values() if isinstance(output, kind)), None)
+
     @property
     def curated(self) -> Path:
         """The folder of curated rows."""

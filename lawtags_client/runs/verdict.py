@@ -32,6 +32,7 @@ SYSTEMS = {
     "tuned": "Tuned model alone, held to the vocabulary",
     "base": "Base model untuned, held to the vocabulary",
     "retriever": "Retriever without a language model",
+    "retriever_words": "Retriever without language model and sentence embeddings",
     "tfidf": "TF-IDF + logistic regression",
     "most_frequent": "Most frequent tags",
 }

@@ -8,6 +8,7 @@ signals of the training rows.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -41,6 +42,10 @@ Progress = Callable[[str, int, int], None]
 
 def _silent(step: str, done: int, total: int) -> None:
     """Report nothing."""
+
+
+def _ignored(retriever: Retriever) -> None:
+    """Keep nothing."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class Retriever:
         options: RetrieverOptions | None = None,
         embedder: Embedder | None = None,
         on_progress: Progress = _silent,
+        on_words: Callable[[Retriever], None] = _ignored,
     ) -> Retriever:
         """Fit on training rows.
 
@@ -126,6 +132,8 @@ class Retriever:
             options: everything else.
             embedder: adds the signals of sentence embeddings.
             on_progress: called with ``(step, done, total)``.
+            on_words: with an embedder, called before it is used, with the retriever that a fit without it
+                returns.
 
         Raises:
             DataError: there are too few rows or no tags.
@@ -149,7 +157,7 @@ class Retriever:
             chosen = np.sort(generator.choice(len(questions), options.most_rows, replace=False))
             questions = [questions[place] for place in chosen]
         fitting = _Fitting(questions, vocabulary, options, generator, n_jobs, embedder, on_progress)
-        return fitting.run(chosen)
+        return fitting.run(chosen, on_words)
 
     @property
     def stack(self) -> tuple[str, ...]:
@@ -270,7 +278,7 @@ class _Fitting:
         )
         self._labels = _label_matrix(self._row_tags, len(vocabulary))
 
-    def run(self, chosen: NDArray[np.int64]) -> Retriever:
+    def run(self, chosen: NDArray[np.int64], on_words: Callable[[Retriever], None]) -> Retriever:
         steps = self._folds + 3
         self._on_progress("n-grams", 0, steps)
         text, counts = TextFeatures.fit(self._questions)
@@ -279,36 +287,49 @@ class _Fitting:
         margins = self._out_of_fold_margins(rows, part, steps)
         self._on_progress("regressions", self._folds + 1, steps)
         duals, offsets = self._regress(rows, self._labels)
-        embedding, meaning = self._embed(part)
-        self._on_progress("stack", self._folds + 2, steps)
         features = {
             "lr": margins,
             "knn": self._leave_one_out_votes(rows),
             "prior": log_prior(self._vocabulary),
             **_name_features(TagNames(self._vocabulary.tags), self._questions),
-            **meaning,
         }
-        weights, scores = self._stack(features, part)
-        self._on_progress("done", steps, steps)
-        return Retriever(
-            self._vocabulary,
-            text,
-            counts,
-            self._row_tags,
-            round_duals(duals),
-            offsets,
-            weights,
-            self._options,
-            embedding,
-            out_of_fold=scores,
-            out_of_fold_rows=chosen,
-        )
+        # Both stacks draw the same rows as a fit of either alone.
+        before = copy.deepcopy(self._generator)
 
-    def _embed(self, part: Integers) -> tuple[EmbeddingSignals | None, dict[str, NDArray[np.float32]]]:
+        def stacked(signals: EmbeddingSignals | None, meaning: dict[str, NDArray[np.float32]]) -> Retriever:
+            self._generator = copy.deepcopy(before)
+            weights, scores = self._stack({**features, **meaning}, part)
+            return Retriever(
+                self._vocabulary,
+                text,
+                counts,
+                self._row_tags,
+                round_duals(duals),
+                offsets,
+                weights,
+                self._options,
+                signals,
+                out_of_fold=scores,
+                out_of_fold_rows=chosen,
+            )
+
         if self._embedder is None:
-            return None, {}
+            self._on_progress("stack", self._folds + 2, steps)
+            found = stacked(None, {})
+        else:
+            if on_words is not _ignored:
+                on_words(stacked(None, {}))
+            signals, meaning = self._embed(self._embedder, part)
+            self._on_progress("stack", self._folds + 2, steps)
+            found = stacked(signals, meaning)
+        self._on_progress("done", steps, steps)
+        return found
+
+    def _embed(
+        self, embedder: Embedder, part: Integers
+    ) -> tuple[EmbeddingSignals, dict[str, NDArray[np.float32]]]:
         return fit_signals(
-            self._embedder,
+            embedder,
             self._questions,
             self._vocabulary,
             self._labels,

@@ -11,8 +11,15 @@ from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
 from lawtags_client.runs.lost_rows import lost_rows
 from lawtags_client.runs.metrics import FILE, PlatformScores
-from lawtags_client.runs.outputs import CurateOutput, EvaluateOutput, PredictOutput, ServeOutput, UploadOutput
-from lawtags_client.runs.predictions import read_prediction_rows
+from lawtags_client.runs.outputs import (
+    BaselinesOutput,
+    CurateOutput,
+    EvaluateOutput,
+    PredictOutput,
+    ServeOutput,
+    UploadOutput,
+)
+from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.predict import ANSWER_TOKENS
 from lawtags_client.runs.verdict import SYSTEMS, judge, verdict
@@ -23,12 +30,13 @@ class Evaluate:
     """Writes ``metrics.json``; the Evaluator's string metrics stand in it under ``platform``."""
 
     name = "evaluate"
-    version = 2
+    version = 3
     leaves = EvaluateOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
         return {
             "predictions": context.left(PredictOutput).files,
+            **({"baselines": found.files} if (found := context.find(BaselinesOutput)) else {}),
             "validation": _validation(context),
             "curation": context.left(CurateOutput).digest,
             "options": context.recipe.evaluation.model_dump(),
@@ -40,7 +48,9 @@ class Evaluate:
     async def run(self, context: RunContext) -> EvaluateOutput:
         questions = read_questions(context.curated / "questions" / "testing.jsonl")
         truth = [frozenset(question.tags) for question in questions]
-        rows = {system: read_prediction_rows(context.folder, system) for system in SYSTEMS}
+        # A system that a run does not have, such as one that needs an encoder, has no file.
+        present = [system for system in SYSTEMS if predictions_path(context.folder, system).is_file()]
+        rows = {system: read_prediction_rows(context.folder, system) for system in present}
         context.progress.update(0, None, "scores and intervals")
         metrics = await asyncio.to_thread(
             verdict,

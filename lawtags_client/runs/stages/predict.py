@@ -1,4 +1,4 @@
-"""Predict: every system answers the same test rows."""
+"""Predict: models and tagger answer the same test rows as the baselines."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import hashlib
 import json
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lawtags_client.asking.preparation import recorded_asking
 from lawtags_client.closing import closing
-from lawtags_client.encoder.choice import EncoderChoice, choose_encoder
 from lawtags_client.json_value import JsonObject
 from lawtags_client.platform import ModelAnswer, PromptInput
 from lawtags_client.runs.answers import AnswerLog, CountedPrompts, RowAnswer, working_file
 from lawtags_client.runs.lost_rows import RETRIEVER_ALONE
 from lawtags_client.runs.metrics import ValidationRows
-from lawtags_client.runs.outputs import CurateOutput, PredictOutput, ServeOutput
+from lawtags_client.runs.outputs import BaselinesOutput, CurateOutput, PredictOutput, ServeOutput
 from lawtags_client.runs.predictions import Prediction, prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.stages.baselines import encoder_of, load_retriever, questions_of
 from lawtags_client.runs.tokens import token_counter
-from lawtags_client.runs.verdict import SYSTEMS
 
 if TYPE_CHECKING:
-    from lawtags_client.tagging.embedding_signals import Embedder
     from lawtags_client.tagging.mix import FitReport, Tagger
     from lawtags_client.tagging.prompt import PromptStyle
     from lawtags_client.tagging.question import Question
@@ -39,7 +37,7 @@ ANSWER_TOKENS = 32
 
 
 class Predict:
-    """Asks the base and the tuned model, fits the tagger on the validation rows, runs the baselines.
+    """Asks the base and the tuned model, and fits the tagger on the validation rows.
 
     What a model has answered is on disk before the next question goes out, so that an interrupted stage
     asks only for what is missing. A stage that ends with rows missing says so in ``missing``, and is done
@@ -47,7 +45,7 @@ class Predict:
     """
 
     name = "predict"
-    version = 4
+    version = 5
     leaves = PredictOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -55,27 +53,20 @@ class Predict:
             "model": context.left(ServeOutput).model,
             "base_model": context.left(ServeOutput).base_model,
             "curation": context.left(CurateOutput).digest,
-            # How many threads share the fit does not change it.
-            "retriever": context.recipe.retriever.model_dump(exclude={"threads", "encoder"}),
+            "baselines": found.files if (found := context.find(BaselinesOutput)) else None,
             "most": context.recipe.evaluation.max_tags,
             "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
-            # Absent without one, as in runs of releases that knew none.
-            **({} if (encoder := _encoder(context).encoder) is None else {"encoder": encoder.identity}),
         }
 
     async def run(self, context: RunContext) -> PredictOutput:
-        from lawtags_client.tagging.question import read_questions
         from lawtags_client.tagging.storage import load_tagger
 
-        questions = {
-            part: read_questions(context.curated / "questions" / f"{part}.jsonl")
-            for part in ("training", "validation", "testing")
-        }
+        questions = questions_of(context)
         tuned, testing = context.left(ServeOutput).model, questions["testing"]
         # A server that was started again since the last stage has yet to find the adapter.
         await context.platform.served(tuned, timeout=context.recipe.wait.served)
-        chosen = await asyncio.to_thread(_encoder, context)
-        retriever = await asyncio.to_thread(_fit_retriever, context, questions["training"], chosen.encoder)
+        chosen = await asyncio.to_thread(encoder_of, context)
+        retriever = await asyncio.to_thread(load_retriever, context.folder, chosen.encoder)
         evidence = {}
         for part in ("validation", "testing"):
             prompts = await asyncio.to_thread(_prompts, context, part, questions[part], retriever)
@@ -90,7 +81,9 @@ class Predict:
             given = await _answers(context, system, model, testing, vocabulary)
             predictions[system] = _generated(given, testing, vocabulary, most)
             answered.append(given)
-        predictions |= await asyncio.to_thread(_classified, context, tagger, questions, evidence["testing"])
+        predictions["tagger"] = await asyncio.to_thread(
+            _tagged, context, tagger, testing, evidence["testing"]
+        )
         # All at the end: until here the folder holds what an earlier attempt finished with.
         written = [write_predictions(context.folder, system, rows) for system, rows in predictions.items()]
         written += _put(staged, context.folder / "tagger")
@@ -98,12 +91,12 @@ class Predict:
         return PredictOutput(
             files=file_digests(context.folder, written),
             missing=sum(given.lost for given in answered),
-            summary={"test rows": len(testing), "systems": len(SYSTEMS), **_summed(answered)},
+            summary={"test rows": len(testing), "systems": len(predictions), **_summed(answered)},
             model=tuned,
             validation=ValidationRows(
                 rows=len(held.rows), failed=held.lost + held.refused, refused=held.refused
             ),
-            embeddings=_embeddings(chosen),
+            embeddings=context.left(BaselinesOutput).embeddings,
         )
 
 
@@ -271,33 +264,6 @@ def _style(context: RunContext) -> PromptStyle:
     return CurationOptions.from_dict(asked).style
 
 
-def _encoder(context: RunContext) -> EncoderChoice:
-    options = context.recipe.retriever
-    return choose_encoder(options.encoder, threads=options.threads)
-
-
-def _embeddings(chosen: EncoderChoice) -> str:
-    if chosen.encoder is None:
-        return f"without sentence embeddings: {chosen.reason}"
-    return f"with sentence embeddings by {chosen.encoder.name} ({chosen.encoder.identity[:12]})"
-
-
-def _fit_retriever(context: RunContext, training: Sequence[Question], embedder: Embedder | None) -> Retriever:
-    from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
-    from lawtags_client.tagging.vocabulary import Vocabulary
-
-    recipe = context.recipe
-    return Retriever.fit(
-        training,
-        Vocabulary.from_questions(training),
-        options=RetrieverOptions(folds=recipe.retriever.folds, most_rows=recipe.retriever.max_rows),
-        n_jobs=recipe.retriever.threads,
-        seed=recipe.training.seed,
-        embedder=embedder,
-        on_progress=lambda step, done, total: context.progress.update(done, total, f"retriever, {step}"),
-    )
-
-
 def _fit(
     context: RunContext,
     questions: Mapping[str, Sequence[Question]],
@@ -334,42 +300,22 @@ def _without_mix(report: FitReport) -> str:
     )
 
 
-def _classified(
-    context: RunContext, tagger: Tagger, questions: Mapping[str, Sequence[Question]], given: PartAnswers
-) -> dict[str, list[Prediction]]:
-    from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
-
-    training, validation, testing = (questions[part] for part in ("training", "validation", "testing"))
+def _tagged(
+    context: RunContext, tagger: Tagger, testing: Sequence[Question], given: PartAnswers
+) -> list[Prediction]:
     if tagger.mix is None:
         context.progress.note(_without_mix(tagger.report))
-    mixed, alone = tagger.tag(testing, given.tokens), tagger.tag(testing, None)
-    found = {
-        "tagger": [
-            prediction(
-                number,
-                question.id,
-                tagged.tags,
-                scores=tagged.scores,
-                error=None if answer.error is None else f"{RETRIEVER_ALONE}: {answer.error}",
-                refused=answer.refused,
-            )
-            for number, (question, tagged, answer) in enumerate(zip(testing, mixed, given.rows, strict=True))
-        ],
-        "retriever": [
-            prediction(number, question.id, tagged.tags, scores=tagged.scores)
-            for number, (question, tagged) in enumerate(zip(testing, alone, strict=True))
-        ],
-    }
-    context.progress.update(0, None, "baselines")
-    threads = context.recipe.retriever.threads
-    baselines = {
-        "tfidf": TfidfLogistic.fit(training, validation, n_jobs=threads).predict(testing),
-        "most_frequent": MostFrequent.fit(training, validation).predict(testing),
-    }
-    for system, rows in baselines.items():
-        found[system] = [
-            prediction(number, question.id, tags)
-            for number, (question, tags) in enumerate(zip(testing, rows, strict=True))
-        ]
-    # All of these choose among the vocabulary's tags.
-    return {system: [replace(row, held=True) for row in rows] for system, rows in found.items()}
+    mixed = tagger.tag(testing, given.tokens)
+    return [
+        prediction(
+            number,
+            question.id,
+            tagged.tags,
+            scores=tagged.scores,
+            error=None if answer.error is None else f"{RETRIEVER_ALONE}: {answer.error}",
+            refused=answer.refused,
+            # It chooses among the tags of the vocabulary.
+            held=True,
+        )
+        for number, (question, tagged, answer) in enumerate(zip(testing, mixed, given.rows, strict=True))
+    ]

@@ -126,6 +126,40 @@ async def test_a_finished_run_stays_as_it_is_whatever_the_code_of_today(
     assert (await go(tmp_path, steps)).redone == ("first", "second")
 
 
+async def test_a_finished_run_of_a_release_without_a_stage_stays_as_it_is(
+    tmp_path: Path, steps: list[Counting]
+) -> None:
+    await go(tmp_path, steps)
+    for stage in steps[1:]:
+        stage.version = 2
+    added = Counting("added", "first")
+    with_added = [steps[0], added, *steps[1:]]
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.txt")}
+    again = await go(tmp_path, with_added)
+    assert again.redone == ()
+    assert added.runs == 0
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.txt")} == before
+    # What is damaged is made again by this release, which needs the new stage for it.
+    (tmp_path / "third.txt").unlink()
+    assert (await go(tmp_path, with_added)).redone == ("added", "second", "third")
+
+
+async def test_a_run_under_way_gets_a_stage_that_its_release_did_not_have(
+    tmp_path: Path, steps: list[Counting]
+) -> None:
+    await go(tmp_path, steps, until="second")
+    again = await go(tmp_path, [steps[0], Counting("added", "first"), *steps[1:]])
+    assert again.redone == ("added", "third")
+
+
+async def test_a_stage_records_its_cpu_time(tmp_path: Path, steps: list[Counting]) -> None:
+    await go(tmp_path, steps)
+    kept = Ledger(tmp_path / "ledger.sqlite").finished("first")
+    assert kept is not None
+    spent = cast(dict[str, Any], kept.output["summary"])["CPU seconds"]
+    assert spent >= 0
+
+
 async def test_what_a_stage_finished_with_outlives_an_attempt_that_does_not_finish(
     tmp_path: Path, steps: list[Counting]
 ) -> None:

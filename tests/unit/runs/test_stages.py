@@ -50,18 +50,14 @@ from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import execute
 from lawtags_client.runs.stage import RunContext, Stage
+from lawtags_client.runs.stages.baselines import Baselines
 from lawtags_client.runs.stages.customize import Customize
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import (
-    PartAnswers,
-    Predict,
-    _classified,
-    _first_tokens,
-    _fit,
-    _fit_retriever,
-)
+from lawtags_client.runs.stages.predict import PartAnswers, _first_tokens, _fit, _tagged
 from lawtags_client.runs.verdict import SYSTEMS
 from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.retriever import Retriever
+from lawtags_client.tagging.vocabulary import Vocabulary
 
 RECIPE: dict[str, Any] = {"schema_version": 1, "name": "small", "model": {"config": "ns/model@v1"}}
 
@@ -441,32 +437,27 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     }
     told = {part: [{f" {q.tags[0]}": -0.1} for q in questions] for part, questions in parts.items()}
     made = context(tmp_path, Scripted())
-    retriever = _fit_retriever(made, parts["training"], None)
+    retriever = Retriever.fit(parts["training"], Vocabulary.from_questions(parts["training"]))
     tagger = _fit(made, parts, told["validation"], retriever)
     lost = RowAnswer(row=0, error="DeadlineExceededError: late")
     given = PartAnswers([lost, *(RowAnswer(row=1, tokens=tokens) for tokens in told["testing"][1:])], 1, 0)
-    found = _classified(made, tagger, parts, given)
-    assert [bool(row.error) for row in found["tagger"]] == [True] + [False] * 5
-    assert "retriever" in (found["tagger"][0].error or "")
-    assert "late" in (found["tagger"][0].error or "")
-    assert found["tagger"][0].tags == found["retriever"][0].tags
-    for system in ("retriever", "tfidf", "most_frequent"):
-        assert all(row.error is None for row in found[system])
+    found = _tagged(made, tagger, parts["testing"], given)
+    assert [bool(row.error) for row in found] == [True] + [False] * 5
+    assert "retriever" in (found[0].error or "")
+    assert "late" in (found[0].error or "")
+    assert found[0].tags == tagger.tag(parts["testing"][:1])[0].tags
 
 
-def test_another_encoder_asks_for_other_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_encoder_makes_other_baselines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "package_folder", lambda: None)
     folder = make_encoder(tmp_path / "encoder")
 
     def inputs(**retriever: Any) -> Mapping[str, object]:
         made = context(tmp_path, Scripted())
         made.recipe = parse_recipe(RECIPE | {"retriever": retriever})
-        made.outputs["serve"] = ServeOutput(model="tuned", base_model="base")
-        return Predict().inputs(made)
+        return Baselines().inputs(made)
 
-    # As in releases that knew no encoder, so that their runs stay finished.
     assert inputs() == inputs(encoder="none")
-    assert "encoder" not in inputs()
     named = inputs(encoder=str(folder))
     assert named != inputs()
     with (folder / "config.json").open("a") as stream:

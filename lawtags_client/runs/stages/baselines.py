@@ -1,0 +1,261 @@
+"""Baselines: every system without a language model, before anything is sent to the platform."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lawtags_client.encoder.choice import EncoderChoice, choose_encoder
+from lawtags_client.errors import DataError
+from lawtags_client.files import atomic_write_bytes
+from lawtags_client.runs.outputs import BaselinesOutput, CurateOutput
+from lawtags_client.runs.predictions import (
+    Prediction,
+    prediction,
+    predictions_path,
+    read_predictions,
+    write_predictions,
+)
+from lawtags_client.runs.stage import RunContext, file_digests
+
+if TYPE_CHECKING:
+    from lawtags_client.tagging.embedding_signals import Embedder
+    from lawtags_client.tagging.question import Question
+    from lawtags_client.tagging.retriever import Retriever
+
+FOLDER = "retriever"
+"""The folder of the fitted retriever, in the folder of a run."""
+OUT_OF_FOLD = "out-of-fold.npz"
+_SYSTEMS = ("retriever", "retriever_words", "tfidf", "most_frequent")
+_HEADINGS = ("system", "micro F1", "95 %", "macro F1", "samples F1")
+
+Questions = Mapping[str, Sequence["Question"]]
+
+
+class Baselines:
+    """Fits the retriever and the simple systems, and shows a first table.
+
+    The fitted retriever and its out-of-fold scores stay in the run's folder, so that ``predict`` only loads
+    them. Embeddings of an interrupted attempt are in the cache of vectors.
+    """
+
+    name = "baselines"
+    version = 1
+    leaves = BaselinesOutput
+
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
+        encoder = encoder_of(context).encoder
+        return {
+            "curation": context.left(CurateOutput).digest,
+            # The number of threads does not change the fit.
+            "retriever": context.recipe.retriever.model_dump(exclude={"threads", "encoder"}),
+            "encoder": None if encoder is None else encoder.identity,
+            "seed": context.recipe.training.seed,
+            "most": context.recipe.evaluation.max_tags,
+        }
+
+    async def run(self, context: RunContext) -> BaselinesOutput:
+        questions = await asyncio.to_thread(questions_of, context)
+        chosen = await asyncio.to_thread(encoder_of, context)
+        fitting = _Fitting(context, questions, chosen.encoder)
+        written = await asyncio.to_thread(fitting.run)
+        return BaselinesOutput(
+            files=file_digests(context.folder, written),
+            summary={"test rows": len(questions["testing"]), "systems": len(fitting.systems)},
+            embeddings=_embeddings(chosen),
+        )
+
+
+def questions_of(context: RunContext) -> dict[str, list[Question]]:
+    """The curated questions of a run, by part."""
+    from lawtags_client.tagging.question import read_questions
+
+    return {
+        part: read_questions(context.curated / "questions" / f"{part}.jsonl")
+        for part in ("training", "validation", "testing")
+    }
+
+
+def encoder_of(context: RunContext) -> EncoderChoice:
+    """The sentence encoder of a run's recipe."""
+    options = context.recipe.retriever
+    return choose_encoder(options.encoder, threads=options.threads)
+
+
+def load_retriever(folder: Path, embedder: Embedder | None) -> Retriever:
+    """The fitted retriever of a run, with its out-of-fold scores.
+
+    Args:
+        folder: the run's.
+        embedder: the encoder that it was fitted with.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        ConfigurationError: it was fitted with another encoder.
+    """
+    from lawtags_client.tagging._numpy import np
+    from lawtags_client.tagging.storage import load_tagger
+
+    retriever = load_tagger(folder / FOLDER, embedder=embedder).retriever
+    path = folder / FOLDER / OUT_OF_FOLD
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+            scores, rows = kept["scores"], kept["rows"]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as problem:
+        hint = "Run the recipe again to rebuild it."
+        raise DataError(f"cannot be read: {problem}", path=path, hint=hint) from problem
+    return replace(retriever, out_of_fold=scores, out_of_fold_rows=rows)
+
+
+class _Fitting:
+    """The fits of one attempt, in a worker thread.
+
+    Args:
+        context: the run.
+        questions: by part.
+        embedder: the sentence encoder, if there is one.
+    """
+
+    def __init__(self, context: RunContext, questions: Questions, embedder: Embedder | None) -> None:
+        self._context, self._questions, self._embedder = context, questions, embedder
+        self._written: list[Path] = []
+        self.systems: list[str] = []
+
+    def run(self) -> list[Path]:
+        """Fit all systems, show their scores, and return what was written."""
+        for system in _SYSTEMS:
+            # A system that this attempt lacks must not keep the predictions of an earlier one.
+            predictions_path(self._context.folder, system).unlink(missing_ok=True)
+        self._add_simple()
+        retriever = self._fit_retriever()
+        self._add_retriever("retriever", retriever, keep=True)
+        self._show()
+        return self._written
+
+    def _add_simple(self) -> None:
+        from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
+
+        training, validation, testing = (
+            self._questions[part] for part in ("training", "validation", "testing")
+        )
+        self._context.progress.update(0, None, "most frequent tags, TF-IDF")
+        threads = self._context.recipe.retriever.threads
+        found = {
+            "tfidf": TfidfLogistic.fit(training, validation, n_jobs=threads).predict(testing),
+            "most_frequent": MostFrequent.fit(training, validation).predict(testing),
+        }
+        for system, rows in found.items():
+            # All of these systems choose among the tags of the vocabulary.
+            self._add(
+                system,
+                [
+                    prediction(number, question.id, tags, held=True)
+                    for number, (question, tags) in enumerate(zip(testing, rows, strict=True))
+                ],
+            )
+
+    def _fit_retriever(self) -> Retriever:
+        from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
+        from lawtags_client.tagging.vocabulary import Vocabulary
+
+        recipe, progress = self._context.recipe, self._context.progress
+        training = self._questions["training"]
+
+        def on_words(retriever: Retriever) -> None:
+            self._add_retriever("retriever_words", retriever, keep=False)
+            # The first embedding of many rows takes minutes.
+            self._show()
+
+        return Retriever.fit(
+            training,
+            Vocabulary.from_questions(training),
+            options=RetrieverOptions(folds=recipe.retriever.folds, most_rows=recipe.retriever.max_rows),
+            n_jobs=recipe.retriever.threads,
+            seed=recipe.training.seed,
+            embedder=self._embedder,
+            on_progress=lambda step, done, total: progress.update(done, total, f"retriever, {step}"),
+            on_words=on_words,
+        )
+
+    def _add_retriever(self, system: str, retriever: Retriever, *, keep: bool) -> None:
+        from lawtags_client.tagging.mix import fit_tagger
+        from lawtags_client.tagging.storage import load_tagger, save_tagger
+
+        recipe, testing = self._context.recipe, self._questions["testing"]
+        tagger = fit_tagger(
+            retriever,
+            self._questions["training"],
+            self._questions["validation"],
+            most=recipe.evaluation.max_tags,
+            seed=recipe.training.seed,
+        )
+        if keep:
+            folder = self._context.folder / FOLDER
+            shutil.rmtree(folder, ignore_errors=True)
+            save_tagger(tagger, folder)
+            _keep_out_of_fold(retriever, folder / OUT_OF_FOLD)
+            self._written += sorted(folder.iterdir())
+            # The one that is kept is judged, not the one in memory.
+            tagger = load_tagger(folder, embedder=self._embedder)
+        self._add(
+            system,
+            [
+                prediction(number, question.id, tagged.tags, scores=tagged.scores, held=True)
+                for number, (question, tagged) in enumerate(zip(testing, tagger.tag(testing), strict=True))
+            ],
+        )
+
+    def _add(self, system: str, rows: Sequence[Prediction]) -> None:
+        self._written.append(write_predictions(self._context.folder, system, rows))
+        self.systems.append(system)
+
+    def _show(self) -> None:
+        context = self._context
+        truth = [frozenset(question.tags) for question in self._questions["testing"]]
+        told = {system: read_predictions(context.folder, system) for system in self.systems}
+        context.progress.table(
+            f"First results on {len(truth)} test rows, 95 % intervals",
+            _HEADINGS,
+            _figures(context, truth, told),
+        )
+        waiting = self._embedder is not None and "retriever" not in self.systems
+        embedding = " The retriever with sentence embeddings follows." if waiting else ""
+        context.progress.note(f"No language model is in this table yet.{embedding}")
+
+
+def _figures(
+    context: RunContext, truth: Sequence[frozenset[str]], told: Mapping[str, Sequence[frozenset[str]]]
+) -> list[list[str]]:
+    from lawtags_client.tagging.metrics import resample, score
+
+    options = context.recipe.evaluation
+    rows = []
+    for system, tags in told.items():
+        scores = score(truth, tags)
+        found = resample(truth, tags, samples=options.bootstrap, seed=options.seed).intervals()["micro_f1"]
+        figures = (scores.micro_f1, scores.macro_f1, scores.samples_f1)
+        micro, macro, samples = (f"{value:.3f}" for value in figures)
+        rows.append([system, micro, f"{found.low:.3f}-{found.high:.3f}", macro, samples])
+    return sorted(rows, key=lambda row: row[1], reverse=True)
+
+
+def _keep_out_of_fold(retriever: Retriever, path: Path) -> None:
+    from lawtags_client.tagging._numpy import np
+
+    assert retriever.out_of_fold is not None
+    assert retriever.out_of_fold_rows is not None
+    buffer = io.BytesIO()
+    np.savez(buffer, scores=retriever.out_of_fold, rows=retriever.out_of_fold_rows)
+    atomic_write_bytes(path, buffer.getvalue())
+
+
+def _embeddings(chosen: EncoderChoice) -> str:
+    if chosen.encoder is None:
+        return f"without sentence embeddings: {chosen.reason}"
+    return f"with sentence embeddings by {chosen.encoder.name} ({chosen.encoder.identity[:12]})"
