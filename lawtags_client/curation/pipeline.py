@@ -256,11 +256,13 @@ class _Curation:
         if others := staged.bad_rows - sum(count for _, count in most):
             listed += f"; {others} × other reasons"
         first = staged.first_bad
+        detail = f" ({first['detail']})" if first["detail"] else ""
         raise DataError(
-            f"{first['reason']}. In all, {staged.bad_rows} of {total} rows cannot be used, "
+            f"{first['reason']}{detail}. In all, {staged.bad_rows} of {total} rows cannot be used, "
             f"more than {self._options.max_bad:.1%} ({listed})",
-            path=first["file"],
+            path=self._inputs.sources[first["source"]].location,
             line=first["line"],
+            column=first["column"],
             field=first["field"],
             hint=f"All are listed in {self._out / REJECTED}. Fix them, or allow more: {_MORE_BAD}.",
         )

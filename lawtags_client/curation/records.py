@@ -156,6 +156,7 @@ class BadRowRecord(TypedDict):
     source: int
     file: str
     line: int
+    column: int | None
     field: str | None
     reason: str
     detail: str | None
@@ -168,6 +169,7 @@ class RejectedRow(TypedDict, total=False):
     reason: str
     file: str
     line: int
+    column: int
     field: str | None
     id: str | None
     instead: str | None

@@ -10,7 +10,7 @@ from lawtags_client.curation.mask.models import find_model
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.errors import MissingExtraError
 
-CODE_VERSION = 7
+CODE_VERSION = 8
 """Raised whenever a step's result changes for the same input."""
 
 _PACKAGES = ("lawtags", "nemo-curator", "dask", "pandas", "pyarrow", "spacy", "ftfy", "lxml", "phonenumbers")

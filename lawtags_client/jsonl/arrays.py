@@ -54,6 +54,7 @@ class ArrayReader:
         self._place = 0
         self._ended = False
         self._line = line
+        self._passed = 0  # characters of the line that have left the buffer
         self._rows = 0
 
     def rows(self) -> Iterator[tuple[int, dict[str, object] | JsonFault, str]]:
@@ -117,7 +118,8 @@ class ArrayReader:
         if not self._ended and error.pos > len(self._text) - _NEAR_END:
             return
         self._line += self._text.count("\n", self._place, error.pos)
-        raise self._broken(f"is not valid JSON from here on: {error.msg}", error.colno)
+        passed = self._passed if error.lineno == 1 else 0
+        raise self._broken(f"is not valid JSON from here on: {error.msg}", passed + error.colno)
 
     def _check_end(self) -> None:
         rest = self._text[self._place + 1 :]
@@ -150,6 +152,8 @@ class ArrayReader:
 
     def _fill(self) -> None:
         left = self._text[self._place :]
+        begin = self._text.rfind("\n", 0, self._place) + 1
+        self._passed = self._place - begin + (0 if begin else self._passed)
         # Double the buffer, or a long row would be parsed again and again; but stay within the row limit.
         most = self._limit + _CHUNK - len(left)
         raw = self._stream.read(min(max(_CHUNK, len(left)), most))

@@ -96,21 +96,18 @@ def _byte(error: UnicodeDecodeError, offset: int) -> str:
 
 
 def _syntax(error: json.JSONDecodeError, text: str, torn: bool) -> JsonFault:
-    # Of the line, which may hold line ends of old systems.
-    number = error.pos + 1
+    # Not ``colno``: a line may contain carriage returns, and the column counts from the line's start.
+    column = error.pos + 1
     if "\0" in text:
-        number = text.index("\0") + 1
-        return JsonFault("holds a NUL byte", f"column {number}", number)
+        return JsonFault("holds a NUL byte", column=text.index("\0") + 1)
     if text.startswith("\ufeff"):
-        return JsonFault("begins with a byte order mark; save the file as UTF-8 without one", None, 1)
-    detail = f"{error.msg}, column {number}"
+        return JsonFault("begins with a byte order mark; save the file as UTF-8 without one", column=1)
     if error.msg == "Extra data":
         if text[error.pos] in "{[":
-            reason = "holds several JSON values; one object per line is read"
-            return JsonFault(reason, f"the second begins in column {number}", number)
+            return JsonFault("holds several JSON values; one object per line is read", column=column)
     elif torn and (error.pos >= len(text) or error.msg.startswith("Unterminated")):
-        return JsonFault("is cut off: the file ends within it", detail, number)
+        return JsonFault("is cut off: the file ends within it", error.msg, column)
     if _PYTHON.match(text):
         reason = "is not valid JSON but looks like Python: keys and strings need double quotes"
-        return JsonFault(reason, None, number)
-    return JsonFault("is not valid JSON", detail, number)
+        return JsonFault(reason, column=column)
+    return JsonFault("is not valid JSON", error.msg, column)

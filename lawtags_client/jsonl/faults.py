@@ -14,7 +14,7 @@ class JsonFault:
 
     Args:
         reason: what is wrong, without quoting the row, and worded the same for every such row.
-        detail: what differs from row to row.
+        detail: what differs from row to row, except for the column.
         column: where in the line, counted from one, if it is known.
         field: the field concerned, such as ``messages[0].content``, if it is known.
     """

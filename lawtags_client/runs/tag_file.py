@@ -14,6 +14,7 @@ from lawtags_client.curation import questions_to_tag
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.questions import QuestionTexts
 from lawtags_client.curation.read.raw import BadRow
+from lawtags_client.curation.read.sources import source_name
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.predictions import Prediction, prediction
 from lawtags_client.runs.rows import RowLog
@@ -77,7 +78,7 @@ async def tag_file(
     """
     _check_apart(questions, out)
     with RowLog(out) as log:
-        file = _TaggedRows(log, on_row)
+        file = _TaggedRows(source_name(str(questions)), log, on_row)
         async with closing(tag_many(file.missing(questions_to_tag(questions, options)))) as found:
             async for tagged in found:
                 file.add(tagged)
@@ -88,11 +89,13 @@ class _TaggedRows:
     """The rows of an output file: those that are kept, and those that are added.
 
     Args:
+        name: of the file with the questions, for errors.
         log: the file; rows with an error are removed, so that they are tagged again.
         on_row: called with the number of rows after each new one.
     """
 
-    def __init__(self, log: RowLog, on_row: Callable[[int], None] | None) -> None:
+    def __init__(self, name: str, log: RowLog, on_row: Callable[[int], None] | None) -> None:
+        self._name = name
         self._log = log
         self._on_row = on_row
         self._done = {row: entry for row, entry in log.rows.items() if entry.get("error") is None}
@@ -108,7 +111,7 @@ class _TaggedRows:
             row += 1
             if isinstance(question, BadRow):
                 if row not in self._done:
-                    self._append(prediction(row, "", (), error=_reason(question), held=None))
+                    self._append(prediction(row, "", (), error=str(question.error(self._name)), held=None))
             elif row in self._done:
                 _check_same(question, self._done[row], self._log.path)
             else:
@@ -132,11 +135,6 @@ class _TaggedRows:
         self._log.append(row.as_json())
         if self._on_row is not None:
             self._on_row(len(self._log.rows))
-
-
-def _reason(bad: BadRow) -> str:
-    field = f", field {bad.field!r}" if bad.field else ""
-    return f"line {bad.line}{field}: {bad.reason}"
 
 
 async def _in_thread(questions: Iterator[Question | BadRow]) -> AsyncIterator[Question | BadRow]:

@@ -64,7 +64,7 @@ def _lines(stream: BufferedReader, path: Path, line: int) -> Iterator[RawRow | B
 
 def _row(line: int, row: dict[str, object] | JsonFault) -> RawRow | BadRow:
     if isinstance(row, JsonFault):
-        return BadRow(line, row.reason, row.field, row.detail)
+        return BadRow(line, row.reason, row.field, row.detail, row.column)
     return RawRow(line, row)
 
 

@@ -13,7 +13,6 @@ from lawtags_client.curation.read.raw import BadRow
 from lawtags_client.curation.read.sources import QuestionSource, read_source
 from lawtags_client.curation.records import BadRowRecord
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder, owner_only
-from lawtags_client.errors import DataError
 from lawtags_client.files import atomic_write_json
 
 # Partitions of long texts have fewer rows, to bound a worker's memory.
@@ -154,11 +153,8 @@ class _PartitionReader:
 
     def _refuse(self, number: int, source: QuestionSource, row: BadRow) -> None:
         if self._stop:
-            raise DataError(
-                str(row),
-                path=source.location,
-                line=row.line,
-                field=row.field,
+            raise row.error(
+                source.location,
                 hint="Fix the row, or skip such rows with --on-bad-row quarantine, or "
                 "on_bad_row: quarantine in a recipe.",
             )
@@ -166,6 +162,7 @@ class _PartitionReader:
             "source": number,
             "file": source.name,
             "line": row.line,
+            "column": row.column,
             "field": row.field,
             "reason": row.reason,
             "detail": row.detail,

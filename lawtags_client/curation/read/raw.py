@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from lawtags_client.errors import DataError
 
 HUB_PREFIX = "hf://datasets/"
 """How a dataset of the Hugging Face hub is named among inputs."""
@@ -30,13 +33,21 @@ class BadRow:
         line: where it begins.
         reason: what is wrong, without quoting the row, and in the same words for every such row.
         field: the column concerned, where it is known.
-        detail: what differs from row to row: where in the line, how many.
+        detail: what differs from row to row: how many, which byte.
+        column: the character of the line, counted from one, where it is known.
     """
 
     line: int
     reason: str
     field: str | None = None
     detail: str | None = None
+    column: int | None = None
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
+    def error(self, path: str | Path, *, hint: str | None = None) -> DataError:
+        """The error that names the file, line, column and field."""
+        return DataError(
+            str(self), path=path, line=self.line, column=self.column, field=self.field, hint=hint
+        )

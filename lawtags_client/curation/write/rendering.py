@@ -209,6 +209,8 @@ def bad_entry(entry: BadRowRecord) -> RejectedRow:
         "field": entry["field"],
         "id": None,
     }
+    if entry["column"]:
+        rejected["column"] = entry["column"]
     if entry["detail"]:
         rejected["detail"] = entry["detail"]
     return rejected

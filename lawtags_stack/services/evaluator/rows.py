@@ -99,9 +99,7 @@ def _json_rows(path: str, content: bytes) -> Iterable[tuple[int, DatasetRow | Js
 
 def _checked(path: str, line: int, row: DatasetRow | JsonFault) -> DatasetRow:
     if isinstance(row, JsonFault):
-        place = f"line {line}"
-        place += f", column {row.column}" if row.column else f", field {row.field!r}" if row.field else ""
-        raise BadRequestError(f"Dataset {path} is not in the expected format: {place}: {row}")
+        raise row.error(path, line)
     return row
 
 

@@ -199,9 +199,10 @@ def test_too_many_bad_rows_fail_and_are_listed(
     with pytest.raises(DataError) as caught:
         curate([path], tmp_path / "out", PLAIN)
     # The place is the first row's, and so is what stands behind it.
-    assert re.match(rf"{path.name}:81: is not [^.]+\. In all, 2 of 82 rows", caught.value.message)
-    assert caught.value.line == 81
-    assert [row["line"] for row in _rows(tmp_path / "out" / "rejected.jsonl")] == [81, 82]
+    assert re.match(rf"{path}:81:2: is not [^.]+\. In all, 2 of 82 rows", caught.value.message)
+    assert (caught.value.line, caught.value.column) == (81, 2)
+    listed = [(row["line"], row["column"]) for row in _rows(tmp_path / "out" / "rejected.jsonl")]
+    assert listed == [(81, 2), (82, 2)]
     assert not (tmp_path / "out" / "training").exists()
     assert not (tmp_path / "out" / ".curation").exists()
 

@@ -240,13 +240,44 @@ def test_a_bad_row_is_not_quoted(tmp_path: Path) -> None:
 def test_a_last_line_that_was_cut_off_is_said_to_be(tmp_path: Path, cut: int) -> None:
     (bad,) = _bad(_write(tmp_path, LINE + b"\n" + LINE[:cut]))
     assert (bad.line, bad.reason) == (2, "is cut off: the file ends within it")
-    assert "column" in str(bad.detail)
+    assert bad.column is not None and 1 <= bad.column <= cut + 1
+    assert "column" not in str(bad)
 
 
 def test_several_objects_on_one_line_are_told_with_the_column_of_the_second(tmp_path: Path) -> None:
     (bad,) = _bad(_write(tmp_path, LINE + b"\n" + LINE + LINE + b"\n"))
     assert (bad.line, bad.reason) == (2, "holds several JSON values; one object per line is read")
-    assert bad.detail == f"the second begins in column {len(LINE) + 1}"
+    assert (bad.column, bad.detail) == (len(LINE) + 1, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "said"),
+    [
+        ('{"title": "x", , "tags": []}', 16, "is not valid JSON (Expecting"),
+        ('{"title": "\u00e9\u00e9" 5}', 16, "is not valid JSON (Expecting ',' delimiter)"),
+        ("{'title': 'x'}", 2, "is not valid JSON but looks like Python"),
+        ('{"title": "x"} {"title": "y"}', 16, "holds several JSON values"),
+        ('{"title": "x\0"}', 13, "holds a NUL byte"),
+    ],
+)
+def test_an_invalid_line_is_named_by_line_column_and_reason(
+    tmp_path: Path, line: str, column: int, said: str
+) -> None:
+    path = _write(tmp_path, LINE + b"\n" + line.encode() + b"\n" + LINE + b"\n")
+    (bad,) = _bad(path)
+    told = str(bad.error(path))
+    assert told.startswith(f"{path}:2:{column}: {said}")
+    assert "column" not in told
+
+
+@pytest.mark.parametrize("rows", [3, 20_000])
+@pytest.mark.parametrize("separator", [b", ", b",\n"])
+def test_the_column_of_a_broken_list_is_that_of_the_file(tmp_path: Path, rows: int, separator: bytes) -> None:
+    # The larger list does not fit into one buffer.
+    text = b"[" + separator.join([LINE] * rows) + separator
+    refused = _refusal(_write(tmp_path, text + b'{"title": x}, ' + LINE + b"]", "rows.json"))
+    begin = text.rfind(b"\n") + 1
+    assert (refused.line, refused.column) == (text.count(b"\n") + 1, len(text) - begin + len('{"title": x'))
 
 
 @given(st.integers(min_value=1), st.integers(2, 5))

@@ -143,3 +143,8 @@ def test_row_files_of_all_formats(path: str, content: bytes) -> None:
 def test_files_that_hold_no_rows_are_refused(content: bytes) -> None:
     with pytest.raises(BadRequestError, match="expected format"):
         parse_rows("a.json", content)
+
+
+def test_a_row_that_is_not_json_is_named_by_file_line_and_column() -> None:
+    with pytest.raises(BadRequestError, match=r"expected format: a\.jsonl:2:7: is not valid JSON"):
+        parse_rows("a.jsonl", b'{"x": "1"}\n{"x": y}\n')

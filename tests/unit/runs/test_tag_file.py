@@ -108,8 +108,16 @@ async def test_a_bad_row_is_named_by_line_and_field_and_costs_no_other(tmp_path:
     out = tmp_path / "out.jsonl"
     assert await tag_file(path, out, FakeTagger()) == TaggedFile(rows=3, failed=1)
     found = rows_of(out)
-    assert "line 2, field 'title'" in found[1]["error"]
+    assert found[1]["error"].startswith("ask.jsonl:2: field 'title': ")
     assert (found[0]["tags"], found[2]["tags"]) == (["tag-a"], ["tag-c"])
+
+
+async def test_a_row_that_is_not_json_is_named_by_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "ask.jsonl"
+    path.write_text('{"id": "a", "title": "A?"}\n{"id": "b", "title": B?}\n')
+    out = tmp_path / "out.jsonl"
+    assert await tag_file(path, out, FakeTagger()) == TaggedFile(rows=2, failed=1)
+    assert rows_of(out)[1]["error"] == "ask.jsonl:2:22: is not valid JSON (Expecting value)"
 
 
 async def test_answers_to_other_questions_are_not_completed(tmp_path: Path) -> None:
