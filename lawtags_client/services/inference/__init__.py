@@ -14,10 +14,12 @@ from lawtags_client.services.inference.dialects import Guided
 from lawtags_client.services.inference.entries import Outcome
 from lawtags_client.services.inference.guidance import Guidance, Matches, ServerMemory, Wish
 from lawtags_client.services.inference.identity import identify, probe
+from lawtags_client.services.inference.lanes import Lane
 from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.services.inference.pace import Allowance, Load, Pace
 from lawtags_client.services.inference.pool import each
 from lawtags_client.services.inference.requests import CHAT, COMPLETIONS, ModelRequests
+from lawtags_client.services.inference.source import first_of
 from lawtags_client.transport.headers import checked_headers
 from lawtags_client.transport.http import ServiceTransport
 from lawtags_client.types.inference import (
@@ -104,7 +106,8 @@ class Inference(ModelRequests):
             ask,
             model=model,
             refused_lists=self._memory.refused_lists,
-            pace=self._pace(batch_size, concurrency, on_load),
+            lane=self._lane(model, batch_size, concurrency),
+            on_load=on_load,
             ordered=ordered,
         )
         async with aclosing(outcomes):
@@ -183,13 +186,16 @@ class Inference(ModelRequests):
             wish = Wish(request.model, True, guided, matches, telling, logprobs, logprobs_needed)
             return [await allowance.within(self._guidance.ask(wish, send))]
 
-        outcomes = each(requests, act, pace=self._pace(1, concurrency, on_load), ordered=ordered)
+        first, following = await first_of(requests)
+        lane = self._lane(first.model if first is not None else "", 1, concurrency)
+        outcomes = each(following, act, lane=lane, on_load=on_load, ordered=ordered)
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 yield outcome
 
-    def _pace(self, batch_size: int, concurrency: int | None, on_load: Callable[[Load], None] | None) -> Pace:
-        return Pace(self._owner.settings, self._owner.clock, batch_size, concurrency, on_load)
+    def _lane(self, model: str, batch_size: int, concurrency: int | None) -> Lane:
+        pace = Pace(self._owner.settings, self._owner.clock, batch_size, concurrency)
+        return self._memory.lanes.lane(model, pace)
 
 
 __all__ = ["Inference", "Load", "Outcome", "first_token"]

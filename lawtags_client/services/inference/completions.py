@@ -14,7 +14,8 @@ from lawtags_client.errors import (
     UnprocessableError,
 )
 from lawtags_client.services.inference.entries import Outcome
-from lawtags_client.services.inference.pace import Allowance, Pace
+from lawtags_client.services.inference.lanes import Lane
+from lawtags_client.services.inference.pace import Allowance, Load
 from lawtags_client.services.inference.pool import each
 from lawtags_client.services.inference.source import Items
 from lawtags_client.types.inference import (
@@ -36,7 +37,8 @@ async def complete_each(
     *,
     model: str,
     refused_lists: set[str],
-    pace: Pace,
+    lane: Lane,
+    on_load: Callable[[Load], None] | None = None,
     ordered: bool,
 ) -> AsyncGenerator[Outcome[CompletionChoice], None]:
     """Complete prompts; each has an outcome of its own.
@@ -49,7 +51,8 @@ async def complete_each(
         ask: one request.
         model: asked.
         refused_lists: the models that are known to refuse a list of prompts.
-        pace: prompts a request where the server takes lists, and how many requests at once.
+        lane: prompts a request where the server takes lists, and how many requests at once.
+        on_load: called with the current load whenever it changes.
         ordered: outcomes in the order of the prompts.
     """
 
@@ -69,12 +72,12 @@ async def complete_each(
                 # All of them are fine by themselves: it is the list that the server does not take.
                 logger.info("%s accepts one prompt per request: %s", model, error.message)
                 refused_lists.add(model)
-                pace.one_row_each()
+                lane.pace.one_row_each()
             return apart
 
     if model in refused_lists:
-        pace.one_row_each()
-    outcomes = each(prompts, act, pace=pace, ordered=ordered)
+        lane.pace.one_row_each()
+    outcomes = each(prompts, act, lane=lane, on_load=on_load, ordered=ordered)
     async with aclosing(outcomes):
         async for outcome in outcomes:
             yield outcome

@@ -18,6 +18,7 @@ from lawtags_client.json_value import JsonValue
 from lawtags_client.services.inference import dialects
 from lawtags_client.services.inference.dialects import FREE, Dialect, Form, Guided
 from lawtags_client.services.inference.identity import Server
+from lawtags_client.services.inference.lanes import Lanes
 from lawtags_client.services.inference.matching import matches_constraint
 from lawtags_client.transport.clock import Clock
 from lawtags_client.types.inference import ChatCompletion, Completion
@@ -101,12 +102,14 @@ class ServerMemory:
         looking: the looks at servers that are under way.
         accepted: which form of a request a server has accepted.
         refused_lists: the models that refuse a list of prompts.
+        lanes: what is under way at each server.
     """
 
     known: dict[str, _Known] = field(default_factory=dict)
     looking: dict[str, _SharedSearch] = field(default_factory=dict)
     accepted: dict[tuple[object, ...], int] = field(default_factory=dict)
     refused_lists: set[str] = field(default_factory=set)
+    lanes: Lanes = field(default_factory=Lanes)
 
 
 class Guidance:

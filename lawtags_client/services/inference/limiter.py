@@ -72,7 +72,7 @@ class Limiter:
         patience: float = math.inf,
     ) -> None:
         self._clock = clock
-        self._fixed = fixed
+        self.fixed = fixed
         self.patience = patience
         self._most = float(start if fixed else most)
         self._limit = float(min(start, self._most))
@@ -115,7 +115,7 @@ class Limiter:
             begun: when it was sent. Those sent before the round tell about another number.
         """
         now = self._clock.monotonic()
-        if self._fixed:
+        if self.fixed:
             expected = (now - begun) * (1 + 1 / self._limit)
             regained = 1.0 if expected <= self.patience / 2 else self._careful
             self._limit = min(self._most, self._limit + regained / self._limit)
@@ -206,7 +206,7 @@ class Limiter:
             self._hold(min(self._before.limit, float(running)))
         else:
             self._hold(max(1.0, min(self._limit, float(running)) / 2))
-            if not self._fixed:
+            if not self.fixed:
                 # As at the beginning, with a smaller salvo.
                 self._phase, self._salvo, self._uneven, self._brisk = "grow", True, False, 0.0
         self._base = self._fastest = math.inf
@@ -243,7 +243,7 @@ class Limiter:
     @property
     def settled(self) -> bool:
         """Whether the number is one to stay with for a while."""
-        return self._fixed or self._phase == "hold"
+        return self.fixed or self._phase == "hold"
 
     def _new_round(self) -> None:
         self._round_began = self._clock.monotonic()

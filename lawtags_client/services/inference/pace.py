@@ -9,7 +9,7 @@ take less than half of the time that is allowed for them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -89,7 +89,6 @@ class Pace:
         clock: to measure.
         batch_size: most rows in a request.
         concurrency: maximum concurrency; adaptive by default.
-        on_load: called with the current load whenever it changes.
 
     Raises:
         ConfigurationError: ``concurrency`` or ``batch_size`` is not a positive integer.
@@ -101,14 +100,12 @@ class Pace:
         clock: Clock,
         batch_size: int = 1,
         concurrency: int | None = None,
-        on_load: Callable[[Load], None] | None = None,
     ) -> None:
         _check_positive("batch_size", batch_size)
         if concurrency is not None:
             _check_positive("concurrency", concurrency)
         self.settings = settings
         self.clock = clock
-        self.on_load = on_load
         self._longest = longest = min(settings.read_timeout, settings.total_timeout)
         if concurrency is not None:
             self.limiter = Limiter(clock, start=concurrency, fixed=True, patience=longest)

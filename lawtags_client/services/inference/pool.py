@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import DeadlineExceededError, LawtagsError, RateLimitedError
-from lawtags_client.services.inference.apart import Apart
-from lawtags_client.services.inference.draining import Draining
-from lawtags_client.services.inference.entries import Entry, Outcome, Request, note_split, take_untried
-from lawtags_client.services.inference.flakiness import Flakiness, Sent
+from lawtags_client.services.inference.entries import Entry, Outcome, Request, note_split
+from lawtags_client.services.inference.flakiness import Sent
 from lawtags_client.services.inference.giving_up import (
-    Outage,
     counts,
     is_busy,
     is_quick,
@@ -23,17 +19,17 @@ from lawtags_client.services.inference.giving_up import (
     leaves_work,
     may_be_chance,
 )
+from lawtags_client.services.inference.lanes import Lane
 from lawtags_client.services.inference.outcomes import Outcomes
-from lawtags_client.services.inference.pace import Allowance, Load, Pace
-from lawtags_client.services.inference.source import Items, Source
+from lawtags_client.services.inference.pace import Allowance, Load
+from lawtags_client.services.inference.source import Items
+from lawtags_client.services.inference.waiting import Waiting
 from lawtags_client.transport.retry import Failure, RetryPolicy, is_passing
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _AT_ONCE = 1000
-# Rows that wait to be asked for with nothing beside them; so many make the others wait.
-_MOST_LONE = 16
 # What ``Limiter.admitted`` may add to a pause.
 _APART = 1.1
 
@@ -41,7 +37,12 @@ Act = Callable[[list[T], Allowance], Awaitable[Sequence[R | LawtagsError]]]
 
 
 async def each(
-    items: Items[T], act: Act[T, R], *, pace: Pace, ordered: bool = False
+    items: Items[T],
+    act: Act[T, R],
+    *,
+    lane: Lane,
+    on_load: Callable[[Load], None] | None = None,
+    ordered: bool = False,
 ) -> AsyncGenerator[Outcome[R], None]:
     """Act on each item; an item that fails for good becomes an outcome with its error.
 
@@ -53,10 +54,11 @@ async def each(
     Args:
         items: read only as they are sent; an ``AsyncIterable`` a little ahead.
         act: one request for some items, with the result or the error of each.
-        pace: how many items a request, how many requests at once, and how long.
+        lane: how many items a request, how many requests at once, and how long.
+        on_load: called with the current load whenever it changes.
         ordered: outcomes in the order of the items, else as they come.
     """
-    pool = _Pool(items, act, pace, ordered)
+    pool = _Pool(items, act, lane, on_load, ordered)
     try:
         while True:
             for outcome in pool.outcomes.ready():
@@ -70,132 +72,93 @@ async def each(
 
 
 class _Pool(Generic[T, R]):
-    def __init__(self, items: Items[T], act: Act[T, R], pace: Pace, ordered: bool) -> None:
-        self._source = Source(items)
-        self._act, self._pace = act, pace
+    def __init__(
+        self,
+        items: Items[T],
+        act: Act[T, R],
+        lane: Lane,
+        on_load: Callable[[Load], None] | None,
+        ordered: bool,
+    ) -> None:
+        self._act, self._on_load = act, on_load
+        self._lane, self._server = lane, lane.server
+        self._pace = pace = lane.pace
         self.outcomes: Outcomes[R] = Outcomes(ordered=ordered)
-        self._again: deque[Entry[T]] = deque()
-        self._apart: Apart[list[Entry[T]]] = Apart(pace.clock)
-        self._lone: deque[Entry[T]] = deque()
         self._running: dict[asyncio.Task[Sequence[R | LawtagsError]], Request[T]] = {}
+        self._waiting = Waiting(items, self, lane, self.outcomes, self._running)
         self._fault: BaseException | None = None
         settings = pace.settings
-        self._draining = Draining(pace.clock, settings.total_timeout)
-        self._outage = Outage(settings.max_retries, settings.total_timeout, pace.clock)
+        self._draining, self._outage = lane.draining, lane.outage
         self._policy = RetryPolicy(settings.max_retries, total=settings.total_timeout)
-        self._flakiness = Flakiness()
+        self._flakiness = lane.server.flakiness
 
     async def advance(self) -> bool:
         """Send what may be sent, and wait until something has changed; False at the end."""
         if self._fault is not None:
             raise self._fault
         self._fill()
-        if self.outcomes:
+        if not self.outcomes and (self._running or self._is_left()):
+            await self._change()
             return True
+        self._lane.leave(self)
+        return bool(self.outcomes)
+
+    async def _change(self) -> None:
+        """Wait until something may be sent, or has come."""
         limiter = self._pace.limiter
-        if not self._running and not self._is_left():
-            return bool(self.outcomes)
-        others = [asyncio.create_task(limiter.admitted())] if limiter.pause else []
-        if self._source.waiting and not limiter.pause:
-            others.append(asyncio.create_task(self._source.changed()))
-        if self._apart and not limiter.pause and self._has_room() and len(self._lone) < _MOST_LONE:
-            others.append(asyncio.create_task(self._apart.is_due()))
+        others = [asyncio.create_task(limiter.admitted())] if limiter.pause else self._waiting.changes()
         try:
-            await asyncio.wait([*self._running, *others], return_when=asyncio.FIRST_COMPLETED)
+            with self._server.sleeping(self) as changed:
+                await asyncio.wait([changed, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for other in others:
                 other.cancel()
-        return True
+        if self.outcomes:
+            self._lane.leave(self)
 
     def _is_left(self) -> bool:
         """Whether there is something to ask for, now or later."""
         if self._outage.over is not None:
             self._give_up_some(self._outage.over)
             return False
-        if not self._again and not self._apart:
-            self._again.extend(self._next_batch())
-        return bool(self._again or self._apart or self._lone or self._source.waiting)
+        return self._waiting.are_left()
 
     async def close(self) -> None:
         """Hang up on what is under way."""
-        running, self._running = list(self._running), {}
+        running = list(self._running)
+        self._running.clear()
         for task in running:
+            self._lane.end(task)
             task.cancel()
+        self._lane.leave(self)
+        self._server.wake()
         await asyncio.gather(*running, return_exceptions=True)
-        await self._source.close()
+        await self._waiting.source.close()
 
     def _fill(self) -> None:
-        limiter = self._pace.limiter
-        while not limiter.pause and self._has_room() and (batch := self._batch()):
+        lane = self._lane
+        while not self._pace.limiter.pause:
+            if not lane.has_room(self):
+                lane.queue(self)
+                return
+            if self._outage.over is not None:
+                self._give_up_some(self._outage.over)
+                break
+            if not (batch := self._waiting.batch()):
+                break
             self._send(batch)
-
-    def _has_room(self) -> bool:
-        if any(request.entries[0].alone for request in self._running.values()):
-            return False
-        if self._draining.alone:
-            return not any(self._draining.is_probe(request.begun) for request in self._running.values())
-        return len(self._running) < self._pace.limiter.limit
-
-    def _batch(self) -> list[Entry[T]]:
-        """The items of the next request: of those to be repeated, or else new ones."""
-        if self._outage.over is not None:
-            self._give_up_some(self._outage.over)
-            return []
-        if len(self._lone) >= _MOST_LONE:
-            return self._next_lone()
-        # Every other time another row while nothing is answered, in case these are at fault themselves.
-        if self._outage.rounds % 2 == 0 and (batch := self._due()):
-            return batch
-        batch = self._next_batch() or self._due()
-        return batch or ([] if self._apart or self._source.waiting else self._next_lone())
-
-    def _due(self) -> list[Entry[T]]:
-        """Rows whose pause has ended, and that shared a request before."""
-        batch = self._apart.due() or []
-        room = 1 if self._draining.alone else self._pace.batch_size
-        self._again.extendleft(reversed(batch[room:]))
-        return batch[:room]
-
-    def _next_lone(self) -> list[Entry[T]]:
-        """A row to be asked for with nothing beside it, as soon as nothing is."""
-        return [self._lone.popleft()] if self._lone and not self._running else []
-
-    def _next_batch(self) -> list[Entry[T]]:
-        room, batch = 1 if self._draining.alone else self._pace.batch_size, list[Entry[T]]()
-        # Every other time a row that was never asked for, in case the others are at fault themselves.
-        if self._draining.kept and self._draining.tries % 2 and (entry := self._fresh()) is not None:
-            return [entry]
-        if self._draining.alone and (probe := take_untried(self._again)) is not None:
-            return [probe]
-        if self._again:
-            while self._again and len(batch) < min(room, self._again[0].most):
-                room = min(room, self._again[0].most)
-                batch.append(self._again.popleft())
-            return batch
-        while len(batch) < room and (entry := self._fresh()) is not None:
-            batch.append(entry)
-        return batch
-
-    def _fresh(self) -> Entry[T] | None:
-        # When order is kept, one slow item must not let finished ones pile up without end.
-        pace = self._pace
-        many = (4 * pace.limiter.limit + 16) * pace.batch_size
-        # What failed is sent again before more is sent in its place.
-        under_way = len(self._running)
-        failing = under_way > 0 and under_way + self._flakiness.held >= pace.limiter.limit
-        if self.outcomes.held >= many or failing:
-            return None
-        return Entry(*found, most=pace.most_rows) if (found := self._source.take()) is not None else None
+            lane.pass_on(self)
+        lane.pass_on(self)
 
     def _send(self, batch: list[Entry[T]]) -> None:
-        pace, rows = self._pace, len(batch) + self._rows()
+        pace, rows = self._pace, len(batch) + self._server.rows
         lone_timeouts = max(entry.lone_timeouts for entry in batch)
         if self._draining.kept:
             lone_timeouts = max(lone_timeouts, self._draining.tries)
         left = max(0.001, self._policy.total - max(entry.spent for entry in batch))
         allowance = pace.allowance(rows, lone_timeouts, left)
         begun, again = pace.clock.monotonic(), all(entry.shared == len(batch) for entry in batch)
-        sent = Sent(begun, len(self._running) + 1, len(batch), again)
+        sent = Sent(begun, len(self._server.running) + 1, len(batch), again)
         request = Request(batch, begun, pace.limiter.cuts, rows, sent)
         for entry in batch:
             entry.shared = len(batch)
@@ -207,20 +170,21 @@ class _Pool(Generic[T, R]):
         # Not when its outcome is taken: until then, time may have passed that the server did not need.
         task.add_done_callback(self._finish)
         self._running[task] = request
-        for running in self._running.values():
-            running.company = max(running.company, len(self._running))
+        self._lane.send(task, request)
         self._tell()
 
     def _finish(self, task: asyncio.Task[Sequence[R | LawtagsError]]) -> None:
         request = self._running.pop(task, None)
         if request is None:
             return
+        self._lane.end(task)
         try:
             self._settle(request, task)
             self._tell()
         except BaseException as fault:
             # Otherwise asyncio would only log it, and rows would be missing.
             self._fault = fault
+        self._server.wake()
 
     def _settle(self, request: Request[T], task: asyncio.Task[Sequence[R | LawtagsError]]) -> None:
         try:
@@ -229,7 +193,7 @@ class _Pool(Generic[T, R]):
             self._fail(request, error)
             return
         self._outage.answered()
-        others = [other.sent for other in self._running.values()]
+        others = self._server.others()
         if (most := self._flakiness.answered(request.sent, others)) is not None:
             self._pace.limiter.crowded(most)
         kept = self._draining.kept
@@ -247,7 +211,7 @@ class _Pool(Generic[T, R]):
                         self._pace.too_many_rows(split.rows, always=True)
 
     def _fail(self, request: Request[T], error: LawtagsError) -> None:
-        entries = request.entries
+        entries, waiting = request.entries, self._waiting
         if not is_passing(error):
             for entry in entries:
                 self.outcomes.lose(entry, error)
@@ -278,17 +242,17 @@ class _Pool(Generic[T, R]):
             self._outage.failed(request.begun)
         again = self._used(request, error, took, working=working, counted=counted)
         if own and counted:
-            self._apart.add([[entry] for entry in again if not entry.alone], request.pause)
-            self._lone.extend(entry for entry in again if entry.alone)
+            waiting.apart.add([[entry] for entry in again if not entry.alone], request.pause)
+            waiting.lone.extend(entry for entry in again if entry.alone)
         elif request.isolated and not own:
-            self._apart.add([again] if again else [], request.pause)
+            waiting.apart.add([again] if again else [], request.pause)
         elif waited:
             # Another row next, and not its neighbor: this one may be at fault itself.
-            self._again.extend(again)
-            self._again.rotate(-(len(self._again) // 3))
+            waiting.again.extend(again)
+            waiting.again.rotate(-(len(waiting.again) // 3))
         else:
-            self._again.extendleft(reversed(again))
-        untried = not self._source.exhausted or any(not entry.lone_timeouts for entry in self._again)
+            waiting.again.extendleft(reversed(again))
+        untried = not waiting.source.exhausted or any(not entry.lone_timeouts for entry in waiting.again)
         if waited and self._draining.hopeless(self._pace.settings.max_retries, untried=untried):
             self._outage.over = error
 
@@ -297,17 +261,18 @@ class _Pool(Generic[T, R]):
         chance = may_be_chance(error, took, answering=not self._outage.is_silent(request.begun - took))
         if self._draining.alone or self._outage.is_unreachable(error) or not chance:
             return False
-        return self._flakiness.failed(request.sent, [other.sent for other in self._running.values()])
+        return self._flakiness.failed(request.sent, self._server.others())
 
     def _others_go_on(self, request: Request[T]) -> bool:
         """Whether a failure is none of other requests: the server still answers them, or there are none."""
+        waiting = self._waiting
         note_split(request.entries)
         answering = self._outage.goes_on(request.begun, self._pace.limiter.limit)
-        last = len(request.entries) == 1 and self._source.exhausted and not self._again
+        last = len(request.entries) == 1 and waiting.source.exhausted and not waiting.again
         return (answering or last) and not self._draining.alone
 
     def _give_up_on(self, request: Request[T], error: LawtagsError, *, slow: bool, working: bool) -> None:
-        silent = not self._running and self._outage.is_silent(request.begun)
+        silent = not self._server.running and self._outage.is_silent(request.begun)
         if slow or (silent and is_refusal(error)):
             self._draining.gave_up(request.begun, len(request.entries) if working else 0)
 
@@ -322,7 +287,7 @@ class _Pool(Generic[T, R]):
         if excused:
             pace.limiter.rest(pause)
         elif slow:
-            sizes = [len(other.entries) for other in self._running.values()]
+            sizes = [len(other.entries) for other in self._lane.running.values()]
             largest = max([len(entries), *sizes])
             cut = not isinstance(error, DeadlineExceededError)
             pace.slow(request.begun, request.cuts, request.company, largest, pause, cut=cut)
@@ -380,20 +345,14 @@ class _Pool(Generic[T, R]):
     def _give_up_some(self, error: LawtagsError) -> None:
         """Some of what is left, since the source may be endless."""
         for _ in range(_AT_ONCE):
-            waiting = self._again or self._lone
-            found = [waiting.popleft()] if waiting else self._apart.take() or []
-            if not found and (entry := self._fresh()):
-                found = [entry]
-            if not found:
+            if not (found := self._waiting.take()):
                 return
             for entry in found:
                 self.outcomes.lose(entry, error)
 
-    def _rows(self) -> int:
-        return sum(len(request.entries) for request in self._running.values())
-
     def _tell(self) -> None:
-        tell, pace, done = self._pace.on_load, self._pace, self.outcomes
+        tell, pace, done = self._on_load, self._pace, self.outcomes
         if tell is not None:
+            rows = sum(len(request.entries) for request in self._running.values())
             limit, size = pace.limiter.limit, pace.batch_size
-            tell(Load(self._rows(), len(self._running), limit, size, done.answered, done.failed))
+            tell(Load(rows, len(self._running), limit, size, done.answered, done.failed))

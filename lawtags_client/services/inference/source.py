@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, TypeAlias, TypeVar
 
 from lawtags_client.closing import closing
@@ -107,6 +107,26 @@ class Source(Generic[T]):
             self._changed.set()
             if isinstance(items, AsyncGenerator):
                 await items.aclose()
+
+
+async def first_of(items: Items[T]) -> tuple[T | None, Items[T]]:
+    """The first item, if there is one, and all items with it."""
+    if isinstance(items, AsyncIterable):
+        later = aiter(items)
+        async for first in later:
+            return first, _with_first(first, later)
+        return None, ()
+    iterator = iter(items)
+    for first in iterator:
+        return first, chain([first], iterator)
+    return None, ()
+
+
+async def _with_first(first: T, others: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    async with closing(others):
+        yield first
+        async for item in others:
+            yield item
 
 
 async def made_in_thread(
