@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lawtags_client.cli import curate, demo, doctor, jobs, local, models, run, runs, steps, tag
+from lawtags_client.cli import curate, demo, doctor, jobs, labels, local, models, run, runs, steps, tag
 from lawtags_client.version import __version__
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.command(rich_help_panel=_STEPS)(steps.evaluate)
 app.command("tag", rich_help_panel=_STEPS)(tag.tag)
 app.command("report", rich_help_panel=_LOOK)(runs.report)
 app.add_typer(runs.app, name="runs", rich_help_panel=_LOOK)
+app.add_typer(labels.app, name="labels", rich_help_panel=_LOOK)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=_LOOK)
 app.command("doctor", rich_help_panel=_LOOK)(doctor.doctor)

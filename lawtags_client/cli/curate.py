@@ -57,6 +57,10 @@ MaxBad = Annotated[
 Synonyms = Annotated[
     Path | None, typer.Option("--synonyms", help="CSV or YAML file of synonyms and the tags they mean.")
 ]
+Corrections = Annotated[
+    Path | None,
+    typer.Option("--corrections", help="Reviewed corrections of tags, from lawtags labels review --out."),
+]
 MinTagCount = Annotated[
     int | None, typer.Option("--min-tag-count", help="Remove tags used on fewer questions than this.")
 ]
@@ -88,6 +92,7 @@ def curate(
     on_bad_row: OnBadRow = None,
     max_bad: MaxBad = None,
     synonyms: Synonyms = None,
+    corrections: Corrections = None,
     min_tag_count: MinTagCount = None,
     split_by: SplitBy = None,
     forget: Forget = None,
@@ -109,6 +114,7 @@ def curate(
             "on_bad_row": on_bad_row,
             "max_bad": max_bad,
             "tags.synonyms": str(synonyms) if synonyms else None,
+            "tags.corrections": str(corrections) if corrections else None,
             "tags.min_count": min_tag_count,
             "split.by": split_by,
         }

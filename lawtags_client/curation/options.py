@@ -156,12 +156,15 @@ class TagOptions:
     Args:
         synonyms: a CSV or YAML file of synonyms, see
             :func:`~lawtags_client.curation.read.synonyms.load_synonyms`.
+        corrections: a JSONL file of reviewed corrections, see
+            :func:`~lawtags_client.curation.read.corrections.load_corrections`.
         min_count: tags on fewer questions than this are taken off, counted on the questions that are left
             after the search for duplicates; a question that loses all its tags is refused. A test file of
             its own keeps them: leaving out what a model was not taught would flatter it.
     """
 
     synonyms: str | None = None
+    corrections: str | None = None
     min_count: int = 1
 
     def __post_init__(self) -> None:
@@ -296,7 +299,11 @@ class CurationOptions:
         Raises:
             DataError: a file cannot be read.
         """
-        named = {"tags.synonyms": self.tags.synonyms, "forget": self.forget}
+        named = {
+            "tags.synonyms": self.tags.synonyms,
+            "tags.corrections": self.tags.corrections,
+            "forget": self.forget,
+        }
         digests = {}
         for option, path in named.items():
             if path is not None:

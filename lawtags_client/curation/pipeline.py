@@ -90,7 +90,9 @@ def curate(
     """
     check_installed()
     sources = find_sources(inputs, test)
-    check_outputs(Path(out), sources, (forget, options.forget, options.tags.synonyms))
+    check_outputs(
+        Path(out), sources, (forget, options.forget, options.tags.synonyms, options.tags.corrections)
+    )
     given = CurationInputs.load(sources, options, _forget_list(options.forget, forget))
     tools = _Tools(count_tokens, tokenizer, on_progress or _ignore, clock, now)
     return _Curation(Path(out), given, tools).run(scheduler, workers, partition_rows)
@@ -181,7 +183,10 @@ class _Curation:
     def _steps(self, staged: StagedQuestions) -> list[IsolatedStep]:
         stop = self._options.on_bad_row == "fail"
         return [
-            IsolatedStep(step, stop) for step in plan_steps(self._options, staged.tags, self._inputs.synonyms)
+            IsolatedStep(step, stop)
+            for step in plan_steps(
+                self._options, staged.tags, self._inputs.synonyms, self._inputs.corrections
+            )
         ]
 
     def _counting(self, step: str, staged: StagedQuestions, pending: Sequence[int]) -> Callable[[int], None]:
@@ -235,6 +240,7 @@ class _Curation:
             "versions": self._inputs.versions,
             "code": CODE_VERSION,
             "synonyms": self._inputs.synonyms,
+            "corrections": self._inputs.named.get("tags.corrections"),
             "forget": sorted(self._forget.hashes),
             "tokenizer": self._tools.tokenizer,
             "partition_rows": partition_rows,

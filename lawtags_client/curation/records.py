@@ -299,12 +299,23 @@ class SynonymsUsed(TypedDict):
     renamed: dict[str, int]
 
 
+class CorrectionsUsed(TypedDict):
+    """The file of corrections: its entries, the rows they are for, and the rows they changed."""
+
+    file: str
+    sha256: str
+    entries: int
+    found: int
+    changed: int
+
+
 class LabelsRecord(TypedDict):
     """What was counted and changed about tags."""
 
     parts: dict[str, PartCounts]
     rare: dict[str, int]
     synonyms: SynonymsUsed | None
+    corrections: CorrectionsUsed | None
     proposals: list[MergeProposal]
     respelled: list[RespelledTag]
     unseen: dict[str, int]

@@ -100,9 +100,9 @@ class CurationReport:
         prompts: how long prompts, rows and questions are, and how many prompts were cut.
         tags: on how many training rows each tag stands, most frequent first.
         labels: ``parts`` (rows of each part by tag), ``rare`` (tags that were taken off), ``synonyms`` (the
-            file, and how many questions had each), ``proposals`` (pairs of tags that might mean the same),
-            ``respelled`` (tags of another form, with their normal form and rows), ``unseen`` (tags of the
-            other parts on no training row).
+            file, and how many questions had each), ``corrections`` (the file, and how many questions it
+            changed), ``proposals`` (pairs of tags that might mean the same), ``respelled`` (tags of another
+            form, with their normal form and rows), ``unseen`` (tags of the other parts on no training row).
         outputs: SHA-256 of each file written.
         digest: of all outputs together.
         examples: for each step, rows that it ``changed`` and rows that it ``dropped``, without personal

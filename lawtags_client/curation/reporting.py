@@ -12,10 +12,12 @@ from pathlib import Path
 from lawtags_client.curation.forget.forget_list import ForgetList
 from lawtags_client.curation.options import CurationOptions
 from lawtags_client.curation.questions import QuestionTexts
+from lawtags_client.curation.read.corrections import Correction, load_corrections
 from lawtags_client.curation.read.notices import value_notes
 from lawtags_client.curation.read.sources import QuestionSource
 from lawtags_client.curation.read.synonyms import load_synonyms
 from lawtags_client.curation.records import (
+    CorrectionsUsed,
     InputIdentity,
     InputRecord,
     LabelsRecord,
@@ -31,7 +33,6 @@ from lawtags_client.curation.versions import versions_of
 from lawtags_client.curation.write import notes
 from lawtags_client.curation.write.outputs import WrittenOutputs
 from lawtags_client.curation.write.totals import StepTotals
-from lawtags_client.files import sha256_file
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class CurationInputs:
         identities: what distinguishes the content of each source from another.
         options: the options.
         synonyms: synonym to tag.
+        corrections: question id to its correction.
+        named: SHA-256 of the files that options name, by option.
         forget: questions to leave out.
         versions: versions of the packages and the model that are used.
     """
@@ -51,6 +54,8 @@ class CurationInputs:
     identities: Sequence[InputIdentity]
     options: CurationOptions
     synonyms: Mapping[str, str]
+    corrections: Mapping[str, Correction]
+    named: Mapping[str, str]
     forget: ForgetList
     versions: dict[str, str]
 
@@ -58,17 +63,24 @@ class CurationInputs:
     def load(
         cls, sources: Sequence[QuestionSource], options: CurationOptions, forget: ForgetList
     ) -> CurationInputs:
-        """Read the synonyms, and hash the sources.
+        """Read synonyms and corrections, and hash the sources.
 
         Raises:
-            DataError: a source or the synonyms cannot be read.
+            DataError: a source, the synonyms or the corrections cannot be read.
             ConfigurationError: the model of names is not installed.
         """
         versions = versions_of(options)
         identities = [source.identity() for source in sources]
-        named = options.tags.synonyms
+        synonyms, corrections = options.tags.synonyms, options.tags.corrections
         return cls(
-            sources, identities, options, {} if named is None else load_synonyms(named), forget, versions
+            sources,
+            identities,
+            options,
+            {} if synonyms is None else load_synonyms(synonyms),
+            {} if corrections is None else load_corrections(corrections),
+            options.file_digests(),
+            forget,
+            versions,
         )
 
     @property
@@ -155,7 +167,8 @@ def _pii(inputs: CurationInputs, totals: StepTotals) -> PiiCounts:
 def _texts(inputs: CurationInputs, staged: StagedQuestions) -> TextsRecord:
     """How questions must be prepared later, so that a model sees them as in training."""
     options = inputs.options
-    applied = dataclasses.replace(options, pii=masking(options, staged.tags, inputs.synonyms))
+    masked = masking(options, staged.tags, inputs.synonyms, inputs.corrections)
+    applied = dataclasses.replace(options, pii=masked)
     return QuestionTexts(applied, inputs.versions.get("pii-model")).as_dict()
 
 
@@ -165,6 +178,7 @@ def _labels(inputs: CurationInputs, results: CurationResults) -> LabelsRecord:
         "parts": written.labels,
         "rare": selection.rare,
         "synonyms": _synonyms_used(inputs, results.totals),
+        "corrections": _corrections_used(inputs, results.totals),
         "proposals": selection.proposals,
         "respelled": [
             {"given": given, "tag": tag, "rows": rows} for given, tag, rows in results.staged.respelled
@@ -180,9 +194,23 @@ def _synonyms_used(inputs: CurationInputs, totals: StepTotals) -> SynonymsUsed |
     used = totals.counts.get("tag_synonyms", Counter[str]())
     return {
         "file": Path(named).name,
-        "sha256": sha256_file(Path(named)),
+        "sha256": inputs.named["tags.synonyms"],
         "entries": len(inputs.synonyms),
         "renamed": dict(sorted(used.items())),
+    }
+
+
+def _corrections_used(inputs: CurationInputs, totals: StepTotals) -> CorrectionsUsed | None:
+    named = inputs.options.tags.corrections
+    if named is None:
+        return None
+    used = totals.counts.get("tag_corrections", Counter[str]())
+    return {
+        "file": Path(named).name,
+        "sha256": inputs.named["tags.corrections"],
+        "entries": len(inputs.corrections),
+        "found": used["found"],
+        "changed": used["changed"],
     }
 
 
@@ -194,6 +222,7 @@ def _notes(inputs: CurationInputs, results: CurationResults) -> list[str]:
         *notes.source_notes(inputs.own_test, results.exact_tokens),
         *notes.returned_notes(results.returned),
         *notes.not_found_notes(inputs.forget.not_found(staged.forgotten)),
+        *notes.correction_notes(_corrections_used(inputs, results.totals)),
         *notes.selection_notes(selection, inputs.options),
         *notes.label_notes(staged.respelled, written.labels),
         *notes.duplicate_notes(selection.counts, written.other_tags),

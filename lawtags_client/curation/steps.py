@@ -21,6 +21,7 @@ from lawtags_client.curation.features import filters, fingerprints
 from lawtags_client.curation.features.split import split_key
 from lawtags_client.curation.mask.masker import masker
 from lawtags_client.curation.options import CurationOptions, PiiOptions
+from lawtags_client.curation.read.corrections import Correction
 from lawtags_client.curation.read.synonyms import rename_tags
 from lawtags_client.curation.series import like, map_texts
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
+_NO_CORRECTIONS: Mapping[str, Correction] = MappingProxyType({})
 
 
 @dataclass
@@ -146,6 +148,26 @@ class RenameTags:
         counts = Counter(tag for tags in rows["tags"] for tag in tags if tag in self.synonyms)
         renamed = [rename_tags(list(tags), self.synonyms) for tags in rows["tags"]]
         return StepOutcome(rows.assign(tags=like(rows["tags"], renamed)), counts=counts)
+
+
+@dataclass(frozen=True)
+class CorrectTags:
+    """Applies reviewed corrections, and rejects questions that lose all their tags."""
+
+    corrections: Mapping[str, Correction]
+    name: str = "tag_corrections"
+
+    def __call__(self, rows: pd.DataFrame) -> StepOutcome:
+        before = [list(tags) for tags in rows["tags"]]
+        wanted = [self.corrections.get(name) for name in rows["id"]]
+        after = [each.apply(tags) if each else tags for each, tags in zip(wanted, before, strict=True)]
+        changed = sum(set(old) != set(new) for old, new in zip(before, after, strict=True))
+        return StepOutcome(
+            rows.assign(tags=like(rows["tags"], after)),
+            ["" if tags else "all its tags were removed in review" for tags in after],
+            field="tags",
+            counts={"found": sum(each is not None for each in wanted), "changed": changed},
+        )
 
 
 @dataclass(frozen=True)
@@ -327,7 +349,10 @@ def prepare_steps(steps: Sequence[Step]) -> None:
 
 
 def masking(
-    options: CurationOptions, tags: tuple[str, ...] = (), synonyms: Mapping[str, str] = _NO_SYNONYMS
+    options: CurationOptions,
+    tags: tuple[str, ...] = (),
+    synonyms: Mapping[str, str] = _NO_SYNONYMS,
+    corrections: Mapping[str, Correction] = _NO_CORRECTIONS,
 ) -> PiiOptions:
     """The masking options, with all words that are never masked.
 
@@ -335,13 +360,18 @@ def masking(
         options: what is asked for.
         tags: all tags of the data, which are never personal data.
         synonyms: synonym to tag.
+        corrections: question id to its correction.
     """
-    known = {tag.replace("-", " ") for tag in (*tags, *synonyms.values())}
+    added = (tag for each in corrections.values() for tag in each.added)
+    known = {tag.replace("-", " ") for tag in (*tags, *synonyms.values(), *added)}
     return replace(options.pii, allow=tuple(sorted({*options.pii.allow, *known})))
 
 
 def plan_steps(
-    options: CurationOptions, tags: tuple[str, ...] = (), synonyms: Mapping[str, str] = _NO_SYNONYMS
+    options: CurationOptions,
+    tags: tuple[str, ...] = (),
+    synonyms: Mapping[str, str] = _NO_SYNONYMS,
+    corrections: Mapping[str, Correction] = _NO_CORRECTIONS,
 ) -> list[Step]:
     """The steps of a curation, in their order.
 
@@ -349,16 +379,19 @@ def plan_steps(
         options: what is asked for.
         tags: all tags of the data, which are never personal data.
         synonyms: synonym to tag.
+        corrections: question id to its correction.
     """
     wanted: list[Step] = [CompleteLabels()]
     if synonyms:
         wanted.append(RenameTags(dict(synonyms)))
+    if corrections:
+        wanted.append(CorrectTags(dict(corrections)))
     wanted.append(HtmlToText(options.links))
     if options.unicode:
         wanted.append(RepairUnicode())
     wanted.append(Clean(options.split.seed))
     if options.pii.entities:
-        wanted.append(MaskPii(masking(options, tags, synonyms)))
+        wanted.append(MaskPii(masking(options, tags, synonyms, corrections)))
     if options.sections:
         wanted.append(FormatSections())
     chosen = options.filters

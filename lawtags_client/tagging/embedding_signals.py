@@ -84,6 +84,10 @@ class EmbeddingSignals:
             names[part] = vectors @ self.names.T.astype(np.float64)
         return _named(votes, ridge, names)
 
+    def similarities(self, question: Question) -> NDArray[np.float64]:
+        """The cosine of each training row to a question."""
+        return np.asarray(self._embedded([question])[0] @ self.vectors.T.astype(np.float64))
+
     def _embedded(self, questions: Sequence[Question]) -> NDArray[np.float64]:
         vectors = self.embedder.embed(texts_of(questions))
         if vectors.shape != (len(questions), self.vectors.shape[1]):

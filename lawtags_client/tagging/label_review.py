@@ -1,7 +1,7 @@
 """Rows whose given tags the evidence contradicts, the worst first.
 
 The evidence is probabilities of tags by models that have not seen the row, so that a wrong tag cannot
-confirm itself.
+confirm itself. ``docs/quality.md`` says how many planted errors this finds.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.errors import DataError
 from lawtags_client.tagging._numpy import np
-from lawtags_client.tagging.logistic import logit
+from lawtags_client.tagging.label_detector import doubts
+from lawtags_client.tagging.logistic import logit, sigmoid
 from lawtags_client.tagging.question import Question
-from lawtags_client.tagging.stack import log_prior
+from lawtags_client.tagging.retriever import Retriever
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from lawtags_client.tagging._numpy import Floats
 
-_RIVAL = 0.5
+# A tag that is likelier right than wrong, or likelier than not by the text, is not contradicted.
+_DOUBTFUL, _LIKELY = 0.5, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class DoubtfulRow:
 
     Attributes:
         row: its place among the reviewed rows, from zero.
-        doubt: the higher, the more the evidence contradicts its tags.
-        wrong: the given tag that fits least.
-        wrong_probability: of that tag.
+        doubt: from 0 to 1; the higher, the more its tag resembles a wrong one.
+        wrong: the given tag that looks wrong.
+        wrong_probability: of that tag, given the text.
         missing: the likeliest tag that is not given; None if all are given.
         missing_probability: of that tag.
     """
@@ -47,57 +47,102 @@ class DoubtfulRow:
 
 
 def doubtful_rows(
-    questions: Sequence[Question], vocabulary: Vocabulary, evidence: Mapping[str, Floats]
+    questions: Sequence[Question], vocabulary: Vocabulary, evidence: Mapping[str, Floats], *, seed: int = 0
 ) -> list[DoubtfulRow]:
-    """Rank rows by how much the evidence contradicts their tags.
+    """Rank the rows that have a tag which the evidence contradicts.
 
     Args:
         questions: with their given tags; rows without a known tag are left out.
         vocabulary: the tags of the evidence.
-        evidence: source to probabilities, rows by tags; NaN where a source says nothing of a row.
+        evidence: source to probabilities of the tags, rows by tags, by models that have not seen the row.
+        seed: decides what the detector plants.
 
     Raises:
-        DataError: there is no evidence, or its shape does not fit.
+        DataError: there is no evidence, its shape does not fit, or a number in it is not finite.
     """
-    probabilities = _averaged(evidence, (len(questions), len(vocabulary)))
-    log_odds, prior = logit(probabilities), log_prior(vocabulary)
-    found = []
+    _check(evidence, (len(questions), len(vocabulary)))
+    labels = np.zeros((len(questions), len(vocabulary)), dtype=np.bool_)
     for row, question in enumerate(questions):
-        given = [vocabulary.index(tag) for tag in question.tags if tag in vocabulary]
-        if not given or np.isnan(probabilities[row]).any():
+        labels[row, [vocabulary.index(tag) for tag in question.tags if tag in vocabulary]] = True
+    rows = np.flatnonzero(labels.any(axis=1))
+    if not len(rows):
+        return []
+    known = labels[rows]
+    scores = {name: logit(np.asarray(each, dtype=np.float64)[rows]) for name, each in evidence.items()}
+    doubt = doubts(known, scores, seed=seed)
+    probabilities = sigmoid(sum(scores.values()) / len(scores))
+    wrong = doubt.argmax(axis=1)
+    absent = np.where(known, -1.0, probabilities)
+    missing = absent.argmax(axis=1)
+    found = []
+    for place in np.argsort(-doubt.max(axis=1), kind="stable"):
+        certainty = float(sigmoid(doubt[place, wrong[place]]))
+        if certainty < _DOUBTFUL or probabilities[place, wrong[place]] >= _LIKELY:
             continue
-        # Against its own frequency, or every rare tag would look wrong.
-        lift = log_odds[row, given] - prior[given]
-        wrong = given[int(np.argmin(lift))]
-        others = log_odds[row].copy()
-        others[given] = -np.inf
-        missing = int(np.argmax(others)) if len(given) < len(vocabulary) else None
+        rival = float(absent[place, missing[place]])
         found.append(
             DoubtfulRow(
-                row,
-                # The rival's odds tell a wrong tag from a question that no tag fits well.
-                float(-lift.min()) + (0.0 if missing is None else _RIVAL * float(others[missing])),
-                vocabulary.tags[wrong],
-                float(probabilities[row, wrong]),
-                None if missing is None else vocabulary.tags[missing],
-                None if missing is None else float(probabilities[row, missing]),
+                row=int(rows[place]),
+                doubt=certainty,
+                wrong=vocabulary.tags[wrong[place]],
+                wrong_probability=float(probabilities[place, wrong[place]]),
+                missing=vocabulary.tags[missing[place]] if rival >= 0 else None,
+                missing_probability=rival if rival >= 0 else None,
             )
         )
-    return sorted(found, key=lambda each: -each.doubt)
+    return found
 
 
-def _averaged(evidence: Mapping[str, Floats], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """The mean log-odds of the sources that speak of a row, as probabilities."""
+def retriever_evidence(retriever: Retriever, questions: Sequence[Question]) -> Floats:
+    """Probabilities of the rows' tags by a retriever's parts that have not seen the row.
+
+    Args:
+        retriever: fitted on the questions.
+        questions: the same, in the same order; rows that it did not draw are scored by all of it.
+
+    Raises:
+        DataError: it was loaded, and no longer has out-of-fold scores.
+    """
+    chosen = retriever.out_of_fold_rows
+    if retriever.out_of_fold is None or chosen is None:
+        raise DataError(
+            "a loaded retriever has no out-of-fold scores", hint="Fit it on the training rows again."
+        )
+    scores = np.zeros((len(questions), len(retriever.vocabulary)))
+    scores[chosen] = retriever.out_of_fold
+    unseen = np.setdiff1d(np.arange(len(questions)), chosen)
+    if len(unseen):
+        scores[unseen] = retriever.scores([questions[row] for row in unseen])
+    return scores
+
+
+def nearest_rows(retriever: Retriever, questions: Sequence[Question], rows: Sequence[int]) -> list[int]:
+    """For each of some rows the other row that is most similar, by meaning or else by words.
+
+    Args:
+        retriever: fitted on questions; only those that it drew are compared.
+        questions: the same, in the same order.
+        rows: places of the rows to compare.
+    """
+    chosen = retriever.out_of_fold_rows
+    drawn = np.arange(len(questions)) if chosen is None else chosen
+    found = []
+    for row in rows:
+        similar = retriever.similarities(questions[row])
+        found.append(int(drawn[int(np.argmax(np.where(drawn == row, -np.inf, similar)))]))
+    return found
+
+
+def _check(evidence: Mapping[str, Floats], shape: tuple[int, int]) -> None:
+    if not evidence:
+        raise DataError("there is no evidence to review labels with", hint="Pass at least one source.")
     for source, scores in evidence.items():
         if scores.shape != shape:
             raise DataError(
                 f"the evidence {source!r} has shape {scores.shape} instead of {shape}",
                 hint="Give one row per question and one column per tag.",
             )
-    if not evidence:
-        raise DataError("there is no evidence to review labels with", hint="Pass at least one source.")
-    stacked = np.stack([logit(np.asarray(scores, dtype=np.float64)) for scores in evidence.values()])
-    known = ~np.isnan(stacked)
-    total, count = np.where(known, stacked, 0).sum(axis=0), known.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(1 / (1 + np.exp(-total / np.where(count, count, np.nan))))
+        if not np.isfinite(scores).all():
+            raise DataError(
+                f"the evidence {source!r} contains a number that is not finite", hint="Score the rows again."
+            )

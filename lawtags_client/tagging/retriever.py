@@ -203,6 +203,13 @@ class Retriever:
         scores = sigmoid(stack_columns(features) @ self.weights)
         return np.asarray(scores, dtype=np.float64).reshape(shape)
 
+    def similarities(self, question: Question) -> NDArray[np.float64]:
+        """How similar each training row is to a question: by meaning with an embedder, else by words."""
+        if self.embedding is not None:
+            return self.embedding.similarities(question)
+        words = (self.text.rows([question]) @ self._rows.T).toarray()[0]
+        return np.asarray(words, dtype=np.float64)
+
     def shortlist(self, question: Question, k: int) -> tuple[str, ...]:
         """The ``k`` best tags for a question, best first."""
         return self.shortlists([question], k)[0]

@@ -24,6 +24,7 @@ _SAYS = {
     "forget": "questions with a request for deletion",
     "complete_labels": "no tags, or only some of them",
     "tag_synonyms": "synonyms to tags",
+    "tag_corrections": "reviewed corrections of tags",
     "html": "markup to plain text",
     "unicode": "repairs wrongly decoded text",
     "cleaning": "whitespace, invisible characters, moderator notices",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lawtags_client.curation.options import CurationOptions
+from lawtags_client.curation.records import CorrectionsUsed
 from lawtags_client.curation.report import PARTS, StepCount
 from lawtags_client.curation.select.selection import Selection
 
@@ -38,6 +39,16 @@ def not_found_notes(entries: Sequence[object]) -> list[str]:
     if not entries:
         return []
     return [f"{len(entries)} ids of the forget list are in no input"]
+
+
+def correction_notes(used: CorrectionsUsed | None) -> list[str]:
+    """What reviewed corrections did, and how many are for no question."""
+    if used is None:
+        return []
+    notes = [f"questions whose tags {used['file']} corrected: {used['changed']}"]
+    if missing := max(0, used["entries"] - used["found"]):
+        notes.append(f"corrections in {used['file']} whose question is in no input: {missing}")
+    return notes
 
 
 def selection_notes(selection: Selection, options: CurationOptions) -> list[str]:

@@ -85,3 +85,32 @@ def test_counts_by_part_agree_with_the_files_and_nothing_is_merged_unasked(
     assert (proposal["tag"], proposal["into"], proposal["why"]) == ("tenants", "tenant", "spelling")
     assert _questions(out)["1000"]["tags"] == ["tenants"]
     assert any("nothing was merged" in note for note in report.notes)
+
+
+def test_reviewed_corrections_change_the_rows_that_they_name_and_are_counted(
+    questions: list[dict[str, Any]], write: Write, tmp_path: Path
+) -> None:
+    questions[0]["tags"] = ["fair-dealing", "copyright"]
+    questions[1]["tags"] = ["copyright"]
+    synonyms, corrections = tmp_path / "synonyms.csv", tmp_path / "reviewed.jsonl"
+    synonyms.write_text("synonym,tag\nfair-dealing,fair-use\n", encoding="utf-8")
+    reviewed = [
+        {"id": "1000", "given": ["fair-use", "copyright"], "tags": ["copyright", "Trade Secret"]},
+        {"id": "1001", "given": ["copyright"], "tags": []},
+        {"id": "nowhere", "given": ["copyright"], "tags": ["patent"]},
+    ]
+    corrections.write_text("\n".join(map(json.dumps, reviewed)), encoding="utf-8")
+    options = CurationOptions(
+        pii=NO_PII, tags=TagOptions(synonyms=str(synonyms), corrections=str(corrections))
+    )
+    out = tmp_path / "out"
+    report = curate([write(questions)], out, options, partition_rows=7)
+    found = _questions(out)
+    assert found["1000"]["tags"] == ["copyright", "trade-secret"]
+    assert "1001" not in found
+    (refused,) = _rows(out / "rejected.jsonl")
+    assert (refused["step"], refused["field"], refused["id"]) == ("tag_corrections", "tags", "1001")
+    used = report.labels["corrections"]
+    assert used is not None
+    assert (used["entries"], used["found"], used["changed"]) == (3, 2, 2)
+    assert "corrections in reviewed.jsonl whose question is in no input: 1" in report.notes

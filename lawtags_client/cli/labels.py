@@ -1,0 +1,111 @@
+"""``lawtags labels``: rows whose tags look wrong, for a person to review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lawtags_client.cli.command import command
+from lawtags_client.cli.options import DEFAULT_RUNS, Runs
+from lawtags_client.cli.session import Session
+
+if TYPE_CHECKING:
+    from lawtags_client.runs.label_review import CuratedRow, LabelFinding
+
+app = typer.Typer(help="The tags of questions: review those that look wrong.", no_args_is_help=True)
+
+Reviewed = Annotated[
+    str,
+    typer.Argument(metavar="RUN|FOLDER", help="Name or folder of a run, or a folder of lawtags curate."),
+]
+Top = Annotated[int, typer.Option("--top", min=1, help="How many rows to list, worst first.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Also write the rows as JSON Lines: edit tags, then curate with --corrections."
+    ),
+]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="auto, none, or a folder with a sentence encoder; that of the run's recipe by default.",
+        show_default=False,
+    ),
+]
+
+
+@app.command("review")
+@command
+def review(
+    session: Session,
+    run: Reviewed,
+    top: Top = 100,
+    out: Out = None,
+    encoder: EncoderOption = None,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """List rows whose tags the text contradicts, worst first, with the reason.
+
+    Each row is judged by models that have not seen it. A rare or unusual tag may look wrong and be right:
+    review the list, and change only what is wrong.
+
+    Examples:
+
+    lawtags labels review demo --top 20
+
+    lawtags labels review curated --out review.jsonl; edit the tags in review.jsonl; then
+    lawtags curate questions.jsonl --out curated --corrections review.jsonl
+    """
+    from lawtags_client.runs.label_review import check_review_file, review_labels, write_review
+
+    if out is not None:
+        check_review_file(out)
+    session.report("Scoring every row with models that have not seen it; this may take a minute.")
+    found = review_labels(run, runs, top=top, encoder=encoder)
+    if found.encoder is None:
+        session.report(f"Without sentence embeddings: {found.reason}")
+    if out is not None:
+        write_review(out, found.findings)
+    if session.json:
+        session.emit(each.as_dict() for each in found.findings)
+    else:
+        for place, each in enumerate(found.findings, 1):
+            _print(session, place, each)
+    session.report(
+        f"Rows reviewed: {found.rows}; with a tag in doubt: {found.doubtful}; listed: {len(found.findings)}."
+    )
+    if out is not None:
+        session.report(f"Edit tags in {out}, then: lawtags curate INPUTS --out FOLDER --corrections {out}")
+
+
+def _print(session: Session, place: int, finding: LabelFinding) -> None:
+    row = finding.row
+    missing = (
+        ""
+        if finding.missing is None
+        else f"; seems missing: {finding.missing} ({finding.missing_probability:.0%})"
+    )
+    session.say(f"{place}. {_line(row.question.title)}")
+    session.say(f"   {_place(row)}, doubt {finding.doubt:.2f}")
+    session.say(f"   tags: {_tags(row)}")
+    session.say(_line(f"   looks wrong: {finding.wrong} ({finding.wrong_probability:.1%}){missing}"))
+    session.say(f"   similar row: {_line(finding.similar.question.title)} [{_tags(finding.similar)}]")
+
+
+def _place(row: CuratedRow) -> str:
+    named = _line(f"id {row.question.id}, {row.part}")
+    return named if row.file is None else f"{_line(row.file)}:{row.line}, {named}"
+
+
+def _tags(row: CuratedRow) -> str:
+    return _line(" ".join(row.question.tags))
+
+
+def _line(text: str) -> str:
+    """Text of the data as one line, so that it cannot look like a line of ours."""
+    from lawtags_client.terminal import escape_controls
+
+    return escape_controls(text)

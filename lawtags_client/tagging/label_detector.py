@@ -1,0 +1,150 @@
+"""Learns to tell wrong tags from given ones, with wrong tags that it plants itself.
+
+Which probability is too low for a true tag depends on the data: rare tags, and tags that the text does not
+show, look wrong everywhere. So the detector replaces given tags by others, drawn by their frequency, and fits
+a logistic regression that tells these from the given ones. A row is judged by a regression that has not
+seen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.logistic import fit_towards
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lawtags_client.tagging._numpy import Floats, Integers
+
+_FOLDS = 5
+_PENALTY = 1.0
+_CHUNK = 2048
+# Planted tags per row: more make the fit steadier, which only few rows need.
+_PLANTED, _FEW_ROWS = 3, 5000
+_SMOOTHING = 0.3
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of row and tag to judge.
+
+    Args:
+        row: of each pair.
+        tag: of each pair.
+        removed: the tag that the pair's tag replaces; -1 where it is a given one.
+    """
+
+    row: Integers
+    tag: Integers
+    removed: Integers
+
+    def chunks(self) -> Iterator[_Pairs]:
+        for start in range(0, len(self.row), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            yield _Pairs(self.row[part], self.tag[part], self.removed[part])
+
+
+def doubts(labels: NDArray[np.bool_], evidence: Mapping[str, Floats], *, seed: int = 0) -> Floats:
+    """How much the evidence speaks against each given tag, as log-odds; -inf where a tag is not given.
+
+    Args:
+        labels: whether a row has a tag, rows by tags; at least one in each row.
+        evidence: source to log-odds of the tags, rows by tags, by models that have not seen the row.
+        seed: decides what is planted, and the folds.
+    """
+    generator = np.random.default_rng(seed)
+    row, tag = np.nonzero(labels)
+    given = _Pairs(row, tag, np.full(len(row), -1))
+    planted = _plant(labels, given, generator)
+    found = np.full(labels.shape, -np.inf)
+    if not len(planted.row):
+        return found
+    features = _Features(labels, evidence)
+    real, false = features.of(given), features.of(planted)
+    columns = np.concatenate([real, false])
+    scale = columns.std(axis=0)
+    columns = (columns - columns.mean(axis=0)) / np.where(scale > 0, scale, 1)
+    columns = np.concatenate([np.ones((len(columns), 1)), columns], axis=1)
+    wrong = np.arange(len(columns)) >= len(real)
+    rows = np.concatenate([given.row, planted.row])
+    fold = (generator.permutation(len(labels)) % _FOLDS)[rows]
+    for held in range(_FOLDS):
+        fitted, judged = fold != held, np.flatnonzero((fold == held)[: len(real)])
+        weights = fit_towards(
+            columns[fitted], wrong[fitted], np.zeros(columns.shape[1]), penalty=_PENALTY, steps=20
+        )
+        found[row[judged], tag[judged]] = columns[judged] @ weights
+    return found
+
+
+def _plant(labels: NDArray[np.bool_], given: _Pairs, generator: np.random.Generator) -> _Pairs:
+    """Pairs of a row and a tag that it does not have, in place of one that it has."""
+    counts = labels.sum(axis=0)
+    times = _PLANTED if len(labels) < _FEW_ROWS else 1
+    sizes = labels.sum(axis=1)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    rows = np.repeat(np.flatnonzero(sizes), times)
+    removed = given.tag[starts[rows] + (generator.random(len(rows)) * sizes[rows]).astype(int)]
+    tags = generator.choice(len(counts), len(rows), p=counts / counts.sum())
+    kept = ~labels[rows, tags]
+    return _Pairs(rows[kept], tags[kept], removed[kept])
+
+
+class _Features:
+    """What the detector sees of a pair, without the pair's own label."""
+
+    def __init__(self, labels: NDArray[np.bool_], evidence: Mapping[str, Floats]) -> None:
+        self._labels = labels
+        self._evidence = [np.asarray(scores, dtype=np.float64) for scores in evidence.values()]
+        ones = labels.astype(np.float32)
+        self._counts = ones.sum(axis=0).astype(np.float64)
+        together = ones.T @ ones
+        np.fill_diagonal(together, 0)
+        self._together = together
+
+    def of(self, pairs: _Pairs) -> NDArray[np.float64]:
+        """Pairs by features."""
+        return np.concatenate([self._chunk(chunk) for chunk in pairs.chunks()])
+
+    def _chunk(self, pairs: _Pairs) -> NDArray[np.float64]:
+        place, own = np.arange(len(pairs.row)), pairs.removed < 0
+        given = self._labels[pairs.row]
+        given[place[~own], pairs.removed[~own]] = False
+        given[place, pairs.tag] = True
+        others = given.copy()
+        others[place, pairs.tag] = False
+        size = others.sum(axis=1)
+        # A planted tag is not in the counts, so a given one must not be, either.
+        count = self._counts[pairs.tag] - own
+        prior = np.log((count + 0.5) / len(self._labels))
+        columns = [prior, np.log1p(size), size == 0, *self._company(pairs.tag, others, count, own)]
+        for scores in self._evidence:
+            columns += self._support(scores[pairs.row], pairs.tag, given, others, prior)
+        return np.stack(columns, axis=1).astype(np.float64)
+
+    def _company(self, tag: Integers, others: NDArray[np.bool_], count: Floats, own: Floats) -> list[Floats]:
+        """How often the tag stands beside the row's other tags, against chance: mean, most and least."""
+        seen = self._together[tag] - (others & own[:, None])
+        chance = (count[:, None] + _SMOOTHING) * self._counts / len(self._labels)
+        surprise = np.log((seen + _SMOOTHING) / (chance + _SMOOTHING))
+        alone = ~others.any(axis=1)
+        mean = (surprise * others).sum(axis=1) / np.maximum(1, others.sum(axis=1))
+        most = np.where(others, surprise, -np.inf).max(axis=1)
+        least = np.where(others, surprise, np.inf).min(axis=1)
+        return [mean, np.where(alone, 0, most), np.where(alone, 0, least)]
+
+    def _support(
+        self, scores: Floats, tag: Integers, given: Floats, others: Floats, prior: Floats
+    ) -> list[Floats]:
+        """What one source says of the tag, of its rivals, and of the row's other tags."""
+        own = scores[np.arange(len(tag)), tag]
+        absent = np.where(given, -np.inf, scores)
+        lowest = scores.min(axis=1)
+        best = np.maximum(absent.max(axis=1), lowest)
+        rank = np.log1p((absent > own[:, None]).sum(axis=1))
+        rest = (scores * others).sum(axis=1) / np.maximum(1, others.sum(axis=1))
+        return [own, own - prior, rank, best, np.where(others.any(axis=1), rest, 0)]

@@ -1,0 +1,91 @@
+"""``lawtags labels review`` on a curated folder that was written by hand."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lawtags_client.cli.app import app
+from lawtags_client.curation.read.corrections import Correction, load_corrections
+
+TOPICS = {
+    "copyright": "song film author copy",
+    "traffic": "car road speed driver",
+    "tax": "income vat duty pay",
+}
+HOSTILE = "song film \x1b[2J author\ncopy\u202e 1. faked"
+
+
+@pytest.fixture
+def curated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    generator, rows = random.Random(1), []
+    for number in range(90):
+        topic = generator.choice(sorted(TOPICS))
+        words = generator.choices(TOPICS[topic].split(), k=4)
+        rows.append({"id": f"q{number}", "title": " ".join(words), "body": None, "tags": [topic]})
+    rows[17] |= {"title": HOSTILE, "tags": ["traffic"]}
+    folder = tmp_path / "curated" / "questions"
+    folder.mkdir(parents=True)
+    parts = {"training": rows[:70], "validation": rows[70:80], "testing": rows[80:]}
+    for part, chosen in parts.items():
+        lines = [
+            json.dumps(row | {"source": {"file": "q\x1b.csv", "line": int(row["id"][1:]) + 2}})
+            for row in chosen
+        ]
+        (folder / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path / "curated"
+
+
+def call(*words: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, ["labels", "review", *words])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_the_worst_row_is_listed_with_the_reason_and_its_source(curated: Path) -> None:
+    done = call("curated", "--encoder", "none", "--top", "1", "--json")
+    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (row["id"], row["wrong"], row["missing"]) == ("q17", "traffic", "copyright")
+    assert (row["part"], row["source"]) == ("training", {"file": "q\x1b.csv", "line": 19})
+    assert row["missing_probability"] > 0.5 > row["wrong_probability"]
+    assert row["similar"]["tags"] == ["copyright"]
+    assert row["title"] == HOSTILE
+    assert "Rows reviewed: 90" in done.stderr
+
+
+def test_texts_of_the_data_can_neither_steer_the_terminal_nor_add_lines(curated: Path) -> None:
+    shown = call("curated", "--encoder", "none", "--top", "1").stdout
+    assert len(shown.splitlines()) == 5
+    assert not set(shown) & {"\x1b", "\u202e"}
+    assert "looks wrong: traffic" in shown
+    assert "q\\u001b.csv:19" in shown
+
+
+def test_the_reviewed_file_is_what_curation_applies_and_is_never_overwritten(curated: Path) -> None:
+    call("curated", "--encoder", "none", "--top", "3", "--out", "new/review.jsonl", "--json")
+    path = Path("new/review.jsonl")
+    assert load_corrections(path) == {}
+    text = path.read_text(encoding="utf-8")
+    assert not set(text) & {"\x1b", "\u202e"}
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert rows[0]["title"] == HOSTILE
+    rows[0]["tags"] = ["copyright"]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert load_corrections(path) == {"q17": Correction(frozenset({"traffic"}), ("copyright",))}
+    kept = path.read_bytes()
+    assert "may contain reviewed corrections" in call("curated", "--out", str(path), code=2).stderr
+    assert path.read_bytes() == kept
+
+
+def test_what_cannot_be_reviewed_is_named(curated: Path) -> None:
+    assert "no run" in call("nowhere", code=2).stderr
+    (curated / "questions" / "testing.jsonl").write_text('{"id": 1}\n', encoding="utf-8")
+    assert "testing.jsonl" in call("curated", "--encoder", "none", code=1).stderr
+    for path in (curated / "questions").iterdir():
+        path.unlink()
+    assert "no curated questions" in call("curated", code=2).stderr

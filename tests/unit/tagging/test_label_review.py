@@ -1,0 +1,85 @@
+"""Planted wrong tags are found by their rows' own evidence, and sound rows are left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lawtags_client.errors import DataError
+from lawtags_client.tagging import Question, Retriever, Vocabulary
+from lawtags_client.tagging.label_review import doubtful_rows, nearest_rows, retriever_evidence
+from lawtags_client.tagging.retriever import RetrieverOptions
+
+from .conftest import TOPICS, made_up_questions
+
+
+def _planted(questions: list[Question], rows: range) -> list[Question]:
+    """The questions, some of them with one topic replaced by another."""
+    topics, changed = sorted(TOPICS), list(questions)
+    for row in rows:
+        given = questions[row].tags
+        wrong = next(topic for topic in topics[row % 6 :] + topics if topic not in given)
+        changed[row] = replace(questions[row], tags=(wrong, *given[1:]))
+    return changed
+
+
+@pytest.fixture(scope="module")
+def reviewed() -> tuple[list[Question], range, Retriever]:
+    rows = range(3, 240, 20)
+    questions = _planted(made_up_questions(240, 3, bodies=False), rows)
+    return questions, rows, Retriever.fit(questions, Vocabulary.from_questions(questions), folds=3)
+
+
+def test_planted_tags_come_first_and_are_named(reviewed: tuple[list[Question], range, Retriever]) -> None:
+    questions, planted, retriever = reviewed
+    evidence = {"retriever": retriever_evidence(retriever, questions)}
+    found = doubtful_rows(questions, retriever.vocabulary, evidence)
+    first = [each for each in found[: len(planted)] if each.row in planted]
+    assert len(first) >= len(planted) - 1
+    for each in first:
+        assert each.wrong == questions[each.row].tags[0]
+        assert each.missing not in questions[each.row].tags
+        assert each.wrong_probability < 0.5 <= each.doubt <= 1
+    assert [each.doubt for each in found] == sorted((each.doubt for each in found), reverse=True)
+    assert found == doubtful_rows(questions, retriever.vocabulary, evidence)
+
+
+def test_a_row_does_not_confirm_its_own_tag_where_the_retriever_did_not_draw_it(
+    reviewed: tuple[list[Question], range, Retriever],
+) -> None:
+    questions, _, everything = reviewed
+    options = RetrieverOptions(folds=3, most_rows=100)
+    retriever = Retriever.fit(questions, everything.vocabulary, options=options)
+    scores = retriever_evidence(retriever, questions)
+    left = sorted(set(range(240)) - set(retriever.out_of_fold_rows.tolist()))
+    assert len(left) == 140
+    np.testing.assert_array_equal(scores[left], retriever.scores([questions[row] for row in left]))
+
+
+def test_the_nearest_row_is_another_one(reviewed: tuple[list[Question], range, Retriever]) -> None:
+    questions, _, retriever = reviewed
+    twin = [*questions, replace(questions[7], id="twin")]
+    fitted = Retriever.fit(twin, retriever.vocabulary, folds=3)
+    assert nearest_rows(fitted, twin, [7, 240]) == [240, 7]
+
+
+def test_evidence_that_cannot_be_used_is_refused(
+    reviewed: tuple[list[Question], range, Retriever],
+) -> None:
+    questions, _, retriever = reviewed
+    scores = retriever_evidence(retriever, questions)
+    broken = scores.copy()
+    broken[5, 0] = np.nan
+    for evidence, words in (({}, "no evidence"), ({"a": scores[1:]}, "shape"), ({"a": broken}, "finite")):
+        with pytest.raises(DataError, match=words):
+            doubtful_rows(questions, retriever.vocabulary, evidence)
+
+
+@pytest.mark.parametrize("tags", [(), ("a",), ("a", "b")])
+def test_rows_that_leave_nothing_to_compare_are_no_error(tags: tuple[str, ...]) -> None:
+    questions = [Question(str(row), "title", tags=tags) for row in range(12)]
+    vocabulary = Vocabulary.from_questions(questions)
+    scores = np.full((12, len(vocabulary)), 0.9)
+    assert doubtful_rows(questions, vocabulary, {"a": scores}) == []
