@@ -15,7 +15,8 @@ from lawtags_client.cli.app import app
 NAMED = {
     "demo", "run", "plan", "curate", "upload", "customize", "evaluate", "tag", "deploy", "report", "doctor",
     "jobs ls", "jobs show", "jobs watch", "jobs cancel", "jobs logs", "jobs metrics", "models ls",
-    "runs ls", "runs show", "runs compare", "labels review", "local up", "local down", "local status", "local reset",
+    "runs ls", "runs show", "runs compare", "local up", "local down", "local status", "local reset",
+    "labels review",
 }  # fmt: skip
 
 
