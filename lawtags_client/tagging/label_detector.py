@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.logistic import fit_towards
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lawtags_client.tagging._numpy import Floats, Integers
+
+    Flags: TypeAlias = NDArray[np.bool_]
+    Columns: TypeAlias = list[NDArray[np.float64]]
 
 _FOLDS = 5
 _PENALTY = 1.0
@@ -48,7 +51,7 @@ class _Pairs:
             yield _Pairs(self.row[part], self.tag[part], self.removed[part])
 
 
-def doubts(labels: NDArray[np.bool_], evidence: Mapping[str, Floats], *, seed: int = 0) -> Floats:
+def doubts(labels: Flags, evidence: Mapping[str, Floats], *, seed: int = 0) -> Floats:
     """How much the evidence speaks against each given tag, as log-odds; -inf where a tag is not given.
 
     Args:
@@ -81,7 +84,7 @@ def doubts(labels: NDArray[np.bool_], evidence: Mapping[str, Floats], *, seed: i
     return found
 
 
-def _plant(labels: NDArray[np.bool_], given: _Pairs, generator: np.random.Generator) -> _Pairs:
+def _plant(labels: Flags, given: _Pairs, generator: np.random.Generator) -> _Pairs:
     """Pairs of a row and a tag that it does not have, in place of one that it has."""
     counts = labels.sum(axis=0)
     times = _PLANTED if len(labels) < _FEW_ROWS else 1
@@ -97,7 +100,7 @@ def _plant(labels: NDArray[np.bool_], given: _Pairs, generator: np.random.Genera
 class _Features:
     """What the detector sees of a pair, without the pair's own label."""
 
-    def __init__(self, labels: NDArray[np.bool_], evidence: Mapping[str, Floats]) -> None:
+    def __init__(self, labels: Flags, evidence: Mapping[str, Floats]) -> None:
         self._labels = labels
         self._evidence = [np.asarray(scores, dtype=np.float64) for scores in evidence.values()]
         ones = labels.astype(np.float32)
@@ -124,9 +127,9 @@ class _Features:
         columns = [prior, np.log1p(size), size == 0, *self._company(pairs.tag, others, count, own)]
         for scores in self._evidence:
             columns += self._support(scores[pairs.row], pairs.tag, given, others, prior)
-        return np.stack(columns, axis=1).astype(np.float64)
+        return np.asarray(np.stack(columns, axis=1), dtype=np.float64)
 
-    def _company(self, tag: Integers, others: NDArray[np.bool_], count: Floats, own: Floats) -> list[Floats]:
+    def _company(self, tag: Integers, others: Flags, count: Floats, own: Flags) -> Columns:
         """How often the tag stands beside the row's other tags, against chance: mean, most and least."""
         seen = self._together[tag] - (others & own[:, None])
         chance = (count[:, None] + _SMOOTHING) * self._counts / len(self._labels)
@@ -137,9 +140,7 @@ class _Features:
         least = np.where(others, surprise, np.inf).min(axis=1)
         return [mean, np.where(alone, 0, most), np.where(alone, 0, least)]
 
-    def _support(
-        self, scores: Floats, tag: Integers, given: Floats, others: Floats, prior: Floats
-    ) -> list[Floats]:
+    def _support(self, scores: Floats, tag: Integers, given: Flags, others: Flags, prior: Floats) -> Columns:
         """What one source says of the tag, of its rivals, and of the row's other tags."""
         own = scores[np.arange(len(tag)), tag]
         absent = np.where(given, -np.inf, scores)

@@ -70,7 +70,7 @@ def doubtful_rows(
     known = labels[rows]
     scores = {name: logit(np.asarray(each, dtype=np.float64)[rows]) for name, each in evidence.items()}
     doubt = doubts(known, scores, seed=seed)
-    probabilities = sigmoid(sum(scores.values()) / len(scores))
+    probabilities = sigmoid(np.mean(list(scores.values()), axis=0))
     wrong = doubt.argmax(axis=1)
     absent = np.where(known, -1.0, probabilities)
     missing = absent.argmax(axis=1)
