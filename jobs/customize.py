@@ -1,6 +1,6 @@
 """Fine-tune on a dataset and follow the job; repeating the command finds the existing job.
 
-Example: python jobs/customize.py law/questions --config google/gemma-2-2b@v1.0.0+80GB -m law/tagger
+Example: python jobs/customize.py law/tags --config google/gemma-2-2b@v1.0.0+80GB -m law/tagger
 """
 
 from __future__ import annotations

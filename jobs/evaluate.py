@@ -1,6 +1,6 @@
 """Have the platform's Evaluator score a served model on the test rows of a dataset.
 
-Example: python jobs/evaluate.py law/tagger@v1 law/questions
+Example: python jobs/evaluate.py law/tagger@v1 law/tags
 """
 
 from __future__ import annotations

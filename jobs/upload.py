@@ -1,6 +1,6 @@
 """Upload a folder of curated rows to the platform.
 
-Example: python jobs/upload.py curated law/questions
+Example: python jobs/upload.py curated law/tags
 """
 
 from __future__ import annotations

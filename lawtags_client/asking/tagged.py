@@ -38,8 +38,8 @@ class Tagged:
         scores: tag to probability: a tagger's for its ten best tags, or that with which the model wrote the
             tag; empty where the server gives no log-probabilities.
         error: why there are no tags.
-        held: whether the answer was held to the vocabulary; None where that is not known, or nothing was
-            asked for. A tagger gives no tags but its own.
+        held: whether the server constrained the answer to the vocabulary; None if that is not known, or no
+            constraint was requested. A tagger returns only its own tags.
     """
 
     row: int

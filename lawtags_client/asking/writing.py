@@ -1,4 +1,4 @@
-"""Tags from what a model writes, held to the vocabulary if the server can."""
+"""Tags from what a model writes, constrained to the vocabulary if the server can."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def tag_by_writing(
     concurrency: int | None,
     ordered: bool,
 ) -> AsyncIterator[Tagged]:
-    """Tag by what the model writes, held to the vocabulary where the server can."""
+    """Tag by what the model writes, constrained to the vocabulary if the server can."""
     builder = PromptBuilder(style or PromptStyle())
     ids: dict[int, str] = {}
 

@@ -57,7 +57,7 @@ def upload(
 ) -> None:
     """Check curated rows and upload them to the platform; files that are already there are skipped.
 
-    Example: lawtags upload curated law/questions
+    Example: lawtags upload curated law/tags
     """
 
     async def work() -> UploadedDataset:
@@ -99,7 +99,7 @@ def customize(
 ) -> None:
     """Train on a dataset; repeating the command finds the existing job.
 
-    Example: lawtags customize law/questions --config huggingfacetb/smollm2-135m-instruct -m law/tagger
+    Example: lawtags customize law/tags --config huggingfacetb/smollm2-135m-instruct -m law/tagger
     """
     from lawtags_client.cli.overrides import parse_settings
 
@@ -197,7 +197,7 @@ def evaluate(
 ) -> None:
     """Score a served model's answers with string metrics, in the platform's Evaluator.
 
-    Example: lawtags evaluate law/tagger@v2 law/questions
+    Example: lawtags evaluate law/tagger@v2 law/tags
     """
     from lawtags_client.platform.dataset_evaluation import dataset_evaluation
     from lawtags_client.platform.v1 import V1Platform

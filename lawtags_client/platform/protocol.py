@@ -110,7 +110,7 @@ class ModelAnswer:
 
     Attributes:
         text: its words.
-        held: whether it was held to the vocabulary; None where that is not known.
+        held: whether the server constrained it to the vocabulary; None if that is not known.
     """
 
     text: str
@@ -198,9 +198,9 @@ class Platform(Protocol):
         most: int,
         max_tokens: int,
     ) -> AsyncIterator[tuple[int, ModelAnswer | Exception]]:
-        """Greedy answers of so many tags at most, held to a vocabulary where the server can, as they come.
+        """Greedy answers of at most so many tags, constrained to a vocabulary if the server can.
 
-        The prompts are gone through as by ``first_tokens``.
+        They come in any order. The prompts are read as by ``first_tokens``.
         """
         ...
 

@@ -222,7 +222,7 @@ class V1Platform:
         most: int,
         max_tokens: int,
     ) -> AsyncIterator[tuple[int, ModelAnswer | Exception]]:
-        """Greedy answers of so many tags at most, held to a vocabulary where the server can, as they come."""
+        """Greedy answers of at most so many tags, constrained to a vocabulary if the server can."""
         guided, matches = constraints(vocabulary, most), MatchesTags(vocabulary, most)
         if _are_texts(prompts):
             texts = self._nemo.inference.complete_each(

@@ -29,8 +29,8 @@ from lawtags_client.terminal import escape_controls
 
 SYSTEMS = {
     "tagger": "Tuned model mixed with the retriever",
-    "tuned": "Tuned model alone, held to the vocabulary",
-    "base": "Base model untuned, held to the vocabulary",
+    "tuned": "Tuned model alone, constrained to the vocabulary",
+    "base": "Base model untuned, constrained to the vocabulary",
     "retriever": "Retriever without a language model",
     "retriever_words": "Retriever without language model and sentence embeddings",
     "tfidf": "TF-IDF + logistic regression",

@@ -15,7 +15,7 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 
 
 class NvExt(WireModel):
-    """NIM's own extensions: generation held to a schema, a list, a pattern or a grammar."""
+    """NIM's extensions: generation constrained to a schema, a list, a pattern or a grammar."""
 
     guided_json: Mapping[str, JsonValue] | str | None = None
     guided_choice: list[str] | None = None
@@ -173,11 +173,11 @@ class Choice(WireModel):
 
     @property
     def held(self) -> bool | None:
-        """Whether it was held to what it was asked to be; None where that is not known."""
+        """Whether the server enforced the constraint of the request; None if that is not known."""
         return self._held
 
     def mark(self, held: bool | None) -> None:
-        """Note whether it was held."""
+        """Record whether the server enforced the constraint."""
         self._held = held
 
 

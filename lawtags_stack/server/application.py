@@ -154,7 +154,7 @@ def _description(port: Port, services: Sequence[Service], url: str) -> Route:
         for service in services
         if service.port == port
     ]
-    made = cache(partial(document, f"lawtags local stack: {port.replace('_', ' ')}", groups, url))
+    made = cache(partial(document, f"lawtags embedded stack: {port.replace('_', ' ')}", groups, url))
 
     def openapi(request: Request) -> Response:
         return JsonResponse(made())

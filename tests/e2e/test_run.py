@@ -116,7 +116,7 @@ def test_a_file_is_tagged_row_by_row_and_completed_later(stack: StackThread, fin
     assert all(row["error"] is None and row["tags"] for row in rows)
 
 
-def test_a_new_run_killed_in_training_goes_on_with_its_one_job_and_fails_its_gate(
+def test_a_new_run_killed_during_training_resumes_its_one_job_and_fails_its_gate(
     stack: StackThread, finished: Path, questions: Path
 ) -> None:
     before = content_of(finished / "runs" / "tiny")
@@ -154,7 +154,7 @@ def test_a_new_run_killed_in_training_goes_on_with_its_one_job_and_fails_its_gat
     assert "--name tiny-2" in hinted.stderr
 
 
-def test_an_interrupted_run_says_how_to_go_on(stack: StackThread, questions: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_says_how_to_resume(stack: StackThread, questions: Path, tmp_path: Path) -> None:
     command = [LAWTAGS, "run", write_recipe(tmp_path), "--data", questions, "--name", "stopped"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(stack), stderr=subprocess.PIPE, text=True
@@ -181,7 +181,7 @@ MOMENTS: dict[str, tuple[signal.Signals, Callable[[Path, list[dict[str, Any]]], 
 }
 
 
-def test_a_run_killed_again_and_again_gives_what_an_unbroken_one_gives(
+def test_a_run_killed_repeatedly_gives_the_results_of_an_uninterrupted_run(
     stack: StackThread, finished: Path, base: Path, questions: Path, tmp_path: Path
 ) -> None:
     model = "tests/killed-again"

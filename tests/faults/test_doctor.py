@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from fault_proxy import Answer, FaultProxy
 
+from lawtags_client.cache import CACHE_VARIABLE
 from lawtags_client.client import NeMo
 from lawtags_client.encoder import choice
 from lawtags_client.errors import DataError
@@ -55,7 +56,12 @@ def look(answer: Answer | None, folder: Path, **settings: Any) -> dict[str, dict
 
 
 def test_all_is_in_order_where_a_stack_answers(stack: StackThread, tmp_path: Path) -> None:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("LAWTAGS_")}
+    # The cache stays that of the tests, not the user's.
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LAWTAGS_") or name == CACHE_VARIABLE
+    }
     environ |= {
         "LAWTAGS_PLATFORM_URL": stack.platform_url,
         "LAWTAGS_DATA_STORE_URL": stack.data_store_url,
@@ -88,7 +94,7 @@ def test_all_is_in_order_where_a_stack_answers(stack: StackThread, tmp_path: Pat
     ],
     ids=["login page", "401", "403", "404", "another service"],
 )
-def test_service_that_answers_wrongly_is_told_with_a_cure(answer: Answer, says: str, tmp_path: Path) -> None:
+def test_misbehaving_service_is_reported_with_a_fix(answer: Answer, says: str, tmp_path: Path) -> None:
     rows = look(answer, tmp_path)
     assert rows["customizer"]["state"] == "failed"
     assert says in rows["customizer"]["fix"]

@@ -115,7 +115,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         process.communicate()
 
 
-def test_full_disk_refuses_what_does_not_fit_and_keeps_what_it_took(disk: SmallDisk, tmp_path: Path) -> None:
+def test_full_disk_rejects_what_does_not_fit_and_keeps_the_rest(disk: SmallDisk, tmp_path: Path) -> None:
     kept = disk.fill()
     assert len(kept) > 3
     # A write that needs but a row is refused as well, sooner or later; and never half done.
@@ -146,7 +146,7 @@ def assert_whole(disk: SmallDisk, kept: dict[str, bytes]) -> None:
         assert httpx.get(f"{disk.hub}/datasets/law/rows/resolve/main/{path}", timeout=30).content == content
 
 
-def test_training_on_a_full_disk_ends_with_a_reason_and_the_next_one_completes(
+def test_training_on_a_full_disk_fails_with_a_reason_and_the_next_one_completes(
     disk: SmallDisk, tmp_path: Path
 ) -> None:
     for part, count, start in (("training", 24, 0), ("validation", 6, 24)):

@@ -19,6 +19,7 @@ import httpx
 import pytest
 from submitting import CONFIG, DATASET, Wish, submit, waiting_stack
 
+from lawtags_client.cache import CACHE_VARIABLE
 from lawtags_client.cli.run import training_of
 from lawtags_client.intents import SqliteIntents, new_intent
 from lawtags_client.runs.ledger import Ledger
@@ -45,7 +46,12 @@ def status(stack: StackThread, job: str) -> str:
 
 
 def environment(stack: StackThread, folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LAWTAGS_")}
+    # The cache stays that of the tests, not the user's.
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LAWTAGS_") or name == CACHE_VARIABLE
+    }
     return kept | {
         "LAWTAGS_PLATFORM_URL": stack.platform_url,
         "LAWTAGS_INTENTS_PATH": str(folder / "intents.sqlite"),
@@ -107,7 +113,7 @@ class Terminal:
         return bool(piece)
 
 
-def test_ctrl_c_once_leaves_the_job_and_says_how_to_go_on(
+def test_ctrl_c_once_leaves_the_job_running_and_says_how_to_resume(
     stack: StackThread, job: str, tmp_path: Path
 ) -> None:
     terminal = Terminal(stack, tmp_path, "jobs", "watch", job)
@@ -123,7 +129,7 @@ def test_ctrl_c_once_leaves_the_job_and_says_how_to_go_on(
 @pytest.mark.parametrize(
     ("answer", "state"), [(b"y\n", "cancelled"), (b"n\n", "created"), (CTRL_C, "created")]
 )
-def test_ctrl_c_twice_asks_whether_the_job_shall_end_too(
+def test_ctrl_c_twice_asks_whether_to_cancel_the_job(
     stack: StackThread, job: str, tmp_path: Path, answer: bytes, state: str
 ) -> None:
     terminal = Terminal(stack, tmp_path, "jobs", "watch", job)
@@ -148,7 +154,7 @@ def test_job_is_cancelled_at_once_where_that_was_asked_for(
     assert status(stack, job) == "cancelled"
 
 
-def test_terminated_command_leaves_its_job_and_the_same_command_takes_it_up(
+def test_terminated_command_leaves_its_job_and_the_same_command_resumes_it(
     stack: StackThread, tmp_path: Path
 ) -> None:
     command = [LAWTAGS, "customize", DATASET, "--config", CONFIG, "-m", f"law/{tmp_path.name}"]

@@ -87,7 +87,7 @@ def little_memory() -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("kind", FALSE)
-def test_false_weights_are_refused_before_they_are_sent_or_trained_on(
+def test_invalid_weights_are_rejected_before_upload_and_training(
     kind: str, base: Path, tmp_path: Path, little_memory: Callable[[], None]
 ) -> None:
     folder = _with_weights(tmp_path / "model", base, FALSE[kind])
@@ -116,7 +116,7 @@ def test_false_weights_are_refused_before_they_are_sent_or_trained_on(
         ).map(_header),
     )
 )
-def test_whatever_a_weights_file_holds_it_is_read_or_refused(
+def test_any_weights_file_is_read_or_rejected(
     content: bytes, base: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = _with_weights(tmp_path_factory.mktemp("any") / "model", base, content)
@@ -129,7 +129,7 @@ def test_whatever_a_weights_file_holds_it_is_read_or_refused(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*FALSE, *LYING])
-def test_false_weights_are_never_loaded(
+def test_invalid_weights_are_never_loaded(
     kind: str, base: Path, adapter: Path, tmp_path: Path, little_memory: Callable[[], None]
 ) -> None:
     from lawtags_stack.engines.generation.adapters import load_adapter
@@ -149,7 +149,7 @@ def test_false_weights_are_never_loaded(
 @pytest.mark.parametrize(
     "name", ["pytorch_model.bin", "model.ckpt", "model.pt", "weights.pkl", "flax_model.msgpack"]
 )
-def test_other_formats_are_refused_by_name(name: str, base: Path, tmp_path: Path) -> None:
+def test_other_formats_are_rejected_by_name(name: str, base: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(base, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / name).write_bytes(pickle.dumps(Bomb()))
@@ -171,7 +171,7 @@ def test_other_files_of_a_model_stay_behind(base: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_code_of_a_model_is_never_run(base: Path, tmp_path: Path) -> None:
+def test_model_code_is_never_run(base: Path, tmp_path: Path) -> None:
     from lawtags_stack.engines.generation.loading import load_model
 
     folder, mark = tmp_path / "model", tmp_path / "was-run"

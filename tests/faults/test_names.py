@@ -73,7 +73,7 @@ def inside(stack: StackThread) -> set[str]:
 @example("default", "../../x", "../../../x")
 @example("a\x00b", "a\x00b", "a\x00b")
 @example("a\x7fb", "x\x1b", "\x85")
-def test_no_name_makes_a_file_outside_of_the_stack_or_takes_the_place_of_its_own(
+def test_no_name_creates_a_file_outside_the_stack_or_overwrites_its_files(
     stack: StackThread, http: httpx.Client, namespace: str, name: str, path: str
 ) -> None:
     before, own = outside(stack), (stack.stack.dir / "stack.sqlite").stat().st_ino

@@ -58,7 +58,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_no_secret_is_said_or_written_by_a_command_that_says_everything(
+def test_no_secret_is_printed_or_written_in_verbose_mode(
     stack: StackThread, tmp_path: Path, words: list[str]
 ) -> None:
     with FaultProxy(stack.platform_url, lambda _: "pass") as proxy:
@@ -86,7 +86,7 @@ SHOW, TRAIN = ["jobs", "show", "cust-1"], ["customize", DATASET, "--config", CON
     [(SHOW, 200, True), (SHOW, 401, False), (TRAIN, 400, True), (TRAIN, 500, False)],
     ids=["200", "401", "400", "500"],
 )
-def test_server_that_says_secrets_back_is_not_repeated(
+def test_secrets_echoed_by_a_server_are_redacted(
     stack: StackThread, tmp_path: Path, words: list[str], status: int, as_json: bool
 ) -> None:
     told = json.dumps({"detail": f"bad header Bearer {SECRETS['LAWTAGS_TOKEN']}", "id": 7}).encode()
@@ -104,7 +104,7 @@ def test_server_that_says_secrets_back_is_not_repeated(
     assert CANARY not in done.stdout + done.stderr
 
 
-def test_token_of_a_detached_stack_is_on_no_command_line_and_in_no_file(tmp_path: Path) -> None:
+def test_token_of_a_detached_stack_is_in_no_command_line_and_no_file(tmp_path: Path) -> None:
     environ = os.environ | {"LAWTAGS_TOKEN": f"{CANARY}-stack"}
     up = [LAWTAGS, "local", "up", "--detach", "--port", "0", "--dir", tmp_path / "stack", "--json"]
     done = subprocess.run(up, env=environ, capture_output=True, text=True, timeout=60)
@@ -134,7 +134,7 @@ def _command_lines() -> list[str]:
 HOSTILE = "job [bold red]failed[/]\nERROR lawtags: all jobs were deleted\x1b[2J\x1b]0;owned\x07\r\u2028\u202e"
 
 
-def test_log_line_of_others_stays_one_line_and_steers_nothing() -> None:
+def test_foreign_log_line_stays_one_line_without_control_characters() -> None:
     record = logging.LogRecord("lawtags", logging.WARNING, __file__, 1, "said %s", (HOSTILE,), None)
     shown = LogFormatter("%(levelname)s %(name)s: %(message)s").format(record)
     assert len(shown.splitlines()) == 1
@@ -159,7 +159,7 @@ def test_log_line_of_others_stays_one_line_and_steers_nothing() -> None:
     ],
     ids=["show", "ls", "logs", "404", "503"],
 )
-def test_hostile_server_steers_no_terminal_and_fakes_no_line(
+def test_hostile_server_controls_no_terminal_and_forges_no_line(
     tmp_path: Path, words: list[str], status: int
 ) -> None:
     job = {"id": "cust-1", "status": HOSTILE, "output_model": HOSTILE, "custom_fields": {HOSTILE: HOSTILE}}

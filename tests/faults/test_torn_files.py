@@ -35,7 +35,7 @@ def open_store(tmp_path: Path) -> tuple[Path, bytes]:
     return copy, log
 
 
-def test_ledger_whose_log_is_torn_anywhere_keeps_what_was_whole_and_goes_on(
+def test_ledger_with_a_truncated_log_keeps_complete_entries_and_continues(
     open_store: tuple[Path, bytes], tmp_path: Path
 ) -> None:
     source, log = open_store
@@ -58,7 +58,7 @@ def test_ledger_whose_log_is_torn_anywhere_keeps_what_was_whole_and_goes_on(
 
 
 @pytest.mark.parametrize("damage", ["cut in half", "overwritten", "garbage"])
-def test_ledger_that_is_damaged_is_named_and_not_begun_anew(tmp_path: Path, damage: str) -> None:
+def test_damaged_ledger_is_named_and_not_replaced(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(path)
     for number in range(30):

@@ -74,7 +74,7 @@ def once(verb: str, verdict: Verdict) -> Callable[[str], Verdict]:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-async def test_upload_that_is_cut_is_finished_and_the_next_one_sends_nothing(
+async def test_interrupted_upload_is_completed_and_the_next_one_sends_nothing(
     stack: StackThread, files: dict[str, Path], tmp_path: Path, share: float
 ) -> None:
     judge = by_lfs(files, once("PUT ", CutRequest(int(SIZE * share))))
@@ -94,7 +94,7 @@ async def test_upload_that_is_cut_is_finished_and_the_next_one_sends_nothing(
         assert (got.folder / path).read_bytes() == source.read_bytes()
 
 
-async def test_files_that_arrived_before_a_failed_commit_are_not_sent_again(
+async def test_files_uploaded_before_a_failed_commit_are_not_sent_again(
     stack: StackThread, files: dict[str, Path], tmp_path: Path
 ) -> None:
     down = [True]
@@ -117,7 +117,7 @@ async def test_files_that_arrived_before_a_failed_commit_are_not_sent_again(
     ids=["lose reply", "lose request", "reset", "garble", "cut", "502"],
 )
 @pytest.mark.parametrize("verb", ["PUT ", "/objects/batch", "/verify", "/preupload/", "/commit/"])
-async def test_upload_outlives_a_fault_at_each_step(
+async def test_upload_survives_a_fault_at_each_step(
     stack: StackThread, tmp_path: Path, verb: str, fault: Verdict
 ) -> None:
     content = {"one.bin": os.urandom(SIZE // 8), "two.txt": os.urandom(20).hex().encode()}
@@ -148,7 +148,7 @@ async def test_store_that_never_verifies_is_told_and_the_next_upload_heals(
 
 
 @pytest.mark.parametrize("change", ["grows", "shrinks", "is rewritten", "goes"])
-async def test_file_that_changes_while_it_is_sent_is_named_and_nothing_is_committed(
+async def test_file_that_changes_during_upload_is_named_and_nothing_is_committed(
     stack: StackThread, files: dict[str, Path], tmp_path: Path, change: str
 ) -> None:
     victim = files["part-1.bin"]
@@ -206,7 +206,7 @@ async def test_each_step_of_a_large_upload_sends_the_headers_that_the_store_name
     assert b"x-key: two\r\n" in sent[1] and b"content-type: application/vnd.git-lfs+json\r\n" in sent[1]
 
 
-async def test_links_stay_behind(stack: StackThread, tmp_path: Path) -> None:
+async def test_symbolic_links_are_not_uploaded(stack: StackThread, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("canary")
     folder = tmp_path / "folder"

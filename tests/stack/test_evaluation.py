@@ -373,7 +373,7 @@ def test_a_short_job_does_not_wait_for_a_long_one(sdk: NeMoMicroservices) -> Non
     assert finished(sdk, str(long.id)).status == "cancelled"
 
 
-def test_a_job_that_a_stop_interrupted_is_begun_anew(tmp_path: Path) -> None:
+def test_a_job_interrupted_by_a_stop_starts_over(tmp_path: Path) -> None:
     rows = [{"output": str(number), "reference": "1"} for number in range(3)]
     check = {"type": "string-check", "params": {"check": ["{{output}}", "equals", "{{reference}}"]}}
     body = {

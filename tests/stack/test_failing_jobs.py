@@ -115,9 +115,7 @@ def test_stack_restarted_during_training_completes_the_job(tmp_path: Path, base_
         assert client.get("/v1/models/law/tagger@v1").json()["artifact"]["status"] == "upload_completed"
 
 
-def test_loss_that_is_no_number_fails_the_job_with_reason_and_step(
-    http: httpx.Client, stack: StackThread
-) -> None:
+def test_nan_loss_fails_the_job_with_reason_and_step(http: httpx.Client, stack: StackThread) -> None:
     wild = {"finetuning_type": "all_weights", "learning_rate": 1e30, "optimizer": "adam_with_flat_lr"}
     sent = long(epochs=5, output_model="law/wild@v1")
     sent["hyperparameters"] |= wild | {"val_check_interval": 1}
@@ -129,7 +127,7 @@ def test_loss_that_is_no_number_fails_the_job_with_reason_and_step(
     assert http.get("/v1/models/law/wild@v1").json()["artifact"]["status"] == "upload_failed"
 
 
-def test_weights_of_the_best_validation_outlive_a_failure(http: httpx.Client, stack: StackThread) -> None:
+def test_weights_of_the_best_validation_survive_a_failure(http: httpx.Client, stack: StackThread) -> None:
     job = http.post("/v1/customization/jobs", json=long(output_model="law/kept@v1")).json()["id"]
     wait(http, job, lambda status: status["best_epoch"] is not None)
     for attempt in (1, 2):
@@ -158,7 +156,7 @@ def test_training_that_runs_out_of_memory_fails_and_says_so(tmp_path: Path, base
     assert status["status_logs"][-1]["detail"].startswith("out of memory. ")
 
 
-def test_stack_killed_during_training_ends_with_the_weights_of_an_undisturbed_one(
+def test_stack_killed_during_training_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, base_model: Path
 ) -> None:
     # With as many threads as a stack of the command line has.

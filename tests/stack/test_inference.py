@@ -298,7 +298,7 @@ def test_the_official_sdk_asks_and_lists(stack: ServedStack) -> None:
         assert ADAPTER in [model["id"] for model in json.loads(listed.to_json())["data"]]
 
 
-def test_a_killed_worker_is_started_again(stack: ServedStack, client: openai.OpenAI) -> None:
+def test_a_killed_worker_is_restarted(stack: ServedStack, client: openai.OpenAI) -> None:
     before = client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=8, temperature=0)
     status = httpx.get(f"{stack.thread.platform_url}/v1/stack/status").json()
     pid = status["services"]["nim"]["workers"][BASE]
@@ -339,7 +339,7 @@ def _nim(stack: ServedStack) -> dict[str, dict[str, int]]:
     return found
 
 
-def test_clients_that_leave_while_a_model_loads_do_not_keep_others_from_it(
+def test_clients_that_disconnect_while_a_model_loads_do_not_block_others(
     stack: ServedStack, client: openai.OpenAI
 ) -> None:
     client.completions.create(model=BASE, prompt=PROMPT, max_tokens=1)
@@ -356,9 +356,7 @@ def test_clients_that_leave_while_a_model_loads_do_not_keep_others_from_it(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_answers_that_nobody_waits_for_any_more_are_not_written(
-    stack: ServedStack, client: openai.OpenAI, stream: bool
-) -> None:
+def test_abandoned_answers_are_not_generated(stack: ServedStack, client: openai.OpenAI, stream: bool) -> None:
     client.completions.create(model=ADAPTER, prompt=PROMPT, max_tokens=1)
     # As much as one request may ask for: minutes of work, so that only giving it up ends it soon.
     body = {"model": ADAPTER, "prompt": [PROMPT] * 8, "n": 128, "max_tokens": 400, "ignore_eos": True}

@@ -72,7 +72,7 @@ def _has_ipv6() -> bool:
 
 
 @pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6")
-async def test_a_stack_on_ipv6_alone_answers_and_names_itself(tmp_path: Path) -> None:
+async def test_a_stack_on_ipv6_only_responds_with_its_own_address(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "stack", host="::1")
     address = await stack.start()
     try:

@@ -75,7 +75,7 @@ def test_the_command_says_what_it_removed(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["removed"] is True
 
 
-def test_a_full_disk_is_a_507_and_nothing_half_written_counts(
+def test_a_full_disk_is_a_507_and_partial_files_are_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, full = os.fsync, True
@@ -116,7 +116,7 @@ def test_a_full_disk_is_a_507_and_nothing_half_written_counts(
 
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="limits the size of files as Linux does")
-def test_a_database_that_cannot_grow_is_a_507_and_keeps_what_it_has(tmp_path: Path) -> None:
+def test_a_database_that_cannot_grow_is_a_507_and_keeps_its_content(tmp_path: Path) -> None:
     with StackThread(tmp_path / "stack") as stack:
         models = f"{stack.platform_url}/v1/models"
         assert httpx.post(models, json={"name": "first"}).status_code == 200

@@ -99,7 +99,7 @@ def test_startup_imports_no_torch(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_second_stack_on_a_folder_is_told_who_holds_it(run: Callable[..., Running]) -> None:
+def test_second_stack_on_a_folder_is_rejected_naming_the_first(run: Callable[..., Running]) -> None:
     stack = run()
     for extra in ([], ["--detach"]):
         second = cli("up", "--json", "--port", "0", "--dir", str(stack.dir), *extra)
@@ -109,7 +109,7 @@ def test_second_stack_on_a_folder_is_told_who_holds_it(run: Callable[..., Runnin
         assert str(stack.process.pid) in told["message"] and socket.gethostname() in told["message"]
 
 
-def test_taken_port_is_named(tmp_path: Path) -> None:
+def test_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -123,7 +123,7 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
     assert stack_holder(tmp_path / "stack") is None
 
 
-def test_killed_stack_loses_nothing_acknowledged(run: Callable[..., Running]) -> None:
+def test_killed_stack_loses_no_acknowledged_write(run: Callable[..., Running]) -> None:
     stack = run()
     stack.http.post("/v1/namespaces", json={"id": "kept"}).raise_for_status()
     url = stack.address["data_store_url"]

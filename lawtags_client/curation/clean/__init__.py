@@ -1,1 +1,1 @@
-"""Markup, characters, whitespace and citations."""
+"""Clean up markup, characters, whitespace and citations."""

@@ -1,7 +1,7 @@
-"""Whether "art. 12" or "sec. 5" is a citation, or the end of one sentence and the beginning of the next.
+"""Tell citations such as "art. 12" or "sec. 5" from a sentence that ends before a number.
 
-"He sells modern art. 12 pieces were fakes" and "wait a sec. 5 officers came" have the form of a citation.
-What stands before and after tells them apart.
+"He sells modern art. 12 pieces were fakes" and "wait a sec. 5 officers came" look like citations. The
+words before and after decide.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _CITING_WORDS = """
     violates violated violating breach breaches breached invoke invokes invoked satisfy satisfies amend amends
     amended
 """
-# Art is made, seen and paid for, too: after these only a number that counts nothing is one of an article.
+# People also make, see and pay for art, so after these words the number must not count things.
 _WORDS_BEFORE_ART = "in of for on with from into about at by and or to as is"
 _COUNTING_WORDS = "a an one two three few some any every each per split last next half another single"
 _CITING = frozenset(_CITING_WORDS.split())
 _BEFORE_ART = frozenset(_WORDS_BEFORE_ART.split())
 _COUNTED = frozenset(_COUNTING_WORDS.split())
 
-# Verbs of provisions, which are no plurals: "art. 12 requires", but "art. 12 pieces".
+# Verbs that follow a provision and are not plurals: "art. 12 requires", but "art. 12 pieces".
 _SAYS = (
     "is|was|has|does|says|requires|gives|grants|allows|applies|covers|provides|protects|states|prohibits|forbids|permits|"
     "bars|imposes|refers|speaks|deals|governs|defines|sets|makes|means|lets|obliges|binds|limits|excludes|bans|exempts|"
@@ -40,7 +40,7 @@ _COUNTS = re.compile(
     r"(?:[a-z]+[^\Ws]s|people|men|women|children|them|per ?cent|second|minute|hour|day|week|month|year)\b"
     r"|[ \u00a0]+of (?:them|these|those|us|you|which|whom)\b"
 )
-# What follows the number of a provision and no number of things.
+# What can follow the number of a provision, but not a count of things.
 _CLOSES = re.compile(
     r"\(|[ \u00a0]*(?:$|[.,;:)\]?!\"”’\n]|[§&–-])"
     r"|[ \u00a0]+(?:[A-Z(]|(?:of|and|or|to|through|para|lit|sub|cl|abs|no)\b)"
@@ -54,8 +54,8 @@ def is_citation(text: str, start: int, end: int) -> bool:
 
     Args:
         text: the text that contains it.
-        start: where the abbreviation begins.
-        end: where its number begins.
+        start: index where the abbreviation starts.
+        end: index where its number starts.
     """
     before = text[max(0, start - 40) : start]
     if _NO_CITATION.search(before) or _PRONOUN.match(text, end):

@@ -1,16 +1,16 @@
-"""Citations of statutes brought into one form, and nothing else touched.
+"""Normalize citations of statutes, and change nothing else.
 
-Every rule starts from a sign or word that only a citation has (``§``, ``U.S.C.``, ``Sec.``), so dates,
-phone numbers, addresses of pages and words such as ``covid-19`` are out of reach.
+Every rule starts from a sign or word that only citations contain (``§``, ``U.S.C.``, ``Sec.``), so dates,
+phone numbers, URLs and words such as ``covid-19`` are not affected.
 
 * ``§107`` → ``§ 107``; ``§ §5-7`` → ``§§ 5–7``
 * ``17 USC 107`` → ``17 U.S.C. § 107``; ``29 CFR 1910.1200`` → ``29 C.F.R. § 1910.1200``
 * ``Sec. 230`` → ``Section 230``; ``Arts. 5-7`` → ``Articles 5–7``; the same for Sch. and Reg.
 * ``§ 230 (c) (1)`` → ``§ 230(c)(1)``; ``§ 107(a)-(c)`` → ``§ 107(a)–(c)``
 
-A hyphen becomes an en dash only where it stands for a range: between two plain numbers, the second
-larger, after a plural (``§§``, ``Sections``). ``UCC § 2-207`` names one section and keeps its hyphen, and
-so do ``Sections 2-207 and 2-209``, which begin alike, and what may be a phone number in a list.
+A hyphen becomes an en dash only in a range: between two plain numbers, the second larger, after a plural
+(``§§``, ``Sections``). ``UCC § 2-207`` is one section and keeps its hyphen. So do ``Sections 2-207 and
+2-209``, whose numbers start alike, and possible phone numbers in a list.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import re
 
 from lawtags_client.curation.clean.citation_ends import is_citation
 
-# Looked for in lower case, which takes a third of the time that a search regardless of case does.
+# Searched in lower-case text, which takes a third of the time of a case-insensitive search.
 _TRIGGER = re.compile(
     r"§|u\.? ?s\.? ?c\b|c\.? ?f\.? ?r\b|\b(?:sec|art|sch|reg)s?\b"
     r"|\b(?:sections?|articles?|schedules?|regulations?)\b"
 )
 
-# Addresses of pages and mail may hold anything, also "§5" or "/sec.5".
+# URLs and email addresses may contain anything, including "§5" or "/sec.5".
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)\S+|\S+@\S+\.\S+|`[^`\n]*`", re.IGNORECASE)
 
 _DASH = r"[-‐‑‒–—]"
@@ -38,7 +38,7 @@ _SPACE = r"[ \u00a0]*"
 _SPLIT_SIGN = re.compile(rf"§{_SPACE}§(?:{_SPACE}§)*")
 _SIGN_SPACE = re.compile(rf"(§+){_SPACE}(?=\d|\()")
 _SIGN_WORD = re.compile(r"(§+)(?=[A-Za-z])")
-# "17 U.S.C. Sec. 107" has the word where others have the sign.
+# "17 U.S.C. Sec. 107" has the word in place of the sign.
 _WORD = rf"(?:([Ss])ec(?:tion)?(s?)\.?{_SPACE}(?=\d))"
 _USC = re.compile(
     rf"\b(\d+){_SPACE}[Uu]\.?{_SPACE}[Ss]\.?{_SPACE}[Cc](?:\.|(?![A-Za-z])){_SPACE}"
@@ -58,7 +58,7 @@ _SPACED_SUBS = re.compile(
     rf"((?:§+ |\b(?:[Ss]ections?|[Aa]rticles?|[Ss]chedules?|[Rr]egulations?) ){_ITEM})((?:{_SPACE}{_SUB})+)"
     rf"(?![\w(])"
 )
-# The end of one range may be the beginning of the next, as in (a)-(c)-(e).
+# The end of one range may be the start of the next, as in (a)-(c)-(e).
 _SUB_RANGE = re.compile(rf"({_SUB}){_SPACE}{_DASH}{_SPACE}(?={_SUB})")
 _WITH_SUBS = re.compile(
     rf"(?:§+ |\b(?:Sections?|Articles?|Schedules?|Regulations?|sections?|articles?) )"
@@ -70,7 +70,7 @@ _ENTRY = rf"(?:{_RANGE}(?![\w.]|{_DASH}\w)|{_ITEM}(?:{_SUB})*)"
 _LIST = re.compile(
     rf"(?:§§ |\b(?:Sections|Articles|Schedules|Regulations|sections|articles|schedules|regulations) )"
     rf"{_ENTRY}(?:(?:, and |, or |, | and | or | & |; ){_ENTRY})*"
-    # What a range of such numbers follows is no range itself: "§§ 2-207 to 2-209".
+    # Not a range if "to" and another number follow: "§§ 2-207 to 2-209".
     rf"(?!\w|{_SPACE}{_DASH}{_SPACE}\d| (?:to|through|thru) \d)"
 )
 _PAIR = re.compile(
@@ -80,7 +80,7 @@ _PAIR = re.compile(
 
 
 def format_citations(text: str) -> str:
-    """Bring the citations of sections in a text into one form; applying it again changes nothing.
+    """Normalize the citations of sections in a text; idempotent.
 
     Example:
         >>> format_citations("Under 17 USC §107(a)-(c), since 2017-05-01")
@@ -110,7 +110,7 @@ def _format(text: str) -> str:
 
 
 def _codes(text: str) -> str:
-    # Of two that are written together ("5USC5CFR2") the second begins a word once the first is in its form.
+    # If two are run together ("5USC5CFR2"), the second starts a word only after the first is normalized.
     while True:
         before = text
         text = _USC.sub(lambda found: f"{found[1]} U.S.C. " + _sign(found), text)
@@ -120,7 +120,7 @@ def _codes(text: str) -> str:
 
 
 def _sign(found: re.Match[str]) -> str:
-    # The section sign is added where a number follows bare: "17 U.S.C. 107".
+    # The section sign is added before a bare number: "17 U.S.C. 107".
     if found[2]:
         return "§§ " if found[3] else "§ "
     following = found.string[found.end() : found.end() + 1]
@@ -137,7 +137,7 @@ def _spell_out(found: re.Match[str]) -> str:
 def _ranges(found: re.Match[str]) -> str:
     pairs = list(_PAIR.finditer(found[0]))
     begins = [pair[1] + pair[2] for pair in pairs]
-    # Ranges do not begin alike, but sections of one chapter do: "2-207 and 2-209".
+    # Sections of one chapter start alike, ranges do not: "2-207 and 2-209".
     if len(set(begins)) < len(begins):
         return found[0]
     return _PAIR.sub(_range, found[0])
@@ -151,7 +151,7 @@ def _range(found: re.Match[str]) -> str:
         rising = found.string.startswith("(", found.end())
     if chapter != other_chapter or not rising or first.startswith("0") or second.startswith("0"):
         return found[0]
-    # Further down a list, numbers of telephones look like this.
+    # Later in a list, this may be a phone number.
     later = any(sign.isdigit() for sign in found.string[: found.start()])
     if later and not chapter and len(second) > max(len(first), 3):
         return found[0]

@@ -1,7 +1,6 @@
-"""HTML to plain text that keeps what a reader needs: paragraphs, lists, quotes, code, links.
+"""Convert HTML to plain text that keeps paragraphs, lists, quotes, code and links.
 
-Text that only looks like HTML is left alone: ``if a<b and b>c``, ``<https://example.com>`` and Markdown
-come out as they went in.
+Text that only looks like HTML does not change: ``if a<b and b>c``, ``<https://example.com>``, Markdown.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ _BLOCKS = (
     "header", "hgroup", "hr", "legend", "li", "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre",
     "search", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
 )  # fmt: skip
-# Scripts, other pages, drawings, and what is said where a film cannot be shown.
+# Scripts, embedded pages, drawings, and fallback content of media.
 _DROPPED = (
     "script", "style", "noscript", "template", "title", "iframe", "object", "svg", "math", "video", "audio",
     "canvas", "applet", "datalist", "noembed", "noframes",
 )  # fmt: skip
 
-# Only a closed block betrays a document: a lone <sup> or <kbd> is common in Markdown.
+# Only a closed block indicates a document: a lone <sup> or <kbd> is common in Markdown.
 _CLOSED_BLOCK = re.compile(r"</(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6])\s*>", re.IGNORECASE)
 _OPEN_BLOCK = re.compile(
     r"<(?:!doctype|html|(?:p|div|ul|ol|li|pre|blockquote|table|h[1-6])(?:\s[^<>]{0,2000})?>)", re.IGNORECASE
@@ -49,7 +48,7 @@ _MAYBE_MARKUP = re.compile(r"<[a-zA-Z/!?]")
 _BLOCK_TAG = rf"</?(?:{'|'.join(_BLOCKS)}|br)(?: [^<>]*)?>"
 _BEFORE_BLOCK = re.compile(rf"(?<!\s)\s+(?={_BLOCK_TAG})")
 _BEHIND_BLOCK = re.compile(rf"({_BLOCK_TAG})\s+")
-# They stand for whitespace that stays as it is. Unicode assigns no characters to these places.
+# Placeholders for whitespace to keep. Unicode assigns no characters to these code points.
 _LINE_END, _SPACE, _TAB, _CODE_LINE_END, _CODE_SPACE, _CODE_TAB = map(chr, range(0xFDD0, 0xFDD6))
 _PROSE_SIGNS = str.maketrans({_LINE_END: "\n", _SPACE: " ", _TAB: "\t"})
 _CODE_SIGNS = str.maketrans({_CODE_LINE_END: "\n", _CODE_SPACE: " ", _CODE_TAB: "\t"})
@@ -58,7 +57,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def looks_like_html(text: str) -> bool:
-    """Whether a text is an HTML document or part of one, and not prose or Markdown with tags in it.
+    """Whether a text is HTML, complete or a fragment, as opposed to prose or Markdown with some tags.
 
     Args:
         text: a body.
@@ -70,14 +69,14 @@ def looks_like_html(text: str) -> bool:
 
 
 def html_to_text(document: str, links: Links = "text") -> str:
-    """Turn HTML into plain text.
+    """Convert HTML to plain text.
 
-    Lists get ``-`` or numbers, quotations ``>``, code blocks a fence, inline code backticks, images their
-    alternative text; scripts and styles go.
+    List items get ``-`` or numbers, quotes ``>``, code blocks a fence, and inline code backticks. Images
+    become their alternative text. Scripts and styles are removed.
 
     Args:
         document: HTML, complete or a fragment.
-        links: keep the text of a link alone, or its target in parentheses as well.
+        links: keep only the text of a link, or also its target in parentheses.
 
     Raises:
         MissingExtraError: lxml is not installed.
@@ -92,11 +91,11 @@ def html_to_text(document: str, links: Links = "text") -> str:
 
 
 def prose_to_text(text: str, links: Links = "text") -> str:
-    """Take tags and comments out of prose or Markdown whose lines stay as they are.
+    """Remove tags and comments from prose or Markdown, and keep its lines.
 
     Args:
-        text: prose, with tags here and there; code is left alone.
-        links: keep the text of a link alone, or its target as well.
+        text: prose with occasional tags; code does not change.
+        links: keep only the text of a link, or also its target.
 
     Raises:
         MissingExtraError: lxml is not installed.
@@ -113,7 +112,7 @@ def prose_to_text(text: str, links: Links = "text") -> str:
     markup = markup_in_prose(document)
     if markup is None:
         return text
-    # Blocks bring line ends of their own.
+    # Blocks add their own line ends.
     markup = _BEHIND_BLOCK.sub(r"\1", _BEFORE_BLOCK.sub("", markup))
     lines = markup.replace("\r\n", "\n").replace("  ", _SPACE * 2)
     lines = lines.replace("\n", _LINE_END).replace("\t", _TAB)
@@ -122,7 +121,7 @@ def prose_to_text(text: str, links: Links = "text") -> str:
 
 
 def _kept_lines(code: str) -> str:
-    """Code without anything that a reader of HTML would change."""
+    """Code, protected from changes by the HTML parser."""
     escaped = escape_markup(code).replace("\r\n", "\n")
     return escaped.replace("\n", _CODE_LINE_END).replace(" ", _CODE_SPACE).replace("\t", _CODE_TAB)
 
@@ -132,12 +131,12 @@ def _text_of(markup: str, links: Links) -> str:
         from lxml import etree
     except ImportError as error:
         raise MissingExtraError("lxml", "curate", "reading HTML") from error
-    # The parser takes a lone surrogate for the end of the text.
+    # The parser treats a lone surrogate as the end of the text.
     data = markup.encode("utf-8", "replace")
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, huge_tree=True)
     root = etree.fromstring(b"<html><body>" + data + b"</body></html>", parser)
     writer = _TextWriter(links)
-    # Events rather than recursion: a page may nest deeper than Python's stack.
+    # Events instead of recursion, because a page may nest deeper than Python's stack.
     for event, element in etree.iterwalk(root, events=("start", "end")):
         if not isinstance(element.tag, str):
             if event == "end":
@@ -150,12 +149,12 @@ def _text_of(markup: str, links: Links) -> str:
 
 
 def strip_markup(text: str, links: Links = "text", markdown: bool = False) -> str:
-    """Turn a body of unknown kind into plain text: HTML by its structure, Markdown by its links and tags.
+    """Convert a body of unknown format to plain text: HTML by its structure, Markdown by its links and tags.
 
     Args:
         text: HTML, Markdown or plain text.
-        links: keep the text of a link alone, or its target as well.
-        markdown: whether it is known to be Markdown.
+        links: keep only the text of a link, or also its target.
+        markdown: whether the text is known to be Markdown.
     """
     if not markdown and looks_like_html(text):
         return html_to_text(escape_code(text), links)
@@ -163,7 +162,7 @@ def strip_markup(text: str, links: Links = "text", markdown: bool = False) -> st
 
 
 def unescape_title(title: str) -> str:
-    """Decode the entities of a title, which Stack Exchange serves escaped; titles hold no tags."""
+    """Decode the entities of a title; Stack Exchange escapes titles, and they contain no tags."""
     return html.unescape(title) if _ENTITY.search(title) else title
 
 
@@ -176,10 +175,10 @@ def texts_to_plain(
     """The batch form of :func:`strip_markup`.
 
     Args:
-        texts: bodies; other values are kept.
-        links: keep the text of a link alone, or its target as well.
-        html_rows: which of them are known to be HTML; the others are looked at.
-        markdown_rows: which of them are known to be Markdown.
+        texts: bodies; values that are not strings do not change.
+        links: keep only the text of a link, or also its target.
+        html_rows: which are known to be HTML; the format of the others is detected.
+        markdown_rows: which are known to be Markdown.
     """
     from lawtags_client.curation.series import map_pairs
 
@@ -195,7 +194,7 @@ def texts_to_plain(
 class _TextWriter:
     """Collects text, paragraph by paragraph.
 
-    ``_prefix`` holds what stands before each line: quotation marks and the indent of list items.
+    ``_prefix`` is put before each line: quotation marks, and the indent of list items.
     """
 
     def __init__(self, links: Links) -> None:
@@ -263,7 +262,7 @@ class _TextWriter:
         (self._line if self._pre is None else self._pre).append(value)
 
     def _start_block(self, tag: str, element: _Element) -> None:
-        # A cell continues its row.
+        # Cells of a row share its line.
         if tag in ("td", "th") and "".join(self._line).strip():
             self._line.append(" | ")
             return
@@ -302,7 +301,7 @@ class _TextWriter:
 
     def _end_link(self, href: str | None, begin: int) -> None:
         label = "".join(self._line[begin:]).strip()
-        # A link whose label is its address would say the same twice.
+        # If the label is the URL, the target would repeat it.
         if self._links == "text_and_target" and href and not href.startswith("#") and href != label:
             self._append(f" ({href.strip()})")
 
@@ -324,7 +323,7 @@ class _TextWriter:
         lines = text.split("\n")
         written = [(first if place == 0 else prefix) + line for place, line in enumerate(lines)]
         if self._blocks:
-            # Items of a list follow one another line by line.
+            # Items of a tight list are on consecutive lines.
             self._blocks.append("\n" if item and self._tight else "\n\n")
         self._tight = bool(self._lists)
         self._blocks.append("\n".join(line.rstrip() for line in written))

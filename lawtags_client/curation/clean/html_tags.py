@@ -1,8 +1,8 @@
-"""Finding HTML tags in a text, as opposed to what only looks like one.
+"""Find HTML tags in a text, as opposed to text that only looks like tags.
 
-The parser would read ``<5`` or ``<john@example.com>`` as tags, knows only HTML 4, and supports few ways
-to write attributes. So tags are found here: those of known elements are normalized, all other
-markup is removed, and every other ``<`` is escaped.
+The parser would read ``<5`` or ``<john@example.com>`` as tags, knows only HTML 4, and supports few forms
+of attributes. Therefore, tags are found here: those of known elements are normalized, all other markup is
+removed, and every other ``<`` is escaped.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _UNCLOSED = _names(
     input isindex keygen li link menuitem meta option optgroup p param rb rp rt rtc source spacer tbody
     td tfoot th thead tr track wbr"""
 )
-# What people write in angle brackets for something to fill in, or a name of a type or a header file.
+# Words that people put in angle brackets as a placeholder, a type or a header file.
 _PLACEHOLDERS = _names(
     """a address area article audio base body button canvas caption command content data datalist dialog dir
     embed figure filter font form frame head header html image input label legend link listing map mark
     math menu meta meter object option output param picture portal progress search section select slot
     source spacer style template text time title track var video"""
 )
-# What stands directly after a word without ever being closed.
+# Elements that follow a word directly and are never closed.
 _BEHIND_WORDS = _names("br p li hr img tr td th dd dt wbr")
-# What nobody calls a type.
+# Names that no type has.
 _FORMATTING = _names(
     "b big center code div em font h1 h2 h3 h4 h5 h6 i ol pre small span strong sub sup table tt u ul"
 )
@@ -55,19 +55,19 @@ _BOOLEAN = _names(
     reversed scoped seamless selected shadowrootclonable spellcheck translate truespeed typemustmatch
     contenteditable webkitallowfullscreen mozallowfullscreen frameborder allowtransparency"""
 )
-# Their content is not part of the page: it is dropped up to their end, whatever it holds.
+# Their content is not part of the page, so everything up to their end is removed.
 _RAW = frozenset(("script", "style", "iframe", "noembed", "noframes"))
 _PREFIXES = ("data-", "aria-", "v-", "ng-", "x-", "_", "*ng", "#", "@", ":")
-# Attributes that the text is made with.
+# Attributes that the text uses.
 _KEPT = ("href", "alt", "start")
 
 _NAME = r"[a-zA-Z][a-zA-Z0-9]*(?:[:.-][a-zA-Z0-9_]+)*"
-# A long value holds no tag (an image in itself), one with a tag in it is short: this keeps the search linear.
+# Long values (such as inline images) contain no tags, and values with tags are short: a linear search.
 _QUOTED = r"\"(?:[^\"<]*+|[^\"]{0,2000})\"|'(?:[^'<]*+|[^']{0,2000})'"
 _VALUE = rf"\s{{0,9}}=\s{{0,9}}(?:{_QUOTED}|[^\s\"'<>=`]++)"
 _ATTRIBUTE = rf"[^\s\"'<>/=]{{1,200}}+(?:{_VALUE})?"
 _TAG = re.compile(rf"<(/?)({_NAME})((?:(?:[\s/]+|(?<=[\"'])){_ATTRIBUTE}){{0,60}})[\s/]{{0,99}}>")
-# Most tags are of these and bare; they are kept as they are.
+# Most tags are these, without attributes, and are kept as they are.
 _NOT_PLAIN = re.compile(
     r"<(?!/?(?:p|br|li|ul|ol|pre|code|blockquote|strong|em|h[1-6]|hr|div|tr|td|th)\s?/?>)", re.IGNORECASE
 )
@@ -77,9 +77,9 @@ _DECLARATION = re.compile(
     r"<!\[CDATA\[|<!\[[^<>]{0,300}>|<![a-zA-Z][^<>]{0,2000}>"
     r"|<\?[a-zA-Z=](?:[^?<]|\?(?!>)){0,5000}\?>|<\?[a-zA-Z][^<>]{0,2000}>|<!-{0,3}>"
 )
-# What is left of a tag where a text was cut off.
+# The rest of a tag at the end of a truncated text.
 _TRUNCATED = re.compile(rf"<(?:/({_NAME})?|({_NAME})\s[^<>]*=[^<>]*)\Z")
-# In prose "<a == b" ends a text, too.
+# Prose may also end in "<a == b".
 _TRUNCATED_IN_PROSE = re.compile(rf"<(?:/({_NAME})|({_NAME})\s[^<>]*=\s?[\"'][^<>]*)\Z")
 _ENTITY = re.compile(
     r"&(?:#(?:[xX][0-9a-fA-F]{1,6}|\d{1,7})(?:;|(?![0-9a-fA-F]))|([a-zA-Z][a-zA-Z0-9]{1,31})(;?))"
@@ -87,10 +87,10 @@ _ENTITY = re.compile(
 
 
 def plain_markup(document: str) -> str:
-    """HTML with tags of known elements in a plain form, and every other ``<`` escaped.
+    """Normalize the tags of known elements, and escape every other ``<``.
 
-    Comments, declarations and instructions go, as do tags of other elements; their content stays. What is no
-    tag (a comparison, an address, a type such as ``List<String>``) stays as text.
+    Comments, declarations, processing instructions and tags of other elements are removed; the content of
+    elements stays. Text that is not a tag (a comparison, an address, a type such as ``List<String>``) stays.
 
     Args:
         document: HTML, complete or a fragment.
@@ -103,12 +103,12 @@ def plain_markup(document: str) -> str:
 
 
 def markup_in_prose(document: str) -> str | None:
-    """As :func:`plain_markup`, for prose that may hold a tag or a comment here and there.
+    """Like :func:`plain_markup`, for prose with occasional tags or comments.
 
-    A lone ``<title>`` is something to fill in, and ``List<Link>`` a type, unless there are other tags.
+    Without other tags, a lone ``<title>`` is a placeholder, and ``List<Link>`` is a type.
 
     Args:
-        document: prose or Markdown, its code escaped.
+        document: prose or Markdown, with its code escaped.
 
     Returns:
         None if there is no markup.
@@ -127,7 +127,7 @@ def _with_plain_entities(document: str) -> str:
 
 
 def _entity(found: re.Match[str]) -> str:
-    """An entity in a form that the parser reads: with its semicolon, and in HTML 4 or as the character."""
+    """An entity in a form that the parser reads: with a semicolon, as an HTML 4 name or as the character."""
     name, end = found[1], found[2]
     if name is None:
         return html.escape(html.unescape(found[0].rstrip(";") + ";"), quote=False)
@@ -135,21 +135,21 @@ def _entity(found: re.Match[str]) -> str:
         return found[0]
     if end and f"{name};" in html5:
         return html.escape(html5[f"{name};"], quote=False)
-    # Only the oldest entities may stand without a semicolon; in "?a=1&copy=2" there is none.
+    # Only the oldest entities may lack a semicolon; "?a=1&copy=2" contains no entity.
     if not end and name in html5 and found.string[found.end() : found.end() + 1] != "=":
         return f"&{name};"
     return f"&amp;{name}{end}"
 
 
 class _Scanner:
-    """Goes from one ``<`` to the next."""
+    """Processes one ``<`` after another."""
 
     _next = _NOT_PLAIN
     _truncated = _TRUNCATED
 
     def __init__(self, document: str) -> None:
         self._document = document
-        # The last closing tag of each element: whether one comes must not be searched for again and again.
+        # The last closing tag of each element, so that the search for one is not repeated.
         self._closed = {found[1].lower(): found.start() for found in _CLOSING.finditer(document)}
         self._last_comment_end = document.rfind("-->")
         self._cdata = "<![CDATA[" in document
@@ -167,7 +167,7 @@ class _Scanner:
         return text.replace("]]>", "") if self._cdata else text
 
     def _at(self, begin: int) -> tuple[str, int]:
-        """What becomes of what begins here, and where it ends."""
+        """The replacement for the markup that starts here, and the index where the markup ends."""
         document = self._document
         if found := _TAG.match(document, begin):
             return self._tag(found)
@@ -179,7 +179,7 @@ class _Scanner:
             if found := _DECLARATION.match(document, begin):
                 return "", found.end()
             if document.startswith("<!--", begin):
-                # Never closed, it would hide all that follows.
+                # An unclosed comment would hide the rest of the text.
                 return "", begin + 4
         if (found := self._truncated.match(document, begin)) and (
             found[2] is None or found[2].lower() in _ELEMENTS
@@ -209,16 +209,16 @@ class _Scanner:
         valued = any(value for _, value in pairs)
         closed = self._closed.get(name, -1) > found.start()
         if name not in _ELEMENTS:
-            # An element of nobody's, closed or with values, or of another vocabulary; not "<your name>".
+            # An unknown element, closed or with values, or of another vocabulary; not "<your name>".
             ends = ":" in name or closed or found[0].endswith("/>")
-            # A page's own elements have a hyphen in their name, and attributes of any name.
+            # Custom elements have a hyphen in their name, and attributes with any name.
             own = closed and "-" in name
             return valued or own or (ends and all(_known_attribute(key.lower()) for key, _ in pairs))
         strange = [key for key, _ in pairs if not valued and not _known_attribute(key.lower())]
         if strange:
-            # "<b and c>" compares; an element of a longer name that is closed has an attribute of its own.
+            # "<b and c>" is a comparison; a closed element with a longer name has a custom attribute.
             return len(name) > 1 and closed
-        # A type such as "List<A>" follows a word, and nothing closes it.
+        # A type such as "List<A>" follows a word and is never closed.
         if pairs or name in _UNCLOSED or name in _NO_TYPES or not self._follows_word(found):
             return True
         return (closed and name != "a") or (name in _FORMATTING and found[2] == name)
@@ -232,7 +232,7 @@ class _Scanner:
 
 
 class _ProseScanner(_Scanner):
-    """Goes through prose, in which most of what stands in angle brackets is not a tag."""
+    """A scanner for prose, where most text in angle brackets is not a tag."""
 
     _next = re.compile("<")
     _truncated = _TRUNCATED_IN_PROSE
@@ -268,7 +268,7 @@ _PAGE = re.compile(
     r"(?<![^\W_])<(?:!doctype|html|(?:p|div|span|ul|ol|li|br|table|h[1-6])(?=[\s/>]))", re.IGNORECASE
 )
 _NO_TYPES = _RAW | {"noscript", "svg", "textarea", "blockquote", "strong", "details", "summary", "fieldset"}
-# If no end follows, they would take everything after them along.
+# If they are not closed, they would remove all of the text that follows.
 _SWALLOWING = _names(
     """applet audio canvas datalist math noscript object svg template textarea title video xmp listing
     plaintext select"""

@@ -1,4 +1,4 @@
-"""Markdown: its links and images as their text, and its code left alone."""
+"""Replace Markdown links and images by their text, and leave code alone."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _IMAGE = re.compile("!" + _LABEL + _TARGET)
 _LINK = re.compile(r"(?<!!)" + _LABEL + _TARGET)
 # A fence may occur in a list or a quotation.
 _MARGIN = r"(?:[ ]{0,3}>[ ]?){0,9}[ ]{0,6}"
-# As many backticks or tildes as began it end a fence, or the text does; a span ends with as many as began it.
+# A fence ends with as many backticks or tildes as it starts with, or with the text; a span with as many.
 # See https://spec.commonmark.org/0.31.2/#fenced-code-blocks and #code-spans.
 _CODE = re.compile(
     rf"^{_MARGIN}(?P<fence>`{{3,}}(?=[^`\n]*$)|~{{3,}})[^\n]*$.*?(?:^{_MARGIN}(?P=fence)[`~]*[ \t]*$|\Z)"
     r"|(?<!`)(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`)",
     re.MULTILINE | re.DOTALL,
 )
-# Code by its indent needs a blank line before it, or it belongs to a paragraph.
+# Indented code needs a blank line before it; otherwise, it belongs to the paragraph.
 _INDENTED_BLOCK = re.compile(r"(?:\A|\n[ \t]*\n)((?: {4}|\t)[^\n]*(?:\n(?:[ \t]*\n)*(?: {4}|\t)[^\n]*)*)")
-# '[1]: https://example.com "title"'. A label that begins with "^" is that of a note. See
+# '[1]: https://example.com "title"'. A label that starts with "^" is a footnote. See
 # https://spec.commonmark.org/0.31.2/#link-reference-definitions.
 _DEFINITION = re.compile(
     r"^(?:[ ]{0,3}>[ ]?){0,9}[ ]{0,3}\[(?P<label>[^\[\]\n^][^\[\]\n]{0,300})\]:[ \t]*\n?[ \t]*"
@@ -33,7 +33,7 @@ _DEFINITION = re.compile(
     r"(?:\s{1,9}(?:\"[^\"\n]{0,300}\"|'[^'\n]{0,300}'|\([^()\n]{0,300}\)))?[ \t]*(?:\n|\Z)",
     re.MULTILINE,
 )
-# What is a definition although nothing refers to it; "[note]: see" is none.
+# A definition even without references to it; "[note]: see" is not one.
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://|mailto:|www\.|//)\S", re.IGNORECASE)
 _REFERRED = r"(?:\[(?P<label>[^\[\]\n]{0,300})\])?(?![\[(:])"
 _REFERENCED_IMAGE = re.compile(r"!\[(?P<text>[^\[\]\n]{0,300})\]" + _REFERRED)
@@ -41,12 +41,12 @@ _REFERENCED_IMAGE = re.compile(r"!\[(?P<text>[^\[\]\n]{0,300})\]" + _REFERRED)
 _REFERENCED_LINK = re.compile(
     r"(?<![!\]\\])\[(?P<text>(?:[^\[\]\n]|\n(?!\s*\n)|\[[^\[\]\n]{0,300}\]){1,600})\]" + _REFERRED
 )
-# An image by reference, whole or within a link, of which only what editors write by themselves is dropped.
+# An image by reference, alone or within a link; dropped only if its description is an editor's default.
 _REFERENCED = re.compile(r"!\[([^\[\]\n]{0,300})\](?:\[[^\[\]\n]{0,300}\])?")
 _EMPTY_LINK = re.compile(r"(?<!!)\[\s*\](?:\([^()\s]{0,2000}\)|\[[^\[\]\n]{0,300}\])")
 
-# What editors put in place of a description: https://meta.stackexchange.com/questions/184187, in the
-# languages of its sites, and names of files.
+# Default descriptions of editors (https://meta.stackexchange.com/questions/184187), in the languages of
+# its sites, and file names.
 _BOILERPLATE = frozenset(
     {
         "enter image description here", "image description here", "enter image description", "alt text",
@@ -61,7 +61,7 @@ _FILE_NAME = re.compile(r"\S{1,300}\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?|heic|av
 
 
 def image_text(description: str) -> str:
-    """The description of an image, empty where it is only what an editor puts there by itself.
+    """The description of an image; empty if it is an editor's default.
 
     Example:
         >>> image_text("enter image description here"), image_text("a chart")
@@ -72,7 +72,7 @@ def image_text(description: str) -> str:
 
 
 def markdown_links(text: str, links: Links = "text") -> str:
-    """Turn Markdown links and images into their text, outside of code, and drop what defines their targets.
+    """Replace Markdown links and images outside of code by their text, and remove link definitions.
 
     Example:
         >>> markdown_links("See [the act](https://example.com/act) and [2] (b).")
@@ -89,7 +89,7 @@ def markdown_links(text: str, links: Links = "text") -> str:
     target = r"\1" if links == "text" else r"\1 (\2)"
 
     def plain(part: str) -> str:
-        # An image may occur inside a link, so it goes first.
+        # Images first, because one may occur inside a link.
         if "![" in part:
             part = _IMAGE.sub(_image, part)
             part = _EMPTY_LINK.sub("", _REFERENCED.sub(_referenced, part))
@@ -100,11 +100,11 @@ def markdown_links(text: str, links: Links = "text") -> str:
 
 
 class _Definitions:
-    """The targets that lines such as ``[1]: https://example.com`` define, and what refers to them.
+    """Link definitions such as ``[1]: https://example.com``, and the references to them.
 
     Args:
         parts: a text without its code.
-        links: what becomes of a link.
+        links: keep only the text of a link, or also its target.
     """
 
     def __init__(self, parts: list[str], links: Links) -> None:
@@ -113,15 +113,15 @@ class _Definitions:
         self._targets: dict[str, str] = {}
         for part in parts:
             for found in _DEFINITION.finditer(part):
-                # Of two definitions of one label the first counts.
+                # The first of several definitions of a label counts.
                 self._targets.setdefault(_label(found["label"]), found["angled"] or found["target"] or "")
         self._used: set[str] = set()
 
     def resolved(self) -> list[str]:
-        """The parts without references and definitions."""
+        """The parts with references resolved and definitions removed."""
         if not self._targets:
             return self._parts
-        # Images first, since one may occur inside a link. Definitions refer to nothing.
+        # Images first, because one may occur inside a link. Definitions contain no references.
         parts = [self._outside(part) for part in self._parts]
         return [_DEFINITION.sub(self._dropped, part) for part in parts]
 
@@ -151,7 +151,7 @@ class _Definitions:
         target = self._target(found)
         if target is None:
             return found[0]
-        # "[1]" alone marks a source, and reads as one only in its brackets.
+        # "[1]" alone cites a source, so it keeps its brackets.
         text = found[0] if found["label"] is None and found["text"].isdigit() else found["text"]
         return text if self._links == "text" else f"{text} ({target})"
 
@@ -162,12 +162,12 @@ class _Definitions:
 
 
 def _label(text: str) -> str:
-    """A label as references are compared: in any case, with any whitespace."""
+    """A label in the form in which labels are compared: case-folded, with single spaces."""
     return " ".join(text.split()).casefold()
 
 
 def _text_and_code(text: str) -> list[str]:
-    """Text and code in turns; text is the first and the last."""
+    """Alternating parts of text and code; the first and the last are text."""
     parts, end = [], 0
     for found in _CODE.finditer(text):
         parts += [text[end : found.start()], found.group()]
@@ -176,21 +176,21 @@ def _text_and_code(text: str) -> list[str]:
 
 
 def without_code(text: str) -> str:
-    """A text without the code in it."""
+    """A text without its code."""
     return "".join(part for part, is_code in split_code(text) if not is_code)
 
 
 def escape_code(text: str) -> str:
-    """A text in which tags that code quotes are no tags for a reader of HTML."""
+    """A text with the markup in its code escaped, so that an HTML parser does not read it as tags."""
     return "".join(escape_markup(part) if is_code else part for part, is_code in split_code(text))
 
 
 def split_code(text: str, indented: bool = False) -> Iterator[tuple[str, bool]]:
-    """The parts of a text in their order, each with whether it is code.
+    """Split a text into parts, each with whether it is code.
 
     Args:
         text: Markdown.
-        indented: whether paragraphs that begin with four spaces are code, too.
+        indented: whether paragraphs indented by four spaces are also code.
     """
     if "`" not in text and "~~~" not in text and not indented:
         yield text, False
@@ -208,7 +208,7 @@ def split_code(text: str, indented: bool = False) -> Iterator[tuple[str, bool]]:
 
 
 def escape_markup(code: str) -> str:
-    """Code as HTML has it in its text."""
+    """Escape code for use as text in HTML."""
     return code.replace("&", "&amp;").replace("<", "&lt;")
 
 

@@ -1,4 +1,4 @@
-"""Repairs of text: wrongly decoded characters and untidy whitespace."""
+"""Repair wrongly decoded characters, and clean up whitespace."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _fixer() -> Callable[[str], str]:
 
 
 def repair_text(text: str) -> str:
-    """Repair text that was decoded with the wrong character set, and HTML entities left over.
+    """Repair text that was decoded with the wrong character set, and decode leftover HTML entities.
 
     Raises:
         MissingExtraError: ftfy is not installed.
@@ -54,7 +54,7 @@ def repair_text(text: str) -> str:
         >>> repair_text("the landlordâ€™s Â§ 5")
         'the landlord’s § 5'
     """
-    # Plain ASCII without entities or escapes can hold none of these errors, and most text is that.
+    # ASCII without entities or escapes cannot contain these errors, and most text is ASCII.
     if text.isascii() and "&" not in text and "\x1b" not in text:
         return text
     fixed: str = _fixer()(text)
@@ -62,9 +62,9 @@ def repair_text(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Tidy whitespace: one kind of line end and space, no invisible characters, no runs of blank lines.
+    """Clean up whitespace: one kind of line end and space, no invisible characters, no runs of blank lines.
 
-    The content of fenced code keeps its spaces.
+    Fenced code keeps its spaces.
     """
     text = _SPACES.sub(" ", without_invisible(_LINE_ENDS.sub("\n", text)))
     if "  " in text:
@@ -79,7 +79,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_title(title: str) -> str:
-    """Tidy a title: one line, without the marks of moderators.
+    """Clean up a title: one line, without moderator notices.
 
     Example:
         >>> clean_title(" Is this\\nlegal?  [closed]")
@@ -110,7 +110,7 @@ def format_sections(texts: pd.Series) -> pd.Series:
 
 
 def _drop_empty_quotes(lines: list[str]) -> list[str]:
-    # A quotation often begins and ends with bare marks; between paragraphs one of them is enough.
+    # Quotes often start and end with bare marks; one is enough between paragraphs.
     kept: list[str] = []
     for place, line in enumerate(lines):
         if line == ">":

@@ -1,4 +1,4 @@
-"""The words of a text with the signs that make others of them: ``C++`` and ``C#``, ``$5`` and ``5%``."""
+"""Words with the signs that distinguish them: ``C++`` and ``C#``, ``$5`` and ``5%``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import unicodedata
 
 _CURRENCY = "$¢£¤¥€\u20a0-\u20cf\u0e3f"
 _PICTURES = "¬√∞∀∃∈∉∪∩⊂⊃∧∨∑∏∂∇\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
-# A sign counts where it stands at a word, not between words: dashes, bullets and emphasis say nothing. All
-# that is asked of a sign is asked after it, so that the search goes from one to the next.
+# A sign counts if it is attached to a word: dashes, bullets and emphasis do not count. All conditions are
+# checked after the sign, so that the search jumps from one sign to the next.
 _SIGN = re.compile(
     rf"""
     [-+±~\#%‰°§<>=≤≥≠!.,:/^*×÷&|@{_CURRENCY}{_PICTURES}]
@@ -35,7 +35,7 @@ _RAISED = re.compile(r"(?<=\w)[⁰¹²³⁴-⁹]+")
 
 
 def normalize_signs(text: str) -> str:
-    """The words of a text in lower case, with the signs that tell words from others as words of their own.
+    """The words of a text in lower case, with the signs that distinguish words as separate words.
 
     Example:
         >>> normalize_signs("Is C++ legal?") == normalize_signs("is C++, legal")
@@ -43,12 +43,12 @@ def normalize_signs(text: str) -> str:
         >>> normalize_signs("Is C++ legal?") == normalize_signs("Is C# legal?")
         False
     """
-    # In compatible letters 2² would be 22.
+    # NFKC would turn 2² into 22.
     text = _RAISED.sub(r"^\g<0>", text)
     text = unicodedata.normalize("NFKC", text).replace("\u2044", "/").casefold()
     return " ".join(_WORDS.findall(_SIGN.sub(_spelled, text)))
 
 
 def _spelled(found: re.Match[str]) -> str:
-    # No word of a question begins with this letter.
+    # No word of a question starts with this letter.
     return "".join(f" \U00013000{ord(sign):x} " for sign in found[0])

@@ -1,10 +1,9 @@
-"""Words of texts in any script.
+"""Split texts in any script into words.
 
-Words are separated by whitespace. In scripts without spaces, they are counted like this: each Chinese
-character, Hiragana and Bopomofo letter is a word, as word processors count them and as Unicode's text
-segmentation parts them (UAX #29); so is each run of Katakana; Thai, Lao, Khmer, Burmese and Tibetan, for
-which that needs a dictionary, are parted into three letters each with the marks on them, a little less than
-their words have on average.
+Whitespace separates words. In scripts without spaces, each Chinese character, Hiragana letter and Bopomofo
+letter is a word, as in word processors and in Unicode's text segmentation (UAX #29), and so is each run of
+Katakana. Thai, Lao, Khmer, Burmese and Tibetan would need a dictionary; they are split after every three
+letters with their marks, slightly less than the average length of their words.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _IDEOGRAPHS = (
     "\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
 _KATAKANA = "\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-# Letters, and marks that stand on, under or around them (among those the vowel signs of Khmer and Burmese).
+# Letters, and the marks on, under or around them (including the vowel signs of Khmer and Burmese).
 _LETTERS = (
     "\u0e01-\u0e30\u0e32\u0e33\u0e40-\u0e46\u0e81-\u0eb0\u0eb2\u0eb3\u0ebd-\u0ec6\u0edc-\u0edf"
     "\u0f00\u0f40-\u0f6c\u1000-\u102a\u103f\u1050-\u1055\u1780-\u17b3\u19e0-\u19ff"
@@ -34,7 +33,7 @@ _LETTER_OR_DIGIT = re.compile(r"\w")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, see above.
+    """The words of a text, as described above.
 
     Example:
         >>> words_of("keep the deposit"), words_of("押金 ok")
@@ -45,7 +44,7 @@ def words_of(text: str) -> list[str]:
     found: list[str] = []
     for word in text.split():
         if _UNSPACED.search(word):
-            # Between them signs are no words of their own.
+            # In these scripts, signs are not separate words.
             found += filter(_LETTER_OR_DIGIT.search, _SEGMENT.findall(word))
         else:
             found.append(word)

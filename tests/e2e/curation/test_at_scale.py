@@ -71,7 +71,7 @@ def test_a_row_that_a_step_fails_on_is_refused_and_its_neighbours_are_as_ever(
     assert caught.value.line == 8
 
 
-def test_twins_across_parts_leave_training_are_counted_and_may_be_too_many(
+def test_cross_split_duplicates_leave_training_and_fail_above_the_limit(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     held_out = [questions[0] | {"question_id": 1}, questions[1] | {"question_id": 2}]

@@ -218,7 +218,7 @@ def test_reasons_beyond_the_three_most_frequent_are_counted(
     assert "2 × other reasons)" in caught.value.message
 
 
-def test_one_bad_row_fails_where_none_may_be(
+def test_one_bad_row_fails_if_none_is_allowed(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     path = write([*questions, questions[0] | {"tags": "two words"}])
@@ -236,7 +236,7 @@ def test_nothing_left_is_an_error_with_the_reasons(
     assert len(_rows(tmp_path / "out" / "rejected.jsonl")) == 3
 
 
-def test_a_test_file_replaces_testing_and_its_duplicates_leave_the_rest(
+def test_a_test_file_replaces_the_test_split_and_its_duplicates_are_removed(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     held_out = [questions[0] | {"question_id": 1, "score": -3}, questions[1] | {"question_id": 2}]

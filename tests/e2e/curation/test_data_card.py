@@ -88,7 +88,7 @@ def test_the_page_tells_what_the_card_holds(
     assert report.inputs[0]["sha256"] in page
 
 
-def test_tags_in_another_form_are_reported_and_counted(
+def test_respelled_tags_are_reported_and_counted(
     untidy: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     report = curate([write(untidy)], tmp_path / "out", PLAIN)
@@ -99,7 +99,7 @@ def test_tags_in_another_form_are_reported_and_counted(
     assert [note for note in report.notes if note.startswith("2 tags were normalized")]
 
 
-def test_tags_on_no_training_row_are_reported(
+def test_tags_missing_from_training_are_reported(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     held_out = [questions[0] | {"question_id": 1, "tags": ["never-seen", "copyright"]}]
@@ -107,7 +107,7 @@ def test_tags_on_no_training_row_are_reported(
     assert report.labels["unseen"] == {"never-seen": 1}
 
 
-def test_same_words_with_other_tags_are_told_with_both_places(
+def test_same_text_with_different_tags_is_reported_with_both_places(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     twins = [
@@ -128,7 +128,7 @@ def test_same_words_with_other_tags_are_told_with_both_places(
     assert [note for note in report.notes if note.startswith("1 duplicates had different tags")]
 
 
-def test_different_questions_of_one_id_stay_and_are_told_with_both_lines(
+def test_different_questions_with_one_id_are_kept_and_reported_with_both_lines(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     for number in (5, 9):
@@ -141,7 +141,7 @@ def test_different_questions_of_one_id_stay_and_are_told_with_both_lines(
     assert [note for note in report.notes if note.startswith("1 ids have several")]
 
 
-def test_lengths_and_the_questions_that_are_cut_most_are_told_before_anything_is_trained(
+def test_lengths_and_the_most_truncated_questions_are_reported_before_training(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     for number in (11, 30):
@@ -226,7 +226,7 @@ def test_forgotten_questions_leave_the_card(
     assert "canary" not in text.lower()
 
 
-def test_a_single_row_is_told_with_counts_and_refused_before_it_is_sent(
+def test_too_few_rows_are_reported_with_counts_and_rejected_before_upload(
     questions: list[dict[str, Any]], write: Write, tmp_path: Path
 ) -> None:
     from lawtags_client.errors import DataError

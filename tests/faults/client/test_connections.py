@@ -77,7 +77,7 @@ FAULTS: dict[str, Act] = {
 
 @BOTH
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_read_outlives_a_fault(fault: str, over: str, tmp_path: Path) -> None:
+async def test_read_survives_a_fault(fault: str, over: str, tmp_path: Path) -> None:
     async with RawServer([FAULTS[fault], GOOD]) as server:
         async with connect(server.url, tmp_path, over=over) as nemo:
             assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
@@ -85,7 +85,7 @@ async def test_read_outlives_a_fault(fault: str, over: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_create_is_sent_once_whatever_the_fault(fault: str, tmp_path: Path) -> None:
+async def test_create_is_sent_once_despite_any_fault(fault: str, tmp_path: Path) -> None:
     async with RawServer([FAULTS[fault], GOOD]) as server:
         async with connect(server.url, tmp_path) as nemo:
             with pytest.raises(DoubtfulOutcomeError):
@@ -105,9 +105,7 @@ async def test_create_goes_out_again_where_nobody_listened(tmp_path: Path) -> No
 
 
 @BOTH
-async def test_connection_that_was_closed_while_idle_costs_one_silent_retry(
-    over: str, tmp_path: Path
-) -> None:
+async def test_connection_closed_while_idle_costs_one_silent_retry(over: str, tmp_path: Path) -> None:
     time = StillTime()
     # The second request arrives on a connection on which the server has just hung up.
     async with RawServer([GOOD, hang_up, GOOD]) as server:
@@ -142,7 +140,7 @@ async def test_fresh_connection_that_is_closed_is_not_tried_silently(tmp_path: P
 
 
 @BOTH
-async def test_answer_that_drips_ends_with_the_time_for_the_call(over: str, tmp_path: Path) -> None:
+async def test_trickling_response_ends_at_the_call_timeout(over: str, tmp_path: Path) -> None:
     async with RawServer([drip(b"x", 1000, 0.02)]) as server:
         async with connect(server.url, tmp_path, over=over, total_timeout=0.3) as nemo:
             with pytest.raises(DeadlineExceededError, match="whole call"):
@@ -299,7 +297,7 @@ async def test_waiting_for_a_free_connection_ends(tmp_path: Path) -> None:
         assert len(server.requests) == 1
 
 
-async def test_cancelled_call_closes_its_connection_and_frees_its_place(tmp_path: Path) -> None:
+async def test_cancelled_call_closes_its_connection_and_frees_its_slot(tmp_path: Path) -> None:
     async with RawServer([silence, GOOD]) as server:
         async with connect(server.url, tmp_path, max_connections=1, read_timeout=5) as nemo:
             call = asyncio.create_task(nemo.customizer.jobs.get("cust-1"))
@@ -448,9 +446,7 @@ async def test_certificate_that_is_not_accepted_ends_the_call_at_once(
         assert (server.requests, time.slept) == ([], [])
 
 
-async def test_own_authority_and_client_certificate_are_settings(
-    authority: trustme.CA, tmp_path: Path
-) -> None:
+async def test_custom_ca_and_client_certificate_are_settings(authority: trustme.CA, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     mine = authority.issue_cert("client.test")
     mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
@@ -466,7 +462,7 @@ async def test_own_authority_and_client_certificate_are_settings(
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-async def test_proxy_of_the_environment_is_used_for_other_hosts_only(
+async def test_proxy_from_the_environment_is_used_only_for_other_hosts(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with RawServer([GOOD]) as proxy, RawServer([GOOD]) as local:

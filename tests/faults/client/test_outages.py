@@ -35,7 +35,7 @@ def connect(url: str, folder: Path, **more: object) -> NeMo:
     return NeMo(given, intents=SqliteIntents(folder / "i.sqlite"), clock=Clock(sleep=nap))
 
 
-async def test_thousand_calls_to_a_server_that_is_down_do_not_become_a_storm(tmp_path: Path) -> None:
+async def test_thousand_calls_to_a_server_that_is_down_cause_no_retry_storm(tmp_path: Path) -> None:
     asked = 0
 
     def down(request: httpx.Request) -> httpx.Response:
@@ -73,7 +73,7 @@ async def test_allowance_for_retries_comes_back_with_successes(tmp_path: Path) -
     assert (await nemo.customizer.jobs.get("cust-1")).id == "cust-1"
 
 
-async def test_redirect_to_another_server_carries_neither_token_nor_body(tmp_path: Path) -> None:
+async def test_redirect_to_another_server_sends_neither_token_nor_body(tmp_path: Path) -> None:
     with FaultProxy(None, lambda _: Answer(200, JOB, TYPE)) as elsewhere:
         there = (("location", f"{elsewhere.url}/v1/customization/jobs/cust-1"),)
         with FaultProxy(None, lambda _: Answer(307, headers=there)) as here:
@@ -88,7 +88,7 @@ async def test_redirect_to_another_server_carries_neither_token_nor_body(tmp_pat
 
 
 @pytest.mark.parametrize("setting", ["platform_url", "customizer_url"])
-async def test_name_that_is_in_no_directory_names_host_and_setting(setting: str, tmp_path: Path) -> None:
+async def test_unknown_host_error_names_host_and_setting(setting: str, tmp_path: Path) -> None:
     settings = Settings(**{setting: "http://no-such-host.invalid:8000"}, max_retries=1)
     nemo = NeMo(settings, intents=SqliteIntents(tmp_path / "i.sqlite"), clock=StillTime().clock())
     async with nemo:
@@ -97,7 +97,7 @@ async def test_name_that_is_in_no_directory_names_host_and_setting(setting: str,
     assert "no-such-host.invalid" in str(caught.value) and setting in str(caught.value)
 
 
-async def test_refused_connection_names_host_and_variable(tmp_path: Path) -> None:
+async def test_refused_connection_error_names_host_and_variable(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -109,7 +109,7 @@ async def test_refused_connection_names_host_and_variable(tmp_path: Path) -> Non
     assert url in str(caught.value) and "NEMO_MICROSERVICES_BASE_URL" in str(caught.value)
 
 
-async def test_hosts_that_no_proxy_names_are_asked_directly(
+async def test_hosts_in_no_proxy_are_contacted_directly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FaultProxy(None, lambda _: Answer(200, JOB, TYPE)) as proxy:
@@ -135,7 +135,7 @@ def _serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("kind", ["expired", "self-signed", "other host", "unknown authority"])
-async def test_certificate_that_is_no_good_is_named_once_with_its_setting(
+async def test_invalid_certificate_is_reported_once_with_its_setting(
     kind: str, authority: trustme.CA, tmp_path: Path
 ) -> None:
     from datetime import UTC, datetime
@@ -162,7 +162,7 @@ async def test_certificate_that_is_no_good_is_named_once_with_its_setting(
 
 
 @pytest.mark.parametrize("way", ["setting", "SSL_CERT_FILE", "LAWTAGS_CA_FILE"])
-async def test_own_authority_is_taken_from_setting_or_environment(
+async def test_custom_ca_comes_from_setting_or_environment(
     way: str, authority: trustme.CA, tmp_path: Path
 ) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -189,7 +189,7 @@ class Page:
     added=st.lists(st.integers(0, 5), max_size=12),
     told=st.booleans(),
 )
-async def test_list_that_grows_at_its_head_while_it_is_read_gives_each_old_entry_once(
+async def test_list_that_grows_while_it_is_read_yields_each_old_entry_once(
     numbers: list[int], size: int, added: list[int], told: bool
 ) -> None:
     entries = [(0, number) for number in numbers]
@@ -207,7 +207,7 @@ async def test_list_that_grows_at_its_head_while_it_is_read_gives_each_old_entry
 
 @settings(max_examples=100, deadline=None)
 @given(pages=st.lists(st.lists(st.integers(0, 20), max_size=4), min_size=1, max_size=6))
-async def test_list_that_goes_round_in_circles_ends(pages: list[list[int]]) -> None:
+async def test_circular_pagination_ends(pages: list[list[int]]) -> None:
     asked = 0
 
     async def fetch(number: int) -> Page:
@@ -220,7 +220,7 @@ async def test_list_that_goes_round_in_circles_ends(pages: list[list[int]]) -> N
     assert asked <= len(pages) + 1
 
 
-async def test_unknown_state_is_told_once_and_waited_through(
+async def test_unknown_state_is_reported_once_and_treated_as_running(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     states = iter(["warming_up", "warming_up", "warming_up", "completed"])

@@ -60,7 +60,7 @@ async def test_lost_reply_to_a_create_is_sent_once_and_doubtful(loss: Exception,
 
 
 @pytest.mark.parametrize("status", [408, 502, 504])
-async def test_gateway_that_gave_up_leaves_a_create_doubtful(status: int, tmp_path: Path) -> None:
+async def test_gateway_timeout_leaves_a_create_uncertain(status: int, tmp_path: Path) -> None:
     script = Script([httpx.Response(status, text="gateway")])
     with pytest.raises(DoubtfulOutcomeError):
         await client(script, tmp_path).customizer.jobs.create(REQUEST)
@@ -92,7 +92,7 @@ async def test_create_goes_out_again_after_too_many_requests(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_passing_status_of_a_read_is_retried(status: int, tmp_path: Path) -> None:
+async def test_transient_status_of_a_read_is_retried(status: int, tmp_path: Path) -> None:
     script = Script([httpx.Response(status), OK])
     assert (await client(script, tmp_path).customizer.jobs.get("cust-1")).id == "cust-1"
     assert len(script.requests) == 2
@@ -130,7 +130,7 @@ async def test_server_overrules_the_decision(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-async def test_retry_after_is_honoured_and_never_undercut(
+async def test_retry_after_is_honored(
     header: dict[str, str], least: float, most: float, tmp_path: Path
 ) -> None:
     time = StillTime()
@@ -182,7 +182,7 @@ def test_a_server_that_asks_for_no_pause_gets_the_usual_one(asked: float | None)
     name=st.sampled_from(["retry-after", "retry-after-ms"]),
     chance=st.floats(0, 1, exclude_max=True),
 )
-def test_no_pause_is_shorter_than_was_asked_for(value: str, name: str, chance: float) -> None:
+def test_no_pause_is_shorter_than_requested(value: str, name: str, chance: float) -> None:
     asked = parse_retry_after({name: value}, BEGIN)
     assert asked is None or (math.isfinite(asked) and asked >= 0)
     failure = Failure(RateLimitedError("busy"), passing=True, retry_after=asked)
@@ -194,7 +194,7 @@ def test_no_pause_is_shorter_than_was_asked_for(value: str, name: str, chance: f
             assert pause >= seconds
 
 
-async def test_wait_beyond_the_deadline_is_told_at_once(tmp_path: Path) -> None:
+async def test_wait_beyond_the_deadline_fails_at_once(tmp_path: Path) -> None:
     script, time = Script([httpx.Response(429, headers={"retry-after": "3600"})]), StillTime()
     with pytest.raises(RateLimitedError) as caught:
         await client(script, tmp_path, time).customizer.jobs.get("cust-1")
@@ -237,7 +237,7 @@ HTML = httpx.Response(200, html="<html><body>Please sign in</body></html>")
 
 
 @pytest.mark.parametrize("call", ["get", "create"])
-async def test_html_in_place_of_json_names_the_address(call: str, tmp_path: Path) -> None:
+async def test_html_in_place_of_json_is_an_error_with_the_url(call: str, tmp_path: Path) -> None:
     script = Script([HTML])
     jobs = client(script, tmp_path).customizer.jobs
     with pytest.raises(ProtocolError, match="Please sign in") as caught:
@@ -308,7 +308,7 @@ async def test_page_for_some_requests_costs_no_row(tmp_path: Path) -> None:
     assert [outcome.error for outcome in found] == [None] * 40
 
 
-async def test_truncated_json_is_read_again_then_told(tmp_path: Path) -> None:
+async def test_truncated_json_is_retried_then_reported(tmp_path: Path) -> None:
     cut = httpx.Response(200, content=b'{"id": "cust-', headers={"x-request-id": "r-1"})
     script = Script([cut, OK])
     assert (await client(script, tmp_path).customizer.jobs.get("cust-1")).id == "cust-1"
@@ -380,7 +380,7 @@ NAMES = ["../x", "a/b", "..", ".", "", "a\\b", "%2e%2e", "a\0b", "x" * 300, "a?b
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
-async def test_name_that_leads_elsewhere_is_refused_before_the_request(name: str, tmp_path: Path) -> None:
+async def test_name_with_path_traversal_is_rejected_before_the_request(name: str, tmp_path: Path) -> None:
     script = Script([OK])
     nemo = client(script, tmp_path)
     calls: list[Callable[[], object]] = [

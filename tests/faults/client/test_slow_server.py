@@ -45,7 +45,7 @@ async def _serve(sharing: Sharing, reader: asyncio.StreamReader, writer: asyncio
 
 
 @pytest.mark.parametrize(("drops", "patience"), [(True, 1.5), (False, 0.8)])
-async def test_a_real_server_that_is_too_slow_for_the_first_requests_loses_nothing(
+async def test_a_real_server_too_slow_for_the_first_requests_loses_no_row(
     drops: bool, patience: float, tmp_path: Path
 ) -> None:
     sharing = Sharing(128 / patience / SLOWER, drops=drops)

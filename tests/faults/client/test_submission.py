@@ -42,7 +42,7 @@ def nemo_for(server: SmallCustomizer, folder: Path) -> NeMo:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
 @pytest.mark.parametrize("request_", [NAMED, NAMELESS], ids=["named", "nameless"])
-async def test_lost_reply_and_then_a_list_that_cannot_be_read_leave_one_job(
+async def test_lost_reply_followed_by_an_unreadable_list_leaves_one_job(
     server: SmallCustomizer, tmp_path: Path, status: int, request_: CustomizationJobRequest
 ) -> None:
     server.fault, server.blind = "lose reply", status
@@ -77,7 +77,7 @@ async def test_name_taken_by_a_late_request_of_its_own_is_found_once_the_list_ca
     assert [job.id] == list(server.jobs)
 
 
-async def test_job_is_found_however_many_were_submitted_since(
+async def test_job_is_found_after_hundreds_of_later_submissions(
     server: SmallCustomizer, tmp_path: Path
 ) -> None:
     server.now = (await _intent_time(server, tmp_path)).isoformat()
@@ -121,7 +121,7 @@ async def test_refusal_that_names_nothing_of_ours_leaves_the_key_free(
     assert (await nemo.customizer.submit(renamed, key="mine")).output_model == "law/tagger@v2"
 
 
-async def test_cancelled_submission_holds_no_lock_and_is_found_again(
+async def test_cancelled_submission_releases_its_lock_and_is_found_again(
     server: SmallCustomizer, tmp_path: Path
 ) -> None:
     posted = asyncio.Event()

@@ -40,7 +40,7 @@ class Guarded:
         return httpx.Response(200, json={"id": "cust-1", "status": status})
 
 
-async def test_token_file_is_read_again_when_its_token_is_refused(tmp_path: Path) -> None:
+async def test_token_file_is_read_again_when_its_token_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first-token\n")
     server = Guarded("first-token")
@@ -53,7 +53,7 @@ async def test_token_file_is_read_again_when_its_token_is_refused(tmp_path: Path
     assert set(server.tokens[3:]) == {"second-token"}
 
 
-async def test_function_is_asked_once_more_and_then_the_refusal_is_told(tmp_path: Path) -> None:
+async def test_token_function_is_called_once_more_and_then_the_rejection_is_raised(tmp_path: Path) -> None:
     given = iter(["canary-one", "canary-two", "canary-three", "canary-four"])
     server = Guarded("another")
     nemo = client(server, tmp_path, token=lambda: next(given))
@@ -244,7 +244,7 @@ async def test_a_renewed_token_that_is_refused_as_well_stays_out_of_the_error(tm
     assert "canary" not in f"{caught.value} {caught.value.as_dict()}"
 
 
-async def test_deadlines_do_not_see_the_wall_clock_jump(tmp_path: Path) -> None:
+async def test_deadlines_ignore_jumps_of_the_wall_clock(tmp_path: Path) -> None:
     import time_machine
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -281,7 +281,7 @@ class _Body(httpx.AsyncByteStream):
         self.closed = True
 
 
-async def test_a_call_that_is_cancelled_while_its_token_is_looked_up_gives_its_connection_back(
+async def test_a_call_cancelled_during_token_lookup_returns_its_connection(
     tmp_path: Path,
 ) -> None:
     body, asked, go_on = _Body(), threading.Event(), threading.Event()

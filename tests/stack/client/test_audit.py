@@ -15,6 +15,7 @@ import httpx
 import pytest
 from submitting import Wish, connect, submit, waiting_stack
 
+from lawtags_client.cache import CACHE_VARIABLE
 from lawtags_client.intents import FIELD, SqliteIntents, new_intent
 from lawtags_stack.stack import StackThread
 
@@ -29,7 +30,12 @@ def stack(tmp_path: Path) -> Iterator[StackThread]:
 
 def audit(stack: StackThread, folder: Path, *words: str) -> tuple[int, Any, str]:
     """Exit code, what was told, and the words on stderr."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("LAWTAGS_")}
+    # The cache stays that of the tests, not the user's.
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LAWTAGS_") or name == CACHE_VARIABLE
+    }
     environ |= {
         "LAWTAGS_PLATFORM_URL": stack.platform_url,
         "LAWTAGS_INTENTS_PATH": str(folder / "own.sqlite"),
@@ -68,7 +74,7 @@ def test_intents_and_jobs_are_compared_across_the_clients_store_and_the_ledgers_
     }
 
 
-def test_what_is_wrong_is_named_with_its_cure_and_ends_with_one(stack: StackThread, tmp_path: Path) -> None:
+def test_problems_are_listed_with_their_fix_and_exit_code_one(stack: StackThread, tmp_path: Path) -> None:
     own = SqliteIntents(tmp_path / "own.sqlite")
     wish(stack, tmp_path / "own.sqlite", 1)
     orphan = wish(stack, tmp_path / "lost.sqlite", 2)

@@ -62,7 +62,7 @@ async def jobs_on(nemo: NeMo) -> list[str]:
     return [job.id async for job in nemo.customizer.jobs.list(page_size=3)]
 
 
-async def test_the_whole_way_from_folder_to_tags(nemo: NeMo, curated: Path) -> None:
+async def test_end_to_end_from_folder_to_tags(nemo: NeMo, curated: Path) -> None:
     dataset = await nemo.data_store.upload_dataset("way/tags", curated, description="rows")
     assert dataset.rows == {"training": 24, "validation": 6, "testing": 3}
     job = await nemo.customizer.fine_tune(config=BASE, dataset=dataset, output_model="way/tagger", **FAST)
@@ -146,7 +146,7 @@ async def test_key_of_an_intent_cannot_be_used_for_another_request(nemo: NeMo, c
     await job.cancel()
 
 
-async def test_cancelled_job_ends_the_waiting(nemo: NeMo, curated: Path) -> None:
+async def test_cancelled_job_ends_the_wait(nemo: NeMo, curated: Path) -> None:
     await nemo.data_store.upload_dataset("cancel/tags", curated)
     job = await nemo.customizer.fine_tune(config=BASE, dataset="cancel/tags", **FAST | {"epochs": 2000})
     await job.cancel()

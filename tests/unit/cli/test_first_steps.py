@@ -15,6 +15,7 @@ from client_kit import client
 from raw_server import RawServer, answer, send
 
 from lawtags_client import sync, tag
+from lawtags_client.cache import CACHE_VARIABLE
 from lawtags_client.cli.demo import _asking
 from lawtags_client.client import NeMo
 from lawtags_client.errors import (
@@ -248,7 +249,12 @@ def test_a_run_asks_the_services_before_it_curates(tmp_path: Path) -> None:
     questions = tmp_path / "questions.jsonl"
     row = {"title": "Can my landlord keep the deposit?", "body": "I moved out. " * 20, "tags": ["tenancy"]}
     questions.write_text("".join(json.dumps(row) + "\n" for _ in range(30)))
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("LAWTAGS_")}
+    # The cache stays that of the tests, not the user's.
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LAWTAGS_") or name == CACHE_VARIABLE
+    }
     environ |= {"LAWTAGS_PLATFORM_URL": "http://127.0.0.1:9", "LAWTAGS_MAX_RETRIES": "0"}
     line = [sys.executable, "-m", "lawtags_client", "run", "smollm2-demo", "--data", str(questions)]
     code = "import sys; sys.argv[0] = 'lawtags'; from lawtags_client.cli import main; main()"

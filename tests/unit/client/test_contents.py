@@ -62,7 +62,7 @@ async def test_file_whose_request_was_given_up_is_closed_with_the_context(watche
     await chunks.aclose()
 
 
-async def test_file_that_a_thread_opens_after_its_request_was_cancelled_is_closed(watched: Watched) -> None:
+async def test_file_opened_by_a_thread_after_cancellation_is_closed(watched: Watched) -> None:
     file = describe("weights.bin", watched)
     del watched.opened[:]
     watched.asked.clear()

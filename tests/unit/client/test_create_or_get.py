@@ -46,14 +46,16 @@ class Store:
 
 
 @pytest.mark.parametrize("taken", [*TAKEN, httpx.ReadError("reset")], ids=["409", "422", "500", "lost"])
-async def test_the_same_is_adopted(taken: httpx.Response | Exception, tmp_path: Path) -> None:
+async def test_an_identical_entity_is_used(taken: httpx.Response | Exception, tmp_path: Path) -> None:
     store = Store(taken, id="dataset-1")
     found = await client(store, tmp_path, StillTime()).entity_store.datasets.create_or_get(WANTED)
     assert (found.id, store.posts) == ("dataset-1", 1)
 
 
 @pytest.mark.parametrize("taken", TAKEN, ids=["409", "422", "500"])
-async def test_another_is_explained_by_what_differs(taken: httpx.Response, tmp_path: Path) -> None:
+async def test_a_different_entity_is_rejected_with_the_differences(
+    taken: httpx.Response, tmp_path: Path
+) -> None:
     store = Store(taken, files_url="hf://datasets/law/others")
     with pytest.raises(ConflictError, match="law/tags already exists and differs in files_url"):
         await client(store, tmp_path, StillTime()).entity_store.datasets.create_or_get(WANTED)

@@ -58,7 +58,7 @@ def names(count: int) -> list[str]:
     return [f"cust-{number}" for number in range(count)]
 
 
-async def test_a_thousand_jobs_cost_less_than_a_request_a_second_and_are_seen_soon(tmp_path: Path) -> None:
+async def test_a_thousand_jobs_cost_less_than_a_request_per_second_and_end_promptly(tmp_path: Path) -> None:
     time = StillTime()
     server = Jobs(time, [60.0 * number / 1000 for number in range(1000)])
     seen: dict[str, float] = {}

@@ -108,7 +108,7 @@ def test_store_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["no database", "folder"])
-def test_store_that_cannot_be_used_is_named(tmp_path: Path, damage: str) -> None:
+def test_unusable_store_is_named(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "intents.sqlite"
     if damage == "folder":
         path.mkdir()

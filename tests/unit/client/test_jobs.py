@@ -210,7 +210,7 @@ async def test_failure_carries_the_services_words(tmp_path: Path) -> None:
     assert (caught.value.job_id, caught.value.reason) == ("cust-1", "no GPU")
 
 
-async def test_stall_and_timeout_are_told_apart(tmp_path: Path) -> None:
+async def test_stall_and_timeout_are_different_errors(tmp_path: Path) -> None:
     waiting = {"status": "running", "status_logs": [{"message": "Pending", "detail": "no free GPU"}]}
     with pytest.raises(JobStalledError, match="no free GPU"):
         await (await job_of([httpx.Response(200, json=waiting)], tmp_path, StillTime())).wait(
@@ -220,7 +220,7 @@ async def test_stall_and_timeout_are_told_apart(tmp_path: Path) -> None:
         await (await job_of([status("running", 3)], tmp_path, StillTime())).wait(stall=3600, timeout=60)
 
 
-async def test_job_that_vanished_ends_the_waiting(tmp_path: Path) -> None:
+async def test_deleted_job_ends_the_wait(tmp_path: Path) -> None:
     job = await job_of([status("running"), httpx.Response(404, json={"detail": "gone"})], tmp_path)
     with pytest.raises(NotFoundError):
         await job.wait()
@@ -298,7 +298,9 @@ async def test_reset_server_gets_the_job_again(server: SmallCustomizer, tmp_path
     assert len(server.jobs) == 1
 
 
-async def test_taken_model_is_adopted_if_the_job_is_the_same(server: SmallCustomizer, tmp_path: Path) -> None:
+async def test_existing_output_model_is_used_if_the_job_is_the_same(
+    server: SmallCustomizer, tmp_path: Path
+) -> None:
     versioned = REQUEST.model_copy(update={"output_model": "law/tagger@v1"})
     first = await nemo_for(server, tmp_path / "one").customizer.submit(versioned)
     assert (await nemo_for(server, tmp_path / "two").customizer.submit(versioned)).id == first.id

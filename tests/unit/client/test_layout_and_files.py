@@ -151,7 +151,7 @@ def test_missing_split_is_named(missing: str, tmp_path: Path) -> None:
         check(tmp_path)
 
 
-def test_linked_file_is_not_followed(tmp_path: Path) -> None:
+def test_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret.jsonl"
     secret.write_text(GOOD)
     folder_of(tmp_path / "in", GOOD.encode())

@@ -79,7 +79,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int, float
 )
 @pytest.mark.parametrize("share", [0.05, 0.15, 0.3, 0.5])
 @pytest.mark.parametrize(("rows", "batch_size", "seconds"), [(60, 8, 0.2), (150, 1, 0.05), (100, 1, 2.0)])
-def test_a_server_that_fails_at_random_costs_the_pauses_of_one_row(
+def test_random_failures_cost_no_more_pauses_than_one_row(
     rows: int,
     batch_size: int,
     seconds: float,
@@ -122,7 +122,7 @@ def test_chosen_concurrency_is_kept_where_failures_are_random(concurrency: int, 
 
 @pytest.mark.parametrize("retry_after", [2, 20])
 @pytest.mark.parametrize("batch_size", [1, 8])
-def test_a_server_that_refuses_everything_for_a_while_is_left_alone(
+def test_a_server_that_rejects_everything_for_a_while_gets_few_requests(
     batch_size: int, retry_after: int, tmp_path: Path
 ) -> None:
     refused = list[float]()

@@ -183,7 +183,7 @@ def test_what_was_recorded_is_kept_whole(kind: type[BaseModel], recorded: dict[s
 @pytest.mark.parametrize(("kind", "recorded"), RECORDED, ids=lambda value: getattr(value, "__name__", ""))
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_fields_that_are_new_missing_or_null_are_no_obstacle(
+def test_new_missing_and_null_fields_are_accepted(
     kind: type[BaseModel], recorded: dict[str, Any], data: st.DataObject
 ) -> None:
     changed = copy.deepcopy(recorded)

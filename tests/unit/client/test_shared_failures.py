@@ -48,7 +48,7 @@ class Narrow(httpx.AsyncBaseTransport):
 @pytest.mark.parametrize(
     ("most", "places", "seconds"), [(1, 1, 0.045), (1, 8, 0.3), (2, 1, 0.1), (3, 4, 0.02)]
 )
-def test_a_server_that_takes_few_rows_a_request_answers_all_in_about_its_own_time(
+def test_a_limit_on_rows_per_request_costs_little_time(
     most: int, places: int, seconds: float, batch_size: int, tmp_path: Path
 ) -> None:
     server = Narrow(most, places, seconds)
@@ -74,9 +74,7 @@ def test_a_server_that_takes_larger_requests_again_gets_them(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 @pytest.mark.parametrize("poor", [1, 40])
-def test_rows_on_which_a_server_fails_cost_the_others_no_time(
-    poor: int, batch_size: int, tmp_path: Path
-) -> None:
+def test_rows_that_always_fail_do_not_delay_others(poor: int, batch_size: int, tmp_path: Path) -> None:
     rows = frozenset(f"p{3 + 7 * place}" for place in range(poor))
     server = Narrow(8, 4, 0.05, poor=rows)
     told = ask(server, tmp_path, rows=ROWS, options={"batch_size": batch_size})
@@ -107,9 +105,7 @@ def test_a_server_that_fails_for_a_while_loses_nothing_and_is_left_alone(
 
 @pytest.mark.parametrize("batch_size", [1, 32])
 @pytest.mark.parametrize("answered", [0, 50])
-def test_a_server_that_fails_for_good_is_given_up_after_few_requests(
-    answered: int, batch_size: int, tmp_path: Path
-) -> None:
+def test_permanent_failure_ends_after_few_requests(answered: int, batch_size: int, tmp_path: Path) -> None:
     server, asked = Narrow(32, 4, 0.05), [0]
 
     async def fail(request: httpx.Request) -> httpx.Response:
@@ -163,7 +159,7 @@ class Crowded(Narrow):
 @pytest.mark.parametrize("seconds", [0.02, 0.5])
 @pytest.mark.parametrize("places", [1, 2])
 @pytest.mark.parametrize("rows", [7, 60, ROWS])
-def test_a_server_that_fails_on_several_requests_at_once_loses_none(
+def test_a_server_that_fails_on_concurrent_requests_loses_no_row(
     rows: int, places: int, seconds: float, batch_size: int, tmp_path: Path
 ) -> None:
     told = ask(Crowded(places, seconds), tmp_path, rows=rows, options={"batch_size": batch_size})
@@ -189,7 +185,7 @@ class Hanging(Narrow):
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 @pytest.mark.parametrize("hanging", [range(7, 40, 10), range(0, 40, 5), range(34, 40), [39]], ids=str)
-def test_rows_that_hang_cost_no_other_row(hanging: range, batch_size: int, tmp_path: Path) -> None:
+def test_rows_that_hang_do_not_fail_others(hanging: range, batch_size: int, tmp_path: Path) -> None:
     poor = frozenset(f"p{row}" for row in hanging)
     server = Hanging(1000, 16, 0.02, poor=poor)
     told = ask(server, tmp_path, rows=40, options={"batch_size": batch_size}, read_timeout=1.0)

@@ -34,7 +34,7 @@ SALVO = 128
 @pytest.mark.parametrize(
     ("slower", "batch_size"), [(1.1, 8), (4, 1), (4, 8), (4, 32), (16, 8), (64, 8), (120, 1), (120, 32)]
 )
-def test_a_server_that_shares_its_time_answers_all_rows_in_twice_its_own_time(
+def test_a_time_sharing_server_answers_all_rows_in_twice_its_own_time(
     slower: float, batch_size: int, ends: str, tmp_path: Path
 ) -> None:
     patience = 60.0 if ends == "timeout" else 7.0
@@ -78,7 +78,7 @@ def test_rows_of_all_lengths_are_answered(slower: float, tmp_path: Path) -> None
 @pytest.mark.parametrize("ends", ["timeout", "cut"])
 @pytest.mark.parametrize("shares", [True, False])
 @pytest.mark.parametrize("slower", [1.5, 4, 16, 64])
-def test_a_server_that_does_not_notice_hang_ups_loses_nothing_either(
+def test_a_server_that_ignores_disconnects_loses_no_row(
     slower: float, shares: bool, ends: str, tmp_path: Path
 ) -> None:
     patience = 60.0 if ends == "timeout" else 7.0
@@ -101,7 +101,7 @@ def test_work_that_goes_on_costs_no_row_however_the_rows_are_asked_for(how: str,
     assert told.lost == 0
 
 
-def test_a_server_that_is_busy_with_what_was_given_up_and_refuses_the_rest_loses_nothing(
+def test_a_server_busy_with_abandoned_requests_loses_no_row(
     tmp_path: Path,
 ) -> None:
     server, busy = Queueing(1, 30.0, drops=False), [0]
@@ -148,7 +148,7 @@ def test_a_server_that_batches_is_asked_for_more_again_where_that_brings_somethi
     assert told.seconds <= 1.6 * ROWS / best * 40 * (word + more * best)
 
 
-def test_after_a_timeout_fewer_and_smaller_requests_go_out(tmp_path: Path) -> None:
+def test_requests_are_fewer_and_smaller_after_a_timeout(tmp_path: Path) -> None:
     nim = SimulatedNim(Sharing(SALVO / 60 / 16).serve)
     ask(nim, tmp_path, read_timeout=60.0)
     salvos = {
@@ -231,7 +231,7 @@ async def test_a_fault_of_the_program_is_told_and_leaves_nothing_running(
 
 @pytest.mark.parametrize(("retries", "total"), [(0, 5.0), (2, 5.0), (4, 300.0), (1000, 5.0)])
 @pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), httpx.ReadError("reset")], ids=str)
-def test_a_server_that_cannot_be_reached_costs_as_much_as_one_row_may(
+def test_an_unreachable_server_costs_no_more_time_than_one_row(
     failure: Exception, retries: int, total: float, tmp_path: Path
 ) -> None:
     server = Failing(failure)
@@ -255,7 +255,7 @@ def test_a_server_that_cannot_be_reached_costs_as_much_as_one_row_may(
     ],
     ids=lambda failure: f"{failure.status_code} {failure.headers.get('retry-after', '')}",
 )
-def test_a_server_that_is_never_ready_is_waited_for_as_long_as_a_call_may_take(
+def test_a_server_that_is_never_ready_ends_the_call_at_its_timeout(
     failure: httpx.Response, retries: int, total: float, tmp_path: Path
 ) -> None:
     server = Failing(failure)
@@ -352,7 +352,7 @@ def _endless(row: int) -> Callable[[str], float]:
 
 
 @pytest.mark.parametrize("row", [0, 70, 133])
-def test_a_row_that_is_never_answered_is_lost_alone_and_with_the_reason(row: int, tmp_path: Path) -> None:
+def test_a_row_that_is_never_answered_fails_alone_with_the_reason(row: int, tmp_path: Path) -> None:
     nim = SimulatedNim(Sharing(50.0).serve, size=_endless(row))
     told = ask(nim, tmp_path, read_timeout=5.0, max_retries=2)
     assert told.lost == 1
@@ -362,7 +362,7 @@ def test_a_row_that_is_never_answered_is_lost_alone_and_with_the_reason(row: int
 
 @pytest.mark.parametrize("retries", [0, 2, 4])
 @pytest.mark.parametrize("kind", [httpx.ConnectError, httpx.ConnectTimeout])
-def test_a_server_that_cannot_be_reached_costs_the_attempts_that_were_set(
+def test_an_unreachable_server_gets_the_configured_number_of_attempts(
     kind: type[httpx.TransportError], retries: int, tmp_path: Path
 ) -> None:
     server = Failing(kind("refused"))
@@ -395,7 +395,7 @@ class Failing(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("total", [2.0, 30.0])
-def test_one_question_takes_no_longer_than_a_call_may(total: float, tmp_path: Path) -> None:
+def test_one_question_ends_within_the_call_timeout(total: float, tmp_path: Path) -> None:
     for failure in (None, httpx.ConnectError("refused"), httpx.Response(503)):
         told = ask(Failing(failure), tmp_path, rows=1, total_timeout=total, max_retries=1000)
         assert told.lost == 1
@@ -404,7 +404,7 @@ def test_one_question_takes_no_longer_than_a_call_may(total: float, tmp_path: Pa
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("places", "seconds"), [(1, 0.1), (1, 30.0), (4, 5.0)])
-def test_a_server_that_refuses_what_it_has_no_place_for_loses_nothing(
+def test_a_server_that_rejects_requests_above_its_capacity_loses_no_row(
     places: int, seconds: float, status: int, tmp_path: Path
 ) -> None:
     busy = [0]
@@ -428,9 +428,7 @@ def test_a_server_that_refuses_what_it_has_no_place_for_loses_nothing(
 @pytest.mark.parametrize(
     "failure", [httpx.Response(429), httpx.Response(500), httpx.Response(503), httpx.ReadError("reset"), None]
 )
-def test_a_server_that_answers_nothing_is_given_up(
-    failure: httpx.Response | Exception | None, tmp_path: Path
-) -> None:
+def test_a_silent_server_ends_the_call(failure: httpx.Response | Exception | None, tmp_path: Path) -> None:
     told = ask(Failing(failure), tmp_path, rows=1500, read_timeout=10.0)
     assert told.lost == 1500
     assert told.seconds < 1000

@@ -42,7 +42,7 @@ def test_unknown_fields_and_states_are_kept(unknown: dict[str, Any], status: str
 
 
 @given(st.sampled_from([CustomizationJob, EvaluationJob, Dataset, Model, ModelDeployment]), JSON)
-def test_anything_is_read_or_refused_as_invalid(kind: type[Any], value: Any) -> None:
+def test_any_input_is_parsed_or_rejected_as_invalid(kind: type[Any], value: Any) -> None:
     try:
         kind.model_validate(value)
     except ValidationError:
@@ -68,7 +68,7 @@ def test_null_for_a_list_is_an_empty_one() -> None:
     assert Page[Dataset].model_validate({"data": None}).data == []
 
 
-def test_nan_is_a_value() -> None:
+def test_nan_is_accepted() -> None:
     value = MetricPoint.model_validate(json.loads('{"step": 3, "value": NaN}')).value
     assert value is not None and math.isnan(value)
 

@@ -116,7 +116,7 @@ def test_a_bad_row_is_named_and_costs_no_other(
         ("1" * 10_000, "more than 400 digits"),
     ],
 )
-def test_a_number_that_readers_of_json_do_not_agree_on_is_refused_with_its_line(
+def test_a_number_that_json_parsers_read_differently_is_rejected_with_its_line(
     tmp_path: Path, value: str, reason: str
 ) -> None:
     row = f'{{"title": "x", "tags": ["a"], "score": {value}}}'.encode()
@@ -137,7 +137,7 @@ def test_the_largest_whole_number_that_all_readers_agree_on_is_read(tmp_path: Pa
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_hundred_thousand_levels_of_nesting_end_no_process(
+def test_a_hundred_thousand_levels_of_nesting_crash_nothing(
     tmp_path: Path, opening: bytes, closed: bool
 ) -> None:
     deep = opening * 100_000
@@ -166,7 +166,7 @@ def test_a_hundred_thousand_levels_of_nesting_end_no_process(
         (b"half \xe2\x82", 19, ""),
     ],
 )
-def test_bytes_that_are_not_utf_8_are_told_by_line_and_byte_with_what_they_might_be(
+def test_invalid_utf_8_is_reported_with_line_byte_and_likely_encoding(
     tmp_path: Path, raw: bytes, byte: int, guess: str
 ) -> None:
     row = b'{  "title": "' + raw + b'", "tags": ["a"]}'
@@ -197,7 +197,9 @@ def test_utf_16_with_a_mark_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
-def test_utf_16_without_a_mark_is_an_error_that_says_how_to_convert_it(tmp_path: Path, encoding: str) -> None:
+def test_utf_16_without_a_byte_order_mark_is_an_error_that_says_how_to_convert_it(
+    tmp_path: Path, encoding: str
+) -> None:
     refused = _refusal(_write(tmp_path, LINE.decode().encode(encoding)))
     assert "UTF-16" in str(refused)
     assert "iconv" in str(refused.hint)
@@ -213,7 +215,7 @@ def test_utf_16_without_a_mark_is_an_error_that_says_how_to_convert_it(tmp_path:
         (b"\x00\x00\x00\x00", "holds a NUL byte"),
     ],
 )
-def test_halves_of_characters_and_nul_bytes_are_refused(tmp_path: Path, wrong: bytes, reason: str) -> None:
+def test_lone_surrogates_and_nul_bytes_are_rejected(tmp_path: Path, wrong: bytes, reason: str) -> None:
     path = _write(tmp_path, b"\n".join([LINE, wrong, LINE]))
     (bad,) = _bad(path)
     assert (reason in bad.reason, bad.line) == (True, 2)
@@ -237,14 +239,14 @@ def test_a_bad_row_is_not_quoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(LINE)))
-def test_a_last_line_that_was_cut_off_is_said_to_be(tmp_path: Path, cut: int) -> None:
+def test_a_truncated_last_line_is_reported_as_truncated(tmp_path: Path, cut: int) -> None:
     (bad,) = _bad(_write(tmp_path, LINE + b"\n" + LINE[:cut]))
     assert (bad.line, bad.reason) == (2, "is cut off: the file ends within it")
     assert bad.column is not None and 1 <= bad.column <= cut + 1
     assert "column" not in str(bad)
 
 
-def test_several_objects_on_one_line_are_told_with_the_column_of_the_second(tmp_path: Path) -> None:
+def test_several_objects_on_one_line_are_reported_with_the_column_of_the_second(tmp_path: Path) -> None:
     (bad,) = _bad(_write(tmp_path, LINE + b"\n" + LINE + LINE + b"\n"))
     assert (bad.line, bad.reason) == (2, "holds several JSON values; one object per line is read")
     assert (bad.column, bad.detail) == (len(LINE) + 1, None)
@@ -281,7 +283,7 @@ def test_the_column_of_a_broken_list_is_that_of_the_file(tmp_path: Path, rows: i
 
 
 @given(st.integers(min_value=1), st.integers(2, 5))
-def test_a_list_that_is_cut_off_anywhere_is_refused_with_line_and_rows(
+def test_a_truncated_list_is_rejected_with_line_and_rows(
     tmp_path_factory: pytest.TempPathFactory, cut: int, rows: int
 ) -> None:
     text = b"[" + b",\n".join([LINE] * rows) + b"]"
@@ -305,7 +307,7 @@ def test_a_list_that_is_cut_off_anywhere_is_refused_with_line_and_rows(
         (b'{\n "questions": [\n' + LINE + b"\n]}", "with a list under 'questions'", 1),
     ],
 )
-def test_a_file_of_another_form_is_told_by_the_form_that_was_seen(
+def test_a_file_in_another_format_is_rejected_naming_the_format(
     tmp_path: Path, content: bytes, said: str, line: int
 ) -> None:
     refused = _refusal(_write(tmp_path, content))
@@ -325,7 +327,7 @@ def test_a_bad_element_of_a_list_costs_no_other(tmp_path: Path) -> None:
     assert len(_bad(path)) == 2
 
 
-def test_a_name_that_stands_twice_in_an_object_is_told(tmp_path: Path) -> None:
+def test_a_duplicate_key_in_an_object_is_reported(tmp_path: Path) -> None:
     row = b'{"title": "x", "title": "y", "tags": ["a"]}'
     for content in (b"\n".join([LINE, row]), b"[" + LINE + b",\n" + row + b"]"):
         (bad,) = _bad(_write(tmp_path, content))
@@ -355,7 +357,7 @@ _ROWS = st.lists(
     st.booleans(),
     st.booleans(),
 )
-def test_marks_and_line_ends_of_every_kind_mixed_change_no_row(
+def test_mixed_byte_order_marks_and_line_ends_change_no_row(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Any], ends: list[str], mark: bool, last: bool
 ) -> None:
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]

@@ -35,13 +35,13 @@ def test_csv_that_is_not_utf_8_loses_the_row_alone(tmp_path: Path) -> None:
     assert [row.title for row in good] == ["B"]
 
 
-def test_a_csv_row_of_another_length_loses_the_row_alone(tmp_path: Path) -> None:
+def test_a_csv_row_with_the_wrong_number_of_fields_affects_no_other_row(tmp_path: Path) -> None:
     good, bad = _read(_write(tmp_path, b"title,tags\nA\nB,b\nC,c,d\n", "rows.csv"))
     assert [(row.line, row.detail) for row in bad] == [(2, "1, and the header 2"), (4, "3, and the header 2")]
     assert [row.title for row in good] == ["B"]
 
 
-def test_a_quote_that_is_never_closed_swallows_no_rows_without_a_word(tmp_path: Path) -> None:
+def test_an_unclosed_quote_is_an_error_and_hides_no_rows(tmp_path: Path) -> None:
     path = _write(tmp_path, b'title,tags\nA,a\n"B,b\nC,c\n', "rows.csv")
     with pytest.raises(DataError, match="never closed") as caught:
         _read(path)
@@ -77,7 +77,7 @@ def test_a_header_that_is_wrong_is_refused(tmp_path: Path, content: bytes, said:
 
 
 @pytest.mark.parametrize("size", [0, 3, 4, 40, 400])
-def test_a_parquet_file_that_was_cut_off_is_an_error_that_names_it(tmp_path: Path, size: int) -> None:
+def test_a_truncated_parquet_file_is_an_error_that_names_it(tmp_path: Path, size: int) -> None:
     pandas = pytest.importorskip("pandas")
     whole = tmp_path / "rows.parquet"
     pandas.DataFrame({"title": ["A"] * 50, "tags": [["a"]] * 50}).to_parquet(whole)
@@ -86,7 +86,7 @@ def test_a_parquet_file_that_was_cut_off_is_an_error_that_names_it(tmp_path: Pat
 
 
 @pytest.mark.parametrize("packing", ["gz", "zst"])
-def test_a_packed_file_that_is_damaged_is_an_error_that_names_it(tmp_path: Path, packing: str) -> None:
+def test_a_damaged_compressed_file_is_an_error_that_names_it(tmp_path: Path, packing: str) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     packed = gzip.compress(LINE * 3) if packing == "gz" else pyarrow.compress(LINE * 3, "zstd", asbytes=True)
     assert len(_read(_write(tmp_path, packed, f"rows.jsonl.{packing}"))[0]) == 3
@@ -97,7 +97,7 @@ def test_a_packed_file_that_is_damaged_is_an_error_that_names_it(tmp_path: Path,
 
 @pytest.mark.parametrize("packing", ["gz", "zst"])
 @pytest.mark.parametrize("name", ["bomb.jsonl", "bomb.csv"])
-def test_a_bomb_is_not_unpacked(
+def test_a_decompression_bomb_is_not_decompressed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str, name: str
 ) -> None:
     pyarrow = pytest.importorskip("pyarrow")

@@ -39,7 +39,7 @@ def _tags_of(value: object) -> tuple[str, ...]:
         ("a\u00a0b", "a-b"),
     ],
 )
-def test_what_is_the_same_tag_gets_one_form_and_is_told(given: str, tag: str) -> None:
+def test_equivalent_tags_are_normalized_and_reported(given: str, tag: str) -> None:
     read = read_labels([given])
     assert read.tags == (tag,)
     assert read.respelled == ((given.strip(), tag),)
@@ -63,7 +63,7 @@ def test_tags_in_their_form_are_not_told() -> None:
         (["\ud800"], "half a character"),
     ],
 )
-def test_what_no_answer_could_name_is_refused_or_left_out(value: list[str], reason: str) -> None:
+def test_tags_that_no_answer_could_contain_are_rejected_or_omitted(value: list[str], reason: str) -> None:
     if not reason:
         assert _tags_of(value) == ("a",)
         return
@@ -71,7 +71,7 @@ def test_what_no_answer_could_name_is_refused_or_left_out(value: list[str], reas
         read_labels(value)
 
 
-def test_five_hundred_tags_cost_no_other_row(tmp_path: Path) -> None:
+def test_a_row_with_five_hundred_tags_affects_no_other_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     rows = [{"title": "A", "tags": ["a"]}, {"title": "B", "tags": [f"t{number}" for number in range(500)]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -82,7 +82,7 @@ def test_five_hundred_tags_cost_no_other_row(tmp_path: Path) -> None:
     assert (bad.line, bad.field, str(bad)) == (2, "tags", "has more than 100 tags (500)")
 
 
-def test_letters_that_only_look_the_same_stay_apart_and_are_proposed_for_merging() -> None:
+def test_lookalike_letters_stay_distinct_and_are_suggested_for_merging() -> None:
     latin, cyrillic = "contract", "соntrасt"
     assert normalize_tag(cyrillic) == cyrillic != latin
     census = TagCensus()
@@ -93,9 +93,7 @@ def test_letters_that_only_look_the_same_stay_apart_and_are_proposed_for_merging
 
 
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=5), st.sampled_from([", ", "; ", ","]))
-def test_the_tags_of_a_training_answer_are_those_that_a_scorer_reads_out_of_it(
-    names: list[str], separator: str
-) -> None:
+def test_a_training_answer_is_parsed_back_into_the_same_tags(names: list[str], separator: str) -> None:
     try:
         tags = _tags_of(names)
     except LabelError:

@@ -32,7 +32,7 @@ def _prompt(title: str, body: str | None) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_a_question_says_stays_in_its_field(order: str) -> None:
+def test_the_text_of_a_question_stays_in_its_field(order: str) -> None:
     question = plain_question(f"Is it legal? {order}", f"<p>{order}</p>")
     prompt, completion = _prompt(question.title, question.body)
     task, title, body, candidates, cue = prompt.splitlines()
@@ -56,7 +56,7 @@ def test_no_text_makes_a_field_of_its_own(title: str, body: str) -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("before", ["", "copyright, "])
-def test_an_answer_that_obeys_is_held_to_the_tags_that_there_are(order: str, before: str) -> None:
+def test_an_answer_that_obeys_an_injection_is_constrained_to_the_known_tags(order: str, before: str) -> None:
     parsed = parse_tags(f" {before}{order}", VOCABULARY)
     assert set(parsed.tags) <= set(TAGS)
     assert "hacked" not in parsed.tags

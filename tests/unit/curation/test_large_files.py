@@ -97,14 +97,14 @@ def _posts(size: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_row_of_64_mb_costs_no_other_row_and_little_memory(tmp_path: Path, packed: bool) -> None:
+def test_a_row_of_64_mb_affects_no_other_row_and_uses_little_memory(tmp_path: Path, packed: bool) -> None:
     path = tmp_path / f"rows.jsonl{'.gz' if packed else ''}"
     found = _read(_write(path, _lines(64 * MIB)))
     assert (found["good"], found["bad"]) == (2, [[2, "is longer than 8 MiB"]])
     assert int(str(found["peak"])) < MOST
 
 
-def test_a_row_of_64_mb_in_a_list_refuses_the_file_with_little_memory(tmp_path: Path) -> None:
+def test_a_list_with_a_row_of_64_mb_is_rejected_with_little_memory(tmp_path: Path) -> None:
     found = _read(_write(tmp_path / "rows.json", _list(64 * MIB)))
     assert "holds a row longer than 8 MiB" in str(found["refused"])
     assert found["good"] == 1
@@ -112,7 +112,9 @@ def test_a_row_of_64_mb_in_a_list_refuses_the_file_with_little_memory(tmp_path: 
 
 
 @pytest.mark.parametrize("quote", [b"", b'"'])
-def test_a_row_of_64_mb_in_a_table_costs_no_other_row_and_little_memory(tmp_path: Path, quote: bytes) -> None:
+def test_a_row_of_64_mb_in_a_table_affects_no_other_row_and_uses_little_memory(
+    tmp_path: Path, quote: bytes
+) -> None:
     found = _read(_write(tmp_path / "rows.csv", _table(64 * MIB, quote)))
     assert (found["good"], found["bad"]) == (2, [[3, "is longer than 8 MiB"]])
     assert int(str(found["peak"])) < MOST
@@ -125,7 +127,7 @@ def test_a_post_of_64_mb_refuses_the_file_with_little_memory(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("form", [_lines, _list, _table, _posts])
-def test_the_largest_row_that_is_read_takes_little_memory(
+def test_the_largest_allowed_row_uses_little_memory(
     tmp_path: Path, form: Callable[[int], Iterator[bytes]]
 ) -> None:
     name = {_lines: "rows.jsonl", _list: "rows.json", _table: "rows.csv", _posts: "Posts.xml"}[form]
@@ -136,7 +138,7 @@ def test_the_largest_row_that_is_read_takes_little_memory(
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv"])
-def test_many_rows_take_no_more_memory_than_few(tmp_path: Path, name: str) -> None:
+def test_many_rows_use_no_more_memory_than_few(tmp_path: Path, name: str) -> None:
     def content(rows: int) -> Iterator[bytes]:
         if name == "rows.csv":
             yield b"title,tags,body\n"

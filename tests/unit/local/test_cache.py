@@ -39,7 +39,7 @@ def test_cache_that_can_be_written_is_used(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("no_cache")
-def test_cache_that_cannot_be_written_is_replaced_and_the_log_says_where(
+def test_unwritable_default_cache_is_replaced_and_the_log_says_where(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -50,7 +50,7 @@ def test_cache_that_cannot_be_written_is_replaced_and_the_log_says_where(
     assert "Not a directory" in caplog.text and CACHE_VARIABLE in caplog.text
 
 
-def test_without_a_home_nothing_lands_in_the_working_folder(
+def test_nothing_is_written_to_the_working_directory_without_a_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What platformdirs answers where neither HOME nor the list of users tells of a home.
@@ -71,7 +71,7 @@ def test_what_a_cache_holds_is_used_though_it_cannot_be_written(
     assert find_cached("base-models/other", MARKER) == stand_in(tmp_path) / "base-models/other"
 
 
-def test_cache_that_was_named_is_never_replaced(no_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_cache_is_never_replaced(no_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(no_cache))
     assert find_cached(PART, MARKER) == no_cache / PART
 

@@ -96,7 +96,7 @@ async def cancelled_everywhere(act: Callable[[int], Coroutine[Any, Any, bool]]) 
     return at
 
 
-async def test_the_next_request_is_answered_wherever_the_first_one_was_cancelled(tmp_path: Path) -> None:
+async def test_the_next_request_is_answered_after_a_cancellation_at_any_point(tmp_path: Path) -> None:
     before = children()
 
     async def act(at: int) -> bool:
@@ -116,7 +116,7 @@ async def test_the_next_request_is_answered_wherever_the_first_one_was_cancelled
     assert await cancelled_everywhere(act) >= 3
 
 
-async def test_an_adapter_whose_request_is_cancelled_is_known_on_both_sides(tmp_path: Path) -> None:
+async def test_an_adapter_stays_known_on_both_sides_if_its_request_is_cancelled(tmp_path: Path) -> None:
     process = ModelProcess("base", tmp_path / "log", WorkerOptions(most_adapters=2))
     await answer(process, model())
     names = iter("abcdefghijklmnopqrstuvwxyz")
@@ -168,7 +168,7 @@ async def test_stopping_is_complete_wherever_it_is_cancelled_and_whatever_is_und
     assert await cancelled_everywhere(act) >= 1
 
 
-async def test_an_embedding_request_never_gets_the_answer_to_one_that_was_cancelled(tmp_path: Path) -> None:
+async def test_an_embedding_request_never_gets_the_answer_to_a_cancelled_one(tmp_path: Path) -> None:
     before = children()
     process = EmbeddingProcess(tmp_path, tmp_path / "log", 0)
 

@@ -218,9 +218,7 @@ def test_lists_of_processes_show_what_a_child_does(forks: ForkLauncher, tmp_path
     until(lambda: shown.read_bytes().rstrip(b"\0") == b"small_child sleep")
 
 
-def test_children_of_a_server_that_was_killed_end_and_others_can_be_started(
-    forks: ForkLauncher, tmp_path: Path
-) -> None:
+def test_children_of_a_killed_server_end_and_new_ones_can_start(forks: ForkLauncher, tmp_path: Path) -> None:
     child = start(forks, tmp_path / "log", "sleep")
     pid = pid_of(child)
     os.kill(server_of(forks), signal.SIGKILL)

@@ -132,14 +132,14 @@ def test_half_written_blobs_of_a_killed_process_are_cleared(blobs: Blobs, tmp_pa
     writer.__exit__(None, None, None)
 
 
-def test_path_that_is_too_long_for_sqlite_is_named(tmp_path: Path) -> None:
+def test_path_too_long_for_sqlite_is_named(tmp_path: Path) -> None:
     long = tmp_path.joinpath(*(["d" * 200] * 3))
     with pytest.raises(ConfigurationError, match="500 bytes"):
         Database(long / "stack.sqlite")
     assert not long.exists()
 
 
-def test_file_that_is_no_database_is_named_and_left(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_named_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "stack.sqlite"
     path.write_bytes(b"not a database" * 400)
     with pytest.raises(ConfigurationError, match=r"stack\.sqlite is damaged or is not a database"):

@@ -84,7 +84,7 @@ async def go(folder: Path, data: Path, **changes: Any) -> Any:
     ],
     ids=["training", "gates", "curation", "address", "another service"],
 )
-async def test_a_run_with_results_refuses_other_inputs_and_names_them(
+async def test_a_run_with_results_rejects_changed_inputs_and_names_them(
     tmp_path: Path, change: dict[str, Any], named: str
 ) -> None:
     data = write(tmp_path / "data.jsonl", "one")
@@ -122,7 +122,7 @@ async def test_what_changes_no_result_is_no_other_input(tmp_path: Path) -> None:
     assert again.redone == ()
 
 
-async def test_a_run_without_results_takes_other_inputs_and_says_so(
+async def test_a_run_without_results_accepts_changed_inputs_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data, stage = write(tmp_path / "data.jsonl", "one"), Training()
@@ -137,7 +137,7 @@ async def test_a_run_without_results_takes_other_inputs_and_says_so(
     assert "data.jsonl" in caplog.text
 
 
-async def test_a_training_that_may_be_under_way_is_not_given_other_inputs(tmp_path: Path) -> None:
+async def test_a_training_that_may_be_running_gets_no_changed_inputs(tmp_path: Path) -> None:
     data, stage = write(tmp_path / "data.jsonl", "one"), Training()
     stage.fails = TimeoutError("no answer any more")
     with pytest.raises(TimeoutError):

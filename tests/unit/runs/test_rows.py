@@ -9,7 +9,7 @@ from lawtags_client.errors import DataError
 from lawtags_client.runs.rows import RowLog, read_rows
 
 
-def test_a_torn_last_line_is_passed_over_at_every_byte(tmp_path: Path) -> None:
+def test_a_last_line_truncated_at_any_byte_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     whole = b"".join(json.dumps({"row": n, "text": "é\u2028"}).encode() + b"\n" for n in range(3))
     ends = [place + 1 for place, byte in enumerate(whole) if byte == 10]

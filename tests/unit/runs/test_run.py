@@ -85,7 +85,7 @@ async def test_a_second_run_redoes_nothing(tmp_path: Path, steps: list[Counting]
     assert cast(Counted, again.outputs["third"]).value == 0
 
 
-async def test_a_changed_option_redoes_only_what_depends_on_it(tmp_path: Path, steps: list[Counting]) -> None:
+async def test_a_changed_option_reruns_only_what_depends_on_it(tmp_path: Path, steps: list[Counting]) -> None:
     await go(tmp_path, steps)
     steps[1].option = 5
     assert (await go(tmp_path, steps)).redone == ("second", "third")
@@ -98,7 +98,7 @@ async def test_a_missing_or_altered_file_is_made_again(tmp_path: Path, steps: li
     assert (await go(tmp_path, steps)).redone == ("first", "third")
 
 
-async def test_a_raised_version_of_a_stage_redoes_it_in_a_run_under_way(
+async def test_a_raised_stage_version_reruns_the_stage_in_an_unfinished_run(
     tmp_path: Path, steps: list[Counting]
 ) -> None:
     await go(tmp_path, steps, until="second")
@@ -107,7 +107,7 @@ async def test_a_raised_version_of_a_stage_redoes_it_in_a_run_under_way(
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["this release", "an older one"])
-async def test_a_finished_run_stays_as_it_is_whatever_the_code_of_today(
+async def test_a_finished_run_is_unchanged_by_newer_code(
     tmp_path: Path, steps: list[Counting], caplog: pytest.LogCaptureFixture, recorded: bool
 ) -> None:
     await go(tmp_path, steps)
@@ -160,7 +160,7 @@ async def test_a_stage_records_its_cpu_time(tmp_path: Path, steps: list[Counting
     assert spent >= 0
 
 
-async def test_what_a_stage_finished_with_outlives_an_attempt_that_does_not_finish(
+async def test_the_result_of_a_stage_survives_an_unfinished_attempt(
     tmp_path: Path, steps: list[Counting]
 ) -> None:
     await go(tmp_path, steps)
@@ -174,9 +174,7 @@ async def test_what_a_stage_finished_with_outlives_an_attempt_that_does_not_fini
     assert (await go(tmp_path, steps)).redone == ()
 
 
-async def test_a_stage_that_left_something_missing_is_done_again(
-    tmp_path: Path, steps: list[Counting]
-) -> None:
+async def test_an_incomplete_stage_runs_again(tmp_path: Path, steps: list[Counting]) -> None:
     steps[1].missing = 2
     await go(tmp_path, steps)
     steps[1].missing = 0
@@ -211,7 +209,7 @@ async def test_the_run_keeps_its_identity(tmp_path: Path, steps: list[Counting])
     assert Ledger(tmp_path / "ledger.sqlite").fact("run_id") == first
 
 
-async def test_a_run_in_use_is_refused_naming_the_owner(tmp_path: Path, steps: list[Counting]) -> None:
+async def test_a_run_in_use_is_rejected_naming_the_owner(tmp_path: Path, steps: list[Counting]) -> None:
     code = (
         "import sys; from pathlib import Path; from lawtags_client.runs.lock import run_lock\n"
         "with run_lock(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"

@@ -291,7 +291,7 @@ async def test_when_every_row_fails_the_reason_is_raised(tmp_path: Path) -> None
         await _first_tokens(context(tmp_path, platform), "model", "validation", validation(tmp_path, 2))
 
 
-async def test_a_row_that_the_server_refuses_is_not_asked_for_again(tmp_path: Path) -> None:
+async def test_a_row_that_the_server_rejects_is_not_requested_again(tmp_path: Path) -> None:
     too_long = BadRequestError("too long", status=400, hint="Shorten it.")
     platform = Scripted(tokens=lambda prompt: too_long if "1" in str(prompt) else {"a": -0.5})
     asked = validation(tmp_path, 3)
@@ -305,7 +305,7 @@ async def test_a_row_that_the_server_refuses_is_not_asked_for_again(tmp_path: Pa
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_a_server_that_refuses_everything_refuses_no_single_row(tmp_path: Path, status: int) -> None:
+async def test_a_server_that_rejects_everything_marks_no_row_as_rejected(tmp_path: Path, status: int) -> None:
     kinds = {400: BadRequestError, 413: PayloadTooLargeError, 422: UnprocessableError}
     platform = Scripted(tokens=lambda prompt: kinds[status]("no such parameter", status=status))
     asked = validation(tmp_path, 3)
@@ -316,7 +316,7 @@ async def test_a_server_that_refuses_everything_refuses_no_single_row(tmp_path: 
     assert (await _first_tokens(made, "model", "validation", asked)).lost == 0
 
 
-async def test_a_server_that_is_down_ends_an_attempt_that_would_lose_too_many_rows(tmp_path: Path) -> None:
+async def test_a_server_that_is_down_ends_an_attempt_before_it_loses_too_many_rows(tmp_path: Path) -> None:
     down = ServerError("down", status=503)
     platform = Scripted(tokens=lambda prompt: down if int(str(prompt).split()[1]) >= 98 else {"a": -0.5})
     asked = validation(tmp_path, 100)

@@ -85,7 +85,7 @@ def readings(metrics: Metrics, a: str, b: str) -> set[str | None]:
 
 
 @pytest.mark.parametrize("system", ["tagger", "tuned", "base", "tfidf"])
-def test_nothing_is_said_about_a_system_that_lost_more_than_two_rows_in_a_hundred(system: str) -> None:
+def test_no_verdict_for_a_system_that_lost_more_than_two_percent_of_rows(system: str) -> None:
     within = with_lost(system, 1)
     assert within.systems[system].failed == 1
     assert within.incomplete == ()

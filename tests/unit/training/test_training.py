@@ -155,7 +155,7 @@ def test_resumed_training_gives_the_weights_of_an_undisturbed_one(make_job: Make
     assert series == {e["step"]: e["value"] for e in expected if e["event"] == "train"}
 
 
-def test_same_seed_gives_same_weights_and_another_seed_others(make_job: MakeJob) -> None:
+def test_same_seed_gives_same_weights_and_another_seed_different_ones(make_job: MakeJob) -> None:
     folders = [make_job(name, epochs=1, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
     for folder in folders:
         train(folder)
@@ -258,7 +258,7 @@ def wait_for(path: Path, kind: str, process: Child) -> None:
         time.sleep(0.02)
 
 
-def test_worker_killed_and_started_again_ends_as_if_undisturbed(make_job: MakeJob) -> None:
+def test_killed_and_restarted_worker_ends_with_the_same_result(make_job: MakeJob) -> None:
     settings = {"epochs": 12, "checkpoint_every_n_steps": 5}
     undisturbed, killed = make_job("undisturbed", **settings), make_job("killed", **settings)
     train(undisturbed)
