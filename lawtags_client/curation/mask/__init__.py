@@ -1,1 +1,1 @@
-"""Personal data, found and replaced."""
+"""Find and replace personal data."""

@@ -1,4 +1,4 @@
-"""Texts whose accents are parts of their letters, and the way back to the places in the text as it came."""
+"""Compose the accents of a text into its letters, and map positions back to the original text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Composed:
     """A text in Unicode's composed form (NFC).
 
     Args:
-        text: the text in that form.
-        starts: where each of its stretches begins in it; empty where the text came in that form.
-        origins: where each of them begins in the text as it came; both end with the length.
+        text: the composed text.
+        starts: where each of its segments starts in it; empty if the original text was composed already.
+        origins: where each segment starts in the original text; both lists end with the length.
     """
 
     text: str
@@ -24,11 +24,11 @@ class Composed:
     origins: tuple[int, ...] = ()
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """The place in the text as it came of a place in the composed one.
+        """Map a span of the composed text to the original text.
 
         Args:
-            start: where it begins.
-            end: the index after its last character.
+            start: index of its first character.
+            end: index after its last character.
         """
         if not self.starts:
             return start, end
@@ -38,10 +38,10 @@ class Composed:
 
 
 def compose(text: str) -> Composed:
-    """Bring a text into composed form.
+    """Convert a text to composed form.
 
     Args:
-        text: any.
+        text: any text.
     """
     if unicodedata.is_normalized("NFC", text):
         return Composed(text)
@@ -59,5 +59,5 @@ def compose(text: str) -> Composed:
 
 
 def _goes_on(sign: str) -> bool:
-    # What may become one with the character before it: marks, and the later letters of a Korean syllable.
+    # May combine with the character before it: marks, and the later letters of a Korean syllable.
     return unicodedata.category(sign)[0] == "M" or ord(sign) in _JAMO

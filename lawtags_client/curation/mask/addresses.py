@@ -1,4 +1,4 @@
-"""Street addresses of several countries: house number and street, and the town and postcode after them."""
+"""Find street addresses of several countries: house number, street, and the town and postcode after them."""
 
 from __future__ import annotations
 
@@ -87,20 +87,20 @@ _ROMANCE = re.compile(
     r"[A-ZÀ-Þ][\w'’-]*(?:\s+[A-ZÀ-Þ][\w'’-]*){0,2},?\s+(?:n[.º°]\s?)?\d{1,4}\b(?:,?\s+\d{5}\s+[A-ZÀ-Þ][\w'’-]+)?"
 )
 _BOX = re.compile(rf"\bP\.?\s?O\.?\s+Box\s+\d{{1,6}}\b{_PLACE}")
-# "9 Supreme Court justices", "3 District Court": a number before a court is no house.
+# "9 Supreme Court justices", "3 District Court": a number before a court is not a house number.
 _COURTS = re.compile(
     r"\b(?:Supreme|District|High|Appeals?|Appellate|Circuit|Federal|County|Crown|Magistrates?|Superior|Trial|"
     r"Family|Juvenile|Municipal|State|US|U\.S|Claims?|Probate|Bankruptcy|Tax|Small|European|International)\b"
 )
 
-# "On 3 June Court hearings resume": a day and its month are no house in a street.
+# "On 3 June Court hearings resume": a day and its month are not a house and a street.
 _MONTH = (
     r"(?:Jan(?:uary?)?|Feb(?:ruary?)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|"
     r"Nov(?:ember)?|Dec(?:ember)?|Januar|Jänner|Februar|März|Mai|Juni|Juli|Oktober|Dezember)\b\.?"
 )
 _MONTH_FIRST = re.compile(rf"{_MONTH}(?!['’-])")
 _MONTH_BEFORE = re.compile(rf"\b{_MONTH}\s+$")
-# A house stands at or in a street, of whatever name.
+# A house is at or in a street, whatever its name.
 _AT_HOUSE = re.compile(
     r"\b(?:at|near|outside|behind|opposite|address(?:es)?:?|(?:live[sd]?|living|reside[sd]?) (?:in|on))\s+$"
 )
@@ -145,7 +145,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], object]], ...] = (
 
 
 def find_addresses(text: str) -> Iterator[Finding]:
-    """Street addresses: a house number with a street, and the town and postcode after it."""
+    """Find street addresses: a house number with a street, and the town and postcode after it."""
     if not _DIGIT.search(text):
         return
     for code in _CODE.finditer(text) if _CODE_LIKE.search(text) else ():

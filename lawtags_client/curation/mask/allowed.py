@@ -1,7 +1,7 @@
-"""What looks like personal data in legal questions and is none.
+"""Names in legal questions that look like personal data but are not.
 
-Tags depend on jurisdictions, statutes, courts and the names of cases, so these stay. A judge on the bench
-and a party in the name of a published case are no secret either.
+Tags depend on jurisdictions, statutes, courts and case names, so these are not masked. Judges and the parties
+in the name of a published case are not secret, either.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class AllowList:
     """Knows which words and places are not personal data.
 
     Args:
-        more: further words and names, e.g. the tags of the data.
-        domains: whose lists count.
+        more: additional words and names, such as the tags of the data.
+        domains: the domains whose lists are used.
     """
 
     def __init__(self, more: Iterable[str] = (), domains: Iterable[str] = DEFAULT_DOMAINS) -> None:
@@ -96,22 +96,22 @@ class AllowList:
         return isinstance(name, str) and (self.allows_cued(name) or is_ambiguous(_words(name)))
 
     def allows_cued(self, name: str) -> bool:
-        """Whether a name is on the list although the words before it give a name away.
+        """Whether a name is on the list even after words that introduce a person.
 
-        "Will" is not a name, but it is in "my brother Will".
+        "Will" alone is not a name, but it is one in "my brother Will".
         """
         words = _words(name)
         return words in self._terms or words in _OPENINGS
 
     def allows_titled(self, name: str) -> bool:
-        """Whether a name is on the list although "Mr." or the like stands before it.
+        """Whether a name is on the list even after "Mr." or another title.
 
         No company is called "Mr. McDonald".
         """
         return self.allows_cued(name) and _words(name) not in self._brands
 
     def protected(self, text: str) -> Iterator[tuple[int, int]]:
-        """The stretches of a text that name a case, a court, a statute or a judge."""
+        """The spans of a text that name a case, a court, a statute or a judge."""
         for pattern in self._protected:
             for found in pattern.finditer(text):
                 yield found.span()
@@ -119,7 +119,7 @@ class AllowList:
 
 
 def _called_after(domains: tuple[str, ...]) -> Iterator[re.Pattern[str]]:
-    """What finds rules, methods and doctrines that are called after someone."""
+    """Patterns for rules, methods and doctrines that are named after someone."""
     # "Lanham Act", "Megan's Law", "Miranda rights"
     if rules := domain_words(domains, "rules"):
         yield re.compile(rf"\b{_NAME}(?:[ -]{_NAME}){{0,4}}(?:['’]s)?\s+(?:{alternatives(rules)})\b")
@@ -128,9 +128,9 @@ def _called_after(domains: tuple[str, ...]) -> Iterator[re.Pattern[str]]:
 
 
 def find_shouted_cases(text: str) -> Iterator[tuple[int, int]]:
-    """The stretches of a text that name a case all in capitals.
+    """The spans of a text that name a case in capitals.
 
-    A party has at most four words, and none of those that hold a sentence together.
+    A party has at most four words, none of them a function word.
     """
     for versus in _SHOUTED_VERSUS.finditer(text):
         first = max(0, versus.start() - _LOOK_BACK)
@@ -150,7 +150,7 @@ def find_shouted_cases(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _party(words: list[str]) -> list[str]:
-    """The words of a party, from the one beside the "v." on."""
+    """The words of a party, starting with the one next to the "v."."""
     party: list[str] = []
     for word in words[:_MOST_PARTY_WORDS]:
         if word not in ("OF", "THE", "&") and word.lower() in _SENTENCE_WORDS:
@@ -160,7 +160,7 @@ def _party(words: list[str]) -> list[str]:
 
 
 def find_called_after(text: str) -> Iterator[tuple[int, int]]:
-    """The stretches of a text that name a building, a day, a disease or a company after someone."""
+    """The spans of a text that name a building, a day, a disease or a company after someone."""
     yield from find_companies(text)
     for pattern in _CALLED_AFTER:
         for found in pattern.finditer(text):
@@ -168,7 +168,7 @@ def find_called_after(text: str) -> Iterator[tuple[int, int]]:
 
 
 def is_ambiguous(word: str) -> bool:
-    """Whether a word is a first name and an ordinary word."""
+    """Whether a word is both a first name and an ordinary word."""
     return word.lower() in _AMBIGUOUS
 
 

@@ -1,11 +1,11 @@
-"""Which tokens of a text could be part of a name that is masked.
+"""Select the tokens of a text that could be part of a masked name.
 
-What is masked begins with a capital, so most of a text cannot matter, whatever a model makes of it. Capitals
-alone are too many: a sentence begins with one, and abbreviations have nothing else. Such a word matters only
-beside another capital, since alone it is let through in the end.
+Masked names start with a capital, so most of a text is irrelevant, whatever a model predicts for it. Capitals
+alone are too common: every sentence starts with one, and abbreviations consist of them. Such a word is
+relevant only next to another capitalized word, because alone it would be accepted in the end.
 
-The rules here are those by which :mod:`lawtags_client.curation.mask.masker` refuses a name, and no more: a
-token that they leave out could not have changed what is found.
+These are exactly the rules by which :mod:`lawtags_client.curation.mask.masker` rejects a name: a token that
+they exclude could not have changed the result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # No name holds one of these.
 NO_NAME = re.compile(r"[\d@/\\_<>{}\[\]()|=+*#$%^~`:;\"]")
-# What stands between the parts of a name.
+# Words between the parts of a name.
 _PARTICLES = "van von de da di del della der den dos du la le al el bin bint ibn ter ten zu af y"
 # How far from another capital a word still may be part of one name: "Will J. de la Rue".
 _NEAR = 3
@@ -37,11 +37,11 @@ _ENDS, _SIGNS, _LETTERS, _POSSESSIVE = range(4)
 
 
 class Word(NamedTuple):
-    """What decides whether a token matters.
+    """The properties that decide whether a token is relevant.
 
     Args:
-        kind: what it is in itself.
-        joint: what it does to a word before it.
+        kind: its kind on its own.
+        joint: its effect on a word directly before it.
     """
 
     kind: int
@@ -49,11 +49,11 @@ class Word(NamedTuple):
 
 
 def look_at(token: str, is_allowed: Callable[[str], bool]) -> Word:
-    """Look at a token by itself.
+    """Classify a token on its own.
 
     Args:
         token: its text.
-        is_allowed: whether a capitalized word alone is let through.
+        is_allowed: whether a single capitalized word is not masked.
     """
     return Word(_kind(token, is_allowed), _joint(token))
 
@@ -82,12 +82,12 @@ def _joint(token: str) -> int:
 
 
 def tokens_of_interest(words: Bytes, spaced: Flags, ends: NDArray[np.int64]) -> Flags:
-    """Which tokens could be part of a name that is masked.
+    """Whether each token could be part of a masked name.
 
     Args:
-        words: kind and joint of each token of some texts, side by side.
-        spaced: whether a space follows a token.
-        ends: for each token the number of the first one after its text.
+        words: kind and joint of each token of some texts, one row per token.
+        spaced: whether a space follows each token.
+        ends: for each token, the index of the first token after its text.
     """
     import numpy
 
@@ -96,7 +96,7 @@ def tokens_of_interest(words: Bytes, spaced: Flags, ends: NDArray[np.int64]) -> 
     place = numpy.arange(count)
 
     def later(values: NDArray[np.generic], distance: int) -> NDArray[np.generic]:
-        # What stands so many tokens further on, or nothing where the text has ended.
+        # The value that many tokens ahead, or nothing after the end of the text.
         moved = numpy.zeros_like(values)
         if distance < count:
             moved[: count - distance] = values[distance:]

@@ -1,9 +1,8 @@
-"""Capitalizing words that may be names, where everything is written in lower or upper case.
+"""Capitalize words that may be names in texts that are all lower or upper case.
 
-A model of names knows them by their capitals, and so do the cues around them. "my landlord greta lindqvist"
-and "MY EX DARNELL FOOTE TOOK IT" get theirs here, letter for letter, so that what is found stands at the
-same place in the text as it came. What no dictionary of English has may be a name; the rest is left to the
-model.
+Models and cues recognize names by their capitals. "my landlord greta lindqvist" and "MY EX DARNELL FOOTE TOOK
+IT" get capitals here, letter for letter, so that positions in the text do not change. A word in no English
+dictionary may be a name; the model decides about the rest.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _VOWEL = re.compile(r"[aeiouyà-åæè-ïò-öøù-ýāăąēĕėęěĩīĭįı�
 _PARTICLES = frozenset(PARTICLES.split("|"))
 _MOST = 4
 
-# Behind these stands a name, whether a dictionary has it or not.
+# A name follows these, whether or not it is in a dictionary.
 _SURE_TITLES = "mr|mrs|mme|mlle|mister"
 _TITLES = (
     r"ms|dr|prof|(?:mx|sgt|lt|capt|cpl|cmdr|det|insp|supt|col|maj|hr|sra|srta|revd?)(?=\.)|"
@@ -81,7 +80,7 @@ class Recased:
 
     Args:
         text: the text.
-        doubtful: where words stand that got theirs although they may well not be names.
+        doubtful: spans of words that were capitalized but may not be names.
     """
 
     text: str
@@ -89,10 +88,10 @@ class Recased:
 
 
 def recase(text: str, words: EnglishWords) -> Recased:
-    """Put capitals where names may occur.
+    """Capitalize words that may be names.
 
     Args:
-        text: in composed form.
+        text: the text in composed form.
         words: the dictionary.
     """
     if words.is_empty:
@@ -119,7 +118,7 @@ def _lower(text: str) -> str:
 
 
 def _capitalised(word: str) -> str:
-    """A word with a capital at the beginning and after each joint but the possessive's."""
+    """A word with capitals at its start and after each joint, except that of the possessive."""
     result = []
     place = 0
     for found in re.finditer(rf"{LETTER}+", word):
@@ -134,12 +133,12 @@ def _capitalised(word: str) -> str:
 
 
 def _bare(word: str) -> str:
-    """A word in lowercase letters without its possessive."""
+    """A word in lower case without its possessive."""
     return re.sub(rf"[{APOSTROPHES}]s?$", "", _lower(word))
 
 
 def _calm(found: re.Match[str], signs: list[str], words: EnglishWords) -> None:
-    """Write a run of capitals as it would stand in a sentence."""
+    """Rewrite a run of capitals in sentence case."""
     # The name of a case stays as it is.
     cases = tuple(find_shouted_cases(found.group()))
     run = [
@@ -177,7 +176,7 @@ def _is_name_like(bare: list[str], unknown: list[bool]) -> bool:
 
 
 class _Changes:
-    """The capitals after the cues of a text."""
+    """Capitalizes the words after the cues of a text."""
 
     def __init__(self, text: str, words: EnglishWords) -> None:
         self._text = text
@@ -189,7 +188,7 @@ class _Changes:
         return self._text if self._signs is None else "".join(self._signs)
 
     def follow(self, cue: re.Match[str]) -> None:
-        """Look at the words after a cue."""
+        """Capitalize the words after a cue if they may be names."""
         kind = str(cue.lastgroup)
         chosen = list(self._candidates(cue.end(), kind))
         if not chosen:
@@ -210,7 +209,7 @@ class _Changes:
             self._write_title(cue)
 
     def _follow_title(self, cue: re.Match[str], kind: str) -> None:
-        """Give a small title its capital before a name that has one, as in "mr. Smith"."""
+        """Capitalize a lower-case title before a capitalized name, as in "mr. Smith"."""
         found = _ANY_WORD.match(self._text, cue.end())
         if kind not in ("sure", "title") or not found or not found.group()[0].isupper():
             return
@@ -223,7 +222,7 @@ class _Changes:
         self._write(cue.start(), cue.end(), only_first=not is_large)
 
     def look_before(self, address: int) -> None:
-        """Look at the two or three words before an email address: "jones, alice - a@…"."""
+        """Check the two or three words before an email address: "jones, alice - a@…"."""
         first = max(0, address - _LOOK_BACK)
         joint = _TO_ADDRESS.search(self._text[first:address])
         if not joint:
@@ -251,7 +250,7 @@ class _Changes:
                 self._write(start, stop)
 
     def _candidates(self, place: int, kind: str) -> Iterator[tuple[int, int, bool]]:
-        """The words after a cue that may be names, and whether they are in all likelihood."""
+        """The words after a cue that may be names, and whether each very likely is one."""
         number = 0
         while number < _MOST and (found := _ANY_WORD.match(self._text, place)):
             word, bare = found.group(), _bare(found.group())
@@ -280,7 +279,7 @@ class _Changes:
     def _verdict(
         self, found: re.Match[str], bare: str, is_large: bool, kind: str, number: int
     ) -> bool | None:
-        """Whether a word is a name in all likelihood; None where it is none."""
+        """Whether a word is very likely a name; None if it is not a name."""
         is_titled = kind == "sure" or (
             kind == "title" and _FORMAL_TITLE.search(self._text[max(0, found.start() - 7) : found.start()])
         )

@@ -1,7 +1,7 @@
-"""Companies and products that are called after people: "a John Deere tractor", "Kowalski Plumbing LLC".
+"""Find companies and products that are named after people: "a John Deere tractor", "Kowalski Plumbing LLC".
 
-Well-known ones are listed. Of the others the words beside a name tell: a legal form, a trademark sign, or a
-thing that is sold. "My neighbor John Deere" stays a person.
+Well-known ones are listed. Others are recognized by the words next to the name: a legal form, a trademark
+sign, or a product. "My neighbor John Deere" is still a person.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _FORMS = (_LISTED, _SOLD, _LEGAL_FORM, _MARKED)
 
 
 def find_companies(text: str) -> Iterator[tuple[int, int]]:
-    """The stretches of a text that name a company or a product called after someone.
+    """The spans of a text that name a company or a product after someone.
 
     Args:
         text: the document.

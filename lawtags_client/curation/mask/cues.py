@@ -1,4 +1,4 @@
-"""Names that the words around them reveal, where a model sees no person or is in doubt."""
+"""Find names by the words around them, where a model sees no person or is uncertain."""
 
 from __future__ import annotations
 
@@ -180,11 +180,11 @@ _LAND = re.compile(
 
 
 def find_cued(text: str, doubtful: Iterable[Finding] = ()) -> Iterator[Finding]:
-    """Names after a title, a relation, a greeting or the like.
+    """Find names after a title, a relation, a greeting or a similar cue.
 
     Args:
         text: the document.
-        doubtful: what a model calls a company, a place or the like.
+        doubtful: spans that a model labels as a company, a place or similar.
     """
     for cue, could_match in _CUES:
         for found in cue.finditer(text) if could_match(text) else ():
@@ -197,7 +197,7 @@ def find_cued(text: str, doubtful: Iterable[Finding] = ()) -> Iterator[Finding]:
 
 
 def find_labeled(text: str) -> Iterator[Finding]:
-    """What stands behind a label that names a role or a relative, or behind "Name:".
+    """Find names after a label that is a role or a relative, or after "Name:".
 
     Args:
         text: the document.
@@ -208,11 +208,11 @@ def find_labeled(text: str) -> Iterator[Finding]:
 
 
 def find_weakly_cued(text: str, addresses: Iterable[Finding]) -> Iterator[Finding]:
-    """What may be names, by cues that say little alone.
+    """Find possible names by cues that are weak on their own.
 
     Args:
         text: the document.
-        addresses: where email addresses and phone numbers stand; a name may stand before them.
+        addresses: email addresses and phone numbers; a name may precede them.
     """
     for found in (*_IN_ROLE.finditer(text), *_SELF.finditer(text)):
         yield Finding(*found.span("name"), "PERSON")
@@ -238,11 +238,11 @@ def find_weakly_cued(text: str, addresses: Iterable[Finding]) -> Iterator[Findin
 
 
 def address_tells(local: str, words: Sequence[str]) -> bool:
-    """Whether the local part of an email address is made of the words of a name, or of their initials.
+    """Whether the local part of an email address consists of the words of a name, or of their initials.
 
     Args:
-        local: what stands before the "@", in lowercase letters.
-        words: those of the name, in lowercase letters.
+        local: the part before the "@", in lower case.
+        words: the words of the name, in lower case.
     """
     first, last = words[0], words[-1]
     pairs = [(one, other) for one in (first, first[0]) for other in (last, last[0])]
@@ -251,16 +251,16 @@ def address_tells(local: str, words: Sequence[str]) -> bool:
 
 
 def is_company(name: str) -> bool:
-    """Whether a name says that it is one of a company or an office."""
+    """Whether a name contains a word that marks a company or an office."""
     return _COMPANY.search(name) is not None
 
 
 def find_doubtful_people(text: str, doubtful: Iterable[Finding]) -> Iterator[Finding]:
-    """Those of a model's companies and places that do what people do.
+    """Find people among a model's companies and places, by verbs that only people are subject of.
 
     Args:
         text: the document.
-        doubtful: what the model calls a company, a place or the like.
+        doubtful: spans that the model labels as a company, a place or similar.
     """
     for one in doubtful:
         value = text[one.start : one.end]
@@ -271,11 +271,11 @@ def find_doubtful_people(text: str, doubtful: Iterable[Finding]) -> Iterator[Fin
 
 
 def find_land(text: str, places: Iterable[Finding]) -> Iterator[Finding]:
-    """Lakes, hills and the like among the places of a model, found whole.
+    """Find the whole names of lakes, hills and similar among a model's places.
 
     Args:
         text: the document.
-        places: what the model calls a place of whatever kind.
+        places: spans that the model labels as any kind of place.
     """
     known = tuple(places)
     if not known:
@@ -289,18 +289,18 @@ def find_land(text: str, places: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def is_title(name: str) -> bool:
-    """Whether what a model takes for a name is a title or a rank alone."""
+    """Whether a supposed name is only a title or a rank."""
     words = re.split(r"[.\s]+", name.lower().rstrip("."))
     return words[-1] in _TITLE_WORDS and all(word in _TITLE_WORDS or word in _RANK_WORDS for word in words)
 
 
 def is_reference(text: str, start: int, end: int) -> bool:
-    """Whether what a model takes for a name points at a part of a text: "Fig. 4", "Annex IV", "Paras. 4-5".
+    """Whether a supposed name refers to a part of a text: "Fig. 4", "Annex IV", "Paras. 4-5".
 
     Args:
         text: the document.
-        start: where it begins.
-        end: the index after its last letter.
+        start: index of its first letter.
+        end: index after its last letter.
     """
     found = _REFERENCE.match(text, start, end)
     return found is not None and _LABEL.match(text, found.end()) is not None
@@ -311,8 +311,8 @@ def is_common_noun(text: str, start: int, end: int) -> bool:
 
     Args:
         text: the document.
-        start: where the word begins.
-        end: the index after its last letter.
+        start: index of its first letter.
+        end: index after its last letter.
     """
     word = text[start:end]
     if len(word) > 6 and _GERMAN_NOUN.search(word):

@@ -1,6 +1,6 @@
-"""Which words are words of English: the dictionary that comes with a model of names.
+"""Recognize English words with the dictionary of a name model.
 
-Names after "my landlord" or "MR" in a text without capitals are known by this alone: they are in no
+In a text without capitals, names after "my landlord" or "MR" are recognized only because they are not in the
 dictionary.
 """
 
@@ -25,8 +25,8 @@ class EnglishWords:
     """A dictionary of English, with the forms of its words.
 
     Args:
-        folder: a model; without a dictionary in it every word counts as English, so that nothing is taken
-            for a name on this evidence.
+        folder: the folder of a model; if it has no dictionary, every word counts as English, so that no
+            word is a name for this reason.
     """
 
     def __init__(self, folder: str) -> None:
@@ -56,25 +56,25 @@ class EnglishWords:
         return any(self._base.values())
 
     def is_function(self, word: str) -> bool:
-        """Whether a small word only holds a sentence together, or asks, or points."""
+        """Whether a lower-case word is a function word, a question word or a pronoun."""
         return word in self._function
 
     def knows(self, word: str) -> bool:
-        """Whether a word in lowercase letters is English, in whatever form.
+        """Whether a lower-case word is English, in any inflected form.
 
         Args:
-            word: without possessive.
+            word: the word without possessive.
         """
         return self.is_empty or word in self._known or bool(self._kinds(word))
 
     def is_only_noun(self, word: str) -> bool:
-        """Whether a word is known as a noun in its base form and as nothing else, as first names are."""
+        """Whether a word is known only as a noun in its base form, as first names are."""
         if "-" in word:
             return all(part and self.is_only_noun(part) for part in word.split("-"))
         return self._kinds(word) == frozenset(("noun",)) and word in self._base["noun"]
 
     def is_finite(self, word: str) -> bool:
-        """Whether a small word may be what somebody does or did: "owes", "kept", "refused"."""
+        """Whether a lower-case word may be a finite verb: "owes", "kept", "refused"."""
         if "verb" not in self._kinds(word):
             return False
         if word in self._base["verb"] and not word.endswith("ed"):
@@ -103,16 +103,16 @@ class EnglishWords:
 
 
 def looks_made(word: str) -> bool:
-    """Whether a word that no dictionary has ends like one that English has made."""
+    """Whether a word that is in no dictionary has an English suffix."""
     return _MADE.match(word) is not None
 
 
 @lru_cache(maxsize=2)
 def english_words(folder: str) -> EnglishWords:
-    """The dictionary of a model, read once in a process.
+    """The dictionary of a model, read once per process.
 
     Args:
-        folder: the model's, or the name of its package.
+        folder: the folder of the model, or the name of its package.
     """
     return EnglishWords(folder)
 

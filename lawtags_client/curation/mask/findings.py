@@ -1,4 +1,4 @@
-"""A place in a text where personal data stands."""
+"""Spans of personal data in a text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A stretch of text that is personal data.
+    """A span of personal data.
 
     Args:
-        start: where it begins.
-        end: the index after its last character.
-        entity: its kind, e.g. ``PERSON``.
+        start: index of its first character.
+        end: index after its last character.
+        entity: its kind, such as ``PERSON``.
     """
 
     start: int
@@ -22,12 +22,12 @@ class Finding:
 
 
 def is_free(finding: Finding, taken: Iterable[Finding]) -> bool:
-    """Whether a finding overlaps none of others."""
+    """Whether a finding overlaps no other finding."""
     return all(finding.end <= other.start or finding.start >= other.end for other in taken)
 
 
 def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings in their order; of two that overlap the longer stays."""
+    """Findings sorted by position; of two that overlap, the longer one is kept."""
     kept: list[Finding] = []
     for finding in sorted(findings, key=lambda f: (f.start - f.end, f.start)):
         if is_free(finding, kept):

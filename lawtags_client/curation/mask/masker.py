@@ -1,7 +1,8 @@
-"""Personal data: found by form and by a model of names, and replaced.
+"""Find personal data by patterns and by a name model, and replace it.
 
-One pass of spaCy's named entities over title and body together finds persons and places; what has a form
-of its own is found by patterns, which go first. Names of cases, courts, statutes and jurisdictions stay.
+Patterns are applied first and find data with a specific format, such as email addresses. Then spaCy's named
+entity recognition finds people and places in title and body together. Names of cases, courts, statutes and
+jurisdictions are not masked.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # Separates the fields of a document; no name crosses it.
 _GAP = "\n\n"
 
-# What stands for one person in a digest: apostrophes and hyphens of any shape are one.
+# Digests ignore the shape of apostrophes and hyphens, so that a person has one digest.
 _SAME = str.maketrans(dict.fromkeys("’ʼʻ‘", "'") | dict.fromkeys("‐‑", "-"))
 _POSSESSIVE = re.compile(r"['’](?:[sS]\b|(?=[\s.,;:!?)]|$))")
 
@@ -37,11 +38,11 @@ class PiiMasker:
     """Finds and replaces personal data.
 
     Args:
-        options: what to look for and what to do with it.
+        options: what to find, and how to replace it.
 
     Raises:
         MissingExtraError: spaCy is not installed.
-        ConfigurationError: its model is not.
+        ConfigurationError: the spaCy model is not installed.
     """
 
     def __init__(self, options: PiiOptions) -> None:
@@ -57,10 +58,10 @@ class PiiMasker:
         """Replace the personal data in texts.
 
         Args:
-            texts: one text a document.
+            texts: one text per document.
 
         Returns:
-            The texts without it, and how often each kind was found.
+            The masked texts, and the number of findings by kind.
         """
         masked, counts = self.mask_documents([(text,) for text in texts])
         return [fields[0] for fields in masked], counts
@@ -68,15 +69,15 @@ class PiiMasker:
     def mask_documents(
         self, documents: Sequence[tuple[str, ...]]
     ) -> tuple[list[tuple[str, ...]], Counter[str]]:
-        """Replace the personal data in documents of several fields, read as one text.
+        """Replace the personal data in documents with several fields, which are read as one text.
 
-        A name that only the body gives away is then also found in the title.
+        Therefore, a name that is recognized only in the body is also masked in the title.
 
         Args:
-            documents: the fields of each document, e.g. title and body.
+            documents: the fields of each document, such as title and body.
 
         Returns:
-            The fields without it, and how often each kind was found.
+            The masked fields, and the number of findings by kind.
         """
         counts: Counter[str] = Counter()
         masked = []
@@ -91,10 +92,10 @@ class PiiMasker:
         return masked, counts
 
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
-        """Where the personal data stands in texts, in order and without overlaps.
+        """The personal data in each text, in order and without overlaps.
 
         Args:
-            texts: one text a document.
+            texts: one text per document.
         """
         composed = [compose(text) for text in texts]
         taken = [_by_form(one.text) for one in composed]
@@ -115,7 +116,7 @@ class PiiMasker:
         for finding in findings:
             parts += [text[end : finding.start], self._stand_in(text[finding.start : finding.end], finding)]
             end = finding.end
-            # Without the name its possessive stands for nothing.
+            # Without the name, its possessive has no meaning.
             rest = _POSSESSIVE.match(text, end) if action == "redact" and finding.entity == "PERSON" else None
             end = rest.end() if rest else end
         result = "".join([*parts, text[end:]])
@@ -138,16 +139,16 @@ class PiiMasker:
 
 @lru_cache(maxsize=4)
 def masker(options: PiiOptions) -> PiiMasker:
-    """The masker of these options, made once in a process."""
+    """The masker for these options, created once per process."""
     return PiiMasker(options)
 
 
 def mask_texts(texts: pd.Series, options: PiiOptions | None = None) -> pd.Series:
-    """The batch form of :meth:`PiiMasker.mask`; other values are kept.
+    """The batch form of :meth:`PiiMasker.mask`; values that are not strings do not change.
 
     Args:
         texts: a batch.
-        options: what to look for and what to do with it; the defaults if None.
+        options: what to find, and how to replace it; the defaults if None.
     """
     from lawtags_client.curation.series import like
 
@@ -166,7 +167,7 @@ def _same(value: str) -> str:
 
 
 def _by_form(text: str) -> list[Finding]:
-    """What has a form of its own in a text, whether it is asked for or not."""
+    """The findings of all patterns in a text, including kinds that are not requested."""
     taken: list[Finding] = []
     for finder in FINDERS:
         found = [f for f in finder(text) if is_free(f, taken)]

@@ -1,8 +1,8 @@
-"""Choosing the matrix product for the network of names.
+"""Choose the matrix product for the name network.
 
-NumPy's is up to six times as fast as spaCy's, but some of its kernels (such as that for AVX2) give a row
-different last digits at another position of the batch. The result for a text could then depend on the other
-texts, so spaCy's product is used there.
+NumPy's product is up to six times as fast as spaCy's. With some of its kernels, such as the one for AVX2,
+the last digits of a row depend on its position in the batch. The result for a text could then depend on the
+other texts, so spaCy's product is used there.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _NEAR = 1e-4
 
 
 def choose_product(gemm: Callable[..., object], weights: Sequence[Floats], rows: int) -> Product:
-    """The fastest product that is right, and gives a row the same numbers wherever it stands.
+    """The fastest product that is correct and independent of the position of a row.
 
     Args:
-        gemm: spaCy's, which is taken where numpy's is not of that kind, and is the measure of what is right.
-        weights: what rows are multiplied with.
-        rows: how many rows there are in a product, always.
+        gemm: spaCy's product: the fallback, and the reference for correctness.
+        weights: the matrices that rows are multiplied with.
+        rows: the number of rows of every product.
 
     Returns:
-        A function of rows, weights, and where the result goes.
+        A function of rows, weights and the output array.
     """
 
     def by_spacy(left: Floats, right: Floats, out: Floats) -> None:
@@ -46,20 +46,20 @@ def choose_product(gemm: Callable[..., object], weights: Sequence[Floats], rows:
 
 
 def by_numpy(left: Floats, right: Floats, out: Floats) -> None:
-    """Multiply by numpy's library."""
+    """Multiply with NumPy."""
     import numpy
 
     numpy.dot(left, right, out=out)
 
 
 def is_steady(product: Product, weights: Floats, rows: int, known: Product) -> bool:
-    """Whether a product is right, and gives a row the same numbers wherever it stands.
+    """Whether a product is correct and independent of the position of a row.
 
     Args:
-        product: what is looked at.
-        weights: what rows are multiplied with.
-        rows: how many there are.
-        known: a product that is right.
+        product: the product to check.
+        weights: the matrix that rows are multiplied with.
+        rows: the number of rows.
+        known: a product that is known to be correct.
     """
     import numpy
 

@@ -1,4 +1,4 @@
-"""Which of spaCy's models of names is installed."""
+"""Find the installed spaCy model for names."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ MODELS = (
 
 
 def find_model(name: str | None = None) -> tuple[str, str]:
-    """The model of names to use.
+    """The name model to use.
 
     Args:
-        name: a package or a folder; None takes the best one installed.
+        name: a package or a folder; None selects the best installed model.
 
     Returns:
-        What to load, and its name and version for the record.
+        The package or folder to load, and its name and version for the records.
 
     Raises:
-        ConfigurationError: it is not installed.
+        ConfigurationError: the model is not installed.
     """
     for candidate in [name] if name else MODELS:
         if Path(candidate, "meta.json").is_file():

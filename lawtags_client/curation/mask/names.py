@@ -1,4 +1,4 @@
-"""Names in texts, found by a spaCy model."""
+"""Find names in texts with a spaCy model."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Name(NamedTuple):
     """A name within a text.
 
     Args:
-        start: its first character.
-        end: the index after its last character.
-        label: what the model calls it.
+        start: index of its first character.
+        end: index after its last character.
+        label: its label in the model.
     """
 
     start: int
@@ -58,13 +58,13 @@ class Name(NamedTuple):
 
 
 class NameFinder(Protocol):
-    """What finds names in a batch of texts."""
+    """Finds names in a batch of texts."""
 
     def find(self, texts: Sequence[str]) -> list[list[Name]]: ...
 
 
 class SpacyNames:
-    """The names that a model's own pipeline finds.
+    """Finds names with a model's own pipeline.
 
     Args:
         model: a loaded spaCy pipeline.
@@ -82,18 +82,18 @@ class SpacyNames:
 
 
 class NetworkNames:
-    """The same names in a fraction of the time, for models with a known architecture.
+    """Finds the same names in a fraction of the time, for models with a known architecture.
 
     Each word is embedded once. Tokens that cannot be part of a relevant name are skipped if nothing else
     depends on them.
 
     Args:
         model: a loaded spaCy pipeline.
-        is_allowed: whether a capitalized word alone is not a name that matters, see
-            :mod:`lawtags_client.curation.mask.candidates`; with None all names do.
+        is_allowed: whether a single capitalized word is not a relevant name, see
+            :mod:`lawtags_client.curation.mask.candidates`; with None, all names are relevant.
 
     Raises:
-        UnknownNetworkError: the network is of another kind.
+        UnknownNetworkError: the network has an unknown architecture.
     """
 
     def __init__(self, model: Language, is_allowed: Callable[[str], bool] | None = None) -> None:
@@ -106,10 +106,10 @@ class NetworkNames:
             raise UnknownNetworkError("it finds other names")
 
     def find(self, texts: Sequence[str]) -> list[list[Name]]:
-        """The names that matter in texts, and perhaps others, in order and without overlaps.
+        """The relevant names in texts, and possibly others, in order and without overlaps.
 
         Args:
-            texts: a batch; its size decides how much memory this takes, and nothing else.
+            texts: a batch; its size affects only the memory used.
         """
         documents = [self._model.make_doc(text) for text in texts]
         return self._find(documents, everything=self._is_allowed is None)
@@ -185,12 +185,12 @@ class NetworkNames:
         self._words: list[tuple[int, int]] = []
         self._looks = numpy.empty((0, 2), dtype=numpy.uint8)
         self._is_space = numpy.empty(0, dtype=bool)
-        # Where a word stands among the embedded ones; most of the rare ones never do.
+        # The index of each embedded word; most rare words are never embedded.
         self._place = numpy.empty(0, dtype=numpy.int64)
         self._embedded = numpy.empty((0, self._network.width), dtype=numpy.float32)
 
     def _words_of(self, documents: Sequence[Doc]) -> tuple[Numbers, Flags]:
-        """The number of each word of documents, and whether a space follows it."""
+        """The index of each word of the documents, and whether a space follows it."""
         import numpy
         from spacy.attrs import NORM, ORTH, SPACY
 
@@ -238,11 +238,11 @@ class NetworkNames:
 
 
 def name_finder(path: str, is_allowed: Callable[[str], bool]) -> NameFinder:
-    """The fastest way to find the names of a model.
+    """The fastest name finder for a model.
 
     Args:
         path: a package or a folder.
-        is_allowed: whether a capitalized word alone is not a name that matters.
+        is_allowed: whether a single capitalized word is not a relevant name.
 
     Raises:
         MissingExtraError: spaCy is not installed.

@@ -2,7 +2,7 @@
 
 spaCy runs all tokens through all layers, and its parser takes one step per token. Here, all texts of a batch
 go through the layers together, and only the requested tokens and their dependencies are computed. Outside
-a name, the recognizer looks at one token only, so all tokens are scored at once; only names are walked
+a name, the recognizer depends on one token only, so all tokens are scored at once; only names are processed
 token by token.
 
 A batch is a matrix with one row per token, and empty rows between texts for the receptive field.
@@ -35,12 +35,12 @@ _FLOOR = 1e-8
 
 
 class RowSpan(NamedTuple):
-    """A name by its rows.
+    """A name as a range of rows.
 
     Args:
-        start: the first one.
-        end: the index after the last one.
-        label: what the model calls it.
+        start: its first row.
+        end: the index after its last row.
+        label: its label in the model.
         is_cut: whether it continues in a row that was not requested.
     """
 
@@ -56,7 +56,7 @@ class UnknownNetworkError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A convolution: the weights of its three pieces side by side, and of its normalization."""
+    """A convolution: the concatenated weights of its three pieces, and those of its normalization."""
 
     weights: Floats
     bias: Floats
@@ -65,13 +65,13 @@ class _Layer:
 
 
 class NameNetwork:
-    """The weights of a model's recognizer of names, laid out for batches.
+    """The weights of a model's name recognizer, arranged for batches.
 
     Args:
         model: a loaded spaCy pipeline.
 
     Raises:
-        UnknownNetworkError: its recognizer is built in another way.
+        UnknownNetworkError: its recognizer has an unknown architecture.
     """
 
     def __init__(self, model: Language) -> None:
@@ -87,31 +87,31 @@ class NameNetwork:
 
     @property
     def width(self) -> int:
-        """How many numbers stand for a token."""
+        """The length of the vector of a token."""
         return len(self._layers[0].scale)
 
     @property
     def reach(self) -> int:
-        """From how many tokens away on each side a token is reached."""
+        """How many tokens on each side affect a token."""
         return len(self._layers)
 
     def embed(self, document: object) -> Floats:
-        """The tokens of a document of spaCy, each by itself.
+        """The context-free vectors of the tokens of a spaCy document.
 
         Args:
-            document: its length is the size of the multiplications.
+            document: its length is the size of the matrix products.
         """
         vectors: Floats = self._embed.predict([document])[0]
         return vectors
 
     def covered(self, first: Numbers, last: Numbers, depth: int, count: int) -> Numbers:
-        """The rows that a layer has to give for stretches of rows to come out of the last one.
+        """The rows that a layer must compute so that the last layer can compute some ranges of rows.
 
         Args:
-            first: where the stretches begin.
-            last: the last row of each.
-            depth: how many layers a row has been through.
-            count: how many rows there are.
+            first: the first row of each range.
+            last: the last row of each range.
+            depth: the number of layers already applied.
+            count: the total number of rows.
         """
         import numpy
 
@@ -122,15 +122,15 @@ class NameNetwork:
         return numpy.flatnonzero(edges[:count].cumsum())
 
     def convolve(self, words: Floats, first: Numbers, last: Numbers) -> tuple[Numbers, Floats]:
-        """The rows of some stretches, each with those around it.
+        """The vectors of some ranges of rows, in their context.
 
         Args:
-            words: what stands for each row; it is overwritten.
-            first: where the stretches begin.
-            last: the last row of each.
+            words: the context-free vector of each row; overwritten.
+            first: the first row of each range.
+            last: the last row of each range.
 
         Returns:
-            The rows in the stretches, and what stands for each.
+            The indices of the rows in the ranges, and the vector of each.
         """
         import numpy
         from numpy.lib.stride_tricks import as_strided
@@ -152,13 +152,13 @@ class NameNetwork:
         return rows, current[rows]
 
     def walk(self, rows: Numbers, vectors: Floats, is_space: Flags, is_last: Flags) -> list[RowSpan]:
-        """The names, as a parser finds them that goes from left to right.
+        """The names that a parser finds from left to right.
 
         Args:
-            rows: of :meth:`convolve`; a name may begin at each of them.
-            vectors: of :meth:`convolve`.
-            is_space: which rows are whitespace.
-            is_last: which rows are the last of their text.
+            rows: from :meth:`convolve`; a name may start at each of them.
+            vectors: from :meth:`convolve`.
+            is_space: whether each row is whitespace.
+            is_last: whether each row is the last of its text.
         """
         import numpy
 
@@ -188,7 +188,7 @@ class NameNetwork:
 
         tokens, lower, upper = model.layers
         encoder, _, linear = tokens.layers
-        # Words with their marks, then what stands around them.
+        # The features of each word, then its context.
         self._embed, context = encoder.layers
         if not self._embed.name.startswith("extract_features"):
             raise ValueError("no features of words")
@@ -261,10 +261,10 @@ class NameNetwork:
         is_last: Flags,
         followed: Flags,
     ) -> tuple[Numbers, Flags]:
-        """Where the names end that begin at some rows, all of them taken one row further at a time.
+        """The ends of the names that start at some rows, found by extending all names row by row.
 
         Returns:
-            The place after the last row of each, and which of them continue beyond the requested rows.
+            The index after the last row of each name, and whether it continues beyond the requested rows.
         """
         import numpy
 
@@ -313,7 +313,7 @@ def _packed(weights: Floats) -> Floats:
 
 
 def _normalised(product: Floats, layer: _Layer) -> Floats:
-    """The largest piece of each value, brought to mean zero and variance one."""
+    """The largest piece of each value (maxout), normalized to mean zero and variance one."""
     import numpy
 
     width = len(layer.scale)

@@ -1,4 +1,4 @@
-"""Personal data that has a form of its own: addresses of mail, pages and machines, telephones."""
+"""Find personal data with a specific format: email addresses, URLs, IP addresses and phone numbers."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ _COUNTED = re.compile(
     re.IGNORECASE,
 )
 
-# At least seven digits with what stands between the digits of a phone number.
+# At least seven digits, with the separators of phone numbers.
 _PHONE_LIKE = re.compile(r"(?<![\w/.])(?:\+|\(|00)?\d(?:[\s().\-–/]{0,3}\d){6,14}(?!\w)")
 _PHONE_WORDS = re.compile(
     r"(?:phone|tele(?:phone)?|tel|call(?:ed|ing)?|text(?:ed)?|mobile|cell|fax|sms|whatsapp|dial|reach\s+me|number|ph)"
     r"[\s.:#]*(?:(?:me|us|him|her|them|is|was|at|on|no\.?|number)[\s.:]*){0,3}$",
     re.IGNORECASE,
 )
-# Behind these a number is a citation, a sum or a case.
+# After these, a number is a citation, an amount or a case.
 _NO_PHONE = re.compile(
     r"(?:§+|\$|€|£|\b(?:sections?|sec|art|articles?|no|nos|case|docket|u\.?s\.?c?|isbn|usd|eur|vol|p|pp|id|rfc|"
     r"iso|doi))\.?\s*#?$",
     re.IGNORECASE,
 )
-# Numbers of other things, which the word "number" would announce as telephones.
+# Other kinds of numbers, which the word "number" would mark as phone numbers.
 _OTHER_NUMBER = re.compile(
     r"\b(?:case|docket|file|claim|invoice|order|serial|account|policy|contract|tracking|parcel|shipment|reference|"
     r"ref|registration|patent|application|ticket|citation|badge|customer|member|membership|licen[cs]e|passport|tax|"
@@ -88,14 +88,14 @@ _REGIONS = ("US", "GB", "DE", "FR", "IN", "AU")
 
 
 def find_emails(text: str) -> Iterator[Finding]:
-    """Addresses of mail, also with plus signs."""
+    """Find email addresses, also with plus signs."""
     if "@" in text or "%40" in text:
         for found in _EMAIL.finditer(text):
             yield Finding(found.start(), found.end(), "EMAIL_ADDRESS")
 
 
 def find_urls(text: str) -> Iterator[Finding]:
-    """Addresses with a scheme, with ``www.`` or with a login, whole: with password and query."""
+    """Find URLs with a scheme, ``www.`` or a login, including password and query."""
     for found in _URL.finditer(text) if "://" in text or "www" in text.lower() else ():
         end = _trim_url(text, found.start(), found.end())
         if end - found.start() > 8:
@@ -105,13 +105,13 @@ def find_urls(text: str) -> Iterator[Finding]:
 
 
 def find_sites(text: str) -> Iterator[Finding]:
-    """The bare names of sites, with the path or query after them."""
+    """Find bare host names, with the path or query after them."""
     for found in _SITE.finditer(text) if any(end in text for end in _SITE_ENDS) else ():
         yield Finding(found.start(), _trim_url(text, found.start(), found.end()), "URL")
 
 
 def find_ips(text: str) -> Iterator[Finding]:
-    """Addresses of machines, of both versions; those that stand for no machine are passed over."""
+    """Find IP addresses of both versions, except those that identify no machine."""
     # Most texts hold neither numbers with dots nor groups with colons.
     for found in _IP.finditer(text) if text.count(":") > 1 or _DOTTED.search(text) else ():
         try:
@@ -124,7 +124,7 @@ def find_ips(text: str) -> Iterator[Finding]:
 
 
 def find_phones(text: str) -> Iterator[Finding]:
-    """Telephone numbers, national ones of six countries and international ones.
+    """Find phone numbers: national ones of six countries, and international ones.
 
     Raises:
         MissingExtraError: phonenumbers is not installed.
@@ -154,7 +154,7 @@ def find_phones(text: str) -> Iterator[Finding]:
 
 
 def _trim_url(text: str, start: int, end: int) -> int:
-    # What ends the sentence is no part of the address, nor is a bracket that was opened before it.
+    # Punctuation at the end of a sentence is not part of the URL, nor is a bracket opened before it.
     while end > start:
         last = text[end - 1]
         opening = {")": "(", "]": "["}.get(last)

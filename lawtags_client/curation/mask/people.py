@@ -1,4 +1,4 @@
-"""Which names that a model or a cue proposes are those of private people, and the whole of each."""
+"""Decide which names proposed by a model or a cue belong to private people, and find each whole name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PARTICLES = frozenset(PARTICLES.split("|"))
 _BEFORE_NOUN = re.compile(r"\b(?:an?|the|my|your|our|this|that|each|its|no) (?:[a-z]+ )?\Z")
 _NOUN_END = re.compile(r"s?\b")
 _TWO_LETTERS = re.compile(rf"{LETTER}{{2}}")
-# "Node.js" and "Booking.com" are things; so is what stands beside them in one finding.
+# "Node.js" and "Booking.com" are things, and so is the rest of a finding that contains them.
 _POSSESSIVE = re.compile(r"['’]s?\b")
 _DOTTED = re.compile(r"\w\.(?:js|ts|py|com|net|org|io|ai|exe|dll|pdf|md)\b")
 _PLACE_PREFIX = re.compile(
@@ -47,10 +47,10 @@ _NEEDS_TWO = re.compile(r"(?:I['’]?m|I am|[Tt]his is|[Tt]he (?:[a-z]+ )?[a-z-]
 
 
 class People:
-    """Decides about the names of people in a document.
+    """Finds the names of private people in a document.
 
     Args:
-        allow: what is never one.
+        allow: names and words that are never masked.
         words: the dictionary.
     """
 
@@ -61,12 +61,12 @@ class People:
     def find(
         self, document: Recased, names: Sequence[Finding], taken: Sequence[Finding]
     ) -> Iterator[Finding]:
-        """The people that a model or a cue finds, whole.
+        """The whole names of people that a model or a cue finds.
 
         Args:
-            document: the text, with capitals where names may occur.
-            names: what the model found, of whatever kind.
-            taken: what has a form of its own and is found already.
+            document: the text, with possible names capitalized.
+            names: everything that the model found, of any kind.
+            taken: the findings of patterns.
         """
         text = document.text
         seen = [name for name in names if name.entity == "PERSON"]
@@ -113,7 +113,7 @@ class People:
         return len(words) > 1 and not is_free(one, offices) and all(map(self._words.knows, words))
 
     def _without_doubtful(self, document: Recased, one: Finding, seen: Sequence[Finding]) -> Finding | None:
-        """A name without words at its end that were given capitals and that the model sees no one in."""
+        """A name without trailing words that only recasing capitalized and no model sees as a person."""
         words = [found.span() for found in NAME_WORD.finditer(document.text, one.start, one.end)]
         while words and words[-1] in document.doubtful and is_free(Finding(*words[-1], ""), seen):
             words.pop()
@@ -139,9 +139,9 @@ class People:
         return len(words) > 1 and any(part.startswith(first[0]) and last in part for part in local)
 
     def _is_labeled_person(self, text: str, one: Finding, things: Sequence[Finding]) -> bool:
-        """Whether several words behind a label are a name, by those that no dictionary has.
+        """Whether several words after a label are a name, by the number of them that are in no dictionary.
 
-        One is enough, or all of them where the model takes it for a thing.
+        One is enough; if the model sees a thing, all must be.
         """
         words = NAME_WORD.findall(text[one.start : one.end])
         unknown = sum(len(word) > 2 and not self._words.knows(word.lower()) for word in words)
@@ -193,18 +193,18 @@ class People:
         return Finding(start, end, one.entity)
 
     def _belongs(self, word: str) -> bool:
-        """Whether a word beside a name is another part of it."""
+        """Whether a word next to a name is another part of it."""
         small = re.sub(r"['’]s$", "", word.lower())
         if TITLE_BEFORE.match(f"{word} ") or not (word.istitle() or _INNER_CAPITAL.match(word)):
             return False
         return not (self._words.knows(small) or word in self._allow or is_common_noun(word, 0, len(word)))
 
     def echoes(self, text: str, people: Iterable[Finding]) -> list[Finding]:
-        """Where people are called by a part of a name that stands whole elsewhere, in whatever case.
+        """Occurrences of a part of a name whose whole occurs elsewhere, in any case.
 
         Args:
-            text: the document, as it came.
-            people: those found.
+            text: the original document.
+            people: the people found.
         """
         parts = {
             part
@@ -235,11 +235,11 @@ class People:
 
 
 def without_known(text: str, people: Sequence[Finding], protected: Iterable[Finding]) -> list[Finding]:
-    """People but the parties of a case and its judge, who are called by last names in the rest of a text.
+    """The people without the parties of a case and its judge, whom the text calls by their last names.
 
     Args:
         text: the document.
-        people: those found.
+        people: the people found.
         protected: the names of cases, courts and statutes.
     """
     # Not so who has rights, or a case: "Sarah's rights".
@@ -266,7 +266,7 @@ def _leading_name(text: str) -> str:
 
 
 def _is_noun(word: str, text: str) -> bool:
-    # "Controller" in a title is no person where the body says "the controller".
+    # "Controller" in a title is not a person if the body says "the controller".
     noun = word.lower()
     return any(
         _NOUN_END.match(text, start + len(noun)) and _BEFORE_NOUN.search(text, max(0, start - 60), start)

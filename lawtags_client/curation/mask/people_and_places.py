@@ -1,6 +1,6 @@
-"""People and places in a document, found by a model of names and by the words around them.
+"""Find people and places in a document with a name model and by the words around them.
 
-Only imported where they are asked for: the patterns of names alone take a second to compile.
+Imported only when needed, because the patterns for names take a second to compile.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class PeopleAndPlaces:
     """Finds the names of private people, and of places that are not jurisdictions.
 
     Args:
-        options: what to look for.
+        options: what to find.
 
     Raises:
         MissingExtraError: spaCy is not installed.
-        ConfigurationError: its model is not.
+        ConfigurationError: the spaCy model is not installed.
     """
 
     def __init__(self, options: PiiOptions) -> None:
@@ -46,11 +46,11 @@ class PeopleAndPlaces:
         self._people = People(self._allow, self._words)
 
     def find(self, texts: Sequence[str], taken: Sequence[Sequence[Finding]]) -> list[list[Finding]]:
-        """The people and places of texts.
+        """The people and places in each text.
 
         Args:
-            texts: one text a document, in composed form.
-            taken: for each what has a form of its own and is found already.
+            texts: one text per document, in composed form.
+            taken: the findings of patterns in each text.
         """
         documents = [recase(text, self._words) for text in texts]
         names = self._names([document.text for document in documents])

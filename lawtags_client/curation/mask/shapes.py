@@ -1,7 +1,7 @@
-"""The shape of a name: its letters, the joints within a word, and the particles between words.
+"""Patterns for names: their letters, the joints within a word, and the particles between words.
 
-A name is taken whole or not at all. Its letters are those of any alphabet with two cases, with all their
-marks; a capital may stand anywhere in a word ("McIlroy", "N'Golo"), and a possessive is no part of it.
+A name is masked whole or not at all. Its letters belong to any alphabet with two cases, including their
+marks. A capital may occur anywhere in a word ("McIlroy", "N'Golo"). A possessive is not part of the name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HYPHENS = r"\-‐‑"  # inside a class of a pattern
 
 
 def _letters(categories: str) -> str:
-    """Code points of some Unicode categories, as the inside of a class of a pattern."""
+    """The code points of some Unicode categories, for use inside a character class."""
     chosen = categories.split()
     ranges: list[list[int]] = []
     for block in _BLOCKS:
@@ -40,7 +40,7 @@ UPPER = f"[{CAPITALS}]"
 LETTER = f"[{_ANY}]"
 # "It's", "I'm", "can't": what an apostrophe parts from a word that is not a name, or from a possessive one.
 _CLITIC = rf"(?:[sS]|[tT]|[mM]|[dD]|re|ve|ll)(?!{LETTER})"
-# At least one small letter stands in a name, lest every abbreviation be one.
+# A name has at least one lower-case letter; otherwise, every abbreviation would be one.
 # "DeBruyn" is also written "deBruyn".
 SMALL_PREFIX = rf"(?:(?:van|vander|vande|von|de|der|den|del|di|du|da|la|le|mc|mac|fitz)(?={UPPER}))"
 NAME_WORD = re.compile(
@@ -55,7 +55,7 @@ PARTICLES = (
     "van|von|vom|zum|zur|zu|und zu|der|den|de|da|di|do|du|del|dela|della|delle|dello|degli|dei|dal|dalla|dos|"
     "das|des|la|le|las|los|les|el|al|bin|bint|ibn|abu|umm|ter|ten|te|op|ap|mac|ó|ní|nic|uí|af|av|y"
 )
-# What stands before a word of a name and belongs to it: "van der", "al-", "d'", "'t", "St.", "Ó".
+# Prefixes that belong to a word of a name: "van der", "al-", "d'", "'t", "St.", "Ó".
 PARTICLE = (
     rf"(?:(?:{PARTICLES})(?: |[{HYPHENS}])|(?:as|ash|ad|an|ar|at|az|ul|ur)[{HYPHENS}](?={UPPER})"
     rf"|[dlDL][{APOSTROPHES}](?={UPPER})|[{APOSTROPHES}]t |Ste?\.? |Ó |Ò )"
@@ -82,29 +82,29 @@ _LONGEST = 40
 
 
 def without_possessive(text: str, start: int, end: int) -> int:
-    """Where a name ends without "'s" or the bare apostrophe of the possessive.
+    """The end of a name without "'s" or the apostrophe of a possessive.
 
     Args:
-        text: the text that contains it.
-        start: where it begins.
-        end: the index after its last character.
+        text: the text that contains the name.
+        start: index of its first character.
+        end: index after its last character.
     """
     found = _POSSESSIVE.search(text, start, end)
     return found.start() if found else end
 
 
 def whole_name(text: str, start: int, end: int, is_word: Callable[[str], bool]) -> tuple[int, int]:
-    """The whole of a name of which a part is known: whole words, with particles and what they lead to.
+    """Extend a known part of a name to the whole name: whole words, with particles and the words after them.
 
     Args:
-        text: the text that contains it.
-        start: where the known part begins.
-        end: the index after its last character.
-        is_word: whether a small word is one of the language; these are joined to names by a hyphen, as in
-            "Smith-like", and stay.
+        text: the text that contains the name.
+        start: index of the first character of the known part.
+        end: index after its last character.
+        is_word: whether a lower-case word is in the dictionary; such words may be joined to a name by a
+            hyphen, as in "Smith-like", and are not part of it.
 
     Returns:
-        Where the whole begins and ends.
+        The start and end of the whole name.
     """
     start = _word_start(text, start, is_word)
     end = without_possessive(text, start, _word_end(text, end, is_word))

@@ -1,7 +1,7 @@
-"""Lowercase names that are in an English dictionary: "my son tommy lee", "my brother mark owes me".
+"""Find lower-case names that are in an English dictionary: "my son tommy lee", "my brother mark owes me".
 
-Some are in it as names alone. The others are ordinary words, too, and what follows tells them apart: after a
-person stands what that person does or is, and not the rest of a phrase, as in "my wife grace period".
+Some are in the dictionary only as names. The others are also ordinary words, so the next word decides: a
+person is followed by what that person does or is, not by the rest of a phrase as in "my wife grace period".
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ _ABOUT = frozenset(read_words("cues/after-names"))
 
 
 def is_first_name(word: str) -> bool:
-    """Whether a small word that the dictionary knows is a first name and nothing else."""
+    """Whether a lower-case word in the dictionary is only a first name."""
     return word in _FIRST
 
 
 def reads_as_first_name(text: str, word: str, end: int, words: EnglishWords) -> bool:
-    """Whether a small word that is a first name as well is meant as one, after "my brother" and the like.
+    """Whether a lower-case word that can be a first name is one, after "my brother" or a similar cue.
 
     Args:
         text: the text that contains it.
-        word: itself, without possessive.
-        end: the index after its last letter in the text.
+        word: the word without possessive.
+        end: index after its last letter in the text.
         words: the dictionary.
     """
     return word in _FIRST_WORDS and _is_followed(text, word, end, words, by_name=True)
 
 
 def reads_as_last_name(text: str, word: str, end: int, words: EnglishWords) -> bool:
-    """Whether a small word after a first name is another name of the same person.
+    """Whether a lower-case word after a first name is another name of the same person.
 
-    Takes what ``reads_as_first_name`` does.
+    The arguments are those of ``reads_as_first_name``.
     """
     known = word in _LAST_WORDS or word in _FIRST_WORDS or word in _FIRST
     return known and _is_followed(text, word, end, words, by_name=False)

@@ -1,4 +1,4 @@
-"""Mail addresses that are spelled so that no program reads them: "anna [at] mail [dot] com"."""
+"""Find email addresses that are obfuscated: "anna [at] mail [dot] com"."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOP = "com|org|net|edu|gov|mil|int|info|biz|eu|uk|de|fr|es|nl|ch|at|be|ie|ca|au
 _SITE_END = rf"(?-i:{_TOP}|{_TOP.upper()})"
 _BEGIN, _END = r"(?<![\w.+@-])", r"(?![\w@]|-\w|\.\w)"
 
-# Brackets around "at" are no accident, as long as what follows is a site.
+# Brackets around "at" are deliberate if a host name follows.
 _BRACKETED = re.compile(
     rf"{_BEGIN}{_PART}(?:(?:{_DOT}|{_WORD_DOT}){_PART}){{0,3}}{_AT}{_LABEL}"
     rf"(?:(?:(?:{_DOT}|{_WORD_DOT}|\.){_LABEL}){{0,3}}(?:{_DOT}|{_WORD_DOT})[a-z]{{2,24}}"
@@ -53,7 +53,7 @@ _HINTS = ("dot", "[at", "(at", "{at", "<at", "[@", "(@", "[ at", "( at", "punkt"
 
 
 def find_spelled_emails(text: str) -> Iterator[Finding]:
-    """Mail addresses with "at" and "dot" for their signs, in brackets or as words."""
+    """Find email addresses with "at" and "dot" in place of the signs, in brackets or as words."""
     small = text.lower()
     if not any(hint in small for hint in _HINTS) and " AT " not in text:
         return

@@ -1,8 +1,8 @@
-"""The lists of words that masking reads, one file per list in the folder ``words``.
+"""Read the word lists of masking, one file per list in the folder ``words``.
 
-A line is a word or a name; lines that begin with ``#`` say what the list is. The folders ``general``,
-``legal`` and ``robotics`` are domains, and ``pii.domains`` chooses among them; ``cues`` and ``english``
-always count.
+Each line is a word or a name; lines that start with ``#`` describe the list. The folders ``general``,
+``legal`` and ``robotics`` are domains, of which ``pii.domains`` selects some; ``cues`` and ``english`` are
+always used.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from importlib import resources
 
 @cache
 def read_words(name: str) -> tuple[str, ...]:
-    """The entries of a list, read once in a process; empty if there is no such list.
+    """The entries of a list, read once per process; empty if there is no such list.
 
     Args:
-        name: folder and file without its ending, e.g. ``"legal/terms"``.
+        name: folder and file without extension, such as ``"legal/terms"``.
     """
     file = resources.files(__package__).joinpath("words", *f"{name}.txt".split("/"))
     if not file.is_file():
@@ -28,19 +28,19 @@ def read_words(name: str) -> tuple[str, ...]:
 
 
 def domain_words(domains: Iterable[str], *kinds: str) -> tuple[str, ...]:
-    """The entries of lists of some kinds in some domains.
+    """The entries of the lists of some kinds in some domains.
 
     Args:
         domains: names of folders.
-        kinds: names of files without their ending; not every domain has each.
+        kinds: names of files without extension; a domain may lack some.
     """
     return tuple(word for domain in domains for kind in kinds for word in read_words(f"{domain}/{kind}"))
 
 
 def alternatives(words: Iterable[str]) -> str:
-    """Words as the alternatives of a regular expression.
+    """Join words as alternatives of a regular expression.
 
     Args:
-        words: of :func:`read_words` or :func:`domain_words`.
+        words: from :func:`read_words` or :func:`domain_words`.
     """
     return "|".join(map(re.escape, words))
