@@ -845,7 +845,7 @@ def tag(
     vocabulary: Vocabulary | None = None,
     style: PromptStyle | None = None,
     chat: bool | None = None,
-    limit: int = 5,
+    at_most: int | None = None,
     threshold: float | None = None,
     unmasked: bool = False,
 ) -> Tagged:
@@ -860,7 +860,7 @@ def tag_many(
     vocabulary: Vocabulary | None = None,
     style: PromptStyle | None = None,
     chat: bool | None = None,
-    limit: int = 5,
+    at_most: int | None = None,
     threshold: float | None = None,
     unmasked: bool = False,
     concurrency: int | None = None,

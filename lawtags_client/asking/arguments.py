@@ -104,6 +104,11 @@ def _check_options(given: Mapping[str, object]) -> None:
         absent = name not in given or (value is None and name in _OPTIONAL)
         if not absent and not isinstance(value, kind):
             raise ConfigurationError(f"{name} must be {_named(kind)}, not {_kind(value)}", hint=hint)
+    at_most = given.get("at_most")
+    if at_most is not None and (type(at_most) is not int or at_most < 1):
+        raise ConfigurationError(
+            "at_most must be a whole number from 1", hint="Omit it for the tagger's own maximum."
+        )
     tagger = given.get("tagger")
     if tagger is not None and not all(hasattr(tagger, part) for part in _SCORER):
         raise ConfigurationError(

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lawtags_client.asking.arguments import check_questions
@@ -73,7 +74,7 @@ async def tag_by_mixing(
             chunk = [asked.popleft() for _ in block]
             mixed = await asyncio.to_thread(_mix, tagger, chunk, block)
             for question, tagged in zip(chunk, mixed, strict=True):
-                yield Tagged(row, question.id, *tagged, held=True if tagged[2] is None else None)
+                yield replace(tagged, row=row, id=question.id)
                 row += 1
 
 
@@ -161,20 +162,22 @@ def _read(read: Callable[[R], Mapping[str, float]], outcome: Outcome[R]) -> Like
         return error
 
 
-def _mix(
-    tagger: TagScorer, questions: Sequence[Question], likeliest: Sequence[Likeliest]
-) -> list[tuple[tuple[str, ...], Mapping[str, float], LawtagsError | None]]:
+def _mix(tagger: TagScorer, questions: Sequence[Question], likeliest: Sequence[Likeliest]) -> list[Tagged]:
+    """What the tagger says of each question, not yet numbered."""
     pairs = [
         (question, lm) for question, lm in zip(questions, likeliest, strict=True) if isinstance(lm, Mapping)
     ]
     scores = iter(
         tagger.scores([question for question, _ in pairs], [lm for _, lm in pairs]) if pairs else ()
     )
-    found: list[tuple[tuple[str, ...], Mapping[str, float], LawtagsError | None]] = []
+    # A scorer need not know how to abstain.
+    abstains: Callable[[object], bool] = getattr(tagger, "abstains", lambda _: False)
+    found: list[Tagged] = []
     for lm in likeliest:
         if isinstance(lm, LawtagsError):
-            found.append(((), {}, lm))
+            found.append(Tagged(0, "", error=lm))
             continue
         row = next(scores)
-        found.append((tagger.decide(row), named_scores(row, tagger.vocabulary), None))
+        named = named_scores(row, tagger.vocabulary)
+        found.append(Tagged(0, "", tagger.decide(row), named, held=True, abstained=abstains(row)))
     return found

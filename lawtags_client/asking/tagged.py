@@ -40,6 +40,7 @@ class Tagged:
         error: why there are no tags.
         held: whether the server constrained the answer to the vocabulary; None if that is not known, or no
             constraint was requested. A tagger returns only its own tags.
+        abstained: whether the tagger found no tag likely enough for an answer.
     """
 
     row: int
@@ -48,6 +49,7 @@ class Tagged:
     scores: Mapping[str, float] = field(default_factory=dict)
     error: LawtagsError | None = None
     held: bool | None = None
+    abstained: bool = False
 
 
 def failure(error: LawtagsError | None) -> LawtagsError:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["tag", "tag_many"]
 
+_MOST = 5
+
 
 @checked_call
 async def tag(
@@ -33,7 +35,7 @@ async def tag(
     vocabulary: Vocabulary | None = None,
     style: PromptStyle | None = None,
     chat: bool | None = None,
-    limit: int = 5,
+    at_most: int | None = None,
     threshold: float | None = None,
     unmasked: bool = False,
 ) -> Tagged:
@@ -52,7 +54,7 @@ async def tag(
         vocabulary: the known tags; the answer is constrained to them if the server supports it.
         style: prompt style of the training; ignored with a tagger, which stores its own.
         chat: use the chat API, for a model that was trained on messages; the tagger's setting by default.
-        limit: maximum number of tags.
+        at_most: maximum number of tags; by default the tagger's own, and 5 without a tagger.
         threshold: probability from 0 to 1; tags below it are left out, possibly all.
         unmasked: do not mask personal data, even if the tagger's model was trained on masked text.
 
@@ -70,7 +72,7 @@ async def tag(
         vocabulary=vocabulary,
         style=style,
         chat=chat,
-        limit=limit,
+        at_most=at_most,
         threshold=threshold,
         unmasked=unmasked,
     )
@@ -91,7 +93,7 @@ async def tag_many(
     vocabulary: Vocabulary | None = None,
     style: PromptStyle | None = None,
     chat: bool | None = None,
-    limit: int = 5,
+    at_most: int | None = None,
     threshold: float | None = None,
     unmasked: bool = False,
     concurrency: int | None = None,
@@ -112,7 +114,7 @@ async def tag_many(
         vocabulary: see there.
         style: see there.
         chat: see there.
-        limit: see there.
+        at_most: see there.
         threshold: see there.
         unmasked: see there.
         concurrency: maximum concurrency; adaptive by default.
@@ -146,12 +148,13 @@ async def tag_many(
             concurrency=concurrency,
             style=style,
             vocabulary=vocabulary,
-            limit=limit,
+            limit=_MOST if at_most is None else at_most,
             ordered=ordered,
         )
     async with closing(found):
         async for tagged in found:
-            yield tagged if threshold is None else _without_unlikely(tagged, threshold)
+            shortened = tagged if at_most is None else replace(tagged, tags=tagged.tags[:at_most])
+            yield shortened if threshold is None else _without_unlikely(shortened, threshold)
 
 
 def _without_unlikely(tagged: Tagged, threshold: float) -> Tagged:

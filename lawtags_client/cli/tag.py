@@ -61,6 +61,10 @@ Threshold = Annotated[
     typer.Option("--threshold", min=0, max=1, help="Drop tags with a lower probability, possibly all."),
 ]
 
+AtMost = Annotated[
+    int | None, typer.Option("--at-most", min=1, help="Most tags per question; by default as trained.")
+]
+
 
 @command
 def tag(
@@ -75,6 +79,7 @@ def tag(
     unmasked: Unmasked = False,
     columns: Columns = None,
     threshold: Threshold = None,
+    at_most: AtMost = None,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
     """Tag one question, or a file of questions row by row; repeat the command to tag the missing rows.
@@ -93,7 +98,7 @@ def tag(
             "--chat requires --model", hint="A run already knows how its model was trained."
         )
     chosen = _of_model(model, chat) if model is not None else _of_run(session, runs, run, unmasked)
-    chosen = replace(chosen, threshold=threshold)
+    chosen = replace(chosen, threshold=threshold, at_most=at_most)
     if title is not None:
         _tag_question(session, chosen, title, body)
     elif questions is not None and out is not None:
@@ -130,6 +135,7 @@ class _ChosenTagger:
     tagger: Tagger | None = None
     chat: bool | None = None
     threshold: float | None = None
+    at_most: int | None = None
 
     def tag_many(
         self, nemo: NeMo, questions: Iterable[Question] | AsyncIterable[Question]
@@ -144,6 +150,7 @@ class _ChosenTagger:
             tagger=self.tagger,
             chat=self.chat,
             threshold=self.threshold,
+            at_most=self.at_most,
         )
 
 
@@ -191,9 +198,12 @@ def _tag_question(session: Session, chosen: _ChosenTagger, title: str, body: str
     if tagged.error is not None:
         raise tagged.error
     if session.json:
-        session.emit({"tags": list(tagged.tags), "scores": dict(tagged.scores)})
+        abstained = {"abstained": True} if tagged.abstained else {}
+        session.emit({"tags": list(tagged.tags), "scores": dict(tagged.scores), **abstained})
     elif tagged.tags:
         session.say(", ".join(tagged.tags))
+    elif tagged.abstained:
+        session.report("the tagger abstains: no tag is likely enough (evaluation.abstain_below of the run)")
     else:
         threshold = chosen.threshold
         session.report("no tag was found" if threshold is None else f"no tag reaches {threshold:g}")

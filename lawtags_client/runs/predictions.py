@@ -30,6 +30,7 @@ class Prediction:
         text: the model's own words, if it generates.
         held: whether the answer was constrained to the vocabulary; None if that is not known, ``unsaid`` if
             what tags has nothing to say of it.
+        abstained: whether the tagger found no tag likely enough for an answer.
     """
 
     row: int
@@ -40,6 +41,7 @@ class Prediction:
     refused: bool = False
     text: str | None = None
     held: Held = "unsaid"
+    abstained: bool = False
 
     def as_json(self) -> JsonRow:
         """As it stands in the file."""
@@ -50,6 +52,8 @@ class Prediction:
             del content["text"]
         if self.held == "unsaid":
             del content["held"]
+        if not self.abstained:
+            del content["abstained"]
         return content
 
 
@@ -63,6 +67,7 @@ def prediction(
     refused: bool = False,
     text: str | None = None,
     held: Held = "unsaid",
+    abstained: bool = False,
 ) -> Prediction:
     """One row of a predictions file, with rounded probabilities; for its arguments, see ``Prediction``."""
     return Prediction(
@@ -74,6 +79,7 @@ def prediction(
         refused=refused,
         text=text,
         held=held,
+        abstained=abstained,
     )
 
 

@@ -111,12 +111,16 @@ class EvaluationSection(Section):
         seed: seed of the resampling.
         platform_rows: test rows that the platform's Evaluator scores; 0: no evaluation job.
         max_tags: most tags in an answer.
+        optimize: the average of F1 that the thresholds are tuned for; ``macro`` gives each tag its own.
+        abstain_below: a question whose best tag has a lower probability gets no tags; absent: never.
     """
 
     bootstrap: int = Field(default=2000, ge=100)
     seed: int = 0
     platform_rows: int = Field(default=50, ge=0)
     max_tags: int = Field(default=5, ge=1)
+    optimize: Literal["micro", "samples", "macro"] = "micro"
+    abstain_below: float | None = Field(default=None, ge=0, le=1)
 
 
 class Gate(Section):

@@ -66,7 +66,8 @@ async def tag_file(
 
     Args:
         questions: the file; see :func:`lawtags_client.curation.questions_to_tag`.
-        out: one row per question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``, ``held``.
+        out: one row per question: ``row`` (from zero), ``id``, ``tags``, ``scores``, ``error``, ``held``,
+            and ``abstained`` where the tagger does.
         tag_many: tags questions in their order, reading them as it needs them.
         options: how texts are prepared; those of a curation alone mask nothing.
         on_row: called with the number of rows after each new one.
@@ -128,6 +129,7 @@ class _TaggedRows:
                 scores=tagged.scores,
                 error=str(tagged.error) if tagged.error else None,
                 held=tagged.held if isinstance(tagged, HeldRow) else "unsaid",
+                abstained=bool(getattr(tagged, "abstained", False)),
             )
         )
 

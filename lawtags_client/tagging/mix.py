@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.asking import PromptSettings
-from lawtags_client.tagging.decision import Decision, tune_threshold
+from lawtags_client.tagging.decision import Decision, Optimize, tune_decision
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
 from lawtags_client.tagging.metrics import score
@@ -70,11 +70,13 @@ class Tagging:
         tags: the tags to give, best first.
         scores: probabilities of the best tags, best first.
         with_model: whether the model's evidence was used; else the retriever spoke alone.
+        abstained: whether no tag was likely enough for an answer.
     """
 
     tags: tuple[str, ...]
     scores: dict[str, float]
     with_model: bool
+    abstained: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,10 @@ class Tagger:
         """
         return self._decision(with_model=with_model).tags(row_scores, self.retriever.vocabulary)
 
+    def abstains(self, row_scores: Floats, *, with_model: bool = True) -> bool:
+        """Whether no tag is likely enough for an answer; arguments as for ``decide``."""
+        return self._decision(with_model=with_model).abstains(row_scores)
+
     def tag(
         self, questions: Sequence[Question], lm: FirstTokens | None = None, *, best: int = BEST
     ) -> list[Tagging]:
@@ -211,7 +217,9 @@ class Tagger:
         for place, row in enumerate(scores):
             named = named_scores(row, self.retriever.vocabulary, best)
             with_model = place in evident
-            taggings.append(Tagging(self.decide(row, with_model=with_model), named, with_model))
+            decision = self._decision(with_model=with_model)
+            tags = decision.tags(row, self.retriever.vocabulary)
+            taggings.append(Tagging(tags, named, with_model, decision.abstains(row)))
         return taggings
 
     def _decision(self, *, with_model: bool) -> Decision:
@@ -250,9 +258,11 @@ def fit_tagger(
     asking: PromptSettings | None = None,
     least: int = 1,
     most: int = 5,
+    optimize: Optimize = "micro",
+    abstain_below: float | None = None,
     seed: int = 0,
 ) -> Tagger:
-    """Fit the weights of the mix, and both thresholds.
+    """Fit the weights of the mix, and the thresholds of both.
 
     The retriever's threshold is tuned on its out-of-fold scores of the training rows and on the validation
     rows. The mix is fitted on the validation rows; its threshold is tuned on cross-fitted scores of them,
@@ -267,6 +277,8 @@ def fit_tagger(
         asking: how the texts of questions were prepared.
         least: minimum tags per question.
         most: maximum tags per question.
+        optimize: the average of F1 that the thresholds are tuned for.
+        abstain_below: a question whose best tag has a lower probability gets no tags; None never abstains.
         seed: seed of the folds and resamples.
 
     Raises:
@@ -278,22 +290,26 @@ def fit_tagger(
     stack = retriever.scores(validation)
     true = [question.tags for question in validation]
     known, known_true = _out_of_fold(retriever, train)
-    alone = _tuned(np.concatenate([known, stack]), known_true + true, retriever.vocabulary, least, most, seed)
+    alone = tune_decision(
+        np.concatenate([known, stack]),
+        known_true + true,
+        retriever.vocabulary,
+        optimize=optimize,
+        least=least,
+        most=most,
+        abstain_below=abstain_below,
+        seed=seed,
+    )
     rows = _with_evidence(validation, lm)
     mix, mixed_f1 = None, None
     if lm is not None and len(rows) >= FEWEST_ROWS:
         evidence = [lm[row] or {} for row in rows]
-        mix, mixed_f1 = _fit_mix(retriever, stack[rows], [true[row] for row in rows], evidence, alone, seed)
+        mix, mixed_f1 = _fit_mix(
+            retriever, stack[rows], [true[row] for row in rows], evidence, alone, optimize, seed
+        )
     given = alone.all_tags(stack, retriever.vocabulary)
     report = FitReport(len(validation), len(rows), score(true, given).micro_f1, mixed_f1)
     return Tagger(retriever, style or PromptStyle(), alone, mix, report, asking)
-
-
-def _tuned(
-    scores: Floats, true: Sequence[tuple[str, ...]], vocabulary: Vocabulary, least: int, most: int, seed: int
-) -> Decision:
-    threshold = tune_threshold(scores, true, vocabulary, least=least, most=most, seed=seed)
-    return Decision(threshold, least, most)
 
 
 def _fit_mix(
@@ -302,6 +318,7 @@ def _fit_mix(
     true: Sequence[tuple[str, ...]],
     lm: Sequence[Mapping[str, float]],
     alone: Decision,
+    optimize: Optimize,
     seed: int,
 ) -> tuple[Mix, float]:
     vocabulary = retriever.vocabulary
@@ -320,11 +337,17 @@ def _fit_mix(
     for fold in range(_FOLDS):
         held = part == fold
         crossed[held] = sigmoid(columns[held] @ fit(np.flatnonzero(~held)))
-    tuned = tune_threshold(crossed, true, vocabulary, least=alone.least, most=alone.most, seed=seed)
-    trust = len(stack) / (len(stack) + _EVEN_ROWS)
-    both = logit(np.asarray([tuned, alone.threshold]))
-    threshold = float(sigmoid(trust * both[0] + (1 - trust) * both[1]))
-    decision = Decision(threshold, alone.least, alone.most)
+    tuned = tune_decision(
+        crossed,
+        true,
+        vocabulary,
+        optimize=optimize,
+        least=alone.least,
+        most=alone.most,
+        abstain_below=alone.abstain_below,
+        seed=seed,
+    )
+    decision = tuned.shrunk_to(alone, len(stack) / (len(stack) + _EVEN_ROWS))
     reached = score(true, decision.all_tags(crossed, vocabulary)).micro_f1
     return Mix(tokens, fit(np.arange(len(stack))), decision), reached
 

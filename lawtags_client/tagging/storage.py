@@ -121,7 +121,7 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
             "word_weight": retriever.text.word_weight,
             "weights": dict(zip(retriever.stack, retriever.weights.tolist(), strict=True)),
         },
-        "decision": cast(DecisionDocument, asdict(tagger.retriever_decision)),
+        "decision": _described(tagger.retriever_decision),
         "mix": None,
         "report": cast(FitReportDocument, asdict(tagger.report)),
         "arrays": {"sha256": digest, "members": members},
@@ -130,7 +130,7 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
         document["mix"] = {
             "tokens": list(mix.tokens.owners),
             "weights": dict(zip(MIX, mix.weights.tolist(), strict=True)),
-            "decision": cast(DecisionDocument, asdict(mix.decision)),
+            "decision": _described(mix.decision),
         }
     if asking is not None:
         document["asking"] = {
@@ -322,9 +322,35 @@ def _build(document: TaggerDocument, arrays: Mapping[str, Array], embedder: Embe
     return Tagger(
         retriever,
         PromptStyle(**document["style"]),
-        Decision(**document["decision"]),
+        _decision(document["decision"], vocabulary),
         _mix(document["mix"], vocabulary),
         FitReport(**document["report"]),
+    )
+
+
+def _described(decision: Decision) -> DecisionDocument:
+    document: DecisionDocument = {
+        "threshold": decision.threshold,
+        "least": decision.least,
+        "most": decision.most,
+    }
+    if decision.thresholds is not None:
+        document["thresholds"] = list(decision.thresholds)
+    if decision.abstain_below is not None:
+        document["abstain_below"] = decision.abstain_below
+    return document
+
+
+def _decision(described: DecisionDocument, vocabulary: Vocabulary) -> Decision:
+    own = described.get("thresholds")
+    if own is not None and len(own) != len(vocabulary):
+        raise ValueError("thresholds do not fit the tags")
+    return Decision(
+        described["threshold"],
+        described["least"],
+        described["most"],
+        None if own is None else tuple(own),
+        described.get("abstain_below"),
     )
 
 
@@ -335,7 +361,7 @@ def _mix(described: MixDocument | None, vocabulary: Vocabulary) -> Mix | None:
     if len(owners) != len(vocabulary) or not all(owner is None or isinstance(owner, str) for owner in owners):
         raise ValueError("first tokens do not fit the tags")
     tokens = FirstTokenMap(vocabulary, owners)
-    return Mix(tokens, _weights(described["weights"], MIX), Decision(**described["decision"]))
+    return Mix(tokens, _weights(described["weights"], MIX), _decision(described["decision"], vocabulary))
 
 
 def _weights(described: Mapping[str, float], names: Sequence[str]) -> NDArray[np.float64]:

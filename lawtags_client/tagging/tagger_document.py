@@ -42,11 +42,13 @@ class RetrieverDocument(TypedDict):
 
 
 class DecisionDocument(TypedDict):
-    """From scores to tags."""
+    """From scores to tags; a decision with one threshold that never abstains has no further keys."""
 
     threshold: float
     least: int
     most: int
+    thresholds: NotRequired[list[float]]
+    abstain_below: NotRequired[float]
 
 
 class MixDocument(TypedDict):

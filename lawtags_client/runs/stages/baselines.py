@@ -58,6 +58,7 @@ class Baselines:
             "encoder": None if encoder is None else encoder.identity,
             "seed": context.recipe.training.seed,
             "most": context.recipe.evaluation.max_tags,
+            **decisions_of(context),
         }
 
     async def run(self, context: RunContext) -> BaselinesOutput:
@@ -86,6 +87,13 @@ def encoder_of(context: RunContext) -> EncoderChoice:
     """The sentence encoder of a run's recipe."""
     options = context.recipe.retriever
     return choose_encoder(options.encoder, threads=options.threads)
+
+
+def decisions_of(context: RunContext) -> dict[str, object]:
+    """How a run's recipe decides on tags; empty for the only way that older releases had."""
+    options = context.recipe.evaluation
+    changed = {} if options.optimize == "micro" else {"optimize": options.optimize}
+    return changed | ({} if options.abstain_below is None else {"abstain_below": options.abstain_below})
 
 
 def load_retriever(folder: Path, embedder: Embedder | None) -> Retriever:
@@ -193,6 +201,8 @@ class _Fitting:
             self._questions["training"],
             self._questions["validation"],
             most=recipe.evaluation.max_tags,
+            optimize=recipe.evaluation.optimize,
+            abstain_below=recipe.evaluation.abstain_below,
             seed=recipe.training.seed,
         )
         if keep:
@@ -206,7 +216,14 @@ class _Fitting:
         self._add(
             system,
             [
-                prediction(number, question.id, tagged.tags, scores=tagged.scores, held=True)
+                prediction(
+                    number,
+                    question.id,
+                    tagged.tags,
+                    scores=tagged.scores,
+                    held=True,
+                    abstained=tagged.abstained,
+                )
                 for number, (question, tagged) in enumerate(zip(testing, tagger.tag(testing), strict=True))
             ],
         )

@@ -22,7 +22,7 @@ from lawtags_client.runs.outputs import BaselinesOutput, CurateOutput, PredictOu
 from lawtags_client.runs.predictions import Prediction, prediction, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
-from lawtags_client.runs.stages.baselines import encoder_of, load_retriever, questions_of
+from lawtags_client.runs.stages.baselines import decisions_of, encoder_of, load_retriever, questions_of
 from lawtags_client.runs.tokens import token_counter
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Predict:
             "curation": context.left(CurateOutput).digest,
             "baselines": found.files if (found := context.find(BaselinesOutput)) else None,
             "most": context.recipe.evaluation.max_tags,
+            **decisions_of(context),
             "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
         }
 
@@ -281,6 +282,8 @@ def _fit(
         style=_style(context),
         asking=recorded_asking(context.curated, token_counter(recipe.model.tokenizer).path),
         most=recipe.evaluation.max_tags,
+        optimize=recipe.evaluation.optimize,
+        abstain_below=recipe.evaluation.abstain_below,
         seed=recipe.training.seed,
     )
 
@@ -314,6 +317,7 @@ def _tagged(
             scores=tagged.scores,
             error=None if answer.error is None else f"{RETRIEVER_ALONE}: {answer.error}",
             refused=answer.refused,
+            abstained=tagged.abstained,
             # It chooses among the tags of the vocabulary.
             held=True,
         )

@@ -80,7 +80,7 @@ def test_tagging_waits_for_its_results(tmp_path: Path) -> None:
     questions = [Question(str(n), f"Title {n}", None, ()) for n in range(3)]
     with sync.NeMo.of(client(answer, tmp_path)) as nemo:
         assert sync.tag(nemo, title="Can I?", model="m").tags == ("tax", "tort")
-        assert [(one.id, one.tags) for one in sync.tag_many(nemo, questions, model="m", limit=1)] == [
+        assert [(one.id, one.tags) for one in sync.tag_many(nemo, questions, model="m", at_most=1)] == [
             ("0", ("tax",)),
             ("1", ("tax",)),
             ("2", ("tax",)),

@@ -42,7 +42,7 @@ ONE_OF = {
 
 
 async def tagged(nemo: NeMo, chat: bool, limit: int = 3) -> list[Tagged]:
-    asked = tag_many(nemo, QUESTIONS, model=MODEL, vocabulary=KNOWN, chat=chat, limit=limit)
+    asked = tag_many(nemo, QUESTIONS, model=MODEL, vocabulary=KNOWN, chat=chat, at_most=limit)
     return [one async for one in asked]
 
 
@@ -281,7 +281,7 @@ async def test_each_answer_is_compared_with_what_was_asked_for(
         return httpx.Response(200, json={"choices": [{"index": 0, "text": text, "finish_reason": reason}]})
 
     async with client(handler, tmp_path) as nemo:
-        one = await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN, limit=3)
+        one = await tag(nemo, title="Title", model=MODEL, vocabulary=KNOWN, at_most=3)
     assert one.held is held
     assert set(one.tags) <= set(KNOWN.tags)
 
