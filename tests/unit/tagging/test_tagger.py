@@ -155,6 +155,32 @@ def test_a_loaded_tagger_scores_as_the_saved_one(
             assert (folder / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.parametrize("optimize", ["samples", "macro"])
+def test_a_tagger_with_other_decisions_is_equal_once_loaded(
+    tmp_path: Path, retriever, train, validation, test_rows, optimize: Any
+) -> None:
+    lm = evidence(test_rows, retriever.vocabulary)
+    given = evidence(validation, retriever.vocabulary)
+    options = {"optimize": optimize, "least": 0, "most": 3}
+    always = fit_tagger(retriever, train, validation, given, **options)
+    # So that some rows get tags and others do not.
+    bound = float(np.median(always.scores(test_rows, lm).max(axis=1)))
+    saved = fit_tagger(retriever, train, validation, given, **options, abstain_below=bound)
+    save_tagger(saved, tmp_path)
+    loaded = load_tagger(tmp_path)
+    assert loaded.retriever_decision == saved.retriever_decision
+    assert loaded.mix is not None
+    assert saved.mix is not None
+    assert loaded.mix.decision == saved.mix.decision
+    assert (loaded.mix.decision.thresholds is None) is (optimize == "samples")
+    tagged = loaded.tag(test_rows, lm)
+    assert tagged == saved.tag(test_rows, lm)
+    assert 0 < sum(one.abstained for one in tagged) < len(tagged)
+    assert all(one.tags == () for one in tagged if one.abstained)
+    for one, other in zip(tagged, always.tag(test_rows, lm), strict=True):
+        assert one.abstained or one.tags == other.tags
+
+
 def test_every_run_saves_the_same_bytes(tmp_path: Path, train, validation) -> None:
     vocabulary = Vocabulary.from_questions(train)
     for folder in (tmp_path / "1", tmp_path / "2"):
@@ -202,6 +228,9 @@ def set_at(*keys: str, value: Any) -> Any:
         set_at("retriever", "weights", value={}),
         set_at("retriever", "options", value={"unknown": 1}),
         set_at("decision", value={"threshold": 0.5, "least": 9, "most": 1}),
+        set_at("decision", "thresholds", value=[0.5]),
+        set_at("decision", "abstain_below", value=2),
+        set_at("mix", "decision", "thresholds", value=["high"]),
         set_at("mix", "tokens", value=["a"]),
         set_at("style", "order", value="best"),
         set_at("arrays", "members", "duals", "shape", value=[10**9, 10**9]),
