@@ -28,6 +28,7 @@ from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import RunResult, execute
 from lawtags_client.runs.stage import RunContext, Stage
+from lawtags_client.runs.stages.baselines import Baselines
 from lawtags_client.runs.stages.evaluate import Evaluate
 from lawtags_client.runs.stages.predict import Predict, _without_mix
 from lawtags_client.runs.stages.report import Report
@@ -139,6 +140,7 @@ async def go(folder: Path, server: Server) -> RunResult:
     before = [
         Before("curate", CurateOutput(digest="one")),
         Before("plan", PlanOutput.from_json({"plan": PLAN})),
+        Baselines(),
         Before("customize", CustomizeOutput(job="cust-1", output_model="tuned")),
         Before("serve", ServeOutput(model="tuned", base_model="base")),
     ]
