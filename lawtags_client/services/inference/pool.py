@@ -253,7 +253,11 @@ class _Pool(Generic[T, R]):
         else:
             waiting.again.extendleft(reversed(again))
         untried = not waiting.source.exhausted or any(not entry.lone_timeouts for entry in waiting.again)
-        if waited and self._draining.hopeless(self._pace.settings.max_retries, untried=untried):
+        if (
+            waited
+            and self._is_silent()
+            and self._draining.hopeless(self._pace.settings.max_retries, untried=untried)
+        ):
             self._outage.over = error
 
     def _is_isolated(self, request: Request[T], error: LawtagsError, took: float) -> bool:
@@ -262,6 +266,10 @@ class _Pool(Generic[T, R]):
         if self._draining.alone or self._outage.is_unreachable(error) or not chance:
             return False
         return self._flakiness.failed(request.sent, self._server.others())
+
+    def _is_silent(self) -> bool:
+        """Whether nothing was answered for as long as a call may take; before, it may just fail often."""
+        return self._outage.is_silent(self._pace.clock.monotonic() - self._pace.settings.total_timeout)
 
     def _others_go_on(self, request: Request[T]) -> bool:
         """Whether a failure is none of other requests: the server still answers them, or there are none."""
@@ -303,7 +311,8 @@ class _Pool(Generic[T, R]):
         entries, pause, again = request.entries, request.pause, list[Entry[T]]()
         retries = self._outage.retries
         chances = max(retries, self._flakiness.retries)
-        by_chance = retries > 0 and request.isolated and self._flakiness.retries_help
+        fails_often = self._draining.alone and error.status == 502 and not self._is_silent()
+        by_chance = retries > 0 and (request.isolated or fails_often) and self._flakiness.retries_help
         fits = request.isolated and self._flakiness.takes(len(entries))
         for entry in entries:
             if counted:

@@ -212,3 +212,24 @@ def test_a_gateway_that_takes_long_to_report_a_broken_replica_costs_no_row(
     told = ask(server, tmp_path, rows=400, options={"batch_size": 1})
     assert told.lost == 0
     assert told.seconds <= 200
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_gateway_that_slowly_fails_on_every_other_request_costs_no_row(seed: int, tmp_path: Path) -> None:
+    server = Flaky(0.5, (502,), 1.0, failing=2.0, seed=seed)
+    assert ask(server, tmp_path, rows=400, options={"batch_size": 1}).lost == 0
+
+
+@pytest.mark.parametrize("poor", [["p59"], ["p3", "p30"]], ids=str)
+def test_rows_on_which_a_gateway_always_fails_slowly_are_lost_alone(poor: list[str], tmp_path: Path) -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        prompt = json.loads(await request.aread())["prompt"]
+        if prompt in poor:
+            await asyncio.sleep(2.0)
+            return httpx.Response(502)
+        await asyncio.sleep(0.5)
+        return _completed([prompt])
+
+    told = ask(httpx.MockTransport(answer), tmp_path, rows=60, options={"batch_size": 1})
+    assert told.lost == len(poor)
+    assert told.seconds <= 400
