@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics, SystemFigures
 from lawtags_client.runs.predictions import read_predictions
 from lawtags_client.runs.verdict import SYSTEMS, embeddings_in_words, lost_in_words, sentences
@@ -27,6 +28,8 @@ def print_verdict(console: Console, metrics: Metrics) -> None:
     for name, _ in metrics.ranked:
         console.print(f"  {name}: {SYSTEMS.get(name, '')}", style="dim", markup=False, soft_wrap=True)
     console.print()
+    for line in language_model_in_words(metrics):
+        console.print(Text(f"  {line}", "bold"), soft_wrap=True)
     for line in (*embeddings_in_words(metrics), *sentences(metrics)):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     for line in lost_in_words(metrics):

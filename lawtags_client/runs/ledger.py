@@ -191,6 +191,16 @@ class Ledger:
         _, digest, code, started, finished, output = row
         return StageRecord(name, digest, "done", started, finished, json.loads(output), None, code)
 
+    def attempts(self, stage: StageRecord) -> int:
+        """How often a stage was started on these inputs."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM events WHERE stage = ? AND event = 'started' "
+                "AND json_extract(detail, '$.digest') = ?",
+                (stage.name, stage.digest),
+            ).fetchone()
+        return int(row[0])
+
     def stages(self) -> list[StageRecord]:
         """All stages that have started, oldest first."""
         with self._connection() as connection:

@@ -124,6 +124,46 @@ class PlatformScores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingCost:
+    """What the training of the language model took.
+
+    Args:
+        seconds: from the submission of the job to its end; None if unknown.
+        tokens: of all rows, each as often as it was seen; None if unknown.
+    """
+
+    seconds: float | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModelGain:
+    """Whether the language model paid for itself: the tagger against the best system without one.
+
+    Args:
+        rival: the best system without a language model, chosen on the test rows.
+        rivals: how many systems it was chosen from.
+        metric: the figure that is compared.
+        difference: of the tagger minus the rival.
+        low: end of its 95 % interval.
+        high: end of its 95 % interval.
+        reading: ``better``, ``worse``, ``not shown`` or ``not judged``.
+        training: what the training took, if known.
+        sentence: all of this in words.
+    """
+
+    rival: str
+    rivals: int
+    metric: str
+    difference: float
+    low: float
+    high: float
+    reading: str
+    training: TrainingCost | None = None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedGate:
     """What came of a gate.
 
@@ -153,6 +193,7 @@ class Metrics:
         platform: what the platform's Evaluator found, if it was asked.
         gates: what came of the recipe's gates.
         embeddings: the retriever's encoder, or why it has none; None in verdicts of older releases.
+        language_model: whether it paid for itself; None in verdicts of older releases.
     """
 
     schema_version: int = 1
@@ -165,6 +206,7 @@ class Metrics:
     platform: PlatformScores | None = None
     gates: tuple[JudgedGate, ...] = ()
     embeddings: str | None = None
+    language_model: LanguageModelGain | None = None
 
     @property
     def ranked(self) -> list[tuple[str, SystemFigures]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import yaml
 
+from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.recipe import Recipe
@@ -118,8 +119,9 @@ def _results(metrics: Metrics) -> str:
         *rows,
     ]
     lines = (*embeddings_in_words(metrics), *sentences(metrics), *lost_in_words(metrics))
+    paid = [_cell(line) for line in language_model_in_words(metrics)]
     said = [f"- {_cell(line)}" for line in lines]
-    return "\n".join([*table, "", *said])
+    return "\n".join([*(part for line in paid for part in (line, "")), *table, "", *said])
 
 
 def _table(headings: tuple[str, str], rows: Iterable[tuple[object, object]]) -> str:

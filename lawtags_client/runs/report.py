@@ -12,6 +12,7 @@ from lawtags_client.errors import MissingExtraError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.runs.documents import read_document, require_file
 from lawtags_client.runs.facts import RunFacts
+from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics, read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses
 from lawtags_client.runs.outputs import JobPlan
@@ -127,6 +128,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         titles=SYSTEMS,
         lost=lost_in_words(data.metrics),
         embeddings=embeddings_in_words(data.metrics),
+        language_model=language_model_in_words(data.metrics),
         sentences=sentences(data.metrics),
         reading=reading_in_words,
         data_card=card_section(data.curation),

@@ -9,12 +9,14 @@ from dataclasses import asdict, replace
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
+from lawtags_client.runs.language_model import language_model_gain, training_cost
 from lawtags_client.runs.lost_rows import lost_rows
 from lawtags_client.runs.metrics import FILE, PlatformScores
 from lawtags_client.runs.outputs import (
     BaselinesOutput,
     CurateOutput,
     EvaluateOutput,
+    PlanOutput,
     PredictOutput,
     ServeOutput,
     UploadOutput,
@@ -30,7 +32,7 @@ class Evaluate:
     """Writes ``metrics.json``; the Evaluator's string metrics stand in it under ``platform``."""
 
     name = "evaluate"
-    version = 3
+    version = 4
     leaves = EvaluateOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -65,6 +67,9 @@ class Evaluate:
             platform=await self._on_platform(context, len(truth)),
             gates=tuple(judge(context.recipe.gates, metrics)),
             embeddings=context.left(PredictOutput).embeddings,
+            language_model=language_model_gain(
+                metrics, training_cost(context.ledger, context.left(PlanOutput).plan)
+            ),
         )
         path = context.folder / FILE
         atomic_write_json(path, metrics.as_json())

@@ -25,7 +25,7 @@ class Report:
     """Writes ``report.html`` and ``model-card.md``, and puts card and tagger beside the model's weights."""
 
     name = "report"
-    version = 2
+    version = 3
     leaves = ReportOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:

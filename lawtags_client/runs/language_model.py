@@ -1,0 +1,119 @@
+"""Whether the language model paid for itself: the tagger against the best system without one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.metrics import Difference, LanguageModelGain, Metrics, TrainingCost
+from lawtags_client.runs.outputs import JobPlan
+from lawtags_client.runs.verdict import reading
+from lawtags_client.terminal import escape_controls
+
+WITH_LANGUAGE_MODEL = ("tagger", "tuned", "base")
+"""The systems that ask a language model; every other one does without."""
+
+_FIGURE = "micro_f1"
+
+
+def language_model_gain(metrics: Metrics, cost: TrainingCost | None = None) -> LanguageModelGain | None:
+    """The tagger against the best system without a language model, by micro F1.
+
+    The best of several systems is chosen on the test rows themselves, which favors it; the sentence says so.
+    Among equals, the simplest one is chosen.
+
+    Args:
+        metrics: the verdict.
+        cost: what the training took, if known.
+
+    Returns:
+        None if the verdict lacks the tagger or all the others.
+    """
+    rivals = [name for name in metrics.systems if name not in WITH_LANGUAGE_MODEL]
+    rows = {row.b: row for row in metrics.differences if (row.a, row.metric) == ("tagger", _FIGURE)}
+    # The simpler systems come later.
+    rival = max(reversed(rivals), key=lambda name: metrics.systems[name].micro_f1, default=None)
+    if rival is None or rival not in rows:
+        return None
+    row = rows[rival]
+    found = LanguageModelGain(
+        rival=rival,
+        rivals=len(rivals),
+        metric=_FIGURE,
+        difference=row.difference,
+        low=row.low,
+        high=row.high,
+        reading=reading(row),
+        training=cost,
+        sentence="",
+    )
+    return replace(found, sentence=_sentence(metrics, row, len(rivals), cost))
+
+
+def language_model_in_words(metrics: Metrics) -> list[str]:
+    """Whether the language model paid for itself, in one sentence; nothing if it cannot be said."""
+    found = metrics.language_model or language_model_gain(metrics)
+    return [] if found is None else [escape_controls(found.sentence)]
+
+
+def training_cost(ledger: Ledger, plan: JobPlan) -> TrainingCost:
+    """What the training job of a run took.
+
+    The time is unknown if the job was followed in several attempts: it may have gone on between them.
+
+    Args:
+        ledger: of the run.
+        plan: of the job.
+    """
+    record = ledger.finished("customize")
+    watched = record is not None and ledger.attempts(record) == 1
+    rows, seen = plan.rows.get("training"), plan.rows_seen
+    tokens = round(plan.tokens.training_total * seen / rows) if rows and seen else None
+    return TrainingCost(seconds=record.seconds if record and watched else None, tokens=tokens)
+
+
+def _sentence(metrics: Metrics, row: Difference, rivals: int, cost: TrainingCost | None) -> str:
+    name, found = row.b, reading(row)
+    if found == "not judged":
+        return (
+            "It is not known whether the language model paid for itself, since too many rows have no answer."
+        )
+    mine, other = (f"{metrics.systems[system].micro_f1:.3f}" for system in (row.a, row.b))
+    gain = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+    best = (
+        f"{name} is the best of {rivals} systems without one, chosen on these {metrics.test_rows} rows, "
+        "which favors it"
+        if rivals > 1
+        else f"{name} is the only system without one"
+    )
+    spent = _spent(cost)
+    if found == "better":
+        price = f" for {spent}" if spent else ""
+        return (
+            f"The language model paid for itself: it adds {gain} micro F1{price} "
+            f"(tagger {mine}, {name} {other}; {best})."
+        )
+    price = f", and it cost {spent}" if spent else ""
+    if found == "worse":
+        return (
+            f"{name} is better without a language model, which did not pay for itself: the tagger's micro F1 "
+            f"differs by {gain}{price} ({name} {other}, tagger {mine}; {best})."
+        )
+    return (
+        f"{name} is as good without a language model, as far as {metrics.test_rows} test rows can show: "
+        f"the language model changes micro F1 by {gain}{price} ({name} {other}, tagger {mine}; {best})."
+    )
+
+
+def _spent(cost: TrainingCost | None) -> str:
+    if cost is None:
+        return ""
+    tokens = None if cost.tokens is None else f"about {_rounded(cost.tokens):,} tokens"
+    if cost.seconds is None:
+        return "" if tokens is None else f"training on {tokens}"
+    return f"a training job of {cost.seconds:,.0f} s" + ("" if tokens is None else f" over {tokens}")
+
+
+def _rounded(tokens: int) -> int:
+    """To three significant digits."""
+    return round(tokens, 3 - len(str(tokens)))
