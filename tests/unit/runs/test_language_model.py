@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import html
+import io
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from made_run import PLAN, make_run
+from made_run import PLAN, RECIPE, make_run
+from rich.console import Console
 
+from lawtags_client.cli.verdict import print_verdict
 from lawtags_client.runs.language_model import language_model_gain, language_model_in_words, training_cost
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.lost_rows import LostRows
 from lawtags_client.runs.metrics import LanguageModelGain, Metrics, TrainingCost, read_metrics
+from lawtags_client.runs.model_card import model_card
 from lawtags_client.runs.outputs import PlanOutput
-from lawtags_client.runs.recipe import EvaluationSection
+from lawtags_client.runs.recipe import EvaluationSection, parse_recipe
+from lawtags_client.runs.report import render_report
 from lawtags_client.runs.verdict import SYSTEMS, verdict
 
 pytest.importorskip("numpy")
@@ -121,3 +128,22 @@ def test_verdicts_of_older_releases_say_it_too(tmp_path: Path) -> None:
     assert said.startswith("most_frequent is as good without a language model")
     kept = replace(old, language_model=language_model_gain(old, TrainingCost(seconds=9)))
     assert "a training job of 9 s" in language_model_in_words(kept)[0]
+
+
+def test_terminal_report_and_card_say_the_sentence_of_the_file(tmp_path: Path) -> None:
+    for package in ("jinja2", "matplotlib"):
+        pytest.importorskip(package)
+    folder = make_run(tmp_path / "run")
+    before = read_metrics(folder)
+    kept = replace(before, language_model=gain_of(before, TrainingCost(seconds=9, tokens=70)))
+    (folder / "metrics.json").write_text(json.dumps(kept.as_json()))
+    metrics = read_metrics(folder)
+    assert metrics == kept
+    out = io.StringIO()
+    print_verdict(Console(file=out, width=60), metrics)
+    plan = PlanOutput.from_json({"plan": PLAN}).plan
+    card = model_card(parse_recipe(RECIPE), plan=plan, model="m", metrics=metrics, licenses={})
+    page = html.unescape(render_report(folder, licenses={}, attribution=""))
+    assert metrics.language_model is not None
+    for text in (out.getvalue(), page, card):
+        assert text.count(metrics.language_model.sentence) == 1
