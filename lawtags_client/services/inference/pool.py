@@ -326,6 +326,9 @@ class _Pool(Generic[T, R]):
             if final and not too_late and len(entries) == 1 and request.company > 1 and request.own:
                 # Once more with nothing beside it, in case the server fails on several requests at once.
                 entry.alone = True
+                if self._flakiness.retries:
+                    # Where rows fail by chance, one attempt says little.
+                    entry.failures = entry.chances = 0
                 again.append(entry)
                 continue
             if final and (len(entries) == 1 or self._outage.is_unreachable(error) or too_late):

@@ -121,6 +121,15 @@ def test_a_server_that_is_full_of_another_call_s_requests_loses_no_row(
     assert seconds <= 2 * 40 * pools * 0.5 / places + 2
 
 
+def test_a_full_server_that_fails_at_random_too_loses_hardly_a_row(tmp_path: Path) -> None:
+    server = Full(1, 500, share=0.3)
+    lost, _ = together(
+        server, tmp_path, lambda nemo: [complete(nemo, name, 100, batch_size=1) for name in "ab"]
+    )
+    # Five attempts with nothing beside them fail with a probability of 0.002.
+    assert sum(lost) <= 2
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("kinds", ["completions and chats", "two sizes", "two numbers", "chats"])
 def test_calls_of_different_kinds_cost_each_other_no_row(kinds: str, status: int, tmp_path: Path) -> None:
