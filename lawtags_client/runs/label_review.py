@@ -126,7 +126,12 @@ def review_labels(
         DataError: a file is damaged, or there are too few rows.
         MissingExtraError: a package is not installed.
     """
-    from lawtags_client.tagging.label_review import doubtful_rows, nearest_rows, retriever_evidence
+    from lawtags_client.tagging.label_review import (
+        doubtful_rows,
+        nearest_rows,
+        retriever_evidence,
+        retriever_similarity,
+    )
     from lawtags_client.tagging.retriever import Retriever
 
     curated, recorded = _curated_folder(name, runs)
@@ -138,7 +143,13 @@ def review_labels(
         questions, vocabulary, seed=seed, embedder=choice.encoder, on_progress=on_progress
     )
     evidence = {"retriever": retriever_evidence(retriever, questions)}
-    doubtful = doubtful_rows(questions, vocabulary, evidence, seed=seed)
+    doubtful = doubtful_rows(
+        questions,
+        vocabulary,
+        evidence,
+        similarity=retriever_similarity(retriever, questions),
+        seed=seed,
+    )
     worst = doubtful[:top]
     similar = nearest_rows(retriever, questions, [each.row for each in worst])
     findings = tuple(

@@ -84,9 +84,9 @@ class EmbeddingSignals:
             names[part] = vectors @ self.names.T.astype(np.float64)
         return _named(votes, ridge, names)
 
-    def similarities(self, question: Question) -> NDArray[np.float64]:
-        """The cosine of each training row to a question."""
-        return np.asarray(self._embedded([question])[0] @ self.vectors.T.astype(np.float64))
+    def similarities(self, questions: Sequence[Question]) -> NDArray[np.float64]:
+        """Cosines, questions by training rows."""
+        return np.asarray(self._embedded(questions) @ self.vectors.T.astype(np.float64))
 
     def _embedded(self, questions: Sequence[Question]) -> NDArray[np.float64]:
         vectors = self.embedder.embed(texts_of(questions))

@@ -29,6 +29,8 @@ _CHUNK = 2048
 # Planted tags per row: more make the fit steadier, which only few rows need.
 _PLANTED, _FEW_ROWS = 3, 5000
 _SMOOTHING = 0.3
+# As many rows' worth of the mean tag are mixed into what is known of a tag.
+_SHRINKAGE = 3.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class _Features:
 
     def __init__(self, labels: Flags, evidence: Mapping[str, Floats]) -> None:
         self._labels = labels
-        self._evidence = [np.asarray(scores, dtype=np.float64) for scores in evidence.values()]
+        self._evidence = [_Source.of(np.asarray(scores, np.float64), labels) for scores in evidence.values()]
         ones = labels.astype(np.float32)
         self._counts = ones.sum(axis=0).astype(np.float64)
         together = ones.T @ ones
@@ -125,8 +127,9 @@ class _Features:
         count = self._counts[pairs.tag] - own
         prior = np.log((count + 0.5) / len(self._labels))
         columns = [prior, np.log1p(size), size == 0, *self._company(pairs.tag, others, count, own)]
-        for scores in self._evidence:
-            columns += self._support(scores[pairs.row], pairs.tag, given, others, prior)
+        for source in self._evidence:
+            columns += self._support(source.scores[pairs.row], pairs.tag, given, others, prior)
+            columns += source.visibility(pairs, own)
         return np.asarray(np.stack(columns, axis=1), dtype=np.float64)
 
     def _company(self, tag: Integers, others: Flags, count: Floats, own: Flags) -> Columns:
@@ -149,3 +152,43 @@ class _Features:
         rank = np.log1p((absent > own[:, None]).sum(axis=1))
         rest = (scores * others).sum(axis=1) / np.maximum(1, others.sum(axis=1))
         return [own, own - prior, rank, best, np.where(others.any(axis=1), rest, 0)]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What one source says, and how well it sees each tag.
+
+    Some tags hardly show in a text, such as the country that its author lives in: their true rows score
+    little higher than others, so a low score says little about them.
+
+    Args:
+        scores: log-odds, rows by tags.
+        height: the same, in standard deviations above the rows without the tag.
+        total: of the heights of each tag's rows.
+        mean: height of all given tags.
+        counts: rows of each tag.
+    """
+
+    scores: NDArray[np.float64]
+    height: NDArray[np.float64]
+    total: NDArray[np.float64]
+    mean: float
+    counts: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, scores: NDArray[np.float64], labels: Flags) -> _Source:
+        absent = ~labels
+        number = np.maximum(1, absent.sum(axis=0))
+        middle = (scores * absent).sum(axis=0) / number
+        spread = np.sqrt((((scores - middle) ** 2) * absent).sum(axis=0) / number)
+        height = (scores - middle) / np.where(spread > 0, spread, 1)
+        total = (height * labels).sum(axis=0)
+        counts = labels.sum(axis=0).astype(np.float64)
+        return cls(scores, height, total, float(total.sum() / counts.sum()), counts)
+
+    def visibility(self, pairs: _Pairs, own: Flags) -> Columns:
+        """The height, that of the tag's other rows, and how much likelier these make it, as log-odds."""
+        height = self.height[pairs.row, pairs.tag]
+        others = self.counts[pairs.tag] - own
+        usual = (self.total[pairs.tag] - own * height + _SHRINKAGE * self.mean) / (others + _SHRINKAGE)
+        return [height, usual, usual * height - usual**2 / 2]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lawtags_client.errors import DataError
@@ -21,6 +22,7 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from lawtags_client.tagging._numpy import Floats
 
+_CHUNK = 256
 # A tag that is likelier right than wrong, or likelier than not by the text, is not contradicted.
 _DOUBTFUL, _LIKELY = 0.5, 0.5
 
@@ -47,7 +49,12 @@ class DoubtfulRow:
 
 
 def doubtful_rows(
-    questions: Sequence[Question], vocabulary: Vocabulary, evidence: Mapping[str, Floats], *, seed: int = 0
+    questions: Sequence[Question],
+    vocabulary: Vocabulary,
+    evidence: Mapping[str, Floats],
+    *,
+    similarity: Mapping[str, Floats] = MappingProxyType({}),
+    seed: int = 0,
 ) -> list[DoubtfulRow]:
     """Rank the rows that have a tag which the evidence contradicts.
 
@@ -55,12 +62,15 @@ def doubtful_rows(
         questions: with their given tags; rows without a known tag are left out.
         vocabulary: the tags of the evidence.
         evidence: source to probabilities of the tags, rows by tags, by models that have not seen the row.
+        similarity: of rows to the most similar other row with a tag, rows by tags; tells rare tags apart.
         seed: decides what the detector plants.
 
     Raises:
         DataError: there is no evidence, its shape does not fit, or a number in it is not finite.
     """
-    _check(evidence, (len(questions), len(vocabulary)))
+    if not evidence:
+        raise DataError("there is no evidence to review labels with", hint="Pass at least one source.")
+    _check({**evidence, **similarity}, (len(questions), len(vocabulary)))
     labels = np.zeros((len(questions), len(vocabulary)), dtype=np.bool_)
     for row, question in enumerate(questions):
         labels[row, [vocabulary.index(tag) for tag in question.tags if tag in vocabulary]] = True
@@ -69,7 +79,8 @@ def doubtful_rows(
         return []
     known = labels[rows]
     scores = {name: logit(np.asarray(each, dtype=np.float64)[rows]) for name, each in evidence.items()}
-    doubt = doubts(known, scores, seed=seed)
+    near = {name: np.asarray(each, dtype=np.float64)[rows] for name, each in similarity.items()}
+    doubt = doubts(known, {**scores, **near}, seed=seed)
     probabilities = sigmoid(np.mean(list(scores.values()), axis=0))
     wrong = doubt.argmax(axis=1)
     absent = np.where(known, -1.0, probabilities)
@@ -116,6 +127,29 @@ def retriever_evidence(retriever: Retriever, questions: Sequence[Question]) -> F
     return scores
 
 
+def retriever_similarity(retriever: Retriever, questions: Sequence[Question]) -> dict[str, Floats]:
+    """By words and by meaning: how similar the most similar other row with a tag is, rows by tags.
+
+    Args:
+        retriever: fitted on the questions.
+        questions: the same, in the same order.
+    """
+    chosen = retriever.out_of_fold_rows
+    drawn = np.arange(len(questions)) if chosen is None else chosen
+    tags = [[retriever.vocabulary.index(tag) for tag in questions[row].tags] for row in drawn]
+    order = sorted((tag, place) for place, each in enumerate(tags) for tag in each)
+    known, starts = np.unique([tag for tag, _ in order], return_index=True)
+    places = [place for _, place in order]
+    found: dict[str, Floats] = {}
+    for start in range(0, len(questions), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        for name, similar in retriever.similarities(questions[part]).items():
+            similar[np.arange(start, start + len(similar))[:, None] == drawn] = 0
+            nearest = found.setdefault(name, np.zeros((len(questions), len(retriever.vocabulary))))
+            nearest[part, known] = np.maximum.reduceat(similar[:, places], starts, axis=1)
+    return found
+
+
 def nearest_rows(retriever: Retriever, questions: Sequence[Question], rows: Sequence[int]) -> list[int]:
     """For each of some rows the other row that is most similar, by meaning or else by words.
 
@@ -128,14 +162,12 @@ def nearest_rows(retriever: Retriever, questions: Sequence[Question], rows: Sequ
     drawn = np.arange(len(questions)) if chosen is None else chosen
     found = []
     for row in rows:
-        similar = retriever.similarities(questions[row])
-        found.append(int(drawn[int(np.argmax(np.where(drawn == row, -np.inf, similar)))]))
+        *_, similar = retriever.similarities([questions[row]]).values()
+        found.append(int(drawn[int(np.argmax(np.where(drawn == row, -np.inf, similar[0])))]))
     return found
 
 
 def _check(evidence: Mapping[str, Floats], shape: tuple[int, int]) -> None:
-    if not evidence:
-        raise DataError("there is no evidence to review labels with", hint="Pass at least one source.")
     for source, scores in evidence.items():
         if scores.shape != shape:
             raise DataError(

@@ -203,12 +203,17 @@ class Retriever:
         scores = sigmoid(stack_columns(features) @ self.weights)
         return np.asarray(scores, dtype=np.float64).reshape(shape)
 
-    def similarities(self, question: Question) -> NDArray[np.float64]:
-        """How similar each training row is to a question: by meaning with an embedder, else by words."""
+    def similarities(self, questions: Sequence[Question]) -> dict[str, NDArray[np.float64]]:
+        """How similar the training rows are, by ``words`` and, with an embedder, last, by ``meaning``.
+
+        Returns:
+            Cosines, questions by training rows.
+        """
+        words = (self.text.rows(questions) @ self._rows.T).toarray()
+        found = {"words": np.asarray(words, dtype=np.float64)}
         if self.embedding is not None:
-            return self.embedding.similarities(question)
-        words = (self.text.rows([question]) @ self._rows.T).toarray()[0]
-        return np.asarray(words, dtype=np.float64)
+            found["meaning"] = self.embedding.similarities(questions)
+        return found
 
     def shortlist(self, question: Question, k: int) -> tuple[str, ...]:
         """The ``k`` best tags for a question, best first."""

@@ -9,7 +9,12 @@ import pytest
 
 from lawtags_client.errors import DataError
 from lawtags_client.tagging import Question, Retriever, Vocabulary
-from lawtags_client.tagging.label_review import doubtful_rows, nearest_rows, retriever_evidence
+from lawtags_client.tagging.label_review import (
+    doubtful_rows,
+    nearest_rows,
+    retriever_evidence,
+    retriever_similarity,
+)
 from lawtags_client.tagging.retriever import RetrieverOptions
 
 from .conftest import TOPICS, made_up_questions
@@ -35,7 +40,8 @@ def reviewed() -> tuple[list[Question], range, Retriever]:
 def test_planted_tags_come_first_and_are_named(reviewed: tuple[list[Question], range, Retriever]) -> None:
     questions, planted, retriever = reviewed
     evidence = {"retriever": retriever_evidence(retriever, questions)}
-    found = doubtful_rows(questions, retriever.vocabulary, evidence)
+    near = retriever_similarity(retriever, questions)
+    found = doubtful_rows(questions, retriever.vocabulary, evidence, similarity=near)
     first = [each for each in found[: len(planted)] if each.row in planted]
     assert len(first) >= len(planted) - 1
     for each in first:
@@ -43,7 +49,7 @@ def test_planted_tags_come_first_and_are_named(reviewed: tuple[list[Question], r
         assert each.missing not in questions[each.row].tags
         assert each.wrong_probability < 0.5 <= each.doubt <= 1
     assert [each.doubt for each in found] == sorted((each.doubt for each in found), reverse=True)
-    assert found == doubtful_rows(questions, retriever.vocabulary, evidence)
+    assert found == doubtful_rows(questions, retriever.vocabulary, evidence, similarity=near)
 
 
 def test_a_row_does_not_confirm_its_own_tag_where_the_retriever_did_not_draw_it(
@@ -63,6 +69,16 @@ def test_the_nearest_row_is_another_one(reviewed: tuple[list[Question], range, R
     twin = [*questions, replace(questions[7], id="twin")]
     fitted = Retriever.fit(twin, retriever.vocabulary, folds=3)
     assert nearest_rows(fitted, twin, [7, 240]) == [240, 7]
+
+
+def test_a_row_is_not_similar_to_itself(reviewed: tuple[list[Question], range, Retriever]) -> None:
+    questions, _, retriever = reviewed
+    (near,) = retriever_similarity(retriever, questions).values()
+    similar = retriever.similarities([questions[7]])["words"][0]
+    similar[7] = 0
+    for place, tag in enumerate(retriever.vocabulary):
+        rows = [row for row, question in enumerate(questions) if tag in question.tags]
+        assert near[7, place] == pytest.approx(max(similar[rows]))
 
 
 def test_evidence_that_cannot_be_used_is_refused(
