@@ -6,10 +6,12 @@ import os
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.request import urlopen
 
 import typer
 
@@ -24,6 +26,7 @@ from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 if TYPE_CHECKING:
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
+    from lawtags_stack.stack import StackAddress
 
 IDLE_TIMEOUT = 900
 _MARK = "demo.pid"
@@ -132,7 +135,8 @@ def _stack(folder: Path, session: Session) -> Iterator[None]:
         mark.write_text(str(found[0].pid if found else os.getpid()))
     ours = found is not None and mark.is_file() and mark.read_text().strip() == str(found[0].pid)
     try:
-        yield
+        with _kept_awake(found[1] if found else None):
+            yield
     except BusyError:
         # The same demo runs in another process, and needs its stack.
         ours = False
@@ -140,6 +144,30 @@ def _stack(folder: Path, session: Session) -> Iterator[None]:
     finally:
         if ours:
             stop(folder)
+
+
+@contextmanager
+def _kept_awake(address: StackAddress | None, every: float = IDLE_TIMEOUT / 10) -> Iterator[None]:
+    """Ask a stack for its health from time to time, since some stages need it only before and after.
+
+    Args:
+        address: of the stack; None while it is starting.
+        every: seconds between two requests.
+    """
+    ended = threading.Event()
+
+    def ask(url: str) -> None:
+        while not ended.wait(every):
+            # Where it is gone, the stage that needs it says so.
+            with suppress(OSError), urlopen(url, timeout=10):
+                pass
+
+    if address is not None:
+        threading.Thread(target=ask, args=(f"{address.platform_url}/health",), daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _stem(source: str) -> str:
