@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lawtags_client.encoder.text_encoder import TextEncoder
+    from lawtags_client.encoder.tuned_encoder import TunedEncoder
 
 _PACKAGES = ("numpy", "torch", "transformers", "tokenizers")
 
@@ -45,6 +46,25 @@ class Encoder:
     def name(self) -> str:
         """The encoder's name, for people."""
         return self._folder.name
+
+    @property
+    def folder(self) -> EncoderFolder:
+        """Where it is."""
+        return self._folder
+
+    def tuned(self, folder: Path) -> TunedEncoder:
+        """Load an encoder that was tuned from this one.
+
+        Args:
+            folder: what ``tune_encoder`` wrote.
+
+        Raises:
+            ConfigurationError: it was tuned from another encoder.
+            DataError: a file is missing or damaged.
+        """
+        from lawtags_client.encoder.tuned_encoder import load_tuned_encoder
+
+        return load_tuned_encoder(folder, self._folder, threads=self._threads)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of texts, of length one, as an array of texts by dimensions.

@@ -294,14 +294,14 @@ class _Training:
             if self._stop.is_set():
                 self._checkpoint(optimizer)
                 raise TuningStoppedError("the tuning of the encoder was stopped", hint="Resume the run.")
-            before = time.thread_time()
+            before = time.process_time()
             loss = self._step(optimizer, batch)
             state = self._state
             self._state = replace(
                 state,
                 step=state.step + 1,
                 loss=state.loss + loss * len(batch),
-                seconds=state.seconds + time.thread_time() - before,
+                seconds=state.seconds + time.process_time() - before,
             )
             self._on_progress(self._state.step, self._total, self._headline(loss))
             if self._clock() - self._written >= self._options.checkpoint_seconds:

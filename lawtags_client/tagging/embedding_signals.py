@@ -17,6 +17,8 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.tagging.votes import vote
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from lawtags_client.tagging._numpy import Floats, Integers
@@ -41,6 +43,28 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of texts, of length one, as an array of texts by dimensions."""
+        ...
+
+    def tuned(self, folder: Path) -> TagScorer:
+        """An encoder that was tuned from this one, from its folder."""
+        ...
+
+
+class TagScorer(Protocol):
+    """A tuned encoder, or anything else that scores tags by itself."""
+
+    @property
+    def identity(self) -> str:
+        """What decides its scores."""
+        ...
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that it scores, in the order of the columns."""
+        ...
+
+    def log_odds(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Log-odds of the tags, texts by tags."""
         ...
 
 

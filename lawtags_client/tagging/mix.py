@@ -1,20 +1,29 @@
-"""The tagger: the tuned model's tag probabilities mixed with the retriever's.
+"""The tagger: the tuned model's tag probabilities mixed with those of retriever and tuned encoder.
 
 The mix is a logistic regression over pairs of question and tag, fitted on validation rows only, since the
-model has seen the training rows. Its weights are shrunk toward the retriever alone, so that few validation
-rows or a useless model do little harm.
+model has seen the training rows. Its weights are shrunk toward the tagger without a model. Where the model
+does not make the validation rows likelier, by more than one standard error, it is left out altogether.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.asking import PromptSettings
-from lawtags_client.tagging.decision import Decision, Optimize, tune_decision
+from lawtags_client.tagging.blend import (
+    Blend,
+    blend_columns,
+    check_scorer,
+    fit_blend_weights,
+    folds,
+    row_losses,
+)
+from lawtags_client.tagging.decision import Decision, Optimize, tune_decision, tune_on_few_rows
+from lawtags_client.tagging.embedding_signals import TagScorer, texts_of
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
 from lawtags_client.tagging.metrics import score
@@ -32,13 +41,13 @@ if TYPE_CHECKING:
 
 FirstTokens = Sequence[Mapping[str, float] | None]
 
-# The columns of the mix, and the weights that mean "the retriever alone".
+# The columns of the mix, and the weights that mean "without the model". The stack is the blend, if there is
+# one, and else the retriever.
 MIX = ("one", "stack", "model", "prior")
-_RETRIEVER_ALONE = np.asarray([0.0, 1.0, 0.0, 0.0])
+_WITHOUT_MODEL = np.asarray([0.0, 1.0, 0.0, 0.0])
 
 # With fewer rows of model evidence than this no weights are fitted.
 FEWEST_ROWS = 10
-_FOLDS = 5
 # With this many validation rows, they weigh as much as the training rows in the choice of the threshold.
 _EVEN_ROWS = 50
 
@@ -69,7 +78,7 @@ class Tagging:
     Args:
         tags: the tags to give, best first.
         scores: probabilities of the best tags, best first.
-        with_model: whether the model's evidence was used; else the retriever spoke alone.
+        with_model: whether the model's evidence was used; else retriever and encoder spoke alone.
         abstained: whether no tag was likely enough for an answer.
     """
 
@@ -83,14 +92,30 @@ class Tagging:
 class FitReport:
     """The result of the fit: row counts, and micro F1 on the validation rows.
 
-    Both scores come from weights that were not fitted on the row, but thresholds that were, so they are
+    All scores come from weights that were not fitted on the row, but thresholds that were, so they are
     slightly optimistic. Only the test rows give an unbiased estimate.
+
+    Args:
+        validation_rows: how many there are.
+        model_rows: how many of them have the model's evidence.
+        retriever_micro_f1: of the retriever alone.
+        tagger_micro_f1: with the model's evidence, even if it was left out; None without evidence.
+        blend_micro_f1: of retriever and encoder; None without an encoder.
+        blend: ``mixture``, ``free mixture``, or the part that the blend has fallen back to; None without an
+            encoder.
+        model_gain: by how much the model lowers the cross-entropy of a validation row; None without
+            evidence.
+        model_gain_error: standard error of this.
     """
 
     validation_rows: int
     model_rows: int
     retriever_micro_f1: float | None
     tagger_micro_f1: float | None
+    blend_micro_f1: float | None = None
+    blend: str | None = None
+    model_gain: float | None = None
+    model_gain_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,9 +126,11 @@ class Tagger:
         retriever: scores without a model.
         style: how the model is asked.
         retriever_decision: from the retriever's scores to tags.
-        mix: how the model's evidence enters; None for a tagger without a model.
+        mix: how the model's evidence enters; None for a tagger without a model, or with one that adds
+            nothing.
         report: what the fit saw.
         asking: how questions are prepared for the model; None if unknown, as in taggers of older releases.
+        blend: how a tuned encoder enters; None without one.
     """
 
     retriever: Retriever
@@ -112,6 +139,7 @@ class Tagger:
     mix: Mix | None
     report: FitReport
     asking: PromptSettings | None = None
+    blend: Blend | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -120,7 +148,7 @@ class Tagger:
 
     @property
     def threshold(self) -> float:
-        """The threshold of the mix, or of the retriever if there is no mix."""
+        """The threshold of the mix if there is one, else of the blend, else of the retriever."""
         return self._decision(with_model=True).threshold
 
     @property
@@ -159,7 +187,7 @@ class Tagger:
         Args:
             questions: the questions.
             lm: for each the log-probabilities of the answer's first token, or None where there are none;
-                such rows get the retriever's scores.
+                such rows get the scores of retriever and encoder.
 
         Raises:
             DataError: ``lm`` has another length.
@@ -179,6 +207,8 @@ class Tagger:
 
     def _block(self, questions: Sequence[Question], lm: FirstTokens | None) -> NDArray[np.float64]:
         scores = self.retriever.scores(questions)
+        if self.blend is not None and len(questions):
+            scores = self.blend.scores(scores, questions)
         rows = _with_evidence(questions, lm)
         if self.mix is not None and lm is not None and rows:
             scores[rows] = self.mix.scores(scores[rows], [lm[row] or {} for row in rows])
@@ -189,8 +219,8 @@ class Tagger:
 
         Args:
             row_scores: one row of ``scores``.
-            with_model: whether the row was scored with the model's evidence: the retriever alone has its
-                own threshold.
+            with_model: whether the row was scored with the model's evidence: without it, another threshold
+                applies.
         """
         return self._decision(with_model=with_model).tags(row_scores, self.retriever.vocabulary)
 
@@ -223,7 +253,9 @@ class Tagger:
         return taggings
 
     def _decision(self, *, with_model: bool) -> Decision:
-        return self.mix.decision if self.mix is not None and with_model else self.retriever_decision
+        if self.mix is not None and with_model:
+            return self.mix.decision
+        return self.retriever_decision if self.blend is None else self.blend.decision
 
 
 def build_prompts(
@@ -261,12 +293,13 @@ def fit_tagger(
     optimize: Optimize = "micro",
     abstain_below: float | None = None,
     seed: int = 0,
+    encoder: TagScorer | None = None,
 ) -> Tagger:
-    """Fit the weights of the mix, and the thresholds of both.
+    """Fit the weights of blend and mix, and the thresholds of all.
 
     The retriever's threshold is tuned on its out-of-fold scores of the training rows and on the validation
-    rows. The mix is fitted on the validation rows; its threshold is tuned on cross-fitted scores of them,
-    and shrunk toward the retriever's if they are few.
+    rows. Blend and mix are fitted on the validation rows; their thresholds are tuned on cross-fitted scores
+    of them. A mixture that is not better than one of its parts is replaced by that part.
 
     Args:
         retriever: fitted on ``train``.
@@ -280,9 +313,11 @@ def fit_tagger(
         optimize: the average of F1 that the thresholds are tuned for.
         abstain_below: a question whose best tag has a lower probability gets no tags; None never abstains.
         seed: seed of the folds and resamples.
+        encoder: tuned on ``train``; scores the tags by itself.
 
     Raises:
-        ConfigurationError: the retriever was loaded and has no out-of-fold scores, or was fitted on others.
+        ConfigurationError: the retriever was loaded and has no out-of-fold scores, or was fitted on others;
+            or the encoder scores other tags.
         DataError: there are no validation rows, or ``lm`` has another length.
     """
     if not validation:
@@ -300,56 +335,124 @@ def fit_tagger(
         abstain_below=abstain_below,
         seed=seed,
     )
-    rows = _with_evidence(validation, lm)
-    mix, mixed_f1 = None, None
-    if lm is not None and len(rows) >= FEWEST_ROWS:
-        evidence = [lm[row] or {} for row in rows]
-        mix, mixed_f1 = _fit_mix(
-            retriever, stack[rows], [true[row] for row in rows], evidence, alone, optimize, seed
-        )
-    given = alone.all_tags(stack, retriever.vocabulary)
-    report = FitReport(len(validation), len(rows), score(true, given).micro_f1, mixed_f1)
-    return Tagger(retriever, style or PromptStyle(), alone, mix, report, asking)
-
-
-def _fit_mix(
-    retriever: Retriever,
-    stack: Floats,
-    true: Sequence[tuple[str, ...]],
-    lm: Sequence[Mapping[str, float]],
-    alone: Decision,
-    optimize: Optimize,
-    seed: int,
-) -> tuple[Mix, float]:
-    vocabulary = retriever.vocabulary
-    tokens = FirstTokenMap.fit(lm, vocabulary)
-    columns = _columns(stack, lm, tokens)
-    labels = np.zeros(stack.shape)
-    for row, tags in enumerate(true):
-        labels[row, [vocabulary.index(tag) for tag in tags if tag in vocabulary]] = 1
-
-    def fit(rows: Integers) -> NDArray[np.float64]:
-        pairs = columns[rows].reshape(-1, len(MIX))
-        return fit_towards(pairs, labels[rows].ravel(), _RETRIEVER_ALONE, penalty=1.0)
-
-    part = np.random.default_rng(seed).permutation(len(stack)) % _FOLDS
-    crossed = np.zeros(stack.shape)
-    for fold in range(_FOLDS):
-        held = part == fold
-        crossed[held] = sigmoid(columns[held] @ fit(np.flatnonzero(~held)))
-    tuned = tune_decision(
-        crossed,
-        true,
-        vocabulary,
-        optimize=optimize,
-        least=alone.least,
-        most=alone.most,
-        abstain_below=alone.abstain_below,
-        seed=seed,
+    report = FitReport(
+        validation_rows=len(validation),
+        model_rows=0,
+        retriever_micro_f1=score(true, alone.all_tags(stack, retriever.vocabulary)).micro_f1,
+        tagger_micro_f1=None,
     )
-    decision = tuned.shrunk_to(alone, len(stack) / (len(stack) + _EVEN_ROWS))
-    reached = score(true, decision.all_tags(crossed, vocabulary)).micro_f1
-    return Mix(tokens, fit(np.arange(len(stack))), decision), reached
+    fitting = _Fitting(retriever.vocabulary, true, alone, optimize, seed)
+    known_scores: Floats = stack
+    blend, mix, decision = None, None, alone
+    if encoder is not None:
+        check_scorer(encoder, retriever.vocabulary)
+        blend, known_scores, report = fitting.blend(encoder, stack, validation, report)
+        decision = blend.decision
+    rows = _with_evidence(validation, lm)
+    if lm is not None:
+        report = replace(report, model_rows=len(rows))
+        if len(rows) >= FEWEST_ROWS:
+            evidence = [lm[row] or {} for row in rows]
+            mix, report = fitting.mix(known_scores, rows, evidence, decision, report)
+    return Tagger(retriever, style or PromptStyle(), alone, mix, report, asking, blend)
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """The fits on the validation rows.
+
+    Args:
+        vocabulary: the tags.
+        true: the true tags of the validation rows.
+        alone: the retriever's decision, whose bounds hold for all.
+        optimize: the average of F1 that the thresholds are tuned for.
+        seed: of folds and resamples.
+    """
+
+    vocabulary: Vocabulary
+    true: Sequence[tuple[str, ...]]
+    alone: Decision
+    optimize: Optimize
+    seed: int
+
+    def blend(
+        self, encoder: TagScorer, stack: Floats, validation: Sequence[Question], report: FitReport
+    ) -> tuple[Blend, Floats, FitReport]:
+        """The blend, its scores of the validation rows by weights not fitted on them, and the report."""
+        columns = blend_columns(stack, encoder.log_odds(texts_of(validation)))
+        labels = self._labels(range(len(self.true)))
+        chosen, weights, crossed = fit_blend_weights(columns, labels, seed=self.seed)
+        decision = tune_on_few_rows(
+            crossed,
+            self.true,
+            self.vocabulary,
+            optimize=self.optimize,
+            least=self.alone.least,
+            most=self.alone.most,
+            abstain_below=self.alone.abstain_below,
+            seed=self.seed,
+        )
+        # The retriever alone has more rows behind its threshold.
+        decision = self.alone if chosen == "retriever" else decision
+        reached = score(self.true, decision.all_tags(crossed, self.vocabulary)).micro_f1
+        report = replace(report, blend_micro_f1=reached, blend=chosen)
+        return Blend(encoder, weights, decision), crossed, report
+
+    def mix(
+        self,
+        known: Floats,
+        rows: Sequence[int],
+        lm: Sequence[Mapping[str, float]],
+        decision: Decision,
+        report: FitReport,
+    ) -> tuple[Mix | None, FitReport]:
+        """The mix with the model, or None if the model does not help, and the report.
+
+        Args:
+            known: scores of all validation rows without the model.
+            rows: those with its evidence.
+            lm: the evidence of these.
+            decision: for scores without the model.
+            report: of the fit so far.
+        """
+        stack, labels = known[list(rows)], self._labels(rows)
+        true = [self.true[row] for row in rows]
+        tokens = FirstTokenMap.fit(lm, self.vocabulary)
+        columns = _columns(stack, lm, tokens)
+
+        def fit(chosen: Integers) -> NDArray[np.float64]:
+            pairs = columns[chosen].reshape(-1, len(MIX))
+            return fit_towards(pairs, labels[chosen].ravel(), _WITHOUT_MODEL, penalty=1.0)
+
+        crossed = np.zeros(stack.shape)
+        for held in folds(len(stack), self.seed):
+            crossed[held] = columns[held] @ fit(np.flatnonzero(~held))
+        gains = row_losses(logit(stack), labels) - row_losses(crossed, labels)
+        gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
+        mixed = sigmoid(crossed)
+        tuned = tune_decision(
+            mixed,
+            true,
+            self.vocabulary,
+            optimize=self.optimize,
+            least=decision.least,
+            most=decision.most,
+            abstain_below=decision.abstain_below,
+            seed=self.seed,
+        )
+        shrunk = tuned.shrunk_to(decision, len(stack) / (len(stack) + _EVEN_ROWS))
+        reached = score(true, shrunk.all_tags(mixed, self.vocabulary)).micro_f1
+        report = replace(report, tagger_micro_f1=reached, model_gain=gain, model_gain_error=error)
+        if gain <= error:
+            return None, report
+        return Mix(tokens, fit(np.arange(len(stack))), shrunk), report
+
+    def _labels(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        labels = np.zeros((len(rows), len(self.vocabulary)))
+        for place, row in enumerate(rows):
+            tags = [self.vocabulary.index(tag) for tag in self.true[row] if tag in self.vocabulary]
+            labels[place, tags] = 1
+        return labels
 
 
 def _columns(stack: Floats, lm: Sequence[Mapping[str, float]], tokens: FirstTokenMap) -> Floats:

@@ -21,6 +21,7 @@ from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_bytes, atomic_write_json
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.asking import PromptSettings
+from lawtags_client.tagging.blend import BLEND, Blend, check_scorer
 from lawtags_client.tagging.decision import Decision
 from lawtags_client.tagging.embedding_signals import (
     EMBEDDED,
@@ -54,13 +55,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-SCHEMA_VERSION = 3
-"""Of taggers that use embeddings. Those that know how questions were put to their model are of version 2, and
-older ones of version 1."""
+SCHEMA_VERSION = 4
+"""Of taggers with a tuned encoder. Those that use embeddings are of version 3, those that know how questions
+were put to their model of version 2, and older ones of version 1."""
 KIND = "lawtags-tagger"
 JSON_NAME = "tagger.json"
 ARRAYS_NAME = "tagger.npz"
 TOKENIZER_NAME = "tokenizer.json"
+ENCODER_FOLDER = "encoder"
 
 _MOST_JSON_BYTES = 64 << 20
 _MOST_ARRAY_BYTES = 2 << 30
@@ -70,12 +72,14 @@ _KEYS = frozenset(
     ("schema_version", "kind", "digest", "style", "vocabulary", "retriever", "decision", "mix", "report")
 ) | {"arrays"}
 _ADDED = {1: frozenset[str](), 2: frozenset({"asking"}), 3: frozenset({"asking", "encoder"})}
+_ADDED[4] = _ADDED[3] | {"blend"}
 
 
 def save_tagger(tagger: Tagger, folder: Path) -> None:
     """Save a tagger as ``tagger.json``, ``tagger.npz`` and, where it has a tokenizer, ``tokenizer.json``.
 
-    The out-of-fold scores are left out: they serve the fit alone.
+    The out-of-fold scores are left out: they serve the fit alone. The files of a tuned encoder
+    are not copied; whoever saves a tagger with one puts them into ``encoder/`` of the same folder.
 
     Args:
         tagger: the tagger.
@@ -108,7 +112,7 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
         name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()
     }
     document: TaggerDocument = {
-        "schema_version": SCHEMA_VERSION if retriever.embedding else 2 if asking else 1,
+        "schema_version": 4 if tagger.blend else 3 if retriever.embedding else 2 if asking else 1,
         "kind": KIND,
         "style": cast(StyleDocument, asdict(tagger.style)),
         "vocabulary": {
@@ -123,7 +127,7 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
         },
         "decision": _described(tagger.retriever_decision),
         "mix": None,
-        "report": cast(FitReportDocument, asdict(tagger.report)),
+        "report": _reported(tagger.report),
         "arrays": {"sha256": digest, "members": members},
     }
     if mix is not None:
@@ -142,6 +146,12 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
         document["asking"] = None
     if retriever.embedding is not None:
         document["encoder"] = {"identity": retriever.embedding.embedder.identity}
+    if tagger.blend is not None:
+        document["blend"] = {
+            "weights": dict(zip(BLEND, tagger.blend.weights.tolist(), strict=True)),
+            "decision": _described(tagger.blend.decision),
+            "encoder": tagger.blend.encoder.identity,
+        }
     document["digest"] = _digest(document)
     return document
 
@@ -161,10 +171,21 @@ def load_tagger(folder: Path, *, embedder: Embedder | None = None) -> Tagger:
     document = _read_document(folder / JSON_NAME)
     described = document.get("encoder")
     used = None if described is None else fitting_embedder(described["identity"], embedder)
+    blend = document.get("blend")
+    tuned = None
+    if blend is not None and used is not None:
+        tuned = used.tuned(folder / ENCODER_FOLDER)
+        if tuned.identity != blend["encoder"]:
+            raise _refuse(folder / ENCODER_FOLDER, f"does not belong to {JSON_NAME}")
     try:
         arrays = _read_arrays(folder / ARRAYS_NAME, document["arrays"])
         asking = _read_asking(folder, document.get("asking"))
-        return replace(_build(document, arrays, used), asking=asking)
+        tagger = replace(_build(document, arrays, used), asking=asking)
+        if blend is None or tuned is None:
+            return tagger
+        check_scorer(tuned, tagger.vocabulary)
+        weights = _weights(blend["weights"], BLEND)
+        return replace(tagger, blend=Blend(tuned, weights, _decision(blend["decision"], tagger.vocabulary)))
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, ConfigurationError) as error:
@@ -249,8 +270,10 @@ def _read_document(path: Path) -> TaggerDocument:
         intact = False
     if not intact:
         raise _refuse(path, "was changed after it was written: its digest is wrong")
-    if version == SCHEMA_VERSION and not _names_encoder(document["encoder"]):
+    if version >= 3 and not _names_encoder(document["encoder"]):
         raise _refuse(path, "does not name the encoder of its embeddings")
+    if version >= 4 and not _describes_blend(document["blend"]):
+        raise _refuse(path, "does not describe the blend of its encoder")
     return cast(TaggerDocument, document)
 
 
@@ -258,6 +281,11 @@ def _names_encoder(described: object) -> bool:
     return (
         isinstance(described, dict) and set(described) == {"identity"} and type(described["identity"]) is str
     )
+
+
+def _describes_blend(described: object) -> bool:
+    keys = {"weights", "decision", "encoder"}
+    return isinstance(described, dict) and set(described) == keys and isinstance(described["encoder"], str)
 
 
 def _read_arrays(path: Path, described: ArraysDocument) -> dict[str, Array]:
@@ -326,6 +354,13 @@ def _build(document: TaggerDocument, arrays: Mapping[str, Array], embedder: Embe
         _mix(document["mix"], vocabulary),
         FitReport(**document["report"]),
     )
+
+
+def _reported(report: FitReport) -> FitReportDocument:
+    added = ("blend_micro_f1", "blend", "model_gain", "model_gain_error")
+    # As older releases write it, where there is nothing to add.
+    known = {name: value for name, value in asdict(report).items() if name not in added or value is not None}
+    return cast(FitReportDocument, known)
 
 
 def _described(decision: Decision) -> DecisionDocument:

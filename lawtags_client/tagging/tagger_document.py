@@ -66,6 +66,10 @@ class FitReportDocument(TypedDict):
     model_rows: int
     retriever_micro_f1: float | None
     tagger_micro_f1: float | None
+    blend_micro_f1: NotRequired[float | None]
+    blend: NotRequired[str | None]
+    model_gain: NotRequired[float | None]
+    model_gain_error: NotRequired[float | None]
 
 
 class ArrayDocument(TypedDict):
@@ -90,6 +94,14 @@ class AskingDocument(TypedDict):
     tokenizer: str | None
 
 
+class BlendDocument(TypedDict):
+    """How a tuned encoder is weighed; ``encoder`` is the identity of the one in ``encoder/``."""
+
+    weights: dict[str, float]
+    decision: DecisionDocument
+    encoder: str
+
+
 class EncoderDocument(TypedDict):
     """The encoder whose embeddings the retriever uses."""
 
@@ -97,7 +109,7 @@ class EncoderDocument(TypedDict):
 
 
 class TaggerDocument(TypedDict):
-    """The whole file; version 1 has no ``asking``, 3 an ``encoder``, and the digest is added last."""
+    """The whole file; version 1 has no ``asking``, 3 an ``encoder``, 4 a ``blend``; the digest comes last."""
 
     schema_version: int
     kind: str
@@ -110,4 +122,5 @@ class TaggerDocument(TypedDict):
     arrays: ArraysDocument
     asking: NotRequired[AskingDocument | None]
     encoder: NotRequired[EncoderDocument]
+    blend: NotRequired[BlendDocument]
     digest: NotRequired[str]
