@@ -12,8 +12,10 @@ from lawtags_client.runs.predictions import Prediction
 LOST_SHARE = 0.02
 """The maximum share of lost rows of a system that gets a verdict."""
 
-RETRIEVER_ALONE = "the model gave no answer; these are the retriever's tags"
+WITHOUT_MODEL = "the model gave no answer; these are the tags without it"
 """The error in a row that was tagged without the model."""
+# As older releases wrote it.
+_RETRIEVER_ALONE = "the model gave no answer; these are the retriever's tags"
 
 _MOST_REASONS = 10
 
@@ -47,7 +49,7 @@ def lost_rows(rows: Iterable[Prediction], *, scored_as: str = "no tags") -> Lost
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for row in failed:
-        reason = str(row.error).removeprefix(f"{RETRIEVER_ALONE}: ")
+        reason = str(row.error).removeprefix(f"{WITHOUT_MODEL}: ").removeprefix(f"{_RETRIEVER_ALONE}: ")
         # Reasons that differ only in numbers are one; the first stands for all.
         kind = re.sub(r"\d+", "0", reason)
         first.setdefault(kind, reason)

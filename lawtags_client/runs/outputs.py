@@ -144,6 +144,17 @@ class CustomizeOutput(StageOutput):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderOutput(StageOutput):
+    """The encoder that was tuned to give tags, and its predictions.
+
+    Args:
+        absent: why there is none, in words; None if there is one.
+    """
+
+    absent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOutput(StageOutput):
     """The tuned model and its base model, as the inference endpoint names them."""
 

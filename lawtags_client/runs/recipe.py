@@ -103,6 +103,27 @@ class RetrieverSection(Section):
     encoder: str = Field(default="auto", min_length=1)
 
 
+class EncoderSection(Section):
+    """The encoder that is tuned to give tags, on this machine, while the platform trains.
+
+    Attributes:
+        tune: ``auto`` where the packages for it are installed, ``off`` for never. Which encoder it is,
+            ``retriever.encoder`` says.
+        epochs: passes over the training rows; by default 4, 3 from 1,000 rows on, 2 from 3,000 on.
+        batch_size: rows per step.
+        learning_rate: of the encoder, at its highest.
+        head_learning_rate: of the class head.
+        max_tokens: texts are truncated to so many tokens.
+    """
+
+    tune: Literal["auto", "off"] = "auto"
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    head_learning_rate: float = Field(default=3e-3, gt=0)
+    max_tokens: int = Field(default=96, ge=8, le=512)
+
+
 class EvaluationSection(Section):
     """How the systems are judged.
 
@@ -172,6 +193,7 @@ class Recipe(Section):
     curation: JsonObject = Field(default_factory=dict)
     training: TrainingSection = TrainingSection()
     retriever: RetrieverSection = RetrieverSection()
+    encoder: EncoderSection = EncoderSection()
     evaluation: EvaluationSection = EvaluationSection()
     wait: WaitSection = WaitSection()
     gates: tuple[Gate, ...] = ()

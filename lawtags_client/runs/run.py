@@ -47,6 +47,7 @@ def stages() -> list[Stage]:
     from lawtags_client.runs.stages.baselines import Baselines
     from lawtags_client.runs.stages.curate import Curate
     from lawtags_client.runs.stages.customize import Customize
+    from lawtags_client.runs.stages.encoder import TuneEncoder
     from lawtags_client.runs.stages.evaluate import Evaluate
     from lawtags_client.runs.stages.plan import Plan
     from lawtags_client.runs.stages.predict import Predict
@@ -55,7 +56,7 @@ def stages() -> list[Stage]:
     from lawtags_client.runs.stages.upload import Upload
 
     before: list[Stage] = [Curate(), Plan(), Baselines(), Upload()]
-    return [*before, Customize(), Serve(), Predict(), Evaluate(), Report()]
+    return [*before, Customize(), TuneEncoder(), Serve(), Predict(), Evaluate(), Report()]
 
 
 async def execute(

@@ -28,9 +28,11 @@ from lawtags_client.tagging.metrics import Resampled, Scores, per_tag, resample,
 from lawtags_client.terminal import escape_controls
 
 SYSTEMS = {
-    "tagger": "Tuned model mixed with the retriever",
+    "tagger": "Tuned model mixed with encoder and retriever",
     "tuned": "Tuned model alone, constrained to the vocabulary",
     "base": "Base model untuned, constrained to the vocabulary",
+    "blend": "Encoder mixed with the retriever, without a language model",
+    "encoder": "Encoder tuned to give tags",
     "retriever": "Retriever without a language model",
     "retriever_words": "Retriever without language model and sentence embeddings",
     "tfidf": "TF-IDF + logistic regression",

@@ -13,6 +13,7 @@ from lawtags_client.platform import FineTuneIntent
 from lawtags_client.runs.outputs import CustomizeOutput, JobPlan, PlanOutput, UploadOutput
 from lawtags_client.runs.series import Series, TrainingRecord
 from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.stages.encoder import tuning_beside
 
 
 class Customize:
@@ -48,7 +49,8 @@ class Customize:
         job = await context.platform.submit(intent)
         context.progress.note(f"job {job.id} makes {job.output_model}")
         try:
-            series = await self._follow(context, job.id, plan.steps)
+            async with tuning_beside(context):
+                series = await self._follow(context, job.id, plan.steps)
         except (JobFailedError, JobCancelledError):
             context.ledger.add_failed_job(record)
             raise

@@ -15,6 +15,7 @@ from lawtags_client.runs.metrics import FILE, PlatformScores
 from lawtags_client.runs.outputs import (
     BaselinesOutput,
     CurateOutput,
+    EncoderOutput,
     EvaluateOutput,
     PlanOutput,
     PredictOutput,
@@ -39,6 +40,7 @@ class Evaluate:
         return {
             "predictions": context.left(PredictOutput).files,
             **({"baselines": found.files} if (found := context.find(BaselinesOutput)) else {}),
+            **({"encoder": tuned.files} if (tuned := context.find(EncoderOutput)) else {}),
             "validation": _validation(context),
             "curation": context.left(CurateOutput).digest,
             "options": context.recipe.evaluation.model_dump(),
@@ -121,4 +123,4 @@ def _validation(context: RunContext) -> dict[str, int] | None:
 
 
 def _scored_as(system: str) -> str:
-    return "the retriever's tags" if system == "tagger" else "no tags"
+    return "the tags without the model" if system == "tagger" else "no tags"

@@ -13,19 +13,28 @@ from typing import TYPE_CHECKING, cast
 
 from lawtags_client.asking.preparation import recorded_asking
 from lawtags_client.closing import closing
+from lawtags_client.files import atomic_write_bytes
 from lawtags_client.json_value import JsonObject
 from lawtags_client.platform import ModelAnswer, PromptInput
 from lawtags_client.runs.answers import AnswerLog, CountedPrompts, RowAnswer, working_file
-from lawtags_client.runs.lost_rows import RETRIEVER_ALONE
+from lawtags_client.runs.lost_rows import WITHOUT_MODEL
 from lawtags_client.runs.metrics import ValidationRows
-from lawtags_client.runs.outputs import BaselinesOutput, CurateOutput, PredictOutput, ServeOutput
-from lawtags_client.runs.predictions import Prediction, prediction, write_predictions
+from lawtags_client.runs.outputs import (
+    BaselinesOutput,
+    CurateOutput,
+    EncoderOutput,
+    PredictOutput,
+    ServeOutput,
+)
+from lawtags_client.runs.predictions import Prediction, prediction, predictions_path, write_predictions
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.baselines import decisions_of, encoder_of, load_retriever, questions_of
+from lawtags_client.runs.stages.encoder import load_tuned, tuned_files
 from lawtags_client.runs.tokens import token_counter
 
 if TYPE_CHECKING:
+    from lawtags_client.encoder.tuned_encoder import TunedEncoder
     from lawtags_client.tagging.mix import FitReport, Tagger
     from lawtags_client.tagging.prompt import PromptStyle
     from lawtags_client.tagging.question import Question
@@ -54,6 +63,7 @@ class Predict:
             "base_model": context.left(ServeOutput).base_model,
             "curation": context.left(CurateOutput).digest,
             "baselines": found.files if (found := context.find(BaselinesOutput)) else None,
+            **({"encoder": tuned.files} if (tuned := context.find(EncoderOutput)) else {}),
             "most": context.recipe.evaluation.max_tags,
             **decisions_of(context),
             "tokenizer": token_counter(context.recipe.model.tokenizer).identity,
@@ -72,8 +82,11 @@ class Predict:
         for part in ("validation", "testing"):
             prompts = await asyncio.to_thread(_prompts, context, part, questions[part], retriever)
             evidence[part] = await _first_tokens(context, tuned, part, questions[part], prompts)
-        fitted = await asyncio.to_thread(_fit, context, questions, evidence["validation"].tokens, retriever)
-        staged = await asyncio.to_thread(_staged, fitted, context.folder / "tagger")
+        encoder = await asyncio.to_thread(load_tuned, context, chosen.encoder)
+        fitted = await asyncio.to_thread(
+            _fit, context, questions, evidence["validation"].tokens, retriever, encoder
+        )
+        staged = await asyncio.to_thread(_staged, context, fitted)
         # The one that answers later is judged, not the one in memory.
         tagger = await asyncio.to_thread(load_tagger, staged, embedder=chosen.encoder)
         vocabulary, most = tagger.retriever.vocabulary, context.recipe.evaluation.max_tags
@@ -82,9 +95,10 @@ class Predict:
             given = await _answers(context, system, model, testing, vocabulary)
             predictions[system] = _generated(given, testing, vocabulary, most)
             answered.append(given)
-        predictions["tagger"] = await asyncio.to_thread(
-            _tagged, context, tagger, testing, evidence["testing"]
-        )
+        predictions |= await asyncio.to_thread(_tagged, context, tagger, testing, evidence["testing"])
+        # A system that this attempt lacks must not keep the predictions of an earlier one.
+        if "blend" not in predictions:
+            predictions_path(context.folder, "blend").unlink(missing_ok=True)
         # All at the end: until here the folder holds what an earlier attempt finished with.
         written = [write_predictions(context.folder, system, rows) for system, rows in predictions.items()]
         written += _put(staged, context.folder / "tagger")
@@ -129,13 +143,16 @@ def _summed(answered: Sequence[PartAnswers]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _staged(tagger: Tagger, folder: Path) -> Path:
+def _staged(context: RunContext, tagger: Tagger) -> Path:
     """Write the tagger's files beside those of an earlier attempt."""
-    from lawtags_client.tagging.storage import save_tagger
+    from lawtags_client.tagging.storage import ENCODER_FOLDER, save_tagger
 
-    new = folder.with_name(f".{folder.name}")
+    new = context.folder / ".tagger"
     shutil.rmtree(new, ignore_errors=True)
     save_tagger(tagger, new)
+    if tagger.blend is not None:
+        for path in tuned_files(context.folder):
+            atomic_write_bytes(new / ENCODER_FOLDER / path.name, path.read_bytes())
     return new
 
 
@@ -147,7 +164,7 @@ def _put(new: Path, folder: Path) -> list[Path]:
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-    return sorted(folder.iterdir())
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _models(context: RunContext) -> list[tuple[str, str]]:
@@ -270,6 +287,7 @@ def _fit(
     questions: Mapping[str, Sequence[Question]],
     evidence: Sequence[Mapping[str, float] | None],
     retriever: Retriever,
+    encoder: TunedEncoder | None,
 ) -> Tagger:
     from lawtags_client.tagging.mix import fit_tagger
 
@@ -285,41 +303,65 @@ def _fit(
         optimize=recipe.evaluation.optimize,
         abstain_below=recipe.evaluation.abstain_below,
         seed=recipe.training.seed,
+        encoder=encoder,
     )
 
 
 def _without_mix(report: FitReport) -> str:
     from lawtags_client.tagging.mix import FEWEST_ROWS
 
+    rest = "the retriever alone" if report.blend is None else "encoder and retriever without the model"
     rows, answered = report.validation_rows, report.model_rows
+    if report.model_gain is not None:
+        return (
+            f"the tuned model adds nothing that the {answered} validation rows show "
+            f"(cross-entropy lower by {report.model_gain:.3f} per row, standard error "
+            f"{report.model_gain_error:.3f}): the tagger is {rest}"
+        )
     few = (
         f"{rows} validation rows are too few"
         if rows < FEWEST_ROWS
         else f"only {answered} of {rows} validation rows have an answer"
     )
-    return (
-        f"{few}; at least {FEWEST_ROWS} are needed to mix the model with the retriever: "
-        "the tagger is the retriever alone"
-    )
+    return f"{few}; at least {FEWEST_ROWS} are needed to mix the model in: the tagger is {rest}"
 
 
 def _tagged(
     context: RunContext, tagger: Tagger, testing: Sequence[Question], given: PartAnswers
-) -> list[Prediction]:
+) -> dict[str, list[Prediction]]:
     if tagger.mix is None:
         context.progress.note(_without_mix(tagger.report))
     mixed = tagger.tag(testing, given.tokens)
-    return [
-        prediction(
-            number,
-            question.id,
-            tagged.tags,
-            scores=tagged.scores,
-            error=None if answer.error is None else f"{RETRIEVER_ALONE}: {answer.error}",
-            refused=answer.refused,
-            abstained=tagged.abstained,
-            # It chooses among the tags of the vocabulary.
-            held=True,
-        )
-        for number, (question, tagged, answer) in enumerate(zip(testing, mixed, given.rows, strict=True))
-    ]
+    # Where the model is left out, its failed rows cost nothing.
+    errors = [None if tagger.mix is None else answer.error for answer in given.rows]
+    found = {
+        "tagger": [
+            prediction(
+                number,
+                question.id,
+                tagged.tags,
+                scores=tagged.scores,
+                error=None if error is None else f"{WITHOUT_MODEL}: {error}",
+                refused=error is not None and answer.refused,
+                abstained=tagged.abstained,
+                # It chooses among the tags of the vocabulary.
+                held=True,
+            )
+            for number, (question, tagged, answer, error) in enumerate(
+                zip(testing, mixed, given.rows, errors, strict=True)
+            )
+        ]
+    }
+    if tagger.blend is not None:
+        found["blend"] = [
+            prediction(
+                number,
+                question.id,
+                tagged.tags,
+                scores=tagged.scores,
+                abstained=tagged.abstained,
+                held=True,
+            )
+            for number, (question, tagged) in enumerate(zip(testing, tagger.tag(testing), strict=True))
+        ]
+    return found

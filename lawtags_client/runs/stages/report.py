@@ -53,7 +53,11 @@ class Report:
             licenses=licenses,
         )
         atomic_write_text(folder / "model-card.md", card)
-        tagger = {f"tagger/{path.name}": path.read_bytes() for path in sorted((folder / "tagger").iterdir())}
+        tagger = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted((folder / "tagger").rglob("*"))
+            if path.is_file()
+        }
         await context.platform.publish(model, {"README.md": card.encode(), **tagger})
         written = [folder / "report.html", folder / "model-card.md"]
         return ReportOutput(files=file_digests(folder, written), summary={"report": "report.html"})

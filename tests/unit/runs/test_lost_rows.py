@@ -220,7 +220,7 @@ async def test_a_tagger_fitted_without_lost_validation_rows_is_not_judged(tmp_pa
         require_verdict((await go(folder, server)).left(EvaluateOutput))
     metrics = metrics_of(folder)
     assert metrics["validation"] == {"rows": 24, "failed": 1, "refused": 0}
-    assert metrics["systems"]["tagger"]["failed_scored_as"] == "the retriever's tags"
+    assert metrics["systems"]["tagger"]["failed_scored_as"] == "the tags without the model"
     server.lost = {}
     require_verdict((await go(folder, server)).left(EvaluateOutput))
     assert server.asked == [("tokens", 60), ("tokens", 84)]

@@ -1,0 +1,230 @@
+"""Encoder: tunes a small encoder to give tags, on this machine, and scores it as a system of its own.
+
+``tuning_beside`` does most of it while the platform's job runs: what it has reached is in the run's folder,
+and the stage goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lawtags_client.encoder.tuning import TuningOptions, TuningStoppedError, tune_encoder
+from lawtags_client.errors import LawtagsError
+from lawtags_client.runs.outputs import CurateOutput, EncoderOutput
+from lawtags_client.runs.predictions import prediction, predictions_path, write_predictions
+from lawtags_client.runs.stage import RunContext, file_digests
+from lawtags_client.runs.stages.baselines import encoder_of, questions_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lawtags_client.encoder.choice import Encoder
+    from lawtags_client.encoder.tuned_encoder import TunedEncoder
+    from lawtags_client.tagging.question import Question
+    from lawtags_client.tagging.vocabulary import Vocabulary
+
+FOLDER = "encoder"
+"""The folder of the tuned encoder, in the folder of a run."""
+SYSTEM = "encoder"
+
+
+class TuneEncoder:
+    """Tunes the encoder on the training rows, and keeps the epoch that is best on the validation rows."""
+
+    name = "encoder"
+    version = 1
+    leaves = EncoderOutput
+
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
+        encoder = encoder_of(context).encoder
+        return {
+            "curation": context.left(CurateOutput).digest,
+            "options": context.recipe.encoder.model_dump(),
+            "encoder": None if encoder is None else encoder.identity,
+            "seed": context.recipe.training.seed,
+            "evaluation": context.recipe.evaluation.model_dump(
+                include={"max_tags", "optimize", "abstain_below"}
+            ),
+        }
+
+    async def run(self, context: RunContext) -> EncoderOutput:
+        # A system that this attempt lacks must not keep the predictions of an earlier one.
+        predictions_path(context.folder, SYSTEM).unlink(missing_ok=True)
+        encoder, reason = await asyncio.to_thread(tunable, context)
+        if encoder is None:
+            context.progress.note(f"no encoder is tuned: {reason}")
+            return EncoderOutput(summary={"tuned": "no"}, absent=reason)
+        stop = threading.Event()
+        try:
+            tuned = await asyncio.to_thread(
+                _tune, context, encoder, stop, lambda done, total, text: _show(context, done, total, text)
+            )
+        finally:
+            stop.set()
+        written = await asyncio.to_thread(_predict, context, tuned)
+        record = tuned.record
+        return EncoderOutput(
+            files=file_digests(context.folder, [*tuned_files(context.folder), written]),
+            summary={
+                "epochs": record.epochs,
+                "kept epoch": record.best_epoch,
+                "validation loss": round(min(record.validation_losses), 3)
+                if record.validation_losses
+                else None,
+                "tuning CPU seconds": record.seconds,
+            },
+        )
+
+
+@asynccontextmanager
+async def tuning_beside(context: RunContext) -> AsyncIterator[None]:
+    """Tune the encoder in a thread while the body waits for the platform.
+
+    When the body ends, the tuning stops after its step, with a checkpoint; the stage resumes it. An error in
+    the tuning is left to the stage, where it will come up again: it must not cost the platform's job.
+    """
+    stop = threading.Event()
+    task = asyncio.create_task(asyncio.to_thread(_beside, context, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        # Shielded, so that the thread is not left behind if this task is cancelled as well.
+        await asyncio.shield(asyncio.wait([task]))
+        if not task.cancelled():
+            task.exception()
+
+
+def _beside(context: RunContext, stop: threading.Event) -> None:
+    epochs = 0
+
+    def show(done: int, total: int, text: str) -> None:
+        nonlocal epochs
+        parts = context.recipe.encoder.epochs or 4
+        reached = done * parts // total
+        if reached > epochs or done == total:
+            epochs = reached
+            context.progress.note(f"encoder, beside the job: step {done} of {total}, {text}")
+
+    try:
+        encoder, _ = tunable(context)
+        if encoder is not None:
+            _tune(context, encoder, stop, show)
+    except TuningStoppedError:
+        pass
+    except LawtagsError as problem:
+        context.progress.note(f"the encoder could not be tuned beside the job: {problem}")
+
+
+def tunable(context: RunContext) -> tuple[Encoder | None, str]:
+    """The encoder to tune, or why none is."""
+    if context.recipe.encoder.tune == "off":
+        return None, "the recipe turns it off (encoder.tune: off)"
+    chosen = encoder_of(context)
+    return chosen.encoder, chosen.reason
+
+
+def tuned_files(folder: Path) -> list[Path]:
+    """The files of the tuned encoder in a run's folder."""
+    from lawtags_client.encoder.tuned_encoder import DOCUMENT, WEIGHTS
+
+    return [folder / FOLDER / name for name in (DOCUMENT, WEIGHTS)]
+
+
+def load_tuned(context: RunContext, encoder: Encoder | None) -> TunedEncoder | None:
+    """The tuned encoder of a run; None if it has none.
+
+    Args:
+        context: the run.
+        encoder: the one that it was tuned from.
+
+    Raises:
+        ConfigurationError: it was tuned from another encoder.
+        DataError: a file is missing or damaged.
+    """
+    found = context.find(EncoderOutput)
+    if encoder is None or found is None or found.absent is not None:
+        return None
+    return encoder.tuned(context.folder / FOLDER)
+
+
+def _show(context: RunContext, done: int, total: int, text: str) -> None:
+    context.progress.update(done, total, f"encoder, {text}")
+
+
+def _tune(
+    context: RunContext, encoder: Encoder, stop: threading.Event, on_progress: Callable[[int, int, str], None]
+) -> TunedEncoder:
+    from lawtags_client.tagging.embedding_signals import texts_of
+    from lawtags_client.tagging.vocabulary import Vocabulary
+
+    questions, options = questions_of(context), context.recipe.encoder
+    vocabulary = Vocabulary.from_questions(questions["training"])
+    return tune_encoder(
+        encoder.folder,
+        texts_of(questions["training"]),
+        vocabulary.tags,
+        _labels(questions["training"], vocabulary),
+        validation_texts=texts_of(questions["validation"]),
+        validation_labels=_labels(questions["validation"], vocabulary),
+        folder=context.folder / FOLDER,
+        options=TuningOptions(
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            head_learning_rate=options.head_learning_rate,
+            max_tokens=options.max_tokens,
+            seed=context.recipe.training.seed,
+            threads=context.recipe.retriever.threads,
+        ),
+        on_progress=on_progress,
+        stop=stop,
+    )
+
+
+def _labels(questions: Sequence[Question], vocabulary: Vocabulary) -> NDArray[np.uint8]:
+    import numpy as np
+
+    labels = np.zeros((len(questions), len(vocabulary)), dtype=np.uint8)
+    for row, question in enumerate(questions):
+        labels[row, [vocabulary.index(tag) for tag in question.tags if tag in vocabulary]] = 1
+    return labels
+
+
+def _predict(context: RunContext, tuned: TunedEncoder) -> Path:
+    from lawtags_client.tagging.decision import tune_on_few_rows
+    from lawtags_client.tagging.embedding_signals import texts_of
+    from lawtags_client.tagging.logistic import sigmoid
+    from lawtags_client.tagging.scores import named_scores
+    from lawtags_client.tagging.vocabulary import Vocabulary
+
+    questions = questions_of(context)
+    vocabulary = Vocabulary.from_questions(questions["training"])
+    validation, testing = questions["validation"], questions["testing"]
+    decision = tune_on_few_rows(
+        sigmoid(tuned.log_odds(texts_of(validation))),
+        [question.tags for question in validation],
+        vocabulary,
+        most=context.recipe.evaluation.max_tags,
+        optimize=context.recipe.evaluation.optimize,
+        abstain_below=context.recipe.evaluation.abstain_below,
+        seed=context.recipe.training.seed,
+    )
+    scores = sigmoid(tuned.log_odds(texts_of(testing)))
+    rows = [
+        prediction(
+            number,
+            question.id,
+            decision.tags(row, vocabulary),
+            scores=named_scores(row, vocabulary),
+            held=True,
+        )
+        for number, (question, row) in enumerate(zip(testing, scores, strict=True))
+    ]
+    return write_predictions(context.folder, SYSTEM, rows)
