@@ -106,7 +106,7 @@ def test_a_file_is_tagged_row_by_row_and_completed_later(stack: StackThread, fin
     rows = [json.loads(line) for line in (finished / "tags.jsonl").read_text().splitlines()]
     assert {row["row"] for row in rows} == {0, 1, 2}
     (broken,) = [row for row in rows if row["error"]]
-    assert "line 2" in broken["error"]
+    assert "ask.jsonl:2: field 'title'" in broken["error"]
     (finished / "ask.jsonl").write_text(
         '{"title": "May I copy a map?"}\n{"title": "Three?"}\n{"title": "Is this theft?"}\n'
     )
