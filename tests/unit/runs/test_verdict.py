@@ -137,7 +137,8 @@ def test_every_two_systems_are_compared_and_worse_is_said_as_well_as_better() ->
     assert len(pairs) == len(SYSTEMS) * (len(SYSTEMS) - 1) // 2 * 3
     told = {line.split(":")[0]: line for line in sentences(metrics)}
     assert [*told] == [
-        "tagger against tuned", "tagger against base", "tagger against retriever",
+        "tagger against tuned", "tagger against base", "tagger against blend", "tagger against encoder",
+        "tagger against retriever",
         "tagger against retriever_words", "tagger against tfidf", "tagger against most_frequent",
         "tuned against base",
     ]  # fmt: skip
