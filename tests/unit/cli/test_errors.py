@@ -116,7 +116,7 @@ def test_a_question_without_a_tag_is_told_as_one(
     lawtags: Call, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
 ) -> None:
     async def untagged(*_: Any, **__: Any) -> AsyncIterator[Any]:
-        yield SimpleNamespace(error=None, tags=(), scores={})
+        yield SimpleNamespace(error=None, tags=(), scores={}, abstained=False)
 
     monkeypatch.setattr("lawtags_client.asking.tags.tag_many", untagged)
     monkeypatch.setattr(Session, "client", lambda _: contextlib.nullcontext())
