@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.decision import Decision
-from lawtags_client.tagging.embedding_signals import TagScorer, texts_of
+from lawtags_client.tagging.embedding_signals import TagClassifier, texts_of
 from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -41,7 +41,7 @@ class Blend:
         decision: from blended scores to tags.
     """
 
-    encoder: TagScorer
+    encoder: TagClassifier
     weights: NDArray[np.float64]
     decision: Decision
 
@@ -56,7 +56,7 @@ class Blend:
         return np.asarray(sigmoid(columns @ self.weights), dtype=np.float64)
 
 
-def check_scorer(encoder: TagScorer, vocabulary: Vocabulary) -> None:
+def check_scorer(encoder: TagClassifier, vocabulary: Vocabulary) -> None:
     """Refuse an encoder that scores other tags than those of the vocabulary, or in another order.
 
     Raises:

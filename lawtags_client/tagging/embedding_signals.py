@@ -45,12 +45,12 @@ class Embedder(Protocol):
         """The vectors of texts, of length one, as an array of texts by dimensions."""
         ...
 
-    def tuned(self, folder: Path) -> TagScorer:
+    def tuned(self, folder: Path) -> TagClassifier:
         """An encoder that was tuned from this one, from its folder."""
         ...
 
 
-class TagScorer(Protocol):
+class TagClassifier(Protocol):
     """A tuned encoder, or anything else that scores tags by itself."""
 
     @property

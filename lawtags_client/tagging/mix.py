@@ -23,7 +23,7 @@ from lawtags_client.tagging.blend import (
     row_losses,
 )
 from lawtags_client.tagging.decision import Decision, Optimize, tune_decision, tune_on_few_rows
-from lawtags_client.tagging.embedding_signals import TagScorer, texts_of
+from lawtags_client.tagging.embedding_signals import TagClassifier, texts_of
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
 from lawtags_client.tagging.metrics import score
@@ -293,7 +293,7 @@ def fit_tagger(
     optimize: Optimize = "micro",
     abstain_below: float | None = None,
     seed: int = 0,
-    encoder: TagScorer | None = None,
+    encoder: TagClassifier | None = None,
 ) -> Tagger:
     """Fit the weights of blend and mix, and the thresholds of all.
 
@@ -376,7 +376,7 @@ class _Fitting:
     seed: int
 
     def blend(
-        self, encoder: TagScorer, stack: Floats, validation: Sequence[Question], report: FitReport
+        self, encoder: TagClassifier, stack: Floats, validation: Sequence[Question], report: FitReport
     ) -> tuple[Blend, Floats, FitReport]:
         """The blend, its scores of the validation rows by weights not fitted on them, and the report."""
         columns = blend_columns(stack, encoder.log_odds(texts_of(validation)))

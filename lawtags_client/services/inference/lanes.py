@@ -17,7 +17,7 @@ from lawtags_client.services.inference.pace import Pace
 Running: TypeAlias = dict[asyncio.Task[Any], Request[Any]]
 
 
-class Server:
+class ServerLoad:
     """The server of one model."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Lane:
         pace: how many requests of how many rows at once.
     """
 
-    def __init__(self, server: Server, pace: Pace) -> None:
+    def __init__(self, server: ServerLoad, pace: Pace) -> None:
         settings = pace.settings
         self.server, self.pace = server, pace
         self.draining = Draining(pace.clock, settings.total_timeout)
@@ -116,7 +116,7 @@ class Lanes:
     """Of all servers that a client asks, for as long as a pool uses them."""
 
     def __init__(self) -> None:
-        self._servers: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], Server] = (
+        self._servers: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], ServerLoad] = (
             WeakValueDictionary()
         )
 
@@ -130,7 +130,7 @@ class Lanes:
         place = asyncio.get_running_loop(), model
         server = self._servers.get(place)
         if server is None:
-            self._servers[place] = server = Server()
+            self._servers[place] = server = ServerLoad()
         if pace.limiter.fixed:
             # The caller chose how many requests are sent at once.
             return Lane(server, pace)
