@@ -155,7 +155,7 @@ def test_a_host_that_is_no_international_name_is_refused(stack: StackThread, url
     ],
 )
 def test_rows_that_no_result_could_hold_are_refused_by_line(path: str, content: bytes) -> None:
-    with pytest.raises(BadRequestError, match=r"rows\.json.*line 3"):
+    with pytest.raises(BadRequestError, match=r"rows\.jsonl?:3:"):
         parse_rows(path, content)
 
 
