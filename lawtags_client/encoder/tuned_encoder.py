@@ -13,7 +13,6 @@ from lawtags_client.encoder.folder import EncoderFolder
 from lawtags_client.encoder.text_encoder import TextEncoder
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_json, sha256_file
-from lawtags_client.weights import tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +36,7 @@ class TuningRecord:
 
     Args:
         epochs: how many were computed.
-        best_epoch: the one whose weights were kept, from one; 0 for the weights before the first.
+        best_epoch: the one whose weights were kept, from one.
         training_losses: binary cross-entropy of a row, summed over the tags, by epoch.
         validation_losses: the same on the validation rows; empty without any.
         seconds: CPU seconds.
@@ -67,7 +66,7 @@ class ClassHead:
         self.bias = torch.nn.Parameter(torch.zeros(len(tags)))
 
     def body(self) -> dict[str, nn.Parameter]:
-        """The weights of the encoder that are tuned: all but the embeddings, which few texts would spoil."""
+        """The weights of the encoder that are tuned: all but the embeddings of tokens, which saves time."""
         return {
             name: weights
             for name, weights in self.encoder.model.named_parameters()
@@ -176,7 +175,6 @@ def load_tuned_encoder(folder: Path, base: EncoderFolder, *, threads: int = 2) -
         )
     if not path.is_file() or sha256_file(path) != document.weights:
         raise DataError(f"does not fit {DOCUMENT}, or is missing", path=path, hint=_HINT)
-    tensors(path)
     head = ClassHead(TextEncoder(base, threads=threads, max_tokens=document.max_tokens), document.tags)
     head.set(read_tensors(path, {name: weights.shape for name, weights in head.parameters().items()}))
     named = json.dumps([document.base, document.weights, document.tags, document.max_tokens])

@@ -102,14 +102,13 @@ async def tuning_beside(context: RunContext) -> AsyncIterator[None]:
 
 
 def _beside(context: RunContext, stop: threading.Event) -> None:
-    epochs = 0
+    told = 0
 
     def show(done: int, total: int, text: str) -> None:
-        nonlocal epochs
-        parts = context.recipe.encoder.epochs or 4
-        reached = done * parts // total
-        if reached > epochs or done == total:
-            epochs = reached
+        nonlocal told
+        quarter = done * 4 // total
+        if quarter > told:
+            told = quarter
             context.progress.note(f"encoder, beside the job: step {done} of {total}, {text}")
 
     try:
@@ -224,6 +223,7 @@ def _predict(context: RunContext, tuned: TunedEncoder) -> Path:
             decision.tags(row, vocabulary),
             scores=named_scores(row, vocabulary),
             held=True,
+            abstained=decision.abstains(row),
         )
         for number, (question, row) in enumerate(zip(testing, scores, strict=True))
     ]
