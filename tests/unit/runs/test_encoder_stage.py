@@ -83,6 +83,14 @@ async def test_the_stage_ends_alike_whether_or_not_it_began_beside_the_job(
     assert (await TuneEncoder().run(made)).files == done.files
 
 
+async def test_the_encoder_abstains_where_the_recipe_says_so(tmp_path: Path, encoder: Path) -> None:
+    made = context(tmp_path, encoder, epochs=1)
+    never_sure = made.recipe.evaluation.model_copy(update={"abstain_below": 1.0})
+    made.recipe = made.recipe.model_copy(update={"evaluation": never_sure})
+    await TuneEncoder().run(made)
+    assert all(row.abstained and not row.tags for row in read_prediction_rows(made.folder, "encoder"))
+
+
 async def test_a_failed_job_keeps_what_the_encoder_has_reached(tmp_path: Path, encoder: Path) -> None:
     made = context(tmp_path, encoder)
     state = made.folder / FOLDER / "checkpoint" / "state.safetensors"
