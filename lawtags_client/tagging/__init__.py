@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from lawtags_client.tagging.baselines import MostFrequent, TfidfLogistic
     from lawtags_client.tagging.decision import Decision, tune_threshold
     from lawtags_client.tagging.first_token import FirstTokenMap
-    from lawtags_client.tagging.mix import Tagger, Tagging, fit_tagger
+    from lawtags_client.tagging.fitting import fit_tagger
+    from lawtags_client.tagging.mix import Tagger, Tagging
     from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
     from lawtags_client.tagging.storage import load_tagger, save_tagger
 
@@ -31,7 +32,7 @@ _LATER = {
     "Tagger": "mix",
     "Tagging": "mix",
     "TfidfLogistic": "baselines",
-    "fit_tagger": "mix",
+    "fit_tagger": "fitting",
     "load_tagger": "storage",
     "save_tagger": "storage",
     "tune_threshold": "decision",

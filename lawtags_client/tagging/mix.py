@@ -8,25 +8,18 @@ does not make the validation rows likelier, by more than one standard error, it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.errors import DataError
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.asking import PromptSettings
 from lawtags_client.tagging.blend import (
     Blend,
-    blend_columns,
-    check_scorer,
-    fit_blend_weights,
-    folds,
-    row_losses,
 )
-from lawtags_client.tagging.decision import Decision, Optimize, tune_decision, tune_on_few_rows
-from lawtags_client.tagging.embedding_signals import TagClassifier, texts_of
+from lawtags_client.tagging.decision import Decision
 from lawtags_client.tagging.first_token import FirstTokenMap
-from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
-from lawtags_client.tagging.metrics import score
+from lawtags_client.tagging.logistic import logit, sigmoid
 from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, estimate_tokens
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.retriever import Retriever
@@ -37,19 +30,12 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lawtags_client.tagging._numpy import Floats, Integers
+    from lawtags_client.tagging._numpy import Floats
 
 FirstTokens = Sequence[Mapping[str, float] | None]
 
-# The columns of the mix, and the weights that mean "without the model". The stack is the blend, if there is
-# one, and else the retriever.
+# The columns of the mix. The stack is the blend, if there is one, and else the retriever.
 MIX = ("one", "stack", "model", "prior")
-_WITHOUT_MODEL = np.asarray([0.0, 1.0, 0.0, 0.0])
-
-# With fewer rows of model evidence than this no weights are fitted.
-FEWEST_ROWS = 10
-# With this many validation rows, they weigh as much as the training rows in the choice of the threshold.
-_EVEN_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -68,7 +54,7 @@ class Mix:
 
     def scores(self, stack: Floats, lm: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         """Mixed probabilities, rows by tags."""
-        return np.asarray(sigmoid(_columns(stack, lm, self.tokens) @ self.weights), dtype=np.float64)
+        return np.asarray(sigmoid(mix_columns(stack, lm, self.tokens) @ self.weights), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +106,7 @@ class FitReport:
 
 @dataclass(frozen=True)
 class Tagger:
-    """Scores and chooses tags; make one with ``fit_tagger``.
+    """Scores and chooses tags; made by ``fit_tagger``.
 
     Args:
         retriever: scores without a model.
@@ -192,7 +178,7 @@ class Tagger:
         Raises:
             DataError: ``lm`` has another length.
         """
-        _with_evidence(questions, lm)
+        rows_with_evidence(questions, lm)
         if len(questions) <= BLOCK:
             return self._block(questions, lm)
         starts = range(0, len(questions), BLOCK)
@@ -209,7 +195,7 @@ class Tagger:
         scores = self.retriever.scores(questions)
         if self.blend is not None and len(questions):
             scores = self.blend.scores(scores, questions)
-        rows = _with_evidence(questions, lm)
+        rows = rows_with_evidence(questions, lm)
         if self.mix is not None and lm is not None and rows:
             scores[rows] = self.mix.scores(scores[rows], [lm[row] or {} for row in rows])
         return scores
@@ -242,7 +228,7 @@ class Tagger:
             DataError: ``lm`` has another length.
         """
         scores = self.scores(questions, lm)
-        evident = set(_with_evidence(questions, lm)) if self.mix is not None else set()
+        evident = set(rows_with_evidence(questions, lm)) if self.mix is not None else set()
         taggings = []
         for place, row in enumerate(scores):
             named = named_scores(row, self.retriever.vocabulary, best)
@@ -280,188 +266,19 @@ def build_prompts(
     ]
 
 
-def fit_tagger(
-    retriever: Retriever,
-    train: Sequence[Question],
-    validation: Sequence[Question],
-    lm: FirstTokens | None = None,
-    *,
-    style: PromptStyle | None = None,
-    asking: PromptSettings | None = None,
-    least: int = 1,
-    most: int = 5,
-    optimize: Optimize = "micro",
-    abstain_below: float | None = None,
-    seed: int = 0,
-    encoder: TagClassifier | None = None,
-) -> Tagger:
-    """Fit the weights of blend and mix, and the thresholds of all.
-
-    The retriever's threshold is tuned on its out-of-fold scores of the training rows and on the validation
-    rows. Blend and mix are fitted on the validation rows; their thresholds are tuned on cross-fitted scores
-    of them. A mixture that is not better than one of its parts is replaced by that part.
-
-    Args:
-        retriever: fitted on ``train``.
-        train: the rows that the retriever was fitted on.
-        validation: rows that neither retriever nor model was fitted on.
-        lm: for each validation row, the log-probabilities of the answer's first token, or None.
-        style: format of the prompts.
-        asking: how the texts of questions were prepared.
-        least: minimum tags per question.
-        most: maximum tags per question.
-        optimize: the average of F1 that the thresholds are tuned for.
-        abstain_below: a question whose best tag has a lower probability gets no tags; None never abstains.
-        seed: seed of the folds and resamples.
-        encoder: tuned on ``train``; scores the tags by itself.
-
-    Raises:
-        ConfigurationError: the retriever was loaded and has no out-of-fold scores, or was fitted on others;
-            or the encoder scores other tags.
-        DataError: there are no validation rows, or ``lm`` has another length.
-    """
-    if not validation:
-        raise DataError("a tagger cannot be fitted without validation rows", hint="Pass labeled rows.")
-    stack = retriever.scores(validation)
-    true = [question.tags for question in validation]
-    known, known_true = _out_of_fold(retriever, train)
-    alone = tune_decision(
-        np.concatenate([known, stack]),
-        known_true + true,
-        retriever.vocabulary,
-        optimize=optimize,
-        least=least,
-        most=most,
-        abstain_below=abstain_below,
-        seed=seed,
-    )
-    report = FitReport(
-        validation_rows=len(validation),
-        model_rows=0,
-        retriever_micro_f1=score(true, alone.all_tags(stack, retriever.vocabulary)).micro_f1,
-        tagger_micro_f1=None,
-    )
-    fitting = _Fitting(retriever.vocabulary, true, alone, optimize, seed)
-    known_scores: Floats = stack
-    blend, mix, decision = None, None, alone
-    if encoder is not None:
-        check_scorer(encoder, retriever.vocabulary)
-        blend, known_scores, report = fitting.blend(encoder, stack, validation, report)
-        decision = blend.decision
-    rows = _with_evidence(validation, lm)
-    if lm is not None:
-        report = replace(report, model_rows=len(rows))
-        if len(rows) >= FEWEST_ROWS:
-            evidence = [lm[row] or {} for row in rows]
-            mix, report = fitting.mix(known_scores, rows, evidence, decision, report)
-    return Tagger(retriever, style or PromptStyle(), alone, mix, report, asking, blend)
-
-
-@dataclass(frozen=True)
-class _Fitting:
-    """The fits on the validation rows.
-
-    Args:
-        vocabulary: the tags.
-        true: the true tags of the validation rows.
-        alone: the retriever's decision, whose bounds hold for all.
-        optimize: the average of F1 that the thresholds are tuned for.
-        seed: of folds and resamples.
-    """
-
-    vocabulary: Vocabulary
-    true: Sequence[tuple[str, ...]]
-    alone: Decision
-    optimize: Optimize
-    seed: int
-
-    def blend(
-        self, encoder: TagClassifier, stack: Floats, validation: Sequence[Question], report: FitReport
-    ) -> tuple[Blend, Floats, FitReport]:
-        """The blend, its scores of the validation rows by weights not fitted on them, and the report."""
-        columns = blend_columns(stack, encoder.log_odds(texts_of(validation)))
-        labels = self._labels(range(len(self.true)))
-        chosen, weights, crossed = fit_blend_weights(columns, labels, seed=self.seed)
-        decision = tune_on_few_rows(
-            crossed,
-            self.true,
-            self.vocabulary,
-            optimize=self.optimize,
-            least=self.alone.least,
-            most=self.alone.most,
-            abstain_below=self.alone.abstain_below,
-            seed=self.seed,
-        )
-        # The retriever alone has more rows behind its threshold.
-        decision = self.alone if chosen == "retriever" else decision
-        reached = score(self.true, decision.all_tags(crossed, self.vocabulary)).micro_f1
-        report = replace(report, blend_micro_f1=reached, blend=chosen)
-        return Blend(encoder, weights, decision), crossed, report
-
-    def mix(
-        self,
-        known: Floats,
-        rows: Sequence[int],
-        lm: Sequence[Mapping[str, float]],
-        decision: Decision,
-        report: FitReport,
-    ) -> tuple[Mix | None, FitReport]:
-        """The mix with the model, or None if the model does not help, and the report.
-
-        Args:
-            known: scores of all validation rows without the model.
-            rows: those with its evidence.
-            lm: the evidence of these.
-            decision: for scores without the model.
-            report: of the fit so far.
-        """
-        stack, labels = known[list(rows)], self._labels(rows)
-        true = [self.true[row] for row in rows]
-        tokens = FirstTokenMap.fit(lm, self.vocabulary)
-        columns = _columns(stack, lm, tokens)
-
-        def fit(chosen: Integers) -> NDArray[np.float64]:
-            pairs = columns[chosen].reshape(-1, len(MIX))
-            return fit_towards(pairs, labels[chosen].ravel(), _WITHOUT_MODEL, penalty=1.0)
-
-        crossed = np.zeros(stack.shape)
-        for held in folds(len(stack), self.seed):
-            crossed[held] = columns[held] @ fit(np.flatnonzero(~held))
-        gains = row_losses(logit(stack), labels) - row_losses(crossed, labels)
-        gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
-        mixed = sigmoid(crossed)
-        tuned = tune_decision(
-            mixed,
-            true,
-            self.vocabulary,
-            optimize=self.optimize,
-            least=decision.least,
-            most=decision.most,
-            abstain_below=decision.abstain_below,
-            seed=self.seed,
-        )
-        shrunk = tuned.shrunk_to(decision, len(stack) / (len(stack) + _EVEN_ROWS))
-        reached = score(true, shrunk.all_tags(mixed, self.vocabulary)).micro_f1
-        report = replace(report, tagger_micro_f1=reached, model_gain=gain, model_gain_error=error)
-        if gain <= error:
-            return None, report
-        return Mix(tokens, fit(np.arange(len(stack))), shrunk), report
-
-    def _labels(self, rows: Sequence[int]) -> NDArray[np.float64]:
-        labels = np.zeros((len(rows), len(self.vocabulary)))
-        for place, row in enumerate(rows):
-            tags = [self.vocabulary.index(tag) for tag in self.true[row] if tag in self.vocabulary]
-            labels[place, tags] = 1
-        return labels
-
-
-def _columns(stack: Floats, lm: Sequence[Mapping[str, float]], tokens: FirstTokenMap) -> Floats:
+def mix_columns(stack: Floats, lm: Sequence[Mapping[str, float]], tokens: FirstTokenMap) -> Floats:
+    """The columns of the mix, rows by tags by ``MIX``."""
     evidence = np.stack([tokens.evidence(row) for row in lm])
     prior = np.broadcast_to(log_prior(tokens.vocabulary), stack.shape)
     return np.stack([np.ones(stack.shape), logit(stack), evidence, prior], axis=2)
 
 
-def _with_evidence(questions: Sequence[Question], lm: FirstTokens | None) -> list[int]:
+def rows_with_evidence(questions: Sequence[Question], lm: FirstTokens | None) -> list[int]:
+    """The places of the questions that the model has answered.
+
+    Raises:
+        DataError: ``lm`` has another length.
+    """
     if lm is None:
         return []
     if len(lm) != len(questions):
@@ -470,15 +287,3 @@ def _with_evidence(questions: Sequence[Question], lm: FirstTokens | None) -> lis
             hint="Pass one per question; None if the model did not answer.",
         )
     return [row for row, tokens in enumerate(lm) if tokens]
-
-
-def _out_of_fold(
-    retriever: Retriever, train: Sequence[Question]
-) -> tuple[NDArray[np.float64], list[tuple[str, ...]]]:
-    scores, rows = retriever.out_of_fold, retriever.out_of_fold_rows
-    if scores is None or rows is None or (len(rows) and int(rows[-1]) >= len(train)):
-        raise ConfigurationError(
-            "the retriever does not carry out-of-fold scores of these training rows",
-            hint="Fit the retriever on them in this process before fitting the tagger.",
-        )
-    return scores, [train[row].tags for row in rows]

@@ -192,7 +192,7 @@ class _Fitting:
         )
 
     def _add_retriever(self, system: str, retriever: Retriever, *, keep: bool) -> None:
-        from lawtags_client.tagging.mix import fit_tagger
+        from lawtags_client.tagging.fitting import fit_tagger
         from lawtags_client.tagging.storage import load_tagger, save_tagger
 
         recipe, testing = self._context.recipe, self._questions["testing"]

@@ -289,7 +289,7 @@ def _fit(
     retriever: Retriever,
     encoder: TunedEncoder | None,
 ) -> Tagger:
-    from lawtags_client.tagging.mix import fit_tagger
+    from lawtags_client.tagging.fitting import fit_tagger
 
     recipe = context.recipe
     return fit_tagger(
@@ -308,7 +308,7 @@ def _fit(
 
 
 def _without_mix(report: FitReport) -> str:
-    from lawtags_client.tagging.mix import FEWEST_ROWS
+    from lawtags_client.tagging.fitting import FEWEST_ROWS
 
     rest = "the retriever alone" if report.blend is None else "encoder and retriever without the model"
     rows, answered = report.validation_rows, report.model_rows

@@ -24,7 +24,7 @@ from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.stage import RunContext, intact
 from lawtags_client.runs.stages.baselines import FOLDER, OUT_OF_FOLD, Baselines, encoder_of, load_retriever
-from lawtags_client.tagging.mix import fit_tagger
+from lawtags_client.tagging.fitting import fit_tagger
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.tagging.retriever import Retriever
 from lawtags_client.tagging.vocabulary import Vocabulary

@@ -18,7 +18,8 @@ from lawtags_client.runs.predictions import predictions_path, read_prediction_ro
 from lawtags_client.runs.stage import RunContext, intact
 from lawtags_client.runs.stages.baselines import encoder_of, questions_of
 from lawtags_client.runs.stages.encoder import FOLDER, TuneEncoder, load_tuned, tuned_files, tuning_beside
-from lawtags_client.tagging.mix import Tagger, fit_tagger
+from lawtags_client.tagging.fitting import fit_tagger
+from lawtags_client.tagging.mix import Tagger
 from lawtags_client.tagging.retriever import Retriever
 from lawtags_client.tagging.storage import ENCODER_FOLDER, load_tagger, save_tagger
 from lawtags_client.tagging.vocabulary import Vocabulary

@@ -23,8 +23,8 @@ from lawtags_client.tagging import (
     Vocabulary,
     fit_tagger,
 )
+from lawtags_client.tagging.fitting import FEWEST_ROWS
 from lawtags_client.tagging.metrics import score
-from lawtags_client.tagging.mix import FEWEST_ROWS
 from lawtags_client.tagging.storage import _digest, load_tagger, save_tagger
 
 from .conftest import made_up_first_tokens, made_up_questions
