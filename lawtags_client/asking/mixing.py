@@ -1,8 +1,12 @@
-"""Tags by a fitted tagger: one token of the model, mixed with a retriever's scores."""
+"""Tags by a fitted tagger: one token of the model, mixed with a retriever's scores.
+
+The fit may have left the model out. Such a tagger needs no token, so nothing is sent.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -33,6 +37,8 @@ Likeliest: TypeAlias = Mapping[str, float] | LawtagsError
 TOP_TOKENS = 20
 _ROWS_AT_ONCE = 16
 
+logger = logging.getLogger(__name__)
+
 
 async def tag_by_mixing(
     inference: Inference,
@@ -48,15 +54,19 @@ async def tag_by_mixing(
 ) -> AsyncIterator[Tagged]:
     """Tag with a fitted tagger: one token of the model, mixed with the retriever.
 
+    A tagger that leaves the model out sends no request. A scorer need not have ``uses_model``; without it,
+    the model is asked.
+
     Rows are mixed in blocks at fixed places, since the last digits of a score may depend on its neighbours;
     the answers for the next blocks are fetched meanwhile, and the next questions made ready.
     """
     asked: deque[Question] = deque()
+    uses_model: bool = getattr(tagger, "uses_model", True)
 
     def ready(batch: list[Question]) -> list[tuple[Question, str]]:
         check_questions(batch)
         made = prepared(batch, asking, unmasked=unmasked)
-        return [(question, tagger.prompt(question).text) for question in made]
+        return [(question, tagger.prompt(question).text if uses_model else "") for question in made]
 
     async def prompts() -> AsyncGenerator[str, None]:
         async with aclosing(made_in_thread(questions, ready, _ROWS_AT_ONCE)) as made:
@@ -64,7 +74,10 @@ async def tag_by_mixing(
                 asked.append(question)
                 yield prompt
 
-    if chat:
+    if not uses_model:
+        logger.info("the tagger does not use the language model %s; no request is sent", model)
+        answers = _no_tokens(prompts())
+    elif chat:
         answers = _chat_tokens(inference, prompts(), model, concurrency)
     else:
         answers = _tokens(inference, prompts(), model, concurrency, batch_size)
@@ -76,6 +89,12 @@ async def tag_by_mixing(
             for question, tagged in zip(chunk, mixed, strict=True):
                 yield replace(tagged, row=row, id=question.id)
                 row += 1
+
+
+async def _no_tokens(prompts: AsyncGenerator[str, None]) -> AsyncGenerator[Likeliest, None]:
+    async with aclosing(prompts):
+        async for _ in prompts:
+            yield {}
 
 
 async def _tokens(

@@ -167,6 +167,8 @@ def _of_run(session: Session, runs: Path, run: str | None, unmasked: bool) -> _C
     loaded = load_run_tagger(latest_served(runs, run), unmasked=unmasked)
     # By default, a run is asked where it was made.
     session.profile = session.profile or loaded.profile
+    if not loaded.tagger.uses_model:
+        session.report("this tagger does not use its language model: no request is sent")
     return _ChosenTagger(loaded.model, loaded.texts, loaded.tagger, loaded.chat)
 
 

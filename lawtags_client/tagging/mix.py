@@ -133,6 +133,11 @@ class Tagger:
         return self.retriever.vocabulary
 
     @property
+    def uses_model(self) -> bool:
+        """Whether the model's evidence changes its scores; if not, the model need not be asked."""
+        return self.mix is not None
+
+    @property
     def threshold(self) -> float:
         """The threshold of the mix if there is one, else of the blend, else of the retriever."""
         return self._decision(with_model=True).threshold

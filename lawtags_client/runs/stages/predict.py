@@ -35,7 +35,7 @@ from lawtags_client.runs.tokens import token_counter
 
 if TYPE_CHECKING:
     from lawtags_client.encoder.tuned_encoder import TunedEncoder
-    from lawtags_client.tagging.mix import FitReport, Tagger
+    from lawtags_client.tagging.mix import FitReport, Tagger, Tagging
     from lawtags_client.tagging.prompt import PromptStyle
     from lawtags_client.tagging.question import Question
     from lawtags_client.tagging.retriever import Retriever
@@ -78,31 +78,30 @@ class Predict:
         await context.platform.served(tuned, timeout=context.recipe.wait.served)
         chosen = await asyncio.to_thread(encoder_of, context)
         retriever = await asyncio.to_thread(load_retriever, context.folder, chosen.encoder)
-        evidence = {}
-        for part in ("validation", "testing"):
-            prompts = await asyncio.to_thread(_prompts, context, part, questions[part], retriever)
-            evidence[part] = await _first_tokens(context, tuned, part, questions[part], prompts)
+        held = await _evidence(context, tuned, "validation", questions["validation"], retriever)
         encoder = await asyncio.to_thread(load_tuned, context, chosen.encoder)
-        fitted = await asyncio.to_thread(
-            _fit, context, questions, evidence["validation"].tokens, retriever, encoder
-        )
+        fitted = await asyncio.to_thread(_fit, context, questions, held.tokens, retriever, encoder)
         staged = await asyncio.to_thread(_staged, context, fitted)
         # The one that answers later is judged, not the one in memory.
         tagger = await asyncio.to_thread(load_tagger, staged, embedder=chosen.encoder)
         vocabulary, most = tagger.retriever.vocabulary, context.recipe.evaluation.max_tags
-        predictions, answered = {}, [*evidence.values()]
+        predictions, answered, evidence = {}, [held], None
+        if tagger.uses_model:
+            evidence = await _evidence(context, tuned, "testing", testing, retriever)
+            answered.append(evidence)
+        else:
+            context.progress.note(_without_model(tagger.report))
         for system, model in _models(context):
             given = await _answers(context, system, model, testing, vocabulary)
             predictions[system] = _generated(given, testing, vocabulary, most)
             answered.append(given)
-        predictions |= await asyncio.to_thread(_tagged, context, tagger, testing, evidence["testing"])
+        predictions |= await asyncio.to_thread(_tagged, tagger, testing, evidence)
         # A system that this attempt lacks must not keep the predictions of an earlier one.
         if "blend" not in predictions:
             predictions_path(context.folder, "blend").unlink(missing_ok=True)
         # All at the end: until here the folder holds what an earlier attempt finished with.
         written = [write_predictions(context.folder, system, rows) for system, rows in predictions.items()]
         written += _put(staged, context.folder / "tagger")
-        held = evidence["validation"]
         return PredictOutput(
             files=file_digests(context.folder, written),
             missing=sum(given.lost for given in answered),
@@ -185,8 +184,15 @@ def _prompt(row: JsonObject) -> PromptInput:
     return tuple(message for message in messages if message["role"] != "assistant")
 
 
+async def _evidence(
+    context: RunContext, model: str, part: str, questions: Sequence[Question], retriever: Retriever
+) -> PartAnswers:
+    prompts = await asyncio.to_thread(_prompts, context, questions, retriever)
+    return await _first_tokens(context, model, part, questions, prompts)
+
+
 def _prompts(
-    context: RunContext, part: str, questions: Sequence[Question], retriever: Retriever
+    context: RunContext, questions: Sequence[Question], retriever: Retriever
 ) -> list[PromptInput] | None:
     """The prompts that the tagger will make of these questions; None where they are those of the rows."""
     from lawtags_client.tagging.mix import build_prompts
@@ -307,61 +313,57 @@ def _fit(
     )
 
 
-def _without_mix(report: FitReport) -> str:
+def _without_model(report: FitReport) -> str:
     from lawtags_client.tagging.fitting import FEWEST_ROWS
 
-    rest = "the retriever alone" if report.blend is None else "encoder and retriever without the model"
+    rest = "the retriever alone" if report.blend is None else "the blend of encoder and retriever"
+    rest = f"the tagger is {rest}, and does not ask the model"
     rows, answered = report.validation_rows, report.model_rows
     if report.model_gain is not None:
         return (
             f"the tuned model adds nothing that the {answered} validation rows show "
             f"(cross-entropy lower by {report.model_gain:.3f} per row, standard error "
-            f"{report.model_gain_error:.3f}): the tagger is {rest}"
+            f"{report.model_gain_error:.3f}): {rest}"
         )
     few = (
         f"{rows} validation rows are too few"
         if rows < FEWEST_ROWS
         else f"only {answered} of {rows} validation rows have an answer"
     )
-    return f"{few}; at least {FEWEST_ROWS} are needed to mix the model in: the tagger is {rest}"
+    return f"{few}; at least {FEWEST_ROWS} are needed to mix the model in: {rest}"
 
 
 def _tagged(
-    context: RunContext, tagger: Tagger, testing: Sequence[Question], given: PartAnswers
+    tagger: Tagger, testing: Sequence[Question], given: PartAnswers | None
 ) -> dict[str, list[Prediction]]:
-    if tagger.mix is None:
-        context.progress.note(_without_mix(tagger.report))
-    mixed = tagger.tag(testing, given.tokens)
-    # Where the model is left out, its failed rows cost nothing.
-    errors = [None if tagger.mix is None else answer.error for answer in given.rows]
-    found = {
-        "tagger": [
-            prediction(
-                number,
-                question.id,
-                tagged.tags,
-                scores=tagged.scores,
-                error=None if error is None else f"{WITHOUT_MODEL}: {error}",
-                refused=error is not None and answer.refused,
-                abstained=tagged.abstained,
-                # It chooses among the tags of the vocabulary.
-                held=True,
-            )
-            for number, (question, tagged, answer, error) in enumerate(
-                zip(testing, mixed, given.rows, errors, strict=True)
-            )
-        ]
-    }
+    """Predictions of the tagger, and of the blend if there is one.
+
+    Args:
+        tagger: the fitted tagger.
+        testing: the test rows.
+        given: what the model answered; None if the tagger does not use it.
+    """
+    found = {"tagger": _predictions(testing, tagger.tag(testing, given.tokens if given else None), given)}
     if tagger.blend is not None:
-        found["blend"] = [
-            prediction(
-                number,
-                question.id,
-                tagged.tags,
-                scores=tagged.scores,
-                abstained=tagged.abstained,
-                held=True,
-            )
-            for number, (question, tagged) in enumerate(zip(testing, tagger.tag(testing), strict=True))
-        ]
+        found["blend"] = _predictions(testing, tagger.tag(testing))
     return found
+
+
+def _predictions(
+    testing: Sequence[Question], taggings: Sequence[Tagging], given: PartAnswers | None = None
+) -> list[Prediction]:
+    answers = given.rows if given is not None else [None] * len(testing)
+    return [
+        prediction(
+            number,
+            question.id,
+            tagged.tags,
+            scores=tagged.scores,
+            error=None if answer is None or answer.error is None else f"{WITHOUT_MODEL}: {answer.error}",
+            refused=answer is not None and answer.error is not None and answer.refused,
+            abstained=tagged.abstained,
+            # It chooses among the tags of the vocabulary.
+            held=True,
+        )
+        for number, (question, tagged, answer) in enumerate(zip(testing, taggings, answers, strict=True))
+    ]

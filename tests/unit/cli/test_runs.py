@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from lawtags_client.runs.comparison import require_metrics
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.overview import all_runs, latest_served
 from lawtags_client.runs.tagger import load_run_tagger
+from lawtags_client.tagging import Question, Retriever, Vocabulary, fit_tagger
+from lawtags_client.tagging.storage import save_tagger
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +190,47 @@ def test_the_latest_complete_run_answers(folder: Path) -> None:
     assert latest_served(runs, None) == newest
     with pytest.raises(ConfigurationError, match="no tagger yet"):
         load_run_tagger(latest_served(runs, "three"))
+
+
+def test_a_tagger_without_its_model_tags_without_a_request(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("scipy")
+    requests: list[str] = []
+
+    class Counting(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            requests.append(self.path)
+            self.send_error(500)
+
+        do_GET = do_POST
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    kinds = ("copyright", "landlord", "theft")
+    questions = [Question(str(n), f"About {kinds[n % 3]} {n}", tags=(kinds[n % 3],)) for n in range(60)]
+    retriever = Retriever.fit(questions[:45], Vocabulary.from_questions(questions))
+    save_tagger(fit_tagger(retriever, questions[:45], questions[45:]), folder / "runs" / "one" / "tagger")
+    ledger = Ledger(folder / "runs" / "one" / "ledger.sqlite")
+    ledger.begin("predict", "digest")
+    ledger.finish("predict", {"model": "ns/tagger@v1"})
+    (folder / "in.jsonl").write_text(json.dumps({"id": "1", "title": "Theft 7"}) + "\n")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
+    monkeypatch.setenv("NIM_PROXY_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        for words in (("--title", "About theft 7"), ("in.jsonl", "--out", "out.jsonl")):
+            done = CliRunner().invoke(app, ["tag", "--run", "one", *words])
+            assert done.exit_code == 0, done.output
+            assert done.stderr.count("no request is sent") == 1
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert json.loads((folder / "out.jsonl").read_text())["tags"] == ["theft"]
+    assert requests == []
 
 
 def test_a_run_refuses_a_name_that_it_could_not_record(tmp_path: Path) -> None:

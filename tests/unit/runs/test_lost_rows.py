@@ -30,7 +30,7 @@ from lawtags_client.runs.run import RunResult, execute
 from lawtags_client.runs.stage import RunContext, Stage
 from lawtags_client.runs.stages.baselines import Baselines
 from lawtags_client.runs.stages.evaluate import Evaluate
-from lawtags_client.runs.stages.predict import Predict, _without_mix
+from lawtags_client.runs.stages.predict import Predict, _without_model
 from lawtags_client.runs.stages.report import Report
 from lawtags_client.runs.verdict import require_verdict
 from lawtags_client.tagging.mix import FitReport
@@ -226,12 +226,25 @@ async def test_a_tagger_fitted_without_lost_validation_rows_is_not_judged(tmp_pa
     assert server.asked == [("tokens", 60), ("tokens", 84)]
 
 
+async def test_a_model_that_the_tagger_leaves_out_is_not_asked_about_the_test_rows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, server = tmp_path / "run", Server()
+    # Too few answers are left to fit a mix.
+    server.lost = {("tokens", row): BadRequestError("too long", status=400) for row in range(60, 75)}
+    with caplog.at_level("INFO"):
+        await go(folder, server)
+    assert {row for kind, row in server.asked if kind == "tokens"} == set(range(60, 84))
+    assert "and does not ask the model" in caplog.text
+    assert metrics_of(folder)["systems"]["tagger"]["failed"] == 0
+
+
 @pytest.mark.parametrize(
     ("rows", "answered", "said"),
     [(9, 9, "9 validation rows are too few;"), (40, 8, "only 8 of 40 validation rows have an answer;")],
 )
 def test_too_few_rows_for_a_mix_are_told_apart_from_lost_answers(rows: int, answered: int, said: str) -> None:
-    told = _without_mix(FitReport(rows, answered, None, None))
+    told = _without_model(FitReport(rows, answered, None, None))
     assert told.startswith(f"{said} at least 10 are needed")
 
 
