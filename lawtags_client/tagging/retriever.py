@@ -2,14 +2,15 @@
 
 Four signals are stacked by a logistic regression over pairs of question and tag: one-vs-rest logistic
 regression on n-grams, the tags of the 20 nearest training questions, the tag's name in title or body, and the
-tag's frequency. With an embedder, those of sentence embeddings are added. The stack is fitted on out-of-fold
-signals of the training rows.
+tag's frequency. With an embedder, those of sentence embeddings are added. Products with the frequency let
+rare and frequent tags have different weights. The stack is fitted on out-of-fold signals of the training
+rows.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from lawtags_client.tagging.embedding_signals import EMBEDDED, Embedder, Embeddi
 from lawtags_client.tagging.logistic import fit_one_vs_rest, fit_towards, sigmoid
 from lawtags_client.tagging.names import TagNames
 from lawtags_client.tagging.question import Question
-from lawtags_client.tagging.stack import STACK, log_prior, stack_columns
+from lawtags_client.tagging.stack import EMBEDDED_STACK, STACK, log_prior, stack_columns
 from lawtags_client.tagging.text_features import TextFeatures
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.tagging.votes import vote
@@ -162,7 +163,7 @@ class Retriever:
     @property
     def stack(self) -> tuple[str, ...]:
         """The names of the stack's columns."""
-        return STACK if self.embedding is None else STACK + EMBEDDED
+        return STACK if self.embedding is None else EMBEDDED_STACK
 
     def features(self, questions: Sequence[Question]) -> dict[str, Floats]:
         """The signals that the stack weighs, each of questions by tags (the prior: one for each tag).
@@ -197,11 +198,13 @@ class Retriever:
         """Probabilities of the stack, questions by tags of the vocabulary."""
         return self.scores_of(self.features(questions))
 
-    def scores_of(self, features: dict[str, Floats]) -> NDArray[np.float64]:
+    def scores_of(self, features: Mapping[str, Floats]) -> NDArray[np.float64]:
         """Probabilities of the stack from signals at hand."""
-        shape = features["lr"].shape
-        scores = sigmoid(stack_columns(features) @ self.weights)
-        return np.asarray(scores, dtype=np.float64).reshape(shape)
+        scores = np.zeros(features["lr"].shape)
+        for start in range(0, len(scores), _CHUNK):
+            part = np.arange(start, min(start + _CHUNK, len(scores)))
+            scores[part] = sigmoid(stack_columns(_rows_of(features, part)) @ self.weights)
+        return scores
 
     def similarities(self, questions: Sequence[Question]) -> dict[str, NDArray[np.float64]]:
         """How similar the training rows are, by ``words`` and, with an embedder, last, by ``meaning``.
@@ -382,16 +385,16 @@ class _Fitting:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The stack's weights, and out-of-fold scores by stacks that have not seen the row either."""
         total, tags = self._labels.shape
-        columns = stack_columns(features).reshape(total, tags, -1)
+        most = max(1, _MOST_PAIRS // tags)
         # Start from the regressions alone; where names never occur their weight stays zero.
-        prior = np.zeros(columns.shape[2])
-        prior[STACK.index("lr")] = 1
+        names = EMBEDDED_STACK if EMBEDDED[0] in features else STACK
+        prior = np.zeros(len(names))
+        prior[names.index("lr")] = 1
 
         def fit(rows: Integers, start: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-            most = max(1, _MOST_PAIRS // tags)
             if len(rows) > most:
                 rows = np.sort(self._generator.choice(rows, most, replace=False))
-            pairs = columns[rows].reshape(-1, len(prior))
+            pairs = stack_columns(_rows_of(features, rows)).reshape(-1, len(prior))
             return fit_towards(pairs, self._labels[rows].ravel(), prior, penalty=1.0, start=start)
 
         everything = fit(np.arange(total))
@@ -399,9 +402,16 @@ class _Fitting:
         for fold in range(self._folds):
             # The start saves steps and leaves no trace: the problem has one solution.
             weights = fit(np.flatnonzero(part != fold), start=everything)
-            held = part == fold
-            scores[held] = sigmoid(columns[held] @ weights)
+            held = np.flatnonzero(part == fold)
+            for first in range(0, len(held), _CHUNK):
+                rows = held[first : first + _CHUNK]
+                scores[rows] = sigmoid(stack_columns(_rows_of(features, rows)) @ weights)
         return everything, scores
+
+
+def _rows_of(features: Mapping[str, Floats], rows: Integers) -> dict[str, Floats]:
+    """The signals of some questions; the columns of all of them at once would take too much memory."""
+    return {name: values if name == "prior" else values[rows] for name, values in features.items()}
 
 
 def round_duals(duals: Floats) -> Floats:

@@ -24,7 +24,6 @@ from lawtags_client.tagging.asking import PromptSettings
 from lawtags_client.tagging.blend import BLEND, Blend, check_scorer
 from lawtags_client.tagging.decision import Decision
 from lawtags_client.tagging.embedding_signals import (
-    EMBEDDED,
     Embedder,
     arrays_of,
     fitting_embedder,
@@ -34,7 +33,7 @@ from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
-from lawtags_client.tagging.stack import STACK
+from lawtags_client.tagging.stack import ADDED_COLUMNS, ADDED_EMBEDDED, EMBEDDED_STACK, STACK
 from lawtags_client.tagging.tagger_document import (
     ArrayDocument,
     ArraysDocument,
@@ -55,9 +54,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-SCHEMA_VERSION = 4
-"""Of taggers with a tuned encoder. Those that use embeddings are of version 3, those that know how questions
-were put to their model of version 2, and older ones of version 1."""
+SCHEMA_VERSION = 5
+"""Version 4 and below have a smaller stack, in which the new columns weigh nothing; their documents lack
+``blend`` (up to 3), ``encoder`` (up to 2) or ``asking`` (1) where it would be null."""
 KIND = "lawtags-tagger"
 JSON_NAME = "tagger.json"
 ARRAYS_NAME = "tagger.npz"
@@ -72,7 +71,7 @@ _KEYS = frozenset(
     ("schema_version", "kind", "digest", "style", "vocabulary", "retriever", "decision", "mix", "report")
 ) | {"arrays"}
 _ADDED = {1: frozenset[str](), 2: frozenset({"asking"}), 3: frozenset({"asking", "encoder"})}
-_ADDED[4] = _ADDED[3] | {"blend"}
+_ADDED[4] = _ADDED[5] = _ADDED[3] | {"blend"}
 
 
 def save_tagger(tagger: Tagger, folder: Path) -> None:
@@ -112,7 +111,7 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
         name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()
     }
     document: TaggerDocument = {
-        "schema_version": 4 if tagger.blend else 3 if retriever.embedding else 2 if asking else 1,
+        "schema_version": SCHEMA_VERSION,
         "kind": KIND,
         "style": cast(StyleDocument, asdict(tagger.style)),
         "vocabulary": {
@@ -129,6 +128,9 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
         "mix": None,
         "report": _reported(tagger.report),
         "arrays": {"sha256": digest, "members": members},
+        "asking": None,
+        "encoder": None,
+        "blend": None,
     }
     if mix is not None:
         document["mix"] = {
@@ -142,8 +144,6 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
             "chat": asking.chat,
             "tokenizer": asking.tokenizer_digest,
         }
-    elif retriever.embedding is not None:
-        document["asking"] = None
     if retriever.embedding is not None:
         document["encoder"] = {"identity": retriever.embedding.embedder.identity}
     if tagger.blend is not None:
@@ -270,9 +270,11 @@ def _read_document(path: Path) -> TaggerDocument:
         intact = False
     if not intact:
         raise _refuse(path, "was changed after it was written: its digest is wrong")
-    if version >= 3 and not _names_encoder(document["encoder"]):
+    # From version 5 on, what a tagger lacks is null.
+    absent = {name for name in ("encoder", "blend") if version >= 5 and document[name] is None}
+    if version >= 3 and "encoder" not in absent and not _names_encoder(document["encoder"]):
         raise _refuse(path, "does not name the encoder of its embeddings")
-    if version >= 4 and not _describes_blend(document["blend"]):
+    if version >= 4 and "blend" not in absent and not _describes_blend(document["blend"]):
         raise _refuse(path, "does not describe the blend of its encoder")
     return cast(TaggerDocument, document)
 
@@ -343,7 +345,7 @@ def _build(document: TaggerDocument, arrays: Mapping[str, Array], embedder: Embe
         row_tags,
         duals,
         offsets,
-        _weights(described["weights"], STACK if embedder is None else STACK + EMBEDDED),
+        _stack_weights(document, embedded=embedder is not None),
         RetrieverOptions(**described["options"]),
         None if embedder is None else from_arrays(arrays, embedder, rows, len(vocabulary)),
     )
@@ -397,6 +399,14 @@ def _mix(described: MixDocument | None, vocabulary: Vocabulary) -> Mix | None:
         raise ValueError("first tokens do not fit the tags")
     tokens = FirstTokenMap(vocabulary, owners)
     return Mix(tokens, _weights(described["weights"], MIX), _decision(described["decision"], vocabulary))
+
+
+def _stack_weights(document: TaggerDocument, *, embedded: bool) -> NDArray[np.float64]:
+    described = document["retriever"]["weights"]
+    if document["schema_version"] <= 4:
+        added = (*ADDED_COLUMNS, *(ADDED_EMBEDDED if embedded else ()))
+        described = dict.fromkeys(added, 0.0) | described
+    return _weights(described, EMBEDDED_STACK if embedded else STACK)
 
 
 def _weights(described: Mapping[str, float], names: Sequence[str]) -> NDArray[np.float64]:

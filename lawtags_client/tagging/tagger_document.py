@@ -109,7 +109,7 @@ class EncoderDocument(TypedDict):
 
 
 class TaggerDocument(TypedDict):
-    """The whole file; version 1 has no ``asking``, 3 an ``encoder``, 4 a ``blend``; the digest comes last."""
+    """The whole file; versions 1 to 4 lack some of the last keys; the digest comes last."""
 
     schema_version: int
     kind: str
@@ -121,6 +121,6 @@ class TaggerDocument(TypedDict):
     report: FitReportDocument
     arrays: ArraysDocument
     asking: NotRequired[AskingDocument | None]
-    encoder: NotRequired[EncoderDocument]
-    blend: NotRequired[BlendDocument]
+    encoder: NotRequired[EncoderDocument | None]
+    blend: NotRequired[BlendDocument | None]
     digest: NotRequired[str]

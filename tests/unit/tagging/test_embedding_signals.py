@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lawtags_client.errors import ConfigurationError, DataError, MissingExtraErr
 from lawtags_client.tagging import Question, Retriever, Tagger, Vocabulary, fit_tagger
 from lawtags_client.tagging.embedding_signals import EMBEDDED, fit_signals
 from lawtags_client.tagging.metrics import score
-from lawtags_client.tagging.stack import STACK
+from lawtags_client.tagging.stack import ADDED_COLUMNS, ADDED_EMBEDDED, EMBEDDED_STACK, STACK
 from lawtags_client.tagging.storage import load_tagger, save_tagger
 
 from .test_tagger import forge, replace_arrays, set_at
@@ -94,7 +95,7 @@ def tagger(embedded, rows) -> Tagger:
 
 def test_embeddings_find_what_words_do_not(embedded, rows, others) -> None:
     plain = Retriever.fit(rows, Vocabulary.from_questions(rows))
-    assert plain.stack == STACK and embedded.stack == STACK + EMBEDDED
+    assert plain.stack == STACK and embedded.stack == EMBEDDED_STACK
     found = []
     for retriever in (plain, embedded):
         tags = [item.tags for item in fit_tagger(retriever, rows, questions(20, 3)).tag(others)]
@@ -164,6 +165,26 @@ def test_a_tagger_whose_encoder_is_missing_names_the_extra(
     with pytest.raises(MissingExtraError) as caught:
         load_tagger(tmp_path)
     assert "lawtags[embed]" in str(caught.value)
+
+
+def test_a_tagger_of_an_earlier_version_keeps_its_scores(tmp_path: Path, tagger, others) -> None:
+    """It has a smaller stack, so what it lacks must weigh nothing."""
+    added = (*ADDED_COLUMNS, *ADDED_EMBEDDED)
+    weights = tagger.retriever.weights.copy()
+    weights[[tagger.retriever.stack.index(name) for name in added]] = 0
+    smaller = replace(tagger, retriever=replace(tagger.retriever, weights=weights))
+
+    def as_version_3(document: dict[str, Any]) -> None:
+        document["schema_version"] = 3
+        del document["blend"]
+        for name in added:
+            del document["retriever"]["weights"][name]
+
+    save_tagger(smaller, tmp_path)
+    forge(tmp_path, as_version_3)
+    loaded = load_tagger(tmp_path, embedder=Meanings())
+    np.testing.assert_array_equal(loaded.retriever.scores(others), smaller.retriever.scores(others))
+    assert not np.allclose(loaded.retriever.scores(others), tagger.retriever.scores(others))
 
 
 @pytest.mark.parametrize(
