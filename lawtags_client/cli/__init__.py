@@ -3,8 +3,12 @@
 
 def main() -> None:
     """Entry point of the ``lawtags`` command."""
+    import os
     import sys
 
+    # Read when torch's OpenMP is loaded. Threads that busy-wait for each other double the CPU time of a
+    # training on cores that others use, too, such as the embedded stack's.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from lawtags_client.cli.app import app
 
     if "--json" not in sys.argv:

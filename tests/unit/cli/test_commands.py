@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from lawtags_client.cli import main
 from lawtags_client.cli.app import app
 
 NAMED = {
@@ -66,3 +68,14 @@ def test_a_wrong_call_ends_with_two(words: list[str]) -> None:
 
 def test_the_version_is_told() -> None:
     assert re.match(r"lawtags \d+\.\d+", call("--version").stdout)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait(monkeypatch, before: str | None, after: str) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", before or "unset later")
+    if before is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr("sys.argv", ["lawtags", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ["OMP_WAIT_POLICY"] == after
