@@ -30,10 +30,10 @@ ADDED_EMBEDDED = (
 )
 """The same of embeddings."""
 
-STACK = _SIGNALS + ADDED_COLUMNS
+STACK: tuple[str, ...] = _SIGNALS + ADDED_COLUMNS
 """The columns of every stack, in order; see ``stack_columns``."""
 
-EMBEDDED_STACK = STACK + EMBEDDED + ADDED_EMBEDDED
+EMBEDDED_STACK: tuple[str, ...] = STACK + EMBEDDED + ADDED_EMBEDDED
 """The columns of a stack with embeddings."""
 
 
