@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lawtags_client.runs.documents import read_document
+from lawtags_client.tagging.abstention import CoveragePoint
+from lawtags_client.tagging.calibration import Calibration
 from lawtags_client.tagging.metrics import Scores, TagScore
 
 FILE = "metrics.json"
@@ -194,6 +196,9 @@ class Metrics:
         gates: what came of the recipe's gates.
         embeddings: the retriever's encoder, or why it has none; None in verdicts of older releases.
         language_model: whether it paid for itself; None in verdicts of older releases.
+        calibration: how far the probabilities of a system can be trusted, by system; those without
+            probabilities are absent, and all are in verdicts of older releases.
+        coverage: what abstaining gains, by system; absent as above.
     """
 
     schema_version: int = 1
@@ -207,6 +212,8 @@ class Metrics:
     gates: tuple[JudgedGate, ...] = ()
     embeddings: str | None = None
     language_model: LanguageModelGain | None = None
+    calibration: dict[str, Calibration] = field(default_factory=dict)
+    coverage: dict[str, tuple[CoveragePoint, ...]] = field(default_factory=dict)
 
     @property
     def ranked(self) -> list[tuple[str, SystemFigures]]:

@@ -11,6 +11,7 @@ from typing import Literal
 from lawtags_client.files import atomic_write_text
 from lawtags_client.json_value import JsonRow
 from lawtags_client.runs.documents import validated
+from lawtags_client.runs.probabilities import probabilities_path
 from lawtags_client.runs.rows import read_rows
 
 Held = bool | Literal["unsaid"] | None
@@ -86,6 +87,12 @@ def prediction(
 def predictions_path(folder: Path, system: str) -> Path:
     """The file of a system's predictions in a run's folder."""
     return folder / f"predictions-{system}.jsonl"
+
+
+def remove_predictions(folder: Path, system: str) -> None:
+    """Remove what a system has predicted in an earlier attempt, if it has."""
+    for path in (predictions_path(folder, system), probabilities_path(folder, system)):
+        path.unlink(missing_ok=True)
 
 
 def write_predictions(folder: Path, system: str, rows: Sequence[Prediction]) -> Path:

@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.tagging._numpy import np
+from lawtags_client.tagging.proportions import Bounds, f1_interval, wilson
+from lawtags_client.tagging.resampling import row_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +73,20 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class TagScore:
-    """How well one tag is found."""
+    """How well one tag is found.
+
+    Args:
+        tag: which one.
+        precision: share of the rows that were given it that have it.
+        recall: share of the rows that have it that were given it.
+        f1: of both.
+        true: rows that have it.
+        predicted: rows that were given it.
+        correct: rows that have it and were given it.
+        precision_interval: its 95 % interval; None if no row was given the tag.
+        recall_interval: its 95 % interval; None if no row has the tag.
+        f1_interval: its 95 % interval. All three are None in verdicts of older releases.
+    """
 
     tag: str
     precision: float
@@ -80,6 +95,9 @@ class TagScore:
     true: int
     predicted: int
     correct: int
+    precision_interval: Bounds | None = None
+    recall_interval: Bounds | None = None
+    f1_interval: Bounds | None = None
 
 
 # The figures that have intervals.
@@ -224,24 +242,34 @@ def resample(true: Labels, predicted: Labels, *, samples: int = 1000, seed: int 
 def per_tag(true: Labels, predicted: Labels) -> list[TagScore]:
     """Score every tag alone, most frequent in the truth first.
 
+    Intervals are Wilson's, since most tags have too few rows to resample (``proportions.py``).
+
+    Args:
+        true: the true tags of each row.
+        predicted: the predicted tags of each row.
+
     Raises:
         ConfigurationError: the two differ in length.
     """
     counts = _Counts(true, predicted)
-    correct, said, there = (np.bincount(part[1], minlength=len(counts.tags)) for part in counts.pairs)
-    scores = [
-        TagScore(
-            tag,
-            precision=float(_ratio(correct[place], said[place])),
-            recall=float(_ratio(correct[place], there[place])),
-            f1=float(_ratio(2 * correct[place], said[place] + there[place])),
-            true=int(there[place]),
-            predicted=int(said[place]),
-            correct=int(correct[place]),
-        )
-        for place, tag in enumerate(counts.tags)
-    ]
+    found = [np.bincount(part[1], minlength=len(counts.tags)).tolist() for part in counts.pairs]
+    scores = [_tag_score(tag, *each) for tag, *each in zip(counts.tags, *found, strict=True)]
     return sorted(scores, key=lambda item: (-item.true, item.tag))
+
+
+def _tag_score(tag: str, correct: int, predicted: int, true: int) -> TagScore:
+    return TagScore(
+        tag,
+        precision=correct / predicted if predicted else 0.0,
+        recall=correct / true if true else 0.0,
+        f1=2 * correct / (predicted + true),
+        true=true,
+        predicted=predicted,
+        correct=correct,
+        precision_interval=wilson(correct, predicted),
+        recall_interval=wilson(correct, true),
+        f1_interval=f1_interval(correct, predicted, true),
+    )
 
 
 class _Counts:
@@ -331,16 +359,5 @@ def _ratio(above: Counts, below: Counts) -> Array:
 def _resampled(
     figures: Callable[[Array], dict[str, Array]], rows: int, samples: int, seed: int
 ) -> dict[str, Array]:
-    if samples < 1:
-        raise ConfigurationError("an interval needs at least one resample", hint="Try 1000.")
-    generator = np.random.default_rng(seed)
-    parts: list[dict[str, Array]] = []
-    for start in range(0, samples, 100):  # in blocks, to bound the memory
-        size = min(100, samples - start)
-        if rows:
-            drawn = generator.integers(0, rows, size=(size, rows))
-            weights = np.stack([np.bincount(each, minlength=rows) for each in drawn]).astype(np.float64)
-        else:
-            weights = np.zeros((size, 0))
-        parts.append(figures(weights))
+    parts = [figures(weights) for weights in row_weights(rows, samples=samples, seed=seed)]
     return {name: np.concatenate([part[name] for part in parts]) for name in RESAMPLED}

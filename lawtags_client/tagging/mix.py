@@ -232,7 +232,27 @@ class Tagger:
         Raises:
             DataError: ``lm`` has another length.
         """
-        scores = self.scores(questions, lm)
+        return self.tag_scored(self.scores(questions, lm), questions, lm, best=best)
+
+    def tag_scored(
+        self,
+        scores: Floats,
+        questions: Sequence[Question],
+        lm: FirstTokens | None = None,
+        *,
+        best: int = BEST,
+    ) -> list[Tagging]:
+        """Tag questions whose scores are known.
+
+        Args:
+            scores: as ``scores`` returns them for the other arguments.
+            questions: the questions.
+            lm: as for ``scores``.
+            best: how many tags to give scores for.
+
+        Raises:
+            DataError: ``lm`` has another length.
+        """
         evident = set(rows_with_evidence(questions, lm)) if self.mix is not None else set()
         taggings = []
         for place, row in enumerate(scores):

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.encoder.choice import EncoderChoice, choose_encoder
-from lawtags_client.errors import DataError
-from lawtags_client.files import atomic_write_bytes
+from lawtags_client.runs.arrays import read_arrays, write_arrays
 from lawtags_client.runs.outputs import BaselinesOutput, CurateOutput
 from lawtags_client.runs.predictions import (
     Prediction,
     prediction,
-    predictions_path,
     read_predictions,
+    remove_predictions,
     write_predictions,
 )
+from lawtags_client.runs.probabilities import write_probabilities
 from lawtags_client.runs.stage import RunContext, file_digests
 
 if TYPE_CHECKING:
+    from lawtags_client.tagging._numpy import Floats
     from lawtags_client.tagging.embedding_signals import Embedder
     from lawtags_client.tagging.question import Question
     from lawtags_client.tagging.retriever import Retriever
+    from lawtags_client.tagging.vocabulary import Vocabulary
 
 FOLDER = "retriever"
 """The folder of the fitted retriever, in the folder of a run."""
@@ -46,7 +46,7 @@ class Baselines:
     """
 
     name = "baselines"
-    version = 1
+    version = 2
     leaves = BaselinesOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -111,14 +111,8 @@ def load_retriever(folder: Path, embedder: Embedder | None) -> Retriever:
     from lawtags_client.tagging.storage import load_tagger
 
     retriever = load_tagger(folder / FOLDER, embedder=embedder).retriever
-    path = folder / FOLDER / OUT_OF_FOLD
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
-            scores, rows = kept["scores"], kept["rows"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as problem:
-        hint = "Run the recipe again to rebuild it."
-        raise DataError(f"cannot be read: {problem}", path=path, hint=hint) from problem
-    return replace(retriever, out_of_fold=scores, out_of_fold_rows=rows)
+    scores, rows = read_arrays(folder / FOLDER / OUT_OF_FOLD, ("scores", "rows"))
+    return replace(retriever, out_of_fold=scores.astype(np.float64), out_of_fold_rows=rows.astype(np.int64))
 
 
 class _Fitting:
@@ -139,7 +133,7 @@ class _Fitting:
         """Fit all systems, show their scores, and return what was written."""
         for system in _SYSTEMS:
             # A system that this attempt lacks must not keep the predictions of an earlier one.
-            predictions_path(self._context.folder, system).unlink(missing_ok=True)
+            remove_predictions(self._context.folder, system)
         self._add_simple()
         retriever = self._fit_retriever()
         self._add_retriever("retriever", retriever, keep=True)
@@ -154,8 +148,10 @@ class _Fitting:
         )
         self._context.progress.update(0, None, "most frequent tags, TF-IDF")
         threads = self._context.recipe.retriever.threads
+        tfidf = TfidfLogistic.fit(training, validation, n_jobs=threads)
+        scores = tfidf.scores(testing)
         found = {
-            "tfidf": TfidfLogistic.fit(training, validation, n_jobs=threads).predict(testing),
+            "tfidf": tfidf.decision.all_tags(scores, tfidf.vocabulary),
             "most_frequent": MostFrequent.fit(training, validation).predict(testing),
         }
         for system, rows in found.items():
@@ -167,6 +163,7 @@ class _Fitting:
                     for number, (question, tags) in enumerate(zip(testing, rows, strict=True))
                 ],
             )
+        self._keep_scores("tfidf", scores, tfidf.vocabulary)
 
     def _fit_retriever(self) -> Retriever:
         from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
@@ -213,6 +210,8 @@ class _Fitting:
             self._written += sorted(folder.iterdir())
             # The one that is kept is judged, not the one in memory.
             tagger = load_tagger(folder, embedder=self._embedder)
+        scores = tagger.scores(testing)
+        given = tagger.tag_scored(scores, testing)
         self._add(
             system,
             [
@@ -224,13 +223,17 @@ class _Fitting:
                     held=True,
                     abstained=tagged.abstained,
                 )
-                for number, (question, tagged) in enumerate(zip(testing, tagger.tag(testing), strict=True))
+                for number, (question, tagged) in enumerate(zip(testing, given, strict=True))
             ],
         )
+        self._keep_scores(system, scores, tagger.vocabulary)
 
     def _add(self, system: str, rows: Sequence[Prediction]) -> None:
         self._written.append(write_predictions(self._context.folder, system, rows))
         self.systems.append(system)
+
+    def _keep_scores(self, system: str, scores: Floats, vocabulary: Vocabulary) -> None:
+        self._written.append(write_probabilities(self._context.folder, system, scores, vocabulary.tags))
 
     def _show(self) -> None:
         context = self._context
@@ -263,13 +266,9 @@ def _figures(
 
 
 def _keep_out_of_fold(retriever: Retriever, path: Path) -> None:
-    from lawtags_client.tagging._numpy import np
-
     assert retriever.out_of_fold is not None
     assert retriever.out_of_fold_rows is not None
-    buffer = io.BytesIO()
-    np.savez(buffer, scores=retriever.out_of_fold, rows=retriever.out_of_fold_rows)
-    atomic_write_bytes(path, buffer.getvalue())
+    write_arrays(path, {"scores": retriever.out_of_fold, "rows": retriever.out_of_fold_rows})
 
 
 def _embeddings(chosen: EncoderChoice) -> str:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from lawtags_client.encoder.tuning import TuningOptions, TuningStoppedError, tune_encoder
 from lawtags_client.errors import LawtagsError
 from lawtags_client.runs.outputs import CurateOutput, EncoderOutput
-from lawtags_client.runs.predictions import prediction, predictions_path, write_predictions
+from lawtags_client.runs.predictions import prediction, remove_predictions, write_predictions
+from lawtags_client.runs.probabilities import write_probabilities
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.baselines import encoder_of, questions_of
 
@@ -38,7 +39,7 @@ class TuneEncoder:
     """Tunes the encoder on the training rows, and keeps the epoch that is best on the validation rows."""
 
     name = "encoder"
-    version = 1
+    version = 2
     leaves = EncoderOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -55,7 +56,7 @@ class TuneEncoder:
 
     async def run(self, context: RunContext) -> EncoderOutput:
         # A system that this attempt lacks must not keep the predictions of an earlier one.
-        predictions_path(context.folder, SYSTEM).unlink(missing_ok=True)
+        remove_predictions(context.folder, SYSTEM)
         encoder, reason = await asyncio.to_thread(tunable, context)
         if encoder is None:
             context.progress.note(f"no encoder is tuned: {reason}")
@@ -70,7 +71,7 @@ class TuneEncoder:
         written = await asyncio.to_thread(_predict, context, tuned)
         record = tuned.record
         return EncoderOutput(
-            files=file_digests(context.folder, [*tuned_files(context.folder), written]),
+            files=file_digests(context.folder, [*tuned_files(context.folder), *written]),
             summary={
                 "epochs": record.epochs,
                 "kept epoch": record.best_epoch,
@@ -196,7 +197,7 @@ def _labels(questions: Sequence[Question], vocabulary: Vocabulary) -> NDArray[np
     return labels
 
 
-def _predict(context: RunContext, tuned: TunedEncoder) -> Path:
+def _predict(context: RunContext, tuned: TunedEncoder) -> list[Path]:
     from lawtags_client.tagging.decision import tune_on_few_rows
     from lawtags_client.tagging.embedding_signals import texts_of
     from lawtags_client.tagging.logistic import sigmoid
@@ -227,4 +228,7 @@ def _predict(context: RunContext, tuned: TunedEncoder) -> Path:
         )
         for number, (question, row) in enumerate(zip(testing, scores, strict=True))
     ]
-    return write_predictions(context.folder, SYSTEM, rows)
+    return [
+        write_predictions(context.folder, SYSTEM, rows),
+        write_probabilities(context.folder, SYSTEM, scores, vocabulary.tags),
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from lawtags_client.errors import JobCancelledError, JobFailedError
@@ -23,8 +23,10 @@ from lawtags_client.runs.outputs import (
     UploadOutput,
 )
 from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
+from lawtags_client.runs.probabilities import find_probabilities
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.predict import ANSWER_TOKENS
+from lawtags_client.runs.trust import Trust, measure_trust
 from lawtags_client.runs.verdict import SYSTEMS, judge, verdict
 from lawtags_client.tagging.question import read_questions
 
@@ -33,7 +35,7 @@ class Evaluate:
     """Writes ``metrics.json``; the Evaluator's string metrics stand in it under ``platform``."""
 
     name = "evaluate"
-    version = 4
+    version = 5
     leaves = EvaluateOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -56,16 +58,20 @@ class Evaluate:
         present = [system for system in SYSTEMS if predictions_path(context.folder, system).is_file()]
         rows = {system: read_prediction_rows(context.folder, system) for system in present}
         context.progress.update(0, None, "scores and intervals")
+        given = {system: [frozenset(row.tags) for row in each] for system, each in rows.items()}
         metrics = await asyncio.to_thread(
             verdict,
             truth,
-            {system: [frozenset(row.tags) for row in each] for system, each in rows.items()},
+            given,
             context.recipe.evaluation,
             lost={system: lost_rows(each, scored_as=_scored_as(system)) for system, each in rows.items()},
             validation=context.left(PredictOutput).validation,
         )
+        trust = await asyncio.to_thread(self._trust, context, truth, given)
         metrics = replace(
             metrics,
+            calibration=trust.calibration,
+            coverage=trust.coverage,
             platform=await self._on_platform(context, len(truth)),
             gates=tuple(judge(context.recipe.gates, metrics)),
             embeddings=context.left(PredictOutput).embeddings,
@@ -81,6 +87,16 @@ class Evaluate:
             gates=metrics.gates,
             incomplete=metrics.incomplete,
         )
+
+    def _trust(
+        self,
+        context: RunContext,
+        truth: Sequence[frozenset[str]],
+        given: Mapping[str, Sequence[frozenset[str]]],
+    ) -> Trust:
+        found = {system: find_probabilities(context.folder, system) for system in given}
+        probabilities = {system: kept for system, kept in found.items() if kept is not None}
+        return measure_trust(truth, given, probabilities, context.recipe.evaluation)
 
     async def _on_platform(self, context: RunContext, test_rows: int) -> PlatformScores | None:
         options = context.recipe.evaluation

@@ -26,7 +26,8 @@ from lawtags_client.runs.outputs import (
     PredictOutput,
     ServeOutput,
 )
-from lawtags_client.runs.predictions import Prediction, prediction, predictions_path, write_predictions
+from lawtags_client.runs.predictions import Prediction, prediction, remove_predictions, write_predictions
+from lawtags_client.runs.probabilities import write_probabilities
 from lawtags_client.runs.rows import RowLog, read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.baselines import decisions_of, encoder_of, load_retriever, questions_of
@@ -35,7 +36,8 @@ from lawtags_client.runs.tokens import token_counter
 
 if TYPE_CHECKING:
     from lawtags_client.encoder.tuned_encoder import TunedEncoder
-    from lawtags_client.tagging.mix import FitReport, Tagger, Tagging
+    from lawtags_client.tagging._numpy import Floats
+    from lawtags_client.tagging.mix import FitReport, Tagger
     from lawtags_client.tagging.prompt import PromptStyle
     from lawtags_client.tagging.question import Question
     from lawtags_client.tagging.retriever import Retriever
@@ -54,7 +56,7 @@ class Predict:
     """
 
     name = "predict"
-    version = 5
+    version = 6
     leaves = PredictOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -95,12 +97,17 @@ class Predict:
             given = await _answers(context, system, model, testing, vocabulary)
             predictions[system] = _generated(given, testing, vocabulary, most)
             answered.append(given)
-        predictions |= await asyncio.to_thread(_tagged, tagger, testing, evidence)
+        tagged = await asyncio.to_thread(_tagged, tagger, testing, evidence)
+        predictions |= {system: found.rows for system, found in tagged.items()}
         # A system that this attempt lacks must not keep the predictions of an earlier one.
         if "blend" not in predictions:
-            predictions_path(context.folder, "blend").unlink(missing_ok=True)
+            remove_predictions(context.folder, "blend")
         # All at the end: until here the folder holds what an earlier attempt finished with.
         written = [write_predictions(context.folder, system, rows) for system, rows in predictions.items()]
+        written += [
+            write_probabilities(context.folder, system, found.scores, vocabulary.tags)
+            for system, found in tagged.items()
+        ]
         written += _put(staged, context.folder / "tagger")
         return PredictOutput(
             files=file_digests(context.folder, written),
@@ -333,9 +340,15 @@ def _without_model(report: FitReport) -> str:
     return f"{few}; at least {FEWEST_ROWS} are needed to mix the model in: {rest}"
 
 
-def _tagged(
-    tagger: Tagger, testing: Sequence[Question], given: PartAnswers | None
-) -> dict[str, list[Prediction]]:
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Predictions, and the probabilities of all tags that they were chosen by."""
+
+    rows: list[Prediction]
+    scores: Floats
+
+
+def _tagged(tagger: Tagger, testing: Sequence[Question], given: PartAnswers | None) -> dict[str, _Scored]:
     """Predictions of the tagger, and of the blend if there is one.
 
     Args:
@@ -343,17 +356,18 @@ def _tagged(
         testing: the test rows.
         given: what the model answered; None if the tagger does not use it.
     """
-    found = {"tagger": _predictions(testing, tagger.tag(testing, given.tokens if given else None), given)}
+    found = {"tagger": _scored(tagger, testing, given)}
     if tagger.blend is not None:
-        found["blend"] = _predictions(testing, tagger.tag(testing))
+        found["blend"] = _scored(tagger, testing)
     return found
 
 
-def _predictions(
-    testing: Sequence[Question], taggings: Sequence[Tagging], given: PartAnswers | None = None
-) -> list[Prediction]:
+def _scored(tagger: Tagger, testing: Sequence[Question], given: PartAnswers | None = None) -> _Scored:
+    tokens = given.tokens if given else None
+    scores = tagger.scores(testing, tokens)
+    taggings = tagger.tag_scored(scores, testing, tokens)
     answers = given.rows if given is not None else [None] * len(testing)
-    return [
+    rows = [
         prediction(
             number,
             question.id,
@@ -367,3 +381,4 @@ def _predictions(
         )
         for number, (question, tagged, answer) in enumerate(zip(testing, taggings, answers, strict=True))
     ]
+    return _Scored(rows, scores)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from rich.console import Console
 from tiny_models import make_encoder
@@ -20,6 +21,7 @@ from lawtags_client.platform import Platform
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.outputs import CurateOutput
 from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
+from lawtags_client.runs.probabilities import find_probabilities, probabilities_path
 from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.stage import RunContext, intact
@@ -87,6 +89,9 @@ async def test_the_words_are_shown_first_and_the_kept_retriever_is_the_one_that_
     assert done.embeddings.startswith("with sentence embeddings")
     assert intact(made.folder, done)
     assert {f"{FOLDER}/{OUT_OF_FOLD}", "predictions-retriever_words.jsonl"} <= done.files.keys()
+    for system in ("tfidf", "retriever_words", "retriever"):
+        assert f"probabilities-{system}.npz" in done.files
+    assert find_probabilities(made.folder, "most_frequent") is None
 
     embedder = encoder_of(made).encoder
     training, validation, testing = (
@@ -103,6 +108,10 @@ async def test_the_words_are_shown_first_and_the_kept_retriever_is_the_one_that_
     rows = read_prediction_rows(made.folder, "retriever")
     assert [row.tags for row in rows] == [tagged.tags for tagged in given]
     assert all(row.held for row in rows)
+    probabilities = find_probabilities(made.folder, "retriever")
+    assert probabilities is not None
+    assert probabilities.tags == kept.vocabulary.tags
+    assert (probabilities.scores == kept.scores(testing).astype(np.float32)).all()
 
     words = Retriever.fit(training, Vocabulary.from_questions(training), seed=42)
     alone = fit_tagger(words, training, validation, seed=42).tag(testing)
@@ -117,10 +126,12 @@ async def test_without_an_encoder_there_is_one_retriever_and_no_trace_of_an_earl
     monkeypatch.setattr(choice, "package_folder", lambda: None)
     told = Shown()
     made = run_of(tmp_path, told, "auto")
-    predictions_path(tmp_path, "retriever_words").write_text("of an earlier attempt\n")
+    for path in (predictions_path, probabilities_path):
+        path(tmp_path, "retriever_words").write_text("of an earlier attempt\n")
     done = await Baselines().run(made)
     assert [set(table) for table in told.tables] == [{"retriever", "tfidf", "most_frequent"}]
     assert not predictions_path(tmp_path, "retriever_words").exists()
+    assert not probabilities_path(tmp_path, "retriever_words").exists()
     assert done.embeddings.startswith("without sentence embeddings: ")
 
 

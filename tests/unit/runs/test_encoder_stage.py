@@ -15,6 +15,7 @@ from lawtags_client.encoder import choice, tuning
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.outputs import EncoderOutput
 from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
+from lawtags_client.runs.probabilities import probabilities_path
 from lawtags_client.runs.stage import RunContext, intact
 from lawtags_client.runs.stages.baselines import encoder_of, questions_of
 from lawtags_client.runs.stages.encoder import FOLDER, TuneEncoder, load_tuned, tuned_files, tuning_beside
@@ -128,13 +129,15 @@ async def test_without_an_encoder_the_stage_says_why_and_leaves_no_old_predictio
     else:
         monkeypatch.setattr(choice, "package_folder", lambda: None)
         made = context(tmp_path, Path("auto"))
-    predictions_path(tmp_path, "encoder").write_text("of an earlier attempt\n")
+    for path in (predictions_path, probabilities_path):
+        path(tmp_path, "encoder").write_text("of an earlier attempt\n")
     async with tuning_beside(made):
         pass
     done = await TuneEncoder().run(made)
     assert done.absent
     assert done.files == {}
     assert not predictions_path(tmp_path, "encoder").exists()
+    assert not probabilities_path(tmp_path, "encoder").exists()
     assert ("encoder.tune: off" if why == "off" else "pip install") in notes(made)
     made.outputs["encoder"] = done
     assert load_tuned(made, encoder_of(made).encoder) is None

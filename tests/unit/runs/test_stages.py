@@ -448,7 +448,7 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     assert tagger.mix is not None
     lost = RowAnswer(row=0, error="DeadlineExceededError: late")
     given = PartAnswers([lost, *(RowAnswer(row=1, tokens=tokens) for tokens in told["testing"][1:])], 1, 0)
-    found = _tagged(tagger, parts["testing"], given)["tagger"]
+    found = _tagged(tagger, parts["testing"], given)["tagger"].rows
     assert [bool(row.error) for row in found] == [True] + [False] * 5
     assert "these are the tags without it" in (found[0].error or "")
     assert "late" in (found[0].error or "")
