@@ -12,6 +12,7 @@ from lawtags_client.tagging.decision import Decision
 from lawtags_client.tagging.embedding_signals import TagClassifier, texts_of
 from lawtags_client.tagging.logistic import fit_towards, logit, sigmoid
 from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.stack import log_prior
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -19,15 +20,25 @@ if TYPE_CHECKING:
 
     from lawtags_client.tagging._numpy import Floats, Integers
 
-BLEND = ("one", "retriever", "encoder")
-"""The columns that the blend weighs, all of them log-odds."""
+ADDED_COLUMNS = ("prior", "product")
+"""Columns that blends of schema 4 lack."""
+
+BLEND = ("one", "retriever", "encoder", *ADDED_COLUMNS)
+"""The columns that the blend weighs: log-odds of both, the tag's log frequency, and the product of both
+log-odds. Where both agree, each repeats in part what the other says; the product takes that back."""
 
 # Before any row is seen; on four data sets the best weights lay around these (docs/quality.md).
-_PRIOR = np.asarray([0.0, 0.4, 0.6])
-# The first holds the weights of some 40 validation rows near the prior, where those of all four data sets
-# lay; the second lets go of it, for a part that is far worse than usual.
-_PENALTIES = {"mixture": 30.0, "free mixture": 1.0}
-_PARTS = {"retriever": np.asarray([0.0, 1.0, 0.0]), "encoder": np.asarray([0.0, 0.0, 1.0])}
+_PRIOR = np.asarray([0.0, 0.4, 0.6, 0.0, 0.0])
+# The first two draw the weights of some 40 validation rows toward the prior, where those of all four data
+# sets lay. The last lets go of it, for a part that is far worse than usual.
+_MIXTURES = {"mixture": (len(BLEND), 30.0), "plain mixture": (3, 30.0), "free mixture": (3, 1.0)}
+"""How many of the columns each uses, and how strongly its weights are drawn toward the prior."""
+_PARTS = {
+    "retriever": np.asarray([0.0, 1.0, 0.0, 0.0, 0.0]),
+    "encoder": np.asarray([0.0, 0.0, 1.0, 0.0, 0.0]),
+}
+# In the product; a badly calibrated part would otherwise dominate the fit by a few pairs.
+_MOST_LOG_ODDS = 10.0
 FOLDS = 5
 
 
@@ -45,14 +56,17 @@ class Blend:
     weights: NDArray[np.float64]
     decision: Decision
 
-    def scores(self, retrieved: Floats, questions: Sequence[Question]) -> NDArray[np.float64]:
+    def scores(
+        self, retrieved: Floats, questions: Sequence[Question], vocabulary: Vocabulary
+    ) -> NDArray[np.float64]:
         """Blended probabilities.
 
         Args:
             retrieved: the retriever's probabilities, questions by tags.
             questions: the questions.
+            vocabulary: the tags.
         """
-        columns = blend_columns(retrieved, self.encoder.log_odds(texts_of(questions)))
+        columns = blend_columns(retrieved, self.encoder.log_odds(texts_of(questions)), log_prior(vocabulary))
         return np.asarray(sigmoid(columns @ self.weights), dtype=np.float64)
 
 
@@ -69,8 +83,13 @@ def check_scorer(encoder: TagClassifier, vocabulary: Vocabulary) -> None:
         )
 
 
-def blend_columns(retrieved: Floats, log_odds: Floats) -> NDArray[np.float64]:
+def blend_columns(retrieved: Floats, log_odds: Floats, prior: Floats) -> NDArray[np.float64]:
     """The columns of the blend, questions by tags by ``BLEND``.
+
+    Args:
+        retrieved: the retriever's probabilities, questions by tags.
+        log_odds: of the encoder, in the same shape.
+        prior: log frequency of each tag.
 
     Raises:
         DataError: the shapes differ.
@@ -81,7 +100,10 @@ def blend_columns(retrieved: Floats, log_odds: Floats) -> NDArray[np.float64]:
             f"{retrieved.shape[1]} tags",
             hint="Pass the encoder that was tuned for these tags.",
         )
-    return np.stack([np.ones(retrieved.shape), logit(retrieved), log_odds.astype(np.float64)], axis=2)
+    first, second = logit(retrieved), log_odds.astype(np.float64)
+    bounded = [np.clip(each, -_MOST_LOG_ODDS, _MOST_LOG_ODDS) for each in (first, second)]
+    frequency = np.broadcast_to(prior, first.shape)
+    return np.stack([np.ones(first.shape), first, second, frequency, bounded[0] * bounded[1]], axis=2)
 
 
 def fit_blend_weights(
@@ -89,8 +111,9 @@ def fit_blend_weights(
 ) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
     """Weigh retriever and encoder, or keep one of them alone where the mixture is not better.
 
-    The mixture is scored on rows that its weights have not seen, and compared by binary cross-entropy,
-    which varies less over few rows than F1 does.
+    Mixtures are scored on rows that their weights have not seen, and compared by binary cross-entropy,
+    which varies less over few rows than F1 does. One replaces the better part only if it is better by more
+    than one standard error.
 
     Args:
         columns: of validation rows; see ``blend_columns``.
@@ -98,22 +121,28 @@ def fit_blend_weights(
         seed: seed of the folds.
 
     Returns:
-        ``mixture``, ``free mixture`` or the name of the part, its weights, and the scores of the rows by
+        The name of the mixture or of the part, its weights, and the scores of the rows by
         weights that were not fitted on them.
     """
 
-    def fit(rows: Integers, penalty: float) -> NDArray[np.float64]:
-        pairs = columns[rows].reshape(-1, len(BLEND))
-        return fit_towards(pairs, labels[rows].ravel(), _PRIOR, penalty=penalty)
+    def fit(rows: Integers, name: str) -> NDArray[np.float64]:
+        width, penalty = _MIXTURES[name]
+        pairs = columns[rows, :, :width].reshape(-1, width)
+        weights = fit_towards(pairs, labels[rows].ravel(), _PRIOR[:width], penalty=penalty)
+        return np.concatenate([weights, np.zeros(len(BLEND) - width)])
 
     candidates = {name: columns @ weights for name, weights in _PARTS.items()}
-    for name, penalty in _PENALTIES.items():
+    for name in _MIXTURES:
         candidates[name] = np.zeros(labels.shape)
         for held in folds(len(labels), seed):
-            candidates[name][held] = columns[held] @ fit(np.flatnonzero(~held), penalty)
-    best = min(candidates, key=lambda name: float(row_losses(candidates[name], labels).mean()))
+            candidates[name][held] = columns[held] @ fit(np.flatnonzero(~held), name)
+    losses = {name: row_losses(scores, labels) for name, scores in candidates.items()}
+    part, mixture = (min(names, key=lambda name: float(losses[name].mean())) for names in (_PARTS, _MIXTURES))
+    gains = losses[part] - losses[mixture]
+    # Less than one standard error may be luck, of the best among several.
+    best = mixture if gains.mean() > gains.std() / np.sqrt(len(gains)) else part
     everything = np.arange(len(labels))
-    weights = _PARTS[best] if best in _PARTS else fit(everything, _PENALTIES[best])
+    weights = _PARTS[best] if best in _PARTS else fit(everything, best)
     return best, weights, np.asarray(sigmoid(candidates[best]), dtype=np.float64)
 
 

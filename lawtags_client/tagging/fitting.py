@@ -34,6 +34,7 @@ from lawtags_client.tagging.mix import (
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.retriever import Retriever
+from lawtags_client.tagging.stack import log_prior
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class _Fitting:
         self, encoder: TagClassifier, stack: Floats, validation: Sequence[Question], report: FitReport
     ) -> tuple[Blend, Floats, FitReport]:
         """The blend, its scores of the validation rows by weights not fitted on them, and the report."""
-        columns = blend_columns(stack, encoder.log_odds(texts_of(validation)))
+        log_odds = encoder.log_odds(texts_of(validation))
+        columns = blend_columns(stack, log_odds, log_prior(self.vocabulary))
         labels = self._labels(range(len(self.true)))
         chosen, weights, crossed = fit_blend_weights(columns, labels, seed=self.seed)
         decision = tune_on_few_rows(

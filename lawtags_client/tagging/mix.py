@@ -87,7 +87,7 @@ class FitReport:
         retriever_micro_f1: of the retriever alone.
         tagger_micro_f1: with the model's evidence, even if it was left out; None without evidence.
         blend_micro_f1: of retriever and encoder; None without an encoder.
-        blend: ``mixture``, ``free mixture``, or the part that the blend has fallen back to; None without an
+        blend: the kind of mixture, or the part that the blend has fallen back to; None without an
             encoder.
         model_gain: by how much the model lowers the cross-entropy of a validation row; None without
             evidence.
@@ -199,7 +199,7 @@ class Tagger:
     def _block(self, questions: Sequence[Question], lm: FirstTokens | None) -> NDArray[np.float64]:
         scores = self.retriever.scores(questions)
         if self.blend is not None and len(questions):
-            scores = self.blend.scores(scores, questions)
+            scores = self.blend.scores(scores, questions, self.vocabulary)
         rows = rows_with_evidence(questions, lm)
         if self.mix is not None and lm is not None and rows:
             scores[rows] = self.mix.scores(scores[rows], [lm[row] or {} for row in rows])

@@ -21,6 +21,7 @@ from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.files import atomic_write_bytes, atomic_write_json
 from lawtags_client.tagging._numpy import np
 from lawtags_client.tagging.asking import PromptSettings
+from lawtags_client.tagging.blend import ADDED_COLUMNS as ADDED_TO_BLEND
 from lawtags_client.tagging.blend import BLEND, Blend, check_scorer
 from lawtags_client.tagging.decision import Decision
 from lawtags_client.tagging.embedding_signals import (
@@ -184,7 +185,8 @@ def load_tagger(folder: Path, *, embedder: Embedder | None = None) -> Tagger:
         if blend is None or tuned is None:
             return tagger
         check_scorer(tuned, tagger.vocabulary)
-        weights = _weights(blend["weights"], BLEND)
+        known = dict.fromkeys(ADDED_TO_BLEND, 0.0) if document["schema_version"] <= 4 else {}
+        weights = _weights(known | blend["weights"], BLEND)
         return replace(tagger, blend=Blend(tuned, weights, _decision(blend["decision"], tagger.vocabulary)))
     except DataError:
         raise

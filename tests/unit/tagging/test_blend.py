@@ -35,17 +35,21 @@ def loss(log_odds: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
     return float(row_losses(log_odds, labels).mean())
 
 
+def frequencies(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log(np.clip(labels.mean(axis=0), 0.5 / len(labels), 1))
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rows", WORST)
 @pytest.mark.parametrize("noises", [(1.0, 1.0), (1.0, 9.0), (9.0, 1.0), (0.1, 6.0)], ids=str)
 def test_a_blend_does_not_lose_to_its_parts(seed: int, rows: int, noises: tuple[float, float]) -> None:
     """On other rows: as good as the better part, up to what so few rows can tell."""
     labels, (retrieved, encoded) = made(rows, seed, *noises)
-    columns = blend_columns(sigmoid(retrieved), encoded)
+    columns = blend_columns(sigmoid(retrieved), encoded, frequencies(labels))
     chosen, weights, crossed = fit_blend_weights(columns, labels, seed=0)
     assert crossed.shape == labels.shape
     other, (a, b) = made(2000, seed + 100, *noises)
-    blended = loss(blend_columns(sigmoid(a), b) @ weights, other)
+    blended = loss(blend_columns(sigmoid(a), b, frequencies(labels)) @ weights, other)
     best = min(loss(a, other), loss(b, other))
     assert blended < best * WORST[rows]
     if noises == (1.0, 1.0) and rows >= 40:
@@ -56,7 +60,7 @@ def test_a_blend_does_not_lose_to_its_parts(seed: int, rows: int, noises: tuple[
 def test_a_part_that_knows_nothing_is_dropped() -> None:
     labels, (good, _) = made(300, 0, 0.0, 1.0)
     generator = np.random.default_rng(1)
-    columns = blend_columns(sigmoid(good), generator.normal(0, 30, good.shape))
+    columns = blend_columns(sigmoid(good), generator.normal(0, 30, good.shape), frequencies(labels))
     chosen, weights, _ = fit_blend_weights(columns, labels, seed=0)
     assert chosen == "retriever" or abs(weights[2]) < 0.02
 
@@ -154,7 +158,7 @@ def test_an_encoder_of_other_tags_is_refused(
     with pytest.raises(ConfigurationError, match="which are not the"):
         fit_tagger(retriever, train, validation, encoder=encoder)
     with pytest.raises(DataError, match="scores of shape"):
-        blend_columns(np.zeros((2, 3)), np.zeros((2, 4)))
+        blend_columns(np.zeros((2, 3)), np.zeros((2, 4)), np.zeros(3))
 
 
 def test_the_expected_threshold_is_that_of_labels_where_scores_are_calibrated() -> None:
