@@ -12,6 +12,7 @@ from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.trust import calibration_in_words
 from lawtags_client.runs.verdict import embeddings_in_words, lost_in_words, sentences
 from lawtags_client.terminal import escape_controls
 
@@ -118,7 +119,8 @@ def _results(metrics: Metrics) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         *rows,
     ]
-    lines = (*embeddings_in_words(metrics), *sentences(metrics), *lost_in_words(metrics))
+    trust = calibration_in_words(metrics)
+    lines = (*embeddings_in_words(metrics), *sentences(metrics), *trust, *lost_in_words(metrics))
     paid = [_cell(line) for line in language_model_in_words(metrics)]
     said = [f"- {_cell(line)}" for line in lines]
     return "\n".join([*(part for line in paid for part in (line, "")), *table, "", *said])

@@ -20,6 +20,7 @@ from lawtags_client.runs.predictions import predictions_path, read_prediction_ro
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.series import TrainingRecord
+from lawtags_client.runs.trust import calibration_in_words, calibration_reading, coverage_to_choose_from
 from lawtags_client.runs.verdict import (
     SYSTEMS,
     embeddings_in_words,
@@ -27,6 +28,7 @@ from lawtags_client.runs.verdict import (
     reading_in_words,
     sentences,
 )
+from lawtags_client.tagging.metrics import TagScore
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
 from lawtags_client.version import __version__
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 EXAMPLES = 12
 SHOWN_TAGS = 40
 
+_WIDE = 0.5
 _TESTING = "curated/questions/testing.jsonl"
 _SHOWN_SYSTEMS = ("tagger", "tuned", "base")
 
@@ -58,6 +61,52 @@ class ReportExample:
     truth: Sequence[str]
     scores: Sequence[tuple[str, float]]
     tags: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagTable:
+    """The tags that a report shows for one system.
+
+    Attributes:
+        system: which one.
+        tags: the most frequent ones.
+        more: tags that are not shown.
+        total: tags that are in the truth or were given.
+        unsure: of these, tags with too few test rows to be judged.
+    """
+
+    system: str
+    tags: Sequence[TagScore]
+    more: int
+    total: int
+    unsure: int
+
+    @classmethod
+    def of(cls, system: str, tags: Sequence[TagScore]) -> TagTable:
+        """The table of a system.
+
+        Args:
+            system: which one.
+            tags: its scores, most frequent first.
+        """
+        return cls(
+            system=system,
+            tags=tags[:SHOWN_TAGS],
+            more=max(0, len(tags) - SHOWN_TAGS),
+            total=len(tags),
+            unsure=sum(unsure(tag) for tag in tags),
+        )
+
+
+def unsure(tag: TagScore) -> bool:
+    """Whether a tag has too few test rows: the 95 % interval of its F1 is wider than .5."""
+    return tag.f1_interval is not None and tag.f1_interval[1] - tag.f1_interval[0] > _WIDE
+
+
+def _value_and_interval(value: float, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return "-"
+    return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,21 +170,32 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
 
     template = _template()
     data = ReportData.read(folder, licenses=licenses, attribution=attribution)
-    tags = data.metrics.per_tag["tagger"]
+    metrics = data.metrics
+    curves = {system: metrics.coverage[system] for system in SYSTEMS if metrics.coverage.get(system)}
+    calibration = {system: metrics.calibration[system] for system in SYSTEMS if system in metrics.calibration}
+    first = next(iter(curves), "")
     return template.render(
         report=data,
         version=__version__,
         titles=SYSTEMS,
-        lost=lost_in_words(data.metrics),
-        embeddings=embeddings_in_words(data.metrics),
-        language_model=language_model_in_words(data.metrics),
-        sentences=sentences(data.metrics),
+        lost=lost_in_words(metrics),
+        embeddings=embeddings_in_words(metrics),
+        language_model=language_model_in_words(metrics),
+        sentences=sentences(metrics),
         reading=reading_in_words,
         data_card=card_section(data.curation),
-        tags=tags[:SHOWN_TAGS],
-        more_tags=max(0, len(tags) - SHOWN_TAGS),
+        tag_tables=[TagTable.of(name, metrics.per_tag[name]) for name in SYSTEMS if name in metrics.per_tag],
+        unsure=unsure,
+        interval=_value_and_interval,
+        calibration=calibration,
+        calibration_words=calibration_in_words(metrics),
+        calibration_reading=calibration_reading,
+        reliability={system: charts.reliability(found) for system, found in calibration.items()},
+        coverage_chart=charts.coverage(curves) if curves else "",
+        coverage_system=first,
+        coverage_points=coverage_to_choose_from(metrics, first),
         loss_chart=charts.loss_curves(data.training.metrics),
-        systems_chart=charts.systems(data.metrics.systems),
+        systems_chart=charts.systems(metrics.systems),
     )
 
 

@@ -79,17 +79,25 @@ def coverage_to_choose_from(metrics: Metrics, system: str) -> list[CoveragePoint
     return [*points[:1], *(point for point in chosen if point != points[0])]
 
 
-def _sentence(found: Calibration) -> str:
-    if found.ece is None or found.ece_interval is None or found.ece_by_chance is None:
-        return f"no tag reaches a probability of {found.least_probability:g}"
-    low, high = found.ece_interval
-    figures = (
-        f"probabilities of {found.least_probability:g} and more are off by {found.ece:.3f} on average "
-        f"[{low:.3f}, {high:.3f}]; chance alone accounts for {found.ece_by_chance:.3f}"
-    )
-    if low == 0:
-        return f"{figures}, so no calibration error is shown"
+def calibration_reading(found: Calibration) -> str:
+    """What a calibration error says, in a few words."""
+    if found.ece is None or found.ece_interval is None:
+        return f"no probability reaches {found.least_probability:g}"
+    if found.ece_interval[0] == 0:
+        return "no error shown"
     over = found.overconfidence or 0.0
+    # As large as the error itself if all bins deviate to the same side.
     if abs(over) <= found.ece / 2:
-        return figures
-    return f"{figures}; they are too {'high' if over > 0 else 'low'}"
+        return "too high and too low"
+    return "too high" if over > 0 else "too low"
+
+
+def _sentence(found: Calibration) -> str:
+    reading = calibration_reading(found)
+    if found.ece is None or found.ece_interval is None or found.ece_by_chance is None:
+        return reading
+    low, high = found.ece_interval
+    return (
+        f"probabilities of {found.least_probability:g} and more are off by {found.ece:.3f} on average "
+        f"[{low:.3f}, {high:.3f}], exact ones by {found.ece_by_chance:.3f} by chance: {reading}"
+    )

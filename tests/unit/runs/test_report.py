@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from made_run import HOSTILE, LICENSE, PLAN, RECIPE, make_run
@@ -15,8 +17,12 @@ from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.runs.metrics import Metrics, read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
 from lawtags_client.runs.outputs import PlanOutput
-from lawtags_client.runs.recipe import parse_recipe
-from lawtags_client.runs.report import render_report
+from lawtags_client.runs.probabilities import SystemProbabilities
+from lawtags_client.runs.recipe import EvaluationSection, parse_recipe
+from lawtags_client.runs.report import render_report, unsure
+from lawtags_client.runs.trust import measure_trust
+from lawtags_client.runs.verdict import verdict
+from lawtags_client.tagging.metrics import TagScore
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -97,6 +103,68 @@ def test_page_and_card_say_whether_embeddings_were_used(hostile: Path) -> None:
         for text in (page(hostile), card):
             assert "retriever: with" in text
             assert "\x1b" not in text and "<i>" not in text
+
+
+def with_probabilities(folder: Path, rows: int = 60) -> Metrics:
+    """Give a run a verdict with probabilities: calibrated ones of the tagger, too high ones of TF-IDF."""
+    draw = np.random.default_rng(0)
+    names = (HOSTILE, *(f"tag-{number}" for number in range(7)))
+    odds = draw.normal(-1, 2, (rows, len(names)))
+    truth = [
+        frozenset(names[place] for place in np.flatnonzero(row))
+        for row in draw.random(odds.shape) < 1 / (1 + np.exp(-odds))
+    ]
+    scores = {"tagger": 1 / (1 + np.exp(-odds)), "tfidf": 1 / (1 + np.exp(-odds - 2))}
+    given = {
+        system: [frozenset(names[place] for place in np.flatnonzero(row > 0.5)) for row in values]
+        for system, values in scores.items()
+    }
+    kept = {system: SystemProbabilities(values, names, np.arange(rows)) for system, values in scores.items()}
+    options = EvaluationSection(bootstrap=100)
+    trust = measure_trust(truth, given, kept, options)
+    metrics = replace(verdict(truth, given, options), calibration=trust.calibration, coverage=trust.coverage)
+    (folder / "metrics.json").write_text(json.dumps(metrics.as_json()))
+    return metrics
+
+
+def test_the_page_says_whether_probabilities_can_be_trusted_and_what_abstaining_gains(hostile: Path) -> None:
+    metrics = with_probabilities(hostile)
+    text = page(hostile)
+    assert "no error shown" in text and "too high" in text
+    elements = Elements()
+    elements.feed(text)
+    assert elements.names.count("figure") == 2
+    assert elements.names.count("svg") == 5  # loss, systems, two of reliability, coverage
+    for point in (metrics.coverage["tagger"][0], metrics.coverage["tagger"][-1]):
+        assert f"{point.precision_interval[0]:.3f} to {point.precision_interval[1]:.3f}" in text
+    assert "<script>" not in text and "\x1b" not in text
+
+
+def test_the_page_of_an_older_verdict_has_neither(hostile: Path) -> None:
+    assert "Can the probabilities be trusted" not in page(hostile)
+    assert "What abstaining gains" not in page(hostile)
+
+
+def test_tags_have_intervals_and_those_with_too_few_rows_are_marked(hostile: Path) -> None:
+    metrics = with_probabilities(hostile)
+    few = TagScore("few", 1, 0.5, 2 / 3, 2, 1, 1, (0.2, 1.0), (0.1, 0.9), (0.2, 0.9))
+    metrics.per_tag["tagger"] += (few,)
+    (hostile / "metrics.json").write_text(json.dumps(metrics.as_json()))
+    rows = re.findall(r"<tr( class=\"unsure\")?><td>([^<]*)</td>", page(hostile))
+    marked = {tag for mark, tag in rows if mark}
+    assert "few" in marked
+    assert "tag-1" in {tag for _, tag in rows} - marked
+    assert f"{sum(unsure(tag) for tag in metrics.per_tag['tagger'])} of 9 tags have too few" in page(hostile)
+
+
+def test_the_charts_take_their_colors_from_the_page(hostile: Path) -> None:
+    with_probabilities(hostile)
+    text = page(hostile)
+    charts = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    assert "var(--first, " in charts
+    assert set(re.findall(r"var\((--[a-z-]+)", text)) <= set(re.findall(r"(--[a-z-]+):", text))
+    # Black is what a chart draws where it was told no color, and it cannot be seen on a dark page.
+    assert not re.search(r"(fill|stroke): (#000000|black)", charts)
 
 
 def test_the_same_run_gives_the_same_page(hostile: Path) -> None:
