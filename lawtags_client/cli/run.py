@@ -182,14 +182,14 @@ def _report_recorded(session: Session, request: RunRequest, named: RunRequest, f
 
 
 def training_of(folder: Path) -> str | None:
-    """The job that a run waits for at the moment."""
+    """The job that a run, or one of its repeats, waits for at the moment."""
     from lawtags_client.intents import SqliteIntents
-    from lawtags_client.runs.ledger import Ledger
+    from lawtags_client.runs.overview import stages_at_work
 
-    path = folder / "ledger.sqlite"
-    stage = Ledger(path).stage("customize") if path.exists() else None
-    if stage is None or stage.status != "running":
+    if "customize" not in stages_at_work(folder):
         return None
+    # The jobs of repeats are among the intents of the run.
+    path = folder / "ledger.sqlite"
     jobs = [intent.remote_id for intent in SqliteIntents(path).all() if intent.kind == "customization"]
     return jobs[-1] if jobs else None
 
@@ -198,10 +198,11 @@ def print_result(session: Session, result: RunResult) -> None:
     """Print a run's verdict, or emit it as JSON."""
     from lawtags_client.cli.verdict import print_verdict
     from lawtags_client.runs.metrics import read_metrics
+    from lawtags_client.runs.repeats import find_repeats
 
-    metrics = read_metrics(result.folder)
+    metrics, repeats = read_metrics(result.folder), find_repeats(result.folder)
     if session.json:
         shown: Mapping[str, object] = {"run": str(result.folder), "redone": result.redone}
-        session.emit({**shown, **metrics.as_json()})
+        session.emit({**shown, **metrics.as_json(), "repeats": repeats and repeats.as_json()})
     else:
-        print_verdict(session.console, metrics)
+        print_verdict(session.console, metrics, repeats)

@@ -52,7 +52,8 @@ def show(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
     details = RunDetails.of(find_run(runs, run))
     if session.json:
         metrics = details.metrics and details.metrics.as_json()
-        session.emit({**asdict(details), "metrics": metrics})
+        repeats = details.repeats and details.repeats.as_json()
+        session.emit({**asdict(details), "metrics": metrics, "repeats": repeats})
         return
     session.table(
         ("stage", "status", "seconds", "result"),
@@ -67,7 +68,7 @@ def show(session: Session, run: Run, runs: Runs = DEFAULT_RUNS) -> None:
         ],
     )
     if details.metrics:
-        print_verdict(session.console, details.metrics)
+        print_verdict(session.console, details.metrics, details.repeats)
 
 
 @app.command("compare")

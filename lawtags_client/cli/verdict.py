@@ -12,13 +12,20 @@ from rich.text import Text
 from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics, SystemFigures
 from lawtags_client.runs.predictions import read_predictions
+from lawtags_client.runs.repeats import RepeatedFigure, RepeatedVerdict, one_split_in_words
 from lawtags_client.runs.verdict import SYSTEMS, embeddings_in_words, lost_in_words, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
 
 
-def print_verdict(console: Console, metrics: Metrics) -> None:
-    """Print the systems side by side, best first, and how they differ, for better or worse."""
+def print_verdict(console: Console, metrics: Metrics, repeats: RepeatedVerdict | None = None) -> None:
+    """Print the systems side by side, best first, and how they differ, for better or worse.
+
+    Args:
+        console: where to.
+        metrics: the verdict.
+        repeats: the verdict over repeated splits, if there is one.
+    """
     table = Table(title=f"{metrics.test_rows} test rows, 95 % intervals", title_justify="left", box=SIMPLE)
     for heading in ("system", "micro F1", "95 %", "macro F1", "95 %", "samples F1", "exact", "no answer"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=True)
@@ -34,9 +41,34 @@ def print_verdict(console: Console, metrics: Metrics) -> None:
         console.print(f"  {line}", markup=False, soft_wrap=True)
     for line in lost_in_words(metrics):
         console.print(Text(f"  {escape_controls(line)}", "yellow"), soft_wrap=True)
+    for line in one_split_in_words(metrics.test_rows, repeats):
+        console.print(Text(f"  {line}", "dim"), soft_wrap=True)
     for gate in metrics.gates:
         mark = Text("passed", "green") if gate.passed else Text("not passed", "red")
         console.print(Text(f"  gate {gate.gate}: {gate.found}, ") + mark, soft_wrap=True)
+    if repeats is not None:
+        print_repeats(console, repeats)
+
+
+def print_repeats(console: Console, repeats: RepeatedVerdict) -> None:
+    """Print the verdict over repeated splits."""
+    console.print()
+    console.print(Text(f"  {repeats.headline}", "bold"), soft_wrap=True)
+    table = Table(box=SIMPLE)
+    table.add_column("system", no_wrap=True)
+    for heading in ("micro F1, mean", "95 %", "lowest-highest", "macro F1, mean", "95 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, figures in repeats.ranked:
+        micro, macro = figures["micro_f1"], figures["macro_f1"]
+        span = f"{min(micro.values):.3f}-{max(micro.values):.3f}"
+        table.add_row(name, *_mean(micro), span, *_mean(macro))
+    console.print(table)
+    for line in repeats.sentences:
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _mean(figure: RepeatedFigure) -> tuple[str, str]:
+    return f"{figure.mean:.3f}", f"{figure.low:.3f}-{figure.high:.3f}"
 
 
 def _figures(found: SystemFigures) -> list[str]:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 # A recipe's keys that change how long a run takes, or what people read, and none of its results.
 _IMMATERIAL = ("description", "wait")
+# The same, within its sections: the number of threads does not change a fit, and repeats only add results.
+_IMMATERIAL_OPTIONS = {
+    "retriever": ("threads",),
+    "evaluation": ("repeats", "repeated_systems"),
+}
 _SHOWN_DIFFERENCES = 12
 
 # From here on a stage leaves what costs a training to get back.
@@ -187,11 +192,11 @@ def _material(record: JsonObject) -> JsonObject:
     with contextlib.suppress(ConfigurationError):
         record = parse_recipe(dict(record)).record()
     content = {name: value for name, value in record.items() if name not in _IMMATERIAL}
-    retriever = content.get("retriever")
-    # The number of threads does not change a fit.
-    content["retriever"] = (
-        {k: v for k, v in retriever.items() if k != "threads"} if isinstance(retriever, Mapping) else {}
-    )
+    for section, options in _IMMATERIAL_OPTIONS.items():
+        found = content.get(section)
+        content[section] = (
+            {k: v for k, v in found.items() if k not in options} if isinstance(found, Mapping) else {}
+        )
     return content
 
 

@@ -12,6 +12,7 @@ from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.repeats import RepeatedVerdict, one_split_in_words
 from lawtags_client.runs.trust import calibration_in_words
 from lawtags_client.runs.verdict import embeddings_in_words, lost_in_words, sentences
 from lawtags_client.terminal import escape_controls
@@ -40,7 +41,13 @@ def attribution(recipe: Recipe, licenses: Mapping[str, int]) -> str:
 
 
 def model_card(
-    recipe: Recipe, *, plan: JobPlan, model: str, metrics: Metrics, licenses: Mapping[str, int]
+    recipe: Recipe,
+    *,
+    plan: JobPlan,
+    model: str,
+    metrics: Metrics,
+    licenses: Mapping[str, int],
+    repeats: RepeatedVerdict | None = None,
 ) -> str:
     """The card as Markdown, with the metadata block that model hubs read.
 
@@ -50,6 +57,7 @@ def model_card(
         model: the served model's id.
         metrics: the verdict.
         licenses: from :func:`data_licenses`.
+        repeats: the verdict over repeated splits, if there is one.
     """
     rows, tokens = plan.rows, plan.tokens
     body = f"""# {model}
@@ -72,7 +80,7 @@ the longest training row has {tokens.longest} tokens ({tokens.counter}).
 
 ## Results on {metrics.test_rows} test rows
 
-{_results(metrics)}
+{_results(metrics, repeats)}
 
 `tagger` mixes this model's tag probabilities with a classifier fitted on the same training rows; the file
 of that mix is beside the model. `tuned` is this model alone.
@@ -105,7 +113,7 @@ def _personal_data(recipe: Recipe) -> str:
     return "A detector replaced personal data in the training rows; it misses some."
 
 
-def _results(metrics: Metrics) -> str:
+def _results(metrics: Metrics, repeats: RepeatedVerdict | None) -> str:
     rows = []
     for name, found in metrics.systems.items():
         low, high = found.intervals["micro_f1"]
@@ -119,11 +127,40 @@ def _results(metrics: Metrics) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         *rows,
     ]
-    trust = calibration_in_words(metrics)
-    lines = (*embeddings_in_words(metrics), *sentences(metrics), *trust, *lost_in_words(metrics))
+    lines = (
+        *embeddings_in_words(metrics),
+        *sentences(metrics),
+        *calibration_in_words(metrics),
+        *lost_in_words(metrics),
+        *one_split_in_words(metrics.test_rows, repeats),
+    )
     paid = [_cell(line) for line in language_model_in_words(metrics)]
     said = [f"- {_cell(line)}" for line in lines]
-    return "\n".join([*(part for line in paid for part in (line, "")), *table, "", *said])
+    told = [*(part for line in paid for part in (line, "")), *table, "", *said]
+    return "\n".join(told + (_repeated(repeats) if repeats else []))
+
+
+def _repeated(repeats: RepeatedVerdict) -> list[str]:
+    """The table over repeated splits."""
+    rows = [
+        f"| {name} | "
+        + " | ".join(
+            f"{figure.mean:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+            for figure in (figures["micro_f1"], figures["macro_f1"], figures["samples_f1"])
+        )
+        + " |"
+        for name, figures in repeats.ranked
+    ]
+    return [
+        "",
+        _cell(repeats.headline),
+        "",
+        "| system | mean micro F1 [95 %] | mean macro F1 [95 %] | mean samples F1 [95 %] |",
+        "| --- | --- | --- | --- |",
+        *rows,
+        "",
+        *(f"- {_cell(line)}" for line in repeats.sentences),
+    ]
 
 
 def _table(headings: tuple[str, str], rows: Iterable[tuple[object, object]]) -> str:

@@ -155,6 +155,11 @@ class EncoderOutput(StageOutput):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlendOutput(StageOutput):
+    """The predictions of encoder and retriever together, if there is an encoder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOutput(StageOutput):
     """The tuned model and its base model, as the inference endpoint names them."""
 
@@ -188,6 +193,11 @@ class EvaluateOutput(StageOutput):
 
     gates: tuple[JudgedGate, ...] = ()
     incomplete: tuple[IncompleteSystem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatsOutput(StageOutput):
+    """The verdict over repeated splits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

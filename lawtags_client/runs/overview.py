@@ -11,6 +11,7 @@ from lawtags_client.json_value import JsonObject
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger, StageRecord
 from lawtags_client.runs.metrics import Metrics, find_metrics
+from lawtags_client.runs.repeats import FOLDER, RepeatedVerdict, find_repeats
 from lawtags_client.runs.tagger import has_tagger
 
 _LEDGER = "ledger.sqlite"
@@ -84,12 +85,14 @@ class RunDetails:
         data: the questions that it was made from.
         stages: those that have begun.
         metrics: the verdict, if there is one.
+        repeats: the verdict over repeated splits, if there is one.
     """
 
     run: str
     data: tuple[str, ...]
     stages: tuple[StageOverview, ...]
     metrics: Metrics | None
+    repeats: RepeatedVerdict | None
 
     @classmethod
     def of(cls, folder: Path) -> RunDetails:
@@ -100,7 +103,8 @@ class RunDetails:
         """
         ledger = Ledger(folder / _LEDGER)
         stages = tuple(map(StageOverview.of, ledger.stages()))
-        return cls(folder.name, RunFacts.read(ledger).data, stages, find_metrics(folder))
+        data = RunFacts.read(ledger).data
+        return cls(folder.name, data, stages, find_metrics(folder), find_repeats(folder))
 
 
 def find_run(runs: Path, name: str) -> Path:
@@ -138,6 +142,18 @@ def latest_served(runs: Path, name: str | None) -> Path:
     raise ConfigurationError(
         f"no run in {runs} has a tagger yet", hint="Create one with: lawtags demo. Or pass a --model."
     )
+
+
+def stages_at_work(folder: Path) -> tuple[str, ...]:
+    """The stage that a run has begun and not ended, and, if that makes repeats, the one of its repeat."""
+    path = folder / _LEDGER
+    latest = Ledger(path).stages()[-1:] if path.exists() else []
+    names = tuple(record.name for record in latest if record.status == "running")
+    if "repeats" not in names:
+        return names
+    below = [stage for each in (folder / FOLDER).glob(f"*/{_LEDGER}") for stage in Ledger(each).stages()]
+    newest = max(below, key=lambda stage: stage.started_at, default=None)
+    return names if newest is None or newest.status != "running" else (*names, newest.name)
 
 
 def overview(folder: Path) -> RunOverview:

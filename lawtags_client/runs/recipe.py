@@ -17,6 +17,7 @@ from lawtags_client.errors import ConfigurationError
 from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
 
 SCHEMA_VERSION = 1
+RepeatedSystems = Literal["local", "all"]
 
 
 class Section(BaseModel):
@@ -134,6 +135,9 @@ class EvaluationSection(Section):
         max_tags: most tags in an answer.
         optimize: the average of F1 that the thresholds are tuned for; ``macro`` gives each tag its own.
         abstain_below: a question whose best tag has a lower probability gets no tags; absent: never.
+        repeats: how many splits are judged, with seeds counted up from the recipe's; 1: only the run's own.
+        repeated_systems: ``local`` repeats what this machine computes, without the language model; ``all``
+            submits a training job for each repeat.
     """
 
     bootstrap: int = Field(default=2000, ge=100)
@@ -142,6 +146,8 @@ class EvaluationSection(Section):
     max_tags: int = Field(default=5, ge=1)
     optimize: Literal["micro", "samples", "macro"] = "micro"
     abstain_below: float | None = Field(default=None, ge=0, le=1)
+    repeats: int = Field(default=1, ge=1, le=20)
+    repeated_systems: RepeatedSystems = "local"
 
 
 class Gate(Section):

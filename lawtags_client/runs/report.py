@@ -18,6 +18,7 @@ from lawtags_client.runs.model_card import attribution, data_licenses
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
 from lawtags_client.runs.recipe import parse_recipe
+from lawtags_client.runs.repeats import RepeatedVerdict, find_repeats, one_split_in_words
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.series import TrainingRecord
 from lawtags_client.runs.trust import calibration_in_words, calibration_reading, coverage_to_choose_from
@@ -118,6 +119,7 @@ class ReportData:
         plan: of the job.
         training: the finished job with its metric series.
         metrics: the verdict.
+        repeats: the verdict over repeated splits, if there is one.
         curation: content of ``curation.json``.
         examples: some test questions.
         licenses: licenses of the training rows, with the number of rows.
@@ -128,6 +130,7 @@ class ReportData:
     plan: JobPlan
     training: TrainingRecord
     metrics: Metrics
+    repeats: RepeatedVerdict | None
     curation: Mapping[str, object]
     examples: Sequence[ReportExample]
     licenses: Mapping[str, int]
@@ -146,6 +149,7 @@ class ReportData:
             plan=read_document(JobPlan, folder, "plan.json"),
             training=read_document(TrainingRecord, folder, "customization.json"),
             metrics=read_metrics(folder),
+            repeats=find_repeats(folder),
             curation=read_document(dict[str, object], folder, "curated/curation.json"),
             examples=_examples(folder),
             licenses=licenses,
@@ -182,6 +186,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         embeddings=embeddings_in_words(metrics),
         language_model=language_model_in_words(metrics),
         sentences=sentences(metrics),
+        one_split=one_split_in_words(metrics.test_rows, data.repeats),
         reading=reading_in_words,
         data_card=card_section(data.curation),
         tag_tables=[TagTable.of(name, metrics.per_tag[name]) for name in SYSTEMS if name in metrics.per_tag],

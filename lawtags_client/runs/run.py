@@ -22,6 +22,9 @@ from lawtags_client.runs.progress import Progress
 from lawtags_client.runs.recipe import Recipe
 from lawtags_client.runs.stage import OutputT, RunContext, Stage, code_version, intact, left, stage_digest
 
+# Stages that a finished run may be asked for in addition: their options are no inputs of the run.
+_ON_REQUEST = frozenset({"repeats"})
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -42,8 +45,12 @@ class RunResult:
         return left(self.outputs, kind)
 
 
-def stages() -> list[Stage]:
-    """The stages of a run, in order."""
+def stages(recipe: Recipe) -> list[Stage]:
+    """The stages of a run, in order.
+
+    Args:
+        recipe: of the run.
+    """
     from lawtags_client.runs.stages.baselines import Baselines
     from lawtags_client.runs.stages.curate import Curate
     from lawtags_client.runs.stages.customize import Customize
@@ -51,12 +58,14 @@ def stages() -> list[Stage]:
     from lawtags_client.runs.stages.evaluate import Evaluate
     from lawtags_client.runs.stages.plan import Plan
     from lawtags_client.runs.stages.predict import Predict
+    from lawtags_client.runs.stages.repeats import Repeats
     from lawtags_client.runs.stages.report import Report
     from lawtags_client.runs.stages.serve import Serve
     from lawtags_client.runs.stages.upload import Upload
 
     before: list[Stage] = [Curate(), Plan(), Baselines(), Upload()]
-    return [*before, Customize(), TuneEncoder(), Serve(), Predict(), Evaluate(), Report()]
+    repeats: list[Stage] = [Repeats()] if recipe.evaluation.repeats > 1 else []
+    return [*before, Customize(), TuneEncoder(), Serve(), Predict(), Evaluate(), *repeats, Report()]
 
 
 async def execute(
@@ -98,7 +107,7 @@ async def execute(
         RunInputsError: the run was made from other inputs and has results.
         LawtagsError: a stage failed; what was done before is kept.
     """
-    chosen = list(steps) if steps is not None else stages()
+    chosen = list(steps) if steps is not None else stages(recipe)
     _check_stage(until, chosen)
     with run_lock(folder):
         ledger = Ledger(folder / "ledger.sqlite")
@@ -149,10 +158,12 @@ class _StageRunner:
         self._clock = clock
         begun = {record.name for record in context.ledger.stages()}
         done = {stage.name for stage in chosen if context.ledger.finished(stage.name)}
+        # What is requested in addition may be new in a finished run, too.
+        own = {stage.name for stage in chosen} - _ON_REQUEST
         # Stages run in order: what never began in a run with a last stage is new in this release.
         ended = bool(chosen) and chosen[-1].name in done
-        self._unknown = {stage.name for stage in chosen if ended and stage.name not in begun | done}
-        self._finished = done | self._unknown == {stage.name for stage in chosen}
+        self._unknown = own - begun - done if ended else set()
+        self._finished = own <= done | self._unknown
         self.redone: list[str] = []
         self._by_other_code: list[str] = []
 
@@ -183,7 +194,8 @@ class _StageRunner:
         """Whether a run of an older release, which had no such stage, is complete without it."""
         if stage.name not in self._unknown or not self._finished or self.redone:
             return False
-        later = [each for each in self._chosen[number:] if each.name not in self._unknown]
+        others = self._unknown | _ON_REQUEST
+        later = [each for each in self._chosen[number:] if each.name not in others]
         return all(self._kept(each) is not None for each in later)
 
     def _kept(self, stage: Stage) -> StageOutput | None:
@@ -201,7 +213,8 @@ class _StageRunner:
         if known.digest == digest:
             return output
         # Nothing before it has changed, and its inputs are those of the run: it is the code that has.
-        if self._finished and not self.redone and known.code != code_version(stage):
+        by_run = self._finished and not self.redone and stage.name not in _ON_REQUEST
+        if by_run and known.code != code_version(stage):
             self._by_other_code.append(stage.name)
             return output
         return None

@@ -43,11 +43,17 @@ class Baselines:
 
     The fitted retriever and its out-of-fold scores stay in the run's folder, so that ``predict`` only loads
     them. Embeddings of an interrupted attempt are in the cache of vectors.
+
+    Args:
+        shown: whether to show the table.
     """
 
     name = "baselines"
     version = 2
     leaves = BaselinesOutput
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self._shown = shown
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
         encoder = encoder_of(context).encoder
@@ -64,7 +70,7 @@ class Baselines:
     async def run(self, context: RunContext) -> BaselinesOutput:
         questions = await asyncio.to_thread(questions_of, context)
         chosen = await asyncio.to_thread(encoder_of, context)
-        fitting = _Fitting(context, questions, chosen.encoder)
+        fitting = _Fitting(context, questions, chosen.encoder, shown=self._shown)
         written = await asyncio.to_thread(fitting.run)
         return BaselinesOutput(
             files=file_digests(context.folder, written),
@@ -122,15 +128,19 @@ class _Fitting:
         context: the run.
         questions: by part.
         embedder: the sentence encoder, if there is one.
+        shown: whether to show the scores.
     """
 
-    def __init__(self, context: RunContext, questions: Questions, embedder: Embedder | None) -> None:
+    def __init__(
+        self, context: RunContext, questions: Questions, embedder: Embedder | None, *, shown: bool
+    ) -> None:
         self._context, self._questions, self._embedder = context, questions, embedder
+        self._shown = shown
         self._written: list[Path] = []
         self.systems: list[str] = []
 
     def run(self) -> list[Path]:
-        """Fit all systems, show their scores, and return what was written."""
+        """Fit all systems, show their scores if wanted, and return what was written."""
         for system in _SYSTEMS:
             # A system that this attempt lacks must not keep the predictions of an earlier one.
             remove_predictions(self._context.folder, system)
@@ -236,6 +246,8 @@ class _Fitting:
         self._written.append(write_probabilities(self._context.folder, system, scores, vocabulary.tags))
 
     def _show(self) -> None:
+        if not self._shown:
+            return
         context = self._context
         truth = [frozenset(question.tags) for question in self._questions["testing"]]
         told = {system: read_predictions(context.folder, system) for system in self.systems}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
 from lawtags_client.runs.language_model import language_model_gain, training_cost
 from lawtags_client.runs.lost_rows import lost_rows
-from lawtags_client.runs.metrics import FILE, PlatformScores
+from lawtags_client.runs.metrics import FILE, Metrics, PlatformScores, ValidationRows
 from lawtags_client.runs.outputs import (
     BaselinesOutput,
     CurateOutput,
@@ -22,8 +23,9 @@ from lawtags_client.runs.outputs import (
     ServeOutput,
     UploadOutput,
 )
-from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
+from lawtags_client.runs.predictions import Prediction, predictions_path, read_prediction_rows
 from lawtags_client.runs.probabilities import find_probabilities
+from lawtags_client.runs.recipe import EvaluationSection
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.predict import ANSWER_TOKENS
 from lawtags_client.runs.trust import Trust, measure_trust
@@ -45,34 +47,25 @@ class Evaluate:
             **({"encoder": tuned.files} if (tuned := context.find(EncoderOutput)) else {}),
             "validation": _validation(context),
             "curation": context.left(CurateOutput).digest,
-            "options": context.recipe.evaluation.model_dump(),
+            # Repeats add to a verdict, and do not change it.
+            "options": context.recipe.evaluation.model_dump(exclude={"repeats", "repeated_systems"}),
             "gates": [gate.model_dump() for gate in context.recipe.gates],
             # Absent in runs of releases that knew none.
             **({"embeddings": said} if (said := context.left(PredictOutput).embeddings) else {}),
         }
 
     async def run(self, context: RunContext) -> EvaluateOutput:
-        questions = read_questions(context.curated / "questions" / "testing.jsonl")
-        truth = [frozenset(question.tags) for question in questions]
-        # A system that a run does not have, such as one that needs an encoder, has no file.
-        present = [system for system in SYSTEMS if predictions_path(context.folder, system).is_file()]
-        rows = {system: read_prediction_rows(context.folder, system) for system in present}
+        rows = ScoredRows.read(context.folder)
         context.progress.update(0, None, "scores and intervals")
-        given = {system: [frozenset(row.tags) for row in each] for system, each in rows.items()}
         metrics = await asyncio.to_thread(
-            verdict,
-            truth,
-            given,
-            context.recipe.evaluation,
-            lost={system: lost_rows(each, scored_as=_scored_as(system)) for system, each in rows.items()},
-            validation=context.left(PredictOutput).validation,
+            rows.verdict, context.recipe.evaluation, validation=context.left(PredictOutput).validation
         )
-        trust = await asyncio.to_thread(self._trust, context, truth, given)
+        trust = await asyncio.to_thread(_trust, context, rows)
         metrics = replace(
             metrics,
             calibration=trust.calibration,
             coverage=trust.coverage,
-            platform=await self._on_platform(context, len(truth)),
+            platform=await self._on_platform(context, metrics.test_rows),
             gates=tuple(judge(context.recipe.gates, metrics)),
             embeddings=context.left(PredictOutput).embeddings,
             language_model=language_model_gain(
@@ -87,16 +80,6 @@ class Evaluate:
             gates=metrics.gates,
             incomplete=metrics.incomplete,
         )
-
-    def _trust(
-        self,
-        context: RunContext,
-        truth: Sequence[frozenset[str]],
-        given: Mapping[str, Sequence[frozenset[str]]],
-    ) -> Trust:
-        found = {system: find_probabilities(context.folder, system) for system in given}
-        probabilities = {system: kept for system, kept in found.items() if kept is not None}
-        return measure_trust(truth, given, probabilities, context.recipe.evaluation)
 
     async def _on_platform(self, context: RunContext, test_rows: int) -> PlatformScores | None:
         options = context.recipe.evaluation
@@ -131,6 +114,61 @@ class Evaluate:
         if done.scored is not None and done.scored < asked:
             context.progress.note(f"the Evaluator scored {done.scored} of {asked} rows")
         return PlatformScores(job=done.job_id, rows=asked, scored=done.scored, scores=dict(done.scores))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """The test rows of a run, and what its systems say of them.
+
+    Args:
+        truth: the true tags of each row.
+        predictions: the rows of each system.
+    """
+
+    truth: Sequence[frozenset[str]]
+    predictions: Mapping[str, Sequence[Prediction]]
+
+    @classmethod
+    def read(cls, folder: Path, systems: Collection[str] = tuple(SYSTEMS)) -> ScoredRows:
+        """Read them.
+
+        Args:
+            folder: of the run.
+            systems: those to read; one that the run does not have, such as one that needs an encoder, is left
+                out.
+
+        Raises:
+            DataError: a file is damaged.
+        """
+        questions = read_questions(folder / "curated" / "questions" / "testing.jsonl")
+        present = [name for name in SYSTEMS if name in systems and predictions_path(folder, name).is_file()]
+        return cls(
+            [frozenset(question.tags) for question in questions],
+            {system: read_prediction_rows(folder, system) for system in present},
+        )
+
+    @property
+    def given(self) -> dict[str, list[frozenset[str]]]:
+        """The tags that each system gave."""
+        return {system: [frozenset(row.tags) for row in rows] for system, rows in self.predictions.items()}
+
+    def verdict(self, options: EvaluationSection, *, validation: ValidationRows | None = None) -> Metrics:
+        """Score all systems.
+
+        Args:
+            options: how to resample.
+            validation: the rows on which the tagger's mix was fitted.
+        """
+        lost = {
+            system: lost_rows(rows, scored_as=_scored_as(system)) for system, rows in self.predictions.items()
+        }
+        return verdict(self.truth, self.given, options, lost=lost, validation=validation)
+
+
+def _trust(context: RunContext, rows: ScoredRows) -> Trust:
+    found = {system: find_probabilities(context.folder, system) for system in rows.predictions}
+    probabilities = {system: kept for system, kept in found.items() if kept is not None}
+    return measure_trust(rows.truth, rows.given, probabilities, context.recipe.evaluation)
 
 
 def _validation(context: RunContext) -> dict[str, int] | None:

@@ -145,18 +145,30 @@ def _check(recipe: Recipe, config: TrainingConfig, rows: Mapping[str, int]) -> N
         raise ConfigurationError(
             f"{config.name} does not offer sft/{training.method}", hint=f"It offers: {offered or 'nothing'}"
         )
-    for part in ("training", "validation", "testing"):
-        if rows.get(part, 0) < 1:
-            raise ConfigurationError(
-                f"no {part} rows are left after curation",
-                hint="See curated/rejected.jsonl for the reasons; add more labeled questions.",
-            )
+    check_parts(rows)
     if training.batch_size > rows["validation"]:
         raise ConfigurationError(
             f"batch_size {training.batch_size} is larger than the {rows['validation']} validation rows, "
             "which the Customizer refuses",
             hint=f"Add --set training.batch_size={_power_of_two(rows['validation'])}, or add more questions.",
         )
+
+
+def check_parts(rows: Mapping[str, int]) -> None:
+    """Refuse a split that leaves a part without rows.
+
+    Args:
+        rows: how many there are, by part.
+
+    Raises:
+        ConfigurationError: a part has none.
+    """
+    for part in ("training", "validation", "testing"):
+        if rows.get(part, 0) < 1:
+            raise ConfigurationError(
+                f"no {part} rows are left after curation",
+                hint="See curated/rejected.jsonl for the reasons; add more labeled questions.",
+            )
 
 
 def _power_of_two(most: int) -> int:

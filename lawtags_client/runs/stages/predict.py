@@ -356,13 +356,20 @@ def _tagged(tagger: Tagger, testing: Sequence[Question], given: PartAnswers | No
         testing: the test rows.
         given: what the model answered; None if the tagger does not use it.
     """
-    found = {"tagger": _scored(tagger, testing, given)}
+    found = {"tagger": score_rows(tagger, testing, given)}
     if tagger.blend is not None:
-        found["blend"] = _scored(tagger, testing)
+        found["blend"] = score_rows(tagger, testing)
     return found
 
 
-def _scored(tagger: Tagger, testing: Sequence[Question], given: PartAnswers | None = None) -> _Scored:
+def score_rows(tagger: Tagger, testing: Sequence[Question], given: PartAnswers | None = None) -> _Scored:
+    """Predictions of a tagger.
+
+    Args:
+        tagger: fitted.
+        testing: the rows to tag.
+        given: what the model answered; None for tags without the model.
+    """
     tokens = given.tokens if given else None
     scores = tagger.scores(testing, tokens)
     taggings = tagger.tag_scored(scores, testing, tokens)

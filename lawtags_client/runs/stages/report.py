@@ -16,6 +16,7 @@ from lawtags_client.runs.outputs import (
     ReportOutput,
     ServeOutput,
 )
+from lawtags_client.runs.repeats import find_repeats
 from lawtags_client.runs.report import render_report
 from lawtags_client.runs.rows import read_rows
 from lawtags_client.runs.stage import RunContext, file_digests
@@ -36,6 +37,8 @@ class Report:
             "plan": context.left(PlanOutput).files,
             "model": context.recipe.model.model_dump(),
             "dataset": context.recipe.dataset.model_dump(),
+            # Those of an earlier command belong to the report, too.
+            **({"repeats": found.as_json()} if (found := find_repeats(context.folder)) else {}),
         }
 
     async def run(self, context: RunContext) -> ReportOutput:
@@ -50,6 +53,7 @@ class Report:
             plan=context.left(PlanOutput).plan,
             model=model,
             metrics=read_metrics(folder),
+            repeats=find_repeats(folder),
             licenses=licenses,
         )
         atomic_write_text(folder / "model-card.md", card)
