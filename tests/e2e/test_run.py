@@ -205,3 +205,37 @@ def test_a_run_killed_repeatedly_gives_the_results_of_an_uninterrupted_run(
     assert len(same) > 9
     for path in same:
         assert (run / path.relative_to(unbroken)).read_bytes() == path.read_bytes(), path
+
+
+def test_a_finished_run_is_repeated_with_one_job_for_the_repeat_though_it_is_killed(
+    stack: StackThread, finished: Path, base: Path, questions: Path, tmp_path: Path
+) -> None:
+    run = finished / "runs" / "tiny"
+    metrics, model = (run / "metrics.json").read_bytes(), "tests/tagger"
+    recipe = write_recipe(tmp_path, **counted_by(base))
+    command = ["run", recipe, "--data", questions, "--set", "evaluation.repeats=2"]
+    command += ["--set", "evaluation.repeated_systems=all"]
+    (first,) = jobs_of(stack, model)
+
+    def submitted() -> bool:
+        return len(jobs_of(stack, model)) == 2
+
+    assert ended_at(submitted, signal.SIGKILL, stack, finished, *command) == -9
+    ended = lawtags(stack, finished, *command, "--json")
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["redone"] == ["repeats", "report"]
+    assert "repeat 2 of 2: " in ended.stderr
+    assert len(jobs_of(stack, model)) == 2
+    assert told["repeats"]["seeds"] == [42, 43]
+    assert told["repeats"]["systems"].keys() == told["systems"].keys()
+    for name, figures in told["repeats"]["systems"].items():
+        assert figures["micro_f1"]["values"][0] == told["systems"][name]["micro_f1"]
+    assert (run / "metrics.json").read_bytes() == metrics
+    assert json.loads((run / "customization.json").read_text())["job"] == first["id"]
+    for name in ("report.html", "model-card.md"):
+        assert "Over 2 splits: " in (run / name).read_text()
+    listed = json.loads(lawtags(stack, finished, "runs", "ls", "--json").stdout)
+    assert {each["run"] for each in listed} <= {"tiny", "tiny-2"}
+    shown = json.loads(lawtags(stack, finished, "runs", "show", "tiny", "--json").stdout)
+    assert shown["repeats"] == told["repeats"]

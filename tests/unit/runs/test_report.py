@@ -14,11 +14,14 @@ import yaml
 from made_run import HOSTILE, LICENSE, PLAN, RECIPE, make_run
 
 from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.files import sha256_file
 from lawtags_client.runs.metrics import Metrics, read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
 from lawtags_client.runs.outputs import PlanOutput
+from lawtags_client.runs.pooling import Sampling, pool
 from lawtags_client.runs.probabilities import SystemProbabilities
 from lawtags_client.runs.recipe import EvaluationSection, parse_recipe
+from lawtags_client.runs.repeats import find_repeats
 from lawtags_client.runs.report import render_report, unsure
 from lawtags_client.runs.trust import measure_trust
 from lawtags_client.runs.verdict import verdict
@@ -242,3 +245,25 @@ def test_a_licence_cannot_break_the_cards_tables() -> None:
 def test_the_card_says_whether_personal_data_was_looked_for() -> None:
     assert "A detector replaced" in card({})
     assert "were not checked for personal data" in card({}, pii={"entities": []})
+
+
+def test_page_and_card_show_repeated_splits_and_point_to_them_where_there_are_none(hostile: Path) -> None:
+    metrics, plan = read_metrics(hostile), PlanOutput.from_json({"plan": PLAN}).plan
+    assert "evaluation.repeats=5" in page(hostile)
+    pooled = pool(
+        [metrics, metrics, metrics],
+        sampling=Sampling(0.3, same_test_rows=False, test_rows=3),
+        systems=["blend", "encoder", "tfidf"],
+        repeated_systems="local",
+        varied="split",
+        seeds=[1, 2, 3],
+        metrics_sha256=sha256_file(hostile / "metrics.json"),
+    )
+    (hostile / "repeats.json").write_text(json.dumps(pooled.as_json()))
+    assert find_repeats(hostile) == pooled
+    card = model_card(SMALL, plan=plan, model="m", metrics=metrics, licenses={}, repeats=pooled)
+    for text in (page(hostile), card):
+        assert "Over 3 splits: blend is best on average" in text
+        assert "blend against tfidf: micro F1 +0.000" in text
+        assert "not repeated: tagger, tuned, base, retriever" in text
+        assert "evaluation.repeats=5" not in text
