@@ -115,7 +115,7 @@ class _Repeated:
         missing: how many answers of the model a later attempt may add.
     """
 
-    rows: Mapping[str, int]
+    rows: dict[str, int]
     metrics: Metrics
     missing: int
 
