@@ -138,6 +138,7 @@ def _execute(session: Session, request: RunRequest, folder: Path, *, until: str 
     from lawtags_client.intents import SqliteIntents
     from lawtags_client.platform.checks import require_platform
     from lawtags_client.platform.v1 import V1Platform
+    from lawtags_client.runs.pipeline import stages
     from lawtags_client.runs.planned import take_over_curation
     from lawtags_client.runs.run import execute
 
@@ -161,6 +162,7 @@ def _execute(session: Session, request: RunRequest, folder: Path, *, until: str 
                     test=request.test,
                     platform=V1Platform(nemo),
                     progress=progress,
+                    steps=stages(request.recipe),
                     scheduler=request.scheduler,
                     until=until,
                     services=request.services,

@@ -45,29 +45,6 @@ class RunResult:
         return left(self.outputs, kind)
 
 
-def stages(recipe: Recipe) -> list[Stage]:
-    """The stages of a run, in order.
-
-    Args:
-        recipe: of the run.
-    """
-    from lawtags_client.runs.stages.baselines import Baselines
-    from lawtags_client.runs.stages.curate import Curate
-    from lawtags_client.runs.stages.customize import Customize
-    from lawtags_client.runs.stages.encoder import TuneEncoder
-    from lawtags_client.runs.stages.evaluate import Evaluate
-    from lawtags_client.runs.stages.plan import Plan
-    from lawtags_client.runs.stages.predict import Predict
-    from lawtags_client.runs.stages.repeats import Repeats
-    from lawtags_client.runs.stages.report import Report
-    from lawtags_client.runs.stages.serve import Serve
-    from lawtags_client.runs.stages.upload import Upload
-
-    before: list[Stage] = [Curate(), Plan(), Baselines(), Upload()]
-    repeats: list[Stage] = [Repeats()] if recipe.evaluation.repeats > 1 else []
-    return [*before, Customize(), TuneEncoder(), Serve(), Predict(), Evaluate(), *repeats, Report()]
-
-
 async def execute(
     *,
     folder: Path,
@@ -75,12 +52,12 @@ async def execute(
     data: Sequence[str],
     platform: Platform,
     progress: Progress,
+    steps: Sequence[Stage],
     test: Path | None = None,
     scheduler: str | None = None,
     until: str | None = None,
     profile: str | None = None,
     services: Mapping[str, str] | None = None,
-    steps: Sequence[Stage] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RunResult:
     """Carry out a run to its end; called again after an interruption, it resumes.
@@ -94,12 +71,12 @@ async def execute(
         data: files or ``hf://`` names of labeled questions.
         platform: where training and inference happen.
         progress: receives what happens.
+        steps: the stages, in order.
         test: labeled questions that are only scored.
         scheduler: address of a Dask scheduler for the curation.
         until: stop after the stage of this name.
         profile: the profile that the platform came from, for later users of the run.
         services: address of each service, which is an input, too; None if that does not matter.
-        steps: other stages than the usual ones.
         clock: seconds, for the reported durations.
 
     Raises:
@@ -107,13 +84,12 @@ async def execute(
         RunInputsError: the run was made from other inputs and has results.
         LawtagsError: a stage failed; what was done before is kept.
     """
-    chosen = list(steps) if steps is not None else stages(recipe)
-    _check_stage(until, chosen)
+    _check_stage(until, steps)
     with run_lock(folder):
         ledger = Ledger(folder / "ledger.sqlite")
         context = RunContext(folder, recipe, tuple(data), test, platform, ledger, progress, scheduler)
-        await _record(context, [stage.name for stage in chosen], profile, services)
-        runner = _StageRunner(chosen, context, clock)
+        await _record(context, [stage.name for stage in steps], profile, services)
+        runner = _StageRunner(steps, context, clock)
         await runner.run(until)
         return RunResult(folder, context.outputs, tuple(runner.redone))
 

@@ -22,10 +22,11 @@ from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.metrics import read_metrics
 from lawtags_client.runs.outputs import EvaluateOutput, ReportOutput, StageOutput
 from lawtags_client.runs.overview import RunDetails, all_runs
+from lawtags_client.runs.pipeline import stages
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import merged, parse_recipe
 from lawtags_client.runs.repeats import FILE, RepeatedVerdict, find_repeats, one_split_in_words
-from lawtags_client.runs.run import RunResult, execute, stages
+from lawtags_client.runs.run import RunResult, execute
 from lawtags_client.runs.stage import RunContext, Stage, file_digests
 from lawtags_client.runs.stages.baselines import Baselines
 from lawtags_client.runs.stages.blend import Blend

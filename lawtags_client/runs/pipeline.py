@@ -1,0 +1,28 @@
+"""The stages of a run, in order."""
+
+from __future__ import annotations
+
+from lawtags_client.runs.recipe import Recipe
+from lawtags_client.runs.stage import Stage
+from lawtags_client.runs.stages.baselines import Baselines
+from lawtags_client.runs.stages.curate import Curate
+from lawtags_client.runs.stages.customize import Customize
+from lawtags_client.runs.stages.encoder import TuneEncoder
+from lawtags_client.runs.stages.evaluate import Evaluate
+from lawtags_client.runs.stages.plan import Plan
+from lawtags_client.runs.stages.predict import Predict
+from lawtags_client.runs.stages.repeats import Repeats
+from lawtags_client.runs.stages.report import Report
+from lawtags_client.runs.stages.serve import Serve
+from lawtags_client.runs.stages.upload import Upload
+
+
+def stages(recipe: Recipe) -> list[Stage]:
+    """The stages of a run, in order.
+
+    Args:
+        recipe: of the run.
+    """
+    before: list[Stage] = [Curate(), Plan(), Baselines(), Upload()]
+    repeats: list[Stage] = [Repeats()] if recipe.evaluation.repeats > 1 else []
+    return [*before, Customize(), TuneEncoder(), Serve(), Predict(), Evaluate(), *repeats, Report()]
