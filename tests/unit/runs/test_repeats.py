@@ -32,7 +32,7 @@ from lawtags_client.runs.stages.baselines import Baselines
 from lawtags_client.runs.stages.blend import Blend
 from lawtags_client.runs.stages.curate import Curate
 from lawtags_client.runs.stages.encoder import TuneEncoder
-from lawtags_client.runs.stages.evaluate import verdict_of
+from lawtags_client.runs.stages.evaluate import ScoredRows
 from lawtags_client.runs.stages.repeats import Repeats, repeated
 
 pytest.importorskip("scipy")
@@ -67,7 +67,8 @@ class Judged:
 
     async def run(self, context: RunContext) -> EvaluateOutput:
         path = context.folder / "metrics.json"
-        atomic_write_json(path, verdict_of(context.folder, context.recipe.evaluation).as_json())
+        metrics = ScoredRows.read(context.folder).verdict(context.recipe.evaluation)
+        atomic_write_json(path, metrics.as_json())
         return EvaluateOutput(files=file_digests(context.folder, [path]))
 
 
