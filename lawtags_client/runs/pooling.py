@@ -114,7 +114,9 @@ def pool(
             name: {metric: _system(metrics, name, metric, sampling) for metric in COMPARED} for name in judged
         },
         differences=tuple(
-            _difference(metrics, a, b, metric, sampling) for a, b in _pairs(judged) for metric in COMPARED
+            _difference(metrics, *pair, metric, sampling)
+            for pair in _pairs(judged, metrics)
+            for metric in COMPARED
         ),
         not_repeated=tuple(name for name in metrics[0].systems if name not in judged),
         metrics_sha256=metrics_sha256,
@@ -125,11 +127,14 @@ def _judged(metrics: Metrics, system: str) -> bool:
     return system in metrics.systems and all(entry.system != system for entry in metrics.incomplete)
 
 
-def _pairs(judged: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs(judged: Sequence[str], metrics: Sequence[Metrics]) -> list[tuple[str, str]]:
     """The tagger and the best system without a language model, each against all that come after it."""
+    compared = [{(row.a, row.b) for row in each.differences} for each in metrics]
     without = [name for name in judged if name not in WITH_LANGUAGE_MODEL]
     heads = [*(["tagger"] if "tagger" in judged else []), *without[:1]]
-    return [(head, other) for head in heads for other in judged[judged.index(head) + 1 :]]
+    pairs = [(head, other) for head in heads for other in judged[judged.index(head) + 1 :]]
+    # A verdict of an older release compares fewer systems.
+    return [pair for pair in pairs if all(pair in known for known in compared)]
 
 
 def _system(metrics: Sequence[Metrics], name: str, metric: str, sampling: Sampling) -> RepeatedFigure:
