@@ -1,4 +1,4 @@
-"""``lawtags labels``: rows whose tags look wrong, for a person to review."""
+"""``lawtags labels``: list rows whose tags look wrong, so that a person can review them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from lawtags_client.cli.command import command
 from lawtags_client.cli.options import DEFAULT_RUNS, Runs
 from lawtags_client.cli.session import Session
+from lawtags_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lawtags_client.runs.label_review import CuratedRow, LabelFinding
@@ -20,18 +21,26 @@ Reviewed = Annotated[
     str,
     typer.Argument(metavar="RUN|FOLDER", help="Name or folder of a run, or a folder of lawtags curate."),
 ]
-Top = Annotated[int, typer.Option("--top", min=1, help="How many rows to list, worst first.")]
+Top = Annotated[int, typer.Option("--top", min=1, help="Number of rows to list, most doubtful first.")]
 Out = Annotated[
     Path | None,
     typer.Option(
         "--out", "-o", help="Also write the rows as JSON Lines: edit tags, then curate with --corrections."
     ),
 ]
+Titles = Annotated[
+    bool,
+    typer.Option(
+        "--titles",
+        help="Write the titles to the file of --out, too. lawtags curate --forget does not remove them "
+        "there: delete the file yourself.",
+    ),
+]
 EncoderOption = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="auto, none, or a folder with a sentence encoder; that of the run's recipe by default.",
+        help="auto, none, or a folder with a sentence encoder; by default as in the run's recipe.",
         show_default=False,
     ),
 ]
@@ -44,12 +53,13 @@ def review(
     run: Reviewed,
     top: Top = 100,
     out: Out = None,
+    titles: Titles = False,
     encoder: EncoderOption = None,
     runs: Runs = DEFAULT_RUNS,
 ) -> None:
-    """List rows whose tags the text contradicts, worst first, with the reason.
+    """List rows whose tags the text contradicts, most doubtful first, with the reason.
 
-    Each row is judged by models that have not seen it. A rare or unusual tag may look wrong and be right:
+    Each row is scored by models that were not trained on it. A rare tag may look wrong and still be right:
     review the list, and change only what is wrong.
 
     Examples:
@@ -61,24 +71,28 @@ def review(
     """
     from lawtags_client.runs.label_review import check_review_file, review_labels, write_review
 
+    if titles and out is None:
+        raise ConfigurationError("--titles requires --out", hint="The printed list always has the titles.")
     if out is not None:
         check_review_file(out)
-    session.report("Scoring every row with models that have not seen it; this may take a minute.")
+    session.report("Scoring each row with models that were not trained on it. This may take a minute.")
     found = review_labels(run, runs, top=top, encoder=encoder)
     if found.encoder is None:
-        session.report(f"Without sentence embeddings: {found.reason}")
+        session.report(f"No sentence embeddings: {found.reason}")
     if out is not None:
-        write_review(out, found.findings)
+        write_review(out, found.findings, titles=titles)
     if session.json:
         session.emit(each.as_dict() for each in found.findings)
     else:
         for place, each in enumerate(found.findings, 1):
             _print(session, place, each)
     session.report(
-        f"Rows reviewed: {found.rows}; with a tag in doubt: {found.doubtful}; listed: {len(found.findings)}."
+        f"{found.rows} rows reviewed, {found.doubtful} with a doubtful tag, {len(found.findings)} listed."
     )
     if out is not None:
-        session.report(f"Edit tags in {out}, then: lawtags curate INPUTS --out FOLDER --corrections {out}")
+        session.report(
+            f"Edit the tags in {out}, then run: lawtags curate INPUTS --out FOLDER --corrections {out}"
+        )
 
 
 def _print(session: Session, place: int, finding: LabelFinding) -> None:
@@ -105,7 +119,7 @@ def _tags(row: CuratedRow) -> str:
 
 
 def _line(text: str) -> str:
-    """Text of the data as one line, so that it cannot look like a line of ours."""
+    """Data as one line, so that it cannot pass for a line of this command."""
     from lawtags_client.terminal import escape_controls
 
     return escape_controls(text)

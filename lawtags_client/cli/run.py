@@ -76,7 +76,9 @@ def plan(
     scheduler: Scheduler = None,
     settings: Set = None,
 ) -> None:
-    """Curate, count tokens and steps, and show the job that a run would submit. Nothing is uploaded.
+    """Curate, count tokens and steps, and show the job that a run would submit.
+
+    It stops before the baselines, and uploads nothing.
 
     A plan has its own folder, plans/NAME in the folder of runs, and changes no run.
 

@@ -1,4 +1,4 @@
-"""Reviewing the tags of curated questions: which rows to look at, and the file that a reviewer edits."""
+"""Reviews the tags of curated questions: lists doubtful rows, and writes the file that a reviewer edits."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _PARTS = ("training", "validation", "testing")
 
 @dataclass(frozen=True, slots=True)
 class CuratedRow:
-    """A curated question and where it comes from.
+    """A curated question and its source.
 
     Attributes:
-        question: with its given tags.
+        question: the question with its given tags.
         part: ``training``, ``validation`` or ``testing``.
-        file: the source file; None in folders of early releases.
-        line: its line there, from one.
+        file: the source file; None in folders that an early release wrote.
+        line: line number in that file, starting at one.
     """
 
     question: Question
@@ -44,11 +44,11 @@ class LabelFinding:
 
     Attributes:
         row: the row.
-        doubt: from 0 to 1; the higher, the more a tag of it resembles a wrong one.
+        doubt: from 0 to 1; higher if one of its tags looks more like a wrong tag.
         wrong: the given tag that looks wrong.
-        wrong_probability: of that tag, given the text.
-        missing: the likeliest tag that is not given; None if all are given.
-        missing_probability: of that tag.
+        wrong_probability: probability of that tag, given the text.
+        missing: the most likely tag that is not given; None if all are given.
+        missing_probability: probability of that tag.
         similar: the most similar other row.
     """
 
@@ -60,14 +60,18 @@ class LabelFinding:
     missing_probability: float | None
     similar: CuratedRow
 
-    def as_dict(self) -> dict[str, object]:
-        """The finding as JSON values; the reviewer edits ``tags``."""
+    def as_dict(self, *, titles: bool = True) -> dict[str, object]:
+        """The finding as JSON values; the reviewer edits ``tags``.
+
+        Args:
+            titles: include the titles of both rows.
+        """
         row, similar = self.row, self.similar
         return {
             "id": row.question.id,
             "given": list(row.question.tags),
             "tags": list(row.question.tags),
-            "title": row.question.title,
+            **({"title": row.question.title} if titles else {}),
             "wrong": self.wrong,
             "wrong_probability": round(self.wrong_probability, 4),
             "missing": self.missing,
@@ -75,7 +79,7 @@ class LabelFinding:
             "doubt": round(self.doubt, 4),
             "similar": {
                 "id": similar.question.id,
-                "title": similar.question.title,
+                **({"title": similar.question.title} if titles else {}),
                 "tags": list(similar.question.tags),
             },
             "part": row.part,
@@ -88,11 +92,11 @@ class LabelReview:
     """What a review found.
 
     Attributes:
-        rows: how many were reviewed.
-        doubtful: how many of them have a tag that the evidence contradicts.
-        findings: the worst of these, worst first.
-        encoder: name of the encoder that was used; None without.
-        reason: why none was used.
+        rows: number of rows reviewed.
+        doubtful: number of rows with a tag that the evidence contradicts.
+        findings: the most doubtful of these rows, in descending order of doubt.
+        encoder: name of the encoder used, if any.
+        reason: why no encoder was used.
     """
 
     rows: int
@@ -114,11 +118,11 @@ def review_labels(
     """Find rows whose tags the evidence contradicts; blocks while it computes.
 
     Args:
-        name: of a run, or a run's folder, or a curated folder.
-        runs: the folder of runs.
-        top: how many rows to return.
-        encoder: ``auto``, ``none`` or a folder; None takes the setting of the run's recipe, or ``auto``.
-        seed: decides the folds.
+        name: a run's name or folder, or a curated folder.
+        runs: the folder that contains the runs.
+        top: maximum number of rows to return.
+        encoder: ``auto``, ``none`` or a folder; by default the setting of the run's recipe, or ``auto``.
+        seed: seed of the folds.
         on_progress: called with ``(step, done, total)``.
 
     Raises:
@@ -172,7 +176,7 @@ def _encoder_name(choice: EncoderChoice) -> str | None:
 
 
 def _curated_folder(name: str, runs: Path) -> tuple[Path, str]:
-    """The curated folder that is meant, and the encoder that the run's recipe names."""
+    """The curated folder, and the encoder setting of the run's recipe."""
     if (Path(name) / "questions").is_dir():
         return Path(name), "auto"
     folder = find_run(runs, name)
@@ -183,10 +187,10 @@ def _curated_folder(name: str, runs: Path) -> tuple[Path, str]:
 
 
 def read_curated(folder: Path) -> list[CuratedRow]:
-    """The questions of all parts of a curated folder that have tags.
+    """Read the tagged questions of all parts of a curated folder.
 
     Raises:
-        ConfigurationError: it holds no curated questions.
+        ConfigurationError: it contains no curated questions.
         DataError: a file is damaged.
     """
     paths = {part: folder / "questions" / f"{part}.jsonl" for part in _PARTS}
@@ -218,7 +222,7 @@ def _rows(path: Path, part: str) -> Iterable[CuratedRow]:
 
 
 def check_review_file(path: Path) -> None:
-    """See that a file for a review can be written without losing somebody's corrections.
+    """Check that writing a review file overwrites nobody's corrections.
 
     Raises:
         ConfigurationError: it exists.
@@ -230,14 +234,19 @@ def check_review_file(path: Path) -> None:
         )
 
 
-def write_review(path: Path, findings: Iterable[LabelFinding]) -> None:
+def write_review(path: Path, findings: Iterable[LabelFinding], *, titles: bool = False) -> None:
     """Write findings as JSON Lines for a reviewer, who edits ``tags`` of each row.
+
+    Args:
+        path: a new file.
+        findings: the rows to review.
+        titles: include titles, which ``lawtags curate --forget`` cannot remove from this file.
 
     Raises:
         ConfigurationError: the file exists.
     """
     check_review_file(path)
     make_folder(path.parent)
-    # Escaped as in JSON, so that the file is safe to page through and reads as the same text.
-    lines = (escape_controls(json.dumps(each.as_dict(), ensure_ascii=False)) + "\n" for each in findings)
-    atomic_write_text(path, "".join(lines))
+    rows = (json.dumps(each.as_dict(titles=titles), ensure_ascii=False) for each in findings)
+    # The escapes are JSON escapes: the text stays the same, and a terminal can show the file safely.
+    atomic_write_text(path, "".join(escape_controls(row) + "\n" for row in rows))

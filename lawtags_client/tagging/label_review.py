@@ -1,6 +1,6 @@
-"""Rows whose given tags the evidence contradicts, the worst first.
+"""Ranks rows whose given tags the evidence contradicts.
 
-The evidence is probabilities of tags by models that have not seen the row, so that a wrong tag cannot
+The evidence is tag probabilities from models that were not trained on the row, so a wrong tag cannot
 confirm itself. ``docs/quality.md`` says how many planted errors this finds.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lawtags_client.tagging._numpy import Floats
 
 _CHUNK = 256
-# A tag that is likelier right than wrong, or likelier than not by the text, is not contradicted.
+# Tags that are more likely right than wrong, or that the text makes more likely than not, are not doubtful.
 _DOUBTFUL, _LIKELY = 0.5, 0.5
 
 
@@ -32,12 +32,12 @@ class DoubtfulRow:
     """A row to review.
 
     Attributes:
-        row: its place among the reviewed rows, from zero.
-        doubt: from 0 to 1; the higher, the more its tag resembles a wrong one.
+        row: index among the reviewed rows, from zero.
+        doubt: from 0 to 1; higher if the tag looks more like a wrong tag.
         wrong: the given tag that looks wrong.
-        wrong_probability: of that tag, given the text.
-        missing: the likeliest tag that is not given; None if all are given.
-        missing_probability: of that tag.
+        wrong_probability: probability of that tag, given the text.
+        missing: the most likely tag that is not given; None if all are given.
+        missing_probability: probability of that tag.
     """
 
     row: int
@@ -56,14 +56,14 @@ def doubtful_rows(
     similarity: Mapping[str, Floats] = MappingProxyType({}),
     seed: int = 0,
 ) -> list[DoubtfulRow]:
-    """Rank the rows that have a tag which the evidence contradicts.
+    """Rank the rows with a tag that the evidence contradicts, most doubtful first.
 
     Args:
-        questions: with their given tags; rows without a known tag are left out.
+        questions: questions with their given tags; rows without a known tag are skipped.
         vocabulary: the tags of the evidence.
-        evidence: source to probabilities of the tags, rows by tags, by models that have not seen the row.
-        similarity: of rows to the most similar other row with a tag, rows by tags; tells rare tags apart.
-        seed: decides what the detector plants.
+        evidence: per source, tag probabilities (rows by tags) from models that were not trained on the row.
+        similarity: per source, similarity to the most similar other row with each tag (rows by tags).
+        seed: seed of the planted errors that train the detector.
 
     Raises:
         DataError: there is no evidence, its shape does not fit, or a number in it is not finite.
@@ -105,14 +105,14 @@ def doubtful_rows(
 
 
 def retriever_evidence(retriever: Retriever, questions: Sequence[Question]) -> Floats:
-    """Probabilities of the rows' tags by a retriever's parts that have not seen the row.
+    """Out-of-fold tag probabilities of a retriever.
 
     Args:
         retriever: fitted on the questions.
-        questions: the same, in the same order; rows that it did not draw are scored by all of it.
+        questions: the same questions in the same order; rows outside its sample get its normal scores.
 
     Raises:
-        DataError: it was loaded, and no longer has out-of-fold scores.
+        DataError: the retriever was loaded from disk, so it has no out-of-fold scores.
     """
     chosen = retriever.out_of_fold_rows
     if retriever.out_of_fold is None or chosen is None:
@@ -128,11 +128,11 @@ def retriever_evidence(retriever: Retriever, questions: Sequence[Question]) -> F
 
 
 def retriever_similarity(retriever: Retriever, questions: Sequence[Question]) -> dict[str, Floats]:
-    """By words and by meaning: how similar the most similar other row with a tag is, rows by tags.
+    """Similarity to the most similar other row with each tag (rows by tags), by words and by meaning.
 
     Args:
         retriever: fitted on the questions.
-        questions: the same, in the same order.
+        questions: the same questions in the same order.
     """
     chosen = retriever.out_of_fold_rows
     drawn = np.arange(len(questions)) if chosen is None else chosen
@@ -151,12 +151,12 @@ def retriever_similarity(retriever: Retriever, questions: Sequence[Question]) ->
 
 
 def nearest_rows(retriever: Retriever, questions: Sequence[Question], rows: Sequence[int]) -> list[int]:
-    """For each of some rows the other row that is most similar, by meaning or else by words.
+    """For each given row, the most similar other row: by meaning if there is an encoder, else by words.
 
     Args:
-        retriever: fitted on questions; only those that it drew are compared.
-        questions: the same, in the same order.
-        rows: places of the rows to compare.
+        retriever: fitted on the questions; only rows of its sample are candidates.
+        questions: the same questions in the same order.
+        rows: indices of the rows to compare.
     """
     chosen = retriever.out_of_fold_rows
     drawn = np.arange(len(questions)) if chosen is None else chosen
@@ -172,7 +172,7 @@ def _check(evidence: Mapping[str, Floats], shape: tuple[int, int]) -> None:
         if scores.shape != shape:
             raise DataError(
                 f"the evidence {source!r} has shape {scores.shape} instead of {shape}",
-                hint="Give one row per question and one column per tag.",
+                hint="Pass one row per question and one column per tag.",
             )
         if not np.isfinite(scores).all():
             raise DataError(

@@ -1,86 +1,91 @@
-"""Tells a server that fails at random from one that is overloaded.
+"""Tells failures by chance from those of too many requests, and from an outage.
 
 Behind one address there may be many replicas, some of which are busy or broken. Their failures say nothing
-about the other replicas: the failed request waits for its own retry, and all others continue. A server is
-overloaded if it answers nothing between many failures, and has accepted nothing that is still under way. It
-has too many requests if it refuses only those that were sent beside more than it recently answered.
+about the other replicas: the failed request waits for its own retry, and all others continue. A server may
+also refuse, or fail on, all that it gets beside as many requests as it has places for, or be down.
+
+Likelihood decides. A request's *level* is the number of accepted requests under way when it was sent, with
+itself. Requests at levels that the server accepts tell how often it fails by chance. If that chance hardly
+explains that everything above these levels failed, fewer requests must be sent; if it hardly explains that
+everything failed since the last answer, the server is down.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
-# At a server that fails on every other request, one in 1,024 runs of failures is as long.
-_RUN = 10
-# Answers that are remembered, and attempts after the first.
-_RECENT, _RETRIES = 32, 32
-# As many failures beside more requests than were answered are no chance: fewer requests must be sent.
-_CROWDED = 3
-_MOSTLY = 0.75
+# Failures less likely than this are no chance.
+_UNLIKELY = 1e-3
+# A server that is not down may fail on every other request, however reliable it has been.
+_EVERY_OTHER = 0.5
+# Requests that are remembered, and attempts after the first.
+_RECENT, _RETRIES = 64, 32
 # Retries help if they fail less often than this; so many of them have to be known.
 _OFTEN, _KNOWN = 0.75, 4
 # A row is retried until it would fail by chance with this probability.
 _CHANCE = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Sent:
     """A request that was sent.
 
     Args:
+        number: its place among all requests to the server.
         begun: when.
-        beside: requests under way then, with itself.
+        level: accepted requests under way then, with itself; those of which nothing is known count.
         rows: how many it has.
         again: whether its rows failed in a request of the same size.
+        failed: whether it failed.
+        crowded: whether it failed at a higher level than the server is known to accept.
     """
 
+    number: int
     begun: float
-    beside: int
+    level: int
     rows: int
     again: bool
+    failed: bool = False
+    crowded: bool = False
 
 
 class Flakiness:
     """What recent requests tell about a server's failures."""
 
     def __init__(self) -> None:
-        self._answers: deque[Sent] = deque(maxlen=_RECENT)
+        self._recent: deque[Sent] = deque(maxlen=_RECENT)
         self._retries: deque[bool] = deque(maxlen=_RETRIES)
-        self._failures: deque[Sent] = deque(maxlen=_RECENT)
-        self._run = 0
-        # Failures since the last answer that take the place of further requests.
-        self.held = 0
+        self._number = self._run = 0
+        # Failures since the last answer; they take the place of new rows.
+        self.unanswered = 0
         self._ever = False
+        # How often a request failed by chance before the last answer.
+        self._chance = _EVERY_OTHER
 
-    def answered(self, sent: Sent, running: Iterable[Sent]) -> int | None:
-        """A request was answered.
+    def sent(self, begun: float, rows: int, running: int, *, again: bool) -> Sent:
+        """A request is sent.
 
         Args:
-            sent: the request.
-            running: the others that are under way.
-
-        Returns:
-            How many requests at once the server takes, if it refuses all that are sent beside as many.
+            begun: when.
+            rows: how many it has.
+            running: how many others are under way.
+            again: whether its rows failed in a request of the same size.
         """
-        self._run, self.held, self._ever = 0, 0, True
-        self._answers.append(sent)
+        self._number += 1
+        return Sent(self._number, begun, running + 1, rows, again)
+
+    def answered(self, sent: Sent) -> None:
+        """A request was answered."""
+        self._run, self.unanswered, self._ever = 0, 0, True
+        self._recent.append(sent)
         if sent.again:
             self._retries.append(True)
-        if len(self._failures) < _CROWDED:
-            return None
-        last = self._failures[-1].begun
-        taken = [*self._answers, *(other for other in running if other.begun <= last)]
-        most = max(other.beside for other in taken)
-        above = sum(failure.beside > most for failure in self._failures)
-        if above < max(_CROWDED, _MOSTLY * len(self._failures)):
-            return None
-        self._failures.clear()
-        return most
 
-    def failed(self, sent: Sent, running: Iterable[Sent]) -> bool:
+    def failed(self, sent: Sent, running: Collection[Sent]) -> bool:
         """A request failed.
 
         Args:
@@ -90,20 +95,50 @@ class Flakiness:
         Returns:
             Whether the server still takes other requests, so that the failure says nothing about them.
         """
-        self._run += 1
-        if sent.again:
-            self._retries.append(False)
-        accepted = [other for other in running if other.begun <= sent.begun]
+        sent.failed = True
+        for other in chain(running, self._recent):
+            other.level -= other.number > sent.number
         if sent.rows == 1 or self.takes(sent.rows):
-            self._failures.append(sent)
-            self.held += 1
-        if self._run <= len(accepted):
+            self._recent.append(sent)
+            self.unanswered += 1
+            sent.crowded = self._ever and sent.level > self._accepted(running)
+        if not sent.crowded:
+            self._run += 1
+            if sent.again:
+                self._retries.append(False)
+        if self._run <= sum(other.begun <= sent.begun for other in running):
             return True
-        return self._ever and self._run < _RUN
+        return self._ever and max(_EVERY_OTHER, self._chance) ** self._run >= _UNLIKELY
+
+    def places(self, running: Collection[Sent]) -> int | None:
+        """How many requests at once the server takes, if it refuses all that are sent beside as many.
+
+        Args:
+            running: the requests that are under way.
+        """
+        if not self._ever:
+            return None
+        most = self._accepted(running)
+        below = [other.failed for other in self._recent if other.level <= most]
+        above = len(self._recent) - len(below)
+        chance = (1 + sum(below)) / (2 + len(below))
+        if not self._run:
+            self._chance = chance
+        if chance**above >= _UNLIKELY:
+            return None
+        self._recent = deque((other for other in self._recent if other.level <= most), _RECENT)
+        return most
+
+    def _accepted(self, running: Iterable[Sent]) -> int:
+        """The highest level at which a request was accepted recently."""
+        failed = max((other.begun for other in self._recent if other.failed), default=-math.inf)
+        answered = (other.level for other in self._recent if not other.failed)
+        # What was sent before a failure and did not fail was accepted.
+        return max(chain(answered, (other.level for other in running if other.begun <= failed)), default=1)
 
     def takes(self, rows: int) -> bool:
         """Whether a request of so many rows was answered recently."""
-        return any(sent.rows >= rows for sent in self._answers)
+        return any(sent.rows >= rows and not sent.failed for sent in self._recent)
 
     @property
     def retries(self) -> int:

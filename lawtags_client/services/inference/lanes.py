@@ -87,10 +87,10 @@ class Lane:
 
     def pass_on(self, pool: object) -> None:
         """A pool had its turn, or does not need it."""
-        if pool in self._queue:
-            del self._queue[pool]
-            if self._queue:
-                self.server.wake(next(iter(self._queue)))
+        self._queue.pop(pool, None)
+        # Even if the pool was not queued: the first in line does not wait for time, only for its turn.
+        if self._queue:
+            self.server.wake(next(iter(self._queue)))
 
     def leave(self, pool: object) -> None:
         """A pool sends nothing for now."""

@@ -1,17 +1,17 @@
-"""Finding out how many requests a server likes to have under way at once.
+"""Finds the best concurrency for a server.
 
-Time goes in rounds of about as many answers as requests may be under way. What a number of requests
-brings in answers a second follows from how long the answers take (Little's law).
+Time is divided into rounds; a round has about as many answers as concurrent requests. Throughput follows from
+concurrency and latency (Little's law).
 
-It begins with one salvo. Where its answers take about the same time, their number is doubled as long as
-that brings as many more answers. Where they take longer and longer, either the server has fewer places,
-or some answers just take longer than others: a few requests by themselves tell how long answers take
-without a queue, and with that how many places the salvo has found.
+The first round is a salvo. If its answers take about the same time, concurrency doubles as long as
+throughput grows with it. If latency grows within the salvo, the server has fewer slots, or some answers
+just take longer than others. A few requests without a queue then show the base latency, and with it how many
+slots the salvo has found.
 
-Then the number is what so many answers a second need without a queue, and a little above. Half as many
-again are tried, time after time as long as they bring something, as they do at a server that answers all
-of them together and a little slower for each. Fewer are tried where answers have become slow. What did
-not help is tried ever more seldom, and a refusal cuts the number at once.
+From then on, concurrency is a little more than the measured throughput needs at the base latency. The limiter
+periodically tries 1.6 times as many requests, and keeps them if throughput grows, as with a server that
+batches requests. It tries fewer if latency has grown. Changes that did not help are tried less and less,
+and a rejection cuts concurrency at once.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from lawtags_client.transport.clock import Clock
 
 _START, _SMALL_ROUND, _SMALLEST_ROUND = 16, 16, 4
 _GROWTH = 2.0
-# What growing must bring of the most it could bring: to go on growing, and to keep what was only tried.
+# Share of the possible gain in throughput that is required: to continue growing, and to keep a trial.
 _SCALES, _HELPS = 0.8, 0.12
-# Fewer requests are as good if they bring this part of the answers.
+# Fewer requests are as good if they keep this share of the throughput.
 _AS_GOOD = 0.93
 _QUEUE_AT_START, _QUEUE = 1.2, 1.4
-# This part of a salvo has to be answered to tell how brisk the server is; where so much of it, or more, was
-# answered side by side, it was too small to tell the server's places.
+# Share of a salvo that must be answered to measure the initial throughput; if at least this share ran in
+# parallel, the salvo was too small to find the number of slots.
 _MOST_OF, _PARALLEL, _GROWTH_AFTER = 0.75, 0.5, 1.5
 _ROOM, _STEP, _CUT = 1.2, 1.6, 0.7
 _SOON, _SELDOM = 1, 64
-# What an answer adds to a fixed number that was cut, where one more request might take too long.
+# Recovery per answer of a chosen concurrency that was cut, if one more request might time out.
 _CAREFUL = 1 / 8
 _INSTANT = 1e-6
 _LONG_PAUSE = 30.0
@@ -52,14 +52,14 @@ class _Round:
 
 
 class Limiter:
-    """How many requests may be under way.
+    """Limits the number of concurrent requests.
 
     Args:
-        clock: for pauses that the server asked for, and to measure.
-        start: at the beginning.
-        most: never more.
-        fixed: stay at ``start``, or come back to it after a cut.
-        patience: seconds in which a request has to be answered.
+        clock: measures time, and waits for the pauses that the server requests.
+        start: initial concurrency.
+        most: maximum concurrency.
+        fixed: stay at ``start``, or return to it after a cut.
+        patience: seconds within which a request must be answered.
     """
 
     def __init__(
@@ -91,28 +91,28 @@ class Limiter:
 
     @property
     def limit(self) -> int:
-        """How many may be under way now."""
+        """Concurrent requests that are allowed now."""
         if self._salvo:
-            # What followed the first answers of a small server would wait behind all of it.
+            # With a small server, requests sent after the first answers would queue behind the whole salvo.
             return max(1, int(self._limit) - self._all)
         return max(1, int(self._limit))
 
     @property
     def pause(self) -> float:
-        """Seconds in which nobody should ask."""
+        """Seconds for which no request should be sent."""
         return max(0.0, self._resume - self._clock.monotonic())
 
     async def admitted(self) -> None:
-        """Wait out a pause that the server asked for."""
+        """Wait for the end of a pause that the server requested."""
         while (left := self.pause) > 0:
-            # A little apart, so that all do not come back in the same moment.
+            # With jitter, so that not all requests resume at the same moment.
             await self._clock.sleep(left * (1 + 0.1 * self._clock.random()))
 
     def good(self, begun: float) -> None:
-        """A request went well.
+        """Record an answer.
 
         Args:
-            begun: when it was sent. Those sent before the round tell about another number.
+            begun: when the request was sent; one sent before this round ran at another concurrency.
         """
         now = self._clock.monotonic()
         if self.fixed:
@@ -161,12 +161,12 @@ class Limiter:
         return self._answers >= max(self.limit, min(_SMALL_ROUND, _SMALLEST_ROUND * self.limit))
 
     def bad(self, begun: float, pause: float, *, overloaded: bool = False) -> None:
-        """A request met an overloaded or failing server.
+        """Record that the server is overloaded or failing.
 
         Args:
-            begun: when it was sent. Those sent before the last cut tell nothing new.
-            pause: seconds in which nobody should ask.
-            overloaded: the server said that there were too many, rather than failed.
+            begun: when the request was sent; one sent before the last cut adds no information.
+            pause: seconds for which no request should be sent.
+            overloaded: the server rejected the request as one too many, instead of failing.
         """
         self.rest(pause)
         if begun <= self._cut_at:
@@ -178,24 +178,24 @@ class Limiter:
             self._limit, self._until_more = self._before.limit, min(self._until_more * 2, _SELDOM)
         else:
             self._limit = max(1.0, self._limit * _CUT)
-        # A server that failed may take as many as before once it is back; one that refused will not.
+        # A server that failed may accept as many as before once it is back; one that was overloaded will not.
         self._phase, self._before, self._quiet = "hold" if overloaded else "grow", None, 0
         self._salvo = False
         self._new_round()
 
     def rest(self, pause: float) -> None:
-        """Ask for nothing for some seconds."""
+        """Send nothing for some seconds."""
         self._resume = max(self._resume, self._clock.monotonic() + pause)
 
     def slow(self, cuts: int, running: int) -> bool:
-        """A request was not answered in time.
+        """Record a timeout.
 
         Args:
-            cuts: ``cuts`` when it was sent.
-            running: how many were under way, this one included.
+            cuts: value of ``cuts`` when the request was sent.
+            running: concurrent requests, including this one.
 
         Returns:
-            Whether this is new; those sent before the last cut tell nothing new.
+            Whether the limit was cut; a request sent before the last cut adds no information.
         """
         if cuts < self.cuts:
             return False
@@ -218,7 +218,7 @@ class Limiter:
         self._limit = min(self._limit, float(limit))
 
     def crowded(self, most: int) -> None:
-        """The server answers no more than this at once, and refuses what is sent beside them."""
+        """Record that the server accepts this many concurrent requests and rejects any more."""
         if most >= self._limit:
             return
         self._cut()
@@ -233,7 +233,7 @@ class Limiter:
         self.cuts += 1
 
     def resized(self) -> None:
-        """Requests are of another size from now on, so that their times compare with none before."""
+        """Requests have another size from now on, so earlier latencies do not compare."""
         if self._phase in ("alone", "more", "fewer"):
             self._hold(self._limit)
         self._base = self._fastest = math.inf
@@ -242,7 +242,7 @@ class Limiter:
 
     @property
     def settled(self) -> bool:
-        """Whether the number is one to stay with for a while."""
+        """Whether the limit is stable for now."""
         return self.fixed or self._phase == "hold"
 
     def _new_round(self) -> None:
@@ -256,7 +256,7 @@ class Limiter:
         elif self._phase == "grow":
             self._grown(now)
         elif self._phase == "hold":
-            self._held(now)
+            self._check_hold(now)
         else:
             self._tried(now)
 
@@ -282,7 +282,7 @@ class Limiter:
         self._limit *= _GROWTH
 
     def _timed(self, now: _Round) -> None:
-        """So few were under way that their answers took what they take by themselves."""
+        """Use the latency of a few requests that ran without a queue."""
         assert self._before is not None
         salvo, places = self._before.limit, self._brisk * now.latency
         self._base = now.latency
@@ -296,7 +296,7 @@ class Limiter:
     def _hold(self, limit: float) -> None:
         self._limit, self._phase, self._before, self._quiet = limit, "hold", None, 0
 
-    def _held(self, now: _Round) -> None:
+    def _check_hold(self, now: _Round) -> None:
         self._base = min(self._base, now.latency)
         self._quiet += 1
         if now.latency > _QUEUE * self._base and self._quiet >= self._until_fewer and now.limit > 1:
@@ -325,5 +325,5 @@ class Limiter:
 
 
 def _worth(before: _Round, now: _Round) -> float:
-    """What a greater number brought: 1 for as much more as it is greater itself, 0 for nothing."""
+    """Gain in throughput relative to the gain in concurrency: 1 if proportional, 0 if none."""
     return (now.rate / before.rate - 1) / (now.limit / before.limit - 1)

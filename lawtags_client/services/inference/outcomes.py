@@ -1,4 +1,4 @@
-"""The outcomes of rows, given out as they come or in the order of the rows."""
+"""Outcomes of rows, returned as they arrive or in the order of the rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Outcomes(Generic[R]):
     """Collects outcomes.
 
     Args:
-        ordered: give them out in the order of the rows.
+        ordered: keep the order of the rows.
     """
 
     def __init__(self, *, ordered: bool) -> None:
         self._ordered = ordered
         self._done: deque[Outcome[R]] = deque()
-        self._held: dict[int, Outcome[R]] = {}
+        self._early: dict[int, Outcome[R]] = {}
         self._following = 0
         self.answered = self.failed = 0
 
@@ -30,9 +30,9 @@ class Outcomes(Generic[R]):
         return bool(self._done)
 
     @property
-    def held(self) -> int:
-        """Outcomes that wait for earlier rows."""
-        return len(self._held)
+    def waiting(self) -> int:
+        """Number of outcomes that wait for earlier rows."""
+        return len(self._early)
 
     def answer(self, entry: Entry[Any], value: R) -> None:
         """A row was answered."""
@@ -45,13 +45,13 @@ class Outcomes(Generic[R]):
         self._done.append(Outcome(entry.row, error=error))
 
     def ready(self) -> Iterator[Outcome[R]]:
-        """The outcomes that may be given out now."""
+        """The outcomes that can be returned now."""
         while self._done:
             outcome = self._done.popleft()
             if self._ordered:
-                self._held[outcome.row] = outcome
+                self._early[outcome.row] = outcome
             else:
                 yield outcome
-        while self._following in self._held:
-            yield self._held.pop(self._following)
+        while self._following in self._early:
+            yield self._early.pop(self._following)
             self._following += 1

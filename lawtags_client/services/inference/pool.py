@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 
 from lawtags_client.errors import DeadlineExceededError, LawtagsError, RateLimitedError
 from lawtags_client.services.inference.entries import Entry, Outcome, Request, note_split
-from lawtags_client.services.inference.flakiness import Sent
 from lawtags_client.services.inference.giving_up import (
     counts,
     is_busy,
@@ -158,7 +157,7 @@ class _Pool(Generic[T, R]):
         left = max(0.001, self._policy.total - max(entry.spent for entry in batch))
         allowance = pace.allowance(rows, lone_timeouts, left)
         begun, again = pace.clock.monotonic(), all(entry.shared == len(batch) for entry in batch)
-        sent = Sent(begun, len(self._server.running) + 1, len(batch), again)
+        sent = self._flakiness.sent(begun, len(batch), len(self._server.running), again=again)
         request = Request(batch, begun, pace.limiter.cuts, rows, sent)
         for entry in batch:
             entry.shared = len(batch)
@@ -193,9 +192,8 @@ class _Pool(Generic[T, R]):
             self._fail(request, error)
             return
         self._outage.answered()
-        others = self._server.others()
-        if (most := self._flakiness.answered(request.sent, others)) is not None:
-            self._pace.limiter.crowded(most)
+        self._flakiness.answered(request.sent)
+        self._keep_to_places()
         kept = self._draining.kept
         if self._draining.answered(request.begun):
             self._pace.free_again(request.begun, request.rows, kept=kept)
@@ -222,7 +220,8 @@ class _Pool(Generic[T, R]):
         excused = self._draining.excuses and (slow or is_busy(error))
         unreachable = self._outage.is_unreachable(error)
         own = (is_the_rows_own(error) or is_quick(error, took)) and not (slow or unreachable)
-        request.own, uncounted = own, excused or (request.isolated and is_busy(error))
+        own = own and not (request.isolated and request.sent.crowded)
+        request.own, uncounted = own, excused or (request.isolated and not own)
         alone = len(entries) == 1 or unreachable
         counted = not uncounted and counts(error, slow=slow, company=request.company, alone=alone)
         working = slow and leaves_work(error, took)
@@ -265,7 +264,15 @@ class _Pool(Generic[T, R]):
         chance = may_be_chance(error, took, answering=not self._outage.is_silent(request.begun - took))
         if self._draining.alone or self._outage.is_unreachable(error) or not chance:
             return False
-        return self._flakiness.failed(request.sent, self._server.others())
+        isolated = self._flakiness.failed(request.sent, self._server.others())
+        if isolated:
+            self._keep_to_places()
+        return isolated
+
+    def _keep_to_places(self) -> None:
+        """Send no more at once than the server takes."""
+        if (places := self._flakiness.places(self._server.others())) is not None:
+            self._pace.limiter.crowded(places)
 
     def _is_silent(self) -> bool:
         """Whether nothing was answered for as long as a call may take; before, it may just fail often."""
@@ -326,7 +333,7 @@ class _Pool(Generic[T, R]):
             if final and not too_late and len(entries) == 1 and request.company > 1 and request.own:
                 # Once more with nothing beside it, in case the server fails on several requests at once.
                 entry.alone = True
-                if self._flakiness.retries:
+                if self._flakiness.retries_help:
                     # Where rows fail by chance, one attempt says little.
                     entry.failures = entry.chances = 0
                 again.append(entry)
@@ -336,7 +343,8 @@ class _Pool(Generic[T, R]):
                 if request.own or not request.isolated:
                     self._outage.lost(error, slow=working)
                 continue
-            if not is_refusal(error) or (is_busy(error) and request.company == 1 and not fits):
+            refused = is_refusal(error) or (request.isolated and request.sent.crowded)
+            if not refused or (is_busy(error) and request.company == 1 and not fits):
                 # Each by itself in the end, since one of them may be the reason.
                 entry.most = 1 if used_up else max(1, len(entries) // 2)
             entry.spent += _APART * pause if counted else 0.0

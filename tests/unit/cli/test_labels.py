@@ -55,7 +55,7 @@ def test_the_worst_row_is_listed_with_the_reason_and_its_source(curated: Path) -
     assert row["missing_probability"] > 0.5 > row["wrong_probability"]
     assert row["similar"]["tags"] == ["copyright"]
     assert row["title"] == HOSTILE
-    assert "Rows reviewed: 90" in done.stderr
+    assert "90 rows reviewed" in done.stderr
 
 
 def test_texts_of_the_data_can_neither_steer_the_terminal_nor_add_lines(curated: Path) -> None:
@@ -73,13 +73,33 @@ def test_the_reviewed_file_is_what_curation_applies_and_is_never_overwritten(cur
     text = path.read_text(encoding="utf-8")
     assert not set(text) & {"\x1b", "\u202e"}
     rows = [json.loads(line) for line in text.splitlines()]
-    assert rows[0]["title"] == HOSTILE
+    assert rows[0]["id"] == "q17"
     rows[0]["tags"] = ["copyright"]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     assert load_corrections(path) == {"q17": Correction(frozenset({"traffic"}), ("copyright",))}
     kept = path.read_bytes()
     assert "may contain reviewed corrections" in call("curated", "--out", str(path), code=2).stderr
     assert path.read_bytes() == kept
+
+
+def test_titles_are_stored_only_on_request(curated: Path) -> None:
+    titles = {
+        json.loads(line)["title"]
+        for path in (curated / "questions").iterdir()
+        for line in path.read_text(encoding="utf-8").splitlines()
+    }
+    call("curated", "--encoder", "none", "--top", "50", "--out", "ids.jsonl")
+    text = Path("ids.jsonl").read_text(encoding="utf-8")
+    assert '"title"' not in text
+    assert not any(json.dumps(title, ensure_ascii=False)[1:-1] in text for title in titles)
+    call("curated", "--encoder", "none", "--top", "50", "--out", "titles.jsonl", "--titles")
+    rows = [json.loads(line) for line in Path("titles.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["title"] for row in rows} | {row["similar"]["title"] for row in rows} <= titles
+    for row in rows:
+        del row["title"], row["similar"]["title"]
+    assert rows == [json.loads(line) for line in text.splitlines()]
+    assert load_corrections(Path("titles.jsonl")) == {}
+    assert "--titles requires --out" in call("curated", "--titles", code=2).stderr
 
 
 def test_what_cannot_be_reviewed_is_named(curated: Path) -> None:

@@ -4,75 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from client_kit import PLATFORM
+from simulated_pools import Full, Pools, together
 from simulated_time import simulate, simulated_clock
 
 from lawtags_client.client import NeMo
+from lawtags_client.errors import APIError
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.settings import Settings
 from lawtags_client.types.inference import ChatCompletionRequest, ChatMessage
 
 
-@dataclass
-class Full(httpx.AsyncBaseTransport):
-    """Refuses what comes while all of its places are taken.
+class Served(httpx.AsyncBaseTransport):
+    """A simulated server behind HTTP."""
 
-    Args:
-        places: requests that it works on side by side.
-        status: of a refusal.
-        seconds: for an answer.
-        refusing: seconds for a refusal.
-        share: of the requests it takes that fail at random with a 500.
-        seed: of these.
-    """
-
-    places: int
-    status: int = 503
-    seconds: float = 0.5
-    refusing: float = 0.0
-    share: float = 0.0
-    seed: int = 0
-    busy: int = 0
-    most: int = 0
-    refused: int = 0
-    ended: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
+    def __init__(self, server: Full) -> None:
+        self.server = server
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(await request.aread())
         chat = "messages" in body
         found = body["messages"][0]["content"] if chat else body["prompt"]
         prompts = found if isinstance(found, list) else [found]
-        if self.busy >= self.places:
-            self.refused += 1
-            await asyncio.sleep(self.refusing)
-            return httpx.Response(self.status)
-        self.busy += 1
-        self.most = max(self.most, self.busy)
         try:
-            if self.chance.random() < self.share:
-                await asyncio.sleep(0.005)
-                return httpx.Response(500)
-            await asyncio.sleep(self.seconds)
-        finally:
-            self.busy -= 1
-        self.ended.update(dict.fromkeys(prompts, asyncio.get_running_loop().time()))
+            await self.server.answer(prompts)
+        except APIError as error:
+            return httpx.Response(error.status or 500)
         texts = [{"message": {"role": "assistant", "content": p}} if chat else {"text": p} for p in prompts]
         return httpx.Response(200, json={"choices": [{"index": n, **text} for n, text in enumerate(texts)]})
 
 
-def together(
+def calls_of_a_client(
     server: httpx.AsyncBaseTransport, folder: Path, calls: Callable[[NeMo], Sequence[Awaitable[int]]]
 ) -> tuple[list[int], float]:
     """Rows that each call has lost, and the seconds until all have ended."""
@@ -108,26 +78,47 @@ async def chat(nemo: NeMo, name: str, rows: int, **options: Any) -> int:
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize(
-    ("places", "pools", "refusing"), [(1, 2, 0.0), (3, 2, 0.0), (2, 5, 0.0), (4, 2, 1.0)]
+    ("places", "pools", "refusing"), [(1, 2, 0.0), (3, 2, 0.0), (2, 5, 0.0), (4, 2, 1.0), (1, 2, 0.7)]
 )
 def test_a_server_that_is_full_of_another_call_s_requests_loses_no_row(
-    places: int, pools: int, refusing: float, status: int, tmp_path: Path
+    places: int, pools: int, refusing: float, status: int
 ) -> None:
-    server = Full(places, status, refusing=refusing)
-    lost, seconds = together(
-        server, tmp_path, lambda nemo: [complete(nemo, f"{n}-", 40, batch_size=1) for n in range(pools)]
-    )
+    server, rows = Full(places, status, refusing=refusing), 40
+    lost, seconds = together(server.answer, lambda pool: [pool.lost(f"{n}-", rows) for n in range(pools)])
     assert lost == [0] * pools
-    assert seconds <= 2 * 40 * pools * 0.5 / places + 2
+    assert seconds <= 1.5 * rows * pools * 0.5 / places + 2
 
 
-def test_a_full_server_that_fails_at_random_too_loses_hardly_a_row(tmp_path: Path) -> None:
-    server = Full(1, 500, share=0.3)
-    lost, _ = together(
-        server, tmp_path, lambda nemo: [complete(nemo, name, 100, batch_size=1) for name in "ab"]
-    )
-    # Five attempts with nothing beside them fail with a probability of 0.002.
-    assert sum(lost) <= 2
+@pytest.mark.parametrize(
+    ("places", "share", "status", "seed"),
+    [
+        (1, 0.3, 500, 0),
+        (1, 0.3, 500, 1),
+        (1, 0.1, 500, 2),
+        (3, 0.5, 500, 0),
+        (3, 0.3, 503, 1),
+        (1, 0.3, 429, 0),
+    ],
+)
+def test_a_full_server_that_fails_at_random_too_loses_no_row(
+    places: int, share: float, status: int, seed: int
+) -> None:
+    server = Full(places, status, share=share, seed=seed)
+    lost, seconds = together(server.answer, lambda pool: [pool.lost(name, 200) for name in "ab"])
+    assert lost == [0, 0]
+    assert seconds <= 1.6 * 400 * 0.5 / places
+    # Failures by chance, and a few attempts to send more.
+    assert server.refused <= 400
+
+
+@pytest.mark.parametrize("places", [2, 3])
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_rows_that_always_fail_are_lost_alone_at_a_full_server(share: float, places: int) -> None:
+    poor = frozenset(f"a{3 + 7 * row}" for row in range(40))
+    server = Full(places, 500, 0.1, share=share, poor=poor)
+    lost, seconds = together(server.answer, lambda pool: [pool.lost("a", 300)])
+    assert lost == [40]
+    assert seconds <= 40
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -142,72 +133,59 @@ def test_calls_of_different_kinds_cost_each_other_no_row(kinds: str, status: int
             return [complete(nemo, name, 40, batch_size=1, concurrency=len(name)) for name in ("a", "bbbb")]
         return [chat(nemo, "a", 40), chat(nemo, "b", 40)]
 
-    lost, _ = together(Full(2, status, seconds=0.2), tmp_path, calls)
+    lost, _ = calls_of_a_client(Served(Full(2, status, seconds=0.2)), tmp_path, calls)
     assert lost == [0, 0]
 
 
-def test_places_go_to_all_calls_in_turn(tmp_path: Path) -> None:
+def test_places_go_to_all_calls_in_turn() -> None:
     server = Full(1000, seconds=1.0)
-    names = "abcd"
-    together(server, tmp_path, lambda nemo: [complete(nemo, name, 120, batch_size=1) for name in names])
+    together(server.answer, lambda pool: [pool.lost(name, 120) for name in "abcd"])
     half = sorted(server.ended, key=server.ended.__getitem__)[:240]
-    assert all(45 <= count <= 75 for count in Counter(prompt[0] for prompt in half).values())
+    assert all(45 <= count <= 75 for count in Counter(row[0] for row in half).values())
     assert server.most <= Settings(platform_url=PLATFORM).max_connections
 
 
-def test_a_call_whose_caller_has_stopped_keeps_no_other_waiting(tmp_path: Path) -> None:
-    async def stopped(nemo: NeMo) -> int:
-        prompts = (f"s{row}" for row in range(200))
-        async for _ in nemo.inference.complete_each(prompts, model="m", batch_size=1):
+def test_a_call_whose_caller_has_stopped_keeps_no_other_waiting() -> None:
+    async def stopped(pool: Pools) -> int:
+        async with aclosing(pool.open("s", 200)) as outcomes:
+            await anext(outcomes)
             await asyncio.sleep(1000.0)
-            break
         return 0
 
     server = Full(1000, seconds=1.0)
-    together(server, tmp_path, lambda nemo: [stopped(nemo), complete(nemo, "a", 200, batch_size=1)])
-    assert max(at for prompt, at in server.ended.items() if prompt[0] == "a") < 30
+    together(server.answer, lambda pool: [stopped(pool), pool.lost("a", 200)])
+    assert max(at for row, at in server.ended.items() if row[0] == "a") < 30
 
 
-def test_a_call_that_is_left_early_gives_its_places_back(tmp_path: Path) -> None:
-    async def left(nemo: NeMo) -> int:
-        async with asyncio.timeout(2.5):
-            await complete(nemo, "s", 10_000, batch_size=1)
-        return 0
-
-    async def work(nemo: NeMo) -> int:
-        with pytest.raises(TimeoutError):
-            await left(nemo)
+def test_a_call_that_is_left_early_gives_its_places_back() -> None:
+    async def left(pool: Pools) -> int:
+        async with aclosing(pool.open("s", 10_000)) as outcomes:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(2.5):
+                    async for _ in outcomes:
+                        pass
         return 0
 
     server = Full(1000, seconds=1.0)
-    lost, seconds = together(
-        server, tmp_path, lambda nemo: [work(nemo), complete(nemo, "a", 300, batch_size=1)]
-    )
+    lost, seconds = together(server.answer, lambda pool: [left(pool), pool.lost("a", 300)])
     assert lost == [0, 0] and seconds < 20
 
 
-def test_a_row_that_is_asked_for_alone_waits_for_no_call_to_end(tmp_path: Path) -> None:
-    inner, ended = Full(1000, seconds=2.0), dict[str, float]()
+def test_a_row_that_is_asked_for_alone_waits_for_no_call_to_end() -> None:
+    server, ended = Full(1000, seconds=2.0, poor=frozenset({"b3"})), dict[str, float]()
 
-    async def answer(request: httpx.Request) -> httpx.Response:
-        if json.loads(await request.aread())["prompt"] == "b3":
-            return httpx.Response(500)
-        return await inner.handle_async_request(request)
-
-    async def timed(nemo: NeMo, name: str, rows: int) -> int:
-        lost = await complete(nemo, name, rows, batch_size=1)
+    async def timed(pool: Pools, name: str, rows: int) -> int:
+        lost = await pool.lost(name, rows)
         ended[name] = asyncio.get_running_loop().time()
         return lost
 
-    lost, _ = together(
-        httpx.MockTransport(answer), tmp_path, lambda nemo: [timed(nemo, "a", 900), timed(nemo, "b", 20)]
-    )
+    lost, _ = together(server.answer, lambda pool: [timed(pool, "a", 900), timed(pool, "b", 20)])
     assert lost == [0, 1]
     assert ended["b"] < ended["a"] - 5
 
 
-def test_a_call_after_one_that_was_given_up_begins_anew(tmp_path: Path) -> None:
-    server, up = Full(1000, seconds=0.1), [False]
+def test_a_call_after_one_that_was_given_up_starts_fresh(tmp_path: Path) -> None:
+    server, up = Served(Full(1000, seconds=0.1)), [False]
 
     async def answer(request: httpx.Request) -> httpx.Response:
         if not up[0]:
@@ -226,12 +204,12 @@ def test_a_call_after_one_that_was_given_up_begins_anew(tmp_path: Path) -> None:
         assert sum([lost async for lost in first]) > 2000
         return second
 
-    lost, _ = together(httpx.MockTransport(answer), tmp_path, lambda nemo: [calls(nemo)])
+    lost, _ = calls_of_a_client(httpx.MockTransport(answer), tmp_path, lambda nemo: [calls(nemo)])
     assert lost == [0]
 
 
 def test_models_have_nothing_to_do_with_each_other(tmp_path: Path) -> None:
-    server = Full(1000, seconds=0.1)
+    server = Served(Full(1000, seconds=0.1))
 
     async def answer(request: httpx.Request) -> httpx.Response:
         if json.loads(await request.aread())["model"] == "broken":
@@ -243,7 +221,7 @@ def test_models_have_nothing_to_do_with_each_other(tmp_path: Path) -> None:
         assert asyncio.get_running_loop().time() < 5
         return lost
 
-    lost, _ = together(
+    lost, _ = calls_of_a_client(
         httpx.MockTransport(answer), tmp_path, lambda nemo: [complete(nemo, "b", 10, "broken"), timed(nemo)]
     )
     assert lost == [10, 0]
