@@ -39,7 +39,7 @@ class TuneEncoder:
     """Tunes the encoder on the training rows, and keeps the epoch that is best on the validation rows."""
 
     name = "encoder"
-    version = 2
+    version = 3
     leaves = EncoderOutput
 
     def inputs(self, context: RunContext) -> Mapping[str, object]:
@@ -198,6 +198,7 @@ def _labels(questions: Sequence[Question], vocabulary: Vocabulary) -> NDArray[np
 
 
 def _predict(context: RunContext, tuned: TunedEncoder) -> list[Path]:
+    from lawtags_client.tagging.calibration import fit_platt
     from lawtags_client.tagging.decision import tune_on_few_rows
     from lawtags_client.tagging.embedding_signals import texts_of
     from lawtags_client.tagging.logistic import sigmoid
@@ -207,8 +208,11 @@ def _predict(context: RunContext, tuned: TunedEncoder) -> list[Path]:
     questions = questions_of(context)
     vocabulary = Vocabulary.from_questions(questions["training"])
     validation, testing = questions["validation"], questions["testing"]
+    known = tuned.log_odds(texts_of(validation))
+    # The tuning stops early, which leaves probabilities too low.
+    offset, slope = fit_platt(known, _labels(validation, vocabulary))
     decision = tune_on_few_rows(
-        sigmoid(tuned.log_odds(texts_of(validation))),
+        sigmoid(offset + slope * known),
         [question.tags for question in validation],
         vocabulary,
         most=context.recipe.evaluation.max_tags,
@@ -216,7 +220,7 @@ def _predict(context: RunContext, tuned: TunedEncoder) -> list[Path]:
         abstain_below=context.recipe.evaluation.abstain_below,
         seed=context.recipe.training.seed,
     )
-    scores = sigmoid(tuned.log_odds(texts_of(testing)))
+    scores = sigmoid(offset + slope * tuned.log_odds(texts_of(testing)))
     rows = [
         prediction(
             number,

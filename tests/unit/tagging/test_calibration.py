@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, log_loss
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.tagging.calibration import LEAST_PROBABILITY, Calibration, equal_bins, measure_calibration
+from lawtags_client.tagging.calibration import (
+    LEAST_PROBABILITY,
+    Calibration,
+    equal_bins,
+    fit_platt,
+    measure_calibration,
+)
 
 Matrix = NDArray[np.float64]
 
@@ -155,3 +161,28 @@ def test_distinct_values_are_in_bins_of_equal_size() -> None:
     places = equal_bins(np.random.default_rng(0).random(1003))
     assert set(np.bincount(places)) <= {100, 101}
     assert len(np.bincount(places)) == 10
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(0.5, 0.0), (1.0, -1.0), (2.0, 1.0)])
+def test_labels_of_other_rows_correct_distorted_probabilities(slope: float, offset: float) -> None:
+    def distorted(seed: int) -> tuple[Matrix, NDArray[np.bool_]]:
+        scores, labels = drawn(1500, slope=1, seed=seed)
+        return offset + slope * np.log(scores / (1 - scores)), labels
+
+    a, b = fit_platt(*distorted(1))
+    assert a == pytest.approx(-offset / slope, abs=0.15)
+    assert b == pytest.approx(1 / slope, rel=0.1)
+    odds, labels = distorted(2)
+    before, after = (measured(1 / (1 + np.exp(-values)), labels) for values in (odds, a + b * odds))
+    assert before.ece is not None
+    assert after.ece is not None
+    assert after.ece < 0.02 < before.ece
+
+
+def test_one_row_bends_probabilities_and_does_not_overturn_them() -> None:
+    assert fit_platt(np.zeros((0, 3)), np.zeros((0, 3))) == (0, 1)
+    offset, slope = fit_platt(np.asarray([[1.0, -3.0]]), np.asarray([[0, 1]]))
+    assert abs(offset) < 0.5
+    assert 0.3 < slope < 1
+    # Scores against the labels lose what they say; they never change sides.
+    assert fit_platt(np.asarray([[3.0, -3.0]] * 500), np.asarray([[0, 1]] * 500))[1] == 0
