@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from tiny_models import make_encoder
 
@@ -34,6 +35,7 @@ from lawtags_client.platform import (
 )
 from lawtags_client.runs.answers import RowAnswer, working_file
 from lawtags_client.runs.ledger import Ledger
+from lawtags_client.runs.metrics import read_metrics
 from lawtags_client.runs.outputs import (
     CurateOutput,
     CustomizeOutput,
@@ -46,6 +48,7 @@ from lawtags_client.runs.outputs import (
     UploadOutput,
 )
 from lawtags_client.runs.predictions import prediction, read_predictions, write_predictions
+from lawtags_client.runs.probabilities import write_probabilities
 from lawtags_client.runs.progress import LoggedProgress, Progress
 from lawtags_client.runs.recipe import parse_recipe
 from lawtags_client.runs.run import execute
@@ -231,6 +234,7 @@ async def test_an_evaluation_that_failed_is_asked_for_anew(tmp_path: Path) -> No
     testing.write_text(json.dumps({"id": "a", "title": "A?", "tags": ["lease"]}) + "\n")
     for system in SYSTEMS:
         write_predictions(tmp_path, system, [prediction(0, "a", ["lease"])])
+    write_probabilities(tmp_path, "tagger", np.asarray([[0.8, 0.1]]), ["lease", "visa"])
     before = [
         Before("serve", ServeOutput(model="tests/tagger@1", base_model="ns/model")),
         Before("predict", PredictOutput(model="tests/tagger@1")),
@@ -243,7 +247,13 @@ async def test_an_evaluation_that_failed_is_asked_for_anew(tmp_path: Path) -> No
     await carry(tmp_path, platform, *before, Evaluate(), recipe=recipe)
     first, second, third = platform.keys
     assert first != second == third
-    assert json.loads((tmp_path / "metrics.json").read_text())["platform"]["scores"] == {"tags.f1": 0.5}
+    metrics = read_metrics(tmp_path)
+    assert metrics.platform is not None
+    assert metrics.platform.scores == {"tags.f1": 0.5}
+    # Only systems with probabilities have a calibration; one row is too few for a curve.
+    assert [*metrics.calibration] == ["tagger"]
+    assert metrics.calibration["tagger"].predicted_tags == pytest.approx(0.9)
+    assert metrics.coverage == {"tagger": ()}
 
 
 def context(folder: Path, platform: Scripted) -> RunContext:
