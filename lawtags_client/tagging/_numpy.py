@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float32 | np.float64]
     Integers: TypeAlias = NDArray[np.int64]
+    Flags: TypeAlias = NDArray[np.bool_]
     Rows: TypeAlias = NDArray[np.int64] | NDArray[np.bool_]
     """Row numbers, or a mask of rows."""
 

@@ -1,9 +1,8 @@
 """Learns to tell wrong tags from given ones, with wrong tags that it plants itself.
 
 Which probability is too low for a true tag depends on the data: rare tags, and tags that the text does not
-show, look wrong everywhere. So the detector replaces given tags by others, drawn by their frequency, and fits
-a logistic regression that tells these from the given ones. A row is judged by a regression that has not
-seen it.
+show, look wrong everywhere. So the detector replaces given tags by others and fits a logistic regression that
+tells these from the given ones. A row is judged by a regression that has not seen it.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ from lawtags_client.tagging.logistic import fit_towards
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lawtags_client.tagging._numpy import Floats, Integers
+    from lawtags_client.tagging._numpy import Flags, Floats, Integers
 
-    Flags: TypeAlias = NDArray[np.bool_]
     Columns: TypeAlias = list[NDArray[np.float64]]
 
 _FOLDS = 5
 _PENALTY = 1.0
 _CHUNK = 2048
 # Planted tags per row: more make the fit steadier, which only few rows need.
-_PLANTED, _FEW_ROWS = 3, 5000
+_PLANTED, _FEW_ROWS = 10, 5000
+# A wrong tag may be any: this share of the planted ones is drawn from all alike, the rest by frequency.
+_ALIKE = 0.3
 _SMOOTHING = 0.3
 # As many rows' worth of the mean tag are mixed into what is known of a tag.
 _SHRINKAGE = 3.0
@@ -56,6 +56,8 @@ class _Pairs:
 def doubts(labels: Flags, evidence: Mapping[str, Floats], *, seed: int = 0) -> Floats:
     """How much the evidence speaks against each given tag, as log-odds; -inf where a tag is not given.
 
+    They are those that hold if wrong tags were as frequent as right ones.
+
     Args:
         labels: whether a row has a tag, rows by tags; at least one in each row.
         evidence: source to log-odds of the tags, rows by tags, by models that have not seen the row.
@@ -82,8 +84,18 @@ def doubts(labels: Flags, evidence: Mapping[str, Floats], *, seed: int = 0) -> F
         weights = fit_towards(
             columns[fitted], wrong[fitted], np.zeros(columns.shape[1]), penalty=_PENALTY, steps=20
         )
-        found[row[judged], tag[judged]] = columns[judged] @ weights
+        balance = np.log(wrong[fitted].sum() / (~wrong[fitted]).sum())
+        found[row[judged], tag[judged]] = columns[judged] @ weights - balance
     return found
+
+
+def row_doubts(doubt: Floats) -> Floats:
+    """How much speaks against any of a row's tags, as log-odds: their odds are added.
+
+    Args:
+        doubt: what ``doubts`` returns, with at least one given tag in each row.
+    """
+    return np.asarray(np.logaddexp.reduce(doubt, axis=1))
 
 
 def _plant(labels: Flags, given: _Pairs, generator: np.random.Generator) -> _Pairs:
@@ -94,7 +106,8 @@ def _plant(labels: Flags, given: _Pairs, generator: np.random.Generator) -> _Pai
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     rows = np.repeat(np.flatnonzero(sizes), times)
     removed = given.tag[starts[rows] + (generator.random(len(rows)) * sizes[rows]).astype(int)]
-    tags = generator.choice(len(counts), len(rows), p=counts / counts.sum())
+    drawn = _ALIKE * (counts > 0) / (counts > 0).sum() + (1 - _ALIKE) * counts / counts.sum()
+    tags = generator.choice(len(counts), len(rows), p=drawn)
     kept = ~labels[rows, tags]
     return _Pairs(rows[kept], tags[kept], removed[kept])
 
@@ -126,14 +139,16 @@ class _Features:
         # A planted tag is not in the counts, so a given one must not be, either.
         count = self._counts[pairs.tag] - own
         prior = np.log((count + 0.5) / len(self._labels))
-        columns = [prior, np.log1p(size), size == 0, *self._company(pairs.tag, others, count, own)]
+        # A tag that no other row has, or only one, behaves unlike what its frequency suggests.
+        columns = [prior, count == 0, count == 1, np.log1p(size), size == 0]
+        columns += self._company(pairs.tag, others, count, own)
         for source in self._evidence:
             columns += self._support(source.scores[pairs.row], pairs.tag, given, others, prior)
             columns += source.visibility(pairs, own)
         return np.asarray(np.stack(columns, axis=1), dtype=np.float64)
 
     def _company(self, tag: Integers, others: Flags, count: Floats, own: Flags) -> Columns:
-        """How often the tag stands beside the row's other tags, against chance: mean, most and least."""
+        """How often the tag stands beside the row's other tags against chance: mean, most, least; if ever."""
         seen = self._together[tag] - (others & own[:, None])
         chance = (count[:, None] + _SMOOTHING) * self._counts / len(self._labels)
         surprise = np.log((seen + _SMOOTHING) / (chance + _SMOOTHING))
@@ -141,7 +156,8 @@ class _Features:
         mean = (surprise * others).sum(axis=1) / np.maximum(1, others.sum(axis=1))
         most = np.where(others, surprise, -np.inf).max(axis=1)
         least = np.where(others, surprise, np.inf).min(axis=1)
-        return [mean, np.where(alone, 0, most), np.where(alone, 0, least)]
+        met = (seen * others).any(axis=1)
+        return [mean, np.where(alone, 0, most), np.where(alone, 0, least), met]
 
     def _support(self, scores: Floats, tag: Integers, given: Flags, others: Flags, prior: Floats) -> Columns:
         """What one source says of the tag, of its rivals, and of the row's other tags."""

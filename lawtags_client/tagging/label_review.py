@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.errors import DataError
 from lawtags_client.tagging._numpy import np
-from lawtags_client.tagging.label_detector import doubts
+from lawtags_client.tagging.label_detector import doubts, row_doubts
 from lawtags_client.tagging.logistic import logit, sigmoid
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.retriever import Retriever
@@ -82,12 +82,12 @@ def doubtful_rows(
     near = {name: np.asarray(each, dtype=np.float64)[rows] for name, each in similarity.items()}
     doubt = doubts(known, {**scores, **near}, seed=seed)
     probabilities = sigmoid(np.mean(list(scores.values()), axis=0))
-    wrong = doubt.argmax(axis=1)
+    wrong, total = doubt.argmax(axis=1), row_doubts(doubt)
     absent = np.where(known, -1.0, probabilities)
     missing = absent.argmax(axis=1)
     found = []
-    for place in np.argsort(-doubt.max(axis=1), kind="stable"):
-        certainty = float(sigmoid(doubt[place, wrong[place]]))
+    for place in np.argsort(-total, kind="stable"):
+        certainty = float(sigmoid(total[place]))
         if certainty < _DOUBTFUL or probabilities[place, wrong[place]] >= _LIKELY:
             continue
         rival = float(absent[place, missing[place]])

@@ -9,6 +9,7 @@ import pytest
 
 from lawtags_client.errors import DataError
 from lawtags_client.tagging import Question, Retriever, Vocabulary
+from lawtags_client.tagging.label_detector import doubts, row_doubts
 from lawtags_client.tagging.label_review import (
     doubtful_rows,
     nearest_rows,
@@ -99,3 +100,20 @@ def test_rows_that_leave_nothing_to_compare_are_no_error(tags: tuple[str, ...]) 
     vocabulary = Vocabulary.from_questions(questions)
     scores = np.full((12, len(vocabulary)), 0.9)
     assert doubtful_rows(questions, vocabulary, {"a": scores}) == []
+
+
+def test_the_odds_of_a_rows_tags_are_added() -> None:
+    doubt = np.array([[-np.inf, 1.0, -np.inf], [0.0, 0.0, -np.inf]])
+    assert row_doubts(doubt) == pytest.approx([1.0, np.log(2)])
+
+
+def test_a_planted_rare_tag_is_found_among_sound_rare_ones() -> None:
+    generator = np.random.default_rng(4)
+    labels = np.zeros((300, 40), dtype=np.bool_)
+    labels[np.arange(300), np.concatenate([np.arange(240) % 3, np.arange(60) % 37 + 3])] = True
+    scores = np.where(labels, 1.5, -3.0) + generator.normal(0, 1, labels.shape)
+    planted = np.arange(0, 240, 24)
+    labels[planted, planted % 3] = False
+    labels[planted, planted // 24 + 5] = True
+    total = row_doubts(doubts(labels, {"a": scores}))
+    assert len(set(np.argsort(-total)[:12].tolist()) & set(planted.tolist())) >= 9
