@@ -133,7 +133,9 @@ async def tag(url: str, rows: int, concurrency: int | None) -> dict[str, float]:
 
     def questions() -> Iterator[Question]:
         for number in range(rows):
-            yield Question(str(number), f"Can pricing be trademarked, case {number}?", None, ())
+            yield Question(
+                id=str(number), title=f"Can pricing be trademarked, case {number}?", body=None, tags=()
+            )
 
     begin, started, done = cpu(), time.perf_counter(), 0
     async for tagged in tag_many(ours(url), questions(), model="m", concurrency=concurrency):

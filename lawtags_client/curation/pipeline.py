@@ -31,7 +31,7 @@ from lawtags_client.curation.report import (
 from lawtags_client.curation.reporting import CurationInputs, CurationResults, build_report
 from lawtags_client.curation.select.selection import Selection, select
 from lawtags_client.curation.staging import StagedQuestions, WorkFolder
-from lawtags_client.curation.steps import plan_steps
+from lawtags_client.curation.step_choice import plan_steps
 from lawtags_client.curation.versions import CODE_VERSION, check_installed
 from lawtags_client.curation.write.card import write_card
 from lawtags_client.curation.write.outputs import OutputWriter, check_outputs, write_bad_rows

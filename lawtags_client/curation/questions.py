@@ -113,7 +113,7 @@ class QuestionTexts:
         if self.options.sections:
             texts = [(format_citations(title), body and format_citations(body)) for title, body in texts]
         return [
-            Question(row.id, title, body or None, row.tags, prepared=True)
+            Question(id=row.id, title=title, body=body or None, tags=row.tags, prepared=True)
             for row, (title, body) in zip(rows, texts, strict=True)
         ]
 

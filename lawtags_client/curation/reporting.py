@@ -28,7 +28,7 @@ from lawtags_client.curation.records import (
 from lawtags_client.curation.report import CurationReport, StepCount, outputs_digest
 from lawtags_client.curation.select.selection import Selection
 from lawtags_client.curation.staging import StagedQuestions
-from lawtags_client.curation.steps import masking
+from lawtags_client.curation.step_choice import masking
 from lawtags_client.curation.versions import versions_of
 from lawtags_client.curation.write import notes
 from lawtags_client.curation.write.outputs import WrittenOutputs

@@ -1,4 +1,4 @@
-"""Whether the language model paid for itself: the tagger against the best system without one."""
+"""Compares the tagger with the best system without a language model."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from lawtags_client.runs.verdict import reading
 from lawtags_client.terminal import escape_controls
 
 WITH_LANGUAGE_MODEL = ("tagger", "tuned", "base")
-"""The systems that ask a language model; every other one does without."""
+"""The systems that use a language model."""
 
 _FIGURE = "micro_f1"
 
 
 def language_model_gain(metrics: Metrics, cost: TrainingCost | None = None) -> LanguageModelGain | None:
-    """The tagger against the best system without a language model, by micro F1.
+    """Compare the tagger with the best system without a language model, by micro F1.
 
-    The best of several systems is chosen on the test rows themselves, which favors it; the sentence says so.
-    Among equals, the simplest one is chosen.
+    The best system is chosen on the test rows, which favors it; the sentence says so. Of equal systems, the
+    simplest is chosen.
 
     Args:
         metrics: the verdict.
-        cost: what the training took, if known.
+        cost: cost of the training, if known.
 
     Returns:
-        None if the verdict lacks the tagger or all the others.
+        None if the verdict has no tagger, or no other system.
     """
     rivals = [name for name in metrics.systems if name not in WITH_LANGUAGE_MODEL]
     rows = {row.b: row for row in metrics.differences if (row.a, row.metric) == ("tagger", _FIGURE)}
@@ -51,15 +51,15 @@ def language_model_gain(metrics: Metrics, cost: TrainingCost | None = None) -> L
 
 
 def language_model_in_words(metrics: Metrics) -> list[str]:
-    """Whether the language model paid for itself, in one sentence; nothing if it cannot be said."""
+    """One sentence on whether the language model paid for itself; empty if unknown."""
     found = metrics.language_model or language_model_gain(metrics)
     return [] if found is None else [escape_controls(found.sentence)]
 
 
 def training_cost(ledger: Ledger, plan: JobPlan) -> TrainingCost:
-    """What the training job of a run took.
+    """The cost of a run's training job.
 
-    The time is unknown if the job was followed in several attempts: it may have gone on between them.
+    The time is unknown if the job was followed in several attempts, because it may have run between them.
 
     Args:
         ledger: of the run.

@@ -11,12 +11,12 @@ from lawtags_client.jsonl import read_rows
 from lawtags_client.tagging.vocabulary import normalize_tag
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One question of a forum.
 
     Example:
-        ``Question("1", "Can pricing be trademarked?", tags=("trademark",))``
+        ``Question(id="1", title="Can pricing be trademarked?", tags=("trademark",))``
 
     Args:
         id: stable identity, unique within its file.
@@ -80,7 +80,7 @@ class Question:
             raise wrong("tags", "must be a list of strings")
         normal = dict.fromkeys(normalize_tag(tag) for tag in tags or ())
         normal.pop("", None)
-        return cls(str(row["id"]), title, body, tuple(normal), prepared=True)
+        return cls(id=str(row["id"]), title=title, body=body, tags=tuple(normal), prepared=True)
 
 
 def read_questions(path: Path) -> list[Question]:

@@ -13,7 +13,6 @@ import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -26,7 +25,6 @@ from lawtags_client.tagging.blend import BLEND, Blend, check_scorer
 from lawtags_client.tagging.decision import Decision
 from lawtags_client.tagging.embedding_signals import (
     Embedder,
-    arrays_of,
     fitting_embedder,
     from_arrays,
 )
@@ -35,6 +33,14 @@ from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
 from lawtags_client.tagging.prompt import PromptStyle
 from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
 from lawtags_client.tagging.stack import ADDED_COLUMNS, ADDED_EMBEDDED, EMBEDDED_STACK, STACK
+from lawtags_client.tagging.tagger_arrays import (
+    BLOCKS,
+    arrays_of_retriever,
+    finite,
+    read_counts,
+    read_row_tags,
+    read_terms,
+)
 from lawtags_client.tagging.tagger_document import (
     ArrayDocument,
     ArraysDocument,
@@ -46,12 +52,11 @@ from lawtags_client.tagging.tagger_document import (
     StyleDocument,
     TaggerDocument,
 )
-from lawtags_client.tagging.text_features import Grams, TermBlock, TextFeatures, scipy_sparse
+from lawtags_client.tagging.text_features import TermBlock, TextFeatures
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from scipy.sparse import csr_matrix
 
     Array = NDArray[np.generic]
 
@@ -67,7 +72,6 @@ ENCODER_FOLDER = "encoder"
 _MOST_JSON_BYTES = 64 << 20
 _MOST_ARRAY_BYTES = 2 << 30
 _MOST_TOKENIZER_BYTES = 256 << 20
-_BLOCKS: tuple[Grams, ...] = ("words", "characters")
 _KEYS = frozenset(
     ("schema_version", "kind", "digest", "style", "vocabulary", "retriever", "decision", "mix", "report")
 ) | {"arrays"}
@@ -85,7 +89,7 @@ def save_tagger(tagger: Tagger, folder: Path) -> None:
         tagger: the tagger.
         folder: where the files go; made if it is missing.
     """
-    arrays = _arrays_of(tagger.retriever)
+    arrays = arrays_of_retriever(tagger.retriever)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     data = buffer.getvalue()
@@ -228,31 +232,6 @@ def _digest(document: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _arrays_of(retriever: Retriever) -> dict[str, Array]:
-    starts = np.cumsum([0, *(len(tags) for tags in retriever.row_tags)])
-    arrays: dict[str, Array] = {
-        "row_tags": np.asarray([tag for tags in retriever.row_tags for tag in tags], dtype=np.int32),
-        "row_starts": starts.astype(np.int32),
-        "duals": retriever.duals.astype(np.float16),
-        "offsets": retriever.offsets.astype(np.float32),
-    }
-    if retriever.embedding is not None:
-        arrays |= arrays_of(retriever.embedding)
-    blocks = (retriever.text.words, retriever.text.characters)
-    for name, block, counts in zip(_BLOCKS, blocks, retriever.counts, strict=True):
-        text = "\n".join(block.terms).encode("utf-8", "surrogatepass")
-        arrays[f"{name}_terms"] = np.frombuffer(text, dtype=np.uint8)
-        arrays[f"{name}_idf"] = block.idf
-        arrays[f"{name}_counts"] = counts.data
-        arrays[f"{name}_starts"] = counts.indptr.astype(np.int32)
-        # Distances between neighbours are small numbers, which compress well.
-        gaps = np.diff(counts.indices, prepend=0).astype(np.int32)
-        first = counts.indptr[:-1][np.diff(counts.indptr) > 0]
-        gaps[first] = counts.indices[first]
-        arrays[f"{name}_gaps"] = gaps
-    return arrays
-
-
 def _read_document(path: Path) -> TaggerDocument:
     try:
         document = json.loads(_read(path, _MOST_JSON_BYTES, "is too large for a tagger's description"))
@@ -331,10 +310,10 @@ def _build(document: TaggerDocument, arrays: Mapping[str, Array], embedder: Embe
     words = document["vocabulary"]
     vocabulary = Vocabulary(tuple(words["tags"]), tuple(words["counts"]), words["rows"])
     described = document["retriever"]
-    blocks = [TermBlock(name, _terms(arrays, name), _finite(arrays[f"{name}_idf"])) for name in _BLOCKS]
-    counts = (_counts(arrays, "words", blocks[0]), _counts(arrays, "characters", blocks[1]))
-    row_tags = _row_tags(arrays, len(vocabulary))
-    duals, offsets = _finite(arrays["duals"]), _finite(arrays["offsets"])
+    blocks = [TermBlock(name, read_terms(arrays, name), finite(arrays[f"{name}_idf"])) for name in BLOCKS]
+    counts = (read_counts(arrays, "words", blocks[0]), read_counts(arrays, "characters", blocks[1]))
+    row_tags = read_row_tags(arrays, len(vocabulary))
+    duals, offsets = finite(arrays["duals"]), finite(arrays["offsets"])
     rows = len(row_tags)
     if duals.shape != (rows, len(vocabulary)) or offsets.shape != (len(vocabulary),):
         raise ValueError("weights do not fit rows and tags")
@@ -415,48 +394,3 @@ def _weights(described: Mapping[str, float], names: Sequence[str]) -> NDArray[np
     if set(described) != set(names):
         raise ValueError(f"weights {sorted(described)} instead of {sorted(names)}")
     return np.asarray([float(described[name]) for name in names])
-
-
-def _finite(array: Array) -> NDArray[np.float32]:
-    wide = array.astype(np.float32)
-    if not np.isfinite(wide).all():
-        raise ValueError("a number is not finite")
-    return wide
-
-
-def _terms(arrays: Mapping[str, Array], name: str) -> tuple[str, ...]:
-    text = arrays[f"{name}_terms"].tobytes().decode("utf-8", "surrogatepass")
-    terms = tuple(text.split("\n")) if text else ()
-    if arrays[f"{name}_idf"].shape != (len(terms),) or len(set(terms)) != len(terms):
-        raise ValueError("terms and frequencies do not fit")
-    return terms
-
-
-def _starts(starts: Array, total: int) -> NDArray[np.int64]:
-    wide = starts.astype(np.int64)
-    if wide.ndim != 1 or not len(wide) or wide[0] != 0 or wide[-1] != total or (np.diff(wide) < 0).any():
-        raise ValueError("row starts are out of order")
-    return wide
-
-
-def _counts(arrays: Mapping[str, Array], name: str, block: TermBlock) -> csr_matrix:
-    values, gaps = arrays[f"{name}_counts"], arrays[f"{name}_gaps"].astype(np.int64)
-    starts = _starts(arrays[f"{name}_starts"], len(gaps))
-    if values.shape != gaps.shape or values.dtype != np.uint8 or (len(values) and not values.all()):
-        raise ValueError("n-gram counts are out of range")
-    summed = np.concatenate([[0], np.cumsum(gaps)])
-    places = summed[1:] - np.repeat(summed[starts[:-1]], np.diff(starts))
-    if len(places) and (places.min() < 0 or places.max() >= len(block.terms)):
-        raise ValueError("a term does not exist")
-    return scipy_sparse().csr_matrix(
-        (values, places.astype(np.int32), starts.astype(np.int32)), shape=(len(starts) - 1, len(block.terms))
-    )
-
-
-def _row_tags(arrays: Mapping[str, Array], tags: int) -> tuple[tuple[int, ...], ...]:
-    flat = arrays["row_tags"]
-    starts = _starts(arrays["row_starts"], len(flat))
-    if len(flat) and (flat.min() < 0 or flat.max() >= tags):
-        raise ValueError("a row has a tag that does not exist")
-    listed = flat.tolist()
-    return tuple(tuple(listed[start:stop]) for start, stop in pairwise(starts.tolist()))

@@ -26,7 +26,9 @@ pytestmark = pytest.mark.slow
 TEXTS = [f"Title: question {number}\nTags:" for number in range(5)]
 CHATS: list[PromptInput] = [({"role": "user", "content": text},) for text in TEXTS]
 TOO_LONG = "law " * 2000
-VOCABULARY = Vocabulary.from_questions([Question("1", "x", None, ("landlord", "copyright", "contract-law"))])
+VOCABULARY = Vocabulary.from_questions(
+    [Question(id="1", title="x", body=None, tags=("landlord", "copyright", "contract-law"))]
+)
 
 
 @pytest.fixture(scope="module")

@@ -234,7 +234,10 @@ class _Forgetting:
         """The remaining questions of a part, each with its row."""
         for row in self._rows(part):
             if row["id"] not in self._listed:
-                yield row, Question(row["id"], row["title"], row["body"], tuple(row["tags"]))
+                yield (
+                    row,
+                    Question(id=row["id"], title=row["title"], body=row["body"], tags=tuple(row["tags"])),
+                )
 
     def _rows(self, part: str) -> Iterator[QuestionRow]:
         path = self._folder / part_files(part)[1]

@@ -31,13 +31,13 @@ _STATES = rf"(?:{_STATE_CODES}|{_STATE_NAMES})"
 _BRITISH = r"[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}"
 _CANADIAN = r"[A-Z]\d[A-Z]\s?\d[A-Z]\d"
 _POSTCODE = rf"(?:\d{{5}}(?:-\d{{4}})?|{_BRITISH}|{_CANADIAN}|\d{{6}}|\d{{4}})"
-# A town is known by the state or postcode after it; a quarter may stand before the town.
+# A state or postcode marks the town before it; a district may come before the town.
 _TOWN = (
     rf"(?:(?:,\s+{_CAPITAL}(?:\s+{_CAPITAL})?)?,?\s+{_CAPITAL}(?:\s+{_CAPITAL}){{0,2}}"
     rf"(?=,?\s+(?:{_STATES}\b|{_POSTCODE}\b)))?"
 )
 _PLACE = rf"{_TOWN}(?:,?\s+(?:(?:{_STATE_CODES})\b(?!\.)|(?:{_STATE_NAMES})\b))?(?:,?\s+{_POSTCODE}\b)?"
-# The part of a house, or the house in a named block, before the number in the street.
+# Part of a house, or a house in a named block, before the street number.
 _BEFORE = (
     r"(?:(?:Flat|Apt\.?|Apartment|Unit|Suite|Room)\s+\d{1,5}[A-Za-z]?,\s+"
     rf"(?:{_CAPITAL}(?:\s+{_CAPITAL}){{0,2}},\s+)?)?"
@@ -47,12 +47,12 @@ _ENGLISH = re.compile(
     rf"(?P<name>(?:{_CAPITAL}|\d{{1,3}}(?:st|nd|rd|th))(?:\s+{_CAPITAL}){{0,3}}?)\s+(?:{_TYPES})\b(?:\.(?=\s*[,\w#]))?"
     rf"(?:\s+(?:[NSEW]{{1,2}}|North|South|East|West)\b\.?)?(?P<rest>{_UNIT}{_PLACE})"
 )
-# Roads that have a number for a name.
+# Roads whose name is a number.
 _NUMBERED = re.compile(
     rf"(?<![\w.,$€£§#/-])\d{{1,6}}\s+(?:(?:County|State|Rural|Ranch|Township|US|Old)\s+)?"
     rf"(?:Road|Rd\.?|Route|Rte\.?|Highway|Hwy\.?)\s+\d{{1,4}}\b{_PLACE}"
 )
-# British and Canadian postcodes look like nothing else: what is capitalized before them belongs to them.
+# British and Canadian postcodes are unmistakable: capitalized words before them belong to the address.
 _CODE = re.compile(rf"\b(?:{_BRITISH}|{_CANADIAN})\b")
 _CODED = re.compile(
     rf"(?:(?:\d{{1,5}}[A-Za-z]?(?:-\d{{1,4}})?\s+)?{_CAPITAL}"
@@ -70,11 +70,11 @@ _GERMAN = re.compile(
     r"[A-ZÄÖÜ][\wäöüß-]*"
     r"(?:[Ss]traße|[Ss]trasse|[Ss]tr\.|[Ww]eg|[Pp]latz|[Aa]llee|[Gg]asse|[Dd]amm|[Uu]fer)"
     rf"\s+{_GERMAN_NUMBER}(?:,?\s+{_GERMAN_TOWN})?"
-    # Streets whose name is a phrase are known by the postcode after them.
+    # If the street name is a phrase, the postcode after it is required.
     r"|\b(?:Am|Im|An|Auf|In|Unter|Hinter|Vor|Zum|Zur|Beim|Bei)\s+(?:(?:der|den|dem)\s+)?"
     r"(?:[A-ZÄÖÜ][\wäöüß-]+\s+){1,2}"
     rf"{_GERMAN_NUMBER},?\s+{_GERMAN_TOWN}"
-    # So are those with an ending that English words have as well.
+    # The same applies to endings that are also endings of English words.
     r"|\b[A-ZÄÖÜ][\wäöüß-]+(?:ring|steig|pfad|hof|chaussee|graben|promenade|markt|wall)\s+"
     rf"{_GERMAN_NUMBER},?\s+{_GERMAN_TOWN}"
 )
@@ -100,11 +100,11 @@ _MONTH = (
 )
 _MONTH_FIRST = re.compile(rf"{_MONTH}(?!['’-])")
 _MONTH_BEFORE = re.compile(rf"\b{_MONTH}\s+$")
-# A house is at or in a street, whatever its name.
+# A house number follows these words, whatever the street is called.
 _AT_HOUSE = re.compile(
     r"\b(?:at|near|outside|behind|opposite|address(?:es)?:?|(?:live[sd]?|living|reside[sd]?) (?:in|on))\s+$"
 )
-# "Fig. 4 Harmonic Drive" is a picture.
+# "Fig. 4 Harmonic Drive" is a figure.
 _LABELLED = re.compile(
     r"\b(?:fig(?:ure)?s?|tab(?:le)?s?|eq(?:n|uation)?s?|sect?(?:ion)?s?|chap(?:ter)?s?|art(?:icle)?s?|steps?|"
     r"ex(?:h|hibit)?s?|slides?|models?|versions?|schedules?|appendix)\.?\s+$",
@@ -125,7 +125,7 @@ _MONEY = re.compile(
     r"(?:Dollars?|Euros?|Pounds?|Cents?|Rupees?|Francs?|Days?|Weeks?|Months?|Years?|Hours?|Minutes?)\b"
 )
 
-# What a text must hold for a pattern to match: most hold nothing of it, and that is quickly seen.
+# Texts without any of these cannot match; most texts have none, and the check is fast.
 _DIGIT = re.compile(r"\d")
 _CODE_LIKE = re.compile(r"[A-Z]\d")
 _HOUSE_LIKE = re.compile(r"\d[A-Za-z]?,?\s+[A-ZÀ-ÖØ-Þ\d]")
@@ -166,7 +166,7 @@ def _is_house(found: re.Match[str]) -> bool:
     before = found.string[max(0, found.start() - 24) : found.start()]
     if _LABELLED.search(before):
         return False
-    # With its town, the number of a flat or a letter in its number nothing else looks like an address.
+    # A town, a flat number or a letter after the house number makes it an address.
     if found["rest"] or house[-1].isalpha():
         return True
     if int(re.split(r"\D", house)[0]) <= 31 and (_MONTH_FIRST.match(name) or _MONTH_BEFORE.search(before)):

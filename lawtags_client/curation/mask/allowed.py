@@ -21,7 +21,7 @@ _PARTY = (
     rf"(?:[ ,]+(?:{_NAME}|&|of|the|and|for|de|la|von|van|der|ex\s+rel\.?|et\s+al\.?)){{0,7}}"
 )
 _JOINED = rf"(?:[ ]+(?:{_NAME}|&|of|the|and|for)){{0,5}}"
-# Places whose whole text is the name of a case, a court or a statute.
+# Spans that are the name of a case, a court or a statute as a whole.
 _PROTECTED = (
     re.compile(rf"\b{_PARTY}\s+(?:v|vs)\b\.?\s+(?:the\s+)?{_NAME}{_JOINED}"),
     re.compile(
@@ -43,11 +43,11 @@ _PROTECTED = (
     ),
     # Journals and rulings of the tax office: "Harv. L. Rev. Forum", "Rev. Rul. 59-60".
     re.compile(r"\b(?:L\. ?Rev|Rev\. ?(?:Rul|Proc|Stat))\b\.?(?: (?:Forum|Online|Disc)\b)?"),
-    # What a first pass has put in place of personal data.
+    # Placeholders from a first pass.
     re.compile(r"<[A-Z_]+(?::[0-9a-f]+)?>"),
 )
 
-# Buildings, days and diseases called after someone, who may well be called the same elsewhere in the text.
+# Buildings, days and diseases named after a person, whose name may occur elsewhere in the text.
 _CALLED_AFTER = (
     re.compile(
         rf"\b[Tt]he\s+{_NAME}(?:\s+(?:{_NAME}|and|of|the|de|la)){{0,4}}\s+(?:[Aa]irport|[Mm]useum|[Tt]unnel|[Bb]ridge|Tower|"

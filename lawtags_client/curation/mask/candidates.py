@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Flags = NDArray[np.bool_]
 
-# No name holds one of these.
+# Characters that no name contains.
 NO_NAME = re.compile(r"[\d@/\\_<>{}\[\]()|=+*#$%^~`:;\"]")
 # Words between the parts of a name.
 _PARTICLES = "van von de da di del della der den dos du la le al el bin bint ibn ter ten zu af y"
-# How far from another capital a word still may be part of one name: "Will J. de la Rue".
+# Maximum distance from another capitalized word of the same name: "Will J. de la Rue".
 _NEAR = 3
-# How far before a name a particle that belongs to it may stand.
+# Maximum distance of a particle before its name.
 _BEFORE = 2
 
-# What a token is in itself.
+# Kinds of tokens.
 _NOTHING, _ALLOWED, _CAPITALS, _NAME, _PARTICLE = range(5)
-# What a token does to the word that it is written to without a space.
+# Effects of a token on a word directly before it.
 _ENDS, _SIGNS, _LETTERS, _POSSESSIVE = range(4)
 
 
@@ -61,7 +61,7 @@ def look_at(token: str, is_allowed: Callable[[str], bool]) -> Word:
 def _kind(token: str, is_allowed: Callable[[str], bool]) -> int:
     if not token[:1].isupper():
         return _PARTICLE if token in _PARTICLES.split() else _NOTHING
-    # No name begins with the pronoun, which is the most common capital of all.
+    # No name begins with the pronoun, the most common capital.
     if token == "I" or NO_NAME.search(token):
         return _NOTHING
     if is_allowed(token):
@@ -96,7 +96,7 @@ def tokens_of_interest(words: Bytes, spaced: Flags, ends: NDArray[np.int64]) -> 
     place = numpy.arange(count)
 
     def later(values: NDArray[np.generic], distance: int) -> NDArray[np.generic]:
-        # The value that many tokens ahead, or nothing after the end of the text.
+        # The value this many tokens ahead, or zero beyond the end of the text.
         moved = numpy.zeros_like(values)
         if distance < count:
             moved[: count - distance] = values[distance:]

@@ -63,7 +63,7 @@ _ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.\w")
 _TO_ADDRESS = re.compile(r" ?(?:[-–—|:] ?[<(\[]?|[<(\[])\Z")
 # Not the "ms." of "use ms. word".
 _FORMAL_TITLE = re.compile(r"(?<!\w)[A-Z][a-z]{1,3}\. \Z")
-# Behind a last name, where it is one: "Ms. bell hooks is", but not "Ms. bell left".
+# Follows a last name: "Ms. bell hooks is", but not "Ms. bell left".
 _SUBJECT_ENDS = re.compile(
     rf"[{APOSTROPHES}]s\b|,? (?:is|was|has|had|will|would|did|does|can|could|should|who|whom|whose)\b"
 )
@@ -286,7 +286,7 @@ class _Changes:
         is_last = _SUBJECT_ENDS.match(self._text, found.start() + len(bare)) is not None
         if number and kind in ("sure", "title") and not is_large and is_last:
             return True
-        # Dictionaries have some of the famous: "o'connor".
+        # Dictionaries contain some famous names: "o'connor".
         if (is_titled and not number) or _PREFIXED.match(bare) or _INNER_CAPITAL.match(found.group()):
             return True
         if not is_large and self._reads_as_name(bare, found.start() + len(bare), kind, number):

@@ -16,7 +16,7 @@ _WORD = r"[A-ZÀ-ÖØ-Þ][\w'’.-]*"
 _NAME = rf"{_WORD}(?: {_WORD}){{0,3}}"
 _JOINED = rf"{_NAME}(?:,? (?:&|and) {_NAME})?"
 _GOODS = alternatives(read_words("general/goods"))
-# Only names that may be those of people matter. What "Anna Kowalski's" and "Mr. Lee" have is their own.
+# Only names that could be those of people matter. What "Anna Kowalski's" and "Mr. Lee" have is their own.
 _TITLE = r"(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sgt|Lt|Capt|Det|Rev|Officer|Judge)\.? "
 _PERSON_LIKE = rf"(?!{_TITLE}){_WORD} (?:& )?{_WORD}(?<!['’])(?<!['’]s)"
 _SOLD = re.compile(rf"\b{_PERSON_LIKE} (?:{_GOODS})\b")

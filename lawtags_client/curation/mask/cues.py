@@ -35,7 +35,7 @@ _TITLED = re.compile(
 TITLE_BEFORE = re.compile(rf"(?:{_TITLES} )+")
 PERSONAL_TITLE_BEFORE = re.compile(rf"\b(?:{_SHORT_TITLES})\b\.? \Z")
 
-# A model takes some of them for names: "Staff Sgt".
+# The model mistakes some of them for names: "Staff Sgt".
 _RANK_WORDS = frozenset(read_words("cues/rank-words"))
 _TITLE_WORDS = frozenset(read_words("cues/title-words"))
 _REFERENCE = re.compile(rf"(?:{alternatives(read_words('cues/references'))})\b")
@@ -65,7 +65,7 @@ _GREETED = re.compile(
     rf"(?:^|[\n\"“'‘(.] ?)(?:[Dd]ear|[Hh]ello|[Hh]i|[Hh]ey|[Gg]ood (?:morning|evening)),? "
     rf"(?!{_NOBODY})(?P<name>{NAME})(?=[,!\n])"
 )
-# Where a script has no capitals, a change of script after a cue shows the name.
+# In scripts without capitals, a change of script after a cue marks the name.
 _UNCASED_LETTER = (
     "[\u0590-\u05ff\u0620-\u06d3\u06d5-\u08ff\u0900-\u0dff\u0e01-\u0e4e\u1000-\u109f\u1780-\u17d3"
     "\u200c\u200d\u3005\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
@@ -74,14 +74,14 @@ _UNCASED = re.compile(
     rf"\b(?:{_TITLES} |(?:[Mm]y|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir|[Yy]our) (?:[a-z]+ )?(?:{RELATIVES}),? "
     rf"|[Mm]y (?:full )?name is |[Dd]ear )(?P<name>{_UNCASED_LETTER}+(?:[ ·・]{_UNCASED_LETTER}+){{0,3}})"
 )
-# "Best regards, Anna" or "- Anna" at the end of all.
+# "Best regards, Anna" or "- Anna" at the end of the text.
 _SIGNED = re.compile(
     rf"(?:\b(?:[Rr]egards|[Ss]incerely|[Cc]heers|[Tt]hanks|[Tt]hank you|[Yy]ours(?: truly)?|[Bb]est wishes|"
     rf"[Rr]espectfully|[Ff]aithfully|[Ww]armly|[Bb]est(?=,\s*\n))"
     rf"[,!.]?\s+[-–—]?\s?"
     rf"|(?:[.!?]\s+|\n)[-–—]{{1,2}}\s?)(?P<name>{NAME})\.?\s*\Z"
 )
-# What somebody does to somebody; its object is a person or a company, and the latter are known to the model.
+# Verbs whose object is a person or a company; the model knows companies.
 _OBJECT = re.compile(
     r"\b(?:I|[Ww]e|[Hh]e|[Ss]he) (?:(?:have|had|has|never|also|then|only|already) )?"
     r"(?:lent|told|asked|married|divorced|met|dated|trusted|loaned|warned|texted|befriended|forgave|owe|introduced|"

@@ -232,7 +232,7 @@ def question_of(values: PartitionRow, rare: frozenset[str]) -> Question:
     """The question of a row, without rare tags."""
     taken = frozenset() if values["test"] else rare
     tags = tuple(str(tag) for tag in values["tags"] if tag not in taken)
-    return Question(values["id"], values["title"], values["body"], tags)
+    return Question(id=values["id"], title=values["title"], body=values["body"], tags=tags)
 
 
 def _render_rows(

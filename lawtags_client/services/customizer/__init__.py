@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from lawtags_client.closing import closing
-from lawtags_client.errors import ConfigurationError, ConflictError
+from lawtags_client.errors import ConflictError
 from lawtags_client.intents import FIELD, Intent, new_intent
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import Entities, Owner, parse
@@ -15,7 +15,8 @@ from lawtags_client.services.customizer.configs import choose, full_name
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.customizer.jobs import JOBS, Jobs
 from lawtags_client.services.customizer.methods import AllWeights, LoRA, LoRAMerged, Method, checked_method
-from lawtags_client.services.extra_fields import extended_request, model_of
+from lawtags_client.services.customizer.sft import check_batch, sft_parameters
+from lawtags_client.services.extra_fields import extended_request
 from lawtags_client.services.following import EVERY, Follower, JobChange
 from lawtags_client.services.submission import Submission, carrier, explain_difference, intent_body, submit
 from lawtags_client.services.uploaded_dataset import UploadedDataset, dataset_name
@@ -38,7 +39,6 @@ from lawtags_client.types.customizer import (
     CustomizationTargetFilter,
     CustomizationTargetRequest,
     CustomizationTargetUpdate,
-    Hyperparameters,
     WandBData,
     WandBIntegration,
 )
@@ -234,11 +234,11 @@ class Customizer:
             DoubtfulOutcomeError: the response was lost and the job was not found; call again.
         """
         method, name = checked_method(method), dataset_name(dataset)
-        training = _training(method, epochs, batch_size, learning_rate, max_steps, hyperparameters or {})
+        training = sft_parameters(method, epochs, batch_size, learning_rate, max_steps, hyperparameters or {})
         if output_model is not None:
             split_reference(output_model, "output model")
         chosen = await self.config(config, method)
-        _check_batch(training, dataset)
+        check_batch(training, dataset)
         request = CustomizationJobRequest(config=full_name(chosen), dataset=name, hyperparameters=training)
         options = {
             "output_model": output_model,
@@ -339,53 +339,6 @@ class Customizer:
             return dataset.digest
         entity = await self._owner.entity_store.datasets.find(name) if "://" not in name else None
         return entity.files_url if entity is not None else None
-
-
-def _training(
-    method: Method,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    max_steps: int | None,
-    more: Mapping[str, object],
-) -> Hyperparameters:
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigurationError(f"{name} must be a number, it is {type(value).__name__}")
-        if not value > 0:
-            raise ConfigurationError(f"{name} must be greater than zero, it is {value}")
-    unknown = sorted(set(more) - set(Hyperparameters.model_fields))
-    if unknown:
-        known = ", ".join(sorted(Hyperparameters.model_fields))
-        raise ConfigurationError(
-            f"unknown hyperparameter {', '.join(unknown)}", hint=f"Known hyperparameters: {known}"
-        )
-    values: dict[str, object] = {
-        "training_type": "sft",
-        "finetuning_type": method.finetuning_type,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-    }
-    if max_steps is not None:
-        values["max_steps"] = max_steps
-    lora = method.parameters()
-    if lora is not None:
-        values["lora"] = lora
-    # Explicit nulls would switch off the platform's own choice.
-    values |= {name: value for name, value in more.items() if value is not None}
-    return model_of(Hyperparameters, values)
-
-
-def _check_batch(training: Hyperparameters, dataset: str | Dataset | UploadedDataset) -> None:
-    if not isinstance(dataset, UploadedDataset):
-        return
-    rows = dataset.rows.get("validation")
-    if rows is not None and training.batch_size is not None and training.batch_size > rows:
-        raise ConfigurationError(
-            f"batch_size is {training.batch_size}, but there are only {rows} validation rows",
-            hint="Use a smaller batch, or more validation rows.",
-        )
 
 
 def _with_token(request: CustomizationJobRequest, intent: Intent) -> CustomizationJobRequest:

@@ -1,4 +1,4 @@
-"""Rows that failed by themselves and wait for their next attempt while others go on."""
+"""Rows that failed alone and wait for their next attempt while others continue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Apart(Generic[T]):
     """Rows with the time of their next attempt.
 
     Args:
-        clock: to measure, and to wait.
+        clock: measures time, and waits.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -27,20 +27,20 @@ class Apart(Generic[T]):
         return bool(self._rows)
 
     def add(self, rows: Iterable[T], pause: float) -> None:
-        """Keep rows for some seconds."""
+        """Hold rows back for some seconds."""
         for row in rows:
             self._number += 1
             heapq.heappush(self._rows, (self._clock.monotonic() + pause, self._number, row))
 
     def due(self) -> T | None:
-        """Take one whose time has come."""
+        """Take a row whose pause has ended."""
         return self.take() if self._rows and self._rows[0][0] <= self._clock.monotonic() else None
 
     def take(self) -> T | None:
-        """Take the next one, whether its time has come or not."""
+        """Take the next row, even if its pause has not ended."""
         return heapq.heappop(self._rows)[2] if self._rows else None
 
     async def is_due(self) -> None:
-        """Wait until there is a row whose time has come."""
+        """Wait until the pause of a row has ended."""
         while self._rows and (left := self._rows[0][0] - self._clock.monotonic()) > 0:
             await self._clock.sleep(left)

@@ -1,8 +1,8 @@
-"""Work that a server may still be doing although its client no longer waits for it.
+"""Tracks abandoned work that a server may still be doing.
 
-Many servers do not notice that a client hung up. What was given up still takes their time, and every further
-request waits behind it and adds to it. So after a timeout one row at a time is asked for, less and less often
-while nothing is answered, until an answer shows that the server is free again.
+Many servers do not notice that a client has disconnected. They keep working on abandoned requests, and each
+further request waits behind them. After a timeout, the pool therefore sends one row at a time, less and less
+often while nothing is answered, until an answer shows that the server is free again.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import logging
 
 from lawtags_client.transport.clock import Clock
 
-# A row by itself is expected to take at most this part of the time limit, so that waiting ends at some point.
+# Expected time of a single row as a share of the timeout; it bounds the wait.
 _SHARE = 0.75
-# After an attempt in vain the server is left alone for this part of the time that it has been busy.
+# Pause after a failed probe, as a share of the time for which the server has been busy.
 _REST = 0.25
-# However much was given up: a server silent for so many times `total_timeout` will not answer any more.
+# A server that is silent for this many times `total_timeout` is given up, however much was abandoned.
 _MOST = 6
-# Before a server is given up, so many rows were asked for in vain: some may be at fault themselves.
+# Rows to try before a server is given up, because some may be at fault.
 _TRIES = 5
 
 logger = logging.getLogger(__name__)
 
 
 class Draining:
-    """Whether a server may still be busy with what was given up.
+    """Whether a server may still be busy with abandoned work.
 
     Args:
-        clock: to measure.
+        clock: measures time.
         total: seconds that a call may take.
     """
 
@@ -40,25 +40,25 @@ class Draining:
 
     @property
     def alone(self) -> bool:
-        """Whether one row at a time is asked for."""
+        """Whether one row is sent at a time."""
         return self._since is not None
 
     @property
     def excuses(self) -> bool:
-        """Whether the server may be busy with what was given up, so that no answer says nothing of a row."""
+        """Whether the server may be busy with abandoned work, so that a timeout says nothing about a row."""
         return self.alone and self._lasting < self._longest
 
     @property
     def kept(self) -> bool:
-        """Whether the server was seen not to drop what was given up."""
+        """Whether the server evidently keeps working on abandoned requests."""
         return self.alone and self._rows > 0 and self.tries > 0
 
     @property
     def rest(self) -> float:
-        """Seconds for which the server is left alone."""
+        """Seconds for which nothing is sent."""
         if not self.kept:
             return 0.0
-        # The last attempt ends about when what was given up should be done.
+        # The last probe ends about when the abandoned work should be done.
         left = self._longest - self._patience - self._lasting
         return max(0.0, min(_REST * self._lasting, left))
 
@@ -71,26 +71,26 @@ class Draining:
         return min(_SHARE * self._rows * self._patience, _MOST * self._total)
 
     def hopeless(self, retries: int, *, untried: bool) -> bool:
-        """Whether everything that was given up should be done by now, and still nothing is answered.
+        """Whether all abandoned work should be done by now, and still nothing is answered.
 
         Args:
             retries: attempts beyond the first for each row.
-            untried: whether there are rows that were not yet asked for alone.
+            untried: whether there are rows that were not yet sent alone.
         """
         late = self._lasting - self._longest
         tried = self.tries > (_TRIES if untried else min(self._rows, _TRIES))
         return self.alone and tried and late >= 0 and (self.tries > retries or late >= self._total)
 
     def is_probe(self, begun: float) -> bool:
-        """Whether a request sent at this moment was sent to see whether the server is free again."""
+        """Whether a request sent at this time was a probe."""
         return self.alone and begun >= self._first
 
     def gave_up(self, begun: float, rows: int) -> None:
-        """A request was given up, or refused.
+        """Record an abandoned or rejected request.
 
         Args:
             begun: when it was sent.
-            rows: how many rows the server may still work on; none if it was refused.
+            rows: rows that the server may still be working on; zero if it was rejected.
         """
         now = self._clock.monotonic()
         self._last = now
@@ -110,7 +110,7 @@ class Draining:
         self._rows += rows
 
     def answered(self, begun: float) -> bool:
-        """Whether the answer to a request sent at this moment shows that the server is free again."""
+        """Whether the answer to a request sent at this time shows that the server is free again."""
         if not self.alone or begun < self._last:
             return False
         self._since = None

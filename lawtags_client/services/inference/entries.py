@@ -1,4 +1,4 @@
-"""Rows, the requests that they share, and what becomes of them."""
+"""Rows, their requests, and their outcomes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ R = TypeVar("R")
 
 
 class Split:
-    """A failed request whose rows were asked for again in smaller ones.
+    """A failed request whose rows were sent again in smaller requests.
 
     Args:
-        rows: how many it had.
+        rows: number of its rows.
     """
 
     def __init__(self, rows: int) -> None:
@@ -25,26 +25,26 @@ class Split:
         self._left = rows
 
     def answered(self) -> bool:
-        """One of the rows was answered; returns whether all are now, so that none of them was the reason."""
+        """Record an answered row; returns whether all are answered, so that none of them was the cause."""
         self._left -= 1
         return not self._left
 
 
 @dataclass(slots=True)
 class Entry(Generic[T]):
-    """An item and what it went through.
+    """An item and its history.
 
     Args:
-        row: its place.
-        item: itself.
-        most: with how many others it may share a request.
-        failures: attempts that failed and count.
-        spent: seconds that went into these.
-        lone_timeouts: attempts that got no answer in time though nothing else was asked for.
-        splits: the failed requests that it shared with others.
-        alone: whether it is asked for with nothing beside it, for the last time.
+        row: its index.
+        item: the item.
+        most: maximum rows of its next request.
+        failures: failed attempts that count.
+        spent: seconds spent on these.
+        lone_timeouts: timeouts with no other request under way.
+        splits: failed requests that it shared with others.
+        alone: whether its last attempts run with no other request under way.
         shared: rows of the request that it was last sent in.
-        chances: attempts that failed although other rows that had failed are answered.
+        chances: failed attempts while retries of other rows succeed.
     """
 
     row: int
@@ -60,7 +60,7 @@ class Entry(Generic[T]):
 
 
 def note_split(entries: list[Entry[T]]) -> None:
-    """Note that rows which shared a request are to be sent in smaller ones."""
+    """Record that the rows of a request are to be sent in smaller ones."""
     if len(entries) > 1:
         split = Split(len(entries))
         for entry in entries:
@@ -68,7 +68,7 @@ def note_split(entries: list[Entry[T]]) -> None:
 
 
 def take_untried(entries: deque[Entry[T]]) -> Entry[T] | None:
-    """Take the first row that has not failed alone: the others may be at fault themselves."""
+    """Take the first row that has not timed out alone: the others may be at fault."""
     for place, entry in enumerate(entries):
         if not entry.lone_timeouts:
             del entries[place]
@@ -81,15 +81,15 @@ class Request(Generic[T]):
     """A request under way.
 
     Args:
-        entries: its items.
+        entries: its rows.
         begun: when it was sent.
-        cuts: how often the number of requests had been cut then.
-        rows: how many rows were under way then, with its own.
-        sent: what is remembered of it.
-        company: the most requests that were under way at the same time, this one included.
+        cuts: number of cuts to the limit at that time.
+        rows: rows under way at that time, including its own.
+        sent: its record in :class:`Flakiness`.
+        company: maximum number of concurrent requests while it ran, including itself.
         pause: seconds to wait after it failed.
         isolated: whether its failure says nothing about other requests.
-        own: whether one of its rows may be the reason.
+        own: whether one of its rows may be the cause.
     """
 
     entries: list[Entry[T]]
@@ -105,12 +105,12 @@ class Request(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[R]):
-    """What became of one item.
+    """The outcome of one item.
 
     Args:
-        row: its place, from zero.
+        row: its index, from zero.
         value: the result, unless there is an error.
-        error: why there is none.
+        error: why there is no result.
     """
 
     row: int

@@ -1,4 +1,4 @@
-"""Which failures are a row's own, and when it is given up."""
+"""Decides which failures count against a row, and when to give up."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from lawtags_client.errors import (
 )
 from lawtags_client.transport.clock import Clock
 
-# A server that says that it failed, and took so many seconds for it, had too much to do.
+# An error that took this many seconds means that the server was overloaded.
 _SLOW = 5.0
-# A connection that breaks, or a gateway that complains, sooner than this has kept no server busy.
+# A broken connection or a gateway error sooner than this has left no work at the server.
 _AT_WORK = 1.0
-# Where so many rows were lost and nothing was answered since, for as long as a call may take, the others are
-# not asked for any more; nor are they where the first is refused for good and nothing was ever answered.
+# The other rows are given up if this many rows were lost and nothing was answered within the total timeout,
+# or if nothing was ever answered and the first row was rejected for good.
 _ROWS = 5
-# A server that still answers may fail so often, or as often as requests are under way, between two answers.
+# Failures between two answers, beyond which a server counts as not answering, if the limit is not higher.
 _IN_A_ROW = 16
 
 
 def is_slow(error: LawtagsError, took: float) -> bool:
-    """Whether a request failed since it took too long, for the server or for something on the way.
+    """Whether a request failed because it took too long, at the server or on the way.
 
     Args:
-        error: why it failed; one that may pass.
-        took: seconds until it did.
+        error: the retryable error.
+        took: seconds until the failure.
     """
     if isinstance(error, ConnectionFailedError | ProtocolError | RateLimitedError):
         return False
-    # A connection that breaks may have been cut by a proxy, after whatever time that allows.
+    # A proxy with any timeout may have cut the connection.
     return error.status in (None, 408, 502, 504) or took >= _SLOW
 
 
 def is_quick(error: LawtagsError, took: float) -> bool:
-    """Whether a gateway complained, or a connection broke, before the server can have been at work.
+    """Whether a gateway failed or a connection broke before the server can have started.
 
     Args:
         error: why it failed.
@@ -49,22 +49,22 @@ def is_quick(error: LawtagsError, took: float) -> bool:
 
 
 def may_be_chance(error: LawtagsError, took: float, *, answering: bool) -> bool:
-    """Whether one of several replicas may fail so, while the others answer.
+    """Whether a single replica may have failed while the others answer.
 
     Args:
-        error: why a request failed; one that may pass.
-        took: seconds until it did.
-        answering: whether others were answered in the last twice as many seconds.
+        error: the retryable error.
+        took: seconds until the failure.
+        answering: whether others were answered within twice that time.
     """
     if isinstance(error, ConnectionFailedError):
         return False
-    # A gateway may take long to tell that one replica is broken.
+    # A gateway may take long to report a broken replica.
     broken = answering and error.status == 502
     return broken or is_quick(error, took) or not is_slow(error, took)
 
 
 def leaves_work(error: LawtagsError, took: float) -> bool:
-    """Whether the server may still be at work on a request that failed since it took too long.
+    """Whether the server may still be working on a request that timed out.
 
     Args:
         error: why it failed.
@@ -74,12 +74,12 @@ def leaves_work(error: LawtagsError, took: float) -> bool:
 
 
 def is_refusal(error: LawtagsError) -> bool:
-    """Whether the server did not take the request at all, whatever was in it."""
+    """Whether the server did not accept the request, regardless of its content."""
     return isinstance(error, ConnectionFailedError) or is_busy(error)
 
 
 def is_busy(error: LawtagsError) -> bool:
-    """Whether the server said that it has too much to do."""
+    """Whether the server reported that it is overloaded."""
     return isinstance(error, RateLimitedError) or error.status == 503
 
 
@@ -89,27 +89,27 @@ def is_the_rows_own(error: LawtagsError) -> bool:
 
 
 def is_foreign(error: LawtagsError) -> bool:
-    """Whether something other than the service answered, such as the page of a login or a proxy."""
+    """Whether something else answered, such as a login page or a proxy."""
     return isinstance(error, ProtocolError) and error.status is not None
 
 
 def counts(error: LawtagsError, *, slow: bool, company: int, alone: bool) -> bool:
-    """Whether a failure is one of the rows' own, rather than of too much at once.
+    """Whether a failure counts against its rows, instead of being caused by load.
 
     Args:
-        error: why the request failed; one that may pass.
-        slow: it took too long.
-        company: how many requests were under way at the same time, this one included.
-        alone: it had one row, or no row can be the reason.
+        error: the retryable error.
+        slow: whether it took too long.
+        company: concurrent requests, including this one.
+        alone: whether it had one row, or no row can be the cause.
     """
     if slow or is_busy(error):
         return company == 1 and alone
-    # Of several rows, any one may be the reason.
+    # Any one of several rows may be the cause.
     return alone
 
 
 class Outage:
-    """How patient to be with a server that answers nothing any more.
+    """Decides how long to wait for a server that has stopped answering.
 
     Args:
         retries: attempts beyond the first for each row.
@@ -128,12 +128,12 @@ class Outage:
 
     @property
     def retries(self) -> int:
-        """Attempts beyond the first for a row that fails now: none once a server was given time enough."""
+        """Retries for a row that fails now: none once the server has had enough time."""
         return 0 if self._unreachable or self._lasting >= self._total else self._retries
 
     @property
     def rounds(self) -> int:
-        """How often in a row everybody waited in vain for a server that fails."""
+        """Consecutive waits for a failing server without an answer."""
         return max(0, self._rounds - 1)
 
     @property
@@ -141,29 +141,29 @@ class Outage:
         return self._clock.monotonic() - self._since if self._since is not None else 0.0
 
     def answered(self) -> None:
-        """The server answers."""
+        """Record an answer."""
         self._last_answer, self._since = self._clock.monotonic(), None
         self._lost = self._lost_alone = self._in_a_row = self._rounds = 0
 
     def is_unreachable(self, error: LawtagsError) -> bool:
-        """Whether a failure says that the service itself was not reached."""
+        """Whether the request did not reach the service."""
         never = self._last_answer is None
         return isinstance(error, ConnectionFailedError) or (never and is_foreign(error))
 
     def is_silent(self, begun: float) -> bool:
-        """Whether nothing was answered since this moment."""
+        """Whether nothing was answered since this time."""
         return self._last_answer is None or self._last_answer < begun
 
     def failed(self, begun: float) -> None:
-        """A request failed that was sent at this moment."""
+        """Record the failure of a request that was sent at this time."""
         self._since = begun if self._since is None else self._since
 
     def goes_on(self, begun: float, limit: int) -> bool:
-        """Whether the server still answers other requests than one that failed now.
+        """Whether the server still answers requests other than one that has just failed.
 
         Args:
-            begun: when that was sent.
-            limit: how many are sent at once.
+            begun: when the failed request was sent.
+            limit: current concurrency.
         """
         self._in_a_row += 1
         if self._last_answer is not None and self._in_a_row <= max(limit, _IN_A_ROW):
@@ -173,16 +173,16 @@ class Outage:
         return False
 
     def lost(self, error: LawtagsError, *, slow: bool) -> None:
-        """A row was given up.
+        """Record a lost row.
 
         Args:
-            error: why.
-            slow: the server took too long, for which the row itself may be the reason.
+            error: the reason.
+            slow: whether the server took too long, which the row itself may have caused.
         """
         own = is_the_rows_own(error)
         self._lost, self._lost_alone = self._lost + (not own), self._lost_alone + own
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
-        # A server that says that it is not ready may be starting; one that cannot be reached says nothing.
+        # A server that reports itself not ready may be starting; an unreachable one reports nothing.
         refused = not own and not slow and error.status is None
         never = self._last_answer is None and (refused or is_foreign(error))
         self._unreachable |= never

@@ -1,4 +1,4 @@
-"""What pools that ask the same server share, so that none of them loses rows to another."""
+"""What pools share that send to the same server, so that none loses rows because of another."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Running: TypeAlias = dict[asyncio.Task[Any], Request[Any]]
 
 
 class ServerLoad:
-    """The server of one model."""
+    """Requests of all pools to the server of one model."""
 
     def __init__(self) -> None:
         self.flakiness = Flakiness()
         self.running: Running = {}
         self.lanes: WeakValueDictionary[tuple[int, int], Lane] = WeakValueDictionary()
-        # The pool that waits until nothing is under way.
+        # The pool that waits until no request is under way.
         self.sole: object | None = None
         self._sleeping: dict[object, asyncio.Future[None]] = {}
 
     @contextmanager
     def sleeping(self, pool: object) -> Iterator[asyncio.Future[None]]:
-        """A future that is done as soon as something has changed."""
+        """A future that completes at the next change."""
         self._sleeping[pool] = changed = asyncio.get_running_loop().create_future()
         try:
             yield changed
@@ -38,14 +38,14 @@ class ServerLoad:
             del self._sleeping[pool]
 
     def wake(self, pool: object | None = None) -> None:
-        """Something has changed for a pool, or for all."""
+        """Wake a pool, or all of them."""
         found = list(self._sleeping.values()) if pool is None else [self._sleeping.get(pool)]
         for changed in found:
             if changed is not None and not changed.done():
                 changed.set_result(None)
 
     def others(self) -> list[Sent]:
-        """What is remembered of the requests under way."""
+        """The requests under way."""
         return [request.sent for request in self.running.values()]
 
     @property
@@ -55,11 +55,11 @@ class ServerLoad:
 
 
 class Lane:
-    """Requests of one size and with the same limits to one server; its places go to the pools in turn.
+    """Requests of one size with the same limits to one server; pools take turns.
 
     Args:
-        server: where they go.
-        pace: how many requests of how many rows at once.
+        server: the server.
+        pace: concurrency and request size.
     """
 
     def __init__(self, server: ServerLoad, pace: Pace) -> None:
@@ -71,7 +71,7 @@ class Lane:
         self._queue: dict[object, None] = {}
 
     def has_room(self, pool: object) -> bool:
-        """Whether it is a pool's turn to send a request."""
+        """Whether a pool may send a request now."""
         sole, draining = self.server.sole, self.draining
         if sole is not pool and (sole is not None or next(iter(self._queue), pool) is not pool):
             return False
@@ -82,38 +82,38 @@ class Lane:
         return len(self.running) < self.pace.limiter.limit
 
     def queue(self, pool: object) -> None:
-        """A pool waits for its turn."""
+        """Put a pool into the queue."""
         self._queue.setdefault(pool)
 
     def pass_on(self, pool: object) -> None:
-        """A pool had its turn, or does not need it."""
+        """Remove a pool from the queue, and wake the next one."""
         self._queue.pop(pool, None)
-        # Even if the pool was not queued: the first in line does not wait for time, only for its turn.
+        # Even if the pool was not queued: the next one has no timer, so nothing else would wake it.
         if self._queue:
             self.server.wake(next(iter(self._queue)))
 
     def leave(self, pool: object) -> None:
-        """A pool sends nothing for now."""
+        """Give up the turn of a pool that sends nothing for now."""
         self.pass_on(pool)
         if self.server.sole is pool:
             self.server.sole = None
             self.server.wake()
 
     def send(self, task: asyncio.Task[Any], request: Request[Any]) -> None:
-        """A request is under way."""
+        """Add a request."""
         self.running[task] = self.server.running[task] = request
         beside = len(self.server.running)
         for other in self.server.running.values():
             other.company = max(other.company, beside)
 
     def end(self, task: asyncio.Task[Any]) -> None:
-        """A request is no longer under way."""
+        """Remove a request."""
         self.running.pop(task, None)
         self.server.running.pop(task, None)
 
 
 class Lanes:
-    """Of all servers that a client asks, for as long as a pool uses them."""
+    """The lanes of a client, each kept as long as a pool uses it."""
 
     def __init__(self) -> None:
         self._servers: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], ServerLoad] = (
@@ -121,18 +121,18 @@ class Lanes:
         )
 
     def lane(self, model: str, pace: Pace) -> Lane:
-        """Where a pool sends its requests.
+        """The lane of a pool.
 
         Args:
-            model: asked.
-            pace: its own, unless there is a lane for such requests.
+            model: the model's id.
+            pace: used if there is no lane for such requests yet.
         """
         place = asyncio.get_running_loop(), model
         server = self._servers.get(place)
         if server is None:
             self._servers[place] = server = ServerLoad()
         if pace.limiter.fixed:
-            # The caller chose how many requests are sent at once.
+            # The caller chose the concurrency.
             return Lane(server, pace)
         kind = id(pace.settings), pace.most_rows
         lane = server.lanes.get(kind)

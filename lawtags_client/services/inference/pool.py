@@ -1,4 +1,4 @@
-"""Many rows asked for at once, as many as the server likes, none of them at another's cost."""
+"""Sends many rows concurrently, at the rate that the server can take; no row is lost because of another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AT_ONCE = 1000
-# What ``Limiter.admitted`` may add to a pause.
+# Factor by which ``Limiter.admitted`` may extend a pause.
 _APART = 1.1
 
 Act = Callable[[list[T], Allowance], Awaitable[Sequence[R | LawtagsError]]]
@@ -43,19 +43,19 @@ async def each(
     on_load: Callable[[Load], None] | None = None,
     ordered: bool = False,
 ) -> AsyncGenerator[Outcome[R], None]:
-    """Act on each item; an item that fails for good becomes an outcome with its error.
+    """Act on each item; an item that fails permanently becomes an outcome with its error.
 
-    A request whose error may pass is repeated, in its turn: its items go to the head of the queue, and are
-    sent when there is a place under the limit of that moment, perhaps in smaller requests. What failed
-    because too much was asked for at once, or waited behind work that was given up, is no failure of theirs.
-    Where a server fails at random, only what failed waits; all requests wait for one that is overloaded.
+    A request with a retryable error is repeated: its items go to the head of the queue, and are sent as soon
+    as the limit allows, possibly in smaller requests. Failures from overload, or from waiting behind
+    abandoned work, do not count against an item. If a server fails at random, only the failed items wait;
+    if it is overloaded, all requests wait.
 
     Args:
-        items: read only as they are sent; an ``AsyncIterable`` a little ahead.
-        act: one request for some items, with the result or the error of each.
-        lane: how many items a request, how many requests at once, and how long.
+        items: read on demand; an ``AsyncIterable`` is read slightly ahead.
+        act: sends one request for some items, and returns the result or the error of each.
+        lane: items per request, concurrency, and timeouts.
         on_load: called with the current load whenever it changes.
-        ordered: outcomes in the order of the items, else as they come.
+        ordered: yield outcomes in the order of the items instead of as they arrive.
     """
     pool = _Pool(items, act, lane, on_load, ordered)
     try:
@@ -92,7 +92,7 @@ class _Pool(Generic[T, R]):
         self._flakiness = lane.server.flakiness
 
     async def advance(self) -> bool:
-        """Send what may be sent, and wait until something has changed; False at the end."""
+        """Send what the limit allows, then wait for a change; returns False at the end."""
         if self._fault is not None:
             raise self._fault
         self._fill()
@@ -103,7 +103,7 @@ class _Pool(Generic[T, R]):
         return bool(self.outcomes)
 
     async def _change(self) -> None:
-        """Wait until something may be sent, or has come."""
+        """Wait until another request can be sent or an outcome has arrived."""
         limiter = self._pace.limiter
         others = [asyncio.create_task(limiter.admitted())] if limiter.pause else self._waiting.changes()
         try:
@@ -116,14 +116,14 @@ class _Pool(Generic[T, R]):
             self._lane.leave(self)
 
     def _is_left(self) -> bool:
-        """Whether there is something to ask for, now or later."""
+        """Whether any row is left to send, now or later."""
         if self._outage.over is not None:
             self._give_up_some(self._outage.over)
             return False
         return self._waiting.are_left()
 
     async def close(self) -> None:
-        """Hang up on what is under way."""
+        """Cancel the requests that are under way."""
         running = list(self._running)
         self._running.clear()
         for task in running:
@@ -166,7 +166,7 @@ class _Pool(Generic[T, R]):
             return await self._act([entry.item for entry in batch], allowance)
 
         task = asyncio.create_task(act())
-        # Not when its outcome is taken: until then, time may have passed that the server did not need.
+        # Measured here, because the caller may take the outcome much later.
         task.add_done_callback(self._finish)
         self._running[task] = request
         self._lane.send(task, request)
@@ -181,7 +181,7 @@ class _Pool(Generic[T, R]):
             self._settle(request, task)
             self._tell()
         except BaseException as fault:
-            # Otherwise asyncio would only log it, and rows would be missing.
+            # Otherwise asyncio would only log it, and rows would go missing.
             self._fault = fault
         self._server.wake()
 
@@ -230,10 +230,10 @@ class _Pool(Generic[T, R]):
             self._give_up_on(request, error, slow=slow, working=working)
         go_on = own and self._others_go_on(request)
         if request.isolated or go_on:
-            # Smaller requests are sent at once, and a row by itself, or all that were refused, after a pause.
+            # Smaller requests are sent at once; single rows and rejected requests after a pause.
             request.pause = self._pause(request, error) if counted or not own else 0.0
             if counted and request.company > 1 and not request.isolated:
-                # Perhaps there were too many requests at once.
+                # There may have been too many concurrent requests.
                 self._pace.limiter.bad(request.begun, 0.0)
         else:
             self._slow_down(request, error, slow=slow, excused=excused, counted=counted)
@@ -246,7 +246,7 @@ class _Pool(Generic[T, R]):
         elif request.isolated and not own:
             waiting.apart.add([again] if again else [], request.pause)
         elif waited:
-            # Another row next, and not its neighbor: this one may be at fault itself.
+            # Next a different row, and not its neighbor: this row may be at fault.
             waiting.again.extend(again)
             waiting.again.rotate(-(len(waiting.again) // 3))
         else:
@@ -260,7 +260,7 @@ class _Pool(Generic[T, R]):
             self._outage.over = error
 
     def _is_isolated(self, request: Request[T], error: LawtagsError, took: float) -> bool:
-        """Whether a failure says nothing about other requests, since the server takes them."""
+        """Whether a failure says nothing about other requests, because the server still accepts them."""
         chance = may_be_chance(error, took, answering=not self._outage.is_silent(request.begun - took))
         if self._draining.alone or self._outage.is_unreachable(error) or not chance:
             return False
@@ -270,16 +270,16 @@ class _Pool(Generic[T, R]):
         return isolated
 
     def _keep_to_places(self) -> None:
-        """Send no more at once than the server takes."""
+        """Limit concurrency to what the server accepts."""
         if (places := self._flakiness.places(self._server.others())) is not None:
             self._pace.limiter.crowded(places)
 
     def _is_silent(self) -> bool:
-        """Whether nothing was answered for as long as a call may take; before, it may just fail often."""
+        """Whether nothing was answered within the total timeout; before that, it may just fail often."""
         return self._outage.is_silent(self._pace.clock.monotonic() - self._pace.settings.total_timeout)
 
     def _others_go_on(self, request: Request[T]) -> bool:
-        """Whether a failure is none of other requests: the server still answers them, or there are none."""
+        """Whether other requests can continue: the server still answers them, or there are none."""
         waiting = self._waiting
         note_split(request.entries)
         answering = self._outage.goes_on(request.begun, self._pace.limiter.limit)
@@ -294,7 +294,7 @@ class _Pool(Generic[T, R]):
     def _slow_down(
         self, request: Request[T], error: LawtagsError, *, slow: bool, excused: bool, counted: bool
     ) -> None:
-        """Ask for less, and not before the server may be ready for it."""
+        """Reduce the load, and pause until the server may be ready again."""
         entries, pace, draining = request.entries, self._pace, self._draining
         request.pause = pause = self._pause(request, error) if counted or not slow else 0.0
         if draining.is_probe(request.begun):
@@ -314,7 +314,7 @@ class _Pool(Generic[T, R]):
     def _used(
         self, request: Request[T], error: LawtagsError, took: float, *, working: bool, counted: bool
     ) -> list[Entry[T]]:
-        """Those of a request's rows that are asked for again; the others are lost."""
+        """The rows of a failed request that are retried; the others are lost."""
         entries, pause, again = request.entries, request.pause, list[Entry[T]]()
         retries = self._outage.retries
         chances = max(retries, self._flakiness.retries)
@@ -331,10 +331,10 @@ class _Pool(Generic[T, R]):
             used_up = failed_often or too_late
             final = used_up and (counted or too_late)
             if final and not too_late and len(entries) == 1 and request.company > 1 and request.own:
-                # Once more with nothing beside it, in case the server fails on several requests at once.
+                # Once more with nothing else under way, in case the server fails on concurrent requests.
                 entry.alone = True
                 if self._flakiness.retries_help:
-                    # Where rows fail by chance, one attempt says little.
+                    # If rows fail by chance, one attempt says little.
                     entry.failures = entry.chances = 0
                 again.append(entry)
                 continue
@@ -345,25 +345,25 @@ class _Pool(Generic[T, R]):
                 continue
             refused = is_refusal(error) or (request.isolated and request.sent.crowded)
             if not refused or (is_busy(error) and request.company == 1 and not fits):
-                # Each by itself in the end, since one of them may be the reason.
+                # In the end one row per request, because one of them may be the cause.
                 entry.most = 1 if used_up else max(1, len(entries) // 2)
             entry.spent += _APART * pause if counted else 0.0
             again.append(entry)
         return again
 
     def _pause(self, request: Request[T], error: LawtagsError) -> float:
-        """Seconds before anything is sent again."""
+        """Seconds before the next attempt."""
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
         failure = Failure(error, passing=True, retry_after=asked)
         if request.isolated and (not request.own or self._flakiness.retries_help):
-            # The others show that the server is ready.
+            # Other answers show that the server is ready.
             return self._policy.delay(0, failure, self._pace.clock.random())
         rounds = self._outage.rounds if len(request.entries) == 1 else 0
         before = max(rounds, *(entry.failures for entry in request.entries))
         return self._policy.delay(before, failure, self._pace.clock.random())
 
     def _give_up_some(self, error: LawtagsError) -> None:
-        """Some of what is left, since the source may be endless."""
+        """Give up part of what is left, because the source may be endless."""
         for _ in range(_AT_ONCE):
             if not (found := self._waiting.take()):
                 return

@@ -307,14 +307,16 @@ async def test_model_that_is_not_served_is_an_error_of_each_row(nemo: NeMo) -> N
 
 
 async def test_questions_are_tagged_in_order(nemo: NeMo) -> None:
-    questions = (Question(str(n), f"Question {n}", None, ()) for n in range(5))
+    questions = (Question(id=str(n), title=f"Question {n}", body=None, tags=()) for n in range(5))
     tagged = [one async for one in tag_many(nemo, questions, model=BASE)]
     assert [(one.row, one.id, one.error) for one in tagged] == [(n, str(n), None) for n in range(5)]
 
 
 @pytest.mark.parametrize("chat", [False, True], ids=["completion", "chat"])
 async def test_held_tags_have_scores_and_an_unsure_model_abstains(nemo: NeMo, chat: bool) -> None:
-    known = Vocabulary.from_questions([Question("1", "t", None, ("contract-law", "tax", "tort"))])
+    known = Vocabulary.from_questions(
+        [Question(id="1", title="t", body=None, tags=("contract-law", "tax", "tort"))]
+    )
     asked = {"title": "Is a verbal lease binding?", "model": BASE, "vocabulary": known, "chat": chat}
     tagged = await tag(nemo, **asked)
     assert tagged.tags and set(tagged.tags) <= set(known.tags)

@@ -209,7 +209,9 @@ def test_a_tagger_without_its_model_tags_without_a_request(
             pass
 
     kinds = ("copyright", "landlord", "theft")
-    questions = [Question(str(n), f"About {kinds[n % 3]} {n}", tags=(kinds[n % 3],)) for n in range(60)]
+    questions = [
+        Question(id=str(n), title=f"About {kinds[n % 3]} {n}", tags=(kinds[n % 3],)) for n in range(60)
+    ]
     retriever = Retriever.fit(questions[:45], Vocabulary.from_questions(questions))
     save_tagger(fit_tagger(retriever, questions[:45], questions[45:]), folder / "runs" / "one" / "tagger")
     ledger = Ledger(folder / "runs" / "one" / "ledger.sqlite")

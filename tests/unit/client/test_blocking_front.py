@@ -77,7 +77,7 @@ def test_tagging_waits_for_its_results(tmp_path: Path) -> None:
             return httpx.Response(200, json={"release": "1.13.1"})
         return httpx.Response(200, json={"choices": [{"index": 0, "text": " tax, tort"}]})
 
-    questions = [Question(str(n), f"Title {n}", None, ()) for n in range(3)]
+    questions = [Question(id=str(n), title=f"Title {n}", body=None, tags=()) for n in range(3)]
     with sync.NeMo.of(client(answer, tmp_path)) as nemo:
         assert sync.tag(nemo, title="Can I?", model="m").tags == ("tax", "tort")
         assert [(one.id, one.tags) for one in sync.tag_many(nemo, questions, model="m", at_most=1)] == [

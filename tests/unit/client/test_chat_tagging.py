@@ -18,7 +18,7 @@ from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, es
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
-VOCABULARY = Vocabulary.from_questions([Question("1", "x", None, ("lease",))])
+VOCABULARY = Vocabulary.from_questions([Question(id="1", title="x", body=None, tags=("lease",))])
 
 
 class FakeTagger:
@@ -59,7 +59,11 @@ class Chats:
 
 async def test_questions_are_asked_as_chats_and_one_failure_costs_no_other(tmp_path: Path) -> None:
     server = Chats()
-    questions = [Question("a", "first"), Question("b", "this fails"), Question("c", "third")]
+    questions = [
+        Question(id="a", title="first"),
+        Question(id="b", title="this fails"),
+        Question(id="c", title="third"),
+    ]
     async with client(server, tmp_path) as nemo:
         found = [
             tagged async for tagged in tag_many(nemo, questions, model="m", tagger=FakeTagger(), chat=True)

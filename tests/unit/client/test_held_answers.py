@@ -30,8 +30,10 @@ from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.inference import Completion
 
-KNOWN = Vocabulary.from_questions([Question("1", "t", None, ("contract-law", "tax", "tort"))])
-QUESTIONS = [Question(str(number), f"Title {number}") for number in range(24)]
+KNOWN = Vocabulary.from_questions(
+    [Question(id="1", title="t", body=None, tags=("contract-law", "tax", "tort"))]
+)
+QUESTIONS = [Question(id=str(number), title=f"Title {number}") for number in range(24)]
 
 ONE_OF = {
     "type": "object",

@@ -110,7 +110,7 @@ async def test_order_is_kept_where_asked_and_prompts_are_read_as_needed(tmp_path
     assert taken < 150
 
 
-KNOWN = Vocabulary.from_questions([Question("1", "t", None, ("contract", "tax"))])
+KNOWN = Vocabulary.from_questions([Question(id="1", title="t", body=None, tags=("contract", "tax"))])
 
 
 async def test_row_that_is_refused_in_a_form_that_was_accepted_is_asked_for_once(tmp_path: Path) -> None:

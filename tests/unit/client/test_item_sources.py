@@ -23,7 +23,7 @@ from lawtags_client.tagging.prompt import Prompt, PromptBuilder, PromptStyle, es
 from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 
-QUESTIONS = [Question(str(row), f"question {row}") for row in range(40)]
+QUESTIONS = [Question(id=str(row), title=f"question {row}") for row in range(40)]
 
 
 def completions(request: httpx.Request) -> httpx.Response:
@@ -64,7 +64,7 @@ class LoopTurns:
 
 
 class SlowTagger:
-    vocabulary = Vocabulary.from_questions([Question("1", "x", None, ("lease",))])
+    vocabulary = Vocabulary.from_questions([Question(id="1", title="x", body=None, tags=("lease",))])
 
     def __init__(self, turns: LoopTurns) -> None:
         self._turns = turns

@@ -140,7 +140,7 @@ def test_hint_about_the_vocabulary_works() -> None:
     assert "lease" in Vocabulary(tags=("lease", "tax"), counts=(12, 5), rows=15)
 
 
-QUESTION = Question("1", "Can I?")
+QUESTION = Question(id="1", title="Can I?")
 SOURCES: list[Any] = [SECRET, [SECRET], [QUESTION, {"title": SECRET}], {"title": SECRET}, QUESTION, 5, None]
 
 

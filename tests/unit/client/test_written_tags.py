@@ -21,7 +21,9 @@ from lawtags_client.tagging.question import Question
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.inference import CompletionChoice, CompletionLogprobs
 
-KNOWN = Vocabulary.from_questions([Question("1", "t", None, ("contract-law", "tax", "tort"))])
+KNOWN = Vocabulary.from_questions(
+    [Question(id="1", title="t", body=None, tags=("contract-law", "tax", "tort"))]
+)
 
 
 def answer(text: str, tokens: dict[str, float | None] | None) -> CompletionChoice:

@@ -98,7 +98,7 @@ def test_a_training_answer_is_parsed_back_into_the_same_tags(names: list[str], s
         tags = _tags_of(names)
     except LabelError:
         return
-    vocabulary = Vocabulary.from_questions([Question("1", "T", None, tags)])
+    vocabulary = Vocabulary.from_questions([Question(id="1", title="T", body=None, tags=tags)])
     builder = PromptBuilder(PromptStyle(separator=separator))
     parsed = parse_tags(f" {builder.completion(tags, key='1', vocabulary=vocabulary)}", vocabulary)
     assert set(parsed.tags) == set(tags)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lawtags_client.curation import CurationOptions, PiiOptions
-from lawtags_client.curation.steps import plan_steps
+from lawtags_client.curation.step_choice import plan_steps
 from lawtags_client.errors import ConfigurationError, DataError
 
 

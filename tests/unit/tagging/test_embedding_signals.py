@@ -69,7 +69,7 @@ def questions(count: int, seed: int) -> list[Question]:
         tags = generator.sample(sorted(MEANINGS), generator.choice([1, 1, 2]))
         words = [generator.choice(MEANINGS[tag]) for tag in tags]
         title = " ".join([*words, *generator.choices(["what", "when", "who", "may", "must"], k=3)])
-        made.append(Question(f"{seed}-{number}", title, None, tuple(sorted(tags))))
+        made.append(Question(id=f"{seed}-{number}", title=title, body=None, tags=tuple(sorted(tags))))
     return made
 
 
@@ -267,4 +267,6 @@ def test_a_real_encoder_is_used_by_a_tagger_in_another_process(
     assert scores == pytest.approx(fitted.scores(rows[:1])[0], abs=1e-12)
     scores, loaded = asked("somebody keeps my deposit")
     assert loaded
-    assert scores == pytest.approx(fitted.scores([Question("1", "somebody keeps my deposit")])[0], abs=1e-6)
+    assert scores == pytest.approx(
+        fitted.scores([Question(id="1", title="somebody keeps my deposit")])[0], abs=1e-6
+    )

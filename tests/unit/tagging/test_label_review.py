@@ -96,7 +96,7 @@ def test_evidence_that_cannot_be_used_is_refused(
 
 @pytest.mark.parametrize("tags", [(), ("a",), ("a", "b")])
 def test_rows_that_leave_nothing_to_compare_are_no_error(tags: tuple[str, ...]) -> None:
-    questions = [Question(str(row), "title", tags=tags) for row in range(12)]
+    questions = [Question(id=str(row), title="title", tags=tags) for row in range(12)]
     vocabulary = Vocabulary.from_questions(questions)
     scores = np.full((12, len(vocabulary)), 0.9)
     assert doubtful_rows(questions, vocabulary, {"a": scores}) == []

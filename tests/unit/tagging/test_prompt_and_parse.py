@@ -179,7 +179,10 @@ def test_a_style_out_of_range_is_refused(wrong: dict[str, object]) -> None:
 
 
 def test_the_vocabulary_counts_each_row_once_and_orders_by_frequency() -> None:
-    rows = [Question("1", "t", None, ("b", "a", "a")), Question("2", "t", None, ("c", "b"))]
+    rows = [
+        Question(id="1", title="t", body=None, tags=("b", "a", "a")),
+        Question(id="2", title="t", body=None, tags=("c", "b")),
+    ]
     vocabulary = Vocabulary.from_questions(rows)
     assert vocabulary.tags == ("b", "a", "c")
     assert vocabulary.counts == (2, 1, 1)
@@ -191,7 +194,7 @@ def test_the_vocabulary_counts_each_row_once_and_orders_by_frequency() -> None:
 
 def test_rows_become_questions_with_tags_in_normal_form() -> None:
     question = Question.from_row({"id": 7, "title": "T", "tags": ["Contract Law", "contract-law", " "]})
-    assert question == Question("7", "T", None, ("contract-law",))
+    assert question == Question(id="7", title="T", body=None, tags=("contract-law",))
 
 
 @pytest.mark.parametrize(

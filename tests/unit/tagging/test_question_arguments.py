@@ -23,4 +23,6 @@ def test_a_mistyped_argument_is_named(field: str, value: object) -> None:
 def test_body_and_tags_may_be_omitted_and_a_list_of_tags_becomes_a_tuple() -> None:
     assert Question(id="1", title="Rent?").body is None
     tags: Any = ["tax"]
-    assert Question("1", "Rent?", tags=tags) == Question("1", "Rent?", None, ("tax",))
+    assert Question(id="1", title="Rent?", tags=tags) == Question(
+        id="1", title="Rent?", body=None, tags=("tax",)
+    )

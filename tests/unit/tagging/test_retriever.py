@@ -33,8 +33,8 @@ def labels_of(questions: list[Question], vocabulary: Vocabulary) -> np.ndarray:
 
 
 def test_weights_from_saved_terms_are_those_of_scikit_learn(train, test_rows) -> None:
-    titles = [Question(row.id, row.title) for row in train]
-    queries = [Question(row.id, row.title) for row in test_rows]
+    titles = [Question(id=row.id, title=row.title) for row in train]
+    queries = [Question(id=row.id, title=row.title) for row in test_rows]
     fitted, counts = TextFeatures.fit(titles)
     # As they come from a file: terms and frequencies alone.
     words, characters = (
@@ -54,7 +54,7 @@ def test_weights_from_saved_terms_are_those_of_scikit_learn(train, test_rows) ->
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=6))
 def test_a_text_is_weighed_alike_whatever_stands_beside_it(texts: list[str]) -> None:
-    questions = [Question(str(number), text, text[::-1]) for number, text in enumerate(texts)]
+    questions = [Question(id=str(number), title=text, body=text[::-1]) for number, text in enumerate(texts)]
     features, counts = TextFeatures.fit([*questions, *questions])
     together = features.rows(questions).toarray()
     assert np.array_equal(features.weigh(*counts).toarray(), np.vstack([together, together]))
@@ -63,11 +63,13 @@ def test_a_text_is_weighed_alike_whatever_stands_beside_it(texts: list[str]) -> 
 
 
 def test_questions_without_a_common_term_have_a_retriever_and_a_baseline() -> None:
-    questions = [Question(str(n), chr(0x4E00 + n), None, (f"tag-{n % 2}",)) for n in range(12)]
+    questions = [
+        Question(id=str(n), title=chr(0x4E00 + n), body=None, tags=(f"tag-{n % 2}",)) for n in range(12)
+    ]
     vocabulary = Vocabulary.from_questions(questions)
     fitted = Retriever.fit(questions, vocabulary)
     assert np.isfinite(fitted.scores(questions)).all()
-    assert TfidfLogistic.fit(questions, questions).predict([Question("a", "Rent")])
+    assert TfidfLogistic.fit(questions, questions).predict([Question(id="a", title="Rent")])
 
 
 @pytest.mark.parametrize("rows", [200, 1700])
@@ -171,7 +173,12 @@ def test_out_of_fold_scores_do_not_know_their_row() -> None:
     # Tags drawn by lot: whoever knows the row scores high, whoever does not scores as by chance.
     generator = np.random.default_rng(0)
     questions = [
-        Question(str(n), f"first{n % 13} second{n % 12}", None, (f"tag-{generator.integers(6)}",))
+        Question(
+            id=str(n),
+            title=f"first{n % 13} second{n % 12}",
+            body=None,
+            tags=(f"tag-{generator.integers(6)}",),
+        )
         for n in range(150)
     ]
     vocabulary = Vocabulary.from_questions(questions)
@@ -227,7 +234,13 @@ def test_too_few_rows_are_refused(train) -> None:
 
 
 def test_titles_alone_and_empty_texts_are_scored(retriever) -> None:
-    scores = retriever.scores([Question("a", "Tenant and rent"), Question("b", "?!", ""), Question("c", "")])
+    scores = retriever.scores(
+        [
+            Question(id="a", title="Tenant and rent"),
+            Question(id="b", title="?!", body=""),
+            Question(id="c", title=""),
+        ]
+    )
     assert np.isfinite(scores).all()
     assert retriever.scores([]).shape == (0, len(retriever.vocabulary))
 

@@ -131,7 +131,7 @@ def test_wrong_input_to_the_fit_is_refused(tmp_path: Path, retriever, tagger, tr
 
 def test_the_tagger_makes_the_prompt_of_its_style(retriever, train, validation) -> None:
     fitted = fit_tagger(retriever, train, validation, style=PromptStyle(task="Tag it.", shortlist=2))
-    text = fitted.prompt(Question("1", "Rent of a tenant", "Long body")).text
+    text = fitted.prompt(Question(id="1", title="Rent of a tenant", body="Long body")).text
     assert text.startswith(
         "Tag it.\nTitle: Rent of a tenant\nQuestion: Long body\nCandidate tags: landlord-law, "
     )
