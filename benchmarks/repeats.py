@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lawtags_client.runs.pooling import Sampling, pooled
+from lawtags_client.runs.pooling import SplitSampling, pooled
 from lawtags_client.tagging.metrics import Interval, Resampled, resample
 
 TAGS, WORDS = 40, 300
@@ -101,9 +101,9 @@ def main() -> None:
                 print(f"| {rows} | {figure} | {name} |", " | ".join(cells), "|", flush=True)
 
 
-def _sampling(rows: int, *, fixed: bool) -> Sampling:
+def _sampling(rows: int, *, fixed: bool) -> SplitSampling:
     held = VALIDATION / (1 - TESTING) if fixed else TESTING
-    return Sampling(held, same_test_rows=fixed, test_rows=int(TESTING * rows))
+    return SplitSampling(held, same_test_rows=fixed, test_rows=int(TESTING * rows))
 
 
 def _intervals(
@@ -157,7 +157,7 @@ def _sets(rows: Array | NDArray[np.bool_]) -> list[set[str]]:
     return [{str(tag) for tag in np.flatnonzero(row)} for row in rows]
 
 
-def _cells(pools: list[list[Interval]], sampling: Sampling) -> list[str]:
+def _cells(pools: list[list[Interval]], sampling: SplitSampling) -> list[str]:
     """Share of intervals that hold the true value and, in brackets, their mean width."""
     true = float(np.mean([[each.value for each in pool] for pool in pools]))
     found = [[(pool[0].low, pool[0].high) for pool in pools]]

@@ -11,7 +11,7 @@ from lawtags_client.runs.stages.encoder import TuneEncoder
 from lawtags_client.runs.stages.evaluate import Evaluate
 from lawtags_client.runs.stages.plan import Plan
 from lawtags_client.runs.stages.predict import Predict
-from lawtags_client.runs.stages.repeats import Repeats
+from lawtags_client.runs.stages.repeats import RepeatRuns
 from lawtags_client.runs.stages.report import Report
 from lawtags_client.runs.stages.serve import Serve
 from lawtags_client.runs.stages.upload import Upload
@@ -24,5 +24,5 @@ def stages(recipe: Recipe) -> list[Stage]:
         recipe: of the run.
     """
     before: list[Stage] = [Curate(), Plan(), Baselines(), Upload()]
-    repeats: list[Stage] = [Repeats()] if recipe.evaluation.repeats > 1 else []
+    repeats: list[Stage] = [RepeatRuns()] if recipe.evaluation.repeats > 1 else []
     return [*before, Customize(), TuneEncoder(), Serve(), Predict(), Evaluate(), *repeats, Report()]

@@ -30,7 +30,7 @@ _WIDTH = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SplitSampling:
     """How the rows of repeats overlap.
 
     Args:
@@ -44,7 +44,7 @@ class Sampling:
     test_rows: int
 
 
-def pooled(values: Sequence[float], within: Sequence[float], sampling: Sampling) -> RepeatedFigure:
+def pooled(values: Sequence[float], within: Sequence[float], sampling: SplitSampling) -> RepeatedFigure:
     """The mean of a figure over repeats, with its 95 % interval.
 
     Args:
@@ -81,7 +81,7 @@ def pooled(values: Sequence[float], within: Sequence[float], sampling: Sampling)
 def pool(
     metrics: Sequence[Metrics],
     *,
-    sampling: Sampling,
+    sampling: SplitSampling,
     systems: Sequence[str],
     repeated_systems: RepeatedSystems,
     varied: Varied,
@@ -137,7 +137,7 @@ def _pairs(judged: Sequence[str], metrics: Sequence[Metrics]) -> list[tuple[str,
     return [pair for pair in pairs if all(pair in known for known in compared)]
 
 
-def _system(metrics: Sequence[Metrics], name: str, metric: str, sampling: Sampling) -> RepeatedFigure:
+def _system(metrics: Sequence[Metrics], name: str, metric: str, sampling: SplitSampling) -> RepeatedFigure:
     found = [each.systems[name] for each in metrics]
     values = [getattr(figures, metric) for figures in found]
     result = pooled(values, [_variance(*figures.intervals[metric]) for figures in found], sampling)
@@ -147,7 +147,7 @@ def _system(metrics: Sequence[Metrics], name: str, metric: str, sampling: Sampli
 
 
 def _difference(
-    metrics: Sequence[Metrics], a: str, b: str, metric: str, sampling: Sampling
+    metrics: Sequence[Metrics], a: str, b: str, metric: str, sampling: SplitSampling
 ) -> RepeatedDifference:
     rows = [
         row for each in metrics for row in each.differences if (row.a, row.b, row.metric) == (a, b, metric)

@@ -15,7 +15,7 @@ from lawtags_client.runs.stages.predict import score_rows
 SYSTEM = "blend"
 
 
-class Blend:
+class FitBlend:
     """Fits the blend as ``predict`` does, and predicts the test rows."""
 
     name = "blend"

@@ -19,14 +19,14 @@ from lawtags_client.runs.language_model import WITH_LANGUAGE_MODEL
 from lawtags_client.runs.metrics import FILE as METRICS
 from lawtags_client.runs.metrics import Metrics, read_metrics
 from lawtags_client.runs.outputs import CurateOutput, EvaluateOutput, PredictOutput, RepeatsOutput
-from lawtags_client.runs.pooling import Sampling, pool
+from lawtags_client.runs.pooling import SplitSampling, pool
 from lawtags_client.runs.progress import Progress
 from lawtags_client.runs.recipe import Recipe, RepeatedSystems
 from lawtags_client.runs.repeats import FILE, FOLDER, Varied
 from lawtags_client.runs.run import RunResult, execute
 from lawtags_client.runs.stage import RunContext, Stage, file_digests
 from lawtags_client.runs.stages.baselines import Baselines
-from lawtags_client.runs.stages.blend import Blend
+from lawtags_client.runs.stages.blend import FitBlend
 from lawtags_client.runs.stages.curate import Curate
 from lawtags_client.runs.stages.customize import Customize
 from lawtags_client.runs.stages.encoder import TuneEncoder
@@ -46,7 +46,7 @@ _SYSTEMS: Mapping[RepeatedSystems, tuple[str, ...]] = {
 }
 
 
-class Repeats:
+class RepeatRuns:
     """Carries out the repeats that are missing, and writes ``repeats.json``."""
 
     name = "repeats"
@@ -206,7 +206,7 @@ class _LabeledProgress:
 def _steps(systems: RepeatedSystems) -> list[Stage]:
     baselines = Baselines(shown=False)
     if systems == "local":
-        return [Curate(), baselines, TuneEncoder(), Blend()]
+        return [Curate(), baselines, TuneEncoder(), FitBlend()]
     return [Curate(), Plan(), baselines, Upload(), Customize(), TuneEncoder(), Serve(), Predict()]
 
 
@@ -216,7 +216,7 @@ def _varied(recipe: Recipe, test: Path | None) -> Varied:
     return "split" if test is None else "training split"
 
 
-def _sampling(rows: Sequence[Mapping[str, int]], varied: Varied) -> Sampling:
+def _sampling(rows: Sequence[Mapping[str, int]], varied: Varied) -> SplitSampling:
     training, validation, testing = (
         sum(each.get(part, 0) for each in rows) for part in ("training", "validation", "testing")
     )
@@ -226,7 +226,7 @@ def _sampling(rows: Sequence[Mapping[str, int]], varied: Varied) -> Sampling:
         "training split": validation / (training + validation),
         "seeds": 0.0,
     }
-    return Sampling(held[varied], same_test_rows=varied != "split", test_rows=testing // len(rows))
+    return SplitSampling(held[varied], same_test_rows=varied != "split", test_rows=testing // len(rows))
 
 
 def _seed(recipe: Recipe, varied: Varied) -> int:

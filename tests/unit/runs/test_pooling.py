@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lawtags_client.errors import ConfigurationError
-from lawtags_client.runs.pooling import Sampling, pooled
+from lawtags_client.runs.pooling import SplitSampling, pooled
 
 pytest.importorskip("scipy")
 
@@ -30,7 +30,7 @@ def drawn(
 )
 def test_intervals_contain_the_true_figure(repeats: int, same_test_rows: bool, luck: float) -> None:
     chance, share, testing = np.random.default_rng(5), 0.3, 0.02**2
-    sampling = Sampling(share, same_test_rows=same_test_rows, test_rows=ROWS)
+    sampling = SplitSampling(share, same_test_rows=same_test_rows, test_rows=ROWS)
     held, experiments = 0, 1500
     for _ in range(experiments):
         values = TRUTH + drawn(chance, repeats, testing, 1.0 if same_test_rows else share)
@@ -43,7 +43,7 @@ def test_intervals_contain_the_true_figure(repeats: int, same_test_rows: bool, l
 
 def test_more_repeats_narrow_an_interval_only_as_far_as_their_rows_differ() -> None:
     def width(repeats: int, *, same_test_rows: bool) -> float:
-        sampling = Sampling(0.3, same_test_rows=same_test_rows, test_rows=ROWS)
+        sampling = SplitSampling(0.3, same_test_rows=same_test_rows, test_rows=ROWS)
         found = pooled([0.5, 0.52] * (repeats // 2), [0.02**2] * repeats, sampling)
         assert found.low < found.mean < found.high
         return found.high - found.low
@@ -54,7 +54,7 @@ def test_more_repeats_narrow_an_interval_only_as_far_as_their_rows_differ() -> N
 
 
 def test_repeats_that_agree_are_no_proof_and_those_that_differ_widen_the_interval() -> None:
-    sampling = Sampling(0.2, same_test_rows=False, test_rows=ROWS)
+    sampling = SplitSampling(0.2, same_test_rows=False, test_rows=ROWS)
     alike = pooled([0.5] * 4, [0.02**2] * 4, sampling)
     apart = pooled([0.4, 0.45, 0.55, 0.6], [0.02**2] * 4, sampling)
     assert alike.mean == apart.mean == 0.5
@@ -64,4 +64,4 @@ def test_repeats_that_agree_are_no_proof_and_those_that_differ_widen_the_interva
 
 def test_one_repeat_has_no_interval() -> None:
     with pytest.raises(ConfigurationError, match="at least two"):
-        pooled([0.5], [0.01], Sampling(0.2, same_test_rows=False, test_rows=ROWS))
+        pooled([0.5], [0.01], SplitSampling(0.2, same_test_rows=False, test_rows=ROWS))

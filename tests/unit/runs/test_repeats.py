@@ -29,11 +29,11 @@ from lawtags_client.runs.repeats import FILE, RepeatedVerdict, find_repeats, one
 from lawtags_client.runs.run import RunResult, execute
 from lawtags_client.runs.stage import RunContext, Stage, file_digests
 from lawtags_client.runs.stages.baselines import Baselines
-from lawtags_client.runs.stages.blend import Blend
+from lawtags_client.runs.stages.blend import FitBlend
 from lawtags_client.runs.stages.curate import Curate
 from lawtags_client.runs.stages.encoder import TuneEncoder
 from lawtags_client.runs.stages.evaluate import ScoredRows
-from lawtags_client.runs.stages.repeats import Repeats, repeated
+from lawtags_client.runs.stages.repeats import RepeatRuns, repeated
 
 pytest.importorskip("scipy")
 pytest.importorskip("nemo_curator")
@@ -124,11 +124,11 @@ async def go(folder: Path, data: Path, repeats: int, **changes: Any) -> RunResul
     recipe = parse_recipe(
         merged(merged(RECIPE, {"evaluation": {"repeats": repeats}}), changes.pop("recipe", {}))
     )
-    steps: list[Any] = [Curate(), Baselines(), TuneEncoder(), Blend(), Judged()]
+    steps: list[Any] = [Curate(), Baselines(), TuneEncoder(), FitBlend(), Judged()]
     options: dict[str, Any] = {
         "test": None,
         "progress": LoggedProgress(),
-        "steps": cast(list[Stage], [*steps, *([Repeats()] if repeats > 1 else []), Reported()]),
+        "steps": cast(list[Stage], [*steps, *([RepeatRuns()] if repeats > 1 else []), Reported()]),
     }
     return await execute(
         folder=folder,
@@ -207,15 +207,15 @@ async def test_a_repeat_that_was_killed_goes_on_where_it_was(
 ) -> None:
     folder, whole = tmp_path / "run", tmp_path / "whole"
     await go(whole, data, 3)
-    blend = Blend.run
+    blend = FitBlend.run
 
-    async def killed(self: Blend, context: RunContext) -> Any:
+    async def killed(self: FitBlend, context: RunContext) -> Any:
         if context.folder.name == "3":
             raise KeyboardInterrupt
         return await blend(self, context)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Blend, "run", killed)
+        patched.setattr(FitBlend, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             await go(folder, data, 3)
     assert find_repeats(folder) is None

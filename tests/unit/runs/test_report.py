@@ -18,7 +18,7 @@ from lawtags_client.files import sha256_file
 from lawtags_client.runs.metrics import Metrics, read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses, model_card
 from lawtags_client.runs.outputs import PlanOutput
-from lawtags_client.runs.pooling import Sampling, pool
+from lawtags_client.runs.pooling import SplitSampling, pool
 from lawtags_client.runs.probabilities import SystemProbabilities
 from lawtags_client.runs.recipe import EvaluationSection, parse_recipe
 from lawtags_client.runs.repeats import find_repeats
@@ -252,7 +252,7 @@ def test_page_and_card_show_repeated_splits_and_point_to_them_where_there_are_no
     assert "evaluation.repeats=5" in page(hostile)
     pooled = pool(
         [metrics, metrics, metrics],
-        sampling=Sampling(0.3, same_test_rows=False, test_rows=3),
+        sampling=SplitSampling(0.3, same_test_rows=False, test_rows=3),
         systems=["blend", "encoder", "tfidf"],
         repeated_systems="local",
         varied="split",
