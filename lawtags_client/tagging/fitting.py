@@ -191,14 +191,25 @@ class _Fitting:
         tokens = FirstTokenMap.fit(lm, self.vocabulary)
         columns = mix_columns(stack, lm, tokens)
 
-        def fit(chosen: Integers) -> NDArray[np.float64]:
-            pairs = columns[chosen].reshape(-1, len(MIX))
-            return fit_towards(pairs, labels[chosen].ravel(), _WITHOUT_MODEL, penalty=1.0)
+        def fit(chosen: Integers, weighed: Sequence[int]) -> NDArray[np.float64]:
+            pairs = columns[chosen][:, :, weighed].reshape(-1, len(weighed))
+            prior = _WITHOUT_MODEL[list(weighed)]
+            return fit_towards(pairs, labels[chosen].ravel(), prior, penalty=1.0)
 
-        crossed = np.zeros(stack.shape)
-        for held in folds(len(stack), self.seed):
-            crossed[held] = columns[held] @ fit(np.flatnonzero(~held))
-        gains = row_losses(logit(stack), labels) - row_losses(crossed, labels)
+        def cross_fitted(weighed: Sequence[int]) -> NDArray[np.float64]:
+            scores = np.zeros(stack.shape)
+            for held in folds(len(stack), self.seed):
+                scores[held] = columns[held][:, :, weighed] @ fit(np.flatnonzero(~held), weighed)
+            return scores
+
+        everything = range(len(MIX))
+        crossed = cross_fitted(everything)
+        # A better offset and slope of the other scores is no merit of the model.
+        rivals = logit(stack), cross_fitted([place for place in everything if MIX[place] != "model"])
+        without = min(
+            (row_losses(rival, labels) for rival in rivals), key=lambda losses: float(losses.mean())
+        )
+        gains = without - row_losses(crossed, labels)
         gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
         mixed = sigmoid(crossed)
         tuned = tune_decision(
@@ -216,7 +227,7 @@ class _Fitting:
         report = replace(report, tagger_micro_f1=reached, model_gain=gain, model_gain_error=error)
         if gain <= error:
             return None, report
-        return Mix(tokens, fit(np.arange(len(stack))), shrunk), report
+        return Mix(tokens, fit(np.arange(len(stack)), everything), shrunk), report
 
     def _labels(self, rows: Sequence[int]) -> NDArray[np.float64]:
         labels = np.zeros((len(rows), len(self.vocabulary)))

@@ -116,7 +116,7 @@ def test_an_encoder_that_knows_more_makes_the_tagger_better(
     assert blended.retriever_decision == alone.retriever_decision
 
 
-@pytest.mark.parametrize("strength", ["useless", "mediocre", "strong"])
+@pytest.mark.parametrize("strength", ["useless", "constant", "mediocre", "strong"])
 @pytest.mark.parametrize("with_encoder", [False, True])
 def test_a_model_never_costs_the_tagger_anything(
     retriever: Retriever,
@@ -132,6 +132,8 @@ def test_a_model_never_costs_the_tagger_anything(
         drawn = noise(len(questions), vocabulary)
         if strength == "useless":
             return drawn
+        if strength == "constant":
+            return [{f" {tag[:6]}": -3.0 for tag in vocabulary}] * len(questions)
         every = 1 if strength == "strong" else 3
         return [
             made_up_first_tokens(question, vocabulary, 5) if place % every == 0 else drawn[place]
@@ -145,7 +147,7 @@ def test_a_model_never_costs_the_tagger_anything(
     report = tagger.report
     assert report.model_gain is not None and report.model_gain_error is not None
     assert (tagger.mix is not None) == (report.model_gain > report.model_gain_error)
-    if strength == "useless":
+    if strength in ("useless", "constant"):
         assert tagger.mix is None
         assert micro(test_rows, tagger, model(test_rows)) == without
 
