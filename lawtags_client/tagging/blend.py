@@ -33,6 +33,7 @@ _PRIOR = np.asarray([0.0, 0.4, 0.6, 0.0, 0.0])
 # sets lay. The last lets go of it, for a part that is far worse than usual.
 _MIXTURES = {"mixture": (len(BLEND), 30.0), "plain mixture": (3, 30.0), "free mixture": (3, 1.0)}
 """How many of the columns each uses, and how strongly its weights are drawn toward the prior."""
+_PLAIN = ("plain mixture", "free mixture")
 _PARTS = {
     "retriever": np.asarray([0.0, 1.0, 0.0, 0.0, 0.0]),
     "encoder": np.asarray([0.0, 0.0, 1.0, 0.0, 0.0]),
@@ -112,8 +113,8 @@ def fit_blend_weights(
     """Weigh retriever and encoder, or keep one of them alone where the mixture is not better.
 
     Mixtures are scored on rows that their weights have not seen, and compared by binary cross-entropy,
-    which varies less over few rows than F1 does. One replaces the better part only if it is better by more
-    than one standard error.
+    which varies less over few rows than F1 does. The one with all columns has to be better than the rest by
+    more than one standard error.
 
     Args:
         columns: of validation rows; see ``blend_columns``.
@@ -137,10 +138,11 @@ def fit_blend_weights(
         for held in folds(len(labels), seed):
             candidates[name][held] = columns[held] @ fit(np.flatnonzero(~held), name)
     losses = {name: row_losses(scores, labels) for name, scores in candidates.items()}
-    part, mixture = (min(names, key=lambda name: float(losses[name].mean())) for names in (_PARTS, _MIXTURES))
-    gains = losses[part] - losses[mixture]
-    # Less than one standard error may be luck, of the best among several.
-    best = mixture if gains.mean() > gains.std() / np.sqrt(len(gains)) else part
+    best = min((*_PARTS, *_PLAIN), key=lambda name: float(losses[name].mean()))
+    gains = losses[best] - losses["mixture"]
+    # More weights fit chance, too, so they have to gain more than it explains.
+    if gains.mean() > gains.std() / np.sqrt(len(gains)):
+        best = "mixture"
     everything = np.arange(len(labels))
     weights = _PARTS[best] if best in _PARTS else fit(everything, best)
     return best, weights, np.asarray(sigmoid(candidates[best]), dtype=np.float64)
