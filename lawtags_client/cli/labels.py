@@ -13,13 +13,17 @@ from lawtags_client.cli.session import Session
 from lawtags_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from lawtags_client.runs.label_review import CuratedRow, LabelFinding
+    from lawtags_client.runs.label_review import LabelFinding
+    from lawtags_client.runs.reviewed_rows import ReviewedRow
 
 app = typer.Typer(help="The tags of questions: review those that look wrong.", no_args_is_help=True)
 
 Reviewed = Annotated[
     str,
-    typer.Argument(metavar="RUN|FOLDER", help="Name or folder of a run, or a folder of lawtags curate."),
+    typer.Argument(
+        metavar="RUN|FOLDER|FILE",
+        help="Name or folder of a run, a folder of lawtags curate, or a file of questions with tags.",
+    ),
 ]
 Top = Annotated[int, typer.Option("--top", min=1, help="Number of rows to list, most doubtful first.")]
 Out = Annotated[
@@ -66,7 +70,10 @@ def review(
 
     lawtags labels review demo --top 20
 
-    lawtags labels review curated --out review.jsonl; edit the tags in review.jsonl; then
+    lawtags labels review questions.jsonl --out review.jsonl
+
+    Then edit the tags in review.jsonl, and apply them:
+
     lawtags curate questions.jsonl --out curated --corrections review.jsonl
     """
     from lawtags_client.runs.label_review import check_review_file, review_labels, write_review
@@ -79,6 +86,8 @@ def review(
     found = review_labels(run, runs, top=top, encoder=encoder)
     if found.encoder is None:
         session.report(f"No sentence embeddings: {found.reason}")
+    if found.unreadable:
+        session.report(f"Rows skipped because they could not be read: {found.unreadable}.")
     if out is not None:
         write_review(out, found.findings, titles=titles)
     if session.json:
@@ -96,25 +105,23 @@ def review(
 
 
 def _print(session: Session, place: int, finding: LabelFinding) -> None:
-    row = finding.row
-    missing = (
-        ""
-        if finding.missing is None
-        else f"; seems missing: {finding.missing} ({finding.missing_probability:.0%})"
-    )
+    row, found = finding.row, finding.evidence
     session.say(f"{place}. {_line(row.question.title)}")
-    session.say(f"   {_place(row)}, doubt {finding.doubt:.2f}")
+    session.say(f"   {_place(row)}, doubt {found.doubt:.2f}")
     session.say(f"   tags: {_tags(row)}")
-    session.say(_line(f"   looks wrong: {finding.wrong} ({finding.wrong_probability:.1%}){missing}"))
+    session.say(_line(f"   looks wrong: {found.wrong}"))
+    session.say(f"   because: {found.reason}")
+    if found.missing is not None:
+        session.say(_line(f"   could be: {found.missing} ({found.missing_probability:.0%})"))
     session.say(f"   similar row: {_line(finding.similar.question.title)} [{_tags(finding.similar)}]")
 
 
-def _place(row: CuratedRow) -> str:
-    named = _line(f"id {row.question.id}, {row.part}")
+def _place(row: ReviewedRow) -> str:
+    named = _line(f"id {row.question.id}" if row.part is None else f"id {row.question.id}, {row.part}")
     return named if row.file is None else f"{_line(row.file)}:{row.line}, {named}"
 
 
-def _tags(row: CuratedRow) -> str:
+def _tags(row: ReviewedRow) -> str:
     return _line(" ".join(row.question.tags))
 
 

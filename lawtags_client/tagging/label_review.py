@@ -7,7 +7,7 @@ confirm itself. ``docs/quality.md`` says how many planted errors this finds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,11 @@ from lawtags_client.tagging.retriever import Retriever
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from lawtags_client.tagging._numpy import Floats
+    from lawtags_client.tagging._numpy import Flags, Floats
 
 _CHUNK = 256
-# Tags that are more likely right than wrong, or that the text makes more likely than not, are not doubtful.
-_DOUBTFUL, _LIKELY = 0.5, 0.5
+# A tag that the text makes more likely than not is not contradicted.
+_LIKELY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ class DoubtfulRow:
         doubt: from 0 to 1; higher if the tag looks more like a wrong tag.
         wrong: the given tag that looks wrong.
         wrong_probability: probability of that tag, given the text.
+        others: number of other rows with that tag.
+        usual_probability: median probability of that tag in those rows; None if there are none.
+        together: number of those rows with another tag of this row; None if it has no other tag.
         missing: the most likely tag that is not given; None if all are given.
         missing_probability: probability of that tag.
     """
@@ -44,8 +47,31 @@ class DoubtfulRow:
     doubt: float
     wrong: str
     wrong_probability: float
+    others: int
+    usual_probability: float | None
+    together: int | None
     missing: str | None
     missing_probability: float | None
+
+    @property
+    def reason(self) -> str:
+        """What speaks against the tag, in words."""
+        said = [f"the text gives it {_percent(self.wrong_probability)}"]
+        if self.usual_probability is None:
+            said.append("no other row has it")
+        elif self.others == 1:
+            said.append(f"the only other row with it gets {_percent(self.usual_probability)}")
+        else:
+            said.append(
+                f"the {self.others} other rows with it typically get {_percent(self.usual_probability)}"
+            )
+        if self.together == 0 and self.others:
+            said.append("never together with another tag of this row")
+        return "; ".join(said)
+
+
+def _percent(probability: float) -> str:
+    return f"{probability:.1%}" if probability < 0.1 else f"{probability:.0%}"
 
 
 def doubtful_rows(
@@ -82,22 +108,38 @@ def doubtful_rows(
     near = {name: np.asarray(each, dtype=np.float64)[rows] for name, each in similarity.items()}
     doubt = doubts(known, {**scores, **near}, seed=seed)
     probabilities = sigmoid(np.mean(list(scores.values()), axis=0))
-    wrong, total = doubt.argmax(axis=1), row_doubts(doubt)
-    absent = np.where(known, -1.0, probabilities)
+    found = _contradicted(known, doubt, probabilities, vocabulary)
+    return [replace(each, row=int(rows[each.row])) for each in found]
+
+
+def _contradicted(
+    labels: Flags, doubt: Floats, probabilities: Floats, vocabulary: Vocabulary
+) -> list[DoubtfulRow]:
+    """The rows that more likely have a wrong tag than not, and whose worst tag the text makes unlikely."""
+    wrong = doubt.argmax(axis=1)
+    absent = np.where(labels, -1.0, probabilities)
     missing = absent.argmax(axis=1)
+    total = row_doubts(doubt)
     found = []
-    for place in np.argsort(-total, kind="stable"):
-        certainty = float(sigmoid(total[place]))
-        if certainty < _DOUBTFUL or probabilities[place, wrong[place]] >= _LIKELY:
+    for row in np.argsort(-total, kind="stable"):
+        tag = wrong[row]
+        if total[row] < 0 or probabilities[row, tag] >= _LIKELY:
             continue
-        rival = float(absent[place, missing[place]])
+        others = labels[:, tag].copy()
+        others[row] = False
+        beside = labels[row].copy()
+        beside[tag] = False
+        rival = float(absent[row, missing[row]])
         found.append(
             DoubtfulRow(
-                row=int(rows[place]),
-                doubt=certainty,
-                wrong=vocabulary.tags[wrong[place]],
-                wrong_probability=float(probabilities[place, wrong[place]]),
-                missing=vocabulary.tags[missing[place]] if rival >= 0 else None,
+                row=int(row),
+                doubt=float(sigmoid(total[row])),
+                wrong=vocabulary.tags[tag],
+                wrong_probability=float(probabilities[row, tag]),
+                others=int(others.sum()),
+                usual_probability=float(np.median(probabilities[others, tag])) if others.any() else None,
+                together=int(labels[others][:, beside].any(axis=1).sum()) if beside.any() else None,
+                missing=vocabulary.tags[missing[row]] if rival >= 0 else None,
                 missing_probability=rival if rival >= 0 else None,
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,41 @@ def test_the_worst_row_is_listed_with_the_reason_and_its_source(curated: Path) -
 
 def test_texts_of_the_data_can_neither_steer_the_terminal_nor_add_lines(curated: Path) -> None:
     shown = call("curated", "--encoder", "none", "--top", "1").stdout
-    assert len(shown.splitlines()) == 5
+    assert len(shown.splitlines()) == 7
     assert not set(shown) & {"\x1b", "\u202e"}
     assert "looks wrong: traffic" in shown
     assert "q\\u001b.csv:19" in shown
+
+
+def test_the_reason_names_what_speaks_against_the_tag_and_what_it_could_be(curated: Path) -> None:
+    shown = call("curated", "--encoder", "none", "--top", "1").stdout
+    assert re.search(
+        r"because: the text gives it \d\.\d%; the \d+ other rows with it typically get \d+%\n"
+        r"   could be: copyright \(\d+%\)\n   similar row: [a-z ]+ \[copyright\]",
+        shown,
+    )
+
+
+def test_a_plain_file_is_reviewed_and_its_corrections_reach_the_curation(curated: Path) -> None:
+    rows = [
+        json.loads(line)
+        for part in ("training", "validation", "testing")
+        for line in (curated / "questions" / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    lines = [json.dumps({key: row[key] for key in ("id", "title", "body", "tags")}) for row in rows]
+    lines[3:3] = ["{broken", '{"id": "untagged", "title": "song film", "tags": []}']
+    Path("questions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = call("questions.jsonl", "--encoder", "none", "--top", "1", "--json", "--out", "review.jsonl")
+    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (row["id"], row["wrong"], row["part"]) == ("q17", "traffic", None)
+    assert row["source"] == {"file": "questions.jsonl", "line": 20}
+    assert "90 rows reviewed" in done.stderr
+    assert "skipped because they could not be read: 1." in done.stderr
+    row["tags"] = ["copyright"]
+    Path("review.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    assert load_corrections(Path("review.jsonl")) == {
+        "q17": Correction(frozenset({"traffic"}), ("copyright",))
+    }
 
 
 def test_the_reviewed_file_is_what_curation_applies_and_is_never_overwritten(curated: Path) -> None:
@@ -104,6 +136,8 @@ def test_titles_are_stored_only_on_request(curated: Path) -> None:
 
 def test_what_cannot_be_reviewed_is_named(curated: Path) -> None:
     assert "no run" in call("nowhere", code=2).stderr
+    Path("names.csv").write_text("name,tags\nMay I copy a song?,copyright\n", encoding="utf-8")
+    assert "lawtags curate --set columns.title=COLUMN" in call("names.csv", code=1).stderr
     (curated / "questions" / "testing.jsonl").write_text('{"id": 1}\n', encoding="utf-8")
     assert "testing.jsonl" in call("curated", "--encoder", "none", code=1).stderr
     for path in (curated / "questions").iterdir():

@@ -11,6 +11,7 @@ from lawtags_client.errors import DataError
 from lawtags_client.tagging import Question, Retriever, Vocabulary
 from lawtags_client.tagging.label_detector import doubts, row_doubts
 from lawtags_client.tagging.label_review import (
+    DoubtfulRow,
     doubtful_rows,
     nearest_rows,
     retriever_evidence,
@@ -117,3 +118,24 @@ def test_a_planted_rare_tag_is_found_among_sound_rare_ones() -> None:
     labels[planted, planted // 24 + 5] = True
     total = row_doubts(doubts(labels, {"a": scores}))
     assert len(set(np.argsort(-total)[:12].tolist()) & set(planted.tolist())) >= 9
+
+
+@pytest.mark.parametrize(
+    ("others", "usual", "together", "reason"),
+    [
+        (0, None, 0, "the text gives it 0.4%; no other row has it"),
+        (1, 0.31, None, "the text gives it 0.4%; the only other row with it gets 31%"),
+        (
+            7,
+            0.062,
+            0,
+            "the text gives it 0.4%; the 7 other rows with it typically get 6.2%; "
+            "never together with another tag of this row",
+        ),
+        (7, 0.31, 2, "the text gives it 0.4%; the 7 other rows with it typically get 31%"),
+    ],
+)
+def test_the_reason_says_what_speaks_against_a_tag(
+    others: int, usual: float | None, together: int | None, reason: str
+) -> None:
+    assert DoubtfulRow(0, 0.9, "tax", 0.004, others, usual, together, "eu", 0.8).reason == reason
