@@ -24,7 +24,7 @@ def main(source: Path, results: Path) -> None:
 
     from lawtags_client.curation import curator
     from lawtags_client.curation.curator import DocumentDataset, RecordedStep
-    from lawtags_client.curation.steps import plan_steps
+    from lawtags_client.curation.step_choice import plan_steps
 
     frame = pandas.read_json(source, lines=True, dtype=False, convert_dates=False)
 

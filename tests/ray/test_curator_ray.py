@@ -15,7 +15,7 @@ from steps import COLUMNS, OPTIONS, filters, modifiers, plain
 
 from lawtags_client.curation import curator_ray
 from lawtags_client.curation.curator_ray import ModifyBatches, RecordedStage
-from lawtags_client.curation.steps import plan_steps
+from lawtags_client.curation.step_choice import plan_steps
 from lawtags_client.errors import ConfigurationError
 
 HERE = Path(__file__).parent

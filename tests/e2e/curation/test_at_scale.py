@@ -11,7 +11,8 @@ import pytest
 
 from lawtags_client.curation import CurationOptions, DuplicateOptions, PiiOptions, SplitOptions, curate
 from lawtags_client.curation.lock import curation_lock
-from lawtags_client.curation.steps import Clean, Step, StepOutcome, plan_steps
+from lawtags_client.curation.step_choice import plan_steps
+from lawtags_client.curation.steps import Clean, Step, StepOutcome
 from lawtags_client.errors import BusyError, DataError
 
 Write = Callable[..., Path]

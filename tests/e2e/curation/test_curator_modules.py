@@ -113,7 +113,7 @@ def test_workers_need_not_import_nemo_curator(tmp_path: Path, questions: list[di
 
     from lawtags_client.curation import CurationOptions
     from lawtags_client.curation.execution import _tasks
-    from lawtags_client.curation.steps import plan_steps
+    from lawtags_client.curation.step_choice import plan_steps
 
     rows = [
         {

@@ -249,7 +249,7 @@ def test_a_real_encoder_is_used_by_a_tagger_in_another_process(
         "import sys; from pathlib import Path; from lawtags_client.encoder.choice import choose_encoder;"
         "from lawtags_client.tagging import Question, load_tagger;"
         "tagger = load_tagger(Path('tagger'), embedder=choose_encoder('encoder').encoder);"
-        "print([*map(float, tagger.scores([Question('1', sys.argv[1])])[0])]);"
+        "print([*map(float, tagger.scores([Question(id='1', title=sys.argv[1])])[0])]);"
         "print('torch' in sys.modules)"
     )
 
