@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _CHUNK = 512
 # Training rows whose weights are converted to float64 at a time.
 _TERMS = 2048
+# Tags whose weights of all n-grams are held at a time.
+_TAGS = 128
 _MOST_PAIRS = 1_000_000
 _FEWEST_ROWS = 10
 _MANY_ROWS = 2_000
@@ -366,9 +368,12 @@ class _Fitting:
             self._on_progress("folds", fold + 1, steps)
             train, held = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
             duals, offsets = self._regress(rows[train], self._labels[train])
-            turned = rows[train].T.tocsr()
-            # Through the terms, which is cheaper here than all similarities.
-            margins[held] = rows[held] @ (turned @ duals) + duals.sum(axis=0) + offsets
+            turned, total = rows[train].T.tocsr(), duals.sum(axis=0)
+            # Through the terms, which is cheaper here than all similarities. There are far more terms than
+            # rows, so the weights of all tags at once would take gigabytes.
+            for start in range(0, duals.shape[1], _TAGS):
+                tags = slice(start, start + _TAGS)
+                margins[held, tags] = rows[held] @ (turned @ duals[:, tags]) + total[tags] + offsets[tags]
         return margins
 
     def _leave_one_out_votes(self, rows: csr_matrix) -> Floats:
