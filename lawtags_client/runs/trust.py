@@ -58,6 +58,7 @@ def measure_trust(
             true,
             [given[system][row] for row in found.rows],
             found.scores.max(axis=1, initial=0),
+            abstained_below=options.abstain_below or 0.0,
             **resampling,
         )
     return Trust(calibration=calibration, coverage=coverage)

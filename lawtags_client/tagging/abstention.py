@@ -58,6 +58,7 @@ def coverage_curve(
     given: Sequence[Collection[str]],
     confidence: Floats,
     *,
+    abstained_below: float = 0.0,
     samples: int = 1000,
     seed: int = 0,
 ) -> tuple[CoveragePoint, ...]:
@@ -70,6 +71,7 @@ def coverage_curve(
         true: the true tags of each row.
         given: the tags that each row was given.
         confidence: the highest probability of each row.
+        abstained_below: the threshold by which the tags were given, with which the curve begins.
         samples: how many resamples of the rows.
         seed: makes them repeatable.
 
@@ -85,7 +87,7 @@ def coverage_curve(
     counts = np.asarray(
         [right, [len(set(row)) for row in given], [len(set(row)) for row in true]], dtype=np.float64
     )
-    answered = _answered(np.asarray(confidence, dtype=np.float64), counts[1] > 0)
+    answered = _answered(np.asarray(confidence, dtype=np.float64), counts[1] > 0, abstained_below)
     if not answered:
         return ()
     masks = np.stack([mask for _, mask in answered], axis=1).astype(np.float64)
@@ -109,12 +111,15 @@ def coverage_curve(
     )
 
 
-def _answered(confidence: Array, has_tags: NDArray[np.bool_]) -> list[tuple[float, NDArray[np.bool_]]]:
+def _answered(
+    confidence: Array, has_tags: NDArray[np.bool_], lowest: float
+) -> list[tuple[float, NDArray[np.bool_]]]:
     """The thresholds, and which rows have tags at each of them."""
     found: list[tuple[float, NDArray[np.bool_]]] = []
-    for step in range(_STEPS + 1):
-        threshold = step / _STEPS
-        mask = has_tags & (confidence >= threshold)
+    higher = [step / _STEPS for step in range(_STEPS + 1) if step / _STEPS > lowest]
+    for threshold in (lowest, *higher):
+        # At the lowest, the rows that were given tags, even if their confidence was rounded below it.
+        mask = has_tags & ((confidence >= threshold) | (threshold == lowest))
         if mask.sum() < _FEWEST_ROWS:
             break
         if not found or mask.sum() < found[-1][1].sum():

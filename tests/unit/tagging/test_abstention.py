@@ -65,6 +65,16 @@ def test_equal_confidence_is_one_point_and_rows_without_tags_are_not_answered() 
     assert point.micro_f1_all == pytest.approx(60 / 70)
 
 
+@pytest.mark.parametrize("threshold", [0.35, 0.5])
+def test_a_curve_of_tags_that_were_given_above_a_threshold_begins_there(threshold: float) -> None:
+    confidence = np.linspace(0, 1, 101).astype(np.float32)
+    given = [{"a"} if value >= np.float32(threshold) else set() for value in confidence]
+    curve = coverage_curve([{"a"}] * 101, given, confidence, abstained_below=threshold, samples=10)
+    assert (curve[0].abstain_below, curve[0].rows) == (threshold, sum(map(bool, given)))
+    below = [point.abstain_below for point in curve]
+    assert below == sorted(set(below))
+
+
 @pytest.mark.parametrize("rows", [0, 1, 19])
 def test_too_few_rows_have_no_curve(rows: int) -> None:
     assert coverage_curve([{"a"}] * rows, [{"a"}] * rows, np.full(rows, 0.5)) == ()
