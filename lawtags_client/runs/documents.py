@@ -10,6 +10,8 @@ from lawtags_client.errors import ConfigurationError, DataError
 
 T = TypeVar("T")
 
+REBUILD = "Run the recipe again to rebuild it."
+
 
 def validated(kind: type[T], value: object, *, what: str, hint: str, path: Path | None = None) -> T:
     """A JSON value as a record.
@@ -31,7 +33,8 @@ def validated(kind: type[T], value: object, *, what: str, hint: str, path: Path 
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{what} cannot be read: {place}: {first['msg']}", path=path, hint=hint) from None
+        said = f"{place}: {first['msg']}" if place else first["msg"]
+        raise DataError(f"{what} cannot be read: {said}", path=path, hint=hint) from None
 
 
 def require_file(folder: Path, path: Path) -> None:
@@ -51,13 +54,14 @@ def require_file(folder: Path, path: Path) -> None:
         )
 
 
-def read_document(kind: type[T], folder: Path, name: str) -> T:
+def read_document(kind: type[T], folder: Path, name: str, *, hint: str = REBUILD) -> T:
     """The record in a file of a run.
 
     Args:
         kind: the class of the record.
         folder: of the run.
         name: of the file, below the folder.
+        hint: what to do if it is damaged.
 
     Raises:
         ConfigurationError: the run has not written it yet.
@@ -65,7 +69,6 @@ def read_document(kind: type[T], folder: Path, name: str) -> T:
     """
     path = folder / name
     require_file(folder, path)
-    hint = "Run the recipe again to rebuild it."
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as problem:

@@ -10,6 +10,7 @@ from lawtags_client.files import sha256_file
 from lawtags_client.runs.documents import read_document
 from lawtags_client.runs.metrics import FILE as METRICS
 from lawtags_client.runs.recipe import RepeatedSystems
+from lawtags_client.runs.verdict import COMPARED
 
 FILE = "repeats.json"
 FOLDER = "repeats"
@@ -46,6 +47,10 @@ class RepeatedFigure:
     mean: float
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError("a figure without values")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,11 @@ class RepeatedVerdict:
     differences: tuple[RepeatedDifference, ...]
     not_repeated: tuple[str, ...] = ()
     metrics_sha256: str
+
+    def __post_init__(self) -> None:
+        for name, figures in self.systems.items():
+            if missing := set(COMPARED) - set(figures):
+                raise ValueError(f"{name} lacks {', '.join(sorted(missing))}")
 
     @property
     def ranked(self) -> list[tuple[str, dict[str, RepeatedFigure]]]:
@@ -147,7 +157,9 @@ def find_repeats(folder: Path) -> RepeatedVerdict | None:
     """
     if not (folder / FILE).is_file() or not (folder / METRICS).is_file():
         return None
-    found = read_document(RepeatedVerdict, folder, FILE)
+    # Only a run with repeats writes it again.
+    hint = "Run the recipe again with evaluation.repeats, or remove this file."
+    found = read_document(RepeatedVerdict, folder, FILE, hint=hint)
     return found if found.metrics_sha256 == sha256_file(folder / METRICS) else None
 
 

@@ -104,9 +104,12 @@ def unsure(tag: TagScore) -> bool:
     return tag.f1_interval is not None and tag.f1_interval[1] - tag.f1_interval[0] > _WIDE
 
 
-def _value_and_interval(value: float, interval: tuple[float, float] | None) -> str:
-    if interval is None:
+def _share(value: float, total: int, interval: tuple[float, float] | None) -> str:
+    """A share of some rows with its interval, which verdicts of older releases lack."""
+    if not total:
         return "-"
+    if interval is None:
+        return f"{value:.2f}"
     return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
 
 
@@ -191,7 +194,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         data_card=card_section(data.curation),
         tag_tables=[TagTable.of(name, metrics.per_tag[name]) for name in SYSTEMS if name in metrics.per_tag],
         unsure=unsure,
-        interval=_value_and_interval,
+        share=_share,
         calibration=calibration,
         calibration_words=calibration_in_words(metrics),
         calibration_reading=calibration_reading,

@@ -160,6 +160,21 @@ def test_tags_have_intervals_and_those_with_too_few_rows_are_marked(hostile: Pat
     assert f"{sum(unsure(tag) for tag in metrics.per_tag['tagger'])} of 9 tags have too few" in page(hostile)
 
 
+def test_an_older_verdict_shows_precision_and_recall_without_intervals(hostile: Path) -> None:
+    metrics = with_probabilities(hostile)
+    metrics.per_tag["tagger"] = (
+        TagScore("old", 0.25, 0.75, 0.375, 4, 12, 3),
+        TagScore("no", 0, 0, 0, 4, 0, 0),
+    )
+    content = json.loads(json.dumps(metrics.as_json()))
+    for row in content["per_tag"]["tagger"]:
+        row |= dict.fromkeys(("precision_interval", "recall_interval", "f1_interval"))
+    (hostile / "metrics.json").write_text(json.dumps(content))
+    rows = re.findall(r"<td>(?:old|no)</td>.*", page(hostile))
+    assert re.findall(r'">([^<]*)</td>', rows[0])[:6] == ["4", "12", "3", "0.25", "0.75", "0.38"]
+    assert re.findall(r'">([^<]*)</td>', rows[1])[:6] == ["4", "0", "0", "-", "0.00", "0.00"]
+
+
 def test_the_charts_take_their_colors_from_the_page(hostile: Path) -> None:
     with_probabilities(hostile)
     text = page(hostile)
@@ -267,3 +282,11 @@ def test_page_and_card_show_repeated_splits_and_point_to_them_where_there_are_no
         assert "blend against tfidf: micro F1 +0.000" in text
         assert "not repeated: tagger, tuned, base, retriever" in text
         assert "evaluation.repeats=5" not in text
+    for figures in ({}, {"micro_f1": {"values": [], "mean": 0.5, "low": 0.4, "high": 0.6}}):
+        damaged = json.loads(json.dumps(pooled.as_json()))
+        damaged["systems"]["tfidf"] = {**(damaged["systems"]["tfidf"] if figures else {}), **figures}
+        (hostile / "repeats.json").write_text(json.dumps(damaged))
+        with pytest.raises(
+            DataError, match=r"(?s)read: [^:].*tfidf.*evaluation\.repeats, or remove this file"
+        ):
+            find_repeats(hostile)
