@@ -257,6 +257,21 @@ def _read_document(path: Path) -> TaggerDocument:
         raise _refuse(path, "does not name the encoder of its embeddings")
     if version >= 4 and "blend" not in absent and not _describes_blend(document["blend"]):
         raise _refuse(path, "does not describe the blend of its encoder")
+    if document.get("blend") is not None and document.get("encoder") is None:
+        raise _refuse(path, "blends an encoder that it does not name")
+    return _checked(document, path)
+
+
+def _checked(document: dict[str, object], path: Path) -> TaggerDocument:
+    """The document, once every value is of its type and within its bounds."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        TypeAdapter(TaggerDocument).validate_python(document, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise _refuse(path, f"does not describe a tagger: {place}: {first['msg']}") from None
     return cast(TaggerDocument, document)
 
 

@@ -1,8 +1,17 @@
-"""The content of ``tagger.json`` as types."""
+"""The content of ``tagger.json`` as types, with bounds that keep scores finite and their cost small."""
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+
+# The one of typing cannot be checked before Python 3.12.
+from typing_extensions import TypedDict
+
+Count = Annotated[int, Field(ge=0, lt=1 << 31)]
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class StyleDocument(TypedDict):
@@ -10,8 +19,8 @@ class StyleDocument(TypedDict):
 
     task: str | None
     order: Literal["random", "sorted", "frequency"]
-    shortlist: int
-    max_tokens: int
+    shortlist: Count
+    max_tokens: Count
     separator: str
 
 
@@ -19,8 +28,8 @@ class VocabularyDocument(TypedDict):
     """The tags, with the training rows that each is on."""
 
     tags: list[str]
-    counts: list[int]
-    rows: int
+    counts: list[Count]
+    rows: Count
 
 
 class RetrieverOptionsDocument(TypedDict):
@@ -28,7 +37,7 @@ class RetrieverOptionsDocument(TypedDict):
 
     folds: int | None
     strength: float
-    neighbours: int
+    neighbours: Annotated[int, Field(ge=1, le=1000)]
     min_count: int
     most_rows: int
 
@@ -37,25 +46,25 @@ class RetrieverDocument(TypedDict):
     """The retriever, except its arrays."""
 
     options: RetrieverOptionsDocument
-    word_weight: float
-    weights: dict[str, float]
+    word_weight: Annotated[float, Field(ge=0, le=100)]
+    weights: dict[str, Weight]
 
 
 class DecisionDocument(TypedDict):
     """From scores to tags; a decision with one threshold that never abstains has no further keys."""
 
-    threshold: float
-    least: int
-    most: int
-    thresholds: NotRequired[list[float]]
-    abstain_below: NotRequired[float]
+    threshold: Share
+    least: Count
+    most: Count
+    thresholds: NotRequired[list[Share]]
+    abstain_below: NotRequired[Share]
 
 
 class MixDocument(TypedDict):
     """How the model's evidence is weighed."""
 
     tokens: list[str | None]
-    weights: dict[str, float]
+    weights: dict[str, Weight]
     decision: DecisionDocument
 
 
@@ -97,7 +106,7 @@ class AskingDocument(TypedDict):
 class BlendDocument(TypedDict):
     """How a tuned encoder is weighed; ``encoder`` is the identity of the one in ``encoder/``."""
 
-    weights: dict[str, float]
+    weights: dict[str, Weight]
     decision: DecisionDocument
     encoder: str
 

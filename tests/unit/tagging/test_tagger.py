@@ -208,8 +208,8 @@ def forge(folder: Path, change: Any) -> None:
     path.write_text(json.dumps(document))
 
 
-def set_at(*keys: str, value: Any) -> Any:
-    def change(document: dict[str, Any]) -> None:
+def set_at(*keys: str | int, value: Any) -> Any:
+    def change(document: Any) -> None:
         for key in keys[:-1]:
             document = document[key]
         document[keys[-1]] = value
@@ -236,6 +236,23 @@ def set_at(*keys: str, value: Any) -> Any:
         set_at("arrays", "members", "duals", "shape", value=[10**9, 10**9]),
         set_at("arrays", "members", "duals", "dtype", value="|O"),
         set_at("arrays", "members", value={}),
+        set_at("style", "task", value=1),
+        set_at("style", "separator", value=None),
+        set_at("style", "shortlist", value=1e308),
+        set_at("vocabulary", "tags", 0, value=1),
+        set_at("vocabulary", "counts", 0, value=-1),
+        set_at("vocabulary", "counts", 0, value="x"),
+        set_at("vocabulary", "rows", value=None),
+        set_at("vocabulary", "rows", value=2**70),
+        set_at("retriever", "options", "neighbours", value="x"),
+        set_at("retriever", "options", "neighbours", value=0),
+        set_at("retriever", "options", "neighbours", value=10**9),
+        set_at("retriever", "word_weight", value=1e300),
+        set_at("retriever", "weights", "lr", value=1e300),
+        set_at("decision", value="x"),
+        set_at("mix", "decision", value=None),
+        set_at("mix", "decision", "threshold", value=None),
+        set_at("blend", value={"weights": {}, "decision": {}, "encoder": "x"}),
     ],
 )
 def test_a_forged_description_is_refused(tmp_path: Path, tagger, change: Any) -> None:
