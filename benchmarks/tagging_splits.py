@@ -43,10 +43,7 @@ Tags = list[tuple[str, ...]]
 
 
 def labels_of(questions: Sequence[Question], vocabulary: Vocabulary) -> np.ndarray:
-    labels = np.zeros((len(questions), len(vocabulary)), dtype=np.uint8)
-    for row, question in enumerate(questions):
-        labels[row, [vocabulary.index(tag) for tag in question.tags if tag in vocabulary]] = 1
-    return labels
+    return vocabulary.labels([question.tags for question in questions]).astype(np.uint8)
 
 
 class Split:

@@ -138,10 +138,12 @@ def fit_blend_weights(
         for held in folds(len(labels), seed):
             candidates[name][held] = columns[held] @ fit(np.flatnonzero(~held), name)
     losses = {name: row_losses(scores, labels) for name, scores in candidates.items()}
-    best = min((*_PARTS, *_PLAIN), key=lambda name: float(losses[name].mean()))
+    # Rows without a known tag show nothing but how rare tags are, which any mixture could fit.
+    rivals = (*_PARTS, *_PLAIN) if labels.any() else ("retriever",)
+    best = min(rivals, key=lambda name: float(losses[name].mean()))
     gains = losses[best] - losses["mixture"]
     # More weights fit chance, too, so they have to gain more than it explains.
-    if gains.mean() > gains.std() / np.sqrt(len(gains)):
+    if len(rivals) > 1 and gains.mean() > gains.std() / np.sqrt(len(gains)):
         best = "mixture"
     everything = np.arange(len(labels))
     weights = _PARTS[best] if best in _PARTS else fit(everything, best)

@@ -254,22 +254,13 @@ def _require_rows(scores: Floats) -> None:
         raise ConfigurationError("a threshold cannot be tuned without rows", hint="Pass validation rows.")
 
 
-def _labels(
-    scores: Floats, true: Sequence[Collection[str]], vocabulary: Vocabulary
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    labels = np.zeros(scores.shape, dtype=bool)
-    for row, tags in enumerate(true):
-        labels[row, [vocabulary.index(tag) for tag in tags if tag in vocabulary]] = True
-    return labels
-
-
 def _macro_thresholds(
     scores: Floats, true: Sequence[Collection[str]], vocabulary: Vocabulary, least: int, most: int
 ) -> tuple[float, tuple[float, ...]]:
     """The best threshold for all tags by macro F1, and each tag's own, shrunk toward it."""
     Decision(0.5, least, most)
     _require_rows(scores)
-    labels = _labels(scores, true, vocabulary)
+    labels = vocabulary.labels(true)
     positives = labels.sum(axis=0)
     rank = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable")
 
@@ -327,7 +318,7 @@ class _Candidates:
     ) -> _Candidates:
         best = np.argsort(-scores, axis=1, kind="stable")[:, :most]
         values = np.take_along_axis(scores, best, axis=1)
-        hits = np.take_along_axis(_labels(scores, true, vocabulary), best, axis=1).astype(np.float64)
+        hits = np.take_along_axis(vocabulary.labels(true), best, axis=1).astype(np.float64)
         relevant = np.asarray([len(set(tags)) for tags in true], dtype=np.float64)
         given = np.arange(values.shape[1] + 1)
         correct = np.concatenate([np.zeros((len(scores), 1)), np.cumsum(hits, axis=1)], axis=1)

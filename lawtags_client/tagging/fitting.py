@@ -151,7 +151,7 @@ class _Fitting:
         """The blend, its scores of the validation rows by weights not fitted on them, and the report."""
         log_odds = encoder.log_odds(texts_of(validation))
         columns = blend_columns(stack, log_odds, log_prior(self.vocabulary))
-        labels = self._labels(range(len(self.true)))
+        labels = self.vocabulary.labels(self.true).astype(np.float64)
         chosen, weights, crossed = fit_blend_weights(columns, labels, seed=self.seed)
         decision = tune_on_few_rows(
             crossed,
@@ -186,8 +186,8 @@ class _Fitting:
             decision: for scores without the model.
             report: of the fit so far.
         """
-        stack, labels = known[list(rows)], self._labels(rows)
-        true = [self.true[row] for row in rows]
+        stack, true = known[list(rows)], [self.true[row] for row in rows]
+        labels = self.vocabulary.labels(true).astype(np.float64)
         tokens = FirstTokenMap.fit(lm, self.vocabulary)
         columns = mix_columns(stack, lm, tokens)
 
@@ -228,13 +228,6 @@ class _Fitting:
         if gain <= error:
             return None, report
         return Mix(tokens, fit(np.arange(len(stack)), everything), shrunk), report
-
-    def _labels(self, rows: Sequence[int]) -> NDArray[np.float64]:
-        labels = np.zeros((len(rows), len(self.vocabulary)))
-        for place, row in enumerate(rows):
-            tags = [self.vocabulary.index(tag) for tag in self.true[row] if tag in self.vocabulary]
-            labels[place, tags] = 1
-        return labels
 
 
 def _out_of_fold(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -102,6 +102,19 @@ class Vocabulary:
             KeyError: the tag is not known.
         """
         return self._index[tag]
+
+    def labels(self, tags: Sequence[Iterable[str]]) -> NDArray[np.bool_]:
+        """Which of its tags each row has, rows by tags; other tags are left out.
+
+        Args:
+            tags: of each row.
+        """
+        from lawtags_client.tagging._numpy import np
+
+        labels = np.zeros((len(tags), len(self)), dtype=bool)
+        for row, given in enumerate(tags):
+            labels[row, [self.index(tag) for tag in given if tag in self]] = True
+        return labels
 
     def prior(self) -> NDArray[np.float64]:
         """The share of training rows that carry each tag."""

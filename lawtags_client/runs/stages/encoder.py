@@ -189,12 +189,7 @@ def _tune(
 
 
 def _labels(questions: Sequence[Question], vocabulary: Vocabulary) -> NDArray[np.uint8]:
-    import numpy as np
-
-    labels = np.zeros((len(questions), len(vocabulary)), dtype=np.uint8)
-    for row, question in enumerate(questions):
-        labels[row, [vocabulary.index(tag) for tag in question.tags if tag in vocabulary]] = 1
-    return labels
+    return vocabulary.labels([question.tags for question in questions]).astype("uint8")
 
 
 def _predict(context: RunContext, tuned: TunedEncoder) -> list[Path]:

@@ -65,6 +65,15 @@ def test_a_part_that_knows_nothing_is_dropped() -> None:
     assert chosen == "retriever" or abs(weights[2]) < 0.02
 
 
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_rows_without_a_known_tag_leave_the_retriever_as_it_is(rows: int) -> None:
+    _, (retrieved, encoded) = made(rows, 0, 1.0, 1.0)
+    columns = blend_columns(sigmoid(retrieved), encoded, np.full(TAGS, -2.0))
+    chosen, weights, scores = fit_blend_weights(columns, np.zeros((rows, TAGS)), seed=0)
+    assert (chosen, weights.tolist()) == ("retriever", [0, 1, 0, 0, 0])
+    np.testing.assert_allclose(scores, sigmoid(retrieved), rtol=1e-4)
+
+
 class FakeEncoder:
     """Scores by a rule of its own; ``identity`` is what a saved tagger is held to."""
 
