@@ -21,7 +21,16 @@ _SERVICES = ("entities", "files", "secrets", "models", "jobs", "customization", 
 _LEFT_OUT = {"description", "title", "examples", "example", "format"}
 # Names of properties may look like keywords, so these are followed by names, not by keywords.
 _NAMES = {"properties", "mapping", "$defs"}
-_AGENTS = ("agent-", "retrieve-eval", "workspaces/{workspace}/tasks", "/prompts", "otlp", "iam", "members", "entity_type")
+_AGENTS = (
+    "agent-",
+    "retrieve-eval",
+    "workspaces/{workspace}/tasks",
+    "/prompts",
+    "otlp",
+    "iam",
+    "members",
+    "entity_type",
+)
 
 
 def reduced() -> dict[str, object]:

@@ -33,7 +33,7 @@ _CONSTRAINTS = {
     "pattern": "pattern",
 }
 _SCALARS: dict[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
-_EMPTY: dict[str, Callable[[], object]] = {"array": list, "object": dict}
+_EMPTY: dict[str, type] = {"array": list, "object": dict}
 _MOST_FAULTS = 100
 
 
