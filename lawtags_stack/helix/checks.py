@@ -12,7 +12,8 @@ _BOTH_MODULES = (
 )
 _NO_LORA = (
     "deployment_config.lora_enabled must be true (or omitted) when training a LoRA adapter. Setting "
-    "lora_enabled=false would deploy the base model without LoRA support, making the trained adapter unservable."
+    "lora_enabled=false would deploy the base model without LoRA support, making the trained adapter "
+    "unservable."
 )
 _QUANTIZED = (
     "training.finetuning_type='all_weights' is incompatible with 4-bit/8-bit loading; set "
@@ -25,20 +26,22 @@ def _check(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def _default(model: Any, field: str) -> Any:
+    return type(model).model_fields[field].get_default(call_default_factory=True)
+
+
 def _modules(self: Any) -> Any:
     _check(not (self.target_modules and self.exclude_modules), _BOTH_MODULES)
     return self
 
 
 def _automodel_training(self: Any) -> Any:
-    from lawtags_stack.helix.schemas import body_type
-
     if self.training_type == "distillation":
         _check(bool(self.teacher_model), "teacher_model is required when training_type is distillation")
     if self.finetuning_type == "all_weights":
         self.lora = None
     elif self.lora is None:
-        self.lora = body_type("AutomodelLoRAParams")()
+        self.lora = _default(self, "lora")
     return self
 
 
@@ -56,8 +59,6 @@ def _automodel_job(self: Any) -> Any:
 
 
 def _unsloth_job(self: Any) -> Any:
-    from lawtags_stack.helix.schemas import body_type
-
     four, eight = self.model.load_in_4bit, self.model.load_in_8bit
     _check(not (four and eight), "model.load_in_4bit and model.load_in_8bit are mutually exclusive")
     full = self.training.finetuning_type == "all_weights"
@@ -67,7 +68,7 @@ def _unsloth_job(self: Any) -> Any:
     if full:
         self.training.lora = None
     elif self.training.lora is None:
-        self.training.lora = body_type("UnslothLoRAParams")()
+        self.training.lora = _default(self.training, "lora")
     return self
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import functools
 import json
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Union
 
@@ -20,6 +19,10 @@ _SEVEN_PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_p
 # Defaults that the service fills in, but its document does not declare.
 _UNDECLARED: dict[tuple[str, str], JsonValue] = {
     ("UnslothLoRAParams", "target_modules"): [*_SEVEN_PROJECTIONS],
+}
+_FILLED_IN = {
+    ("AutomodelTrainingSpec", "lora"): "AutomodelLoRAParams",
+    ("UnslothTrainingSpec", "lora"): "UnslothLoRAParams",
 }
 _CONSTRAINTS = {
     "minimum": "ge",
@@ -127,6 +130,8 @@ def _default(owner: str, field: str, described: dict[str, Any]) -> Any:
     if (owner, field) in _UNDECLARED:
         default = _UNDECLARED[owner, field]
         return Field(default_factory=lambda: default)
+    if (owner, field) in _FILLED_IN:
+        return Field(default_factory=_named(_FILLED_IN[owner, field]))
     if "default" in described:
         return Field(described["default"], validate_default=True)
     if "$ref" in described:
