@@ -103,14 +103,14 @@ def decoded(content: bytes) -> JsonValue:
         InvalidBodyError: it is not valid JSON.
     """
     if not content.strip():
-        fault = {"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}
-        raise InvalidBodyError([fault])
+        missing = {"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}
+        raise InvalidBodyError([missing])
     try:
         return strict_json(content)
     except ValueError as error:
         at = error.pos if isinstance(error, json.JSONDecodeError) else 0
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        fault = {
+        fault: dict[str, object] = {
             "type": "json_invalid",
             "loc": ["body", at],
             "msg": "JSON decode error",

@@ -50,7 +50,7 @@ def read_body(schema: str, value: JsonValue) -> JsonObject:
     Raises:
         InvalidBodyError: it is invalid; lists the faults as the real service does.
     """
-    found: JsonObject = _validated(schema, value).model_dump(mode="json")
+    found: JsonObject = _validated(schema, value).model_dump(mode="json", by_alias=True)
     return found
 
 
@@ -60,7 +60,7 @@ def read_sent(schema: str, value: JsonValue) -> JsonObject:
     Raises:
         InvalidBodyError: see ``read_body``.
     """
-    found: JsonObject = _validated(schema, value).model_dump(mode="json", exclude_unset=True)
+    found: JsonObject = _validated(schema, value).model_dump(mode="json", exclude_unset=True, by_alias=True)
     return found
 
 
@@ -150,7 +150,7 @@ def _kind(schema: dict[str, Any]) -> Any:
         return Literal[tuple(schema["enum"])]
     alternatives = schema.get("anyOf") or schema.get("oneOf")
     if alternatives:
-        kind = Union[tuple(_kind(each) for each in alternatives)]  # noqa: UP007
+        kind: Any = Union[tuple(_kind(each) for each in alternatives)]  # noqa: UP007
         if "discriminator" in schema:
             return Annotated[kind, Discriminator(schema["discriminator"]["propertyName"])]
         return kind
@@ -162,10 +162,11 @@ def _plain_kind(schema: dict[str, Any]) -> Any:
     if kind == "null":
         return None
     if kind == "array":
-        return list[_kind(schema["items"])] if "items" in schema else list[Any]  # type: ignore[misc]
+        return list.__class_getitem__(_kind(schema["items"]) if "items" in schema else Any)
     if kind == "object":
-        values = schema.get("additionalProperties", True)
-        return dict[str, _kind(values) if isinstance(values, dict) else Any]  # type: ignore[misc]
+        described = schema.get("additionalProperties", True)
+        values = _kind(described) if isinstance(described, dict) else Any
+        return dict.__class_getitem__((str, values))
     return _SCALARS.get(str(kind), Any)
 
 
