@@ -53,6 +53,8 @@ R = TypeVar("R")
 _TASK = "tags"
 _SERVICES: tuple[ServiceName, ...] = ("data_store", "entity_store", "customizer", "inference", "evaluator")
 _PROGRESS_PAUSE = 1.0
+# An answer takes a server far longer than a first token; larger requests would time out on a slow one.
+_ANSWERS_PER_REQUEST = 4
 
 
 class V1Platform:
@@ -233,6 +235,7 @@ class V1Platform:
                 matches=matches,
                 telling=True,
                 extra_body={"stop": ["\n"]},
+                batch_size=_ANSWERS_PER_REQUEST,
             )
             async with closing(texts):
                 async for outcome in texts:

@@ -68,10 +68,16 @@ class GenerationRow:
 
 
 class RequestQueue:
-    """The queue of rows; requests take turns, so a large request does not block a small one."""
+    """The queue of rows. The request with the fewest waiting rows and the oldest one take turns.
+
+    So requests of equal size finish one after the other instead of all at the end, a large request does not
+    block a small one, and a stream of small requests does not block a large one (shortest remaining time
+    first, with aging).
+    """
 
     def __init__(self) -> None:
         self._rows: dict[Hashable, deque[GenerationRow]] = {}
+        self._oldest_first = False
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self._rows.values())
@@ -86,24 +92,29 @@ class RequestQueue:
 
     def peek(self) -> GenerationRow | None:
         """The next row."""
-        for rows in self._rows.values():
-            return rows[0]
-        return None
+        return self._rows[self._next()][0] if self._rows else None
 
     def pop(self) -> GenerationRow:
-        """Take the next row; its request moves to the end of the queue.
+        """Take the next row.
 
         Raises:
             KeyError: the queue is empty.
         """
-        request = next(iter(self._rows), None)
-        if request is None:
+        if not self._rows:
             raise KeyError("no row is waiting")
-        rows = self._rows.pop(request)
+        request = self._next()
+        rows = self._rows[request]
         row = rows.popleft()
-        if rows:
-            self._rows[request] = rows
+        if not rows:
+            del self._rows[request]
+        self._oldest_first = not self._oldest_first
         return row
+
+    def _next(self) -> Hashable:
+        oldest = next(iter(self._rows))
+        if self._oldest_first or len(self._rows[oldest]) == 1:
+            return oldest
+        return min(self._rows, key=lambda request: len(self._rows[request]))
 
     def drop(self, request: Hashable) -> list[GenerationRow]:
         """Remove the rows of a request and return them."""
