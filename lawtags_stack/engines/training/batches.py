@@ -54,11 +54,11 @@ def split_by_tokens(indices: Sequence[int], examples: Sequence[Sized], limit: in
     return parts
 
 
-def hold_out(count: int, *, seed: int) -> tuple[list[int], list[int]]:
-    """Split ``count`` rows into nine tenths for training (rounded up) and the rest for validation."""
+def hold_out(count: int, *, seed: int, share: float = 0.1) -> tuple[list[int], list[int]]:
+    """Split ``count`` rows into those for training (rounded up) and a share for validation."""
     order = list(range(count))
     random.Random(f"{seed}/hold-out").shuffle(order)
-    kept = -(-count * 9 // 10)
+    kept = count - int(count * share)
     return sorted(order[:kept]), sorted(order[kept:])
 
 

@@ -18,6 +18,8 @@ class TrainerEvent(TypedDict, total=False):
     steps: int
     epochs: int
     value: float
+    learning_rate: float
+    gradient_norm: float
     accuracy: float
     steps_per_epoch: int
     training_rows: int

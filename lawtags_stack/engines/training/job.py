@@ -12,6 +12,8 @@ from lawtags_client.files import atomic_write_json
 from lawtags_stack.chat.messages import Tool
 
 Method = Literal["lora", "lora_merged", "all_weights"]
+Kept = Literal["best", "last", "both"]
+Decay = Literal["cosine", "linear", "constant"]
 Optimizer = Literal[
     "adam_with_cosine_annealing", "adam_with_flat_lr", "adamw_with_cosine_annealing", "adamw_with_flat_lr"
 ]
@@ -21,6 +23,8 @@ DATA_FOLDER = "data"
 RESULT_FOLDER = "result"
 CHECKPOINT_FOLDER = "checkpoint"
 BEST_FOLDER = "best"
+LAST_FOLDER = "alternates/last"
+"""Where in the result the weights of the last step lie, if both they and the best ones are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,12 @@ class TrainingJob:
         model: folder of the base model.
         model_name: its name on the platform, for the adapter's config.
         training: row files in ``data/``, in reading order.
-        validation: row files for validation; if empty, a tenth of the training rows is held out.
+        validation: row files for validation; if empty, a part of the training rows is held out.
+        validation_share: the share of rows to hold out.
+        excluded_modules: modules that get no adapter, as names or wildcards.
+        decay: how the learning rate falls after the warm-up; the flat optimizers ignore it.
+        keep: which weights to save: those with the lowest validation loss, those of the last step, or the
+            best with the last ones beside them in ``alternates/last``.
         precision: ``float32``, or ``auto`` for bfloat16 on a GPU that supports it.
         tokens_per_micro_batch: padded tokens per forward pass, to limit memory. None: enough to keep the
             device busy.
@@ -76,12 +85,14 @@ class TrainingJob:
     model_name: str
     training: tuple[str, ...]
     validation: tuple[str, ...] = ()
+    validation_share: float = 0.1
     prompt_template: str | None = "{prompt} {completion}"
     chat_template: str | None = None
     tools: tuple[Tool, ...] = ()
     max_seq_length: int = 2048
     method: Method = "lora"
     lora: LoraSettings = field(default_factory=LoraSettings)
+    excluded_modules: tuple[str, ...] = ()
     preference: PreferenceSettings | None = None
     epochs: int = 1
     max_steps: int = -1
@@ -92,6 +103,9 @@ class TrainingJob:
     optimizer: Optimizer = "adamw_with_cosine_annealing"
     adam_beta1: float = 0.9
     adam_beta2: float = 0.99
+    adam_eps: float = 1e-8
+    decay: Decay = "cosine"
+    keep: Kept = "best"
     weight_decay: float = 0.01
     val_check_interval: int | float | None = None
     log_every_n_steps: int = 10
@@ -122,7 +136,7 @@ class TrainingJob:
         lora = dict(content.pop("lora", {}))
         if lora.get("target_modules") is not None:
             lora["target_modules"] = tuple(lora["target_modules"])
-        for name in ("training", "validation", "tools"):
+        for name in ("training", "validation", "tools", "excluded_modules"):
             content[name] = tuple(content.get(name, ()))
         if content.get("preference") is not None:
             content["preference"] = PreferenceSettings(**content["preference"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic
@@ -53,6 +53,10 @@ class Schedule:
         return cls(per_epoch, steps, every)
 
 
+class TrainingStopped(Exception):
+    """The training was asked to stop; its checkpoint holds everything done so far."""
+
+
 class TrainingLoop(Generic[ItemT]):
     """Trains a model on encoded examples.
 
@@ -65,6 +69,7 @@ class TrainingLoop(Generic[ItemT]):
         best: folder of the best weights so far.
         report: receives events: ``train`` and ``validation`` points with steps counted from zero,
             ``progress`` after each step, ``early_stop``.
+        stopping: whether to save a checkpoint and stop, asked after each step.
 
     Raises:
         DataError: there are no training or validation rows.
@@ -80,6 +85,7 @@ class TrainingLoop(Generic[ItemT]):
         checkpoints: CheckpointFolder,
         best: Path,
         report: Report,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._job = model.job
         if not training:
@@ -96,15 +102,17 @@ class TrainingLoop(Generic[ItemT]):
         self._checkpoints = checkpoints
         self._best = best
         self._report = report
+        self._stopping = stopping
         self._weights = model.trainable()
         self._optimizer = make_optimizer(self._weights.values(), self._job)
         self.schedule = Schedule.of(self._job, len(training))
 
     def run(self) -> Cursor:
-        """Train to the end, resuming from a checkpoint if there is one, and restore the best weights.
+        """Train to the end, resuming from a checkpoint if there is one.
 
         Raises:
             LawtagsError: the loss is not finite.
+            TrainingStopped: it was asked to stop.
         """
         # Before loading a checkpoint, since these weights are the base model's.
         self._training = self._objective.prepared(self._model, self._training)
@@ -114,8 +122,13 @@ class TrainingLoop(Generic[ItemT]):
             self._epoch(cursor)
         if cursor.step < self.schedule.steps:
             self._report({"event": "early_stop", "step": cursor.step - 1, "epochs": cursor.epoch})
-        self._restore_best()
         return cursor
+
+    def restore_best(self) -> None:
+        """Load the weights with the lowest validation loss."""
+        from safetensors.torch import load_file
+
+        self._model.load_trainable(load_file(self._best / _BEST_WEIGHTS))
 
     def _epoch(self, cursor: Cursor) -> None:
         job = self._job
@@ -129,8 +142,11 @@ class TrainingLoop(Generic[ItemT]):
                 if ended:
                     self._note_epoch(cursor, loss)
             self._report({"event": "progress", "steps": cursor.step, "epochs": cursor.epoch})
-            if cursor.step % job.checkpoint_every_n_steps == 0 and not finished:
+            stopping = not finished and self._stopping()
+            if stopping or (cursor.step % job.checkpoint_every_n_steps == 0 and not finished):
                 self._checkpoints.save(cursor, self._weights, self._optimizer)
+            if stopping:
+                raise TrainingStopped
             if finished:
                 return
 
@@ -153,7 +169,7 @@ class TrainingLoop(Generic[ItemT]):
                 cursor.window_items += len(part)
         if not math.isfinite(total):
             raise _not_finite("training", total, cursor.step)
-        torch.nn.utils.clip_grad_norm_(self._weights.values(), self._objective.gradient_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._weights.values(), self._objective.gradient_norm)
         self._optimizer.step()
         cursor.step += 1
         cursor.batch += 1
@@ -168,7 +184,10 @@ class TrainingLoop(Generic[ItemT]):
                 "event": "train",
                 "step": cursor.step - 1,
                 "value": cursor.train_loss,
+                "learning_rate": self._optimizer.param_groups[0]["lr"],
             }
+            if math.isfinite(norm):
+                event["gradient_norm"] = float(norm)
             self._report(_with_accuracy(event, accuracy))
 
     def _validate(self, cursor: Cursor) -> float:
@@ -228,11 +247,6 @@ class TrainingLoop(Generic[ItemT]):
         sync(temporary)
         temporary.replace(self._best / _BEST_WEIGHTS)
         sync(self._best)
-
-    def _restore_best(self) -> None:
-        from safetensors.torch import load_file
-
-        self._model.load_trainable(load_file(self._best / _BEST_WEIGHTS))
 
 
 def _with_accuracy(event: TrainerEvent, accuracy: float | None) -> TrainerEvent:

@@ -17,20 +17,22 @@ NEMO_MODULES = {
 }
 
 
-def adapter_modules(model: Any, wanted: Iterable[str] | None) -> list[str]:
+def adapter_modules(model: Any, wanted: Iterable[str] | None, excluded: Iterable[str] = ()) -> list[str]:
     """Names of the linear layers that get an adapter.
 
     Args:
         model: a Hugging Face causal language model.
         wanted: names or wildcards, e.g. ``linear_qkv``, ``*_proj`` or ``*.layers.0.*.linear_qkv``; None for
             all linear layers except the head.
+        excluded: names or wildcards of those that get none.
 
     Raises:
-        ConfigurationError: a name matches no module of the model.
+        ConfigurationError: a name matches no module of the model, or no module is left.
     """
     names = linear_layers(model)
+    without = {name for name in names for pattern in excluded if _fits(name, pattern)}
     if wanted is None:
-        return _leaves(names, names)
+        return _leaves(names, _left(names, without))
     chosen: set[str] = set()
     for pattern in wanted:
         found = {name for name in names for way in _spellings(pattern) if _fits(name, way)}
@@ -40,7 +42,7 @@ def adapter_modules(model: Any, wanted: Iterable[str] | None) -> list[str]:
                 hint=f"Available: {', '.join(sorted({name.rsplit('.', 1)[-1] for name in names}))}",
             )
         chosen |= found
-    return _leaves(names, sorted(chosen, key=names.index))
+    return _leaves(names, _left(sorted(chosen, key=names.index), without))
 
 
 def linear_layers(model: Any) -> list[str]:
@@ -53,6 +55,13 @@ def linear_layers(model: Any) -> list[str]:
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and module is not head
     ]
+
+
+def _left(names: list[str], without: set[str]) -> list[str]:
+    found = [name for name in names if name not in without]
+    if not found:
+        raise ConfigurationError("exclude_modules excludes every module that would get an adapter")
+    return found
 
 
 def _spellings(pattern: str) -> list[str]:

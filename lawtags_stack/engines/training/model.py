@@ -149,7 +149,7 @@ class TrainableModel:
             r=lora.rank,
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
-            target_modules=adapter_modules(base, lora.target_modules),
+            target_modules=adapter_modules(base, lora.target_modules, self.job.excluded_modules),
         )
         with warnings.catch_warnings():
             # peft reads an attribute that transformers deprecates; the user can do nothing about it.

@@ -19,11 +19,18 @@ def make_optimizer(parameters: Iterable[torch.nn.Parameter], job: TrainingJob) -
 
     kind = torch.optim.AdamW if job.optimizer.startswith("adamw") else torch.optim.Adam
     betas = (0.9, 0.999) if _is_flat(job) else (job.adam_beta1, job.adam_beta2)
-    return kind(parameters, lr=job.learning_rate, betas=betas, weight_decay=job.weight_decay, fused=True)
+    return kind(
+        parameters,
+        lr=job.learning_rate,
+        betas=betas,
+        eps=job.adam_eps,
+        weight_decay=job.weight_decay,
+        fused=True,
+    )
 
 
 def learning_rate(job: TrainingJob, step: int, total: int) -> float:
-    """The learning rate of a step, counted from zero: linear warm-up, then cosine decay to the minimum.
+    """The learning rate of a step, counted from zero: linear warm-up, then decay to the minimum.
 
     It depends on the step alone, so a resumed run needs no scheduler state.
     """
@@ -31,9 +38,12 @@ def learning_rate(job: TrainingJob, step: int, total: int) -> float:
         return job.learning_rate
     if step < job.warmup_steps:
         return job.learning_rate * (step + 1) / (job.warmup_steps + 1)
+    if job.decay == "constant":
+        return job.learning_rate
     lowest = job.min_learning_rate or 0.1 * job.learning_rate
-    done = (step - job.warmup_steps) / max(total - job.warmup_steps, 1)
-    return lowest + (job.learning_rate - lowest) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+    done = min((step - job.warmup_steps) / max(total - job.warmup_steps, 1), 1.0)
+    left = 1.0 - done if job.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+    return lowest + (job.learning_rate - lowest) * left
 
 
 def _is_flat(job: TrainingJob) -> bool:

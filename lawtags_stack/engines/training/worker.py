@@ -3,7 +3,8 @@
 It reads ``job.json`` and the rows in ``data/``, appends events as JSON lines to the file ``EVENTS``, and
 writes the result to ``result/``. ``DEVICE`` defaults to the CPU. Its standard input is a pipe from the parent
 process: when the pipe closes, for whatever reason, the worker exits at once. Only the work since the last
-checkpoint is lost; the next worker resumes from there, on any device.
+checkpoint is lost; the next worker resumes from there, on any device. A byte on the pipe asks the worker to
+save a checkpoint after the current step and exit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lawtags_stack.engines.training.job import (
     BEST_FOLDER,
     CHECKPOINT_FOLDER,
     DATA_FOLDER,
+    LAST_FOLDER,
     RESULT_FOLDER,
     TrainingJob,
 )
@@ -41,6 +43,8 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_ORPHANED = 3
 """Exit code if the parent process is gone."""
+EXIT_STOPPED = 4
+"""Exit code if the worker was asked to stop, and saved a checkpoint."""
 
 
 class EventFile:
@@ -61,11 +65,13 @@ def main(arguments: list[str]) -> int:
     """Run the job of a folder, and return 0 if it completed."""
     folder, events = Path(arguments[0]), Path(arguments[1])
     device = arguments[2] if len(arguments) > 2 else "cpu"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    stopping = threading.Event()
+    threading.Thread(target=_watch_parent, args=[stopping], daemon=True).start()
     with events.open("a", encoding="utf-8") as stream:
         report = EventFile(stream, lambda: datetime.now(UTC))
         try:
-            run_job(folder, report, device)
+            if not run_job(folder, report, device, stopping.is_set):
+                return EXIT_STOPPED
         except LawtagsError as error:
             report({"event": "failed", "reason": error.message, "hint": error.hint})
         except Exception as error:
@@ -85,13 +91,19 @@ _MEMORY_HINT = (
 )
 
 
-def run_job(folder: Path, report: Report, device: str = "cpu") -> None:
+def run_job(
+    folder: Path, report: Report, device: str = "cpu", stopping: Callable[[], bool] = lambda: False
+) -> bool:
     """Train the job of a folder, and write the result into the folder.
 
     Args:
         folder: the job folder.
         report: receives the events: ``phase``, ``data``, ``warning``, those of the loop, and ``done``.
         device: as in ``Compute.choose``.
+        stopping: whether to save a checkpoint and stop, asked after each step.
+
+    Returns:
+        Whether it trained to the end.
 
     Raises:
         LawtagsError: the job or its data is invalid, or the training diverged.
@@ -108,7 +120,7 @@ def run_job(folder: Path, report: Report, device: str = "cpu") -> None:
         report({"event": "warning", "message": message})
 
     from lawtags_stack.engines.training.checkpoint import CheckpointFolder
-    from lawtags_stack.engines.training.loop import TrainingLoop
+    from lawtags_stack.engines.training.loop import TrainingLoop, TrainingStopped
 
     checkpoints = CheckpointFolder(folder / CHECKPOINT_FOLDER)
     loop = TrainingLoop(
@@ -119,6 +131,7 @@ def run_job(folder: Path, report: Report, device: str = "cpu") -> None:
         checkpoints=checkpoints,
         best=folder / BEST_FOLDER,
         report=report,
+        stopping=stopping,
     )
     _report_data(job, training, validation, loop.schedule, report)
     compute = model.compute
@@ -131,15 +144,24 @@ def run_job(folder: Path, report: Report, device: str = "cpu") -> None:
         }
     )
     started = time.monotonic()
-    cursor = loop.run()
+    try:
+        cursor = loop.run()
+    except TrainingStopped:
+        report({"event": "phase", "name": "Stopped", "detail": "on request, with a checkpoint"})
+        return False
     seconds = time.monotonic() - started
     report({"event": "phase", "name": "SavingModel"})
     temporary = folder / f".{RESULT_FOLDER}"
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(folder / RESULT_FOLDER, ignore_errors=True)
+    if job.keep == "both":
+        model.save(temporary / LAST_FOLDER)
+    if job.keep != "last":
+        loop.restore_best()
     model.save(temporary)
     temporary.rename(folder / RESULT_FOLDER)
     report({"event": "done", "steps": cursor.step, "epochs": cursor.epoch, "seconds": round(seconds, 3)})
+    return True
 
 
 def _encoder(job: TrainingJob) -> RowEncoder:
@@ -189,7 +211,7 @@ def _encode(
     training = encoded(job.training)
     if job.validation:
         return training, encoded(job.validation)
-    kept, held = hold_out(len(training.examples), seed=job.seed)
+    kept, held = hold_out(len(training.examples), seed=job.seed, share=job.validation_share)
     report({"event": "phase", "name": "HeldOutValidation", "detail": f"{len(held)} of the training rows"})
     return (
         Encoded([training.examples[index] for index in kept], training.cut, training.answers_cut),
@@ -264,10 +286,10 @@ def _out_of_memory(error: Exception) -> str | None:
     return "out of memory on the GPU" if "out of memory" in str(error) else None
 
 
-def _end_with_parent() -> None:
+def _watch_parent(stopping: threading.Event) -> None:
     # The other end of the pipe closes even if the parent is killed.
     while os.read(0, 4096):
-        pass
+        stopping.set()
     os._exit(EXIT_ORPHANED)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from lawtags_stack.engines.training.events import TrainerEvent
 from lawtags_stack.services.customizer.hyperparameters import planned
@@ -21,25 +19,6 @@ from lawtags_stack.times import naive
 
 _LOSSES = {"train": TRAIN_LOSS, "validation": VALIDATION_LOSS}
 _ACCURACIES = {"train": TRAIN_ACCURACY, "validation": VALIDATION_ACCURACY}
-
-
-class EventTail:
-    """Reads the events of a worker's file as they arrive; an incomplete last line is read later."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read = 0
-
-    def __iter__(self) -> Iterator[TrainerEvent]:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as stream:
-            stream.seek(self._read)
-            content = stream.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        self._read += len(whole)
-        for line in whole.splitlines():
-            yield json.loads(line)
 
 
 def points_of(events: Iterable[TrainerEvent]) -> list[tuple[str, int, str, float]]:

@@ -19,13 +19,14 @@ from lawtags_stack.base_models import (
 )
 from lawtags_stack.chaos.jobs import JobFaults
 from lawtags_stack.engines.training.events import TrainerEvent
+from lawtags_stack.engines.training.process import Worker
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.jobs import TrainingJobs
-from lawtags_stack.services.customizer.progress import EventTail, applied, points_of
+from lawtags_stack.services.customizer.progress import applied, points_of
 from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.customizer.records import JobRecord
 from lawtags_stack.services.customizer.targets import Targets
-from lawtags_stack.services.customizer.training import JobFolder, Worker
+from lawtags_stack.services.customizer.training import JobFolder
 from lawtags_stack.services.data_store.hub_urls import parse_files_url
 
 _POLL_SECONDS = 0.1
@@ -139,14 +140,14 @@ class TrainingQueue:
         self._complete(job_id, folder)
 
     def _follow(self, job_id: str, folder: JobFolder, attempt: int) -> str | None:
-        tail, job = EventTail(folder.events(attempt)), self._jobs.stored(job_id).job
-        worker = Worker.start(folder, attempt)
+        job = self._jobs.stored(job_id).job
+        worker = Worker.start(folder.launcher, folder.path, attempt, folder.device)
         self._log(job_id, "TrainingJobRunning")
         try:
             while True:
                 # Polled before reading the events, since none are written after the exit.
                 ended = worker.process.poll() is not None
-                events: Sequence[TrainerEvent] = [*tail]
+                events: Sequence[TrainerEvent] = [*worker.events]
                 if events:
                     events, fault = self._faults.inject(job, events)
                     self._apply(job_id, events)

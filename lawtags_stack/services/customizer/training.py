@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from lawtags_client.types.customizer import DatasetReference
@@ -19,7 +17,7 @@ from lawtags_stack.engines.training.job import (
     PreferenceSettings,
     TrainingJob,
 )
-from lawtags_stack.processes.launching import Child, Launcher
+from lawtags_stack.processes.launching import Launcher
 from lawtags_stack.service import StackContext
 from lawtags_stack.services.customizer.datasets import find_data, place_rows
 from lawtags_stack.services.customizer.hyperparameters import (
@@ -31,7 +29,6 @@ from lawtags_stack.services.customizer.hyperparameters import (
 from lawtags_stack.services.customizer.protocols import CustomizerDataStore, CustomizerEntityStore
 from lawtags_stack.services.customizer.records import JobRecord
 
-WORKER = "lawtags_stack.engines.training.worker"
 _LOG_TAIL = 64 << 10
 
 
@@ -48,14 +45,6 @@ class JobFolder:
         self.launcher: Launcher = context.launcher
         self.device = context.options.device
         self.path = context.folder("customizer") / "jobs" / job_id
-
-    def events(self, attempt: int) -> Path:
-        """The file for a worker's events, one per attempt."""
-        return self.path / f"events-{attempt}.jsonl"
-
-    def errors(self, attempt: int) -> Path:
-        """The file for a worker's standard error."""
-        return self.path / f"stderr-{attempt}.log"
 
     @property
     def prepared(self) -> bool:
@@ -164,50 +153,3 @@ def _preference(plan: PlannedTraining) -> PreferenceSettings | None:
         sft_average=dpo.sft_average_log_probs,
         gradient_norm=dpo.max_grad_norm,
     )
-
-
-@dataclass(slots=True)
-class Worker:
-    """A running training process.
-
-    Its standard input stays open as long as this process lives. A worker exits when that pipe closes, so a
-    killed stack leaves no workers behind.
-    """
-
-    process: Child
-    errors: Path
-    held: int
-
-    @classmethod
-    def start(cls, folder: JobFolder, attempt: int) -> Worker:
-        """Start a worker on a prepared folder; it resumes from the latest checkpoint."""
-        errors = folder.errors(attempt)
-        read, held = os.pipe()
-        try:
-            with errors.open("wb") as stream:
-                arguments = [str(folder.path), str(folder.events(attempt)), folder.device]
-                process = folder.launcher.start(WORKER, arguments, output=stream, input=read)
-        except BaseException:
-            os.close(held)
-            raise
-        finally:
-            os.close(read)
-        return cls(process, errors, held)
-
-    def end(self) -> None:
-        """Kill the worker; its work since the last checkpoint is lost."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.held)
-
-    def crash_reason(self) -> str:
-        """Explain why a worker exited without reporting a failure."""
-        code = self.process.returncode
-        lines = self.errors.read_text("utf-8", "replace").strip().splitlines()
-        said = f": {lines[-1][:500]}" if lines else ""
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            memory = "; the system does this if memory runs out" if name == "SIGKILL" else ""
-            return f"the training process was killed by {name}{memory}{said}"
-        return f"the training process ended with exit code {code}{said}"

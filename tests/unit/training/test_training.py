@@ -19,11 +19,12 @@ from lawtags_stack.engines.training.examples import RowEncoder
 from lawtags_stack.engines.training.job import DATA_FOLDER, LoraSettings, TrainingJob
 from lawtags_stack.engines.training.model import TrainableModel, load_tokenizer
 from lawtags_stack.engines.training.objective import completion_loss
+from lawtags_stack.engines.training.optimizer import learning_rate
+from lawtags_stack.engines.training.process import WORKER
 from lawtags_stack.engines.training.rows import read_rows
 from lawtags_stack.engines.training.worker import EXIT_FAILED, EXIT_ORPHANED, run_job
 from lawtags_stack.processes.environment import worker_environment
 from lawtags_stack.processes.launching import Child
-from lawtags_stack.services.customizer.training import WORKER
 
 MakeJob = Callable[..., Path]
 
@@ -323,3 +324,67 @@ def test_training_within_another_process_leaves_its_environment_alone(make_job: 
 def test_workers_are_told_to_ask_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     assert worker_environment()["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_stopped_training_leaves_a_checkpoint_and_goes_on_from_there(make_job: MakeJob) -> None:
+    settings = {"checkpoint_every_n_steps": 100, "val_check_interval": 3}
+    undisturbed, stopped = make_job("undisturbed", **settings), make_job("stopped", **settings)
+    train(undisturbed)
+    events: list[dict[str, Any]] = []
+    assert not run_job(stopped, events.append, stopping=lambda: count(events, "progress") == 5)
+    assert events[-1]["name"] == "Stopped"
+    assert not (stopped / "result").exists()
+    resumed = train(stopped)
+    assert next(event for event in resumed if event["event"] == "progress")["steps"] == 6
+    assert digest(stopped) == digest(undisturbed)
+
+
+def count(events: list[dict[str, Any]], kind: str) -> int:
+    return sum(event["event"] == kind for event in events)
+
+
+@pytest.mark.parametrize("keep", ["last", "both"])
+def test_the_weights_of_the_last_step_are_kept_on_request(make_job: MakeJob, keep: str) -> None:
+    # A rate this high ends with worse weights than those of the first epoch.
+    settings = {"learning_rate": 0.5, "optimizer": "adamw_with_flat_lr"}
+    best, other = make_job("best", **settings), make_job("other", keep=keep, **settings)
+    points = [event["value"] for event in train(best) if event["event"] == "validation"]
+    train(other)
+    assert min(points) < points[-1]
+    assert (digest(other) == digest(best)) == (keep == "both")
+    last = other / "result" / "alternates" / "last"
+    assert last.is_dir() == (keep == "both")
+    if keep == "both":
+        assert {path.name for path in last.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+        whole = (last / "adapter_model.safetensors").read_bytes()
+        assert whole != (other / "result" / "adapter_model.safetensors").read_bytes()
+
+
+def test_excluded_modules_get_no_adapter(make_job: MakeJob) -> None:
+    folder = make_job(epochs=1, excluded_modules=("*.o_proj", "down_proj"))
+    train(folder)
+    config = json.loads((folder / "result" / "adapter_config.json").read_text())
+    assert config["target_modules"] == ["gate_proj", "k_proj", "q_proj", "up_proj", "v_proj"]
+    with pytest.raises(ConfigurationError, match="excludes every module"):
+        train(make_job("none", excluded_modules=("*",)))
+
+
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [("constant", [1.0] * 4), ("linear", [1.0, 0.8, 0.6, 0.4]), ("cosine", [1.0, 0.8828, 0.6, 0.3172])],
+)
+def test_the_learning_rate_falls_as_asked_for(make_job: MakeJob, decay: str, expected: list[float]) -> None:
+    folder = make_job(
+        epochs=1, warmup_steps=0, learning_rate=1.0, min_learning_rate=0.2, decay=decay, log_every_n_steps=1
+    )
+    job = TrainingJob.read(folder)
+    assert [round(learning_rate(job, step, 4), 4) for step in range(4)] == expected
+
+
+def test_points_carry_the_learning_rate_and_the_norm_of_the_gradient(make_job: MakeJob) -> None:
+    points = [event for event in train(make_job(epochs=1)) if event["event"] == "train"]
+    job = TrainingJob.read(make_job("again", epochs=1))
+    assert [point["learning_rate"] for point in points] == [
+        learning_rate(job, point["step"], 4) for point in points
+    ]
+    assert all(point["gradient_norm"] > 0 for point in points)
