@@ -24,6 +24,7 @@ from lawtags_client.extras import MARKERS, require
 from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 
 if TYPE_CHECKING:
+    from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
     from lawtags_stack.stack import StackAddress
@@ -55,10 +56,10 @@ def demo(
     from lawtags_client import sample
     from lawtags_client.cli.overrides import parse_settings
     from lawtags_client.curation.read.sources import find_sources
+    from lawtags_client.runs.gates import require_verdict
     from lawtags_client.runs.outputs import EvaluateOutput
     from lawtags_client.runs.recipe import load_recipe
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
-    from lawtags_client.runs.verdict import require_verdict
 
     session.profile = session.profile or LOCAL_PROFILE
     questions = data or [str(sample.path())]
@@ -75,7 +76,7 @@ def demo(
     by_name = OnNameTaken.REFUSE if name else OnNameTaken.USE_MATCHING
     result = _run(session, request, OnNameTaken.START_NEXT if new else by_name)
     _print(session, result)
-    require_verdict(result.left(EvaluateOutput))
+    require_verdict(result.left(EvaluateOutput), find_repeats(result.folder))
     if not session.json:
         session.say(f"Try it, from this shell or a new one:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
 

@@ -26,6 +26,7 @@ from lawtags_client.extras import require
 
 if TYPE_CHECKING:
     from lawtags_client.runs.recipe import Recipe as RunRecipe
+    from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
@@ -52,9 +53,9 @@ def run(
     Example: lawtags run gemma-2-2b --data questions.jsonl --profile cluster
     """
     require(_EXTRAS, "a run")
+    from lawtags_client.runs.gates import require_verdict
     from lawtags_client.runs.outputs import EvaluateOutput
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
-    from lawtags_client.runs.verdict import require_verdict
 
     session.cancel_on_interrupt = cancel_on_interrupt
     request = RunRequest.of(
@@ -62,7 +63,7 @@ def run(
     )
     result = execute_recipe(session, request, OnNameTaken.START_NEXT if new else OnNameTaken.REFUSE)
     print_result(session, result)
-    require_verdict(result.left(EvaluateOutput))
+    require_verdict(result.left(EvaluateOutput), find_repeats(result.folder))
 
 
 @command

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lawtags_client.runs.gates import gates_of
 from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics, SystemFigures
 from lawtags_client.runs.predictions import read_predictions
@@ -43,11 +44,11 @@ def print_verdict(console: Console, metrics: Metrics, repeats: RepeatedVerdict |
         console.print(Text(f"  {escape_controls(line)}", "yellow"), soft_wrap=True)
     for line in one_split_in_words(metrics.test_rows, repeats):
         console.print(Text(f"  {line}", "dim"), soft_wrap=True)
-    for gate in metrics.gates:
-        mark = Text("passed", "green") if gate.passed else Text("not passed", "red")
-        console.print(Text(f"  gate {gate.gate}: {gate.found}, ") + mark, soft_wrap=True)
     if repeats is not None:
         print_repeats(console, repeats)
+    for gate in gates_of(metrics, repeats):
+        mark = Text("passed", "green") if gate.passed else Text("not passed", "red")
+        console.print(Text(f"  gate {gate.gate}: {gate.found}, ") + mark, soft_wrap=True)
 
 
 def print_repeats(console: Console, repeats: RepeatedVerdict) -> None:

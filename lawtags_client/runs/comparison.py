@@ -62,7 +62,7 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     a, b = require_metrics(first), require_metrics(second)
     unjudged = {entry.system for metrics in (a, b) for entry in metrics.incomplete}
     return RunComparison(
-        same_test_rows=_test_rows(first) == _test_rows(second),
+        same_test_rows=_test_rows(first, a) == _test_rows(second, b),
         figures=tuple(
             _compared(system, metric, a, b, judged=system not in unjudged)
             for system in dict.fromkeys((*a.systems, *b.systems))
@@ -100,5 +100,6 @@ def _compared(system: str, metric: str, a: Metrics, b: Metrics, *, judged: bool)
     return ComparedFigure(system, metric, first, second, second - first)
 
 
-def _test_rows(folder: Path) -> list[str]:
-    return [row.id for row in read_prediction_rows(folder, "tagger")]
+def _test_rows(folder: Path, metrics: Metrics) -> list[str]:
+    # Every system has predicted the same rows, and a repeat may have no tagger.
+    return [row.id for row in read_prediction_rows(folder, next(iter(metrics.systems)))]

@@ -13,6 +13,7 @@ from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.identity import RunInputs, differences, holds_results, recorded_inputs
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.recipe import bundled
+from lawtags_client.runs.repeats import FOLDER as REPEATS
 
 PLANS = "plans"
 """The folder beside the runs in which plans are made."""
@@ -41,7 +42,9 @@ def plan_folder(runs: Path, name: str) -> Path:
 
 
 def resume_command(folder: Path) -> str:
-    """The command that resumes a run; a recipe that is not bundled is for the reader to name."""
+    """The command that resumes a run, or the run of a repeat; replace ``RECIPE`` if it is not bundled."""
+    if (whole := run_of_repeat(folder)) is not None:
+        return f"{resume_command(whole)} --set evaluation.repeats={folder.name}"
     recipe = RunFacts.of_folder(folder).recipe_name
     words = ["lawtags", "run", recipe if recipe and recipe in bundled() else "RECIPE"]
     if folder.name != recipe:
@@ -49,6 +52,13 @@ def resume_command(folder: Path) -> str:
     if folder.parent != Path("runs"):
         words += ["--runs", str(folder.parent)]
     return shlex.join(words)
+
+
+def run_of_repeat(folder: Path) -> Path | None:
+    """The folder of the run that a repeat belongs to; None for a run of its own."""
+    run = folder.parent.parent
+    numbered = folder.parent.name == REPEATS and folder.name.isdecimal()
+    return run if numbered and (run / _LEDGER).is_file() else None
 
 
 def next_run(runs: Path, name: str, inputs: Callable[[Ledger], RunInputs]) -> Path:

@@ -164,12 +164,14 @@ def overview(folder: Path) -> RunOverview:
     """
     ledger = Ledger(folder / _LEDGER)
     records, metrics = ledger.stages(), find_metrics(folder)
+    # A repeat of the local systems has none.
+    tagger = metrics.systems.get("tagger") if metrics else None
     ended = "no verdict: rows failed" if metrics and metrics.incomplete else "done"
     return RunOverview(
         run=folder.name,
         recipe=RunFacts.read(ledger).recipe_name,
         done=sum(record.status == "done" for record in records),
         state=next((f"{r.status}: {r.name}" for r in reversed(records) if r.status != "done"), ended),
-        tagger_micro_f1=round(metrics.systems["tagger"].micro_f1, 3) if metrics else None,
+        tagger_micro_f1=round(tagger.micro_f1, 3) if tagger else None,
         test_rows=metrics.test_rows if metrics else None,
     )

@@ -15,7 +15,7 @@ from the repeats, and the degrees of freedom are weighed accordingly (Satterthwa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lawtags_client.errors import ConfigurationError, MissingExtraError
@@ -87,6 +87,7 @@ def pool(
     varied: Varied,
     seeds: Sequence[int],
     metrics_sha256: str,
+    pairs: Collection[tuple[str, str]] = (),
 ) -> RepeatedVerdict:
     """Pool the verdicts of all repeats.
 
@@ -98,6 +99,7 @@ def pool(
         varied: what differs between the repeats.
         seeds: the split seed of each repeat.
         metrics_sha256: of the first verdict's file.
+        pairs: systems to compare in addition, such as those of gates.
 
     Raises:
         MissingExtraError: scipy is not installed.
@@ -115,7 +117,7 @@ def pool(
         },
         differences=tuple(
             _difference(metrics, *pair, metric, sampling)
-            for pair in _pairs(judged, metrics)
+            for pair in _pairs(judged, metrics, pairs)
             for metric in COMPARED
         ),
         not_repeated=tuple(name for name in metrics[0].systems if name not in judged),
@@ -127,12 +129,15 @@ def _judged(metrics: Metrics, system: str) -> bool:
     return system in metrics.systems and all(entry.system != system for entry in metrics.incomplete)
 
 
-def _pairs(judged: Sequence[str], metrics: Sequence[Metrics]) -> list[tuple[str, str]]:
+def _pairs(
+    judged: Sequence[str], metrics: Sequence[Metrics], more: Collection[tuple[str, str]]
+) -> list[tuple[str, str]]:
     """The tagger and the best system without a language model, each against all that come after it."""
     compared = [{(row.a, row.b) for row in each.differences} for each in metrics]
     without = [name for name in judged if name not in WITH_LANGUAGE_MODEL]
     heads = [*(["tagger"] if "tagger" in judged else []), *without[:1]]
     pairs = [(head, other) for head in heads for other in judged[judged.index(head) + 1 :]]
+    pairs += [pair for pair in dict.fromkeys(more) if pair not in pairs and set(pair) <= set(judged)]
     # A verdict of an older release compares fewer systems.
     return [pair for pair in pairs if all(pair in known for known in compared)]
 

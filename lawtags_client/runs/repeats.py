@@ -9,6 +9,7 @@ from typing import Literal
 from lawtags_client.files import sha256_file
 from lawtags_client.runs.documents import read_document
 from lawtags_client.runs.metrics import FILE as METRICS
+from lawtags_client.runs.metrics import JudgedGate
 from lawtags_client.runs.recipe import RepeatedSystems
 from lawtags_client.runs.verdict import COMPARED
 
@@ -85,6 +86,7 @@ class RepeatedVerdict:
         systems: the figures by system and metric.
         differences: of the best system of each kind from the others.
         not_repeated: systems of the run that are not in every repeat.
+        gates: what came of the recipe's gates over all repeats; none in verdicts of older releases.
         metrics_sha256: of the verdict on the run's own split, which is the first repeat.
     """
 
@@ -98,6 +100,7 @@ class RepeatedVerdict:
     systems: dict[str, dict[str, RepeatedFigure]]
     differences: tuple[RepeatedDifference, ...]
     not_repeated: tuple[str, ...] = ()
+    gates: tuple[JudgedGate, ...] = ()
     metrics_sha256: str
 
     def __post_init__(self) -> None:
@@ -113,6 +116,11 @@ class RepeatedVerdict:
     def as_json(self) -> dict[str, object]:
         """As it stands in the file."""
         return asdict(self)
+
+    @property
+    def counted(self) -> str:
+        """How many repeats there are, in words."""
+        return f"{self.repeats} {'trainings' if self.varied == 'seeds' else 'splits'}"
 
     @property
     def headline(self) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.curation.write.card import card_section
-from lawtags_client.errors import MissingExtraError
+from lawtags_client.errors import ConfigurationError, MissingExtraError
 from lawtags_client.files import atomic_write_text
 from lawtags_client.runs.documents import read_document, require_file
 from lawtags_client.runs.facts import RunFacts
+from lawtags_client.runs.gates import gates_of
 from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics, read_metrics
 from lawtags_client.runs.model_card import attribution, data_licenses
+from lawtags_client.runs.naming import run_of_repeat
 from lawtags_client.runs.outputs import JobPlan
 from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
 from lawtags_client.runs.recipe import parse_recipe
@@ -189,6 +192,7 @@ def render_report(folder: Path, *, licenses: Mapping[str, int], attribution: str
         embeddings=embeddings_in_words(metrics),
         language_model=language_model_in_words(metrics),
         sentences=sentences(metrics),
+        gates=gates_of(metrics, data.repeats),
         one_split=one_split_in_words(metrics.test_rows, data.repeats),
         reading=reading_in_words,
         data_card=card_section(data.curation),
@@ -217,6 +221,9 @@ def rebuild_report(folder: Path) -> Path:
         ConfigurationError: the run has not come far enough for a report.
         DataError: a file is damaged.
     """
+    if (whole := run_of_repeat(folder)) is not None:
+        hint = f"That of its run includes it: lawtags report {shlex.quote(str(whole))}"
+        raise ConfigurationError(f"repeat {folder} has no report of its own", hint=hint)
     recipe = parse_recipe(RunFacts.of_folder(folder).recipe or {})
     questions = folder / "curated" / "questions" / "training.jsonl"
     licenses = data_licenses(recipe, read_rows(questions) if questions.exists() else [])

@@ -14,7 +14,7 @@ from lawtags_client.encoder.choice import Encoder, choose_encoder
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.runs.facts import RunFacts
 from lawtags_client.runs.ledger import Ledger
-from lawtags_client.runs.naming import resume_command
+from lawtags_client.runs.naming import resume_command, run_of_repeat
 from lawtags_client.tagging.storage import load_tagger
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ def load_run_tagger(folder: Path, *, unmasked: bool = False) -> RunTagger:
     predicted = ledger.finished("predict")
     model = predicted.output.get("model") if predicted else None
     if not isinstance(model, str) or not (folder / "tagger" / "tagger.json").is_file():
+        if (whole := run_of_repeat(folder)) is not None:
+            raise ConfigurationError(f"repeat {folder} has no tagger", hint=f"Use that of its run: {whole}")
         raise ConfigurationError(
             f"run {folder.name!r} has no tagger yet", hint=f"Finish it first: {resume_command(folder)}"
         )

@@ -1,4 +1,4 @@
-"""The verdict: every system on the same test rows, with intervals, and whether the gates are passed.
+"""The verdict: every system on the same test rows, with intervals.
 
 A row without an answer says something about the server and nothing about the model, and is scored all the
 same: without tags, or, for the tagger, with the retriever's. So failed rows are counted for each system, and
@@ -11,19 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
 
-from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
 from lawtags_client.runs.lost_rows import LostRows, too_many
 from lawtags_client.runs.metrics import (
     Difference,
     IncompleteSystem,
-    JudgedGate,
     LossReason,
     Metrics,
     SystemFigures,
     ValidationRows,
 )
-from lawtags_client.runs.outputs import EvaluateOutput
-from lawtags_client.runs.recipe import EvaluationSection, Gate
+from lawtags_client.runs.recipe import EvaluationSection
 from lawtags_client.tagging.metrics import Resampled, Scores, per_tag, resample, score
 from lawtags_client.terminal import escape_controls
 
@@ -98,45 +95,6 @@ def _figures(scores: Scores, drawn: Resampled, lost: LostRows) -> SystemFigures:
         failed_scored_as=lost.scored_as if lost.failed else None,
         failed_reasons=reasons if lost.failed else None,
     )
-
-
-def judge(gates: Sequence[Gate], metrics: Metrics) -> list[JudgedGate]:
-    """Check a verdict against a recipe's gates, in their order.
-
-    Raises:
-        ConfigurationError: a gate names a system or metric that the verdict lacks.
-    """
-    return [_judge(gate, metrics) for gate in gates]
-
-
-def require(judged: Sequence[JudgedGate]) -> None:
-    """Raise if a gate is not passed.
-
-    Raises:
-        GateNotPassedError: names each of them.
-    """
-    missed = [f"{gate.gate}: {gate.found}" for gate in judged if not gate.passed]
-    if missed:
-        raise GateNotPassedError("gate not passed: " + "; ".join(missed))
-
-
-def require_verdict(evaluated: EvaluateOutput) -> None:
-    """Raise if a run has no verdict, or does not pass its gates.
-
-    Args:
-        evaluated: the output of the evaluate stage.
-
-    Raises:
-        RowsFailedError: too many rows have no answer; says what to do.
-        GateNotPassedError: a gate is not passed.
-    """
-    incomplete = evaluated.incomplete
-    if incomplete:
-        raise RowsFailedError(
-            "there is no verdict: " + "; ".join(in_words(entry) for entry in incomplete),
-            hint=remedy(incomplete),
-        )
-    require(evaluated.gates)
 
 
 def in_words(entry: IncompleteSystem) -> str:
@@ -240,39 +198,3 @@ def _incomplete(
     if validation and "tagger" in lost and too_many(validation.failed - validation.refused, validation.rows):
         found.append(IncompleteSystem(system="tagger", part="validation", **asdict(validation)))
     return found
-
-
-def _judge(gate: Gate, metrics: Metrics) -> JudgedGate:
-    figures = metrics.systems.get(gate.system)
-    value = figures.figure(gate.metric) if figures else None
-    if value is None:
-        raise ConfigurationError(
-            f"gate on {gate.system}.{gate.metric}: the verdict has no such figure",
-            hint=f"Systems: {', '.join(metrics.systems)}. Figures: {', '.join(COMPARED)}, exact_match, …",
-        )
-    words = [f"{gate.system} {gate.metric}"]
-    found = f"{value:.3f}"
-    passed = True
-    if gate.at_least is not None:
-        words.append(f">= {gate.at_least:g}")
-        passed = value >= gate.at_least
-    if gate.better_than is not None:
-        words.append(f"better than {gate.better_than}")
-        low, high = _interval(gate, metrics)
-        found += f", difference in [{low:+.3f}, {high:+.3f}]"
-        passed = passed and low > 0
-    for entry in metrics.incomplete:
-        if entry.system in (gate.system, gate.better_than):
-            found += f", but {in_words(entry)}"
-            passed = False
-    return JudgedGate(gate=" ".join(words), found=found, passed=passed)
-
-
-def _interval(gate: Gate, metrics: Metrics) -> tuple[float, float]:
-    for row in metrics.differences:
-        if (row.a, row.b, row.metric) == (gate.system, gate.better_than, gate.metric):
-            return row.low, row.high
-    raise ConfigurationError(
-        f"gate: {gate.system} is not compared with {gate.better_than} by {gate.metric}",
-        hint=f"A system is compared with those after it: {', '.join(SYSTEMS)}; by {', '.join(COMPARED)}.",
-    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from lawtags_client.errors import JobCancelledError, JobFailedError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import EvaluationIntent
+from lawtags_client.runs.gates import judge
 from lawtags_client.runs.language_model import language_model_gain, training_cost
 from lawtags_client.runs.lost_rows import lost_rows
 from lawtags_client.runs.metrics import FILE, Metrics, PlatformScores, ValidationRows
@@ -29,7 +30,7 @@ from lawtags_client.runs.recipe import EvaluationSection
 from lawtags_client.runs.stage import RunContext, file_digests
 from lawtags_client.runs.stages.predict import ANSWER_TOKENS
 from lawtags_client.runs.trust import Trust, measure_trust
-from lawtags_client.runs.verdict import SYSTEMS, judge, verdict
+from lawtags_client.runs.verdict import SYSTEMS, verdict
 from lawtags_client.tagging.question import read_questions
 
 

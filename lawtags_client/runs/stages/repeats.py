@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.json_value import JsonObject
+from lawtags_client.runs.gates import judge_repeats
 from lawtags_client.runs.language_model import WITH_LANGUAGE_MODEL
 from lawtags_client.runs.metrics import FILE as METRICS
 from lawtags_client.runs.metrics import Metrics, read_metrics
@@ -59,10 +60,12 @@ class RepeatRuns:
             "systems": context.recipe.evaluation.repeated_systems,
             "metrics": context.left(EvaluateOutput).files,
             "curation": context.left(CurateOutput).digest,
+            **({"gates": [gate.model_dump() for gate in gates]} if (gates := context.recipe.gates) else {}),
         }
 
     async def run(self, context: RunContext) -> RepeatsOutput:
         options, varied = context.recipe.evaluation, _varied(context.recipe, context.test)
+        gates = context.recipe.gates
         rows, verdicts, missing = [context.left(CurateOutput).rows], [read_metrics(context.folder)], 0
         for number in range(2, options.repeats + 1):
             found = await _Repeat(context, number).run()
@@ -78,7 +81,9 @@ class RepeatRuns:
             varied=varied,
             seeds=[_seed(context.recipe, varied) + number for number in range(options.repeats)],
             metrics_sha256=context.left(EvaluateOutput).files[METRICS],
+            pairs=[(gate.system, gate.better_than) for gate in gates if gate.better_than],
         )
+        pooled = replace(pooled, gates=tuple(judge_repeats(gates, verdicts, pooled)))
         path = context.folder / FILE
         atomic_write_json(path, pooled.as_json())
         return RepeatsOutput(
@@ -148,9 +153,7 @@ class _Repeat:
         except LawtagsError:
             context.progress.note(f"{self._label} failed; to do without it, add {self._without}")
             raise
-        context.progress.update(0, None, f"{self._label}, scores and intervals")
-        scored = ScoredRows.read(self._folder, _SYSTEMS[self._scope])
-        metrics = await asyncio.to_thread(scored.verdict, self._recipe.evaluation)
+        metrics = read_metrics(self._folder)
         told = sorted(metrics.systems.items(), key=lambda item: -item[1].micro_f1)
         figures = ", ".join(f"{name} {found.micro_f1:.3f}" for name, found in told)
         context.progress.note(f"{self._label}: {figures}")
@@ -203,11 +206,48 @@ class _LabeledProgress:
         self._progress.note(f"{self._label}: {name} done in {seconds:.1f} s")
 
 
+class JudgeRepeat:
+    """Writes the ``metrics.json`` of a repeat: the figures of its systems.
+
+    Args:
+        systems: those that are repeated.
+    """
+
+    name = "evaluate"
+    version = 1
+    leaves = EvaluateOutput
+
+    def __init__(self, systems: RepeatedSystems) -> None:
+        self._systems = systems
+
+    def inputs(self, context: RunContext) -> Mapping[str, object]:
+        return {
+            "curation": context.left(CurateOutput).digest,
+            "predictions": [output.files for output in context.outputs.values()],
+            "systems": self._systems,
+            "options": context.recipe.evaluation.model_dump(include={"bootstrap", "seed"}),
+        }
+
+    async def run(self, context: RunContext) -> EvaluateOutput:
+        context.progress.update(0, None, "scores and intervals")
+        scored = ScoredRows.read(context.folder, _SYSTEMS[self._systems])
+        predicted = context.find(PredictOutput)
+        validation = predicted.validation if predicted else None
+        metrics = await asyncio.to_thread(scored.verdict, context.recipe.evaluation, validation=validation)
+        path = context.folder / METRICS
+        atomic_write_json(path, metrics.as_json())
+        return EvaluateOutput(
+            files=file_digests(context.folder, [path]),
+            summary={name: round(found.micro_f1, 3) for name, found in metrics.systems.items()},
+            incomplete=metrics.incomplete,
+        )
+
+
 def _steps(systems: RepeatedSystems) -> list[Stage]:
-    baselines = Baselines(shown=False)
+    baselines, judge = Baselines(shown=False), JudgeRepeat(systems)
     if systems == "local":
-        return [Curate(), baselines, TuneEncoder(), FitBlend()]
-    return [Curate(), Plan(), baselines, Upload(), Customize(), TuneEncoder(), Serve(), Predict()]
+        return [Curate(), baselines, TuneEncoder(), FitBlend(), judge]
+    return [Curate(), Plan(), baselines, Upload(), Customize(), TuneEncoder(), Serve(), Predict(), judge]
 
 
 def _varied(recipe: Recipe, test: Path | None) -> Varied:
@@ -220,7 +260,7 @@ def _sampling(rows: Sequence[Mapping[str, int]], varied: Varied) -> SplitSamplin
     training, validation, testing = (
         sum(each.get(part, 0) for each in rows) for part in ("training", "validation", "testing")
     )
-    # The share of the rows that are dealt out anew which the systems are not fitted on.
+    # The share of the rows that are divided again, and that the systems are not fitted on.
     held = {
         "split": testing / (training + validation + testing),
         "training split": validation / (training + validation),

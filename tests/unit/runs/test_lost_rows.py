@@ -15,6 +15,7 @@ from rich.console import Console
 from lawtags_client.cli.verdict import print_verdict
 from lawtags_client.errors import BadRequestError, DeadlineExceededError, RowsFailedError
 from lawtags_client.platform import ModelAnswer, Platform, PromptInput
+from lawtags_client.runs.gates import require_verdict
 from lawtags_client.runs.metrics import read_metrics
 from lawtags_client.runs.outputs import (
     CurateOutput,
@@ -32,7 +33,6 @@ from lawtags_client.runs.stages.baselines import Baselines
 from lawtags_client.runs.stages.evaluate import Evaluate
 from lawtags_client.runs.stages.predict import Predict, _without_model
 from lawtags_client.runs.stages.report import Report
-from lawtags_client.runs.verdict import require_verdict
 from lawtags_client.tagging.mix import FitReport
 
 for package in ("sklearn", "jinja2", "matplotlib"):

@@ -14,18 +14,21 @@ from tiny_models import make_encoder
 from lawtags_client.cli.run import training_of
 from lawtags_client.cli.verdict import print_verdict
 from lawtags_client.encoder import tuning
-from lawtags_client.errors import ConfigurationError, DataError, RunInputsError
+from lawtags_client.errors import ConfigurationError, DataError, GateNotPassedError, RunInputsError
 from lawtags_client.files import atomic_write_json
 from lawtags_client.platform import Platform
+from lawtags_client.runs.comparison import compare_runs
+from lawtags_client.runs.gates import require_verdict
 from lawtags_client.runs.identity import differences, inputs_of
 from lawtags_client.runs.ledger import Ledger
 from lawtags_client.runs.metrics import read_metrics
 from lawtags_client.runs.outputs import EvaluateOutput, ReportOutput, StageOutput
-from lawtags_client.runs.overview import RunDetails, all_runs
+from lawtags_client.runs.overview import RunDetails, all_runs, find_run, overview
 from lawtags_client.runs.pipeline import stages
 from lawtags_client.runs.progress import LoggedProgress
 from lawtags_client.runs.recipe import merged, parse_recipe
 from lawtags_client.runs.repeats import FILE, RepeatedVerdict, find_repeats, one_split_in_words
+from lawtags_client.runs.report import rebuild_report
 from lawtags_client.runs.run import RunResult, execute
 from lawtags_client.runs.stage import RunContext, Stage, file_digests
 from lawtags_client.runs.stages.baselines import Baselines
@@ -33,7 +36,8 @@ from lawtags_client.runs.stages.blend import FitBlend
 from lawtags_client.runs.stages.curate import Curate
 from lawtags_client.runs.stages.encoder import TuneEncoder
 from lawtags_client.runs.stages.evaluate import ScoredRows
-from lawtags_client.runs.stages.repeats import RepeatRuns, repeated
+from lawtags_client.runs.stages.repeats import JudgeRepeat, RepeatRuns, repeated
+from lawtags_client.runs.tagger import load_run_tagger
 
 pytest.importorskip("scipy")
 pytest.importorskip("nemo_curator")
@@ -309,6 +313,56 @@ async def test_a_finished_run_of_another_version_is_repeated_without_being_redon
     monkeypatch.setattr(Baselines, "version", 99)
     monkeypatch.setattr(Judged, "version", 99)
     assert (await go(folder, data, 2)).redone == ("repeats", "report")
+
+
+async def test_a_repeat_is_compared_as_a_run_and_leaves_the_rest_to_its_run(
+    tmp_path: Path, data: Path
+) -> None:
+    folder, repeat = tmp_path / "demo", tmp_path / "demo" / "repeats" / "2"
+    await go(folder, data, 2)
+    found = compare_runs(folder, find_run(tmp_path, "demo/repeats/2"))
+    assert not found.same_test_rows
+    shown = {row.system: row.second for row in found.figures if row.metric == "micro_f1"}
+    assert shown == {
+        name: figures["micro_f1"].values[1] for name, figures in verdict_in(folder).systems.items()
+    }
+    assert compare_runs(repeat, repeat).same_test_rows
+    assert (overview(repeat).tagger_micro_f1, overview(repeat).state) == (None, "done")
+    assert RunDetails.of(repeat).metrics is not None
+    with pytest.raises(ConfigurationError, match="no tagger") as caught:
+        load_run_tagger(repeat)
+    assert str(folder) in str(caught.value.hint)
+    with pytest.raises(ConfigurationError, match="no report of its own") as caught:
+        rebuild_report(repeat)
+    assert f"lawtags report {folder}" in str(caught.value.hint)
+
+
+async def test_a_repeat_without_a_verdict_names_the_command_that_finishes_it(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "demo"
+    monkeypatch.setattr(JudgeRepeat, "run", None)
+    with pytest.raises(TypeError):
+        await go(folder, data, 2)
+    with pytest.raises(ConfigurationError, match="'2' has no verdict yet") as caught:
+        compare_runs(folder, folder / "repeats" / "2")
+    wanted = f"lawtags run RECIPE --name demo --runs {tmp_path} --set evaluation.repeats=2"
+    assert str(caught.value.hint).endswith(wanted)
+
+
+async def test_gates_are_judged_over_all_repeats(tmp_path: Path, data: Path) -> None:
+    folder = tmp_path / "run"
+    gates = {"gates": [{"system": "retriever", "at_least": 0.1}, {"system": "tfidf", "metric": "exact_match",
+             "better_than": "most_frequent", "at_least": 0.99}]}  # fmt: skip
+    with pytest.raises(ConfigurationError, match="not compared"):
+        await go(folder, data, 2, recipe=gates)
+    gates["gates"][1]["metric"] = "macro_f1"
+    done = await go(tmp_path / "other", data, 2, recipe=gates)
+    repeats = verdict_in(tmp_path / "other")
+    assert [gate.passed for gate in repeats.gates] == [True, False]
+    assert all("on average over 2 splits" in gate.found for gate in repeats.gates)
+    with pytest.raises(GateNotPassedError, match="over 2 splits"):
+        require_verdict(done.left(EvaluateOutput), repeats)
 
 
 async def test_verdicts_of_repeats_are_shown_and_a_stale_one_is_not(tmp_path: Path, data: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
+from lawtags_client.runs.gates import judge, require, require_verdict
 from lawtags_client.runs.lost_rows import lost_rows, too_many
 from lawtags_client.runs.metrics import Metrics, ValidationRows
 from lawtags_client.runs.outputs import EvaluateOutput
@@ -10,10 +11,7 @@ from lawtags_client.runs.predictions import prediction
 from lawtags_client.runs.recipe import EvaluationSection, Gate
 from lawtags_client.runs.verdict import (
     SYSTEMS,
-    judge,
     lost_in_words,
-    require,
-    require_verdict,
     sentences,
     verdict,
 )

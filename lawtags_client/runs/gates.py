@@ -1,0 +1,154 @@
+"""Whether a verdict passes the gates of its recipe, on one split or over repeated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
+from lawtags_client.runs.metrics import Difference, JudgedGate, Metrics
+from lawtags_client.runs.outputs import EvaluateOutput
+from lawtags_client.runs.recipe import Gate
+from lawtags_client.runs.repeats import RepeatedDifference, RepeatedVerdict
+from lawtags_client.runs.verdict import COMPARED, SYSTEMS, in_words, remedy
+
+
+def judge(gates: Sequence[Gate], metrics: Metrics) -> list[JudgedGate]:
+    """Check the verdict on one split against a recipe's gates, in their order.
+
+    Raises:
+        ConfigurationError: a gate names a system or metric that the verdict lacks.
+    """
+    return [_judge(gate, metrics) for gate in gates]
+
+
+def judge_repeats(
+    gates: Sequence[Gate], verdicts: Sequence[Metrics], pooled: RepeatedVerdict
+) -> list[JudgedGate]:
+    """Check the verdict over repeated splits against a recipe's gates, in their order.
+
+    A gate on a system that is not repeated is judged on the run's own split.
+
+    Args:
+        gates: of the recipe.
+        verdicts: of each repeat, that of the run's own split first.
+        pooled: the verdict over all of them, with the differences that the gates are about.
+
+    Raises:
+        ConfigurationError: a gate names a system or metric that the verdicts lack.
+    """
+    return [_judge_repeats(gate, verdicts, pooled) for gate in gates]
+
+
+def gates_of(metrics: Metrics, repeats: RepeatedVerdict | None) -> tuple[JudgedGate, ...]:
+    """The judged gates of a run: those over repeated splits if there are any."""
+    # A verdict of an older release has judged none over its splits.
+    return repeats.gates if repeats is not None and repeats.gates else metrics.gates
+
+
+def require(judged: Sequence[JudgedGate]) -> None:
+    """Raise if a gate is not passed.
+
+    Raises:
+        GateNotPassedError: names each of them.
+    """
+    missed = [f"{gate.gate}: {gate.found}" for gate in judged if not gate.passed]
+    if missed:
+        raise GateNotPassedError("gate not passed: " + "; ".join(missed))
+
+
+def require_verdict(evaluated: EvaluateOutput, repeats: RepeatedVerdict | None = None) -> None:
+    """Raise if a run has no verdict, or does not pass its gates.
+
+    Args:
+        evaluated: the output of the evaluate stage.
+        repeats: the verdict over repeated splits, if there is one; its gates count then.
+
+    Raises:
+        RowsFailedError: too many rows have no answer; says what to do.
+        GateNotPassedError: a gate is not passed.
+    """
+    incomplete = evaluated.incomplete
+    if incomplete:
+        raise RowsFailedError(
+            "there is no verdict: " + "; ".join(in_words(entry) for entry in incomplete),
+            hint=remedy(incomplete),
+        )
+    require(repeats.gates if repeats is not None and repeats.gates else evaluated.gates)
+
+
+def _judge(gate: Gate, metrics: Metrics, *, why: str = "") -> JudgedGate:
+    value = _figure(gate, metrics)
+    over = f" on one split, since {why}" if why else ""
+    return _judged(gate, value, over, metrics.differences, _lost(gate, metrics))
+
+
+def _judge_repeats(gate: Gate, verdicts: Sequence[Metrics], pooled: RepeatedVerdict) -> JudgedGate:
+    named = [gate.system, *([gate.better_than] if gate.better_than else [])]
+    single = [name for name in named if name not in pooled.systems]
+    if not single:
+        value = sum(_figure(gate, each) for each in verdicts) / len(verdicts)
+        return _judged(gate, value, f" on average over {pooled.counted}", pooled.differences)
+    lost = [
+        f"{reason} in repeat {number}"
+        for number, each in enumerate(verdicts, 1)
+        for reason in _lost(gate, each)
+    ]
+    if lost and all(name in each.systems for each in verdicts for name in single):
+        # The split whose rows all have an answer must not stand for the others.
+        found = f"no figure over {pooled.counted}, since {' and '.join(lost)}"
+        return JudgedGate(gate=_in_words(gate), found=found, passed=False)
+    are = "is" if len(single) == 1 else "are"
+    return _judge(gate, verdicts[0], why=f"{' and '.join(single)} {are} not repeated")
+
+
+def _judged(
+    gate: Gate,
+    value: float,
+    over: str,
+    differences: Sequence[Difference | RepeatedDifference],
+    lost: Sequence[str] = (),
+) -> JudgedGate:
+    found, passed = f"{value:.3f}{over}", not lost
+    if gate.at_least is not None:
+        passed = passed and value >= gate.at_least
+    if gate.better_than is not None:
+        low, high = _interval(gate, differences)
+        found += f", difference in [{low:+.3f}, {high:+.3f}]"
+        passed = passed and low > 0
+    return JudgedGate(gate=_in_words(gate), found=", but ".join([found, *lost]), passed=passed)
+
+
+def _in_words(gate: Gate) -> str:
+    words = [f"{gate.system} {gate.metric}"]
+    if gate.at_least is not None:
+        words.append(f">= {gate.at_least:g}")
+    if gate.better_than is not None:
+        words.append(f"better than {gate.better_than}")
+    return " ".join(words)
+
+
+def _figure(gate: Gate, metrics: Metrics) -> float:
+    figures = metrics.systems.get(gate.system)
+    value = figures.figure(gate.metric) if figures else None
+    if value is None:
+        raise ConfigurationError(
+            f"gate on {gate.system}.{gate.metric}: the verdict has no such figure",
+            hint=f"Systems: {', '.join(metrics.systems)}. Figures: {', '.join(COMPARED)}, exact_match, …",
+        )
+    return value
+
+
+def _lost(gate: Gate, metrics: Metrics) -> list[str]:
+    return [
+        in_words(entry) for entry in metrics.incomplete if entry.system in (gate.system, gate.better_than)
+    ]
+
+
+def _interval(gate: Gate, differences: Sequence[Difference | RepeatedDifference]) -> tuple[float, float]:
+    for row in differences:
+        if (row.a, row.b, row.metric) == (gate.system, gate.better_than, gate.metric):
+            return row.low, row.high
+    raise ConfigurationError(
+        f"gate: {gate.system} is not compared with {gate.better_than} by {gate.metric}",
+        hint=f"A system is compared with those after it: {', '.join(SYSTEMS)}; by {', '.join(COMPARED)}.",
+    )

@@ -1,0 +1,130 @@
+"""Gates over repeated splits: what they are judged by, and what they say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import pytest
+
+from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
+from lawtags_client.runs.gates import gates_of, judge, judge_repeats, require_verdict
+from lawtags_client.runs.metrics import IncompleteSystem, Metrics
+from lawtags_client.runs.outputs import EvaluateOutput
+from lawtags_client.runs.pooling import SplitSampling, pool
+from lawtags_client.runs.recipe import EvaluationSection, Gate
+from lawtags_client.runs.repeats import RepeatedVerdict
+from lawtags_client.runs.verdict import verdict
+
+pytest.importorskip("scipy")
+
+TRUTH = [frozenset({"a"}), frozenset({"b"}), frozenset({"c"}), frozenset({"a", "b"}), frozenset({"c"})] * 12
+NOTHING = [frozenset({"z"})] * len(TRUTH)
+LOCAL = ("encoder", "retriever", "tfidf")
+
+
+def partly(right: int) -> list[frozenset[str]]:
+    """The true tags of the first rows, and wrong ones of the others."""
+    return [*TRUTH[:right], *NOTHING[right:]]
+
+
+def judged(**right: int) -> Metrics:
+    tags = {system: partly(rows) for system, rows in right.items()}
+    return verdict(TRUTH, tags, EvaluationSection(bootstrap=200))
+
+
+def over(
+    verdicts: Sequence[Metrics], systems: Sequence[str] = LOCAL, pairs: Collection[tuple[str, str]] = ()
+) -> RepeatedVerdict:
+    return pool(
+        verdicts,
+        sampling=SplitSampling(0.3, same_test_rows=False, test_rows=len(TRUTH)),
+        systems=systems,
+        repeated_systems="local",
+        varied="split",
+        seeds=range(len(verdicts)),
+        metrics_sha256="",
+        pairs=pairs,
+    )
+
+
+LUCKY = [
+    judged(tagger=50, retriever=45, tfidf=20),
+    judged(retriever=15, tfidf=20),
+    judged(retriever=21, tfidf=20),
+]
+
+
+def test_a_lucky_first_split_does_not_pass_a_gate() -> None:
+    gates = [Gate(system="retriever", at_least=0.6), Gate(system="retriever", better_than="tfidf")]
+    assert [each.passed for each in judge(gates, LUCKY[0])] == [True, True]
+    found = judge_repeats(gates, LUCKY, over(LUCKY))
+    assert [each.passed for each in found] == [False, False]
+    mean = sum(each.systems["retriever"].micro_f1 for each in LUCKY) / 3
+    assert found[0].found == f"{mean:.3f} on average over 3 splits"
+    assert "on average over 3 splits, difference in [-" in found[1].found
+
+
+def test_an_unlucky_first_split_passes_a_gate_that_the_mean_passes() -> None:
+    unlucky = [LUCKY[1], LUCKY[0], LUCKY[0], LUCKY[0]]
+    gate = Gate(system="retriever", metric="exact_match", at_least=0.6)
+    assert not judge([gate], unlucky[0])[0].passed
+    assert judge_repeats([gate], unlucky, over(unlucky))[0].passed
+
+
+def test_a_gate_on_systems_that_are_not_the_best_is_judged_by_their_pooled_difference() -> None:
+    verdicts = [judged(encoder=50, retriever=40, tfidf=right) for right in (5, 8, 6)]
+    gate = Gate(system="retriever", better_than="tfidf")
+    (found,) = judge_repeats([gate], verdicts, over(verdicts, pairs=[("retriever", "tfidf")]))
+    assert found.passed
+    assert "on average over 3 splits" in found.found
+
+
+@pytest.mark.parametrize(
+    ("gate", "named"),
+    [
+        (Gate(system="tagger", at_least=0.5), "tagger is not repeated"),
+        (Gate(system="tagger", better_than="tfidf"), "tagger is not repeated"),
+    ],
+)
+def test_a_gate_on_what_is_not_repeated_is_judged_on_one_split_and_says_so(gate: Gate, named: str) -> None:
+    (found,) = judge_repeats([gate], LUCKY, over(LUCKY))
+    assert found.passed
+    assert f" on one split, since {named}" in found.found
+
+
+def test_a_split_with_lost_rows_fails_a_gate_though_the_first_one_passes() -> None:
+    lost = IncompleteSystem(system="retriever", part="testing", rows=60, failed=30, refused=0)
+    verdicts = [LUCKY[0], replace(LUCKY[0], incomplete=(lost,))]
+    gates = [Gate(system="retriever", at_least=0.1), Gate(system="tfidf", at_least=0.1)]
+    first, second = judge_repeats(gates, verdicts, over(verdicts))
+    assert (first.passed, second.passed) == (False, True)
+    assert first.found == (
+        "no figure over 2 splits, since 30 of 60 test rows of retriever have no answer in repeat 2"
+    )
+
+
+def test_a_gate_on_what_is_not_there_is_an_error_of_the_recipe() -> None:
+    wrong = [Gate(system="nobody", at_least=0.1), Gate(metric="luck", at_least=0.1),
+             Gate(system="tfidf", better_than="retriever")]  # fmt: skip
+    for gate in wrong:
+        with pytest.raises(ConfigurationError):
+            judge_repeats([gate], LUCKY, over(LUCKY))
+
+
+def test_the_gates_over_repeats_decide_the_exit_code() -> None:
+    gates = [Gate(system="retriever", at_least=0.6)]
+    once = tuple(judge(gates, LUCKY[0]))
+    metrics, pooled = replace(LUCKY[0], gates=once), over(LUCKY)
+    repeats = replace(pooled, gates=tuple(judge_repeats(gates, LUCKY, pooled)))
+    assert gates_of(metrics, repeats) == repeats.gates
+    evaluated = EvaluateOutput(gates=once)
+    require_verdict(evaluated)
+    with pytest.raises(GateNotPassedError, match="over 3 splits"):
+        require_verdict(evaluated, repeats)
+    # A verdict over splits of an older release has judged none.
+    assert gates_of(metrics, pooled) == once
+    require_verdict(evaluated, pooled)
+    lost = IncompleteSystem(system="tagger", part="testing", rows=60, failed=30, refused=0)
+    with pytest.raises(RowsFailedError):
+        require_verdict(replace(evaluated, incomplete=(lost,)), repeats)
