@@ -14,6 +14,7 @@ from lawtags_client.runs.language_model import language_model_in_words
 from lawtags_client.runs.metrics import Metrics, SystemFigures
 from lawtags_client.runs.predictions import read_predictions
 from lawtags_client.runs.repeats import RepeatedFigure, RepeatedVerdict, one_split_in_words
+from lawtags_client.runs.trust import calibration_in_words
 from lawtags_client.runs.verdict import SYSTEMS, embeddings_in_words, lost_in_words, sentences
 from lawtags_client.tagging.question import read_questions
 from lawtags_client.terminal import escape_controls
@@ -39,6 +40,8 @@ def print_verdict(console: Console, metrics: Metrics, repeats: RepeatedVerdict |
     for line in language_model_in_words(metrics):
         console.print(Text(f"  {line}", "bold"), soft_wrap=True)
     for line in (*embeddings_in_words(metrics), *sentences(metrics)):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+    for line in calibration_in_words(metrics, ("tagger",)):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     for line in lost_in_words(metrics):
         console.print(Text(f"  {escape_controls(line)}", "yellow"), soft_wrap=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lawtags_client.errors import DataError
 from lawtags_client.runs.arrays import read_arrays, write_arrays
+from lawtags_client.runs.documents import REBUILD
 
 if TYPE_CHECKING:
     from lawtags_client.tagging._numpy import Floats, Integers
@@ -49,15 +50,19 @@ def write_probabilities(folder: Path, system: str, scores: Floats, tags: Sequenc
         system: name of the system.
         scores: probabilities on the test rows, rows by tags.
         tags: names of the columns.
+
+    Raises:
+        DataError: a value is not a probability.
     """
     from lawtags_client.tagging._numpy import np
 
+    path = probabilities_path(folder, system)
+    _check(path, scores, tags, hint=f"The system {system} cannot be judged by them. Check its training loss.")
     rows = np.arange(len(scores))
     most = max(1, MOST_PAIRS // max(1, len(tags)))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
     names = np.frombuffer(json.dumps(list(tags)).encode(), dtype=np.uint8)
-    path = probabilities_path(folder, system)
     write_arrays(path, {"scores": scores[rows].astype(np.float32), "rows": rows, "tags": names})
     return path
 
@@ -80,6 +85,22 @@ def find_probabilities(folder: Path, system: str) -> SystemProbabilities | None:
         if kinds != ("f", "i") or scores.shape != (len(rows), len(tags)):
             raise ValueError(f"{scores.shape} scores for {len(rows)} rows and {len(tags)} tags")
     except (TypeError, ValueError) as problem:
-        hint = "Run the recipe again to rebuild it."
-        raise DataError(f"cannot be read: {problem}", path=path, hint=hint) from problem
-    return SystemProbabilities(scores.astype(np.float32), tags, rows.astype(np.int64))
+        raise DataError(f"cannot be read: {problem}", path=path, hint=REBUILD) from problem
+    probabilities = scores.astype(np.float32)
+    _check(path, probabilities, tags, hint=REBUILD)
+    return SystemProbabilities(probabilities, tags, rows.astype(np.int64))
+
+
+def _check(path: Path, scores: Floats, tags: Sequence[str], *, hint: str) -> None:
+    from lawtags_client.tagging._numpy import np
+
+    # Of NaN, both comparisons are false.
+    wrong = ~((scores >= 0) & (scores <= 1))
+    if wrong.any():
+        row, column = (int(place[0]) for place in np.nonzero(wrong))
+        raise DataError(
+            f"{int(wrong.sum())} of {scores.size} values are not probabilities; the first is "
+            f"{float(scores[row, column])} for tag {tags[column]!r} of row {row}",
+            path=path,
+            hint=hint,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,9 +64,18 @@ def measure_trust(
     return Trust(calibration=calibration, coverage=coverage)
 
 
-def calibration_in_words(metrics: Metrics) -> list[str]:
-    """One sentence per system on its calibration; nothing in verdicts of older releases."""
-    return [f"{system}: {_sentence(found)}" for system, found in metrics.calibration.items()]
+def calibration_in_words(metrics: Metrics, systems: Collection[str] | None = None) -> list[str]:
+    """One sentence per system on its calibration; nothing in verdicts of older releases.
+
+    Args:
+        metrics: the verdict.
+        systems: those to describe; None for all.
+    """
+    return [
+        f"{system}: {_sentence(found)}"
+        for system, found in metrics.calibration.items()
+        if systems is None or system in systems
+    ]
 
 
 def coverage_to_choose_from(metrics: Metrics, system: str) -> list[CoveragePoint]:
@@ -99,6 +108,6 @@ def _sentence(found: Calibration) -> str:
         return reading
     low, high = found.ece_interval
     return (
-        f"probabilities of {found.least_probability:g} and more are off by {found.ece:.3f} on average "
-        f"[{low:.3f}, {high:.3f}], exact ones by {found.ece_by_chance:.3f} by chance: {reading}"
+        f"expected calibration error {found.ece:.3f} [{low:.3f}, {high:.3f}] of probabilities from "
+        f"{found.least_probability:g}; exact ones would have {found.ece_by_chance:.3f} by chance: {reading}"
     )

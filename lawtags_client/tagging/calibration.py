@@ -46,6 +46,8 @@ MOST_BINS = 10
 _PAIRS_PER_BIN = 20
 # Some 40 validation rows bend the scores of an encoder as far as they should; see docs/quality.md.
 _PLATT_PENALTY = 5.0
+# A flatter line would round the tags of a row to equal probabilities.
+_LEAST_SLOPE = 0.05
 # A log loss of infinity would hide all other rows.
 _EPSILON = 1e-6
 
@@ -255,7 +257,8 @@ class _Gaps:
 def fit_platt(log_odds: Floats, labels: NDArray[np.generic]) -> tuple[float, float]:
     """Offset and slope that make log-odds calibrated (Platt 1999), drawn toward leaving them as they are.
 
-    They keep the order of the pairs.
+    They keep the order of the pairs. Scores that these rows contradict or hardly support stay as they are: a
+    slope near zero would make all probabilities equal.
 
     Args:
         log_odds: rows by tags, of rows that the scores were not fitted on.
@@ -266,7 +269,7 @@ def fit_platt(log_odds: Floats, labels: NDArray[np.generic]) -> tuple[float, flo
     columns = np.stack([np.ones(log_odds.size), np.asarray(log_odds, dtype=np.float64).ravel()], axis=1)
     true = labels.ravel().astype(np.float64)
     offset, slope = fit_towards(columns, true, np.asarray([0.0, 1.0]), penalty=_PLATT_PENALTY)
-    return float(offset), max(0.0, float(slope))
+    return (float(offset), float(slope)) if slope >= _LEAST_SLOPE else (0.0, 1.0)
 
 
 def equal_bins(values: Floats) -> Integers:

@@ -14,6 +14,7 @@ from made_run import make_run
 
 from lawtags_client.errors import DataError
 from lawtags_client.runs import probabilities as module
+from lawtags_client.runs.arrays import write_arrays
 from lawtags_client.runs.metrics import Metrics, find_metrics, read_metrics
 from lawtags_client.runs.probabilities import (
     SystemProbabilities,
@@ -71,6 +72,23 @@ def test_a_file_is_bounded_by_a_sample_of_rows(tmp_path: Path, monkeypatch: pyte
     assert (found.rows, found.true_tags) == (10, 1)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -0.01, 1.5])
+def test_a_value_that_is_no_probability_is_named_with_its_file(tmp_path: Path, value: float) -> None:
+    scores = np.full((4, 3), 0.5)
+    path = write_probabilities(tmp_path, "encoder", scores, TAGS)
+    before = path.read_bytes()
+    scores[2, 2] = value
+    said = rf"probabilities-encoder\.npz: 1 of 12 values .* {value} for tag 'zürich' of row 2"
+    with pytest.raises(DataError, match=said) as caught:
+        write_probabilities(tmp_path, "encoder", scores, TAGS)
+    assert "training loss" in str(caught.value.hint)
+    assert path.read_bytes() == before
+    kept = {"scores": scores.astype(np.float32), "rows": np.arange(4)}
+    write_arrays(path, kept | {"tags": np.frombuffer(json.dumps(list(TAGS)).encode(), dtype=np.uint8)})
+    with pytest.raises(DataError, match=r"probabilities-encoder\.npz: 1 of 12 values"):
+        find_probabilities(tmp_path, "encoder")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_file_is_named(tmp_path: Path, data: st.DataObject) -> None:
@@ -117,7 +135,7 @@ def test_probabilities_of_other_rows_are_refused() -> None:
 )
 def test_a_sentence_says_whether_probabilities_can_be_trusted(slope: float, shift: float, end: str) -> None:
     (line,) = calibration_in_words(measured(slope, shift=shift))
-    assert re.fullmatch(rf"tagger: probabilities of 0\.05 and more are off by .*: {end}", line)
+    assert re.fullmatch(rf"tagger: expected calibration error 0\.\d+ \[.*: {end}", line)
 
 
 def test_points_to_choose_from_go_from_all_rows_down_without_repeats() -> None:

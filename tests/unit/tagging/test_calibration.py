@@ -184,5 +184,13 @@ def test_one_row_bends_probabilities_and_does_not_overturn_them() -> None:
     offset, slope = fit_platt(np.asarray([[1.0, -3.0]]), np.asarray([[0, 1]]))
     assert abs(offset) < 0.5
     assert 0.3 < slope < 1
-    # Scores against the labels lose what they say; they never change sides.
-    assert fit_platt(np.asarray([[3.0, -3.0]] * 500), np.asarray([[0, 1]] * 500))[1] == 0
+
+
+def test_scores_that_the_labels_contradict_or_do_not_support_stay_as_they_are() -> None:
+    against = np.asarray([[3.0, -3.0]] * 500)
+    assert fit_platt(against, np.asarray([[0, 1]] * 500)) == (0, 1)
+    # Half of the pairs of each score are true, so the best slope is zero.
+    useless = np.asarray([[3.0, -3.0], [3.0, -3.0]] * 500)
+    assert fit_platt(useless, np.asarray([[0, 1], [1, 0]] * 500)) == (0, 1)
+    _, slope = fit_platt(-against, np.asarray([[0, 1]] * 500))
+    assert slope > 0.05
