@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lawtags_client.encoder.folder import EncoderFolder
-from lawtags_client.encoder.tensor_files import read_tensors, write_tensors
 from lawtags_client.encoder.text_encoder import TextEncoder
 from lawtags_client.encoder.tuned_encoder import (
     DOCUMENT,
@@ -29,6 +28,7 @@ from lawtags_client.encoder.tuned_encoder import (
     load_tuned_encoder,
     save_tuned_encoder,
 )
+from lawtags_client.encoder.tuning_checkpoints import TuningCheckpoints, TuningState
 from lawtags_client.errors import DataError, LawtagsError
 from lawtags_client.files import atomic_write_json
 
@@ -44,8 +44,6 @@ _WARM_UP = 0.1
 _LOWEST_RATE = 0.02  # of the full rate, at the end of the decay
 _LONGEST_STEP = 1.0  # the norm to which gradients are clipped
 _NAME_WEIGHT = 0.5
-_STATE, _BEST = "state.safetensors", "best.safetensors"
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 Progress = Callable[[int, int, str], None]
 
@@ -103,7 +101,9 @@ def tune_encoder(
 ) -> TunedEncoder:
     """Tune an encoder on labeled texts; called again with the same arguments, it resumes.
 
-    The same arguments give the same weights, however often the tuning is interrupted.
+    The same arguments give the same weights, however often the tuning is interrupted. On cores that other
+    processes use, too, set ``OMP_WAIT_POLICY=PASSIVE`` before torch is imported, as ``lawtags`` does, to halve
+    the CPU time.
 
     Args:
         base: the encoder to start from.
@@ -177,27 +177,6 @@ def _finished(folder: Path, digest: str, base: EncoderFolder, options: TuningOpt
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """How far a training has come.
-
-    Args:
-        step: steps done.
-        loss: summed over the steps of the current epoch.
-        training: the losses of past epochs.
-        validation: the same on the validation rows.
-        best: the epoch with the lowest validation loss, from one.
-        seconds: CPU seconds spent.
-    """
-
-    step: int = 0
-    loss: float = 0.0
-    training: tuple[float, ...] = ()
-    validation: tuple[float, ...] = ()
-    best: int = 0
-    seconds: float = 0.0
-
-
 class _Training:
     """One training, from its checkpoint if there is one."""
 
@@ -213,7 +192,7 @@ class _Training:
     ) -> None:
         import torch
 
-        self._options, self._digest, self._work = options, digest, work
+        self._options, self._checkpoints = options, TuningCheckpoints(work, digest)
         self._on_progress, self._stop, self._clock = on_progress, stop, clock
         encoder = TextEncoder(data.base, threads=options.threads, max_tokens=options.max_tokens)
         self._head = ClassHead(encoder, data.tags)
@@ -222,7 +201,7 @@ class _Training:
         self._held_labels = torch.tensor(data.validation_labels, dtype=torch.float32)
         self._per_epoch = -(-len(self._rows) // options.batch_size)
         self._total = self._per_epoch * options.epochs_for(len(self._rows))
-        self._state = _State()
+        self._state = TuningState()
         self._written = clock()
 
     def run(self) -> tuple[ClassHead, TuningRecord]:
@@ -238,7 +217,7 @@ class _Training:
             self._epoch(optimizer)
         state = self._state
         if state.best and state.best != len(state.training):
-            head.set(self._load(_BEST))
+            head.set(self._checkpoints.read_best(head.parameters()))
         return head, TuningRecord(
             epochs=len(state.training),
             best_epoch=state.best or len(state.training),
@@ -362,51 +341,22 @@ class _Training:
             validation += (self._validation_loss(),)
             if validation[-1] <= min(validation):
                 best = len(validation)
-                write_tensors(self._work / _BEST, self._head.parameters(), {"inputs": self._digest})
+                self._checkpoints.write_best(self._head.parameters())
         training = (*state.training, state.loss / len(self._rows))
         self._state = replace(state, loss=0.0, training=training, validation=validation, best=best)
         self._checkpoint(optimizer)
 
     def _checkpoint(self, optimizer: AdamW) -> None:
-        """Write the state as one file, so that none of its parts can be newer than another."""
-        tensors = dict(self._head.parameters())
-        for name, weights in self._head.parameters().items():
-            for moment in _MOMENTS:
-                if weights in optimizer.state:
-                    tensors[f"{moment}.{name}"] = optimizer.state[weights][moment]
-        metadata = {"inputs": self._digest, "state": json.dumps(asdict(self._state))}
-        write_tensors(self._work / _STATE, tensors, metadata)
+        self._checkpoints.write(self._head.parameters(), optimizer, self._state)
         self._written = self._clock()
-
-    def _load(self, name: str) -> dict[str, Tensor]:
-        shapes = {each: weights.shape for each, weights in self._head.parameters().items()}
-        return read_tensors(self._work / name, shapes)
 
     def _resume(self, optimizer: AdamW) -> bool:
         """Take over a checkpoint of this very training; whether there is one."""
-        import torch
-
-        parameters = self._head.parameters()
-        shapes = {name: weights.shape for name, weights in parameters.items()}
-        shapes |= {f"{moment}.{name}": shape for name, shape in shapes.items() for moment in _MOMENTS}
-        state = _read_state(self._work / _STATE, self._digest)
-        if state is None:
-            shutil.rmtree(self._work, ignore_errors=True)
+        found = self._checkpoints.resume(self._head.parameters(), optimizer)
+        if found is None:
             return False
-        try:
-            found = read_tensors(self._work / _STATE, shapes)
-            if state.best:
-                self._load(_BEST)
-        except DataError:
-            shutil.rmtree(self._work, ignore_errors=True)
-            return False
-        self._head.set(found)
-        for name, weights in parameters.items():
-            optimizer.state[weights] = {
-                "step": torch.tensor(float(state.step)),
-                **{moment: found[f"{moment}.{name}"] for moment in _MOMENTS},
-            }
-        self._state = state
+        self._state, weights = found
+        self._head.set(weights)
         return True
 
 
@@ -414,25 +364,3 @@ def _rate(step: int, total: int) -> float:
     """The share of the full learning rate at a step."""
     warm = min(1.0, (step + 1) / (_WARM_UP * total))
     return warm * max(_LOWEST_RATE, 0.5 * (1 + math.cos(math.pi * step / total)))
-
-
-def _read_state(path: Path, digest: str) -> _State | None:
-    """The state in a checkpoint; None if there is none, or one of another training."""
-    from safetensors import safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        if metadata.get("inputs") != digest:
-            return None
-        said = json.loads(metadata["state"])
-        return _State(
-            step=int(said["step"]),
-            loss=float(said["loss"]),
-            training=tuple(map(float, said["training"])),
-            validation=tuple(map(float, said["validation"])),
-            best=int(said["best"]),
-            seconds=float(said["seconds"]),
-        )
-    except Exception:  # whatever is wrong with a checkpoint, it is not resumed from
-        return None

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -43,7 +40,6 @@ from lawtags_client.tagging.tagger_arrays import (
 )
 from lawtags_client.tagging.tagger_document import (
     ArrayDocument,
-    ArraysDocument,
     AskingDocument,
     DecisionDocument,
     FitReportDocument,
@@ -51,6 +47,18 @@ from lawtags_client.tagging.tagger_document import (
     RetrieverOptionsDocument,
     StyleDocument,
     TaggerDocument,
+)
+from lawtags_client.tagging.tagger_files import (
+    ARRAYS_NAME,
+    JSON_NAME,
+    KIND,
+    SCHEMA_VERSION,
+    TOKENIZER_NAME,
+    document_digest,
+    read_arrays,
+    read_bounded,
+    read_document,
+    refuse,
 )
 from lawtags_client.tagging.text_features import TermBlock, TextFeatures
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -60,23 +68,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-SCHEMA_VERSION = 5
-"""Version 4 and below have a smaller stack, in which the new columns weigh nothing; their documents lack
-``blend`` (up to 3), ``encoder`` (up to 2) or ``asking`` (1) where it would be null."""
-KIND = "lawtags-tagger"
-JSON_NAME = "tagger.json"
-ARRAYS_NAME = "tagger.npz"
-TOKENIZER_NAME = "tokenizer.json"
 ENCODER_FOLDER = "encoder"
 
-_MOST_JSON_BYTES = 64 << 20
-_MOST_ARRAY_BYTES = 2 << 30
 _MOST_TOKENIZER_BYTES = 256 << 20
-_KEYS = frozenset(
-    ("schema_version", "kind", "digest", "style", "vocabulary", "retriever", "decision", "mix", "report")
-) | {"arrays"}
-_ADDED = {1: frozenset[str](), 2: frozenset({"asking"}), 3: frozenset({"asking", "encoder"})}
-_ADDED[4] = _ADDED[5] = _ADDED[3] | {"blend"}
 
 
 def save_tagger(tagger: Tagger, folder: Path) -> None:
@@ -157,7 +151,7 @@ def _document(tagger: Tagger, arrays: Mapping[str, Array], digest: str) -> Tagge
             "decision": _described(tagger.blend.decision),
             "encoder": tagger.blend.encoder.identity,
         }
-    document["digest"] = _digest(document)
+    document["digest"] = document_digest(document)
     return document
 
 
@@ -173,7 +167,7 @@ def load_tagger(folder: Path, *, embedder: Embedder | None = None) -> Tagger:
         ConfigurationError: the tagger was fitted with another encoder.
         MissingExtraError: the tagger needs an encoder, and none is installed.
     """
-    document = _read_document(folder / JSON_NAME)
+    document = read_document(folder / JSON_NAME)
     described = document.get("encoder")
     used = None if described is None else fitting_embedder(described["identity"], embedder)
     blend = document.get("blend")
@@ -181,9 +175,9 @@ def load_tagger(folder: Path, *, embedder: Embedder | None = None) -> Tagger:
     if blend is not None and used is not None:
         tuned = used.tuned(folder / ENCODER_FOLDER)
         if tuned.identity != blend["encoder"]:
-            raise _refuse(folder / ENCODER_FOLDER, f"does not belong to {JSON_NAME}")
+            raise refuse(folder / ENCODER_FOLDER, f"does not belong to {JSON_NAME}")
     try:
-        arrays = _read_arrays(folder / ARRAYS_NAME, document["arrays"])
+        arrays = read_arrays(folder / ARRAYS_NAME, document["arrays"])
         asking = _read_asking(folder, document.get("asking"))
         tagger = replace(_build(document, arrays, used), asking=asking)
         if blend is None or tuned is None:
@@ -195,7 +189,7 @@ def load_tagger(folder: Path, *, embedder: Embedder | None = None) -> Tagger:
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, ConfigurationError) as error:
-        raise _refuse(folder / JSON_NAME, f"does not describe a tagger: {error!r}") from error
+        raise refuse(folder / JSON_NAME, f"does not describe a tagger: {error!r}") from error
 
 
 def _read_asking(folder: Path, described: AskingDocument | None) -> PromptSettings | None:
@@ -207,118 +201,10 @@ def _read_asking(folder: Path, described: AskingDocument | None) -> PromptSettin
     if digest is None:
         return PromptSettings(text, chat=chat)
     path = folder / TOKENIZER_NAME
-    content = _read(path, _MOST_TOKENIZER_BYTES, "is too large for a tokenizer")
+    content = read_bounded(path, _MOST_TOKENIZER_BYTES, "is too large for a tokenizer")
     if hashlib.sha256(content).hexdigest() != digest:
-        raise _refuse(path, f"does not belong to {JSON_NAME}: its digest is wrong")
+        raise refuse(path, f"does not belong to {JSON_NAME}: its digest is wrong")
     return PromptSettings(text, content, chat)
-
-
-def _read(path: Path, most: int, too_large: str) -> bytes:
-    try:
-        if path.stat().st_size > most:
-            raise _refuse(path, too_large)
-        return path.read_bytes()
-    except OSError as error:
-        raise _refuse(path, f"cannot be read: {error.strerror}") from error
-
-
-def _refuse(path: Path, message: str) -> DataError:
-    return DataError(message, path=path, hint="Fit the tagger again, or copy its files again.")
-
-
-def _digest(document: Mapping[str, object]) -> str:
-    content = {name: value for name, value in document.items() if name != "digest"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read_document(path: Path) -> TaggerDocument:
-    try:
-        document = json.loads(_read(path, _MOST_JSON_BYTES, "is too large for a tagger's description"))
-    except (ValueError, RecursionError) as error:
-        raise _refuse(path, "is not valid JSON") from error
-    if not isinstance(document, dict) or document.get("kind") != KIND:
-        raise _refuse(path, "does not describe a tagger")
-    version = document.get("schema_version")
-    if type(version) is not int or version not in _ADDED:
-        raise _refuse(path, f"has schema version {version!r}; this release reads 1 to {SCHEMA_VERSION}")
-    keys = _KEYS | _ADDED[version]
-    if set(document) != keys:
-        raise _refuse(path, f"has unknown or missing keys: {sorted(set(document) ^ keys)}")
-    try:
-        intact = document["digest"] == _digest(document)
-    except ValueError:  # NaN and Infinity, which Python's reader accepts
-        intact = False
-    if not intact:
-        raise _refuse(path, "was changed after it was written: its digest is wrong")
-    # From version 5 on, what a tagger lacks is null.
-    absent = {name for name in ("encoder", "blend") if version >= 5 and document[name] is None}
-    if version >= 3 and "encoder" not in absent and not _names_encoder(document["encoder"]):
-        raise _refuse(path, "does not name the encoder of its embeddings")
-    if version >= 4 and "blend" not in absent and not _describes_blend(document["blend"]):
-        raise _refuse(path, "does not describe the blend of its encoder")
-    if document.get("blend") is not None and document.get("encoder") is None:
-        raise _refuse(path, "blends an encoder that it does not name")
-    return _checked(document, path)
-
-
-def _checked(document: dict[str, object], path: Path) -> TaggerDocument:
-    """The document, once every value is of its type and within its bounds."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        TypeAdapter(TaggerDocument).validate_python(document, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise _refuse(path, f"does not describe a tagger: {place}: {first['msg']}") from None
-    return cast(TaggerDocument, document)
-
-
-def _names_encoder(described: object) -> bool:
-    return (
-        isinstance(described, dict) and set(described) == {"identity"} and type(described["identity"]) is str
-    )
-
-
-def _describes_blend(described: object) -> bool:
-    keys = {"weights", "decision", "encoder"}
-    return isinstance(described, dict) and set(described) == keys and isinstance(described["encoder"], str)
-
-
-def _read_arrays(path: Path, described: ArraysDocument) -> dict[str, Array]:
-    data = _read(path, _MOST_ARRAY_BYTES, "is too large for a tagger")
-    if hashlib.sha256(data).hexdigest() != described["sha256"]:
-        raise _refuse(path, f"does not belong to {JSON_NAME}: its digest is wrong")
-    members = described["members"]
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            if sorted(entry.filename for entry in entries) != sorted(f"{name}.npy" for name in members):
-                raise _refuse(path, f"holds other arrays than {JSON_NAME} names")
-            if sum(entry.file_size for entry in entries) > _MOST_ARRAY_BYTES:
-                raise _refuse(path, "unpacks to more than a tagger can be")
-            return {
-                name: _read_array(archive, name, members[name]["dtype"], tuple(members[name]["shape"]))
-                for name in members
-            }
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
-        raise _refuse(path, f"is damaged: {error}") from error
-
-
-def _read_array(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...]) -> Array:
-    """Read one array whose header says what was promised, and no byte more than that takes."""
-    with archive.open(f"{name}.npy") as stream:
-        if np.lib.format.read_magic(stream) != (1, 0):  # type: ignore[no-untyped-call]
-            raise ValueError(f"array {name!r} has an unknown format")
-        header = np.lib.format.read_array_header_1_0(stream)  # type: ignore[no-untyped-call]
-        if header != (shape, False, np.dtype(dtype)) or np.dtype(dtype).hasobject:
-            raise ValueError(f"array {name!r} is not of the type and shape that were promised")
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        content = stream.read(size + 1)
-    if len(content) != size:
-        raise ValueError(f"array {name!r} has {len(content)} bytes instead of {size}")
-    return np.frombuffer(content, dtype=dtype).reshape(shape)
 
 
 def _build(document: TaggerDocument, arrays: Mapping[str, Array], embedder: Embedder | None) -> Tagger:

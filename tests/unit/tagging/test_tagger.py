@@ -25,7 +25,8 @@ from lawtags_client.tagging import (
 )
 from lawtags_client.tagging.fitting import FEWEST_ROWS
 from lawtags_client.tagging.metrics import score
-from lawtags_client.tagging.storage import _digest, load_tagger, save_tagger
+from lawtags_client.tagging.storage import load_tagger, save_tagger
+from lawtags_client.tagging.tagger_files import document_digest
 
 from .conftest import made_up_first_tokens, made_up_questions
 
@@ -204,7 +205,7 @@ def forge(folder: Path, change: Any) -> None:
     path = folder / "tagger.json"
     document = json.loads(path.read_text())
     change(document)
-    document["digest"] = _digest(document)
+    document["digest"] = document_digest(document)
     path.write_text(json.dumps(document))
 
 
