@@ -1,4 +1,4 @@
-"""Holding an answer to a vocabulary, and checking that it keeps to it."""
+"""Constrains an answer to a vocabulary, and checks that it matches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["MatchesTags", "constraints"]
 
 
 def constraints(vocabulary: Vocabulary, most: int) -> list[dict[str, JsonValue]]:
-    """What holds an answer to a vocabulary, as models were trained to write it, and as JSON.
+    """A constraint to a vocabulary, as models were trained to write it, and as JSON.
 
     Args:
         vocabulary: the tags allowed.

@@ -102,8 +102,8 @@ def tune_encoder(
     """Tune an encoder on labeled texts; called again with the same arguments, it resumes.
 
     The same arguments give the same weights, however often the tuning is interrupted. On cores that other
-    processes use, too, set ``OMP_WAIT_POLICY=PASSIVE`` before torch is imported, as ``lawtags`` does, to halve
-    the CPU time.
+    processes use, too, set ``OMP_WAIT_POLICY=PASSIVE`` before torch is imported, as ``lawtags`` does: it
+    halves the CPU time.
 
     Args:
         base: the encoder to start from.

@@ -81,7 +81,7 @@ def parse_tags(text: str, vocabulary: Vocabulary | None = None, limit: int = 5) 
 
 
 def answer_regex(vocabulary: Vocabulary, separator: str = ", ", most: int = 5) -> str:
-    """A regular expression that holds a model's answer to the vocabulary.
+    """A regular expression that constrains a model's answer to the vocabulary.
 
     It matches one to ``most`` tags, with or without the blank that a model writes after ``Tags:``. It uses
     only alternatives, groups and a bounded repeat, which every engine for guided decoding knows.

@@ -29,7 +29,7 @@ class NvExt(WireModel):
 
 
 class StructuredOutputs(WireModel):
-    """What holds an answer at vLLM from 0.11 and at NIM from 2.0; one of the fields at a time.
+    """A constraint on an answer, for vLLM from 0.11 and NIM from 2.0; one of the fields at a time.
 
     Args:
         choice: the texts allowed.

@@ -75,7 +75,7 @@ class Inference(ModelRequests):
             logprobs_needed: whether missing log-probabilities are an error.
             temperature: 0 for the most likely answer.
             guided: ``guided_regex`` or the like, sent as the server knows it; or several of them, the one to
-                be preferred first. ``held`` of a choice says whether the server kept to it.
+                be preferred first. ``held`` of a choice says whether the server enforced it.
             matches: whether a text is of the form asked for; compared with the constraint by default.
             telling: whether JSON is something that the model would not have written of its own accord, so
                 that it shows that the server keeps to a schema.

@@ -40,12 +40,12 @@ class Dialect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Fields of a request that hold its answer to something.
+    """Fields of a request that constrain its answer.
 
     Args:
         fields: to be added to the request.
         constraint: which of the constraints they put, under its name of ``guided_*``; None for none.
-        value: what it is held to.
+        value: of that constraint.
     """
 
     fields: Mapping[str, JsonValue]
@@ -157,7 +157,7 @@ def probe_fields() -> dict[str, JsonValue]:
 
 
 def probed(text: str) -> Dialect | None:
-    """The dialect that an answer to ``probe_fields`` was held by; None if it was not held."""
+    """The dialect that constrained an answer to ``probe_fields``; None if it was not constrained."""
     return next((dialect for dialect, wanted in _PROBES.items() if text.strip() == wanted), None)
 
 

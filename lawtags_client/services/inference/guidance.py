@@ -1,8 +1,8 @@
-"""Holding answers to a form, and knowing whether they are held.
+"""Constrains answers, and detects whether the server enforces the constraint.
 
-A server that does not know the field that a constraint stands in may pass over it and answer all the same.
-So the server is asked what it is, or else, once, for a text that no model writes unasked; and every answer is
-compared with the constraint, since a server may be replaced by another one under way.
+A server that does not know the field of a constraint may ignore it and answer without. So the client asks
+the server what it is, or sends one request for a text that no model writes on its own. It also compares every
+answer with the constraint, since a server may be replaced at any time.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class _Known:
     """What is known of the server of one model.
 
     Args:
-        dialect: how it is told of constraints.
-        sure: whether it is known to keep to them.
+        dialect: how it receives constraints.
+        sure: whether it is known to enforce them.
         by_name: whether that follows from what it says it is.
         strict: whether it refuses fields that it does not know.
         looked: when this was found out.
-        once_sure: whether it was known to keep to them before.
+        once_sure: whether it was known to enforce them before.
         shown: the kinds of request (chats or not) whose answers have shown that it does.
     """
 
@@ -98,7 +98,7 @@ class ServerMemory:
     """What was found out about the servers of models, shared by a client and its copies.
 
     Args:
-        known: how each model's server holds answers.
+        known: how each model's server constrains answers.
         looking: the looks at servers that are under way.
         accepted: which form of a request a server has accepted.
         refused_lists: the models that refuse a list of prompts.
@@ -113,7 +113,7 @@ class ServerMemory:
 
 
 class Guidance:
-    """Knows for each model how its server holds answers.
+    """Knows for each model how its server constrains answers.
 
     Args:
         identify: asks the server of a model what it is.
@@ -137,9 +137,9 @@ class Guidance:
         self._accepted = memory.accepted
 
     async def ask(self, wish: Wish, act: Callable[[dict[str, JsonValue]], Awaitable[A]]) -> A:
-        """Make a request in the form that the server knows; each choice of the answer says if it was held.
+        """Make a request in the form that the server knows, and mark each choice as constrained or not.
 
-        What is refused in a form that was accepted before is at fault itself, and not tried in another.
+        A request that is refused in a form that was accepted before is not tried in another form.
 
         Args:
             wish: what the answer must look like.
@@ -178,14 +178,15 @@ class Guidance:
                 continue
             if wish.guided and forms[place].constraint is None and key not in self._accepted:
                 logger.warning(
-                    "%s does not support constraints; its answers are marked with held=false", wish.model
+                    "%s does not support constraints; its answers are marked as unconstrained (held=false)",
+                    wish.model,
                 )
             self._accepted[key] = max(place, self._accepted.get(key, 0))
             return answer, forms[place]
         raise AssertionError("the last form returns or raises")
 
     def _mark(self, wish: Wish, known: _Known, form: Form, answer: A) -> bool:
-        """Note on each choice whether it was held; False where one is not, though it should be."""
+        """Mark each choice as constrained or not; False if one should match the constraint and does not."""
         if form.constraint is None:
             for choice in answer.choices:
                 choice.mark(False)
@@ -235,7 +236,7 @@ class Guidance:
     async def _renewed(self, model: str) -> _Known | None:
         """What is known; now and then a server is asked again what it is.
 
-        Answers that match would not show that another release, which holds nothing, has taken its place.
+        Answers that happen to match would not show that a release without constraints has replaced it.
         """
         known = self._known.get(model)
         now = self._clock.monotonic()
@@ -267,7 +268,7 @@ class Guidance:
         return found
 
     async def _tried(self, model: str, chat: bool) -> _Known:
-        """Have a model held to a text that it would not write, in all dialects at once."""
+        """Constrain a model to a text that it would not write, in all dialects at once."""
         try:
             dialect = dialects.probed(await self._probe(model, chat, dialects.probe_fields()))
         except _REFUSALS as error:

@@ -39,7 +39,7 @@ class Load:
         rows: rows that were sent and are not answered.
         requests: in which these are.
         limit: how many requests may be under way now.
-        batch_size: how many rows a request may hold now.
+        batch_size: how many rows a request may contain now.
         answered: rows that were answered.
         failed: rows that were given up.
     """
@@ -119,12 +119,12 @@ class Pace:
 
     @property
     def most_rows(self) -> int:
-        """How many rows a request may ever hold."""
+        """The largest number of rows in a request."""
         return self._most_rows
 
     @property
     def batch_size(self) -> int:
-        """How many rows a request may hold now."""
+        """How many rows a request may contain now."""
         return self._rows
 
     def one_row_each(self) -> None:
