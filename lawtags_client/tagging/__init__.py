@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from lawtags_client.tagging.first_token import FirstTokenMap
     from lawtags_client.tagging.fitting import fit_tagger
     from lawtags_client.tagging.mix import Tagger, Tagging
-    from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
+    from lawtags_client.tagging.retriever import Retriever
+    from lawtags_client.tagging.retriever_fit import RetrieverOptions
     from lawtags_client.tagging.storage import load_tagger, save_tagger
 
 _LATER = {
@@ -28,7 +29,7 @@ _LATER = {
     "FirstTokenMap": "first_token",
     "MostFrequent": "baselines",
     "Retriever": "retriever",
-    "RetrieverOptions": "retriever",
+    "RetrieverOptions": "retriever_fit",
     "Tagger": "mix",
     "Tagging": "mix",
     "TfidfLogistic": "baselines",

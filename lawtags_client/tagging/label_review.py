@@ -178,7 +178,8 @@ def retriever_similarity(retriever: Retriever, questions: Sequence[Question]) ->
     """
     chosen = retriever.out_of_fold_rows
     drawn = np.arange(len(questions)) if chosen is None else chosen
-    tags = [[retriever.vocabulary.index(tag) for tag in questions[row].tags] for row in drawn]
+    vocabulary = retriever.vocabulary
+    tags = [[vocabulary.index(tag) for tag in questions[row].tags if tag in vocabulary] for row in drawn]
     order = sorted((tag, place) for place, each in enumerate(tags) for tag in each)
     known, starts = np.unique([tag for tag, _ in order], return_index=True)
     places = [place for _, place in order]

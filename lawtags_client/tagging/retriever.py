@@ -19,6 +19,16 @@ from lawtags_client.tagging.embedding_signals import Embedder, EmbeddingSignals
 from lawtags_client.tagging.logistic import sigmoid
 from lawtags_client.tagging.names import TagNames
 from lawtags_client.tagging.question import Question
+from lawtags_client.tagging.retriever_fit import (
+    CHUNK,
+    FittedParts,
+    Progress,
+    RetrieverFit,
+    RetrieverOptions,
+    label_matrix,
+    name_features,
+    rows_of,
+)
 from lawtags_client.tagging.stack import EMBEDDED_STACK, STACK, log_prior, stack_columns
 from lawtags_client.tagging.text_features import TextFeatures
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -28,40 +38,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from lawtags_client.tagging._numpy import Floats, Integers
+    from lawtags_client.tagging._numpy import Floats
 
-CHUNK = 512
-"""Questions that are scored at a time."""
 # Training rows whose weights are converted to float64 at a time.
 _TERMS = 2048
 _FEWEST_ROWS = 10
 _MANY_ROWS = 2_000
 
-Progress = Callable[[str, int, int], None]
-
 
 def _silent(step: str, done: int, total: int) -> None:
     """Report nothing."""
-
-
-@dataclass(frozen=True)
-class RetrieverOptions:
-    """What is fitted, and how.
-
-    Args:
-        folds: parts that the training rows are split into for out-of-fold signals; None takes 5, and 3
-            from 2,000 rows on, where more cost time and gain nothing.
-        strength: scikit-learn's ``C`` of the one-vs-rest regressions.
-        neighbours: how many nearest training questions vote.
-        min_count: tags on fewer training rows get no regression of their own.
-        most_rows: above this many training rows, this many are drawn from them.
-    """
-
-    folds: int | None = None
-    strength: float = 10.0
-    neighbours: int = 20
-    min_count: int = 2
-    most_rows: int = 20_000
 
 
 @dataclass(frozen=True)
@@ -152,11 +138,24 @@ class Retriever:
         if len(questions) > options.most_rows:
             chosen = np.sort(generator.choice(len(questions), options.most_rows, replace=False))
             questions = [questions[place] for place in chosen]
-        # It makes retrievers, so it cannot be imported before this class exists.
-        from lawtags_client.tagging.retriever_fit import RetrieverFit
-
         fitting = RetrieverFit(questions, vocabulary, options, generator, n_jobs, embedder, on_progress)
-        return fitting.run(chosen, on_words)
+
+        def made(parts: FittedParts) -> Retriever:
+            return cls(
+                vocabulary,
+                parts.text,
+                parts.counts,
+                parts.row_tags,
+                parts.duals,
+                parts.offsets,
+                parts.weights,
+                options,
+                parts.embedding,
+                out_of_fold=parts.out_of_fold,
+                out_of_fold_rows=chosen,
+            )
+
+        return made(fitting.run(None if on_words is None else lambda parts: on_words(made(parts))))
 
     @property
     def stack(self) -> tuple[str, ...]:
@@ -252,24 +251,3 @@ def _product(left: Floats, right: Floats) -> Floats:
 def _best(row: Floats, vocabulary: Vocabulary, k: int) -> tuple[str, ...]:
     # A stable sort: ties go to the more frequent tag on every machine.
     return tuple(vocabulary.tags[place] for place in np.argsort(-row, kind="stable")[: max(0, k)])
-
-
-def label_matrix(row_tags: Sequence[Sequence[int]], tags: int) -> Floats:
-    """1 where a row has a tag, from the places of its tags; rows by tags."""
-    labels = np.zeros((len(row_tags), tags), dtype=np.float32)
-    for row, places in enumerate(row_tags):
-        labels[row, list(places)] = 1
-    return labels
-
-
-def name_features(names: TagNames, questions: Sequence[Question]) -> dict[str, Floats]:
-    """1 where a tag's name stands in title or body, each of questions by tags."""
-    return {
-        "title": names.found_in(question.title for question in questions),
-        "body": names.found_in(question.body for question in questions),
-    }
-
-
-def rows_of(features: Mapping[str, Floats], rows: Integers) -> dict[str, Floats]:
-    """The signals of some questions; the columns of all of them at once would take too much memory."""
-    return {name: values if name == "prior" else values[rows] for name, values in features.items()}

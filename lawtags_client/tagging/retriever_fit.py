@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lawtags_client.tagging._numpy import np
@@ -11,15 +12,6 @@ from lawtags_client.tagging.embedding_signals import EMBEDDED, Embedder, Embeddi
 from lawtags_client.tagging.logistic import fit_one_vs_rest, fit_towards, sigmoid
 from lawtags_client.tagging.names import TagNames
 from lawtags_client.tagging.question import Question
-from lawtags_client.tagging.retriever import (
-    CHUNK,
-    Progress,
-    Retriever,
-    RetrieverOptions,
-    label_matrix,
-    name_features,
-    rows_of,
-)
 from lawtags_client.tagging.stack import EMBEDDED_STACK, STACK, log_prior, stack_columns
 from lawtags_client.tagging.text_features import TextFeatures
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -31,9 +23,68 @@ if TYPE_CHECKING:
 
     from lawtags_client.tagging._numpy import Floats, Integers
 
+CHUNK = 512
+"""Questions that are scored at a time."""
 # Tags whose weights of all n-grams are held at a time.
 _TAGS = 128
 _MOST_PAIRS = 1_000_000
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RetrieverOptions:
+    """What is fitted, and how.
+
+    Args:
+        folds: parts that the training rows are split into for out-of-fold signals; None takes 5, and 3
+            from 2,000 rows on, where more cost time and gain nothing.
+        strength: scikit-learn's ``C`` of the one-vs-rest regressions.
+        neighbours: how many nearest training questions vote.
+        min_count: tags on fewer training rows get no regression of their own.
+        most_rows: above this many training rows, this many are drawn from them.
+    """
+
+    folds: int | None = None
+    strength: float = 10.0
+    neighbours: int = 20
+    min_count: int = 2
+    most_rows: int = 20_000
+
+
+@dataclass(frozen=True)
+class FittedParts:
+    """What a fit finds; see ``Retriever``."""
+
+    text: TextFeatures
+    counts: tuple[csr_matrix, csr_matrix]
+    row_tags: tuple[tuple[int, ...], ...]
+    duals: Floats
+    offsets: Floats
+    weights: NDArray[np.float64]
+    embedding: EmbeddingSignals | None
+    out_of_fold: NDArray[np.float64]
+
+
+def label_matrix(row_tags: Sequence[Sequence[int]], tags: int) -> Floats:
+    """1 where a row has a tag, from the places of its tags; rows by tags."""
+    labels = np.zeros((len(row_tags), tags), dtype=np.float32)
+    for row, places in enumerate(row_tags):
+        labels[row, list(places)] = 1
+    return labels
+
+
+def name_features(names: TagNames, questions: Sequence[Question]) -> dict[str, Floats]:
+    """1 where a tag's name stands in title or body, each of questions by tags."""
+    return {
+        "title": names.found_in(question.title for question in questions),
+        "body": names.found_in(question.body for question in questions),
+    }
+
+
+def rows_of(features: Mapping[str, Floats], rows: Integers) -> dict[str, Floats]:
+    """The signals of some questions; the columns of all of them at once would take too much memory."""
+    return {name: values if name == "prior" else values[rows] for name, values in features.items()}
 
 
 class RetrieverFit:
@@ -69,12 +120,11 @@ class RetrieverFit:
         )
         self._labels = label_matrix(self._row_tags, len(vocabulary))
 
-    def run(self, chosen: NDArray[np.int64], on_words: Callable[[Retriever], None] | None) -> Retriever:
-        """Fit; the retriever keeps its out-of-fold scores.
+    def run(self, on_words: Callable[[FittedParts], None] | None) -> FittedParts:
+        """Fit.
 
         Args:
-            chosen: which of the questions of the caller these are.
-            on_words: with an embedder, receives the retriever without it first.
+            on_words: with an embedder, receives what a fit without it finds first.
         """
         steps = self._folds + 3
         self._on_progress("n-grams", 0, steps)
@@ -93,21 +143,11 @@ class RetrieverFit:
         # Both stacks draw the same rows as a fit of either alone.
         before = copy.deepcopy(self._generator)
 
-        def stacked(signals: EmbeddingSignals | None, meaning: dict[str, NDArray[np.float32]]) -> Retriever:
+        def stacked(signals: EmbeddingSignals | None, meaning: dict[str, NDArray[np.float32]]) -> FittedParts:
             self._generator = copy.deepcopy(before)
             weights, scores = self._stack({**features, **meaning}, part)
-            return Retriever(
-                self._vocabulary,
-                text,
-                counts,
-                self._row_tags,
-                round_duals(duals),
-                offsets,
-                weights,
-                self._options,
-                signals,
-                out_of_fold=scores,
-                out_of_fold_rows=chosen,
+            return FittedParts(
+                text, counts, self._row_tags, round_duals(duals), offsets, weights, signals, scores
             )
 
         if self._embedder is None:

@@ -28,7 +28,8 @@ from lawtags_client.tagging.embedding_signals import (
 from lawtags_client.tagging.first_token import FirstTokenMap
 from lawtags_client.tagging.mix import MIX, FitReport, Mix, Tagger
 from lawtags_client.tagging.prompt import PromptStyle
-from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
+from lawtags_client.tagging.retriever import Retriever
+from lawtags_client.tagging.retriever_fit import RetrieverOptions
 from lawtags_client.tagging.stack import ADDED_COLUMNS, ADDED_EMBEDDED, EMBEDDED_STACK, STACK
 from lawtags_client.tagging.tagger_arrays import (
     BLOCKS,

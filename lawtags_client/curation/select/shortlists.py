@@ -31,7 +31,8 @@ class Shortlists:
     def __init__(
         self, training: Iterable[Question], rows: int, vocabulary: Vocabulary, k: int, seed: int
     ) -> None:
-        from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
+        from lawtags_client.tagging.retriever import Retriever
+        from lawtags_client.tagging.retriever_fit import RetrieverOptions
 
         self._k = k
         few = rows <= RetrieverOptions().most_rows

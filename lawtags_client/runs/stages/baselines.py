@@ -176,7 +176,8 @@ class _Fitting:
         self._keep_scores("tfidf", scores, tfidf.vocabulary)
 
     def _fit_retriever(self) -> Retriever:
-        from lawtags_client.tagging.retriever import Retriever, RetrieverOptions
+        from lawtags_client.tagging.retriever import Retriever
+        from lawtags_client.tagging.retriever_fit import RetrieverOptions
         from lawtags_client.tagging.vocabulary import Vocabulary
 
         recipe, progress = self._context.recipe, self._context.progress

@@ -17,7 +17,7 @@ from lawtags_client.tagging.label_review import (
     retriever_evidence,
     retriever_similarity,
 )
-from lawtags_client.tagging.retriever import RetrieverOptions
+from lawtags_client.tagging.retriever_fit import RetrieverOptions
 
 from .conftest import TOPICS, made_up_questions
 
@@ -106,6 +106,17 @@ def test_rows_that_leave_nothing_to_compare_are_no_error(tags: tuple[str, ...]) 
 def test_the_odds_of_a_rows_tags_are_added() -> None:
     doubt = np.array([[-np.inf, 1.0, -np.inf], [0.0, 0.0, -np.inf]])
     assert row_doubts(doubt) == pytest.approx([1.0, np.log(2)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_row_that_could_have_another_tag_is_no_proof_against_its_own(seed: int) -> None:
+    # All planted tags are in the fold of the last row, so nothing can be learned for that fold.
+    labels = np.ones((10, 2), dtype=np.bool_)
+    labels[9, 1] = False
+    scores = np.random.default_rng(seed).normal(size=labels.shape)
+    doubt = doubts(labels, {"a": scores}, seed=seed)
+    assert (doubt < np.inf).all()
+    assert np.isneginf(doubt[9]).all()
 
 
 def test_a_planted_rare_tag_is_found_among_sound_rare_ones() -> None:
