@@ -19,6 +19,7 @@
     + ConflictError           409
     + PayloadTooLargeError    413
     + UnprocessableError      422
+    + UpstreamError           424: the model server behind the gateway refused
     + RateLimitedError        429, carries ``retry_after`` in seconds
     + ServerError             5xx
   x JobError                  a job did not complete
@@ -231,7 +232,20 @@ class DoubtfulOutcomeError(TransportError):
 
 
 class APIError(LawtagsError):
-    """The service answered with an error status."""
+    """The service answered with an error status.
+
+    Args:
+        message: see ``LawtagsError``.
+        field: the field of the request that is wrong, such as ``spec.batch.global_batch_size``, if known.
+        context: see ``LawtagsError``.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, **context: Unpack[ErrorContext]) -> None:
+        super().__init__(message, **context)
+        self.field = field
+
+    def as_dict(self) -> dict[str, object]:
+        return super().as_dict() | ({"field": self.field} if self.field is not None else {})
 
 
 class BadRequestError(APIError):
@@ -262,13 +276,33 @@ class UnprocessableError(APIError):
     """422: a field of the request is invalid."""
 
 
+class UpstreamError(APIError):
+    """424: the model server behind the gateway refused; ``upstream_status`` is what it answered, if known."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        upstream_status: int | None = None,
+        field: str | None = None,
+        **context: Unpack[ErrorContext],
+    ) -> None:
+        super().__init__(message, field=field, **context)
+        self.upstream_status = upstream_status
+
+
 class RateLimitedError(APIError):
     """429: too many requests; ``retry_after`` is the number of seconds to wait, if known."""
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, **context: Unpack[ErrorContext]
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        field: str | None = None,
+        **context: Unpack[ErrorContext],
     ) -> None:
-        super().__init__(message, **context)
+        super().__init__(message, field=field, **context)
         self.retry_after = retry_after
 
 
@@ -355,5 +389,6 @@ __all__ = [
     "ServerError",
     "TransportError",
     "UnprocessableError",
+    "UpstreamError",
     "WaitTimeoutError",
 ]

@@ -51,6 +51,8 @@ STACK_FOLDER = Path(".lawtags/stack")
 """Where the embedded stack of a working directory keeps everything, its address in ``stack.json``."""
 
 ServiceName = Literal["entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"]
+PlatformName = Literal["platform"]
+"""A platform that has one address for everything, as NeMo Helix does; its URL is ``platform_url``."""
 
 _SECRETS = frozenset({*TOKENS, "wandb_api_key"})
 _VENDOR_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -202,15 +204,15 @@ class Settings:
             limited = replace(limited, max_retries=max_retries)
         return limited
 
-    def has_address(self, service: ServiceName) -> bool:
+    def has_address(self, service: ServiceName | PlatformName) -> bool:
         """Whether it is known where a service is asked."""
         return getattr(self, self._url_name(service)) is not None
 
-    def _url_name(self, service: ServiceName) -> str:
+    def _url_name(self, service: ServiceName | PlatformName) -> str:
         own = "deployment_url" if service == "deployments" else f"{service}_url"
         return own if getattr(self, own) else "platform_url"
 
-    def address(self, service: ServiceName) -> ServiceAddress:
+    def address(self, service: ServiceName | PlatformName) -> ServiceAddress:
         """Where a service is asked.
 
         Raises:
@@ -220,10 +222,11 @@ class Settings:
         name = self._url_name(service)
         url: str | None = getattr(self, name)
         if url is None:
+            variables = dict.fromkeys(f"LAWTAGS_{each.upper()}" for each in ("platform_url", own))
             raise ConfigurationError(
                 f"no address for the service {service!r}",
                 service=service,
-                hint=f"Set LAWTAGS_PLATFORM_URL or LAWTAGS_{own.upper()}, select a profile of {FILE_NAME}, "
+                hint=f"Set {' or '.join(variables)}, select a profile of {FILE_NAME}, "
                 "or start a platform on this machine: `lawtags local up`, then --profile local",
             )
         origin = f"{name} ({self.sources.get(name, 'argument')})"
@@ -235,7 +238,7 @@ class Settings:
 
         return ServiceAddress(service, url, Credential(read), origin, self._token_origin(service))
 
-    def _token_for(self, service: ServiceName, url: str) -> str | None:
+    def _token_for(self, service: ServiceName | PlatformName, url: str) -> str | None:
         own = f"{service}_token"
         if own in TOKENS:
             found = given(getattr(self, own), getattr(self, f"{own}_file"), own)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lawtags_client.closing import closing
-from lawtags_client.errors import LawtagsError, ProtocolError
+from lawtags_client.errors import APIError, LawtagsError, ProtocolError
 from lawtags_client.json_value import JsonValue
 from lawtags_client.settings import ServiceAddress, ServiceName, Settings
 from lawtags_client.transport import failures, redirects, retry
@@ -114,11 +114,18 @@ class ServiceTransport:
     Args:
         transport: the connections.
         address: where the service is.
+        explain: turns an error status into an error that says more; for services with refusals of their own.
     """
 
-    def __init__(self, transport: Transport, address: ServiceAddress) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        address: ServiceAddress,
+        explain: Callable[[APIError], APIError] | None = None,
+    ) -> None:
         self.address = address
         self.clock = transport.clock
+        self._explain = explain
         self._transport = transport
         self._requests = Requests(address, transport.settings, transport.headers)
 
@@ -185,6 +192,14 @@ class ServiceTransport:
                 raise failures.unreadable(error, self._context(call)).error from error
 
     async def _run(self, call: Call, context: failures.Context, take: Take[T]) -> T:
+        if self._explain is None:
+            return await self._try(call, context, take)
+        try:
+            return await self._try(call, context, take)
+        except APIError as error:
+            raise self._explain(error) from error
+
+    async def _try(self, call: Call, context: failures.Context, take: Take[T]) -> T:
         """Try until what is wanted of an answer was taken, or no further attempt is due."""
         attempts = self._attempts(call, context)
         lost_before = False

@@ -1,0 +1,102 @@
+"""Models and their adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lawtags_client.errors import ConflictError, DoubtfulOutcomeError
+from lawtags_client.helix.collection import Collection, Place
+from lawtags_client.helix.types.models import (
+    Adapter,
+    AdapterChanges,
+    AdapterRequest,
+    Model,
+    ModelChanges,
+    ModelRequest,
+)
+from lawtags_client.json_value import JsonValue
+from lawtags_client.services.extra_fields import extended_request, request_of
+from lawtags_client.transport.call import Call
+
+
+class Models(Collection[Model, ModelRequest, ModelChanges]):
+    """Models. Deleting one deletes the adapters under it, and leaves the filesets.
+
+    One that points to a fileset makes Helix submit a job of its own, which reads ``spec`` from the weights.
+    """
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, "models", "models", Model, ModelRequest, ModelChanges, what="model")
+
+
+class Adapters(Collection[Adapter, AdapterRequest, AdapterChanges]):
+    """Low-rank adapters; names are unique in a workspace, whatever the base."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, "models", "adapters", Adapter, AdapterRequest, AdapterChanges, what="adapter")
+
+    async def create_under(
+        self,
+        base: str,
+        request: AdapterRequest | None = None,
+        *,
+        extra_body: Mapping[str, JsonValue] | None = None,
+        **fields: object,
+    ) -> Adapter:
+        """Create an adapter under a base model, in the workspace of that model.
+
+        Args:
+            base: the model, its name or ``workspace/name``.
+            request: the adapter, instead of its fields.
+            extra_body: fields of the API that the request type does not have.
+            fields: name, fileset, lora_config and so on.
+
+        Raises:
+            ConfigurationError: a name breaks the rule, or a field is unknown, missing or invalid.
+            ConflictError: the name is taken, by an adapter of this or of another base.
+            NotFoundError: there is no such base model.
+            BadRequestError: there is no such fileset.
+        """
+        asked = request_of(AdapterRequest, request, fields)
+        self._check(asked)
+        workspace, name = self._place.split(base, "base model")
+        path = f"{self._place.path('models', workspace)}/models/{name}/adapters"
+        body = extended_request(asked, extra_body)
+        return self._made(await self._place.http.json(Call("POST", path, json=body)))
+
+    async def register(self, base: str, request: AdapterRequest | None = None, **fields: object) -> Adapter:
+        """Create an adapter under a base model, or point the existing one of that base to new weights.
+
+        This is what Helix does itself at the end of a training job.
+
+        Args:
+            base: the model, its name or ``workspace/name``.
+            request: the adapter, instead of its fields.
+            fields: as for ``create_under``.
+
+        Raises:
+            ConflictError: the name belongs to an adapter of another base.
+        """
+        asked = request_of(AdapterRequest, request, fields)
+        workspace, name = self._place.split(base, "base model")
+        try:
+            return await self.create_under(base, asked)
+        except (ConflictError, DoubtfulOutcomeError) as error:
+            found = await self.find(f"{workspace}/{asked.name}")
+            if found is None and isinstance(error, DoubtfulOutcomeError):
+                return await self.create_under(base, asked)
+            if found is None:
+                raise
+        if found.model not in (None, name, f"{workspace}/{name}"):
+            raise ConflictError(
+                f"the adapter {found.reference} belongs to the base model {found.model}",
+                field="name",
+                hint="Adapter names are unique in a workspace. Choose another name, or delete that adapter.",
+                service=self._place.http.address.service,
+            )
+        changes = AdapterChanges(
+            fileset=asked.fileset, enabled=True if asked.enabled is None else asked.enabled
+        )
+        if asked.description is not None:
+            changes.description = asked.description
+        return await self.update(f"{workspace}/{asked.name}", changes)
