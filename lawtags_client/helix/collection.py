@@ -1,4 +1,4 @@
-"""Lists, and named entities that are created, read, changed and deleted; the same for all services of Helix."""
+"""Lists, and named entities that are created, read, changed and deleted; one form for all services."""
 
 from __future__ import annotations
 
@@ -90,6 +90,11 @@ class Listing(Generic[L]):
         self._service = service
         self._collection = collection
         self._model = model
+
+    @property
+    def model(self) -> type[L]:
+        """The type of an entry."""
+        return self._model
 
     def _path(self, workspace: str | None = None) -> str:
         return f"{self._place.path(self._service, workspace)}/{self._collection}"

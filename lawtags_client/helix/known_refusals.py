@@ -150,7 +150,7 @@ KNOWN: tuple[KnownRefusal, ...] = (
     _known(
         rf"Workspace {_Q} is still being deleted",
         "name",
-        "Deleting takes minutes. Choose another name, or wait until helix.workspaces.deletion({name!r}) ends.",
+        "Deleting takes minutes. Choose another name, or wait: helix.workspaces.deletion({name!r}).",
     ),
     # Jobs.
     _known(
@@ -238,7 +238,7 @@ KNOWN: tuple[KnownRefusal, ...] = (
     _known(
         r"Deployments are not enabled",
         None,
-        "This platform deploys nothing. Serve the model yourself, and register it: helix.providers.create(...).",
+        "This platform deploys nothing. Serve the model yourself: helix.providers.create(...).",
     ),
     _known(
         r"Model entity not found for base model (?P<name>\S{1,300}) with adapter (?P<adapter>\S{1,300})",

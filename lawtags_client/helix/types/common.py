@@ -38,7 +38,7 @@ class Resource(WireModel):
 
 
 class HelixRequest(WireRequest):
-    """Base of request bodies; Helix passes silently over fields that it does not know, so they are refused."""
+    """Base of request bodies; Helix ignores unknown fields silently, so they are refused here."""
 
     def to_wire(self) -> dict[str, JsonValue]:
         """The JSON object to send.
