@@ -93,7 +93,8 @@ class Backend(JobRoutes[TrainingJob], Generic[S]):
             "output_location": output_location,
             "profile": profile,
         }
-        body = {"spec": wanted, **{field: value for field, value in envelope.items() if value is not None}}
+        body: dict[str, JsonValue] = {"spec": wanted}
+        body |= {field: value for field, value in envelope.items() if value is not None}
         body = extended(body, extra_body)
         intent, job = intent_of(
             "customization",

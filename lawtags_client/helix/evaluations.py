@@ -205,7 +205,7 @@ def _check_target(spec: EvaluationSpec) -> None:
     if spec.target is not None and spec.prompt_template is None:
         raise ConfigurationError(
             "the evaluation has a target and no prompt_template",
-            hint='Set prompt_template, such as {"messages": [{"role": "user", "content": "{{item.prompt}}"}]}.',
+            hint='For example: {"messages": [{"role": "user", "content": "{{item.prompt}}"}]}',
         )
     online = ("max_retries", "ignore_request_failure", "request_timeout", "inference", "system_prompt")
     if spec.target is None and spec.params is not None:

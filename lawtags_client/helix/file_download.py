@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -199,10 +199,10 @@ class FileReader:
             self._on_bytes(min(self._done, self._total), self._total)
 
 
-def _check_paths(paths: Sequence[str] | object) -> None:
+def _check_paths(paths: Iterable[str]) -> None:
     """Refuse a list that no folder can hold."""
     known = set[str]()
-    for path in paths:  # type: ignore[attr-defined]
+    for path in paths:
         try:
             file_path(path)
         except ConfigurationError as error:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from lawtags_client.errors import NotFoundError
 from lawtags_client.helix.collection import Collection, Place
 from lawtags_client.helix.file_download import DownloadedFiles, FileReader
 from lawtags_client.helix.file_upload import FileWriter, UploadedFiles
@@ -142,8 +143,6 @@ class Filesets(Collection[Fileset, FilesetRequest, FilesetChanges]):
         Raises:
             NotFoundError: it does not exist.
         """
-        from lawtags_client.errors import NotFoundError
-
         try:
             await self._place.http.send(Call("DELETE", self._file(reference, path)))
         except NotFoundError:
@@ -155,7 +154,7 @@ class Filesets(Collection[Fileset, FilesetRequest, FilesetChanges]):
     async def unlock(self, reference: str) -> Fileset:
         """Take off the mark of the service that uploaded the files, so that files can be added.
 
-        Helix keeps the mark when other custom fields are changed, so they are emptied first and then restored.
+        Helix keeps the mark while other custom fields are set, so they are emptied, and then restored.
 
         Args:
             reference: its name, or ``workspace/name``.

@@ -1,7 +1,7 @@
 """Metrics of Helix's evaluator, with the outputs that the platform derives from them.
 
-Templates are Jinja on ``{{item.column}}`` and, where a target is asked, ``{{sample.output_text}}``. There is no
-F1 over sets of tags: :func:`lawtags_client.platform.tag_scores.tag_scores` computes it from scored rows.
+Templates are Jinja on ``{{item.column}}`` and, where a target is asked, ``{{sample.output_text}}``. There is
+no F1 over sets of tags; it has to be computed from the scored rows.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def llm_judge(
     Args:
         model: ``url`` and ``name`` of the model.
         prompt_template: ``{"messages": [...]}``.
-        scores: ranges ``{"name", "minimum", "maximum"}`` or rubrics ``{"name", "rubric": [{"label", "value"}]}``.
+        scores: ranges ``{"name", "minimum", "maximum"}``, or rubrics
+            ``{"name", "rubric": [{"label", "value"}]}``.
     """
     outputs: list[MetricOutput] = []
     for score in scores:

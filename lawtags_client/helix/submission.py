@@ -148,7 +148,7 @@ def _check_same(found: Job, body: Mapping[str, JsonValue], reference: str, token
 
 
 def differences(wanted: object, found: object, place: str) -> list[str]:
-    """The places of a request at which what was found has another value; defaults that were filled in are none.
+    """Where what was found differs from a request; defaults that were filled in do not count.
 
     Args:
         wanted: the request.
