@@ -117,7 +117,7 @@ async def submit_once(
             _check_same(found, body, reference, token=intent.token)
         raise error
 
-    submission = Submission[J](
+    submission: Submission[J] = Submission(
         post=post, get=routes.get, find=find, job_id=lambda job: f"{workspace}/{job.id or name}", clash=clash
     )
     return await submit(intent, submission, store=store, clock=clock)
