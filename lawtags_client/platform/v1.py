@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from lawtags_client.asking.constraints import MatchesTags, constraints
 from lawtags_client.client import NeMo
 from lawtags_client.closing import closing
 from lawtags_client.errors import ConfigurationError, JobStalledError, LawtagsError, WaitTimeoutError
 from lawtags_client.json_value import JsonValue
+from lawtags_client.platform import prompting
 from lawtags_client.platform.protocol import (
     EvaluationIntent,
     EvaluationSummary,
@@ -35,7 +34,6 @@ from lawtags_client.services.customizer.events import (
 )
 from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.evaluator import rows_scored, scores
-from lawtags_client.services.inference.completions import first_chat_token, first_token
 from lawtags_client.settings import ServiceName, Settings
 from lawtags_client.tagging.vocabulary import Vocabulary
 from lawtags_client.types.customizer import (
@@ -45,16 +43,10 @@ from lawtags_client.types.customizer import (
     Hyperparameters,
 )
 from lawtags_client.types.evaluator import EvaluationConfigRequest, EvaluationTargetRequest
-from lawtags_client.types.inference import ChatChoice, ChatCompletionRequest, ChatMessage, CompletionChoice
-
-V = TypeVar("V")
-R = TypeVar("R")
 
 _TASK = "tags"
 _SERVICES: tuple[ServiceName, ...] = ("data_store", "entity_store", "customizer", "inference", "evaluator")
 _PROGRESS_PAUSE = 1.0
-# An answer takes a server far longer than a first token; larger requests would time out on a slow one.
-_ANSWERS_PER_REQUEST = 4
 
 
 class V1Platform:
@@ -191,29 +183,9 @@ class V1Platform:
         self, model: str, prompts: Sequence[PromptInput], *, top: int
     ) -> AsyncIterator[tuple[int, Mapping[str, float] | Exception]]:
         """Log-probabilities of the likeliest next tokens of each prompt, as they come."""
-        if _are_texts(prompts):
-            texts = self._nemo.inference.complete_each(
-                (str(prompt) for prompt in prompts), model=model, max_tokens=1, logprobs=top
-            )
-            async with closing(texts):
-                async for outcome in texts:
-                    yield outcome.row, _caught(first_token, outcome.value, outcome.error)
-            return
-        requests = (
-            ChatCompletionRequest(
-                model=model,
-                messages=_messages(prompt),
-                max_tokens=1,
-                temperature=0.0,
-                logprobs=True,
-                top_logprobs=top,
-            )
-            for prompt in prompts
-        )
-        chats = self._nemo.inference.chat_each(requests)
-        async with closing(chats):
-            async for answered in chats:
-                yield answered.row, _caught(first_chat_token, answered.value, answered.error)
+        async with closing(prompting.first_tokens(self._nemo.inference, model, prompts, top=top)) as found:
+            async for each in found:
+                yield each
 
     async def answers(
         self,
@@ -225,35 +197,12 @@ class V1Platform:
         max_tokens: int,
     ) -> AsyncIterator[tuple[int, ModelAnswer | Exception]]:
         """Greedy answers of at most so many tags, constrained to a vocabulary if the server can."""
-        guided, matches = constraints(vocabulary, most), MatchesTags(vocabulary, most)
-        if _are_texts(prompts):
-            texts = self._nemo.inference.complete_each(
-                (str(prompt) for prompt in prompts),
-                model=model,
-                max_tokens=max_tokens,
-                guided=guided,
-                matches=matches,
-                telling=True,
-                extra_body={"stop": ["\n"]},
-                batch_size=_ANSWERS_PER_REQUEST,
-            )
-            async with closing(texts):
-                async for outcome in texts:
-                    yield outcome.row, _caught(_answer, outcome.value, outcome.error)
-            return
-        requests = (
-            ChatCompletionRequest(
-                model=model, messages=_messages(prompt), max_tokens=max_tokens, temperature=0.0
-            )
-            for prompt in prompts
+        asked = prompting.answers(
+            self._nemo.inference, model, prompts, vocabulary=vocabulary, most=most, max_tokens=max_tokens
         )
-        chats = self._nemo.inference.chat_each(requests, guided=guided, matches=matches, telling=True)
-        async with closing(chats):
-            async for answered in chats:
-                yield (
-                    answered.row,
-                    _caught(lambda chat: _answer(*chat.choices[:1]), answered.value, answered.error),
-                )
+        async with closing(asked) as found:
+            async for each in found:
+                yield each
 
     async def evaluate(
         self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
@@ -363,27 +312,3 @@ def _silent(job: Job, stall: float, left: float) -> LawtagsError:
         job_id=job.id,
         hint="The job continues and may be waiting for a free GPU. Repeat the command to resume.",
     )
-
-
-def _answer(choice: CompletionChoice | ChatChoice | None = None) -> ModelAnswer:
-    return ModelAnswer(choice.text, choice.held) if choice is not None else ModelAnswer("")
-
-
-def _are_texts(prompts: Sequence[PromptInput]) -> bool:
-    # By place: going through them would count as sending them.
-    return all(isinstance(prompts[place], str) for place in range(len(prompts)))
-
-
-def _messages(prompt: PromptInput) -> list[ChatMessage]:
-    if isinstance(prompt, str):
-        return [ChatMessage(role="user", content=prompt)]
-    return [ChatMessage.model_validate(dict(message)) for message in prompt]
-
-
-def _caught(read: Callable[[V], R], value: V | None, error: LawtagsError | None) -> R | LawtagsError:
-    if value is None:
-        return error or LawtagsError("there is neither an answer nor an error", service="inference")
-    try:
-        return read(value)
-    except LawtagsError as problem:
-        return problem

@@ -261,7 +261,11 @@ def calls() -> list[tuple[str, Calling, Exchange]]:
             lambda helix: helix.customization.automodel.status(job),
             accepted("GET", f"{jobs}/status", "done"),
         ),
-        ("generic job", lambda helix: helix.jobs.get(job), accepted("GET", "v2/workspaces/lawtags/jobs/law-lora")),
+        (
+            "generic job",
+            lambda helix: helix.jobs.get(job),
+            accepted("GET", "v2/workspaces/lawtags/jobs/law-lora"),
+        ),
         (
             "cancel",
             lambda helix: helix.customization.automodel.cancel("lc-created"),
@@ -281,9 +285,7 @@ def calls() -> list[tuple[str, Calling, Exchange]]:
         ),
         (
             "claim",
-            lambda helix: helix.runner.move_step(
-                "law-lora", "training", "active"
-            ),
+            lambda helix: helix.runner.move_step("law-lora", "training", "active"),
             next(
                 each
                 for each in exchanges()

@@ -46,13 +46,13 @@ def test_a_name_can_be_made_of_any_text(text: str, token: str) -> None:
     assert make_name(text) == made
 
 
-@given(st.from_regex(RULE, fullmatch=True).filter(lambda text: not text.endswith("\n")))
+@given(st.from_regex(r"[a-z][a-z0-9@.+_]{1,20}(-[a-z0-9]{1,9}){0,3}", fullmatch=True))
 def test_the_rule_and_the_check_agree(name: str) -> None:
     assert is_valid(name)
     assert make_name(name) == name
 
 
-@given(st.text(min_size=70, max_size=120, alphabet="abc-"), st.text(min_size=1, max_size=5, alphabet="xyz"))
+@given(st.text(min_size=64, max_size=70, alphabet="abc-"), st.text(min_size=1, max_size=5, alphabet="xyz"))
 def test_long_texts_with_different_ends_get_different_names(text: str, end: str) -> None:
     assert make_name(f"z{text}") != make_name(f"z{text}{end}")
 

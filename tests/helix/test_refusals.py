@@ -81,7 +81,7 @@ def test_each_refusal_of_a_training_job_names_the_field_and_the_remedy(note: str
     assert error.hint
     assert error.as_dict()["field"] == error.field
     # The request is not repeated: it may be confidential.
-    assert "input" not in json.dumps(error.detail)
+    assert '"input"' not in json.dumps(error.detail)
 
 
 def test_every_recorded_refusal_is_understood() -> None:
@@ -96,7 +96,10 @@ def test_every_recorded_refusal_is_understood() -> None:
 @pytest.mark.parametrize(
     ("text", "field"),
     [
-        ("Failed to compile customization job spec: Adapter 'law/x' already exists on base model 'law/b'.", 1),
+        (
+            "Failed to compile customization job spec: Adapter 'law/x' already exists on base model 'law/b'.",
+            1,
+        ),
         ("Adapter 'law/tagger' already exists on base model 'law/gemma'. Choose another name.", 1),
     ],
 )

@@ -1,0 +1,329 @@
+"""A run's intents carried out by NeMo Helix."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+from lawtags_client.closing import closing
+from lawtags_client.errors import (
+    ConfigurationError,
+    JobStalledError,
+    LawtagsError,
+    NotFoundError,
+    WaitTimeoutError,
+)
+from lawtags_client.helix.client import Helix
+from lawtags_client.helix.jobs import LogCursor, awaited
+from lawtags_client.helix.names import adapter_reference, make_name, split_adapter, split_reference
+from lawtags_client.helix.types.jobs import JobStatus, is_final
+from lawtags_client.helix.types.models import Model
+from lawtags_client.helix.types.rl import RlSpec
+from lawtags_client.platform import prompting
+from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, tag_scores
+from lawtags_client.platform.helix_jobs import TrainingProgress, output_name, training_spec
+from lawtags_client.platform.protocol import (
+    EvaluationIntent,
+    EvaluationSummary,
+    FineTuneIntent,
+    JobReference,
+    JobUpdate,
+    ModelAnswer,
+    PlatformDataset,
+    PromptInput,
+    TrainingConfig,
+)
+from lawtags_client.services.data_store.layout import check
+from lawtags_client.services.watching import Patience, Poller
+from lawtags_client.tagging.vocabulary import Vocabulary
+
+_METHODS = (("sft", "lora"), ("sft", "lora_merged"), ("sft", "all_weights"), ("dpo", "all_weights"))
+_TESTING = "testing"
+_PROGRESS_PAUSE = 1.0
+_MOST_LINES = 2000
+
+
+class HelixPlatform:
+    """NeMo Helix as a platform for runs. Namespaces of a recipe are workspaces here.
+
+    Args:
+        helix: an open client; the caller closes it.
+    """
+
+    def __init__(self, helix: Helix) -> None:
+        self._helix = helix
+
+    async def config(self, name: str) -> TrainingConfig:
+        """What can be trained: a model with a fileset of weights.
+
+        Args:
+            name: of the model, ``workspace/name``; the version and target of a v1 config are left out.
+
+        Raises:
+            ConfigurationError: there is none of that name, or it has no weights.
+        """
+        model = await self._model(name)
+        if model.fileset is None:
+            raise ConfigurationError(
+                f"the model {model.reference} has no fileset, so it cannot be trained",
+                hint=f"Upload its weights, then link them: helix.models.update({model.reference!r}, fileset=...)",
+            )
+        spec = model.spec or {}
+        length, size = spec.get("context_size"), spec.get("base_num_parameters")
+        return TrainingConfig(
+            name=model.reference,
+            base_model=model.reference,
+            max_seq_length=length if isinstance(length, int) else None,
+            methods=_METHODS,
+            num_parameters=size if isinstance(size, int) else None,
+        )
+
+    async def _model(self, name: str) -> Model:
+        plain = name.partition("@")[0]
+        bare = make_name(plain.rpartition("/")[2])
+        for reference in dict.fromkeys((name, plain, bare)):
+            try:
+                split_reference(reference, self._helix.workspace)
+            except ConfigurationError:
+                continue
+            found = await self._helix.models.find(reference)
+            if found is not None:
+                return found
+        listed = [model.reference async for model in self._helix.models.list(workspace="-") if model.fileset]
+        offered = ", ".join(listed[:10]) or "none"
+        raise ConfigurationError(
+            f"the platform has no model {name!r}",
+            hint=f"Set model.config to workspace/name of a model. Models with weights: {offered}.",
+        )
+
+    async def upload(
+        self, name: str, folder: Path, *, on_bytes: Callable[[int, int], None] | None = None
+    ) -> PlatformDataset:
+        """Put a folder of curated rows into filesets, or find it there unchanged.
+
+        Training and validation go into one, because a job downloads its training fileset alone. The test rows
+        have their own, so that no training can see them.
+
+        Args:
+            name: ``workspace/name`` of the dataset.
+            folder: holds ``training``, ``validation`` and, if there are any, ``testing`` rows.
+            on_bytes: called with the bytes done and the total.
+        """
+        import asyncio
+
+        workspace, dataset = split_reference(name, self._helix.workspace, "dataset")
+        layout = await asyncio.to_thread(check, folder)
+        test = {path: file for path, file in layout.files.items() if path.startswith(f"{_TESTING}/")}
+        training = {path: file for path, file in layout.files.items() if path not in test}
+        await self._helix.workspaces.ensure(name=workspace, compare=())
+        files: dict[str, str] = {}
+        for fileset, sources in ((dataset, training), (_test_fileset(dataset), test)):
+            if not sources:
+                continue
+            await self._helix.filesets.ensure(
+                name=fileset,
+                workspace=workspace,
+                purpose="dataset",
+                description="Curated legal questions with their tags",
+                compare=(),
+            )
+            done = await self._helix.filesets.upload(
+                f"{workspace}/{fileset}", sources, prune=True, on_bytes=on_bytes
+            )
+            files |= done.files
+        return PlatformDataset(name=f"{workspace}/{dataset}", files_url=f"{workspace}/{dataset}", files=files)
+
+    async def submit(self, intent: FineTuneIntent) -> JobReference:
+        """Start training, or find the job that this intent started before."""
+        workspace = intent.output_model.partition("/")[0] if "/" in intent.output_model else None
+        chosen = workspace or self._helix.workspace
+        model = await self._model(intent.config)
+        spec = training_spec(intent, base=model.reference, dataset=intent.dataset)
+        name, described = output_name(intent), intent.description or None
+        training = self._helix.customization
+        if isinstance(spec, RlSpec):
+            job = await training.rl.submit(
+                spec, name=name, key=intent.key, workspace=chosen, description=described
+            )
+        else:
+            job = await training.automodel.submit(
+                spec, name=name, key=intent.key, workspace=chosen, description=described
+            )
+        output = job.output or f"{chosen}/{name}"
+        if job.output_type == "adapter":
+            output = adapter_reference(model.reference, output)
+        return JobReference(f"{chosen}/{job.name}", output)
+
+    async def follow(self, job_id: str, *, timeout: float, stall: float) -> AsyncIterator[JobUpdate]:
+        """Signs of life of a training until it is complete.
+
+        Raises:
+            JobFailedError: it failed.
+            JobCancelledError: it was cancelled.
+            JobStalledError: nothing happened for ``stall`` seconds; it is still running.
+            WaitTimeoutError: it took longer than ``timeout`` seconds; it is still running.
+        """
+        clock, jobs = self._helix.clock, self._helix.jobs
+        poller = Poller(clock, Patience().within(timeout))
+        progress, cursor = TrainingProgress(), LogCursor()
+        begin = moved = clock.monotonic()
+        before: object = None
+        while True:
+            status = await poller.look(lambda: jobs.status(job_id))
+            points = progress.update(status)
+            messages = await self._log(job_id, cursor)
+            now = clock.monotonic()
+            seen = (status.status, status.updated_at, _states(status))
+            changed = bool(points or messages) or seen != before
+            if changed:
+                before, moved = seen, now
+                yield JobUpdate(
+                    status=status.status or "unknown",
+                    steps=progress.steps,
+                    percentage=progress.percentage,
+                    points=tuple(points),
+                    messages=messages,
+                )
+            if is_final(status.status):
+                awaited(job_id, None).check(status.status, status.reason)
+                return
+            if now - begin > timeout or now - moved > stall:
+                raise _silent(job_id, status, stall, now - begin > timeout)
+            await poller.rest(moved=changed)
+
+    async def _log(self, job_id: str, cursor: LogCursor) -> tuple[str, ...]:
+        """The new lines of a job's log; a log that cannot be read costs the lines, not the run."""
+        lines: list[str] = []
+        try:
+            while len(lines) < _MOST_LINES:
+                found = await self._helix.jobs.next_lines(job_id, cursor)
+                lines += [line.message for line in found if line.message.strip()]
+                if not found:
+                    break
+        except LawtagsError:
+            pass
+        return tuple(lines)
+
+    async def served(self, model: str, *, timeout: float) -> None:
+        """Wait until a server that the gateway knows has the model or adapter."""
+        await self._helix.providers.wait_serving(model, timeout=timeout)
+
+    async def first_tokens(
+        self, model: str, prompts: Sequence[PromptInput], *, top: int
+    ) -> AsyncIterator[tuple[int, Mapping[str, float] | Exception]]:
+        """Log-probabilities of the likeliest next tokens of each prompt, as they come."""
+        inference = self._helix.gateway.models(_workspace(model))
+        async with closing(prompting.first_tokens(inference, model, prompts, top=top)) as found:
+            async for each in found:
+                yield each
+
+    async def answers(
+        self,
+        model: str,
+        prompts: Sequence[PromptInput],
+        *,
+        vocabulary: Vocabulary,
+        most: int,
+        max_tokens: int,
+    ) -> AsyncIterator[tuple[int, ModelAnswer | Exception]]:
+        """Greedy answers of at most so many tags, constrained to a vocabulary if the server can."""
+        inference = self._helix.gateway.models(_workspace(model))
+        asked = prompting.answers(
+            inference, model, prompts, vocabulary=vocabulary, most=most, max_tokens=max_tokens
+        )
+        async with closing(asked) as found:
+            async for each in found:
+                yield each
+
+    async def evaluate(
+        self, intent: EvaluationIntent, *, timeout: float, on_progress: Callable[[float], None] | None = None
+    ) -> EvaluationSummary:
+        """Have NVIDIA's evaluator score a served model's free answers with string metrics.
+
+        Args:
+            intent: its ``files_url`` is ``workspace/dataset/testing/FILE``, as of ``upload``.
+            timeout: seconds to wait.
+            on_progress: called with the percentage.
+        """
+        gateway = self._helix.gateway.url(_workspace(intent.model))
+        spec = evaluation_spec(intent, dataset=_test_rows(intent.files_url), url=gateway)
+        # A job asks the address that it was given: at another address, it is a job of its own.
+        address = hashlib.sha256(gateway.encode()).hexdigest()[:8]
+        evaluations = self._helix.evaluations
+        started = await evaluations.submit(spec, key=f"{intent.key}-{address}", workspace=intent.namespace)
+        reference = f"{intent.namespace}/{started.name}"
+        if on_progress is not None:
+            on_progress(0.0)
+        await evaluations.wait(reference, timeout=timeout)
+        aggregate = await evaluations.scores(reference)
+        tags, rows = await tag_scores(evaluations.rows(reference))
+        counts = [found.count for found in aggregate.scores if found.count is not None]
+        return EvaluationSummary(
+            reference,
+            named_scores(aggregate) | tags,
+            aggregate.model_dump(mode="json"),
+            min([rows, *counts]),
+        )
+
+    async def publish(self, model: str, files: Mapping[str, bytes]) -> None:
+        """Add files to the fileset of a tuned model.
+
+        Files that NVIDIA's upload task left are immutable until its mark is taken off.
+        """
+        base, adapter = split_adapter(model)
+        fileset = (
+            (await self._helix.adapters.get(adapter)).fileset
+            if adapter is not None
+            else (await self._helix.models.get(base)).fileset
+        )
+        if fileset is None:
+            raise NotFoundError(f"{model} has no fileset", hint="Link it to its weights first.")
+        workspace = (adapter or base).partition("/")[0]
+        reference = fileset if "/" in fileset else f"{workspace}/{fileset}"
+        await self._helix.filesets.unlock(reference)
+        await self._helix.filesets.upload(reference, dict(files))
+
+
+def _workspace(model: str) -> str:
+    base, adapter = split_adapter(model)
+    return (adapter or base).partition("/")[0]
+
+
+def _test_fileset(dataset: str) -> str:
+    return make_name(f"{dataset}-{_TESTING}")
+
+
+def _test_rows(files_url: str) -> str:
+    """The reference of test rows: those of ``upload`` are in a fileset of their own."""
+    if "#" in files_url:
+        return files_url
+    parts = files_url.split("/", 2)
+    if len(parts) < 3 or not parts[2].startswith(f"{_TESTING}/"):
+        raise ConfigurationError(
+            f"{files_url!r} names no test rows", hint="Use workspace/dataset/testing/FILE, or a fileset#file."
+        )
+    return f"{parts[0]}/{_test_fileset(parts[1])}#{parts[2]}"
+
+
+def _states(status: JobStatus) -> tuple[tuple[str, str | None, str], ...]:
+    return tuple(
+        (step.name, step.status, ",".join(f"{task.name}={task.updated_at}" for task in step.tasks))
+        for step in status.steps
+    )
+
+
+def _silent(job_id: str, status: JobStatus, stall: float, late: bool) -> LawtagsError:
+    if late:
+        return WaitTimeoutError(
+            f"{job_id} is still {status.status} after the time limit",
+            hint="The job continues. Repeat the command to resume.",
+        )
+    waits = status.status == "created"
+    return JobStalledError(
+        f"{job_id} is {status.status} and has made no progress for {stall:.0f} s",
+        job_id=job_id,
+        hint="No program carries out its steps. Start one: lawtags local runner --platform URL"
+        if waits
+        else "The job continues and may be waiting for a free GPU. Repeat the command to resume.",
+    )
