@@ -247,7 +247,7 @@ class Settings:
                 return found
         return given(self.token, self.token_file, "token")
 
-    def _token_origin(self, service: ServiceName) -> str:
+    def _token_origin(self, service: ServiceName | PlatformName) -> str:
         names = (f"{service}_token", f"{service}_token_file", "token", "token_file")
         name = next((name for name in names if getattr(self, name, None) is not None), None)
         # One that is found only when the settings are read again has no place to name.

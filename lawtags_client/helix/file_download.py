@@ -169,7 +169,7 @@ class FileReader:
         self, file: FilesetFile, partial: Path, start: int, have: int, pieces: AsyncIterator[bytes]
     ) -> int:
         # Opened here, so that a task that is cancelled leaves no file open.
-        with partial.open("r+b" if have else "wb") as stream:
+        with partial.open("r+b" if have else "w+b") as stream:
             known = await asyncio.to_thread(_read, stream, start, have)
             place = start
             async for piece in pieces:

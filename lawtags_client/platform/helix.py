@@ -40,7 +40,6 @@ from lawtags_client.tagging.vocabulary import Vocabulary
 
 _METHODS = (("sft", "lora"), ("sft", "lora_merged"), ("sft", "all_weights"), ("dpo", "all_weights"))
 _TESTING = "testing"
-_PROGRESS_PAUSE = 1.0
 _MOST_LINES = 2000
 
 
@@ -67,7 +66,7 @@ class HelixPlatform:
         if model.fileset is None:
             raise ConfigurationError(
                 f"the model {model.reference} has no fileset, so it cannot be trained",
-                hint=f"Upload its weights, then link them: helix.models.update({model.reference!r}, fileset=...)",
+                hint="Upload its weights, and link them: helix.models.update(NAME, fileset=FILESET)",
             )
         spec = model.spec or {}
         length, size = spec.get("context_size"), spec.get("base_num_parameters")

@@ -15,7 +15,12 @@ _DEEPEST = 50
 _REQUEST_ARGUMENTS = 5
 """Method, URL, version, status and reason phrase."""
 
-_SIGNED = re.compile(r"([?&][^=&]*(?:sig|token|key|secret|credential|password|auth)[^=&]*=)[^&\s\"]+", re.I)
+# The query of a URL holds no blanks: beyond one, it is what a message says next.
+_SIGNED = re.compile(
+    r"([?&][^=&\s]*(?:sig|token|key|secret|credential|password|auth)[^=&\s]*=)[^&\s\"]+", re.I
+)
+    r"([?&][^=&\s]*(?:sig|token|key|secret|credential|password|auth)[^=&\s]*=)[^&\s\"]+", re.I
+)
 
 
 class SignedLinkFilter(logging.Filter):

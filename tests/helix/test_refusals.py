@@ -94,16 +94,13 @@ def test_every_recorded_refusal_is_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "field"),
+    "text",
     [
-        (
-            "Failed to compile customization job spec: Adapter 'law/x' already exists on base model 'law/b'.",
-            1,
-        ),
-        ("Adapter 'law/tagger' already exists on base model 'law/gemma'. Choose another name.", 1),
+        "Failed to compile customization job spec: Adapter 'law/x' already exists on base model 'law/b'.",
+        "Adapter 'law/tagger' already exists on base model 'law/gemma'. Choose another name.",
     ],
 )
-def test_an_adapter_name_of_another_base_is_a_conflict(text: str, field: int) -> None:
+def test_an_adapter_name_of_another_base_is_a_conflict(text: str) -> None:
     error = explained(UnprocessableError("x", status=422, detail=text))
     assert isinstance(error, ConflictError)
     assert error.field == "spec.output.name"
