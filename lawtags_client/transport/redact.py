@@ -19,8 +19,6 @@ _REQUEST_ARGUMENTS = 5
 _SIGNED = re.compile(
     r"([?&][^=&\s]*(?:sig|token|key|secret|credential|password|auth)[^=&\s]*=)[^&\s\"]+", re.I
 )
-    r"([?&][^=&\s]*(?:sig|token|key|secret|credential|password|auth)[^=&\s]*=)[^&\s\"]+", re.I
-)
 
 
 class SignedLinkFilter(logging.Filter):
