@@ -11,6 +11,8 @@ from lawtags_client.credentials import TokenSource
 from lawtags_client.errors import ConfigurationError
 
 LfsRewrite = Literal["auto", "always", "never"]
+Dialect = Literal["auto", "v1", "helix"]
+"""Which API the platform speaks; ``auto`` asks it."""
 
 URLS = (
     "platform_url",
@@ -52,6 +54,7 @@ class SettingOptions(TypedDict, total=False):
     client_key: str | Path | None
     trust_env: bool | None
     lfs_rewrite: LfsRewrite | None
+    dialect: Dialect | None
     intents_path: str | Path | None
 
 

@@ -34,6 +34,7 @@ from lawtags_client.profiles import FILE_NAME, read_profile, refuse_unknown
 from lawtags_client.setting_options import (
     TOKENS,
     URLS,
+    Dialect,
     LfsRewrite,
     SettingOptions,
     check_number,
@@ -137,6 +138,7 @@ class Settings:
     client_key: Path | None = None
     trust_env: bool = True
     lfs_rewrite: LfsRewrite = "auto"
+    dialect: Dialect = "auto"
     intents_path: Path | None = None
     profile: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -158,6 +160,8 @@ class Settings:
                 )
         if self.max_retries < 0 or self.max_connections < 1:
             raise ConfigurationError("max_retries must be 0 or more, max_connections 1 or more")
+        if self.dialect not in get_args(Dialect):
+            raise ConfigurationError(f"dialect is {self.dialect!r}", hint="Use one of: auto, v1, helix.")
         if self.lfs_rewrite not in get_args(LfsRewrite):
             raise ConfigurationError(
                 f"lfs_rewrite is {self.lfs_rewrite!r}", hint="Use one of: auto, always, never."

@@ -26,22 +26,29 @@ def doctor(session: Session) -> None:
         check_credentials,
         check_encoder,
         check_extras,
+        check_helix,
         check_memory,
         check_place,
+        check_platform,
         check_services,
     )
+    from lawtags_client.platform.choice import speaks_helix
 
     async def work() -> list[CheckResult]:
         try:
             async with session.client() as nemo:
                 settings = nemo.settings
-                return [
+                found = [
                     *check_memory(settings.intents_path),
                     *check_addresses(settings),
                     *check_credentials(settings),
-                    *await check_services(nemo),
-                    *await check_clock(nemo),
+                    *await check_platform(settings),
                 ]
+                if any(row.what == "platform" and row.state == "failed" for row in found):
+                    return found
+                if await speaks_helix(settings):
+                    return [*found, *await check_helix(settings)]
+                return [*found, *await check_services(nemo), *await check_clock(nemo)]
         except ConfigurationError as problem:
             return [CheckResult("settings", "failed", problem.message, problem.hint)]
 

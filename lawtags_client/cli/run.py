@@ -140,7 +140,7 @@ def _execute(session: Session, request: RunRequest, folder: Path, *, until: str 
 
     from lawtags_client.intents import SqliteIntents
     from lawtags_client.platform.checks import require_platform
-    from lawtags_client.platform.v1 import V1Platform
+    from lawtags_client.platform.choice import run_platform
     from lawtags_client.runs.pipeline import stages
     from lawtags_client.runs.planned import take_over_curation
     from lawtags_client.runs.run import execute
@@ -155,7 +155,10 @@ def _execute(session: Session, request: RunRequest, folder: Path, *, until: str 
         if until is None:
             await asyncio.to_thread(take_over_curation, request.plan, folder)
         # A run keeps its intents in its own ledger, so that the folder alone is enough to resume it.
-        async with session.client(intents=SqliteIntents(folder / "ledger.sqlite")) as nemo:
+        async with (
+            session.client(intents=SqliteIntents(folder / "ledger.sqlite")) as nemo,
+            run_platform(nemo) as platform,
+        ):
             with session.progress() as progress:
                 return await execute(
                     folder=folder,
@@ -163,7 +166,7 @@ def _execute(session: Session, request: RunRequest, folder: Path, *, until: str 
                     recipe=request.recipe,
                     data=request.data or (),
                     test=request.test,
-                    platform=V1Platform(nemo),
+                    platform=platform,
                     progress=progress,
                     steps=stages(request.recipe),
                     scheduler=request.scheduler,

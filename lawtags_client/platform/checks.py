@@ -15,7 +15,10 @@ from typing import Protocol, get_args
 from lawtags_client.client import NeMo
 from lawtags_client.errors import ConfigurationError, LawtagsError
 from lawtags_client.extras import MARKERS, absent
+from lawtags_client.helix.client import Helix
 from lawtags_client.intents import SqliteIntents
+from lawtags_client.platform.choice import detect, speaks_helix
+from lawtags_client.platform.helix import HelixPlatform
 from lawtags_client.settings import ServiceName, Settings, default_intents_path
 from lawtags_client.version import __version__
 
@@ -151,6 +154,42 @@ def check_encoder() -> list[CheckResult]:
     return [CheckResult("encoder", "missing", f"{reason}; the tagger works without embeddings", fix or None)]
 
 
+async def check_platform(settings: Settings) -> list[CheckResult]:
+    """Which platform answers at ``platform_url``: NeMo Microservices v1, nemo-platform or NeMo Helix."""
+    if not settings.has_address("platform"):
+        return []
+    try:
+        found = await detect(settings)
+    except LawtagsError:
+        # The checks of the services say what is wrong.
+        return []
+    if settings.dialect == "helix" and found.product == "v1":
+        fix = "Set dialect to auto or v1, or correct platform_url."
+        return [CheckResult("platform", "failed", f"{found}, but dialect is helix", fix)]
+    if found.product == "nemo-platform":
+        fix = "It has no customization service. Use NeMo Helix or NeMo Microservices v1."
+        return [CheckResult("platform", "failed", str(found), fix)]
+    return [CheckResult("platform", "ok", str(found))]
+
+
+async def check_helix(settings: Settings) -> list[CheckResult]:
+    """Ask each service of Helix for something small; all at once."""
+    async with Helix(settings) as helix:
+        questions: dict[str, Callable[[], Awaitable[str]]] = {
+            "workspaces": lambda: _count(helix.workspaces, "workspaces"),
+            "models": lambda: _count(_Everywhere(helix.models.list), "models"),
+            "providers": lambda: _providers(helix),
+            "jobs": lambda: _count(_Everywhere(helix.jobs.list), "jobs"),
+        }
+        return list(await asyncio.gather(*(_ask(service, ask) for service, ask in questions.items())))
+
+
+async def _providers(helix: Helix) -> str:
+    found = [provider async for provider in helix.providers.list(workspace="-")]
+    served = sum(len(provider.served_models) for provider in found)
+    return f"{len(found)} providers, {served} models served"
+
+
 async def check_services(nemo: NeMo) -> list[CheckResult]:
     """Ask each service for something small; all at once."""
     if not any(map(nemo.settings.has_address, get_args(ServiceName))):
@@ -178,6 +217,10 @@ async def require_platform(nemo: NeMo, config: str | None) -> None:
     Raises:
         LawtagsError: what the first service says that does not.
     """
+    if await speaks_helix(nemo.settings):
+        async with Helix(nemo.settings) as helix:
+            await HelixPlatform(helix).config(config) if config is not None else await helix.cluster_info()
+        return
     asked = [
         _count(nemo.entity_store.namespaces, "namespaces"),
         _namespace(nemo),
@@ -203,6 +246,20 @@ async def _ask(service: str, ask: Callable[[], Awaitable[str]]) -> CheckResult:
 
 class _Listing(Protocol):
     def list(self) -> AsyncIterator[object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Everywhere:
+    """A list of Helix over all workspaces.
+
+    Args:
+        listed: the method that lists.
+    """
+
+    listed: Callable[..., AsyncIterator[object]]
+
+    def list(self) -> AsyncIterator[object]:
+        return self.listed(workspace="-")
 
 
 async def _count(listing: _Listing, what: str) -> str:

@@ -289,7 +289,9 @@ def calls() -> list[tuple[str, Calling, Exchange]]:
             next(
                 each
                 for each in exchanges()
-                if each.path.endswith("law-lora/steps/training/status") and each.body == {"status": "active"}
+                if each.path.endswith("law-lora/steps/training/status")
+                and each.body == {"status": "active"}
+                and each.status == 200
             ),
         ),
         (

@@ -190,7 +190,7 @@ def test_the_output_of_another_job_is_a_conflict_that_names_the_job(tmp_path: Pa
 def test_a_conflict_frees_the_key_for_a_corrected_request(tmp_path: Path) -> None:
     helix, store = SmallHelix(), tmp_path / "intents.sqlite"
     submit(helix, store, spec(1, "tagger"))
-    with pytest.raises(ConflictError, match="differs in spec.schedule.epochs"):
+    with pytest.raises(ConflictError, match=r"differs in spec\.schedule\.epochs"):
         submit(helix, store, spec(2, "tagger"), key="mine")
     assert submit(helix, store, spec(2, "other"), key="mine").name == "other"
 

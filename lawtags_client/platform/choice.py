@@ -1,0 +1,113 @@
+"""Which platform answers at an address: the v1 microservices, nemo-platform, or NeMo Helix.
+
+They are told apart by what they answer, never by version numbers: Helix and nemo-platform have
+``/cluster-info``, and only Helix names training backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from lawtags_client.errors import APIError, ConfigurationError, LawtagsError
+from lawtags_client.helix.client import Helix
+from lawtags_client.settings import Settings
+
+if TYPE_CHECKING:
+    from lawtags_client.client import NeMo
+    from lawtags_client.platform.protocol import Platform
+    from lawtags_client.transport.http import Handler
+
+Product = Literal["v1", "nemo-platform", "helix"]
+
+# A platform that does not say at once what it is gets asked by the services that a run needs.
+_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPlatform:
+    """What answers at ``platform_url``.
+
+    Args:
+        product: which platform.
+        version: as it says itself, if it does.
+        backends: the training backends that it has; only Helix has any.
+    """
+
+    product: Product
+    version: str | None = None
+    backends: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        name = {"v1": "NeMo Microservices v1", "nemo-platform": "nemo-platform", "helix": "NeMo Helix"}
+        version = f" {self.version}" if self.version else ""
+        trains = f", trains with {', '.join(self.backends)}" if self.backends else ""
+        return f"{name[self.product]}{version}{trains}"
+
+
+async def detect(settings: Settings, *, handler: Handler | None = None) -> FoundPlatform:
+    """Ask an address what it is.
+
+    Args:
+        settings: with ``platform_url``.
+        handler: answers instead of the network, for tests.
+
+    Raises:
+        LawtagsError: nothing answers there.
+    """
+    patience = min(_PATIENCE, settings.total_timeout)
+    async with Helix(settings.with_limits(timeout=patience, max_retries=0), handler=handler) as helix:
+        try:
+            info = await helix.cluster_info()
+        except APIError:
+            return FoundPlatform("v1")
+        try:
+            backends = tuple(await helix.customization.backends())
+        except LawtagsError:
+            return FoundPlatform("nemo-platform", info.platform_version)
+    return FoundPlatform("helix", info.platform_version, backends)
+
+
+async def speaks_helix(settings: Settings, *, handler: Handler | None = None) -> bool:
+    """Whether runs go to Helix: as the setting ``dialect`` says, or as the platform answers.
+
+    Args:
+        settings: with the addresses.
+        handler: answers instead of the network, for tests.
+
+    Raises:
+        ConfigurationError: the platform is nemo-platform, which has no training.
+    """
+    if settings.dialect != "auto" or settings.platform_url is None:
+        return settings.dialect == "helix"
+    try:
+        found = await detect(settings, handler=handler)
+    except LawtagsError:
+        # What is wrong shows when the first service is asked, with the hints for that service.
+        return False
+    if found.product == "nemo-platform":
+        raise ConfigurationError(
+            f"{settings.platform_url} is {found}, which has no customization service",
+            hint="Use NeMo Helix or NeMo Microservices v1, or set dialect if this is one of them.",
+        )
+    return found.product == "helix"
+
+
+@asynccontextmanager
+async def run_platform(nemo: NeMo) -> AsyncIterator[Platform]:
+    """The platform of a run, by the settings of a client of v1, which is used where the platform is one.
+
+    Args:
+        nemo: an open client; its intents are used, whichever platform it is.
+    """
+    if not await speaks_helix(nemo.settings):
+        from lawtags_client.platform.v1 import V1Platform
+
+        yield V1Platform(nemo)
+        return
+    from lawtags_client.platform.helix import HelixPlatform
+
+    async with Helix(nemo.settings, intents=nemo.intents, clock=nemo.clock) as helix:
+        yield HelixPlatform(helix)
