@@ -25,15 +25,15 @@ from lawtags_client.transport.http import Handler, ServiceTransport, Transport
 
 if TYPE_CHECKING:
     from lawtags_client.helix.customization import Customization
-    from lawtags_client.helix.deployments import DeploymentConfigs, Deployments, Providers
-    from lawtags_client.helix.evaluations import Evaluations
-    from lawtags_client.helix.filesets import Filesets
+    from lawtags_client.helix.deployments import DeploymentConfigs, HelixDeployments, Providers
+    from lawtags_client.helix.evaluations import HelixEvaluations
+    from lawtags_client.helix.filesets import HelixFilesets
     from lawtags_client.helix.gateway import Gateway
-    from lawtags_client.helix.jobs import Jobs
-    from lawtags_client.helix.models import Adapters, Models
+    from lawtags_client.helix.jobs import HelixJobs
+    from lawtags_client.helix.models import Adapters, HelixModels
     from lawtags_client.helix.running import StepCalls
-    from lawtags_client.helix.secrets import Secrets
-    from lawtags_client.helix.workspaces import Projects, Workspaces
+    from lawtags_client.helix.secrets import HelixSecrets
+    from lawtags_client.helix.workspaces import HelixWorkspaces, Projects
     from lawtags_client.intents import IntentStore
 
 PRINCIPAL_HEADER = "X-NHX-Principal-Id"
@@ -165,11 +165,11 @@ class Helix:
         return isinstance(data, dict) and data.get("status") == "ready"
 
     @cached_property
-    def workspaces(self) -> Workspaces:
+    def workspaces(self) -> HelixWorkspaces:
         """Workspaces."""
-        from lawtags_client.helix.workspaces import Workspaces
+        from lawtags_client.helix.workspaces import HelixWorkspaces
 
-        return Workspaces(self._place)
+        return HelixWorkspaces(self._place)
 
     @cached_property
     def projects(self) -> Projects:
@@ -179,25 +179,25 @@ class Helix:
         return Projects(self._place)
 
     @cached_property
-    def filesets(self) -> Filesets:
+    def filesets(self) -> HelixFilesets:
         """Filesets and their files."""
-        from lawtags_client.helix.filesets import Filesets
+        from lawtags_client.helix.filesets import HelixFilesets
 
-        return Filesets(self._place)
+        return HelixFilesets(self._place)
 
     @cached_property
-    def secrets(self) -> Secrets:
+    def secrets(self) -> HelixSecrets:
         """Secrets."""
-        from lawtags_client.helix.secrets import Secrets
+        from lawtags_client.helix.secrets import HelixSecrets
 
-        return Secrets(self._place)
+        return HelixSecrets(self._place)
 
     @cached_property
-    def models(self) -> Models:
+    def models(self) -> HelixModels:
         """Models."""
-        from lawtags_client.helix.models import Models
+        from lawtags_client.helix.models import HelixModels
 
-        return Models(self._place)
+        return HelixModels(self._place)
 
     @cached_property
     def adapters(self) -> Adapters:
@@ -214,11 +214,11 @@ class Helix:
         return Customization(self._place, self)
 
     @cached_property
-    def jobs(self) -> Jobs:
+    def jobs(self) -> HelixJobs:
         """Jobs of every service."""
-        from lawtags_client.helix.jobs import Jobs
+        from lawtags_client.helix.jobs import HelixJobs
 
-        return Jobs(self._place)
+        return HelixJobs(self._place)
 
     @cached_property
     def runner(self) -> StepCalls:
@@ -228,11 +228,11 @@ class Helix:
         return StepCalls(self._place)
 
     @cached_property
-    def evaluations(self) -> Evaluations:
+    def evaluations(self) -> HelixEvaluations:
         """Scoring."""
-        from lawtags_client.helix.evaluations import Evaluations
+        from lawtags_client.helix.evaluations import HelixEvaluations
 
-        return Evaluations(self._place, self)
+        return HelixEvaluations(self._place, self)
 
     @cached_property
     def deployment_configs(self) -> DeploymentConfigs:
@@ -242,11 +242,11 @@ class Helix:
         return DeploymentConfigs(self._place)
 
     @cached_property
-    def deployments(self) -> Deployments:
+    def deployments(self) -> HelixDeployments:
         """Models that are to be deployed."""
-        from lawtags_client.helix.deployments import Deployments
+        from lawtags_client.helix.deployments import HelixDeployments
 
-        return Deployments(self._place)
+        return HelixDeployments(self._place)
 
     @cached_property
     def providers(self) -> Providers:

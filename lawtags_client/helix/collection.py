@@ -75,7 +75,7 @@ class _Entries(Generic[L]):
     total_pages: int | None
 
 
-class Listing(Generic[L]):
+class HelixListing(Generic[L]):
     """A list with pages.
 
     Args:
@@ -150,7 +150,7 @@ class Listing(Generic[L]):
                 yield entry
 
 
-class Collection(Listing[M], Generic[M, Req, Upd]):
+class HelixCollection(HelixListing[M], Generic[M, Req, Upd]):
     """Named entities.
 
     Args:

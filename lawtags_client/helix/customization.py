@@ -12,7 +12,7 @@ from lawtags_client.helix.names import check_name
 from lawtags_client.helix.submission import intent_of, submit_once
 from lawtags_client.helix.types.automodel import AutomodelSpec
 from lawtags_client.helix.types.common import HelixRequest
-from lawtags_client.helix.types.customization import TrainingJob
+from lawtags_client.helix.types.customization import HelixTrainingJob
 from lawtags_client.helix.types.platform import CustomizationHealth
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.helix.types.unsloth import UnslothSpec
@@ -24,7 +24,7 @@ from lawtags_client.transport.call import Call
 S = TypeVar("S", bound=HelixRequest)
 
 
-class Backend(JobRoutes[TrainingJob], Generic[S]):
+class Backend(JobRoutes[HelixTrainingJob], Generic[S]):
     """The jobs of one training backend.
 
     Args:
@@ -35,7 +35,7 @@ class Backend(JobRoutes[TrainingJob], Generic[S]):
     """
 
     def __init__(self, place: Place, owner: Owner, name: str, spec: type[S]) -> None:
-        super().__init__(place, "customization", f"{name}/jobs", TrainingJob)
+        super().__init__(place, "customization", f"{name}/jobs", HelixTrainingJob)
         self._owner = owner
         self._name = name
         self._spec = spec
@@ -53,7 +53,7 @@ class Backend(JobRoutes[TrainingJob], Generic[S]):
         output_location: str | None = None,
         profile: str | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
-    ) -> TrainingJob:
+    ) -> HelixTrainingJob:
         """Submit a job, or find the one that was submitted for the same intent before.
 
         Example:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lawtags_client.errors import WaitTimeoutError
-from lawtags_client.helix.collection import Collection, Place
+from lawtags_client.helix.collection import HelixCollection, Place
 from lawtags_client.helix.types.deployments import (
     Deployment,
-    DeploymentConfig,
-    DeploymentConfigRequest,
     DeploymentRequest,
+    HelixDeploymentConfig,
+    HelixDeploymentConfigRequest,
     Provider,
     ProviderChanges,
     ProviderRequest,
@@ -20,7 +20,9 @@ from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.transport.call import Call
 
 
-class DeploymentConfigs(Collection[DeploymentConfig, DeploymentConfigRequest, DeploymentConfigRequest]):
+class DeploymentConfigs(
+    HelixCollection[HelixDeploymentConfig, HelixDeploymentConfigRequest, HelixDeploymentConfigRequest]
+):
     """How models are to be deployed; an update makes a new version, and needs the whole config."""
 
     def __init__(self, place: Place) -> None:
@@ -28,15 +30,15 @@ class DeploymentConfigs(Collection[DeploymentConfig, DeploymentConfigRequest, De
             place,
             "models",
             "deployment-configs",
-            DeploymentConfig,
-            DeploymentConfigRequest,
-            DeploymentConfigRequest,
+            HelixDeploymentConfig,
+            HelixDeploymentConfigRequest,
+            HelixDeploymentConfigRequest,
             what="deployment config",
             method="POST",
         )
 
 
-class Deployments(Collection[Deployment, DeploymentRequest, DeploymentRequest]):
+class HelixDeployments(HelixCollection[Deployment, DeploymentRequest, DeploymentRequest]):
     """Models that are to be deployed."""
 
     def __init__(self, place: Place) -> None:
@@ -70,7 +72,7 @@ class Deployments(Collection[Deployment, DeploymentRequest, DeploymentRequest]):
         return self._made(await self._place.http.json(call))
 
 
-class Providers(Collection[Provider, ProviderRequest, ProviderChanges]):
+class Providers(HelixCollection[Provider, ProviderRequest, ProviderChanges]):
     """Model servers that the gateway asks.
 
     Deleting a provider without ``model_deployment_id`` deletes the models that only it serves, with their

@@ -6,18 +6,18 @@ import json
 from collections.abc import AsyncIterator, Mapping
 
 from lawtags_client.errors import ConfigurationError, ProtocolError
-from lawtags_client.helix.collection import Listing, Place
+from lawtags_client.helix.collection import HelixListing, Place
 from lawtags_client.helix.jobs import JobRoutes
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.submission import intent_of, submit_once
 from lawtags_client.helix.types.evaluations import (
     AggregateScores,
-    EvaluationJob,
-    EvaluationRecord,
-    EvaluationSpec,
+    HelixEvaluationJob,
+    HelixEvaluationRecord,
+    HelixEvaluationSpec,
+    HelixScoredRow,
     LiveScores,
     Metric,
-    ScoredRow,
     StoredMetric,
 )
 from lawtags_client.json_value import JsonValue
@@ -32,7 +32,7 @@ AGGREGATE, ROWS = "aggregate-scores", "row-scores"
 _LONGEST_LINE = 64 << 20
 
 
-class Evaluations(JobRoutes[EvaluationJob]):
+class HelixEvaluations(JobRoutes[HelixEvaluationJob]):
     """Evaluation jobs.
 
     Args:
@@ -41,14 +41,16 @@ class Evaluations(JobRoutes[EvaluationJob]):
     """
 
     def __init__(self, place: Place, owner: Owner) -> None:
-        super().__init__(place, "evals", "evaluate/jobs", EvaluationJob)
+        super().__init__(place, "evals", "evaluate/jobs", HelixEvaluationJob)
         self._owner = owner
         self.metrics = StoredMetrics(place)
-        self.records: Listing[EvaluationRecord] = Listing(place, "evals", "eval-results", EvaluationRecord)
+        self.records: HelixListing[HelixEvaluationRecord] = HelixListing(
+            place, "evals", "eval-results", HelixEvaluationRecord
+        )
 
     async def submit(
         self,
-        spec: EvaluationSpec,
+        spec: HelixEvaluationSpec,
         *,
         name: str | None = None,
         key: str | None = None,
@@ -57,7 +59,7 @@ class Evaluations(JobRoutes[EvaluationJob]):
         project: str | None = None,
         custom_fields: Mapping[str, JsonValue] | None = None,
         extra_body: Mapping[str, JsonValue] | None = None,
-    ) -> EvaluationJob:
+    ) -> HelixEvaluationJob:
         """Submit an evaluation, or find the one that was submitted for the same intent before.
 
         Args:
@@ -118,7 +120,7 @@ class Evaluations(JobRoutes[EvaluationJob]):
         body = await self.read_result(reference, AGGREGATE)
         return parse(AggregateScores, self._decoded(body, reference), self._place.http)
 
-    async def rows(self, reference: str) -> AsyncIterator[ScoredRow]:
+    async def rows(self, reference: str) -> AsyncIterator[HelixScoredRow]:
         """The rows of a finished evaluation with their scores, as they arrive.
 
         Raises:
@@ -128,7 +130,7 @@ class Evaluations(JobRoutes[EvaluationJob]):
         path = f"{self._of(reference)}/results/{ROWS}/download"
         async with self._place.http.stream(Call("GET", path, headers={"accept": "*/*"})) as (_, pieces):
             async for line in _lines(pieces):
-                yield parse(ScoredRow, self._decoded(line, reference), self._place.http)
+                yield parse(HelixScoredRow, self._decoded(line, reference), self._place.http)
 
     async def score_live(
         self,
@@ -163,7 +165,7 @@ class Evaluations(JobRoutes[EvaluationJob]):
             ) from None
 
 
-class StoredMetrics(Listing[StoredMetric]):
+class StoredMetrics(HelixListing[StoredMetric]):
     """Metrics that evaluations can name as ``workspace/name``.
 
     Args:
@@ -196,7 +198,7 @@ class StoredMetrics(Listing[StoredMetric]):
         await self._place.http.send(Call("DELETE", self._of(reference)))
 
 
-def _check_target(spec: EvaluationSpec) -> None:
+def _check_target(spec: HelixEvaluationSpec) -> None:
     """Refuse what Helix answers with an internal error.
 
     Raises:

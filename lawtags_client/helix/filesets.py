@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lawtags_client.errors import NotFoundError
-from lawtags_client.helix.collection import Collection, Place
+from lawtags_client.helix.collection import HelixCollection, Place
 from lawtags_client.helix.file_download import DownloadedFiles, FileReader
 from lawtags_client.helix.file_upload import FileWriter, UploadedFiles
 from lawtags_client.helix.types.filesets import (
@@ -15,7 +15,7 @@ from lawtags_client.helix.types.filesets import (
     Fileset,
     FilesetChanges,
     FilesetFile,
-    FilesetFiles,
+    FilesetListing,
     FilesetRequest,
 )
 from lawtags_client.services.base import parse
@@ -26,7 +26,7 @@ from lawtags_client.transport.paths import file_path
 OnBytes = Callable[[int, int], None]
 
 
-class Filesets(Collection[Fileset, FilesetRequest, FilesetChanges]):
+class HelixFilesets(HelixCollection[Fileset, FilesetRequest, FilesetChanges]):
     """Folders of files. Creating one is a POST that answers 200; one that a model uses cannot be deleted."""
 
     def __init__(self, place: Place) -> None:
@@ -44,7 +44,7 @@ class Filesets(Collection[Fileset, FilesetRequest, FilesetChanges]):
         """
         query = [("path", f"{folder.strip('/')}/")] if folder.strip("/") else []
         call = Call("GET", f"{self._of(reference)}/files", query=query)
-        found = parse(FilesetFiles, await self._place.http.json(call), self._place.http)
+        found = parse(FilesetListing, await self._place.http.json(call), self._place.http)
         return sorted(found.data, key=lambda file: file.path)
 
     async def upload(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from lawtags_client.errors import LawtagsError
-from lawtags_client.helix.collection import Collection, Place
+from lawtags_client.helix.collection import HelixCollection, Place
 from lawtags_client.helix.deployments import Providers
 from lawtags_client.helix.names import split_adapter
 from lawtags_client.helix.refusals import explained
@@ -39,14 +39,16 @@ class Gateway:
         self._place = place
         self._owner = owner
         self._memory = ServerMemory()
-        self.virtual_models: Collection[VirtualModel, VirtualModelRequest, VirtualModelChanges] = Collection(
-            place,
-            "inference-gateway",
-            "virtual-models",
-            VirtualModel,
-            VirtualModelRequest,
-            VirtualModelChanges,
-            what="virtual model",
+        self.virtual_models: HelixCollection[VirtualModel, VirtualModelRequest, VirtualModelChanges] = (
+            HelixCollection(
+                place,
+                "inference-gateway",
+                "virtual-models",
+                VirtualModel,
+                VirtualModelRequest,
+                VirtualModelChanges,
+                what="virtual model",
+            )
         )
 
     def url(self, workspace: str | None = None) -> str:

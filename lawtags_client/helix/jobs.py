@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from lawtags_client.errors import NotFoundError
-from lawtags_client.helix.collection import Filter, Listing, Place, filter_query
+from lawtags_client.helix.collection import Filter, HelixListing, Place, filter_query
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.types.common import Page
 from lawtags_client.helix.types.jobs import (
     ExecutionProfile,
-    Job,
+    HelixJob,
     JobResult,
     JobResults,
     JobStatus,
@@ -31,7 +31,7 @@ from lawtags_client.transport.body import ARCHIVE_LIMIT
 from lawtags_client.transport.call import Call
 from lawtags_client.transport.paths import join
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=HelixJob)
 
 _ID = re.compile(r"platform-job-[A-Za-z0-9]{8,48}")
 _LINES = 500
@@ -52,7 +52,7 @@ class LogCursor:
         self.seen = 0
 
 
-class JobRoutes(Listing[J], Generic[J]):
+class JobRoutes(HelixListing[J], Generic[J]):
     """What every route of jobs has, whichever service it belongs to.
 
     Args:
@@ -285,23 +285,23 @@ class StepFilter:
         return {**found, **({"source": self.source} if self.source else {})}
 
 
-class Jobs(JobRoutes[Job]):
+class HelixJobs(JobRoutes[HelixJob]):
     """Jobs of every service, by the generic route, which also has their plan and their steps."""
 
     def __init__(self, place: Place) -> None:
-        super().__init__(place, "jobs", "jobs", Job)
+        super().__init__(place, "jobs", "jobs", HelixJob)
 
-    async def pause(self, reference: str) -> Job:
+    async def pause(self, reference: str) -> HelixJob:
         """Pause a job; it is ``pausing`` until what carries it out confirms. One that has ended stays so."""
         return await self._post(reference, "pause")
 
-    async def resume(self, reference: str) -> Job:
+    async def resume(self, reference: str) -> HelixJob:
         """Resume a paused job; any other stays as it is."""
         return await self._post(reference, "resume")
 
-    async def _post(self, reference: str, action: str) -> Job:
+    async def _post(self, reference: str, action: str) -> HelixJob:
         call = Call("POST", f"{self._of(reference)}/{action}", repeatable=True)
-        return parse(Job, await self._place.http.json(call), self._place.http)
+        return parse(HelixJob, await self._place.http.json(call), self._place.http)
 
     async def steps(self, reference: str) -> list[JobStep]:
         """The steps of a job that exist so far; later ones are created when those before have completed."""

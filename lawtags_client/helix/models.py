@@ -5,35 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lawtags_client.errors import ConflictError, DoubtfulOutcomeError
-from lawtags_client.helix.collection import Collection, Place
+from lawtags_client.helix.collection import HelixCollection, Place
 from lawtags_client.helix.types.models import (
-    Adapter,
     AdapterChanges,
     AdapterRequest,
-    Model,
+    HelixAdapter,
+    HelixModel,
+    HelixModelRequest,
     ModelChanges,
-    ModelRequest,
 )
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.extra_fields import extended_request, request_of
 from lawtags_client.transport.call import Call
 
 
-class Models(Collection[Model, ModelRequest, ModelChanges]):
+class HelixModels(HelixCollection[HelixModel, HelixModelRequest, ModelChanges]):
     """Models. Deleting one deletes the adapters under it, and leaves the filesets.
 
     One that points to a fileset makes Helix submit a job of its own, which reads ``spec`` from the weights.
     """
 
     def __init__(self, place: Place) -> None:
-        super().__init__(place, "models", "models", Model, ModelRequest, ModelChanges, what="model")
+        super().__init__(place, "models", "models", HelixModel, HelixModelRequest, ModelChanges, what="model")
 
 
-class Adapters(Collection[Adapter, AdapterRequest, AdapterChanges]):
+class Adapters(HelixCollection[HelixAdapter, AdapterRequest, AdapterChanges]):
     """Low-rank adapters; names are unique in a workspace, whatever the base."""
 
     def __init__(self, place: Place) -> None:
-        super().__init__(place, "models", "adapters", Adapter, AdapterRequest, AdapterChanges, what="adapter")
+        super().__init__(
+            place, "models", "adapters", HelixAdapter, AdapterRequest, AdapterChanges, what="adapter"
+        )
 
     async def create_under(
         self,
@@ -42,7 +44,7 @@ class Adapters(Collection[Adapter, AdapterRequest, AdapterChanges]):
         *,
         extra_body: Mapping[str, JsonValue] | None = None,
         **fields: object,
-    ) -> Adapter:
+    ) -> HelixAdapter:
         """Create an adapter under a base model, in the workspace of that model.
 
         Args:
@@ -64,7 +66,9 @@ class Adapters(Collection[Adapter, AdapterRequest, AdapterChanges]):
         body = extended_request(asked, extra_body)
         return self._made(await self._place.http.json(Call("POST", path, json=body)))
 
-    async def register(self, base: str, request: AdapterRequest | None = None, **fields: object) -> Adapter:
+    async def register(
+        self, base: str, request: AdapterRequest | None = None, **fields: object
+    ) -> HelixAdapter:
         """Create an adapter under a base model, or point the existing one of that base to new weights.
 
         This is what Helix does itself at the end of a training job.

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from lawtags_client.errors import ConflictError
 from lawtags_client.helix.collection import Place
-from lawtags_client.helix.jobs import Jobs
+from lawtags_client.helix.jobs import HelixJobs
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.types.jobs import (
     JobResult,
@@ -32,7 +32,7 @@ from lawtags_client.transport.paths import join
 Details = Mapping[str, JsonValue]
 
 
-class StepCalls(Jobs):
+class StepCalls(HelixJobs):
     """The calls of a runner, beside those of all jobs.
 
     Args:

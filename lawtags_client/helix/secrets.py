@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lawtags_client.errors import APIError
-from lawtags_client.helix.collection import Collection, Place
+from lawtags_client.helix.collection import HelixCollection, Place
 from lawtags_client.helix.types.secrets import Secret, SecretChanges, SecretRequest, SecretValue
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import parse
@@ -14,7 +14,7 @@ from lawtags_client.transport.call import Call
 from lawtags_client.transport.redact import Redactor
 
 
-class Secrets(Collection[Secret, SecretRequest, SecretChanges]):
+class HelixSecrets(HelixCollection[Secret, SecretRequest, SecretChanges]):
     """Secrets, which jobs and providers name; their values appear in no message, log or repr."""
 
     def __init__(self, place: Place) -> None:

@@ -16,7 +16,7 @@ from lawtags_client.errors import ConfigurationError, ConflictError
 from lawtags_client.helix.jobs import JobRoutes
 from lawtags_client.helix.names import check_name, make_name
 from lawtags_client.helix.refusals import holder
-from lawtags_client.helix.types.jobs import Job
+from lawtags_client.helix.types.jobs import HelixJob
 from lawtags_client.intents import FIELD, Intent, IntentStore, new_intent
 from lawtags_client.json_value import JsonValue
 from lawtags_client.services.base import parse
@@ -25,7 +25,7 @@ from lawtags_client.transport.call import Call
 from lawtags_client.transport.clock import Clock
 from lawtags_client.transport.http import ServiceTransport
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=HelixJob)
 
 
 def intent_of(
@@ -123,7 +123,9 @@ async def submit_once(
     return await submit(intent, submission, store=store, clock=clock)
 
 
-def _check_same(found: Job, body: Mapping[str, JsonValue], reference: str, token: str | None = None) -> None:
+def _check_same(
+    found: HelixJob, body: Mapping[str, JsonValue], reference: str, token: str | None = None
+) -> None:
     """See that a job was asked for with this request.
 
     Raises:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lawtags_client.helix.collection import Collection, Place
+from lawtags_client.helix.collection import HelixCollection, Place
 from lawtags_client.helix.names import check_name
 from lawtags_client.helix.types.workspaces import (
-    Project,
-    ProjectRequest,
+    HelixProject,
+    HelixProjectRequest,
     Workspace,
     WorkspaceChanges,
     WorkspaceDeletion,
@@ -19,7 +19,7 @@ from lawtags_client.transport.paths import join
 _ROOT = "/apis/entities/v2"
 
 
-class Workspaces(Collection[Workspace, WorkspaceRequest, WorkspaceChanges]):
+class HelixWorkspaces(HelixCollection[Workspace, WorkspaceRequest, WorkspaceChanges]):
     """Workspaces, which hold everything else."""
 
     def __init__(self, place: Place) -> None:
@@ -50,7 +50,7 @@ class Workspaces(Collection[Workspace, WorkspaceRequest, WorkspaceChanges]):
         return parse(WorkspaceDeletion, await self._place.http.json(Call("GET", path)), self._place.http)
 
 
-class Projects(Collection[Project, ProjectRequest, WorkspaceChanges]):
+class Projects(HelixCollection[HelixProject, HelixProjectRequest, WorkspaceChanges]):
     """Projects, which label things that belong together."""
 
     def __init__(self, place: Place) -> None:
@@ -58,8 +58,8 @@ class Projects(Collection[Project, ProjectRequest, WorkspaceChanges]):
             place,
             "entities",
             "projects",
-            Project,
-            ProjectRequest,
+            HelixProject,
+            HelixProjectRequest,
             WorkspaceChanges,
             what="project",
             method="PUT",

@@ -18,7 +18,7 @@ from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import LogCursor, awaited
 from lawtags_client.helix.names import adapter_reference, make_name, split_adapter, split_reference
 from lawtags_client.helix.types.jobs import JobStatus, is_final
-from lawtags_client.helix.types.models import Model
+from lawtags_client.helix.types.models import HelixModel
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.platform import prompting
 from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, tag_scores
@@ -78,7 +78,7 @@ class HelixPlatform:
             num_parameters=size if isinstance(size, int) else None,
         )
 
-    async def _model(self, name: str) -> Model:
+    async def _model(self, name: str) -> HelixModel:
         plain = name.partition("@")[0]
         bare = make_name(plain.rpartition("/")[2])
         for reference in dict.fromkeys((name, plain, bare)):

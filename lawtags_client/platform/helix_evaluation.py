@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from lawtags_client.helix import metrics
 from lawtags_client.helix.types.evaluations import (
     AggregateScores,
-    EvaluationParams,
-    EvaluationSpec,
-    EvaluationTarget,
-    ScoredRow,
+    HelixEvaluationParams,
+    HelixEvaluationSpec,
+    HelixEvaluationTarget,
+    HelixScoredRow,
 )
 from lawtags_client.platform.protocol import EvaluationIntent
 from lawtags_client.tagging.metrics import score
@@ -23,7 +23,7 @@ _MOST_TAGS = 50
 _NAMES: Mapping[str, str] = {"string-check": "contains", "exact-match": "em"}
 
 
-def evaluation_spec(intent: EvaluationIntent, *, dataset: str, url: str) -> EvaluationSpec:
+def evaluation_spec(intent: EvaluationIntent, *, dataset: str, url: str) -> HelixEvaluationSpec:
     """Completions of the test prompts, compared as strings.
 
     A prompt template that is text makes the evaluator ask for completions, not chats.
@@ -33,7 +33,7 @@ def evaluation_spec(intent: EvaluationIntent, *, dataset: str, url: str) -> Eval
         dataset: the test rows, ``workspace/fileset#file``.
         url: of the gateway.
     """
-    return EvaluationSpec(
+    return HelixEvaluationSpec(
         dataset=dataset,
         metrics=[
             metrics.string_check(metrics.OUTPUT_TEXT, "contains", _TRUTH),
@@ -42,9 +42,9 @@ def evaluation_spec(intent: EvaluationIntent, *, dataset: str, url: str) -> Eval
             metrics.bleu([_TRUTH]),
             metrics.rouge(_TRUTH),
         ],
-        target=EvaluationTarget(url=url, name=intent.model, format="openai"),
+        target=HelixEvaluationTarget(url=url, name=intent.model, format="openai"),
         prompt_template="{{item.prompt}}",
-        params=EvaluationParams(
+        params=HelixEvaluationParams(
             parallelism=8,
             limit_samples=intent.limit,
             inference={"temperature": 0, "max_tokens": intent.max_tokens, "stop": ["\n"]},
@@ -63,7 +63,7 @@ def named_scores(aggregate: AggregateScores) -> dict[str, float]:
     return found
 
 
-async def tag_scores(rows: AsyncIterator[ScoredRow]) -> tuple[dict[str, float], int]:
+async def tag_scores(rows: AsyncIterator[HelixScoredRow]) -> tuple[dict[str, float], int]:
     """F1 over sets of tags, which Helix does not have, and the number of rows.
 
     Args:

@@ -15,19 +15,19 @@ from transcripts import Exchange, exchanges
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.types.automodel import AutomodelSpec
 from lawtags_client.helix.types.common import Page
-from lawtags_client.helix.types.deployments import Deployment, DeploymentConfig, Provider
+from lawtags_client.helix.types.deployments import Deployment, HelixDeploymentConfig, Provider
 from lawtags_client.helix.types.evaluations import (
     AggregateScores,
-    EvaluationJob,
-    EvaluationRecord,
-    EvaluationSpec,
+    HelixEvaluationJob,
+    HelixEvaluationRecord,
+    HelixEvaluationSpec,
     LiveScores,
     StoredMetric,
 )
-from lawtags_client.helix.types.filesets import Fileset, FilesetFile, FilesetFiles
+from lawtags_client.helix.types.filesets import Fileset, FilesetFile, FilesetListing
 from lawtags_client.helix.types.gateway import VirtualModel
 from lawtags_client.helix.types.jobs import (
-    Job,
+    HelixJob,
     JobResult,
     JobResults,
     JobStatus,
@@ -36,12 +36,12 @@ from lawtags_client.helix.types.jobs import (
     LogPage,
     QueuedStep,
 )
-from lawtags_client.helix.types.models import Adapter, Model
+from lawtags_client.helix.types.models import HelixAdapter, HelixModel
 from lawtags_client.helix.types.platform import ClusterInfo, CustomizationHealth
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.helix.types.secrets import Secret, SecretValue
 from lawtags_client.helix.types.unsloth import UnslothSpec
-from lawtags_client.helix.types.workspaces import Project, Workspace, WorkspaceDeletion
+from lawtags_client.helix.types.workspaces import HelixProject, Workspace, WorkspaceDeletion
 from lawtags_client.intents import FIELD, SqliteIntents
 
 # The end of a path below its service, and what the answer is; lists are pages of it.
@@ -51,24 +51,24 @@ SHAPES: tuple[tuple[str, Any, Any], ...] = (
     ("/workspaces", Workspace, Workspace),
     ("/workspaces/{}", Workspace, None),
     ("/workspace-deletions/{}", WorkspaceDeletion, None),
-    ("/workspaces/{}/projects", Project, Project),
-    ("/workspaces/{}/projects/{}", Project, None),
+    ("/workspaces/{}/projects", HelixProject, HelixProject),
+    ("/workspaces/{}/projects/{}", HelixProject, None),
     ("/workspaces/{}/filesets", Fileset, Fileset),
     ("/workspaces/{}/filesets/{}", Fileset, None),
-    ("/workspaces/{}/filesets/{}/files", FilesetFiles, None),
+    ("/workspaces/{}/filesets/{}/files", FilesetListing, None),
     ("/workspaces/{}/filesets/{}/-/{path}", FilesetFile, None),
     ("/workspaces/{}/secrets", Secret, Secret),
     ("/workspaces/{}/secrets/{}", Secret, None),
     ("/workspaces/{}/secrets/{}/access", SecretValue, None),
-    ("/workspaces/{}/models", Model, Model),
-    ("/workspaces/{}/models/{}", Model, None),
-    ("/workspaces/{}/models/{}/adapters", Adapter, None),
-    ("/workspaces/{}/models/{}/adapters/{}", Adapter, None),
-    ("/workspaces/{}/adapters", Adapter, Adapter),
-    ("/workspaces/{}/adapters/{}", Adapter, None),
-    ("/workspaces/{}/{backend}/jobs", Job, Job),
-    ("/workspaces/{}/{backend}/jobs/{}", Job, None),
-    ("/workspaces/{}/{backend}/jobs/{}/{action}", Job, None),
+    ("/workspaces/{}/models", HelixModel, HelixModel),
+    ("/workspaces/{}/models/{}", HelixModel, None),
+    ("/workspaces/{}/models/{}/adapters", HelixAdapter, None),
+    ("/workspaces/{}/models/{}/adapters/{}", HelixAdapter, None),
+    ("/workspaces/{}/adapters", HelixAdapter, HelixAdapter),
+    ("/workspaces/{}/adapters/{}", HelixAdapter, None),
+    ("/workspaces/{}/{backend}/jobs", HelixJob, HelixJob),
+    ("/workspaces/{}/{backend}/jobs/{}", HelixJob, None),
+    ("/workspaces/{}/{backend}/jobs/{}/{action}", HelixJob, None),
     ("/workspaces/{}/{backend}/jobs/{}/status", JobStatus, None),
     ("/workspaces/{}/{backend}/jobs/{}/logs", LogPage, None),
     ("/workspaces/{}/{backend}/jobs/{}/results", JobResults, None),
@@ -78,8 +78,8 @@ SHAPES: tuple[tuple[str, Any, Any], ...] = (
     ("/workspaces/{}/jobs/{}/steps/{}", JobStep, None),
     ("/workspaces/{}/jobs/{}/steps/{}/status", JobStep, None),
     ("/workspaces/{}/jobs/{}/steps/{}/tasks/{}", JobTask, None),
-    ("/workspaces/{}/deployment-configs", DeploymentConfig, DeploymentConfig),
-    ("/workspaces/{}/deployment-configs/{}", DeploymentConfig, None),
+    ("/workspaces/{}/deployment-configs", HelixDeploymentConfig, HelixDeploymentConfig),
+    ("/workspaces/{}/deployment-configs/{}", HelixDeploymentConfig, None),
     ("/workspaces/{}/deployments", Deployment, Deployment),
     ("/workspaces/{}/deployments/{}", Deployment, None),
     ("/workspaces/{}/deployments/{}/status", Deployment, None),
@@ -88,10 +88,10 @@ SHAPES: tuple[tuple[str, Any, Any], ...] = (
     ("/workspaces/{}/providers/{}/status", Provider, None),
     ("/workspaces/{}/virtual-models", VirtualModel, VirtualModel),
     ("/workspaces/{}/virtual-models/{}", VirtualModel, None),
-    ("/workspaces/{}/evaluate/jobs", EvaluationJob, EvaluationJob),
+    ("/workspaces/{}/evaluate/jobs", HelixEvaluationJob, HelixEvaluationJob),
     ("/workspaces/{}/evaluate/live", LiveScores, None),
-    ("/workspaces/{}/eval-results", EvaluationRecord, EvaluationRecord),
-    ("/workspaces/{}/eval-results/{}", EvaluationRecord, None),
+    ("/workspaces/{}/eval-results", HelixEvaluationRecord, HelixEvaluationRecord),
+    ("/workspaces/{}/eval-results/{}", HelixEvaluationRecord, None),
     ("/workspaces/{}/metrics", StoredMetric, StoredMetric),
     ("/workspaces/{}/metrics/{}", StoredMetric, None),
     ("/workspaces/{}/evaluate/jobs/{}/results/aggregate-scores/download", AggregateScores, None),
@@ -231,7 +231,7 @@ def test_evaluations_are_submitted_as_recorded(tmp_path: Path) -> None:
             with replaying([exchange]) as server:
                 intents = SqliteIntents(tmp_path / "intents.sqlite")
                 async with Helix(base_url=server.url, workspace="lawtags", intents=intents) as helix:
-                    spec = EvaluationSpec.model_validate(body(exchange)["spec"])
+                    spec = HelixEvaluationSpec.model_validate(body(exchange)["spec"])
                     await helix.evaluations.submit(spec, name=body(exchange)["name"])
             import json
 

@@ -27,7 +27,7 @@ from small_helix import SmallHelix
 from lawtags_client.errors import ConflictError, LawtagsError
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.types.automodel import AutomodelSpec
-from lawtags_client.helix.types.customization import TrainingJob
+from lawtags_client.helix.types.customization import HelixTrainingJob
 from lawtags_client.intents import FIELD, SqliteIntents
 
 SCENES = int(os.environ.get("LAWTAGS_STATE_MACHINE", "20"))
@@ -47,8 +47,8 @@ def spec(epochs: int = 1, output: str | None = None) -> AutomodelSpec:
 
 def submit(
     helix: SmallHelix, store: Path, wanted: AutomodelSpec, *, key: str | None = None, name: str | None = None
-) -> TrainingJob:
-    async def ask() -> TrainingJob:
+) -> HelixTrainingJob:
+    async def ask() -> HelixTrainingJob:
         client = Helix(
             base_url="http://helix.test",
             workspace="law",

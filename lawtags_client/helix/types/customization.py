@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from lawtags_client.helix.types.automodel import AutomodelSpec
-from lawtags_client.helix.types.jobs import Job
+from lawtags_client.helix.types.jobs import HelixJob
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.helix.types.unsloth import UnslothSpec
 
 TrainingSpec = AutomodelSpec | RlSpec | UnslothSpec
 
 
-class TrainingJob(Job):
+class HelixTrainingJob(HelixJob):
     """A training job; ``spec`` is the request with the defaults filled in."""
 
     @property

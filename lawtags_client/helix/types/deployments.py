@@ -12,7 +12,7 @@ from lawtags_client.json_value import JsonValue
 Engine: TypeAlias = Literal["vllm", "nim", "generic"] | str
 
 
-class DeploymentConfig(Resource):
+class HelixDeploymentConfig(Resource):
     """How a model is to be deployed."""
 
     engine: Engine | None = None
@@ -50,7 +50,7 @@ class ExecutorConfigRequest(HelixRequest):
     override_config: dict[str, JsonValue] | None = None
 
 
-class DeploymentConfigRequest(HelixRequest):
+class HelixDeploymentConfigRequest(HelixRequest):
     """What creates a deployment config."""
 
     name: str

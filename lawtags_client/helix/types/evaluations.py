@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from lawtags_client.helix.types.common import HelixRequest, Items, Mapped, Resource, WireModel
-from lawtags_client.helix.types.jobs import Job
+from lawtags_client.helix.types.jobs import HelixJob
 from lawtags_client.json_value import JsonValue
 
 
@@ -46,7 +46,7 @@ class Metric(HelixRequest):
     payload: MetricPayload
 
 
-class EvaluationTarget(HelixRequest):
+class HelixEvaluationTarget(HelixRequest):
     """A model that is asked for each row."""
 
     url: str
@@ -56,7 +56,7 @@ class EvaluationTarget(HelixRequest):
     inference: dict[str, JsonValue] | None = None
 
 
-class EvaluationParams(HelixRequest):
+class HelixEvaluationParams(HelixRequest):
     """How rows are scored, and how a target is asked."""
 
     parallelism: int | None = None
@@ -68,7 +68,7 @@ class EvaluationParams(HelixRequest):
     system_prompt: str | None = None
 
 
-class EvaluationSpec(HelixRequest):
+class HelixEvaluationSpec(HelixRequest):
     """What is scored: rows or ``workspace/fileset#file.jsonl``, metrics, and a target to be asked, if any.
 
     Large data belongs into a fileset, not into the spec.
@@ -76,14 +76,14 @@ class EvaluationSpec(HelixRequest):
 
     dataset: str | list[dict[str, JsonValue]]
     metrics: list[Metric | str]
-    params: EvaluationParams | None = None
-    target: EvaluationTarget | None = None
+    params: HelixEvaluationParams | None = None
+    target: HelixEvaluationTarget | None = None
     prompt_template: str | dict[str, JsonValue] | None = None
     field_mapping: dict[str, JsonValue] | None = None
     publication: dict[str, JsonValue] | None = None
 
 
-class EvaluationJob(Job):
+class HelixEvaluationJob(HelixJob):
     """An evaluation job."""
 
 
@@ -131,7 +131,7 @@ class RowSample(WireModel):
     response: JsonValue = Field(default=None, repr=False)
 
 
-class ScoredRow(WireModel):
+class HelixScoredRow(WireModel):
     """A row with its scores."""
 
     row_index: int
@@ -142,7 +142,7 @@ class ScoredRow(WireModel):
     metric_diagnostics: JsonValue = None
 
 
-class EvaluationRecord(Resource):
+class HelixEvaluationRecord(Resource):
     """The record of a finished evaluation, which outlives its job."""
 
     job_id: str | None = None

@@ -62,7 +62,7 @@ class FilesetFile(WireModel):
     cache_status: str | None = None
 
 
-class FilesetFiles(WireModel):
+class FilesetListing(WireModel):
     """The files of a fileset, in no order."""
 
     data: Items[FilesetFile] = Field(default_factory=list)

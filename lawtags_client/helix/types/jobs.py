@@ -110,7 +110,7 @@ class PlatformSpec(WireModel):
     steps: Items[StepSpec] = Field(default_factory=list)
 
 
-class Job(Resource):
+class HelixJob(Resource):
     """A job of any kind. ``attempt_id``, ``source``, ``fileset`` and the plan come with the generic route."""
 
     spec: Mapped[JsonValue] = Field(default_factory=dict)

@@ -19,7 +19,7 @@ class LoraConfig(WireModel):
     alpha: int | None = None
 
 
-class Adapter(Resource):
+class HelixAdapter(Resource):
     """A low-rank adapter of a model; its name is unique in the workspace, whatever its base."""
 
     fileset: str | None = None
@@ -29,7 +29,7 @@ class Adapter(Resource):
     model: str | None = None
 
 
-class Model(Resource):
+class HelixModel(Resource):
     """A model: an entity that points to a fileset of weights, and to what serves it."""
 
     spec: dict[str, JsonValue] | None = None
@@ -39,12 +39,12 @@ class Model(Resource):
     trust_remote_code: bool | None = None
     api_endpoint: dict[str, JsonValue] | None = Field(default=None, repr=False)
     backend_format: str | None = None
-    adapters: Items[Adapter] = Field(default_factory=list)
+    adapters: Items[HelixAdapter] = Field(default_factory=list)
     custom_fields: Mapped[JsonValue] = Field(default_factory=dict)
     model_providers: Items[str] = Field(default_factory=list)
 
 
-class ModelRequest(HelixRequest):
+class HelixModelRequest(HelixRequest):
     """What creates a model."""
 
     name: str

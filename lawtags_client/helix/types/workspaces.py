@@ -31,11 +31,11 @@ class WorkspaceDeletion(WireModel):
     updated_at: UtcDateTime | None = None
 
 
-class Project(Resource):
+class HelixProject(Resource):
     """A label for things that belong together."""
 
 
-class ProjectRequest(HelixRequest):
+class HelixProjectRequest(HelixRequest):
     """What creates a project."""
 
     name: str
