@@ -30,7 +30,7 @@ from lawtags_client.helix.types.automodel import AutomodelSpec
 from lawtags_client.helix.types.customization import HelixTrainingJob
 from lawtags_client.intents import FIELD, SqliteIntents
 
-SCENES = int(os.environ.get("LAWTAGS_STATE_MACHINE", "20"))
+SCENES = int(os.environ.get("LAWTAGS_STATE_MACHINE", "12"))
 FAULTS = ("pass", "lose request", "lose reply", "garble", "503", "500", "deliver late")
 BLINDNESS = ("pass", "lose", "401")
 
@@ -45,19 +45,22 @@ def spec(epochs: int = 1, output: str | None = None) -> AutomodelSpec:
     return AutomodelSpec.model_validate({**wanted, **({"output": {"name": output}} if output else {})})
 
 
+def connect(helix: SmallHelix, store: Path) -> Helix:
+    return Helix(
+        base_url="http://helix.test",
+        workspace="law",
+        intents=SqliteIntents(store),
+        clock=StillTime().clock(),
+        max_retries=1,
+        handler=httpx.MockTransport(helix),
+    )
+
+
 def submit(
     helix: SmallHelix, store: Path, wanted: AutomodelSpec, *, key: str | None = None, name: str | None = None
 ) -> HelixTrainingJob:
     async def ask() -> HelixTrainingJob:
-        client = Helix(
-            base_url="http://helix.test",
-            workspace="law",
-            intents=SqliteIntents(store),
-            clock=StillTime().clock(),
-            max_retries=1,
-            handler=httpx.MockTransport(helix),
-        )
-        async with client:
+        async with connect(helix, store) as client:
             return await client.customization.automodel.submit(wanted, key=key, name=name)
 
     return asyncio.run(ask())
@@ -77,6 +80,10 @@ class ExactlyOnce(RuleBasedStateMachine):
         super().__init__()
         self.helix = SmallHelix()
         self.folder = tempfile.TemporaryDirectory(prefix="lawtags-")
+        self.loop = asyncio.Runner()
+        self.machines = {
+            name: connect(self.helix, Path(self.folder.name) / f"{name}.sqlite") for name in ("one", "other")
+        }
         self.wanted: dict[int, tuple[str | None, bool]] = {}
         self.known: dict[int, str] = {}
 
@@ -126,7 +133,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         if key is None or wish not in self.known:
             return
         with pytest.raises(ConflictError):
-            submit(self.helix, self._store("one"), spec(1000 + wish), key=key, name=self._name(wish, named))
+            self._ask("one", spec(1000 + wish), key, self._name(wish, named))
 
     @rule(wish=wishes)
     def use_the_name_for_something_else(self, wish: int) -> None:
@@ -134,7 +141,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         if wish not in self.known or not named:
             return
         with pytest.raises(ConflictError):
-            submit(self.helix, self._store("one"), spec(2000 + wish), name=self._name(wish, named))
+            self._ask("one", spec(2000 + wish), None, self._name(wish, named))
 
     @invariant()
     def no_intent_has_two_jobs(self) -> None:
@@ -150,18 +157,21 @@ class ExactlyOnce(RuleBasedStateMachine):
                     self._told(wish, self._submit(wish, machine))
             assert self.helix.created == len(self.wanted) == len(self.known)
         finally:
+            for client in self.machines.values():
+                self.loop.run(client.close())
+            self.loop.close()
             self.folder.cleanup()
 
     def _submit(self, wish: int, machine: str) -> str:
         key, named = self.wanted[wish]
-        name = self._name(wish, named)
-        return submit(self.helix, self._store(machine), spec(wish), key=key, name=name).id or ""
+        return self._ask(machine, spec(wish), key, self._name(wish, named))
+
+    def _ask(self, machine: str, wanted: AutomodelSpec, key: str | None, name: str | None) -> str:
+        asked = self.machines[machine].customization.automodel.submit(wanted, key=key, name=name)
+        return self.loop.run(asked).id or ""
 
     def _name(self, wish: int, named: bool) -> str | None:
         return f"tagger-{wish}" if named else None
-
-    def _store(self, machine: str) -> Path:
-        return Path(self.folder.name) / f"{machine}.sqlite"
 
     def _told(self, wish: int, job_id: str) -> None:
         assert self.known.setdefault(wish, job_id) == job_id
@@ -170,7 +180,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 def test_there_are_as_many_jobs_as_distinct_intents() -> None:
     profile = settings(
         max_examples=SCENES,
-        stateful_step_count=20,
+        stateful_step_count=15,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
