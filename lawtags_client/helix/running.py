@@ -41,6 +41,7 @@ class StepCalls(HelixJobs):
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
+        self._logged = 0
 
     async def move_step(
         self,
@@ -155,14 +156,14 @@ class StepCalls(HelixJobs):
         Args:
             step: as the queue lists it, with its fileset and attempt.
             task: the task that wrote the lines.
-            lines: text and timestamp; those without one get the time of the call.
+            lines: text and timestamp; those without one get the time of the call. Times that do not increase
+                are moved by microseconds, since Helix pages through a log by time.
 
         Returns:
             How many lines the platform refused.
         """
         if not lines:
             return 0
-        now = self._place.clock.now()
         attributes = {
             "job": step.job,
             "job_attempt": step.attempt_id or "",
@@ -171,7 +172,7 @@ class StepCalls(HelixJobs):
         }
         records: list[JsonValue] = [
             {
-                "timeUnixNano": str(int((line.timestamp or now).timestamp() * 1_000_000) * 1000),
+                "timeUnixNano": str(self._stamp(line) * 1000),
                 "severityText": "INFO",
                 "body": {"stringValue": line.message},
             }
@@ -190,3 +191,12 @@ class StepCalls(HelixJobs):
         partial = data.get("partialSuccess") if isinstance(data, dict) else None
         refused = partial.get("rejectedLogRecords") if isinstance(partial, dict) else 0
         return int(refused) if isinstance(refused, int | str) else 0
+
+    def _stamp(self, line: LogLine) -> int:
+        """The microsecond of a line, later than that of the line before.
+
+        Helix pages through a log by time: of lines of one moment it may show some twice and others never.
+        """
+        moment = line.timestamp or self._place.clock.now()
+        self._logged = max(int(moment.timestamp() * 1_000_000), self._logged + 1)
+        return self._logged

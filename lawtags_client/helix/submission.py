@@ -102,10 +102,8 @@ async def submit_once(
 
     async def find(wanted: Intent) -> J | None:
         found = await routes.find(reference)
-        if found is None or found.custom_fields.get(FIELD) != wanted.token:
-            return None
-        _check_same(found, body, reference)
-        return found
+        # One with this token that asks for something else is a conflict, which frees the key.
+        return found if found is not None and not _differing(found, body, wanted.token) else None
 
     async def clash(_: Intent, error: ConflictError) -> J:
         # The transport's errors name the job that holds the name or makes the output.
@@ -114,7 +112,7 @@ async def submit_once(
             raise error
         found = await routes.find(reference)
         if found is not None:
-            _check_same(found, body, reference, token=intent.token)
+            _check_same(found, body, reference, intent.token)
         raise error
 
     submission: Submission[J] = Submission(
@@ -123,30 +121,30 @@ async def submit_once(
     return await submit(intent, submission, store=store, clock=clock)
 
 
-def _check_same(
-    found: HelixJob, body: Mapping[str, JsonValue], reference: str, token: str | None = None
-) -> None:
+def _check_same(found: HelixJob, body: Mapping[str, JsonValue], reference: str, token: str) -> None:
     """See that a job was asked for with this request.
 
     Raises:
         ConflictError: it was not; the message lists the fields that differ.
     """
-    wanted = {"spec": body.get("spec") or {}, "custom_fields": body.get("custom_fields") or {}}
-    differing = sorted(
-        {
-            *differences(wanted["spec"], found.spec, "spec"),
-            *differences(wanted["custom_fields"], found.custom_fields, "custom_fields"),
-        }
-    )
-    if not differing and token is not None and found.custom_fields.get(FIELD) != token:
-        differing = [f"custom_fields.{FIELD}"]
-    if differing:
+    if differing := _differing(found, body, token):
         raise ConflictError(
             f"the job {reference} exists and differs in {', '.join(differing[:10])}",
             field=differing[0],
             hint="Choose another name, or delete that job once it has ended.",
             service="platform",
         )
+
+
+def _differing(found: HelixJob, body: Mapping[str, JsonValue], token: str) -> list[str]:
+    """The fields in which a job is not what was asked for; its token, where all else is the same."""
+    differing = {
+        *differences(body.get("spec") or {}, found.spec, "spec"),
+        *differences(body.get("custom_fields") or {}, found.custom_fields, "custom_fields"),
+    }
+    if not differing and found.custom_fields.get(FIELD) != token:
+        return [f"custom_fields.{FIELD}"]
+    return sorted(differing)
 
 
 def differences(wanted: object, found: object, place: str) -> list[str]:
