@@ -7,7 +7,7 @@ DATA   ?=
 CXX    ?= c++
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test state-machine curator-ray check lint types rooms format docs stubs benchmarks conformance hub-conformance fuzz soak clean help
+.PHONY: demo test state-machine curator-ray check lint types rooms format docs stubs benchmarks conformance hub-conformance helix fuzz soak clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ conformance: $(VENV)/.dev ## test third-party clients against the embedded stack
 
 hub-conformance: $(VENV)/.dev ## test four versions of huggingface_hub against the embedded stack
 	PYTHONPATH=tests/support $(BIN)/python tests/programs/hub_conformance.py
+
+helix: $(VENV)/.dev ## install NVIDIA's NeMo Helix without a GPU, and test client and runner on it
+	@PYTHON=$(BIN)/python scripts/helix/test
 
 fuzz: $(VENV)/.dev ## send generated requests to the embedded stack, about ten minutes
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/stack/test_openapi.py -k made_up

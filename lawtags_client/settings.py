@@ -50,6 +50,8 @@ LOCAL_TOKEN_VARIABLE = "LAWTAGS_LOCAL_TOKEN"
 """The environment variable with the token of the embedded stack, for every service of ``local``."""
 STACK_FOLDER = Path(".lawtags/stack")
 """Where the embedded stack of a working directory keeps everything, its address in ``stack.json``."""
+RUNNER_FOLDER = Path(".lawtags/runner")
+"""Where a runner that is started in a working directory keeps everything."""
 
 ServiceName = Literal["entity_store", "customizer", "evaluator", "deployments", "data_store", "inference"]
 PlatformName = Literal["platform"]

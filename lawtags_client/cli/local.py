@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lawtags_client.cli.command import command, folder_command
+from lawtags_client.cli.local_runner import runner
 from lawtags_client.cli.session import Session
 from lawtags_client.cli.stack_launch import DEFAULT_PORT, Precision, StackLaunch, model_folders
 from lawtags_client.extras import require
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lawtags_stack.stack import StackAddress
 
 app = typer.Typer(help="The embedded stack: NeMo microservices on this machine.", no_args_is_help=True)
+app.command()(runner)
 
 Dir = Annotated[Path, typer.Option("--dir", help="Folder for all data of the stack.")]
 Token = Annotated[

@@ -1,0 +1,112 @@
+"""Starts a runner: locks its folder, checks the platform, and offers base models."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lawtags_client.errors import BusyError, ConfigurationError, NotFoundError
+from lawtags_client.files import atomic_write_text
+from lawtags_client.helix.client import Helix
+from lawtags_client.locks import FolderLock, Holder
+from lawtags_stack.base_models import ensure_default_base_model
+from lawtags_stack.processes.launching import SpawnLauncher
+from lawtags_stack.runner.loop import Runner
+from lawtags_stack.runner.options import RunnerOptions
+from lawtags_stack.runner.rows import check_model
+
+LOCK_FILE = "runner.lock"
+_ID_FILE = "runner-id"
+
+
+async def run_runner(
+    helix: Helix,
+    options: RunnerOptions,
+    *,
+    base_models: Mapping[str, Path | None] | None = None,
+    say: Callable[[str], None],
+) -> None:
+    """Run a runner until it is stopped.
+
+    Args:
+        helix: the platform.
+        options: how it works.
+        base_models: ``workspace/name`` of models to offer first, with their Hugging Face folders; None for
+            the default base model.
+        say: prints a line.
+
+    Raises:
+        BusyError: another runner uses the folder.
+        ConfigurationError: the server is not NeMo Helix, or a folder holds no base model.
+        LawtagsError: the platform does not answer.
+    """
+    with FolderLock(options.folder, lambda holder: _busy(options.folder, holder), file=LOCK_FILE):
+        runner = _id(options.folder)
+        try:
+            info = await helix.cluster_info()
+        except NotFoundError as error:
+            raise ConfigurationError(
+                f"{helix.settings.address('platform').url} is not NeMo Helix",
+                hint="Pass the address of the platform with --platform. The embedded stack trains by itself.",
+            ) from error
+        for name, folder in (base_models or {}).items():
+            await offer_base_model(helix, name, folder, say=say)
+        say(f"runner {runner} takes jobs of NeMo Helix {info.platform_version}; Ctrl-C stops it")
+        await Runner(helix, options, runner=runner, launcher=SpawnLauncher(), say=say).run()
+        say("no jobs left")
+
+
+async def offer_base_model(
+    helix: Helix, name: str, folder: Path | None = None, *, say: Callable[[str], None] = lambda line: None
+) -> str:
+    """Upload a Hugging Face folder as a base model, unless it is there already.
+
+    Args:
+        helix: the platform.
+        name: the model, ``workspace/name``; its fileset has the same name.
+        folder: the folder; None for the default base model.
+        say: prints a line.
+
+    Returns:
+        The model, as ``workspace/name``.
+
+    Raises:
+        ConfigurationError: the folder holds no model that can be trained.
+        ConflictError: a model of that name exists, with other weights.
+    """
+    source = folder if folder is not None else await asyncio.to_thread(ensure_default_base_model)
+    if not source.is_dir():
+        raise ConfigurationError(f"{source} is not a folder", hint="Pass a Hugging Face folder.")
+    check_model((path.name for path in source.iterdir()), where=str(source))
+    workspace, _, short = name.rpartition("/")
+    workspace = workspace or helix.workspace
+    await helix.workspaces.ensure(name=workspace)
+    await helix.filesets.ensure(name=short, workspace=workspace, purpose="model")
+    say(f"uploading the base model {workspace}/{short}, unless it is there")
+    await helix.filesets.upload(f"{workspace}/{short}", source)
+    model = await helix.models.ensure(name=short, workspace=workspace, fileset=f"{workspace}/{short}")
+    return model.reference
+
+
+def _id(folder: Path) -> str:
+    """The id of the runner of a folder."""
+    path = folder / _ID_FILE
+    try:
+        return path.read_text("utf-8").strip() or _new_id(path)
+    except FileNotFoundError:
+        return _new_id(path)
+
+
+def _new_id(path: Path) -> str:
+    made = f"lawtags-{secrets.token_hex(6)}"
+    atomic_write_text(path, made)
+    return made
+
+
+def _busy(folder: Path, holder: Holder) -> BusyError:
+    return BusyError(
+        f"another runner uses the folder {folder}: {holder}",
+        hint="Stop it, or choose another --dir.",
+    )
