@@ -28,7 +28,10 @@ def print_verdict(console: Console, metrics: Metrics, repeats: RepeatedVerdict |
         metrics: the verdict.
         repeats: the verdict over repeated splits, if there is one.
     """
-    table = Table(title=f"{metrics.test_rows} test rows, 95 % intervals", title_justify="left", box=SIMPLE)
+    rows = f"{metrics.test_rows} test rows"
+    if repeats is not None:
+        rows += f" of the run's own {repeats.unit}"
+    table = Table(title=f"{rows}, 95 % intervals", title_justify="left", box=SIMPLE)
     for heading in ("system", "micro F1", "95 %", "macro F1", "95 %", "samples F1", "exact", "no answer"):
         table.add_column(heading, justify="left" if heading == "system" else "right", no_wrap=True)
     for name, found in metrics.ranked:

@@ -118,9 +118,14 @@ class RepeatedVerdict:
         return asdict(self)
 
     @property
+    def unit(self) -> str:
+        """What one repeat is, in a word."""
+        return "training" if self.varied == "seeds" else "split"
+
+    @property
     def counted(self) -> str:
         """How many repeats there are, in words."""
-        return f"{self.repeats} {'trainings' if self.varied == 'seeds' else 'splits'}"
+        return f"{self.repeats} {self.unit}s"
 
     @property
     def headline(self) -> str:
@@ -130,9 +135,10 @@ class RepeatedVerdict:
             return f"Over {what}: no system has a verdict in each of them."
         name, figures = self.ranked[0]
         best = figures["micro_f1"]
+        span = f"{min(best.values):.3f} to {max(best.values):.3f}"
         return (
             f"Over {what}: {name} is best on average, with micro F1 {best.mean:.3f} "
-            f"[{best.low:.3f}, {best.high:.3f}] ({min(best.values):.3f} to {max(best.values):.3f})."
+            f"[{best.low:.3f}, {best.high:.3f}] (single {self.unit}s: {span})."
         )
 
     @property

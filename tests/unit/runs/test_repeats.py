@@ -228,6 +228,13 @@ async def test_a_repeat_that_was_killed_goes_on_where_it_was(
         patched.setattr(Baselines, "run", None)
         assert (await go(folder, data, 3)).redone == ("repeats", "report")
     assert verdict_in(folder).systems == verdict_in(whole).systems
+    # No stage of a repeat began again after it was done.
+    for repeat in ("2", "3"):
+        ledger = Ledger(folder / "repeats" / repeat / "ledger.sqlite")
+        begun = {record.name: ledger.attempts(record) for record in ledger.stages()}
+        assert begun.pop("blend") == (2 if repeat == "3" else 1)
+        assert begun.keys() == {"curate", "baselines", "encoder", "evaluate"}
+        assert set(begun.values()) == {1}
 
 
 async def test_repeats_are_no_inputs_of_a_run_and_other_inputs_are_refused(
@@ -378,6 +385,7 @@ async def test_verdicts_of_repeats_are_shown_and_a_stale_one_is_not(tmp_path: Pa
         stream.seek(0)
         text = stream.read()
     assert "Over 2 splits: " in text
+    assert text.count("test rows of the run's own split, 95 % intervals") == 1
     assert "retriever against tfidf: micro F1 " in text
     assert text.count("add --set evaluation.repeats=5") == 1
     metrics = folder / "metrics.json"
