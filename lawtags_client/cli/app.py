@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from lawtags_client.cli import curate, demo, doctor, jobs, labels, local, models, run, runs, steps, tag
+from lawtags_client.cli import (
+    curate,
+    demo,
+    doctor,
+    encoders,
+    jobs,
+    labels,
+    local,
+    models,
+    run,
+    runs,
+    steps,
+    tag,
+)
 from lawtags_client.version import __version__
 
 app = typer.Typer(
@@ -49,5 +62,6 @@ app.add_typer(runs.app, name="runs", rich_help_panel=_LOOK)
 app.add_typer(labels.app, name="labels", rich_help_panel=_LOOK)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_LOOK)
 app.add_typer(models.app, name="models", rich_help_panel=_LOOK)
+app.add_typer(encoders.app, name="encoders", rich_help_panel=_LOOK)
 app.command("doctor", rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(local.app, name="local", rich_help_panel=_LOOK)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lawtags_client.encoder.folder import PACKAGE, EncoderFolder, named_folder, package_folder
+from lawtags_client.encoder.catalog import CATALOG
+from lawtags_client.encoder.folder import (
+    PACKAGE,
+    EncoderFolder,
+    catalog_folder,
+    named_folder,
+    package_folder,
+)
 from lawtags_client.encoder.vector_cache import VectorCache, vector_key
 from lawtags_client.errors import MissingExtraError
 
@@ -29,10 +36,19 @@ class Encoder:
         folder: where it is.
         threads: computing threads.
         cache: where vectors are kept; None takes the one in lawtags' cache folder.
+        tuning_base: the encoder that is tuned where this one would take too long; None takes this one.
     """
 
-    def __init__(self, folder: EncoderFolder, *, threads: int = 2, cache: VectorCache | None = None) -> None:
+    def __init__(
+        self,
+        folder: EncoderFolder,
+        *,
+        threads: int = 2,
+        cache: VectorCache | None = None,
+        tuning_base: EncoderFolder | None = None,
+    ) -> None:
         self._folder = folder
+        self._tuning_base = tuning_base or folder
         self._threads = threads
         self._cache = cache or VectorCache()
         self._loaded: TextEncoder | None = None
@@ -48,12 +64,12 @@ class Encoder:
         return self._folder.name
 
     @property
-    def folder(self) -> EncoderFolder:
-        """Where it is."""
-        return self._folder
+    def tuning_base(self) -> EncoderFolder:
+        """The encoder from which one is tuned to give tags."""
+        return self._tuning_base
 
     def tuned(self, folder: Path) -> TunedEncoder:
-        """Load an encoder that was tuned from this one.
+        """Load an encoder that was tuned from ``tuning_base``.
 
         Args:
             folder: what ``tune_encoder`` wrote.
@@ -64,7 +80,7 @@ class Encoder:
         """
         from lawtags_client.encoder.tuned_encoder import load_tuned_encoder
 
-        return load_tuned_encoder(folder, self._folder, threads=self._threads)
+        return load_tuned_encoder(folder, self._tuning_base, threads=self._threads)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of texts, of length one, as an array of texts by dimensions.
@@ -111,11 +127,11 @@ def choose_encoder(setting: str = "auto", *, threads: int = 2) -> EncoderChoice:
     """The encoder of a recipe's ``retriever.encoder``.
 
     Args:
-        setting: ``auto`` for the one of the installed package, ``none``, or a folder.
+        setting: ``auto`` for the one of the installed package, ``none``, a name of the catalog, or a folder.
         threads: computing threads.
 
     Raises:
-        ConfigurationError: the folder does not exist.
+        ConfigurationError: the folder does not exist, or the named encoder is not installed.
         DataError: the encoder is incomplete, or not the one that the package should hold.
         MissingExtraError: a folder is named, and a package of the extra ``embed`` is not installed.
     """
@@ -123,10 +139,13 @@ def choose_encoder(setting: str = "auto", *, threads: int = 2) -> EncoderChoice:
         return EncoderChoice(None, "the recipe turns them off (retriever.encoder: none)")
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if setting != "auto":
-        folder = named_folder(Path(setting).expanduser())
+        entry = CATALOG.get(setting)
+        folder = named_folder(Path(setting).expanduser()) if entry is None else catalog_folder(entry)
         if absent:
             raise MissingExtraError(absent[0], "embed", f"The encoder {setting}")
-        return EncoderChoice(Encoder(folder, threads=threads))
+        # Encoders of the catalog take eight times as long to tune, and in the blend gain nothing by it.
+        smaller = None if entry is None else package_folder()
+        return EncoderChoice(Encoder(folder, threads=threads, tuning_base=smaller))
     if absent:
         return EncoderChoice(None, f"{absent[0]} is not installed; run: pip install 'lawtags[embed]'")
     found = package_folder()
@@ -135,13 +154,20 @@ def choose_encoder(setting: str = "auto", *, threads: int = 2) -> EncoderChoice:
     return EncoderChoice(Encoder(found, threads=threads))
 
 
-def require_encoder() -> Encoder:
-    """The encoder of the installed package, for a tagger that needs it.
+def require_encoder(identity: str | None = None) -> Encoder:
+    """The installed encoder of an identity, for a tagger that needs it.
+
+    Args:
+        identity: of the encoder; one that is not installed leads to that of the installed package.
 
     Raises:
         MissingExtraError: it, or a package of the extra ``embed``, is not installed.
         DataError: the package holds other weights than it should.
     """
+    for name in (entry.name for entry in CATALOG.values() if identity is not None and entry.installed):
+        found = choose_encoder(name).encoder
+        if found is not None and found.identity == identity:
+            return found
     encoder = choose_encoder().encoder
     if encoder is None:
         absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]

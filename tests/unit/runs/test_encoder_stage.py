@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 from tiny_models import make_encoder
 
 from lawtags_client.encoder import choice, tuning
+from lawtags_client.encoder.catalog import CatalogEntry
+from lawtags_client.encoder.folder import named_folder
 from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.files import sha256_file
 from lawtags_client.runs.outputs import EncoderOutput
 from lawtags_client.runs.predictions import predictions_path, read_prediction_rows
 from lawtags_client.runs.probabilities import probabilities_path
@@ -171,9 +175,34 @@ async def test_a_tagger_with_a_tuned_encoder_loads_as_it_was_saved(tmp_path: Pat
     with pytest.raises(DataError, match=r"does not belong to tagger.json"):
         load_tagger(folder, embedder=embedder)
     assert embedder is not None
-    stranger = replace(embedder.folder, identity="f" * 64)
+    stranger = replace(embedder.tuning_base, identity="f" * 64)
     with pytest.raises(ConfigurationError, match="was fitted with encoder"):
         load_tagger(folder, embedder=choice.Encoder(stranger))
+
+
+async def test_a_large_encoder_embeds_and_the_small_one_of_the_package_is_tuned(
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {path.name: sha256_file(path) for path in encoder.iterdir() if path.is_file()}
+    large = CatalogEntry("large", (), files, 0, "Apache-2.0", "tests")
+    shutil.copytree(encoder, large.folder)
+    small = named_folder(make_encoder(tmp_path / "small", seed=1))
+    monkeypatch.setattr(choice, "CATALOG", {"large": large})
+    monkeypatch.setattr(choice, "package_folder", lambda: small)
+
+    made = context(tmp_path / "run", Path("large"))
+    made.outputs["encoder"] = await TuneEncoder().run(made)
+    embedder = encoder_of(made).encoder
+    assert embedder is not None
+    assert (embedder.name, embedder.tuning_base) == ("large", small)
+    tuned = load_tuned(made, embedder)
+    questions = questions_of(made)
+    training = questions["training"]
+    retriever = Retriever.fit(training, Vocabulary.from_questions(training), embedder=embedder)
+    tagger = fit_tagger(retriever, training, questions["validation"], encoder=tuned)
+    save(made, tagger, tmp_path / "tagger")
+    # Nobody has to name the encoder: it is found by its identity.
+    assert load_tagger(tmp_path / "tagger").tag(training[:5]) == tagger.tag(training[:5])
 
 
 def save(made: RunContext, tagger: Tagger, folder: Path) -> None:
