@@ -14,6 +14,7 @@ from lawtags_client.cli import (
     jobs,
     labels,
     local,
+    migrate,
     models,
     run,
     runs,
@@ -57,6 +58,7 @@ app.command(rich_help_panel=_STEPS)(steps.customize)
 app.command(rich_help_panel=_STEPS)(steps.deploy)
 app.command(rich_help_panel=_STEPS)(steps.evaluate)
 app.command("tag", rich_help_panel=_STEPS)(tag.tag)
+app.command(rich_help_panel=_STEPS)(migrate.migrate)
 app.command("report", rich_help_panel=_LOOK)(runs.report)
 app.add_typer(runs.app, name="runs", rich_help_panel=_LOOK)
 app.add_typer(labels.app, name="labels", rich_help_panel=_LOOK)
