@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lawtags_client.helix.names import make_name
 from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
+from lawtags_client.platform.references import helix_reference
 from lawtags_client.runs.recipe import Recipe, merged, nested
 
 # Hugging Face's names of the layers that NeMo's stand for; NeMo fuses some of them.
@@ -73,17 +73,16 @@ def migrate_recipe(recipe: Recipe) -> Migration:
 
 def _names(recipe: Recipe) -> Iterator[Change]:
     config = recipe.model.config
-    namespace, _, model = config.partition("@")[0].partition("/")
-    after = f"{make_name(namespace)}/{make_name(model)}@helix"
-    if config.partition("@")[0] != after.partition("@")[0]:
+    after = helix_reference(config)
+    if config.partition("@")[0] != after:
         yield Change(
             "model.config",
             config,
-            after,
+            f"{after}@helix",
             "On Helix, the base is a model entity workspace/name, and names are lower case.",
         )
     for key, value in (("model.output", recipe.model.output), ("dataset.name", recipe.dataset.name)):
-        valid = "/".join(map(make_name, value.split("/", 1)))
+        valid = helix_reference(value)
         if valid != value:
             yield Change(key, value, valid, "Helix does not take this name.")
 
@@ -127,7 +126,7 @@ def _modules(names: tuple[str, ...]) -> list[str]:
 
 def _notes(recipe: Recipe) -> Iterator[str]:
     training = recipe.training
-    base = "/".join(map(make_name, recipe.model.config.partition("@")[0].split("/", 1)))
+    base = helix_reference(recipe.model.config)
     yield f"The platform needs the model entity {base}, linked to a fileset with safetensors and tokenizer."
     yield (
         "Validation rows are uploaded into the training fileset: Helix downloads that one alone, whatever "

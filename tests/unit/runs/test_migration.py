@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lawtags_client.helix.names import is_valid
-from lawtags_client.platform.helix_jobs import training_spec
 from typer.testing import CliRunner
 
 from lawtags_client.cli.app import app
+from lawtags_client.helix.names import is_valid
+from lawtags_client.platform.helix_jobs import training_spec
 from lawtags_client.platform.protocol import FineTuneIntent
 from lawtags_client.runs.migration import migrate_recipe
 from lawtags_client.runs.recipe import Recipe, bundled, load_recipe, parse_recipe
