@@ -135,10 +135,12 @@ async def _is_confirmed(session: Interruptible, job: str, again: asyncio.Event) 
 
 
 async def _cancel(session: Interruptible, job: str) -> None:
+    from lawtags_client.platform.choice import cancel_training
+
     try:
         async with session.client(total_timeout=10.0) as nemo:
-            record = await nemo.customizer.cancel(job)
-        session.report(f"Interrupted. {job} is {record.status}.")
+            state = await cancel_training(nemo, job)
+        session.report(f"Interrupted. {job} is {state}.")
     except ConflictError:
         session.report(f"Interrupted. {job} has already ended.")
     except LawtagsError as error:

@@ -124,3 +124,16 @@ def _output(name: str, schema: Mapping[str, JsonValue], description: str | None 
     if description is None:
         return MetricOutput(name=name, value_json_schema=dict(schema))
     return MetricOutput(name=name, value_json_schema=dict(schema), description=description)
+
+
+__all__ = [
+    "OUTPUT_TEXT",
+    "bleu",
+    "exact_match",
+    "f1",
+    "llm_judge",
+    "number_check",
+    "rouge",
+    "string_check",
+    "tool_calling",
+]

@@ -111,3 +111,20 @@ async def run_platform(nemo: NeMo) -> AsyncIterator[Platform]:
 
     async with Helix(nemo.settings, intents=nemo.intents, clock=nemo.clock) as helix:
         yield HelixPlatform(helix)
+
+
+async def cancel_training(nemo: NeMo, job: str) -> str | None:
+    """Cancel a training job, and return its state.
+
+    Args:
+        nemo: an open client.
+        job: its id; on Helix with its workspace, ``workspace/id``, which no id of v1 has.
+
+    Raises:
+        ConflictError: it has already ended.
+        LawtagsError: it could not be cancelled.
+    """
+    if "/" not in job:
+        return (await nemo.customizer.cancel(job)).status
+    async with Helix(nemo.settings, clock=nemo.clock) as helix:
+        return (await helix.jobs.cancel(job)).status

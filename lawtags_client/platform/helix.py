@@ -80,8 +80,7 @@ class HelixPlatform:
 
     async def _model(self, name: str) -> HelixModel:
         plain = name.partition("@")[0]
-        bare = make_name(plain.rpartition("/")[2])
-        for reference in dict.fromkeys((name, plain, bare)):
+        for reference in dict.fromkeys((name, plain)):
             try:
                 split_reference(reference, self._helix.workspace)
             except ConfigurationError:
@@ -89,10 +88,16 @@ class HelixPlatform:
             found = await self._helix.models.find(reference)
             if found is not None:
                 return found
-        listed = [model.reference async for model in self._helix.models.list(workspace="-") if model.fileset]
-        offered = ", ".join(listed[:10]) or "none"
+        # The namespace of a v1 config is the vendor's, and need not be a workspace here.
+        bare = make_name(plain.rpartition("/")[2])
+        trainable = [model async for model in self._helix.models.list(workspace="-") if model.fileset]
+        alike = [model for model in trainable if model.name == bare]
+        if len(alike) == 1:
+            return alike[0]
+        offered = ", ".join(model.reference for model in (alike or trainable)[:10]) or "none"
+        problem = f"is in {len(alike)} workspaces" if alike else "does not exist on the platform"
         raise ConfigurationError(
-            f"the platform has no model {name!r}",
+            f"the model {name!r} {problem}",
             hint=f"Set model.config to workspace/name of a model. Models with weights: {offered}.",
         )
 

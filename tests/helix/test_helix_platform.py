@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 import openapi
 import pytest
-from client_kit import StillTime
+from client_kit import StillTime, client
+from replay import replaying
 from transcripts import find
 
+from lawtags_client.client import NeMo
 from lawtags_client.errors import (
     ConfigurationError,
     JobCancelledError,
@@ -27,7 +29,7 @@ from lawtags_client.helix.types.common import WireModel
 from lawtags_client.helix.types.evaluations import AggregateScores, HelixScoredRow
 from lawtags_client.helix.types.jobs import JobStatus
 from lawtags_client.intents import SqliteIntents
-from lawtags_client.platform.choice import detect, speaks_helix
+from lawtags_client.platform.choice import cancel_training, detect, speaks_helix
 from lawtags_client.platform.helix import HelixPlatform
 from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, tag_scores
 from lawtags_client.platform.helix_jobs import TrainingProgress, output_name, training_spec
@@ -289,9 +291,35 @@ def test_a_model_without_weights_cannot_be_trained(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="no fileset"):
         asyncio.run(ask("law/bare"))
-    with pytest.raises(ConfigurationError, match="no model 'meta/llama@v1'") as caught:
+    with pytest.raises(ConfigurationError, match="the model 'meta/llama@v1' does not exist") as caught:
         asyncio.run(ask("meta/llama@v1"))
     assert "law/gemma" in (caught.value.hint or "")
+    # The namespace of a v1 config is the vendor's.
+    assert asyncio.run(ask("google/Gemma@v1.0.0+cpu")).base_model == "law/gemma"
+
+
+def test_a_training_is_cancelled_where_it_runs(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.path}")
+        return httpx.Response(200, json={"id": "cust-1", "name": "tagger", "status": "cancelling"})
+
+    async def cancel(job: str) -> str | None:
+        async with client(handle, tmp_path) as nemo:
+            return await cancel_training(nemo, job)
+
+    assert asyncio.run(cancel("cust-1")) == "cancelling"
+    assert asked == ["POST /v1/customization/jobs/cust-1/cancel"]
+    recorded = find("lifecycle", "created: cancelled at once")
+
+    async def cancel_on_helix(url: str) -> str | None:
+        async with NeMo(base_url=url) as nemo:
+            return await cancel_training(nemo, "lawtags/lc-created")
+
+    with replaying([recorded]) as server:
+        assert asyncio.run(cancel_on_helix(server.url)) == "cancelled"
+    assert server.received[0][1] == "/apis/jobs/v2/workspaces/lawtags/jobs/lc-created/cancel"
 
 
 def answering(**answers: Any) -> Handler:
