@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -101,9 +102,10 @@ def folder_bytes(folder: Path) -> int:
 
 
 def _reachable(database: Database) -> tuple[set[str], set[str]]:
-    """The snapshots that commits reference, and the blobs in them."""
-    rows = database.rows("SELECT DISTINCT tree FROM data_store_commits")
-    waiting, trees, blobs = [row["tree"] for row in rows], set[str](), set[str]()
+    """The snapshots that commits reference, and the blobs in them and in filesets."""
+    blobs = {row["sha256"] for row in _rows(database, "helix_files", "DISTINCT sha256")}
+    rows = _rows(database, "data_store_commits", "DISTINCT tree")
+    waiting, trees = [row["tree"] for row in rows], set[str]()
     while waiting:
         key = waiting.pop()
         if key in trees:
@@ -119,7 +121,13 @@ def _reachable(database: Database) -> tuple[set[str], set[str]]:
 
 
 def _all_trees(database: Database) -> Iterable[str]:
-    return [row["key"] for row in database.rows("SELECT key FROM data_store_trees")]
+    return [row["key"] for row in _rows(database, "data_store_trees", "key")]
+
+
+def _rows(database: Database, table: str, columns: str) -> list[sqlite3.Row]:
+    """The rows of a table, which a stack of the other dialect has not."""
+    known = database.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return database.rows(f"SELECT {columns} FROM {table}") if known else []
 
 
 def _unreferenced(blobs: Blobs, held: set[str], before: float) -> set[str]:

@@ -16,6 +16,7 @@ from lawtags_stack.store import Blobs, Database
 from lawtags_stack.times import Clock, utc_now
 
 Port = Literal["platform", "data_store", "inference"]
+Dialect = Literal["v1", "helix", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class StackOptions:
             supports it, and float32 otherwise. On a CPU, ``bfloat16`` needs hardware support.
         empty_commit_url: respond to commits with an empty ``commitUrl``, as real Data Stores do.
         chaos: faults to inject.
+        dialect: the API to serve: NeMo Microservices v1, NeMo Helix, or both on one storage.
     """
 
     refresh_interval: float = 5.0
@@ -55,6 +57,7 @@ class StackOptions:
     inference_precision: Literal["auto", "float32", "bfloat16"] = "auto"
     empty_commit_url: bool = False
     chaos: ChaosPlan | None = None
+    dialect: Dialect = "v1"
 
     def settled(self) -> StackOptions:
         """These options, with the overrides of the chaos plan."""

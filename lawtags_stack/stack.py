@@ -24,7 +24,7 @@ from lawtags_stack.lock import ADDRESS_FILE, stack_lock
 from lawtags_stack.processes.fork_launcher import ForkLauncher
 from lawtags_stack.processes.launching import Launcher, SpawnLauncher
 from lawtags_stack.server.application import Activity, application, status_route
-from lawtags_stack.server.chaos_gate import RepositoryAges
+from lawtags_stack.server.chaos_gate import NoRepositories, RepositoryAges
 from lawtags_stack.server.servers import Servers, listen
 from lawtags_stack.service import Port, Service, StackContext, StackOptions, Urls
 from lawtags_stack.store import Blobs, Database
@@ -248,7 +248,7 @@ class StackThread:
         launcher: Launcher | None = None,
     ) -> None:
         self.stack = Stack(dir, platform_port, options=options, launcher=launcher)
-        self._loop = asyncio.new_event_loop()
+        self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="lawtags-stack", daemon=True)
 
     @property
@@ -270,17 +270,17 @@ class StackThread:
         """Start; returns once all ports respond. Raises as ``Stack.start``."""
         self._thread.start()
         try:
-            asyncio.run_coroutine_threadsafe(self.stack.start(), self._loop).result(timeout)
+            asyncio.run_coroutine_threadsafe(self.stack.start(), self.loop).result(timeout)
         except BaseException:
             self._end()
             raise
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop; returns once folder and ports are free."""
-        if self._loop.is_closed():
+        if self.loop.is_closed():
             return
         try:
-            asyncio.run_coroutine_threadsafe(self.stack.stop(), self._loop).result(timeout)
+            asyncio.run_coroutine_threadsafe(self.stack.stop(), self.loop).result(timeout)
         finally:
             self._end()
 
@@ -294,14 +294,14 @@ class StackThread:
         self.stop()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
         # Created here, since the thread that stops the stack may have a running event loop.
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
 
     def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
 
 
@@ -318,21 +318,38 @@ def make_launcher(log: Path) -> Launcher:
 def _services(context: StackContext) -> tuple[list[Service], RepositoryAges]:
     """Create the services in the order of their start, each with its dependencies."""
     # Imported here, since commands that only look for a running stack do not need them.
+    from lawtags_stack.services.nim import NimService
+
+    if context.options.dialect != "v1":
+        from lawtags_stack.helix.service import HelixService
+
+        helix = HelixService(context)
+        if context.options.dialect == "helix":
+            nim = NimService(context, helix.serving, helix.serving, helix.serving)
+            helix.serving.server = nim.state
+            return [helix, nim], NoRepositories()
     from lawtags_stack.services.customizer import CustomizerService
     from lawtags_stack.services.data_store import DataStoreService
     from lawtags_stack.services.deployments import ActiveDeployments, DeploymentService
     from lawtags_stack.services.entity_store import EntityStoreService
     from lawtags_stack.services.evaluator.routes import EvaluatorService
-    from lawtags_stack.services.nim import NimService
 
     data_store, entity_store = DataStoreService(context), EntityStoreService(context)
     files, entities = data_store.state, entity_store.state
     active = ActiveDeployments(context.database, clock=context.clock)
-    nim = NimService(context, entities, files, active)
+    if context.options.dialect == "both":
+        from lawtags_stack.helix.inference.serving import JoinedDeployments, JoinedModels
+
+        joined = JoinedModels([entities, helix.serving], files, helix.serving)
+        nim = NimService(context, joined, joined, JoinedDeployments([active, helix.serving]))
+        helix.serving.server = nim.state
+    else:
+        nim = NimService(context, entities, files, active)
     deployments = DeploymentService(context, active, nim.state)
     customizer = CustomizerService(context, entities, files)
     evaluator = EvaluatorService(context, entities, files)
-    return [data_store, entity_store, deployments, customizer, nim, evaluator], files.repositories
+    v1: list[Service] = [data_store, entity_store, deployments, customizer, nim, evaluator]
+    return [helix, *v1] if context.options.dialect == "both" else v1, files.repositories
 
 
 def _check_not_lost(dir: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from lawtags_client.cli.command import command, folder_command
 from lawtags_client.cli.local_runner import runner
 from lawtags_client.cli.session import Session
-from lawtags_client.cli.stack_launch import DEFAULT_PORT, Precision, StackLaunch, model_folders
+from lawtags_client.cli.stack_launch import DEFAULT_PORT, Dialect, Precision, StackLaunch, model_folders
 from lawtags_client.extras import require
 from lawtags_client.settings import LOCAL_PROFILE, LOCAL_TOKEN_VARIABLE, STACK_FOLDER
 
@@ -93,6 +93,10 @@ AllowLinkLocal = Annotated[
         help="Let evaluations call link-local addresses, including cloud metadata services.",
     ),
 ]
+StackDialect = Annotated[
+    Dialect,
+    typer.Option(help="The API to serve: NeMo Microservices v1, NeMo Helix, or both on one storage."),
+]
 Chaos = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="YAML file of faults to inject; see docs/local-stack.md."),
@@ -116,6 +120,7 @@ def up(
     allow_host: AllowHost = None,
     allow_link_local: AllowLinkLocal = False,
     chaos: Chaos = None,
+    dialect: StackDialect = "v1",
     token: Token = None,
 ) -> None:
     """Start the stack, print its addresses once it is ready, and run it until Ctrl-C or SIGTERM.
@@ -145,6 +150,7 @@ def up(
         allowed_hosts=allow_host or [],
         link_local=allow_link_local,
         chaos=chaos,
+        dialect=dialect,
     )
     on_ready = functools.partial(_print_address, session, dir=dir, token=bool(token))
     if detach:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8600
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Dialect = Literal["v1", "helix", "both"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class StackLaunch:
         allowed_hosts: host names to accept requests for, besides loopback.
         link_local: whether evaluations may call link-local addresses.
         chaos: a YAML file of faults to inject.
+        dialect: the API to serve.
     """
 
     dir: Path
@@ -50,6 +52,7 @@ class StackLaunch:
     allowed_hosts: Sequence[str] = ()
     link_local: bool = False
     chaos: Path | None = None
+    dialect: Dialect = "v1"
 
     def check(self) -> None:
         """Check what can be checked before another process starts.
@@ -105,6 +108,7 @@ class StackLaunch:
             allowed_hosts=tuple(self.allowed_hosts),
             link_local=self.link_local,
             chaos=read_plan(self.chaos) if self.chaos else None,
+            dialect=self.dialect,
         )
         stack = Stack(self.dir, self.port, host=self.host, options=options)
         asyncio.run(serve(stack, on_ready=on_ready, idle_timeout=self.idle_timeout))
@@ -118,6 +122,7 @@ class StackLaunch:
             ("--refresh-interval", self.refresh_interval),
             ("--device", self.device),
             ("--inference-precision", self.inference_precision),
+            ("--dialect", self.dialect),
         ]
         options += [("--idle-timeout", self.idle_timeout)] if self.idle_timeout is not None else []
         options += [("--chaos", self.chaos)] if self.chaos is not None else []

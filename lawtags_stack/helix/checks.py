@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 _BOTH_MODULES = (
     "lora.target_modules and lora.exclude_modules are mutually exclusive; name the modules to adapt, or the "
@@ -83,6 +83,12 @@ def _secret(self: Any) -> Any:
     return self
 
 
+def _host_url(value: str) -> str:
+    has_scheme = value.startswith(("http://", "https://"))
+    _check(has_scheme, f"Model provider host_url must include a scheme (http:// or https://); got {value!r}")
+    return value
+
+
 def _after(check: Any) -> Any:
     return model_validator(mode="after")(check)
 
@@ -96,5 +102,7 @@ CHECKS: dict[str, dict[str, Any]] = {
     },
     "UnslothScheduleSpec": {"schedule": _after(_unsloth_schedule)},
     "UnslothJobInput": {"job": _after(_unsloth_job)},
+    "CreateModelProviderRequest": {"check_host_url": field_validator("host_url", mode="after")(_host_url)},
+    "UpsertModelProviderRequest": {"check_host_url": field_validator("host_url", mode="after")(_host_url)},
     "HelixSecretCreateRequest": {"secret": _after(_secret)},
 }

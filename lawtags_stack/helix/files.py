@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,9 @@ class FilesetFiles:
             paths = [each.path for each in self.within(workspace, fileset)]
             place = f"{self.storage_path(workspace, fileset)}/{path}"
             if any(each.startswith(f"{path}/") for each in paths):
-                raise HelixError(507, f"Storage error: [Errno 21] Is a directory: '{place}'")
+                temporary = f"{place}.tmp.{secrets.token_hex(4)}"
+                reason = f"[Errno 21] Is a directory: '{temporary}' -> '{place}'"
+                raise HelixError(507, f"Storage error: {reason}")
             if any(path.startswith(f"{each}/") for each in paths):
                 raise HelixError(507, f"Storage error: [Errno 20] Not a directory: '{place}'")
             connection.execute(

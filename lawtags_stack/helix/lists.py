@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,6 +31,7 @@ class ListKind:
         most: the maximum page size; None for no limit.
         echo: the parts of the request that the response repeats.
         keep_nulls: keep null fields of the entries.
+        opaque: fields whose values are kept as they are, with nulls.
         unknown: the status for an unknown field in a filter.
     """
 
@@ -42,6 +43,7 @@ class ListKind:
     most: int | None = None
     echo: tuple[Literal["sort", "filter"], ...] = ("sort", "filter")
     keep_nulls: bool = False
+    opaque: tuple[str, ...] = ("custom_fields",)
     unknown: int = 400
 
 
@@ -60,6 +62,7 @@ def listed(
     kind: ListKind,
     *,
     seen: Callable[[JsonObject], JsonObject] = dict,
+    shown: Callable[[JsonObject], JsonObject] = dict,
 ) -> JsonObject:
     """Select the page of a list, and return the response.
 
@@ -68,6 +71,7 @@ def listed(
         query: the pairs of the query string.
         kind: how the list behaves.
         seen: returns the fields of an entry that filters apply to.
+        shown: returns an entry in the API's format; called for those on the page alone.
 
     Raises:
         HelixError: a parameter is invalid, or the filter names an unknown field.
@@ -81,9 +85,9 @@ def listed(
         chosen.reverse()
     chosen.sort(key=lambda each: str(seen(each).get(name) or ""), reverse=asked.sort.startswith("-"))
     start = (asked.page - 1) * asked.size
-    data: list[JsonValue] = [*chosen[start : start + asked.size]]
+    data: list[JsonValue] = [shown(each) for each in chosen[start : start + asked.size]]
     response: dict[str, JsonValue] = {
-        "data": data if kind.keep_nulls else [without_nulls(each) for each in data],
+        "data": data if kind.keep_nulls else [without_nulls(each, kind.opaque) for each in data],
         "pagination": {
             "page": asked.page,
             "page_size": asked.size,
@@ -99,12 +103,21 @@ def listed(
     return response
 
 
-def without_nulls(value: JsonValue) -> JsonValue:
-    """Drop null fields of objects, at any depth, as the services do in lists."""
+def without_nulls(value: JsonValue, opaque: Collection[str] = ()) -> JsonValue:
+    """Drop null fields of objects, at any depth, as the services do in lists.
+
+    Args:
+        value: a JSON value.
+        opaque: names of fields whose values are kept as they are.
+    """
     if isinstance(value, dict):
-        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+        return {
+            name: each if name in opaque else without_nulls(each, opaque)
+            for name, each in value.items()
+            if each is not None
+        }
     if isinstance(value, list):
-        return [without_nulls(each) for each in value]
+        return [without_nulls(each, opaque) for each in value]
     return value
 
 

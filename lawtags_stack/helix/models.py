@@ -114,11 +114,15 @@ class Models:
             HelixError: it does not exist (404), or the fileset does not (400).
         """
         self._check_fileset(workspace, fields.get("fileset"))
-        before = self._models.get(workspace, name)
         found = self._models.change(workspace, name, fields)
-        if found["fileset"] is not None and found["fileset"] != before["fileset"]:
+        # Its specification is read until there is one, whatever else changes.
+        if found["fileset"] is not None and found["spec"] is None:
             self.on_linked(workspace, name)
         return found
+
+    def link(self, workspace: str, name: str, fields: JsonObject) -> None:
+        """Set which providers serve a model."""
+        self._models.change(workspace, name, fields)
 
     def delete(self, workspace: str, name: str) -> None:
         """Delete a model with its adapters.

@@ -8,7 +8,7 @@ import json
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, ValidationError, create_model
 
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.helix.checks import CHECKS
@@ -100,7 +100,9 @@ def _named(name: str) -> Any:
     if "enum" in schema:
         return enum.Enum(name, {each: each for each in schema["enum"]}, type=str)
     if "properties" not in schema:
-        return _kind(schema)
+        # A type of its own, since errors name it.
+        base: Any = RootModel[_kind(schema)]  # type: ignore[misc]
+        return create_model(name, __base__=base)
     fields: dict[str, Any] = {}
     for field, described in schema["properties"].items():
         required = field in schema.get("required", ())

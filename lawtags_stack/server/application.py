@@ -29,6 +29,8 @@ from lawtags_stack.times import Clock
 _log = logging.getLogger(__name__)
 
 HEALTH_PATHS = ("/health", "/v1/health", "/v1/health/live", "/v1/health/ready")
+# The Helix dialect has its own; like those above, they need no token.
+_HELIX_HEALTH_PATHS = ("/health/live", "/health/ready")
 
 
 class Activity:
@@ -78,7 +80,7 @@ class AccessGate:
             _log.warning("rejected %s %r: %s", scope["method"], scope["path"][:200], reason)
             await error_response(403, reason)(scope, receive, send)
             return
-        if scope["path"] in HEALTH_PATHS:
+        if scope["path"] in (*HEALTH_PATHS, *_HELIX_HEALTH_PATHS):
             # Health probes send no token, and do not count as use of the stack.
             await self.app(scope, receive, send)
             return
@@ -125,10 +127,13 @@ def application(
         repositories: ages of repositories, for fault injection.
     """
     own = [route for service in services if service.port == port for route in service.routes]
-    aliases = _aliases(services, own) if port == "platform" else []
     described = _description(port, services, url)
-    routes = [*own, *_health(port, services), described, *extra, *aliases]
-    routes.append(_rest(routes))
+    if port == "platform" and options.dialect == "helix":
+        routes = [described, *extra, *own]  # ends with the dialect's own route for all other paths
+    else:
+        aliases = _aliases(services, own) if port == "platform" else []
+        routes = [*own, *_health(port, services), described, *extra, *aliases]
+        routes.append(_rest(routes))
     app = Starlette(routes=routes, exception_handlers={Exception: _unexpected, 404: _unmatched})
     within: ASGIApp = app
     if options.chaos is not None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lawtags_client.errors import LawtagsError
+from lawtags_client.errors import LawtagsError, NotFoundError
 from lawtags_client.types.data_store import RepoType
 from lawtags_stack.chaos.plan import ChaosPlan, RequestRule
 from lawtags_stack.http.responses import JsonResponse
@@ -29,6 +29,14 @@ class RepositoryAges(Protocol):
     def created_at(self, repo_type: RepoType, namespace: str, name: str) -> str:
         """The creation time of a repository; raises ``NotFoundError`` if it does not exist."""
         ...
+
+
+class NoRepositories:
+    """The ages of repositories in a stack without a Data Store."""
+
+    def created_at(self, repo_type: RepoType, namespace: str, name: str) -> str:
+        """Raise ``NotFoundError``."""
+        raise NotFoundError(f"no {repo_type} repository {namespace}/{name}")
 
 
 class ChaosGate:

@@ -18,6 +18,7 @@ _MASKS = (
     (re.compile(rf"\b([a-z]+(?:-[a-z]+)*)-{_BASE58}{{19,22}}(?![0-9A-Za-z])"), r"\1-<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?"), "<time>"),
     (re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{32}|[0-9a-f]{12}|[0-9a-f]{8})(?![0-9a-f])"), "<hex>"),
+    (re.compile(r"\bmodels-system-(?:[0-9a-z]{8}(?![0-9a-z])|<hex>)"), "models-system-<name>"),
     (re.compile(r"https?://[\w.\-]+:\d+"), "<server>"),
 )
 _SERVER_FOLDER = "/data/helix"

@@ -1,0 +1,1 @@
+"""Deployments, providers of models, and the gateway in front of them."""

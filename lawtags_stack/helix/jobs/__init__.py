@@ -1,0 +1,1 @@
+"""The generic jobs API: attempts, steps, tasks, logs and results."""
