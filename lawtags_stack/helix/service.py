@@ -10,21 +10,21 @@ from starlette.routing import BaseRoute
 
 from lawtags_client.json_value import JsonObject
 from lawtags_stack.helix.customization.compile import Compiler
-from lawtags_stack.helix.customization.routes import Customization
+from lawtags_stack.helix.customization.routes import HelixCustomization
 from lawtags_stack.helix.discovery import discovery_routes, unmatched
-from lawtags_stack.helix.evaluations.routes import Evaluations
+from lawtags_stack.helix.evaluations.routes import EvaluationApi
 from lawtags_stack.helix.file_routes import file_routes
 from lawtags_stack.helix.files import FilesetFiles
 from lawtags_stack.helix.filesets import Filesets
-from lawtags_stack.helix.inference.deployments import Deployments
+from lawtags_stack.helix.inference.deployments import DeploymentTables
 from lawtags_stack.helix.inference.discovery import Discovery
-from lawtags_stack.helix.inference.gateway import Gateway
-from lawtags_stack.helix.inference.providers import Providers
+from lawtags_stack.helix.inference.gateway import HelixGateway
+from lawtags_stack.helix.inference.providers import HelixProviders
 from lawtags_stack.helix.inference.serving import Serving
 from lawtags_stack.helix.inference.upstream import Upstream
 from lawtags_stack.helix.inference.virtual_models import VirtualModels
 from lawtags_stack.helix.jobs.logs import JobLogs
-from lawtags_stack.helix.jobs.routes import JobRoutes
+from lawtags_stack.helix.jobs.routes import HelixJobRoutes
 from lawtags_stack.helix.jobs.states import FINAL
 from lawtags_stack.helix.jobs.store import JobStore
 from lawtags_stack.helix.models import Models
@@ -56,20 +56,20 @@ class HelixService(Service):
         self.logs = JobLogs(database)
         self.models.on_linked = SpecAnalysis(self.jobs).submit
         self.jobs.on_delete = self._forget_logs
-        job_routes = JobRoutes(self.jobs, self.logs, self.filesets)
-        self.deployments = Deployments(database, clock)
+        job_routes = HelixJobRoutes(self.jobs, self.logs, self.filesets)
+        self.deployments = DeploymentTables(database, clock)
         self._virtual_models = VirtualModels(database, clock)
-        self._providers = Providers(database, clock, self.models, self._virtual_models)
+        self._providers = HelixProviders(database, clock, self.models, self._virtual_models)
         self._upstream = Upstream(context, self.secrets)
         self.serving = Serving(self.models, files, self.deployments, self._providers, context.urls.inference)
         self.discovery = Discovery(self._providers, self.deployments, self._upstream, self.serving)
         self._interval = context.options.refresh_interval
-        gateway = Gateway(self._providers, self._virtual_models, self._upstream)
+        gateway = HelixGateway(self._providers, self._virtual_models, self._upstream)
         compiler = Compiler(
             self.workspaces, self.filesets, self.models, self.secrets, self.jobs, self.deployments.config
         )
-        self._customization = Customization(database, clock, compiler, self.jobs, job_routes)
-        self._evaluations = Evaluations(context, self.jobs, job_routes, self.filesets, self.secrets)
+        self._customization = HelixCustomization(database, clock, compiler, self.jobs, job_routes)
+        self._evaluations = EvaluationApi(context, self.jobs, job_routes, self.filesets, self.secrets)
         routes: list[ApiRoute] = [
             *discovery_routes(str(context.dir)),
             *self.workspaces.routes(),

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import openapi
 import pytest
-from model_server import ModelServer, model_server
 from dialect_replay import Outcome, Replay, explain
+from model_server import ModelServer, model_server
 from served_stack import wait_for
 from shared_launcher import shared_launcher
 from transcripts import Exchange, exchanges

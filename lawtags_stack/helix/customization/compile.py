@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.helix.customization.configs import automodel_step, part, rl_step, unsloth_step
-from lawtags_stack.helix.customization.steps import TrainingJob, TrainingStep, platform_spec
+from lawtags_stack.helix.customization.steps import CompiledTraining, TrainingStep, platform_spec
 from lawtags_stack.helix.filesets import Filesets
 from lawtags_stack.helix.jobs.states import FINAL
 from lawtags_stack.helix.jobs.store import JobStore
@@ -176,7 +176,7 @@ class Compiler:
         model: JsonObject,
         dataset: Dataset,
         config: JsonValue,
-    ) -> TrainingJob:
+    ) -> CompiledTraining:
         fileset = model.get("fileset")
         if not isinstance(fileset, str):
             raise HelixError(
@@ -193,7 +193,7 @@ class Compiler:
             "unsloth": "Customized model from unsloth job",
             "rl": f"DPO-trained model from nhx-rl job ({reference})",
         }
-        return TrainingJob(
+        return CompiledTraining(
             backend=backend,
             workspace=workspace,
             profile=str(part(spec, "training").get("execution_profile") or "gpu"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lawtags_client.json_value import JsonObject
 from lawtags_stack.helix.customization.compile import Compiler
-from lawtags_stack.helix.jobs.routes import JobRoutes
+from lawtags_stack.helix.jobs.routes import HelixJobRoutes
 from lawtags_stack.helix.jobs.store import JobStore
 from lawtags_stack.helix.jobs.views import service_job
 from lawtags_stack.helix.lists import ListKind, listed
@@ -27,7 +27,7 @@ _ROOT = f"/apis/customization{WORKSPACE}"
 _TEMPLATES = ListKind(fields=("backend", "description"), size=20, most=100, keep_nulls=True)
 
 
-class Customization:
+class HelixCustomization:
     """The customization service.
 
     Args:
@@ -39,7 +39,7 @@ class Customization:
     """
 
     def __init__(
-        self, database: Database, clock: Clock, compiler: Compiler, jobs: JobStore, routes: JobRoutes
+        self, database: Database, clock: Clock, compiler: Compiler, jobs: JobStore, routes: HelixJobRoutes
     ) -> None:
         self._database = database
         self._compiler = compiler

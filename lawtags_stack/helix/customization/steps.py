@@ -19,7 +19,7 @@ _NO_LIMITS: JsonObject = {"cpu": None, "memory": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingJob:
+class CompiledTraining:
     """What the steps around the training need to know.
 
     Args:
@@ -73,7 +73,7 @@ class TrainingStep:
     environment: tuple[tuple[str, str], ...] = ()
 
 
-def platform_spec(job: TrainingJob, training: TrainingStep) -> JsonObject:
+def platform_spec(job: CompiledTraining, training: TrainingStep) -> JsonObject:
     """The steps of a training job.
 
     Args:
@@ -89,7 +89,7 @@ def platform_spec(job: TrainingJob, training: TrainingStep) -> JsonObject:
     return {"steps": steps, "secrets": None}
 
 
-def _download(job: TrainingJob) -> JsonObject:
+def _download(job: CompiledTraining) -> JsonObject:
     workspace, name = job.weights
     data_workspace, data_name, folder = job.dataset
     model: JsonObject = {"workspace": workspace, "name": name, "path": None}
@@ -100,12 +100,12 @@ def _download(job: TrainingJob) -> JsonObject:
     }
 
 
-def _upload(job: TrainingJob) -> JsonObject:
+def _upload(job: CompiledTraining) -> JsonObject:
     fileset: JsonObject = {"workspace": None, "name": job.output["fileset"], "path": None}
     return {"download": [], "upload": [{"src": OUTPUT_PATH, "dest": fileset, "metadata": None}]}
 
 
-def _entity(job: TrainingJob) -> JsonObject:
+def _entity(job: CompiledTraining) -> JsonObject:
     return {
         "name": job.output["name"],
         "workspace": job.workspace,
@@ -119,7 +119,7 @@ def _entity(job: TrainingJob) -> JsonObject:
     }
 
 
-def _cpu_step(job: TrainingJob, name: str, config: JsonObject, task: str) -> JsonObject:
+def _cpu_step(job: CompiledTraining, name: str, config: JsonObject, task: str) -> JsonObject:
     service = "customizer" if job.backend == "automodel" else job.backend
     command: list[JsonValue] = ["-m", f"nhx.customization_common.tasks.{task}"]
     if task == "file_io":
@@ -146,7 +146,7 @@ def _cpu_step(job: TrainingJob, name: str, config: JsonObject, task: str) -> Jso
     }
 
 
-def _training_step(job: TrainingJob, training: TrainingStep) -> JsonObject:
+def _training_step(job: CompiledTraining, training: TrainingStep) -> JsonObject:
     variables = [("NEMO_JOB_PERSISTENT_JOB_STORAGE_PATH", _STORAGE), *training.environment]
     return {
         "name": training.name,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from lawtags_client.errors import BadRequestError, LawtagsError
 from lawtags_client.json_value import JsonObject, JsonValue
-from lawtags_stack.helix.evaluations.metric_bundles import Metric, read_metric
+from lawtags_stack.helix.evaluations.metric_bundles import BundledMetric, read_metric
 from lawtags_stack.helix.evaluations.scores import (
-    Answer,
-    Scores,
+    AnsweredItem,
+    EvaluationScores,
     aggregates,
     results,
     row_scores,
@@ -48,13 +48,13 @@ class _Cancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    answers: list[Answer]
-    scores: Scores
-    metrics: list[Metric]
+    answers: list[AnsweredItem]
+    scores: EvaluationScores
+    metrics: list[BundledMetric]
     errored: int
 
 
-class EvaluationJobs:
+class HelixEvaluationWorker:
     """Carries out evaluation jobs.
 
     Args:
@@ -144,7 +144,7 @@ class EvaluationJobs:
         if isinstance(target, dict):
             answers, errored = await self._ask(job, spec, target, rows)
         else:
-            answers = [Answer(row) for row in rows]
+            answers = [AnsweredItem(row) for row in rows]
         scores = await asyncio.to_thread(score, metrics, answers, self.calculations())
         return _Outcome(answers, scores, metrics, errored)
 
@@ -163,7 +163,7 @@ class EvaluationJobs:
 
     async def _ask(
         self, job: JsonObject, spec: JsonObject, target: JsonObject, rows: Sequence[JsonObject]
-    ) -> tuple[list[Answer], int]:
+    ) -> tuple[list[AnsweredItem], int]:
         """Ask the target for an answer to each row; returns them, and the number of failures."""
         params = spec["params"]
         assert isinstance(params, dict)
@@ -177,7 +177,7 @@ class EvaluationJobs:
         turn = asyncio.Semaphore(int(str(params.get("parallelism") or 1)))
         lenient = bool(params.get("ignore_request_failure"))
 
-        async def ask(row: JsonObject, index: int) -> Answer | None:
+        async def ask(row: JsonObject, index: int) -> AnsweredItem | None:
             async with turn:
                 await asyncio.to_thread(self._check_wanted, job)
                 body = await asyncio.to_thread(self._request, spec, params, row, index)
@@ -188,7 +188,7 @@ class EvaluationJobs:
                         return None
                     raise
                 response = exchange["response"]
-                return Answer(row, output_text(response), response, exchange["request"])
+                return AnsweredItem(row, output_text(response), response, exchange["request"])
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -321,7 +321,7 @@ def _read_rows(content: bytes, place: str) -> list[JsonObject]:
     return [row for row in rows if isinstance(row, dict)]
 
 
-def _tokens(answers: Sequence[Answer]) -> JsonObject:
+def _tokens(answers: Sequence[AnsweredItem]) -> JsonObject:
     counted: dict[str, JsonValue] = {}
     for name, key in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens")):
         usages = [each.response.get("usage") for each in answers]

@@ -47,7 +47,7 @@ _NUMBER_OPERATIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class BundledMetric:
     """A metric of an evaluation.
 
     Args:
@@ -97,7 +97,7 @@ def checked_bundle(bundle: JsonObject) -> JsonObject:
     return {**bundle, "outputs": wanted, "payload": {**payload, "digest": digest(payload["metric"])}}
 
 
-def read_metric(bundle: JsonObject) -> Metric:
+def read_metric(bundle: JsonObject) -> BundledMetric:
     """Convert a bundle to a metric of the stack's evaluation.
 
     Raises:
@@ -118,7 +118,7 @@ def read_metric(bundle: JsonObject) -> Metric:
     if missing:
         reason = f"the metric {kind} lacks {', '.join(missing)}"
         raise HelixError(422, f"{TRANSFORM}{reason}")
-    return Metric(kind, _OUTPUTS[kind], {"type": _own_kind(kind), "params": _params(kind, sent)})
+    return BundledMetric(kind, _OUTPUTS[kind], {"type": _own_kind(kind), "params": _params(kind, sent)})
 
 
 def digest(metric: JsonValue) -> str:

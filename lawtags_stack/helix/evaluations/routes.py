@@ -6,11 +6,11 @@ import uuid
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.json_value import JsonObject, JsonValue
-from lawtags_stack.helix.evaluations.jobs import SOURCE, STEP, EvaluationJobs
+from lawtags_stack.helix.evaluations.jobs import SOURCE, STEP, HelixEvaluationWorker
 from lawtags_stack.helix.evaluations.metric_bundles import TRANSFORM, checked_bundle, digest, read_metric
-from lawtags_stack.helix.evaluations.scores import Answer, aggregates_of, score
+from lawtags_stack.helix.evaluations.scores import AnsweredItem, aggregates_of, score
 from lawtags_stack.helix.filesets import Filesets
-from lawtags_stack.helix.jobs.routes import JobRoutes
+from lawtags_stack.helix.jobs.routes import HelixJobRoutes
 from lawtags_stack.helix.jobs.store import JobStore
 from lawtags_stack.helix.jobs.views import service_job
 from lawtags_stack.helix.lists import ListKind, listed
@@ -40,7 +40,7 @@ _RESULT_FIELDS = (
 )  # fmt: skip
 
 
-class Evaluations:
+class EvaluationApi:
     """The evaluation service.
 
     Args:
@@ -55,7 +55,7 @@ class Evaluations:
         self,
         context: StackContext,
         jobs: JobStore,
-        routes: JobRoutes,
+        routes: HelixJobRoutes,
         filesets: Filesets,
         secrets: Secrets,
     ) -> None:
@@ -82,7 +82,7 @@ class Evaluations:
                 f"Evaluation result '{name}' not found in workspace '{workspace}'"
             ),
         )
-        self.worker = EvaluationJobs(context, jobs, filesets, secrets, self._results)
+        self.worker = HelixEvaluationWorker(context, jobs, filesets, secrets, self._results)
 
     def purge(self, workspace: str) -> None:
         """Delete all metrics and results of a workspace."""
@@ -182,7 +182,7 @@ class Evaluations:
         if len(wanted) > _MOST_LIVE:
             raise HelixError(422, f"{TRANSFORM}at most {_MOST_LIVE} metrics are scored at once")
         metrics = [read_metric(self._bundle(each, call.workspace)) for each in wanted]
-        answers = [Answer(row) for row in dataset if isinstance(row, dict)]
+        answers = [AnsweredItem(row) for row in dataset if isinstance(row, dict)]
         found: list[JsonValue] = []
         for metric in metrics:
             try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lawtags_client.json_value import JsonObject, JsonValue
-from lawtags_stack.helix.evaluations.metric_bundles import Metric
+from lawtags_stack.helix.evaluations.metric_bundles import BundledMetric
 from lawtags_stack.helix.evaluations.statistics import aggregate
 from lawtags_stack.services.evaluator.calculations import Calculations
 from lawtags_stack.services.evaluator.sandboxed import AnsweredRow
@@ -17,7 +17,7 @@ _OWN_NAMES = {"em": "exact-match"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnsweredItem:
     """A row of the dataset, with the model's answer if there is one.
 
     Args:
@@ -34,7 +34,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class EvaluationScores:
     """The scores of all rows.
 
     Args:
@@ -46,7 +46,9 @@ class Scores:
     corpus: float | None = None
 
 
-def score(metrics: Sequence[Metric], answers: Sequence[Answer], calculations: Calculations) -> Scores:
+def score(
+    metrics: Sequence[BundledMetric], answers: Sequence[AnsweredItem], calculations: Calculations
+) -> EvaluationScores:
     """Calculate the metrics of all rows.
 
     Raises:
@@ -68,19 +70,19 @@ def score(metrics: Sequence[Metric], answers: Sequence[Answer], calculations: Ca
                 outputs.append(output)
                 references.append(wanted)
     if not outputs:
-        return Scores(found)
+        return EvaluationScores(found)
     sentences, corpus = calculations.bleu(outputs, references)
     for row, sentence in zip(found, sentences, strict=True):
         row["bleu"] = {"sentence": sentence}
-    return Scores(found, corpus)
+    return EvaluationScores(found, corpus)
 
 
-def aggregates(metrics: Sequence[Metric], scores: Scores) -> list[JsonObject]:
+def aggregates(metrics: Sequence[BundledMetric], scores: EvaluationScores) -> list[JsonObject]:
     """The aggregates of all metrics, in order."""
     return [each for metric in metrics for each in aggregates_of(metric, scores)]
 
 
-def aggregates_of(metric: Metric, scores: Scores) -> list[JsonObject]:
+def aggregates_of(metric: BundledMetric, scores: EvaluationScores) -> list[JsonObject]:
     """The aggregates of one metric."""
     found = [
         aggregate(f"{metric.kind}.{name}", [row[metric.kind][name] for row in scores.rows])
@@ -91,7 +93,9 @@ def aggregates_of(metric: Metric, scores: Scores) -> list[JsonObject]:
     return found
 
 
-def row_scores(metrics: Sequence[Metric], answers: Sequence[Answer], scores: Scores) -> list[JsonObject]:
+def row_scores(
+    metrics: Sequence[BundledMetric], answers: Sequence[AnsweredItem], scores: EvaluationScores
+) -> list[JsonObject]:
     """The scores of each row, with the row and the answer."""
     found: list[JsonObject] = []
     for index, (answer, values) in enumerate(zip(answers, scores.rows, strict=True)):
@@ -115,7 +119,9 @@ def row_scores(metrics: Sequence[Metric], answers: Sequence[Answer], scores: Sco
     return found
 
 
-def results(metrics: Sequence[Metric], answers: Sequence[Answer], scores: Scores) -> JsonObject:
+def results(
+    metrics: Sequence[BundledMetric], answers: Sequence[AnsweredItem], scores: EvaluationScores
+) -> JsonObject:
     """The content of ``evaluation-results``."""
     per_metric: dict[str, JsonValue] = {
         metric.kind: {
@@ -131,14 +137,14 @@ def results(metrics: Sequence[Metric], answers: Sequence[Answer], scores: Scores
     }
 
 
-def _values(metric: Metric, values: dict[str, float]) -> list[JsonValue]:
+def _values(metric: BundledMetric, values: dict[str, float]) -> list[JsonValue]:
     return [
         {"name": name, "value": "NaN" if math.isnan(values[name]) else values[name]}
         for name in metric.outputs
     ]
 
 
-def _row(answer: Answer, index: int) -> AnsweredRow:
+def _row(answer: AnsweredItem, index: int) -> AnsweredRow:
     return {
         "item": {**answer.item},
         "output": answer.output or "",

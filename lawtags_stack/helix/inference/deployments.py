@@ -36,7 +36,7 @@ ANYONE: JsonObject = {
 _ROOT = f"/apis/models{WORKSPACE}"
 
 
-class Deployments:
+class DeploymentTables:
     """The deployments of all workspaces.
 
     Args:

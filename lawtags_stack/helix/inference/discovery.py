@@ -11,8 +11,8 @@ import httpx
 
 from lawtags_client.errors import LawtagsError
 from lawtags_client.json_value import JsonObject
-from lawtags_stack.helix.inference.deployments import Deployments
-from lawtags_stack.helix.inference.providers import ADAPTERS, Providers
+from lawtags_stack.helix.inference.deployments import DeploymentTables
+from lawtags_stack.helix.inference.providers import ADAPTERS, HelixProviders
 from lawtags_stack.helix.inference.serving import Serving
 from lawtags_stack.helix.inference.upstream import Upstream
 from lawtags_stack.helix.schemas import NAME_PATTERN
@@ -32,7 +32,7 @@ class Discovery:
     """
 
     def __init__(
-        self, providers: Providers, deployments: Deployments, upstream: Upstream, serving: Serving
+        self, providers: HelixProviders, deployments: DeploymentTables, upstream: Upstream, serving: Serving
     ) -> None:
         self._serving = serving
         self._providers = providers

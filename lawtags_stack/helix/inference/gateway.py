@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from lawtags_client.json_value import JsonObject, JsonValue
-from lawtags_stack.helix.inference.providers import ADAPTERS, Providers
+from lawtags_stack.helix.inference.providers import ADAPTERS, HelixProviders
 from lawtags_stack.helix.inference.upstream import Upstream
 from lawtags_stack.helix.inference.virtual_models import VirtualModels
 from lawtags_stack.helix.refusals import HelixError, helix_error_response
@@ -45,7 +45,7 @@ class _Target:
     named: bool = False
 
 
-class Gateway:
+class HelixGateway:
     """The routes of the gateway.
 
     Args:
@@ -54,7 +54,7 @@ class Gateway:
         upstream: calls providers.
     """
 
-    def __init__(self, providers: Providers, virtual_models: VirtualModels, upstream: Upstream) -> None:
+    def __init__(self, providers: HelixProviders, virtual_models: VirtualModels, upstream: Upstream) -> None:
         self._providers = providers
         self._virtual_models = virtual_models
         self._upstream = upstream

@@ -34,7 +34,7 @@ _OPTIONAL = (
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class ProvidedModel:
     """A model that a provider serves.
 
     Args:
@@ -48,7 +48,7 @@ class ServedModel:
     entity: str
 
 
-class Providers:
+class HelixProviders:
     """The providers of all workspaces.
 
     Args:
@@ -82,12 +82,12 @@ class Providers:
         """All providers, oldest first."""
         return [*self._table.within("-")]
 
-    def served(self, entity: str) -> ServedModel | None:
+    def served(self, entity: str) -> ProvidedModel | None:
         """Find who serves an entity or an adapter of one; None if nobody does."""
         for provider in self.all():
             for each in _mappings(provider):
                 if each["model_entity_id"] == entity:
-                    return ServedModel(provider, str(each["served_model_name"]), entity)
+                    return ProvidedModel(provider, str(each["served_model_name"]), entity)
         return None
 
     def create(self, workspace: str, name: str, body: JsonObject) -> JsonObject:

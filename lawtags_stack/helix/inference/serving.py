@@ -8,8 +8,8 @@ from typing import Protocol
 
 from lawtags_client.json_value import JsonObject
 from lawtags_stack.helix.files import FilesetFiles
-from lawtags_stack.helix.inference.deployments import Deployments
-from lawtags_stack.helix.inference.providers import Providers
+from lawtags_stack.helix.inference.deployments import DeploymentTables
+from lawtags_stack.helix.inference.providers import HelixProviders
 from lawtags_stack.helix.models import Models
 from lawtags_stack.helix.tables import split_reference
 from lawtags_stack.services.data_store.hub_urls import FilesUrl
@@ -27,7 +27,7 @@ _URL = "helix://"
 _WAITING = ("CREATED", "PENDING")
 
 
-class Server(Protocol):
+class ServingReadiness(Protocol):
     """The inference server."""
 
     def readiness(self, model: str) -> Readiness:
@@ -61,14 +61,19 @@ class Serving:
     """
 
     def __init__(
-        self, models: Models, files: FilesetFiles, deployments: Deployments, providers: Providers, url: str
+        self,
+        models: Models,
+        files: FilesetFiles,
+        deployments: DeploymentTables,
+        providers: HelixProviders,
+        url: str,
     ) -> None:
         self._models = models
         self._files = files
         self._deployments = deployments
         self._providers = providers
         self._url = url
-        self.server: Server | None = None
+        self.server: ServingReadiness | None = None
 
     def model_list(self) -> list[ModelRecord]:
         """The deployed models, and their adapters."""

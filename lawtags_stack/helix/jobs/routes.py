@@ -54,7 +54,7 @@ _COPY = 1 << 20
 Render = Callable[[JsonObject], JsonObject]
 
 
-class JobRoutes:
+class HelixJobRoutes:
     """The routes of jobs.
 
     Args:
