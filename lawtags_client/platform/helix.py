@@ -21,7 +21,7 @@ from lawtags_client.helix.types.jobs import JobStatus, is_final
 from lawtags_client.helix.types.models import HelixModel
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.platform import prompting
-from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, tag_scores
+from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, rows_scored, tag_scores
 from lawtags_client.platform.helix_jobs import TrainingProgress, output_name, training_spec
 from lawtags_client.platform.protocol import (
     EvaluationIntent,
@@ -262,12 +262,11 @@ class HelixPlatform:
         await evaluations.wait(reference, timeout=timeout)
         aggregate = await evaluations.scores(reference)
         tags, rows = await tag_scores(evaluations.rows(reference))
-        counts = [found.count for found in aggregate.scores if found.count is not None]
         return EvaluationSummary(
             reference,
             named_scores(aggregate) | tags,
             aggregate.model_dump(mode="json"),
-            min([rows, *counts]),
+            rows_scored(aggregate, rows),
         )
 
     async def publish(self, model: str, files: Mapping[str, bytes]) -> None:

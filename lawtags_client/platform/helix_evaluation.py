@@ -63,6 +63,19 @@ def named_scores(aggregate: AggregateScores) -> dict[str, float]:
     return found
 
 
+def rows_scored(aggregate: AggregateScores, rows: int) -> int:
+    """The fewest rows that a score was computed from.
+
+    Args:
+        aggregate: the scores; one that covers all rows at once, such as BLEU of the corpus, counts as one row.
+        rows: how many there are.
+    """
+    counts = [
+        score.count for score in aggregate.scores if (score.count or 0) + (score.nan_count or 0) == rows
+    ]
+    return min([rows, *(count for count in counts if count is not None)])
+
+
 async def tag_scores(rows: AsyncIterator[HelixScoredRow]) -> tuple[dict[str, float], int]:
     """F1 over sets of tags, which Helix does not have, and the number of rows.
 

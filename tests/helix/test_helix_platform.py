@@ -31,7 +31,12 @@ from lawtags_client.helix.types.jobs import JobStatus
 from lawtags_client.intents import SqliteIntents
 from lawtags_client.platform.choice import cancel_training, detect, speaks_helix
 from lawtags_client.platform.helix import HelixPlatform
-from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, tag_scores
+from lawtags_client.platform.helix_evaluation import (
+    evaluation_spec,
+    named_scores,
+    rows_scored,
+    tag_scores,
+)
 from lawtags_client.platform.helix_jobs import TrainingProgress, output_name, training_spec
 from lawtags_client.platform.protocol import EvaluationIntent, FineTuneIntent, JobUpdate
 from lawtags_client.settings import Settings
@@ -148,6 +153,14 @@ def test_scores_have_the_names_of_a_run_and_f1_of_tags_is_added() -> None:
         "tags.rouge.rouge_1_score": 0.25,
         "tags.rouge.rouge_L_score": 0.25,
     }
+
+    counted = [
+        {"name": "f1.f1", "count": 7, "nan_count": 2},
+        {"name": "bleu.sentence", "count": 9, "nan_count": 0},
+        {"name": "bleu.corpus", "count": 1, "nan_count": 0},
+    ]
+    assert rows_scored(AggregateScores.model_validate({"scores": counted}), 9) == 7
+    assert rows_scored(AggregateScores.model_validate({"scores": counted[1:]}), 9) == 9
 
     async def rows() -> AsyncIterator[HelixScoredRow]:
         for index, (truth, answer) in enumerate([(" tort, wills", " tort"), (" tort", " wills")]):
