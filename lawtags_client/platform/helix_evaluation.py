@@ -67,13 +67,15 @@ def rows_scored(aggregate: AggregateScores, rows: int) -> int:
     """The fewest rows that a score was computed from.
 
     Args:
-        aggregate: the scores; one that covers all rows at once, such as BLEU of the corpus, counts as one row.
+        aggregate: the scores; one of all rows at once, such as BLEU of the corpus, is left out.
         rows: how many there are.
     """
-    counts = [
-        score.count for score in aggregate.scores if (score.count or 0) + (score.nan_count or 0) == rows
-    ]
-    return min([rows, *(count for count in counts if count is not None)])
+    counts = [rows]
+    for score in aggregate.scores:
+        numbers, others = score.count or 0, score.nan_count or 0
+        if numbers + others == rows:
+            counts.append(numbers)
+    return min(counts)
 
 
 async def tag_scores(rows: AsyncIterator[HelixScoredRow]) -> tuple[dict[str, float], int]:
