@@ -71,8 +71,8 @@ def rows_scored(aggregate: AggregateScores, rows: int) -> int:
         rows: how many there are.
     """
     counts = [rows]
-    for score in aggregate.scores:
-        numbers, others = score.count or 0, score.nan_count or 0
+    for found in aggregate.scores:
+        numbers, others = found.count or 0, found.nan_count or 0
         if numbers + others == rows:
             counts.append(numbers)
     return min(counts)
