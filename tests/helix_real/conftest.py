@@ -121,6 +121,13 @@ class RunnerProcess:
     def said(self) -> str:
         return self.output.read_text("utf-8")
 
+    def wait_until_empty(self) -> None:
+        """Wait until it has deleted what it no longer needs."""
+        deadline = time.monotonic() + PATIENCE
+        while list((self.folder / "jobs").iterdir()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()

@@ -115,7 +115,7 @@ async def test_a_killed_runner_goes_on_and_there_is_one_adapter(
     assert [one.name for one in (await helix.models.get("tiny")).adapters] == ["law-kill"]
     claims = [one.name for one in await helix.jobs.results("law-kill") if one.name.startswith("runner-")]
     assert claims == ["runner-claim-1"]
-    assert not list((second.folder / "jobs").iterdir())
+    second.wait_until_empty()
 
 
 async def test_a_cancelled_training_stops_and_leaves_nothing(
@@ -131,9 +131,7 @@ async def test_a_cancelled_training_stops_and_leaves_nothing(
     assert status.steps[-1].status == "cancelled"
     assert not (await helix.models.get("tiny")).adapters
     assert runner.process.poll() is None
-    # Stopped, so that it has also removed the job's folder.
-    runner.stop()
-    assert not list((runner.folder / "jobs").iterdir())
+    runner.wait_until_empty()
 
 
 async def test_a_paused_training_goes_on_where_it_was(

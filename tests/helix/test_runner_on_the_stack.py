@@ -1,0 +1,238 @@
+"""The runner carries out jobs of the embedded Helix dialect; tests/helix_real does the same with NVIDIA's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from shared_launcher import shared_launcher
+from tiny_models import make_model, write_rows
+
+from lawtags_client.helix.client import Helix
+from lawtags_client.helix.types.automodel import (
+    AutomodelBatch,
+    AutomodelDataset,
+    AutomodelLora,
+    AutomodelOptimizer,
+    AutomodelOutput,
+    AutomodelSchedule,
+    AutomodelSpec,
+    AutomodelTraining,
+)
+from lawtags_client.helix.types.jobs import JobStatus
+from lawtags_client.helix.types.training import ProgressReporting
+from lawtags_client.intents import SqliteIntents
+from lawtags_stack.runner.loop import Runner
+from lawtags_stack.runner.options import RunnerOptions
+from lawtags_stack.runner.start import offer_base_model
+from lawtags_stack.service import StackOptions
+from lawtags_stack.stack import StackThread
+
+# Only what hangs takes so long.
+PATIENCE = 240.0
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    folder = tmp_path_factory.mktemp("helix") / "stack"
+    with StackThread(folder, options=StackOptions(dialect="helix"), launcher=shared_launcher()) as thread:
+        yield thread
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest_asyncio.fixture
+async def helix(stack: StackThread, tiny_model: Path, tmp_path: Path) -> AsyncIterator[Helix]:
+    """The platform, with a workspace for each test."""
+    async with prepared(stack.platform_url, tiny_model, tmp_path) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def prepared(url: str, tiny_model: Path, tmp_path: Path) -> AsyncIterator[Helix]:
+    """A client with a workspace, a base model and rows."""
+    workspace = f"t-{secrets.token_hex(4)}"
+    intents = SqliteIntents(tmp_path / "intents.sqlite")
+    async with Helix(base_url=url, workspace=workspace, intents=intents) as client:
+        await offer_base_model(client, f"{workspace}/tiny", tiny_model)
+        for name, count in (("few", 24), ("many", 1600)):
+            write_rows(tmp_path / name / "train.jsonl", count)
+            write_rows(tmp_path / name / "validation.jsonl", 4, start=count)
+            await client.filesets.create(name=name)
+            await client.filesets.upload(name, tmp_path / name)
+        yield client
+
+
+async def submit(helix: Helix, name: str, rows: str) -> None:
+    spec = AutomodelSpec(
+        model=f"{helix.workspace}/tiny",
+        dataset=AutomodelDataset(training=rows),
+        training=AutomodelTraining(finetuning_type="lora", lora=AutomodelLora(rank=4, alpha=8)),
+        schedule=AutomodelSchedule(progress_reporting=ProgressReporting(min_report_interval_seconds=0.1)),
+        batch=AutomodelBatch(global_batch_size=4, micro_batch_size=4),
+        optimizer=AutomodelOptimizer(learning_rate=0.01),
+        output=AutomodelOutput(name=name),
+    )
+    await helix.customization.automodel.submit(spec, name=name)
+
+
+@contextlib.asynccontextmanager
+async def running(helix: Helix, folder: Path, lines: list[str], **settings: float) -> AsyncIterator[None]:
+    """A runner, stopped as by Ctrl-C at the end."""
+    options = RunnerOptions(
+        folder=folder, device="cpu", workspace=helix.workspace, threads=1, poll_seconds=0.1, **settings
+    )
+    runner = Runner(helix, options, runner=folder.name, launcher=shared_launcher(), say=lines.append)
+    task = asyncio.create_task(runner.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(helix: Helix, job: str, reached: Callable[[JobStatus], bool]) -> JobStatus:
+    deadline = time.monotonic() + PATIENCE
+    while not reached(found := await helix.jobs.status(job)):
+        assert not found.is_final, f"{found.status}: {found.reason}"
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def emptied(folder: Path) -> None:
+    """Wait until the runner has deleted what it no longer needs, which it does after a job's end."""
+    deadline = time.monotonic() + PATIENCE
+    while list((folder / "jobs").iterdir()):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+def is_completed(status: JobStatus) -> bool:
+    return status.status == "completed"
+
+
+def steps_of(status: JobStatus) -> int:
+    tasks = [task for step in status.steps if step.name == "training" for task in step.tasks]
+    found = tasks[-1].status_details.get("step", 0) if tasks else 0
+    return found if isinstance(found, int) else 0
+
+
+async def test_a_job_is_carried_out_to_its_adapter(helix: Helix, tmp_path: Path) -> None:
+    await submit(helix, "law-lora", "few")
+    lines: list[str] = []
+    async with running(helix, tmp_path / "runner", lines):
+        status = await until(helix, "law-lora", is_completed)
+        await emptied(tmp_path / "runner")
+    assert [step.status for step in status.steps] == ["completed"] * 4
+    assert steps_of(status) == 6
+    [adapter] = (await helix.models.get("tiny")).adapters
+    assert (adapter.name, adapter.fileset) == ("law-lora", f"{helix.workspace}/law-lora")
+    files = {file.path for file in await helix.filesets.files("law-lora")}
+    assert files == {"adapter_config.json", "adapter_model.safetensors", "checkpoint_stats.json"}
+    logged = [line.message async for line in helix.jobs.logs("law-lora")]
+    assert any(line.startswith("step 6: train_loss") for line in logged)
+
+
+async def test_pause_resume_and_another_runner_that_keeps_off(helix: Helix, tmp_path: Path) -> None:
+    await submit(helix, "law-pause", "many")
+    lines: list[str] = []
+    others: list[str] = []
+    async with running(helix, tmp_path / "one", lines):
+        await until(helix, "law-pause", lambda status: steps_of(status) > 5)
+        async with running(helix, tmp_path / "two", others):
+            await helix.jobs.pause("law-pause")
+            paused = await until(helix, "law-pause", lambda status: status.status == "paused")
+            assert steps_of(paused) < 400
+            await helix.jobs.resume("law-pause")
+            done = await until(helix, "law-pause", is_completed)
+    assert steps_of(done) == 400
+    assert any("goes on from the last checkpoint" in line for line in lines)
+    assert not others
+    claims = [one.name for one in await helix.jobs.results("law-pause") if one.name.startswith("runner-")]
+    assert claims == ["runner-claim-1"]
+
+
+async def test_a_cancelled_job_leaves_no_adapter_and_no_files(helix: Helix, tmp_path: Path) -> None:
+    await submit(helix, "law-cancel", "many")
+    async with running(helix, tmp_path / "runner", []):
+        await until(helix, "law-cancel", lambda status: steps_of(status) > 5)
+        await helix.jobs.cancel("law-cancel")
+        await until(helix, "law-cancel", lambda status: status.status == "cancelled")
+        await emptied(tmp_path / "runner")
+    assert not (await helix.models.get("tiny")).adapters
+
+
+async def test_a_stopped_runner_goes_on_and_a_dead_one_is_replaced(helix: Helix, tmp_path: Path) -> None:
+    await submit(helix, "law-stop", "many")
+    lines: list[str] = []
+    async with running(helix, tmp_path / "one", lines):
+        await until(helix, "law-stop", lambda status: steps_of(status) > 5)
+    async with running(helix, tmp_path / "one", lines):
+        await until(helix, "law-stop", lambda status: steps_of(status) > 100)
+    assert any("goes on from the last checkpoint" in line for line in lines)
+    async with running(helix, tmp_path / "two", lines, stale_seconds=1.0):
+        done = await until(helix, "law-stop", is_completed)
+    assert steps_of(done) == 400
+    assert [adapter.name for adapter in (await helix.models.get("tiny")).adapters] == ["law-stop"]
+    claims = {one.name for one in await helix.jobs.results("law-stop") if one.name.startswith("runner-")}
+    assert claims == {"runner-claim-1", "runner-claim-2"}
+    # The first runner finds out at its next start, and leaves nothing behind.
+    lines.clear()
+    await submit(helix, "law-next", "few")
+    async with running(helix, tmp_path / "one", lines):
+        await until(helix, "law-next", is_completed)
+        await emptied(tmp_path / "one")
+    assert not any("/law-stop" in line for line in lines)
+
+
+async def test_a_name_under_another_base_and_a_model_without_weights_fail_in_words(
+    helix: Helix, tiny_model: Path, tmp_path: Path
+) -> None:
+    await submit(helix, "law-taken", "few")
+    other = await offer_base_model(helix, f"{helix.workspace}/other", tiny_model)
+    await helix.adapters.create_under(other, name="law-taken", fileset=f"{helix.workspace}/tiny")
+    await submit(helix, "law-empty", "few")
+    await helix.filesets.delete_file("tiny", "model.safetensors")
+    async with running(helix, tmp_path / "runner", []):
+        empty = await until(helix, "law-empty", lambda status: status.status == "error")
+    assert "has no safetensors weights" in str(empty.reason)
+    assert empty.steps[0].status == "error"
+
+
+async def test_a_platform_that_stops_meanwhile_gets_the_whole_report_later(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    folder, options, lines = tmp_path / "stack", StackOptions(dialect="helix"), list[str]()
+    with StackThread(folder, options=options, launcher=shared_launcher()) as first:
+        url = first.platform_url
+        async with contextlib.AsyncExitStack() as open_until_the_end:
+            helix = await open_until_the_end.enter_async_context(prepared(url, tiny_model, tmp_path))
+            await submit(helix, "law-away", "many")
+            await open_until_the_end.enter_async_context(running(helix, tmp_path / "runner", lines))
+            await until(helix, "law-away", lambda status: steps_of(status) > 5)
+            await asyncio.to_thread(first.stop)
+            deadline = time.monotonic() + PATIENCE
+            while not any("does not answer" in line for line in lines):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+            port = int(url.rpartition(":")[2])
+            with StackThread(folder, port, options=options, launcher=shared_launcher()):
+                status = await until(helix, "law-away", is_completed)
+                [task] = next(step for step in status.steps if step.name == "training").tasks
+                metrics = task.status_details["metrics"]
+                assert isinstance(metrics, dict)
+                assert isinstance(metrics["train_loss"], list)
+                assert len(metrics["train_loss"]) == 400
+                await open_until_the_end.aclose()
+    assert "the platform answers again" in lines
