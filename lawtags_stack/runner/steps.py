@@ -219,6 +219,10 @@ async def _ensure_trained(context: StepContext, stored: Mapping[str, JsonValue])
         interval=reporting.min_report_interval_seconds,
         series=reporting.time_series_metrics,
     )
+    # What a killed runner had not reported yet, and does not train again.
+    for event in await asyncio.to_thread(list, work.events()):
+        if event["event"] in ("data", "train", "validation"):
+            report.add(event)
     context.attendant.source = report
     for note in notes(config):
         context.attendant.log(f"note: {note}")
