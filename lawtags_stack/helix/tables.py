@@ -116,7 +116,7 @@ class Table:
 
     def within(self, workspace: str) -> Iterator[JsonObject]:
         """The entities of a workspace, oldest first; ``-`` for all."""
-        return (each for each in self._documents if workspace in (ALL_WORKSPACES, each["workspace"]))
+        return iter(self._documents if workspace == ALL_WORKSPACES else self._documents.below(workspace))
 
 
 def _key(workspace: str, name: str) -> str:

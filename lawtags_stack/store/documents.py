@@ -106,6 +106,14 @@ class Documents:
         )
         return [_decode(row["body"]) for row in rows]
 
+    def below(self, parent: str) -> list[JsonObject]:
+        """Return the documents whose keys begin with ``parent/``, in insertion order."""
+        rows = self._database.rows(
+            f"SELECT body FROM {self._table} WHERE key >= ? AND key < ? ORDER BY sequence",
+            (f"{parent}/", f"{parent}0"),  # "0" follows "/"
+        )
+        return [_decode(row["body"]) for row in rows]
+
     def __iter__(self) -> Iterator[JsonObject]:
         return iter(self.page(-1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ from lawtags_stack.services.evaluator.model_client import Endpoint, ModelClient,
 
 _log = logging.getLogger(__name__)
 SOURCE, STEP = "evals.evaluate", "evaluate"
-_PAUSE = 0.2
+_PAUSE = 0.1
+_PAUSES = 20  # between looks at all jobs
 _ANSWER_SECONDS = 600.0
 _ORDER = ("evaluation-results", "aggregate-scores", "row-scores", "run-metadata", "artifacts")
 
@@ -75,19 +77,28 @@ class HelixEvaluationWorker:
         self._context = context
         self._policy = policy_of(context)
         self._sandbox: Sandbox | None = None
+        self.submitted = threading.Event()
 
     async def run(self) -> None:
         """Carry out jobs until cancelled."""
         while True:
+            self.submitted.clear()
             job = await asyncio.to_thread(self._next)
             if job is None:
-                await asyncio.sleep(_PAUSE)
+                await self._wait()
                 continue
             try:
                 await self._carry_out(job)
             except Exception:  # one job must not end all others
                 _log.exception("the evaluation %s could not be carried out", job["name"])
                 await asyncio.sleep(_PAUSE)
+
+    async def _wait(self) -> None:
+        """Wait until a job is submitted, or a while: jobs are also paused, resumed and cancelled."""
+        for _ in range(_PAUSES):
+            if self.submitted.is_set():
+                return
+            await asyncio.sleep(_PAUSE)
 
     def stop(self) -> None:
         """Stop the process that renders templates."""

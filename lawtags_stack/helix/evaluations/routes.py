@@ -129,6 +129,7 @@ class EvaluationApi:
             sent=call.body,
             custom_fields={**(fields if isinstance(fields, dict) else {}), **_TELEMETRY},
         )
+        self.worker.submitted.set()
         return service_job(job)
 
     def _completed(self, body: JsonObject, sent: JsonObject, workspace: str) -> JsonObject:

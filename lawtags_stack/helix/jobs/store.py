@@ -128,7 +128,7 @@ class JobStore:
 
     def within(self, workspace: str) -> Iterator[JsonObject]:
         """The jobs of a workspace, oldest first; ``-`` for all."""
-        return (each for each in self._jobs if workspace in ("-", each["workspace"]))
+        return iter(self._jobs if workspace == "-" else self._jobs.below(workspace))
 
     def delete(self, job: JsonObject) -> None:
         """Delete a finished job with its steps, tasks, results and fileset.
@@ -294,7 +294,7 @@ class JobStore:
 
     def tasks(self, step: JsonObject) -> list[JsonObject]:
         """The tasks of a step, oldest first."""
-        return [each for each in self._tasks if each["step_id"] == step["id"]]
+        return self._tasks.below(str(step["id"]))
 
     def task(self, step: JsonObject, name: str) -> JsonObject | None:
         """Return a task of a step, or None."""
@@ -403,7 +403,7 @@ class JobStore:
 
     def results(self, job: JsonObject) -> list[JsonObject]:
         """The results of a job, newest first."""
-        return [each for each in self._results if each["job"] == job["id"]][::-1]
+        return self._results.below(str(job["id"]))[::-1]
 
     def result(self, job: JsonObject, name: str) -> JsonObject:
         """Return a result.

@@ -145,3 +145,10 @@ def test_file_that_is_not_a_database_is_named_and_kept(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"stack\.sqlite is damaged or is not a database"):
         Database(path)
     assert path.read_bytes() == b"not a database" * 400
+
+
+def test_documents_below_a_key_are_those_of_that_parent_alone(tmp_path: Path) -> None:
+    documents = Documents(Database(tmp_path / "a.sqlite"), "things")
+    for key in ("b/2", "b/1", "b0/1", "b", "b-c/1", "bb/1"):
+        documents.insert(key, {"key": key})
+    assert [each["key"] for each in documents.below("b")] == ["b/2", "b/1"]
