@@ -173,6 +173,21 @@ async def test_a_cancelled_job_leaves_no_adapter_and_no_files(helix: Helix, tmp_
     assert not (await helix.models.get("tiny")).adapters
 
 
+async def test_no_point_of_a_runner_that_was_stopped_is_missing(helix: Helix, tmp_path: Path) -> None:
+    await submit(helix, "law-gap", "many")
+    lines: list[str] = []
+    async with running(helix, tmp_path / "one", lines):
+        await until(helix, "law-gap", lambda status: steps_of(status) > 5)
+    async with running(helix, tmp_path / "one", lines):
+        status = await until(helix, "law-gap", is_completed)
+    [task] = next(step for step in status.steps if step.name == "training").tasks
+    metrics = task.status_details["metrics"]
+    assert isinstance(metrics, dict)
+    points = metrics["train_loss"]
+    assert isinstance(points, list)
+    assert [point["step"] for point in points if isinstance(point, dict)] == list(range(1, 401))
+
+
 async def test_a_stopped_runner_goes_on_and_a_dead_one_is_replaced(helix: Helix, tmp_path: Path) -> None:
     await submit(helix, "law-stop", "many")
     lines: list[str] = []
