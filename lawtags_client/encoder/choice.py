@@ -13,6 +13,7 @@ from lawtags_client.encoder.folder import (
     PACKAGE,
     EncoderFolder,
     catalog_folder,
+    catalog_identity,
     named_folder,
     package_folder,
 )
@@ -155,20 +156,18 @@ def choose_encoder(setting: str = "auto", *, threads: int = 2) -> EncoderChoice:
 
 
 def require_encoder(identity: str | None = None) -> Encoder:
-    """The installed encoder of an identity, for a tagger that needs it.
+    """The encoder of an identity, for a tagger that needs it.
 
     Args:
-        identity: of the encoder; one that is not installed leads to that of the installed package.
+        identity: of the encoder; one that is not in the catalog leads to that of the installed package.
 
     Raises:
+        ConfigurationError: it is an encoder of the catalog that is not installed; says how to install it.
         MissingExtraError: it, or a package of the extra ``embed``, is not installed.
-        DataError: the package holds other weights than it should.
+        DataError: its files are not the original ones.
     """
-    for name in (entry.name for entry in CATALOG.values() if identity is not None and entry.installed):
-        found = choose_encoder(name).encoder
-        if found is not None and found.identity == identity:
-            return found
-    encoder = choose_encoder().encoder
+    named = next((entry.name for entry in CATALOG.values() if catalog_identity(entry) == identity), "auto")
+    encoder = choose_encoder(named).encoder
     if encoder is None:
         absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
         error = MissingExtraError(absent[0] if absent else PACKAGE, "embed", "This tagger")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lawtags_client.encoder.catalog import CatalogEntry
+from lawtags_client.encoder.catalog import CATALOG, CatalogEntry
 from lawtags_client.encoder.digests import known_sha256
 from lawtags_client.errors import ConfigurationError, DataError
 from lawtags_client.weights import tensors
@@ -54,7 +55,8 @@ def named_folder(path: Path) -> EncoderFolder:
     if not path.is_dir():
         raise ConfigurationError(
             f"there is no encoder folder {str(path)!r}",
-            hint="Set retriever.encoder to a folder with an encoder, or to auto or none.",
+            hint="Set retriever.encoder to a folder with an encoder, or to one of: "
+            f"auto, none, {', '.join(CATALOG)}.",
         )
     return EncoderFolder(path, path.resolve().name, _identity(path))
 
@@ -80,7 +82,7 @@ def catalog_folder(entry: CatalogEntry) -> EncoderFolder:
 
     Raises:
         ConfigurationError: it is not installed.
-        DataError: its weights are not the original ones.
+        DataError: a file is not the original one.
     """
     if not entry.installed:
         raise ConfigurationError(
@@ -88,8 +90,15 @@ def catalog_folder(entry: CatalogEntry) -> EncoderFolder:
             hint=f"Run: lawtags encoders install {entry.name}",
         )
     path = entry.folder
-    check_weights(path / WEIGHTS, entry.files[WEIGHTS], entry.name, "the encoder")
-    return EncoderFolder(path, entry.name, _identity(path))
+    hint = f"Reinstall it: lawtags encoders install {entry.name}"
+    for name, expected in entry.files.items():
+        _check_file(path / name, expected, entry.name, hint)
+    return EncoderFolder(path, entry.name, catalog_identity(entry))
+
+
+def catalog_identity(entry: CatalogEntry) -> str:
+    """The identity that an encoder of the catalog has once it is installed."""
+    return _identity_of(entry.files)
 
 
 def check_weights(path: Path, expected: str, name: str, source: str) -> None:
@@ -104,13 +113,20 @@ def check_weights(path: Path, expected: str, name: str, source: str) -> None:
     Raises:
         DataError: it is another.
     """
-    found = known_sha256(path)
-    if found != expected:
+    hint = f"Reinstall {source}, or set retriever.encoder to none or to a folder of your own."
+    _check_file(path, expected, name, hint)
+
+
+def _check_file(path: Path, expected: str, name: str, hint: str) -> None:
+    try:
+        found = known_sha256(path)
+    except OSError as error:
         raise DataError(
-            f"has the SHA-256 {found}, not {expected}: these are not the weights of {name}",
-            path=path,
-            hint=f"Reinstall {source}, or set retriever.encoder to none or to a folder of your own.",
-        )
+            f"cannot be read: {error.strerror}", path=path, hint="Check its permissions."
+        ) from error
+    if found != expected:
+        what = "these are not the weights" if path.name == WEIGHTS else "this is not the file"
+        raise DataError(f"has the SHA-256 {found}, not {expected}: {what} of {name}", path=path, hint=hint)
 
 
 def _identity(folder: Path) -> str:
@@ -124,9 +140,14 @@ def _identity(folder: Path) -> str:
     tensors(folder / WEIGHTS)
     names = [CONFIG, WEIGHTS, TOKENIZER, *([POOLING] if (folder / POOLING).is_file() else [])]
     try:
-        lines = [_METHOD, *(f"{name} {known_sha256(folder / name)}" for name in names)]
+        return _identity_of({name: known_sha256(folder / name) for name in names})
     except OSError as error:
         raise DataError(
             f"cannot be read: {error.strerror}", path=folder, hint="Check its permissions."
         ) from error
+
+
+def _identity_of(digests: Mapping[str, str]) -> str:
+    names = [name for name in (CONFIG, WEIGHTS, TOKENIZER, POOLING) if name in digests]
+    lines = [_METHOD, *(f"{name} {digests[name]}" for name in names)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -97,7 +97,8 @@ def review_labels(
         name: a run's name or folder, a curated folder, or a file of questions with tags.
         runs: the folder that contains the runs.
         top: maximum number of rows to return.
-        encoder: ``auto``, ``none`` or a folder; by default the setting of the run's recipe, or ``auto``.
+        encoder: ``auto``, ``none``, a name of the catalog, or a folder; by default the setting of the run's
+            recipe, or ``auto``.
         seed: seed of the folds.
         on_progress: called with ``(step, done, total)``.
 

