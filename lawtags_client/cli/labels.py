@@ -44,8 +44,8 @@ EncoderOption = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="auto, none, a name (lawtags encoders ls), or a folder with a sentence encoder; by default as in "
-        "the run's recipe.",
+        help="auto, none, a name (lawtags encoders ls), or a folder with a sentence encoder; by default "
+        "as in the run's recipe.",
         show_default=False,
     ),
 ]

@@ -36,8 +36,15 @@ _MOST_BESIDE = 64 << 20
 _CREDENTIALS = re.compile(r"(?<=://)\S*@|(?<=\?)\S+=\S+")
 # What zipfile raises for content that is not what it should be.
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, KeyError, RuntimeError, ValueError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    ValueError,
+)
 
 Tell = Callable[[str], None]
 

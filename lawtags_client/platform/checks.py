@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
 from lawtags_client.client import NeMo
-from lawtags_client.errors import ConfigurationError, LawtagsError
+from lawtags_client.errors import APIError, ConfigurationError, LawtagsError
 from lawtags_client.extras import MARKERS, absent
 from lawtags_client.helix.client import Helix
 from lawtags_client.intents import SqliteIntents
@@ -21,6 +21,9 @@ from lawtags_client.platform.choice import detect, speaks_helix
 from lawtags_client.platform.helix import HelixPlatform
 from lawtags_client.settings import ServiceName, Settings, default_intents_path
 from lawtags_client.version import __version__
+
+if TYPE_CHECKING:
+    from lawtags_client.transport.http import Handler
 
 _PARTS = ("httpx", "aiohttp", "pydantic", "typer")
 _LEAST_FREE = 2 * 1024**3
@@ -154,18 +157,26 @@ def check_encoder() -> list[CheckResult]:
     return [CheckResult("encoder", "missing", f"{reason}; the tagger works without embeddings", fix or None)]
 
 
-async def check_platform(settings: Settings) -> list[CheckResult]:
-    """Which platform answers at ``platform_url``: NeMo Microservices v1, nemo-platform or NeMo Helix."""
+async def check_platform(settings: Settings, *, handler: Handler | None = None) -> list[CheckResult]:
+    """Which platform answers at ``platform_url``: NeMo Microservices v1, nemo-platform or NeMo Helix.
+
+    Args:
+        settings: with the addresses.
+        handler: answers instead of the network, for tests.
+    """
     if not settings.has_address("platform"):
         return []
     try:
-        found = await detect(settings)
+        found = await detect(settings, handler=handler)
+    except APIError as problem:
+        fix = "Try again later, check the token, or set dialect to v1 or helix."
+        return [CheckResult("platform", "unknown", problem.message, fix)]
     except LawtagsError:
         # The checks of the services say what is wrong.
         return []
-    if settings.dialect == "helix" and found.product == "v1":
-        fix = "Set dialect to auto or v1, or correct platform_url."
-        return [CheckResult("platform", "failed", f"{found}, but dialect is helix", fix)]
+    if settings.dialect != "auto" and found.product in {"v1", "helix"} - {settings.dialect}:
+        fix = f"Set dialect to auto or {found.product}, or correct platform_url."
+        return [CheckResult("platform", "failed", f"{found}, but dialect is {settings.dialect}", fix)]
     if found.product == "nemo-platform":
         fix = "It has no customization service. Use NeMo Helix or NeMo Microservices v1."
         return [CheckResult("platform", "failed", str(found), fix)]

@@ -11,7 +11,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lawtags_client.errors import APIError, ConfigurationError, LawtagsError
+from lawtags_client.errors import (
+    APIError,
+    AuthenticationError,
+    ConfigurationError,
+    LawtagsError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+)
 from lawtags_client.helix.client import Helix
 from lawtags_client.settings import Settings
 
@@ -24,6 +34,10 @@ Product = Literal["v1", "nemo-platform", "helix"]
 
 # A platform that does not say at once what it is gets asked by the services that a run needs.
 _PATIENCE = 10.0
+_PASSING = (ServerError, RateLimitedError)
+# What a busy or restarting server answers, or a gateway in front of it, says nothing about the platform.
+_UNCLEAR = (*_PASSING, AuthenticationError, PermissionDeniedError)
+_LONGEST_VERSION = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class FoundPlatform:
 
     def __str__(self) -> str:
         name = {"v1": "NeMo Microservices v1", "nemo-platform": "nemo-platform", "helix": "NeMo Helix"}
-        version = f" {self.version}" if self.version else ""
+        version = f" {self.version[:_LONGEST_VERSION]}" if self.version else ""
         trains = f", trains with {', '.join(self.backends)}" if self.backends else ""
         return f"{name[self.product]}{version}{trains}"
 
@@ -55,19 +69,34 @@ async def detect(settings: Settings, *, handler: Handler | None = None) -> Found
         handler: answers instead of the network, for tests.
 
     Raises:
-        LawtagsError: nothing answers there.
+        LawtagsError: nothing answers there, or nothing that tells the platforms apart.
     """
     patience = min(_PATIENCE, settings.total_timeout)
-    async with Helix(settings.with_limits(timeout=patience, max_retries=0), handler=handler) as helix:
+    try:
+        return await _detect(settings.with_limits(timeout=patience, max_retries=0), handler)
+    except _PASSING:
+        return await _detect(settings.with_limits(timeout=patience), handler)
+
+
+async def _detect(settings: Settings, handler: Handler | None) -> FoundPlatform:
+    async with Helix(settings, handler=handler) as helix:
+        unclear: APIError | None = None
+        version: str | None = None
         try:
-            info = await helix.cluster_info()
-        except APIError:
-            return FoundPlatform("v1")
+            version = (await helix.cluster_info()).platform_version
+        except APIError as error:
+            if not isinstance(error, _UNCLEAR):
+                return FoundPlatform("v1")
+            unclear = error
         try:
             backends = tuple(await helix.customization.backends())
-        except LawtagsError:
-            return FoundPlatform("nemo-platform", info.platform_version)
-    return FoundPlatform("helix", info.platform_version, backends)
+        except (NotFoundError, ProtocolError) as error:
+            if unclear is not None:
+                raise unclear from error
+            return FoundPlatform("nemo-platform", version)
+        except APIError as error:
+            raise unclear or error from error
+    return FoundPlatform("helix", version, backends)
 
 
 async def speaks_helix(settings: Settings, *, handler: Handler | None = None) -> bool:

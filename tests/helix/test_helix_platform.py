@@ -18,6 +18,7 @@ from transcripts import find
 
 from lawtags_client.client import NeMo
 from lawtags_client.errors import (
+    APIError,
     ConfigurationError,
     JobCancelledError,
     JobFailedError,
@@ -29,6 +30,7 @@ from lawtags_client.helix.types.common import WireModel
 from lawtags_client.helix.types.evaluations import AggregateScores, HelixScoredRow
 from lawtags_client.helix.types.jobs import JobStatus
 from lawtags_client.intents import SqliteIntents
+from lawtags_client.platform.checks import check_platform
 from lawtags_client.platform.choice import cancel_training, detect, speaks_helix
 from lawtags_client.platform.helix import HelixPlatform
 from lawtags_client.platform.helix_evaluation import (
@@ -363,6 +365,48 @@ def test_platforms_are_told_apart_by_what_they_answer(answers: Any, product: str
     settings = Settings(platform_url="http://helix.test")
     found = asyncio.run(detect(settings, handler=answering(**answers)))
     assert (found.product, str(found)) == (product, shown)
+
+
+def statuses(cluster_info: list[int], healthz: int = 404, **answers: Any) -> Handler:
+    """Answers ``/cluster-info`` with one status after the other, the last one from then on."""
+    left = list(cluster_info)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        name = request.url.path.rpartition("/")[2]
+        status = left.pop(0) if name == "cluster-info" and len(left) > 1 else left[0]
+        status = status if name == "cluster-info" else healthz
+        return httpx.Response(status, json=HELIX.get(name, {}), headers={"retry-after": "0"})
+
+    return httpx.MockTransport(handle)
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_an_answer_that_does_not_tell_platforms_apart_is_not_taken_for_one(status: int) -> None:
+    settings = Settings(platform_url="http://helix.test", max_retries=0)
+    with pytest.raises(APIError):
+        asyncio.run(detect(settings, handler=statuses([status])))
+    found = asyncio.run(detect(settings, handler=statuses([status], healthz=200)))
+    assert (found.product, found.version) == ("helix", None)
+    with pytest.raises(APIError):  # Helix and nemo-platform differ in this service alone
+        asyncio.run(detect(settings, handler=statuses([200], healthz=status)))
+    (check,) = asyncio.run(check_platform(settings, handler=statuses([status])))
+    assert (check.what, check.state) == ("platform", "unknown")
+    assert "dialect" in (check.fix or "")
+
+
+def test_a_platform_that_is_busy_for_a_moment_is_asked_again() -> None:
+    settings = Settings(platform_url="http://helix.test", max_retries=2)
+    found = asyncio.run(detect(settings, handler=statuses([503, 503, 404])))
+    assert found.product == "v1"
+
+
+@pytest.mark.parametrize(("dialect", "status"), [("v1", 200), ("helix", 404)])
+def test_a_dialect_that_the_platform_does_not_speak_is_named(dialect: Any, status: int) -> None:
+    settings = Settings(platform_url="http://helix.test", dialect=dialect, token="not-to-be-seen")
+    (check,) = asyncio.run(check_platform(settings, handler=statuses([status], healthz=status)))
+    assert check.state == "failed"
+    assert f"dialect is {dialect}" in check.finding
+    assert "not-to-be-seen" not in repr(check)
 
 
 def test_the_setting_decides_before_the_platform_is_asked() -> None:

@@ -202,7 +202,7 @@ def test_credentials_of_the_package_index_are_not_repeated(
 ) -> None:
     said = (
         "WARNING: something\nERROR: HTTP error 403 while getting "
-        "https://alice:p@ss/w0rd@packages.example/simple/x.whl?X-Amz-Signature=s1gned&other=1 (from elsewhere)"
+        "https://alice:p@ss/w0rd@packages.example/simple/x.whl?X-Signature=s1gned&other=1 (from elsewhere)"
     )
     script = index.parent / "python"
     script.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
