@@ -42,10 +42,13 @@ def migrate(
     from lawtags_client.files import atomic_write_text
     from lawtags_client.runs.facts import RunFacts
     from lawtags_client.runs.migration import changes_as_json, migrate_recipe
-    from lawtags_client.runs.recipe import load_recipe, parse_recipe
+    from lawtags_client.runs.recipe import bundled, load_recipe, parse_recipe
+    from lawtags_client.terminal import escape_controls
 
     folder = Path(source)
-    if folder.is_dir():
+    shown = escape_controls(source)
+    is_run = folder.is_dir() and (source not in bundled() or (folder / "ledger.sqlite").exists())
+    if is_run:
         recorded = RunFacts.of_folder(folder).recipe
         if recorded is None:
             raise ConfigurationError(
@@ -60,7 +63,7 @@ def migrate(
         if out.exists():
             raise ConfigurationError(f"{out} exists", hint="Choose another name for --out.")
         lines = [f"#   {change.key}: {change.reason}" for change in found.changes]
-        heading = [f"# Migrated from {source} for NeMo Helix. Changed:", *(lines or ["#   nothing"])]
+        heading = [f"# Migrated from {shown} for NeMo Helix. Changed:", *(lines or ["#   nothing"])]
         atomic_write_text(out, "\n".join([*heading, text]))
     if session.json:
         session.emit(

@@ -42,12 +42,14 @@ def make_name(text: str, *, token: str = "") -> str:
     """
     token = _slug(token)[:_TOKEN].strip("-")
     slug = _slug(text)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    if _loses_letters(text):
+        slug = f"{slug}-{digest}".lstrip("-")
     if not slug[:1].isalpha():
         slug = f"x-{slug}" if slug else "x"
     room = LONGEST - (len(token) + 1 if token else 0)
     if len(slug) > room:
         # Long names differ at their end more often than at their beginning.
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         slug = f"{slug[: room - 9].rstrip('-')}-{digest}"
     name = f"{slug.rstrip('-')}-{token}" if token else slug.rstrip("-")
     return name if len(name) > 1 else f"{name}-x"
@@ -56,6 +58,11 @@ def make_name(text: str, *, token: str = "") -> str:
 def _slug(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
     return _OTHER.sub("-", plain).strip("-")
+
+
+def _loses_letters(text: str) -> bool:
+    """Whether a text has letters or digits that no letter of a name stands for; others may differ in them."""
+    return any(char.isalnum() and not char.isascii() for char in unicodedata.normalize("NFKD", text))
 
 
 def check_name(name: str, what: str = "name") -> str:

@@ -16,13 +16,13 @@ from lawtags_client.errors import (
 )
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import LogCursor, awaited
-from lawtags_client.helix.names import adapter_reference, make_name, split_adapter, split_reference
+from lawtags_client.helix.names import LONGEST, adapter_reference, make_name, split_adapter, split_reference
 from lawtags_client.helix.types.jobs import JobStatus, is_final
 from lawtags_client.helix.types.models import HelixModel
 from lawtags_client.helix.types.rl import RlSpec
 from lawtags_client.platform import prompting
 from lawtags_client.platform.helix_evaluation import evaluation_spec, named_scores, rows_scored, tag_scores
-from lawtags_client.platform.helix_jobs import TrainingProgress, output_name, training_spec
+from lawtags_client.platform.helix_jobs import TRAINED_TOKENS, TrainingProgress, output_name, training_spec
 from lawtags_client.platform.protocol import (
     EvaluationIntent,
     EvaluationSummary,
@@ -73,7 +73,7 @@ class HelixPlatform:
         return TrainingConfig(
             name=model.reference,
             base_model=model.reference,
-            max_seq_length=length if isinstance(length, int) else None,
+            max_seq_length=min(length, TRAINED_TOKENS) if isinstance(length, int) else TRAINED_TOKENS,
             methods=_METHODS,
             num_parameters=size if isinstance(size, int) else None,
         )
@@ -116,7 +116,7 @@ class HelixPlatform:
         """
         import asyncio
 
-        workspace, dataset = split_reference(name, self._helix.workspace, "dataset")
+        workspace, dataset = split_reference(_shortened(name), self._helix.workspace, "dataset")
         layout = await asyncio.to_thread(check, folder)
         test = {path: file for path, file in layout.files.items() if path.startswith(f"{_TESTING}/")}
         training = {path: file for path, file in layout.files.items() if path not in test}
@@ -291,6 +291,12 @@ class HelixPlatform:
 def _workspace(model: str) -> str:
     base, adapter = split_adapter(model)
     return (adapter or base).partition("/")[0]
+
+
+def _shortened(name: str) -> str:
+    """A run appends a digest to the name in its recipe, which may be too long with it."""
+    workspace, slash, dataset = name.rpartition("/")
+    return f"{workspace}{slash}{make_name(dataset)}" if len(dataset) > LONGEST else name
 
 
 def _test_fileset(dataset: str) -> str:

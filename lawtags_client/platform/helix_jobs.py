@@ -40,6 +40,9 @@ _LORA = {
     "adapter_dropout": "dropout",
     "target_modules": "target_modules",
 }
+TRAINED_TOKENS = 2048
+"""Longer rows are truncated to so many tokens: ``max_seq_length`` of Helix where a job does not set it."""
+
 # Helix reports at most every ten seconds, whatever is asked for.
 _WITHOUT_EQUIVALENT = frozenset({"log_every_n_steps"})
 _SHARED = frozenset({"training_type", "finetuning_type", "batch_size", "optimizer", "lora", "dpo"})
@@ -84,8 +87,13 @@ def training_spec(intent: FineTuneIntent, *, base: str, dataset: str) -> Automod
     if isinstance(lora, Mapping):
         training["lora"] = _renamed(lora, _LORA)
     optimizer = _renamed(given, _OPTIMIZER)
-    if isinstance(named := given.get("optimizer"), str):
-        optimizer["optimizer"], optimizer["lr_decay_style"] = _OPTIMIZERS.get(named, ("auto", "cosine"))
+    if (named := given.get("optimizer")) is not None:
+        if named not in _OPTIMIZERS:
+            raise ConfigurationError(
+                f"Helix has no equivalent of the optimizer {named!r}",
+                hint=f"Set training.optimizer to one of: {', '.join(_OPTIMIZERS)}.",
+            )
+        optimizer["optimizer"], optimizer["lr_decay_style"] = _OPTIMIZERS[str(named)]
     spec: dict[str, JsonValue] = {
         "model": base,
         "dataset": {"training": dataset, "validation": dataset},

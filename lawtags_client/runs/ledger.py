@@ -105,7 +105,7 @@ class Ledger:
                 connection.execute("PRAGMA synchronous=FULL")
                 with connection:
                     yield connection
-        except sqlite3.DatabaseError as problem:
+        except (sqlite3.DatabaseError, ValueError) as problem:
             hint = "Check its permissions and the disk. If it is damaged, move it away and run again."
             raise DataError(f"the ledger cannot be used: {problem}", path=self.path, hint=hint) from problem
 
@@ -113,7 +113,7 @@ class Ledger:
         """All facts of the run as a whole."""
         with self._connection() as connection:
             rows = connection.execute("SELECT name, value FROM facts").fetchall()
-        return {name: json.loads(value) for name, value in rows}
+            return {name: json.loads(value) for name, value in rows}
 
     def fact(self, name: str) -> JsonValue:
         """A fact of the run as a whole, or None."""
@@ -186,10 +186,10 @@ class Ledger:
         """The last finished attempt of a stage, whatever came of later attempts."""
         with self._connection() as connection:
             row = connection.execute("SELECT * FROM finished WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            return None
-        _, digest, code, started, finished, output = row
-        return StageRecord(name, digest, "done", started, finished, json.loads(output), None, code)
+            if row is None:
+                return None
+            _, digest, code, started, finished, output = row
+            return StageRecord(name, digest, "done", started, finished, json.loads(output), None, code)
 
     def attempts(self, stage: StageRecord) -> int:
         """How often a stage was started on these inputs."""
@@ -205,10 +205,10 @@ class Ledger:
         """All stages that have started, oldest first."""
         with self._connection() as connection:
             rows = connection.execute("SELECT * FROM stages ORDER BY started_at").fetchall()
-        return [
-            StageRecord(name, digest, status, started, finished, json.loads(output or "{}"), _load(error))
-            for name, digest, status, started, finished, output, error in rows
-        ]
+            return [
+                StageRecord(name, digest, status, started, finished, json.loads(output or "{}"), _load(error))
+                for name, digest, status, started, finished, output, error in rows
+            ]
 
     def _log(
         self, connection: sqlite3.Connection, stage: str, event: str, detail: Mapping[str, object]

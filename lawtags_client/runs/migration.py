@@ -6,10 +6,11 @@ differently; and some names that v1 takes, Helix refuses. The migrated recipe sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
+from lawtags_client.platform.helix_jobs import TRAINED_TOKENS
 from lawtags_client.platform.references import helix_reference
 from lawtags_client.runs.recipe import Recipe, merged, nested
 
@@ -54,8 +55,12 @@ class Migration:
     notes: tuple[str, ...]
 
     def document(self) -> JsonRow:
-        """The migrated recipe as a file holds it, without the defaults."""
-        return self.recipe.model_dump(mode="json", exclude_defaults=True) | {"schema_version": 1}
+        """The migrated recipe as a file holds it, without the defaults and the key of ``curation.pii``."""
+        content = self.recipe.model_dump(mode="json", exclude_defaults=True) | {"schema_version": 1}
+        if _has_key(self.recipe):
+            pii = {name: value for name, value in content["curation"]["pii"].items() if name != "key"}
+            content["curation"] = content["curation"] | {"pii": pii}
+        return content
 
 
 def migrate_recipe(recipe: Recipe) -> Migration:
@@ -89,14 +94,23 @@ def _names(recipe: Recipe) -> Iterator[Change]:
 
 def _training(recipe: Recipe) -> Iterator[Change]:
     training = recipe.training
-    if training.min_learning_rate is None:
+    decays = training.optimizer is None or training.optimizer.endswith("_cosine_annealing")
+    if decays and not training.min_learning_rate:
         yield Change(
             "training.min_learning_rate",
-            None,
-            training.learning_rate / 10,
-            "v1 decays to a tenth of the learning rate; where Helix ends by default is not documented.",
+            training.min_learning_rate,
+            float(f"{training.learning_rate / 10:.12g}"),
+            "v1 decays to a tenth of the learning rate, even if this is 0; Helix does not by default.",
         )
-    if training.adam_beta2 is None:
+    if training.optimizer is None:
+        yield Change(
+            "training.optimizer",
+            None,
+            "adamw_with_cosine_annealing",
+            "v1's default is AdamW; that of Helix is Adam.",
+        )
+    # Of the optimizers with a flat rate, v1 leaves the betas to the trainer.
+    if decays and training.adam_beta2 is None:
         yield Change("training.adam_beta2", None, 0.99, "v1's default is 0.99, that of Helix 0.999.")
     if training.log_every_n_steps is not None:
         yield Change(
@@ -132,6 +146,11 @@ def _notes(recipe: Recipe) -> Iterator[str]:
         "Validation rows are uploaded into the training fileset: Helix downloads that one alone, whatever "
         "dataset.validation of the job says."
     )
+    if training.method != "all_weights" and training.target_modules is None:
+        yield (
+            "The recipe sets no training.target_modules: v1 tunes a built-in subset of the layers, and Helix "
+            "all linear ones."
+        )
     if training.weight_decay is None:
         yield "The recipe sets no training.weight_decay: v1 leaves it to the trainer, and Helix uses 0.01."
     if training.val_check_interval is not None:
@@ -139,8 +158,19 @@ def _notes(recipe: Recipe) -> Iterator[str]:
             "Helix keeps the checkpoint with the lowest validation loss by default, so more validations may "
             "change which one."
         )
+    yield (
+        f"Rows are truncated to {TRAINED_TOKENS:,} tokens, the default of Helix; on v1, the config decides "
+        "(max_seq_length)."
+    )
+    if _has_key(recipe):
+        yield "The key of curation.pii is not written to the migrated recipe: set LAWTAGS_PII_KEY."
     if training.method == "lora":
         yield "An adapter is an entity below its base, without a version: each intent has its own name."
+
+
+def _has_key(recipe: Recipe) -> bool:
+    pii = recipe.curation.get("pii")
+    return isinstance(pii, Mapping) and pii.get("key") is not None
 
 
 def changes_as_json(changes: tuple[Change, ...]) -> list[JsonObject]:

@@ -57,6 +57,12 @@ def test_long_texts_with_different_ends_get_different_names(text: str, end: str)
     assert make_name(f"z{text}") != make_name(f"z{text}{end}")
 
 
+@pytest.mark.parametrize(("one", "other"), [("法律", "税法"), ("法-tags", "税-tags"), ("Право", "Налог")])
+def test_letters_that_have_no_counterpart_keep_names_apart(one: str, other: str) -> None:
+    assert make_name(one) != make_name(other)
+    assert make_name("Für Élise") == "fur-elise"
+
+
 def test_references_have_a_workspace_or_take_the_default() -> None:
     assert split_reference("tags", "law") == ("law", "tags")
     assert split_reference("other/tags", "law") == ("other", "tags")
