@@ -71,6 +71,6 @@ def read_document(kind: type[T], folder: Path, name: str, *, hint: str = REBUILD
     require_file(folder, path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise DataError(f"not valid JSON: {problem}", path=path, hint=hint) from None
     return validated(kind, value, what=name, hint=hint, path=path)

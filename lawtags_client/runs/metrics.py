@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lawtags_client.runs.documents import read_document
+from lawtags_client.errors import DataError
+from lawtags_client.runs.documents import REBUILD, read_document
 from lawtags_client.tagging.abstention import CoveragePoint
 from lawtags_client.tagging.calibration import Calibration
 from lawtags_client.tagging.metrics import Scores, TagScore
@@ -235,7 +236,10 @@ def read_metrics(folder: Path) -> Metrics:
         ConfigurationError: the run has none yet.
         DataError: the file is damaged.
     """
-    return read_document(Metrics, folder, FILE)
+    found = read_document(Metrics, folder, FILE)
+    if not found.systems:
+        raise DataError("metrics.json has no systems", path=folder / FILE, hint=REBUILD)
+    return found
 
 
 def find_metrics(folder: Path) -> Metrics | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from lawtags_client.errors import ConfigurationError, GateNotPassedError, RowsFailedError
+from lawtags_client.errors import ConfigurationError, DataError, GateNotPassedError, RowsFailedError
+from lawtags_client.runs.comparison import compare_runs
 from lawtags_client.runs.gates import gates_of, judge, judge_repeats, require_verdict
 from lawtags_client.runs.metrics import IncompleteSystem, Metrics
 from lawtags_client.runs.outputs import EvaluateOutput
@@ -128,3 +131,22 @@ def test_the_gates_over_repeats_decide_the_exit_code() -> None:
     lost = IncompleteSystem(system="tagger", part="testing", rows=60, failed=30, refused=0)
     with pytest.raises(RowsFailedError):
         require_verdict(replace(evaluated, incomplete=(lost,)), repeats)
+
+
+@pytest.mark.parametrize(
+    "content", ['{"test_rows": 1, "systems": {}}', "[" * 100_000, '{"test_rows": 1, "systems": {"a": NaN}}']
+)
+def test_a_damaged_verdict_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(DataError, match=r"metrics\.json") as caught:
+        compare_runs(tmp_path, tmp_path)
+    assert caught.value.path == str(tmp_path / "metrics.json")
+
+
+def test_a_figure_that_is_not_a_number_passes_no_gate() -> None:
+    metrics = judged(tagger=8, retriever=6)
+    figures = {name: replace(each, micro_f1=math.nan) for name, each in metrics.systems.items()}
+    lost, gate = replace(metrics, systems=figures), Gate(system="tagger", at_least=0.0)
+    assert not judge([gate], lost)[0].passed
+    pooled = over([metrics, metrics], systems=("tagger", "retriever"))
+    assert not judge_repeats([gate], [metrics, lost], pooled)[0].passed
