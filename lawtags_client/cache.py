@@ -9,15 +9,27 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from lawtags_client.errors import ConfigurationError
+
 CACHE_VARIABLE = "LAWTAGS_CACHE_DIR"
 _log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """The cache folder: ``LAWTAGS_CACHE_DIR``, else the user's cache of the platform; it need not exist."""
+    """The cache folder: ``LAWTAGS_CACHE_DIR``, else the user's cache of the platform; it need not exist.
+
+    Raises:
+        ConfigurationError: the variable names the home folder of a user that does not exist.
+    """
     override = os.environ.get(CACHE_VARIABLE)
     if override:
-        return Path(override).expanduser()
+        try:
+            return Path(override).expanduser()
+        except RuntimeError:
+            raise ConfigurationError(
+                f"{CACHE_VARIABLE} is {override!r}, and there is no such home folder",
+                hint=f"Set {CACHE_VARIABLE} to the path of a folder.",
+            ) from None
     from platformdirs import user_cache_dir
 
     return Path(user_cache_dir("lawtags"))

@@ -148,10 +148,17 @@ def _is_wrong_path(problem: Exception, path: Path, given: Iterable[object]) -> b
         # The error names the file that stands in place of a folder above the path that was passed.
         return any(path == each or path in each.parents for each in named)
     if isinstance(problem, OSError):
-        return path in named and not path.is_file()
+        return path in named and not _is_file(path)
     if isinstance(problem, DataError):
-        return path in named and (problem.wrong_path or not path.is_file())
+        return path in named and (problem.wrong_path or not _is_file(path))
     return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long, or a folder above is closed
+        return False
 
 
 def _named_paths(given: Iterable[object]) -> set[Path]:

@@ -141,7 +141,7 @@ def choose_encoder(setting: str = "auto", *, threads: int = 2) -> EncoderChoice:
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if setting != "auto":
         entry = CATALOG.get(setting)
-        folder = named_folder(Path(setting).expanduser()) if entry is None else catalog_folder(entry)
+        folder = named_folder(Path(setting)) if entry is None else catalog_folder(entry)
         if absent:
             raise MissingExtraError(absent[0], "embed", f"The encoder {setting}")
         # Encoders of the catalog take eight times as long to tune, and in the blend gain nothing by it.

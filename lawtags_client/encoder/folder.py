@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 from collections.abc import Mapping
@@ -45,13 +46,15 @@ def named_folder(path: Path) -> EncoderFolder:
     """The encoder in a folder.
 
     Args:
-        path: a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, and optionally the
-            pooling config of sentence-transformers.
+        path: a folder, possibly below ``~``, with ``config.json``, ``model.safetensors`` and
+            ``tokenizer.json``, and optionally the pooling config of sentence-transformers.
 
     Raises:
         ConfigurationError: there is no such folder.
         DataError: a file is missing, or the weights are not a safetensors file.
     """
+    with contextlib.suppress(RuntimeError):  # of no user's home: there is no such folder
+        path = path.expanduser()
     if not path.is_dir():
         raise ConfigurationError(
             f"there is no encoder folder {str(path)!r}",

@@ -234,3 +234,11 @@ def test_an_installed_encoder_with_a_changed_file_is_refused_by_name(index: Path
         catalog_folder(entry)
     assert caught.value.path == str(entry.folder / damaged)
     assert "lawtags encoders install tiny" in (caught.value.hint or "")
+
+
+def test_a_home_folder_of_nobody_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAWTAGS_CACHE_DIR", "~nobody-of-this-name/cache")
+    with pytest.raises(ConfigurationError, match="LAWTAGS_CACHE_DIR"):
+        install_encoder(entry_of())
+    with pytest.raises(ConfigurationError, match="no encoder folder"):
+        choose_encoder("~nobody-of-this-name/encoder")

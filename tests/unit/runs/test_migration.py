@@ -175,3 +175,9 @@ def test_the_command_writes_a_recipe_that_loads_and_does_not_replace_a_file(tmp_
     said = json.loads(shown.stdout)
     assert said["recipe"] == yaml.safe_load(before)
     assert said["notes"]
+
+
+def test_a_name_that_is_too_long_for_a_file_is_an_error_in_words() -> None:
+    done = CliRunner().invoke(app, ["migrate", "x" * 300])
+    assert isinstance(done.exception, SystemExit)
+    assert "name too long" in done.output
