@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ def find_file(folder: Path, environ: Mapping[str, str]) -> Path | None:
     """The profile file: ``LAWTAGS_CONFIG``, else the nearest above ``folder``, else the user's own."""
     named = environ.get("LAWTAGS_CONFIG")
     if named:
-        if not (path := Path(named).expanduser()).is_file():
+        path = Path(named)
+        with contextlib.suppress(RuntimeError):  # of no user's home: there is no such file
+            path = path.expanduser()
+        if not path.is_file():
             raise ConfigurationError(f"LAWTAGS_CONFIG names {path}, which is not a file")
         return path
     for parent in (folder, *folder.parents):

@@ -139,6 +139,6 @@ def convert(name: str, value: object, source: str, base: Path | None) -> Any:
             return value
         converter: Callable[[Any], Any] = _CONVERTERS.get(name, _as_text)
         return converter(value)
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, RuntimeError):  # the last of a home folder of nobody
         # The value itself may be a secret in the wrong place, so it is not repeated.
         raise ConfigurationError(f"{name} ({source}) has the wrong form") from None

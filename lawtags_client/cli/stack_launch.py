@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -154,7 +155,9 @@ def model_folders(option: str, texts: Sequence[str]) -> dict[str, Path]:
                 f"{option} {text!r} is not of the form namespace/name=FOLDER",
                 hint=f"For example: {option} google/gemma-2-2b=models/gemma-2-2b",
             )
-        path = Path(folder).expanduser().absolute()
+        path = Path(folder).absolute()
+        with contextlib.suppress(RuntimeError):  # of no user's home: there is no such folder
+            path = Path(folder).expanduser().absolute()
         if not (path / "config.json").is_file():
             raise ConfigurationError(
                 f"{option} {name}: {path} is not a Hugging Face model folder",

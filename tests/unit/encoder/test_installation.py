@@ -17,6 +17,7 @@ from lawtags_client.encoder.choice import choose_encoder, require_encoder
 from lawtags_client.encoder.folder import catalog_folder, catalog_identity
 from lawtags_client.encoder.installation import install_encoder
 from lawtags_client.errors import ConfigurationError, DataError, LawtagsError
+from lawtags_client.settings import Settings
 
 FILES = {
     "config.json": b"{}",
@@ -242,3 +243,6 @@ def test_a_home_folder_of_nobody_is_an_error_in_words(monkeypatch: pytest.Monkey
         install_encoder(entry_of())
     with pytest.raises(ConfigurationError, match="no encoder folder"):
         choose_encoder("~nobody-of-this-name/encoder")
+    for name in ("LAWTAGS_TOKEN_FILE", "LAWTAGS_CONFIG"):
+        with pytest.raises(ConfigurationError):
+            Settings.load(environ={name: "~nobody-of-this-name/file"})
