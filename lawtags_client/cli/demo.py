@@ -24,7 +24,6 @@ from lawtags_client.extras import MARKERS, require
 from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 
 if TYPE_CHECKING:
-    from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
     from lawtags_stack.stack import StackAddress
@@ -59,6 +58,7 @@ def demo(
     from lawtags_client.runs.gates import require_verdict
     from lawtags_client.runs.outputs import EvaluateOutput
     from lawtags_client.runs.recipe import load_recipe
+    from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
     session.profile = session.profile or LOCAL_PROFILE

@@ -26,7 +26,6 @@ from lawtags_client.extras import require
 
 if TYPE_CHECKING:
     from lawtags_client.runs.recipe import Recipe as RunRecipe
-    from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
@@ -55,6 +54,7 @@ def run(
     require(_EXTRAS, "a run")
     from lawtags_client.runs.gates import require_verdict
     from lawtags_client.runs.outputs import EvaluateOutput
+    from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
     session.cancel_on_interrupt = cancel_on_interrupt
