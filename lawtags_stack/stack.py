@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,7 @@ from lawtags_stack.times import Clock, utc_now, zulu_seconds
 
 _log = logging.getLogger(__name__)
 
+ServiceFactory = Callable[[StackContext], list[Service]]
 PORTS: tuple[Port, ...] = ("platform", "data_store", "inference")
 STACK_FILE = ADDRESS_FILE
 DATABASE_FILE = "stack.sqlite"
@@ -83,6 +85,7 @@ class Stack:
         options: see ``StackOptions``.
         clock: returns the time.
         launcher: starts worker processes, and is not stopped; None creates one that stops with the stack.
+        services: makes other services than those of the dialect.
 
     Raises:
         ConfigurationError: the host requires a token, the port is too high, or the device name is invalid.
@@ -97,6 +100,7 @@ class Stack:
         options: StackOptions | None = None,
         clock: Clock = utc_now,
         launcher: Launcher | None = None,
+        services: ServiceFactory | None = None,
     ) -> None:
         self.dir = dir.absolute()
         self.activity = Activity()
@@ -106,6 +110,7 @@ class Stack:
         self._port = platform_port
         self._clock = clock
         self._launcher = launcher
+        self._factory = services
         self._address: StackAddress | None = None
         self._cleanup = contextlib.AsyncExitStack()
         if not 0 <= platform_port <= 65533:
@@ -164,7 +169,8 @@ class Stack:
         blobs = Blobs(self.dir / "blobs")
         launcher = self._launcher or self._own_launcher()
         context = StackContext(self.dir, database, blobs, urls, self._options, self._clock, launcher)
-        self.services, repositories = _services(context)
+        made = (self._factory(context), NoRepositories()) if self._factory else _services(context)
+        self.services, repositories = made
         cleanup.push_async_callback(self._stop_services)
         for service in self.services:
             await service.start()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
+import sys
+import threading
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +35,7 @@ Examples:
   lawtags local runner --platform http://127.0.0.1:8080 --base-model law/smollm2-135m-instruct
   lawtags local runner --platform http://127.0.0.1:8080 --base-model law/gemma-2-2b-it=models/gemma-2-2b-it
   lawtags local runner --platform http://127.0.0.1:8080 --workspace law --idle-timeout 60
+  lawtags local runner --platform http://127.0.0.1:8080 --serve law/gemma-2-2b-it
 """
 
 Platform = Annotated[
@@ -69,6 +75,18 @@ JobStorage = Annotated[
 IdleTimeout = Annotated[
     float | None, typer.Option(min=0.1, help="Stop after this many seconds without a job.")
 ]
+Serve = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WS/NAME",
+        help="Serve a base model and its adapters, too, through the gateway of the platform, which must run "
+        "on this machine. Repeatable.",
+    ),
+]
+StopWithInput = Annotated[
+    bool,
+    typer.Option(help="Stop when standard input closes, for a program that starts a runner.", hidden=True),
+]
 
 
 @command
@@ -78,10 +96,12 @@ def runner(
     dir: Dir = RUNNER_FOLDER,
     workspace: Workspace = None,
     base_model: BaseModel = None,
+    serve: Serve = None,
     device: Device = "auto",
     job_storage: JobStorage = None,
     idle_timeout: IdleTimeout = None,
     token: Token = None,
+    stop_with_input: StopWithInput = False,
 ) -> None:
     require(["local"], "the runner")
     from lawtags_stack.engines.device import check_device_name
@@ -96,8 +116,9 @@ def runner(
         idle_timeout=idle_timeout,
     )
     models = dict(map(_base_model, base_model or []))
+    work = _run(session, options, models, serve or [], platform=platform, token=token or None)
     session.run(
-        _run(session, options, models, platform=platform, token=token or None),
+        _until_input_closes(work) if stop_with_input else work,
         left_behind="The job goes on from its last checkpoint when the runner is started again.",
     )
 
@@ -109,6 +130,7 @@ async def _run(
     session: Session,
     options: RunnerOptions,
     models: dict[str, Path | None],
+    serve: list[str],
     *,
     platform: str | None,
     token: str | None,
@@ -118,7 +140,31 @@ async def _run(
 
     async with Helix.from_env(session.profile, platform_url=platform, token=token) as helix:
         say = functools.partial(_say, session)
-        await run_runner(helix, options, base_models=models, say=say)
+        await run_runner(helix, options, base_models=models, serve=serve, say=say)
+
+
+async def _until_input_closes(work: Coroutine[object, None, None]) -> None:
+    """Run work until it ends, or standard input closes: then the program that started this one is gone."""
+    loop, closed = asyncio.get_running_loop(), asyncio.Event()
+
+    def read() -> None:
+        while sys.stdin.buffer.read(1 << 10):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(closed.set)
+
+    threading.Thread(target=read, daemon=True).start()
+    task, end = asyncio.ensure_future(work), asyncio.ensure_future(closed.wait())
+    try:
+        await asyncio.wait({task, end}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        end.cancel()
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+    if not task.cancelled():
+        task.result()
 
 
 def _say(session: Session, line: str) -> None:

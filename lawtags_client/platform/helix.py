@@ -98,7 +98,7 @@ class HelixPlatform:
         problem = f"is in {len(alike)} workspaces" if alike else "does not exist on the platform"
         raise ConfigurationError(
             f"the model {name!r} {problem}",
-            hint=f"Set model.config to workspace/name of a model. Models with weights: {offered}.",
+            hint=f"Set model.config to workspace/name@helix of a model. Models with weights: {offered}.",
         )
 
     async def upload(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lawtags_client.errors import BusyError, ConfigurationError, NotFoundError
@@ -12,10 +13,11 @@ from lawtags_client.files import atomic_write_text
 from lawtags_client.helix.client import Helix
 from lawtags_client.locks import FolderLock, Holder
 from lawtags_stack.base_models import ensure_default_base_model
-from lawtags_stack.processes.launching import SpawnLauncher
+from lawtags_stack.processes.launching import Launcher, SpawnLauncher
 from lawtags_stack.runner.loop import Runner
 from lawtags_stack.runner.options import RunnerOptions
 from lawtags_stack.runner.rows import check_model
+from lawtags_stack.service import StackOptions
 
 LOCK_FILE = "runner.lock"
 _ID_FILE = "runner-id"
@@ -26,6 +28,8 @@ async def run_runner(
     options: RunnerOptions,
     *,
     base_models: Mapping[str, Path | None] | None = None,
+    serve: Sequence[str] = (),
+    launcher: Launcher | None = None,
     say: Callable[[str], None],
 ) -> None:
     """Run a runner until it is stopped.
@@ -35,6 +39,8 @@ async def run_runner(
         options: how it works.
         base_models: ``workspace/name`` of models to offer first, with their Hugging Face folders; None for
             the default base model.
+        serve: base models to serve with their adapters, ``workspace/name``.
+        launcher: starts the processes that train and compute; None starts each from scratch.
         say: prints a line.
 
     Raises:
@@ -42,6 +48,7 @@ async def run_runner(
         ConfigurationError: the server is not NeMo Helix, or a folder holds no base model.
         LawtagsError: the platform does not answer.
     """
+    launcher = launcher or SpawnLauncher()
     with FolderLock(options.folder, lambda holder: _busy(options.folder, holder), file=LOCK_FILE):
         runner = _id(options.folder)
         try:
@@ -53,9 +60,22 @@ async def run_runner(
             ) from error
         for name, folder in (base_models or {}).items():
             await offer_base_model(helix, name, folder, say=say)
-        say(f"runner {runner} takes jobs of NeMo Helix {info.platform_version}; Ctrl-C stops it")
-        await Runner(helix, options, runner=runner, launcher=SpawnLauncher(), say=say).run()
-        say("no jobs left")
+        async with contextlib.AsyncExitStack() as cleanup:
+            if serve:
+                from lawtags_stack.runner.serving import serving
+
+                own = StackOptions(
+                    refresh_interval=options.poll_seconds,
+                    device=options.device,
+                    inference_threads=options.threads or 0,
+                )
+                served = serving(
+                    helix, serve, options.folder / "serving", say=say, options=own, launcher=launcher
+                )
+                await cleanup.enter_async_context(served)
+            say(f"runner {runner} takes jobs of NeMo Helix {info.platform_version}; Ctrl-C stops it")
+            await Runner(helix, options, runner=runner, launcher=launcher, say=say).run()
+            say("no jobs left")
 
 
 async def offer_base_model(

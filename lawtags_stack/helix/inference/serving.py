@@ -23,7 +23,7 @@ from lawtags_stack.services.deployments.records import (
 from lawtags_stack.services.entity_store.records import ModelRecord
 from lawtags_stack.services.nim.protocols import DeploymentSource, ModelFiles, ModelSource
 
-_URL = "helix://"
+HELIX_URL = "helix://"
 _WAITING = ("CREATED", "PENDING")
 
 
@@ -40,7 +40,7 @@ class ServingReadiness(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Served(ModelRecord):
+class ServedModel(ModelRecord):
     """A model under the name that a server of Helix gives it: ``ws/base``, or ``ws--adapter``."""
 
     served_as: str = ""
@@ -79,19 +79,19 @@ class Serving:
         """The deployed models, and their adapters."""
         bases = {model for each in self.active() for model in each.served}
         found: list[ModelRecord] = [
-            _record(model, f"{model['workspace']}/{model['name']}", None)
+            served_model(model, f"{model['workspace']}/{model['name']}", None)
             for model in self._models.all()
             if f"{model['workspace']}/{model['name']}" in bases
         ]
         for adapter in self._models.adapters():
             if adapter["model"] in bases and adapter.get("enabled", True):
                 name = f"{adapter['workspace']}--{adapter['name']}"
-                found.append(_record(adapter, name, str(adapter["model"])))
+                found.append(served_model(adapter, name, str(adapter["model"])))
         return found
 
     def resolve_url(self, files_url: str) -> tuple[FilesUrl, list[FileEntry]]:
         """The files of a fileset."""
-        workspace, _, fileset = files_url.removeprefix(_URL).partition("/")
+        workspace, _, fileset = files_url.removeprefix(HELIX_URL).partition("/")
         files = [
             FileEntry(each.path, each.size, each.sha256, each.sha256, lfs=True)
             for each in self._files.within(workspace, fileset)
@@ -104,7 +104,7 @@ class Serving:
         for each in self._deployments.all():
             model = self._deployments.model_of(str(each["name"]), str(each["workspace"]))
             if model is not None and self._is_ours(each):
-                found.append(_deployment(each, model))
+                found.append(deployment_of(each, model))
         return found
 
     def follow(self) -> None:
@@ -163,7 +163,7 @@ class JoinedModels:
 
     def resolve_url(self, files_url: str) -> tuple[FilesUrl, list[FileEntry]]:
         """The files behind a URL."""
-        if self._files is None or files_url.startswith(_URL):
+        if self._files is None or files_url.startswith(HELIX_URL):
             return self._serving.resolve_url(files_url)
         return self._files.resolve_url(files_url)
 
@@ -183,13 +183,20 @@ class JoinedDeployments:
         return [each for source in self._sources for each in source.active()]
 
 
-def _record(entity: JsonObject, name: str, base: str | None) -> _Served:
+def served_model(entity: JsonObject, name: str, base: str | None) -> ServedModel:
+    """A model or an adapter of Helix, as the inference server sees it.
+
+    Args:
+        entity: as the API shows it.
+        name: the name to serve it by.
+        base: an adapter's base model, by the name that it is served by; None for a model.
+    """
     workspace, fileset = str(entity["workspace"]), entity.get("fileset")
     artifact: JsonObject | None = None
     if isinstance(fileset, str):
         place = "/".join(split_reference(fileset, workspace))
-        artifact = {"files_url": f"{_URL}{place}", "status": "upload_completed"}
-    return _Served(
+        artifact = {"files_url": f"{HELIX_URL}{place}", "status": "upload_completed"}
+    return ServedModel(
         id=str(entity.get("id", name)),
         created_at=str(entity["created_at"]),
         updated_at=str(entity["updated_at"]),
@@ -202,7 +209,13 @@ def _record(entity: JsonObject, name: str, base: str | None) -> _Served:
     )
 
 
-def _deployment(entity: JsonObject, model: str) -> DeploymentRecord:
+def deployment_of(entity: JsonObject, model: str) -> DeploymentRecord:
+    """A deployment of Helix, as the inference server sees it.
+
+    Args:
+        entity: as the API shows it.
+        model: its model, ``workspace/name``.
+    """
     return DeploymentRecord(
         id=str(entity["id"]),
         created_at=str(entity["created_at"]),
