@@ -72,7 +72,7 @@ KNOWN: tuple[KnownRefusal, ...] = (
         "Make num_nodes times num_gpus_per_node a multiple of the parallel sizes.",
     ),
     _known(
-        rf"Job {_Q} \((?P<state>\w+)\) is already producing output '(?P<output>[^']{{1,300}})'",
+        rf"Job {_Q} \((?P<state>[^()]{{1,60}})\) is already producing output '(?P<output>[^']{{1,300}})'",
         "spec.output.name",
         "Wait for the job {name!r} or cancel it, or choose another output name.",
         ConflictError,

@@ -105,7 +105,9 @@ def explained(error: APIError) -> APIError:
     return made
 
 
-_HOLDER = re.compile(r"Job '([^']{1,255})' (?:\(\w{1,40}\) is already producing|already exists in workspace)")
+_HOLDER = re.compile(
+    r"Job '([^']{1,255})' (?:\([^()]{1,60}\) is already producing|already exists in workspace)"
+)
 
 
 def holder(error: APIError) -> str | None:

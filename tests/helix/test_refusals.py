@@ -119,6 +119,16 @@ def test_a_job_in_flight_and_a_taken_name_are_conflicts_with_a_holder() -> None:
     assert holder(secret) is None
 
 
+@pytest.mark.parametrize("state", ["created", "never-seen-before", "waiting for a GPU"])
+def test_a_job_in_flight_is_a_conflict_whatever_its_state_is_called(state: str) -> None:
+    detail = f"Job 'tags-1' ({state}) is already producing output 'law/tags-1'. Wait for it to finish."
+    error = UnprocessableError(detail)
+    error.status, error.detail = 422, detail
+    found = explained(error)
+    assert isinstance(found, ConflictError)
+    assert holder(found) == "tags-1"
+
+
 def test_a_missing_workspace_is_not_found_in_all_its_forms() -> None:
     for exchange in REFUSED:
         if exchange.note == "unknown workspace":
