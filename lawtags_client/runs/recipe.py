@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lawtags_client.errors import ConfigurationError
 from lawtags_client.json_value import JsonObject, JsonRow, JsonValue
@@ -124,6 +124,12 @@ class EncoderSection(Section):
     learning_rate: float = Field(default=1e-4, gt=0)
     head_learning_rate: float = Field(default=3e-3, gt=0)
     max_tokens: int = Field(default=96, ge=8, le=512)
+
+    @field_validator("tune", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        # YAML reads an unquoted off as false.
+        return "off" if value is False else value
 
 
 class EvaluationSection(Section):

@@ -94,3 +94,11 @@ def test_each_wrong_key_is_told_with_the_place_it_comes_from(tmp_path: Path) -> 
     lines = caught.value.message.splitlines()
     assert any(line.startswith("--set training.epochs: ") for line in lines)
     assert f"{path}: training.learning_rat: unknown option" in lines
+
+
+@pytest.mark.parametrize("word", ["off", '"off"', "OFF"])
+def test_the_encoder_is_turned_off_by_the_word_whether_quoted_or_not(tmp_path: Path, word: str) -> None:
+    recipe = load_recipe(write(tmp_path, MINIMAL + f"encoder:\n  tune: {word}\n"))
+    assert recipe.encoder.tune == "off"
+    with pytest.raises(ConfigurationError, match=r"encoder\.tune"):
+        load_recipe(write(tmp_path, MINIMAL + "encoder:\n  tune: on\n"))
