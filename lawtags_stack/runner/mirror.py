@@ -13,7 +13,7 @@ from lawtags_client.files import atomic_write_json
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.types.models import HelixAdapter, HelixModel
 from lawtags_client.json_value import JsonObject, JsonValue
-from lawtags_stack.helix.inference.serving import HELIX_URL, ServedModel, deployment_of, served_model
+from lawtags_stack.helix.inference.serving import HELIX_URL, HelixModelRecord, deployment_of, served_model
 from lawtags_stack.helix.tables import split_reference
 from lawtags_stack.runner.mirrored_files import MirroredFiles, read_index
 from lawtags_stack.service import Service, StackContext
@@ -60,7 +60,7 @@ class ModelMirror(Service):
         self._folder = context.folder("mirror")
         self._interval = context.options.refresh_interval
         self._files: dict[str, MirroredFiles] = read_index(self._folder / _INDEX, context.blobs)
-        self._models: list[ServedModel] = []
+        self._models: list[HelixModelRecord] = []
         self._deployments: list[DeploymentRecord] = []
         self._task: asyncio.Task[None] | None = None
         self._told: str | None = None
@@ -114,7 +114,7 @@ class ModelMirror(Service):
 
     async def look(self) -> None:
         """Look at the platform once, and download what is new."""
-        models: list[ServedModel] = []
+        models: list[HelixModelRecord] = []
         deployments: list[DeploymentRecord] = []
         wanted: dict[str, MirroredFiles] = {}
         failed: LawtagsError | None = None
@@ -185,7 +185,7 @@ class ModelMirror(Service):
             self._say(line)
 
 
-def _served(each: HelixModel | HelixAdapter, base: str) -> ServedModel:
+def _served(each: HelixModel | HelixAdapter, base: str) -> HelixModelRecord:
     if isinstance(each, HelixModel):
         return served_model(_entity(each), base, None)
     workspace = each.workspace or base.partition("/")[0]

@@ -40,7 +40,7 @@ class ServingReadiness(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServedModel(ModelRecord):
+class HelixModelRecord(ModelRecord):
     """A model under the name that a server of Helix gives it: ``ws/base``, or ``ws--adapter``."""
 
     served_as: str = ""
@@ -183,7 +183,7 @@ class JoinedDeployments:
         return [each for source in self._sources for each in source.active()]
 
 
-def served_model(entity: JsonObject, name: str, base: str | None) -> ServedModel:
+def served_model(entity: JsonObject, name: str, base: str | None) -> HelixModelRecord:
     """A model or an adapter of Helix, as the inference server sees it.
 
     Args:
@@ -196,7 +196,7 @@ def served_model(entity: JsonObject, name: str, base: str | None) -> ServedModel
     if isinstance(fileset, str):
         place = "/".join(split_reference(fileset, workspace))
         artifact = {"files_url": f"{HELIX_URL}{place}", "status": "upload_completed"}
-    return ServedModel(
+    return HelixModelRecord(
         id=str(entity.get("id", name)),
         created_at=str(entity["created_at"]),
         updated_at=str(entity["updated_at"]),
