@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.request import urlopen
@@ -19,11 +19,13 @@ from lawtags_client.cli.command import command
 from lawtags_client.cli.options import DEFAULT_RUNS, Name, New, Runs, Set
 from lawtags_client.cli.run import execute_recipe, print_result
 from lawtags_client.cli.session import Session
-from lawtags_client.errors import BusyError
+from lawtags_client.errors import BusyError, ConfigurationError
 from lawtags_client.extras import MARKERS, require
 from lawtags_client.settings import LOCAL_PROFILE, STACK_FOLDER
 
 if TYPE_CHECKING:
+    from lawtags_client.cli.demo_helix import HelixDemo
+    from lawtags_client.cli.stack_launch import Dialect
     from lawtags_client.runs.run import RunResult
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
     from lawtags_stack.stack import StackAddress
@@ -43,12 +45,22 @@ def demo(
     new: New = False,
     runs: Runs = DEFAULT_RUNS,
     settings: Set = None,
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            metavar="helix|URL",
+            help="Run on NeMo Helix: helix is the embedded stack, URL a platform that runs on this machine. "
+            "A runner trains and serves in place of its GPUs.",
+        ),
+    ] = None,
 ) -> None:
     """Run the full pipeline on this machine: curate, train a small model, evaluate, serve and report.
 
     The same questions resume their run; other questions or options start another run.
 
-    Example: lawtags demo --data questions.jsonl
+    Examples: lawtags demo --data questions.jsonl
+
+    lawtags demo --platform http://127.0.0.1:8080
     """
     # Embeddings are used where they are installed.
     require([extra for extra in MARKERS if extra != "embed"], "lawtags demo")
@@ -61,34 +73,55 @@ def demo(
     from lawtags_client.runs.repeats import find_repeats
     from lawtags_client.runs.run_request import OnNameTaken, RunRequest
 
-    session.profile = session.profile or LOCAL_PROFILE
+    helix = _helix(session, platform) if platform is not None else None
+    session.profile = session.profile or (LOCAL_PROFILE if helix is None or helix.url is None else None)
     questions = data or [str(sample.path())]
     # Before anything is started for them.
     find_sources(questions)
+    changes = parse_settings(settings or [])
+    recipe = load_recipe("smollm2-demo", changes) if helix is None else helix.recipe(changes)
+    named = "demo" if helix is None else "demo-helix"
     request = RunRequest.of(
-        load_recipe("smollm2-demo", parse_settings(settings or [])),
+        recipe,
         data=questions,
         test=None,
-        name=name or (f"demo-{_stem(data[0])}" if data else "demo"),
+        name=name or (f"{named}-{_stem(data[0])}" if data else named),
         runs=runs,
     )
     # A name that was passed means that run.
     by_name = OnNameTaken.REFUSE if name else OnNameTaken.USE_MATCHING
-    result = _run(session, request, OnNameTaken.START_NEXT if new else by_name)
+    result = _run(session, request, OnNameTaken.START_NEXT if new else by_name, helix)
     _print(session, result)
     require_verdict(result.left(EvaluateOutput), find_repeats(result.folder))
-    if not session.json:
+    if not session.json and helix is None:
         session.say(f"Try it, from this shell or a new one:\n{_asking(Path.cwd(), Path(sys.argv[0]))}")
 
 
-def _run(session: Session, request: RunRequest, on_name_taken: OnNameTaken) -> RunResult:
+def _helix(session: Session, platform: str) -> HelixDemo:
+    from lawtags_client.cli.demo_helix import HelixDemo
+
+    if session.profile is not None:
+        raise ConfigurationError(
+            "--platform cannot be combined with --profile", hint="A profile names a platform already."
+        )
+    return HelixDemo.parse(platform)
+
+
+def _run(
+    session: Session, request: RunRequest, on_name_taken: OnNameTaken, helix: HelixDemo | None
+) -> RunResult:
     from lawtags_stack.base_models import default_base_model_ready, ensure_default_base_model
 
     if not default_base_model_ready():
         session.messages.print("Preparing the base model (only once)", style="dim")
     ensure_default_base_model()
-    # Another profile names a stack that somebody else runs.
-    with _stack(STACK_FOLDER, session) if session.profile == LOCAL_PROFILE else nullcontext():
+    with ExitStack() as cleanup:
+        # Another profile names a stack that somebody else runs.
+        if session.profile == LOCAL_PROFILE:
+            dialect: Dialect = "v1" if helix is None else "helix"
+            cleanup.enter_context(_stack(STACK_FOLDER, session, dialect))
+        if helix is not None:
+            cleanup.enter_context(helix.prepared(session))
         return execute_recipe(session, request, on_name_taken)
 
 
@@ -118,7 +151,7 @@ def _asking(folder: Path, program: Path) -> str:
 
 
 @contextmanager
-def _stack(folder: Path, session: Session) -> Iterator[None]:
+def _stack(folder: Path, session: Session, dialect: Dialect = "v1") -> Iterator[None]:
     """An embedded stack for as long as the demo takes.
 
     If one is already running on the folder, it is used and left running. One that an interrupted demo left
@@ -131,7 +164,7 @@ def _stack(folder: Path, session: Session) -> Iterator[None]:
     found = running(folder)
     if found is None:
         session.messages.print("Starting the embedded stack", style="dim")
-        StackLaunch(dir=folder, port=0, idle_timeout=IDLE_TIMEOUT).detach()
+        StackLaunch(dir=folder, port=0, idle_timeout=IDLE_TIMEOUT, dialect=dialect).detach()
         found = running(folder)
         mark.write_text(str(found[0].pid if found else os.getpid()))
     ours = found is not None and mark.is_file() and mark.read_text().strip() == str(found[0].pid)
