@@ -9,10 +9,8 @@ from pathlib import Path
 from lawtags_client.closing import closing
 from lawtags_client.errors import (
     ConfigurationError,
-    JobStalledError,
     LawtagsError,
     NotFoundError,
-    WaitTimeoutError,
 )
 from lawtags_client.helix.client import Helix
 from lawtags_client.helix.jobs import LogCursor, awaited
@@ -34,12 +32,14 @@ from lawtags_client.platform.protocol import (
     PromptInput,
     TrainingConfig,
 )
+from lawtags_client.platform.silence import silent_job
 from lawtags_client.services.data_store.layout import check
 from lawtags_client.services.watching import Patience, Poller
 from lawtags_client.tagging.vocabulary import Vocabulary
 
 _METHODS = (("sft", "lora"), ("sft", "lora_merged"), ("sft", "all_weights"), ("dpo", "all_weights"))
 _TESTING = "testing"
+_NOBODY = "No program carries out its steps. Start one: lawtags local runner --platform URL"
 _MOST_LINES = 2000
 
 
@@ -193,7 +193,9 @@ class HelixPlatform:
                 awaited(job_id, None).check(status.status, status.reason)
                 return
             if now - begin > timeout or now - moved > stall:
-                raise _silent(job_id, status, stall, now - begin > timeout)
+                late = now - begin > timeout
+                nobody = {"hint": _NOBODY} if status.status == "created" else {}
+                raise silent_job(job_id, status.status, stall=stall, late=late, **nobody)
             await poller.rest(moved=changed)
 
     async def _log(self, job_id: str, cursor: LogCursor) -> tuple[str, ...]:
@@ -319,20 +321,4 @@ def _states(status: JobStatus) -> tuple[tuple[str, str | None, str], ...]:
     return tuple(
         (step.name, step.status, ",".join(f"{task.name}={task.updated_at}" for task in step.tasks))
         for step in status.steps
-    )
-
-
-def _silent(job_id: str, status: JobStatus, stall: float, late: bool) -> LawtagsError:
-    if late:
-        return WaitTimeoutError(
-            f"{job_id} is still {status.status} after the time limit",
-            hint="The job continues. Repeat the command to resume.",
-        )
-    waits = status.status == "created"
-    return JobStalledError(
-        f"{job_id} is {status.status} and has made no progress for {stall:.0f} s",
-        job_id=job_id,
-        hint="No program carries out its steps. Start one: lawtags local runner --platform URL"
-        if waits
-        else "The job continues and may be waiting for a free GPU. Repeat the command to resume.",
     )

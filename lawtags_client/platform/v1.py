@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lawtags_client.client import NeMo
 from lawtags_client.closing import closing
-from lawtags_client.errors import ConfigurationError, JobStalledError, LawtagsError, WaitTimeoutError
+from lawtags_client.errors import ConfigurationError, WaitTimeoutError
 from lawtags_client.json_value import JsonValue
 from lawtags_client.platform import prompting
 from lawtags_client.platform.protocol import (
@@ -23,6 +23,7 @@ from lawtags_client.platform.protocol import (
     PromptInput,
     TrainingConfig,
 )
+from lawtags_client.platform.silence import silent_job
 from lawtags_client.services.customizer.configs import full_name
 from lawtags_client.services.customizer.events import (
     JobEvent,
@@ -32,7 +33,6 @@ from lawtags_client.services.customizer.events import (
     StateChanged,
     WarningIssued,
 )
-from lawtags_client.services.customizer.job import Job
 from lawtags_client.services.evaluator import rows_scored, scores
 from lawtags_client.settings import ServiceName, Settings
 from lawtags_client.tagging.vocabulary import Vocabulary
@@ -159,7 +159,7 @@ class V1Platform:
             except StopAsyncIteration:
                 break
             except TimeoutError:
-                raise _silent(job, stall, left) from None
+                raise silent_job(job.id, job.status, stall=stall, late=left <= stall) from None
             for event in events:
                 if isinstance(event, ProgressMade):
                     steps, percentage = event.steps, event.percentage
@@ -299,16 +299,3 @@ def _points(event: object) -> tuple[tuple[str, int, float], ...]:
     if isinstance(event, MetricRecorded) and event.step is not None:
         return ((event.series, event.step, event.value),)
     return ()
-
-
-def _silent(job: Job, stall: float, left: float) -> LawtagsError:
-    if left <= stall:
-        return WaitTimeoutError(
-            f"{job.id} is still {job.status} after the time limit",
-            hint="The job continues. Repeat the command to resume.",
-        )
-    return JobStalledError(
-        f"{job.id} is {job.status} and has made no progress for {stall:.0f} s",
-        job_id=job.id,
-        hint="The job continues and may be waiting for a free GPU. Repeat the command to resume.",
-    )

@@ -264,7 +264,7 @@ class HelixEvaluationWorker:
             blob = self._filesets.files.blobs.put(text.encode("utf-8"))
             self._filesets.files.put(workspace, fileset, f"{folder}/{path}", blob)
         for each in _ORDER:
-            self._jobs.add_result(job, each, f"{workspace}/{fileset}#{folder}/{each}", "fileset")
+            self._jobs.results.add(job, each, f"{workspace}/{fileset}#{folder}/{each}", "fileset")
         self._record(job, outcome, scores)
         total = len(outcome.answers) + outcome.errored
         evaluation: JsonObject = {

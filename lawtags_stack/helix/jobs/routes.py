@@ -156,12 +156,12 @@ class HelixJobRoutes:
         def results(call: HelixCall) -> JsonObject:
             """List the results of a job, newest first."""
             job = self._store.get(call.workspace, call.path["name"])
-            return {"data": [_with_url(call, root, job, each) for each in self._store.results(job)]}
+            return {"data": [_with_url(call, root, job, each) for each in self._store.results.of(job)]}
 
         def result(call: HelixCall) -> JsonObject:
             """Get a result of a job."""
             job = self._store.get(call.workspace, call.path["job"])
-            return _with_url(call, root, job, self._store.result(job, call.path["name"]))
+            return _with_url(call, root, job, self._store.results.get(job, call.path["name"]))
 
         one, found = f"{root}/{{name}}", f"{root}/{{job}}/results/{{name}}"
         return [
@@ -260,12 +260,12 @@ class HelixJobRoutes:
         """Register a result of a job; its address is not checked before a download."""
         job = self._store.get(call.workspace, call.path["job"])
         url, storage = str(call.body["artifact_url"]), str(call.body["artifact_storage_type"])
-        return {**self._store.add_result(job, call.path["name"], url, storage), "download_url": None}
+        return {**self._store.results.add(job, call.path["name"], url, storage), "download_url": None}
 
     def _download(self, call: HelixCall) -> Response:
         """Download a result; a folder as .tar.gz."""
         job = self._store.get(call.workspace, call.path["job"])
-        result = self._store.result(job, call.path["name"])
+        result = self._store.results.get(job, call.path["name"])
         reference, _, path = str(result["artifact_url"]).partition("#")
         workspace, fileset = split_reference(reference, call.workspace)
         self._filesets.get(workspace, fileset)

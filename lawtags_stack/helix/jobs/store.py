@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.helix.filesets import Filesets
+from lawtags_stack.helix.jobs.results import JobResults
 from lawtags_stack.helix.jobs.states import FINAL, allowed
 from lawtags_stack.helix.refusals import HelixError
 from lawtags_stack.http.ids import new_id
@@ -38,7 +39,7 @@ class JobStore:
         self._jobs = Documents(database, "helix_jobs")
         self._steps = Documents(database, "helix_steps")
         self._tasks = Documents(database, "helix_tasks")
-        self._results = Documents(database, "helix_results")
+        self.results = JobResults(database, clock)
         self.on_delete: Callable[[JsonObject], None] = lambda job: None
 
     # Jobs
@@ -152,8 +153,7 @@ class JobStore:
                 for task in self.tasks(step):
                     self._tasks.delete(f"{step['id']}/{task['name']}")
                 self._steps.delete(f"{job['id']}/{step['name']}")
-            for result in self.results(job):
-                self._results.delete(f"{job['id']}/{result['name']}")
+            self.results.remove(job)
             if self._filesets.exists(str(job["fileset"]), workspace):
                 self._filesets.delete(workspace, str(job["fileset"]))
             self._jobs.delete(_key(workspace, name))
@@ -374,48 +374,6 @@ class JobStore:
                     "db_version": int(str(task["db_version"])) + 1,
                 }
                 self._tasks.put(f"{step['id']}/{task['name']}", ended)
-
-    # Results
-
-    def add_result(self, job: JsonObject, name: str, url: str, storage: str) -> JsonObject:
-        """Register a result of a job.
-
-        Raises:
-            HelixError: the job already has a result of this name (409).
-        """
-        now = self._now()
-        result: JsonObject = {
-            "name": name,
-            "job": job["id"],
-            "workspace": job["workspace"],
-            "project": None,
-            "created_at": now,
-            "updated_at": now,
-            "artifact_url": url,
-            "artifact_storage_type": storage,
-        }
-        try:
-            self._results.insert(f"{job['id']}/{name}", result)
-        except DuplicateKeyError:
-            message = f"Entity with name '{name}' already exists in workspace '{job['workspace']}'"
-            raise HelixError(409, message) from None
-        return result
-
-    def results(self, job: JsonObject) -> list[JsonObject]:
-        """The results of a job, newest first."""
-        return self._results.below(str(job["id"]))[::-1]
-
-    def result(self, job: JsonObject, name: str) -> JsonObject:
-        """Return a result.
-
-        Raises:
-            HelixError: there is none of this name (404).
-        """
-        found = self._results.get(f"{job['id']}/{name}")
-        if found is None:
-            reason = f"Result '{name}' for job '{job['name']}' not found in workspace '{job['workspace']}'."
-            raise HelixError(404, reason)
-        return found
 
     def _change_job(self, job: JsonObject, change: Callable[[JsonObject], JsonObject]) -> None:
         key = _key(str(job["workspace"]), str(job["name"]))
