@@ -8,7 +8,7 @@ from lawtags_stack.store import Database, Documents, DuplicateKeyError
 from lawtags_stack.times import Clock, naive
 
 
-class JobResults:
+class HelixResultStore:
     """The results of all jobs.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lawtags_client.json_value import JsonObject, JsonValue
 from lawtags_stack.helix.filesets import Filesets
-from lawtags_stack.helix.jobs.results import JobResults
+from lawtags_stack.helix.jobs.results import HelixResultStore
 from lawtags_stack.helix.jobs.states import FINAL, allowed
 from lawtags_stack.helix.refusals import HelixError
 from lawtags_stack.http.ids import new_id
@@ -39,7 +39,7 @@ class JobStore:
         self._jobs = Documents(database, "helix_jobs")
         self._steps = Documents(database, "helix_steps")
         self._tasks = Documents(database, "helix_tasks")
-        self.results = JobResults(database, clock)
+        self.results = HelixResultStore(database, clock)
         self.on_delete: Callable[[JsonObject], None] = lambda job: None
 
     # Jobs
@@ -291,7 +291,6 @@ class JobStore:
         self._change_job(job, lambda _: changes)
 
     # Tasks
-
     def tasks(self, step: JsonObject) -> list[JsonObject]:
         """The tasks of a step, oldest first."""
         return self._tasks.below(str(step["id"]))
