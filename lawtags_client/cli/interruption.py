@@ -42,8 +42,6 @@ class Interruptible(Protocol):
 
     def followed(self) -> str | None: ...
 
-    def confirm(self, question: str) -> bool: ...
-
     def client(self, *, total_timeout: float | None = None) -> NeMo: ...
 
 
@@ -126,12 +124,30 @@ async def _is_confirmed(session: Interruptible, job: str, again: asyncio.Event) 
         await asyncio.wait_for(again.wait(), SECOND_INTERRUPT_SECONDS)
     except TimeoutError:
         return False
-    # From here on Ctrl-C means no.
-    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+    return await _is_yes(f"Cancel {job}?", again)
+
+
+async def _is_yes(question: str, interrupted: asyncio.Event) -> bool:
+    """Ask on the terminal; Ctrl-C means no.
+
+    The event loop waits for the answer, because a blocking read misses a Ctrl-C that arrives just before it.
+    """
+    loop = asyncio.get_running_loop()
+    interrupted.clear()
+    answered = asyncio.Event()
+    typer.echo(f"{question} [y/N]: ", nl=False)
+    loop.add_reader(sys.stdin.fileno(), answered.set)
+    waits = [asyncio.ensure_future(event.wait()) for event in (answered, interrupted)]
     try:
-        return session.confirm(f"Cancel {job}?")
-    except (KeyboardInterrupt, typer.Abort):
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+        for wait in waits:
+            wait.cancel()
+    if interrupted.is_set():
+        typer.echo()
         return False
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 async def _cancel(session: Interruptible, job: str) -> None:
