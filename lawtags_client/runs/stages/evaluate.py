@@ -58,15 +58,15 @@ class Evaluate:
     async def run(self, context: RunContext) -> EvaluateOutput:
         rows = ScoredRows.read(context.folder)
         context.progress.update(0, None, "scores and intervals")
-        metrics = await asyncio.to_thread(
-            rows.verdict, context.recipe.evaluation, validation=context.left(PredictOutput).validation
+        # The platform computes elsewhere, or on the other cores.
+        (metrics, trust), platform = await asyncio.gather(
+            asyncio.to_thread(_judged, context, rows), self._on_platform(context, len(rows.truth))
         )
-        trust = await asyncio.to_thread(_trust, context, rows)
         metrics = replace(
             metrics,
             calibration=trust.calibration,
             coverage=trust.coverage,
-            platform=await self._on_platform(context, metrics.test_rows),
+            platform=platform,
             gates=tuple(judge(context.recipe.gates, metrics)),
             embeddings=context.left(PredictOutput).embeddings,
             language_model=language_model_gain(
@@ -164,6 +164,11 @@ class ScoredRows:
             system: lost_rows(rows, scored_as=_scored_as(system)) for system, rows in self.predictions.items()
         }
         return verdict(self.truth, self.given, options, lost=lost, validation=validation)
+
+
+def _judged(context: RunContext, rows: ScoredRows) -> tuple[Metrics, Trust]:
+    validation = context.left(PredictOutput).validation
+    return rows.verdict(context.recipe.evaluation, validation=validation), _trust(context, rows)
 
 
 def _trust(context: RunContext, rows: ScoredRows) -> Trust:
